@@ -5,21 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.text import mark, tr
+
 
 class Group(StrEnum):
-    """The place of a command in menus and in the lists of keyboard shortcuts; the value is what the user reads."""
+    """Where a command stands in menus and in the lists of keyboard shortcuts; the value is its English title."""
 
-    FILE = "File"
-    EDIT = "Edit"
-    NAVIGATE = "Go"
-    TOOLS = "Tools"
-    CLASSES = "Classes"
-    VIEW = "View"
-    MODEL = "Model"
-    REFINE = "Refine"
-    TRUTH = "Ground truth"
-    WINDOW = "Window"
-    HELP = "Help"
+    FILE = mark("File")
+    EDIT = mark("Edit")
+    NAVIGATE = mark("Go")
+    TOOLS = mark("Tools")
+    CLASSES = mark("Classes")
+    VIEW = mark("View")
+    MODEL = mark("Model")
+    REFINE = mark("Refine")
+    TRUTH = mark("Ground truth")
+    WINDOW = mark("Window")
+    HELP = mark("Help")
+
+    @property
+    def heading(self) -> str:
+        """In the language of the window."""
+        return tr(self.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +62,16 @@ class ActionSpec:
     held: bool = False
     repeats: bool = False
     separated: bool = False
+
+    @property
+    def title(self) -> str:
+        """The text in the language of the window."""
+        return tr(self.text)
+
+    @property
+    def explanation(self) -> str:
+        """The tip in the language of the window; empty without one."""
+        return tr(self.tip) if self.tip else ""
 
     @property
     def target(self) -> str:

@@ -45,7 +45,7 @@ from app.services.services import Services
 from app.services.settings import SettingsStore
 from app.services.thumbnails import ThumbnailLoader
 from app.state.tools import Tool, ToolState
-from app.text import counted
+from app.text import counted, tr
 from app.worker.messages import Hello
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Program(QObject):
     @cached_property
     def file_notes(self) -> FileNotes:
         notes = FileNotes(self.services, self.projects, self)
-        self.judge.truthNoted.connect(lambda name, found: notes.tell(name, "ground truth", found))
+        self.judge.truthNoted.connect(lambda name, found: notes.tell(name, tr("ground truth"), found))
         return notes
 
     @cached_property
@@ -268,7 +268,7 @@ class Program(QObject):
         hello: Hello | None = self.models.hello
         project, card = self.projects.project, self.models.card
         return {
-            "compute": "not started" if hello is None else ", ".join(f"{k} {v}" for k, v in hello.versions.items()),
+            "compute": tr("not started") if hello is None else ", ".join(f"{k} {v}" for k, v in hello.versions.items()),
             "devices": "" if hello is None else "; ".join(f"{k}: {v}" for k, v in hello.devices.items()),
             "model": "none" if card is None else f"{card.name} ({card.id})",
             "project": "none" if project is None else f"{counted(len(project.images), 'image')}, {project.catalog.name}",
@@ -286,8 +286,8 @@ class Program(QObject):
     def _follow_tools(self) -> None:
         if self.tools.within != self.facts["within_on"]:
             if self.tools.within:
-                self.notifier.info("Painting only over the class where a stroke begins", replace_key="within")
+                self.notifier.info(tr("Painting only over the class where a stroke begins"), replace_key="within")
             else:
-                self.notifier.info("Painting over every class again", replace_key="within")
+                self.notifier.info(tr("Painting over all classes again"), replace_key="within")
         self.facts.update(within_on=self.tools.within, **{f"tool_{tool}": tool is self.tools.tool for tool in Tool})
         self.settings.set("brush.diameter", self.tools.diameter)

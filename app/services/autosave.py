@@ -23,6 +23,7 @@ from app.state.document import Document
 from app.state.journal import JOURNAL_BYTES
 from app.state.project import Project
 from app.state.snapshot import Snapshot
+from app.text import tr
 from deeplab_core.errors import AtrousError, ProjectError
 
 _LOG = logging.getLogger(__name__)
@@ -363,7 +364,7 @@ class Autosaver(QObject):
                 done(error)
             else:
                 _LOG.error("autosave failed", exc_info=error)
-                done(AtrousError("the mask could not be saved", why=f"{type(error).__name__}: {error}"))
+                done(AtrousError(tr("the mask could not be saved"), why=f"{type(error).__name__}: {error}"))
 
         self._writer.submit(work).add_done_callback(report)
 

@@ -13,6 +13,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal, SignalInstance
 
 from app.services.calls import ComputeService
 from app.services.compute_link import STOP_PATIENCE, WorkerLink
+from app.text import mark, tr
 from app.worker import bootstrap
 from app.worker.bootstrap import CannotStart
 from app.worker.heartbeat import HeartWatch
@@ -50,7 +51,7 @@ LOOK_MS = 500
 SAY_AGAIN = 60.0
 #: A request during which the process died this often is given up.
 _STRIKES = 2
-_TOO_LARGE = "it may be too large for the memory of this device"
+_TOO_LARGE = mark("it may be too large for the memory of this device")
 
 
 @dataclass(slots=True)
@@ -140,7 +141,7 @@ class ComputeClient(ComputeService):
         life = self._life
         if life is None or life.ended_by_us:
             return
-        life.ended_by_us = "it did not answer and was ended at your request"
+        life.ended_by_us = tr("it did not answer and was ended at your request")
         self._blame(life)
         life.link.kill()
 
@@ -240,14 +241,20 @@ class ComputeClient(ComputeService):
     def _greet(self, life: _Generation, hello: Hello) -> None:
         refusal = ""
         if hello.protocol != PROTOCOL:
-            refusal = f"it speaks version {hello.protocol} of the protocol, this window version {PROTOCOL}; reinstall Atrous"
+            refusal = tr(
+                "it uses protocol version {protocol}, this window version {own}; reinstall Atrous",
+                protocol=hello.protocol,
+                own=PROTOCOL,
+            )
         elif hello.qt_modules:
-            refusal = f"it has loaded {', '.join(hello.qt_modules[:3])}, which must stay in the window's process"
+            refusal = tr(
+                "it has loaded {qt_modules}, which must stay in the window's process", qt_modules=", ".join(hello.qt_modules[:3])
+            )
         if refusal:
             life.ended_by_us = refusal
             life.link.kill()
             self._life = None
-            self._give_up(f"The compute process was refused: {refusal}.")
+            self._give_up(tr("The compute process was refused: {refusal}.", refusal=refusal))
             return
         life.ready = True
         self.hello.emit(hello)
@@ -303,7 +310,9 @@ class ComputeClient(ComputeService):
         reason = life.ended_by_us or reason
         _log.warning("compute process %s: %s", life.link.pid, reason)
         if len(self._deaths) > len(BACK_OFF):
-            self._give_up(f"The compute process died {len(self._deaths)} times within a minute: {reason}.")
+            self._give_up(
+                tr("The compute process died {deaths} times within a minute: {reason}.", deaths=len(self._deaths), reason=reason)
+            )
             return
         self._returning = True
         self.crashed.emit(reason)
@@ -319,9 +328,9 @@ class ComputeClient(ComputeService):
             self._model_strikes += 1
             if self._model_strikes >= _STRIKES and self._model is not None:
                 error = ComputeError(
-                    "loading this model ended the compute process twice",
-                    why=life.ended_by_us or _TOO_LARGE,
-                    remedy="Choose another model, or the CPU as device",
+                    tr("loading this model ended the compute process twice"),
+                    why=life.ended_by_us or tr(_TOO_LARGE),
+                    remedy=tr("Choose another model, or the CPU as device"),
                     path=self._model.path,
                 )
                 self._lose_model(error)
@@ -377,7 +386,10 @@ class ComputeClient(ComputeService):
         if not flagged:
             self._patience.stop()
         elif now - min(flagged) > CANCEL_PATIENCE:
-            life.ended_by_us = f"it did not stop a cancelled request within {CANCEL_PATIENCE:.0f} seconds and was ended"
+            life.ended_by_us = tr(
+                "it did not stop a cancelled request within {seconds:.0f} seconds and was ended",
+                seconds=CANCEL_PATIENCE,
+            )
             life.link.kill()
 
 
@@ -385,38 +397,38 @@ def _silent(life: _Generation, entry: _Entry | None) -> str:
     """What is known about a process that does not answer, as a sentence."""
     vitals = life.link.vitals()
     if not life.ready:
-        doing = "while it was starting"
+        doing = tr("while it was starting")
     elif life.running is not None and life.running == life.reload_id:
-        doing = "while it was loading the model"
+        doing = tr("while it was loading the model")
     elif entry is None:
-        doing = "while it had nothing to do"
+        doing = tr("while it had nothing to do")
     else:
         path = getattr(entry.request, "image", None) or getattr(entry.request, "path", None)
-        doing = f"at {Path(path).name}" if path else "at work"
-    state = " The system has stopped it." if vitals is not None and vitals.stopped else ""
-    return f"No sign of life for {life.heart.silence:.0f} seconds, {doing}.{state}"
+        doing = tr("at {name}", name=Path(path).name) if path else tr("at work")
+    state = tr(" The system has suspended it.") if vitals is not None and vitals.stopped else ""
+    return tr("No response for {silence:.0f} seconds, {doing}.{state}", silence=life.heart.silence, doing=doing, state=state)
 
 
 def _poisonous(request: Request[Answer], ending: str) -> ComputeError:
     if isinstance(request, Predict):
         return ComputeError(
-            "predicting this image ended the compute process twice",
-            why=ending or _TOO_LARGE,
-            remedy="Choose one scale, a larger output stride or the CPU in the Model panel, then predict it again",
+            tr("predicting this image ended the compute process twice"),
+            why=ending or tr(_TOO_LARGE),
+            remedy=tr("Choose one scale, a larger output stride or the CPU in the Model panel, then predict it again"),
             path=request.image,
         )
     path = request.model if isinstance(request, Compare) else getattr(request, "path", None)
     return ComputeError(
-        f"{'loading this model' if path else 'this request'} ended the compute process twice",
-        why=ending or _TOO_LARGE,
-        remedy="Choose another model, or the CPU as device",
+        tr("{part} ended the compute process twice", part=tr("loading this model") if path else tr("this request")),
+        why=ending or tr(_TOO_LARGE),
+        remedy=tr("Choose another model, or the CPU as device"),
         path=path,
     )
 
 
 def _dead_for_good(reason: str) -> ComputeError:
     return ComputeError(
-        "the compute process is not running",
+        tr("the compute process is not running"),
         why=reason,
-        remedy="Choose 'Restart the model process' in the command palette; labelling and saving go on without it",
+        remedy=tr("Choose 'Restart the model process' in the command palette; labelling and saving go on without it"),
     )

@@ -57,7 +57,7 @@ def marks_for(project: Project, image: int, shape: tuple[int, ...]) -> Ambiguous
     if marks is not None and (marks.height, marks.width) != tuple(shape[:2]):
         raise ProjectError(
             f"the ambiguous regions are of {marks.width} x {marks.height} px, the ground truth of {shape[1]} x {shape[0]} px",
-            remedy="Unmark them in the Judge view, or give the image its old size back",
+            remedy="Unmark them in the Evaluation panel, or give the image its old size back",
             path=project.record(image).relative_path,
         )
     return marks

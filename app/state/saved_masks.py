@@ -23,6 +23,7 @@ from app.state.patch import WrongSize
 from app.state.provenance import reclassified
 from app.state.schema import WITH_RECLASSIFIED
 from app.state.store import Store, set_aside
+from app.text import mark
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import ProjectError, StorageError
 from deeplab_core.labels import LabelMap
@@ -36,7 +37,7 @@ _LOST = "Pixels were lost. "
 _MOST_NAMED = 3
 
 #: What the window offers for an image with a refused mask; the remedies name it.
-START_OVER, USE_MASK = "Start this image again", "Use this mask as it is"
+START_OVER, USE_MASK = mark("Start this image over"), mark("Use this mask as it is")
 
 
 class MaskRefused(ProjectError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.text import mark
 from deeplab_core.reading import shorten
 
 Value = bool | int | float | str | list[str] | dict[str, list[str]]
@@ -75,106 +76,106 @@ def _check_keys(key: str, value: object) -> dict[str, list[str]]:
     return {str(command): [str(shortcut) for shortcut in keys] for command, keys in value.items()}
 
 
-_LOOK, _CANVAS, _WORK, _MODELS = "Look", "Picture", "Work", "Models"
+_LOOK, _CANVAS, _WORK, _MODELS = mark("Appearance"), mark("Image view"), mark("Work"), mark("Models")
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         key="look.theme",
         default="dark",
         group=_LOOK,
-        label="Theme",
-        choices=(("dark", "Dark"), ("light", "Light"), ("system", "As the system")),
-        help="Dark is easier on the eyes beside bright photographs",
+        label=mark("Theme"),
+        choices=(("dark", mark("Dark")), ("light", mark("Light")), ("system", mark("Same as system"))),
+        help=mark("Dark is easier on the eyes beside bright images"),
     ),
     Setting(
         key="canvas.opacity",
         default=45,
         group=_CANVAS,
-        label="Overlay opacity",
+        label=mark("Overlay opacity"),
         low=5,
         high=100,
         unit="%",
-        help="How much of the mask's colour lies over the picture; Alt+wheel changes it on the spot",
+        help=mark("Opacity of the mask over the image; Alt+wheel changes it"),
     ),
-    Setting(key="canvas.contours", default=True, group=_CANVAS, label="Contours", help="Draw the border of every class"),
+    Setting(key="canvas.contours", default=True, group=_CANVAS, label=mark("Contours"), help=mark("Draw class borders")),
     Setting(
         key="canvas.keep_view",
         default=False,
         group=_CANVAS,
-        label="Keep zoom between images",
-        help="Useful for sequences; otherwise every image opens fitted to the window",
+        label=mark("Keep zoom between images"),
+        help=mark("Useful for sequences; otherwise every image opens fitted to the window"),
     ),
     Setting(
         key="canvas.pen_pressure",
         default=False,
         group=_CANVAS,
-        label="Pen pressure controls brush size",
-        help="At full pressure the brush is as wide as its ring; the other end of the pen erases in any case",
+        label=mark("Pen pressure controls brush size"),
+        help=mark("At full pressure the brush is as wide as its ring; the other end of the pen always erases"),
     ),
     Setting(
         key="work.ask_harmless",
         default=True,
         group=_WORK,
-        label="Ask before every job over the folder",
-        help="Off: jobs that change no mask begin at once; those that change masks always ask",
+        label=mark("Ask before every folder job"),
+        help=mark("If off, jobs that change no mask start at once; jobs that change masks always ask"),
     ),
     Setting(
         key="work.auto_predict",
         default=True,
         group=_WORK,
-        label="Run the model on images without a mask",
-        help="When an image is opened that has no mask yet, the model predicts it at once",
+        label=mark("Run the model on images without a mask"),
+        help=mark("Predicts an image without a mask when you open it"),
     ),
     Setting(
         key="work.autosave_seconds",
         default=3,
         group=_WORK,
-        label="Autosave delay",
+        label=mark("Autosave delay"),
         low=1,
         high=120,
         unit="s",
-        help="Every finished stroke is on disk at once; this is when the mask file itself is written again",
+        help=mark("Strokes are saved at once; the mask file is rewritten after this delay"),
     ),
     Setting(
         key="work.undo_megabytes",
         default=256,
         group=_WORK,
-        label="Memory for undo",
+        label=mark("Memory for undo"),
         low=16,
         high=4096,
         unit="MB",
-        help="Undo is bounded by memory, not by a number of steps; the oldest steps go first",
+        help=mark("Undo is limited by memory, not by a number of steps; the oldest steps are dropped first"),
     ),
     Setting(
         key="work.cache_megabytes",
         default=2048,
         group=_WORK,
-        label="Disk for kept predictions, per project",
+        label=mark("Disk space for predictions, per project"),
         low=64,
         high=1048576,
         unit="MB",
-        help="Kept predictions make an image that was seen before open at once",
+        help=mark("With stored predictions, an image opens without running the model again"),
     ),
     Setting(
         key="model.folder",
         default="",
         group=_MODELS,
-        label="Folder of models",
+        label=mark("Model folder"),
         folder=True,
-        help="What lies there is offered, and models that you get go there; empty takes the program's own folder",
+        help=mark("Models in this folder are listed and downloads go there; if empty, the program's own folder is used"),
     ),
     Setting(
         key="crf.engine",
         default="auto",
         group=_MODELS,
-        label="Engine of the CRF",
+        label=mark("CRF engine"),
         choices=(
-            ("auto", "Ours, on the GPU where there is one"),
-            ("native", "Ours, on the processor"),
-            ("torch", "Ours, by torch"),
-            ("pydensecrf", "pydensecrf (extra 'crf')"),
+            ("auto", mark("Built-in (GPU if available)")),
+            ("native", mark("Built-in (CPU)")),
+            ("torch", mark("Built-in (torch)")),
+            ("pydensecrf", mark("pydensecrf (extra 'crf')")),
         ),
-        help="Their masks agree on 99.99 % of the pixels; pydensecrf is the usual reference and several times slower",
+        help=mark("The masks agree on 99.99 % of the pixels; pydensecrf is the common reference and several times slower"),
     ),
     # Remembered, not shown in the dialog.
     Setting(key="brush.diameter", default=24, low=1, high=1000),

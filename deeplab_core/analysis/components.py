@@ -142,7 +142,8 @@ class ImageErrors:
                 ids, pixels, components, listed, np.frombuffer(plain, "<i8", len(KINDS), len(plain) - 8 * len(KINDS)).copy()
             )
         except ValueError as error:
-            raise ProjectError("stored error components are damaged", why=str(error), remedy="Judge the image again") from error
+            remedy = "Evaluate the image again"
+            raise ProjectError("stored error components are damaged", why=str(error), remedy=remedy) from error
 
 
 def component_of(row: np.void, image: str) -> ErrorComponent:

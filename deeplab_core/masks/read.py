@@ -335,7 +335,7 @@ def _check_frame(size: tuple[int, int], info: ImageInfo, frame: Frame, path: Pat
         raise MaskFormatError(
             f"the mask is read as its image is {named}, but its {size[0]} x {size[1]} px fit the image only as it is {other}",
             why=f"{info.path.name} has EXIF orientation {info.orientation}, and all masks are read in the frame that was named",
-            remedy=f"Say --mask-frame {other} if all masks of the folder are so (in the window: 'Orientation of the masks…'), "
+            remedy=f"Say --mask-frame {other} if all masks of the folder are so (in the window: 'Mask orientation…'), "
             "or bring the masks into one frame",
             path=path,
         )

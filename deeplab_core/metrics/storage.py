@@ -45,14 +45,14 @@ def unpack_counts(data: bytes, catalog: ClassCatalog, magic: bytes, bands: int =
             raise CatalogError(
                 "stored figures belong to other classes",
                 why=f"The catalog is now '{catalog.name}'",
-                remedy="Judge the image again",
+                remedy="Evaluate the image again",
             )
         shape = bands, len(catalog), len(catalog) + 1
         if (layers, rows, columns) != shape:
             raise ValueError(f"shape is {(layers, rows, columns)}, expected {shape}")
         return _unpack_body(unpack(data[_HEAD.size :], 16 * math.prod(shape)), math.prod(shape)).reshape(shape)
     except (struct.error, ValueError) as error:
-        raise ProjectError("stored figures of an image are damaged", why=str(error), remedy="Judge the image again") from error
+        raise ProjectError("stored figures of an image are damaged", why=str(error), remedy="Evaluate the image again") from error
 
 
 def _unpack_body(body: bytes, size: int) -> NDArray[np.int64]:

@@ -90,7 +90,7 @@ def test_previews_scribbles_and_a_death(opened, qtbot):
     program.edit.end_stroke()
     qtbot.waitUntil(lambda: len(program.projects.history.steps) == steps + 2, timeout=PATIENCE)
     assert document.labels[100, 45] == 4
-    assert "The stroke was painted, but not refined" in [message.title for message in program.notifier.messages]
+    assert "The stroke was painted but not refined" in [message.title for message in program.notifier.messages]
     refine.toggle_preview()
     qtbot.waitUntil(lambda: refine.status.phase is Phase.NO_SCORES, timeout=PATIENCE)
     program.predict.run_image()

@@ -46,7 +46,7 @@ def main():
             stage[0] = "done"
             project = program.projects.project
             print("predicted", sum(record.status >= 1 for record in project.images), "of", len(project.images))
-            print("restarted", "The model process is back" in said)
+            print("restarted", "The model process is running again" in said)
             print("torch", "torch" in sys.modules)
             application.window.close()
             qt.exit(0)

@@ -132,7 +132,7 @@ def test_a_stopped_process_is_noticed_in_every_state(
             os.kill(client.pid or 0, signal.SIGSTOP)
             qtbot.waitUntil(lambda: len(reports) > before, timeout=PATIENCE)
             assert state in reports[-1]
-            assert "The system has stopped it" in reports[-1]
+            assert "The system has suspended it" in reports[-1]
             client.restart()
 
     try:

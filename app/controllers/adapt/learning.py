@@ -24,7 +24,7 @@ from app.state.class_mapping import choose_classes, forget_choices
 from app.state.corrections import Corrections, survey
 from app.state.project import Project
 from app.state.samples import Held
-from app.text import counted, spaced
+from app.text import plural, spaced, tr
 from app.viewmodels.project.folder_plan import plan_of_learned
 from app.worker.messages import CorrectedImage, Learn, Learned, LearnTask
 from deeplab_core.atomic import replace_file
@@ -130,7 +130,7 @@ class LearnController(QObject):
             output_stride=self._settings["model.output_stride"] or None,
         )
         number = len(corrections.images)
-        job = self._jobs.add(Job(f"Learning from {counted(number, 'image')}", self.cancel))
+        job = self._jobs.add(Job(tr("Learning from {number}", number=plural("{n} image", "{n} images", number)), self.cancel))
         self._call = self._compute.submit(Learn(task=task))
         self._call.on(
             done=lambda answer: self._take(answer, project, corrections, job),
@@ -199,12 +199,12 @@ class LearnController(QObject):
         left_out = ""
         if report.held_out is not None:
             before, after = (100 * value for value in report.held_out)
-            left_out = f"On images that were left out: {before:.1f} before, {after:.1f} after (mean IoU). "
+            left_out = tr("On held-out images: {before:.1f} before, {after:.1f} after (mean IoU). ", before=before, after=after)
         self._notifier.info(
-            "The model has learned",
-            f"{left_out}Nothing changes before you accept it.",
+            tr("Learning finished"),
+            tr("{left_out}Nothing changes until you accept it.", left_out=left_out),
             replace_key="learn",
-            choices=(Choice("Before and after…", self.show),),
+            choices=(Choice(tr("Before and after…"), self.show),),
         )
         self.shown.emit()
 
@@ -214,7 +214,7 @@ class LearnController(QObject):
 
     def _drop(self, job: Job) -> None:
         self._end(job, JobState.CANCELLED)
-        self._notifier.info("Learning was stopped", "Everything is as it was.", replace_key="learn")
+        self._notifier.info(tr("Learning cancelled"), tr("Nothing was changed."), replace_key="learn")
 
     def _end(self, job: Job, state: JobState) -> None:
         self._call = None
@@ -242,13 +242,13 @@ class LearnController(QObject):
         if corrections.images:
             self.surveyed.emit(corrections)
             return
-        detail = "Correct an image or two with the brush, or mark an image reviewed."
+        detail = tr("Correct one or two images with the brush, or mark an image reviewed.")
         if corrections.touched:
             count = spaced(corrections.touched)
-            detail = f"The {count} touched image(s) hold no pixel that you painted. {detail}"
+            detail = tr("The {count} edited image(s) contain no pixel that you painted. {detail}", count=count, detail=detail)
         if corrections.skipped:
             detail = f"{corrections.skipped[0][1]} {detail}"
-        self._notifier.warning("There is nothing to learn from yet", detail, replace_key="learn")
+        self._notifier.warning(tr("Nothing to learn from yet"), detail, replace_key="learn")
 
     def _follow_project(self, project: Project | None) -> None:
         self._awaited = None
@@ -303,8 +303,8 @@ class _said(contextlib.AbstractContextManager[None]):  # noqa: N801  (reads as a
         if isinstance(error, OSError) or type(error) is StorageError:
             why = error.why if isinstance(error, StorageError) else error.strerror or str(error)
             raise StorageError(
-                "the model cannot be kept", why=why,
-                remedy="Make the project's folder writable, then accept it again", path=self._path,
+                tr("the model cannot be saved"), why=why,
+                remedy=tr("Make the project folder writable, then accept it again"), path=self._path,
             ) from error  # fmt: skip
 
 

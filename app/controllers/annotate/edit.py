@@ -17,7 +17,7 @@ from app.state.edits import StrokeSession, eraser_value, fill_patch, polygon_pat
 from app.state.patch import TilePatch, diff_patch
 from app.state.provenance import Provenance
 from app.state.tools import Tool, ToolState
-from app.text import spaced
+from app.text import mark, spaced, tr
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
@@ -25,7 +25,11 @@ from deeplab_core.labels import LabelMap
 Point = tuple[float, float]
 StrokeMode = Literal["paint", "erase", "restore"]
 
-_STROKE_TITLES: dict[StrokeMode, str] = {"paint": "Brush", "erase": "Eraser", "restore": "Restore to prediction"}
+_STROKE_TITLES: dict[StrokeMode, str] = {
+    "paint": mark("Brush"),
+    "erase": mark("Eraser"),
+    "restore": mark("Restore to prediction"),
+}
 
 
 _NOWHERE = Box(0, 0, 0, 0)
@@ -78,7 +82,7 @@ class OutlineUse(StrEnum):
 
     FILL = "fill"
     REFINE = "refine"
-    MARK_AMBIGUOUS = "mark ambiguous"
+    MARK_AMBIGUOUS = mark("mark ambiguous")
 
 
 class EditController(QObject):
@@ -202,7 +206,7 @@ class EditController(QObject):
         diameter = self._diameter(pressure)
         only = None if value is None else self._only(document, (x, y))
         self._stroke = StrokeSession(document, value=value, diameter=diameter, only=only)
-        name = _STROKE_TITLES[mode]
+        name = tr(_STROKE_TITLES[mode])
         self._stroke_title = name if value is None else f"{name}: {_painted(document.catalog, value, only)}"
         self._stroke_source = Provenance.MODEL if value is None else Provenance.PERSON
         self._stroke_value = 0 if value is None else value
@@ -293,16 +297,16 @@ class EditController(QObject):
         """Fill the 4-connected region of equal labels under a point with the selected class."""
         document, value = self._ready(), self.tools.class_id
         if document is not None:
-            name = f"Fill: {class_name(document.catalog, value)}"
+            name = tr("Fill: {class_name}", class_name=class_name(document.catalog, value))
             self.carry_out(name, document, lambda: fill_patch(document, x, y, value))
 
     def polygon(self, points: Sequence[Point]) -> None:
         """Paint the inside of a closed polygon with the class in hand, or pass it on (:meth:`set_outline_use`)."""
-        self._outline("Polygon", points)
+        self._outline(tr("Polygon"), points)
 
     def lasso(self, points: Sequence[Point]) -> None:
         """Paint the inside of a freehand outline with the class in hand, or pass it on (:meth:`set_outline_use`)."""
-        self._outline("Lasso", points)
+        self._outline(tr("Lasso"), points)
 
     def _outline(self, name: str, points: Sequence[Point]) -> None:
         document, value = self._ready(), self.tools.class_id
@@ -420,9 +424,11 @@ class EditController(QObject):
 def step_title(name: str, patch: TilePatch, source: Provenance) -> str:
     """Name and extent of a step: 'Brush: chair, 1 204 px'. Where only provenance changed, how many pixels that were."""
     if patch.changed_pixels:
-        return f"{name}, {spaced(patch.changed_pixels)} px"
-    verb = "confirmed" if source is Provenance.PERSON else "handed back"
-    return f"{name}, {verb} {spaced(patch.changed_provenance())} px"
+        return tr("{name}, {changed_pixels} px", name=name, changed_pixels=spaced(patch.changed_pixels))
+    verb = tr("confirmed") if source is Provenance.PERSON else tr("returned to the model")
+    return tr(
+        "{name}, {verb} {changed_provenance} px", name=name, verb=verb, changed_provenance=spaced(patch.changed_provenance())
+    )
 
 
 def _painted(catalog: ClassCatalog, value: int, only: frozenset[int] | None) -> str:

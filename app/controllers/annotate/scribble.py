@@ -19,7 +19,7 @@ from app.services.timers import single_shot
 from app.state.provenance import Provenance, painted
 from app.state.refinement import painted_labels, taking_patch
 from app.state.tools import Tool
-from app.text import spaced
+from app.text import spaced, tr
 from app.worker.messages import URGENT, PrepareRefine, RefineBox, Refined
 from deeplab_core.errors import AtrousError
 from deeplab_core.geometry import Box
@@ -142,7 +142,7 @@ class ScribbleController(QObject):
             priority=URGENT, base=base, params=self._refine.crf.params, box=box, context=context, strokes=strokes,
             reach=reach,
         )  # fmt: skip
-        name = f"Scribble: {held.title.partition(': ')[2]}"
+        name = tr("Scribble: {name}", name=held.title.partition(": ")[2])
         asked = _Asked(self._compute.submit(request), held, box, tuple(claims), name)
         self._asked = asked
         asked.call.on(
@@ -172,7 +172,7 @@ class ScribbleController(QObject):
         if self._edit.held is asked.held:
             self._edit.finish_held(asked.name, follow)
         else:  # the waiting was over before: a step of its own
-            self._edit.carry_out(f"{asked.name}, refined", document, lambda: follow, Provenance.CRF)
+            self._edit.carry_out(tr("{name}, refined", name=asked.name), document, lambda: follow, Provenance.CRF)
 
     def _fail(self, asked: _Asked, error: AtrousError) -> None:
         if self._landed(asked):
@@ -202,18 +202,21 @@ class ScribbleController(QObject):
         held = int(np.count_nonzero(others & painted(document.provenance[place])))
         if held and 2 * held >= int(np.count_nonzero(others)):
             self._notifier.info(
-                "The stroke goes no further: your own pixels hold",
-                f"You painted {spaced(held)} px around it, and no refinement changes those. Paint over them, or restore them to"
-                " the prediction first.",
+                tr("The stroke stops at your own pixels"),
+                tr(
+                    "You painted {held} px around it, and refinement does not change those. Paint over them, or restore "
+                    "them to the prediction first.",
+                    held=spaced(held),
+                ),
                 replace_key="crf",
             )
 
     def _say_missing(self) -> None:
         self._notifier.warning(
-            "The stroke was painted, but not refined",
-            "The network's scores of this image are not in memory. Run the model on it (Ctrl+R), or refine the mask itself.",
+            tr("The stroke was painted but not refined"),
+            tr("No class scores for this image in memory. Run the model (Ctrl+R), or refine the mask itself."),
             replace_key="crf",
-            choices=(Choice("Refine the mask itself", self._refine.use_mask),),
+            choices=(Choice(tr("Refine the mask itself"), self._refine.use_mask),),
         )
 
 

@@ -15,6 +15,7 @@ from app.services.services import Services
 from app.services.undo import Step
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.project import Project
+from app.text import tr
 from deeplab_core.errors import AtrousError
 
 
@@ -67,9 +68,13 @@ class Undoing(QObject):
         elif self._meant():
             title = history.undo_text
             history.undo()
-            self._say_where(f"Undone in {self._name()}", title)
+            self._say_where(tr("Undone in {name}", name=self._name()), title)
         else:
-            self._ask("Nothing is undone yet", "Undo", f"Undo once more takes back its newest step, '{history.undo_text}'.")
+            self._ask(
+                tr("Nothing undone yet"),
+                tr("Undo"),
+                tr("Undo again to revert its newest step, '{undo_text}'.", undo_text=history.undo_text),
+            )
 
     def redo(self) -> None:
         """Do the step again that was undone last; on an image that is not changed yet, say first what that would be."""
@@ -79,9 +84,11 @@ class Undoing(QObject):
         if self._meant():
             title = history.redo_text
             history.redo()
-            self._say_where(f"Done again in {self._name()}", title)
+            self._say_where(tr("Redone in {name}", name=self._name()), title)
         else:
-            self._ask("Nothing is done again yet", "Redo", f"Redo once more does '{history.redo_text}' again.")
+            self._ask(
+                tr("Nothing redone yet"), tr("Redo"), tr("Redo again to repeat '{redo_text}'.", redo_text=history.redo_text)
+            )
 
     # -- saying ----------------------------------------------------------------------------------------------------------
 
@@ -94,9 +101,9 @@ class Undoing(QObject):
         if image is None:
             return
         self._asked = image.id
-        detail = f"You have not changed {self._name()} since the project was opened. {what}"
+        detail = tr("You have not changed {name} since the project was opened. {what}", name=self._name(), what=what)
         elsewhere = self._elsewhere()
-        choices = [Choice(f"{verb} here", self.undo if verb == "Undo" else self.redo)]
+        choices = [Choice(tr("{verb} here", verb=verb), self.undo if verb == "Undo" else self.redo)]
         if elsewhere is not None:
             detail += f" {self._last_text(elsewhere)}"
             choices.append(self._way(elsewhere))
@@ -106,12 +113,12 @@ class Undoing(QObject):
         elsewhere, history = self._elsewhere(), self._projects.history
         detail = ""
         if history is not None and history.start is not None:
-            detail = "The first prediction stays; 'Start again from blank' clears the image."
+            detail = tr("The first prediction stays; 'Clear mask' clears the image.")
         choices: tuple[Choice, ...] = ()
         if elsewhere is not None:
             detail = f"{detail} {self._last_text(elsewhere)}".lstrip()
             choices = (self._way(elsewhere),)
-        self._notifier.info(f"There is nothing to undo in {self._name()}", detail, replace_key=_KEY, choices=choices)
+        self._notifier.info(tr("Nothing to undo in {name}", name=self._name()), detail, replace_key=_KEY, choices=choices)
 
     def _say_where(self, title: str, step: str) -> None:
         if self._arrived:
@@ -119,10 +126,10 @@ class Undoing(QObject):
             self._notifier.info(title, f"{step}.", replace_key=_KEY)
 
     def _last_text(self, done: _Done) -> str:
-        return f"The last thing you did is '{done.title}' in {self._name(done.image)}."
+        return tr("Your last change is '{title}' in {name}.", title=done.title, name=self._name(done.image))
 
     def _way(self, done: _Done) -> Choice:
-        return Choice(f"Go to {self._name(done.image)}", lambda: self._projects.open_image(done.image))
+        return Choice(tr("Go to {name}", name=self._name(done.image)), lambda: self._projects.open_image(done.image))
 
     def _name(self, image: int | None = None) -> str:
         project, view = self._projects.project, self._projects.image
@@ -190,8 +197,8 @@ class Undoing(QObject):
                 project.set_status(image, ImageStatus.TOUCHED)
                 self._unmarked[image] = self._reviewed
                 self._notifier.info(
-                    f"{project.record(image).shown} is no longer marked reviewed",
-                    "You took back a step that was there when you marked it. Redo brings step and mark back.",
+                    tr("{shown} is no longer marked reviewed", shown=project.record(image).shown),
+                    tr("You undid a step that was there when you marked it. Redo restores the step and the mark."),
                     replace_key="reviewed",
                 )
             elif direction > 0 and self._unmarked.get(image) == step.seq:

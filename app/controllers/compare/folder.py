@@ -26,7 +26,7 @@ from app.state.comparison import (
 )
 from app.state.project import Project
 from app.state.samples import load_sample
-from app.text import counted, spaced
+from app.text import plural, spaced, tr
 from app.viewmodels.project.folder_plan import plan_comparison
 from app.worker.messages import NORMAL
 from deeplab_core.analysis.folder import FolderAnalysis
@@ -120,7 +120,7 @@ class CompareFolder(QObject):
         peers = tuple(peer for peer in self._compare.peers if peer.card is not None)
         images = [record.id for record in project.images if not record.missing]
         if len(peers) < 2 or not images:
-            self._notifier.warning("Choose at least two models to compare", replace_key="compare")
+            self._notifier.warning(tr("Choose at least two models to compare"), replace_key="compare")
             return
         self._folder_jobs.ask(plan_comparison(project, len(peers)), lambda: self._begin(project, peers, images))
 
@@ -138,7 +138,7 @@ class CompareFolder(QObject):
         run = _Run(project, self._models.run_settings.options(), self._judge.band, result)
         blocks = [images[first : first + BLOCK] for first in range(0, len(images), BLOCK)]
         self._job = self._folder_jobs.start(
-            project, "Comparing models on the folder", [image for block in blocks for _ in peers for image in block],
+            project, tr("Comparing models on the folder"), [image for block in blocks for _ in peers for image in block],
             lambda image: self._visit(run, image), lambda image, counted: self._pool(run, image, counted),
             on_failure=lambda image, _error: run.failed.add(image), on_end=lambda job: self._finish(run, job),
         )  # fmt: skip
@@ -170,7 +170,9 @@ class CompareFolder(QObject):
             run.notes[said.note] = None
         if said.unmatched:
             one = len(said.unmatched) == 1
-            classes = f"{counted(len(said.unmatched), 'class', 'classes')} of {peer.title}"
+            classes = tr(
+                "{unmatched} of {title}", unmatched=plural("{n} class", "{n} classes", len(said.unmatched)), title=peer.title
+            )
             run.notes[f"{classes} {'has' if one else 'have'} no partner in this project and count{'s' * one} as void."] = None
         if len(labels) < len(result.peers):
             return None
@@ -202,10 +204,16 @@ class CompareFolder(QObject):
     def _finish(self, run: _Run, job: FolderJob[_Counted | None]) -> None:
         self._job = None
         self._facts.update(compare_running=False)
-        facts = [f"{counted(run.done, 'image')} compared, {spaced(run.result.judged)} of them with ground truth"]
+        facts = [
+            tr(
+                "{done} compared, {judged} of them with ground truth",
+                done=plural("{n} image", "{n} images", run.done),
+                judged=spaced(run.result.judged),
+            )
+        ]
         if job.stopped:
-            facts.append("what was predicted is kept for the next time")
-        self._folder_jobs.say(job, "Comparison", facts, key="compare-folder", remarks=" ".join(run.notes))
+            facts.append(tr("predictions are kept for the next run"))
+        self._folder_jobs.say(job, tr("Comparison"), facts, key="compare-folder", remarks=" ".join(run.notes))
         self.changed.emit()
 
 

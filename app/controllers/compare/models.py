@@ -22,6 +22,7 @@ from app.controllers.project.open_image import OpenImage
 from app.services.jobs import Job, JobState
 from app.services.services import Services
 from app.state.comparison import LETTERS, ModelFigures, PairCount, Peer, count_pair, figures_of_image, pairs_of
+from app.text import tr
 from app.viewmodels.annotate.panes import MODEL_PANES, PaneKind, PaneLayout
 from app.worker.messages import URGENT, EndCompare
 from deeplab_core.analysis.image import count_labels
@@ -210,12 +211,14 @@ class CompareController(QObject):
         if others:
             self._partner.start(self.peers[0].path, self.peers[0].card, others)
         else:
-            self._notifier.info("Comparing takes two models", "Add a model file to compare with.", replace_key="compare")
+            self._notifier.info(
+                tr("Comparing requires two models"), tr("Add a model file to compare with."), replace_key="compare"
+            )
 
     def _say_alone(self) -> None:
         self._notifier.info(
-            "No other model has the same classes",
-            "Check another model in the list to compare all the same: classes that the project lacks count as void.",
+            tr("No other model has the same classes"),
+            tr("Check another model in the list to compare anyway: classes that the project lacks count as void."),
             replace_key="compare",
         )
 
@@ -295,13 +298,13 @@ class CompareController(QObject):
         for pane, peer, answer in zip(MODEL_PANES, self.peers, self.answers, strict=False):
             parts = []
             if answer.figures is not None and not np.isnan(answer.figures.mean):
-                parts.append(f"mIoU {answer.figures.mean:.2f}")
+                parts.append(tr("mIoU {mean:.2f}", mean=answer.figures.mean))
             if answer.said is not None:
                 parts.append(milliseconds(answer.said.milliseconds))
             found[pane] = " · ".join([*parts, _short(peer.title)])
         count = self.difference
         if count is not None:
-            shown = f"{LETTERS[self.pair[0]]} and {LETTERS[self.pair[1]]}"
+            shown = tr("{first} and {second}", first=LETTERS[self.pair[0]], second=LETTERS[self.pair[1]])
             found[PaneKind.DIFFERENCE] = f"{shown} · {count.share:.1%}".replace("%", " %")
         return found
 
@@ -315,7 +318,7 @@ class CompareController(QObject):
                 continue
             options = peer.options(self._models.run_settings.options())
             wish = Wish(project, seen.image.id, peer, options, URGENT)
-            self._job = self._jobs.add(Job(f"Comparing: {peer.title}", self._stop))
+            self._job = self._jobs.add(Job(tr("Comparing: {title}", title=peer.title), self._stop))
             taken, refused = partial(self._take, seen, place), partial(self._miss, seen, place)
             self._asking.ask(wish, taken, refused, partial(self._job.progress, 0, 1, ""))
             return
@@ -324,7 +327,7 @@ class CompareController(QObject):
         """The user does not want to wait: the models that have not answered stay silent on this image."""
         for answer in self.answers:
             if answer.said is None and not answer.problem:
-                answer.problem = "Stopped"
+                answer.problem = tr("Cancelled")
         self._drop(JobState.CANCELLED)
         self.resultsChanged.emit()
 
@@ -340,7 +343,7 @@ class CompareController(QObject):
             return
         self._drop(JobState.DONE)
         if said.labels.shape != seen.image.document.shape:
-            seen.answers[place].problem = "The image has another size now: look for new images (F5)."
+            seen.answers[place].problem = tr("The image has another size now: rescan the folder (F5).")
         else:
             seen.answers[place].said = said
             self._count(seen, [place])
@@ -414,7 +417,7 @@ class CompareController(QObject):
 
 def milliseconds(value: float) -> str:
     """A time as shown: ``84 ms``, ``2.3 s``."""
-    return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.1f} s"
+    return tr("{value:.0f} ms", value=value) if value < 1000 else f"{value / 1000:.1f} s"
 
 
 def _short(title: str) -> str:

@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.controllers.predict.model_cards import ModelCards
 from app.services.jobs import Job, JobRegistry, JobState
+from app.text import tr
 from deeplab_core.catalogs.catalog import ClassCatalog, map_catalogs
 from deeplab_core.records import ModelCard
 
@@ -50,7 +51,7 @@ class PartnerSearch(QObject):
         self.stop()
         self._first, self._left = first, deque(others)
         self._catalog = None if card is None else card.catalog
-        self._job = self._jobs.add(Job("Looking for a model of the same classes", self.stop))
+        self._job = self._jobs.add(Job(tr("Searching for a model with the same classes"), self.stop))
         self._go_on()
 
     def stop(self) -> None:

@@ -18,7 +18,7 @@ from app.services.services import Services
 from app.state.ambiguous import ListedMark, error_at, list_marks, read_marks, write_marks
 from app.state.edits.raster import Point, polygon_mask
 from app.state.tools import Tool
-from app.text import spaced
+from app.text import spaced, tr
 from deeplab_core.datasets.ambiguous import AmbiguousMarks
 from deeplab_core.errors import AtrousError, ProjectError
 
@@ -67,7 +67,7 @@ class AmbiguousController(QObject):
         if self._place is not None:
             found = error_at(judgement.scored, image.document.labels, image.document.catalog.ignore, *self._place)
         if found is None:
-            self._notifier.info("There is no error under the pointer", "Point at a wrong pixel first.", replace_key=_KEY)
+            self._notifier.info(tr("There is no error under the pointer"), tr("Point at a wrong pixel first."), replace_key=_KEY)
             return
         (x, y), inside = found
         assert self._place is not None
@@ -91,7 +91,7 @@ class AmbiguousController(QObject):
         marks = None if image is None else self._read(image.id)
         found = () if marks is None or self._place is None else marks.at(*self._place)
         if image is None or not found:
-            self._notifier.info("Nothing is marked under the pointer", "", replace_key=_KEY)
+            self._notifier.info(tr("Nothing is marked under the pointer"), "", replace_key=_KEY)
             return
         self.unmark(image.id, found[-1])
 
@@ -126,13 +126,13 @@ class AmbiguousController(QObject):
         more = marks.marked(mask, offset=offset, classes=classes, reason=reason)
         if not self._write(image, more):
             return False
-        pixels = f"{spaced(more.marks[-1].pixels)} px"
+        pixels = tr("{pixels} px", pixels=spaced(more.marks[-1].pixels))
         names = " or ".join(self._names(classes))
         self._notifier.info(
-            f"{pixels} are ambiguous now" + (f": {names}" if names else ""),
-            "They are in no figure any more. The list stands in the Judge view.",
+            tr("{pixels} marked ambiguous", pixels=pixels) + (f": {names}" if names else ""),
+            tr("They are excluded from all metrics. See the list in the Evaluation panel."),
             replace_key=_KEY,
-            choices=(Choice("Undo", lambda: self.unmark(image, len(more.marks) - 1)),),
+            choices=(Choice(tr("Undo"), lambda: self.unmark(image, len(more.marks) - 1)),),
         )
         return True
 
@@ -140,7 +140,7 @@ class AmbiguousController(QObject):
         """Count a region again; one that is gone already is left alone."""
         marks = self._read(image)
         if marks is not None and position < len(marks.marks) and self._write(image, marks.without(position)):
-            self._notifier.info("The region counts again", "", replace_key=_KEY)
+            self._notifier.info(tr("Ambiguity mark cleared"), "", replace_key=_KEY)
 
     def clear(self, image: int) -> None:
         """Forget all marks of an image, also ones that are damaged or of another size."""
@@ -217,7 +217,7 @@ class AmbiguousController(QObject):
         try:
             return None if project is None else read_marks(project, image)
         except ProjectError as error:
-            choice = Choice("Forget them", lambda: self.clear(image))
+            choice = Choice(tr("Forget them"), lambda: self.clear(image))
             # Its own key: the next message about marks must not take the button away.
             self._notifier.report(error, replace_key=f"{_KEY} damaged", choices=(choice,))
             return None

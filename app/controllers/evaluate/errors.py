@@ -24,6 +24,7 @@ from app.state.project import Project
 from app.state.project_analysis import ObjectLists, ProjectAnalysis, inspect_sample, inspection_key, read_kept
 from app.state.samples import Held, load_sample, truth_path
 from app.state.tools import Tool
+from app.text import tr
 from app.viewmodels.evaluate.error_list import ComponentQuery, ComponentWalk
 from deeplab_core.analysis.components import ErrorComponent, component_mask
 from deeplab_core.analysis.folder import FolderAnalysis
@@ -165,7 +166,7 @@ class InspectController(QObject):
         self._stale.clear()
         self._begun = project
         self._job = self._folder_jobs.start(
-            project, "Inspecting the folder", ids, lambda image: self._visit(project, image),
+            project, tr("Analysing the folder"), ids, lambda image: self._visit(project, image),
             on_failure=lambda image, error: self._fail(index, image, error), on_end=self._finish,
         )  # fmt: skip
 
@@ -369,7 +370,8 @@ class InspectController(QObject):
         walk = self.walk.step(direction, folder.errors)
         if walk is None:
             self._notifier.info(
-                "This is the last of the list" if direction > 0 else "This is the first of the list", replace_key="go"
+                tr("This is the last error in the list") if direction > 0 else tr("This is the first error in the list"),
+                replace_key="go",
             )
             return
         self._set_walk(walk)

@@ -22,7 +22,7 @@ from app.state.mask_check import MaskCheck, mask_counts, sentence
 from app.state.project import Project
 from app.state.project_analysis import ProjectAnalysis
 from app.state.samples import load_sample, truth_path
-from app.text import counted
+from app.text import plural, tr
 from app.viewmodels.evaluate.curves import Curve
 from deeplab_core.analysis.image import count_labels
 from deeplab_core.analysis.record import CONFUSION, ImageAnalysis, band_name
@@ -195,9 +195,9 @@ class FolderJudge(QObject):
         self._evaluated = True
         for name in set(known.masks) - set(map(str, ids)):
             known.drop(int(name))
-        self._check = MaskCheck(project.catalog, "ground truth mask")
+        self._check = MaskCheck(project.catalog, tr("ground truth mask"))
         self._job = self._folder_jobs.start(
-            project, "Judging the folder", ids, lambda image: self._judge_image(project, image),
+            project, tr("Evaluating the folder"), ids, lambda image: self._judge_image(project, image),
             on_failure=self._judge.truth_problem, on_end=self._finish,
         )  # fmt: skip
 
@@ -341,20 +341,24 @@ class FolderJudge(QObject):
         pooled = self.pooled
         if pooled is None:
             self._notifier.warning(
-                "Nothing could be judged", "No image has both ground truth and a mask. Run the model first.", replace_key="judge"
+                tr("Nothing could be evaluated"),
+                tr("No image has both ground truth and a mask. Run the model first."),
+                replace_key="judge",
             )
             return
         mean = pooled.mean_iou("union")
-        part = " so far" if job.stopped else ""
+        part = tr(" so far") if job.stopped else ""
         self._notifier.info(
-            f"Folder{part}: mIoU {mean.value:.3f}",
-            f"mIoU {folder_mean_text(pooled)}, pooled over {counted(self.images, 'image')}; "
-            f"pixel accuracy {pooled.pixel_accuracy():.3f}."
+            tr("Folder{part}: mIoU {value:.3f}", part=part, value=mean.value),
+            tr(
+                "mIoU {folder_mean_text}, pooled over {images}; pixel accuracy {pixel_accuracy:.3f}.",
+                folder_mean_text=folder_mean_text(pooled),
+                images=plural("{n} image", "{n} images", self.images),
+                pixel_accuracy=pooled.pixel_accuracy(),
+            )
             + ("" if self._check is None else "".join(f" {sentence(text)}" for text in self._check.remarks())),
             replace_key="judge",
         )
         serious = [] if self._check is None else self._check.warnings(pooled.counts)
         if serious:
-            self._notifier.warning(
-                "The ground truth may not be what it is taken for", " ".join(map(sentence, serious)), replace_key="truth check"
-            )
+            self._notifier.warning(tr("Check the ground truth"), " ".join(map(sentence, serious)), replace_key="truth check")

@@ -42,7 +42,7 @@ from app.state.ground_truth import (
     taken_folders,
 )
 from app.state.project import Project
-from app.text import counted, spaced
+from app.text import plural, spaced, tr
 from app.viewmodels.project.frame_preview import FramePreview, frame_preview
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets import TruthIndex, check_truth_folder
@@ -139,8 +139,8 @@ class GroundTruthController(QObject):
                 self._take(project, choice, found)
             else:
                 self._notifier.warning(
-                    f"No mask in {folder.name} has the name of an image",
-                    "A ground truth mask has the name of its image. Nothing was changed.",
+                    tr("No mask in {name} matches an image by name", name=folder.name),
+                    tr("Ground truth masks have the same names as their images. Nothing was changed."),
                     replace_key=_KEY,
                 )
 
@@ -203,7 +203,9 @@ class GroundTruthController(QObject):
                 self.frameAsked.emit(question)
             else:
                 self._notifier.info(
-                    "No ground truth mask fits its image both ways", "There is nothing to choose.", replace_key=_KEY
+                    tr("No ground truth mask fits its image in both orientations"),
+                    tr("There is nothing to choose."),
+                    replace_key=_KEY,
                 )
 
         self._with_project(look, done)
@@ -267,8 +269,16 @@ class GroundTruthController(QObject):
             return OpenQuestions(frame=open_frame_question(project))
 
         def done() -> None:
-            detail = f"{counted(cleared, 'mask')} of the model {'was' if cleared == 1 else 'were'} set aside." if cleared else ""
-            self._notifier.info(f"The classes are {catalog.title}", detail, replace_key=_KEY)
+            detail = (
+                tr(
+                    "{cleared} of the model {part} set aside.",
+                    cleared=plural("{n} mask", "{n} masks", cleared),
+                    part=tr("was") if cleared == 1 else tr("were"),
+                )
+                if cleared
+                else ""
+            )
+            self._notifier.info(tr("Classes set to {title}", title=catalog.title), detail, replace_key=_KEY)
             self.classesChanged.emit()
 
         self._questions = replace(self._questions, classes=None)
@@ -298,15 +308,15 @@ class GroundTruthController(QObject):
         refused = self._questions.refused
         if refused is not None:
             self._notifier.warning(
-                "The ground truth of this project is not used any more",
+                tr("The ground truth of this project is no longer used"),
                 f"{refused.path}: {refused.what}.",
                 replace_key=_KEY,
-                choices=(Choice("Choose ground truth…", self.review),),
+                choices=(Choice(tr("Choose ground truth…"), self.review),),
             )
         if project is not None and project.ground_truth.problem:
-            choose = Choice("Choose ground truth…", self.review)
+            choose = Choice(tr("Choose ground truth…"), self.review)
             self._notifier.warning(
-                "The ground truth of this project cannot be read", project.ground_truth.problem, replace_key=_KEY,
+                tr("The ground truth of this project cannot be read"), project.ground_truth.problem, replace_key=_KEY,
                 choices=(choose,),
             )  # fmt: skip
 
@@ -332,11 +342,11 @@ class GroundTruthController(QObject):
             self._ask()
         else:
             self._notifier.warning(
-                "No ground truth found",
+                tr("No ground truth found"),
                 f"{found.reason}." if found.reason else
-                "A ground truth mask has the name of its image. Choose the folder that holds them.",
+                tr("Ground truth masks have the same names as their images. Choose the folder that contains them."),
                 replace_key=_KEY,
-                choices=(Choice("Choose ground truth…", self.review),),
+                choices=(Choice(tr("Choose ground truth…"), self.review),),
             )  # fmt: skip
 
     def _take(self, project: Project, choice: TruthChoice, index: TruthIndex) -> None:
@@ -358,7 +368,7 @@ class GroundTruthController(QObject):
         def done(project: Project, found: tuple[ClassDecision, FrameQuestion | None]) -> None:
             decision, frame = found
             if project.ground_truth.problem:
-                self._notifier.warning("This ground truth is not used", project.ground_truth.problem, replace_key=_KEY)
+                self._notifier.warning(tr("This ground truth cannot be used"), project.ground_truth.problem, replace_key=_KEY)
             else:
                 self._say_taken(project)
             if decision.catalog is None:
@@ -382,11 +392,15 @@ class GroundTruthController(QObject):
 
     def _say_taken(self, project: Project) -> None:
         index = project.ground_truth.index
-        number = f"{spaced(len(index))} of {counted(len(project.images), 'image')} have ground truth"
+        number = tr(
+            "{index} of {images} have ground truth",
+            index=spaced(len(index)),
+            images=plural("{n} image", "{n} images", len(project.images)),
+        )
         where = ", ".join(folder.name for folder in index.folders[:3])
-        parts = [f"In {where}."]
+        parts = [tr("In {where}.", where=where)]
         if index.marker is not None:
-            parts.append(f"It is {index.marker.text()}.")
+            parts.append(tr("It is {text}.", text=index.marker.text()))
         self._notifier.info(number, " ".join(parts), replace_key=_KEY)
 
     def _ask(self) -> None:
@@ -420,7 +434,7 @@ class GroundTruthController(QObject):
         project = self._projects.project
         if project is None:
             return
-        job = self._jobs.add(Job("Looking at the ground truth"))
+        job = self._jobs.add(Job(tr("Reading the ground truth")))
 
         def finish(found: T) -> None:
             job.finish()

@@ -22,6 +22,7 @@ from app.state.image_record import ImageRecord
 from app.state.image_scores import Due, ImageScore, due_images, sample_stamp, score_labels
 from app.state.project import Project
 from app.state.samples import Held, load_sample
+from app.text import tr
 from deeplab_core.errors import AtrousError, MaskFormatError
 from deeplab_core.records import Prediction
 
@@ -225,7 +226,7 @@ class ImageScorer(QObject):
         if self._job is None and self._due:
             self._queued = set(self._due)
             self._job = self._folder_jobs.start(
-                project, "Measuring IoU", tuple(self._due), lambda image: self._visit(project, image), shown=False,
+                project, tr("Measuring IoU"), tuple(self._due), lambda image: self._visit(project, image), shown=False,
                 on_failure=lambda image, error: self._fail(project, image, error), on_end=self._finish,
             )  # fmt: skip
         elif self._job is not None and not self._job.stopped:

@@ -24,6 +24,7 @@ from app.state.judgement import Count, ImageJudgement, count_image
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.samples import Held, load_sample, truth_path
+from app.text import tr
 from app.viewmodels.evaluate.curves import Curve, CurveSet
 from deeplab_core.datasets import TruthIndex
 from deeplab_core.errors import AmbiguousFrameError, AtrousError
@@ -155,7 +156,7 @@ class JudgeController(QObject):
     def start_from_truth(self) -> None:
         """Replace the whole mask by the truth, as one step."""
         if self.judgement is not None:
-            self._edit.replace_all(self.judgement.truth, Provenance.IMPORT, "Start from the ground truth")
+            self._edit.replace_all(self.judgement.truth, Provenance.IMPORT, tr("Replace by ground truth"))
 
     def rejudge(self, image_id: int) -> None:
         """Other pixels of an image count from now on: measure it again, in view and in the folder's figures."""
@@ -171,10 +172,10 @@ class JudgeController(QObject):
         ids = [record.id for record in records if not record.missing and self.index.get(record.relative_path) is not None]
         if not ids and project is not None:
             self._notifier.warning(
-                "There is no ground truth",
-                "Choose the folder of ground truth in the Classes panel.",
+                tr("No ground truth"),
+                tr("Choose the ground truth folder in the Classes panel."),
                 replace_key="truth",
-                choices=(Choice("Choose ground truth…", self._truth.review),),
+                choices=(Choice(tr("Choose ground truth…"), self._truth.review),),
             )
         return ids
 
@@ -438,7 +439,7 @@ class JudgeController(QObject):
             self._count()
             return
         if self._model_curve is None and _nothing_labelled(judgement):
-            why = "Nothing is labelled yet: the curve shows the mIoU inside the band for every width."
+            why = tr("Nothing is labelled yet. The curve shows mIoU inside the band for every width.")
             self.curvesChanged.emit(CurveSet((), self.folder.curves(band), why))
             self.bandFigures.emit(None, None)
             return
@@ -448,7 +449,7 @@ class JudgeController(QObject):
         )
         lines.append(Curve("now", tuple(histogram.curve("truth").mean_iou.tolist())))
         empty = all(np.isnan(value) for line in lines for value in line.values)
-        why = "This ground truth has no void ring: choose the class edge." if empty else ""
+        why = tr("This ground truth has no void ring: choose the class edge.") if empty else ""
         self.curvesChanged.emit(CurveSet(() if empty else tuple(lines), self.folder.curves(band), why))
         inside, outside = (part(band.width_px).mean_iou("truth").value for part in (histogram.inside, histogram.outside))
         self.bandFigures.emit(None if np.isnan(inside) else inside, None if np.isnan(outside) else outside)

@@ -22,6 +22,7 @@ from app.state.comparison import LETTERS, Peer
 from app.state.image_record import ImageStatus
 from app.state.progress_log import ProgressSample, appended, from_plain, to_plain
 from app.state.project import Project
+from app.text import mark, tr
 from app.viewmodels.evaluate.charts import AnyChart, Chart
 from app.viewmodels.evaluate.curves import Curve, CurveSet
 from deeplab_core.analysis.ranking import RANKINGS
@@ -29,13 +30,13 @@ from deeplab_core.analysis.record import CONFIDENCE_LEVELS, OBJECT_LEVELS
 from deeplab_core.errors import AtrousError
 
 _LOG = "progress"
-_IOU = "IoU by class"
+_IOU = mark("IoU by class")
 #: A change of status or figures is recorded when things have been quiet for so long.
 _QUIET_MS = 3000
 _BANDS = {
-    ("edge", "truth"): "class edge, around the truth",
-    ("edge", "prediction"): "class edge, around the mask",
-    ("void", "truth"): "void ring of the truth",
+    ("edge", "truth"): mark("class edge, around the ground truth"),
+    ("edge", "prediction"): mark("class edge, around the mask"),
+    ("void", "truth"): mark("void ring of the ground truth"),
 }
 
 Shown = Callable[[AnyChart], None]
@@ -145,10 +146,10 @@ class PlotsController(QObject):
         curves = self._curves.image if scope == "image" else self._curves.folder
         figures = self._meter.figures
         if scope == "image" and curves and figures is not None and figures.curve:
-            curves = (*curves, Curve("with CRF", figures.curve))
+            curves = (*curves, Curve(tr("with CRF"), figures.curve))
         curves = (*curves, *(self._compared_on_image() if scope == "image" else self._compared_on_folder()))
         band = self._judge.band
-        return trimap_chart(curves, _BANDS[band.rule, band.around], scope)
+        return trimap_chart(curves, tr(_BANDS[band.rule, band.around]), scope)
 
     def _compared_on_image(self) -> list[Curve]:
         found = zip(self._compare.peers, self._compare.answers, strict=False)
@@ -174,7 +175,7 @@ class PlotsController(QObject):
 
         folder = self._inspect.folder
         if folder is None:
-            shown(_nothing(_IOU))
+            shown(_nothing(tr(_IOU)))
             return
         matrices = [record.matrix.counts for image in folder if (record := folder.get(image)) and record.matrix]
         self._jobs.run(lambda: iou_chart(matrices, folder.catalog), shown, _raise)
@@ -183,7 +184,7 @@ class PlotsController(QObject):
         from app.viewmodels.evaluate.plot_data import heat_chart
 
         folder, counts = self._inspect.folder, self._inspect.counts()
-        return _nothing("Confusion matrix") if folder is None or counts is None else heat_chart(counts, folder.catalog)
+        return _nothing(tr("Confusion matrix")) if folder is None or counts is None else heat_chart(counts, folder.catalog)
 
     def _reliability(self) -> Chart:
         from app.viewmodels.evaluate.plot_data import reliability_chart
@@ -200,22 +201,22 @@ class PlotsController(QObject):
         from deeplab_core.analysis.slices import ObjectAxis
 
         folder, kind = self._inspect.folder, ObjectAxis(axis)
-        return _nothing("Objects") if folder is None else object_chart(folder.objects, kind)
+        return _nothing(tr("Objects")) if folder is None else object_chart(folder.objects, kind)
 
     def _pixels(self, axis: str) -> Chart:
         from app.viewmodels.evaluate.plot_data import pixel_chart
         from deeplab_core.analysis.slices import PixelAxis
 
         folder = self._inspect.folder
-        return _nothing("Pixels") if folder is None else pixel_chart(folder.slices[PixelAxis(axis)])
+        return _nothing(tr("Pixels")) if folder is None else pixel_chart(folder.slices[PixelAxis(axis)])
 
     def _gain(self) -> Chart:
         from app.viewmodels.evaluate.plot_data import gain_chart
 
         order = self._queues.order
         gain, title = self._queues.gain(order), RANKINGS[order].title
-        note = "It needs ground truth and figures of this order: open the Queues page."
-        return Chart("Cumulative gain", "", "", (), note=note) if gain is None else gain_chart(gain, title)
+        note = tr("Requires ground truth and scores of this ranking: open the Rankings page.")
+        return Chart(tr("Cumulative gain"), "", "", (), note=note) if gain is None else gain_chart(gain, title)
 
     def _progress(self) -> Chart:
         from app.viewmodels.evaluate.plot_data import progress_chart
@@ -243,7 +244,7 @@ def _compared(place: int, peer: Peer) -> str:
 
 
 def _nothing(title: str) -> Chart:
-    return Chart(title, "", "", (), note="No image with ground truth was inspected yet: press Refresh.")
+    return Chart(title, "", "", (), note=tr("No image with ground truth has been analysed yet: press Refresh."))
 
 
 def _raise(error: Exception) -> None:

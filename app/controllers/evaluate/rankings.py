@@ -23,6 +23,7 @@ from app.state.image_record import ImageRecord
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.samples import load_sample, truth_stamp
+from app.text import tr
 from deeplab_core.analysis.folder import FolderAnalysis, ImageIssue
 from deeplab_core.analysis.ranking import DEFAULT_RANKING, RANKINGS, GainCurve, rank, ranking_name
 from deeplab_core.analysis.ranking_scores import VERSION, measure_ranking
@@ -163,7 +164,7 @@ class QueuesController(QObject):
         """Open the unreviewed image that comes first in the chosen order; the one in view does not count."""
         if not self._projects.open_unreviewed(self.worst_first()):
             self._notifier.info(
-                "No scored image is left to review", "Run the model on the folder, or judge it first.", replace_key="go"
+                tr("All scored images are reviewed"), tr("Run the model on the folder, or evaluate it first."), replace_key="go"
             )
 
     # -- verbs -----------------------------------------------------------------------------------------------------------
@@ -219,7 +220,7 @@ class QueuesController(QObject):
             self._judge.truth_problem(image, error)
 
         self._job = self._folder_jobs.start(
-            project, "Measuring doubt", ids, lambda image: self._visit(project, run, image), on_failure=failed,
+            project, tr("Computing ranking scores"), ids, lambda image: self._visit(project, run, image), on_failure=failed,
             on_end=self._finish,
         )  # fmt: skip
 

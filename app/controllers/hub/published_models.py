@@ -12,6 +12,7 @@ from app.paths import download_folder, model_folders
 from app.services.jobs import Job, JobState
 from app.services.notifications import Choice
 from app.services.services import Services
+from app.text import tr
 from app.viewmodels.hub.published_models import FetchState, FetchView
 from app.worker.messages import Inspected, InspectModel
 from deeplab_core.errors import AtrousError, Cancelled, ComputeError
@@ -70,7 +71,7 @@ class FetchController(QObject):
         if view.busy or view.state in (FetchState.CHECKING, FetchState.HERE) or not model.direct:
             return
         stop = threading.Event()
-        job = Job(f"Getting {model.name}", lambda: self._let_go(model_id, stop), guards_close=True)
+        job = Job(tr("Downloading {name}", name=model.name), lambda: self._let_go(model_id, stop), guards_close=True)
         self._running[model_id] = self._jobs.add(job)
         self._set(model_id, FetchView(FetchState.WAITING, view.done, view.total))
         folder = self.folder
@@ -139,7 +140,7 @@ class FetchController(QObject):
         if self._running.get(model.id) is not job:
             return
         self._end_job(model.id, JobState.DONE)
-        self._set(model.id, FetchView(FetchState.CHECKING, text="Trying it…", path=found.path))
+        self._set(model.id, FetchView(FetchState.CHECKING, text=tr("Testing it…"), path=found.path))
         self._compute.submit(InspectModel(path=str(found.path))).on(
             done=lambda answer: self._take_card(model.id, answer), failed=lambda error: self._take_failure(model.id, error)
         )
@@ -158,7 +159,7 @@ class FetchController(QObject):
             self._set(model.id, left)
             raise error
         self._set(model.id, FetchView(FetchState.FAILED, left.done, left.total, str(error)))
-        self._notifier.report(error, replace_key="fetch", choices=(Choice("Try again", lambda: self.get(model.id)),))
+        self._notifier.report(error, replace_key="fetch", choices=(Choice(tr("Try again"), lambda: self.get(model.id)),))
 
     def _take_card(self, model_id: str, answer: Inspected) -> None:
         path = self._views[model_id].path if model_id in self._views else None
@@ -171,8 +172,10 @@ class FetchController(QObject):
             self._notifier.report(error)
         self._set(model_id, FetchView(FetchState.HERE, path=path))
         self._models.choicesChanged.emit()
-        use = Choice("Use it", lambda: self.use(model_id))
-        self._notifier.info(f"{model.title} is here", "It is in the list of models.", replace_key="fetch", choices=(use,))
+        use = Choice(tr("Use model"), lambda: self.use(model_id))
+        self._notifier.info(
+            tr("{title} downloaded", title=model.title), tr("It is in the model list."), replace_key="fetch", choices=(use,)
+        )
 
     def _take_failure(self, model_id: str, error: AtrousError) -> None:
         if model_id not in self._views:
@@ -181,7 +184,10 @@ class FetchController(QObject):
         if isinstance(error, ComputeError):  # it was not tried; that says nothing about the file
             self._set(model_id, FetchView(FetchState.HERE, path=path))
             return
-        self._set(model_id, FetchView(FetchState.UNUSABLE, text=f"The file is kept, but cannot be used: {error}", path=path))
+        self._set(
+            model_id,
+            FetchView(FetchState.UNUSABLE, text=tr("The file is kept, but cannot be used: {error}", error=error), path=path),
+        )
         self._notifier.report(error, replace_key="fetch")
 
     def _look(self, model: PublishedModel) -> FetchView:

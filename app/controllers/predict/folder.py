@@ -17,7 +17,7 @@ from app.state.patch import TilePatch
 from app.state.project import Project
 from app.state.provenance import Provenance, merge_labels
 from app.state.runs import ItemState, Run
-from app.text import spaced, waiting_text
+from app.text import spaced, tr, waiting_text
 from app.worker.messages import Predict
 from deeplab_core.errors import AtrousError
 from deeplab_core.notes import RunNotes
@@ -112,16 +112,19 @@ class FolderRun(QObject):
         else:
             waiting = [record.id for record in project.images if not record.missing]
             total = len(waiting)
-            number = project.runs.start(f"{card.name} on {project.folder.name}", card.id, plain, waiting)
+            number = project.runs.start(
+                tr("{name} on {name2}", name=card.name, name2=project.folder.name), card.id, plain, waiting
+            )
         if not waiting:
             project.runs.close(number)
             return
         self._models.remember_card()
-        change = change or FolderChange(project, "The folder run", Provenance.MODEL, "run")
+        change = change or FolderChange(project, tr("The folder run"), Provenance.MODEL, "run")
         run = _Run(project, number, card, options, plain, change)
         self._run = run
         self._job = self._folder_jobs.start(
-            project, "Folder run", waiting, lambda image: self._predict(run, image), self.predicted.emit, in_flight=_IN_FLIGHT,
+            project, tr("Folder run"), waiting, lambda image: self._predict(run, image), self.predicted.emit,
+            in_flight=_IN_FLIGHT,
             resume=total - len(waiting), writes=True, on_failure=lambda image, error: _note_failure(run, image, error),
             on_end=lambda job: self._finish(run, job),
         )  # fmt: skip
@@ -188,7 +191,7 @@ class FolderRun(QObject):
             # If it has been opened since, the prediction is kept and can be applied there.
             if patch is not None and not patch.empty and free():
                 run.change.before_step(image)
-                title = f"{run.card.name}, {spaced(patch.changed_pixels)} px"
+                title = tr("{name}, {changed_pixels} px", name=run.card.name, changed_pixels=spaced(patch.changed_pixels))
                 self._projects.write_step(image, title, patch, Provenance.MODEL)
 
     def _finish(self, run: _Run, job: FolderJob[Prediction]) -> None:
@@ -196,23 +199,25 @@ class FolderRun(QObject):
         following, self._next = self._next, None
         # Who stops a run that is being stopped wants none to follow either.
         if following is not None and following[0] is self._projects.project and following[2] == job.job.cancel_asked:
-            name = "" if self._models.card is None else f" with {self._models.card.name}"
+            name = "" if self._models.card is None else tr(" with {name}", name=self._models.card.name)
             self._notifier.info(
-                "Folder run begins again", f"Every image is predicted{name}; your own pixels stay.", replace_key="run"
+                tr("Restarting the folder run"),
+                tr("Every image is predicted{name}; your own pixels are kept.", name=name),
+                replace_key="run",
             )
             self.start(following[1], change=run.change)
             return
-        facts = [f"{spaced(job.done - len(job.failures))} predicted"]
+        facts = [tr("{done} predicted", done=spaced(job.done - len(job.failures)))]
         if run.reused:
-            facts[0] += f" ({spaced(run.reused)} kept from before)"
+            facts[0] += tr(" ({reused} reused)", reused=spaced(run.reused))
         if run.suggested:
             facts.append(waiting_text(run.suggested))
         if job.stopped:
-            facts.append(f"{spaced(len(job.left))} left; 'Run folder' goes on there")
+            facts.append(tr("{left} left; 'Run folder' continues there", left=spaced(len(job.left))))
         if run.notes:
             facts.append(run.notes.text())
         change = run.change if run.change.steps or run.change.suggested else None
-        self._folder_jobs.say(job, "Folder run", facts, key="run", change=change)
+        self._folder_jobs.say(job, tr("Folder run"), facts, key="run", change=change)
 
 
 def _note_failure(run: _Run, image: int, error: AtrousError) -> None:

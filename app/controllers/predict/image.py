@@ -18,7 +18,7 @@ from app.services.jobs import Job, JobState
 from app.services.services import Services
 from app.state.patch import TilePatch
 from app.state.provenance import Merge, Provenance, merge_labels, would_change
-from app.text import displayed
+from app.text import displayed, tr
 from app.viewmodels.project.folder_plan import plan_run
 from app.worker.messages import URGENT, Predict, Predicted
 from deeplab_core.errors import AtrousError
@@ -93,7 +93,7 @@ class PredictController(QObject):
             return
         options = self.models.run_settings.options()
         call = self._compute.submit(Predict(priority=URGENT, image=str(image.path), source_key=image.key, options=options))
-        job = self._jobs.add(Job(f"Running on {displayed(image.path.name)}", call.cancel))
+        job = self._jobs.add(Job(tr("Running on {name}", name=displayed(image.path.name)), call.cancel))
         number, revision = image.id, image.document.revision  # the document may move on before the answer comes
         self._calls[number] = call.on(
             done=lambda answer: self._take(answer, number, revision, job),
@@ -141,7 +141,7 @@ class PredictController(QObject):
         """Replace the whole mask by the prediction, as one step."""
         image = self._projects.image
         if image is not None and image.document.reference is not None:
-            self._edit.replace_all(image.document.reference, Provenance.MODEL, "Start from the prediction")
+            self._edit.replace_all(image.document.reference, Provenance.MODEL, tr("Replace by prediction"))
             self._decide()
 
     def start_from_blank(self) -> None:
@@ -149,7 +149,7 @@ class PredictController(QObject):
         image = self._projects.image
         if image is not None:
             document = image.document
-            self._edit.replace_all(np.full_like(document.labels, document.catalog.ignore), Provenance.UNSET, "Start from blank")
+            self._edit.replace_all(np.full_like(document.labels, document.catalog.ignore), Provenance.UNSET, tr("Clear mask"))
 
     # -- answers ---------------------------------------------------------------------------------------------------------
 
@@ -254,10 +254,10 @@ class PredictController(QObject):
 
     def _lay(self, image: OpenImage, labels: LabelMap) -> None:
         document = image.document
-        name = self.models.card.name if self.models.card is not None else "Model"
+        name = self.models.card.name if self.models.card is not None else tr("Model")
         source = Provenance.MODEL
         if image.prediction is not None and image.prediction.options.crf is not None:
-            name, source = f"{name} and CRF", Provenance.CRF
+            name, source = tr("{name} and CRF", name=name), Provenance.CRF
 
         def make() -> TilePatch:
             return merge_labels(document.labels, document.provenance, labels, source).patch

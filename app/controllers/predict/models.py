@@ -15,6 +15,7 @@ from app.services.notifications import Choice
 from app.services.services import Services
 from app.state.class_mapping import card_key, choose_classes, in_project_ids, project_mapping
 from app.state.project import Project
+from app.text import tr
 from app.viewmodels.predict.model_view import DeviceView, ModelChoice, RunSettings
 from app.worker.messages import URGENT, Hello, Loaded, LoadModel
 from deeplab_core.catalogs.catalog import CatalogMapping, ClassCatalog
@@ -56,7 +57,7 @@ class ModelsController(QObject):
         self.card: ModelCard | None = None
         self.path: Path | None = None
         self.hello: Hello | None = None
-        self.device = DeviceView(state="starting…")
+        self.device = DeviceView(state=tr("starting…"))
         self._before_crash = DeviceView()
         self._before_silence: DeviceView | None = None
         self._note = ""
@@ -86,7 +87,7 @@ class ModelsController(QObject):
             self._untried = sorted((choice.path for choice in choices), key=_first_choice)
             self.load(self._untried.pop(0), chosen=False)
         else:
-            self._show(DeviceView(state="no model"))
+            self._show(DeviceView(state=tr("no model")))
         self.choicesChanged.emit()
 
     def restart(self) -> None:
@@ -134,7 +135,7 @@ class ModelsController(QObject):
             failed=lambda error: self._fail(call, path, error),
             cancelled=lambda: self._drop(call),
         )
-        self._show(DeviceView(state="loading…"))
+        self._show(DeviceView(state=tr("loading…")))
 
     def _follow_setting(self, key: str) -> None:
         if key == "model.folder":
@@ -255,7 +256,7 @@ class ModelsController(QObject):
     def _greet(self, hello: Hello) -> None:
         self.hello = hello
         if self.card is None and not self._loading:
-            self._show(DeviceView(state="no model", tooltip=self._tooltip()))
+            self._show(DeviceView(state=tr("no model"), tooltip=self._tooltip()))
         self.choicesChanged.emit()
 
     def _take(self, call: Call[Loaded], path: Path, answer: Loaded) -> None:
@@ -288,41 +289,41 @@ class ModelsController(QObject):
     def _show_unchanged(self) -> None:
         """The model before stays, if there is one."""
         if self.card is None:
-            self._show(DeviceView(state="no model", tooltip=self._tooltip()))
+            self._show(DeviceView(state=tr("no model"), tooltip=self._tooltip()))
         else:
             self._show(DeviceView("", "", None, self._note, self._tooltip()))
 
     def _lose(self, error: AtrousError) -> None:
         """The compute process is back, but cannot load the model again that was in use."""
         self._facts.update(model_ready=False)
-        self._before_crash = DeviceView(state="no model", trouble=True, tooltip=str(error))
+        self._before_crash = DeviceView(state=tr("no model"), trouble=True, tooltip=str(error))
         self._show(self._before_crash)
         self._notifier.report(error, replace_key="model")
 
     def _say_crashed(self, reason: str) -> None:
         if not self.device.state:
             self._before_crash = self.device
-        self._show(DeviceView(state="restarting…", reason="", tooltip=reason, trouble=True))
+        self._show(DeviceView(state=tr("restarting…"), reason="", tooltip=reason, trouble=True))
         self._notifier.warning(
-            "The model process ended",
-            f"{reason[:1].upper()}{reason[1:].rstrip('.')}. Your masks are safe; it is started again.",
+            tr("The model process ended"),
+            tr("{reason}. Your masks are safe; it is restarting.", reason=reason[:1].upper() + reason[1:].rstrip(".")),
             replace_key="compute",
         )
 
     def _say_restarted(self) -> None:
-        waiting = DeviceView(state="loading…" if self._loading else "no model", tooltip=self._tooltip())
+        waiting = DeviceView(state=tr("loading…") if self._loading else tr("no model"), tooltip=self._tooltip())
         self._show(self._before_crash if self.card is not None else waiting)
-        self._notifier.info("The model process is back", "It goes on where it was.", replace_key="compute")
+        self._notifier.info(tr("The model process is running again"), tr("It continues where it stopped."), replace_key="compute")
 
     def _say_unresponsive(self, what: str) -> None:
         if self._before_silence is None:
             self._before_silence = self.device
-        self._show(DeviceView(state="not answering", trouble=True, tooltip=what))
+        self._show(DeviceView(state=tr("not responding"), trouble=True, tooltip=what))
         self._notifier.error(
-            "The model process does not answer",
-            f"{what} Your masks are safe. After a restart it computes again what it was computing.",
+            tr("The model process is not responding"),
+            tr("{what} Your masks are safe. After a restart, the running computation starts over.", what=what),
             replace_key=_SILENT,
-            choices=(Choice("Wait", lambda: None), Choice("Restart", self.restart)),
+            choices=(Choice(tr("Wait"), lambda: None), Choice(tr("Restart"), self.restart)),
         )
 
     def _say_responsive(self) -> None:
@@ -336,15 +337,15 @@ class ModelsController(QObject):
         self._show(DeviceView(state="stopped", reason=reason, trouble=True, tooltip=reason))
         self._facts.update(model_ready=False)
         self._notifier.error(
-            "The model process does not stay up",
-            f"{reason.rstrip('.')}. Correcting and exporting go on without it.",
+            tr("The model process keeps crashing"),
+            tr("{reason}. You can still correct and export.", reason=reason.rstrip(".")),
             replace_key="compute",
-            choices=(Choice("Start it again", self.start),),
+            choices=(Choice(tr("Restart"), self.start),),
         )
 
     def _tooltip(self) -> str:
         if self.hello is None:
-            return "The model process is starting."
+            return tr("The model process is starting.")
         versions = ", ".join(f"{name} {version}" for name, version in self.hello.versions.items())
         return "\n".join([versions, *(f"{name}: {text}" for name, text in self.hello.devices.items()), *self.hello.notes])
 

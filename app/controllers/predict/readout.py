@@ -15,6 +15,7 @@ from app.services.calls import Call
 from app.services.services import Services
 from app.services.timers import single_shot
 from app.state.document import Change, Document
+from app.text import tr
 from app.worker.messages import URGENT, AskScores, ScoresAt
 
 #: Scores are asked for at this pace while the pointer moves.
@@ -109,11 +110,14 @@ class ReadoutController(QObject):
         truth = None if self._judge.judgement is None else int(self._judge.judgement.truth[y, x])
         if truth is not None and self._judge.judgement is not None:
             marked = truth != catalog.ignore and int(self._judge.judgement.scored[y, x]) == catalog.ignore
-            parts.append(f"truth {escape(class_name(catalog, truth))}" + (", ambiguous: not counted" if marked else ""))
+            parts.append(
+                tr("ground truth {name}", name=escape(class_name(catalog, truth)))
+                + (tr(", ambiguous: not counted") if marked else "")
+            )
         if self._scores:
-            parts.append(f"model {self._scores}")
+            parts.append(tr("model {scores}", scores=self._scores))
         elif image.prediction is not None and image.prediction.confidence.shape == image.document.shape:
-            parts.append(f"confidence {image.prediction.confidence[y, x] / 255:.2f}")
+            parts.append(tr("confidence {confidence:.2f}", confidence=image.prediction.confidence[y, x] / 255))
         self.changed.emit(x, y, " &nbsp;·&nbsp; ".join(parts))
 
 

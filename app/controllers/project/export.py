@@ -16,7 +16,7 @@ from app.services.jobs import Job, JobState
 from app.services.services import Services
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.samples import ExportSource, LabelSource
-from app.text import plural, spaced, tr
+from app.text import mark, plural, spaced, tr
 from deeplab_core.errors import AtrousError
 from deeplab_core.masks.export import (
     ExportItem,
@@ -39,7 +39,11 @@ class Scope(StrEnum):
     ALL = "all"
 
 
-SCOPE_TITLES = {Scope.REVIEWED: "Reviewed images", Scope.TOUCHED: "Corrected and reviewed images", Scope.ALL: "All images"}
+SCOPE_TITLES = {
+    Scope.REVIEWED: mark("Reviewed images"),
+    Scope.TOUCHED: mark("Corrected and reviewed images"),
+    Scope.ALL: mark("All images"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +155,7 @@ class ExportController(QObject):
                 return
         items = self._items(request)
         self._stop = False
-        self._job = self._jobs.add(Job("Exporting", self._ask_stop, guards_close=True))
+        self._job = self._jobs.add(Job(tr("Exporting"), self._ask_stop, guards_close=True))
         self._job.progress(0, len(items))
 
         def work() -> ExportSummary:
@@ -224,5 +228,8 @@ def summary_lines(summary: ExportSummary) -> Sequence[str]:
     if summary.class_pixels:
         total = sum(summary.class_pixels.values())
         shares = sorted(summary.class_pixels.items(), key=lambda pair: -pair[1])
-        lines += [f"{name}: {spaced(count)} px ({count / total:.1%})".replace("%", " %") for name, count in shares]
+        lines += [
+            tr("{name}: {count} px ({count2:.1%})", name=name, count=spaced(count), count2=count / total).replace("%", " %")
+            for name, count in shares
+        ]
     return lines

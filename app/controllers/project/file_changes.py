@@ -25,6 +25,7 @@ from app.services.timers import single_shot
 from app.state.folder_scan import ScanReport, survey
 from app.state.mask_check import sentence
 from app.state.project import Project
+from app.text import tr
 from deeplab_core.errors import AtrousError
 from deeplab_core.notes import Note, note_text
 
@@ -109,7 +110,7 @@ class FileChanges(QObject):
         self._projects.listChanged.emit()
         text = changes_text(report)
         if text:
-            self._notifier.info("The folder has changed", text, replace_key="scan")
+            self._notifier.info(tr("The folder has changed"), text, replace_key="scan")
         nothing_shown = self._projects.image is None and self._projects.unreadable.shown is None
         if nothing_shown and project.images:
             self._projects.open_image(project.images[0].id, iter([record.id for record in project.images[1:]]))
@@ -176,13 +177,13 @@ class FileChanges(QObject):
         shown = self._projects.unreadable.shown
         if now is None:
             if shown is None:
-                detail = "You see it from memory. Your mask is kept, and belongs to the image again when the file is back."
-                self._notifier.warning(f"{path.name} is gone", detail, replace_key="view changed")
+                detail = tr("It is shown from memory. Your mask is kept and belongs to the image again when the file is back.")
+                self._notifier.warning(tr("{name} is missing", name=path.name), detail, replace_key="view changed")
         elif shown is not None:
             self._projects.open_image(shown.id)
         else:
-            detail = f"It was read again.{self._what_to_check()}"
-            self._notifier.warning(f"{path.name} has changed on disk", detail, replace_key="view changed")
+            detail = tr("It was reloaded.{what_to_check}", what_to_check=self._what_to_check())
+            self._notifier.warning(tr("{name} has changed on disk", name=path.name), detail, replace_key="view changed")
             self._projects.reload_image()
 
     def _what_to_check(self) -> str:
@@ -191,8 +192,8 @@ class FileChanges(QObject):
         if image is None or project is None or (image.document.labels == image.document.catalog.ignore).all():
             return ""
         if project.record(image.id).touched:
-            return " Your strokes are kept; look whether the mask still fits."
-        return " Look whether the mask still fits."
+            return tr(" Your strokes are kept; check whether the mask still fits.")
+        return tr(" Check whether the mask still fits.")
 
     def _keep_key(self, project: Project) -> None:
         """Before anything takes the new file for the one that was worked on: remember what that was."""
@@ -206,10 +207,10 @@ class FileChanges(QObject):
         if image is None:
             return
         self._notifier.warning(
-            f"Another program has changed the mask file of {image.path.name}",
-            "You see your own mask, and its steps are kept. Read the file to see what it holds now.",
+            tr("Another program changed the mask file of {name}", name=image.path.name),
+            tr("Your own mask and its steps are kept and shown. Read the file to see its content."),
             replace_key="view changed",
-            choices=(Choice("Read the file", self._projects.reload_image), Choice("Keep my mask", self._write_mine)),
+            choices=(Choice(tr("Read the file"), self._projects.reload_image), Choice(tr("Keep my mask"), self._write_mine)),
         )
 
     def _write_mine(self) -> None:
@@ -285,8 +286,9 @@ class FileNotes(QObject):
                 continue
             self._said.add((thing, note.summary))
             say = self._notifier.warning if note.warning else self._notifier.info
-            say(f"{name}: this {thing} {note.summary}", f"{sentence(note.text)} This is not repeated for other files.",
-                replace_key=f"{thing} {note.kind}")  # fmt: skip
+            title = tr("{name}: this {thing} {summary}", name=name, thing=thing, summary=note.summary)
+            detail = tr("{sentence} This is not repeated for other files.", sentence=sentence(note.text))
+            say(title, detail, replace_key=f"{thing} {note.kind}")
 
     def _follow(self, image: OpenImage | None) -> None:
         notes = () if image is None else image.notes

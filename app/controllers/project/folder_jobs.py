@@ -17,7 +17,7 @@ from app.services.services import Services
 from app.state.image_record import ImageRecord
 from app.state.project import Project
 from app.state.provenance import Provenance
-from app.text import counted, spaced
+from app.text import plural, spaced, tr
 from app.viewmodels.project.folder_plan import FolderPlan
 from deeplab_core.errors import AtrousError, StorageError
 
@@ -177,7 +177,9 @@ class FolderJobs(QObject):
         if job.failures:
             named = [job.project.record(image).shown for image in list(job.failures)[:_NAMED]]
             more = ", ..." if len(job.failures) > len(named) else ""
-            parts.append(f"{spaced(len(job.failures))} failed: {', '.join(named)}{more}")
+            parts.append(
+                tr("{failures} failed: {named}{more}", failures=spaced(len(job.failures)), named=", ".join(named), more=more)
+            )
         choices = (*self.failures_choice(job), *self.remember(change))
         say = self._notifier.warning if job.failures else self._notifier.info
         text = f"{'; '.join(parts)}. {remarks}".strip()
@@ -187,9 +189,9 @@ class FolderJobs(QObject):
         """The button that lists what failed; empty if nothing did."""
         if not job.failures:
             return ()
-        intro = "The run went on with the rest. Each image is listed with the reason; 'Run folder' tries them again."
+        intro = tr("The run continued with the rest. Each image is listed with the reason; 'Run folder' tries them again.")
         rows = [(image, str(error)) for image, error in job.failures.items()]
-        return (Choice("Show what failed", lambda: self.imagesListed.emit("What failed", intro, rows)),)
+        return (Choice(tr("Show failures"), lambda: self.imagesListed.emit("What failed", intro, rows)),)
 
     def settled(self, image: int) -> bool:
         """Whether an image is either in view or neither being opened nor being saved."""
@@ -203,7 +205,7 @@ class FolderJobs(QObject):
         if change is None:
             return ()
         self._set_last(change if change.steps or change.suggested else None)
-        return () if self._last is None else (Choice("Undo the job", lambda: self._undo(change)),)
+        return () if self._last is None else (Choice(tr("Undo folder job"), lambda: self._undo(change)),)
 
     def undo(self) -> None:
         """Undo the last job."""
@@ -245,7 +247,7 @@ class FolderJobs(QObject):
                 stays.append(image)
 
         self.start(
-            change.project, f"Undoing {change.title}", tuple(change.steps), restore, restored, writes=True,
+            change.project, tr("Undoing {title}", title=change.title), tuple(change.steps), restore, restored, writes=True,
             on_failure=_give_up, on_end=partial(self._say_undone, change, stays),
         )  # fmt: skip
 
@@ -267,21 +269,40 @@ class FolderJobs(QObject):
     def _say_undone(self, change: FolderChange, stays: list[int], job: FolderJob[bool]) -> None:
         if job.abandoned:
             return
-        left = [*((image, "The undo ended before this image.") for image in job.left)]
-        rows = [*((image, "It has changed since the job.") for image in stays), *left]
+        left = [*((image, tr("The undo ended before this image.")) for image in job.left)]
+        rows = [*((image, tr("It has changed since the job.")) for image in stays), *left]
         rows += [(image, str(error)) for image, error in job.failures.items()]
         done = len(change.steps) - len(rows)
-        text = f"{counted(done, 'mask')} {'is' if done == 1 else 'are'} as before the job."
+        text = tr(
+            "{done} {part} as before the job.",
+            done=plural("{n} mask", "{n} masks", done),
+            part=tr("is") if done == 1 else tr("are"),
+        )
         if stays:
-            text += f" {counted(len(stays), 'image')} changed since then and {_stay(stays)} as now."
+            text += tr(
+                " {stays} changed since then and {stay} unchanged.",
+                stays=plural("{n} image", "{n} images", len(stays)),
+                stay=_stay(stays),
+            )
         if left:
-            text += f" {counted(len(left), 'image')} {'was' if len(left) == 1 else 'were'} not reached and {_stay(left)} as now."
+            text += tr(
+                " {left} {part} not reached and {stay} unchanged.",
+                left=plural("{n} image", "{n} images", len(left)),
+                part=tr("was") if len(left) == 1 else tr("were"),
+                stay=_stay(left),
+            )
         if change.suggested:
             gone = len(change.suggested)
-            text += f" {counted(gone, 'suggestion')} of the job {'is' if gone == 1 else 'are'} withdrawn."
-        intro = "Every other image is as it was before the job."
-        show = Choice("Show what stays", lambda: self.imagesListed.emit("What stays as it is", intro, rows))
-        self._notifier.info(f"{change.title} was undone", text, replace_key="folder undo", choices=(show,) if rows else ())
+            text += tr(
+                " {gone} of the job {part} withdrawn.",
+                gone=plural("{n} suggestion", "{n} suggestions", gone),
+                part=tr("is") if gone == 1 else tr("are"),
+            )
+        intro = tr("Every other image is as it was before the job.")
+        show = Choice(tr("Show unchanged images"), lambda: self.imagesListed.emit("What stays as it is", intro, rows))
+        self._notifier.info(
+            tr("{title} was undone", title=change.title), text, replace_key="folder undo", choices=(show,) if rows else ()
+        )
 
 
 def _give_up(_image: int, error: AtrousError) -> None:

@@ -14,13 +14,13 @@ from app.state.opening import DIRECTORY_NAME
 from app.state.project import MaskRefused, Project
 from app.state.saved_masks import START_OVER, USE_MASK
 from app.state.store import DamagedStore, RemovedStore
-from app.text import counted
+from app.text import mark, plural, tr
 from deeplab_core.errors import AtrousError, ProjectError
 
 if TYPE_CHECKING:
     from app.controllers.project.navigation import ProjectController
 
-_RUN_AGAIN = "Run the model on them again to have them back; masks and corrections are not concerned."
+_RUN_AGAIN = mark("Run the model on them again to restore them; masks and corrections are not affected.")
 
 
 class ProjectHealth:
@@ -34,18 +34,18 @@ class ProjectHealth:
         self._projects, self._jobs, self._notifier = projects, services.jobs, services.notifier
         self._lost: list[str] = []
         self.refused: int | None = None
-        services.notifier.offer(RemovedStore, Choice("Write the project again", self.write_again), replace_key="save")
-        services.notifier.offer(DamagedStore, Choice("Open the folder again", self.open_again), replace_key="damaged")
+        services.notifier.offer(RemovedStore, Choice(tr("Write the project again"), self.write_again), replace_key="save")
+        services.notifier.offer(DamagedStore, Choice(tr("Reopen the folder"), self.open_again), replace_key="damaged")
 
     def greet(self, project: Project) -> None:
         """Say what was found when a project was opened, and do the work of the day in the background."""
         self._lost, self.refused = [], None
         repairs = [notice for notice in project.notices if notice in project.repairs]
         if repairs:  # stays until it is closed: it may say what is lost
-            self._notifier.error("The project was repaired", " ".join(repairs), replace_key="repairs")
+            self._notifier.error(tr("The project was repaired"), " ".join(repairs), replace_key="repairs")
         rest = [notice for notice in project.notices if notice not in project.repairs]
         if rest:
-            self._notifier.info("About this folder", " ".join(rest), replace_key="notices")
+            self._notifier.info(tr("About this folder"), " ".join(rest), replace_key="notices")
 
         def failed(error: Exception) -> None:
             if project is self._projects.project:
@@ -65,13 +65,15 @@ class ProjectHealth:
             return
         if len(self._lost) == 1:
             self._notifier.warning(
-                f"{records[0].name}: its prediction is lost", records[0].note or _RUN_AGAIN, replace_key="lost predictions"
+                tr("{name}: prediction lost", name=records[0].name),
+                records[0].note or tr(_RUN_AGAIN),
+                replace_key="lost predictions",
             )
             return
-        named = ", ".join(self._lost[:3]) + (f" and {len(self._lost) - 3} more" if len(self._lost) > 3 else "")
+        named = ", ".join(self._lost[:3]) + (tr(" and {lost} more", lost=len(self._lost) - 3) if len(self._lost) > 3 else "")
         self._notifier.warning(
-            f"The predictions of {counted(len(self._lost), 'image')} are lost",
-            f"Their files are gone or damaged: {named}. {_RUN_AGAIN}",
+            tr("The predictions of {lost} are lost", lost=plural("{n} image", "{n} images", len(self._lost))),
+            tr("Their files are gone or damaged: {named}. {then}", named=named, then=tr(_RUN_AGAIN)),
             replace_key="lost predictions",
         )
 
@@ -125,24 +127,28 @@ class ProjectHealth:
             with contextlib.suppress(AtrousError):
                 project.journal.retire(image, step.seq)
         self._notifier.warning(
-            "A damaged step was taken out of the history",
-            f"'{step.title}': {error.why.rstrip('.')}. The mask and all other steps are kept, but undo and redo end there.",
+            tr("A damaged step was removed from the history"),
+            tr(
+                "'{title}': {reason}. The mask and all other steps are kept, but undo and redo stop there.",
+                title=step.title,
+                reason=error.why.rstrip("."),
+            ),
             replace_key="damaged step",
         )
 
     def say_kept(self, _image: int, text: str) -> None:
         """A save found a file in a mask's place that it must not replace."""
-        self._notifier.warning("A mask file was kept aside", text, replace_key="kept aside")
+        self._notifier.warning(tr("A mask file was set aside"), text, replace_key="kept aside")
 
     def say_unsaved(self, error: AtrousError) -> None:
         """Something is in memory only."""
-        retry = Choice("Try again", lambda: self._projects.autosaver.retry() if self._projects.autosaver else None)
+        retry = Choice(tr("Try again"), lambda: self._projects.autosaver.retry() if self._projects.autosaver else None)
         self._notifier.report(error, replace_key="save", choices=(retry,))
 
     def say_recovered(self) -> None:
         """Everything that was in memory only is on disk."""
         self._notifier.withdraw("save")
-        self._notifier.info("Everything is saved again", replace_key="saved again")
+        self._notifier.info(tr("Everything is saved again"), replace_key="saved again")
 
     def write_again(self) -> None:
         """Write a project again that was removed or replaced, with everything that is still in memory."""
@@ -156,13 +162,20 @@ class ProjectHealth:
                 return
             autosaver.save_again(in_memory)
             if not gone:
-                self._notifier.info("The project was written again", f"It is in {project.directory}.", replace_key="written")
+                self._notifier.info(
+                    tr("The project was written again"),
+                    tr("It is in {directory}.", directory=project.directory),
+                    replace_key="written",
+                )
                 return
-            more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
+            more = tr(" and {gone} more", gone=len(gone) - 5) if len(gone) > 5 else ""
             self._notifier.warning(
-                "The project was written again, but some masks are lost",
-                f"Their files went with the old folder, and the journal does not reach back far enough:"
-                f" {', '.join(gone[:5])}{more}.",
+                tr("The project was written again, but some masks are lost"),
+                tr(
+                    "Their files were lost with the old folder, and the journal does not reach back far enough: {gone}{more}.",
+                    gone=", ".join(gone[:5]),
+                    more=more,
+                ),
                 replace_key="written",
             )
 

@@ -30,7 +30,7 @@ from app.state.import_plan import (
 )
 from app.state.project import Project
 from app.state.provenance import Provenance
-from app.text import counted, spaced
+from app.text import plural, spaced, tr
 from app.viewmodels.project.folder_plan import plan_of_import
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
@@ -108,7 +108,7 @@ class ImportController(QObject):
                 return
             if found is not None and found.notes:
                 text = "; ".join(note.text for note in found.notes)
-                self._notifier.warning(f"{path.name} was imported", f"{text}.", replace_key="import")
+                self._notifier.warning(tr("{name} was imported", name=path.name), f"{text}.", replace_key="import")
 
         self._jobs.run(lambda: classes_of(project, files), planned, self._notifier.report_or_raise)
 
@@ -125,7 +125,7 @@ class ImportController(QObject):
         project = self._projects.project
         if project is None or project.read_only or self._run is not None:
             return
-        job = self._jobs.add(Job("Looking at the masks"))
+        job = self._jobs.add(Job(tr("Reading the masks")))
 
         def planned(plan: ImportPlan) -> None:
             job.finish()
@@ -133,8 +133,8 @@ class ImportController(QObject):
                 return
             if not plan.files:
                 self._notifier.warning(
-                    f"No mask in {folder.name} has the name of an image",
-                    "Nothing was changed.",
+                    tr("No mask in {name} matches an image by name", name=folder.name),
+                    tr("Nothing was changed."),
                     replace_key="import",
                     choices=self._details(ImportCounts().rows(plan)),
                 )
@@ -176,7 +176,7 @@ class ImportController(QObject):
             self.classesAsked.emit(plan, with_classes)
 
     def _details(self, rows: list[tuple[str, str]]) -> tuple[Choice, ...]:
-        return (Choice("Show what was left out", lambda: self.reported.emit(rows)),) if rows else ()
+        return (Choice(tr("Show skipped files"), lambda: self.reported.emit(rows)),) if rows else ()
 
     # -- the run ---------------------------------------------------------------------------------------------------------
 
@@ -184,10 +184,10 @@ class ImportController(QObject):
         if self._run is not None:
             return
         files = {record.id: plan.files[record.relative_path] for record in project.images if record.relative_path in plan.files}
-        change = FolderChange(project, "The import of masks", Provenance.IMPORT, "import")
+        change = FolderChange(project, tr("The import of masks"), Provenance.IMPORT, "import")
         run = _Import(project, plan, files, frame, source, change)
         self._run = self._folder_jobs.start(
-            project, "Importing masks", files, lambda image: self._import(run, image), writes=True,
+            project, tr("Importing masks"), files, lambda image: self._import(run, image), writes=True,
             on_end=lambda job: self._finish(run, job),
         )  # fmt: skip
 
@@ -209,7 +209,11 @@ class ImportController(QObject):
                 if self._projects.in_hand(image) or project.record(image).touched:
                     continue  # it has been opened: decide again
                 run.change.before_step(image)
-                self._projects.write_step(image, f"Import {path.name}, {spaced(patch.changed_pixels)} px", patch)
+                self._projects.write_step(
+                    image,
+                    tr("Import {name}, {changed_pixels} px", name=path.name, changed_pixels=spaced(patch.changed_pixels)),
+                    patch,
+                )
                 run.counts.add(project.record(image).relative_path, found)
                 return
         run.counts.kept += 1
@@ -223,7 +227,7 @@ class ImportController(QObject):
         choices = (*self._details(counts.rows(run.plan)), *self._folder_jobs.remember(run.change))
         say = self._notifier.warning if counts.failures or counts.warning else self._notifier.info
         say(
-            f"{counted(counts.done, 'mask')} imported",
+            tr("{done} imported", done=plural("{n} mask", "{n} masks", counts.done)),
             counts.text(run.plan),
             replace_key="import",
             choices=choices,
@@ -234,7 +238,7 @@ class ImportController(QObject):
         if project is None or image is None:
             return None
         found = read_import(project, image.id, path, frame, source, image.info)
-        self._edit.replace_all(found.labels, Provenance.IMPORT, f"Import {path.name}")
+        self._edit.replace_all(found.labels, Provenance.IMPORT, tr("Import {name}", name=path.name))
         return found
 
 
@@ -268,10 +272,10 @@ class WelcomeController(QObject):
             self._imports.import_masks(folder, agreed=True)
             return
         self._notifier.info(
-            "No model yet, but there are masks",
-            f"Start from the masks in {_short(folder)}? Nothing of them is changed.",
+            tr("No model yet, but masks were found"),
+            tr("Start from the masks in {short}? They are not changed.", short=_short(folder)),
             replace_key="welcome",
-            choices=(Choice("Use these masks", lambda: self._imports.import_masks(folder, agreed=True)),),
+            choices=(Choice(tr("Use these masks"), lambda: self._imports.import_masks(folder, agreed=True)),),
         )
 
 

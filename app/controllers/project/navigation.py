@@ -26,7 +26,7 @@ from app.state.image_record import ImageRecord, ImageStatus
 from app.state.patch import TilePatch
 from app.state.project import Project
 from app.state.provenance import Provenance
-from app.text import displayed
+from app.text import displayed, tr
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, StorageError
 from deeplab_core.labels import LabelMap
@@ -96,7 +96,7 @@ class ProjectController(QObject):
 
         ``catalog`` are the classes that the user named for a new project; see :func:`app.state.class_choice.take_named`.
         """
-        job = self._jobs.add(Job(f"Opening {displayed(folder.name)}"))
+        job = self._jobs.add(Job(tr("Opening {name}", name=displayed(folder.name))))
         self.opening.emit(str(folder))
 
         def read() -> tuple[Project, object]:
@@ -121,7 +121,7 @@ class ProjectController(QObject):
         def failed(error: Exception) -> None:
             job.finish(JobState.FAILED)
             self.opening.emit("")
-            again = Choice("Open for reading only", lambda: self.open(folder, project_dir, read_only=True))
+            again = Choice(tr("Open read-only"), lambda: self.open(folder, project_dir, read_only=True))
             choices = (again,) if not read_only and (folder / ".atrous").is_dir() else ()
             self._notifier.report_or_raise(error, choices=choices)
 
@@ -145,7 +145,7 @@ class ProjectController(QObject):
         project = self.project
         if project is None or project.read_only or not self._leave():
             return
-        job = self._jobs.add(Job("Changing the classes", guards_close=True))
+        job = self._jobs.add(Job(tr("Changing the classes"), guards_close=True))
         self.opening.emit(str(project.folder))
 
         def over(prepared: object = None) -> None:
@@ -203,9 +203,7 @@ class ProjectController(QObject):
             if project is self.project:
                 self.listChanged.emit()
                 sentences = project.report.sentences()
-                self._notifier.info(
-                    "The folder was looked at again", " ".join(sentences) or "Nothing has changed.", replace_key="scan"
-                )
+                self._notifier.info(tr("Folder rescanned"), " ".join(sentences) or tr("Nothing has changed."), replace_key="scan")
 
         in_hand = self.ids_in_hand()
         self._jobs.run(lambda: project.rescan(in_hand), done, self._notifier.report_or_raise)
@@ -304,7 +302,7 @@ class ProjectController(QObject):
         history.open(image, document, steps)
         self._edit.set_document(document)
         if found.loaded is not None and found.loaded.notice:
-            self._notifier.warning("This mask was repaired", found.loaded.notice)
+            self._notifier.warning(tr("Mask recovered from the journal"), found.loaded.notice)
         if not project.read_only:
             # On a full disk the image is shown all the same; the autosaver tells about the disk.
             with contextlib.suppress(StorageError):
@@ -451,7 +449,9 @@ class ProjectController(QObject):
             onward = (order[further] for further in range(place + direction, len(order) if direction > 0 else -1, direction))
             self.open_image(order[place], onward)
         else:
-            self._notifier.info("This is the last image" if direction > 0 else "This is the first image", replace_key="go")
+            self._notifier.info(
+                tr("This is the last image") if direction > 0 else tr("This is the first image"), replace_key="go"
+            )
 
     def _step_to(self, direction: int, wanted: Callable[[int], bool]) -> None:
         order, current = self._order, self._place()
@@ -461,7 +461,7 @@ class ProjectController(QObject):
         for image in around:
             self.open_image(image, around)
             return
-        self._notifier.info("Every image in the list is reviewed", "Export the masks with Ctrl+E.", replace_key="go")
+        self._notifier.info(tr("Every image in the list is reviewed"), tr("Export the masks with Ctrl+E."), replace_key="go")
 
     def set_order(self, ids: Iterable[int]) -> None:
         """The order of the list as the user sees it: 'next' and 'previous' follow it."""

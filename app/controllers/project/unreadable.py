@@ -64,7 +64,7 @@ class UnreadableImages:
         found = Unreadable(image, project.record(image).shown, tr(error.what), error_detail(error))
         if isinstance(error, MaskRefused):  # the user's work is concerned: never passed by
             self._show(found)
-            choices = (*self._projects.health.ways_out(image, error), Choice("Next image", self._projects.next_image))
+            choices = (*self._projects.health.ways_out(image, error), Choice(tr("Next image"), self._projects.next_image))
             self._notifier.report(error, choices=choices)
             return
         following = next(onward, None)
@@ -89,14 +89,16 @@ class UnreadableImages:
         if not passed:
             return
         first = passed[0]
-        show = Choice("Show it", lambda: self._projects.open_image(first.id))
+        show = Choice(tr("Show"), lambda: self._projects.open_image(first.id))
         if len(passed) == 1:
-            title = f"{first.name} was stepped over: {first.what}"
+            title = tr("{name} was skipped: {what}", name=first.name, what=first.what)
             self._notifier.warning(title, first.detail, replace_key="unreadable", choices=(show,))
             return
-        named = ", ".join(one.name for one in passed[:3]) + (f" and {len(passed) - 3} more" if len(passed) > 3 else "")
-        detail = f"{named}. The list shows the reason of each; type 'failed' into its filter to see them all."
-        title = f"{len(passed)} images that cannot be read were stepped over"
+        named = ", ".join(one.name for one in passed[:3]) + (
+            tr(" and {passed} more", passed=len(passed) - 3) if len(passed) > 3 else ""
+        )
+        detail = tr("{named}. The list shows the reason of each; type 'failed' into its filter to see them all.", named=named)
+        title = tr("{passed} images that cannot be read were skipped", passed=len(passed))
         self._notifier.warning(title, detail, replace_key="unreadable", choices=(show,))
 
     def leave(self) -> None:

@@ -21,7 +21,7 @@ from app.state.patch import TilePatch
 from app.state.project import Project
 from app.state.provenance import Provenance, merge_labels
 from app.state.refinement import taking_patch, would_take
-from app.text import counted, spaced, waiting_text
+from app.text import plural, spaced, tr, waiting_text
 from app.viewmodels.project.folder_plan import plan_crf
 from app.worker.messages import Predict
 from deeplab_core.catalogs.catalog import ClassCatalog
@@ -69,7 +69,7 @@ class RefineFolder(QObject):
             return
         if self._models.ask_unless_agreed():
             title = self._crf.title()
-            named = f"the CRF, {title}" if title else "the CRF"
+            named = tr("the CRF, {title}", title=title) if title else tr("the CRF")
             self._folder_jobs.ask(plan_crf(project, named), lambda: self._begin(project, card))
 
     def _begin(self, project: Project, card: ModelCard) -> None:
@@ -78,10 +78,10 @@ class RefineFolder(QObject):
         self._edit.commit_stroke()
         self._models.remember_card()
         options = replace(self._models.run_settings.options(), crf=self._crf.params, crf_engine=self._crf.engine)
-        title = f"CRF, {self._crf.title()}".rstrip(", ")
-        run = _Run(project, card, options, title, FolderChange(project, "CRF on the folder", Provenance.CRF, "crf-folder"))
+        title = tr("CRF, {title}", title=self._crf.title()).rstrip(", ")
+        run = _Run(project, card, options, title, FolderChange(project, tr("CRF on the folder"), Provenance.CRF, "crf-folder"))
         self._run = self._folder_jobs.start(
-            project, "CRF on the folder", [record.id for record in project.images if not record.missing],
+            project, tr("CRF on the folder"), [record.id for record in project.images if not record.missing],
             lambda image: self._refine(run, image), writes=True, on_end=lambda job: self._finish(run, job),
         )  # fmt: skip
         self._facts.update(crf_running=self._run is not None)
@@ -125,7 +125,12 @@ class RefineFolder(QObject):
                     self._projects.write_step(image, *first, Provenance.MODEL)
                 if not (patch.empty or fresh):
                     run.change.before_step(image)
-                self._projects.write_step(image, f"{run.title}, {spaced(patch.changed_pixels)} px", patch, Provenance.CRF)
+                self._projects.write_step(
+                    image,
+                    tr("{title}, {changed_pixels} px", title=run.title, changed_pixels=spaced(patch.changed_pixels)),
+                    patch,
+                    Provenance.CRF,
+                )
                 run.changed += not patch.empty
                 return
         run.change.before_suggestion(image)
@@ -145,10 +150,10 @@ class RefineFolder(QObject):
     def _finish(self, run: _Run, job: FolderJob[None]) -> None:
         self._run = None
         self._facts.update(crf_running=False)
-        facts = [f"{counted(run.changed, 'mask')} changed"]
+        facts = [tr("{changed} changed", changed=plural("{n} mask", "{n} masks", run.changed))]
         if run.suggested:
             facts.append(waiting_text(run.suggested))
-        self._folder_jobs.say(job, "CRF on the folder", facts, key="crf-folder", change=run.change)
+        self._folder_jobs.say(job, tr("CRF on the folder"), facts, key="crf-folder", change=run.change)
 
 
 def _steps(run: _Run, image: int, prediction: Prediction) -> tuple[tuple[str, TilePatch] | None, TilePatch, bool]:
@@ -178,14 +183,15 @@ def _first_prediction(run: _Run, document: Document, earlier: Prediction | None)
     if labels is None or labels.shape != document.shape:
         return None
     patch = merge_labels(document.labels, document.provenance, labels, Provenance.MODEL).patch
-    name = run.card.name if earlier.card_id == run.card.id else "Prediction"
-    return f"{name}, {spaced(patch.changed_pixels)} px", patch
+    name = run.card.name if earlier.card_id == run.card.id else tr("Prediction")
+    return tr("{name}, {changed_pixels} px", name=name, changed_pixels=spaced(patch.changed_pixels)), patch
 
 
 def _project_labels(project: Project, prediction: Prediction, catalog: ClassCatalog) -> LabelMap:
     labels = in_project_ids(project, prediction, catalog)
     if labels is None:
         raise CatalogError(
-            "the model's classes are not matched to the project's", remedy="Choose 'Classes of the model…' in the menu Model"
+            tr("the model's classes are not matched to the project's"),
+            remedy=tr("Choose 'Match model classes…' in the menu Model"),
         )
     return np.ascontiguousarray(labels)

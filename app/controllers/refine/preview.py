@@ -29,7 +29,7 @@ from app.state.patch import TilePatch
 from app.state.provenance import Provenance, painted, reclassified
 from app.state.refinement import composed, taking_patch, would_take
 from app.state.tools import Tool
-from app.text import spaced
+from app.text import mark, spaced, tr
 from app.viewmodels.annotate.panes import PaneKind, PaneLayout
 from app.worker.messages import Refined
 from deeplab_core.errors import AtrousError
@@ -48,7 +48,7 @@ class Phase(StrEnum):
     WAITING = "waiting"
     QUICK = "quick"
     EXACT = "exact"
-    NO_SCORES = "no scores"
+    NO_SCORES = mark("no scores")
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +241,7 @@ class RefineController(QObject):
         if image is not None:
             rect, inside = polygon_mask(points, image.document.shape)
             if not rect.empty:
-                self._when_exact(lambda: self._lay("CRF in outline", rect, inside))
+                self._when_exact(lambda: self._lay(tr("CRF in outline"), rect, inside))
 
     def _take_outline(self, use: OutlineUse, points: Sequence[Point]) -> None:
         if use is OutlineUse.REFINE:
@@ -253,13 +253,15 @@ class RefineController(QObject):
             return
         if scope is Scope.BAND and self._band() is None:
             self._notifier.warning(
-                "There is no band to refine yet", "It needs ground truth, or edges of a mask.", replace_key="crf"
+                tr("No band to refine yet"), tr("It requires ground truth, or a mask with class edges."), replace_key="crf"
             )
             return
 
         def take() -> None:
             banded = scope is Scope.BAND
-            self._lay("CRF in band" if banded else "CRF", Box.whole(image.document.shape), self._band() if banded else None)
+            self._lay(
+                tr("CRF in band") if banded else tr("CRF"), Box.whole(image.document.shape), self._band() if banded else None
+            )
             self.discard()
 
         self._when_exact(take)
@@ -270,14 +272,14 @@ class RefineController(QObject):
             return
         document = image.document
         if not would_take(document, rect, refined[rect.slices], where):
-            self._notifier.info("The CRF changes nothing here", _held_text(document, rect, where), replace_key="crf")
+            self._notifier.info(tr("The CRF changes nothing here"), _held_text(document, rect, where), replace_key="crf")
             return
 
         def make() -> TilePatch:
             return taking_patch(document, rect, refined[rect.slices], where)
 
         # Of the mask itself the preset says little: what counts is that no network was asked.
-        title = f"{name}, mask itself" if self.crf.base is Base.MASK else f"{name}, {self.crf.title()}".rstrip(", ")
+        title = tr("{name}, mask itself", name=name) if self.crf.base is Base.MASK else f"{name}, {self.crf.title()}".rstrip(", ")
         self._edit.carry_out(title, document, make, Provenance.CRF)
 
     def _when_exact(self, then: Callable[[], None]) -> None:
@@ -456,4 +458,4 @@ def _held_text(document: Document, rect: Box, where: NDArray[np.bool_] | None) -
     """How many pixels there were painted by the user, in a sentence."""
     held = painted(document.provenance[rect.slices])
     count = int(np.count_nonzero(held if where is None else held & where))
-    return f"You painted {spaced(count)} px there, and no refinement changes those." if count else ""
+    return tr("You painted {count} px there, and refinement does not change those.", count=spaced(count)) if count else ""

@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
+from app.text import tr
 from deeplab_core.errors import AtrousError
 from deeplab_core.reading import parse_json
 from deeplab_core.records import CRFEngine, CRFParams
@@ -106,7 +107,7 @@ class CRFSettings(QObject):
             except AtrousError:
                 continue  # moved or edited since; it comes back when the file does
         if all(choice.params != self.params for choice in listed):
-            listed.append(CRFChoice(OWN, "Own parameters", "Set with the sliders", self.params))
+            listed.append(CRFChoice(OWN, tr("Custom"), tr("Set with the sliders"), self.params))
         return listed
 
     def title(self) -> str:

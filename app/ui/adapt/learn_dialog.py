@@ -16,20 +16,20 @@ from PySide6.QtWidgets import (
 )
 
 from app.state.corrections import ClassCount, Corrections
-from app.text import spaced
+from app.text import mark, spaced, tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import toned
 from deeplab_core.learning import LearnOptions
 
 _LAYERS = (
-    ("decoder", "Everything behind the encoder", "The usual choice: learns shapes and classes, and takes seconds"),
-    ("classifier", "The last layer only", "The most careful: shifts the balance between classes, and little else"),
-    ("all", "All layers", "For pictures unlike any the model was trained on; takes several times as long"),
+    ("decoder", mark("Everything behind the encoder"), mark("The usual choice: learns shapes and classes in seconds")),
+    ("classifier", mark("The last layer only"), mark("Most conservative: shifts the balance between classes, little else")),
+    ("all", mark("All layers"), mark("For images unlike the training data; takes several times as long")),
 )
 _STRENGTHS = (
-    ("gentle", "Gentle", "Your pixels count as much as the model's confident ones"),
-    ("normal", "Normal", "One pixel of yours outweighs three of the model's"),
-    ("strong", "Strong", "One pixel of yours outweighs ten of the model's"),
+    ("gentle", mark("Gentle"), mark("Your pixels count as much as the model's confident ones")),
+    ("normal", mark("Normal"), mark("Each of your pixels counts as three of the model's")),
+    ("strong", mark("Strong"), mark("Each of your pixels counts as ten of the model's")),
 )
 _SWATCH = 12
 
@@ -38,7 +38,7 @@ class LearnDialog(FittedDialog):
     """One row for each class that was corrected, and three choices."""
 
     def __init__(self, corrections: Corrections, model_name: str, parent: QWidget | None = None) -> None:
-        super().__init__("Learn from corrections", parent, size=QSize(560, 600))
+        super().__init__(tr("Learn from corrections"), parent, size=QSize(560, 600))
         self._classes = corrections.classes()
         column = self.column
         self.intro = toned(_intro(corrections, model_name), tone="muted")
@@ -64,7 +64,7 @@ class LearnDialog(FittedDialog):
 
     def _build_table(self) -> QTableWidget:
         table = QTableWidget(len(self._classes), 3)
-        table.setHorizontalHeaderLabels(["Class", "Your pixels", "Images"])
+        table.setHorizontalHeaderLabels([tr("Class"), tr("Your pixels"), tr("Images")])
         table.verticalHeader().hide()
         table.verticalHeader().setDefaultSectionSize(30)
         table.setShowGrid(False)
@@ -73,7 +73,7 @@ class LearnDialog(FittedDialog):
         table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         table.setColumnWidth(1, 120)
         table.setColumnWidth(2, 80)
-        table.setAccessibleName("Corrected classes")
+        table.setAccessibleName(tr("Corrected classes"))
         for row, count in enumerate(self._classes):
             table.setItem(row, 0, _name_item(count))
             for column, number in ((1, count.pixels), (2, count.images)):
@@ -89,14 +89,14 @@ class LearnDialog(FittedDialog):
         grid.setVerticalSpacing(8)
         self.layers, self.strength = QComboBox(), QComboBox()
         for row, (text, box, choices, usual) in enumerate(
-            (("What changes", self.layers, _LAYERS, 0), ("How strongly", self.strength, _STRENGTHS, 1))
+            ((tr("Layers to train"), self.layers, _LAYERS, 0), (tr("Strength"), self.strength, _STRENGTHS, 1))
         ):
             label = toned(text, tone="muted")
             label.setBuddy(box)
             box.setAccessibleName(text)
             for value, title, tip in choices:
-                box.addItem(title, value)
-                box.setItemData(box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+                box.addItem(tr(title), value)
+                box.setItemData(box.count() - 1, tr(tip), Qt.ItemDataRole.ToolTipRole)
             box.currentIndexChanged.connect(lambda _place, box=box: box.setToolTip(box.currentData(Qt.ItemDataRole.ToolTipRole)))
             box.setCurrentIndex(usual)
             box.setToolTip(choices[usual][2])
@@ -108,9 +108,9 @@ class LearnDialog(FittedDialog):
     def _build_buttons(self) -> None:
         row = self.buttons
         row.addStretch(1)
-        cancel = QPushButton("Cancel")
+        cancel = QPushButton(tr("Cancel"))
         cancel.clicked.connect(self.reject)
-        self.go = QPushButton("Learn")
+        self.go = QPushButton(tr("Learn"))
         self.go.setProperty("primary", True)
         self.go.setDefault(True)
         self.go.clicked.connect(self.accept)
@@ -129,42 +129,54 @@ class LearnDialog(FittedDialog):
     def _check(self) -> None:
         possible = bool(self._new_classes()) or any(count.taught for count in self._classes)
         self.go.setEnabled(possible)
-        self.go.setToolTip("" if possible else "The model has none of these classes: tick one that it shall learn")
+        self.go.setToolTip("" if possible else tr("The model has none of these classes. Select one for it to learn."))
 
 
 def _name_item(count: ClassCount) -> QTableWidgetItem:
-    item = QTableWidgetItem(count.name if count.taught else f"{count.name} — new to the model")
+    item = QTableWidgetItem(count.name if count.taught else tr("{name} — new to the model", name=count.name))
     swatch = QPixmap(_SWATCH, _SWATCH)
     swatch.fill(QColor(*count.color))
     item.setIcon(swatch)
     if not count.taught:
         item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
         item.setCheckState(Qt.CheckState.Checked)
-        item.setToolTip("Ticked, the model gets this class; it starts from the one that the model took these pixels for")
+        item.setToolTip(
+            tr("If selected, the model gets this class, initialised from the class that it predicted for these pixels")
+        )
     return item
 
 
 def _intro(corrections: Corrections, model_name: str) -> str:
     number = len(corrections.images)
-    images = "the image" if number == 1 else f"the {number} images"
+    images = tr("the image") if number == 1 else tr("the {number} images", number=number)
     reviewed = sum(image.reviewed for image in corrections.images)
     whole = ""
     if reviewed:
-        whole = " Of reviewed images the whole mask counts, of others only what you painted."
-    return (
-        f"{model_name} looks again at {images} that you corrected and learns from your pixels, while its confident predictions"
-        f" elsewhere stay.{whole} You can go on working meanwhile; nothing changes until you accept the result."
+        whole = tr(" Of reviewed images the whole mask counts; of others only what you painted.")
+    return tr(
+        "{model_name} learns from your pixels in {images} that you corrected; its confident predictions "
+        "elsewhere stay as they are.{whole} You can keep working; nothing changes until you accept the "
+        "result.",
+        model_name=model_name,
+        images=images,
+        whole=whole,
     )
 
 
 def _hint(corrections: Corrections) -> str:
     parts = []
     if len(corrections.images) == 1:
-        parts.append("With one image nothing can be left out to check whether learning helps. Two or more are better.")
+        parts.append(tr("With a single image, none can be held out to check the result. Use two or more."))
     if corrections.touched > len(corrections.images) + corrections.empty + len(corrections.skipped):
-        parts.append(f"{len(corrections.images)} of {corrections.touched} corrected images are used, evenly chosen.")
+        parts.append(
+            tr(
+                "{images} of {touched} corrected images are used, sampled evenly.",
+                images=len(corrections.images),
+                touched=corrections.touched,
+            )
+        )
     if corrections.skipped:
         name, why = corrections.skipped[0]
-        more = f" (and {len(corrections.skipped) - 1} more)" if len(corrections.skipped) > 1 else ""
-        parts.append(f"Left out: {name}{more}. {why}")
+        more = tr(" (and {skipped} more)", skipped=len(corrections.skipped) - 1) if len(corrections.skipped) > 1 else ""
+        parts.append(tr("Skipped: {name}{more}. {why}", name=name, more=more, why=why))
     return " ".join(parts)

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.text import spaced
+from app.text import mark, spaced, tr
 from app.ui.adapt.learn_picture import LearnPicture, composed
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import toned
@@ -26,8 +26,8 @@ from app.viewmodels.adapt.learned_view import LearnedImage, Pair, change_text, f
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.learning import GainInterval, LearnReport
 
-_COLUMNS = ("Class", "Your pixels", "Left out: before", "after", "Corrected: before", "after")
-_PANES = ("Before", "After", "Yours")
+_COLUMNS = (mark("Class"), mark("Your pixels"), mark("Held out: before"), mark("after"), mark("Corrected: before"), mark("after"))
+_PANES = (mark("Before"), mark("After"), mark("Yours"))
 _SWATCH = 12
 
 
@@ -42,7 +42,7 @@ class LearnResultDialog(FittedDialog):
     discardAsked = Signal()
 
     def __init__(self, report: LearnReport, catalog: ClassCatalog, parent: QWidget | None = None) -> None:
-        super().__init__("What the model has learned", parent, size=QSize(980, 720))
+        super().__init__(tr("Review learned model"), parent, size=QSize(980, 720))
         self.setAttribute(Qt.WidgetAttribute.WA_ShowWithoutActivating)  # the user may be painting
         self._report, self._catalog = report, catalog
         self._images: tuple[LearnedImage, ...] = ()
@@ -99,9 +99,9 @@ class LearnResultDialog(FittedDialog):
         column.setSpacing(6)
         panes = QGridLayout()
         panes.setSpacing(8)
-        self.panes = [LearnPicture(name) for name in _PANES]
+        self.panes = [LearnPicture(tr(name)) for name in _PANES]
         for place, (name, pane) in enumerate(zip(_PANES, self.panes, strict=True)):
-            panes.addWidget(toned(name, tone="muted", size="small"), 0, place)
+            panes.addWidget(toned(tr(name), tone="muted", size="small"), 0, place)
             panes.addWidget(pane, 1, place)
             panes.setColumnStretch(place, 1)
         panes.setRowStretch(1, 1)
@@ -111,9 +111,9 @@ class LearnResultDialog(FittedDialog):
         for button, text, direction in ((self.previous, "‹", -1), (self.next, "›", 1)):
             button.setText(text)
             button.setProperty("quiet", True)
-            button.setAccessibleName("Next image" if direction > 0 else "Previous image")
+            button.setAccessibleName(tr("Next image") if direction > 0 else tr("Previous image"))
             button.clicked.connect(lambda _checked, direction=direction: self.step(direction))
-        self.caption = toned("Reading the pictures…", tone="muted", size="small")
+        self.caption = toned(tr("Loading images…"), tone="muted", size="small")
         row.addWidget(self.previous)
         row.addWidget(self.next)
         row.addWidget(self.caption, 1)
@@ -123,8 +123,8 @@ class LearnResultDialog(FittedDialog):
     def _build_table(self) -> QTableWidget:
         rows = self._report.classes
         table = QTableWidget(len(rows), len(_COLUMNS))
-        table.setHorizontalHeaderLabels(_COLUMNS)
-        table.setAccessibleName("IoU of each class before and after")
+        table.setHorizontalHeaderLabels([tr(title) for title in _COLUMNS])
+        table.setAccessibleName(tr("IoU of each class before and after"))
         table.verticalHeader().hide()
         table.verticalHeader().setDefaultSectionSize(28)
         table.setShowGrid(False)
@@ -133,7 +133,7 @@ class LearnResultDialog(FittedDialog):
         table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for row, gain in enumerate(rows):
-            name = QTableWidgetItem(f"{gain.name} (new)" if gain.new else gain.name)
+            name = QTableWidgetItem(tr("{name} (new)", name=gain.name) if gain.new else gain.name)
             swatch = QPixmap(_SWATCH, _SWATCH)
             swatch.fill(QColor(*gain.color))
             name.setIcon(swatch)
@@ -149,12 +149,12 @@ class LearnResultDialog(FittedDialog):
 
     def _build_buttons(self) -> None:
         row = self.buttons
-        later = QPushButton("Decide later")
+        later = QPushButton(tr("Decide later"))
         later.clicked.connect(self.close)
-        self.discard = QPushButton("Discard")
+        self.discard = QPushButton(tr("Discard"))
         self.discard.clicked.connect(self.discardAsked)
-        self.accept_button = QPushButton("Accept")
-        self.accept_button.setToolTip("Uses this model from now on and predicts the images again that you have not worked on")
+        self.accept_button = QPushButton(tr("Accept"))
+        self.accept_button.setToolTip(tr("Switches to this model and predicts the images that you have not edited again"))
         self.accept_button.clicked.connect(self.acceptAsked)
         advised = {"better": self.accept_button, "worse": self.discard}.get(self._report.verdict)
         if advised is not None:
@@ -176,8 +176,16 @@ class LearnResultDialog(FittedDialog):
         image = self._images[self._place]
         for pane, labels in zip(self.panes, (image.before, image.after, image.yours), strict=True):
             pane.show_picture(composed(image.rgb, labels, self._catalog))
-        seen = "by a model that had not seen it" if image.held_out else "by the model that learned from it"
-        self.caption.setText(f"{image.name} · {self._place + 1} of {len(self._images)} · after: {seen}")
+        seen = tr("by a model that had not seen it") if image.held_out else tr("by the model that learned from it")
+        self.caption.setText(
+            tr(
+                "{name} · {place} of {images} · after: {seen}",
+                name=image.name,
+                place=self._place + 1,
+                images=len(self._images),
+                seen=seen,
+            )
+        )
 
 
 def _mark(item: QTableWidgetItem | None, pair: Pair, interval: GainInterval | None = None) -> None:
@@ -186,7 +194,7 @@ def _mark(item: QTableWidgetItem | None, pair: Pair, interval: GainInterval | No
     if item is None or before is None or after is None:
         return
     change = 100 * (after - before)
-    item.setToolTip(f"{change:+.1f} points" if interval is None else change_text(interval))
+    item.setToolTip(tr("{change:+.1f} points", change=change) if interval is None else change_text(interval))
     if change >= 0.05 and (interval is None or interval.certain):
         font = item.font()
         font.setBold(True)

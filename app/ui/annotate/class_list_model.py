@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt
 
+from app.text import tr
 from app.viewmodels.annotate.class_rows import ClassRow, matching
 
 _Index = QModelIndex | QPersistentModelIndex
@@ -62,11 +63,19 @@ class ClassListModel(QAbstractListModel):
 
 
 def _tooltip(row: ClassRow) -> str:
-    lines = [f"{row.name} (id {row.class_id})", f"{row.share:.2%} of the image"]
+    lines = [tr("{name} (id {class_id})", name=row.name, class_id=row.class_id), tr("{share:.2%} of the image", share=row.share)]
     if row.iou is not None:
-        lines.append(f"IoU {row.iou:.4f}" + ("" if row.delta is None else f", {row.delta:+.4f} since the image was opened"))
-        lines.append("Its IoU: click to see the errors behind it.")
+        lines.append(
+            tr("IoU {iou:.4f}", iou=row.iou)
+            + ("" if row.delta is None else tr(", {delta:+.4f} since the image was opened", delta=row.delta))
+        )
+        lines.append(tr("Click the IoU to see its errors."))
     if row.key:
-        lines.append(f"Key {row.key}" + (", always" if row.fixed_key else ", on this image; right click: a key that stays"))
-    lines.append("Click: select. Colour: click its square. Eye: show or hide. Right click: more.")
+        lines.append(
+            tr("Key {key}", key=row.key)
+            + (tr(", always") if row.fixed_key else tr(", on this image only; right-click to assign a fixed key"))
+        )
+    lines.append(
+        tr("Click to select, click the square to change the colour, click the eye to show or hide, right-click for more.")
+    )
     return "\n".join(lines)

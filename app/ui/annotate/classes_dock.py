@@ -10,6 +10,7 @@ from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QColorDialog, QLineEdit, QListView, QMenu
 
 from app.actions.table import CLASS_KEYS
+from app.text import tr
 from app.ui.annotate.class_delegate import LEAST_DELTA, ROW, ClassDelegate
 from app.ui.annotate.class_list_model import ClassListModel
 from app.ui.common.panel import Panel, set_tone, toned
@@ -42,17 +43,17 @@ class ClassesDock(Panel):
     figuresAsked = Signal()
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__("classes", "Classes")
+        super().__init__("classes", tr("Classes"))
         self.mean = toned(strong=True)
-        self.mean.setToolTip("Where the wrong pixels are")
+        self.mean.setToolTip(tr("Where the wrong pixels are"))
         self.mean.setCursor(Qt.CursorShape.PointingHandCursor)
         self.mean_delta = toned(tone="good")
         self.header.addWidget(self.mean)
         self.header.addWidget(self.mean_delta)
         self.finder = QLineEdit()
-        self.finder.setPlaceholderText("Find a class")
+        self.finder.setPlaceholderText(tr("Find a class"))
         self.finder.setClearButtonEnabled(True)
-        self.finder.setAccessibleName("Find a class")
+        self.finder.setAccessibleName(tr("Find a class"))
         self.finder.hide()
         for watched in (self.finder, self.mean):
             watched.installEventFilter(self)
@@ -69,7 +70,7 @@ class ClassesDock(Panel):
         self.view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        self.view.setAccessibleName("Classes")
+        self.view.setAccessibleName(tr("Classes"))
         self.delegate.clicked.connect(self._click)
         self.view.activated.connect(self._activate)
         self.view.customContextMenuRequested.connect(self._show_menu)
@@ -96,12 +97,14 @@ class ClassesDock(Panel):
 
     def set_mean(self, iou: float | None, delta: float | None, note: str) -> None:
         """Show the image's mIoU, its change since opening and the rule behind it."""
-        self.mean.setText("" if iou is None else f"mIoU {iou:.2f}")
+        self.mean.setText("" if iou is None else tr("mIoU {iou:.2f}", iou=iou))
         shown = delta is not None and abs(delta) >= LEAST_DELTA
         self.mean_delta.setText(f"{delta:+.2f}" if shown and delta is not None else "")
         set_tone(self.mean_delta, "bad" if delta is not None and delta < 0 else "good")
         self.note.setText(note)
-        self.mean.setToolTip(f"{note}\nClick to see where the wrong pixels are" if note else "Where the wrong pixels are")
+        self.mean.setToolTip(
+            tr("{note}\nClick to see where the wrong pixels are", note=note) if note else tr("Where the wrong pixels are")
+        )
         self._fit_note()
 
     def show_current(self, class_id: int | None) -> None:
@@ -193,7 +196,7 @@ class ClassesDock(Panel):
             self.chosen.emit(row.class_id)
 
     def _ask_color(self, row: ClassRow) -> None:
-        color = QColorDialog.getColor(QColor(*row.color), self, f"Colour of {row.name}")
+        color = QColorDialog.getColor(QColor(*row.color), self, tr("Colour of {name}", name=row.name))
         if color.isValid():
             self.colorChosen.emit(row.class_id, color)
 
@@ -203,16 +206,18 @@ class ClassesDock(Panel):
             return
         row = self.model.class_row(index)
         menu = QMenu(self)
-        menu.addAction("Select", lambda: self.chosen.emit(row.class_id))
-        menu.addAction("Hide" if row.visible else "Show", lambda: self.visibilityChosen.emit(row.class_id, not row.visible))
-        menu.addAction("Show only this class", lambda: self.soloChosen.emit(row.class_id))
-        menu.addAction("Show its errors", lambda: self.errorsAsked.emit(row.class_id)).setEnabled(row.iou is not None)
+        menu.addAction(tr("Select"), lambda: self.chosen.emit(row.class_id))
+        menu.addAction(
+            tr("Hide") if row.visible else tr("Show"), lambda: self.visibilityChosen.emit(row.class_id, not row.visible)
+        )
+        menu.addAction(tr("Show only this class"), lambda: self.soloChosen.emit(row.class_id))
+        menu.addAction(tr("Show errors"), lambda: self.errorsAsked.emit(row.class_id)).setEnabled(row.iou is not None)
         menu.addSeparator()
-        menu.addAction("Change its colour…", lambda: self._ask_color(row))
-        keys = menu.addMenu("Give it a key")
+        menu.addAction(tr("Change colour…"), lambda: self._ask_color(row))
+        keys = menu.addMenu(tr("Assign key"))
         for key in CLASS_KEYS:
             keys.addAction(key, partial(self.keyChosen.emit, row.class_id, key))
         keys.addSeparator()
-        keys.addAction("None of its own", lambda: self.keyReleased.emit(row.class_id)).setEnabled(row.fixed_key)
+        keys.addAction(tr("No fixed key"), lambda: self.keyReleased.emit(row.class_id)).setEnabled(row.fixed_key)
         menu.exec(self.view.viewport().mapToGlobal(point))
         menu.deleteLater()

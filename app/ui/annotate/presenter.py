@@ -12,7 +12,7 @@ from app.controllers.evaluate.live import Figures
 from app.controllers.project.open_image import OpenImage
 from app.controllers.workspace import Program
 from app.state.judgement import folder_mean_text
-from app.text import counted
+from app.text import plural, tr
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.annotate.class_rows import VOID_NAME, Measured, arranged, class_rows, mean_text
 from deeplab_core.metrics.confusion import same_classes
@@ -83,8 +83,13 @@ class ClassesPresenter(QObject):
         pooled = folder.pooled
         if pooled is None:
             return ""
-        pixels = f"pixel accuracy {pooled.pixel_accuracy():.3f}"
-        return f"Folder: mIoU {folder_mean_text(pooled)}, {pixels}, {counted(folder.images, 'image')}."
+        pixels = tr("pixel accuracy {pixel_accuracy:.3f}", pixel_accuracy=pooled.pixel_accuracy())
+        return tr(
+            "Folder: mIoU {folder_mean_text}, {pixels}, {images}.",
+            folder_mean_text=folder_mean_text(pooled),
+            pixels=pixels,
+            images=plural("{n} image", "{n} images", folder.images),
+        )
 
     def _show_selected(self) -> None:
         """The selected class in the top bar; nothing before there are classes."""

@@ -14,6 +14,7 @@ from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.view import ViewState
 from app.state.document import Change, Document
 from app.state.opencv import opencv
+from app.text import tr
 from app.ui.canvas.canvas_view import CanvasView
 from app.ui.canvas.colors import OverlayTables, overlay_tables
 from app.ui.canvas.compose import Scene
@@ -212,7 +213,7 @@ class CanvasArea(QWidget):
     def _show_chips(self) -> None:
         for index, (pane, what) in enumerate(zip(self.views, self._view.panes, strict=True)):
             kind = self._view.stand_in(index) or what.kind
-            title = None if what.other is None else f"{PANE_TITLES[kind]} | {PANE_TITLES[what.other]}"
+            title = None if what.other is None else f"{tr(PANE_TITLES[kind])} | {tr(PANE_TITLES[what.other])}"
             pane.chip.show_kind(kind, self._captions.get(kind, ""), title)
             pane.chip.setVisible(self._layers is not None)
 

@@ -23,6 +23,7 @@ from PySide6.QtWidgets import QWidget
 
 from app.controllers.annotate.view import WHEEL_STEP, ViewState
 from app.state.tools import ToolState
+from app.text import tr
 from app.ui.canvas.chip import PaneChip
 from app.ui.canvas.compose import REACH, Scene
 from app.ui.canvas.error_outline import ErrorOutline
@@ -121,7 +122,7 @@ class CanvasView(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setMinimumSize(80, 60)
-        self.setAccessibleName(f"Picture, view {index + 1}")
+        self.setAccessibleName(tr("Picture, view {index}", index=index + 1))
 
     # -- what the area tells ---------------------------------------------------------------------------------------------
 

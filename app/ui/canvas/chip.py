@@ -6,6 +6,7 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QAction, QActionGroup, QColor, QFontMetricsF, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QAbstractButton, QMenu, QWidget
 
+from app.text import tr
 from app.ui.canvas.style import CanvasStyle
 from app.viewmodels.annotate.panes import PANE_TITLES, PaneKind
 
@@ -41,11 +42,11 @@ class PaneChip(QAbstractButton):
 
     def show_kind(self, kind: PaneKind, caption: str, title: str | None = None) -> None:
         """Say what the pane shows; ``caption`` are its figures, ``title`` replaces the kind's own (while blinking)."""
-        wanted = title or PANE_TITLES[kind]
+        wanted = title or tr(PANE_TITLES[kind])
         if (kind, caption, wanted) != (self._kind, self._caption, self._title):
             self._kind, self._caption, self._title = kind, caption, wanted
             self.setAccessibleName(f"{wanted} {caption}".strip())
-            self.setToolTip(f"{wanted} {caption}".strip() + "\nChoose what this view shows")
+            self.setToolTip(f"{wanted} {caption}".strip() + tr("\nChoose what this view shows"))
             self._fit()
 
     def fit_into(self, width: int) -> None:
@@ -82,7 +83,7 @@ class PaneChip(QAbstractButton):
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         group = QActionGroup(menu)
         for kind, title in PANE_TITLES.items():
-            action = QAction(title, menu, checkable=True)
+            action = QAction(tr(title), menu, checkable=True)
             action.setChecked(kind is self._kind)
             action.triggered.connect(lambda _checked, chosen=kind: self.kindChosen.emit(chosen))
             group.addAction(action)

@@ -12,6 +12,7 @@ from PySide6.QtGui import QImage, QPainter
 
 from app.state.opencv import opencv
 from app.state.pyramid import Pyramid, halved_levels
+from app.text import tr
 from app.ui.canvas.geometry import Mapping, sample
 from app.viewmodels.annotate.panes import MODEL_PANES, PaneKind
 from deeplab_core.catalogs.catalog import ClassCatalog
@@ -154,17 +155,17 @@ class LayerSet:
     def missing(self, kind: PaneKind) -> str | None:
         """Why a pane of this kind has nothing to show, for the user; None if it has."""
         if kind in (PaneKind.MASK, PaneKind.ERRORS) and self.labels is None:
-            return "No mask yet"
+            return tr("No mask yet")
         if kind in (PaneKind.TRUTH, PaneKind.ERRORS) and self.truth is None:
-            return "No ground truth for this image"
+            return tr("No ground truth for this image")
         if kind is PaneKind.PREDICTION and self.prediction is None:
-            return "No prediction yet: run the model"
+            return tr("No prediction yet: run the model")
         if kind is PaneKind.UNCERTAINTY and self.confidence is None:
-            return "No confidence yet: run the model"
+            return tr("No confidence yet: run the model")
         if kind in (PaneKind.REFINED, PaneKind.CHANGES) and self.refined is None:
-            return "No CRF preview: switch it on in the CRF dock"
+            return tr("No CRF preview: switch it on in the CRF dock")
         if kind is PaneKind.BAND and self.band is None:
-            return "No band: it needs ground truth, or edges around the prediction"
+            return tr("No band: requires ground truth, or a prediction with class edges")
         if kind in MODEL_PANES and self.model(MODEL_PANES.index(kind)) is None:
             return _waiting(MODEL_PANES.index(kind) < len(self.models))
         if kind is PaneKind.DIFFERENCE and any(self.model(place) is None for place in self.pair):
@@ -173,4 +174,4 @@ class LayerSet:
 
 
 def _waiting(compared: bool) -> str:
-    return "Waiting for this model" if compared else "Not compared: choose models in Model > Compare models"
+    return tr("Waiting for this model") if compared else tr("Not compared: choose models in Model > Compare models")

@@ -12,7 +12,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.text import spaced
+from app.text import spaced, tr
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.charts import Chart, HeatChart, Series
 
@@ -254,7 +254,7 @@ class ChartView(QWidget):
         self._plot.setAxisItems({"bottom": axis})
 
     def _label(self, side: str, text: str) -> None:
-        style = {"color": self._theme.colors["muted"], "font-size": f"{self._theme.type['small']}px"}
+        style = {"color": self._theme.colors["muted"], "font-size": tr("{type}px", type=self._theme.type["small"])}
         axis = self._plot.getAxis(side)
         axis.setLabel(text, **style)
         axis.showLabel(bool(text))
@@ -317,9 +317,17 @@ class ChartView(QWidget):
         point = self._plot.plotItem.vb.mapSceneToView(place)
         row, column = round(point.y()), round(point.x())
         if 0 <= row < len(chart.names) and 0 <= column < len(chart.column_names):
-            pixels = f"{spaced(int(chart.counts[row, column]))} px"
-            share = f"{100 * chart.shares[row, column]:.1f} % of its truth"
-            self._plot.setToolTip(f"{chart.names[row]} called {chart.column_names[column]}: {pixels}, {share}")
+            pixels = tr("{counts} px", counts=spaced(int(chart.counts[row, column])))
+            share = tr("{value:.1f} % of its ground truth", value=100 * chart.shares[row, column])
+            self._plot.setToolTip(
+                tr(
+                    "{names} predicted as {column_names}: {pixels}, {share}",
+                    names=chart.names[row],
+                    column_names=chart.column_names[column],
+                    pixels=pixels,
+                    share=share,
+                )
+            )
         else:
             self._plot.setToolTip("")
 

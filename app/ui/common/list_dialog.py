@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.text import tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import toned
 
@@ -37,7 +38,7 @@ class ListDialog(FittedDialog):
         text.setWordWrap(True)
         column.addWidget(text)
         self.table = QTableWidget(len(rows), 2)
-        self.table.setHorizontalHeaderLabels(["File", "What and why"])
+        self.table.setHorizontalHeaderLabels([tr("File"), tr("Problem")])
         self.table.verticalHeader().hide()
         self.table.setShowGrid(False)
         self.table.setWordWrap(True)
@@ -51,16 +52,16 @@ class ListDialog(FittedDialog):
         self.table.resizeRowsToContents()
         column.addWidget(self.table, 1)
         line = self.buttons
-        copy = QPushButton("Copy list")
+        copy = QPushButton(tr("Copy list"))
         copy.clicked.connect(lambda: QGuiApplication.clipboard().setText("\n".join(f"{name}\t{why}" for name, why in self._rows)))
         line.addWidget(copy)
         if go is not None:
-            show = QPushButton("Open image")
+            show = QPushButton(tr("Open image"))
             show.clicked.connect(lambda: go(self.table.currentRow()) if self.table.currentRow() >= 0 else None)
             self.table.doubleClicked.connect(lambda index: go(index.row()))
             line.addWidget(show)
         line.addStretch(1)
-        close = QPushButton("Close")
+        close = QPushButton(tr("Close"))
         close.setProperty("primary", True)
         close.clicked.connect(self.accept)
         line.addWidget(close)

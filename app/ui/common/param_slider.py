@@ -7,6 +7,7 @@ from math import exp, log
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QSlider, QWidget
 
+from app.text import tr
 from app.ui.common.number_field import DecimalField
 from app.ui.common.panel import toned
 
@@ -52,7 +53,7 @@ class ParamSlider(QWidget):
         self.field.setSingleStep(10**-decimals)
         self.field.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.field.setFixedWidth(_FIELD_WIDTH)
-        self.field.setAccessibleName(f"{text}, exact")
+        self.field.setAccessibleName(tr("{text}, exact", text=text))
         for widget in (name, self.slider, self.field):
             widget.setToolTip(tip)
         row.addWidget(name)

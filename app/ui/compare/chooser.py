@@ -10,6 +10,7 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QWidget
 
 from app.state.comparison import LETTERS, PLACE_TOKENS
+from app.text import tr
 from app.ui.compare.swatch import swatch
 from app.ui.shell.theme import Theme
 from app.viewmodels.compare.rows import ModelEntry
@@ -30,8 +31,8 @@ class CompareChooser(QListWidget):
         super().__init__(parent)
         self._theme = theme
         self._entries: tuple[ModelEntry, ...] = ()
-        self.setAccessibleName("Models to compare")
-        self.setToolTip(f"Check two to {len(LETTERS)} models")
+        self.setAccessibleName(tr("Models to compare"))
+        self.setToolTip(tr("Check two to {most} models", most=len(LETTERS)))
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setIconSize(QSize(10, 10))

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.state.comparison import LETTERS, pairs_of
+from app.text import tr
 from app.ui.canvas.colors import DIFFERENCE_COLORS
 from app.ui.common.panel import Panel, toned
 from app.ui.compare.chooser import CompareChooser
@@ -53,7 +54,7 @@ class CompareDock(Panel):
     closeAsked = Signal()
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__("compare", "Compare models")
+        super().__init__("compare", tr("Compare models"))
         self._theme = theme
         self.chooser = CompareChooser(theme)
         self.table = CompareTable(theme)
@@ -96,7 +97,7 @@ class CompareDock(Panel):
         with QSignalBlocker(self.pair):
             self.pair.clear()
             for one, other in pairs_of(taking):
-                self.pair.addItem(f"{LETTERS[one]} and {LETTERS[other]}", (one, other))
+                self.pair.addItem(tr("{first} and {second}", first=LETTERS[one], second=LETTERS[other]), (one, other))
             places = [place for place in range(self.pair.count()) if tuple(self.pair.itemData(place)) == pair]
             self.pair.setCurrentIndex(places[0] if places else 0)
         self.pair.setVisible(taking > 2)
@@ -129,7 +130,7 @@ class CompareDock(Panel):
         self.images.show_lines(lines)
         self._list_note.setText(note)
         self._list_place.setCurrentIndex(0 if lines else 1)
-        self.tabs.setTabText(1, f"Most different ({len(lines)})" if lines else "Most different")
+        self.tabs.setTabText(1, tr("Most different ({lines})", lines=len(lines)) if lines else tr("Most different"))
 
     # -- building --------------------------------------------------------------------------------------------------------
 
@@ -137,18 +138,18 @@ class CompareDock(Panel):
         self.difference = toned("", tone="muted", size="small")
         self.difference.setTextFormat(Qt.TextFormat.RichText)
         self.pair = QComboBox()
-        self.pair.setAccessibleName("Which two models")
-        self.pair.setToolTip("Whose difference is shown")
+        self.pair.setAccessibleName(tr("Two models to compare"))
+        self.pair.setToolTip(tr("Pair of models in the difference view"))
         self.pair.activated.connect(lambda place: self.pairChosen.emit(tuple(self.pair.itemData(place))))
         self.scope = QComboBox()
-        self.scope.addItems(["Image", "Folder"])
-        self.scope.setAccessibleName("Scope of the figures")
-        self.scope.setToolTip("Figures of this image, or pooled over every image that was compared")
+        self.scope.addItems([tr("Image"), tr("Folder")])
+        self.scope.setAccessibleName(tr("Scope of the metrics"))
+        self.scope.setToolTip(tr("Metrics of this image, or pooled over all compared images"))
         self.scope.activated.connect(lambda _place: self.scopeChosen.emit())
         self.close_button = QToolButton()
         self.close_button.setProperty("quiet", True)
-        self.close_button.setAccessibleName("End the comparison")
-        self.close_button.setToolTip("End the comparison; the views show again what they showed before")
+        self.close_button.setAccessibleName(tr("Stop comparing"))
+        self.close_button.setToolTip(tr("Stop comparing and restore the previous views"))
         self.close_button.clicked.connect(self.closeAsked)
         for widget in (self.difference, self.pair, self.scope, self.close_button):
             self.header.addWidget(widget)
@@ -161,11 +162,11 @@ class CompareDock(Panel):
         column.addWidget(self.chooser, 1)
         row = QHBoxLayout()
         row.setSpacing(6)
-        self.add_file = QPushButton("Add file…")
-        self.add_file.setToolTip("Compare with a model file that is not listed")
+        self.add_file = QPushButton(tr("Add file…"))
+        self.add_file.setToolTip(tr("Compare with a model file that is not in the list"))
         self.add_file.clicked.connect(self.fileAsked)
-        self.run_folder = QPushButton("Run folder")
-        self.run_folder.setToolTip("Compare on every image of the folder; predictions are kept for the next time")
+        self.run_folder = QPushButton(tr("Run folder"))
+        self.run_folder.setToolTip(tr("Compare on every image of the folder; predictions are kept for the next run"))
         self.run_folder.clicked.connect(self.folderAsked)
         for button in (self.add_file, self.run_folder):
             button.setProperty("tight", True)
@@ -176,11 +177,11 @@ class CompareDock(Panel):
     def _build_tabs(self) -> QTabWidget:
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
-        needs = "Needs ground truth: mIoU inside the boundary band for every width, one line per model."
+        needs = tr("Requires ground truth. Shows mIoU inside the boundary band for every width, one line per model.")
         curve, self._plot_place, _ = _either(self.plot, needs)
         images, self._list_place, self._list_note = _either(self.images, "")
-        self.tabs.addTab(curve, "Trimap curves")
-        self.tabs.addTab(images, "Most different")
+        self.tabs.addTab(curve, tr("Trimap curves"))
+        self.tabs.addTab(images, tr("Most different"))
         return self.tabs
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.state.comparison import PLACE_TOKENS
+from app.text import tr
 from app.ui.evaluate.band_plot import BandPlot
 from app.ui.shell.theme import Theme
 
@@ -22,8 +23,8 @@ class ComparePlot(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         self._plot = BandPlot()
-        self._plot.setLabel("bottom", "band, px")
-        self._plot.setAccessibleName("mIoU inside the band over its width, for each model")
+        self._plot.setLabel("bottom", tr("band, px"))
+        self._plot.setAccessibleName(tr("mIoU inside the band by band width, for each model"))
         column.addWidget(self._plot)
         self.set_theme(theme)
 

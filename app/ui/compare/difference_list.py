@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
+from app.text import mark, tr
 from app.viewmodels.compare.rows import ImageLine, signed
 
-_COLUMNS = ("Image", "Differ", "mIoU")
+_COLUMNS = (mark("Image"), mark("Differ"), mark("mIoU"))
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 #: Lines that are made: the end of a longer list is not read.
 MOST = 500
@@ -26,13 +27,13 @@ class DifferenceList(QTableWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(0, len(_COLUMNS), parent)
-        tips = ("", "Share of the pixels on which the two differ", "Second minus first, in points")
+        tips = ("", tr("Share of pixels on which the two models differ"), tr("Second minus first, in percentage points"))
         for place, (title, tip) in enumerate(zip(_COLUMNS, tips, strict=True)):
-            heading = QTableWidgetItem(title)
+            heading = QTableWidgetItem(tr(title))
             heading.setTextAlignment(_RIGHT if place else Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
             heading.setToolTip(tip)
             self.setHorizontalHeaderItem(place, heading)
-        self.setAccessibleName("Images on which the models differ most")
+        self.setAccessibleName(tr("Images on which the models differ most"))
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(24)
         self.setShowGrid(False)

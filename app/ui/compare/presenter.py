@@ -13,7 +13,7 @@ from app.controllers.compare.models import milliseconds
 from app.controllers.compare.requests import Said
 from app.controllers.workspace import Program
 from app.state.comparison import LETTERS, PairCount
-from app.text import counted
+from app.text import plural, tr
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.receptive_mark import ReceptiveMark
 from app.ui.shell.main_window import MainWindow
@@ -34,8 +34,8 @@ def remark(said: Said | None) -> str:
     if said is None:
         return ""
     number = len(said.unmatched)
-    which = "1 class has" if number == 1 else f"{number} classes have"
-    lost = f"{which} no partner in this project: void here" if number else ""
+    which = tr("1 class has") if number == 1 else tr("{number} classes have", number=number)
+    lost = tr("{which} no matching class in this project: treated as void", which=which) if number else ""
     return ". ".join(part.rstrip(".") for part in (lost, said.note) if part)
 
 
@@ -65,7 +65,7 @@ class CompareBinding(QObject):
     def ask_file(self) -> None:
         """Ask for a model file that takes part from now on."""
         start = str(self._program.models.path or Path.home())
-        path, _ = QFileDialog.getOpenFileName(self._window, "Compare with a model", start, file_filter())
+        path, _ = QFileDialog.getOpenFileName(self._window, tr("Compare with a model"), start, file_filter())
         if path:
             self._program.compare.add_file(Path(path))
 
@@ -142,18 +142,22 @@ class CompareBinding(QObject):
         if dock.folder_scope and result is not None:
             peers, figures, times = result.peers, folder.figures(), result.milliseconds
             count = result.pairs.get(compare.pair)
-            tip = f"Pooled over {counted(len(result.rows), 'image')}, {result.judged} of them with ground truth"
+            tip = tr(
+                "Pooled over {rows}, {judged} of them with ground truth",
+                rows=plural("{n} image", "{n} images", len(result.rows)),
+                judged=result.judged,
+            )
         else:
             peers, figures = tuple(compare.peers), [answer.figures for answer in compare.answers]
             times = tuple(None if answer.said is None else answer.said.milliseconds for answer in compare.answers)
-            count, tip = compare.difference, "Shares of the pixels of this image"
+            count, tip = compare.difference, tr("Share of the pixels in this image")
         names = [(LETTERS[place], peer.title) for place, peer in enumerate(peers)][: len(figures)]
         rows = table_rows(catalog, figures, times, folder=dock.folder_scope) if figures else []
         curves = [() if found is None else found.curve for found in figures]
         dock.show_figures(heading(figures), names, rows, curves, self._program.judge.band.width_px)
         dock.show_difference([] if count is None else difference_parts(count, compare.pair), tip)
         lines = [] if result is None else image_lines(result.rows, compare.pair)
-        dock.show_images(lines, "Run the folder to list the images on which these models differ most.")
+        dock.show_images(lines, tr("Run the folder to list the images on which these models differ most."))
 
     # -- the receptive field ---------------------------------------------------------------------------------------------
 
@@ -163,18 +167,24 @@ class CompareBinding(QObject):
             self._field = receptive.field
             self._canvas.set_mark(None if self._field is None else ReceptiveMark(self._field, self._words(self._field)))
         if receptive.problem:
-            self._program.notifier.warning("No receptive field", receptive.problem, replace_key="receptive")
+            self._program.notifier.warning(tr("No receptive field"), receptive.problem, replace_key="receptive")
 
     def _words(self, field: ReceptiveField) -> str:
         """The text beside the field."""
         card = self._program.models.card
         name = "" if card is None else class_name(card.catalog, field.class_id)
         whole = field.reaches[0].extent
-        size = f"{round(whole.width)} × {round(whole.height)} px"
+        size = tr("{width} × {height} px", width=round(whole.width), height=round(whole.height))
         scale = field.extent.width / max(field.gradient.shape[1], 1)
-        radii = ", ".join(f"{share:.0%} within {round(radius * scale)} px".replace("%", " %") for share, radius in field.radii)
-        lines = [f"{name} at {field.x}, {field.y}: theory {size}", f"gradient: {radii} · {milliseconds(field.milliseconds)}"]
+        radii = ", ".join(
+            tr("{share:.0%} within {radius} px", share=share, radius=round(radius * scale)).replace("%", " %")
+            for share, radius in field.radii
+        )
+        lines = [
+            tr("{name} at {x}, {y}: theory {size}", name=name, x=field.x, y=field.y, size=size),
+            tr("gradient: {radii} · {milliseconds}", radii=radii, milliseconds=milliseconds(field.milliseconds)),
+        ]
         branches = ", ".join(f"{reach.name}: {round(reach.extent.width)}" for reach in field.reaches[1:])
         if branches:
-            lines.insert(1, f"dotted, by branch: {branches} px")
+            lines.insert(1, tr("dotted, by branch: {branches} px", branches=branches))
         return "\n".join([*lines, field.note] if field.note else lines)

@@ -9,6 +9,7 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from app.state.comparison import PLACE_TOKENS
+from app.text import tr
 from app.ui.compare.swatch import swatch
 from app.ui.shell.theme import Theme
 from app.viewmodels.compare.rows import TableRow
@@ -24,7 +25,7 @@ class CompareTable(QTableWidget):
         super().__init__(0, 1, parent)
         self._theme = theme
         self._shown: tuple[str, tuple[tuple[str, str], ...], tuple[TableRow, ...]] = ("", (), ())
-        self.setAccessibleName("Figures of the compared models")
+        self.setAccessibleName(tr("Figures of the compared models"))
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(_ROW)
         self.setShowGrid(False)

@@ -17,10 +17,10 @@ from PySide6.QtWidgets import (
 )
 
 from app.state.ambiguous import ListedMark
-from app.text import spaced
+from app.text import mark, spaced, tr
 from app.ui.common.panel import toned
 
-_COLUMNS = ("Image", "Pixels", "May be", "Why (yours to write)")
+_COLUMNS = (mark("Image"), mark("Pixels"), mark("Could be"), mark("Reason (editable)"))
 _WHY = 3
 
 
@@ -43,7 +43,7 @@ class AmbiguousPage(QWidget):
         super().__init__()
         self._marks: Sequence[ListedMark] = ()
         self.table = QTableWidget(0, len(_COLUMNS))
-        self.table.setHorizontalHeaderLabels(list(_COLUMNS))
+        self.table.setHorizontalHeaderLabels([tr(title) for title in _COLUMNS])
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.setShowGrid(False)
@@ -52,14 +52,14 @@ class AmbiguousPage(QWidget):
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setSectionResizeMode(_WHY, QHeaderView.ResizeMode.Stretch)
-        self.table.setAccessibleName("Ambiguous regions")
+        self.table.setAccessibleName(tr("Ambiguous regions"))
         self.what = toned("", tone="muted")
         self.what.setWordWrap(True)
-        self.unmark_button = QPushButton("Count it again")
-        self.unmark_button.setToolTip("Unmarks the chosen region (Delete)")
+        self.unmark_button = QPushButton(tr("Clear ambiguity mark"))
+        self.unmark_button.setToolTip(tr("Clears the mark of the selected region (Delete)"))
         self.unmark_button.setShortcut(Qt.Key.Key_Delete)
-        self.export_button = QPushButton("Export marks…")
-        self.export_button.setToolTip("One NAME.ambiguous.json beside each name, as atrous inspect --ambiguous reads them")
+        self.export_button = QPushButton(tr("Export marks…"))
+        self.export_button.setToolTip(tr("Writes one NAME.ambiguous.json per image, as read by atrous inspect --ambiguous"))
         header_row = QHBoxLayout()
         header_row.addWidget(self.what, 1)
         header_row.addWidget(self.unmark_button)
@@ -101,10 +101,16 @@ class AmbiguousPage(QWidget):
         total = spaced(sum(listed.mark.pixels for listed in marks))
         images = len({listed.image for listed in marks})
         self.what.setText(
-            f"In no figure: {total} px, {len(marks)} {'region' if len(marks) == 1 else 'regions'} "
-            f"in {images} {'image' if images == 1 else 'images'}."
+            tr(
+                "Excluded from all metrics: {total} px, {marks} {part} in {images} {part2}.",
+                total=total,
+                marks=len(marks),
+                part=tr("region") if len(marks) == 1 else tr("regions"),
+                images=images,
+                part2=tr("image") if images == 1 else tr("images"),
+            )
             if marks
-            else "Nothing is marked. In the Truth menu: mark the error under the pointer, or what you draw around, as ambiguous."
+            else tr("Nothing is marked. In the Ground truth menu, mark the error under the pointer or draw an outline.")
         )
         self.unmark_button.setEnabled(bool(marks))
         self.export_button.setEnabled(bool(marks))

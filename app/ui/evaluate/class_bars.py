@@ -10,7 +10,7 @@ from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from app.text import spaced
+from app.text import spaced, tr
 from app.ui.annotate.class_delegate import paint_swatch
 from app.ui.evaluate.kind_table import PART_TONES
 from app.ui.shell.theme import Theme
@@ -38,7 +38,7 @@ class ClassBars(QWidget):
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setAccessibleName("Wrong pixels by class")
+        self.setAccessibleName(tr("Wrong pixels by class"))
 
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
@@ -93,7 +93,7 @@ class ClassBars(QWidget):
         right = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
         iou = "—" if isnan(parts.iou) else f"{parts.iou:.2f}"
         painter.drawText(QRect(_NAME, line.y(), _IOU - 10, _ROW), right, iou)
-        pixels = f"{spaced(parts.wrong)} px"
+        pixels = tr("{wrong} px", wrong=spaced(parts.wrong))
         painter.drawText(QRect(self.width() - _PIXELS, line.y(), _PIXELS - 6, _ROW), right, pixels)
         for kind in PARTS:
             rect = self.part_rect(row, kind)
@@ -134,11 +134,11 @@ class ClassBars(QWidget):
             if row >= 0:
                 parts = self._rows[row]
                 said = [
-                    f"{KIND_TITLES[one]}: {spaced(pixels)} px"
+                    tr("{kind}: {pixels} px", kind=tr(KIND_TITLES[one]), pixels=spaced(pixels))
                     for one, pixels in zip(PARTS, parts.parts, strict=True)
                     if kind is None or one is kind
                 ]
-                lines = [f"<b>{escape(parts.name)}</b>", *said, "Click to see them"]
+                lines = [f"<b>{escape(parts.name)}</b>", *said, tr("Click to see them")]
                 QToolTip.showText(event.globalPos(), "<br>".join(lines), self)
             return True
         return super().event(event)

@@ -6,6 +6,7 @@ from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QS
 from PySide6.QtGui import QFontMetrics, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
+from app.text import tr
 from app.ui.evaluate.component_list_model import ComponentListModel
 from app.ui.shell.theme import Theme
 
@@ -45,7 +46,7 @@ class ComponentDelegate(QStyledItemDelegate):
         if picture is None or picture.isNull():
             painter.setPen(theme.color("faint"))
             painter.setFont(theme.font("small"))
-            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, "…" if picture is None else "no picture")
+            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, "…" if picture is None else tr("no picture"))
         else:
             size = picture.size().scaled(box.size(), Qt.AspectRatioMode.KeepAspectRatio)
             target = QRect(0, 0, size.width(), size.height())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt
 from PySide6.QtGui import QImage
 
+from app.text import tr
 from deeplab_core.analysis.components import ErrorComponent
 
 
@@ -76,5 +77,5 @@ class ComponentListModel(QAbstractListModel):
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
             return f"{tile.name}: {tile.label}"
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{tile.name}\n{tile.label}\nClick to correct it"
+            return tr("{name}\n{label}\nClick to correct it", name=tile.name, label=tile.label)
         return None

@@ -8,7 +8,7 @@ from PySide6.QtCore import QModelIndex, QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QListView, QMenu, QPushButton, QStyleOptionViewItem, QVBoxLayout, QWidget
 
-from app.text import counted, spaced
+from app.text import counted, plural, spaced, tr
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import toned
 from app.ui.evaluate.component_delegate import ComponentDelegate
@@ -51,13 +51,13 @@ class ComponentsPage(QWidget):
         self.query = ComponentQuery()
         self.model = ComponentListModel(picture)
         self._delegate = ComponentDelegate(theme)
-        self.back = QPushButton("‹ Back")
-        self.back.setToolTip("Esc")
+        self.back = QPushButton(tr("‹ Back"))
+        self.back.setToolTip(tr("Esc"))
         self.title = toned(size="title")
         self.detail = ElidedLabel(Qt.TextElideMode.ElideRight)
         self.detail.setProperty("tone", "muted")
-        self.both_ways = QCheckBox("Both ways")
-        self.both_ways.setToolTip("Also those that are confused the other way round")
+        self.both_ways = QCheckBox(tr("Both directions"))
+        self.both_ways.setToolTip(tr("Include the opposite confusion"))
         self.list = QListView()
         self.list.setModel(self.model)
         self.list.setItemDelegate(self._delegate)
@@ -69,8 +69,8 @@ class ComponentsPage(QWidget):
         self.list.setMouseTracking(True)
         self.list.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         self.list.setGridSize(self._delegate.sizeHint(QStyleOptionViewItem(), QModelIndex()) + QSize(6, 6))
-        self.list.setAccessibleName("Error components")
-        self.nothing = toned("No such error is left.", tone="muted")
+        self.list.setAccessibleName(tr("Error components"))
+        self.nothing = toned(tr("No errors of this kind remain."), tone="muted")
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
         head = QHBoxLayout()
         head.setSpacing(10)
@@ -138,11 +138,11 @@ class ComponentsPage(QWidget):
         self.model.refresh()
 
     def _tile(self, component: ErrorComponent, catalog: ClassCatalog) -> ComponentTile:
-        parts = [f"{spaced(component.pixels)} px"]
+        parts = [tr("{pixels} px", pixels=spaced(component.pixels))]
         if self.query.truth is None or self.query.prediction is None or self.query.both_ways:
             truth, prediction = (class_text(catalog, one) for one in (component.truth, component.prediction))
             parts.append(f"{truth} → {prediction}")
-        kinds = [KIND_TITLES[kind] for kind in component.kinds if kind not in PARTS]
+        kinds = [tr(KIND_TITLES[kind]) for kind in component.kinds if kind not in PARTS]
         return ComponentTile(component, self._name(component), " · ".join([*parts, *kinds]))
 
     def _show_menu(self, point: QPoint) -> None:
@@ -155,8 +155,8 @@ class ComponentsPage(QWidget):
         """What can be done with the error at a place of the list."""
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.addAction("Correct it", lambda: self.chosen.emit(place))
-        menu.addAction("Its ground truth is ambiguous", lambda: self.ambiguousAsked.emit(place))
+        menu.addAction(tr("Correct"), lambda: self.chosen.emit(place))
+        menu.addAction(tr("Mark ambiguous"), lambda: self.ambiguousAsked.emit(place))
         return menu
 
     def _mirror(self, on: bool) -> None:
@@ -167,9 +167,22 @@ class ComponentsPage(QWidget):
 def _detail(components: Sequence[ErrorComponent], totals: tuple[int, int] | None) -> str:
     images = len({component.image for component in components})
     if totals is None:
-        return f"the {len(components)} largest, in {counted(images, 'image')}" if components else ""
+        return (
+            tr(
+                "the {components} largest, in {images}",
+                components=len(components),
+                images=plural("{n} image", "{n} images", images),
+            )
+            if components
+            else ""
+        )
     pixels, number = totals
-    said = f"{spaced(pixels)} px in {counted(number, 'component')}"
+    said = tr("{pixels} px in {number}", pixels=spaced(pixels), number=plural("{n} component", "{n} components", number))
     if len(components) < number:
-        return f"{said}; the {len(components)} largest, in {counted(images, 'image')}"
+        return tr(
+            "{said}; the {components} largest, in {images}",
+            said=said,
+            components=len(components),
+            images=plural("{n} image", "{n} images", images),
+        )
     return f"{said}, {counted(images, 'image')}"

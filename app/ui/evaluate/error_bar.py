@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QWidget
 
-from app.text import spaced
+from app.text import spaced, tr
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.shell.action_builder import ActionBuilder
 from app.viewmodels.evaluate.error_list import ComponentWalk
@@ -31,12 +31,12 @@ class WalkBar(QFrame):
         row.addWidget(self.text, 1)
         for action_id in ("inspect.previous", "inspect.next"):
             row.addWidget(actions.tool_button(action_id))
-        self.to_list = QPushButton("Back to the list")
+        self.to_list = QPushButton(tr("Back to the list"))
         self.to_list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.to_list.clicked.connect(actions["inspect.view"].trigger)
         actions["inspect.view"].changed.connect(lambda: self.to_list.setToolTip(actions["inspect.view"].toolTip()))
         row.addWidget(self.to_list)
-        self.end = QPushButton("Done")
+        self.end = QPushButton(tr("Done"))
         self.end.setProperty("link", True)
         self.end.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.end.clicked.connect(self.closeAsked)
@@ -48,5 +48,5 @@ class WalkBar(QFrame):
         self.setVisible(walk is not None and catalog is not None)
         if walk is not None and catalog is not None:
             pixels = spaced(walk.current.pixels)
-            place = f"{walk.place + 1} of {len(walk.components)}"
-            self.text.set_text(f"{walk.query.title(catalog)} · {place} · {pixels} px")
+            place = tr("{place} of {components}", place=walk.place + 1, components=len(walk.components))
+            self.text.set_text(tr("{title} · {place} · {pixels} px", title=walk.query.title(catalog), place=place, pixels=pixels))

@@ -6,6 +6,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
+from app.text import tr
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import toned
 from app.ui.shell.theme import Theme
@@ -37,15 +38,13 @@ class JudgeView(QWidget):
         self.tabs = QTabBar()
         self.tabs.setDrawBase(False)
         self.tabs.setExpanding(False)
-        self.tabs.setAccessibleName("Pages of the Judge view")
+        self.tabs.setAccessibleName(tr("Pages of the Evaluation panel"))
         self.scope = ElidedLabel(Qt.TextElideMode.ElideRight)
         self.scope.setProperty("tone", "muted")
-        self.refresh = QPushButton("Refresh")
-        self.refresh.setToolTip(
-            "Compare every mask with its ground truth; what has not changed since last time is not read again"
-        )
-        self.close_button = QPushButton("‹ Picture")
-        self.close_button.setToolTip("Back to the picture   Esc")
+        self.refresh = QPushButton(tr("Refresh"))
+        self.refresh.setToolTip(tr("Compares every mask with its ground truth; unchanged images are not read again"))
+        self.close_button = QPushButton(tr("‹ Image"))
+        self.close_button.setToolTip(tr("Back to the image   Esc"))
         self.hint = toned("")
         self.hint.setWordWrap(True)
         self.hint.hide()

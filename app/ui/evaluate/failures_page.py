@@ -6,6 +6,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
+from app.text import mark, tr
 from app.ui.common.panel import toned
 from app.ui.evaluate.class_bars import ClassBars
 from app.ui.evaluate.kind_table import PART_TONES, KindTable
@@ -18,14 +19,13 @@ from deeplab_core.analysis.kinds import FailureKind
 from deeplab_core.analysis.slices import Slice
 from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS
 
-_HINT = (
-    "Of each class, boundary, extent and segment add up to 100 %; over all classes to more, because a pixel is a miss of one "
-    "and a false alarm of another. The other kinds overlap."
+_HINT = mark(
+    "For each class, boundary, extent and segment errors add up to 100 %. Over all classes they add up "
+    "to more, because a wrong pixel is a miss of one class and a false alarm of another. The other kinds "
+    "overlap."
 )
 
-_COUNTS = (
-    f"n: objects, or images for slices of pixels. Pale bars rest on fewer than {FEW_OBJECTS} objects or {FEW_IMAGES} images."
-)
+_COUNTS = mark("n: objects, or images for pixel slices. Pale bars are based on fewer than {objects} objects or {images} images.")
 
 #: Width of one small chart that the grid aims at, px.
 _CHART = 280
@@ -46,8 +46,8 @@ class FailuresPage(QWidget):
         self._folder: FolderAnalysis | None = None
         self._charts: list[SliceBars] = []
         self.classes = QComboBox()
-        self.classes.addItem("All classes", None)
-        self.classes.setAccessibleName("Class that the figures are about")
+        self.classes.addItem(tr("All classes"), None)
+        self.classes.setAccessibleName(tr("Class to show"))
         self.kinds = KindTable(theme)
         self.bars = ClassBars(theme)
         self._grid = QGridLayout()
@@ -65,14 +65,14 @@ class FailuresPage(QWidget):
         column.setSpacing(8)
         head = QHBoxLayout()
         head.addWidget(self.classes)
-        hint = toned(_HINT, tone="muted", size="small")
+        hint = toned(tr(_HINT), tone="muted", size="small")
         hint.setWordWrap(True)
         head.addWidget(hint, 1)
         column.addLayout(head)
         column.addWidget(self.kinds)
         self._legend = QHBoxLayout()
         self._legend.setSpacing(14)
-        self._legend.addWidget(toned("WRONG PIXELS BY CLASS", tone="muted", size="caption", strong=True))
+        self._legend.addWidget(toned(tr("WRONG PIXELS BY CLASS"), tone="muted", size="caption", strong=True))
         self._keys = []
         for kind in PART_TONES:
             key = toned(f"■ {kind.value}", size="small")
@@ -85,8 +85,8 @@ class FailuresPage(QWidget):
         column.addSpacing(8)
         weak = QHBoxLayout()
         weak.setSpacing(14)
-        weak.addWidget(toned("WHERE IT IS WEAK", tone="muted", size="caption", strong=True))
-        weak.addWidget(toned(_COUNTS, tone="muted", size="small"))
+        weak.addWidget(toned(tr("WEAK SPOTS"), tone="muted", size="caption", strong=True))
+        weak.addWidget(toned(tr(_COUNTS, objects=FEW_OBJECTS, images=FEW_IMAGES), tone="muted", size="small"))
         weak.addStretch(1)
         column.addLayout(weak)
         column.addLayout(self._grid)
@@ -121,7 +121,7 @@ class FailuresPage(QWidget):
         parts = [] if folder is None else class_parts(folder)
         with QSignalBlocker(self.classes):
             self.classes.clear()
-            self.classes.addItem("All classes", None)
+            self.classes.addItem(tr("All classes"), None)
             for part in parts:
                 self.classes.addItem(part.name, part.class_id)
             self.classes.setCurrentIndex(max(self.classes.findData(held), 0))

@@ -17,12 +17,19 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.text import spaced
+from app.text import mark, spaced, tr
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.failure_table import FailureLine
 from deeplab_core.analysis.kinds import PARTS, FailureKind
 
-_COLUMNS = ("Kind", "Share of the errors", "Pixels", "Instances", "Images", "IoU won back")
+_COLUMNS = (
+    mark("Kind"),
+    mark("Share of the errors"),
+    mark("Pixels"),
+    mark("Instances"),
+    mark("Images"),
+    mark("IoU gain if fixed"),
+)
 _SHARE, _GAIN, _ROW = 1, 5, 28
 _LEFT, _RIGHT = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
 #: Tokens of the three parts, also used by the bars of the classes.
@@ -52,7 +59,7 @@ class KindTable(QTableWidget):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setAccessibleName("Kinds of failure")
+        self.setAccessibleName(tr("Kinds of failure"))
         self.setTabKeyNavigation(False)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
@@ -60,7 +67,7 @@ class KindTable(QTableWidget):
         header.setSectionResizeMode(_GAIN, QHeaderView.ResizeMode.Stretch)
         header.setSectionsClickable(False)
         for place, title in enumerate(_COLUMNS):
-            heading = QTableWidgetItem(title)
+            heading = QTableWidgetItem(tr(title))
             heading.setTextAlignment((_LEFT if place in (0, _SHARE, _GAIN) else _RIGHT) | Qt.AlignmentFlag.AlignVCenter)
             self.setHorizontalHeaderItem(place, heading)
         self.cellClicked.connect(self._choose)
@@ -80,7 +87,7 @@ class KindTable(QTableWidget):
             won = "" if isnan(line.gain) else f"{line.gain:+.3f}"
             texts = (line.title, shown, spaced(line.pixels), instances, spaced(line.images), won)
             if line.missing:
-                texts = (line.title, "not measured", "", "", "", "")
+                texts = (line.title, tr("not measured"), "", "", "", "")
             share, gain = (nan, nan) if line.missing else (line.share, line.gain)
             bars = {_SHARE: (share, PART_TONES.get(line.kind, "faint")), _GAIN: (gain, "good")}
             for column, text in enumerate(texts):
@@ -88,7 +95,10 @@ class KindTable(QTableWidget):
                 if item.tableWidget() is None:
                     self.setItem(row, column, item)
                 item.setText(text)
-                item.setToolTip(f"{line.title}: {line.text}." + (f" Not measured: {line.missing}." if line.missing else ""))
+                item.setToolTip(
+                    f"{line.title}: {line.text}."
+                    + (tr(" Not measured: {missing}.", missing=line.missing) if line.missing else "")
+                )
                 if column in bars:
                     item.setData(Qt.ItemDataRole.UserRole, bars[column])
                 elif column:

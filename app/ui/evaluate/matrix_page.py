@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QListWidget, QListWidgetItem, QSlider, QVBoxLayout, QWidget
 
-from app.text import counted, spaced
+from app.text import counted, spaced, tr
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import toned
 from app.ui.evaluate.matrix_view import LARGEST, SMALLEST, MatrixView
@@ -42,20 +42,20 @@ class MatrixPage(QWidget):
         self._folder: FolderAnalysis | None = None
         self._costly: list[tuple[int, int, int]] = []
         self.matrix = MatrixView(theme)
-        self.scale = _choice(MatrixScale, "What the cells say")
+        self.scale = _choice(MatrixScale, tr("Cell values"))
         self.scale.setCurrentIndex(list(MatrixScale).index(MatrixScale.ROWS))
-        self.order = _choice(MatrixOrder, "Order of the classes")
-        self.background = QCheckBox("With background")
-        self.empty = QCheckBox("All classes")
-        self.empty.setToolTip("Also classes that occur in neither ground truth nor prediction")
+        self.order = _choice(MatrixOrder, tr("Class order"))
+        self.background = QCheckBox(tr("With background"))
+        self.empty = QCheckBox(tr("All classes"))
+        self.empty.setToolTip(tr("Include classes that occur in neither ground truth nor prediction"))
         self.zoom = QSlider(Qt.Orientation.Horizontal)
         self.zoom.setRange(SMALLEST, LARGEST)
         self.zoom.setFixedWidth(110)
-        self.zoom.setAccessibleName("Size of the cells")
-        self.zoom.setToolTip("Size of the cells   Ctrl+wheel")
+        self.zoom.setAccessibleName(tr("Cell size"))
+        self.zoom.setToolTip(tr("Cell size   Ctrl+wheel"))
         self.readout = ElidedLabel(Qt.TextElideMode.ElideRight)
         self.worst = QListWidget()
-        self.worst.setAccessibleName("Confusions that cost most")
+        self.worst.setAccessibleName(tr("Most costly confusions"))
         self.worst.setMinimumWidth(200)
         self.worst.setMaximumWidth(280)
         self._build()
@@ -80,11 +80,11 @@ class MatrixPage(QWidget):
         for part in (self.scale, self.order, self.background, self.empty):
             tools.addWidget(part)
         tools.addStretch(1)
-        tools.addWidget(toned("Size", tone="muted", size="small"))
+        tools.addWidget(toned(tr("Size"), tone="muted", size="small"))
         tools.addWidget(self.zoom)
         side = QVBoxLayout()
         side.setSpacing(4)
-        side.addWidget(toned("COSTS MOST", tone="muted", size="caption", strong=True))
+        side.addWidget(toned(tr("MOST COSTLY"), tone="muted", size="caption", strong=True))
         side.addWidget(self.worst, 1)
         row = QHBoxLayout()
         row.setSpacing(12)
@@ -142,12 +142,17 @@ class MatrixPage(QWidget):
             self.worst.takeItem(self.worst.count() - 1)
         for place, (truth, prediction, pixels) in enumerate(self._costly):
             names = f"{class_text(catalog, truth)} → {class_text(catalog, prediction)}"
-            text = f"{names}\n{spaced(pixels)} px · {short_percent(pixels / wrong)} % of all errors"
+            text = tr(
+                "{names}\n{pixels} px · {short_percent} % of all errors",
+                names=names,
+                pixels=spaced(pixels),
+                short_percent=short_percent(pixels / wrong),
+            )
             if place < self.worst.count():
                 self.worst.item(place).setText(text)
             else:
                 item = QListWidgetItem(text)
-                item.setToolTip("Show these errors")
+                item.setToolTip(tr("Show these errors"))
                 self.worst.addItem(item)
 
     def _say_cell(self, row: int, column: int) -> None:
@@ -156,20 +161,24 @@ class MatrixPage(QWidget):
             self.readout.set_text("")
             return
         if row < 0:
-            self.readout.set_text(SCALE_TEXT[table.scale])
+            self.readout.set_text(tr(SCALE_TEXT[table.scale]))
             return
         truth, prediction = table.cell(row, column)
         names = [class_text(table.catalog, one) for one in (truth, prediction)]
         pixels = spaced(int(table.counts[row, column]))
         if truth == prediction:
-            self.readout.set_text(f"{names[0]}: {pixels} px right, {_share(table, row, column)}")
+            self.readout.set_text(
+                tr("{names}: {pixels} px correct, {share}", names=names[0], pixels=pixels, share=_share(table, row, column))
+            )
             return
         query = _query(table, row, column)
-        said = f"{query.title(table.catalog)}: {pixels} px{_share(table, row, column, ', ')}"
+        said = tr(
+            "{title}: {pixels} px{share}", title=query.title(table.catalog), pixels=pixels, share=_share(table, row, column, ", ")
+        )
         totals = None if self._folder is None else query.totals(self._folder)
         if totals is not None and totals[1]:
             said += f" · {counted(totals[1], 'component')}"
-        self.readout.set_text(f"{said} · click to see them" if table.counts[row, column] else said)
+        self.readout.set_text(tr("{said} · click to see them", said=said) if table.counts[row, column] else said)
 
     def _ask_cell(self, row: int, column: int) -> None:
         table = self.matrix.table
@@ -208,7 +217,7 @@ def _query(table: MatrixTable, row: int, column: int) -> ComponentQuery:
 def _choice(kinds: type[MatrixScale] | type[MatrixOrder], name: str) -> QComboBox:
     box = QComboBox()
     for kind in kinds:
-        box.addItem(kind.value)
+        box.addItem(tr(kind.value))
     box.setAccessibleName(name)
     return box
 
@@ -217,8 +226,8 @@ def _share(table: MatrixTable, row: int, column: int, before: str = "") -> str:
     if table.scale is MatrixScale.COUNTS:
         return ""
     of = {
-        MatrixScale.ROWS: f"of {table.name(int(table.rows[row]))}",
-        MatrixScale.COLUMNS: f"of what is called {table.name(int(table.columns[column]))}",
-        MatrixScale.PAIRS: "of both",
+        MatrixScale.ROWS: tr("of {name}", name=table.name(int(table.rows[row]))),
+        MatrixScale.COLUMNS: tr("of what is predicted as {name}", name=table.name(int(table.columns[column]))),
+        MatrixScale.PAIRS: tr("of both"),
     }[table.scale]
     return f"{before}{short_percent(float(table.values[row, column]))} % {of}"

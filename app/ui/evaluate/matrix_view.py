@@ -19,6 +19,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QAbstractScrollArea, QWidget
 
+from app.text import tr
 from app.ui.annotate.class_delegate import paint_swatch
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.matrix_table import MatrixTable
@@ -58,7 +59,7 @@ class MatrixView(QAbstractScrollArea):
         self.setMouseTracking(True)
         self.viewport().setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setAccessibleName("Confusion matrix")
+        self.setAccessibleName(tr("Confusion matrix"))
 
     # -- what is shown ---------------------------------------------------------------------------------------------------
 
@@ -265,7 +266,7 @@ class MatrixView(QAbstractScrollArea):
         painter.setPen(self._theme.color("faint"))
         painter.setFont(self._theme.font("caption"))
         box = QRectF(0, top - 34, left - _GAP, 30)
-        painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom, "predicted →\ntruth ↓")
+        painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom, tr("predicted →\nground truth ↓"))
 
     # -- hands -----------------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from app.controllers.annotate.edit import class_name
 from app.controllers.workspace import Program
 from app.services.timers import single_shot
 from app.state.ambiguous import ListedMark, export_marks
-from app.text import counted, spaced
+from app.text import plural, spaced, tr
 from app.ui.evaluate.ambiguous_page import AmbiguousPage
 from app.ui.evaluate.evaluation_view import JudgeView
 from app.ui.evaluate.plot_page import PlotPage
@@ -50,9 +50,9 @@ class JudgePages(QObject):
         self.queue = QueuePage(window.theme, self._thumbnail)
         self.plots = PlotPage(window.theme, program.plots.names)
         self.ambiguous = AmbiguousPage()
-        view.add_page("Queues", self.queue)
-        view.add_page("Plots", self.plots)
-        view.add_page("Ambiguous", self.ambiguous)
+        view.add_page(tr("Rankings"), self.queue)
+        view.add_page(tr("Plots"), self.plots)
+        view.add_page(tr("Ambiguous"), self.ambiguous)
         view.pageShown.connect(self._begin)
         queues = program.queues
         self._soon = single_shot(self, _SOON_MS, self.refresh)
@@ -94,7 +94,7 @@ class JudgePages(QObject):
 
     def ask_export(self) -> None:
         """Ask for a folder, and write the marks into it."""
-        folder = QFileDialog.getExistingDirectory(self._window, "Folder for the marks")
+        folder = QFileDialog.getExistingDirectory(self._window, tr("Folder for the marks"))
         project = self._program.projects.project
         if not folder or project is None:
             return
@@ -103,7 +103,10 @@ class JudgePages(QObject):
         except AtrousError as error:
             self._program.notifier.report(error)
             return
-        self._program.notifier.info(f"Marks of {counted(number, 'image')} written", f"In {folder}.")
+        self._program.notifier.info(
+            tr("Ambiguity marks of {number} exported", number=plural("{n} image", "{n} images", number)),
+            tr("In {folder}.", folder=folder),
+        )
 
     # -- queues ----------------------------------------------------------------------------------------------------------
 
@@ -117,11 +120,11 @@ class JudgePages(QObject):
         project = self._program.projects.project
         self.queue.show_order(order, queues.available(), 0 if project is None else len(project.images))
         if order == "label_errors":
-            columns: tuple[str, ...] = ("Image", "Labelled", "Model says", "Pixels")
+            columns: tuple[str, ...] = (tr("Image"), tr("Labelled"), tr("Predicted"), tr("Pixels"))
             rows = self._issue_rows()
             numbers = frozenset({3})
         else:
-            columns, numbers = ("Image", "Score", "IoU", "Status"), frozenset({1, 2})
+            columns, numbers = (tr("Image"), tr("Score"), tr("IoU"), tr("Status")), frozenset({1, 2})
             rows = self._image_rows(order)
         self.queue.show_rows(columns, numbers, rows, queues.measuring)
         self.queue.show_gain(self._gain_chart(order))
@@ -134,7 +137,13 @@ class JudgePages(QObject):
         for image in queues.ranking(order):
             record = project.record(image)
             score = scores.get(image)
-            figure = "" if score is None else f"{score:,.0f} px".replace(",", "\u2009") if score > 1 else f"{score:.3f}"
+            figure = (
+                ""
+                if score is None
+                else tr("{score:,.0f} px", score=score).replace(",", "\u2009")
+                if score > 1
+                else f"{score:.3f}"
+            )
             iou = f"{ious[image]:.3f}" if image in ious else ""
             rows.append(QueueRow(image, (record.shown, figure, iou, record.status.name.lower())))
         return rows
@@ -194,7 +203,9 @@ class JudgePages(QObject):
                 self._program.view.toggle_trimap()
 
     def _say_exported(self, path: Path) -> None:
-        self._program.notifier.info(f"{path.name} is written", f"In {path.parent}.", replace_key="plot")
+        self._program.notifier.info(
+            tr("{name} exported", name=path.name), tr("In {parent}.", parent=path.parent), replace_key="plot"
+        )
 
     # -- ambiguous -------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QListWidget, QPushButton, QVBoxLayout, QWidget
 
+from app.text import tr
 from app.ui.common.chart_export import export_chart
 from app.ui.common.chart_view import ChartView
 from app.ui.common.panel import toned
@@ -38,7 +39,7 @@ class PlotPage(QWidget):
         self.list = QListWidget()
         self.list.addItems(list(names))
         self.list.setFixedWidth(190)
-        self.list.setAccessibleName("Plots")
+        self.list.setAccessibleName(tr("Plots"))
         self.list.setUniformItemSizes(True)
         self.view = ChartView(theme)
         self.title = toned("", strong=True)
@@ -47,8 +48,8 @@ class PlotPage(QWidget):
         self.empty = toned("", tone="muted")
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.empty.setWordWrap(True)
-        self.export_button = QPushButton("Export…")
-        self.export_button.setToolTip("The plot as PNG or SVG, or its numbers as CSV")
+        self.export_button = QPushButton(tr("Export…"))
+        self.export_button.setToolTip(tr("Save the plot as PNG or SVG, or its data as CSV"))
         self.export_button.clicked.connect(self.ask_export)
         self.view.chosen.connect(self.chosen)
         header = QHBoxLayout()
@@ -98,7 +99,7 @@ class PlotPage(QWidget):
         if name != self.name:
             return
         if chart.empty:
-            self._show_empty(chart.title, chart.note or "There is nothing to show yet: judge the folder first (Ctrl+J).")
+            self._show_empty(chart.title, chart.note or tr("Nothing to show yet. Evaluate the folder first (Ctrl+J)."))
             return
         self.title.setText(chart.title)
         self.export_button.setEnabled(True)
@@ -109,7 +110,7 @@ class PlotPage(QWidget):
         self.view.show_chart(chart)
 
     def _want(self, name: str) -> None:
-        self._show_empty(name, "Counting\u2026")
+        self._show_empty(name, tr("Counting…"))
         self.wanted.emit(name)
 
     def _show_empty(self, title: str, text: str) -> None:
@@ -127,7 +128,7 @@ class PlotPage(QWidget):
         if chart is None:
             return
         start = chart.title.lower().replace(",", "").replace(" ", "-") + ".png"
-        path, chosen = QFileDialog.getSaveFileName(self, "Export the plot", start, ";;".join(_FILTERS))
+        path, chosen = QFileDialog.getSaveFileName(self, tr("Export the plot"), start, ";;".join(_FILTERS))
         if path:
             ending = _FILTERS.get(chosen, ".png")
             self.export(Path(path) if Path(path).suffix else Path(path + ending))

@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, QTimer
 from PySide6.QtGui import QImage
 
 from app.controllers.workspace import Program
-from app.text import counted, spaced
+from app.text import plural, spaced, tr
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.error_outline import ErrorOutline
 from app.ui.evaluate.components_page import ComponentsPage
@@ -101,8 +101,8 @@ class InspectBinding(QObject):
         self.matrix = MatrixPage(window.theme)
         self.components = ComponentsPage(window.theme, self._picture, self._name)
         self.failures = FailuresPage(window.theme)
-        view.add_page("Matrix", self.matrix)
-        view.add_page("Failures", self.failures)
+        view.add_page(tr("Matrix"), self.matrix)
+        view.add_page(tr("Failures"), self.failures)
         view.add_list(self.components)
         from app.ui.evaluate.pages import JudgePages  # with the plotting library, which takes its time
 
@@ -145,15 +145,18 @@ class InspectBinding(QObject):
         inspect, judge = self._program.inspect, self._program.judge
         known, total = 0 if inspect.index is None else len(inspect.index), len(judge.index)
         if not total:
-            view.show_scope("no ground truth", hint="No ground truth was found. Choose its folder in the menu Ground truth.")
+            view.show_scope(tr("no ground truth"), hint=tr("No ground truth found. Choose its folder in the Ground truth menu."))
         elif known:
             view.show_scope(
-                f"{spaced(known)} of {counted(total, 'image')}", f"{known} of {counted(total, 'image')} with ground truth"
+                tr("{known} of {total}", known=spaced(known), total=plural("{n} image", "{n} images", total)),
+                tr("{known} of {total} with ground truth", known=known, total=plural("{n} image", "{n} images", total)),
             )
         elif inspect.inspecting:
-            view.show_scope("reading…")
+            view.show_scope(tr("reading…"))
         else:
-            view.show_scope("no masks", hint="No image has both ground truth and a mask yet. Run the model on the folder.")
+            view.show_scope(
+                tr("no masks"), hint=tr("No image has both ground truth and a mask yet. Run the model on the folder.")
+            )
 
     def _list(self, query: ComponentQuery) -> None:
         project, folder = self._program.projects.project, self._program.inspect.folder

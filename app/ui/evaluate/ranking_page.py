@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.text import counted, spaced
+from app.text import plural, spaced, tr
 from app.ui.common.chart_view import ChartView
 from app.ui.common.panel import toned
 from app.ui.evaluate.ranking_table import QueueRow, QueueTable
@@ -47,7 +47,7 @@ class QueuePage(QWidget):
         super().__init__()
         self.orders = QListWidget()
         self.orders.setFixedWidth(232)
-        self.orders.setAccessibleName("Order")
+        self.orders.setAccessibleName(tr("Ranking"))
         for name, text in RANKINGS.items():
             item = QListWidgetItem(text.title)
             item.setData(_NAME, name)
@@ -67,7 +67,7 @@ class QueuePage(QWidget):
         self.table.verticalHeader().setDefaultSectionSize(38)
         self.table.setIconSize(QSize(44, 32))
         self.table.horizontalHeader().setHighlightSections(False)
-        self.table.setAccessibleName("Images, worst first")
+        self.table.setAccessibleName(tr("Images, worst first"))
         self.empty = toned("", tone="muted")
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.empty.setWordWrap(True)
@@ -119,8 +119,13 @@ class QueuePage(QWidget):
             if name == order:
                 self.orders.setCurrentRow(place)
         self.orders.blockSignals(False)
-        known = f"{spaced(counts.get(order, 0))} of {counted(images, 'image')} {'has' if images == 1 else 'have'} this figure"
-        self.what.setText(f"{RANKINGS[order].text}. {known}. N goes to the next one that is not reviewed.")
+        known = tr(
+            "{known} of {images} {part} this score",
+            known=spaced(counts.get(order, 0)),
+            images=plural("{n} image", "{n} images", images),
+            part=tr("has") if images == 1 else tr("have"),
+        )
+        self.what.setText(tr("{text}. {known}. Press N for the next unreviewed image.", text=RANKINGS[order].text, known=known))
 
     def show_rows(self, columns: tuple[str, ...], numbers: frozenset[int], rows: Sequence[QueueRow], measuring: bool) -> None:
         """Show the images of the chosen order, worst first."""
@@ -137,7 +142,7 @@ class QueuePage(QWidget):
                 self.table.selectRow(place)
         self.table.setVisible(bool(rows))
         self.empty.setVisible(not rows)
-        self.empty.setText("Measuring…" if measuring else RANKINGS[self.order].needs if self.order else "")
+        self.empty.setText(tr("Measuring…") if measuring else RANKINGS[self.order].needs if self.order else "")
 
     def show_gain(self, chart: Chart | None) -> None:
         """Show how well the order finds errors; None without truth."""

@@ -9,6 +9,7 @@ from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
+from app.text import tr
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.failure_table import SliceBar, SliceChart
 
@@ -148,7 +149,7 @@ class SliceBars(QWidget):
             bar = next((bar for n, bar in enumerate(self._chart.bars) if self.bar_rect(n).contains(event.pos())), None)
             said = escape(self._chart.text if bar is None else f"{bar.label}: {bar.text}")
             if bar is not None and not isnan(bar.value):
-                said += "<br>Click to see the errors"
+                said += tr("<br>Click to see the errors")
             QToolTip.showText(event.globalPos(), said, self)
             return True
         return super().event(event)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
+from app.text import mark, tr
 from app.ui.common.panel import Panel, toned
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.curves import CurveSet
@@ -16,14 +17,18 @@ if TYPE_CHECKING:  # numpy comes after the first frame
 
 #: (rule, around) of each entry; the void rule needs truth, so it has no entry around the mask.
 _BANDS = (
-    (("edge", "truth"), "Class edge, around truth"),
-    (("edge", "prediction"), "Class edge, around mask"),
-    (("void", "truth"), "Void ring of the truth"),
+    (("edge", "truth"), mark("Class edge, around ground truth")),
+    (("edge", "prediction"), mark("Class edge, around mask")),
+    (("void", "truth"), mark("Void ring of the ground truth")),
 )
 _RULE_TIPS = {
-    "edge": "Euclidean distance to a class edge: 1 px is a pixel beside another class. Void is filled by the nearest class, then "
-    "left out; the image border is no edge.",
-    "void": "Chebyshev distance (square element) to void pixels of the ground truth, as in the DeepLab papers. Void is left out.",
+    "edge": mark(
+        "Euclidean distance to a class edge: a pixel next to another class has distance 1. Void is filled "
+        "with the nearest class and then excluded; the image border is not an edge."
+    ),
+    "void": mark(
+        "Chebyshev distance (square element) to void pixels of the ground truth, as in the DeepLab papers. Void is excluded."
+    ),
 }
 
 
@@ -37,7 +42,7 @@ class TrimapDock(Panel):
     bandChosen = Signal(object)
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__("trimap", "Trimap curve")
+        super().__init__("trimap", tr("Trimap curve"))
         self._theme = theme
         self._curves = CurveSet()
         self.figure = toned("", tone="muted", size="small")
@@ -45,16 +50,16 @@ class TrimapDock(Panel):
         row = QHBoxLayout()
         row.setSpacing(8)
         self.rule = QComboBox()
-        self.rule.setAccessibleName("Rule of the band")
+        self.rule.setAccessibleName(tr("Band rule"))
         self.rule.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         for place, (key, text) in enumerate(_BANDS):
-            self.rule.addItem(text, key)
-            self.rule.setItemData(place, _RULE_TIPS[key[0]], Qt.ItemDataRole.ToolTipRole)
+            self.rule.addItem(tr(text), key)
+            self.rule.setItemData(place, tr(_RULE_TIPS[key[0]]), Qt.ItemDataRole.ToolTipRole)
         self.rule.activated.connect(self._tell)
         self.scope = QComboBox()
-        self.scope.addItems(["Image", "Folder"])
-        self.scope.setAccessibleName("Scope of the curve")
-        self.scope.setToolTip("This image, or pooled over every image of the folder that has ground truth and a mask")
+        self.scope.addItems([tr("Image"), tr("Folder")])
+        self.scope.setAccessibleName(tr("Scope of the curve"))
+        self.scope.setToolTip(tr("This image, or pooled over every image that has ground truth and a mask"))
         self.scope.activated.connect(self._draw)
         row.addWidget(self.rule, 1)
         row.addWidget(self.scope)
@@ -63,17 +68,17 @@ class TrimapDock(Panel):
         widths.setSpacing(8)
         self.width_slider = QSlider(Qt.Orientation.Horizontal)
         self.width_slider.setRange(1, 40)
-        self.width_slider.setAccessibleName("Width of the band in px")
+        self.width_slider.setAccessibleName(tr("Band width in px"))
         self.width_slider.valueChanged.connect(self._tell)
         self.width_text = toned("", size="small")
         self.width_text.setMinimumWidth(40)
         self.width_text.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        widths.addWidget(toned("Width", tone="muted", size="small"))
+        widths.addWidget(toned(tr("Width"), tone="muted", size="small"))
         widths.addWidget(self.width_slider, 1)
         widths.addWidget(self.width_text)
         self.body.addLayout(widths)
         self.empty = toned(
-            "Needs ground truth: the curve shows the mIoU inside the band for every width.", tone="muted", size="small"
+            tr("Requires ground truth. The curve shows mIoU inside the band for every width."), tone="muted", size="small"
         )
         self.empty.setWordWrap(True)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignTop)
@@ -81,7 +86,7 @@ class TrimapDock(Panel):
         self._plot_place = QVBoxLayout()
         self.body.addLayout(self._plot_place, 1)
         self.plot: QWidget | None = None
-        self.width_text.setText(f"{self.width_slider.value()} px")
+        self.width_text.setText(tr("{value} px", value=self.width_slider.value()))
 
     def show_band(self, band: TrimapBand) -> None:
         """Show rule and width without telling them."""
@@ -97,9 +102,13 @@ class TrimapDock(Panel):
 
     def show_figure(self, inside: float | None, outside: float | None) -> None:
         """Show the mIoU inside and outside the band at the chosen width."""
-        self.figure.setText("" if inside is None else f"in {inside:.2f}" + ("" if outside is None else f" · out {outside:.2f}"))
+        self.figure.setText(
+            ""
+            if inside is None
+            else tr("in {inside:.2f}", inside=inside) + ("" if outside is None else tr(" · out {outside:.2f}", outside=outside))
+        )
         self.figure.setToolTip(
-            "mIoU of this image inside the band and outside it, mean over the classes in the ground truth there"
+            tr("mIoU of this image inside and outside the band, averaged over the classes that the ground truth has there")
         )
 
     def band(self) -> TrimapBand:
@@ -132,16 +141,16 @@ class TrimapDock(Panel):
         self._draw()
 
     def _show_texts(self, band: TrimapBand) -> None:
-        self.width_text.setText(f"{band.width_px} px")
-        self.rule.setToolTip(_RULE_TIPS[band.rule])
+        self.width_text.setText(tr("{width_px} px", width_px=band.width_px))
+        self.rule.setToolTip(tr(_RULE_TIPS[band.rule]))
 
     def _draw(self) -> None:
         shown = self._curves.folder if self.scope.currentIndex() == 1 else self._curves.image
         self.empty.setVisible(not shown)
         if not shown and self.scope.currentIndex() == 1:
-            self.empty.setText("Judge the whole folder first (Ctrl+J).")
+            self.empty.setText(tr("Evaluate the folder first (Ctrl+J)."))
         elif not shown:
-            self.empty.setText(self._curves.why_empty)
+            self.empty.setText(tr(self._curves.why_empty))
         if self.plot is not None:
             self.plot.setVisible(bool(shown))
             self.plot.show_curves(shown, self.width_slider.value())  # type: ignore[attr-defined]

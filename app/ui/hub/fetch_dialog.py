@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.text import counted
+from app.text import counted, tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import set_tone, toned
 from app.ui.hub.fetch_table import CLASSES, MIOU, MODEL, PUBLISHER, SIZE, STATE, FetchFilter, FetchTable, size_text
@@ -38,7 +38,7 @@ class FetchDialog(FittedDialog):
     """Stays open beside the window; closing it stops no download."""
 
     def __init__(self, fetch: FetchController, theme: Theme, parent: QWidget | None = None) -> None:
-        super().__init__("Get a model", parent, size=QSize(880, 660))
+        super().__init__(tr("Get a model"), parent, size=QSize(880, 660))
         self._fetch = fetch
         self.table = FetchTable(fetch.published(), fetch.view, theme)
         self.shown = FetchFilter(self.table)
@@ -77,12 +77,12 @@ class FetchDialog(FittedDialog):
         row = QHBoxLayout()
         row.setSpacing(8)
         self.finder = QLineEdit()
-        self.finder.setPlaceholderText("Filter by architecture, backbone, publisher, licence")
-        self.finder.setAccessibleName("Filter the models")
+        self.finder.setPlaceholderText(tr("Filter by architecture, backbone, publisher, licence"))
+        self.finder.setAccessibleName(tr("Filter the models"))
         self.finder.setClearButtonEnabled(True)
         self.data = QComboBox()
-        self.data.setAccessibleName("Classes")
-        self.data.addItem("All classes", "")
+        self.data.setAccessibleName(tr("Classes"))
+        self.data.addItem(tr("All classes"), "")
         for name in dict.fromkeys(model.data for model in self.table.models):
             self.data.addItem(name, name)
         self.finder.textChanged.connect(self._filter)
@@ -94,7 +94,7 @@ class FetchDialog(FittedDialog):
     def _build_view(self) -> QTableView:
         self.view = QTableView()
         self.view.setModel(self.shown)
-        self.view.setAccessibleName("Published models")
+        self.view.setAccessibleName(tr("Published models"))
         self.view.setShowGrid(False)
         self.view.setSortingEnabled(True)
         self.view.sortByColumn(-1, Qt.SortOrder.AscendingOrder)  # the list's own order until a header is clicked
@@ -128,23 +128,23 @@ class FetchDialog(FittedDialog):
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         column.addWidget(self.bar)
-        self.status.setAccessibleName("How it stands")
+        self.status.setAccessibleName(tr("Status"))
         return card
 
     def _build_buttons(self) -> None:
         row = self.buttons
-        self.page = QPushButton("Open its page")
+        self.page = QPushButton(tr("Open its page"))
         self.page.clicked.connect(self._open_page)
-        self.look_again = QPushButton("Look again")
-        self.look_again.setToolTip("After you copied a file into the folder")
+        self.look_again = QPushButton(tr("Check again"))
+        self.look_again.setToolTip(tr("After you have copied a file into the folder"))
         self.look_again.clicked.connect(self._fetch.refresh)
-        self.stop = QPushButton("Stop")
+        self.stop = QPushButton(tr("Stop"))
         self.stop.clicked.connect(self._stop)
-        self.get = QPushButton("Get")
+        self.get = QPushButton(tr("Get"))
         self.get.clicked.connect(self._get)
-        self.use = QPushButton("Use it")
+        self.use = QPushButton(tr("Use model"))
         self.use.clicked.connect(self._use)
-        close = QPushButton("Close")
+        close = QPushButton(tr("Close"))
         close.clicked.connect(self.close)
         for button in (self.page, self.look_again):
             row.addWidget(button)
@@ -160,7 +160,7 @@ class FetchDialog(FittedDialog):
 
     def _follow(self, model_id: str) -> None:
         self.table.refresh(model_id)
-        self.intro.setText(f"Networks that their authors publish. They go to {self._fetch.folder}")
+        self.intro.setText(tr("Networks published by their authors. Downloads go to {folder}", folder=self._fetch.folder))
         model = self.current()
         if model is None or model_id in ("", model.id):
             self._show_card()
@@ -182,7 +182,7 @@ class FetchDialog(FittedDialog):
         self.use.setVisible(view.state is FetchState.HERE)
         offered = view.state in (FetchState.ABSENT, FetchState.FAILED)
         self.get.setVisible(direct and offered)
-        self.get.setText("Go on" if view.done else "Try again" if view.state is FetchState.FAILED else "Get")
+        self.get.setText(tr("Continue") if view.done else tr("Try again") if view.state is FetchState.FAILED else tr("Get"))
         by_hand = model is not None and not direct and offered
         self.look_again.setVisible(by_hand)
         self.page.setProperty("primary", by_hand)
@@ -191,19 +191,32 @@ class FetchDialog(FittedDialog):
 
     def _show_facts(self, model: PublishedModel | None) -> None:
         if model is None:
-            self.name.setText("Nothing fits the filter")
+            self.name.setText(tr("No model matches the filter"))
             texts = ["", "", ""]
         else:
             self.name.setText(model.title)
-            score = f"mIoU {model.miou:g} on {model.miou_on}, as {model.miou_source} says" if model.miou else "mIoU unknown"
+            score = (
+                tr(
+                    "mIoU {miou:g} on {miou_on}, according to {miou_source}",
+                    miou=model.miou,
+                    miou_on=model.miou_on,
+                    miou_source=model.miou_source,
+                )
+                if model.miou
+                else tr("mIoU unknown")
+            )
             more = f". {model.note}" if model.note else ""
-            needs = f". Needs the extra '{model.needs}'" if model.needs else ""
+            needs = tr(". Requires the extra '{needs}'", needs=model.needs) if model.needs else ""
             texts = [
                 f"{counted(model.classes, 'class', 'classes')}. {score}{more}{needs}.",
-                f"Licence: {model.licence}. Trained on {model.data_licence}.",
+                tr("Licence: {licence}. Trained on {data_licence}.", licence=model.licence, data_licence=model.data_licence),
                 f"{model.file}, {'size ' if model.approximate_bytes is None else ''}{size_text(model.approximate_bytes)}, "
-                + f"from {model.host}. "
-                + (f"Checksum: sha256 {model.sha256_prefix}…" if model.sha256_prefix else "No checksum is published."),
+                + tr("from {host}. ", host=model.host)
+                + (
+                    tr("Checksum: sha256 {sha256_prefix}…", sha256_prefix=model.sha256_prefix)
+                    if model.sha256_prefix
+                    else tr("No checksum is published.")
+                ),
             ]
         for label, text in zip(self.facts, texts, strict=True):
             label.setText(text)
@@ -212,21 +225,21 @@ class FetchDialog(FittedDialog):
     def _show_status(self, model: PublishedModel | None, view: FetchView) -> None:
         text, tone = "", ""
         if view.state is FetchState.FETCHING:
-            total = f" of {size_text(view.total)}" if view.total else ""
+            total = tr(" of {size_text}", size_text=size_text(view.total)) if view.total else ""
             text = f"{size_text(view.done)}{total}{f', {view.text}' if view.text else ''}"
         elif view.state is FetchState.WAITING:
-            text = "Waits for the download before it."
+            text = tr("Waiting for the previous download.")
         elif view.state is FetchState.CHECKING:
             text = view.text
         elif view.state is FetchState.HERE:
-            text, tone = f"Here: {view.path}", "good"
+            text, tone = tr("Installed: {path}", path=view.path), "good"
         elif view.state in (FetchState.FAILED, FetchState.UNUSABLE):
             text, tone = view.text, "bad"
         elif model is not None and not model.direct:
-            by_hand = f"open its page, download {model.file}, and copy it into {self._fetch.folder}"
-            text = f"Its publisher gives it to browsers only: {by_hand}."
+            by_hand = tr("open its page, download {file}, and copy it into {folder}", file=model.file, folder=self._fetch.folder)
+            text = tr("The publisher allows downloads by browser only: {by_hand}.", by_hand=by_hand)
         elif view.done:
-            text = f"{size_text(view.done)} of an earlier try are kept."
+            text = tr("{size_text} of an earlier download are kept.", size_text=size_text(view.done))
         self.status.setText(text)
         self.status.setVisible(bool(text))
         set_tone(self.status, tone)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QSortFilterProxyModel, Qt
 from PySide6.QtGui import QColor
 
+from app.text import mark, tr
 from app.ui.shell.theme import Theme
 from app.viewmodels.hub.published_models import FetchState, FetchView
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 _Index = QModelIndex | QPersistentModelIndex
 
-COLUMNS = ("Model", "Publisher", "Classes", "mIoU", "Size", "")
+COLUMNS = (mark("Model"), mark("Publisher"), mark("Classes"), mark("mIoU"), mark("Size"), "")
 MODEL, PUBLISHER, CLASSES, MIOU, SIZE, STATE = range(len(COLUMNS))
 _NUMBERS = (MIOU, SIZE)
 SORT_ROLE = int(Qt.ItemDataRole.UserRole)
@@ -45,7 +46,7 @@ class FetchTable(QAbstractTableModel):
         if orientation is not Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
-            return COLUMNS[section]
+            return tr(COLUMNS[section])
         if role == Qt.ItemDataRole.TextAlignmentRole and section in _NUMBERS:
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return None
@@ -61,7 +62,11 @@ class FetchTable(QAbstractTableModel):
         if role == Qt.ItemDataRole.ForegroundRole:
             return self._color(model, column)
         if role == Qt.ItemDataRole.ToolTipRole and column == MIOU:
-            return f"{model.miou_on}. Figures of different data cannot be compared." if model.miou_on else "Not published"
+            return (
+                tr("{miou_on}. Figures on different data sets cannot be compared.", miou_on=model.miou_on)
+                if model.miou_on
+                else tr("Not published")
+            )
         return None
 
     def _text(self, model: PublishedModel, column: int) -> str:
@@ -116,7 +121,7 @@ def size_text(size: int | None) -> str:
     """A size as shown."""
     if size is None:
         return "unknown"
-    return f"{size / 1e6:.1f} MB" if size < 10e6 else f"{size / 1e6:,.0f} MB"
+    return tr("{size:.1f} MB", size=size / 1000000.0) if size < 10e6 else tr("{size:,.0f} MB", size=size / 1000000.0)
 
 
 def state_text(view: FetchView, direct: bool) -> str:
@@ -127,13 +132,17 @@ def state_text(view: FetchView, direct: bool) -> str:
         case FetchState.WAITING:
             return "waiting"
         case FetchState.CHECKING:
-            return "trying it"
+            return tr("testing")
         case FetchState.FAILED:
             return "failed"
         case FetchState.UNUSABLE:
-            return "cannot be used"
+            return tr("cannot be used")
         case FetchState.FETCHING:
             return f"{view.percent} %" if view.percent is not None else size_text(view.done)
     if view.done:
-        return f"{view.percent} % kept" if view.percent is not None else f"{size_text(view.done)} kept"
+        return (
+            tr("{percent} % downloaded", percent=view.percent)
+            if view.percent is not None
+            else tr("{size_text} downloaded", size_text=size_text(view.done))
+        )
     return "" if direct else "browser"

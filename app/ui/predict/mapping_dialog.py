@@ -13,7 +13,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.text import counted
+from app.text import plural, tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import toned
 from deeplab_core.catalogs.catalog import CatalogMapping, ClassCatalog
@@ -31,19 +31,23 @@ class MappingDialog(FittedDialog):
     def __init__(
         self, source: ClassCatalog, target: ClassCatalog, mapping: CatalogMapping, may_adopt: bool, parent: QWidget | None = None
     ) -> None:
-        super().__init__("Classes of the model", parent, size=QSize(640, 560))
+        super().__init__(tr("Classes of the model"), parent, size=QSize(640, 560))
         self.adopt = False
         self._source, self._unmatched = source, set(mapping.unmatched)
         column = self.column
-        text = f"The model speaks {source.title}, the project {target.title}. Classes of the same name are matched."
+        text = tr(
+            "The model predicts {title}, the project uses {title2}. Classes with the same name are matched.",
+            title=source.title,
+            title2=target.title,
+        )
         if mapping.unmatched:
             verb = "has" if len(mapping.unmatched) == 1 else "have"
-            text += f" {len(mapping.unmatched)} {verb} no partner: choose one, or void."
+            text += tr(" {unmatched} {verb} no match: choose a class, or void.", unmatched=len(mapping.unmatched), verb=verb)
         intro = toned(text, tone="muted")
         intro.setWordWrap(True)
         column.addWidget(intro)
         self.table = QTableWidget(len(source), 2)
-        self.table.setHorizontalHeaderLabels(["Model", "Project"])
+        self.table.setHorizontalHeaderLabels([tr("Model"), tr("Project")])
         self.table.verticalHeader().hide()
         self.table.setShowGrid(False)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
@@ -56,8 +60,8 @@ class MappingDialog(FittedDialog):
             self.table.setItem(row, 0, QTableWidgetItem(info.name))
             box = QComboBox()
             if info.name in self._unmatched:
-                box.addItem("choose…", _UNDECIDED)
-            box.addItem("void (unlabelled)", None)
+                box.addItem(tr("choose…"), _UNDECIDED)
+            box.addItem(tr("void (unlabelled)"), None)
             for other in target.classes:
                 box.addItem(other.name, other.id)
             wanted = _UNDECIDED if info.name in self._unmatched else partners[info.id]
@@ -68,17 +72,17 @@ class MappingDialog(FittedDialog):
             self.table.setRowHeight(row, 36)
         column.addWidget(self.table, 1)
         buttons = self.buttons
-        self.void_rest = QPushButton("Void for the rest")
+        self.void_rest = QPushButton(tr("Void for the rest"))
         self.void_rest.clicked.connect(self._void_rest)
         buttons.addWidget(self.void_rest)
         if may_adopt:
-            self.adopt_button = QPushButton("Use the model's classes for the project")
+            self.adopt_button = QPushButton(tr("Use the model's classes for the project"))
             self.adopt_button.clicked.connect(self._adopt)
             buttons.addWidget(self.adopt_button)
         buttons.addStretch(1)
-        cancel = QPushButton("Cancel")
+        cancel = QPushButton(tr("Cancel"))
         cancel.clicked.connect(self.reject)
-        self.go = QPushButton("Use this")
+        self.go = QPushButton(tr("Use this"))
         self.go.setProperty("primary", True)
         self.go.clicked.connect(self.accept)
         buttons.addWidget(cancel)
@@ -95,12 +99,12 @@ class MappingDialog(FittedDialog):
     def _check(self) -> None:
         left = len(self._undecided())
         self.go.setEnabled(not left)
-        self.go.setToolTip(f"{counted(left, 'class', 'classes')} still without a partner" if left else "")
+        self.go.setToolTip(tr("{left} still unmatched", left=plural("{n} class", "{n} classes", left)) if left else "")
         self.void_rest.setVisible(bool(left))
 
     def _void_rest(self) -> None:
         for box in self._undecided():
-            box.setCurrentIndex(box.findText("void (unlabelled)"))
+            box.setCurrentIndex(box.findText(tr("void (unlabelled)")))
 
     def _adopt(self) -> None:
         self.adopt = True

@@ -8,6 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QPushButton, QToolButton, QWidget
 
+from app.text import mark, tr
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import Panel, set_tone, toned
 from app.ui.common.param_slider import ParamSlider
@@ -15,12 +16,12 @@ from app.ui.shell.icons import make_icon
 from app.ui.shell.theme import Theme
 from app.viewmodels.predict.model_view import DeviceView, ModelChoice, RunSettings
 
-_SCALES = (("1", "1"), ("0.75 1 1.25", "3 scales"), ("0.5 0.75 1 1.25 1.5 1.75", "6 scales"))
-_NO_MODEL = (
-    "There is no model yet. Choose 'Get a model…' in the list above, open a model file, drop one on the window, or name a folder "
-    "of models in the settings."
+_SCALES = (("1", "1"), ("0.75 1 1.25", mark("3 scales")), ("0.5 0.75 1 1.25 1.5 1.75", mark("6 scales")))
+_NO_MODEL = mark(
+    "No model yet. Choose 'Get a model…' in the list above, open a model file, drop one on the window, "
+    "or set a model folder in the settings."
 )
-_OPEN, _GET = "Open a model file…", "Get a model…"
+_OPEN, _GET = mark("Open a model file…"), mark("Get a model…")
 _PRECISIONS = (("auto", "auto"), ("fp32", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"))
 
 
@@ -45,13 +46,13 @@ class ModelDock(Panel):
     learnAsked = Signal()
 
     def __init__(self) -> None:
-        super().__init__("model", "Model")
+        super().__init__("model", tr("Model"))
         self.device = toned("", tone="muted", size="small")
         self.header.addWidget(self.device)
         self._choices: list[ModelChoice] = []
         self._current = -1
         self.models = QComboBox()
-        self.models.setAccessibleName("Model")
+        self.models.setAccessibleName(tr("Model"))
         self.models.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.models.setMinimumContentsLength(12)
         self.models.activated.connect(self._choose)
@@ -69,8 +70,8 @@ class ModelDock(Panel):
         self.reason.hide()
         self.body.addWidget(self.reason)
         self.threshold = ParamSlider(
-            "Threshold", 0.01, 0.99, decimals=2,
-            tip="A pixel is the object where its probability is above this; the mask follows, your own pixels stay",
+            tr("Threshold"), 0.01, 0.99, decimals=2,
+            tip=tr("Pixels with a probability above this become the object; your own pixels stay"),
         )  # fmt: skip
         self.threshold.field.setRange(0.01, 0.99)
         self.threshold.changed.connect(self.thresholdChosen)
@@ -78,18 +79,18 @@ class ModelDock(Panel):
         self.body.addWidget(self.threshold)
         buttons = QHBoxLayout()
         buttons.setSpacing(8)
-        self.run_image = QPushButton("Run image")
+        self.run_image = QPushButton(tr("Run image"))
         self.run_image.setProperty("primary", True)
         self.run_image.clicked.connect(self.runImageAsked)
-        self.run_folder = QPushButton("Run folder")
+        self.run_folder = QPushButton(tr("Run folder"))
         self.run_folder.clicked.connect(self.runFolderAsked)
-        self.learn = QPushButton("Learn…")
-        self.learn.setToolTip("Adapt the model to what you corrected; you compare before and after, and decide")
+        self.learn = QPushButton(tr("Learn…"))
+        self.learn.setToolTip(tr("Adapt the model to your corrections; compare before and after, then decide"))
         self.learn.clicked.connect(self.learnAsked)
         self.more = QToolButton()
         self.more.setProperty("quiet", True)
-        self.more.setAccessibleName("How the model is run")
-        self.more.setToolTip("How the model is run: output stride, scales, device, precision")
+        self.more.setAccessibleName(tr("Inference options"))
+        self.more.setToolTip(tr("Inference options: output stride, scales, device, precision"))
         self.more.setCheckable(True)
         self.more.toggled.connect(self._show_settings)
         for widget in (self.run_image, self.run_folder, self.learn):
@@ -100,7 +101,7 @@ class ModelDock(Panel):
         self.settings = self._build_settings()
         self.settings.hide()
         self.body.addWidget(self.settings)
-        self.hint = toned(_NO_MODEL, tone="muted", size="small")
+        self.hint = toned(tr(_NO_MODEL), tone="muted", size="small")
         self.hint.setWordWrap(True)
         self.hint.setMinimumHeight(self.hint.fontMetrics().lineSpacing() * 4)
         self.body.insertWidget(2, self.hint)
@@ -120,10 +121,10 @@ class ModelDock(Panel):
                 self.models.addItem(choice.title, choice.path)
                 self.models.setItemData(self.models.count() - 1, choice.tooltip, Qt.ItemDataRole.ToolTipRole)
             if not choices:
-                self.models.addItem("No model yet")
+                self.models.addItem(tr("No model yet"))
             self.models.insertSeparator(self.models.count())
-            self.models.addItem(_OPEN)
-            self.models.addItem(_GET)
+            self.models.addItem(tr(_OPEN))
+            self.models.addItem(tr(_GET))
             places = [place for place, choice in enumerate(choices) if choice.path == current]
             self._current = places[0] if places else (-1 if choices else 0)
             self.models.setCurrentIndex(self._current)
@@ -133,9 +134,9 @@ class ModelDock(Panel):
     def show_card(self, summary: str, tooltip: str = "", guesses: str = "") -> None:
         """What the model in use knows and where it comes from, and what is guessed about it."""
         count = guesses.count(",") + 1
-        self.guesses.setText(f"{count} {'values are' if count > 1 else 'value is'} guessed…")
+        self.guesses.setText(tr("{count} {part} guessed…", count=count, part=tr("values are") if count > 1 else tr("value is")))
         self.guesses.setAccessibleName(guesses)
-        self.guesses.setToolTip(f"{guesses}.\nClick to see the values and to set them.")
+        self.guesses.setToolTip(tr("{guesses}.\nClick to view and set the values.", guesses=guesses))
         self.guesses.setVisible(bool(guesses))
         self.summary.set_text(summary)
         self.summary.setToolTip(f"{summary}\n{tooltip}")
@@ -144,7 +145,7 @@ class ModelDock(Panel):
         """The device that is really used, how long the last image took, and why it is not the one asked for."""
         parts = [view.device] if view.device else []
         if view.milliseconds is not None:
-            parts.append(f"{view.milliseconds:,.0f} ms".replace(",", "\u2009"))
+            parts.append(tr("{milliseconds:,.0f} ms", milliseconds=view.milliseconds).replace(",", "\u2009"))
         self.device.setText(" · ".join(parts) or view.state)
         self.device.setToolTip(view.tooltip)
         set_tone(self.device, "warn" if view.trouble else "muted")
@@ -154,8 +155,8 @@ class ModelDock(Panel):
     def show_run_settings(self, settings: RunSettings, strides: Sequence[int], devices: Sequence[tuple[str, str]]) -> None:
         """Fill the controls; ``strides`` and ``devices`` are what can be chosen."""
         pairs: list[tuple[QComboBox, list[tuple[object, str]], object]] = [
-            (self.stride, [(0, "as trained"), *((stride, str(stride)) for stride in strides)], settings.output_stride),
-            (self.scales, [*_SCALES], settings.scales),
+            (self.stride, [(0, tr("as trained")), *((stride, str(stride)) for stride in strides)], settings.output_stride),
+            (self.scales, [(key, tr(text)) for key, text in _SCALES], settings.scales),
             (self.device_choice, [*devices], settings.device),
             (self.precision, [*_PRECISIONS], settings.precision),
         ]
@@ -189,13 +190,13 @@ class ModelDock(Panel):
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(6)
         self.stride, self.scales, self.device_choice, self.precision = QComboBox(), QComboBox(), QComboBox(), QComboBox()
-        self.flip = QCheckBox("also mirrored")
-        self.flip.setToolTip("Average the probabilities with those of the mirrored image: better borders, twice the time")
+        self.flip = QCheckBox(tr("also mirrored"))
+        self.flip.setToolTip(tr("Averages the probabilities with those of the mirrored image: better borders, twice the time"))
         rows = (
-            ("Output stride", self.stride, "8 sees finer borders than 16 and takes about four times as long"),
-            ("Scales", self.scales, "Probabilities are averaged over the scales: better masks, several times the time"),
-            ("Device", self.device_choice, "auto takes a GPU where there is one"),
-            ("Precision", self.precision, "auto is fp32 on a CPU"),
+            (tr("Output stride"), self.stride, tr("8 resolves finer borders than 16 and takes about four times as long")),
+            (tr("Scales"), self.scales, tr("Averages the probabilities over the scales: better masks, several times the time")),
+            (tr("Device"), self.device_choice, tr("auto uses a GPU if one is available")),
+            (tr("Precision"), self.precision, tr("auto uses fp32 on a CPU")),
         )
         for place, (text, widget, tip) in enumerate(rows):
             label = toned(text, tone="muted", size="small")
@@ -215,9 +216,9 @@ class ModelDock(Panel):
         self.settings.setVisible(on)
 
     def _choose(self, place: int) -> None:
-        if self.models.itemText(place) in (_OPEN, _GET) and place >= self.models.count() - 2:
+        if self.models.itemText(place) in (tr(_OPEN), tr(_GET)) and place >= self.models.count() - 2:
             self.models.setCurrentIndex(self._current)  # a question, not a model
-            (self.openAsked if self.models.itemText(place) == _OPEN else self.getAsked).emit()
+            (self.openAsked if self.models.itemText(place) == tr(_OPEN) else self.getAsked).emit()
         elif self._choices and place < len(self._choices):
             self.modelChosen.emit(self._choices[place].path)
 

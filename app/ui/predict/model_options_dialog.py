@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QSize
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLineEdit, QPushButton, QWidget
 
+from app.text import tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import toned
 from app.viewmodels.predict.model_options import OptionRow
@@ -21,15 +22,19 @@ class ModelOptionsDialog(FittedDialog):
     """
 
     def __init__(self, rows: Sequence[OptionRow], parent: QWidget | None = None) -> None:
-        super().__init__("Options of the model", parent, size=QSize(640, 0))
+        super().__init__(tr("Model options"), parent, size=QSize(640, 0))
         self._rows = list(rows)
         self.fields: dict[str, QComboBox | QLineEdit] = {}
         self.certain: dict[str, QCheckBox] = {}
         guessed = sum(row.guessed for row in rows)
         text = (
-            "A file of weights does not tell everything about its network. "
-            + (f"{guessed} of these values are guessed: change what is wrong, and tick what is right. " if guessed else "")
-            + "Your choices are kept in a card beside the model's file."
+            tr("A weights file does not fully describe its network. ")
+            + (
+                tr("{guessed} of these values are guessed: correct the wrong ones and confirm the right ones. ", guessed=guessed)
+                if guessed
+                else ""
+            )
+            + tr("Your choices are stored in a card beside the model file.")
         )
         intro = toned(text, tone="muted")
         intro.setWordWrap(True)
@@ -52,9 +57,9 @@ class ModelOptionsDialog(FittedDialog):
         self.column.addLayout(grid)
         self.column.addStretch(1)
         self.buttons.addStretch(1)
-        cancel = QPushButton("Cancel")
+        cancel = QPushButton(tr("Cancel"))
         cancel.clicked.connect(self.reject)
-        self.go = QPushButton("Use this")
+        self.go = QPushButton(tr("Use this"))
         self.go.setProperty("primary", True)
         self.go.clicked.connect(self.accept)
         self.buttons.addWidget(cancel)
@@ -75,12 +80,12 @@ class ModelOptionsDialog(FittedDialog):
 
     def _origin(self, row: OptionRow) -> QWidget:
         if not row.guessed:
-            text = "set by you" if row.origin in ("you", "the card") else row.origin
+            text = tr("set by you") if row.origin in ("you", tr("the card")) else row.origin
             origin = toned(text, tone="muted", size="small")
             origin.setWordWrap(True)  # the name of a file may be long
             return origin
-        tick = QCheckBox("guessed; I am certain")
-        tick.setAccessibleName(f"{row.label}: the guess is right")
+        tick = QCheckBox(tr("guessed; confirm"))
+        tick.setAccessibleName(tr("{label}: confirm the guess", label=row.label))
         tick.toggled.connect(self._follow)
         self.certain[row.name] = tick
         return tick

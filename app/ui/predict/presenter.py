@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject
 
 from app.controllers.workspace import Program
+from app.text import tr
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.predict.model_options import guesses_text
 
@@ -40,8 +41,15 @@ class ModelPresenter(QObject):
         dock.show_threshold(models.run_settings.threshold)
         card = models.card
         if card is not None:
-            summary = card.summary or f"{card.catalog.title}, stride {card.output_stride}"
-            facts = (card.catalog.title, card.source, f"Licence: {card.licence}" if card.licence else "", str(models.path or ""))
+            summary = card.summary or tr(
+                "{title}, stride {output_stride}", title=card.catalog.title, output_stride=card.output_stride
+            )
+            facts = (
+                card.catalog.title,
+                card.source,
+                tr("Licence: {licence}", licence=card.licence) if card.licence else "",
+                str(models.path or ""),
+            )
             dock.show_card(summary, "\n".join(part for part in facts if part), guesses_text(card))
 
     def _enable_runs(self, _changed: frozenset[str]) -> None:

@@ -13,13 +13,13 @@ from PySide6.QtWidgets import (
 )
 
 from app.state.class_choice import ClassQuestion
-from app.text import counted
+from app.text import mark, plural, tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import set_tone, toned
 from app.viewmodels.project.data_choices import effect_cells, effect_text
 from deeplab_core.catalogs.catalog import ClassCatalog
 
-_COLUMNS = ("Classes", "Files read", "Void", "Undeclared ids")
+_COLUMNS = (mark("Classes"), mark("Files read"), mark("Void"), mark("Undeclared ids"))
 
 
 class ClassesDialog(FittedDialog):
@@ -44,8 +44,8 @@ class ClassesDialog(FittedDialog):
             wanted: name of the catalog to select.
             asked: the program asks, so that closing the dialog puts the question off.
         """
-        heading = "Which classes does the ground truth hold?" if asked else "Classes of the project"
-        super().__init__("Classes of the project", parent, heading=heading, size=QSize(620, 440))
+        heading = tr("Which classes does the ground truth use?") if asked else tr("Classes of the project")
+        super().__init__(tr("Classes of the project"), parent, heading=heading, size=QSize(620, 440))
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._question, self._current, self._asked = question, current, asked
@@ -54,19 +54,19 @@ class ClassesDialog(FittedDialog):
         intro.setWordWrap(True)
         column.addWidget(intro)
         self.table = QTableWidget(len(question.effects), len(_COLUMNS))
-        self.table.setHorizontalHeaderLabels(_COLUMNS)
+        self.table.setHorizontalHeaderLabels([tr(title) for title in _COLUMNS])
         self.table.verticalHeader().hide()
         self.table.setShowGrid(False)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setAccessibleName("Classes")
+        self.table.setAccessibleName(tr("Classes"))
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for row, effect in enumerate(question.effects):
-            now = " · now" if effect.catalog.name == current.name else ""
+            now = tr(" · now") if effect.catalog.name == current.name else ""
             for place, text in enumerate((f"{effect.catalog.title}{now}", *effect_cells(effect))):
                 self.table.setItem(row, place, QTableWidgetItem(text))
         self.table.itemSelectionChanged.connect(self._check)
@@ -78,10 +78,10 @@ class ClassesDialog(FittedDialog):
         self.note.setAlignment(Qt.AlignmentFlag.AlignTop)
         column.addWidget(self.note)
         self.buttons.addStretch(1)
-        cancel = QPushButton("Decide later" if asked else "Cancel")
+        cancel = QPushButton(tr("Decide later") if asked else tr("Cancel"))
         cancel.setAutoDefault(False)
         cancel.clicked.connect(self.reject)
-        self.go = QPushButton("Use these classes")
+        self.go = QPushButton(tr("Use these classes"))
         self.go.setProperty("primary", True)
         self.go.setDefault(True)
         self.go.clicked.connect(self._decide)
@@ -103,9 +103,13 @@ class ClassesDialog(FittedDialog):
     def _intro(self) -> str:
         effects = self._question.effects
         if not effects or not effects[0].images:
-            return "There is no ground truth, so nothing speaks for or against a choice."
+            return tr("There is no ground truth, so no choice can be checked.")
         reason = f"{self._question.reason}. " if self._question.reason else ""
-        over = f"{counted(effects[0].images, 'image')} have ground truth; {effects[0].sampled} of the files were tried."
+        over = tr(
+            "{images} have ground truth; {sampled} of the files were checked.",
+            images=plural("{n} image", "{n} images", effects[0].images),
+            sampled=effects[0].sampled,
+        )
         return f"{reason}{over}"
 
     def _check(self) -> None:

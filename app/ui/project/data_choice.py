@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
+from app.text import tr
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import set_tone
 
@@ -30,11 +31,11 @@ class DataChoice(QWidget):
         row = QHBoxLayout()
         row.setSpacing(6)
         self.catalog = QComboBox()
-        self.catalog.setAccessibleName("Classes of the project")
+        self.catalog.setAccessibleName(tr("Classes of the project"))
         self.catalog.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.catalog.setMinimumContentsLength(6)
         self.catalog.activated.connect(self._pick)
-        self.button = QPushButton("Ground truth…")
+        self.button = QPushButton(tr("Ground truth…"))
         self.button.clicked.connect(self.truthAsked)
         row.addWidget(self.catalog, 1)
         row.addWidget(self.button)
@@ -59,7 +60,7 @@ class DataChoice(QWidget):
         self.line.set_text(text)
         self.line.setToolTip(tip)
         self.button.setToolTip(f"{text}\n{tip}".strip())
-        self.line.setAccessibleName(f"Ground truth: {text}")
+        self.line.setAccessibleName(tr("Ground truth: {text}", text=text))
         set_tone(self.line, tone)
 
     def show_line(self, on: bool) -> None:

@@ -15,6 +15,7 @@ from app.state.class_choice import ClassQuestion, known_catalogs, stored_how, st
 from app.state.ground_truth import FrameQuestion, How
 from app.state.import_plan import ImportPlan, mapping_text
 from app.state.project import Project
+from app.text import tr
 from app.ui.common.choice_dialog import ChoiceDialog
 from app.ui.project.classes_dialog import ClassesDialog
 from app.ui.project.frame_dialog import FrameDialog
@@ -35,18 +36,24 @@ class TruthDialog(ChoiceDialog):
             start: where the search for another folder begins.
             asked: the program asks, so that leaving the dialog puts the question off.
         """
-        leave = "Decide later" if asked else "Cancel"
+        leave = tr("Decide later") if asked else tr("Cancel")
         super().__init__(
-            "Ground truth", "Which masks are the ground truth?", intro, answers, go="Use this", leave=leave, parent=parent
+            tr("Ground truth"),
+            tr("Which masks are the ground truth?"),
+            intro,
+            answers,
+            go=tr("Use this"),
+            leave=leave,
+            parent=parent,
         )
         self._start = start
-        self.other = QPushButton("Another folder…")
+        self.other = QPushButton(tr("Another folder…"))
         self.other.setAutoDefault(False)
         self.other.clicked.connect(self._choose_other)
         self.buttons.insertWidget(0, self.other)
 
     def _choose_other(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Folder of ground truth masks", str(self._start))
+        folder = QFileDialog.getExistingDirectory(self, tr("Ground truth folder"), str(self._start))
         if folder:
             self.accept()
             self.decided.emit(Path(folder))
@@ -156,17 +163,20 @@ class TruthBinding(QObject):
         box = QMessageBox(self._window)
         box.setTextFormat(Qt.TextFormat.PlainText)  # names may look like HTML
         box.setIcon(QMessageBox.Icon.Warning)
-        box.setWindowTitle("Ground truth")
-        of = f" of {question.model}" if question.model else ""
-        box.setText(f"These masks are predictions{of}. Use them as ground truth?")
+        box.setWindowTitle(tr("Ground truth"))
+        of = tr(" of {model}", model=question.model) if question.model else ""
+        box.setText(tr("These masks are predictions{of}. Use them as ground truth?", of=of))
         box.setInformativeText(
-            f"{question.folder}\n\nFigures against a model's own masks say nothing about its errors. "
-            "The Classes panel will say where the ground truth is from."
+            tr(
+                "{folder}\n\nMetrics against a model's own masks say nothing about its errors. The Classes panel will "
+                "show where the ground truth comes from.",
+                folder=question.folder,
+            )
         )
-        box.addButton("Use them", QMessageBox.ButtonRole.AcceptRole).clicked.connect(
+        box.addButton(tr("Use them"), QMessageBox.ButtonRole.AcceptRole).clicked.connect(
             lambda: self._program.truth.choose(question.folder, "user", predicted=True)
         )
-        keep = box.addButton("Do not use them", QMessageBox.ButtonRole.RejectRole)
+        keep = box.addButton(tr("Do not use them"), QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(keep)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._open(box)
@@ -177,19 +187,27 @@ class TruthBinding(QObject):
         if project is None or plan.classes is None:
             return
         theirs, ours = plan.classes, project.catalog
-        intro = f"{plan.reason}. The masks in {plan.folder.name} hold {theirs.title}; the project has {ours.title}."
+        intro = tr(
+            "{reason}. The masks in {name} use {title}; the project uses {title2}.",
+            reason=plan.reason,
+            name=plan.folder.name,
+            title=theirs.title,
+            title2=ours.title,
+        )
         answers = [
-            Answer(True, "Match the classes by name", "", mapping_text(theirs, ours), chosen=True),
+            Answer(True, tr("Match the classes by name"), "", mapping_text(theirs, ours), chosen=True),
             Answer(
                 False,
-                f"Read the ids as {ours.title}",
+                tr("Read the ids as {title}", title=ours.title),
                 "",
-                "Every id keeps its number and gets the project's name for it. Ids that the project lacks make a file fail.",
+                tr("Every id keeps its number and takes the project's name for it. Files with ids that the project lacks fail."),
                 doubtful=True,
             ),
         ]
-        question = "The masks are made in other classes. How are they read?"
-        dialog = ChoiceDialog("Import masks", question, intro, answers, go="Import", leave="Cancel", parent=self._window)
+        question = tr("The masks use other classes. How should they be read?")
+        dialog = ChoiceDialog(
+            tr("Import masks"), question, intro, answers, go=tr("Import"), leave=tr("Cancel"), parent=self._window
+        )
         dialog.decided.connect(then)
         self._open(dialog)
 

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from app.controllers.project.export import SCOPE_TITLES, ExportController, ExportRequest, Scope
 from app.services.settings import SettingsStore
-from app.text import counted, spaced, tr
+from app.text import plural, spaced, tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import set_tone, toned
 from app.ui.project.export_options import ExportOptions
@@ -34,7 +34,7 @@ class ExportDialog(FittedDialog):
     def __init__(
         self, controller: ExportController, settings: SettingsStore, folder: Path, parent: QWidget | None = None
     ) -> None:
-        super().__init__("Export masks", parent, size=QSize(680, 0))
+        super().__init__(tr("Export masks"), parent, size=QSize(680, 0))
         self._controller, self._settings = controller, settings
         self.on_existing = "error"
         column = self.column
@@ -49,35 +49,35 @@ class ExportDialog(FittedDialog):
         self.scope = QComboBox()
         for scope in Scope:
             total, _ = controller.count(scope)
-            self.scope.addItem(f"{SCOPE_TITLES[scope]} ({spaced(total)})", scope)
+            self.scope.addItem(f"{tr(SCOPE_TITLES[scope])} ({spaced(total)})", scope)
         self.scope.setCurrentIndex(max(self.scope.findData(Scope(settings["export.scope"])), 0))
         if not controller.count(Scope(self.scope.currentData()))[0]:
             self.scope.setCurrentIndex(self.scope.findData(Scope.ALL))
-        self.predictions = QCheckBox("Export the model's prediction where no user has corrected it")
+        self.predictions = QCheckBox(tr("Export the model's prediction where no user has corrected it"))
         self.predictions.setChecked(True)
-        self.keep_suffix = QCheckBox("Keep the image's ending in the name: a.jpg.png for a.jpg")
-        self.stored = QRadioButton("As the file stores its pixels (fits a training that ignores EXIF)")
-        self.oriented = QRadioButton("As shown here (EXIF orientation applied)")
+        self.keep_suffix = QCheckBox(tr("Keep the image's extension in the name: a.jpg.png for a.jpg"))
+        self.stored = QRadioButton(tr("As stored in the file (for training code that ignores EXIF)"))
+        self.oriented = QRadioButton(tr("As displayed (EXIF orientation applied)"))
         (self.stored if settings["export.frame"] == "stored" else self.oriented).setChecked(True)
         frames = QVBoxLayout()
         frames.setSpacing(10)
         frames.addWidget(self.stored)
         frames.addWidget(self.oriented)
         self.target = QLineEdit(str(folder.parent / f"{folder.name}_export"))
-        choose = QPushButton("Choose…")
+        choose = QPushButton(tr("Choose…"))
         choose.clicked.connect(self._choose)
         line = QHBoxLayout()
         line.setSpacing(8)
         line.addWidget(self.target, 1)
         line.addWidget(choose)
-        form.addRow("Format", self.format)
+        form.addRow(tr("Format"), self.format)
         self.options = ExportOptions(form, self)
         for text, part in (
-            ("Images", self.scope),
+            (tr("Images"), self.scope),
             ("", self.predictions),
-            ("Names", self.keep_suffix),
-            ("Frame", frames),
-            ("Into", line),
+            (tr("Names"), self.keep_suffix),
+            (tr("Orientation"), frames),
+            (tr("Into"), line),
         ):
             form.addRow(text, part)
         column.addLayout(form)
@@ -88,8 +88,8 @@ class ExportDialog(FittedDialog):
         row = QHBoxLayout(self.existing)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(16)
-        self.replace = QRadioButton("Replace them")
-        self.skip = QRadioButton("Keep them, export the rest")
+        self.replace = QRadioButton(tr("Replace them"))
+        self.skip = QRadioButton(tr("Keep them, export the rest"))
         for button in (self.replace, self.skip):
             button.toggled.connect(self._check)
             row.addWidget(button)
@@ -97,9 +97,9 @@ class ExportDialog(FittedDialog):
         column.addWidget(self.existing)
         column.addStretch(1)
         self.buttons.addStretch(1)
-        cancel = QPushButton("Cancel")
+        cancel = QPushButton(tr("Cancel"))
         cancel.clicked.connect(self.reject)
-        self.go = QPushButton("Export")
+        self.go = QPushButton(tr("Export"))
         self.go.setProperty("primary", True)
         self.go.setDefault(True)
         self.go.clicked.connect(self._accept)
@@ -156,34 +156,57 @@ class ExportDialog(FittedDialog):
         tone, sentences = "muted", []
         try:
             if not self.target.text().strip():
-                raise AtrousError("choose a folder to export into")
+                raise AtrousError(tr("choose a folder to export into"))
             plan = self._controller.plan(self.request())
         except AtrousError as error:
             self._say("bad", str(error)[:1].upper() + str(error)[1:])
             self.go.setEnabled(False)
             return
         if not total:
-            tone, sentences = "warn", ["No image is in this scope yet."]
+            tone, sentences = "warn", [tr("No image matches this scope yet.")]
         else:
-            sentences.append(f"Masks of {counted(total, 'image')} are written; those of the project stay as they are.")
+            sentences.append(
+                tr(
+                    "Masks of {total} will be written; the project's own masks do not change.",
+                    total=plural("{n} image", "{n} images", total),
+                )
+            )
         if bare and not self.predictions.isChecked():
-            left = "has no corrected mask and is" if bare == 1 else "have no corrected mask and are"
-            sentences.append(f"{counted(bare, 'image')} {left} left out; the summary will say so.")
+            left = tr("has no corrected mask and is") if bare == 1 else tr("have no corrected mask and are")
+            sentences.append(
+                tr("{bare} {left} left out and listed in the summary.", bare=plural("{n} image", "{n} images", bare), left=left)
+            )
         elif bare:
-            has, they = ("has", "its prediction is taken, or it is")
+            has, they = ("has", tr("its prediction is taken, or it is"))
             if bare != 1:
-                has, they = ("have", "their prediction is taken, or they are")
-            sentences.append(f"{counted(bare, 'image')} {has} no corrected mask: {they} left out and counted.")
+                has, they = ("have", tr("their prediction is taken, or they are"))
+            sentences.append(
+                tr(
+                    "{bare} {has} no corrected mask: {they} left out and counted.",
+                    bare=plural("{n} image", "{n} images", bare),
+                    has=has,
+                    they=they,
+                )
+            )
         if plan.refused:
             tone = "warn"
             first = str(next(iter(plan.refused.values()))).replace(" (--keep-suffix)", "")
-            sentences.append(f"{spaced(len(plan.refused))} cannot be exported; the others are. {first}")
+            sentences.append(
+                tr("{refused} cannot be exported; the others are. {first}", refused=spaced(len(plan.refused)), first=first)
+            )
         if plan.existing:
             self.existing.show()
             tone = "warn"
             verb, first = "is" if len(plan.existing) == 1 else "are", plan.existing[0].path.name
-            sentences.append(f"{spaced(len(plan.existing))} of the files {verb} already there, the first is {first}.")
-        self._say(tone, " ".join(sentences) or "Every file is read back and compared before it takes its place.")
+            sentences.append(
+                tr(
+                    "{existing} of the files {verb} already there; the first is {first}.",
+                    existing=spaced(len(plan.existing)),
+                    verb=verb,
+                    first=first,
+                )
+            )
+        self._say(tone, " ".join(sentences) or tr("Every file is read back and verified before it replaces another."))
         decided = not plan.existing or self.replace.isChecked() or self.skip.isChecked()
         self.go.setEnabled(bool(total) and decided)
 
@@ -192,7 +215,7 @@ class ExportDialog(FittedDialog):
         self.note.setText(text)
 
     def _choose(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Export into", self.target.text())
+        folder = QFileDialog.getExistingDirectory(self, tr("Export into"), self.target.text())
         if folder:
             self.target.setText(folder)
 

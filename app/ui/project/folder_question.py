@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QPushButton, QWidget
 
+from app.text import tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import toned
 from app.viewmodels.project.folder_plan import FolderPlan
@@ -26,18 +27,18 @@ class FolderQuestion(FittedDialog):
     agreed = Signal(bool)
 
     def __init__(self, plan: FolderPlan, parent: QWidget | None = None) -> None:
-        super().__init__("Job over the folder", parent, heading=plan.question, size=QSize(_WIDTH, 0))
+        super().__init__(tr("Folder job"), parent, heading=plan.question, size=QSize(_WIDTH, 0))
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         for line in plan.lines:
             text = toned(line, tone="muted")
             text.setWordWrap(True)
             self.column.addWidget(text)
-        self.never_again = QCheckBox("Do not ask again before jobs that change no mask")
-        self.never_again.setToolTip("Settings, Work, brings the question back")
+        self.never_again = QCheckBox(tr("Do not ask again before jobs that change no mask"))
+        self.never_again.setToolTip(tr("You can turn this question on again in Settings, Work"))
         self.never_again.setVisible(plan.harmless)
         self.column.addWidget(self.never_again)
-        self.leave, self.go = QPushButton("Cancel"), QPushButton(plan.go)
+        self.leave, self.go = QPushButton(tr("Cancel")), QPushButton(plan.go)
         self.leave.clicked.connect(self.reject)
         self.leave.setAutoDefault(False)
         self.go.setProperty("primary", True)

@@ -9,7 +9,7 @@ from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QRadioButton, QVBoxLayout, QWidget
 
 from app.state.ground_truth import FrameQuestion
-from app.text import counted
+from app.text import plural, tr
 from app.ui.adapt.learn_picture import LearnPicture
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.fitted_dialog import FittedDialog
@@ -29,15 +29,22 @@ class FrameDialog(FittedDialog):
     later = Signal()
 
     def __init__(self, question: FrameQuestion, preview: FramePreview, parent: QWidget | None = None) -> None:
-        heading = "Which outline fits the picture?"
-        super().__init__("Orientation of the masks", parent, heading=heading, size=QSize(760, 620))
+        heading = tr("Which outline fits the image?")
+        super().__init__(tr("Mask orientation"), parent, heading=heading, size=QSize(760, 620))
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         column = self.column
-        others = f" So do at least {counted(question.images - 1, 'other')}." if question.images > 1 else ""
-        text = (
-            f"{question.image} has EXIF orientation {question.orientation}, and its mask fits it both as the pixels are stored "
-            f"and as the picture is displayed.{others} The answer holds for the folder and is kept with the project."
+        others = (
+            tr(" The same holds for at least {images}.", images=plural("{n} other", "{n} others", question.images - 1))
+            if question.images > 1
+            else ""
+        )
+        text = tr(
+            "{image} has EXIF orientation {orientation}, and its mask fits both the stored and the displayed "
+            "orientation.{others} The answer applies to the folder and is stored in the project.",
+            image=question.image,
+            orientation=question.orientation,
+            others=others,
         )
         intro = toned(text, tone="muted")
         intro.setWordWrap(True)
@@ -48,8 +55,8 @@ class FrameDialog(FittedDialog):
         column.addWidget(folder)
         row = QHBoxLayout()
         row.setSpacing(16)
-        self.stored = QRadioButton("As the pixels are stored")
-        self.oriented = QRadioButton("As the picture is displayed")
+        self.stored = QRadioButton(tr("As stored"))
+        self.oriented = QRadioButton(tr("As displayed"))
         for button, pixels in ((self.stored, preview.stored), (self.oriented, preview.oriented)):
             part = QVBoxLayout()
             part.setSpacing(8)
@@ -61,13 +68,13 @@ class FrameDialog(FittedDialog):
             row.addLayout(part, 1)
         column.addLayout(row, 1)
         buttons = self.buttons
-        note = toned("Until then these images have no figures.", tone="muted", size="small")
+        note = toned(tr("Until then these images are not evaluated."), tone="muted", size="small")
         buttons.addWidget(note)
         buttons.addStretch(1)
-        cancel = QPushButton("Decide later")
+        cancel = QPushButton(tr("Decide later"))
         cancel.setAutoDefault(False)
         cancel.clicked.connect(self.reject)
-        self.go = QPushButton("Use for this folder")
+        self.go = QPushButton(tr("Use for this folder"))
         self.go.setProperty("primary", True)
         self.go.setDefault(True)
         self.go.setEnabled(False)

@@ -7,6 +7,7 @@ from PySide6.QtGui import QBrush, QColor, QFontMetrics, QLinearGradient, QPainte
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from app.state.image_record import ImageStatus
+from app.text import tr
 from app.ui.project.image_list_model import ImageListModel
 from app.ui.shell.theme import Theme, load_theme
 from app.viewmodels.project.image_list import ImageRow
@@ -59,7 +60,7 @@ def paint_status(painter: QPainter, box: QRectF, row: ImageRow, theme: Theme) ->
 
 def unreadable_text(row: ImageRow) -> str:
     """What replaces a thumbnail that could not be made."""
-    return "not found" if row.record.missing else "cannot be read"
+    return tr("not found") if row.record.missing else tr("cannot be read")
 
 
 class ImageDelegate(QStyledItemDelegate):

@@ -9,6 +9,7 @@ from math import inf, isnan
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt
 from PySide6.QtGui import QImage
 
+from app.text import mark
 from app.viewmodels.project.image_list import ImageRow, Wanted
 
 _Index = QModelIndex | QPersistentModelIndex
@@ -24,10 +25,10 @@ class SortBy(StrEnum):
 
 
 SORT_TITLES: dict[SortBy, str] = {
-    SortBy.NAME: "by name",
-    SortBy.WORST: "worst IoU first",
-    SortBy.UNCERTAIN: "uncertain first",
-    SortBy.STATUS: "by status",
+    SortBy.NAME: mark("by name"),
+    SortBy.WORST: mark("worst IoU first"),
+    SortBy.UNCERTAIN: mark("uncertain first"),
+    SortBy.STATUS: mark("by status"),
 }
 
 

@@ -6,15 +6,15 @@ from PySide6.QtCore import QEvent, QModelIndex, QObject, Qt, Signal
 from PySide6.QtGui import QActionGroup, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QLineEdit, QListView, QMenu, QToolButton
 
-from app.text import counted, spaced
+from app.text import mark, plural, spaced, tr
 from app.ui.common.panel import Panel, toned
 from app.ui.project.image_delegate import ImageDelegate
 from app.ui.project.image_list_model import SORT_TITLES, ImageListModel, SortBy
 from app.ui.shell.theme import Theme
 
-_FILTER_HELP = (
-    "Words of the path, or: new, predicted, corrected, reviewed, unreviewed, failed, missing, truth,\n"
-    "class:chair, iou<0.5. A leading - means 'not'."
+_FILTER_HELP = mark(
+    "Words of the path, or: new, predicted, corrected, reviewed, unreviewed, failed, missing, "
+    "truth,\nclass:chair, iou<0.5. A leading - means 'not'."
 )
 
 
@@ -32,7 +32,7 @@ class ImagesDock(Panel):
     sortChosen = Signal(object)
 
     def __init__(self, model: ImageListModel, theme: Theme) -> None:
-        super().__init__("images", "Images")
+        super().__init__("images", tr("Images"))
         self.model = model
         self.order_button = QToolButton()
         self.order_button.setProperty("quiet", True)
@@ -40,10 +40,10 @@ class ImagesDock(Panel):
         self.order_button.setMenu(self._order_menu())
         self.header.addWidget(self.order_button)
         self.filter = QLineEdit()
-        self.filter.setPlaceholderText("Filter: name, status…")
-        self.filter.setToolTip(_FILTER_HELP)
+        self.filter.setPlaceholderText(tr("Filter: name, status…"))
+        self.filter.setToolTip(tr(_FILTER_HELP))
         self.filter.setClearButtonEnabled(True)
-        self.filter.setAccessibleName("Filter the images")
+        self.filter.setAccessibleName(tr("Filter the images"))
         self.filter.textChanged.connect(self._apply_filter)
         self.body.addWidget(self.filter)
         self.view = QListView()
@@ -56,7 +56,7 @@ class ImagesDock(Panel):
         self.view.verticalScrollBar().setSingleStep(28)
         self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.view.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-        self.view.setAccessibleName("Images")
+        self.view.setAccessibleName(tr("Images"))
         self.view.clicked.connect(self._choose)
         self.view.activated.connect(self._choose)
         self.filter.returnPressed.connect(self._open_first)
@@ -95,7 +95,7 @@ class ImagesDock(Panel):
         menu = QMenu(self)
         group = QActionGroup(menu)
         for order, title in SORT_TITLES.items():
-            action = menu.addAction(title[0].upper() + title[1:])
+            action = menu.addAction(tr(title)[:1].upper() + tr(title)[1:])
             action.setCheckable(True)
             action.setChecked(order is self.model.sort_by)
             action.setData(order)
@@ -104,7 +104,7 @@ class ImagesDock(Panel):
         return menu
 
     def _show_order(self) -> None:
-        self.order_button.setText(SORT_TITLES[self.model.sort_by])
+        self.order_button.setText(tr(SORT_TITLES[self.model.sort_by]))
         for action in self.order_button.menu().actions():
             action.setChecked(action.data() == self.model.sort_by)
 
@@ -115,7 +115,9 @@ class ImagesDock(Panel):
 
     def _show_count(self) -> None:
         shown = self.model.rowCount()
-        self.count.setText(f"{spaced(shown)} shown" if self.model.filtered else counted(shown, "image"))
+        self.count.setText(
+            tr("{shown} shown", shown=spaced(shown)) if self.model.filtered else plural("{n} image", "{n} images", shown)
+        )
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Down goes from the filter into the list, to its first match."""

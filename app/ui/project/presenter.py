@@ -11,7 +11,7 @@ from app.controllers.workspace import Program
 from app.state.image_record import ImageRecord, twins
 from app.state.image_scores import ImageScore
 from app.state.project import Project
-from app.text import displayed
+from app.text import displayed, tr
 from app.ui.project.image_list_model import ImageListModel, SortBy
 from app.ui.project.unreadable_page import UnreadablePage
 from app.ui.shell.main_window import MainWindow
@@ -123,8 +123,12 @@ class ImagesPresenter(QObject):
         self._window.show_instead(self._unreadable)
         self._window.images.show_current(found.id)
         place = self._model.row_of(found.id)
-        where = f"{place + 1} of {self._model.rowCount()}" if place is not None else f"not among {self._model.rowCount()} shown"
-        self._window.top_bar.show_title(found.name, where, "cannot be shown")
+        where = (
+            tr("{place} of {rowCount}", place=place + 1, rowCount=self._model.rowCount())
+            if place is not None
+            else tr("not in the {rowCount} shown", rowCount=self._model.rowCount())
+        )
+        self._window.top_bar.show_title(found.name, where, tr("cannot be shown"))
 
     def _show_title(self) -> None:
         image, project = self._program.projects.image, self._program.projects.project
@@ -132,6 +136,10 @@ class ImagesPresenter(QObject):
             self._window.top_bar.show_title("" if project is None else displayed(project.folder.name))
             return
         place = self._model.row_of(image.id)
-        where = f"{place + 1} of {self._model.rowCount()}" if place is not None else f"not among {self._model.rowCount()} shown"
+        where = (
+            tr("{place} of {rowCount}", place=place + 1, rowCount=self._model.rowCount())
+            if place is not None
+            else tr("not in the {rowCount} shown", rowCount=self._model.rowCount())
+        )
         name = project.record(image.id).shown
         self._window.top_bar.show_title(name, f"{image.info.width}×{image.info.height}", where)

@@ -9,14 +9,14 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from app.text import displayed
+from app.text import displayed, mark, tr
 from app.ui.common.panel import toned
 from app.ui.shell.icons import icon_pixmap
 from app.ui.shell.theme import Theme
 
 _WIDTH = 460
 _SHOWN = 6
-_WELCOME = "Drop one here, or choose it. Atrous predicts, you correct; every stroke is saved as you paint."
+_WELCOME = mark("Drop a folder here, or choose one. Atrous predicts, you correct; every stroke is saved as you paint.")
 
 
 class StartPage(QWidget):
@@ -45,25 +45,25 @@ class StartPage(QWidget):
         self.mark = QLabel()
         self.mark.setPixmap(icon_pixmap("atrous", theme.color("accent"), 56, self.devicePixelRatioF()))
         column.addWidget(self.mark)
-        self.title = toned("Open a folder of images", size="display")
+        self.title = toned(tr("Open a folder of images"), size="display")
         column.addWidget(self.title)
-        self.text = toned(_WELCOME, tone="muted")
+        self.text = toned(tr(_WELCOME), tone="muted")
         self.text.setWordWrap(True)
         column.addWidget(self.text)
         column.addSpacing(6)
         row = QHBoxLayout()
         row.setSpacing(8)
-        self.open_button = QPushButton("Open folder…")
+        self.open_button = QPushButton(tr("Open folder…"))
         self.open_button.setProperty("primary", True)
         self.open_button.clicked.connect(self.openAsked)
-        self.sample_button = QPushButton("Open the sample project")
+        self.sample_button = QPushButton(tr("Open the sample project"))
         self.sample_button.clicked.connect(self.sampleAsked)
         row.addWidget(self.open_button)
         row.addWidget(self.sample_button)
         row.addStretch(1)
         column.addLayout(row)
         column.addSpacing(10)
-        self.recent_title = toned("RECENT", tone="muted", size="caption", strong=True)
+        self.recent_title = toned(tr("RECENT"), tone="muted", size="caption", strong=True)
         column.addWidget(self.recent_title)
         self._recent = QVBoxLayout()
         self._recent.setSpacing(2)
@@ -89,20 +89,20 @@ class StartPage(QWidget):
 
     def show_broken(self, text: str, details: str) -> None:
         """Atrous cannot work, because a part of it is broken: what it is, and what to do."""
-        self.title.setText("A part of Atrous is broken")
+        self.title.setText(tr("A part of Atrous is broken"))
         self.text.setText(displayed(text))
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.sample_button.hide()
         self.recent_title.hide()
-        self.open_button.setText("Copy details")
+        self.open_button.setText(tr("Copy details"))
         self.open_button.clicked.disconnect()
         self.open_button.clicked.connect(lambda: QGuiApplication.clipboard().setText(details))
 
     def show_busy(self, folder: str) -> None:
         """A folder is being opened: nothing else is offered until then; an empty text ends that."""
         self._busy = bool(folder)
-        self.title.setText(displayed(f"Opening {Path(folder).name}…") if folder else "Open a folder of images")
-        self.text.setText(displayed(str(Path(folder).parent)) if folder else _WELCOME)
+        self.title.setText(displayed(tr("Opening {name}…", name=Path(folder).name)) if folder else tr("Open a folder of images"))
+        self.text.setText(displayed(str(Path(folder).parent)) if folder else tr(_WELCOME))
         for part in (self.open_button, self.sample_button):
             part.setVisible(not folder)
         self._show_recent_part()
@@ -118,10 +118,13 @@ class StartPage(QWidget):
 
     def show_empty_folder(self, folder: Path) -> None:
         """The folder that was opened holds no image."""
-        self.title.setText("No images here")
+        self.title.setText(tr("No images here"))
         self.text.setText(
-            f"{folder} and the folders below it hold no JPEG, PNG, TIFF, BMP or WebP file. Choose another folder, or put images "
-            "into this one and press F5."
+            tr(
+                "{folder} and its subfolders contain no JPEG, PNG, TIFF, BMP or WebP file. Choose another folder, or "
+                "add images to this one and press F5.",
+                folder=folder,
+            )
         )
 
 

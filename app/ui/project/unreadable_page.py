@@ -6,6 +6,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from app.controllers.project.unreadable import Unreadable
+from app.text import mark, tr
 from app.ui.common.panel import toned
 from app.ui.shell.action_builder import ActionBuilder
 from app.ui.shell.icons import icon_pixmap
@@ -13,7 +14,7 @@ from app.ui.shell.theme import Theme
 
 _WIDTH = 460
 #: Ids of the commands that lead to another image, with what their buttons say.
-_WAYS = (("go.previous", "Previous image"), ("go.next", "Next image"))
+_WAYS = (("go.previous", mark("Previous image")), ("go.next", mark("Next image")))
 
 
 class UnreadablePage(QWidget):
@@ -50,13 +51,13 @@ class UnreadablePage(QWidget):
         column.addSpacing(6)
         row = QHBoxLayout()
         row.setSpacing(8)
-        self.again = QPushButton("Try again")
-        self.again.setToolTip("Read the file once more")
+        self.again = QPushButton(tr("Try again"))
+        self.again.setToolTip(tr("Read the file again"))
         self.again.clicked.connect(lambda: self.retried.emit(self._image))
         row.addWidget(self.again)
         self.ways: dict[str, QPushButton] = {}
         for name, text in _WAYS:
-            self.ways[name] = button = QPushButton(text)
+            self.ways[name] = button = QPushButton(tr(text))
             button.setToolTip(actions[name].toolTip())
             button.clicked.connect(actions[name].trigger)
             row.addWidget(button)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QPushButton, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
-from app.text import spaced
+from app.text import mark, spaced, tr
 from app.ui.common.panel import Panel, set_tone, toned
 from app.ui.common.param_slider import ParamSlider
 from app.ui.refine.crf_figures import CRFFigures, difference
@@ -24,23 +24,32 @@ if TYPE_CHECKING:  # numpy comes after the first frame
 
 #: Field of CRFParams, text, ends, decimals, logarithmic, tip.
 _SLIDERS = (
-    ("bilateral_compat", "Appearance weight", 0, 20, 1, False, "How strongly pixels of like colour pull each other (w1)"),
-    ("bilateral_sxy", "Appearance reach", 5, 160, 0, True, "How far apart such pixels may be, in px (sigma alpha)"),
-    ("bilateral_srgb", "Colour tolerance", 1, 40, 1, True, "How unlike their colours may be, of 255 (sigma beta)"),
-    ("gaussian_compat", "Smoothness weight", 0, 20, 1, False, "How strongly neighbours pull each other, in any colour (w2)"),
-    ("gaussian_sxy", "Smoothness reach", 0.5, 20, 1, True, "How far apart such neighbours may be, in px (sigma gamma)"),
-    ("iterations", "Steps", 0, 20, 0, False, "Steps of the mean field; 10 is usual"),
-    ("temperature", "Temperature", 0.2, 5, 2, True, "Above 1 doubts a network that is too sure of itself"),
+    ("bilateral_compat", mark("Appearance weight"), 0, 20, 1, False,
+     mark("How strongly pixels of similar colour attract each other (w1)")),
+    ("bilateral_sxy", mark("Appearance range"), 5, 160, 0, True, mark("Range of the appearance kernel, in px (sigma alpha)")),
+    ("bilateral_srgb", mark("Colour tolerance"), 1, 40, 1, True,
+     mark("Colour difference that still counts as similar, of 255 (sigma beta)")),
+    ("gaussian_compat", mark("Smoothness weight"), 0, 20, 1, False,
+     mark("How strongly neighbours attract each other, whatever their colour (w2)")),
+    ("gaussian_sxy", mark("Smoothness range"), 0.5, 20, 1, True, mark("Range of the smoothness kernel, in px (sigma gamma)")),
+    ("iterations", mark("Iterations"), 0, 20, 0, False, mark("Mean field iterations; 10 is usual")),
+    ("temperature", mark("Temperature"), 0.2, 5, 2, True, mark("Above 1 softens an overconfident network")),
 )  # fmt: skip
 _NORMALIZATIONS = (
-    ("symmetric", "Symmetric normalisation (pydensecrf)"),
-    ("after", "Normalised after (authors' library)"),
-    ("none", "Not normalised"),
+    ("symmetric", mark("Symmetric normalisation (pydensecrf)")),
+    ("after", mark("Normalised after (authors' library)")),
+    ("none", mark("Not normalised")),
 )
-_PHASES = {"off": "off", "waiting": "refining…", "quick": "quick look", "exact": "exact", "no scores": "no scores"}
-_NO_SCORES = (
-    "The network's scores of this image are missing: Atrous keeps them for the last images, and not after a restart. Run the "
-    "model on it again, or refine the mask itself."
+_PHASES = {
+    "off": mark("off"),
+    "waiting": mark("refining…"),
+    "quick": mark("draft"),
+    "exact": mark("exact"),
+    "no scores": mark("no scores"),
+}
+_NO_SCORES = mark(
+    "No class scores for this image. Scores are kept only for recent images and are lost on restart. Run "
+    "the model again, or refine the mask itself."
 )
 
 
@@ -66,7 +75,7 @@ class CRFDock(Panel):
     maskAsked = Signal()
 
     def __init__(self, theme: Theme, actions: ActionBuilder) -> None:
-        super().__init__("crf", "CRF")
+        super().__init__("crf", tr("CRF"))
         self._actions = actions
         self._params: CRFParams | None = None
         self._choices: list[CRFChoice] = []
@@ -84,11 +93,13 @@ class CRFDock(Panel):
         rows = QVBoxLayout()
         rows.setSpacing(1)
         for name, text, low, high, decimals, logarithmic, tip in _SLIDERS:
-            slider = ParamSlider(text, low, high, decimals=decimals, logarithmic=logarithmic, tip=tip)
+            slider = ParamSlider(tr(text), low, high, decimals=decimals, logarithmic=logarithmic, tip=tr(tip))
             slider.changed.connect(lambda value, dragging, name=name: self._tell(name, value, dragging))
             self.sliders[name] = slider
             rows.addWidget(slider)
-        self.certainty = ParamSlider("Certainty", 0.34, 0.99, decimals=2, tip="How sure a label of the mask is taken to be")
+        self.certainty = ParamSlider(
+            tr("Certainty"), 0.34, 0.99, decimals=2, tip=tr("How certain the labels of the mask are taken to be")
+        )
         self.certainty.changed.connect(self.certaintyChosen)
         rows.addWidget(self.certainty)
         column.addLayout(rows)
@@ -123,7 +134,7 @@ class CRFDock(Panel):
                 self.presets.addItem(choice.title, choice.name)
                 self.presets.setItemData(place, choice.tip, Qt.ItemDataRole.ToolTipRole)
             self.presets.insertSeparator(self.presets.count())
-            self.presets.addItem("Open a search report…")
+            self.presets.addItem(tr("Open a search report…"))
             places = [place for place, choice in enumerate(choices) if choice.params == params]
             self.presets.setCurrentIndex(places[0] if places else -1)
         self.presets.setToolTip(choices[places[0]].tip if places else "")
@@ -143,14 +154,14 @@ class CRFDock(Panel):
     def show_status(self, status: RefineStatus) -> None:
         """Say how far the preview is, and how much it would change."""
         self.missing.setVisible(status.phase == "no scores")
-        parts = [_PHASES[status.phase]]
+        parts = [tr(_PHASES[status.phase])]
         if status.phase in ("quick", "exact"):
-            parts.append(f"{status.milliseconds:,.0f} ms".replace(",", "\u2009"))
+            parts.append(tr("{milliseconds:,.0f} ms", milliseconds=status.milliseconds).replace(",", "\u2009"))
         self.figure.setText(" · ".join(parts))
         set_tone(self.figure, "warn" if status.phase == "no scores" else "muted")
         text = ""
         if status.changed is not None and status.phase in ("quick", "exact"):
-            text = f"Would change {spaced(status.changed)} px ({100 * status.share:.1f} %)."
+            text = tr("Would change {changed} px ({value:.1f} %).", changed=spaced(status.changed), value=100 * status.share)
         self.status.setText(f"{text} {status.note}".strip())
         self.status.setVisible(bool(self.status.text()))
 
@@ -159,7 +170,7 @@ class CRFDock(Panel):
         self.figures.show_figures(figures)
         if figures is not None:
             text, tone = difference(figures.before, figures.after)
-            self.figure.setText(f"mIoU {text}")
+            self.figure.setText(tr("mIoU {text}", text=text))
             set_tone(self.figure, "muted" if tone == "faint" else tone)
 
     def set_theme(self, theme: Theme) -> None:
@@ -170,9 +181,9 @@ class CRFDock(Panel):
     def _build_top(self) -> QHBoxLayout:
         row = QHBoxLayout()
         row.setSpacing(8)
-        self.presets = _combo("CRF parameters")
+        self.presets = _combo(tr("CRF parameters"))
         self.presets.activated.connect(self._choose)
-        self.preview = QPushButton("Preview")
+        self.preview = QPushButton(tr("Preview"))
         self.preview.setCheckable(True)
         self._follow(self.preview, "refine.preview")
         row.addWidget(self.presets, 1)
@@ -184,11 +195,11 @@ class CRFDock(Panel):
         column = QVBoxLayout(box)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        text = toned(_NO_SCORES, tone="warn", size="small")
+        text = toned(tr(_NO_SCORES), tone="warn", size="small")
         text.setWordWrap(True)
         column.addWidget(text)
         row = QHBoxLayout()
-        self.run_button, self.mask_button = QPushButton("Run the model"), QPushButton("Refine the mask")
+        self.run_button, self.mask_button = QPushButton(tr("Run the model")), QPushButton(tr("Refine the mask"))
         self.run_button.clicked.connect(self.runAsked)
         self.mask_button.clicked.connect(self.maskAsked)
         row.addWidget(self.run_button)
@@ -201,13 +212,17 @@ class CRFDock(Panel):
         row = QHBoxLayout()
         row.setSpacing(2)
         self.before = QToolButton()
-        self.before.setText("Before")
+        self.before.setText(tr("Before"))
         self.before.setProperty("quiet", True)
-        self.before.setToolTip("<b>Before</b><br>Hold to see the mask as it is; the key for blinking does the same")
+        self.before.setToolTip(tr("<b>Before</b><br>Hold to see the current mask; the blink key does the same"))
         self.before.pressed.connect(lambda: self.beforeHeld.emit(True))
         self.before.released.connect(lambda: self.beforeHeld.emit(False))
         row.addWidget(self.before)
-        for action_id, text in (("refine.split", "Split"), ("refine.changes", "Changes"), ("refine.scribble", "Scribble")):
+        for action_id, text in (
+            ("refine.split", tr("Split")),
+            ("refine.changes", tr("Changes")),
+            ("refine.scribble", tr("Scribble")),
+        ):
             button = self._actions.tool_button(action_id)
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
             button.setText(text)
@@ -221,22 +236,22 @@ class CRFDock(Panel):
     def _build_places(self) -> QVBoxLayout:
         column = QVBoxLayout()
         column.setSpacing(5)
-        self.normalization = _combo("Normalisation")
+        self.normalization = _combo(tr("Normalisation"))
         for value, text in _NORMALIZATIONS:
-            self.normalization.addItem(text, value)
-        self.normalization.setToolTip("How the kernels are normalised; the published weights belong to one or the other")
+            self.normalization.addItem(tr(text), value)
+        self.normalization.setToolTip(tr("How the kernels are normalised; published weights belong to one or the other"))
         self.normalization.activated.connect(
             lambda _place: self._tell("normalization", self.normalization.currentData(), False)
         )  # fmt: skip
-        self.base = _combo("What is refined")
-        self.base.addItem("Network scores", "scores")
-        self.base.addItem("Mask itself", "mask")
-        self.base.setToolTip("What is refined: the probabilities that the network gave, or the labels of the mask as it is now")
+        self.base = _combo(tr("Input"))
+        self.base.addItem(tr("Network scores"), "scores")
+        self.base.addItem(tr("Mask itself"), "mask")
+        self.base.setToolTip(tr("Input: the class scores of the network, or the labels of the current mask"))
         self.base.activated.connect(lambda _place: self.baseChosen.emit(self.base.currentData()))
-        self.scope = _combo("Where")
-        self.scope.addItem("Whole image", "image")
-        self.scope.addItem("Trimap band", "band")
-        self.scope.setToolTip("Where the mask may change: everywhere, or in the trimap band of the chosen width")
+        self.scope = _combo(tr("Region"))
+        self.scope.addItem(tr("Whole image"), "image")
+        self.scope.addItem(tr("Trimap band"), "band")
+        self.scope.setToolTip(tr("Region that may change: the whole image, or the trimap band of the chosen width"))
         self.scope.activated.connect(lambda _place: self.scopeChosen.emit(self.scope.currentData()))
         pair = QHBoxLayout()
         pair.setSpacing(6)
@@ -250,9 +265,13 @@ class CRFDock(Panel):
         row = QHBoxLayout()
         row.setSpacing(6)
         row.setContentsMargins(0, 0, 8, 0)
-        self.apply = QPushButton("Apply")
+        self.apply = QPushButton(tr("Apply"))
         self.apply.setProperty("primary", True)
-        self.outline, self.folder, self.discard = QPushButton("Outline"), QPushButton("Folder"), QPushButton("Discard")
+        self.outline, self.folder, self.discard = (
+            QPushButton(tr("Outline")),
+            QPushButton(tr("Folder")),
+            QPushButton(tr("Discard")),
+        )
         self.outline.setCheckable(True)
         for button, action_id in (
             (self.apply, "refine.apply"), (self.outline, "refine.region"), (self.folder, "refine.folder"),

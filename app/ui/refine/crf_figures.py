@@ -9,7 +9,7 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.text import spaced
+from app.text import spaced, tr
 from app.ui.shell.theme import Theme
 
 if TYPE_CHECKING:  # numpy comes after the first frame
@@ -28,7 +28,7 @@ class CRFFigures(QWidget):
         self._theme = theme
         self._figures: RefineFigures | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setAccessibleName("IoU before and after the CRF")
+        self.setAccessibleName(tr("IoU before and after the CRF"))
 
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
@@ -51,7 +51,7 @@ class CRFFigures(QWidget):
             return
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        self._paint_row(painter, 0, "mIoU", None, figures.before, figures.after, strong=True)
+        self._paint_row(painter, 0, tr("mIoU"), None, figures.before, figures.after, strong=True)
         for place, row in enumerate(figures.classes, start=1):
             self._paint_row(painter, place, row.name, QColor(*row.color), row.before, row.after)
         painter.setFont(self._theme.font("small"))
@@ -88,8 +88,10 @@ class CRFFigures(QWidget):
         painter.drawText(QRectF(numbers + 2 * _NUMBER, top, _NUMBER + _GAP, _ROW), right, text)
 
     def _spoken(self, figures: RefineFigures) -> list[str]:
-        rows = [f"{row.name} {_iou(row.before)} to {_iou(row.after)}" for row in figures.classes]
-        return [f"mean {_iou(figures.before)} to {_iou(figures.after)}", *rows, balance(figures)]
+        rows = [
+            tr("{name} {iou} to {iou2}", name=row.name, iou=_iou(row.before), iou2=_iou(row.after)) for row in figures.classes
+        ]
+        return [tr("mean {iou} to {iou2}", iou=_iou(figures.before), iou2=_iou(figures.after)), *rows, balance(figures)]
 
 
 def difference(before: float, after: float) -> tuple[str, str]:
@@ -103,7 +105,7 @@ def difference(before: float, after: float) -> tuple[str, str]:
 def balance(figures: RefineFigures) -> str:
     """How many pixels are put right and how many are spoiled."""
     won, lost = (spaced(pixels) for pixels in (figures.won, figures.lost))
-    return f"puts {won} px right, spoils {lost}"
+    return tr("fixes {won} px, breaks {lost}", won=won, lost=lost)
 
 
 def _iou(value: float) -> str:

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFileDialog
 
 from app.controllers.workspace import Program
 from app.state.refinement import RefineFigures
+from app.text import tr
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.evaluate.curves import Curve, CurveSet
 
@@ -41,7 +42,7 @@ class CRFBinding(QObject):
     def open_params(self) -> None:
         """Ask for the report of a parameter search."""
         start = str(self._program.projects.project.folder if self._program.projects.project else Path.home())
-        path, _ = QFileDialog.getOpenFileName(self._window, "Open CRF parameters", start, "Search reports (*.json)")
+        path, _ = QFileDialog.getOpenFileName(self._window, tr("Open CRF parameters"), start, tr("Search reports (*.json)"))
         if path:
             self._program.refine.open_params(Path(path))
         self._show_params()  # the list shows the current ones, also without a choice
@@ -63,5 +64,5 @@ class CRFBinding(QObject):
     def _draw_curves(self) -> None:
         figures, curves = self._program.refine.meter.figures, self._curves
         if figures is not None and figures.curve and curves.image:
-            curves = replace(curves, image=(*curves.image, Curve("with CRF", figures.curve)))
+            curves = replace(curves, image=(*curves.image, Curve(tr("with CRF"), figures.curve)))
         self._window.trimap.show_curves(curves)

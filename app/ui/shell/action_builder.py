@@ -36,7 +36,7 @@ class ActionBuilder:
         self._bound = False
         self.actions: dict[str, QAction] = {}
         for spec in ACTIONS:
-            action = QAction(spec.text, owner)
+            action = QAction(spec.title, owner)
             action.setObjectName(spec.id)
             action.setCheckable(bool(spec.checked_from))
             action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)  # to be shown in menus; keys come by ui/input/router
@@ -72,9 +72,9 @@ class ActionBuilder:
             action, keys = self.actions[spec.id], self.keymap.keys(spec.id)
             action.setShortcuts([] if spec.held else [QKeySequence(key) for key in keys])
             shown = self.shown_key(spec.id)
-            tip = spec.tip or spec.text.rstrip("…")
+            tip = spec.explanation or spec.title.rstrip("…")
             action.setToolTip(
-                f"<b>{spec.text.rstrip('…')}</b>" + (f" &nbsp; {shown}" if shown else "") + (f"<br>{tip}" if spec.tip else "")
+                f"<b>{spec.title.rstrip('…')}</b>" + (f" &nbsp; {shown}" if shown else "") + (f"<br>{tip}" if spec.tip else "")
             )
 
     def shown_key(self, action_id: str) -> str:
@@ -95,7 +95,7 @@ class ActionBuilder:
 
     def group_menu(self, group: Group, parent: QWidget) -> QMenu:
         """The menu of one group."""
-        menu = QMenu(group.value, parent)
+        menu = QMenu(group.heading, parent)
         for spec in ACTIONS:
             if spec.group is group and not spec.held:
                 if spec.separated:

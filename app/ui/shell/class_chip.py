@@ -6,6 +6,7 @@ from PySide6.QtCore import QEvent, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton
 
+from app.text import tr
 from app.ui.annotate.class_delegate import paint_swatch
 from app.ui.shell.theme import Theme
 
@@ -37,9 +38,9 @@ class ClassChip(QAbstractButton):
         """Show a class; without a colour there is none to select."""
         self._name, self._key = name, key
         self._color = QColor(*color) if color is not None else QColor()
-        said = f"Selected class: {name}" + (f", key {key}" if key else "")
-        self.setAccessibleName(said if color is not None else "No class selected")
-        self.setToolTip(f"{said}. Click or / finds another one" if color is not None else "")
+        said = tr("Selected class: {name}", name=name) + (tr(", key {key}", key=key) if key else "")
+        self.setAccessibleName(said if color is not None else tr("No class selected"))
+        self.setToolTip(tr("{said}. Click or press / to find another class", said=said) if color is not None else "")
         self.setEnabled(color is not None)
         self.update()
 

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 from app.actions.palette import BEGINS, match, named, ranked
 from app.actions.spec import ActionSpec
 from app.actions.table import ACTIONS
+from app.text import tr
 from app.ui.common.fitted_dialog import screen_room
 from app.ui.shell.action_builder import ActionBuilder
 
@@ -71,10 +72,10 @@ class CommandPalette(QDialog):
         column.setContentsMargins(10, 10, 10, 8)
         column.setSpacing(6)
         self.finder = QLineEdit()
-        self.finder.setPlaceholderText("What do you want to do?")
+        self.finder.setPlaceholderText(tr("What do you want to do?"))
         self.finder.textChanged.connect(self._filter)
         self.finder.installEventFilter(self)
-        self.finder.setAccessibleName("Find a command")
+        self.finder.setAccessibleName(tr("Find a command"))
         column.addWidget(self.finder)
         self.list = QListWidget()
         self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -97,7 +98,7 @@ class CommandPalette(QDialog):
         for spec in self._ranked(text):
             action = self._actions[spec.id]
             item = QListWidgetItem(action.icon(), named(spec))
-            item.setToolTip(spec.tip)
+            item.setToolTip(spec.explanation)
             item.setData(_ID, spec.id)
             item.setData(_KEY, self._actions.shown_key(spec.id))
             if not action.isEnabled():

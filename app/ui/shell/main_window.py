@@ -21,6 +21,7 @@ from app.actions.context import Facts
 from app.actions.keymap import Keymap
 from app.actions.spec import Group
 from app.services.notifications import Notifier
+from app.text import tr
 from app.ui.annotate.classes_dock import ClassesDock
 from app.ui.annotate.history_dock import HistoryDock
 from app.ui.common.fitted_dialog import bring_into_screen, screen_room
@@ -244,7 +245,7 @@ class MainWindow(QMainWindow):
 
     def _build_menu(self) -> QMenu:
         menu = QMenu(self)
-        self.recent_menu = QMenu("Open recent", menu)
+        self.recent_menu = QMenu(tr("Open recent"), menu)
         for group in Group:
             entry = self.commands.group_menu(group, menu)
             if group is Group.FILE:

@@ -9,7 +9,7 @@ from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPlainTextEdit, QPushButton, QWidget
 
 from app.services.notifications import Message, Notifier, Severity
-from app.text import counted, displayed
+from app.text import displayed, plural, tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import toned
 from app.ui.shell.icons import icon_pixmap
@@ -23,14 +23,14 @@ class MessagesDialog(FittedDialog):
     """Follows the notifier while it is open; it does not block the window."""
 
     def __init__(self, notifier: Notifier, theme: Theme, parent: QWidget | None = None) -> None:
-        super().__init__("Messages", parent, size=QSize(620, 560))
+        super().__init__(tr("Messages"), parent, size=QSize(620, 560))
         self._notifier, self._theme = notifier, theme
         self.intro = toned("", tone="muted")
         self.column.addWidget(self.intro)
         self._rows: QWidget | None = None
         self.column.addStretch(1)
         self.choices: list[QPushButton] = []
-        close = QPushButton("Close")
+        close = QPushButton(tr("Close"))
         close.setProperty("primary", True)
         close.setDefault(True)
         close.clicked.connect(self.accept)
@@ -45,7 +45,11 @@ class MessagesDialog(FittedDialog):
             self._rows.hide()
             self._rows.deleteLater()
         messages = self._notifier.messages
-        self.intro.setText(f"{counted(len(messages), 'message')}, the newest first." if messages else "Nothing was said yet.")
+        self.intro.setText(
+            tr("{messages}, newest first.", messages=plural("{n} message", "{n} messages", len(messages)))
+            if messages
+            else tr("No messages yet.")
+        )
         self.choices = []
         self._rows = QWidget()
         grid = QGridLayout(self._rows)
@@ -100,11 +104,11 @@ class TroubleDialog(FittedDialog):
         self.details.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         column.addWidget(self.details, 1)
         row = self.buttons
-        copy = QPushButton("Copy details")
+        copy = QPushButton(tr("Copy details"))
         copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self.details.toPlainText()))
-        folder = QPushButton("Open the folder of logs")
+        folder = QPushButton(tr("Open log folder"))
         folder.clicked.connect(lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(logs))))
-        close = QPushButton("Go on")
+        close = QPushButton(tr("Continue"))
         close.setProperty("primary", True)
         close.clicked.connect(self.accept)
         for button in (copy, folder):

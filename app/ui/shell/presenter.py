@@ -11,7 +11,7 @@ from app.controllers.predict.image import Suggestion
 from app.controllers.project.open_image import OpenImage
 from app.controllers.refine.preview import Phase
 from app.controllers.workspace import Program
-from app.text import spaced
+from app.text import mark, spaced, tr
 from app.ui.adapt.presenter import LearnBinding
 from app.ui.annotate.presenter import ClassesPresenter
 from app.ui.canvas.canvas_area import CanvasArea
@@ -119,21 +119,23 @@ class Binding(QObject):
         image, judge = self.program.projects.image, self.program.judge
         if image is None:
             return
-        around = "" if judge.judgement is not None and judge.band.around == "truth" else " · around the mask"
-        inside = "" if self._in_band is None else f" · mIoU {self._in_band:.2f}"
-        captions = {PaneKind.BAND: f"{judge.band.width_px} px{around}{inside}"}
+        around = "" if judge.judgement is not None and judge.band.around == "truth" else tr(" · around the mask")
+        inside = "" if self._in_band is None else tr(" · mIoU {in_band:.2f}", in_band=self._in_band)
+        captions = {
+            PaneKind.BAND: tr("{width_px} px{around}{inside}", width_px=judge.band.width_px, around=around, inside=inside)
+        }
         share = self.program.counts.by_hand
-        captions[PaneKind.MASK] = f"edited by hand {share:.1%}".replace("%", " %") if share else ""
+        captions[PaneKind.MASK] = tr("edited by hand {share:.1%}", share=share).replace("%", " %") if share else ""
         if self._figures is not None and not isnan(self._figures.mean):
-            captions[PaneKind.ERRORS] = f"pixel accuracy {self._figures.accuracy:.1%}".replace("%", " %")
+            captions[PaneKind.ERRORS] = tr("pixel accuracy {accuracy:.1%}", accuracy=self._figures.accuracy).replace("%", " %")
         if image.prediction is not None:
-            captions[PaneKind.UNCERTAINTY] = "1 − confidence"
+            captions[PaneKind.UNCERTAINTY] = tr("1 − confidence")
         status = self.program.refine.status
         if self.program.refine.on and status.phase in _CRF_TEXTS:
-            captions[PaneKind.MASK] = _CRF_TEXTS[status.phase]
+            captions[PaneKind.MASK] = tr(_CRF_TEXTS[status.phase])
         if status.changed is not None:
-            captions[PaneKind.CHANGES] = f"{spaced(status.changed)} px"
-            captions[PaneKind.REFINED] = "not applied" if status.phase == "exact" else "not applied, quick look"
+            captions[PaneKind.CHANGES] = tr("{changed} px", changed=spaced(status.changed))
+            captions[PaneKind.REFINED] = tr("not applied") if status.phase == "exact" else tr("not applied, draft")
         self.canvas.set_captions(captions | self.program.compare.captions())
         self.window.history.set_changed_share(share)
 
@@ -147,13 +149,13 @@ class Binding(QObject):
     def _show_banner(self) -> None:
         project, suggestion = self.program.projects.project, self.program.predict.suggestion
         if project is not None and project.read_only_reason:
-            self.window.banner.say(f"Read-only. {project.read_only_reason.rstrip('.')}.")
+            self.window.banner.say(tr("Read-only. {reason}.", reason=project.read_only_reason.rstrip(".")))
         elif self.program.facts["to_check"]:
-            self.window.banner.say(_CHECK_TEXT, ("The mask fits", self.program.projects.accept_change))
+            self.window.banner.say(tr(_CHECK_TEXT), (tr("Confirm mask"), self.program.projects.accept_change))
         elif suggestion is not None:
             predict = self.program.predict
-            keep = "Keep current mask", predict.dismiss_suggestion
-            self.window.banner.say(_suggestion_text(suggestion), ("Apply", predict.accept_suggestion), keep)
+            keep = tr("Keep current mask"), predict.dismiss_suggestion
+            self.window.banner.say(_suggestion_text(suggestion), (tr("Apply"), predict.accept_suggestion), keep)
         else:
             self.window.banner.say("")
 
@@ -200,15 +202,15 @@ class Binding(QObject):
 
 
 #: Said in the picture, because the CRF panel may lie behind another one.
-_CRF_TEXTS = {Phase.WAITING: "CRF preview is computing…", Phase.NO_SCORES: "no CRF preview: run the model first"}
+_CRF_TEXTS = {Phase.WAITING: mark("CRF preview is computing…"), Phase.NO_SCORES: mark("no CRF preview: run the model first")}
 _PEN_PRESSURE = "canvas.pen_pressure"
-_CHECK_TEXT = "The file of this image, or of its mask, is not what it was. Look whether the mask still fits."
+_CHECK_TEXT = mark("The image file or its mask file has changed. Check whether the mask still fits.")
 
 
 def _suggestion_text(suggestion: Suggestion) -> str:
     changes = spaced(suggestion.merge.patch.changed_pixels)
-    what = "A result of the CRF waits." if suggestion.refined else "A newer prediction waits."
-    text = f"{what} Applying it changes {changes} px and none that you set"
+    what = tr("A CRF result is available.") if suggestion.refined else tr("A newer prediction is available.")
+    text = tr("{what} Applying it changes {changes} px; your own pixels are kept", what=what, changes=changes)
     if suggestion.conflicts:
-        text += f"; it disagrees with {spaced(suggestion.conflicts)} px of yours"
+        text += tr(" ({conflicts} px differ)", conflicts=spaced(suggestion.conflicts))
     return text + "."

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QH
 from app.paths import download_folder
 from app.services.settings import SettingsStore
 from app.state.settings_schema import SETTINGS, Setting, Value
+from app.text import tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.number_field import WholeField
 from app.ui.common.panel import toned
@@ -35,7 +36,7 @@ class FolderField(QWidget):
         self.line.setMinimumWidth(220)
         self.line.setClearButtonEnabled(True)
         self.line.editingFinished.connect(lambda: self.chosen.emit(self.line.text().strip()))
-        self.browse = QPushButton("Choose…")
+        self.browse = QPushButton(tr("Choose…"))
         self.browse.setAutoDefault(False)
         self.browse.clicked.connect(self._ask)
         row.addWidget(self.line, 1)
@@ -52,7 +53,7 @@ class FolderField(QWidget):
         self.line.setAccessibleName(name)
 
     def _ask(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Choose a folder", self.line.text() or str(self._default))
+        folder = QFileDialog.getExistingDirectory(self, tr("Choose a folder"), self.line.text() or str(self._default))
         if folder:
             self.set_folder(folder)
 
@@ -66,13 +67,13 @@ class SettingsDialog(FittedDialog):
     """Built from the schema."""
 
     def __init__(self, settings: SettingsStore, parent: QWidget | None = None) -> None:
-        super().__init__("Settings", parent, size=QSize(_WIDTH, 0))
+        super().__init__(tr("Settings"), parent, size=QSize(_WIDTH, 0))
         self._settings = settings
         self.editors: dict[str, QWidget] = {}
         column = self.column
         column.setSpacing(14)
         for group in dict.fromkeys(setting.group for setting in SETTINGS if setting.group):
-            column.addWidget(toned(group.upper(), tone="muted", size="caption", strong=True))
+            column.addWidget(toned(tr(group).upper(), tone="muted", size="caption", strong=True))
             grid = QGridLayout()
             grid.setHorizontalSpacing(16)
             grid.setVerticalSpacing(4)
@@ -88,9 +89,9 @@ class SettingsDialog(FittedDialog):
             column.addWidget(note)
         column.addStretch(1)
         row = self.buttons
-        defaults = QPushButton("All defaults")
+        defaults = QPushButton(tr("Restore defaults"))
         defaults.clicked.connect(self._reset)
-        close = QPushButton("Close")
+        close = QPushButton(tr("Close"))
         close.setProperty("primary", True)
         close.clicked.connect(self.accept)
         row.addWidget(defaults)
@@ -99,15 +100,15 @@ class SettingsDialog(FittedDialog):
 
     def _add_row(self, grid: QGridLayout, setting: Setting) -> None:
         row = grid.rowCount()
-        label = toned(setting.label)
+        label = toned(tr(setting.label))
         editor = self._editor(setting)
-        editor.setAccessibleName(setting.label)
-        editor.setToolTip(setting.help)
+        editor.setAccessibleName(tr(setting.label))
+        editor.setToolTip(tr(setting.help))
         label.setBuddy(editor)
         grid.addWidget(label, row, 0)
         grid.addWidget(editor, row, 1)
         if setting.help:
-            help_text = toned(setting.help, tone="muted", size="small")
+            help_text = toned(tr(setting.help), tone="muted", size="small")
             help_text.setWordWrap(True)
             grid.addWidget(help_text, row + 1, 0, 1, 2 if setting.folder else 1)
         grid.setRowMinimumHeight(row, 30)
@@ -118,7 +119,7 @@ class SettingsDialog(FittedDialog):
         if setting.choices:
             box = QComboBox()
             for choice, text in setting.choices:
-                box.addItem(text, choice)
+                box.addItem(tr(text), choice)
             box.setCurrentIndex(box.findData(value))
             box.currentIndexChanged.connect(lambda _place: self._settings.set(setting.key, box.currentData()))
             return box

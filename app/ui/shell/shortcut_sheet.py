@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout
 from app.actions.keymap import Keymap
 from app.actions.spec import Group
 from app.actions.table import ACTIONS, GESTURES
+from app.text import tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import toned
 from app.ui.shell.keys import key_text
@@ -31,10 +32,10 @@ class KeySheet(FittedDialog):
     """Every command that has a key, and what the hands do on the picture; as many columns as the width allows."""
 
     def __init__(self, keymap: Keymap, parent: QWidget | None = None) -> None:
-        super().__init__("Keyboard shortcuts", parent, size=QSize(1320, 780))
+        super().__init__(tr("Keyboard shortcuts"), parent, size=QSize(1320, 780))
         self._keymap = keymap
-        sections = [_section("On the picture", [(gesture.keys, gesture.text) for gesture in GESTURES])]
-        sections += [_section(group.value, rows) for group in _GROUPS if (rows := self._rows(group))]
+        sections = [_section(tr("On the image"), [(tr(gesture.keys), tr(gesture.text)) for gesture in GESTURES])]
+        sections += [_section(group.heading, rows) for group in _GROUPS if (rows := self._rows(group))]
         self.sections = sections
         self._columns: list[QVBoxLayout] = []
         row = QHBoxLayout()
@@ -49,7 +50,7 @@ class KeySheet(FittedDialog):
         self.column.addStretch(1)
         self._used = 0
         self._arrange(_MOST_COLUMNS)
-        close = QPushButton("Close")
+        close = QPushButton(tr("Close"))
         close.setProperty("primary", True)
         close.clicked.connect(self.accept)
         self.buttons.addStretch(1)
@@ -93,9 +94,9 @@ class KeySheet(FittedDialog):
             keys = self._keymap.keys(spec.id)
             if spec.group is group and keys and not spec.id.startswith("class.key_"):
                 shown = "   ".join(key_text(key, self._keymap.printed) for key in keys if key not in _TWINS)
-                rows.append((shown + (" (hold)" if spec.held else ""), spec.text.rstrip("…")))
+                rows.append((shown + (tr(" (hold)") if spec.held else ""), spec.title.rstrip("…")))
         if group is Group.CLASSES:
-            rows.insert(0, ("1 … 9, 0", "The class with this key; see the classes dock"))
+            rows.insert(0, ("1 … 9, 0", tr("Class with this key (see the Classes panel)")))
         return rows
 
 

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 from app.actions.keymap import PRESETS, Keymap, ShortcutConflict
 from app.actions.palette import named
 from app.actions.spec import ActionSpec
+from app.text import tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import set_tone, toned
 from app.ui.shell.keys import KeyEdit, key_text
@@ -38,27 +39,27 @@ class ShortcutsDialog(FittedDialog):
         parent: QWidget | None = None,
         printed: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__("Change keyboard shortcuts", parent, heading="", size=QSize(780, 640))
+        super().__init__(tr("Change keyboard shortcuts"), parent, heading="", size=QSize(780, 640))
         self._specs = list(actions)
         self.keymap = Keymap(self._specs, overrides)
         self.keymap.printed = dict(printed or {})
         column = self.column
         column.setSpacing(10)
         head = QHBoxLayout()
-        head.addWidget(toned("Change keyboard shortcuts", size="title"))
+        head.addWidget(toned(tr("Change keyboard shortcuts"), size="title"))
         head.addStretch(1)
-        head.addWidget(toned("As in", tone="muted"))
+        head.addWidget(toned(tr("Preset"), tone="muted"))
         self.preset = QComboBox()
         self.preset.addItems(list(PRESETS))
         self.preset.activated.connect(self._use_preset)
         head.addWidget(self.preset)
         column.addLayout(head)
         self.finder = QLineEdit()
-        self.finder.setPlaceholderText("Find a command or a key")
+        self.finder.setPlaceholderText(tr("Find a command or a key"))
         self.finder.textChanged.connect(self._filter)
         column.addWidget(self.finder)
         self.table = QTableWidget(len(self._specs), 3)
-        self.table.setHorizontalHeaderLabels(["Command", "Menu", "Keys"])
+        self.table.setHorizontalHeaderLabels([tr("Command"), "Menu", tr("Keys")])
         self.table.verticalHeader().hide()
         self.table.setShowGrid(False)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -69,7 +70,7 @@ class ShortcutsDialog(FittedDialog):
         self.table.horizontalHeader().setSectionResizeMode(2, QHeaderView.ResizeMode.ResizeToContents)
         self.table.itemSelectionChanged.connect(self._show_selected)
         for row, spec in enumerate(self._specs):
-            for place, text in enumerate((named(spec), spec.group.value, "")):
+            for place, text in enumerate((named(spec), spec.group.heading, "")):
                 item = QTableWidgetItem(text)
                 item.setData(_ID, spec.id)
                 self.table.setItem(row, place, item)
@@ -78,23 +79,23 @@ class ShortcutsDialog(FittedDialog):
         self.editor = KeyEdit()
         self.editor.setMaximumSequenceLength(1)
         self.editor.setClearButtonEnabled(True)
-        self.assign = QPushButton("Set")
+        self.assign = QPushButton(tr("Set"))
         self.assign.clicked.connect(self._assign)
-        self.reset = QPushButton("Default")
+        self.reset = QPushButton(tr("Default"))
         self.reset.clicked.connect(self._reset)
-        line.addWidget(toned("New key", tone="muted"))
+        line.addWidget(toned(tr("New key"), tone="muted"))
         line.addWidget(self.editor, 1)
         line.addWidget(self.assign)
         line.addWidget(self.reset)
         column.addLayout(line)
-        self.note = toned("Choose a command, press its new key, then Set.", tone="muted", size="small")
+        self.note = toned(tr("Select a command, press its new key, then Set."), tone="muted", size="small")
         self.note.setWordWrap(True)
         column.addWidget(self.note)
         buttons = self.buttons
         buttons.addStretch(1)
-        cancel = QPushButton("Cancel")
+        cancel = QPushButton(tr("Cancel"))
         cancel.clicked.connect(self.reject)
-        done = QPushButton("Use these keys")
+        done = QPushButton(tr("Use these keys"))
         done.setProperty("primary", True)
         done.clicked.connect(self.accept)
         buttons.addWidget(cancel)
@@ -126,16 +127,16 @@ class ShortcutsDialog(FittedDialog):
         if chosen is None:
             return
         key = self.editor.keySequence().toString(QKeySequence.SequenceFormat.PortableText)
-        self._try(lambda: self.keymap.assign(chosen, [key] if key else []), "Set.")
+        self._try(lambda: self.keymap.assign(chosen, [key] if key else []), tr("Set."))
 
     def _reset(self) -> None:
         chosen = self._selected()
         if chosen is not None:
-            self._try(lambda: self.keymap.reset(chosen), "The default is back.")
+            self._try(lambda: self.keymap.reset(chosen), tr("Default restored."))
 
     def _use_preset(self) -> None:
         self.keymap.use_preset(self.preset.currentText())
-        self._say("muted", f"All keys are now as in {self.preset.currentText()}.")
+        self._say("muted", tr("All keys now match {currentText}.", currentText=self.preset.currentText()))
 
     def _try(self, change: object, done: str) -> None:
         try:
@@ -143,7 +144,7 @@ class ShortcutsDialog(FittedDialog):
         except ShortcutConflict as error:
             self._say("bad", str(error))
         except ValueError as error:
-            self._say("bad", f"That is not a key: {error}.")
+            self._say("bad", tr("That is not a key: {error}.", error=error))
         else:
             self._say("muted", done)
 
@@ -156,5 +157,5 @@ class ShortcutsDialog(FittedDialog):
         wanted = text.strip().lower()
         for row, spec in enumerate(self._specs):
             keys = [key.lower() for key in self.keymap.keys(spec.id)]
-            text = f"{spec.text} {named(spec)} {spec.group.value}".lower()
+            text = f"{spec.title} {named(spec)} {spec.group.heading}".lower()
             self.table.setRowHidden(row, bool(wanted) and wanted not in text and wanted not in keys)

@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QSizePolicy, QToolButton, QWidget
 
-from app.text import counted
+from app.text import mark, plural, tr
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import set_tone, toned
 from app.ui.shell.icons import make_icon
@@ -22,10 +22,10 @@ if TYPE_CHECKING:  # the journal and its database come after the first frame
 HEIGHT = 30
 #: By the values of SaveState.
 _SAVE_TEXTS = {
-    "saved": ("saved", "good", "Every step and every mask file is on disk."),
-    "dirty": ("saved", "good", "Every step is on disk; the mask file is written after a short pause."),
-    "saving": ("saving…", "accent", "A mask file is being written."),
-    "failed": ("not saved", "bad", "The disk refuses. Your work is in memory and writing is tried again."),
+    "saved": (mark("saved"), "good", mark("All steps and mask files are saved.")),
+    "dirty": (mark("saved"), "good", mark("All steps are saved; the mask file is written after a short delay.")),
+    "saving": (mark("saving…"), "accent", mark("A mask file is being written.")),
+    "failed": (mark("not saved"), "bad", mark("The disk cannot be written. Your work is in memory and writing is retried.")),
 }
 
 
@@ -53,7 +53,7 @@ class StatusLine(QWidget):
         row.addWidget(self.values)
         self.note = ElidedLabel(Qt.TextElideMode.ElideRight)
         self.note.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.note.setAccessibleName("About this image file")
+        self.note.setAccessibleName(tr("About this image file"))
         row.addWidget(self.note, 1)
         self.job_text = toned("")
         self.bar = QProgressBar()
@@ -61,8 +61,8 @@ class StatusLine(QWidget):
         self.bar.setRange(0, 1000)
         self.bar.setFixedWidth(200)
         self.cancel = QToolButton()
-        self.cancel.setToolTip("Stop")
-        self.cancel.setAccessibleName("Stop what is running")
+        self.cancel.setToolTip(tr("Stop"))
+        self.cancel.setAccessibleName(tr("Cancel running job"))
         self.cancel.clicked.connect(lambda: self.cancelAsked.emit(self._job) if self._job is not None else None)
         for widget in (self.job_text, self.bar, self.cancel):
             row.addWidget(widget)
@@ -70,7 +70,7 @@ class StatusLine(QWidget):
         row.addSpacing(12)
         self.messages = QToolButton()
         self.messages.setProperty("quiet", True)
-        self.messages.setToolTip("Everything that was said since the start, with its buttons")
+        self.messages.setToolTip(tr("All messages since the start, with their buttons"))
         self.messages.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.messages.setFixedHeight(22)
         self.messages.clicked.connect(self.messagesAsked)
@@ -91,7 +91,7 @@ class StatusLine(QWidget):
 
     def show_messages(self, number: int) -> None:
         """How many messages the list has."""
-        self.messages.setText(counted(number, "message"))
+        self.messages.setText(plural("{n} message", "{n} messages", number))
         self.messages.setVisible(number > 0)
 
     def show_readout(self, x: int | None, y: int | None, values: str) -> None:
@@ -113,12 +113,12 @@ class StatusLine(QWidget):
             return
         parts = [job.title]
         if job.steps > 1:
-            parts[0] += f" {job.done_steps} of {job.steps}"
+            parts[0] += tr(" {done_steps} of {steps}", done_steps=job.done_steps, steps=job.steps)
         left = job.seconds_left()
         if job.cancel_asked:
-            parts.append("stopping…")
+            parts.append(tr("stopping…"))
         elif left is not None:
-            parts.append(f"{clock(left)} left")
+            parts.append(tr("{clock} left", clock=clock(left)))
         if others:
             parts.append(f"+{others}")
         self.job_text.setText(" · ".join(parts))
@@ -138,8 +138,8 @@ class StatusLine(QWidget):
             text, token, tip = _SAVE_TEXTS[str(state)]
             self.dot.token = token
             self.dot.update()
-            self.save_text.setText(text)
-            self.save_text.setToolTip(tip)
+            self.save_text.setText(tr(text))
+            self.save_text.setToolTip(tr(tip))
 
 
 class _Dot(QWidget):

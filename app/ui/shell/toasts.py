@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.services.notifications import Message, Notifier, Severity
+from app.text import tr
 from app.ui.common.panel import toned
 from app.ui.shell.icons import icon_pixmap, make_icon
 from app.ui.shell.theme import Theme
@@ -140,8 +141,8 @@ class Toast(QFrame):
             column.addLayout(line)
         self.close_button = QToolButton()
         self.close_button.setIcon(make_icon("close", theme, color="muted"))
-        self.close_button.setToolTip("Close")
-        self.close_button.setAccessibleName("Close the message")
+        self.close_button.setToolTip(tr("Close"))
+        self.close_button.setAccessibleName(tr("Close the message"))
         for widget, stretch in ((mark, 0), (self.close_button, 0)):
             widget.setFixedSize(widget.sizeHint().expandedTo(mark.sizeHint()))
             row.addWidget(widget, stretch)

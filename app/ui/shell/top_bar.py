@@ -9,6 +9,7 @@ from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QSlider, QToolButton, QWidget
 
 from app.actions.table import TOOLBAR
+from app.text import mark, tr
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import toned
 from app.ui.shell.action_builder import ActionBuilder
@@ -19,10 +20,10 @@ from app.ui.shell.theme import Theme
 _STEPS, _LARGEST = 100, 1000
 #: Modes that change what a stroke or an outline does, what their lamps say, and in short. A click on a lamp ends the mode.
 _MODES = (
-    ("refine.scribble", "Scribble", "Scr"),
-    ("brush.within", "Only over", "Over"),
-    ("refine.region", "Refine outline", "CRF"),
-    ("ambiguous.outline", "Mark ambiguous", "Amb"),
+    ("refine.scribble", mark("Scribble"), mark("Scr")),
+    ("brush.within", mark("Only over"), mark("Over")),
+    ("refine.region", mark("Refine outline"), mark("CRF")),
+    ("ambiguous.outline", mark("Mark ambiguous"), mark("Amb")),
 )
 #: Room that the name of the image keeps before anything else gives way.
 _TITLE, _LEAST_TITLE = 110, 40
@@ -47,7 +48,7 @@ class TopBar(QWidget):
         self.menu_button.setText("Atrous")
         self.menu_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.menu_button.setToolTip("All menus (F10)")
+        self.menu_button.setToolTip(tr("All menus (F10)"))
         row.addWidget(self.menu_button)
         self.title = ElidedLabel(Qt.TextElideMode.ElideMiddle)
         row.addWidget(self.title, 3)
@@ -59,18 +60,18 @@ class TopBar(QWidget):
         self.class_chip = ClassChip(theme)
         self.class_chip.clicked.connect(actions["class.find"].trigger)
         row.addWidget(self.class_chip)
-        self.lamps = [self._lamp(actions, action_id, text) for action_id, text, _ in _MODES]
+        self.lamps = [self._lamp(actions, action_id, tr(text)) for action_id, text, _ in _MODES]
         for lamp in self.lamps:
             row.addWidget(lamp)
         row.addSpacing(6)
-        self.size_text = toned("Size 24", size="body")
-        self.size_text.setMinimumWidth(QFontMetrics(self.size_text.font()).horizontalAdvance("Size 1000"))
+        self.size_text = toned(tr("Size 24"), size="body")
+        self.size_text.setMinimumWidth(QFontMetrics(self.size_text.font()).horizontalAdvance(tr("Size 1000")))
         row.addWidget(self.size_text)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, _STEPS)
         self.slider.setFixedWidth(110)
-        self.slider.setAccessibleName("Brush size")
-        self.slider.setToolTip("Brush size in px of the image   [ and ], Shift+wheel")
+        self.slider.setAccessibleName(tr("Brush size"))
+        self.slider.setToolTip(tr("Brush size in image px   [ and ], Shift+wheel"))
         self.slider.valueChanged.connect(lambda place: self.diameterChosen.emit(_diameter(place)))
         row.addWidget(self.slider)
         row.addSpacing(10)
@@ -89,10 +90,10 @@ class TopBar(QWidget):
             extras.addWidget(button)
         row.addWidget(self.extra)
         row.addStretch(1)
-        self.export_button = _push(actions, "project.export", "Export")
+        self.export_button = _push(actions, "project.export", tr("Export"))
         row.addWidget(self.export_button)
         row.addSpacing(4)
-        self.done_button = _push(actions, "go.reviewed_next", "Reviewed, next")
+        self.done_button = _push(actions, "go.reviewed_next", tr("Reviewed, next"))
         self.done_button.setProperty("primary", True)
         row.addWidget(self.done_button)
         for fixed in (self.export_button, self.done_button, self.menu_button):
@@ -134,7 +135,7 @@ class TopBar(QWidget):
         self.title.setVisible(not on)
         self.class_chip.set_narrow(on)
         for lamp, (_, text, short) in zip(self.lamps, _MODES, strict=True):
-            lamp.setText(short if on else text)
+            lamp.setText(tr(short if on else text))
 
     def _width_of(self, part: QWidget) -> int:
         """Of a part with the gap beside it; a fixed size counts more than what it would like."""
@@ -147,12 +148,12 @@ class TopBar(QWidget):
         lamp.setObjectName("lamp")
         lamp.setText(text)
         lamp.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        lamp.setAccessibleName(f"{action.text()}: on. Click to end it")
+        lamp.setAccessibleName(tr("{text}: on. Click to turn off", text=action.text()))
         lamp.clicked.connect(action.trigger)
         lamp.hide()
 
         def follow() -> None:
-            lamp.setToolTip(f"{action.toolTip()}<br>Click to end it")
+            lamp.setToolTip(tr("{toolTip}<br>Click to turn off", toolTip=action.toolTip()))
             if lamp.isHidden() is action.isChecked():
                 lamp.setVisible(action.isChecked())
                 self._share_room()
@@ -167,7 +168,7 @@ class TopBar(QWidget):
         self.title.set_text(" · ".join((name, *details)), *shorter)
 
     def show_diameter(self, diameter: int) -> None:
-        self.size_text.setText(f"Size {diameter}")
+        self.size_text.setText(tr("Size {diameter}", diameter=diameter))
         with QSignalBlocker(self.slider):
             if _diameter(self.slider.value()) != diameter:
                 self.slider.setValue(_place(diameter))

@@ -18,7 +18,7 @@ from app.paths import SAMPLE_PROJECT, copy_sample_project, sample_home
 from app.services.folders import layout_file, log_folder
 from app.services.logs import report_text
 from app.services.notifications import Choice
-from app.text import displayed
+from app.text import displayed, mark, tr
 from app.ui.common.list_dialog import ListDialog
 from app.ui.predict.mapping_dialog import MappingDialog
 from app.ui.project.folder_question import FolderQuestion
@@ -39,7 +39,7 @@ from deeplab_core.model_files import file_filter, is_foreign_model, is_model_fil
 if TYPE_CHECKING:
     from app.ui.hub.fetch_dialog import FetchDialog
 
-_MASK_FILTER = "Masks (*.png *.tif *.tiff *.bmp *.gif);;All files (*)"
+_MASK_FILTER = mark("Masks (*.png *.tif *.tiff *.bmp *.gif);;All files (*)")
 
 
 class WindowVerbs(QObject):
@@ -73,25 +73,25 @@ class WindowVerbs(QObject):
     def open_folder(self) -> None:
         recent = self._program.projects.recent.folders()
         start = str(recent[0].parent) if recent else str(Path.home())
-        folder = QFileDialog.getExistingDirectory(self._window, "Open a folder of images", start)
+        folder = QFileDialog.getExistingDirectory(self._window, tr("Open a folder of images"), start)
         if folder:
             self._program.projects.open(Path(folder))
 
     def open_sample(self) -> None:
         """Copy the sample project where it may be worked in, once, and open it there."""
         if not SAMPLE_PROJECT.is_dir():
-            self._program.notifier.warning("The sample project is not installed")
+            self._program.notifier.warning(tr("The sample project is not installed"))
             return
         try:
             folder = copy_sample_project(sample_home())
         except OSError as error:
-            self._program.notifier.error("The sample project cannot be copied", f"{error.strerror}: {error.filename}")
+            self._program.notifier.error(tr("The sample project cannot be copied"), f"{error.strerror}: {error.filename}")
             return
         self._program.projects.open(folder)
 
     def open_model(self) -> None:
         path, _ = QFileDialog.getOpenFileName(
-            self._window, "Open a model", str(self._program.models.path or Path.home()), file_filter()
+            self._window, tr("Open a model"), str(self._program.models.path or Path.home()), file_filter()
         )
         if path:
             self._program.models.load(Path(path))
@@ -123,12 +123,12 @@ class WindowVerbs(QObject):
         self._window.crf.openAsked.emit()
 
     def import_masks(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self._window, "Folder of masks to start from", self._folder())
+        folder = QFileDialog.getExistingDirectory(self._window, tr("Folder of masks to start from"), self._folder())
         if folder:
             self._program.imports.import_masks(Path(folder))
 
     def start_from_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self._window, "Mask to start from", self._folder(), _MASK_FILTER)
+        path, _ = QFileDialog.getOpenFileName(self._window, tr("Mask to start from"), self._folder(), tr(_MASK_FILTER))
         if path:
             self._program.imports.start_from_file(Path(path))
 
@@ -155,14 +155,16 @@ class WindowVerbs(QObject):
         box = QMessageBox(self._window)
         box.setTextFormat(Qt.TextFormat.PlainText)  # names may look like HTML
         box.setIcon(QMessageBox.Icon.Question)
-        box.setWindowTitle("Start this image again")
-        box.setText(f"Start {name} again?")
+        box.setWindowTitle(tr("Start this image over"))
+        box.setText(tr("Start {name} over?", name=name))
         box.setInformativeText(
-            "Its labels, undo steps and status are forgotten: it is as if you had never opened it. Undo cannot bring them back."
-            " The mask file is kept in the project's folder 'masks'."
+            tr(
+                "Its labels, undo steps and status are deleted, as if you had never opened it. This cannot be "
+                "undone. The mask file is kept in the project's 'masks' folder."
+            )
         )
-        start = box.addButton("Start again", QMessageBox.ButtonRole.DestructiveRole)
-        keep = box.addButton("Cancel", QMessageBox.ButtonRole.RejectRole)
+        start = box.addButton(tr("Start over"), QMessageBox.ButtonRole.DestructiveRole)
+        keep = box.addButton(tr("Cancel"), QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(keep)
         box.exec()
         if box.clickedButton() is start:
@@ -209,8 +211,8 @@ class WindowVerbs(QObject):
         ListDialog(heading, intro, rows, lambda row: self._program.projects.open_image(images[row][0]), self._window).exec()
 
     def _show_import(self, rows: list[tuple[str, str]]) -> None:
-        intro = "Everything else was imported. Nothing in the folder was changed."
-        dialog = ListDialog("What was left out", intro, rows, None, self._window)
+        intro = tr("Everything else was imported. The source folder was not changed.")
+        dialog = ListDialog(tr("Skipped files"), intro, rows, None, self._window)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
 
@@ -225,22 +227,24 @@ class WindowVerbs(QObject):
     def show_truth_problems(self) -> None:
         problems = self._program.truth.problems
         intro = (
-            "These files were left out; every other image is evaluated."
+            tr("These files were skipped; all other images are evaluated.")
             if problems
-            else "Every ground truth file that was read could be used."
+            else tr("All ground truth files could be used.")
         )
-        ListDialog("Ground truth files", intro, problems, None, self._window).exec()
+        ListDialog(tr("Ground truth files"), intro, problems, None, self._window).exec()
 
     def find_class(self) -> None:
         self._window.classes.show()
         self._window.classes.open_finder()
 
     def show_about(self) -> None:
-        text = (
-            f"<b>Atrous {__version__}</b><br>Runs DeepLabv3+ on folders of images, judges the masks, lets you correct them."
-            "<br><br>Apache License 2.0. Interface font: Inter, SIL Open Font License. Made with Qt and PySide6 (LGPL)."
+        text = tr(
+            "<b>Atrous {version}</b><br>Runs DeepLabv3+ on folders of images, evaluates the masks and lets you "
+            "correct them.<br><br>Apache License 2.0. Interface font: Inter, SIL Open Font License. Made with Qt "
+            "and PySide6 (LGPL).",
+            version=__version__,
         )
-        QMessageBox.about(self._window, "About Atrous", text)
+        QMessageBox.about(self._window, tr("About Atrous"), text)
 
     # -- the window itself -----------------------------------------------------------------------------------------------
 
@@ -267,28 +271,32 @@ class WindowVerbs(QObject):
 
     def copy_report(self) -> None:
         QGuiApplication.clipboard().setText(report_text(log_folder(), self._program.report_facts()))
-        self._program.notifier.info("The report is on the clipboard", "Paste it into an issue or a mail.", replace_key="report")
+        self._program.notifier.info(
+            tr("Report copied to the clipboard"), tr("Paste it into an issue or an email."), replace_key="report"
+        )
 
     def open_logs(self) -> None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(log_folder())))
 
     def show_trouble(self, short: str, details: str) -> None:
         """An unexpected exception: save first, then say it."""
-        saved = "Your work is saved."
+        saved = tr("Your work is saved.")
         if self._program.projects.autosaver is not None:
             try:
                 self._program.projects.autosaver.flush()
             except AtrousError as error:
-                saved = f"Your work is still in memory, but could not be saved: {error}"
-        text = f"{short}\n\n{saved} You can go on; please report this with the details below."
-        TroubleDialog("Something unexpected happened", text, details, log_folder(), self._window).exec()
+                saved = tr("Your work is still in memory, but could not be saved: {error}", error=error)
+        text = tr("{short}\n\n{saved} You can continue; please report this with the details below.", short=short, saved=saved)
+        TroubleDialog(tr("An unexpected error occurred"), text, details, log_folder(), self._window).exec()
 
     def offer_crash(self, traces: list[str]) -> None:
         """The last run ended in a crash: offer its trace for a report."""
-        text = "Every stroke that was finished is kept. The trace below helps to find the cause. Atrous sends nothing by itself."
+        text = tr("Every finished stroke is saved. The trace below helps to find the cause. Atrous sends nothing by itself.")
         details = "\n\n".join(traces)
-        show = Choice("Show", lambda: TroubleDialog("The last run crashed", text, details, log_folder(), self._window).exec())
-        self._program.notifier.warning("Atrous ended unexpectedly last time", text, choices=(show,), replace_key="crash")
+        show = Choice(
+            tr("Show"), lambda: TroubleDialog(tr("Atrous crashed last time"), text, details, log_folder(), self._window).exec()
+        )
+        self._program.notifier.warning(tr("Atrous ended unexpectedly last time"), text, choices=(show,), replace_key="crash")
 
     def _ask_folder_job(self, plan: FolderPlan, begin: Callable[[bool], None]) -> None:
         """Show what a job over the folder will change; a question that is still open makes way."""
@@ -316,7 +324,7 @@ class WindowVerbs(QObject):
             menu.addAction(displayed(str(folder)), partial(self._program.projects.open, folder))
         menu.setEnabled(True)
         if menu.isEmpty():
-            menu.addAction("No folder yet").setEnabled(False)
+            menu.addAction(tr("No folder yet")).setEnabled(False)
 
     def _take_drop(self, path: Path) -> None:
         is_model = model_in_folder(path) is not None if path.is_dir() else is_model_file(path) or is_foreign_model(path)
@@ -332,22 +340,29 @@ class WindowVerbs(QObject):
         if mapping is not None and mapping.unmatched:
             count = len(mapping.unmatched)
             self._program.notifier.warning(
-                "The model's classes differ from the project's",
-                f"{count} of them have no partner here, so the model is not run until you say what they become.",
+                tr("The model's classes differ from the project's"),
+                tr("{count} of them have no match here, so the model does not run until you choose one.", count=count),
                 replace_key="mapping",
-                choices=(Choice("Match classes…", self.edit_mapping),),
+                choices=(Choice(tr("Match classes…"), self.edit_mapping),),
             )
 
     def _say_exported(self, summary: ExportSummary, request: ExportRequest) -> None:
         lines = summary_lines(summary)
-        choices = [Choice("Open folder", lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(request.target))))]
+        choices = [Choice(tr("Open folder"), lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(request.target))))]
         troubled = [(name, str(error)) for name, error in summary.failed] + [(name, why) for name, why in summary.skipped]
         if troubled:
             intro = " ".join(lines[:1])
-            choices.append(Choice("What was left out", lambda: ListDialog("Export", intro, troubled, None, self._window).exec()))
+            choices.append(
+                Choice(tr("Skipped files"), lambda: ListDialog(tr("Export"), intro, troubled, None, self._window).exec())
+            )
         say = self._program.notifier.warning if summary.failed else self._program.notifier.info
         detail = f"{lines[0]} {', '.join(lines[1:5])}".strip()
-        say("Export stopped" if summary.cancelled else "Export finished", detail, replace_key="export", choices=tuple(choices))
+        say(
+            tr("Export stopped") if summary.cancelled else tr("Export finished"),
+            detail,
+            replace_key="export",
+            choices=tuple(choices),
+        )
 
     def _follow_setting(self, key: str) -> None:
         if key == "look.theme":
@@ -374,10 +389,10 @@ class WindowVerbs(QObject):
         box = QMessageBox(self._window)
         box.setTextFormat(Qt.TextFormat.PlainText)  # names may look like HTML
         box.setWindowTitle("Atrous")
-        box.setText(f"{title} is still running.")
-        box.setInformativeText("What is done so far is kept; you can go on with the rest next time.")
-        stop = box.addButton("Stop and close", QMessageBox.ButtonRole.AcceptRole)
-        box.addButton("Keep running", QMessageBox.ButtonRole.RejectRole)
+        box.setText(tr("{title} is still running.", title=title))
+        box.setInformativeText(tr("What is done so far is kept; you can continue with the rest next time."))
+        stop = box.addButton(tr("Stop and close"), QMessageBox.ButtonRole.AcceptRole)
+        box.addButton(tr("Keep running"), QMessageBox.ButtonRole.RejectRole)
         box.exec()
         return box.clickedButton() is stop
 
@@ -386,10 +401,10 @@ class WindowVerbs(QObject):
         box.setTextFormat(Qt.TextFormat.PlainText)  # names may look like HTML
         box.setIcon(QMessageBox.Icon.Warning)
         box.setWindowTitle("Atrous")
-        box.setText("Some of your work is not on disk yet, because it cannot be written.")
-        box.setInformativeText("Closing now loses what is only in memory. Stay, and do what the message in the window says.")
-        lose = box.addButton("Close and lose it", QMessageBox.ButtonRole.DestructiveRole)
-        stay = box.addButton("Stay", QMessageBox.ButtonRole.RejectRole)
+        box.setText(tr("Some of your work could not be saved."))
+        box.setInformativeText(tr("Unsaved changes will be lost. Keep the window open and follow the message in it."))
+        lose = box.addButton(tr("Discard and close"), QMessageBox.ButtonRole.DestructiveRole)
+        stay = box.addButton(tr("Keep open"), QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(stay)
         box.exec()
         return box.clickedButton() is lose

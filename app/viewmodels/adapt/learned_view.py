@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.corrections import Corrections
-from app.text import counted, spaced
+from app.text import plural, spaced, tr
 from deeplab_core.errors import AtrousError
 from deeplab_core.labels import LabelMap
 from deeplab_core.learning import MANY_IMAGES, GainInterval, LearnPair, LearnReport
@@ -67,47 +67,58 @@ def percent(value: float | None) -> str:
 def left_out_how(report: LearnReport) -> str:
     """Which images were left out while learning, and what their figure is worth."""
     if report.held_out is None:
-        return "With one corrected image nothing could be left out"
+        return tr("With one corrected image, none could be held out")
     if report.images >= MANY_IMAGES:
         out = report.images // 3
         rest = report.images - out
-        how = f"{out} of the {report.images} corrected images were left out, and a model learned from the other {rest}"
-    else:
-        how = (
-            f"The {report.images} corrected images were divided in two, and a model learned from each part, "
-            "so that every image was left out once"
+        how = tr(
+            "{out} of the {images} corrected images were held out, and a model learned from the other {rest}",
+            out=out,
+            images=report.images,
+            rest=rest,
         )
-    return (
-        f"{how}; what it says of the images left out is compared with your masks. The range is the 95 % interval over "
-        "these images. The finished model learns from all of them. "
-        "How far learning goes was chosen on the same images: expect a little less on new ones"
+    else:
+        how = tr(
+            "The {images} corrected images were split in two, and a model learned from each half, so that every "
+            "image was held out once",
+            images=report.images,
+        )
+    return tr(
+        "{how}; its predictions on the held-out images are compared with your masks. The range is the 95 % "
+        "interval over these images. The final model learns from all of them. The amount of learning was "
+        "chosen on the same images, so expect slightly less on new ones",
+        how=how,
     )
 
 
 def figures(report: LearnReport) -> tuple[tuple[str, str, str], ...]:
     """(title, value, explanation) of the figures that matter."""
     left_out = _DASH if report.held_out is None else f"{percent(report.held_out[0])} → {percent(report.held_out[1])}"
-    title = "mean IoU on images left out"
+    title = tr("mean IoU on held-out images")
     if report.change is not None:
         title += f", {change_text(report.change)}"
     return (
         (title, left_out, left_out_how(report)),
         (
-            "mean IoU on the corrected images", f"{percent(report.corrected[0])} → {percent(report.corrected[1])}",
-            "The finished model on the images that it learned from: always better than on others",
+            tr("mean IoU on the corrected images"), f"{percent(report.corrected[0])} → {percent(report.corrected[1])}",
+            tr("The final model on the images it learned from: always better than on others"),
         ),
         (
-            "confident predictions kept", _DASH if report.kept is None else f"{percent(report.kept)} %",
-            f"On {counted(report.background, 'image')} that you have not touched",
+            tr("confident predictions kept"), _DASH if report.kept is None else f"{percent(report.kept)} %",
+            tr("On {background} that you have not edited", background=plural('{n} image', '{n} images', report.background)),
         ),
     )  # fmt: skip
 
 
 def change_text(change: GainInterval) -> str:
     """``"+5.2 points (+1.1 to +9.3, 4 images)"``; without bounds where all of it hangs on one image."""
-    images = counted(change.images, "image")
-    inside = images if change.low is None or change.high is None else f"{points(change.low)} to {points(change.high)}, {images}"
-    return f"{points(change.gain)} points ({inside})"
+    images = plural("{n} image", "{n} images", change.images)
+    inside = (
+        images
+        if change.low is None or change.high is None
+        else tr("{points} to {points2}, {images}", points=points(change.low), points2=points(change.high), images=images)
+    )
+    return tr("{points} points ({inside})", points=points(change.gain), inside=inside)
 
 
 def points(share: float) -> str:
@@ -120,21 +131,27 @@ def lost_most(report: LearnReport) -> str:
     row = report.lost_most
     if row is None or row.change is None or points(row.change.gain) in ("−0.0", "+0.0"):
         return ""
-    sure = "" if row.change.certain else "; not sure, for the interval includes 0"
+    sure = "" if row.change.certain else tr("; uncertain, because the interval includes 0")
     if row.change.low is None:
-        sure = "; not sure, with one image"
-    return f"Lost most: {row.name}, {change_text(row.change)}{sure}."
+        sure = tr("; uncertain, with one image")
+    return tr("Largest loss: {name}, {change_text}{sure}.", name=row.name, change_text=change_text(row.change), sure=sure)
 
 
 def sentence(report: LearnReport) -> str:
     """The verdict in words, with what was done."""
-    number = counted(report.images, "image")
-    seconds = f"{report.seconds:.0f} s" if report.seconds >= 1 else "a moment"
+    number = plural("{n} image", "{n} images", report.images)
+    seconds = f"{report.seconds:.0f} s" if report.seconds >= 1 else tr("a moment")
     pixels = spaced(report.pixels)
-    done = f"Learned from {pixels} of your pixels in {number}, in {seconds}; changed: {report.layers}."
+    done = tr(
+        "Learned from {pixels} of your pixels in {number}, in {seconds}; changed: {layers}.",
+        pixels=pixels,
+        number=number,
+        seconds=seconds,
+        layers=report.layers,
+    )
     text = " ".join(part for part in (report.summary, lost_most(report), done) if part)
     if report.skipped:
         name, why = report.skipped[0]
-        more = f" (and {len(report.skipped) - 1} more)" if len(report.skipped) > 1 else ""
-        text += f" Not used: {name}{more}: {why.rstrip('.')}."
+        more = tr(" (and {skipped} more)", skipped=len(report.skipped) - 1) if len(report.skipped) > 1 else ""
+        text += tr(" Not used: {name}{more}: {reason}.", name=name, more=more, reason=why.rstrip("."))
     return text

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from math import isnan
 from typing import TYPE_CHECKING
 
-from app.text import counted
+from app.text import mark, plural, tr
 
 if TYPE_CHECKING:  # numpy comes after the first frame
     from deeplab_core.catalogs.catalog import ClassCatalog, Color
 
 #: Name of the row for pixels without a class.
-VOID_NAME = "void (unlabelled)"
+VOID_NAME = mark("void (unlabelled)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +154,12 @@ def mean_text(mean: float, classes: int, accuracy: float) -> str:
         accuracy: share of labelled pixels that are right.
     """
     if isnan(mean):
-        return "Image: not measured, nothing is labelled yet." if classes else ""
-    return f"Image: mIoU over the {counted(classes, 'class', 'classes')} of its ground truth, pixel accuracy {accuracy:.3f}."
+        return tr("Image: not evaluated, nothing is labelled yet.") if classes else ""
+    return tr(
+        "Image: mIoU over the {classes} of its ground truth, pixel accuracy {accuracy:.3f}.",
+        classes=plural("{n} class", "{n} classes", classes),
+        accuracy=accuracy,
+    )
 
 
 def _known(value: float | None) -> float | None:

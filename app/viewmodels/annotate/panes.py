@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from app.text import mark
+
 _E = TypeVar("_E", bound=StrEnum)
 
 
@@ -32,20 +34,20 @@ class PaneKind(StrEnum):
 
 #: Titles as shown.
 PANE_TITLES: dict[PaneKind, str] = {
-    PaneKind.IMAGE: "Image",
-    PaneKind.PREDICTION: "Prediction",
-    PaneKind.MASK: "Mask",
-    PaneKind.TRUTH: "Truth",
-    PaneKind.ERRORS: "Errors",
-    PaneKind.BAND: "Trimap band",
-    PaneKind.UNCERTAINTY: "Uncertainty",
-    PaneKind.REFINED: "CRF preview",
-    PaneKind.CHANGES: "Changed by the CRF",
-    PaneKind.MODEL_A: "Model A",
-    PaneKind.MODEL_B: "Model B",
-    PaneKind.MODEL_C: "Model C",
-    PaneKind.MODEL_D: "Model D",
-    PaneKind.DIFFERENCE: "Where models differ",
+    PaneKind.IMAGE: mark("Image"),
+    PaneKind.PREDICTION: mark("Prediction"),
+    PaneKind.MASK: mark("Mask"),
+    PaneKind.TRUTH: mark("Ground truth"),
+    PaneKind.ERRORS: mark("Errors"),
+    PaneKind.BAND: mark("Trimap band"),
+    PaneKind.UNCERTAINTY: mark("Uncertainty"),
+    PaneKind.REFINED: mark("CRF preview"),
+    PaneKind.CHANGES: mark("Changed by the CRF"),
+    PaneKind.MODEL_A: mark("Model A"),
+    PaneKind.MODEL_B: mark("Model B"),
+    PaneKind.MODEL_C: mark("Model C"),
+    PaneKind.MODEL_D: mark("Model D"),
+    PaneKind.DIFFERENCE: mark("Where models differ"),
 }
 
 #: Panes of compared models, by their place in the comparison.

@@ -8,7 +8,7 @@ from math import isnan
 from pathlib import Path
 
 from app.state.comparison import LETTERS, ImageDifference, ModelFigures, PairCount, shown_classes
-from app.text import counted
+from app.text import plural, tr
 from deeplab_core.catalogs.catalog import ClassCatalog, Color
 
 _MINUS, _DASH = "−", "–"
@@ -82,53 +82,53 @@ def table_rows(
 
 def _mean_rows(figures: Sequence[ModelFigures | None], *, folder: bool) -> tuple[TableRow, TableRow]:
     """Mean IoU and pixel accuracy of each model."""
-    over = "in the ground truth of the folder" if folder else "in the ground truth of this image"
+    over = tr("in the ground truth of the folder") if folder else tr("in the ground truth of this image")
     means = [None if found is None else found.mean for found in figures]
     counts = {found.classes for found in figures if found is not None}
-    number = counted(max(counts), "class", "classes") if counts else ""
-    tip = f"Mean IoU over the {number} {over}, the same for every model" if counts else ""
-    title = f"mIoU over {max(counts)}" if counts else "mIoU"
+    number = plural("{n} class", "{n} classes", max(counts)) if counts else ""
+    tip = tr("Mean IoU over the {number} {over}, the same for every model", number=number, over=over) if counts else ""
+    title = tr("mIoU over {counts}", counts=max(counts)) if counts else tr("mIoU")
     accuracies = [None if found is None else found.accuracy for found in figures]
-    right = "Share of the labelled pixels that are right"
+    right = tr("Share of labelled pixels that are correct")
     return (
         TableRow(title, _percents(means), best=_best(means), tip=tip),
-        TableRow("Pixel accuracy", _percents(accuracies), best=_best(accuracies), tip=right),
+        TableRow(tr("Pixel accuracy"), _percents(accuracies), best=_best(accuracies), tip=right),
     )
 
 
 def _time_row(times: Sequence[float | None]) -> TableRow:
     spent = tuple(_DASH if value is None or isnan(value) else f"{value:,.0f}".replace(",", "\u2009") for value in times)
-    tip = "Time of one prediction in milliseconds, when it was made; of a folder the mean"
+    tip = tr("Time per prediction in milliseconds, when it was computed; for a folder the mean")
     quick = _best([None if value is None or isnan(value) else -value for value in times])
-    return TableRow("Time, ms", spent, best=quick, tip=tip)
+    return TableRow(tr("Time, ms"), spent, best=quick, tip=tip)
 
 
 def _class_row(catalog: ClassCatalog, class_id: int, figures: Sequence[ModelFigures | None], *, judged: bool) -> TableRow:
     info = catalog.by_id(class_id)
     if judged:
         values = [None if found is None else found.iou.get(class_id) for found in figures]
-        return TableRow(info.name, _percents(values), info.color, _best(values), "IoU in percent")
+        return TableRow(info.name, _percents(values), info.color, _best(values), tr("IoU in percent"))
     values = [None if found is None else found.shares.get(class_id, 0.0) for found in figures]
-    return TableRow(info.name, _percents(values), info.color, tip="Share of the picture in percent")
+    return TableRow(info.name, _percents(values), info.color, tip=tr("Share of the image in percent"))
 
 
 def heading(figures: Sequence[ModelFigures | None]) -> str:
     """What the numbers of the classes are."""
-    return "IoU, %" if any(found is not None and found.iou for found in figures) else "Area, %"
+    return tr("IoU, %") if any(found is not None and found.iou for found in figures) else tr("Area, %")
 
 
 def difference_parts(count: PairCount, pair: tuple[int, int]) -> list[tuple[str, str]]:
     """(role of the colour, text) of what the difference pane shows, roles as in ``DIFFERENCE_COLORS``; without truth one part."""
     one, other = (LETTERS[place] for place in pair)
     if count.unjudged == count.differ:
-        return [("unjudged", f"differ {_share(count.differ, count.pixels)}")]
+        return [("unjudged", tr("differ {share}", share=_share(count.differ, count.pixels)))]
     parts = [
-        ("first", f"{one} right {_share(count.first, count.pixels)}"),
-        ("second", f"{other} right {_share(count.second, count.pixels)}"),
-        ("neither", f"neither {_share(count.neither, count.pixels)}"),
+        ("first", tr("{one} correct {share}", one=one, share=_share(count.first, count.pixels))),
+        ("second", tr("{other} correct {share}", other=other, share=_share(count.second, count.pixels))),
+        ("neither", tr("neither {share}", share=_share(count.neither, count.pixels))),
     ]
     if count.unjudged:
-        parts.append(("unjudged", f"void {_share(count.unjudged, count.pixels)}"))
+        parts.append(("unjudged", tr("void {share}", share=_share(count.unjudged, count.pixels))))
     return parts
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from app.text import mark
+
 
 @dataclass(frozen=True, slots=True)
 class Curve:
@@ -30,4 +32,4 @@ class CurveSet:
 
     image: tuple[Curve, ...] = field(default=())
     folder: tuple[Curve, ...] = field(default=())
-    why_empty: str = "Needs ground truth: the curve shows the mIoU inside the band for every width."
+    why_empty: str = mark("Requires ground truth. The curve shows mIoU inside the band for every width.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from app.text import mark, tr
 from app.viewmodels.evaluate.slice_text import slice_text
 from deeplab_core.analysis.components import ErrorComponent
 from deeplab_core.analysis.error_index import ErrorIndex
@@ -21,13 +22,13 @@ KIND_TITLES: dict[FailureKind, str] = {
     FailureKind.BOUNDARY: "boundary",
     FailureKind.EXTENT: "extent",
     FailureKind.SEGMENT: "segment",
-    FailureKind.CLASS_SWAP: "class swap",
-    FailureKind.MISSED_OBJECT: "missed object",
-    FailureKind.INVENTED_OBJECT: "invented object",
-    FailureKind.OCCLUDER_CUT: "cut by an occluder",
-    FailureKind.LOW_VISIBLE: "mostly hidden",
-    FailureKind.SMALL_OBJECT: "small object",
-    FailureKind.BORDER_TRUNCATED: "cut by the image border",
+    FailureKind.CLASS_SWAP: mark("class swap"),
+    FailureKind.MISSED_OBJECT: mark("missed object"),
+    FailureKind.INVENTED_OBJECT: mark("invented object"),
+    FailureKind.OCCLUDER_CUT: mark("cut by an occluder"),
+    FailureKind.LOW_VISIBLE: mark("mostly hidden"),
+    FailureKind.SMALL_OBJECT: mark("small object"),
+    FailureKind.BORDER_TRUNCATED: mark("cut by the image border"),
 }
 
 
@@ -93,12 +94,12 @@ class ComponentQuery:
             between = "and" if self.both_ways else "called"
             what = f"{class_text(catalog, self.truth)} {between} {class_text(catalog, self.prediction)}"
         elif self.truth is not None:
-            what = f"{class_text(catalog, self.truth)} called something else"
+            what = tr("{class_text} predicted as something else", class_text=class_text(catalog, self.truth))
         elif self.prediction is not None:
-            what = f"wrongly called {class_text(catalog, self.prediction)}"
+            what = tr("wrongly predicted as {class_text}", class_text=class_text(catalog, self.prediction))
         else:
-            what = "all errors"
-        return what if self.kind is None else f"{what}: {KIND_TITLES[self.kind]}"
+            what = tr("all errors")
+        return what if self.kind is None else f"{what}: {tr(KIND_TITLES[self.kind])}"
 
     @property
     def can_mirror(self) -> bool:

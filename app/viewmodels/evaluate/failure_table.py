@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.text import counted, spaced
+from app.text import plural, spaced, tr
 from app.viewmodels.evaluate.error_list import KIND_TITLES, class_text
 from app.viewmodels.evaluate.slice_text import AXIS_TITLES, bar_label
 from deeplab_core.analysis.folder import FolderAnalysis
@@ -116,7 +116,7 @@ def failure_lines(folder: FolderAnalysis, class_id: int | None = None) -> list[F
             gain, images = float(row.gain[channel]), len(folder.failure_images(row.kind, class_id))
         lines.append(
             FailureLine(
-                row.kind, KIND_TITLES[row.kind].capitalize(), KIND_TEXT[row.kind], pixels, share,
+                row.kind, tr(KIND_TITLES[row.kind]).capitalize(), KIND_TEXT[row.kind], pixels, share,
                 row.instances if channel is None else None, images, gain, row.kind in PARTS,
                 KIND_NEEDS[row.kind] if row.kind in unmeasured else "",
             )
@@ -156,14 +156,25 @@ def slice_charts(folder: FolderAnalysis, class_id: int | None = None) -> list[Sl
                 row.iou,
                 row.objects,
                 row.objects < FEW_OBJECTS,
-                f"{counted(row.objects, 'object')}: IoU {_score(row.iou)}, recall {_score(row.recall)}, "
-                f"{_percent(row.swapped)} called another object, {_percent(row.lost)} of the objects lost",
+                tr(
+                    "{objects}: IoU {score}, recall {score2}, {percent} predicted as another object, {percent2} of the "
+                    "objects missed",
+                    objects=plural("{n} object", "{n} objects", row.objects),
+                    score=_score(row.iou),
+                    score2=_score(row.recall),
+                    percent=_percent(row.swapped),
+                    percent2=_percent(row.lost),
+                ),
                 Slice(axis, place),
             )
             for place, row in enumerate(rows)
         ]
         if any(row.objects for row in rows):
-            charts.append(SliceChart(AXIS_TITLES[axis.value], f"Objects by {AXIS_TEXT[axis.value]}", "IoU", tuple(bars)))
+            charts.append(
+                SliceChart(
+                    tr(AXIS_TITLES[axis.value]), tr("Objects by {axis}", axis=AXIS_TEXT[axis.value]), tr("IoU"), tuple(bars)
+                )
+            )
     for pixel_axis, slices in folder.slices.items():
         if class_id is not None:
             continue
@@ -174,15 +185,22 @@ def slice_charts(folder: FolderAnalysis, class_id: int | None = None) -> list[Sl
                 one.mean_iou,
                 one.images,
                 one.images < FEW_IMAGES,
-                f"{spaced(one.pixels)} px: mean IoU {_score(one.mean_iou)}, accuracy {_score(one.accuracy)}, "
-                f"{counted(one.images, 'image')}",
+                tr(
+                    "{pixels} px: mean IoU {score}, accuracy {score2}, {images}",
+                    pixels=spaced(one.pixels),
+                    score=_score(one.mean_iou),
+                    score2=_score(one.accuracy),
+                    images=plural("{n} image", "{n} images", one.images),
+                ),
                 Slice(pixel_axis, place),
             )
             for place, one in enumerate(found)
         ]
         if any(one.pixels for one in found):
-            title = f"{AXIS_TITLES[pixel_axis.value]}, pixels"
-            charts.append(SliceChart(title, f"Pixels by {AXIS_TEXT[pixel_axis.value]}", "mean IoU", tuple(pixel_bars)))
+            title = tr("{axis}, pixels", axis=tr(AXIS_TITLES[pixel_axis.value]))
+            charts.append(
+                SliceChart(title, tr("Pixels by {axis}", axis=AXIS_TEXT[pixel_axis.value]), tr("mean IoU"), tuple(pixel_bars))
+            )
     return charts
 
 

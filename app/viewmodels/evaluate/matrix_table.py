@@ -9,6 +9,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from app.text import mark
 from app.viewmodels.evaluate.error_list import class_text
 from deeplab_core.analysis.views import (
     background_channel,
@@ -24,26 +25,26 @@ from deeplab_core.catalogs.catalog import ClassCatalog
 class MatrixScale(StrEnum):
     """What a cell shows; the value is its title."""
 
-    COUNTS = "Pixels"
-    ROWS = "Share of the truth"
-    COLUMNS = "Share of the prediction"
-    PAIRS = "Pair score"
+    COUNTS = mark("Pixels")
+    ROWS = mark("Share of ground truth")
+    COLUMNS = mark("Share of prediction")
+    PAIRS = mark("Pair score")
 
 
 class MatrixOrder(StrEnum):
     """The order of the classes; the value is its title."""
 
-    CATALOG = "Order of the classes"
-    COST = "Most wrong pixels first"
-    NEIGHBOURS = "Confused ones side by side"
+    CATALOG = mark("Class order")
+    COST = mark("Most wrong pixels first")
+    NEIGHBOURS = mark("Confused classes side by side")
 
 
 #: What the scales mean, for display beside the matrix.
 SCALE_TEXT: dict[MatrixScale, str] = {
-    MatrixScale.COUNTS: "Rows are the truth, columns the prediction. The colour of a cell goes by the logarithm of its pixels.",
-    MatrixScale.ROWS: "Where the pixels of each true class went: rows add up to 100 %, the diagonal is recall.",
-    MatrixScale.COLUMNS: "What the pixels of each predicted class are: columns add up to 100 %, the diagonal is precision.",
-    MatrixScale.PAIRS: "How much two classes are taken for each other, both ways, as a share of their pixels in the truth.",
+    MatrixScale.COUNTS: mark("Rows are ground truth, columns predictions. Cell colours follow the logarithm of the pixels."),
+    MatrixScale.ROWS: mark("Where the pixels of each ground truth class went: rows add up to 100 %, the diagonal is recall."),
+    MatrixScale.COLUMNS: mark("What the pixels predicted as each class are: columns add up to 100 %, the diagonal is precision."),
+    MatrixScale.PAIRS: mark("How often two classes are confused, in both directions, as a share of their ground truth pixels."),
 }
 
 

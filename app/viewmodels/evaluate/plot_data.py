@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from app.state.comparison import PLACE_TOKENS
 from app.state.progress_log import ProgressSample
-from app.text import counted, spaced
+from app.text import mark, plural, spaced, tr
 from app.viewmodels.evaluate.charts import Chart, HeatChart, Series, floats
 from app.viewmodels.evaluate.curves import Curve
 from app.viewmodels.evaluate.error_list import ComponentQuery
@@ -27,13 +27,13 @@ from deeplab_core.metrics.precision_recall import PrecisionRecall
 from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS
 
 _TOKENS = {"model": "muted", "now": "good", "with CRF": "accent"}
-_NAMES = {"now": "mask as it is"}
+_NAMES = {"now": mark("current mask")}
 _OBJECT_TITLES = {
-    ObjectAxis.SIZE: "Objects by size",
-    ObjectAxis.BORDER_SHARE: "Objects by occlusion (shared outline)",
-    ObjectAxis.VISIBLE_FRACTION: "Objects by visible fraction",
-    ObjectAxis.BRIGHTNESS: "Objects by brightness",
-    ObjectAxis.CONTRAST: "Objects by contrast",
+    ObjectAxis.SIZE: mark("Objects by size"),
+    ObjectAxis.BORDER_SHARE: mark("Objects by occlusion (shared outline)"),
+    ObjectAxis.VISIBLE_FRACTION: mark("Objects by visible fraction"),
+    ObjectAxis.BRIGHTNESS: mark("Objects by brightness"),
+    ObjectAxis.CONTRAST: mark("Objects by contrast"),
 }
 
 
@@ -41,7 +41,7 @@ def trimap_chart(curves: Sequence[Curve], rule: str, scope: str) -> Chart:
     """Mean IoU inside the band over its width, for the model, the CRF, the mask as it is and compared models."""
     series = tuple(
         Series(
-            _NAMES.get(curve.name, curve.name),
+            tr(_NAMES.get(curve.name, curve.name)),
             floats(range(1, len(curve.values) + 1)),
             floats(curve.values),
             token=_TOKENS.get(curve.name, "warn") if curve.place is None else PLACE_TOKENS[curve.place],
@@ -49,11 +49,11 @@ def trimap_chart(curves: Sequence[Curve], rule: str, scope: str) -> Chart:
         )
         for curve in curves
     )
-    title, note = f"Trimap curve, {scope}", f"Band: {rule}."
+    title, note = tr("Trimap curve, {scope}", scope=scope), tr("Band: {rule}.", rule=rule)
     if not curves:
-        note = "Judge the whole folder first (Ctrl+J)." if scope == "folder" else "Needs an image with ground truth in view."
+        note = tr("Evaluate the folder first (Ctrl+J).") if scope == "folder" else tr("Open an image with ground truth.")
     leads = tuple(range(1, max((len(curve.values) for curve in curves), default=0) + 1))
-    return Chart(title, "width of the band, px", "mIoU", series, x_range=(0, 41), note=note, legend="bottom right", leads=leads)
+    return Chart(title, tr("band width, px"), tr("mIoU"), series, x_range=(0, 41), note=note, legend="bottom right", leads=leads)
 
 
 def image_counts(counts: NDArray[np.int64]) -> ImageCounts:
@@ -74,12 +74,12 @@ def iou_chart(images: Iterable[NDArray[np.int64]], catalog: ClassCatalog, *, res
     counts = [image_counts(matrix) for matrix in images]
     samples = Samples(counts, np.zeros((len(counts), 0)), len(catalog), ())
     if not counts:
-        return Chart("IoU by class", "IoU", "", (), note="No image has ground truth and a mask.")
+        return Chart(tr("IoU by class"), tr("IoU"), "", (), note=tr("No image has ground truth and a mask."))
     pooled, bounds = samples.pooled(), intervals(samples, resamples=resamples)
     iou, behind = pooled.iou[0], bounds.images_with.tolist()
     order = [channel for channel in np.argsort(-iou, kind="stable").tolist() if not math.isnan(iou[channel])]
     series = Series(
-        "IoU",
+        tr("IoU"),
         floats(range(len(order))),
         floats(iou[order]),
         floats(bounds.iou[order, 0]),
@@ -89,18 +89,25 @@ def iou_chart(images: Iterable[NDArray[np.int64]], catalog: ClassCatalog, *, res
         pale=frozenset(place for place, channel in enumerate(order) if behind[channel] < FEW_IMAGES),
     )
     mean, (low, high) = float(pooled.mean_iou[0]), bounds.mean_iou.tolist()
-    over = counted(len(order), "class", "classes")
-    between = "" if math.isnan(low) else f" ({low:.3f} to {high:.3f})"
+    over = plural("{n} class", "{n} classes", len(order))
+    between = "" if math.isnan(low) else tr(" ({low:.3f} to {high:.3f})", low=low, high=high)
     return Chart(
-        "IoU by class",
-        "IoU",
+        tr("IoU by class"),
+        tr("IoU"),
         "",
         (series,),
         x_range=(0, 1),
         y_ticks=tuple((float(place), f"{catalog.names[channel]}, n {behind[channel]}") for place, channel in enumerate(order)),
-        note=f"mIoU {mean:.3f}{between} over the {over} in ground truth or masks, "
-        f"pooled over {counted(len(counts), 'image')}; lines are 95 % "
-        f"bootstrap intervals over images. n: images with the class; pale bars rest on fewer than {FEW_IMAGES}.",
+        note=tr(
+            "mIoU {mean:.3f}{between} over the {over} in ground truth or masks, pooled over {counts}; lines are "
+            "95 % bootstrap intervals over images. n: images with the class; pale bars are based on fewer than "
+            "{few}.",
+            mean=mean,
+            between=between,
+            over=over,
+            counts=plural("{n} image", "{n} images", len(counts)),
+            few=FEW_IMAGES,
+        ),
         leads=tuple(ComponentQuery(concerning=catalog.classes[channel].id) for channel in order),
     )
 
@@ -113,12 +120,12 @@ def heat_chart(counts: NDArray[np.int64], catalog: ClassCatalog) -> HeatChart:
     total = np.maximum(counts[shown].sum(axis=1, keepdims=True), 1)
     names = [*catalog.names, "void"]
     return HeatChart(
-        "Confusion matrix",
+        tr("Confusion matrix"),
         tuple(names[channel] for channel in shown.tolist()),
         tuple(names[channel] for channel in columns),
         part,
         part / total,
-        "Rows are the ground truth, columns the prediction; colours are shares of the row.",
+        tr("Rows are ground truth, columns predictions; colours are shares of the row."),
         tuple(catalog.classes[channel].id for channel in shown.tolist()),
         tuple(catalog.ignore if channel == len(catalog) else catalog.classes[channel].id for channel in columns),
     )
@@ -137,16 +144,20 @@ def reliability_chart(levels: NDArray[np.int64]) -> Chart:
         token="accent",
     )
     claimed = Series(
-        "share of pixels",
+        tr("share of pixels"),
         floats(bins.confidence[filled]),
         floats(bins.pixels[filled] / max(total, 1)),
         shape="points",
         token="warn",
     )
     ideal = Series("calibrated", (0.0, 1.0), (0.0, 1.0), token="muted", dashed=True)
-    note = f"ECE {bins.ece:.3f} over {spaced(total)} px" if total else "Needs ground truth and predictions."
+    note = (
+        tr("ECE {ece:.3f} over {total} px", ece=bins.ece, total=spaced(total))
+        if total
+        else tr("Requires ground truth and predictions.")
+    )
     series = (ideal, bars, claimed) if total else ()
-    return Chart("Reliability", "confidence", "share that is right", series, x_range=(0, 1), y_range=(0, 1), note=note)
+    return Chart(tr("Reliability"), "confidence", tr("share correct"), series, x_range=(0, 1), y_range=(0, 1), note=note)
 
 
 def precision_recall_chart(levels: NDArray[np.int64], threshold: float | None) -> Chart:
@@ -156,20 +167,32 @@ def precision_recall_chart(levels: NDArray[np.int64], threshold: float | None) -
         levels: (256, 2) pixels by level of the object's probability, other or object.
         threshold: 0..1, that is in use; None where the model in use has none.
     """
-    title, found = "Precision and recall", PrecisionRecall(levels)
+    title, found = tr("Precision and recall"), PrecisionRecall(levels)
     if not found.measured:
-        note = "It needs ground truth and predictions of a model with one channel (sigmoid): predict, then open the Queues page."
+        note = tr("Requires ground truth and predictions of a one-channel (sigmoid) model: predict, then open the Rankings page.")
         return Chart(title, "recall", "precision", (), note=note)
     _, precision, recall, _ = found.curve()
     best = found.best
-    series = [Series("all thresholds", floats(recall), floats(precision), token="accent")]
-    note = f"AP {found.average_precision:.3f} over {spaced(found.pixels)} px of the object."
-    marks = [("threshold in use", None if threshold is None else found.at(threshold), "warn"), ("largest IoU", best, "good")]
+    series = [Series(tr("all thresholds"), floats(recall), floats(precision), token="accent")]
+    note = tr(
+        "AP {average_precision:.3f} over {pixels} px of the object.",
+        average_precision=found.average_precision,
+        pixels=spaced(found.pixels),
+    )
+    marks = [
+        (tr("threshold in use"), None if threshold is None else found.at(threshold), "warn"),
+        (tr("largest IoU"), best, "good"),
+    ]
     for name, point, token in marks:
         if point is not None:
             if not math.isnan(point.precision):
                 series.append(Series(name, (point.recall,), (point.precision,), shape="points", token=token))
-            note += f" {name[0].upper()}{name[1:]} {point.threshold:.3g}: IoU {point.iou:.3f}."
+            note += tr(
+                " {name} {threshold:.3g}: IoU {iou:.3f}.",
+                name=name[0].upper() + name[1:],
+                threshold=point.threshold,
+                iou=point.iou,
+            )
     return Chart(title, "recall", "precision", tuple(series), x_range=(0, 1), y_range=(0, 1), note=note)
 
 
@@ -179,7 +202,12 @@ def object_chart(rows: NDArray[Any], axis: ObjectAxis) -> Chart:
     found = [piece for _, piece in pieces]
     places = floats(range(len(found)))
     pale = frozenset(place for place, piece in enumerate(found) if piece.objects < FEW_OBJECTS)
-    lines = (("IoU", "iou", "accent"), ("recall", "recall", "good"), ("class swap", "swapped", "bad"), ("lost", "lost", "warn"))
+    lines = (
+        (tr("IoU"), "iou", "accent"),
+        ("recall", "recall", "good"),
+        (tr("class swap"), "swapped", "bad"),
+        ("lost", "lost", "warn"),
+    )
     series = tuple(
         Series(name, places, floats([getattr(piece, field) for piece in found]), shape="points", token=token, pale=pale)
         for name, field, token in lines
@@ -189,15 +217,19 @@ def object_chart(rows: NDArray[Any], axis: ObjectAxis) -> Chart:
     )
     objects = sum(piece.objects for piece in found)
     return Chart(
-        _OBJECT_TITLES[axis],
+        tr(_OBJECT_TITLES[axis]),
         AXIS_TEXT[axis.value],
         "share",
         series if found else (),
         y_range=(0, 1),
         x_ticks=ticks,
-        note=f"{counted(objects, 'object')}. n: objects; pale marks rest on fewer than {FEW_OBJECTS}."
+        note=tr(
+            "{objects}. n: objects; pale marks are based on fewer than {few}.",
+            objects=plural("{n} object", "{n} objects", objects),
+            few=FEW_OBJECTS,
+        )
         if found
-        else "Not measured: no object with this property.",
+        else tr("Not measured: no object with this property."),
         leads=tuple(ComponentQuery(within=Slice(axis, place)) for place, _ in pieces),
     )
 
@@ -210,27 +242,33 @@ def pixel_chart(slices: PixelSlices) -> Chart:
     places = floats(range(len(found)))
     series = tuple(
         Series(name, places, floats([getattr(piece, field) for piece in found]), shape="points", token=token, pale=pale)
-        for name, field, token in (("mIoU", "mean_iou", "accent"), ("pixel accuracy", "accuracy", "good"))
+        for name, field, token in ((tr("mIoU"), "mean_iou", "accent"), (tr("pixel accuracy"), "accuracy", "good"))
     )
     ticks = tuple(
         (place, f"{_span(piece.low, piece.high)}, n {piece.images}") for place, piece in zip(places, found, strict=True)
     )
-    title = f"Pixels by {slices.axis.value.replace('_', ' ')}"
+    title = tr("Pixels by {axis}", axis=slices.axis.value.replace("_", " "))
     leads = tuple(ComponentQuery(within=Slice(slices.axis, place)) for place, _ in pieces)
     return Chart(
         title, AXIS_TEXT[slices.axis.value], "score", series if found else (), y_range=(0, 1), x_ticks=ticks, leads=leads,
-        note=f"n: images; pale marks rest on fewer than {FEW_IMAGES}." if found else "Not measured.",
+        note=tr("n: images; pale marks are based on fewer than {few}.", few=FEW_IMAGES) if found else tr("Not measured."),
     )  # fmt: skip
 
 
 def gain_chart(gain: GainCurve, title: str) -> Chart:
     """Share of the model's wrong pixels found over the share of the images looked at."""
-    random = Series("random order", (0.0, 1.0), (0.0, 1.0), token="muted", dashed=True)
+    random = Series(tr("random order"), (0.0, 1.0), (0.0, 1.0), token="muted", dashed=True)
     line = Series(title, floats(gain.looked), floats(gain.found), token="accent")
-    skill = "" if math.isnan(gain.skill) else f", skill {gain.skill:.2f} (0 random, 1 best possible)"
-    note = f"Area {gain.area:.3f}{skill}. A tenth of the images holds {100 * gain.found_after(0.1):.0f} % of the errors."
+    skill = "" if math.isnan(gain.skill) else tr(", skill {skill:.2f} (0 random, 1 best possible)", skill=gain.skill)
+    note = tr(
+        "Area {area:.3f}{skill}. A tenth of the images holds {value:.0f} % of the errors.",
+        area=gain.area,
+        skill=skill,
+        value=100 * gain.found_after(0.1),
+    )
     return Chart(
-        f"Cumulative gain, {title.lower()}", "share of images looked at", "share of errors found", (random, line), (0, 1), (0, 1),
+        tr("Cumulative gain, {ranking}", ranking=title.lower()), tr("share of images reviewed"),
+        tr("share of errors found"), (random, line), (0, 1), (0, 1),
         note=note, legend="bottom right",
     )  # fmt: skip
 
@@ -238,7 +276,7 @@ def gain_chart(gain: GainCurve, title: str) -> Chart:
 def progress_chart(samples: Sequence[ProgressSample]) -> Chart:
     """Images reviewed and worked on, and the folder's mIoU, over time."""
     if not samples:
-        return Chart("Progress", "time", "share", (), note="Nothing has been recorded yet.")
+        return Chart(tr("Progress"), "time", "share", (), note=tr("Nothing has been recorded yet."))
     first = samples[0].time
     days = tuple((sample.time - first) / 86400 for sample in samples)
 
@@ -250,19 +288,25 @@ def progress_chart(samples: Sequence[ProgressSample]) -> Chart:
 
     series = [
         Series("reviewed", days, shares([sample.reviewed for sample in samples]), shape="points", token="good"),
-        Series("worked on", days, shares([sample.touched for sample in samples]), shape="points", token="accent"),
+        Series(tr("edited"), days, shares([sample.touched for sample in samples]), shape="points", token="accent"),
     ]
     for name, values, token in (
-        ("mIoU over all classes found, older version", means(True), "muted"),
-        ("mIoU of the folder", means(False), "warn"),
+        (tr("mIoU over all classes found, older version"), means(True), "muted"),
+        (tr("mIoU of the folder"), means(False), "warn"),
     ):
         if any(not math.isnan(value) for value in values):
             series.append(Series(name, days, values, shape="points", token=token))
     last = samples[-1]
     began = datetime.fromtimestamp(first, UTC).strftime("%Y-%m-%d %H:%M")
     verb = "is" if last.reviewed == 1 else "are"
-    note = f"{last.reviewed} of {counted(last.images, 'image')} {verb} reviewed, {last.touched} worked on."
-    return Chart("Progress", f"days since {began} UTC", "share", tuple(series), y_range=(0, 1), note=note)
+    note = tr(
+        "{reviewed} of {images} {verb} reviewed, {touched} edited.",
+        reviewed=last.reviewed,
+        images=plural("{n} image", "{n} images", last.images),
+        verb=verb,
+        touched=last.touched,
+    )
+    return Chart(tr("Progress"), tr("days since {began} UTC", began=began), "share", tuple(series), y_range=(0, 1), note=note)
 
 
 def _span(low: float, high: float) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 
+from app.text import mark, tr
 from deeplab_core.analysis.slices import ObjectAxis, PixelAxis, Slice
 
 AXIS_TITLES = {
-    "size": "Size of the object",
-    "border_share": "Hidden by neighbours",
-    "visible_fraction": "Visible share",
-    "brightness": "Brightness",
-    "contrast": "Contrast",
-    "distance": "Distance to an edge",
+    "size": mark("Size of the object"),
+    "border_share": mark("Hidden by neighbours"),
+    "visible_fraction": mark("Visible share"),
+    "brightness": mark("Brightness"),
+    "contrast": mark("Contrast"),
+    "distance": mark("Distance to an edge"),
 }
 
 
@@ -26,13 +27,17 @@ def bar_label(within: Slice) -> str:
 def slice_text(within: Slice) -> str:
     """The slice in words: ``"visible share 25 % to 50 %"``."""
     low, high = within.edges
-    title = AXIS_TITLES[within.axis.value].lower()
+    title = tr(AXIS_TITLES[within.axis.value]).lower()
     if math.isinf(high):
-        return f"{title} from {_value(within.axis, low)}"
+        return tr("{title} from {value}", title=title, value=_value(within.axis, low))
     if within.axis is PixelAxis.DISTANCE:  # whole pixels, and the upper edge belongs to the next slice
         last = int(high) - 1
-        return f"{title} {low:g} px" if last == low else f"{title} {low:g} to {last} px"
-    return f"{title} {_value(within.axis, low)} to {_value(within.axis, high)}"
+        return (
+            tr("{title} {low:g} px", title=title, low=low)
+            if last == low
+            else tr("{title} {low:g} to {last} px", title=title, low=low, last=last)
+        )
+    return tr("{title} {value} to {end}", title=title, value=_value(within.axis, low), end=_value(within.axis, high))
 
 
 def _value(axis: ObjectAxis | PixelAxis, value: float) -> str:

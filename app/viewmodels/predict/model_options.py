@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.text import mark, tr
 from deeplab_core.records import INPUT_CHANNELS, ModelCard
 
 #: Labels of the options, and what each is about.
 _LABELS = {
-    "weights": ("Weights", "Which of the weights in the file are used: trained ones, or an average of them"),
-    "output": ("Output", "Which output of the graph is read"),
-    "output_stride": ("Output stride", "Input pixels per feature at the encoder's end"),
-    "atrous_rates": ("Atrous rates", "Rates of the atrous convolutions in the pyramid, separated by commas"),
-    "interpolation": ("Enlarging", "How the decoder enlarges features"),
-    "align_corners": ("Corners aligned", "Whether bilinear upsampling aligns the corner pixels"),
-    "channel_order": ("Channels", "Order of the input's channels"),
-    "mean": ("Mean", "Taken from each channel, on the scale of 0 to 255"),
-    "std": ("Deviation", "Each channel is divided by it, on the scale of 0 to 255"),
-    "resize": ("Resize", "native, long_side:N, short_side:N, fit:HxW or stretch:HxW"),
-    "padding": ("Padding", "none, canvas:N, canvas:HxW, multiple:N or grid:N"),
+    "weights": (mark("Weights"), mark("Which weights of the file to use: trained, or averaged")),
+    "output": (mark("Output"), mark("Which output of the graph to read")),
+    "output_stride": (mark("Output stride"), mark("Input pixels per feature at the encoder's end")),
+    "atrous_rates": (mark("Atrous rates"), mark("Rates of the atrous convolutions in the pyramid, separated by commas")),
+    "interpolation": (mark("Upsampling"), mark("How the decoder upsamples features")),
+    "align_corners": (mark("Align corners"), mark("Whether bilinear upsampling aligns the corner pixels")),
+    "channel_order": (mark("Channels"), mark("Order of the input's channels")),
+    "mean": (mark("Mean"), mark("Subtracted from each channel, on the scale 0 to 255")),
+    "std": (mark("Standard deviation"), mark("Each channel is divided by it, on the scale 0 to 255")),
+    "resize": (mark("Resize"), mark("native, long_side:N, short_side:N, fit:HxW or stretch:HxW")),
+    "padding": (mark("Padding"), mark("none, canvas:N, canvas:HxW, multiple:N or grid:N")),
 }
 _INPUT = ("channel_order", "mean", "std", "resize", "padding")
 
@@ -55,7 +56,7 @@ def option_rows(card: ModelCard) -> list[OptionRow]:
     def add(name: str, value: str, choices: tuple[str, ...] = (), group: str = "") -> None:
         label, tip = _LABELS[name]
         source = group or name
-        rows.append(OptionRow(name, label, tip, value, choices, source in card.guessed, str(origins.get(source, ""))))
+        rows.append(OptionRow(name, tr(label), tr(tip), value, choices, source in card.guessed, str(origins.get(source, ""))))
 
     for name in ("weights", "output"):
         others = extra.get(f"other_{name}" if name == "weights" else "other_outputs")
@@ -83,4 +84,4 @@ def guesses_text(card: ModelCard) -> str:
     """What is guessed about a model, in one line; empty if nothing is."""
     words = {"catalog": "classes", "preprocessing": "input", "align_corners": "corners"}
     names = [words.get(name, name.replace("_", " ")) for name in card.guessed]
-    return f"Guessed: {', '.join(names)}" if names else ""
+    return tr("Guessed: {names}", names=", ".join(names)) if names else ""

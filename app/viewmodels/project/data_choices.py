@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.state.class_choice import CatalogEffect, ClassQuestion, meaning_changes
 from app.state.ground_truth import GroundTruth, TruthChoice
-from app.text import counted, spaced
+from app.text import plural, spaced, tr
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets import TruthAlternative, TruthIndex
 from deeplab_core.masks import OutputMarker
@@ -55,30 +55,39 @@ def truth_options(index: TruthIndex, current: TruthChoice | None, images: int, u
     for folder in () if current is None else current.folders:
         if folder not in listed:
             marker = used.index.marker
-            number = f"{spaced(len(used.index))} of {counted(images, 'image')}"
-            effect = used.problem or _effect(marker, "Figures are measured against these masks.")
+            number = tr("{index} of {images}", index=spaced(len(used.index)), images=plural("{n} image", "{n} images", images))
+            effect = used.problem or _effect(marker, tr("Metrics are computed against these masks."))
             title, doubtful = f"{folder.name}: {number}", marker is not None
             rows.insert(0, Answer(folder, title, str(folder), effect, not used.problem, doubtful, chosen=True))
     none_chosen = current is not None and not current.folders
     rows.append(
         Answer(
-            None, "No ground truth", "", "There is no IoU. Labelling, prediction, refinement and export work.", chosen=none_chosen
+            None,
+            tr("No ground truth"),
+            "",
+            tr("No IoU is computed. Labelling, prediction, refinement and export work."),
+            chosen=none_chosen,
         )
     )
     return rows
 
 
 def _option(entry: TruthAlternative, images: int, *, chosen: bool) -> Answer:
-    title = f"{entry.folder.name}: {spaced(entry.matches)} of {counted(images, 'image')}"
+    title = tr(
+        "{name}: {matches} of {images}",
+        name=entry.folder.name,
+        matches=spaced(entry.matches),
+        images=plural("{n} image", "{n} images", images),
+    )
     marker = entry.marker
     # Masks that Atrous wrote are never found, but the user may name them: predictions are asked about again.
     possible = entry.possible or marker is not None
     if marker is not None:
         effect = _effect(marker, "")
     elif not entry.possible:
-        effect = f"This cannot be ground truth: {entry.why}."
+        effect = tr("This cannot be ground truth: {why}.", why=entry.why)
     else:
-        effect = "Figures are measured against these masks."
+        effect = tr("Metrics are computed against these masks.")
         if entry.why and not entry.taken:
             effect = f"{effect} {entry.why[:1].upper()}{entry.why[1:]}."
     return Answer(entry.folder, title, str(entry.folder), effect, possible, marker is not None or not entry.possible, chosen)
@@ -90,17 +99,17 @@ def _effect(marker: OutputMarker | None, plain: str) -> str:
     text = marker.text()
     what = f"{text[:1].upper()}{text[1:]}."
     if marker.kind == "export":
-        return f"{what} Where no user touched an image, a model is measured against itself."
-    return f"{what} Figures against a model's own masks say nothing about its errors."
+        return tr("{what} On images that no user edited, the model would be evaluated against itself.", what=what)
+    return tr("{what} Metrics against a model's own masks say nothing about its errors.", what=what)
 
 
 def truth_intro(index: TruthIndex, *, asked: bool) -> str:
     """Why the dialog is there."""
     if asked:
         reason = f"{index.reason[:1].upper()}{index.reason[1:]}." if index.reason else ""
-        rest = "Figures are wrong if they are measured against the wrong masks. The answer is kept with the project."
+        rest = tr("Metrics are wrong if computed against the wrong masks. The answer is stored in the project.")
         return f"{reason} {rest}".strip()
-    return "Figures are measured against these masks. The choice is kept with the project and can be changed at any time."
+    return tr("Metrics are computed against these masks. The choice is stored in the project and can be changed at any time.")
 
 
 def truth_line(truth: GroundTruth, images: int) -> tuple[str, str, str]:
@@ -109,80 +118,131 @@ def truth_line(truth: GroundTruth, images: int) -> tuple[str, str, str]:
     if choice is None:
         found = [entry for entry in truth.index.alternatives if entry.possible]
         if found:
-            return "No ground truth chosen", "There is a doubt: press 'Ground truth…' to see the folders.", "warn"
-        return "No ground truth found", truth.index.reason or "A ground truth mask has the name of its image.", "faint"
+            return tr("No ground truth chosen"), tr("The choice is not clear: press 'Ground truth…' to see the folders."), "warn"
+        return (
+            tr("No ground truth found"),
+            truth.index.reason or tr("Ground truth masks have the same names as their images."),
+            "faint",
+        )
     if truth.problem:
-        return "Ground truth cannot be read", truth.problem, "bad"
+        return tr("Ground truth cannot be read"), truth.problem, "bad"
     if not choice.folders:
         if choice.how == "later":
-            return "No ground truth chosen", "The question was put off. Press 'Ground truth…' to choose.", "warn"
-        return "No ground truth (your choice)", "Press 'Ground truth…' to choose some.", "faint"
-    source = {"certain": "found, certain", "asked": "chosen", "user": "chosen", "later": ""}[choice.how]
+            return tr("No ground truth chosen"), tr("You postponed the choice. Press 'Ground truth…' to choose."), "warn"
+        return tr("No ground truth (your choice)"), tr("Press 'Ground truth…' to choose a folder."), "faint"
+    source = {"certain": tr("found automatically"), "asked": "chosen", "user": "chosen", "later": ""}[choice.how]
     paths = "\n".join(str(folder) for folder in choice.folders)
-    names = paths if len(choice.folders) == 1 else f"{len(choice.folders)} folders"
-    lines = [paths, f"{spaced(len(truth.index))} of {counted(images, 'image')} have ground truth.", f"Source: {source}."]
+    names = paths if len(choice.folders) == 1 else tr("{folders} folders", folders=len(choice.folders))
+    lines = [
+        paths,
+        tr(
+            "{index} of {images} have ground truth.",
+            index=spaced(len(truth.index)),
+            images=plural("{n} image", "{n} images", images),
+        ),
+        tr("Source: {source}.", source=source),
+    ]
     tone = "muted"
     marker = truth.index.marker
     if marker is not None:
-        lines.append(f"It is {marker.text()}." if marker.kind == "export" else f"It holds {marker.text()}.")
+        lines.append(
+            tr("It is {text}.", text=marker.text()) if marker.kind == "export" else tr("It holds {text}.", text=marker.text())
+        )
         untouched = marker.untouched_images if marker.kind == "export" else None
-        what = "predictions" if marker.kind != "export" else "an export"
+        what = "predictions" if marker.kind != "export" else tr("an export")
         if untouched is not None:
-            what = f"an export, {spaced(untouched)} of {spaced(len(marker.outputs))} untouched"
+            what = tr(
+                "an export, {untouched} of {outputs} untouched", untouched=spaced(untouched), outputs=spaced(len(marker.outputs))
+            )
         source, tone = f"{source}: {what}", "warn" if untouched != 0 else "muted"
     if truth.frame != "auto":
-        lines.append(f"The masks are read as {'stored' if truth.frame == 'stored' else 'displayed'} (EXIF orientation).")
+        lines.append(
+            tr(
+                "The masks are read as {part} (EXIF orientation).",
+                part=tr("stored") if truth.frame == "stored" else tr("displayed"),
+            )
+        )
     return f"{names} · {source}", "\n".join(lines), tone
 
 
 def classes_source(catalog: ClassCatalog, how: str | None, reason: str, *, truth: bool) -> str:
     """Where the classes come from, for the tooltip of their box."""
     by = {
-        "certain": "found in the ground truth",
-        "labels": "kept: the images are labelled in them, and the ground truth allows them",
+        "certain": tr("found in the ground truth"),
+        "labels": tr("kept: images are labelled in these classes, and the ground truth allows them"),
         "asked": "chosen",
         "user": "chosen",
-        "later": "not confirmed: the ground truth allows others too",
-    }.get(how or "", "the default of a new project" if not truth else "not confirmed")
-    return f"{catalog.title}\nSource: {by}." + (f"\n{reason}." if reason else "")
+        "later": tr("not confirmed: the ground truth allows other classes too"),
+    }.get(how or "", tr("the default of a new project") if not truth else tr("not confirmed"))
+    return tr("{title}\nSource: {by}.", title=catalog.title, by=by) + (f"\n{reason}." if reason else "")
 
 
 def effect_cells(effect: CatalogEffect) -> tuple[str, str, str]:
     """(masks that can be read, share of void, undeclared ids) of a catalog as a table shows it."""
     if not effect.sampled:
-        return "not measured", "not measured", "not measured"
+        return tr("not measured"), tr("not measured"), tr("not measured")
     read = effect.sampled - effect.refused
-    void = "not measured" if isnan(effect.void) else f"{effect.void:.1%}".replace("%", "\u2009%")
+    void = tr("not measured") if isnan(effect.void) else f"{effect.void:.1%}".replace("%", "\u2009%")
     ids = list(effect.undeclared)
-    more = f" and {len(ids) - 4} more" if len(ids) > 4 else ""
-    return f"{read} of {effect.sampled}", void, ", ".join(map(str, ids[:4])) + more if ids else "none"
+    more = tr(" and {ids} more", ids=len(ids) - 4) if len(ids) > 4 else ""
+    return (
+        tr("{read} of {sampled}", read=read, sampled=effect.sampled),
+        void,
+        ", ".join(map(str, ids[:4])) + more if ids else "none",
+    )
 
 
 def effect_text(effect: CatalogEffect, current: ClassCatalog, question: ClassQuestion) -> tuple[str, bool]:
     """(what follows from a catalog, whether it can be chosen)."""
     parts = []
     if effect.sampled and effect.refused == effect.sampled:
-        parts.append("No ground truth file can be read in these classes.")
+        parts.append(tr("No ground truth file can be read in these classes."))
     elif effect.refused:
         verb = "was" if effect.sampled == 1 else "were"
-        parts.append(f"Of {counted(effect.sampled, 'file')} that {verb} tried, {effect.refused} cannot be read.")
+        parts.append(
+            tr(
+                "Of {sampled} that {verb} checked, {refused} cannot be read.",
+                sampled=plural("{n} file", "{n} files", effect.sampled),
+                verb=verb,
+                refused=effect.refused,
+            )
+        )
     elif effect.sampled:
-        known = counted(effect.classes, "class", "classes")
-        tried = "The file that was tried can" if effect.sampled == 1 else f"All {effect.sampled} files that were tried can"
-        parts.append(f"{tried} be read; {known} of {len(effect.catalog)} {'occurs' if effect.classes == 1 else 'occur'}.")
+        known = plural("{n} class", "{n} classes", effect.classes)
+        tried = (
+            tr("The checked file can") if effect.sampled == 1 else tr("All {sampled} checked files can", sampled=effect.sampled)
+        )
+        parts.append(
+            tr(
+                "{tried} be read; {known} of {catalog} {part}.",
+                tried=tried,
+                known=known,
+                catalog=len(effect.catalog),
+                part=tr("occurs") if effect.classes == 1 else tr("occur"),
+            )
+        )
     if question.certain and effect is not question.effects[0] and effect.sampled:
-        parts.append(f"But the ground truth speaks for {question.effects[0].catalog.title}: its ids would get other names.")
+        parts.append(
+            tr("But the ground truth suggests {title}: its ids would get other names.", title=question.effects[0].catalog.title)
+        )
     change = meaning_changes(current, effect.catalog)
     if not change:
         return " ".join(parts), True
     if question.touched:
         parts.append(
-            f"You worked on {counted(question.touched, 'image')} in other ids, so these classes cannot be taken here. {change}."
+            tr(
+                "You edited {touched} in other ids, so these classes cannot be used here. {change}.",
+                touched=plural("{n} image", "{n} images", question.touched),
+                change=change,
+            )
         )
         return " ".join(parts), False
     if question.predicted:
         parts.append(
-            f"{counted(question.predicted, 'mask')} of a model, which you have not touched, "
-            f"{'is' if question.predicted == 1 else 'are'} set aside and can be predicted again."
+            tr(
+                "{predicted} of a model, which you have not edited, {part} set aside and can be predicted again.",
+                predicted=plural("{n} mask", "{n} masks", question.predicted),
+                part=tr("is") if question.predicted == 1 else tr("are"),
+            )
         )
     return " ".join(parts), True

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from app.state.image_record import ImageRecord
 from app.state.import_plan import ImportPlan
 from app.state.project import Project
-from app.text import counted, displayed
+from app.text import displayed, mark, plural, tr
 
-_ALL_BACK = "'Undo the last job over the folder' takes them back."
+_ALL_BACK = mark("'Undo folder job' restores them.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +52,31 @@ def plan_run(project: Project, model: str, images: Collection[int], *, goes_on: 
         goes_on: they are the rest of a run that was interrupted.
     """
     groups = _groups(project, [project.record(image) for image in images])
-    verb = "Go on with the folder run" if goes_on else "Run the model on the folder"
-    lines = [f"{model} predicts {counted(len(images), 'image')}{' that are left' if goes_on else ''}."]
+    verb = tr("Continue the folder run") if goes_on else tr("Run the model on the folder")
+    lines = [
+        tr(
+            "{model} predicts {images}{part}.",
+            model=model,
+            images=plural("{n} image", "{n} images", len(images)),
+            part=tr(" that are left") if goes_on else "",
+        )
+    ]
     if groups.bare:
         takes = "takes" if groups.bare == 1 else "take"
-        lines.append(f"{counted(groups.bare, 'image')} without a mask {takes} the prediction.")
+        lines.append(
+            tr("{bare} without a mask {takes} the prediction.", bare=plural("{n} image", "{n} images", groups.bare), takes=takes)
+        )
     if groups.labelled:
-        keeps = "that you opened keeps its labels" if groups.labelled == 1 else "that you opened keep their labels"
-        lines.append(f"{counted(groups.labelled, 'image')} {keeps}; 'Start again from the prediction' takes the new ones.")
+        keeps = tr("that you opened keeps its labels") if groups.labelled == 1 else tr("that you opened keep their labels")
+        lines.append(
+            tr(
+                "{labelled} {keeps}; 'Replace mask by prediction' uses the new ones.",
+                labelled=plural("{n} image", "{n} images", groups.labelled),
+                keeps=keeps,
+            )
+        )
     lines += _kept(groups, "prediction")
-    return FolderPlan(f"{verb}?", (*lines, *_missing(project)), "Run", harmless=True)
+    return FolderPlan(f"{verb}?", (*lines, *_missing(project)), tr("Run"), harmless=True)
 
 
 def plan_crf(project: Project, title: str) -> FolderPlan:
@@ -73,19 +88,34 @@ def plan_crf(project: Project, title: str) -> FolderPlan:
     free = groups.labelled + groups.bare - fresh
     lines = []
     if free:
-        masks = "mask of 1 image" if free == 1 else f"masks of {counted(free, 'image')}"
-        lines.append(f"The {masks} that you have not worked on may change, one undo step each. {_ALL_BACK}")
+        masks = tr("mask of 1 image") if free == 1 else tr("masks of {free}", free=plural("{n} image", "{n} images", free))
+        lines.append(
+            tr("The {masks} that you have not edited may change, one undo step each. {undo}", masks=masks, undo=tr(_ALL_BACK))
+        )
     if fresh:
-        lines.append(f"{counted(fresh, 'image')} without a prediction {'gets' if fresh == 1 else 'get'} one, refined.")
+        lines.append(
+            tr(
+                "{fresh} without a prediction {part} one, refined.",
+                fresh=plural("{n} image", "{n} images", fresh),
+                part=tr("gets") if fresh == 1 else tr("get"),
+            )
+        )
     lines += _kept(groups, "result")
-    return FolderPlan(f"Refine the whole folder with {title}?", (*lines, *_missing(project)), "Refine")
+    return FolderPlan(tr("Refine the whole folder with {title}?", title=title), (*lines, *_missing(project)), tr("Refine"))
 
 
 def plan_comparison(project: Project, models: int) -> FolderPlan:
     """Models are compared over the folder; no mask changes."""
     images = sum(not record.missing for record in project.images)
-    lines = (f"{counted(models, 'model')} predict {counted(images, 'image')}.", "No mask changes.")
-    return FolderPlan("Compare the models on the whole folder?", (*lines, *_missing(project)), "Compare", harmless=True)
+    lines = (
+        tr(
+            "{models} predict {images}.",
+            models=plural("{n} model", "{n} models", models),
+            images=plural("{n} image", "{n} images", images),
+        ),
+        tr("No mask changes."),
+    )
+    return FolderPlan(tr("Compare the models on the whole folder?"), (*lines, *_missing(project)), tr("Compare"), harmless=True)
 
 
 def plan_of_import(project: Project, plan: ImportPlan) -> FolderPlan:
@@ -93,28 +123,60 @@ def plan_of_import(project: Project, plan: ImportPlan) -> FolderPlan:
     records = [record for record in project.images if record.relative_path in plan.files]
     groups = _groups(project, records)
     free = groups.labelled + groups.bare
-    gets = "gets its mask" if free == 1 else "get their masks"
-    lines = [f"{counted(free, 'image')} {gets} from {displayed(plan.folder.name)}, one undo step each."]
+    gets = tr("gets its mask") if free == 1 else tr("get their masks")
+    lines = [
+        tr(
+            "{free} {gets} from {name}, one undo step each.",
+            free=plural("{n} image", "{n} images", free),
+            gets=gets,
+            name=displayed(plan.folder.name),
+        )
+    ]
     if free:
-        lines[0] += f" {_ALL_BACK}"
+        lines[0] += f" {tr(_ALL_BACK)}"
     if groups.touched:
-        keeps = "keeps its mask" if groups.touched == 1 else "keep their masks"
-        lines.append(f"{counted(groups.touched, 'image')} that you have worked on {keeps}{_of_them(groups)}.")
+        keeps = tr("keeps its mask") if groups.touched == 1 else tr("keep their masks")
+        lines.append(
+            tr(
+                "{touched} that you have edited {keeps}{of_them}.",
+                touched=plural("{n} image", "{n} images", groups.touched),
+                keeps=keeps,
+                of_them=_of_them(groups),
+            )
+        )
     if plan.missing:
-        lines.append(f"{counted(plan.missing, 'image')} {'has' if plan.missing == 1 else 'have'} no mask there.")
-    return FolderPlan("Import these masks?", tuple(lines), "Import")
+        lines.append(
+            tr(
+                "{missing} {part} no mask there.",
+                missing=plural("{n} image", "{n} images", plan.missing),
+                part=tr("has") if plan.missing == 1 else tr("have"),
+            )
+        )
+    return FolderPlan(tr("Import these masks?"), tuple(lines), tr("Import"))
 
 
 def plan_of_learned(project: Project, model: str) -> FolderPlan:
     """A model that has learned takes over: labels that only a model has set are replaced."""
     records = [record for record in project.images if not record.missing]
     groups = _groups(project, records)
-    lines = [f"{model} is the model from now on, and predicts {counted(len(records), 'image')}."]
+    lines = [
+        tr(
+            "{model} becomes the current model and predicts {records}.",
+            model=model,
+            records=plural("{n} image", "{n} images", len(records)),
+        )
+    ]
     free = groups.labelled + groups.bare
     if free:
-        lines.append(f"{counted(free, 'image')} that you have not worked on {'takes' if free == 1 else 'take'} its labels.")
+        lines.append(
+            tr(
+                "{free} that you have not edited {part} its labels.",
+                free=plural("{n} image", "{n} images", free),
+                part=tr("takes") if free == 1 else tr("take"),
+            )
+        )
     lines += _kept(groups, "prediction")
-    return FolderPlan("Use the model that has learned?", (*lines, *_missing(project)), "Use it")
+    return FolderPlan(tr("Use the learned model?"), (*lines, *_missing(project)), tr("Use model"))
 
 
 def _groups(project: Project, records: Collection[ImageRecord]) -> _Groups:
@@ -128,15 +190,30 @@ def _groups(project: Project, records: Collection[ImageRecord]) -> _Groups:
 def _kept(groups: _Groups, result: str) -> list[str]:
     if not groups.touched:
         return []
-    keeps, waits = ("keeps its mask", "it") if groups.touched == 1 else ("keep their masks", "them")
-    text = f"{counted(groups.touched, 'image')} that you have worked on {keeps}{_of_them(groups)}"
-    return [f"{text}: the {result} waits beside {waits} as a suggestion."]
+    keeps, waits = (tr("keeps its mask"), "it") if groups.touched == 1 else (tr("keep their masks"), "them")
+    text = tr(
+        "{touched} that you have edited {keeps}{of_them}",
+        touched=plural("{n} image", "{n} images", groups.touched),
+        keeps=keeps,
+        of_them=_of_them(groups),
+    )
+    return [tr("{text}: the {result} is kept beside {waits} as a suggestion.", text=text, result=result, waits=waits)]
 
 
 def _of_them(groups: _Groups) -> str:
-    return f" ({groups.reviewed} reviewed)" if groups.reviewed else ""
+    return tr(" ({reviewed} reviewed)", reviewed=groups.reviewed) if groups.reviewed else ""
 
 
 def _missing(project: Project) -> list[str]:
     missing = sum(record.missing for record in project.images)
-    return [f"{counted(missing, 'image file')} {'is' if missing == 1 else 'are'} gone and left out."] if missing else []
+    return (
+        [
+            tr(
+                "{missing} {part} missing and skipped.",
+                missing=plural("{n} image file", "{n} image files", missing),
+                part=tr("is") if missing == 1 else tr("are"),
+            )
+        ]
+        if missing
+        else []
+    )

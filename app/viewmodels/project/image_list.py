@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from app.state.image_record import ImageRecord, ImageStatus
-from app.text import plain_number, read_number
+from app.text import plain_number, read_number, tr
 
 STATUS_TITLES: dict[ImageStatus, str] = {
     ImageStatus.NEW: "new",
@@ -65,11 +65,11 @@ class ImageRow:
         """Path, status and figures, one a line."""
         lines = [self.record.shown, STATUS_TITLES[self.status]]
         if self.iou is not None:
-            lines.append(f"mIoU {self.iou:.3f} (mean over the classes in the ground truth)")
+            lines.append(tr("mIoU {iou:.3f} (mean over the classes in the ground truth)", iou=self.iou))
         if self.uncertainty is not None:
-            lines.append(f"mean uncertainty {self.uncertainty:.3f}")
+            lines.append(tr("mean uncertainty {uncertainty:.3f}", uncertainty=self.uncertainty))
         if self.record.changed:
-            lines.append("its file has changed since it was worked on")
+            lines.append(tr("its file has changed since it was edited"))
         if self.record.note:
             lines.append(self.record.note)
         return "\n".join(lines)

@@ -87,8 +87,8 @@ def test_untouched_images_are_nothing_to_learn_from(studio, folder):
     studio.open(folder)
     studio.window.commands["model.learn"].trigger()
     studio.settle()
-    (message,) = [one for one in studio.program.notifier.messages if one.title == "There is nothing to learn from yet"]
-    assert "Correct an image" in message.detail
+    (message,) = [one for one in studio.program.notifier.messages if one.title == "Nothing to learn from yet"]
+    assert "Correct one or two images" in message.detail
     assert not asked(studio)
 
 
@@ -123,7 +123,7 @@ def test_the_dialog_cancelled_asks_for_nothing(desk):
 def test_before_and_after_is_shown_and_changes_nothing(learned):
     dialog = result_dialog(learned)
     assert {name: figure.text() for name, figure in dialog.figures.items()} == {
-        "mean IoU on images left out, +10.0 points (+5.0 to +15.0, 2 images)": "50.0 → 60.0",
+        "mean IoU on held-out images, +10.0 points (+5.0 to +15.0, 2 images)": "50.0 → 60.0",
         "mean IoU on the corrected images": "50.0 → 80.0",
         "confident predictions kept": "99.0 %",
     }
@@ -141,9 +141,9 @@ def test_before_a_learned_model_takes_over_its_effect_is_said(learned):
     learned.wait(lambda: learned.application.verbs.folder_question is not None)
     question = learned.application.verbs.folder_question
     said = " ".join(label.text() for label in question.findChildren(QLabel))
-    assert "Use the model that has learned?" in said
-    assert "that you have not worked on" in said
-    assert "that you have worked on" in said
+    assert "Use the learned model?" in said
+    assert "that you have not edited" in said
+    assert "that you have edited" in said
     assert not question.never_again.isVisible(), "labels of the model before are replaced"
     before = learned.program.models.path
     question.leave.click()
@@ -304,7 +304,7 @@ def test_stopped_while_it_learns_nothing_waits(desk):
     assert not desk.window.commands["model.learn"].isEnabled()
     desk.program.learn.cancel()
     desk.compute.paused = False
-    desk.wait(lambda: "Learning was stopped" in desk.titles())
+    desk.wait(lambda: "Learning cancelled" in desk.titles())
     assert desk.window.commands["model.learn"].isEnabled()
     assert result_dialog(desk) is None
 

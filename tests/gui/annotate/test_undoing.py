@@ -126,10 +126,10 @@ def test_an_image_that_was_only_looked_at_says_where_the_last_step_is(desk):
     before = desk.image.document.labels.copy()
     undo(desk)
     np.testing.assert_array_equal(desk.image.document.labels, before)
-    assert newest(desk) == "There is nothing to undo in photo_1.jpg"
+    assert newest(desk) == "Nothing to undo in photo_1.jpg"
     message = desk.program.notifier.messages[-1]
-    assert f"The last thing you did is '{title}' in photo_0.jpg." in message.detail
-    assert "Start again from blank" in message.detail
+    assert f"Your last change is '{title}' in photo_0.jpg." in message.detail
+    assert "Clear mask" in message.detail
     (choice,) = message.choices
     assert choice.text == "Go to photo_0.jpg"
     choice.run()
@@ -147,7 +147,7 @@ def test_steps_that_are_undone_are_not_called_the_last_thing_done(desk):
     undo(desk)
     go(desk, Qt.Key.Key_D)
     undo(desk)
-    assert f"The last thing you did is '{kept}' in photo_0.jpg." in desk.program.notifier.messages[-1].detail
+    assert f"Your last change is '{kept}' in photo_0.jpg." in desk.program.notifier.messages[-1].detail
     go(desk, Qt.Key.Key_A)
     undo(desk)
     go(desk, Qt.Key.Key_D)
@@ -156,7 +156,7 @@ def test_steps_that_are_undone_are_not_called_the_last_thing_done(desk):
     desk.press(Qt.Key.Key_Y, CTRL)
     go(desk, Qt.Key.Key_D)
     undo(desk)
-    assert f"The last thing you did is '{kept}' in photo_0.jpg." in desk.program.notifier.messages[-1].detail
+    assert f"Your last change is '{kept}' in photo_0.jpg." in desk.program.notifier.messages[-1].detail
 
 
 def test_an_image_of_another_session_asks_once(desk, folder):
@@ -172,7 +172,7 @@ def test_an_image_of_another_session_asks_once(desk, folder):
     go(desk, Qt.Key.Key_D)
     undo(desk)
     np.testing.assert_array_equal(desk.image.document.labels, painted)
-    assert newest(desk) == "Nothing is undone yet"
+    assert newest(desk) == "Nothing undone yet"
     message = desk.program.notifier.messages[-1]
     assert title in message.detail
     assert f"'{last}' in photo_0.jpg" in message.detail
@@ -184,7 +184,7 @@ def test_an_image_of_another_session_asks_once(desk, folder):
     go(desk, Qt.Key.Key_D)
     desk.press(Qt.Key.Key_Y, CTRL)  # it was changed in this session: nothing is asked
     np.testing.assert_array_equal(desk.image.document.labels, painted)
-    assert newest(desk) == "Done again in photo_1.jpg"
+    assert newest(desk) == "Redone in photo_1.jpg"
 
 
 def test_on_the_image_that_is_being_worked_on_nothing_is_said(desk):
@@ -252,7 +252,7 @@ def test_an_image_is_started_again_from_the_menu(desk):
     desk.window.commands["start.over"].trigger()
     assert said[0] == "Start photo_0.jpg again?"
     assert len(desk.steps()) == 2
-    said = answer("Start again")
+    said = answer("Start over")
     desk.window.commands["start.over"].trigger()
     desk.wait(lambda: desk.program.projects.image is not None and len(desk.steps()) == 1)
     desk.settle()

@@ -159,7 +159,7 @@ def test_a_single_model_is_told_what_it_lacks(studio, folder):
     studio.open(folder)
     begin(studio)
     assert len(studio.program.compare.peers) == 1
-    assert "Comparing takes two models" in studio.titles()
+    assert "Comparing requires two models" in studio.titles()
 
 
 def test_the_search_for_a_second_model_can_be_stopped(ready, models):
@@ -253,9 +253,12 @@ def test_classes_without_a_partner_and_freed_models_are_said(desk, models):
     answer.said = replace(answer.said, unmatched=("lamp", "rug"), note="Model A was freed to make room.")
     compare.resultsChanged.emit()
     item = dock(desk).chooser.item(1)
-    assert "2 classes have no partner in this project: void here. Model A was freed to make room" in item.toolTip()
+    assert "2 classes have no matching class in this project: treated as void. Model A was freed to make room" in item.toolTip()
     assert item.foreground().color() != dock(desk).chooser.item(0).foreground().color()
-    assert remark(replace(answer.said, unmatched=("lamp",), note="")) == "1 class has no partner in this project: void here"
+    assert (
+        remark(replace(answer.said, unmatched=("lamp",), note=""))
+        == "1 class has no matching class in this project: treated as void"
+    )
     assert remark(None) == ""
 
 
@@ -306,7 +309,7 @@ def test_a_model_that_takes_too_long_can_be_stopped(desk, models):
     desk.compute.paused = False
     desk.settle()
     assert desk.program.compare.labels == (None, None)
-    assert {answer.problem for answer in desk.program.compare.answers} == {"Stopped"}
+    assert {answer.problem for answer in desk.program.compare.answers} == {"Cancelled"}
     assert not desk.program.facts["job_running"]
 
 
@@ -330,7 +333,7 @@ def test_a_file_begins_the_comparison(studio, folder, tmp_path, monkeypatch):
     answered(studio)
     assert [peer.path for peer in studio.program.compare.peers] == [studio.program.models.path, other]
     assert dock(studio).isVisible()
-    assert "Comparing takes two models" not in studio.titles()
+    assert "Comparing requires two models" not in studio.titles()
 
 
 def test_a_model_that_cannot_be_read_says_why_and_the_others_go_on(desk, models):

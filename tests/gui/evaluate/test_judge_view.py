@@ -238,7 +238,7 @@ def test_without_truth_the_view_says_what_to_do(studio: Studio, tmp_path):
     studio.press(Qt.Key.Key_O)
     view = studio.application.binding.inspect.view
     assert view.hint.isVisible()
-    assert "Choose its folder in the menu Ground truth" in view.hint.text()
+    assert "Choose its folder in the Ground truth menu" in view.hint.text()
 
 
 def test_an_error_marked_ambiguous_in_the_list_leaves_all_figures(studio: Studio, folder):

@@ -104,9 +104,9 @@ def test_stopping_keeps_what_came_and_getting_it_again_goes_on(
     qtbot.mouseClick(sheet.stop, Qt.MouseButton.LeftButton)
     studio.wait(lambda: state(studio, "tiny") is FetchState.ABSENT)
     assert not studio.program.jobs.running
-    assert "0.8 MB of an earlier try are kept" in sheet.status.text()
+    assert "0.8 MB of an earlier download are kept" in sheet.status.text()
     server.hang_after = None
-    assert sheet.get.text() == "Go on"
+    assert sheet.get.text() == "Continue"
     qtbot.mouseClick(sheet.get, Qt.MouseButton.LeftButton)
     studio.wait(lambda: state(studio, "tiny") is FetchState.HERE)
     assert server.seen[-1][1] == "bytes=800000-"
@@ -122,7 +122,7 @@ def test_one_download_at_a_time_and_a_waiting_one_can_be_let_go(
         qtbot.mouseClick(sheet.get, Qt.MouseButton.LeftButton)
     studio.wait(lambda: len(server.seen) == 1)
     assert state(studio, "city") is FetchState.WAITING
-    assert "before it" in sheet.status.text()
+    assert "previous download" in sheet.status.text()
     qtbot.mouseClick(sheet.stop, Qt.MouseButton.LeftButton)
     assert state(studio, "city") is FetchState.ABSENT
     studio.program.jobs.cancel_all()
@@ -186,7 +186,7 @@ def test_the_list_is_filtered_by_words_and_classes_and_sorted(studio: Studio, sh
     assert sheet.current().id == "gone"
     qtbot.keyClicks(sheet.finder, "zzz")
     assert sheet.current() is None
-    assert "Nothing fits" in sheet.name.text()
+    assert "No model matches" in sheet.name.text()
     sheet.finder.clear()
     sheet.data.setCurrentText("Cityscapes")
     assert row_text(sheet, MIOU) == ["81.2"]

@@ -37,7 +37,7 @@ def test_a_lost_prediction_is_told_and_the_image_is_not_called_predicted(studio:
     assert project is not None
     if how == "damaged":
         studio.program.projects.open_image(record.id)
-    studio.wait(lambda: any("prediction is lost" in title for title in studio.titles()))
+    studio.wait(lambda: any("prediction lost" in title for title in studio.titles()))
     assert sum("lost" in title for title in studio.titles()) == 1
     assert project.record(record.id).status is ImageStatus.NEW
     assert [other.status for other in project.images if other.id != record.id] == [ImageStatus.PREDICTED] * 3

@@ -162,7 +162,7 @@ def test_the_window_offers_the_ways_out_of_a_refused_mask(studio: Studio, folder
     assert not any(one.intersects(other) for number, one in enumerate(places) for other in places[:number])
     if menu:
         question = QApplication.activeModalWidget
-        QTimer.singleShot(0, lambda: next(one for one in question().buttons() if one.text() == "Start again").click())
+        QTimer.singleShot(0, lambda: next(one for one in question().buttons() if one.text() == "Start over").click())
         studio.window.commands["start.over"].trigger()
     else:
         next(offer for offer in message.choices if offer.text == choice).run()

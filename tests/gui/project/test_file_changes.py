@@ -84,7 +84,7 @@ def test_strokes_and_mask_are_named_only_where_there_are_some(desk, folder):
     replaced(desk.image.path, noise(77))
     desk.wait(lambda: not np.array_equal(desk.image.rgb, before))
     (text,) = (m.detail for m in desk.program.notifier.messages if m.title == "photo_0.jpg has changed on disk")
-    assert text == "It was read again."
+    assert text == "It was reloaded."
     desk.settle()
     desk.program.classes.choose(9)
     desk.paint((10, 10), (40, 30))
@@ -92,7 +92,7 @@ def test_strokes_and_mask_are_named_only_where_there_are_some(desk, folder):
     replaced(desk.image.path, noise(78))
     desk.wait(lambda: not np.array_equal(desk.image.rgb, before))
     *_, text = (m.detail for m in desk.program.notifier.messages if m.title == "photo_0.jpg has changed on disk")
-    assert text == "It was read again. Your strokes are kept; look whether the mask still fits."
+    assert text == "It was reloaded. Your strokes are kept; check whether the mask still fits."
 
 
 def test_the_prediction_of_the_former_content_is_not_called_lost(desk, folder):
@@ -103,7 +103,7 @@ def test_the_prediction_of_the_former_content_is_not_called_lost(desk, folder):
     desk.wait(lambda: not np.array_equal(desk.image.rgb, before))
     desk.wait(lambda: desk.program.projects.project.record(image).changed)
     desk.settle()
-    assert not said(desk, "prediction is lost")
+    assert not said(desk, "prediction lost")
 
 
 def test_written_in_place_it_is_noticed_as_well(desk):
@@ -157,7 +157,7 @@ def test_a_mask_that_another_program_writes_is_said_and_never_taken_unasked(desk
     mask = project.directory / project.record(image).mask
     shutil.copy(folder.parent / "labels" / "photo_0.png", mask.with_name("other.part"))
     mask.with_name("other.part").replace(mask)
-    desk.wait(lambda: said(desk, "Another program has changed the mask file of photo_0.jpg"))
+    desk.wait(lambda: said(desk, "Another program changed the mask file of photo_0.jpg"))
     np.testing.assert_array_equal(desk.image.document.labels, labels)
     (message,) = [m for m in desk.program.notifier.messages if m.title.startswith("Another program")]
     message.choices[1].run()

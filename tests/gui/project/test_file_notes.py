@@ -94,8 +94,8 @@ def test_judging_the_folder_says_that_the_ground_truth_is_binary(studio, folder)
     studio.program.predict.run_folder()
     studio.settle()
     studio.program.judge.folder.start()
-    studio.wait(lambda: any("ground truth may not be" in title for title in studio.titles()))
-    assert "only 0 (background) and 255" in details(studio, "ground truth may not be")
+    studio.wait(lambda: any("Check the ground truth" in title for title in studio.titles()))
+    assert "only 0 (background) and 255" in details(studio, "Check the ground truth")
 
 
 def test_a_folder_run_counts_scaled_images(studio, tmp_path):

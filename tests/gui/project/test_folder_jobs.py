@@ -79,7 +79,7 @@ def test_a_folder_run_says_what_each_image_gets(desk):
     assert "Stripes predicts 4 images." in said
     assert "1 image without a mask takes the prediction." in said
     assert "1 image that you opened keeps its labels" in said
-    assert "2 images that you have worked on keep their masks (1 reviewed): the prediction waits beside them" in said
+    assert "2 images that you have edited keep their masks (1 reviewed): the prediction waits beside them" in said
     asked = len(desk.compute.asked)
     dialog.leave.click()
     desk.settle()
@@ -117,7 +117,7 @@ def test_the_rest_of_an_interrupted_run_is_announced_as_such(desk):
     desk.wait(lambda: "Folder run stopped" in desk.titles())
     desk.window.model.run_folder.click()
     dialog = question(desk)
-    assert "Go on with the folder run?" in texts(dialog)
+    assert "Continue the folder run?" in texts(dialog)
     assert "images that are left." in texts(dialog)
     dialog.leave.click()
 
@@ -130,9 +130,9 @@ def test_nothing_over_the_folder_begins_by_one_key(desk):
     desk.press(Qt.Key.Key_Space, on=desk.window.crf.folder)
     dialog = question(desk)
     said = texts(dialog)
-    assert "The mask of 1 image that you have not worked on may change" in said
+    assert "The mask of 1 image that you have not edited may change" in said
     assert "1 image without a prediction gets one, refined." in said
-    assert "2 images that you have worked on keep their masks (1 reviewed): the result waits beside them as a suggestion." in said
+    assert "2 images that you have edited keep their masks (1 reviewed): the result waits beside them as a suggestion." in said
     desk.press(Qt.Key.Key_Escape, on=dialog)
     desk.settle()
     assert not desk.program.facts["crf_running"]
@@ -180,7 +180,7 @@ def test_an_import_says_who_gets_a_mask_and_who_keeps_one(desk, tmp_path):
     dialog = question(desk)
     said = texts(dialog)
     assert "2 images get their masks from mine, one undo step each." in said
-    assert "1 image that you have worked on keeps its mask (1 reviewed)." in said
+    assert "1 image that you have edited keeps its mask (1 reviewed)." in said
     assert "1 image has no mask there." in said
     dialog.leave.click()
     desk.settle()
@@ -218,7 +218,7 @@ def test_the_crf_over_the_folder_is_taken_back_as_one(desk):
     last = project.images[3].id
     assert [step.source for step in project.load(last).steps] == [Provenance.MODEL, Provenance.CRF], "undo ends at the prediction"
     message = desk.program.notifier.messages[-1]
-    assert message.choices[-1].text == "Undo the job"
+    assert message.choices[-1].text == "Undo folder job"
     desk.window.commands["edit.undo_folder"].trigger()
     desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
     desk.settle()
@@ -248,7 +248,7 @@ def test_an_image_that_moved_on_stays(desk):
     listed = []
     desk.program.folder_jobs.imagesListed.disconnect(desk.application.verbs.show_images)
     desk.program.folder_jobs.imagesListed.connect(lambda heading, intro, rows: listed.extend(rows))
-    assert message.choices[-1].text == "Show what stays"
+    assert message.choices[-1].text == "Show unchanged images"
     message.choices[-1].run()
     assert listed == [(desk.image.id, "It has changed since the job.")]
 

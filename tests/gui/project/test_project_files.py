@@ -122,7 +122,7 @@ def test_damage_that_an_image_meets_is_rebuilt_by_opening_the_folder_again(studi
     database.write_bytes(content)
     studio.program.projects.open(folder)
     studio.wait(lambda: any("database is damaged" in title for title in studio.titles()))
-    press(studio, "Open the folder again")
+    press(studio, "Reopen the folder")
     studio.wait(lambda: studio.program.projects.image is not None)
     assert np.array_equal(studio.image.document.labels, labels)
     told = [message for message in studio.program.notifier.messages if message.title == "The project was repaired"]

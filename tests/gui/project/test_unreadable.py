@@ -31,7 +31,7 @@ def test_the_first_ones_are_stepped_over(studio, folder, broken):
     studio.open(folder)
     assert names(studio) == f"photo_{len(broken)}.jpg"
     said = studio.program.notifier.messages[-1]
-    assert "stepped over" in said.title
+    assert "skipped" in said.title
     assert all(f"photo_{number}.jpg" in said.title + said.detail for number in broken)
     records = studio.program.projects.project.images
     assert [record.failed for record in records] == [number in broken for number in range(4)]
@@ -58,7 +58,7 @@ def test_next_and_previous_pass_damaged_ones(studio, folder, start, key, end):
     studio.press(key, on=studio.view)
     studio.wait(lambda: names(studio) == f"photo_{end}.jpg")
     said = studio.program.notifier.messages[-1]
-    assert "2 images that cannot be read were stepped over" in said.title
+    assert "2 images that cannot be read were skipped" in said.title
     (show,) = said.choices
     show.run()
     studio.wait(lambda: studio.program.projects.unreadable.shown is not None)

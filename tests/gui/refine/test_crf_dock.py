@@ -222,7 +222,7 @@ def test_presets_set_the_sliders_and_are_told_apart_from_own_parameters(desk):
     assert dock.normalization.currentData() == "symmetric"
     dock.sliders["bilateral_compat"].field.setValue(7.5)
     exact(desk)
-    assert dock.presets.currentText() == "Own parameters"
+    assert dock.presets.currentText() == "Custom"
     assert desk.program.refine.crf.params.bilateral_compat == 7.5
 
 
@@ -528,7 +528,7 @@ def test_scribbling_without_scores_paints_and_says_why_nothing_follows(desk):
     desk.paint((30, 30), (40, 30))
     desk.wait(lambda: len(desk.steps()) == 2)
     assert desk.image.document.labels[30, 35] == 9
-    assert "The stroke was painted, but not refined" in desk.titles()
+    assert "The stroke was painted but not refined" in desk.titles()
 
 
 def answer_boxes(studio: Studio, monkeypatch, labels_of) -> None:
@@ -604,7 +604,7 @@ def test_a_scribble_goes_through_what_was_filled_and_not_through_what_was_painte
     scribbling(desk)
     desk.program.tools.set_diameter(4)
     desk.paint((40, 30), (44, 30))
-    desk.wait(lambda: "The stroke goes no further: your own pixels hold" in desk.titles())
+    desk.wait(lambda: "The stroke stops at your own pixels" in desk.titles())
     assert document.labels[20, 40] == 3
 
 

@@ -299,20 +299,20 @@ def test_a_job_moves_nothing(studio: Studio, folder):
 def test_messages_are_kept_with_buttons_that_work(studio: Studio, qtbot):
     pressed = []
     notifier = studio.program.notifier
-    notifier.warning("3 images failed", "They are listed.", choices=(Choice("Show what failed", lambda: pressed.append(1)),))
+    notifier.warning("3 images failed", "They are listed.", choices=(Choice("Show failures", lambda: pressed.append(1)),))
     notifier.info("Painting only over a class", replace_key="within")
     for toast in list(studio.window.toasts.toasts):
         studio.window.toasts._remove(toast)
     assert studio.window.status.messages.isVisible()
     studio.window.status.messages.click()
     dialog = next(child for child in studio.window.findChildren(MessagesDialog))
-    assert [button.text() for button in dialog.choices] == ["Show what failed"]
+    assert [button.text() for button in dialog.choices] == ["Show failures"]
     dialog.choices[0].click()
     assert pressed == [1]
     notifier.error("The disk is full", replace_key="disk", choices=(Choice("Try again", lambda: pressed.append(2)),))
-    assert [button.text() for button in dialog.choices] == ["Try again", "Show what failed"]
+    assert [button.text() for button in dialog.choices] == ["Try again", "Show failures"]
     notifier.withdraw("disk")
-    assert [button.text() for button in dialog.choices] == ["Show what failed"]
+    assert [button.text() for button in dialog.choices] == ["Show failures"]
     assert [message.title for message in notifier.messages][-1] == "The disk is full"
     dialog.close()
 
@@ -450,5 +450,5 @@ def test_a_result_of_the_crf_is_not_called_a_prediction(studio: Studio, folder):
         conflicts = np.zeros(1, bool)
 
     labels = np.zeros((1, 1), np.uint8)
-    assert _suggestion_text(Suggestion(labels, Merge())).startswith("A newer prediction waits.")
-    assert _suggestion_text(Suggestion(labels, Merge(), refined=True)).startswith("A result of the CRF waits.")
+    assert _suggestion_text(Suggestion(labels, Merge())).startswith("A newer prediction is available.")
+    assert _suggestion_text(Suggestion(labels, Merge(), refined=True)).startswith("A CRF result is available.")

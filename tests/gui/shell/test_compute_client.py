@@ -365,4 +365,4 @@ def test_reasons_for_the_end_are_plain() -> None:
     assert ending(-signal.SIGSEGV) == "it was ended by SIGSEGV; an error in a native library"
     assert ending(1) == "it ended with status 1"
     assert ending(-200) == "it was ended by signal 200"
-    assert ending(None) == "it stopped answering"
+    assert ending(None) == "it stopped responding"

@@ -132,12 +132,12 @@ def _list(studio: Studio, _tmp: Path) -> QDialog:
 
 
 def _trouble(studio: Studio, _tmp: Path) -> QDialog:
-    return TroubleDialog("Something unexpected happened", _LONG, "Traceback\n" * 90, log_folder(), studio.window)
+    return TroubleDialog("An unexpected error occurred", _LONG, "Traceback\n" * 90, log_folder(), studio.window)
 
 
 def _messages(studio: Studio, _tmp: Path) -> QDialog:
     for number in range(9):
-        choices = (Choice("Show what failed", lambda: None), Choice("Try again", lambda: None))
+        choices = (Choice("Show failures", lambda: None), Choice("Try again", lambda: None))
         studio.program.notifier.warning(f"Message {number}", _LONG, choices=choices)
     return MessagesDialog(studio.program.notifier, studio.window.theme, studio.window)
 

@@ -180,7 +180,7 @@ def test_the_sheet_shows_every_command_that_has_a_key(studio, qtbot):
 def test_lists_and_trouble_can_be_copied(qtbot):
     gone = []
     dialog = ListDialog("What failed", "", [("a.jpg", "cut off"), ("b.jpg", "gone")], gone.append)
-    trouble = TroubleDialog("Something unexpected happened", "text", "Traceback: details", log_folder())
+    trouble = TroubleDialog("An unexpected error occurred", "text", "Traceback: details", log_folder())
     for widget in (dialog, trouble):
         qtbot.addWidget(widget)
     dialog.table.doubleClicked.emit(dialog.table.model().index(1, 0))

@@ -303,7 +303,7 @@ def test_an_image_that_changed_on_disk_is_said_until_a_person_has_looked(studio,
     assert "still fits" in banner.text.text()
     finder.setText("changed")
     studio.wait(lambda: studio.application.images.rowCount() == 1)
-    next(button for button in banner.findChildren(QPushButton) if button.text() == "The mask fits").click()
+    next(button for button in banner.findChildren(QPushButton) if button.text() == "Confirm mask").click()
     studio.wait(lambda: not banner.isVisible())
     finder.setText("changed ")
     finder.setText("changed")
@@ -383,7 +383,7 @@ def test_the_pooled_figures_equal_judging_again(studio, folder):
 
 def test_judging_and_inspecting_without_truth_say_what_to_do(studio, tmp_path):
     studio.open(make_folder(tmp_path / "blank", truth=False))
-    wanted = "There is no ground truth"
+    wanted = "No ground truth"
     studio.press(Qt.Key.Key_J, Qt.KeyboardModifier.ControlModifier)
     assert studio.titles().count(wanted) == 1
     studio.press(Qt.Key.Key_O)

@@ -23,20 +23,20 @@ def test_the_explanation_says_what_was_really_left_out(images: int) -> None:
     folds, how = folds_of(images, 1), left_out_how(report(images))
     if len(folds) == 1:
         inside, outside = folds[0]
-        assert f"{len(outside)} of the {images} corrected images were left out" in how
+        assert f"{len(outside)} of the {images} corrected images were held out" in how
         assert f"learned from the other {len(inside)}" in how
         assert "every image" not in how
     else:
         assert len(folds) == 2
-        assert "divided in two" in how
-        assert "every image was left out once" in how
+        assert "split in two" in how
+        assert "every image was held out once" in how
     assert "was chosen on the same images" in how
 
 
 def test_nothing_left_out_is_a_dash_that_says_why() -> None:
     (title, value, tip), *_ = figures(report(1))
-    assert (title, value) == ("mean IoU on images left out", "–")
-    assert "nothing could be left out" in tip
+    assert (title, value) == ("mean IoU on held-out images", "–")
+    assert "none could be held out" in tip
 
 
 def gained(name: str, gain: float, low: float | None, high: float | None, images: int = 4) -> ClassGain:
@@ -47,13 +47,14 @@ def gained(name: str, gain: float, low: float | None, high: float | None, images
 def test_the_class_that_lost_most_is_named_with_its_interval() -> None:
     gain = GainInterval(gain=0.052, low=0.011, high=0.093, images=4)
     learned = replace(report(4), change=gain, classes=(gained("chair", 0.1, 0.05, 0.15), gained("sofa", -0.01, -0.02, 0.0)))
-    assert figures(learned)[0][0] == "mean IoU on images left out, +5.2 points (+1.1 to +9.3, 4 images)"
-    assert lost_most(learned) == "Lost most: sofa, −1.0 points (−2.0 to +0.0, 4 images); not sure, for the interval includes 0."
+    assert figures(learned)[0][0] == "mean IoU on held-out images, +5.2 points (+1.1 to +9.3, 4 images)"
+    lost = "Largest loss: sofa, −1.0 points (−2.0 to +0.0, 4 images); uncertain, because the interval includes 0."
+    assert lost_most(learned) == lost
     assert lost_most(learned) in sentence(learned)
     worse = replace(learned, classes=(*learned.classes, gained("person", -0.05, -0.09, -0.01)))
-    assert lost_most(worse) == "Lost most: person, −5.0 points (−9.0 to −1.0, 4 images)."
+    assert lost_most(worse) == "Largest loss: person, −5.0 points (−9.0 to −1.0, 4 images)."
     alone = replace(learned, classes=(gained("cat", -0.2, None, None, 1),))
-    assert lost_most(alone) == "Lost most: cat, −20.0 points (1 image); not sure, with one image."
+    assert lost_most(alone) == "Largest loss: cat, −20.0 points (1 image); uncertain, with one image."
     assert lost_most(replace(learned, classes=(gained("chair", 0.1, 0.05, 0.15),))) == ""
 
 

@@ -15,6 +15,7 @@ import pytest
 from app.actions.spec import Group
 from app.actions.table import ACTIONS, GESTURES
 from app.cli import main
+from app.state.saved_masks import START_OVER, USE_MASK
 from app.state.settings_schema import SETTINGS
 
 ROOT = Path(__file__).parents[4]
@@ -22,6 +23,10 @@ ROOT = Path(__file__).parents[4]
 WIDGETS = {"Choice", "QPushButton", "QCheckBox", "QRadioButton", "QToolButton", "addButton", "addItem", "setText"}
 #: Keys that are no command's: of the terminal, and of Qt's menus.
 FOREIGN_KEYS = {"Ctrl+C", "F10"}
+
+#: Functions that translate; their literal is the text, with named placeholders.
+TRANSLATING = {"tr", "mark", "_", "message"}
+_PLACEHOLDER = re.compile(r"(?<!\{)\{\w[^{}]*\}")
 
 _QUOTED = re.compile(r"(?<![\w}])'([A-Z][A-Za-z…, -]{2,60})'")
 _MENU = re.compile(r"\b(?:menu )?([A-Z]\w+) > ([A-Z][\w ]*\w…?)")
@@ -46,6 +51,9 @@ def literal(node: ast.expr) -> str | None:
         return node.value
     if isinstance(node, ast.JoinedStr):
         return "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in TRANSLATING and node.args:
+        text = literal(node.args[0])
+        return None if text is None else _PLACEHOLDER.sub("{}", text)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         sides = literal(node.left), literal(node.right)
         return None if sides == (None, None) else "".join(side or "{}" for side in sides)
@@ -100,8 +108,7 @@ def offered() -> frozenset[str]:
                 for argument in node.args[:2]:
                     text = constants.get(argument.id) if isinstance(argument, ast.Name) else literal(argument)
                     names |= {text} if text else set()
-    shared = (ROOT / "app/state/saved_masks.py").read_text(encoding="utf-8")
-    names |= set(re.findall(r'START_OVER, USE_MASK = "([^"]+)", "([^"]+)"', shared)[0])
+    names |= {START_OVER, USE_MASK}
     return frozenset(name.rstrip("…") for name in names)
 
 
@@ -184,17 +191,17 @@ def test_remedies_are_found():
     remedies = [text for text in texts() if text.remedy]
     assert len(remedies) > 250
     assert any(_QUOTED.search(text.text) for text in texts())
-    assert {"Start this image again", "Undo the last job over the folder", "Look for new images"} <= offered()
+    assert {"Start this image over", "Undo folder job", "Rescan folder"} <= offered()
 
 
 @pytest.mark.parametrize(
     ("text", "names"),
     [
         ("Choose 'Turn the picture' in the palette", ["Turn the picture"]),
-        ("Choose 'Start this image again' there", []),
+        ("Choose 'Start this image over' there", []),
         ("Match them in Model > Colours", ["Model > Colours"]),
         ("Choose models in Model > Compare models", []),
-        ("Choose 'Run on the folder' in the menu Edit", ["Run on the folder in the menu Edit"]),
+        ("Choose 'Run on folder' in the menu Edit", ["Run on folder in the menu Edit"]),
         ("Settings, Work, Tea: brews", ["Settings, Work, Tea"]),
         ("Press Ctrl+Shift+F9", ["Ctrl+Shift+F9"]),
         ("Judge the folder (Ctrl+J)", []),

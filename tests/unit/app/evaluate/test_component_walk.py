@@ -56,8 +56,8 @@ def test_titles_are_plain_english():
     assert ComponentQuery(CHAIR, SOFA).title(VOC) == "chair called sofa"
     assert ComponentQuery(CHAIR, SOFA, both_ways=True).title(VOC) == "chair and sofa"
     assert ComponentQuery(CHAIR, IGNORE).title(VOC) == "chair called void"
-    assert ComponentQuery(truth=CHAIR).title(VOC) == "chair called something else"
-    assert ComponentQuery(prediction=SOFA).title(VOC) == "wrongly called sofa"
+    assert ComponentQuery(truth=CHAIR).title(VOC) == "chair predicted as something else"
+    assert ComponentQuery(prediction=SOFA).title(VOC) == "wrongly predicted as sofa"
     assert ComponentQuery(kind=FailureKind.CLASS_SWAP).title(VOC) == "all errors: class swap"
 
 

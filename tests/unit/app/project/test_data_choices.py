@@ -306,8 +306,8 @@ def test_a_catalog_against_which_the_ground_truth_speaks_says_so(tmp_path):
         settle(project)
         question = class_question(project, project.ground_truth)
         texts = {effect.catalog.name: effect_text(effect, project.catalog, question)[0] for effect in question.effects}
-        assert "speaks for CamVid" in texts["voc21"]
-        assert "speaks for" not in texts["camvid11"]
+        assert "suggests CamVid" in texts["voc21"]
+        assert "suggests" not in texts["camvid11"]
 
 
 def test_ground_truth_that_cannot_be_stored_is_used_all_the_same(tmp_path, monkeypatch):

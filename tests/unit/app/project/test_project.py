@@ -531,7 +531,7 @@ def test_a_damaged_mask_beyond_the_journal_is_said_and_kept_and_the_rest_opens(f
     with Project.open(folder) as project:
         image = image_id(project, "a.png")
         for _ in range(2):
-            with pytest.raises(ProjectError, match="Start this image again"):
+            with pytest.raises(ProjectError, match="Start this image over"):
                 project.load(image)
         assert same(project.load(image_id(project, "b.png")).document, other)
         project.start_over(image)

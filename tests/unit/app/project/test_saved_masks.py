@@ -292,7 +292,7 @@ def test_a_mask_older_than_the_journals_base_is_refused_and_kept(folder):
             image = image_id(project, "a.png")
             with pytest.raises(MaskRefused, match="older than the project") as told:
                 project.load(image)
-            assert "Start this image again" in told.value.remedy
+            assert "Start this image over" in told.value.remedy
             assert told.value.usable
     assert mask_of(folder, "a.png").read_bytes() == old, "the user may want it, or put the right one back"
     mask_of(folder, "a.png").write_bytes(new)
