@@ -97,7 +97,7 @@ class ClassesPresenter(QObject):
         if catalog is None or (selected != catalog.ignore and selected not in catalog.ids.tolist()):
             chip.show_class("", "", None)
         elif selected == catalog.ignore:
-            chip.show_class(VOID_NAME, "`", catalog.ignore_color)
+            chip.show_class(tr(VOID_NAME), "`", catalog.ignore_color)
         else:
             info = catalog.by_id(selected)
             key = next((key for key, class_id in self._program.classes.keys.items() if class_id == selected), "")

@@ -251,7 +251,7 @@ class MainWindow(QMainWindow):
             if group is Group.FILE:
                 entry.insertMenu(entry.actions()[2], self.recent_menu)
             menu.addMenu(entry)
-        opener = QAction("Menu", self)
+        opener = QAction(tr("Menu"), self)
         opener.setShortcut(QKeySequence("F10"))
         opener.triggered.connect(lambda: self.top_bar.menu_button.showMenu())
         self.addAction(opener)

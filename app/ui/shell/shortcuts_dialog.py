@@ -59,7 +59,7 @@ class ShortcutsDialog(FittedDialog):
         self.finder.textChanged.connect(self._filter)
         column.addWidget(self.finder)
         self.table = QTableWidget(len(self._specs), 3)
-        self.table.setHorizontalHeaderLabels([tr("Command"), "Menu", tr("Keys")])
+        self.table.setHorizontalHeaderLabels([tr("Command"), tr("Menu"), tr("Keys")])
         self.table.verticalHeader().hide()
         self.table.setShowGrid(False)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)

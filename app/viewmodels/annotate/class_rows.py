@@ -132,7 +132,7 @@ def class_rows(
     key_of = {class_id: key for key, class_id in keys.items()}
     rows = []
     for class_id in [class_id for class_id in order if class_id in known] or arranged(catalog, frozenset()):
-        row = ClassRow(catalog.ignore, VOID_NAME, catalog.ignore_color, "`")
+        row = ClassRow(catalog.ignore, tr(VOID_NAME), catalog.ignore_color, "`")
         if class_id != catalog.ignore:
             info = catalog.by_id(class_id)
             key = key_of.get(class_id, "")

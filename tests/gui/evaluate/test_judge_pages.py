@@ -50,7 +50,7 @@ def click_row(studio: Studio, table, row: int, column: int = 0) -> None:
 
 
 def test_the_chosen_queue_leads_to_its_images_and_next_worst_follows_it(studio, folder):
-    page = pages(studio, folder, "Queues").queue
+    page = pages(studio, folder, "Rankings").queue
     assert page.rows.rowCount() == 4
     choose_order(page, "entropy")
     studio.settle()
@@ -69,7 +69,7 @@ def test_the_chosen_queue_leads_to_its_images_and_next_worst_follows_it(studio, 
 
 
 def test_an_image_without_a_score_is_last_and_a_ranking_keeps_its_old_name(studio, folder):
-    page = pages(studio, folder, "Queues").queue
+    page = pages(studio, folder, "Rankings").queue
     project, queues = studio.program.projects.project, studio.program.queues
     lost = project.images[1].id
     queues.predictions.remove(str(lost))
@@ -87,7 +87,7 @@ def test_an_image_without_a_score_is_last_and_a_ranking_keeps_its_old_name(studi
 
 
 def test_truth_shows_how_well_the_order_finds_the_errors(studio, folder):
-    page = pages(studio, folder, "Queues").queue
+    page = pages(studio, folder, "Rankings").queue
     choose_order(page, "confidence")
     studio.settle()
     assert page.right.isVisible()
@@ -97,7 +97,7 @@ def test_truth_shows_how_well_the_order_finds_the_errors(studio, folder):
 
 
 def test_an_order_without_figures_says_what_to_do(studio, folder):
-    page = pages(studio, folder, "Queues").queue
+    page = pages(studio, folder, "Rankings").queue
     choose_order(page, "passes")
     studio.settle()
     assert page.empty.isVisible()
@@ -137,7 +137,7 @@ def test_the_table_of_a_plot_holds_what_is_counted(studio, folder, tmp_path):
     assert counts.sum() == studio.program.inspect.counts().sum()
     assert header[1:] == list(page.view.chart.column_names)
     page.export(tmp_path / "matrix.bmp")
-    assert "cannot have this ending" in studio.titles()[-1]
+    assert "unsupported file type" in studio.titles()[-1]
 
 
 def test_the_file_dialog_of_an_export(studio, folder, tmp_path, monkeypatch):
@@ -147,7 +147,7 @@ def test_the_file_dialog_of_an_export(studio, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "iou"), "Table (*.csv)"))
     studio.qtbot.mouseClick(page.export_button, Qt.MouseButton.LeftButton)
     assert (tmp_path / "iou.csv").is_file()
-    assert studio.titles()[-1] == "iou.csv is written"
+    assert studio.titles()[-1] == "iou.csv exported"
 
 
 def test_ambiguous_regions_are_listed_shown_explained_and_unmarked(studio, folder, tmp_path, monkeypatch):

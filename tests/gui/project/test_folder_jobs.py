@@ -79,7 +79,7 @@ def test_a_folder_run_says_what_each_image_gets(desk):
     assert "Stripes predicts 4 images." in said
     assert "1 image without a mask takes the prediction." in said
     assert "1 image that you opened keeps its labels" in said
-    assert "2 images that you have edited keep their masks (1 reviewed): the prediction waits beside them" in said
+    assert "2 images that you have edited keep their masks (1 reviewed): the prediction is kept beside them" in said
     asked = len(desk.compute.asked)
     dialog.leave.click()
     desk.settle()
@@ -132,7 +132,7 @@ def test_nothing_over_the_folder_begins_by_one_key(desk):
     said = texts(dialog)
     assert "The mask of 1 image that you have not edited may change" in said
     assert "1 image without a prediction gets one, refined." in said
-    assert "2 images that you have edited keep their masks (1 reviewed): the result waits beside them as a suggestion." in said
+    assert "2 images that you have edited keep their masks (1 reviewed): the result is kept beside them as a suggestion." in said
     desk.press(Qt.Key.Key_Escape, on=dialog)
     desk.settle()
     assert not desk.program.facts["crf_running"]
