@@ -110,6 +110,7 @@ def edit(
     The options apply in the order of this list, as one edit; if one of them is refused, nothing is changed. Only --merge and
     --delete change pixels. 'atrous classes undo' takes the edit back, until the next one.
     """
+    from app.state.class_choice import store_how
     from deeplab_core.catalogs import editing
 
     with _opened(folder, project_dir, read_only=dry_run) as project:
@@ -131,6 +132,7 @@ def edit(
         effect = _effect(project, whole)
         if not dry_run:
             project.edit_classes(whole)
+            store_how(project, "user", "You edited them on the command line")
     for done in edits:
         say(f"{done.title}.")
     for line in effect:

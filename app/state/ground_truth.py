@@ -172,10 +172,9 @@ def index_of(project: Project, choice: TruthChoice) -> TruthIndex:
         found = search(project)
         if set(taken_folders(found)) == set(choice.folders):
             return found
+    catalog = project.class_edits.reading_catalog(project.catalog)
     indices = [
-        find_truth(
-            project.folder, _names(project), truth_folder=folder, catalog=project.catalog, allow_predicted=choice.predicted
-        )
+        find_truth(project.folder, _names(project), truth_folder=folder, catalog=catalog, allow_predicted=choice.predicted)
         for folder in choice.folders
     ]
     if len(indices) == 1:

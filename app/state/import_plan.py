@@ -152,7 +152,8 @@ def plan_import(project: Project, folder: Path) -> ImportPlan:
     from deeplab_core.datasets import find_truth
 
     names = [record.relative_path for record in project.images if not record.missing]
-    index = find_truth(project.folder, names, truth_folder=folder, catalog=project.catalog, allow_predicted=True)
+    known = project.class_edits.reading_catalog(project.catalog)
+    index = find_truth(project.folder, names, truth_folder=folder, catalog=known, allow_predicted=True)
     unused = [(problem.image, problem.message) for problem in index.problems]
     unused += _unused(folder, {Path(os.path.abspath(path)) for path in index.files.values()})  # noqa: PTH100
     missing = len(names) - len(index.files) - len(index.problems)

@@ -74,7 +74,7 @@ def read_csv_list(path: Path) -> ClassCatalog:
         raise _not_a_list(path, f"It is no table: {problem}") from problem
     head = [cell.lower() for cell in rows[0]] if rows else []
     if head != ["pixel value", "class"]:
-        raise _not_a_list(path, "Its first line is not 'Pixel Value, Class'")
+        raise _not_a_list(path, "Its first line does not name the columns Pixel Value and Class")
     entries = []
     for number, row in enumerate(rows[1:], 2):
         if len(row) != 2 or not row[0].isdecimal():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from app.state.class_choice import (
     labelled_images,
     store_how,
 )
+from app.state.class_edits import PixelCounts, count_pixels
 from app.state.data_choices import OpenQuestions, leave_out_other_classes, open_frame_question, read_again
 from app.state.ground_truth import (
     FrameQuestion,
@@ -45,6 +46,7 @@ from app.state.project import Project
 from app.text import plural, spaced, tr
 from app.viewmodels.project.frame_preview import FramePreview, frame_preview
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.catalogs.editing import CatalogEdit
 from deeplab_core.datasets import TruthIndex, check_truth_folder
 from deeplab_core.errors import AmbiguousFrameError, AtrousError, PredictedTruthError
 from deeplab_core.masks.frames import Frame
@@ -283,6 +285,38 @@ class GroundTruthController(QObject):
 
         self._questions = replace(self._questions, classes=None)
         self._projects.change_classes(change, done)
+
+    def edit_classes(self, edit: CatalogEdit) -> None:
+        """Apply an edit of the classes; the image in view follows at once, the others when they are read."""
+
+        def change(project: Project) -> OpenQuestions:
+            project.edit_classes(edit)
+            store_how(project, "user", tr("You edited them"))
+            read_again(project)
+            return OpenQuestions(frame=open_frame_question(project))
+
+        undo = Choice(tr("Undo"), self.undo_class_edit)
+        self._projects.change_classes(change, lambda: self._edited(tr("The classes were edited"), edit.title, undo))
+
+    def undo_class_edit(self) -> None:
+        """Take the newest edit of the classes back."""
+        title = ""
+
+        def change(project: Project) -> OpenQuestions:
+            nonlocal title
+            title = project.undo_class_edit().title
+            read_again(project)
+            return OpenQuestions(frame=open_frame_question(project))
+
+        self._projects.change_classes(change, lambda: self._edited(tr("The edit of the classes was undone"), title))
+
+    def count_class_pixels(self, class_ids: Collection[int], then: Callable[[PixelCounts], None]) -> None:
+        """Count the pixels of classes over all masks, in the background."""
+        self._with_project(lambda project: count_pixels(project, class_ids), lambda _project, found: then(found))
+
+    def _edited(self, title: str, detail: str, *choices: Choice) -> None:
+        self._notifier.info(title, f"{detail}.", replace_key=_KEY, choices=choices)
+        self.classesChanged.emit()
 
     def keep_catalog(self, *, later: bool = False) -> None:
         """Keep the project's classes; ``later`` puts the question off until the user asks for it."""

@@ -29,6 +29,7 @@ class ClassesDock(Panel):
         chosen(class_id), visibilityChosen(class_id, visible), soloChosen(class_id), colorChosen(class_id, QColor),
         keyChosen(class_id, key), keyReleased(class_id): a key that stays with a class, or no longer does.
         leftFinder(): the user found a class and wants the keyboard back on the picture.
+        editAsked(class_id): the class editor, with this class selected.
         errorsAsked(class_id), figuresAsked(): what is behind the IoU of a class, behind the mean.
     """
 
@@ -39,6 +40,7 @@ class ClassesDock(Panel):
     keyChosen = Signal(int, str)
     keyReleased = Signal(int)
     leftFinder = Signal()
+    editAsked = Signal(int)
     errorsAsked = Signal(int)
     figuresAsked = Signal()
 
@@ -214,6 +216,7 @@ class ClassesDock(Panel):
         menu.addAction(tr("Show errors"), lambda: self.errorsAsked.emit(row.class_id)).setEnabled(row.iou is not None)
         menu.addSeparator()
         menu.addAction(tr("Change colour…"), lambda: self._ask_color(row))
+        menu.addAction(tr("Edit classes…"), lambda: self.editAsked.emit(row.class_id))
         keys = menu.addMenu(tr("Assign key"))
         for key in CLASS_KEYS:
             keys.addAction(key, partial(self.keyChosen.emit, row.class_id, key))

@@ -12,14 +12,17 @@ from app.controllers.evaluate.ground_truth import PredictedQuestion
 from app.controllers.project.import_masks import Decided
 from app.controllers.workspace import Program
 from app.state.class_choice import ClassQuestion, known_catalogs, stored_how, stored_reason
+from app.state.class_edits import PixelCounts
 from app.state.ground_truth import FrameQuestion, How
 from app.state.import_plan import ImportPlan, mapping_text
 from app.state.project import Project
 from app.text import tr
+from app.ui.annotate.class_editor import ClassEditor
 from app.ui.common.choice_dialog import ChoiceDialog
 from app.ui.project.classes_dialog import ClassesDialog
 from app.ui.project.frame_dialog import FrameDialog
 from app.ui.shell.main_window import MainWindow
+from app.viewmodels.annotate.class_editor import ClassDraft
 from app.viewmodels.project.data_choices import Answer, classes_source, truth_intro, truth_line, truth_options
 from app.viewmodels.project.frame_preview import FramePreview
 from deeplab_core.catalogs.catalog import ClassCatalog
@@ -73,6 +76,7 @@ class TruthBinding(QObject):
         truth, choice = program.truth, window.classes.choice
         choice.catalogAsked.connect(self._ask_catalog)
         choice.truthAsked.connect(truth.review)
+        window.classes.editAsked.connect(self.edit_classes)
         program.projects.projectChanged.connect(self._follow_project)
         program.judge.truthFound.connect(lambda _index: self._show())
         program.classes.changed.connect(self._show)
@@ -146,6 +150,23 @@ class TruthBinding(QObject):
 
         dialog.decided.connect(decide)
         dialog.later.connect(lambda: truth.keep_catalog(later=True))
+        self._open(dialog)
+
+    def edit_classes(self, class_id: int) -> None:
+        """Open the class editor, with a class selected."""
+        project, truth = self._program.projects.project, self._program.truth
+        if project is None or project.read_only:
+            return
+        draft = ClassDraft(project.catalog, project.class_edits.retired(project.catalog))
+        dialog = ClassEditor(draft, self._window)
+        dialog.select(class_id)
+
+        def counted(asked: list[int], found: PixelCounts) -> None:
+            if self.dialog is dialog and asked == [loss.class_id for loss in draft.losses]:
+                dialog.show_counts(found.by_class, len(found.errors))
+
+        dialog.countAsked.connect(lambda ids: truth.count_class_pixels(ids, lambda found: counted(ids, found)))
+        dialog.decided.connect(truth.edit_classes)
         self._open(dialog)
 
     def _ask_frame(self, question: FrameQuestion) -> None:

@@ -96,6 +96,14 @@ class WindowVerbs(QObject):
         if path:
             self._program.models.load(Path(path))
 
+    def edit_classes(self) -> None:
+        """Open the class editor on the selected class."""
+        self._window.classes.editAsked.emit(self._program.edit.tools.class_id)
+
+    def undo_class_edit(self) -> None:
+        """Take the newest edit of the classes back."""
+        self._program.truth.undo_class_edit()
+
     def edit_model_options(self) -> None:
         """Show what the weights of the model in use do not tell, and set it."""
         from app.ui.predict.model_options_dialog import ModelOptionsDialog

@@ -22,6 +22,7 @@ from app.state.corrections import CorrectedMask, Corrections
 from app.state.ground_truth import FrameQuestion
 from app.ui.adapt.learn_dialog import LearnDialog
 from app.ui.adapt.learn_result_dialog import LearnResultDialog
+from app.ui.annotate.class_editor import ClassEditor
 from app.ui.common import fitted_dialog
 from app.ui.common.choice_dialog import ChoiceDialog
 from app.ui.common.elided_label import ElidedLabel
@@ -40,6 +41,7 @@ from app.ui.shell.messages_dialog import MessagesDialog, TroubleDialog
 from app.ui.shell.settings_dialog import SettingsDialog
 from app.ui.shell.shortcut_sheet import KeySheet
 from app.ui.shell.shortcuts_dialog import ShortcutsDialog
+from app.viewmodels.annotate.class_editor import ClassDraft
 from app.viewmodels.predict.model_options import OptionRow
 from app.viewmodels.project.data_choices import Answer
 from app.viewmodels.project.folder_plan import FolderPlan
@@ -156,11 +158,18 @@ def _palette(studio: Studio, _tmp: Path) -> QDialog:
     return CommandPalette(studio.window.commands, studio.window)
 
 
+def _editor(studio: Studio, _folder: Path) -> QDialog:
+    draft = ClassDraft(get_catalog("voc21"))
+    draft.merge(9, 18)
+    return ClassEditor(draft, studio.window)
+
+
 MAKERS: dict[type[QDialog], Callable[[Studio, Path], QDialog]] = {
     SettingsDialog: _settings, ExportDialog: _export, FetchDialog: _fetch, KeySheet: _keys, ShortcutsDialog: _shortcuts,
     ChoiceDialog: _choice, TruthDialog: _truth, ClassesDialog: _classes, MappingDialog: _mapping, FrameDialog: _frame,
     LearnDialog: _learn, LearnResultDialog: _learned, ListDialog: _list, TroubleDialog: _trouble, CommandPalette: _palette,
     MessagesDialog: _messages, FolderQuestion: _job, ModelOptionsDialog: _options,
+    ClassEditor: _editor,
 }  # fmt: skip
 
 

@@ -1,0 +1,243 @@
+"""The class editor: add, rename, recolour, reorder, merge and delete classes, with what that does to the masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from PySide6.QtCore import QItemSelectionModel, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QShowEvent
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QColorDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QMenu,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QWidget,
+)
+
+from app.text import error_detail, error_title, tr
+from app.ui.common.fitted_dialog import FittedDialog
+from app.ui.common.panel import set_tone, toned
+from app.viewmodels.annotate.class_editor import ClassDraft, effect_text
+from deeplab_core.errors import CatalogError
+
+_COLOR, _NAME, _ID = range(3)
+
+
+class ClassEditor(FittedDialog):
+    """A table of the classes and the buttons that edit them; nothing changes before Apply.
+
+    Signals:
+        decided(CatalogEdit): apply this edit.
+        countAsked(list): how many pixels do these class ids have? The answer goes to :meth:`show_counts`.
+    """
+
+    decided = Signal(object)
+    countAsked = Signal(list)
+
+    def __init__(self, draft: ClassDraft, parent: QWidget | None = None) -> None:
+        super().__init__(tr("Edit classes"), parent, size=QSize(560, 560))
+        self.setWindowModality(Qt.WindowModality.WindowModal)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.draft = draft
+        self._counts: Mapping[int, tuple[int, int]] | None = {}
+        self._unread = 0
+        self._asked: list[int] = []
+        self._filling = False
+        self.table = QTableWidget(0, 3)
+        self.table.setHorizontalHeaderLabels([tr("Colour"), tr("Name"), tr("Id")])
+        self.table.verticalHeader().hide()
+        self.table.setShowGrid(False)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setAccessibleName(tr("Classes"))
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self.table.setMinimumHeight(220)
+        self.table.itemChanged.connect(self._renamed)
+        self.table.itemDoubleClicked.connect(self._double_clicked)
+        self.table.itemSelectionChanged.connect(self._enable)
+        self.column.addWidget(self.table, 1)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        self.add = self._button(row, tr("Add"), self._add)
+        self.color = self._button(row, tr("Colour…"), self._ask_color)
+        self.up = self._button(row, tr("Up"), lambda: self._with_selected(lambda number: self.draft.move(number, -1)))
+        self.down = self._button(row, tr("Down"), lambda: self._with_selected(lambda number: self.draft.move(number, 1)))
+        self.merge = self._button(row, tr("Merge into…"), self._ask_merge)
+        self.delete = self._button(row, tr("Delete"), lambda: self._with_selected(self.draft.delete))
+        row.addStretch(1)
+        self.column.addLayout(row)
+        self.effect = toned("", tone="muted")
+        self.effect.setWordWrap(True)
+        self.effect.setTextFormat(Qt.TextFormat.PlainText)
+        self.column.addWidget(self.effect)
+        self.undo = QPushButton(tr("Undo"))
+        self.undo.setAutoDefault(False)
+        self.undo.clicked.connect(self._undo)
+        self.buttons.addWidget(self.undo)
+        self.buttons.addStretch(1)
+        cancel = QPushButton(tr("Cancel"))
+        cancel.setAutoDefault(False)
+        cancel.clicked.connect(self.reject)
+        self.apply = QPushButton(tr("Apply"))
+        self.apply.setProperty("primary", True)
+        self.apply.setDefault(True)
+        self.apply.clicked.connect(self._apply)
+        self.buttons.addWidget(cancel)
+        self.buttons.addWidget(self.apply)
+        self._fill(0)
+
+    def select(self, class_id: int) -> None:
+        """Select a class by its id; nothing happens for an id that is not listed."""
+        ids = self.draft.catalog.ids.tolist()
+        if class_id in ids:
+            self.table.selectRow(ids.index(class_id))
+
+    def show_counts(self, counts: Mapping[int, tuple[int, int]], unread: int) -> None:
+        """Show how many (images, pixels) the classes have that :attr:`countAsked` named."""
+        self._counts, self._unread = counts, unread
+        self._show_effect()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Bring the selected class into sight as soon as the table has its height."""
+        super().showEvent(event)
+        QTimer.singleShot(0, self, lambda: self.table.scrollTo(self.table.currentIndex()))
+
+    @property
+    def selected(self) -> int | None:
+        """Id of the selected class."""
+        row = self.table.currentRow()
+        return int(self.draft.catalog.ids[row]) if 0 <= row < len(self.draft.catalog) else None
+
+    def _button(self, row: QHBoxLayout, text: str, act: Callable[[], None]) -> QPushButton:
+        button = QPushButton(text)
+        button.setAutoDefault(False)
+        button.clicked.connect(lambda: act())
+        row.addWidget(button)
+        return button
+
+    def _fill(self, row: int) -> None:
+        self._filling = True
+        classes = self.draft.catalog.classes
+        self.table.setRowCount(len(classes))
+        for place, info in enumerate(classes):
+            swatch, name, number = QTableWidgetItem(), QTableWidgetItem(info.name), QTableWidgetItem(str(info.id))
+            swatch.setData(Qt.ItemDataRole.DecorationRole, QColor(*info.color))
+            swatch.setToolTip(tr("Double-click to change the colour"))
+            swatch.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+            number.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+            if info.aliases:
+                name.setToolTip(tr("Formerly {names}", names=", ".join(info.aliases)))
+            for column, item in ((_COLOR, swatch), (_NAME, name), (_ID, number)):
+                self.table.setItem(place, column, item)
+        self._filling = False
+        current = self.table.model().index(min(max(row, 0), len(classes) - 1), _NAME)
+        flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
+        self.table.selectionModel().setCurrentIndex(current, flags)
+        self._enable()
+        self._show_effect()
+
+    def _enable(self) -> None:
+        row, count = self.table.currentRow(), len(self.draft.catalog)
+        self.color.setEnabled(row >= 0)
+        self.up.setEnabled(row > 0)
+        self.down.setEnabled(0 <= row < count - 1)
+        self.merge.setEnabled(row >= 0 and count > 1)
+        self.delete.setEnabled(row >= 0 and count > 1)
+        self.undo.setEnabled(bool(self.draft.edits))
+        self.apply.setEnabled(bool(self.draft.edits))
+
+    def _show_effect(self) -> None:
+        losses = self.draft.losses
+        ids = [loss.class_id for loss in losses]
+        if ids != self._asked:
+            self._asked, self._counts, self._unread = ids, None if ids else {}, 0
+            if ids:
+                self.countAsked.emit(ids)
+        set_tone(self.effect, "warn" if losses else "muted")
+        self.effect.setText(effect_text(losses, self._counts, self._unread) if self.draft.edits else "")
+
+    def _try(self, act: Callable[[], object], row: int) -> bool:
+        """Do an edit and show its result, or why it was refused; returns whether it was done."""
+        try:
+            act()
+        except CatalogError as error:
+            self._fill(row)
+            set_tone(self.effect, "bad")
+            self.effect.setText(f"{error_title(error)}. {error_detail(error)}")
+            return False
+        self._fill(row)
+        return True
+
+    def _with_selected(self, act: Callable[[int], None]) -> None:
+        number = self.selected
+        if number is None:
+            return
+        row = self.table.currentRow()
+        if self._try(lambda: act(number), row):
+            self.select(number)
+
+    def _add(self) -> None:
+        names = {name.casefold() for name in self.draft.catalog.names}
+        wanted = (tr("new class") if number == 1 else tr("new class {number}", number=number) for number in range(1, 70_000))
+        name = next(name for name in wanted if name.casefold() not in names)
+        if self._try(lambda: self.draft.add(name), len(self.draft.catalog)):
+            item = self.table.item(len(self.draft.catalog) - 1, _NAME)
+            assert item is not None
+            self.table.setFocus()
+            self.table.editItem(item)
+
+    def _renamed(self, item: QTableWidgetItem) -> None:
+        if not self._filling and item.column() == _NAME:
+            row, number = item.row(), int(self.draft.catalog.ids[item.row()])
+            self._try(lambda: self.draft.rename(number, item.text()), row)
+
+    def _double_clicked(self, item: QTableWidgetItem) -> None:
+        if item.column() == _COLOR:
+            self._ask_color()
+
+    def _ask_color(self) -> None:
+        number = self.selected
+        if number is None:
+            return
+        info = self.draft.catalog.by_id(number)
+        color = QColorDialog.getColor(QColor(*info.color), self, tr("Colour of {name}", name=info.name))
+        if color.isValid():
+            self._with_selected(lambda number: self.draft.recolor(number, (color.red(), color.green(), color.blue())))
+
+    def _ask_merge(self) -> None:
+        menu = self.merge_menu()
+        menu.exec(self.merge.mapToGlobal(self.merge.rect().bottomLeft()))
+        menu.deleteLater()
+
+    def merge_menu(self) -> QMenu:
+        """The classes that the selected one can be merged into."""
+        menu = QMenu(self)
+        number = self.selected
+        for info in self.draft.catalog.classes:
+            if info.id != number and number is not None:
+                action = menu.addAction(info.name)
+                action.triggered.connect(lambda _on=False, into=info.id: self._merge(into))
+        return menu
+
+    def _merge(self, into: int) -> None:
+        number = self.selected
+        if number is not None and self._try(lambda: self.draft.merge(number, into), self.table.currentRow()):
+            self.select(into)
+
+    def _undo(self) -> None:
+        row = self.table.currentRow()
+        self.draft.undo()
+        self._fill(row)
+
+    def _apply(self) -> None:
+        whole = self.draft.whole
+        if whole is not None:
+            self.accept()
+            self.decided.emit(whole)

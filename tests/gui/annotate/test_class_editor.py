@@ -1,0 +1,121 @@
+"""The class editor by the verbs of a user: edit, read what changes, apply, undo; the picture and the list follow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLineEdit
+
+from app.ui.annotate.class_editor import ClassEditor
+from tests.gui.studio import Studio
+
+CHAIR, SOFA, PERSON = 9, 18, 15
+
+
+def edit(studio: Studio, class_id: int = CHAIR) -> ClassEditor:
+    """Open the editor on a class, as the menu does."""
+    studio.program.edit.tools.choose_class(class_id)
+    studio.window.commands.actions["class.edit"].trigger()
+    assert studio.application.binding is not None
+    dialog = studio.application.binding.truth.dialog
+    assert isinstance(dialog, ClassEditor)
+    assert dialog.selected == class_id
+    return dialog
+
+
+def chairs(studio: Studio) -> np.ndarray:
+    """Paint some chairs on the image in view; returns its labels."""
+    studio.program.edit.tools.choose_class(CHAIR)
+    studio.program.edit.choose_tool("brush")
+    studio.paint((10, 10), (30, 20))
+    labels = studio.image.document.labels.copy()
+    assert CHAIR in labels
+    return labels
+
+
+def names(studio: Studio) -> list[str]:
+    project = studio.program.projects.project
+    assert project is not None
+    return list(project.catalog.names)
+
+
+def test_merging_says_what_changes_and_can_be_undone(studio: Studio, folder: Path) -> None:
+    studio.open(folder)
+    before = chairs(studio)
+    dialog = edit(studio)
+    menu = dialog.merge_menu()
+    next(action for action in menu.actions() if action.text() == "sofa").trigger()
+    studio.wait(lambda: "become sofa" in dialog.effect.text())
+    assert dialog.effect.text() == f"chair: {(before == CHAIR).sum()} px in 1 image become sofa."
+    dialog.apply.click()
+    studio.settle()
+    assert "chair" not in names(studio)
+    assert np.array_equal(studio.image.document.labels, np.where(before == CHAIR, SOFA, before))
+    assert studio.steps() == []
+    message = next(known for known in studio.program.notifier.messages if known.title == "The classes were edited")
+    assert message.detail == "Merge chair into sofa."
+    message.choices[0].run()
+    studio.settle()
+    assert "chair" in names(studio)
+    assert np.array_equal(studio.image.document.labels, before)
+    assert len(studio.steps()) == 1
+    studio.window.commands.actions["class.undo_edit"].trigger()
+    studio.settle()
+    assert any("no edit of the classes to undo" in title.lower() for title in studio.titles())
+
+
+def test_a_new_class_is_named_coloured_and_painted(studio: Studio, folder: Path) -> None:
+    studio.open(folder)
+    dialog = edit(studio)
+    studio.qtbot.mouseClick(dialog.add, Qt.MouseButton.LeftButton)
+    editor = dialog.table.findChild(QLineEdit)
+    assert editor is not None
+    studio.qtbot.keyClicks(editor, "bean bag")
+    studio.qtbot.keyClick(editor, Qt.Key.Key_Return)
+    studio.wait(lambda: dialog.draft.catalog.names[-1] == "bean bag")
+    assert dialog.isVisible()
+    assert dialog.effect.text() == "No pixel of a mask changes."
+    dialog.apply.click()
+    studio.settle()
+    assert names(studio)[-1] == "bean bag"
+    project = studio.program.projects.project
+    assert project is not None
+    studio.program.edit.tools.choose_class(project.catalog.classes[-1].id)
+    studio.program.edit.choose_tool("brush")
+    studio.paint((40, 30), (50, 30))
+    assert project.catalog.classes[-1].id in studio.image.document.labels
+
+
+def test_a_name_that_is_taken_is_refused_in_place(studio: Studio, folder: Path) -> None:
+    studio.open(folder)
+    dialog = edit(studio)
+    item = dialog.table.item(dialog.table.currentRow(), 1)
+    assert item is not None
+    item.setText("sofa")
+    assert "already a class 'sofa'" in dialog.effect.text()
+    assert dialog.draft.catalog.by_id(CHAIR).name == "chair"
+    assert not dialog.apply.isEnabled()
+    dialog.down.click()
+    assert dialog.selected == CHAIR
+    assert dialog.draft.catalog.ids.tolist().index(CHAIR) == 10
+    dialog.undo.click()
+    assert not dialog.apply.isEnabled()
+    dialog.reject()
+    assert names(studio)[9] == "chair"
+
+
+def test_the_figures_use_the_classes_after_a_merge(studio: Studio, folder: Path) -> None:
+    studio.open(folder)
+    dialog = edit(studio, PERSON)
+    dialog._merge(CHAIR)
+    dialog.apply.click()
+    studio.settle()
+    studio.program.edit.tools.choose_class(CHAIR)
+    studio.program.edit.choose_tool("brush")
+    studio.paint((10, 10), (30, 20))
+    judged = studio.program.judge.index
+    assert len(judged.files) == 4
+    studio.wait(lambda: studio.window.classes.mean.text().startswith("mIoU"))
+    assert not studio.program.truth.problems

@@ -1,0 +1,73 @@
+"""The draft behind the class editor, and what it says of the masks."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.viewmodels.annotate.class_editor import ClassDraft, effect_text
+from deeplab_core.catalogs import get_catalog
+from deeplab_core.errors import CatalogError
+
+CHAIR, SOFA, PERSON = 9, 18, 15
+
+
+@pytest.fixture
+def draft() -> ClassDraft:
+    return ClassDraft(get_catalog("voc21"), reserved=[21])
+
+
+def test_an_untouched_draft_is_no_edit(draft: ClassDraft) -> None:
+    draft.rename(CHAIR, " chair ")
+    draft.recolor(CHAIR, draft.catalog.by_id(CHAIR).color)
+    draft.move(0, -3)
+    draft.undo()
+    assert draft.whole is None
+    assert not draft.losses
+
+
+def test_edits_add_up_and_are_taken_back_one_by_one(draft: ClassDraft) -> None:
+    added = draft.add("lamp")
+    draft.rename(added.id, "floor lamp")
+    draft.recolor(added.id, (1, 2, 3))
+    draft.move(added.id, -100)
+    draft.merge(CHAIR, added.id)
+    draft.delete(PERSON)
+    assert draft.catalog.classes[0].name == "floor lamp"
+    assert added.id == 22
+    whole = draft.whole
+    assert whole is not None
+    assert dict(whole.moved) == {CHAIR: 22, PERSON: None}
+    assert [(loss.name, loss.target) for loss in draft.losses] == [("chair", "floor lamp"), ("person", None)]
+    draft.undo()
+    assert PERSON in draft.catalog.ids
+    for _ in range(5):
+        draft.undo()
+    assert draft.catalog == draft.before
+
+
+def test_a_class_that_was_added_and_removed_moves_no_pixel_of_the_project(draft: ClassDraft) -> None:
+    first = draft.add("lamp")
+    draft.delete(first.id)
+    assert not draft.losses
+    assert draft.add("lamp").id not in (first.id, 21)
+
+
+def test_a_refused_edit_leaves_the_draft(draft: ClassDraft) -> None:
+    with pytest.raises(CatalogError):
+        draft.rename(CHAIR, "sofa")
+    with pytest.raises(CatalogError):
+        draft.merge(CHAIR, CHAIR)
+    assert not draft.edits
+
+
+def test_what_happens_to_pixels_is_said_before(draft: ClassDraft) -> None:
+    assert effect_text(draft.losses, {}) == "No pixel of a mask changes."
+    draft.merge(CHAIR, SOFA)
+    draft.delete(PERSON)
+    assert "Counting" in effect_text(draft.losses, None)
+    said = effect_text(draft.losses, {CHAIR: (3, 1204)}, unread=1)
+    assert said.splitlines() == [
+        "chair: 1\u2009204 px in 3 images become sofa.",
+        "person: no mask has a pixel of it.",
+        "1 image could not be read.",
+    ]
