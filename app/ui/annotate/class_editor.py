@@ -196,7 +196,7 @@ class ClassEditor(FittedDialog):
     def _renamed(self, item: QTableWidgetItem) -> None:
         if not self._filling and item.column() == _NAME:
             row, number = item.row(), int(self.draft.catalog.ids[item.row()])
-            self._try(lambda: self.draft.rename(number, item.text()), row)
+            self._try(lambda: self.draft.set_name(number, item.text()), row)
 
     def _double_clicked(self, item: QTableWidgetItem) -> None:
         if item.column() == _COLOR:

@@ -74,7 +74,7 @@ class ClassDraft:
         self._do(add_class(self.catalog, name, reserved=self._reserved | used | set(self.before.ids.tolist())))
         return self.catalog.classes[-1]
 
-    def rename(self, class_id: int, name: str) -> None:
+    def set_name(self, class_id: int, name: str) -> None:
         """Raises CatalogError for a name that is not free; the same name changes nothing."""
         if " ".join(name.split()) != self.catalog.by_id(class_id).name:
             self._do(rename_class(self.catalog, class_id, name))

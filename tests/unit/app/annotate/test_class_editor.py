@@ -17,7 +17,7 @@ def draft() -> ClassDraft:
 
 
 def test_an_untouched_draft_is_no_edit(draft: ClassDraft) -> None:
-    draft.rename(CHAIR, " chair ")
+    draft.set_name(CHAIR, " chair ")
     draft.recolor(CHAIR, draft.catalog.by_id(CHAIR).color)
     draft.move(0, -3)
     draft.undo()
@@ -27,7 +27,7 @@ def test_an_untouched_draft_is_no_edit(draft: ClassDraft) -> None:
 
 def test_edits_add_up_and_are_taken_back_one_by_one(draft: ClassDraft) -> None:
     added = draft.add("lamp")
-    draft.rename(added.id, "floor lamp")
+    draft.set_name(added.id, "floor lamp")
     draft.recolor(added.id, (1, 2, 3))
     draft.move(added.id, -100)
     draft.merge(CHAIR, added.id)
@@ -54,7 +54,7 @@ def test_a_class_that_was_added_and_removed_moves_no_pixel_of_the_project(draft:
 
 def test_a_refused_edit_leaves_the_draft(draft: ClassDraft) -> None:
     with pytest.raises(CatalogError):
-        draft.rename(CHAIR, "sofa")
+        draft.set_name(CHAIR, "sofa")
     with pytest.raises(CatalogError):
         draft.merge(CHAIR, CHAIR)
     assert not draft.edits
