@@ -24,7 +24,7 @@ from app.ui.project.image_list_model import ImageListModel
 from app.ui.project.presenter import ImagesPresenter
 from app.ui.refine.presenter import CRFBinding
 from app.ui.shell.main_window import MainWindow
-from app.viewmodels.annotate.panes import PaneKind
+from app.viewmodels.annotate.panes import PaneKind, pane_captions, preview_captions
 from deeplab_core.metrics.confusion import same_classes
 
 
@@ -119,23 +119,18 @@ class Binding(QObject):
         image, judge = self.program.projects.image, self.program.judge
         if image is None:
             return
-        around = "" if judge.judgement is not None and judge.band.around == "truth" else tr(" · around the mask")
-        inside = "" if self._in_band is None else tr(" · mIoU {in_band:.2f}", in_band=self._in_band)
-        captions = {
-            PaneKind.BAND: tr("{width_px} px{around}{inside}", width_px=judge.band.width_px, around=around, inside=inside)
-        }
-        share = self.program.counts.by_hand
-        captions[PaneKind.MASK] = tr("edited by hand {share:.1%}", share=share).replace("%", " %") if share else ""
-        if self._figures is not None and not isnan(self._figures.mean):
-            captions[PaneKind.ERRORS] = tr("pixel accuracy {accuracy:.1%}", accuracy=self._figures.accuracy).replace("%", " %")
-        if image.prediction is not None:
-            captions[PaneKind.UNCERTAINTY] = tr("1 − confidence")
-        status = self.program.refine.status
-        if self.program.refine.on and status.phase in _CRF_TEXTS:
-            captions[PaneKind.MASK] = tr(_CRF_TEXTS[status.phase])
-        if status.changed is not None:
-            captions[PaneKind.CHANGES] = tr("{changed} px", changed=spaced(status.changed))
-            captions[PaneKind.REFINED] = tr("not applied") if status.phase == "exact" else tr("not applied, draft")
+        share, figures, refine = self.program.counts.by_hand, self._figures, self.program.refine
+        captions = pane_captions(
+            band_width=judge.band.width_px,
+            around_mask=judge.judgement is None or judge.band.around != "truth",
+            in_band=self._in_band,
+            by_hand=share,
+            accuracy=None if figures is None or isnan(figures.mean) else figures.accuracy,
+            predicted=image.prediction is not None,
+        )
+        if refine.on and refine.status.phase in _CRF_TEXTS:
+            captions[PaneKind.MASK] = tr(_CRF_TEXTS[refine.status.phase])
+        captions |= preview_captions(refine.status.changed, exact=refine.status.phase is Phase.EXACT)
         self.canvas.set_captions(captions | self.program.compare.captions())
         self.window.history.set_changed_share(share)
 

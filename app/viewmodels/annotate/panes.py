@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from app.text import mark
+from app.text import mark, spaced, tr
 
 _E = TypeVar("_E", bound=StrEnum)
 
@@ -155,3 +155,37 @@ def member(kind: type[_E], value: object, default: _E) -> _E:
 
 def _number(value: object, default: float) -> float:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else default
+
+
+def pane_captions(
+    *, band_width: int, around_mask: bool, in_band: float | None, by_hand: float, accuracy: float | None, predicted: bool
+) -> dict[PaneKind, str]:
+    """What the panes say besides their names; a figure that is not measured is left out.
+
+    Args:
+        band_width: of the trimap band in px.
+        around_mask: the band follows the mask's edges, because there is no ground truth or the user chose it.
+        in_band: mIoU within the band, 0..1.
+        by_hand: share of the pixels that the user set, 0..1.
+        accuracy: pixel accuracy of the image, 0..1.
+        predicted: whether a model has predicted the image.
+    """
+    around = tr(" · around the mask") if around_mask else ""
+    inside = "" if in_band is None else tr(" · mIoU {in_band:.2f}", in_band=in_band)
+    captions = {
+        PaneKind.BAND: tr("{width_px} px{around}{inside}", width_px=band_width, around=around, inside=inside),
+        PaneKind.MASK: tr("edited by hand {share:.1%}", share=by_hand).replace("%", " %") if by_hand else "",
+    }
+    if accuracy is not None:
+        captions[PaneKind.ERRORS] = tr("pixel accuracy {accuracy:.1%}", accuracy=accuracy).replace("%", " %")
+    if predicted:
+        captions[PaneKind.UNCERTAINTY] = tr("1 − confidence")
+    return captions
+
+
+def preview_captions(changed: int | None, *, exact: bool) -> dict[PaneKind, str]:
+    """What the panes of a CRF preview say; empty before it is known how many pixels it changes."""
+    if changed is None:
+        return {}
+    state = tr("not applied") if exact else tr("not applied, draft")
+    return {PaneKind.CHANGES: tr("{changed} px", changed=spaced(changed)), PaneKind.REFINED: state}
