@@ -66,7 +66,7 @@ def read_bytes(path: str | Path, *, limit: int, what: str = "the file", error: t
         with os.fdopen(descriptor, "rb") as stream:
             # Python allocates what it is asked for: a small file under a large limit would take the limit's memory.
             data = stream.read(min(limit, status.st_size) + 1)
-            if len(data) > status.st_size:  # it has grown meanwhile
+            if len(data) > status.st_size:  # it has grown since
                 data += stream.read(limit + 1 - len(data))
     except FileNotFoundError as problem:
         raise error(f"{what} does not exist", remedy="Check the path", path=path) from problem

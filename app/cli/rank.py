@@ -211,7 +211,7 @@ class _Truth:
     """The truth of a folder of images.
 
     Attributes:
-        missing: images without truth; empty where none was asked for.
+        missing: images without truth; empty if none was asked for.
         problems: files that fit more than one image, or the other way round.
         notes: files that were read in an unusual way, counted.
         statistics: pixels of the masks by class.
@@ -250,7 +250,7 @@ class _Truth:
         self.missing = [name for name in names if name not in self.files] if folders else []
 
     def of(self, name: str, image: ImageData) -> tuple[LabelMap | None, Any]:
-        """(H, W) ids and (H, W) bool of what does not count; None where there is none."""
+        """(H, W) ids and (H, W) bool of what does not count; None if missing."""
         from deeplab_core.datasets.ambiguous import read_ambiguous
         from deeplab_core.labels import class_histogram
         from deeplab_core.masks.read import load_mask

@@ -91,7 +91,7 @@ class DamagedStep:
         title: what it was; empty where that is lost too.
         time: Unix time in seconds; 0 where it is not known.
         lost_tiles: tiles of 64 px that it should have written when the labels were put together and that could not be read;
-            None where nothing of it could, 0 if no pixel depends on the damage.
+            None if nothing of it could, 0 if no pixel depends on the damage.
     """
 
     seq: int

@@ -113,16 +113,16 @@ class ObjectLists:
         self._found = [SidecarFiles(folder, (".json",)) for folder in sorted(folders) if folder.is_dir()]
 
     def of(self, image: str) -> Path | None:
-        """The list that goes with an image (its relative path); None where there is none."""
+        """The list that goes with an image (its relative path); None if missing."""
         return next((path for path in (folder.of(image) for folder in self._found) if path is not None), None)
 
 
 def inspection_key(project: Project, record: ImageRecord, objects: Path | None) -> str:
-    """What an inspection of an image follows from; another key means that it must be made anew.
+    """What an inspection of an image follows from; another key means that it must be made again.
 
     Args:
         project, record: the image; its ground truth is the project's.
-        objects: what the data says of its objects, where there is such a file.
+        objects: what the data says of its objects, if there is such a file.
     """
     marks = project.result(record.id, _MARKS)
     head, damaged = project.journal.head(record.id), ImageFlag.DAMAGED in record.flags
@@ -142,7 +142,7 @@ def inspection_key(project: Project, record: ImageRecord, objects: Path | None) 
 
 
 def read_kept(project: Project, image: int, key: str) -> ImageAnalysis | None:
-    """The inspection that the project keeps for an image; None where there is none, an outdated or a damaged one."""
+    """The inspection that the project keeps for an image; None if there is none, an outdated or a damaged one."""
     kept = project.result(image, KIND)
     if kept is None or kept[0] != key:
         return None

@@ -148,7 +148,7 @@ class Evaluation:
 
     @property
     def calibration(self) -> Calibration | None:
-        """Calibration of the images that have a confidence map; None where none has."""
+        """Calibration of the images that have a confidence map; None if none has."""
         return Calibration(self.catalog, self.analysis.total(CALIBRATION)) if self.calibrated_images else None
 
     @property

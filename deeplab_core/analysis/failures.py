@@ -189,7 +189,7 @@ class FailureRow:
         images: images with such a pixel.
         missed, false: (C,) int64 pixels by truth class and by predicted class.
         repaired: (C,) float64 IoU after the repair; nan for a class that is then in neither truth nor prediction.
-        gain: (C,) float64 IoU won back; nan where there is none before or after.
+        gain: (C,) float64 IoU gained; nan if undefined before or after.
         mean_gain: gain of the mean IoU over the classes of the ground truth, which a repair does not change; nan without any.
     """
 

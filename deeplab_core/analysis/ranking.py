@@ -19,7 +19,7 @@ class RankingScore:
         name: as the command line, files and code have it.
         title: of the ranking, as the window shows it.
         text: what the figure is.
-        needs: what to do where no image has it.
+        needs: what to do if no image has it.
         of: what it is measured on: the mask as it is, the kept prediction, or the given labels of the ground truth.
         option: of ``atrous rank``, without which it is not measured; empty where it always is.
         aliases: names of earlier versions, in files and on the command line.

@@ -87,7 +87,7 @@ def measure_ranking(
 
 
 def confidence_scores(confidence: NDArray[np.uint8], labels: LabelMap, ignore: int) -> dict[str, float]:
-    """The scores that rest on an (H, W) uint8 confidence alone; nan where no pixel counts."""
+    """The scores that rest on an (H, W) uint8 confidence alone; nan if no pixel counts."""
     unsure = score_image(confidence_uncertainty(confidence), labels, ignore)
     return {"confidence": unsure.mean, "least_certain": unsure.worst, "expected_wrong": unsure.expected_wrong}
 

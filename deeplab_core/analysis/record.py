@@ -105,8 +105,8 @@ class ImageAnalysis:
         catalog: the classes.
         counts: what is added up over a folder, by name (:data:`CONFUSION`, ...).
         scores: by name (keys of :data:`~deeplab_core.analysis.ranking.RANKINGS`), higher is worse, always finite; scores that
-            could not be measured are missing; None where none was looked for.
-        issues: possible errors of the given labels, largest weight first; None where none was looked for.
+            could not be measured are missing; None if none was looked for.
+        issues: possible errors of the given labels, largest weight first; None if none was looked for.
         errors: components of every cell of the confusion matrix, or None.
         objects: (N,) of :data:`~deeplab_core.analysis.objects.OBJECT`, or None.
     """
@@ -168,7 +168,7 @@ class ImageAnalysis:
 
     @property
     def failures(self) -> ImageFailures | None:
-        """Kinds of failure; None where none was looked for."""
+        """Kinds of failure; None if none was looked for."""
         names = (ERROR_PIXELS, MISSED, FALSE, KIND_PIXELS, KIND_INSTANCES)
         found = [counts.whole() for name in names if (counts := self.counts.get(name)) is not None]
         return ImageFailures(*found) if len(found) == len(names) else None

@@ -39,8 +39,8 @@ class DataItem:
         image: the photograph.
         labels: called when the item's turn comes; (H, W) labels in the oriented frame, or None where the image has none. It may
             raise any AtrousError, which is listed.
-        mask: the file that the labels are read from, where there is one; asked for the ids that the catalog does not declare.
-        reviewed: whether a user confirmed the labels; None where nothing says so.
+        mask: the file that the labels are read from, if there is one; asked for the ids that the catalog does not declare.
+        reviewed: whether a user confirmed the labels; None if unknown.
     """
 
     name: str
@@ -57,7 +57,7 @@ class ClassFacts:
     Attributes:
         id, name, color: as in the catalog.
         pixels: number of its pixels.
-        share: of all pixels that have a class, 0..1; None where no pixel has one.
+        share: of all pixels that have a class, 0..1; None if no pixel has one.
         images: number of images that it occurs in.
         regions: connected regions (8-neighbourhood).
         tiny: regions of fewer pixels than the report's limit.
@@ -93,7 +93,7 @@ class DataSetReport:
         undeclared: id -> (pixels, images) of values in mask files that the catalog does not declare.
         sizes: (width, height) as displayed -> number of images, most frequent first.
         duplicates: images with the same bytes, and whether their labels differ (None where they cannot be compared).
-        unreviewed: images that no user confirmed; None where nothing says so.
+        unreviewed: images that no user confirmed; None if unknown.
         tiny: image -> number of tiny regions, most first.
     """
 

@@ -131,7 +131,7 @@ class Choice:
 
     Attributes:
         network: another engine's network; None is torch.
-        note: why it is not the engine asked for, or how far its precision agrees; empty where there is nothing to say.
+        note: why it is not the engine asked for, or how far its precision agrees; empty without a note.
     """
 
     network: CompiledNetwork | None

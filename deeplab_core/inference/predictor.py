@@ -196,7 +196,7 @@ class Predictor:
         self._tile_limit = None
 
     def choose_engine(self, rgb: RGB, options: PredictOptions | None = None) -> Literal["torch", "onnx", "openvino"]:
-        """The engine that computes images like this one, after a trial where none is remembered; for runs that keep to one.
+        """The engine that computes images like this one, after a trial if none is remembered; for runs that keep to one.
 
         Args:
             rgb: as for :meth:`__call__`.

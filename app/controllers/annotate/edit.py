@@ -301,11 +301,11 @@ class EditController(QObject):
             self.carry_out(name, document, lambda: fill_patch(document, x, y, value))
 
     def polygon(self, points: Sequence[Point]) -> None:
-        """Paint the inside of a closed polygon with the class in hand, or pass it on (:meth:`set_outline_use`)."""
+        """Paint the inside of a closed polygon with the selected class, or pass it on (:meth:`set_outline_use`)."""
         self._outline(tr("Polygon"), points)
 
     def lasso(self, points: Sequence[Point]) -> None:
-        """Paint the inside of a freehand outline with the class in hand, or pass it on (:meth:`set_outline_use`)."""
+        """Paint the inside of a freehand outline with the selected class, or pass it on (:meth:`set_outline_use`)."""
         self._outline(tr("Lasso"), points)
 
     def _outline(self, name: str, points: Sequence[Point]) -> None:

@@ -270,7 +270,7 @@ _WORTHWHILE = 1 << 20
 
 
 def damaged_rects(rect: Box, before: LabelMap, after: LabelMap, *, banded: bool = True) -> list[Box]:
-    """Boxes around the pixels of ``rect`` that differ; none where nothing does.
+    """Boxes around the pixels of ``rect`` that differ; none if nothing does.
 
     Args:
         rect: in image px.
@@ -286,6 +286,6 @@ def damaged_rects(rect: Box, before: LabelMap, after: LabelMap, *, banded: bool 
 
 
 def _box(x: int, y: int, mask: NDArray[np.uint8]) -> Box:
-    """Smallest box around the set pixels of a mask whose corner lies at (x, y); empty where none is set."""
+    """Smallest box around the set pixels of a mask with its corner at (x, y); empty if none is set."""
     left, top, width, height = opencv().boundingRect(mask)
     return Box(x + left, y + top, width, height)

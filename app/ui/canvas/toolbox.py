@@ -37,7 +37,7 @@ _TOOLS: dict[Tool, type[CanvasTool]] = {
 class ToolBox(QObject):
     """Routes buttons and keys to the tool that they mean.
 
-    Left is the tool in hand, right restores the prediction, middle or Space and left pans. While one button is down the others
+    Left is the current tool, right restores the prediction, middle or Space and left pans. While one button is down the others
     do nothing.
 
     Signals:
@@ -130,7 +130,7 @@ class ToolBox(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether something is in hand that Esc would take back."""
+        """Whether there is an action that Esc would revert."""
         return self.in_hand.busy
 
     def finish(self) -> bool:
@@ -144,7 +144,7 @@ class ToolBox(QObject):
         return done
 
     def abort(self) -> bool:
-        """Take back what is in hand; the button may stay down and means nothing until it is up."""
+        """Revert the current action; the button may stay down and means nothing until it is up."""
         done = self.in_hand.abort()
         self.marksChanged.emit()
         return done
@@ -155,7 +155,7 @@ class ToolBox(QObject):
         self._let_go()
 
     def paint(self, painter: QPainter, mapping: Mapping) -> None:
-        """Draw what the tools have in hand."""
+        """Draw the tools' current action."""
         self.in_hand.paint(painter, mapping)
 
     def _let_go(self) -> None:

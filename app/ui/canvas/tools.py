@@ -58,7 +58,7 @@ class CanvasTool:
 
     @property
     def busy(self) -> bool:
-        """Whether something is in hand that Esc would take back."""
+        """Whether there is an action that Esc would revert."""
         return False
 
     def press(self, pointer: Pointer) -> None:
@@ -85,14 +85,14 @@ class CanvasTool:
         return False
 
     def abort(self) -> bool:
-        """Esc: take back what is in hand. Whether there was something."""
+        """Esc: revert the current action. Whether there was one."""
         return False
 
     def paint(self, painter: QPainter, mapping: Mapping) -> None:
-        """Draw what is in hand, in px of the pane."""
+        """Draw the current action, in px of the pane."""
 
     def class_color(self) -> QColor:
-        """Colour of the class in hand."""
+        """Colour of the selected class."""
         document = self.edit.document
         class_id = self.edit.tools.class_id
         if document is None or class_id == document.catalog.ignore:

@@ -114,7 +114,7 @@ class QueuePage(QWidget):
             item = self.orders.item(place)
             name = str(item.data(_NAME))
             count = counts.get(name, 0)
-            item.setText(f"{RANKINGS[name].title}   {count}" if count else RANKINGS[name].title)
+            item.setText(f"{tr(RANKINGS[name].title)}   {count}" if count else tr(RANKINGS[name].title))
             item.setForeground(self.palette().text() if count else self.palette().placeholderText())
             if name == order:
                 self.orders.setCurrentRow(place)
@@ -125,7 +125,9 @@ class QueuePage(QWidget):
             images=plural("{n} image", "{n} images", images),
             part=tr("has") if images == 1 else tr("have"),
         )
-        self.what.setText(tr("{text}. {known}. Press N for the next unreviewed image.", text=RANKINGS[order].text, known=known))
+        self.what.setText(
+            tr("{text}. {known}. Press N for the next unreviewed image.", text=tr(RANKINGS[order].text), known=known)
+        )
 
     def show_rows(self, columns: tuple[str, ...], numbers: frozenset[int], rows: Sequence[QueueRow], measuring: bool) -> None:
         """Show the images of the chosen order, worst first."""
@@ -142,7 +144,7 @@ class QueuePage(QWidget):
                 self.table.selectRow(place)
         self.table.setVisible(bool(rows))
         self.empty.setVisible(not rows)
-        self.empty.setText(tr("Measuring…") if measuring else RANKINGS[self.order].needs if self.order else "")
+        self.empty.setText(tr("Measuring…") if measuring else tr(RANKINGS[self.order].needs) if self.order else "")
 
     def show_gain(self, chart: Chart | None) -> None:
         """Show how well the order finds errors; None without truth."""

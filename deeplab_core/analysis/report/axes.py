@@ -50,7 +50,7 @@ class Axes:
         return parts
 
     def whisker(self, style: str, x: float, low: float, high: float) -> str:
-        """An upright interval; nothing where there is none."""
+        """An upright interval; nothing without one."""
         if math.isnan(low) or math.isnan(high):
             return ""
         at, top, bottom = self.x(x), self.y(high), self.y(low)
@@ -59,7 +59,7 @@ class Axes:
 
 
 def score_ticks(values: Sequence[float]) -> list[float]:
-    """Whole steps of a score axis that hold all values; 0..1 where there are none."""
+    """Whole steps of a score axis that hold all values; 0..1 without values."""
     known = [value for value in values if not math.isnan(value)]
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
     step = next(step for step in (0.02, 0.05, 0.1, 0.2) if step == 0.2 or high - low <= 6 * step)

@@ -35,7 +35,7 @@ def curve_svg(
         curve: 40 points; gaps where the band is empty.
         whole_iou, whole_accuracy: of all labelled pixels, 0..1.
         widths: widths in px that get a dot with its figures.
-        intervals: (K, 2) of the mean IoU at each of ``widths``; nan where there is none.
+        intervals: (K, 2) of the mean IoU at each of ``widths``; nan if undefined.
         others: mean IoU of other models, by the same rule.
     """
     series = [("a", "mIoU", curve.mean_iou, whole_iou), ("b", "pixel accuracy", curve.pixel_accuracy, whole_accuracy)]

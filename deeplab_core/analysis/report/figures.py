@@ -25,7 +25,7 @@ Bounds = list[float] | None
 
 
 def evaluation_figures(evaluation: Evaluation) -> dict[str, Any]:
-    """Plain values; scores are 0..1, null where there is none. The rules stand beside the figures."""
+    """Plain values; scores are 0..1, null if undefined. The rules are given beside the figures."""
     return {
         "format": FORMAT,
         "catalog": evaluation.catalog.to_dict(),
@@ -202,5 +202,5 @@ def _image_row(image: ImageResult, catalog: ClassCatalog, boundary: bool) -> dic
 
 
 def bounds(pair: NDArray[np.float64]) -> Bounds:
-    """``[low, high]``, or None where there is no interval."""
+    """``[low, high]``, or None without an interval."""
     return None if np.isnan(pair).any() else [float(pair[0]), float(pair[1])]

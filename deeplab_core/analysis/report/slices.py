@@ -39,7 +39,7 @@ _INSPECTED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlicePoint:
-    """A point of a curve; nan where there is no score or no interval.
+    """A point of a curve; nan without a score or an interval.
 
     Attributes:
         x: position, in the unit that the curve's ``x_label`` names.

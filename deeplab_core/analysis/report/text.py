@@ -21,6 +21,6 @@ def pixels(count: int) -> str:
 
 
 def interval(bounds: NDArray[np.float64]) -> str:
-    """``68.0 to 74.1 %``; empty where there is no interval."""
+    """``68.0 to 74.1 %``; empty without an interval."""
     low, high = bounds.tolist()
     return "" if math.isnan(low) else f"{100 * low:.1f} to {100 * high:.1f}\u202f%"

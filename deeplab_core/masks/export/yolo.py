@@ -38,7 +38,7 @@ class YoloExporter(LayoutExporter):
     """``labels/SPLIT/NAME.txt`` and ``images/SPLIT``: a line per connected region, large ones first.
 
     Readers draw each polygon together with its outline (``cv2.fillPoly``), which gives exactly the region; holes are joined by
-    doubled lines. The background class, and void, are where no polygon is. Classes are numbered from 0 in the catalog's order.
+    doubled lines. The background class, and void, are outside all polygons. Classes are numbered from 0 in the catalog's order.
     Readers apply the EXIF orientation, so masks are in the oriented frame.
 
     Args:
