@@ -30,6 +30,7 @@ BREACHES = [
     Breach("core-no-qt", "deeplab_core/inference/predictor.py", "import app.paths"),
     Breach("numpy-half-no-torch", "deeplab_core/records.py", "import torch"),
     Breach("numpy-half-no-torch", "deeplab_core/analysis/evaluate.py", "import deeplab_core.nn"),
+    Breach("numpy-half-no-torch", "deeplab_core/correction/scribble.py", "import deeplab_core.refine.dense_crf"),
     Breach("core-layers", "deeplab_core/catalogs/catalog.py", "import deeplab_core.masks"),
     Breach("core-layers", "deeplab_core/geometry.py", "import deeplab_core.regions"),
     Breach("core-layers", "deeplab_core/weights/loading.py", "import deeplab_core.inference"),

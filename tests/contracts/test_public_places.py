@@ -13,6 +13,7 @@ PLACES = (
     "deeplab_core.refine.CRFParams",
     "deeplab_core.refine.DenseCRF",
     "deeplab_core.refine.preset",
+    "deeplab_core.correction.Corrector",
     "deeplab_core.catalogs.get_catalog",
     "deeplab_core.errors.AtrousError",
     "deeplab_core.images.read_image",

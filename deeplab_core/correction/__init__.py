@@ -1,0 +1,30 @@
+"""Correction tools: components, region hierarchy, two-class scribble, snapping outlines, clicks. numpy, OpenCV and numba; no
+torch.
+
+::
+
+    corrector = Corrector(rgb, labels, catalog=catalog, scores=scores)
+    proposal = corrector.region_at(x, y, level=6)     # None where it has nothing to offer
+    patch = corrector.apply(proposal)
+    corrector.update(patch.inverted())                # takes it back
+"""
+
+from deeplab_core.correction.corrector import LEVELS, Corrector
+from deeplab_core.correction.hierarchy import Hierarchy, build_hierarchy
+from deeplab_core.correction.proposal import ClickModel, Origin, Patch, Proposal, RegionPreview
+from deeplab_core.correction.scribble import REACHES
+from deeplab_core.correction.snapping import BANDS
+
+__all__ = [
+    "BANDS",
+    "LEVELS",
+    "REACHES",
+    "ClickModel",
+    "Corrector",
+    "Hierarchy",
+    "Origin",
+    "Patch",
+    "Proposal",
+    "RegionPreview",
+    "build_hierarchy",
+]

@@ -1,0 +1,190 @@
+"""Operations on the connected components of a label map. All are exact, and components are 8-connected
+(:mod:`~deeplab_core.regions`).
+
+Every function returns a box, an (h, w) bool mask in it, and where classes differ from pixel to pixel their (h, w) ids; None where
+there is nothing to change.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from deeplab_core.correction.paths import placed
+from deeplab_core.geometry import Box
+from deeplab_core.labels import LabelMap, value_counts
+from deeplab_core.regions import Mask, find_regions
+
+Change = tuple[Box, Mask]
+
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
+_CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
+
+
+def component_of(labels: LabelMap, x: int, y: int) -> Change:
+    """The component of equal labels that holds a pixel."""
+    height, width = labels.shape
+    reached = np.zeros((height + 2, width + 2), np.uint8)
+    # OpenCV fills 8-bit images only; for wide catalogs the one value is looked up first.
+    source = labels if labels.dtype == np.uint8 else (labels == labels[y, x]).view(np.uint8)
+    flags = 8 | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE | (1 << 8)
+    _, _, _, place = cv2.floodFill(source, reached, (x, y), 0, 0, 0, flags)
+    box = Box(*(int(part) for part in place))
+    rows, columns = box.slices
+    inside = reached[rows.start + 1 : rows.stop + 1, columns.start + 1 : columns.stop + 1]
+    return box, inside.astype(np.bool_)
+
+
+def surrounding_class(labels: LabelMap, box: Box, mask: Mask, ignore: int) -> int | None:
+    """The class that touches a mask along most pixels, of equals the smallest id; None where only void or nothing touches it."""
+    outer = box.grown(1, labels.shape)
+    wide = placed(mask, box, outer)
+    ring = cv2.dilate(wide.astype(np.uint8), _NEIGHBOURS).astype(np.bool_) & ~wide
+    counts = (
+        value_counts(np.ascontiguousarray(labels[outer.slices][ring]).reshape(1, -1)) if ring.any() else np.zeros(1, np.int64)
+    )
+    counts[ignore:] = 0
+    return int(counts.argmax()) if counts.any() else None
+
+
+def holes(labels: LabelMap, cls: int, max_px: int) -> Change | None:
+    """Regions of at most ``max_px`` pixels that one class encloses and that do not touch the image's border.
+
+    What is outside of a component is 4-connected (as it is where components are 8-connected), so a diagonal line closes a hole.
+    """
+    own = labels == cls
+    box = Box.around(own)
+    if box is None:
+        return None
+    count, numbers, stats, _ = cv2.connectedComponentsWithStats(
+        (~own[box.slices]).astype(np.uint8), connectivity=4, ltype=cv2.CV_32S
+    )  # fmt: skip
+    left, top, width, height, pixels = stats.T
+    enclosed = (left > 0) & (top > 0) & (left + width < box.width) & (top + height < box.height) & (pixels <= max_px)
+    enclosed[0] = False  # number 0 is the class itself
+    return _non_empty(box, enclosed[numbers] if count > 1 else np.zeros(numbers.shape, np.bool_))
+
+
+def islands(labels: LabelMap, min_px: int, cls: int | None, ignore: int) -> tuple[Box, Mask, LabelMap] | None:
+    """Components of fewer than ``min_px`` pixels, each with the class that surrounds it most; void is no island.
+
+    An island that nothing but islands surrounds takes the class of the largest of them first: small ones are judged from the
+    largest down. One that is alone in its image, or within void, stays.
+    """
+    found = find_regions(labels, labels == cls if cls is not None else labels != ignore)
+    small = np.flatnonzero(found.pixels < min_px)
+    if not small.size:
+        return None
+    after = labels.copy()
+    mask = np.zeros(labels.shape, np.bool_)
+    for row in small[np.argsort(-found.pixels[small], kind="stable")].tolist():
+        box, island = found.box(row), found.mask(row)
+        around = surrounding_class(after, box, island, ignore)
+        if around is None or around == int(found.values[row]):
+            continue
+        after[box.slices][island] = around
+        mask[box.slices] |= island
+    place = Box.around(mask & (after != labels))
+    if place is None:
+        return None
+    changed = mask[place.slices] & (after[place.slices] != labels[place.slices])
+    return place, changed, after[place.slices].copy()
+
+
+def all_but_largest(labels: LabelMap, cls: int, ignore: int) -> tuple[Box, Mask, LabelMap] | None:
+    """All components of a class but the largest, of equals the first in reading order; each with the class that surrounds it."""
+    found = find_regions(labels, labels == cls)
+    if len(found) < 2:
+        return None
+    after = labels.copy()
+    mask = np.zeros(labels.shape, np.bool_)
+    for row in range(len(found)):
+        if row == int(found.pixels.argmax()):
+            continue
+        box, part = found.box(row), found.mask(row)
+        around = surrounding_class(labels, box, part, ignore)
+        if around is not None:
+            after[box.slices][part] = around
+            mask[box.slices] |= part
+    place = Box.around(mask)
+    return None if place is None else (place, mask[place.slices].copy(), after[place.slices].copy())
+
+
+def grown(labels: LabelMap, px: int, cls: int, mask: Mask | None) -> Change | None:
+    """Pixels that a class gains if it grows by ``px`` (Euclidean); ``mask`` limits which of its components grow."""
+    own = labels == cls if mask is None else (labels == cls) & mask
+    box = Box.around(own)
+    if box is None:
+        return None
+    outer = box.grown(px, labels.shape)
+    part = own[outer.slices]
+    near = cv2.distanceTransform((~part).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= px
+    return _non_empty(outer, near & (labels[outer.slices] != cls))
+
+
+def shrunk(labels: LabelMap, px: int, cls: int, mask: Mask | None, ignore: int) -> tuple[Box, Mask, LabelMap] | None:
+    """Pixels that a class loses if it shrinks by ``px`` (Euclidean), each with the class nearest to it; the image's border
+    stays.
+    """
+    own = labels == cls if mask is None else (labels == cls) & mask
+    box = Box.around(own)
+    if box is None:
+        return None
+    outer = box.grown(px + 1, labels.shape)
+    part = labels[outer.slices] == cls
+    near = cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= px
+    lost = near & own[outer.slices]
+    return given_to_nearest(labels, outer, lost, part, ignore)
+
+
+def smoothed(labels: LabelMap, px: int, cls: int, mask: Mask | None, ignore: int) -> tuple[Box, Mask, LabelMap] | None:
+    """Pixels that change if the outline of a class is smoothed: the majority within ``px`` decides, Gaussian weighted."""
+    own = labels == cls if mask is None else (labels == cls) & mask
+    box = Box.around(own)
+    if box is None:
+        return None
+    outer = box.grown(3 * px + 2, labels.shape)
+    part = own[outer.slices]
+    blurred = cv2.GaussianBlur(part.astype(np.float32), (0, 0), px / 2.0, borderType=cv2.BORDER_REPLICATE)
+    inside = blurred > 0.5
+    current = labels[outer.slices]
+    gained = inside & ~part & (current != cls) & (current != ignore)
+    lost = given_to_nearest(labels, outer, ~inside & part, current == cls, ignore)
+    if lost is None and not gained.any():
+        return None
+    ids = np.where(gained, labels.dtype.type(cls), current if lost is None else lost[2])
+    changed = gained if lost is None else gained | lost[1]
+    return outer, changed, ids.astype(labels.dtype)
+
+
+def given_to_nearest(labels: LabelMap, box: Box, lost: Mask, own: Mask, ignore: int) -> tuple[Box, Mask, LabelMap] | None:
+    """Pixels that a class gives up, each with the nearest label of another class, of equally near ones the smallest.
+
+    Args:
+        box: holds them, and the classes around them.
+        lost: (height, width) bool, what is given up.
+        own: (height, width) bool, pixels of the class, those that it keeps included: no pixel may take them.
+    """
+    from deeplab_core.kernels.fill import filled
+
+    part = labels[box.slices].copy()
+    part[own] = ignore
+    if not lost.any() or not (part != ignore).any():
+        return None
+    around = filled(part, ignore)
+    if around is None:  # thick void: OpenCV's nearest pixel, whichever comes first
+        around = _nearest(part, part == ignore)
+    return box, lost, around
+
+
+def _nearest(labels: LabelMap, missing: Mask) -> LabelMap:
+    _, numbers = cv2.distanceTransformWithLabels(
+        missing.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    table = np.zeros(int(numbers.max()) + 1, labels.dtype)
+    table[numbers[~missing]] = labels[~missing]
+    return np.asarray(table[numbers], labels.dtype)
+
+
+def _non_empty(box: Box, mask: Mask) -> Change | None:
+    return (box, mask) if mask.any() else None

@@ -1,0 +1,448 @@
+"""The correction tools of one image behind one object."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.correction import components, snapping
+from deeplab_core.correction.hierarchy import CUTS, Hierarchy, build_hierarchy
+from deeplab_core.correction.paths import check_path, check_point, path_pixels, placed, polygon_mask, thick_line
+from deeplab_core.correction.probabilities import ClassProbabilities
+from deeplab_core.correction.proposal import ClickModel, Origin, Patch, Proposal, RegionPreview, painted
+from deeplab_core.correction.scribble import ScribbleEngine
+from deeplab_core.errors import AtrousError
+from deeplab_core.geometry import Box
+from deeplab_core.labels import LabelMap, check_labels, value_counts
+from deeplab_core.regions import Mask
+
+Points = NDArray[Any] | Sequence[Sequence[float]]
+
+#: Levels of the region hierarchy.
+LEVELS = len(CUTS)
+
+
+class Corrector:
+    """Offers corrections of one label map. Tools never change it: :meth:`apply` does.
+
+    Every tool is a function of the image, the labels, the scores and its arguments: the same question has the same answer. None
+    of them knows the ground truth. A tool returns None where it has nothing to offer. ``x`` and ``y`` are column and row in image
+    px (the image's corner is (0, 0)), ``path`` is (N, 2) of them, ``cls`` a class id of the catalog.
+
+    Args:
+        rgb: (H, W, 3) uint8; not copied.
+        labels: (H, W) ids in the catalog's dtype, void = ``catalog.ignore``; copied.
+        catalog: what the ids mean.
+        scores: (C, h, w) floats of a model with this catalog at any size, probabilities or scores (logits): a grid that covers
+            the image. Without them tools go by colours and labels.
+        click_model: for :meth:`click`; None offers no clicks.
+        provenance: (H, W) uint8, who set each pixel; copied. Pixels that the user painted are changed by component, region and
+            lasso tools only, never by a CRF or a graph cut. None: nobody painted any.
+
+    Raises:
+        AtrousError: shapes or types do not fit, with what is expected.
+        MaskFormatError: ``labels`` is no label map of the catalog.
+    """
+
+    def __init__(
+        self,
+        rgb: NDArray[np.uint8],
+        labels: LabelMap,
+        *,
+        catalog: ClassCatalog,
+        scores: NDArray[Any] | None = None,
+        click_model: ClickModel | None = None,
+        provenance: NDArray[np.uint8] | None = None,
+    ) -> None:
+        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or not rgb.size:
+            raise AtrousError(
+                f"an image to correct is (H, W, 3) uint8, not {rgb.shape} {rgb.dtype}", remedy="Convert it to 8-bit RGB first"
+            )
+        check_labels(labels, catalog)
+        size = rgb.shape[0], rgb.shape[1]
+        if provenance is None:
+            provenance = np.zeros(size, np.uint8)
+        if labels.shape != size or provenance.shape != size or provenance.dtype != np.uint8:
+            raise AtrousError(
+                f"the image is {size[1]} x {size[0]} px, the labels {_sides(labels)}, the provenance {_sides(provenance)}"
+                f" {provenance.dtype}",
+                remedy="Pass maps of the image's size, provenance as uint8",
+            )
+        self.catalog = catalog
+        self.labels: LabelMap = labels.copy()
+        self.provenance: NDArray[np.uint8] = provenance.copy()
+        self._rgb = np.ascontiguousarray(rgb)
+        self._size = size
+        self._probabilities = None if scores is None else ClassProbabilities.of(scores, len(catalog), size)
+        self._scribbles = ScribbleEngine(self._rgb, self._probabilities)
+        self._click_model = click_model
+        self._building = threading.Lock()
+        self._hierarchy: Hierarchy | None = None
+        self._component: tuple[Box, Mask] | None = None
+        self._region: tuple[tuple[int, int], Box, Mask] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)."""
+        return self._size
+
+    @property
+    def hierarchy(self) -> Hierarchy:
+        """The region hierarchy, computed at the first use: see :meth:`prepare`."""
+        return self.prepare()
+
+    def prepare(self, cancel: Callable[[], bool] | None = None) -> Hierarchy:
+        """Compute what region tools need, e.g. on a thread after the prediction; later calls return at once.
+
+        Raises:
+            Cancelled: ``cancel`` returned True; a later call begins again.
+        """
+        with self._building:
+            if self._hierarchy is None:
+                self._hierarchy = build_hierarchy(self._rgb, self._probabilities, cancel)
+            return self._hierarchy
+
+    # Components
+
+    def component_at(self, x: float, y: float, cls: int | None = None) -> Proposal | None:
+        """Give the component of equal labels under a point another class; None if it has it, or if no class is second."""
+        box, mask = self._component_under(*check_point(x, y, self._size))
+        return self._reclassified(box, mask, self._class_or_guess(cls, box, mask))
+
+    def dissolve_at(self, x: float, y: float) -> Proposal | None:
+        """Give the component under a point to the class that surrounds it most; None where no class touches it."""
+        box, mask = self._component_under(*check_point(x, y, self._size))
+        return self._reclassified(box, mask, components.surrounding_class(self.labels, box, mask, self.catalog.ignore))
+
+    def fill_holes(self, cls: int, max_px: int) -> Proposal | None:
+        """Give a class the regions that it encloses, those of at most ``max_px`` pixels (1 or more)."""
+        self._check_class(cls)
+        found = components.holes(self.labels, cls, _at_least_one(max_px, "size of a hole"))
+        return None if found is None else self._reclassified(*found, cls)
+
+    def drop_islands(self, min_px: int, cls: int | None = None) -> Proposal | None:
+        """Give every component of fewer than ``min_px`` pixels to the class that surrounds it most; ``cls`` None: of all
+        classes.
+        """
+        if cls is not None:
+            self._check_class(cls)
+        found = components.islands(self.labels, _at_least_one(min_px, "size of an island"), cls, self.catalog.ignore)
+        return None if found is None else Proposal.within(self._size, *found, Origin.RECLASSIFIED)
+
+    def keep_largest(self, cls: int) -> Proposal | None:
+        """Give all components of a class but the largest to the classes that surround them most."""
+        self._check_class(cls)
+        found = components.all_but_largest(self.labels, cls, self.catalog.ignore)
+        return None if found is None else Proposal.within(self._size, *found, Origin.RECLASSIFIED)
+
+    def grow(self, px: int, cls: int, mask: Mask | None = None) -> Proposal | None:
+        """Let a class grow by ``px``, in ``mask`` ((H, W) bool) only, if given: what is the class inside of it grows."""
+        found = components.grown(self.labels, *self._outline_question(px, cls, mask))
+        return None if found is None else Proposal.within(self._size, *found, cls, Origin.USER)
+
+    def shrink(self, px: int, cls: int, mask: Mask | None = None) -> Proposal | None:
+        """Let a class shrink by ``px``; what it loses takes the nearest other class."""
+        found = components.shrunk(self.labels, *self._outline_question(px, cls, mask), self.catalog.ignore)
+        return None if found is None else Proposal.within(self._size, *found, Origin.USER)
+
+    def smooth(self, px: int, cls: int, mask: Mask | None = None) -> Proposal | None:
+        """Smooth the outline of a class: what is thinner than about ``px`` disappears, outside and inside."""
+        found = components.smoothed(self.labels, *self._outline_question(px, cls, mask), self.catalog.ignore)
+        return None if found is None else Proposal.within(self._size, *found, Origin.USER)
+
+    # Regions
+
+    def region_at(self, x: float, y: float, level: int, cls: int | None = None) -> Proposal | None:
+        """Give the region under a point a class; ``level`` 0 (fine) to 11 (coarse). None if every pixel of it has the class."""
+        column, row = check_point(x, y, self._size)
+        node = self.hierarchy.node_at(column, row, _level(level))
+        box, mask = self._region_of(node, level)
+        return self._reclassified(box, mask, self._region_class(cls, np.array([node]), box, mask))
+
+    def regions_along(self, path: Points, level: int, cls: int | None = None) -> Proposal | None:
+        """Give all regions that a path crosses one class."""
+        xs, ys = path_pixels(check_path(path, self._size), self._size)
+        nodes = self.hierarchy.nodes_of(xs, ys, _level(level))
+        box, mask = self.hierarchy.mask(nodes, level)
+        return self._reclassified(box, mask, self._region_class(cls, nodes, box, mask))
+
+    def region_preview(self, x: float, y: float, level: int) -> RegionPreview:
+        """The region under a point, to be outlined while the pointer moves; well below 2 ms for any image."""
+        column, row = check_point(x, y, self._size)
+        hierarchy = self.hierarchy
+        node = hierarchy.node_at(column, row, _level(level))
+        box, mask = hierarchy.small_mask(node, level)
+        return RegionPreview(box, mask, hierarchy.image_pixels(node))
+
+    def next_level(self, x: float, y: float, level: int, step: int) -> int:
+        """The next coarser (``step`` 1) or finer (-1) level at which the region under a point changes by a fifth of its size."""
+        column, row = check_point(x, y, self._size)
+        return self.hierarchy.next_level(column, row, _level(level), 1 if step > 0 else -1)
+
+    # Lines
+
+    def scribble(self, path: Points, cls: int, reach: float, diameter: float = 1) -> Proposal | None:
+        """Turn pixels of the class under the path's beginning into ``cls``, as far as the image says that they belong to the
+        path.
+
+        A CRF of these two classes decides, within about two ``reach`` (px) of the path; pixels of other classes and those that
+        the user painted stay as they are. If the path begins on ``cls`` itself, it takes from the class that it crosses most.
+        None if it crosses nothing but ``cls``, void and painted pixels. ``diameter`` is that of the brush that draws it.
+        """
+        self._check_class(cls)
+        if not 0 < diameter <= _FARTHEST_REACH:
+            raise AtrousError(f"a brush is {diameter:g} px wide", remedy="Give a number of px above 0")
+        if not 0 < reach <= _FARTHEST_REACH:
+            raise AtrousError(f"a scribble reaches {reach:g} px", remedy="Give a number of px above 0, e.g. 12, 30 or 70")
+        xs, ys = path_pixels(check_path(path, self._size), self._size)
+        other = self._other_class(xs, ys, cls)
+        if other is None:
+            return None
+        box, line = thick_line(xs, ys, diameter, self._size)
+        channels = self.catalog.index_of(cls), self.catalog.index_of(other)
+        outer, turned = self._scribbles.spread(
+            self.labels, painted(self.provenance), line, box, cls, other, channels, reach
+        )  # fmt: skip
+        stroke = placed(line, box, outer) & (self.labels[outer.slices] == other)
+        sources = np.zeros(self._size, np.uint8)
+        sources[outer.slices] = np.where(stroke, np.uint8(Origin.USER), np.uint8(Origin.CRF))
+        return Proposal.within(self._size, outer, turned | stroke, cls, sources)
+
+    def snap_border(self, x: float, y: float, band: int) -> Proposal | None:
+        """Move the outline of the component under a point to the image's edges, by at most ``band`` px.
+
+        What the component loses takes the nearest other class. Void and pixels that the user painted stay as they are. None if
+        nothing moves.
+        """
+        column, row = check_point(x, y, self._size)
+        cls = int(self.labels[row, column])
+        if cls == self.catalog.ignore:
+            return None
+        box, mask = self._component_under(column, row)
+        outer, snapped = snapping.snapped_mask(self._rgb, box, mask, _at_least_one(band, "width of a band"))
+        current, place = self.labels[outer.slices], outer.slices
+        wide = placed(mask, box, outer)
+        free = ~painted(self.provenance[place]) & (current != self.catalog.ignore)
+        gained = snapped & free & (current != cls)
+        lost = components.given_to_nearest(self.labels, outer, wide & ~snapped & free, current == cls, self.catalog.ignore)
+        if lost is None:
+            return Proposal.within(self._size, outer, gained, cls, Origin.CRF)
+        ids = np.where(gained, self.labels.dtype.type(cls), lost[2])
+        return Proposal.within(self._size, outer, gained | lost[1], ids, Origin.CRF)
+
+    def lasso(self, path: Points, cls: int, snap: float = 0) -> Proposal | None:
+        """Give the inside of a closed path a class; its ends are joined by a line.
+
+        ``snap`` moves the path to the image's edges first, by at most so many px (:meth:`snapped`). None if no pixel inside
+        changes.
+        """
+        self._check_class(cls, void=True)
+        points = self.snapped(path, snap) if snap else check_path(path, self._size)
+        box, mask = polygon_mask(points, self._size)
+        if not mask.any() or (self.labels[box.slices][mask] == cls).all():
+            return None
+        return Proposal.within(self._size, box, mask, cls, Origin.USER)
+
+    def snapped(self, path: Points, snap: float) -> NDArray[np.float64]:
+        """(M, 2) float64: a closed path moved to the image's edges by at most ``snap`` px, to be shown while it is drawn."""
+        points = check_path(path, self._size)
+        if not 0 < snap <= _WIDEST_SNAP:
+            raise AtrousError(f"a lasso snaps over {snap:g} px", remedy=f"Give a number of px above 0, at most {_WIDEST_SNAP}")
+        return snapping.snapped_path(self._rgb, points, snap) if len(points) > 2 else points
+
+    # Clicks
+
+    def click(
+        self,
+        points: Points,
+        positive: Sequence[bool],
+        cls: int,
+        box: tuple[float, float, float, float] | None = None,
+    ) -> list[Proposal] | None:
+        """What the click model makes of clicks, and of a box (left, top, right, bottom), best first; None without a model.
+
+        A candidate's pixels become ``cls``; those that the user painted stay as they are. Candidates that change nothing are left
+        out.
+        """
+        self._check_class(cls)
+        if self._click_model is None:
+            return None
+        clicks = check_path(points, self._size)
+        for x, y in clicks:
+            check_point(float(x), float(y), self._size)
+        signs = np.asarray(positive, np.bool_)
+        if signs.shape != (len(clicks),):
+            raise AtrousError(
+                f"{len(clicks)} clicks have {signs.size} signs", remedy="Say of every click whether it is on the object"
+            )
+        own = self.labels == cls
+        free = ~painted(self.provenance) & ~own
+        found = []
+        for mask in self._click_model.masks(self._rgb, clicks, signs, box, own):
+            if mask.shape != self._size or mask.dtype != np.bool_:
+                raise AtrousError(f"the click model's mask is {mask.shape} {mask.dtype}", remedy="Use another click model")
+            proposal = Proposal(mask, cls, int(Origin.RECLASSIFIED)).only(free)
+            if proposal is not None:
+                found.append(proposal)
+        return found
+
+    # Changing
+
+    def guess(self, mask: Mask) -> int | None:
+        """The class that a region most likely is, other than the one that most of its pixels have now.
+
+        By the mean of the scores over the region: the network's second guess where the label is its first. Without scores the
+        class that surrounds the region most. None if there is no other class, or no pixel.
+        """
+        self._check_mask(mask)
+        box = Proposal(mask, 0, 0).bounds
+        return self._guessed(box, mask[box.slices]) if not box.empty else None
+
+    def apply(self, proposal: Proposal) -> Patch:
+        """Change the labels as a proposal says, and nothing outside of its mask.
+
+        Pixels that the user had painted stay the user's where the proposal only gives a class (:attr:`Origin.RECLASSIFIED`).
+
+        Raises:
+            AtrousError: the proposal is of another image, or its ids are not the catalog's.
+        """
+        self._check_mask(proposal.mask)
+        box = proposal.bounds
+        place = box.slices
+        mask = proposal.mask[place]
+        before, sources = self.labels[place].copy(), self.provenance[place].copy()
+        labels = proposal.labels
+        if isinstance(labels, int):
+            self._check_class(labels, void=True)
+            after = np.where(mask, self.labels.dtype.type(labels), before)
+        else:
+            if labels.shape != self._size:
+                raise AtrousError(f"labels of {_sides(labels)} px do not fit", remedy="Pass labels of the image's size")
+            for value in np.unique(labels[place][mask]).tolist():
+                self._check_class(value, void=True)
+            after = np.where(mask, labels[place], before).astype(before.dtype)
+        given = proposal.provenance
+        new = np.broadcast_to(np.uint8(given) if isinstance(given, int) else given[place], mask.shape)
+        kept = painted(sources) & (new == Origin.RECLASSIFIED)
+        patch = Patch(box, before, after, sources, np.where(mask & ~kept, new, sources))
+        self._write(patch)
+        return patch
+
+    def update(self, patch: Patch) -> None:
+        """Take over a change that was made elsewhere, or take one back (:meth:`Patch.inverted`).
+
+        Raises:
+            AtrousError: it does not fit into the image.
+        """
+        box = patch.box
+        if not Box.whole(self._size).holds(box) or patch.after.shape != (box.height, box.width):
+            raise AtrousError("a change is outside of the image", remedy="Make a new corrector for an image of another size")
+        self._write(patch)
+
+    def _write(self, patch: Patch) -> None:
+        self.labels[patch.box.slices] = patch.after
+        self.provenance[patch.box.slices] = patch.provenance_after
+        self._component = None
+
+    # What tools share
+
+    def _component_under(self, column: int, row: int) -> tuple[Box, Mask]:
+        """The component that holds a pixel; that of the last question again while the pointer stays on it."""
+        if self._component is not None:
+            box, mask = self._component
+            x, y = column - box.x, row - box.y
+            if 0 <= x < box.width and 0 <= y < box.height and mask[y, x]:
+                return box, mask
+        self._component = components.component_of(self.labels, column, row)
+        return self._component
+
+    def _region_of(self, node: int, level: int) -> tuple[Box, Mask]:
+        if self._region is None or self._region[0] != (node, level):
+            self._region = ((node, level), *self.hierarchy.mask(node, level))
+        return self._region[1], self._region[2]
+
+    def _reclassified(self, box: Box, mask: Mask, cls: int | None) -> Proposal | None:
+        if cls is None or not (mask & (self.labels[box.slices] != cls)).any():
+            return None
+        return Proposal.within(self._size, box, mask, cls, Origin.RECLASSIFIED)
+
+    def _class_or_guess(self, cls: int | None, box: Box, mask: Mask) -> int | None:
+        if cls is None:
+            return self._guessed(box, mask)
+        self._check_class(cls, void=True)
+        return cls
+
+    def _region_class(self, cls: int | None, nodes: NDArray[Any], box: Box, mask: Mask) -> int | None:
+        if cls is not None or self._probabilities is None:
+            return self._class_or_guess(cls, box, mask)
+        hierarchy = self.hierarchy
+        pixels = hierarchy.pixels[nodes]
+        return self._best_but(box, mask, (hierarchy.probabilities[nodes] * pixels[:, None]).sum(axis=0))
+
+    def _guessed(self, box: Box, mask: Mask) -> int | None:
+        if self._probabilities is None:
+            return components.surrounding_class(self.labels, box, mask, self.catalog.ignore)
+        return self._best_but(box, mask, self._probabilities.mean(box, mask))
+
+    def _best_but(self, box: Box, mask: Mask, weights: NDArray[np.float64]) -> int | None:
+        """The class of the largest weight, other than that of most of a mask's pixels now; of equals the first of the catalog."""
+        counts = value_counts(self.labels[box.slices][mask].reshape(1, -1))
+        present = int(counts.argmax())
+        left = [(-float(weight), n) for n, weight in enumerate(weights) if self.catalog.classes[n].id != present]
+        return self.catalog.classes[min(left)[1]].id if left else None
+
+    def _other_class(self, xs: NDArray[np.int64], ys: NDArray[np.int64], cls: int) -> int | None:
+        """The class that a scribble takes from: that under its beginning, or the one it crosses most; never void or painted
+        pixels.
+        """
+        free = ~painted(self.provenance[ys, xs])
+        under = self.labels[ys, xs]
+        candidates = under[free & (under != cls) & (under != self.catalog.ignore)]
+        if not candidates.size:
+            return None
+        first = int(under[0])
+        if free[0] and first not in (cls, self.catalog.ignore):
+            return first
+        return int(value_counts(candidates.reshape(1, -1)).argmax())
+
+    def _outline_question(self, px: int, cls: int, mask: Mask | None) -> tuple[int, int, Mask | None]:
+        self._check_class(cls)
+        if mask is not None:
+            self._check_mask(mask)
+        return _at_least_one(px, "number of px"), cls, mask
+
+    def _check_class(self, cls: int, *, void: bool = False) -> None:
+        if not (void and cls == self.catalog.ignore):
+            self.catalog.index_of(cls)
+
+    def _check_mask(self, mask: Mask) -> None:
+        if mask.shape != self._size or mask.dtype != np.bool_:
+            raise AtrousError(
+                f"a mask of {_sides(mask)} px {mask.dtype} does not fit an image of {self._size[1]} x {self._size[0]} px",
+                remedy="Pass a boolean map of the image's size",
+            )
+
+
+#: A lasso snaps, and a scribble reaches, over at most so many px.
+_WIDEST_SNAP, _FARTHEST_REACH = 100, 10_000
+
+
+def _sides(array: NDArray[Any]) -> str:
+    return " x ".join(str(side) for side in array.shape[::-1])
+
+
+def _level(level: int) -> int:
+    if not 0 <= level < LEVELS:
+        raise AtrousError(f"there is no level {level} of regions", remedy=f"Choose one of 0 (fine) to {LEVELS - 1} (coarse)")
+    return level
+
+
+def _at_least_one(number: int, what: str) -> int:
+    if number < 1 or number != int(number):
+        raise AtrousError(f"the {what} is {number}", remedy="Give a whole number, 1 or more")
+    return int(number)

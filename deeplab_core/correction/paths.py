@@ -1,0 +1,147 @@
+"""Points and paths of the pointer: checked, clipped, and turned into pixels.
+
+Coordinates are float image px, x to the right and y down; the image's top left corner is (0, 0), so a point lies in the pixel of
+column ``floor(x)`` and row ``floor(y)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.errors import AtrousError
+from deeplab_core.geometry import Box
+
+Path = NDArray[np.float64]
+
+#: A path may leave the image, but not by more than so many px: no screen reaches so far.
+_FARTHEST = 1e6
+
+
+def check_point(x: float, y: float, size: tuple[int, int]) -> tuple[int, int]:
+    """Column and row of the pixel that holds a point.
+
+    Raises:
+        AtrousError: outside of the image of ``size`` (H, W), or not finite.
+    """
+    height, width = size
+    if not (0 <= x < width and 0 <= y < height):
+        raise AtrousError(
+            f"the point ({x:g}, {y:g}) is outside of the image of {width} x {height} px", remedy="Point at a pixel of the image"
+        )
+    return int(x), int(y)
+
+
+def check_path(path: NDArray[Any] | Sequence[Sequence[float]], size: tuple[int, int]) -> Path:
+    """(N, 2) float64 points, N >= 1. They may leave the image, e.g. by the width of the window.
+
+    Raises:
+        AtrousError: another shape, a point that is not finite or more than a million px outside, or no point at all.
+    """
+    try:
+        points = np.asarray(path, np.float64)
+    except (TypeError, ValueError):
+        points = np.zeros(0)
+    if points.ndim != 2 or points.shape[1] != 2 or not points.shape[0]:
+        raise AtrousError(
+            f"a path is an array (N, 2) of x and y with at least one point, not {np.shape(path) if points.size else 'this'}",
+            remedy="Pass one row (x, y) per point",
+        )
+    if not np.isfinite(points).all() or points.min() < -_FARTHEST or (points > np.array(size[::-1]) + _FARTHEST).any():
+        raise AtrousError(
+            f"a point of the path is far outside of the image of {size[1]} x {size[0]} px, or no number",
+            remedy="Pass x and y in image pixels",
+        )
+    return points
+
+
+def path_pixels(points: Path, size: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Columns and rows of the 8-connected line of pixels through all points, in order; a pixel may occur again.
+
+    Raises:
+        AtrousError: no pixel of it is in the image.
+    """
+    height, width = size
+    pieces = [_clipped(start, end, size) for start, end in pairwise(points)] if len(points) > 1 else []
+    if len(points) == 1:
+        pieces = [np.floor(points)]
+    pixels = np.concatenate([piece for piece in pieces if piece is not None] or [np.zeros((0, 2))]).astype(np.int64)
+    inside = pixels[((pixels >= 0) & (pixels < (width, height))).all(axis=1)]
+    if not inside.size:
+        raise AtrousError(
+            f"the path is outside of the image of {width} x {height} px", remedy="Draw over at least one pixel of the image"
+        )
+    return inside[:, 0], inside[:, 1]
+
+
+def thick_line(
+    xs: NDArray[np.int64], ys: NDArray[np.int64], diameter: float, size: tuple[int, int]
+) -> tuple[Box, NDArray[np.bool_]]:
+    """Pixels of an image of ``size`` (H, W) within a brush of a line of pixels: a box and the (height, width) bool mask in it."""
+    box = Box.between(int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1).grown(int(diameter / 2), size)
+    line = np.zeros((box.height, box.width), np.bool_)
+    line[ys - box.y, xs - box.x] = True
+    if diameter >= 2:
+        line = cv2.distanceTransform((~line).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= (diameter - 1) / 2
+    return box, line
+
+
+def placed(mask: NDArray[np.bool_], box: Box, outer: Box) -> NDArray[np.bool_]:
+    """A mask of ``box`` in a larger box."""
+    wide = np.zeros((outer.height, outer.width), np.bool_)
+    wide[box.within(outer).slices] = mask
+    return wide
+
+
+def _clipped(start: Path, end: Path, size: tuple[int, int]) -> Path | None:
+    """Pixels of the line between two points, its parts far outside left out; None where all of it is outside."""
+    height, width = size
+    along = end - start
+    first, last = 0.0, 1.0
+    for axis, length in ((0, width), (1, height)):
+        if along[axis] == 0:
+            if not -1 <= start[axis] <= length + 1:
+                return None
+            continue
+        ends = sorted(((-1 - start[axis]) / along[axis], (length + 1 - start[axis]) / along[axis]))
+        first, last = max(first, ends[0]), min(last, ends[1])
+    if first > last:
+        return None
+    a, b = np.floor(start + first * along), np.floor(start + last * along)
+    steps = int(max(np.abs(b - a).max(), 1))
+    pixels: Path = np.floor(a + np.arange(steps + 1)[:, None] * ((b - a) / steps) + 0.5)
+    return pixels
+
+
+def polygon_mask(points: Path, size: tuple[int, int]) -> tuple[Box, NDArray[np.bool_]]:
+    """Pixels whose centre lies inside a closed polygon by the even-odd rule, within the image of ``size`` (H, W).
+
+    A centre on an edge belongs to the polygon right of it, or below. The polygon may cross itself and may leave the image.
+
+    Returns:
+        A box, and the (height, width) bool mask in it; an empty box where no centre is inside.
+    """
+    height, width = size
+    (left, top), (right, bottom) = np.ceil(points.min(axis=0) - 0.5), np.ceil(points.max(axis=0) - 0.5)
+    left, top, right, bottom = max(int(left), 0), max(int(top), 0), min(int(right), width), min(int(bottom), height)
+    if len(points) < 3 or left >= right or top >= bottom:
+        return Box(0, 0, 0, 0), np.zeros((0, 0), np.bool_)
+    after = np.roll(points, -1, axis=0)
+    upward = (points[:, 1] > after[:, 1])[:, None]
+    # From top to bottom whatever the direction of travel: neighbours then round a shared edge alike.
+    (ax, ay), (bx, by) = np.where(upward, after, points).T, np.where(upward, points, after).T
+    first = np.clip(np.ceil(ay - 0.5), top, bottom).astype(np.int64)
+    count = np.clip(np.ceil(by - 0.5), top, bottom).astype(np.int64) - first
+    edge = np.repeat(np.arange(len(points)), count)
+    rows = np.arange(edge.size) - np.repeat(np.cumsum(count) - count, count) + first[edge]
+    crossings = ax[edge] + (rows + 0.5 - ay[edge]) * ((bx[edge] - ax[edge]) / (by[edge] - ay[edge]))
+    columns = np.ceil(np.clip(crossings, left, right) - 0.5).astype(np.int64) - left
+    toggles = np.zeros((bottom - top, right - left + 1), np.uint8)  # one column more takes the crossings right of the box
+    np.bitwise_xor.at(toggles, (rows - top, columns), np.uint8(1))
+    inside = np.bitwise_xor.accumulate(toggles[:, :-1], axis=1).astype(np.bool_)
+    return Box.between(left, top, right, bottom), inside

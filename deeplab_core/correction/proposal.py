@@ -1,0 +1,159 @@
+"""What a tool offers, what applying it changed, and what a click model has to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.geometry import Box
+from deeplab_core.labels import LabelMap
+from deeplab_core.regions import Mask
+
+
+class Origin(IntEnum):
+    """Provenance that a tool gives to pixels (values of the provenance map beside every label map).
+
+    Attributes:
+        CRF: the user chose the class and where to look, a CRF or a graph cut chose the pixels.
+        USER: the user drew the outline.
+        RECLASSIFIED: the user chose the class of a region whose outline is the machine's; the outline may still be refined.
+    """
+
+    CRF = 2
+    USER = 3
+    RECLASSIFIED = 5
+
+
+#: Provenance from which a pixel is the user's own, or set in a way that this version does not know: no CRF may change it.
+_OWN = (int(Origin.USER), int(Origin.RECLASSIFIED) + 1)
+
+
+def painted(provenance: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(H, W) bool: pixels whose outline the user drew; no CRF and no graph cut changes them."""
+    found: NDArray[np.bool_] = (provenance == _OWN[0]) | (provenance >= _OWN[1])
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proposal:
+    """What a tool would change. Nothing outside of the mask changes.
+
+    Attributes:
+        mask: (H, W) bool.
+        labels: class id of all pixels of the mask, or (H, W) ids of which only those of the mask count.
+        provenance: 0..255 of all pixels of the mask, see :class:`Origin`; or (H, W) uint8 of which only the mask counts.
+        box: holds all pixels of the mask; None finds it.
+    """
+
+    mask: NDArray[np.bool_]
+    labels: int | LabelMap
+    provenance: int | NDArray[np.uint8]
+    box: Box | None = None
+
+    @classmethod
+    def within(
+        cls,
+        shape: tuple[int, int],
+        box: Box,
+        mask: NDArray[np.bool_],
+        labels: int | LabelMap,
+        provenance: int | NDArray[np.uint8],
+    ) -> Self | None:
+        """A proposal from a mask, and labels if they are an array, of (height, width) in a box; None where no pixel is in it.
+
+        A provenance that is an array has the image's size.
+        """
+        if not mask.any():
+            return None
+        whole = np.zeros(shape, np.bool_)
+        whole[box.slices] = mask
+        if not isinstance(labels, int):
+            ids = np.zeros(shape, labels.dtype)
+            ids[box.slices] = labels
+            labels = ids
+        return cls(whole, labels, int(provenance) if isinstance(provenance, int) else provenance, box)
+
+    @property
+    def bounds(self) -> Box:
+        """A box that holds all pixels of the mask; an empty one where there are none."""
+        if self.box is not None:
+            return self.box
+        return Box.around(self.mask) or Box(0, 0, 0, 0)
+
+    def only(self, where: NDArray[np.bool_]) -> Proposal | None:
+        """The part of it in an (H, W) bool, e.g. where one class is now; None where nothing is left."""
+        box = self.bounds
+        mask = np.zeros_like(self.mask)
+        np.logical_and(self.mask[box.slices], where[box.slices], out=mask[box.slices])
+        return Proposal(mask, self.labels, self.provenance, box) if mask[box.slices].any() else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patch:
+    """What :meth:`~deeplab_core.correction.Corrector.apply` changed, so that it can be taken back.
+
+    Attributes:
+        box: where; an empty one if nothing changed.
+        before, after: (height, width) labels of the box.
+        provenance_before, provenance_after: (height, width) uint8 of the box.
+    """
+
+    box: Box
+    before: LabelMap
+    after: LabelMap
+    provenance_before: NDArray[np.uint8]
+    provenance_after: NDArray[np.uint8]
+
+    @property
+    def changed_pixels(self) -> int:
+        """How many labels differ between before and after."""
+        return int(np.count_nonzero(self.before != self.after))
+
+    def inverted(self) -> Patch:
+        """The patch that takes this one back."""
+        return Patch(self.box, self.after, self.before, self.provenance_after, self.provenance_before)
+
+
+class ClickModel(Protocol):
+    """A network that turns clicks into masks. It keeps what it computes of an image once."""
+
+    def masks(
+        self,
+        rgb: NDArray[np.uint8],
+        points: NDArray[np.float64],
+        positive: NDArray[np.bool_],
+        box: tuple[float, float, float, float] | None,
+        previous: Mask,
+    ) -> Sequence[Mask]:
+        """Candidates, best first.
+
+        Args:
+            rgb: (H, W, 3) uint8.
+            points: (N, 2) x and y of the clicks, in their order.
+            positive: (N,) bool: on the object, or beside it.
+            box: left, top, right, bottom around the object, if it was drawn.
+            previous: (H, W) bool, what is the class now.
+
+        Returns:
+            (H, W) bool each.
+        """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegionPreview:
+    """A region as it is drawn under the pointer, at the scale at which regions are computed.
+
+    Attributes:
+        box: in image px.
+        mask: (h, w) bool over the box; smaller than the box for images above a megapixel.
+        pixels: of the region in the image; an estimate for images above a megapixel.
+    """
+
+    box: Box
+    mask: Mask
+    pixels: int

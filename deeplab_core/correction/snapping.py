@@ -1,0 +1,152 @@
+"""Outlines that move to the edges of the image: of a component, and of a lasso.
+
+Both stay within a band around the outline, so what is right far from it stays right.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.correction.paths import Path, placed
+from deeplab_core.geometry import Box
+from deeplab_core.regions import Mask
+
+#: Widths that a wheel goes through, px on both sides of the outline.
+BANDS: Final = (5, 10, 20)
+
+#: Sides of a larger part of the image are scaled down to this before a graph cut, px.
+_LONGEST = 220
+#: Iterations of GrabCut, and the seed of its clustering.
+_ROUNDS, _SEED = 2, 0
+
+#: Distance of a lasso's samples, px, and the least number of them.
+_SAMPLE, _LEAST_SAMPLES = 1.0, 8
+#: Against the edge's strength (Lab per px): a step of difference between neighbouring samples, and a whole band of distance.
+_BEND, _FAR = 1.0, 4.0
+#: Strength above which an edge is no better.
+_STRONGEST = 25.0
+
+
+def snapped_mask(rgb: NDArray[np.uint8], box: Box, mask: Mask, band: int) -> tuple[Box, Mask]:
+    """The object of a mask again, with its outline at the image's edges.
+
+    GrabCut (Rother, Kolmogorov and Blake, SIGGRAPH 2004): a graph cut between colour models of both sides. Only pixels within the
+    band may change sides; the clustering is seeded, so that the same question has the same answer.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        box: of the mask.
+        mask: (height, width) bool in the box.
+        band: px.
+
+    Returns:
+        A larger box and the (height, width) bool mask in it; the mask as it was where one of the sides has no pixel beyond the
+        band.
+    """
+    outer = box.grown(2 * band, rgb.shape[:2])
+    wide = placed(mask, box, outer)
+    scale = min(1.0, _LONGEST / max(outer.width, outer.height))
+    size = max(round(outer.width * scale), 1), max(round(outer.height * scale), 1)
+    inner = cv2.distanceTransform(_framed(wide), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    away = cv2.distanceTransform((~wide).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    trimap = np.where(wide, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    trimap[away > band] = cv2.GC_BGD
+    # A thin object has no pixel deeper than the band: its middle is the object in any case.
+    trimap[inner > min(band, 0.7 * float(inner.max()))] = cv2.GC_FGD
+    part: NDArray[Any] = np.ascontiguousarray(rgb[outer.slices][:, :, ::-1])
+    if scale < 1.0:
+        part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA))
+        trimap = np.asarray(cv2.resize(trimap, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    known = np.bincount(trimap.ravel(), minlength=4)
+    if not known[cv2.GC_BGD] or not known[cv2.GC_FGD]:
+        return outer, wide
+    cv2.setRNGSeed(_SEED)
+    found, _, _ = cv2.grabCut(
+        part, trimap, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)), _ROUNDS, cv2.GC_INIT_WITH_MASK
+    )  # fmt: skip
+    inside = ((found == cv2.GC_FGD) | (found == cv2.GC_PR_FGD)).astype(np.float32)
+    if scale < 1.0:
+        inside = cv2.resize(inside, (outer.width, outer.height), interpolation=cv2.INTER_LINEAR)
+    snapped = inside > 0.5
+    snapped[away > band] = False
+    snapped[inner > band] = True
+    return outer, snapped
+
+
+def _framed(mask: Mask) -> NDArray[np.uint8]:
+    """The mask with a border that repeats its own: the image's border is no outline."""
+    return np.pad(mask.astype(np.uint8), 1, mode="edge")
+
+
+def snapped_path(rgb: NDArray[np.uint8], points: Path, band: float) -> Path:
+    """A closed outline moved to the image's edges, each of its points by at most ``band`` px along its normal.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        points: (N, 2) float64, N >= 3.
+        band: px, above 0.
+
+    Returns:
+        (M, 2) float64, about one point per pixel of length.
+    """
+    from deeplab_core.kernels.ribbon import best_offsets
+
+    samples = _resampled(points)
+    if len(samples) < _LEAST_SAMPLES:
+        return points
+    normals = _normals(samples)
+    half = max(round(band), 1)
+    offsets = np.arange(-half, half + 1, dtype=np.float64) * (band / half)
+    places = samples[:, None, :] + offsets[None, :, None] * normals[:, None, :]
+    height, width = rgb.shape[:2]
+    low, high = np.floor(places.min(axis=(0, 1))).astype(int) - 2, np.ceil(places.max(axis=(0, 1))).astype(int) + 3
+    left, top = max(int(low[0]), 0), max(int(low[1]), 0)
+    right, bottom = min(int(high[0]), width), min(int(high[1]), height)
+    if left >= right or top >= bottom:
+        return points
+    strength = _strength(rgb[top:bottom, left:right], places - (left, top), normals)
+    costs = -np.minimum(strength, _STRONGEST) + _FAR * np.abs(offsets)[None, :] / band
+    moved = best_offsets(np.ascontiguousarray(costs, np.float32), _BEND)
+    snapped: Path = samples + offsets[moved][:, None] * normals
+    return snapped
+
+
+def _strength(rgb: NDArray[np.uint8], places: NDArray[np.float64], normals: Path) -> NDArray[np.float32]:
+    """(N, K) float32: how fast the colour changes along the normal at each place, Lab per px; 0 outside of the image."""
+    blurred = cv2.GaussianBlur(rgb.astype(np.float32) / np.float32(255.0), (0, 0), 1.0, borderType=cv2.BORDER_REPLICATE)
+    lab = cv2.cvtColor(blurred, cv2.COLOR_RGB2Lab)
+    step = normals[:, None, :] * 0.75
+    # Point (0.5, 0.5) is the centre of the first pixel, which OpenCV calls (0, 0).
+    ahead, behind = ((places + side * step - 0.5).astype(np.float32) for side in (1.0, -1.0))
+    sampled = [
+        cv2.remap(lab, at[:, :, 0], at[:, :, 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for at in (ahead, behind)
+    ]  # fmt: skip
+    strength = np.sqrt(((sampled[0] - sampled[1]) ** 2).sum(axis=2)) / np.float32(1.5)
+    x, y = places[:, :, 0], places[:, :, 1]
+    strength[(x < 0) | (y < 0) | (x > rgb.shape[1]) | (y > rgb.shape[0])] = 0.0
+    return np.asarray(strength, np.float32)
+
+
+def _resampled(points: Path) -> Path:
+    """Points at even distances along a closed outline."""
+    closed = np.concatenate([points, points[:1]])
+    lengths = np.hypot(*np.diff(closed, axis=0).T)
+    along = np.concatenate([[0.0], np.cumsum(lengths)])
+    count = int(along[-1] / _SAMPLE)
+    if count < _LEAST_SAMPLES:
+        return points[:0]
+    at = np.arange(count) * (along[-1] / count)
+    return np.stack([np.interp(at, along, closed[:, axis]) for axis in (0, 1)], axis=1)
+
+
+def _normals(samples: Path) -> Path:
+    """(N, 2) unit vectors across the outline, which is smoothed over some px for them."""
+    size = min(5, len(samples) // 4)
+    ahead, behind = np.roll(samples, -size, axis=0), np.roll(samples, size, axis=0)
+    along = ahead - behind
+    length = np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-9)[:, None]
+    return np.stack([-along[:, 1], along[:, 0]], axis=1) / length

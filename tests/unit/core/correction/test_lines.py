@@ -1,0 +1,163 @@
+"""Scribbles, outlines that snap, and the geometry of paths."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.state.edits.raster import polygon_mask as app_polygon
+from deeplab_core.correction import BANDS, REACHES, Corrector, Origin
+from deeplab_core.correction.paths import path_pixels, polygon_mask
+from deeplab_core.kernels.ribbon import best_offsets
+from tests.unit.core.correction.scenes import CATALOG, disk_corrector, disk_scene
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    return float((one & other).sum() / (one | other).sum())
+
+
+@pytest.mark.parametrize("reach", REACHES)
+@pytest.mark.parametrize("scores", [True, False])
+def test_a_scribble_finds_the_object_that_it_is_drawn_in(reach: int, scores: bool) -> None:
+    corrector, inside = disk_corrector(scores=scores)
+    proposal = corrector.scribble([(24, 24), (40, 24)], 3, reach)
+    assert proposal is not None
+    assert overlap(proposal.mask, inside) > (0.9 if reach > 12 else 0.6)
+    stroke = np.asarray(proposal.provenance) == Origin.USER
+    assert stroke.sum() == 17
+    assert stroke[24, 24:41].all()
+
+
+def test_a_large_part_is_computed_at_a_smaller_scale_with_the_same_result() -> None:
+    rgb, inside = disk_scene(480, 640)
+    corrector = Corrector(rgb, np.zeros(inside.shape, np.uint8), catalog=CATALOG)
+    proposal = corrector.scribble([(240, 240), (400, 240)], 3, 150)
+    assert proposal is not None
+    assert overlap(proposal.mask, inside) > 0.95
+
+
+def test_a_scribble_does_not_jump_to_what_looks_alike_elsewhere() -> None:
+    rgb = np.full((40, 90, 3), 90, np.uint8)
+    rgb[10:30, 10:30] = rgb[10:30, 50:70] = (200, 60, 50)
+    corrector = Corrector(rgb, np.zeros((40, 90), np.uint8), catalog=CATALOG)
+    proposal = corrector.scribble([(15, 20), (25, 20)], 3, 30)
+    assert proposal is not None
+    assert proposal.mask[12:28, 12:28].all()
+    assert not proposal.mask[:, 40:].any()
+
+
+def test_a_scribble_takes_from_the_class_it_begins_on_or_crosses_most() -> None:
+    rgb, inside = disk_scene()
+    labels = np.zeros(inside.shape, np.uint8)
+    labels[:, :20] = 3
+    labels[:, 40:] = 7
+    corrector = Corrector(rgb, labels, catalog=CATALOG)
+    begins_on_own = corrector.scribble([(10, 24), (36, 24)], 3, 12)
+    assert begins_on_own is not None
+    assert set(labels[begins_on_own.mask].tolist()) == {0}
+    begins_on_box = corrector.scribble([(50, 24), (25, 24)], 3, 12)
+    assert begins_on_box is not None
+    assert set(labels[begins_on_box.mask].tolist()) == {7}
+    assert corrector.scribble([(2, 2), (9, 9)], 3, 12) is None
+
+
+@pytest.mark.parametrize("shift", [-3, 3])
+def test_a_border_snaps_to_the_edge_within_its_band_and_stays_without(shift: int) -> None:
+    rgb, inside = disk_scene(96, 128)
+    size = 2 * abs(shift) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    drawn = (cv2.dilate if shift > 0 else cv2.erode)(inside.astype(np.uint8), kernel) > 0
+    corrector = Corrector(rgb, np.where(drawn, 3, 0).astype(np.uint8), catalog=CATALOG)
+    before = overlap(drawn, inside)
+    for band in BANDS:
+        proposal = corrector.snap_border(64, 48, band)
+        assert proposal is not None
+        after = np.where(proposal.mask, proposal.labels, corrector.labels) == 3
+        assert overlap(after, inside) > max(before, 0.97)
+    right = Corrector(rgb, np.where(inside, 3, 0).astype(np.uint8), catalog=CATALOG)
+    proposal = right.snap_border(64, 48, 5)
+    assert proposal is None or proposal.mask.sum() < 0.02 * inside.sum()
+
+
+def test_what_a_component_loses_takes_the_nearest_class_and_void_stays() -> None:
+    rgb, inside = disk_scene(96, 128)
+    drawn = cv2.dilate(inside.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    labels = np.where(drawn, 3, 0).astype(np.uint8)
+    labels[:, :40] = np.where(drawn, 3, 7)[:, :40]
+    labels[:6] = 255
+    corrector = Corrector(rgb, labels, catalog=CATALOG)
+    proposal = corrector.snap_border(64, 48, 10)
+    assert proposal is not None
+    taken = np.asarray(proposal.labels)[proposal.mask & drawn]
+    assert set(taken.tolist()) == {0, 7}
+    assert not (proposal.mask & (labels == 255)).any()
+    assert corrector.snap_border(3, 3, 10) is None
+
+
+def test_a_lasso_snaps_to_the_edge() -> None:
+    rgb, inside = disk_scene(96, 128)
+    angle = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+    path = np.stack([64.5 + 35 * np.cos(angle), 48.5 + 35 * np.sin(angle)], axis=1)
+    corrector = Corrector(rgb, np.zeros(inside.shape, np.uint8), catalog=CATALOG)
+    plain, snapped = corrector.lasso(path, 3), corrector.lasso(path, 3, snap=6)
+    assert plain is not None
+    assert snapped is not None
+    assert overlap(snapped.mask, inside) > 0.97 > overlap(plain.mask, inside)
+    moved = corrector.snapped(path, 6)
+    assert np.hypot(*(moved - (64.5, 48.5)).T).min() > 28
+    assert corrector.snapped(path[:2], 6).tolist() == path[:2].tolist()
+
+
+@settings(max_examples=100)
+@given(st.lists(st.tuples(st.integers(-8, 40), st.integers(-8, 40)), min_size=1, max_size=9), st.integers(1, 3))
+def test_polygons_cover_the_pixels_that_the_documents_polygons_cover(points: list[tuple[int, int]], parts: int) -> None:
+    path = np.array(points, float) / parts
+    box, mask = polygon_mask(path, (11, 13))
+    rect, expected = app_polygon([tuple(point) for point in path.tolist()], (11, 13))
+    ours, theirs = np.zeros((11, 13), bool), np.zeros((11, 13), bool)
+    ours[box.slices], theirs[rect.slices] = mask, expected
+    assert np.array_equal(ours, theirs)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.tuples(st.floats(-30, 30), st.floats(-30, 30)), min_size=1, max_size=5),
+    st.tuples(st.integers(0, 12), st.integers(0, 8)),
+)
+def test_a_path_is_a_connected_line_through_its_points(points: list[tuple[float, float]], inside: tuple[int, int]) -> None:
+    path = np.array([*points, (inside[0] + 0.5, inside[1] + 0.5)])
+    xs, ys = path_pixels(path, (9, 13))
+    assert ((xs >= 0) & (xs < 13) & (ys >= 0) & (ys < 9)).all()
+    assert (xs[-1], ys[-1]) == inside
+    for x, y in path:
+        if 0 <= x < 13 and 0 <= y < 9:
+            assert ((xs == int(x)) & (ys == int(y))).any()
+
+
+def brute_force(costs: np.ndarray, bend: float, start: int) -> Fraction:
+    """The least cost of a closed path through an offset of the first point."""
+    points, offsets = costs.shape
+    best = {start: Fraction(float(costs[0, start]))}
+    for n in range(1, points):
+        best = {
+            k: min(best[j] + Fraction(bend) * abs(j - k) for j in best if abs(j - k) <= 1) + Fraction(float(costs[n, k]))
+            for k in range(offsets)
+            if any(abs(j - k) <= 1 for j in best)
+        }
+    return min(best[k] + Fraction(bend) * abs(k - start) for k in best if abs(k - start) <= 1)
+
+
+@settings(max_examples=40)
+@given(st.integers(3, 9), st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_a_ribbons_path_is_closed_and_the_cheapest_through_its_beginning(points: int, offsets: int, seed: int) -> None:
+    costs = np.random.default_rng(seed).integers(0, 16, (points, offsets)).astype(np.float32)
+    path = best_offsets(costs, 0.5)
+    steps = np.abs(np.diff(np.append(path, path[0])))
+    assert (steps <= 1).all()
+    total = Fraction(float(costs[np.arange(points), path].sum())) + Fraction(1, 2) * int(steps.sum())
+    assert total == brute_force(costs, 0.5, int(path[0]))
