@@ -2,8 +2,8 @@
 
     python benchmarks/corrector.py [--runs 9] [--large]
 
-The picture is one of ../shared/real where it exists, else smooth noise; scores are those of 21 classes on a coarse grid. ``--large``
-adds an image of 100 megapixels.
+The picture is one of ../shared/real where it exists, else smooth noise; scores are those of 21 classes on a coarse grid.
+``--large`` adds an image of 100 megapixels.
 """
 
 from __future__ import annotations

@@ -296,10 +296,10 @@ def component_tools(target: Target, corrector: Corrector) -> Iterator[Offer]:
         yield corrector.component_at(x, y, cls)
         if target.depth >= BORDER_DEPTH:
             return
-        for pixels in (100, 1000):
+        for pixels in (100, 500):
             yield corrector.drop_islands(pixels)
         yield corrector.fill_holes(cls, 10_000)
-        box = target.box.grown(64, corrector.size)
+        box = target.box.grown(32, corrector.size)
         near = np.zeros(corrector.size, bool)
         near[box.slices] = True
         for each in (here, cls):
@@ -354,7 +354,9 @@ def scribbles(target: Target, corrector: Corrector) -> Iterator[Offer]:
     # Begins on the pointer, so that the class there is the one that is taken from.
     path = np.stack([(target.x + 0.5, target.y + 0.5), chord[0], chord[1]])
     diameter = max(1.0, target.depth)
-    return offered("scribble", (corrector.scribble(path, target.cls, reach, diameter) for reach in REACHES), seconds)
+    # Nobody tries a reach many times as long as what is to be turned.
+    reaches = [reach for reach in REACHES if reach <= max(REACHES[0], 2 * np.hypot(target.box.width, target.box.height))]
+    return offered("scribble", (corrector.scribble(path, target.cls, reach, diameter) for reach in reaches), seconds)
 
 
 def snaps(target: Target, corrector: Corrector, labels: np.ndarray) -> Iterator[Offer]:
@@ -367,8 +369,11 @@ def snaps(target: Target, corrector: Corrector, labels: np.ndarray) -> Iterator[
     if rows.size:
         near = int(((rows + outer.y - target.y) ** 2 + (columns + outer.x - target.x) ** 2).argmin())
         places.append((int(columns[near]) + outer.x, int(rows[near]) + outer.y))
+    bands = [band for band in BANDS if band <= max(BANDS[0], 2 * target.depth)]
     for x, y in places:
-        yield from offered("snap", (corrector.snap_border(x + 0.5, y + 0.5, band) for band in BANDS), CLICK)
+        # A border is that of the object, not of the ground around it.
+        if labels[y, x] != CATALOG.background:
+            yield from offered("snap", (corrector.snap_border(x + 0.5, y + 0.5, band) for band in bands), CLICK)
 
 
 def offers(row: Row, case: Case, target: Target, corrector: Corrector, rng: np.random.Generator | None) -> Iterator[Offer]:
