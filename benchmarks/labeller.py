@@ -279,6 +279,13 @@ def lassos(target: Target, corrector: Corrector, rng: np.random.Generator | None
             yield Offer("snapping lasso" if snapping else "lasso", proposal, seconds)
 
 
+def exact(target: Target, shape: tuple[int, int]) -> Iterator[Offer]:
+    """The bound of every tool that works on one component: all of its pixels, and no others."""
+    proposal = Proposal.within(shape, target.box, target.mask, target.cls, int(Origin.USER))
+    if proposal is not None:
+        yield Offer("exact", proposal, CLICK)
+
+
 # What the tools offer
 
 
@@ -389,6 +396,7 @@ def offers(row: Row, case: Case, target: Target, corrector: Corrector, rng: np.r
         "region strokes": lambda: region_strokes(target, corrector, labels, over),
         "scribble": lambda: scribbles(target, corrector),
         "snap": lambda: snaps(target, corrector, labels),
+        "exact": lambda: exact(target, labels.shape),
     }
     for tool in row.tools:
         yield from makers[tool]()

@@ -56,6 +56,8 @@ ROWS: dict[str, Row] = {
     "lasso": Row(("lasso",)),
     "snapping lasso": Row(("lasso", "snapping lasso")),
     "all+freehand+lasso": Row((*BUILT_IN, "freehand", "lasso", "snapping lasso")),
+    "bound: exact component": Row(("exact",)),
+    "bound: exact component/iou": Row(("exact",), "iou"),
     "brush unsteady": Row(("brush",), unsteady=True),
     "all unsteady": Row(BUILT_IN, unsteady=True),
     "freehand unsteady": Row(("brush", "freehand"), unsteady=True),
@@ -116,27 +118,35 @@ def reached(curve: dict[str, Any], target: float) -> tuple[int, float, bool]:
     return MOST, curve["seconds"][-1], False
 
 
-def table(curves: dict[str, list[dict[str, Any]]]) -> str:
-    """Every row against the plain brush of the same hand and order: mean, median, 90th percentile, share reached, seconds."""
+def table(curves: dict[str, dict[str, dict[str, Any]]]) -> str:
+    """Every row against the plain brush of the same hand and order: mean, median, 90th percentile, share reached, seconds.
+
+    Ratios are of the means of actions and of seconds, over the images that both rows have; of rows that lack some the number is
+    printed.
+    """
     columns = f"{'mean':>6} {'median':>6} {'p90':>5} {'share':>5} {'s':>5} {'ratio':>9}"
-    lines = [f"{'':24} " + " ".join(f"{f'@{target:.2f}':^41}" for target in TARGETS)]
-    lines.append(f"{'tools':24} " + " ".join(columns for _ in TARGETS) + " ms per action")
-    means: dict[str, list[tuple[float, float]]] = {}
+    lines = [f"{'':26} " + " ".join(f"{f'@{target:.2f}':^41}" for target in TARGETS)]
+    lines.append(f"{'tools':26} " + " ".join(columns for _ in TARGETS) + " ms per action")
+    most = max(len(found) for found in curves.values())
     for name, found in curves.items():
         base = "brush" + ("/iou" if name.endswith("/iou") else " unsteady" if name.endswith("unsteady") else "")
-        cells, means[name] = [], []
-        for k, target in enumerate(TARGETS):
-            results = np.array([reached(curve, target) for curve in found], float)
-            actions, seconds, done = results.T
-            means[name].append((float(actions.mean()), float(seconds.mean())))
-            against = means.get(base)
-            ratio = "" if against is None else f"{actions.mean() / against[k][0]:.2f}/{seconds.mean() / against[k][1]:.2f}"
+        both = [image for image in found if image in curves.get(base, {})]
+        cells = []
+        for target in TARGETS:
+            actions, seconds, done = np.array([reached(curve, target) for curve in found.values()], float).T
+            ratio = ""
+            if both:
+                ours, plain = (
+                    np.array([reached(row[image], target)[:2] for image in both]).mean(axis=0) for row in (found, curves[base])
+                )
+                ratio = "/".join(f"{part:.2f}" for part in ours / np.maximum(plain, 1e-9))
             cells.append(
                 f"{actions.mean():6.1f} {np.median(actions):6.1f} {np.percentile(actions, 90):5.0f} {done.mean():5.2f}"
                 f" {seconds.mean():5.0f} {ratio:>9}"
             )
-        spent = [ms for curve in found for ms in curve["ms"][1:]]
-        lines.append(f"{name:24} " + " ".join(cells) + f" {np.mean(spent) if spent else 0:8.0f}")
+        spent = [ms for curve in found.values() for ms in curve["ms"][1:]]
+        few = f"   {len(found)} images" if len(found) < most else ""
+        lines.append(f"{name:26} " + " ".join(cells) + f" {np.mean(spent) if spent else 0:8.0f}{few}")
     return "\n".join(lines)
 
 
@@ -192,9 +202,9 @@ def main() -> None:
     if asked.single:
         print(single(found))
         return
-    curves: dict[str, list[dict[str, Any]]] = {}
+    curves: dict[str, dict[str, dict[str, Any]]] = {}
     for name in asked.only:
-        folder = asked.out / "runs" / name.replace("/", "_by_").replace(" ", "_")
+        folder = asked.out / "runs" / name.replace("/", "_by_").replace(" ", "_").replace(":", "")
         folder.mkdir(parents=True, exist_ok=True)
         for case in found:
             kept = folder / f"{case.name}.json"
@@ -203,8 +213,8 @@ def main() -> None:
                 part.write_text(json.dumps(work(case, ROWS[name])))
                 part.replace(kept)
             if kept.is_file():
-                curves.setdefault(name, []).append(json.loads(kept.read_text()))
-        print(f"{name}: {len(curves.get(name, []))} images", flush=True)
+                curves.setdefault(name, {})[case.name] = json.loads(kept.read_text())
+        print(f"{name}: {len(curves.get(name, {}))} images", flush=True)
     print(table(curves))
 
 
