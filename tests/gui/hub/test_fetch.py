@@ -85,7 +85,7 @@ def test_a_model_comes_is_tried_and_can_be_used(studio: Studio, sheet: FetchDial
     assert card["extra"]["published"]["miou"] == "71.5"
     dock = studio.window.model.models
     assert "DeepLabv3+, tiny, VOC (Somebody)" in [dock.itemText(place) for place in range(dock.count())]
-    assert "DeepLabv3+, tiny, VOC (Somebody) is here" in studio.titles()
+    assert "DeepLabv3+, tiny, VOC (Somebody) downloaded" in studio.titles()
     assert studio.program.models.path != path  # a model in use is not changed behind the user's back
     qtbot.mouseClick(sheet.use, Qt.MouseButton.LeftButton)
     studio.wait(lambda: studio.program.models.path == path)
