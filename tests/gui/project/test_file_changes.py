@@ -132,7 +132,7 @@ def test_the_image_in_view_stays_when_its_file_goes(desk, folder, painted):
     image, path = desk.image.id, desk.image.path
     kept = path.read_bytes()
     path.unlink()
-    desk.wait(lambda: said(desk, "photo_0.jpg is gone"))
+    desk.wait(lambda: said(desk, "photo_0.jpg is missing"))
     desk.wait(lambda: desk.program.projects.project.record(image).missing)
     assert desk.image.id == image
     desk.paint((5, 50), (60, 50))
