@@ -55,8 +55,8 @@ def project_place(place: Path) -> tuple[Path, Path | None]:
     Raises:
         AtrousError: the data is there and the images are not.
     """
+    from app.state.careful import meta_json
     from app.state.layout import DATABASE, DIRECTORY_NAME
-    from app.state.rebuild import meta_json
     from app.state.store import Store
     from deeplab_core.errors import AtrousError
 

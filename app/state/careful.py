@@ -19,6 +19,10 @@ from urllib.parse import quote, unquote_to_bytes
 from app.state.schema import APPLICATION_ID
 from deeplab_core.atomic import refuse_open_image
 from deeplab_core.errors import AtrousError, ProjectError, StorageError
+from deeplab_core.reading import parse_json
+
+#: Bound of one setting in the ``meta`` table, bytes.
+_MOST_BYTES = 64 << 20
 
 #: Files that SQLite and we keep beside the database.
 COMPANIONS = ("-wal", "-shm", "-journal", "-mark")
@@ -300,3 +304,14 @@ def set_database_aside(path: Path, reason: str) -> Path | None:
             with contextlib.suppress(OSError):
                 companion.rename(aside.with_name(aside.name + suffix))
     return aside
+
+
+def meta_json(text: str, key: str) -> Any:
+    """A value of the ``meta`` table; what is no JSON is damage."""
+    return parse_json(
+        text,
+        limit=_MOST_BYTES,
+        what=f"the project's setting {key}",
+        remedy="Open the folder again: the database is set aside, and what can be read of it is kept",
+        error=DamagedStore,
+    )

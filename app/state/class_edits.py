@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.state.careful import meta_json
 from app.state.journal import Journal
 from app.state.patch import TilePatch, diff_patch
 from app.state.provenance import Provenance
-from app.state.rebuild import meta_json
 from app.state.saved_masks import LoadedImage
 from app.state.schema import WITH_CLASS_EDITS
 from app.state.store import DamagedStore, Store

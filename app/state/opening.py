@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from app.state.adopt import adopt_masks
+from app.state.careful import meta_json
 from app.state.folder_scan import ScanReport, reconcile
 from app.state.layout import DATABASE as DATABASE
 from app.state.layout import DIRECTORY_NAME as DIRECTORY_NAME
-from app.state.layout import LOCK, create_directory, refuse_links, remove_new_directory
-from app.state.layout import MASKS as MASKS
+from app.state.layout import LOCK, MASKS, create_directory, refuse_links, remove_new_directory
 from app.state.lock import ProjectLock
-from app.state.rebuild import meta_json, renewed, restored_from_copy
+from app.state.rebuild import renewed, restored_from_copy
 from app.state.store import DamagedStore, RemovedStore, Store
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import ClassCatalog

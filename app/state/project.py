@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from app.signal import Signal
 from app.state.adopt import forget_gone_masks
 from app.state.backups import Upkeep
+from app.state.careful import meta_json
 from app.state.class_edits import ClassEdit, ClassEdits
 from app.state.folder_scan import ScanReport, reconcile, stat_images, survey, unheard
 from app.state.ground_truth import GroundTruth
@@ -35,7 +36,7 @@ from app.state.opening import DEFAULT_CATALOG, Opened, meet_folder, open_directo
 from app.state.patch import TilePatch
 from app.state.predictions import PredictionCache
 from app.state.provenance import Provenance
-from app.state.rebuild import meta_json, refill
+from app.state.rebuild import refill
 from app.state.runs import RunLog
 from app.state.saved_masks import ACCEPTED, LoadedImage, MaskRefused, SavedMasks, oriented_shape
 from app.state.schema import WITH_RECLASSIFIED
@@ -233,8 +234,7 @@ class Project:
             ImageReadError: the image's header cannot be read.
         """
         record = self.record(image)
-        if shape is None:
-            shape = oriented_shape(self.path_of(record))
+        shape = shape or oriented_shape(self.path_of(record))
         if record.content_key and not record.missing:
             self.content_key(image)
         try:

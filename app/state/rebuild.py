@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from app.state.adopt import adopt_masks, count_from, last_number
-from app.state.careful import SQLITE_ERRORS, check_kinds, damaged_reader, look_into
+from app.state.careful import SQLITE_ERRORS, check_kinds, damaged_reader, look_into, meta_json
+from app.state.class_edits import parse_entries
 from app.state.image_record import ImageFlag, ImageRecord, record_from_row
 from app.state.journal import StepState
 from app.state.layout import BACKUPS, backup_names
@@ -22,13 +23,9 @@ from app.state.schema import APPLICATION_ID, table_as_expected
 from app.state.store import DamagedStore, Store, set_database_aside
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
-from deeplab_core.reading import parse_json
 
 #: So many failing questions are asked to find the readable rows around damaged ones.
 _MOST_PROBES = 20_000
-
-#: Bound of one setting.
-_MOST_BYTES = 64 << 20
 
 #: Further than any project has steps.
 _APART = 10**9
@@ -162,24 +159,11 @@ class _Table:
     check: Callable[[Row], object]
 
 
-def meta_json(text: str, key: str) -> Any:
-    """A value of the ``meta`` table; what is no JSON is damage."""
-    return parse_json(
-        text,
-        limit=_MOST_BYTES,
-        what=f"the project's setting {key}",
-        remedy="Open the folder again: the database is set aside, and what can be read of it is kept",
-        error=DamagedStore,
-    )
-
-
 def _check_meta(row: Row) -> None:
     value = meta_json(row[1], row[0])
     if row[0] == "catalog":
         ClassCatalog.from_dict(value)
     elif row[0] == "class edits":
-        from app.state.class_edits import parse_entries  # which needs this module
-
         parse_entries(value)
 
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from app.state.document import Document
 from app.state.image_record import ImageFlag, ImageRecord
 from app.state.journal import DamagedStep, Journal, JournalStep
+from app.state.layout import MASKS
 from app.state.mask_file import MaskContent, MaskNote, read_mask_file, read_note, write_mask_file
-from app.state.opening import MASKS
 from app.state.own_files import contained
 from app.state.patch import WrongSize
 from app.state.provenance import reclassified

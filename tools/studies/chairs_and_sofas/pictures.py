@@ -28,7 +28,7 @@ def draw_confusions(result: Result, path: Path, *, each: int = 4) -> None:
     pen = ImageDraw.Draw(sheet)
     for row, (truth_id, called_id) in enumerate((ids, ids[::-1])):
         top = row * (_SIDE + _FOOT + _GAP)
-        found = result.inspection.index.components(truth=truth_id, prediction=called_id, limit=each)
+        found = result.inspection.analysis.errors.components(truth=truth_id, prediction=called_id, limit=each)
         for column, component in enumerate(found):
             pair = result.inspection.pairs[component.image]
             truth, labels = read_mask(pair.truth, catalog), read_mask(pair.prediction, catalog)
