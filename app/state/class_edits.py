@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -243,20 +243,31 @@ class ClassEdits:
 
     # -- following -------------------------------------------------------------------------------------------------------
 
-    def follow(self, image: int, loaded: LoadedImage, catalog: ClassCatalog) -> LoadedImage:
-        """Bring an image that was loaded with :meth:`reading_catalog` up to date.
+    def follow(self, image: int, load: Callable[[ClassCatalog], LoadedImage], catalog: ClassCatalog) -> LoadedImage:
+        """Load an image and bring it up to date.
 
         Edits that were undone are taken back where the labels had followed them: exactly, if nothing was done since; else in
         the pixels that still have the class that the edit gave them.
 
+        Args:
+            load: reads the labels in the catalog that it is given.
+            catalog: the project's.
+
         Raises:
-            StorageError: the journal cannot be written; the database is as it was.
+            StorageError: the journal cannot be written; the database is as it was. What ``load`` raises.
         """
         if not self.entries:
-            return loaded
-        writing = nullcontext() if self._store.read_only else self._store.transaction()
-        with self._mutex, writing:
-            return self._follow(image, loaded, catalog)
+            return load(catalog)
+        # Of two threads that load an image which is behind, the second one must see the step of the first.
+        with self._mutex if self._is_behind(image) else nullcontext():
+            loaded = load(self.reading_catalog(catalog))
+            with nullcontext() if self._store.read_only else self._store.transaction():
+                return self._follow(image, loaded, catalog)
+
+    def _is_behind(self, image: int) -> bool:
+        followed = self._followed(image)
+        undone = {edit.number for edit in self.entries if edit.undone}
+        return followed.number < self.entries[-1].number or not undone.isdisjoint(followed.steps)
 
     def _follow(self, image: int, loaded: LoadedImage, catalog: ClassCatalog) -> LoadedImage:
         followed = self._followed(image)

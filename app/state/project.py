@@ -238,8 +238,8 @@ class Project:
         if record.content_key and not record.missing:
             self.content_key(image)
         try:
-            loaded = self._masks.load(self.record(image), shape, self.class_edits.reading_catalog(self._catalog))
-            return self.class_edits.follow(image, loaded, self._catalog)
+            record = self.record(image)
+            return self.class_edits.follow(image, lambda known: self._masks.load(record, shape, known), self._catalog)
         finally:
             self._refresh(image)
 

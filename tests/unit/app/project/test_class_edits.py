@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +207,23 @@ def test_an_image_that_is_started_again_or_taken_from_its_file_follows_again(fol
         assert np.array_equal(load(project), before)
         project.start_over(image)
         assert (load(project) == VOID).all()
+
+
+def test_two_threads_that_load_an_image_give_the_same_labels_and_one_step(folder: Path) -> None:
+    with Project.open(folder) as project:
+        before = labelled(project)
+        image = image_id(project, "a.png")
+        for _ in range(4):
+            project.edit_classes(merge_classes(project.catalog, [CHAIR], SOFA))
+            head = project.journal.head(image)
+            with ThreadPoolExecutor(4) as pool:
+                found = list(pool.map(lambda _: load(project), range(8)))
+            assert all(np.array_equal(labels, merged(before)) for labels in found)
+            assert project.journal.head(image) == head + 1
+            project.undo_class_edit()
+            with ThreadPoolExecutor(4) as pool:
+                found = list(pool.map(lambda _: load(project), range(8)))
+            assert all(np.array_equal(labels, before) for labels in found)
 
 
 _KILLED = """
