@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,8 +114,7 @@ def edit(
     from deeplab_core.catalogs import editing
 
     with _opened(folder, project_dir, read_only=dry_run) as project:
-        reserved = set(project.class_edits.retired(project.catalog))
-        steps = [_adding(value, reserved) for value in add]
+        steps = [_adding(value, project.class_edits.retired(project.catalog)) for value in add]
         steps += [_named(value, lambda now, info, name: editing.rename_class(now, info.id, name)) for value in rename]
         steps += [_named(value, lambda now, info, text: editing.recolor_class(now, info.id, _color(text))) for value in color]
         steps += [_named(value, lambda now, info, text: editing.assign_key(now, info.id, text)) for value in key]
@@ -153,14 +152,15 @@ def undo(folder: Path, *, project_dir: Path | None) -> int:
 
 def _effect(project: Project, whole: CatalogEdit) -> list[str]:
     """What happens to pixels, in words; empty for an edit that moves none."""
-    from app.state.class_edits import count_pixels
+    from app.state.class_pixels import count_pixels
 
-    if not whole.moved:
-        return []
-    counts = count_pixels(project, whole.moved)
     before, after = project.catalog, whole.catalog
+    moved = {old: new for old, new in whole.moved.items() if old in set(before.ids.tolist())}
+    if not moved:
+        return []
+    counts = count_pixels(project, moved)
     lines = []
-    for old, new in whole.moved.items():
+    for old, new in moved.items():
         images, pixels = counts.of(old)
         target = "void" if new is None else after.by_id(new).name
         lines.append(f"{before.by_id(old).name}: {pixels:,} px of {counted(images, 'image')} become {target}.")
@@ -171,7 +171,7 @@ def _effect(project: Project, whole: CatalogEdit) -> list[str]:
 _Step = Callable[["ClassCatalog"], "CatalogEdit"]
 
 
-def _adding(value: str, reserved: Collection[int]) -> _Step:
+def _adding(value: str, reserved: Mapping[int, ClassInfo]) -> _Step:
     from deeplab_core.catalogs.editing import add_class
 
     name, _, color = value.partition("=")

@@ -11,9 +11,10 @@ imports) are read with :meth:`ClassEdits.reading_catalog` and brought up to date
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.careful import meta_json
-from app.state.journal import Journal
+from app.state.class_pixels import count_pixels
+from app.state.journal import Journal, JournalStep
 from app.state.patch import TilePatch, diff_patch
 from app.state.provenance import Provenance
 from app.state.saved_masks import LoadedImage
@@ -31,7 +33,7 @@ from app.state.store import DamagedStore, Store
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.catalogs.editing import CatalogEdit, joined
 from deeplab_core.errors import AtrousError, CatalogError
-from deeplab_core.labels import LabelMap, apply_lut, value_counts
+from deeplab_core.labels import LabelMap, apply_lut
 from deeplab_core.reading import VALUE_ERRORS, parse_json, whole
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ class ClassEdit:
     Attributes:
         number: counts from 1 in the project.
         title: what it did.
-        before: the classes before it.
+        before, after: the classes before and after it.
         moved: id -> the id that its pixels got, or None for void.
         undone: whether it was taken back.
     """
@@ -60,8 +62,15 @@ class ClassEdit:
     number: int
     title: str
     before: ClassCatalog
+    after: ClassCatalog
     moved: Mapping[int, int | None]
     undone: bool = False
+
+    @property
+    def added(self) -> tuple[int, ...]:
+        """Ids of the classes that it added, in their order."""
+        known = set(self.before.ids.tolist())
+        return tuple(number for number in self.after.ids.tolist() if number not in known)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -70,6 +79,7 @@ class ClassEdit:
             "number": self.number,
             "title": self.title,
             "before": self.before.to_dict(),
+            "after": self.after.to_dict(),
             "moved": moved,
             "undone": self.undone,
         }
@@ -77,11 +87,11 @@ class ClassEdit:
     @staticmethod
     def from_dict(data: dict[str, Any]) -> ClassEdit:
         """The inverse of :meth:`to_dict`; raises what values of the wrong form raise."""
+        before, after = ClassCatalog.from_dict(data["before"]), ClassCatalog.from_dict(data["after"])
         moved = {int(old): None if new is None else whole(new) for old, new in data["moved"].items()}
-        before = ClassCatalog.from_dict(data["before"])
-        if not set(moved) <= set(before.ids.tolist()):
-            raise ValueError("an edit moved ids that its catalog did not have")
-        return ClassEdit(whole(data["number"]), str(data["title"]), before, moved, bool(data["undone"]))
+        if before.wide != after.wide or not _fits(moved, before, after):
+            raise ValueError("an edit moved ids that its catalogs do not have")
+        return ClassEdit(whole(data["number"]), str(data["title"]), before, after, moved, bool(data["undone"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +119,7 @@ class _Followed:
 
     @staticmethod
     def from_bytes(data: bytes) -> _Followed:
-        values = parse_json(data, what="the edits of the classes that an image has followed", error=DamagedStore)
+        values = parse_json(data, error=DamagedStore)
         steps = {int(edit): whole(step) for edit, step in values["steps"].items()}
         return _Followed(whole(values["number"]), steps, whole(values["floor"]))
 
@@ -133,9 +143,10 @@ class ClassEdits:
         return self.entries[-1] if self.entries and not self.entries[-1].undone else None
 
     def retired(self, catalog: ClassCatalog) -> dict[int, ClassInfo]:
-        """Classes that edits took away from ``catalog``, by their ids, which are never used again."""
+        """Classes that were once in the project and are not in ``catalog``, by their ids, which are never used again."""
         known = set(catalog.ids.tolist())
-        return {info.id: info for edit in self.entries for info in edit.before.classes if info.id not in known}
+        once = [info for edit in self.entries for info in (*edit.before.classes, *edit.after.classes)]
+        return {info.id: info for info in once if info.id not in known}
 
     def reading_catalog(self, catalog: ClassCatalog) -> ClassCatalog:
         """``catalog`` with the retired classes behind its own, to read files that may still hold their ids."""
@@ -148,7 +159,18 @@ class ClassEdits:
             name = info.name if info.name not in names else f"{info.name} (id {info.id})"
             names.add(name)
             rows.append(replace(info, name=name, key=""))
-        return replace(catalog, classes=(*catalog.classes, *rows))
+        return catalog.with_retired(rows)
+
+    @property
+    def moves(self) -> dict[int, int | None]:
+        """What the edits that count made of ids: id -> the id of its pixels now, or None for void."""
+        edits = [CatalogEdit(edit.title, edit.after, edit.moved) for edit in self.entries if not edit.undone and edit.moved]
+        return dict(joined(edits).moved) if edits else {}
+
+    def stamp(self, catalog: ClassCatalog) -> str:
+        """A text that changes with what the ids of the project's files mean."""
+        parts = catalog.ids.tolist(), catalog.names, sorted(self.moves.items())
+        return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
     def current_ids(self, labels: LabelMap, catalog: ClassCatalog) -> LabelMap:
         """Labels in which every retired id has become what the edits made of it.
@@ -160,8 +182,8 @@ class ClassEdits:
         Returns:
             (H, W); the same array if no edit concerns it.
         """
-        edits = [CatalogEdit(edit.title, catalog, edit.moved) for edit in self.entries if not edit.undone and edit.moved]
-        return _moved_ids(labels, joined(edits).moved, catalog) if edits else labels
+        moves = self.moves
+        return _moved_ids(labels, moves, catalog) if moves else labels
 
     # -- recording -------------------------------------------------------------------------------------------------------
 
@@ -169,15 +191,22 @@ class ClassEdits:
         """Keep other classes in which every id keeps its place; no edit that could be undone.
 
         Raises:
-            CatalogError: there are labels, and the new catalog lacks an id or holds wider ids than the old one.
+            CatalogError: there are labels, and the new catalog lacks an id, holds wider ids than the old one, or has the id of a
+                class that is gone, which files may still hold.
             StorageError: nothing was changed.
         """
         lost = sorted(set(before.ids.tolist()) - set(catalog.ids.tolist()))
-        if (lost or catalog.wide != before.wide) and self._labelled():
+        others = bool(lost) or catalog.wide != before.wide or bool(set(self.retired(before)) & set(catalog.ids.tolist()))
+        if others and not self._labelled():
+            with self._mutex:
+                self._write((), catalog)  # no file of the project holds an id of the classes that are gone
+            return
+        if lost or catalog.wide != before.wide:
             names = ", ".join(before.by_id(number).name for number in lost[:5])
             what = "the catalog cannot replace the project's, because images are already labelled"
             why = f"It lacks: {names}" if lost else "Its masks have another number of bits"
             raise CatalogError(what, why=why, remedy="Keep every id of the old catalog, or use a new project with --project DIR")
+        self._refuse_retired(before, catalog)
         with self._mutex:
             self._write(self.entries, catalog)
 
@@ -188,22 +217,28 @@ class ClassEdits:
             CatalogError: the masks of the project would have another number of bits.
             StorageError: nothing was changed.
         """
-        if edit.catalog.wide != before.wide and self._labelled():
+        if edit.catalog.wide != before.wide:
             raise CatalogError(
                 "the masks would have another number of bits",
-                why=f"They have {16 if before.wide else 8} bits, and images are already labelled",
-                remedy="Export the masks and begin a new project with a class list of the other size",
+                why=f"They have {16 if before.wide else 8} bits",
+                remedy="Begin a new project with a class list of the other size, and import the exported masks there",
             )
-        again = set(self.retired(before)) & set(edit.catalog.ids.tolist())
-        if again:
-            raise CatalogError(f"the id {min(again)} was used by a class that is gone", remedy="Give the new class another id")
+        self._refuse_retired(before, edit.catalog)
+        known = set(before.ids.tolist())
+        moved = {old: new for old, new in edit.moved.items() if old in known}
+        if not _fits(moved, before, edit.catalog):
+            raise CatalogError("the edit gives pixels an id that is not in the catalog", remedy="Choose a class that is listed")
         with self._mutex:
             number = self.entries[-1].number + 1 if self.entries else 1
-            entries = (*self.entries, ClassEdit(number, edit.title, before, dict(edit.moved)))
+            entries = (*self.entries, ClassEdit(number, edit.title, before, edit.catalog, moved))
             self._write(entries, edit.catalog)
 
-    def undo(self, catalog: ClassCatalog) -> ClassCatalog:
-        """Take the newest edit back; returns the classes as they were, with today's colours and keys.
+    def undo(self, catalog: ClassCatalog) -> tuple[ClassEdit, ClassCatalog]:
+        """Take the newest edit back; :meth:`drop_unused` completes it.
+
+        Returns:
+            The edit, and the classes as they were, with those that the edit added behind them. Colours and keys that were
+            changed since stay.
 
         Raises:
             CatalogError: there is no edit that can be undone.
@@ -211,20 +246,38 @@ class ClassEdits:
         """
         with self._mutex:
             edit = self.newest
-            if edit is None:
+            if edit is None or set(edit.after.ids.tolist()) != set(catalog.ids.tolist()):
                 raise CatalogError(
                     "there is no edit of the classes to undo",
                     why="Only the newest one can be undone, once" if self.entries else "The classes were not edited",
                     remedy="Edit the classes again instead",
                 )
-            now = {info.id: info for info in catalog.classes}
-            rows = tuple(
-                replace(info, color=now[info.id].color, key=now[info.id].key) if info.id in now else info
-                for info in edit.before.classes
-            )
-            restored = replace(edit.before, classes=rows)
+            restored = _restored_classes(edit, catalog)
+            added = tuple(catalog.by_id(number) for number in edit.added)
+            restored = replace(restored, classes=(*restored.classes, *added))
             self._write((*self.entries[:-1], replace(edit, undone=True)), restored)
-            return restored
+            return edit, restored
+
+    def drop_unused(self, project: Project, edit: ClassEdit) -> ClassCatalog:
+        """The project's classes without those that an undone edit had added, unless an image has pixels of them."""
+        catalog = project.catalog
+        if not edit.added:
+            return catalog
+        counts = count_pixels(project, edit.added)
+        unused = set() if counts.errors else {number for number in edit.added if not counts.of(number)[1]}
+        kept = replace(catalog, classes=tuple(info for info in catalog.classes if info.id not in unused))
+        with self._mutex:
+            self._write(self.entries, kept)
+        return kept
+
+    def _refuse_retired(self, before: ClassCatalog, catalog: ClassCatalog) -> None:
+        again = set(self.retired(before)) & set(catalog.ids.tolist())
+        if again:
+            raise CatalogError(
+                f"the id {min(again)} was used by a class that is gone",
+                why="Masks and ground truth may still hold it",
+                remedy="Give the class another id, or begin a new project with --project DIR",
+            )
 
     def _labelled(self) -> bool:
         return self._store.row("SELECT 1 FROM images WHERE mask != '' UNION SELECT 1 FROM steps LIMIT 1") is not None
@@ -285,16 +338,27 @@ class ClassEdits:
                 if step:
                     followed = replace(followed, steps={**followed.steps, edit.number: step})
         followed = replace(followed, number=self.entries[-1].number)
+        allowed = _allowed(catalog)
+        if not allowed[document.labels].all():
+            # Labels of an older or newer database than this one: ids that no class has any more.
+            labels = self.current_ids(document.labels, catalog)
+            lost = ~allowed[labels]
+            if lost.any():
+                notices.append(f"{int(lost.sum()):,} px had ids that no class of the project has; they became void.")
+                labels = np.where(lost, catalog.ignore, labels).astype(labels.dtype)
+            self._append(image, loaded, "Classes: ids without a class", labels, document.provenance)
         document.catalog = catalog
         document.revision = 0
         move = loaded.move
         labelled = bool(loaded.move or loaded.steps)
-        if followed != before and labelled and not self._store.read_only:
-            sql = "INSERT OR REPLACE INTO results (image, kind, key, data) VALUES (?, ?, ?, ?)"
-            self._store.write(sql, (image, _KIND, str(followed.number), followed.to_bytes()))
+        if labelled and not self._store.read_only:
+            if followed != before:
+                sql = "INSERT OR REPLACE INTO results (image, kind, key, data) VALUES (?, ?, ?, ?)"
+                self._store.write(sql, (image, _KIND, str(followed.number), followed.to_bytes()))
             move = self._journal.head(image)
         ours = set(before.steps.values())
-        steps = tuple(step for step in loaded.steps if step.seq > followed.first and step.seq not in ours)
+        known = [step for step in loaded.steps if step.seq > followed.first and step.seq not in ours]
+        steps = tuple(_within(known, allowed)) if self.retired(catalog) else tuple(known)
         return LoadedImage(document, steps, move, loaded.saved and move == loaded.move, " ".join(notices))
 
     def forget(self, image: int) -> None:
@@ -336,46 +400,52 @@ class ClassEdits:
             return _Followed()
         try:
             return _Followed.from_bytes(row[0])
-        except VALUE_ERRORS as error:
-            raise DamagedStore(
-                "the project's database is damaged", why=f"Which edits of the classes an image has followed: {error}",
-                path=self._store.path,
-            ) from error  # fmt: skip
+        except _STRANGE:
+            return _Followed()  # the edits are applied again, which changes no pixel that has followed them
 
 
-@dataclass(frozen=True, slots=True)
-class PixelCounts:
-    """How many pixels of some classes a project has.
-
-    Attributes:
-        by_class: id -> (images, pixels); ids without a pixel are left out.
-        errors: of images whose labels cannot be read.
-    """
-
-    by_class: Mapping[int, tuple[int, int]]
-    errors: tuple[AtrousError, ...] = ()
-
-    def of(self, class_id: int) -> tuple[int, int]:
-        """(images, pixels) of a class."""
-        return self.by_class.get(class_id, (0, 0))
+def _fits(moved: Mapping[int, int | None], before: ClassCatalog, after: ClassCatalog) -> bool:
+    """Whether an edit moves ids of the catalog before it to ids of the one after it."""
+    known = set(after.ids.tolist())
+    return set(moved) <= set(before.ids.tolist()) and all(new is None or new in known for new in moved.values())
 
 
-def count_pixels(project: Project, class_ids: Iterable[int]) -> PixelCounts:
-    """Count the pixels of classes over all labelled images. Reads every mask: meant for another thread."""
-    found: dict[int, tuple[int, int]] = {}
-    errors: list[AtrousError] = []
-    wanted = list(class_ids)
-    for image in sorted(project.labelled()):
-        try:
-            counts = value_counts(project.load(image).document.labels)
-        except AtrousError as error:
-            errors.append(error)
-            continue
-        for class_id in wanted:
-            if counts[class_id]:
-                images, pixels = found.get(class_id, (0, 0))
-                found[class_id] = images + 1, pixels + int(counts[class_id])
-    return PixelCounts(found, tuple(errors))
+def _allowed(catalog: ClassCatalog) -> NDArray[np.bool_]:
+    """(256,) or (65536,) bool: values that a map of the catalog may hold."""
+    table = np.zeros(catalog.ignore + 1, dtype=bool)
+    table[catalog.ids] = table[catalog.ignore] = True
+    return table
+
+
+def _within(steps: Sequence[JournalStep], allowed: NDArray[np.bool_]) -> Iterator[JournalStep]:
+    """The steps that can be undone and redone without an id that no class has: others stand in the way of what is behind them."""
+    done = [step for step in steps if not step.undone]
+    undone = [step for step in steps if step.undone]
+    first = next((place for place in range(len(done), 0, -1) if not _holds_only(done[place - 1].patch, allowed)), 0)
+    last = next((place for place, step in enumerate(undone) if not _holds_only(step.patch, allowed)), len(undone))
+    yield from done[first:]
+    yield from undone[:last]
+
+
+def _holds_only(patch: TilePatch, allowed: NDArray[np.bool_]) -> bool:
+    sides = (patch.before_tiles(), patch.after_tiles())
+    return all(bool(allowed[labels].all()) for side in sides for _, labels, _ in side)
+
+
+def _restored_classes(edit: ClassEdit, catalog: ClassCatalog) -> ClassCatalog:
+    """The classes before an edit; a colour or key that was changed after it stays, and no key is there twice."""
+    now = {info.id: info for info in catalog.classes}
+    after = {info.id: info for info in edit.after.classes}
+    rows: list[ClassInfo] = []
+    for info in edit.before.classes:
+        if info.id in now and info.id in after:
+            color = now[info.id].color if now[info.id].color != after[info.id].color else info.color
+            key = now[info.id].key if now[info.id].key != after[info.id].key else info.key
+            info = replace(info, color=color, key=key)
+        if info.key and any(other.key == info.key for other in rows):
+            info = replace(info, key="")
+        rows.append(info)
+    return replace(edit.before, classes=tuple(rows))
 
 
 def _moved_ids(labels: LabelMap, moved: Mapping[int, int | None], catalog: ClassCatalog) -> LabelMap:

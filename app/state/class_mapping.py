@@ -66,7 +66,9 @@ def project_mapping(project: Project, source: ClassCatalog, card_id: str | None 
     if not same_classes(source, project.catalog):
         known = set(project.catalog.ids.tolist())
         pairs = _of_classes(project, source) if card_id is None else _of_model(project, source, card_id)
-        overrides = {key: value for key, value in pairs.items() if value is None or value in known}
+        moves = project.class_edits.moves  # a class that was chosen may have been merged since
+        now = {key: value if value is None else moves.get(value, value) for key, value in pairs.items()}
+        overrides = {key: value for key, value in now.items() if value is None or value in known}
     return map_catalogs(source, project.catalog, overrides)
 
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -88,7 +87,7 @@ def sample_stamp(project: Project, image: int, head: int, marks: int | None = No
     Args:
         head: number of the journal's last step in the labels.
         marks: fingerprint of the image's ambiguous regions; None reads it.
-        classes: :func:`_classes_digest` of the project's catalog; None makes it.
+        classes: :meth:`ClassEdits.stamp <app.state.class_edits.ClassEdits.stamp>` of the project's catalog; None makes it.
     """
     from app.state.ambiguous import fingerprint
     from app.state.samples import truth_stamp
@@ -96,7 +95,7 @@ def sample_stamp(project: Project, image: int, head: int, marks: int | None = No
     record = project.record(image)
     found = fingerprint(project, image) if marks is None else marks
     parts = _VERSION, head, record.touched, record.prediction, record.content_key, found, truth_stamp(project, image)
-    text = "\n".join(map(str, (*parts, classes or _classes_digest(project.catalog))))
+    text = "\n".join(map(str, (*parts, classes or project.class_edits.stamp(project.catalog))))
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
 
@@ -112,7 +111,7 @@ def due_images(project: Project, stamps: Mapping[int, str], only: frozenset[int]
     journal = project.journal
     heads = journal.heads() if only is None else {image: journal.head(image) for image in only}
     marks = fingerprints(project) if only is None else {image: fingerprint(project, image) for image in only}
-    classes = _classes_digest(project.catalog)
+    classes = project.class_edits.stamp(project.catalog)
     stale, gone = [], []
     for record in project.images:
         image, head = record.id, heads.get(record.id, 0)
@@ -124,8 +123,3 @@ def due_images(project: Project, stamps: Mapping[int, str], only: frozenset[int]
         elif stamps.get(image) != sample_stamp(project, image, head, marks.get(image, 0), classes):
             stale.append(image)
     return Due(tuple(stale), tuple(gone))
-
-
-@lru_cache(maxsize=4)
-def _classes_digest(catalog: ClassCatalog) -> str:
-    return hashlib.sha256(json.dumps([catalog.ids.tolist(), catalog.names]).encode()).hexdigest()

@@ -65,7 +65,7 @@ class Project:
         notices: these, the repairs, and what has happened to the images since the last visit.
         report: what happened to the folder's files since the last visit.
         ground_truth: which ground truth belongs to the images; empty until it was looked for.
-        journal, predictions, kept_predictions, runs: the project's further parts.
+        journal, predictions, kept_predictions, runs, class_edits: the project's further parts.
     """
 
     def __init__(self, folder: Path, opened: Opened, catalog: ClassCatalog, report: ScanReport) -> None:
@@ -238,8 +238,7 @@ class Project:
         if record.content_key and not record.missing:
             self.content_key(image)
         try:
-            record = self.record(image)
-            return self.class_edits.follow(image, lambda known: self._masks.load(record, shape, known), self._catalog)
+            return self.class_edits.follow(image, lambda all_: self._masks.load(self.record(image), shape, all_), self._catalog)
         finally:
             self._refresh(image)
 
@@ -411,8 +410,9 @@ class Project:
     def undo_class_edit(self) -> ClassEdit:
         """Take the newest edit of the classes back; raises CatalogError if there is none. No image may be open."""
         self._check_writable()
-        self._catalog = self.class_edits.undo(self._catalog)
-        return self.class_edits.entries[-1]
+        edit, self._catalog = self.class_edits.undo(self._catalog)
+        self._catalog = self.class_edits.drop_unused(self, edit)
+        return edit
 
     def setting(self, key: str, default: object = None) -> Any:
         """A JSON value kept with the project: colours, visibility, keys, truth folder, class mapping, view."""

@@ -131,6 +131,7 @@ def inspection_key(project: Project, record: ImageRecord, objects: Path | None) 
     parts = (
         _VERSION,
         _classes(project.catalog),
+        project.class_edits.stamp(project.catalog),
         (record.size, record.mtime_ns),
         truth_stamp(project, record.id),
         None if objects is None else _stamp(objects),

@@ -6,6 +6,7 @@ An id is a name, never arithmetic: catalogs may have gaps (Cityscapes label ids)
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -163,6 +164,12 @@ class ClassCatalog:
         classes = list(self.classes)
         classes[position] = replace(classes[position], color=color)
         return replace(self, classes=tuple(classes))
+
+    def with_retired(self, retired: Iterable[ClassInfo]) -> ClassCatalog:
+        """A copy with more classes behind these, for reading maps of this catalog's width that may hold their ids."""
+        known = replace(self, classes=(*self.classes, *retired))
+        object.__setattr__(known, "_wide", self.wide)
+        return known
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON or YAML; :meth:`from_dict` is the inverse."""

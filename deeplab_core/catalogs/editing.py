@@ -33,20 +33,26 @@ class CatalogEdit:
 
 
 def add_class(
-    catalog: ClassCatalog, name: str, *, color: Color | None = None, key: str = "", reserved: Collection[int] = ()
+    catalog: ClassCatalog,
+    name: str,
+    *,
+    color: Color | None = None,
+    key: str = "",
+    reserved: Mapping[int, ClassInfo] | None = None,
 ) -> CatalogEdit:
     """Add a class behind the others.
 
     Args:
         color: None takes one that is far from all others.
         key: one character, or empty.
-        reserved: ids that must not be used again, because masks may still hold them.
+        reserved: classes by their ids, which must not be used again, because masks may still hold them; nor are their colours.
 
     Raises:
         CatalogError: the name or key is not free, or the masks' number of bits leaves no id.
     """
     name = _new_name(catalog, name)
-    known = {*catalog.ids.tolist(), *reserved, catalog.file_ignore}
+    gone = reserved or {}
+    known = {*catalog.ids.tolist(), *gone, catalog.file_ignore}
     number = next((place for place in range(catalog.ignore) if place not in known), None)
     if number is None or (not catalog.wide and len(catalog) >= catalog.ignore - 1):
         raise CatalogError(
@@ -55,7 +61,7 @@ def add_class(
             remedy="Begin a new project with a class list of more than 254 classes: its masks have 16 bits",
         )
     if color is None:
-        (color,) = distinct_colors(1, taken=[info.color for info in catalog.classes])
+        (color,) = distinct_colors(1, taken=[info.color for info in (*catalog.classes, *gone.values())])
     added = replace(catalog, classes=(*catalog.classes, ClassInfo(number, name, color)))
     return CatalogEdit(f"Add {name}", _own(assign_key(added, number, key).catalog if key else added))
 

@@ -25,7 +25,7 @@ from app.state.class_choice import (
     labelled_images,
     store_how,
 )
-from app.state.class_edits import PixelCounts, count_pixels
+from app.state.class_pixels import PixelCounts, count_pixels
 from app.state.data_choices import OpenQuestions, leave_out_other_classes, open_frame_question, read_again
 from app.state.ground_truth import (
     FrameQuestion,

@@ -258,7 +258,8 @@ class QueuesController(QObject):
         others = sorted(" ".join(other) for other in kept.get(record.content_key, ()))
         truth = truth_stamp(project, image)
         head = project.journal.head(image)  # what a CRF has set in the mask counts
-        parts = (VERSION, record.prediction, record.content_key, record.mask, head, marks.get(image, 0), truth, *others)
+        classes = project.class_edits.stamp(project.catalog)
+        parts = (VERSION, classes, record.prediction, record.content_key, record.mask, head, marks.get(image, 0), truth, *others)
         key = hashlib.sha256("\n".join(map(str, parts)).encode("utf-8", "surrogateescape")).hexdigest()[:24]
         if key == before:
             return None

@@ -12,7 +12,7 @@ from app.controllers.evaluate.ground_truth import PredictedQuestion
 from app.controllers.project.import_masks import Decided
 from app.controllers.workspace import Program
 from app.state.class_choice import ClassQuestion, known_catalogs, stored_how, stored_reason
-from app.state.class_edits import PixelCounts
+from app.state.class_pixels import PixelCounts
 from app.state.ground_truth import FrameQuestion, How
 from app.state.import_plan import ImportPlan, mapping_text
 from app.state.project import Project

@@ -37,14 +37,14 @@ class ClassDraft:
         edits: what was done, oldest first.
     """
 
-    def __init__(self, catalog: ClassCatalog, reserved: Collection[int] = ()) -> None:
+    def __init__(self, catalog: ClassCatalog, reserved: Mapping[int, ClassInfo] | None = None) -> None:
         """Begin with no edit.
 
         Args:
-            reserved: ids that a new class must not get.
+            reserved: classes that are gone, by their ids, which a new class must not get.
         """
         self.before = catalog
-        self._reserved = frozenset(reserved)
+        self._reserved = dict(reserved or {})
         self.edits: list[CatalogEdit] = []
 
     @property
@@ -60,7 +60,8 @@ class ClassDraft:
     @property
     def losses(self) -> list[ClassLoss]:
         """Classes of the project that are gone, in their order."""
-        moved = self.whole.moved if self.whole is not None else {}
+        whole = self.whole
+        moved = {} if whole is None else whole.moved
         lost = []
         for info in self.before.classes:
             if info.id in moved:
@@ -70,8 +71,9 @@ class ClassDraft:
 
     def add(self, name: str) -> ClassInfo:
         """Add a class with a colour that differs from the others. Raises CatalogError."""
-        used = {info.id for edit in self.edits for info in edit.catalog.classes}
-        self._do(add_class(self.catalog, name, reserved=self._reserved | used | set(self.before.ids.tolist())))
+        used = {info.id: info for edit in self.edits for info in edit.catalog.classes}
+        before = {info.id: info for info in self.before.classes}
+        self._do(add_class(self.catalog, name, reserved=self._reserved | before | used))
         return self.catalog.classes[-1]
 
     def set_name(self, class_id: int, name: str) -> None:

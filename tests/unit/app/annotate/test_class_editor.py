@@ -6,6 +6,7 @@ import pytest
 
 from app.viewmodels.annotate.class_editor import ClassDraft, effect_text
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.catalogs.catalog import ClassInfo
 from deeplab_core.errors import CatalogError
 
 CHAIR, SOFA, PERSON = 9, 18, 15
@@ -13,7 +14,7 @@ CHAIR, SOFA, PERSON = 9, 18, 15
 
 @pytest.fixture
 def draft() -> ClassDraft:
-    return ClassDraft(get_catalog("voc21"), reserved=[21])
+    return ClassDraft(get_catalog("voc21"), reserved={21: ClassInfo(21, "gone", (1, 2, 3))})
 
 
 def test_an_untouched_draft_is_no_edit(draft: ClassDraft) -> None:

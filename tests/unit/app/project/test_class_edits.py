@@ -13,14 +13,26 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.state.class_mapping import choose_classes, project_mapping
 from app.state.ground_truth import GroundTruth
+from app.state.patch import diff_patch
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.samples import read_truth
 from app.state.schema import WITH_CLASS_EDITS
-from deeplab_core.catalogs.editing import add_class, delete_class, merge_classes, rename_class
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.editing import (
+    CatalogEdit,
+    add_class,
+    delete_class,
+    joined,
+    merge_classes,
+    recolor_class,
+    rename_class,
+)
 from deeplab_core.datasets import TruthIndex
 from deeplab_core.errors import CatalogError, ProjectError, ProjectLocked
+from deeplab_core.geometry import Box
 from deeplab_core.masks.png import write_indexed_png
 from tests.unit.app.folders import image_id, make_folder, paint, stroke
 
@@ -224,6 +236,141 @@ def test_two_threads_that_load_an_image_give_the_same_labels_and_one_step(folder
             with ThreadPoolExecutor(4) as pool:
                 found = list(pool.map(lambda _: load(project), range(8)))
             assert all(np.array_equal(labels, before) for labels in found)
+
+
+def test_a_class_that_was_added_and_removed_in_one_edit_leaves_a_sound_project(folder: Path) -> None:
+    with Project.open(folder) as project:
+        before = labelled(project)
+        added = add_class(project.catalog, "lamp")
+        project.edit_classes(joined([added, delete_class(added.catalog, 21), merge_classes(project.catalog, [CHAIR], SOFA)]))
+    with Project.open(folder) as project:
+        assert not project.repairs
+        assert np.array_equal(load(project), merged(before))
+
+
+@pytest.mark.parametrize("save", [False, True])
+def test_undo_keeps_an_added_class_that_has_pixels_and_drops_one_that_has_none(folder: Path, save: bool) -> None:
+    with Project.open(folder) as project:
+        labelled(project)
+        image = image_id(project, "a.png")
+        lamp = add_class(project.catalog, "lamp")
+        vase = add_class(lamp.catalog, "vase")
+        project.edit_classes(joined([lamp, vase, merge_classes(vase.catalog, [CHAIR], SOFA)]))
+        document = project.load(image).document
+        project.append_step(image, "Brush", Provenance.PERSON, paint(document, 5, 21))
+        if save:
+            project.save_mask(image, document.labels, document.provenance, project.journal.head(image))
+        lamps = document.labels == 21
+        assert lamps.any()
+        project.undo_class_edit()
+        assert project.catalog.names[-1] == "lamp"
+        assert "vase" not in project.catalog.names
+        assert np.array_equal(load(project) == 21, lamps)
+    with Project.open(folder) as project:
+        assert not project.repairs
+        assert np.array_equal(load(project) == 21, lamps)
+        with pytest.raises(CatalogError, match="was used by a class that is gone"):
+            project.edit_classes(CatalogEdit("", add_class(project.catalog, "x", reserved={}).catalog))
+
+
+def test_other_classes_never_bring_the_id_of_a_class_back_that_is_gone(folder: Path) -> None:
+    with Project.open(folder) as project:
+        labelled(project)
+        whole = project.catalog
+        project.edit_classes(delete_class(project.catalog, CHAIR))
+        with pytest.raises(CatalogError, match="was used by a class that is gone"):
+            project.set_catalog(whole)
+        project.set_catalog(project.catalog.recolored(SOFA, (1, 2, 3)))
+
+
+def test_classes_are_free_again_in_a_project_without_labels(folder: Path) -> None:
+    with Project.open(folder) as project:
+        whole = project.catalog
+        project.edit_classes(delete_class(project.catalog, CHAIR))
+        project.set_catalog(whole)
+        before = labelled(project)
+        assert CHAIR in before
+        assert np.array_equal(load(project), before)
+
+
+def test_undo_and_redo_never_bring_a_deleted_class_back(folder: Path) -> None:
+    with Project.open(folder) as project:
+        image = image_id(project, "a.png")
+        document = project.load(image).document
+        whole = np.ones(document.shape, dtype=bool)
+        for title, value in (("Chairs", CHAIR), ("All person", 15)):
+            before, sources = document.labels.copy(), document.provenance.copy()
+            document.paint(Box.whole(document.shape), whole, value, Provenance.PERSON)
+            patch = diff_patch(before, sources, document.labels, document.provenance)
+            project.append_step(image, title, Provenance.PERSON, patch)
+        project.append_step(image, "Sofa", Provenance.PERSON, paint(document, 3, SOFA))
+        chairs = project.append_step(image, "Chairs again", Provenance.PERSON, paint(document, 4, CHAIR))
+        project.journal.undo(image, chairs.seq)
+        project.edit_classes(delete_class(project.catalog, CHAIR))
+        assert [step.title for step in project.load(image).steps] == ["Sofa"]
+        project.undo_class_edit()
+        assert [step.title for step in project.load(image).steps] == ["Chairs", "All person", "Sofa", "Chairs again"]
+
+
+def test_a_full_8_bit_catalog_stays_8_bit(folder: Path) -> None:
+    rows = tuple(ClassInfo(number, f"class {number}", (number, 0, 0)) for number in range(254))
+    with Project.open(folder, catalog=ClassCatalog("own", "Own", rows)) as project:
+        before = labelled(project)
+        project.edit_classes(delete_class(project.catalog, 0))
+        fresh = add_class(project.catalog, "fresh", reserved=project.class_edits.retired(project.catalog))
+        assert fresh.catalog.classes[-1].id == 254
+        project.edit_classes(fresh)
+        loaded = project.load(image_id(project, "a.png"))
+        assert loaded.document.labels.dtype == np.uint8
+        assert np.array_equal(loaded.document.labels, before)
+
+
+def test_labels_of_another_time_lose_no_pixel_in_silence(folder: Path) -> None:
+    with Project.open(folder) as project:
+        before = labelled(project, save=True)
+        image = image_id(project, "a.png")
+        project.edit_classes(merge_classes(project.catalog, [CHAIR], SOFA))
+        load(project)
+        # the note says that the image has followed, but its labels are those of before
+        known = project.class_edits.reading_catalog(project.catalog)
+        loaded = project._masks.load(project.record(image), (90, 130), known)
+        project._masks.save(project.record(image), before, loaded.document.provenance, loaded.move, known)
+        assert np.array_equal(load(project), merged(before))
+
+
+def test_what_ids_mean_is_part_of_every_stamp(folder: Path) -> None:
+    with Project.open(folder) as project:
+        labelled(project)
+        stamps = [project.class_edits.stamp(project.catalog)]
+        project.edit_classes(delete_class(project.catalog, CHAIR))
+        stamps.append(project.class_edits.stamp(project.catalog))
+        project.undo_class_edit()
+        assert project.class_edits.stamp(project.catalog) == stamps[0]
+        project.edit_classes(merge_classes(project.catalog, [CHAIR], SOFA))
+        stamps.append(project.class_edits.stamp(project.catalog))
+        assert len(set(stamps)) == 3
+
+
+def test_choices_for_a_model_follow_a_merge(folder: Path) -> None:
+    with Project.open(folder) as project:
+        model = ClassCatalog("net", "Net", (ClassInfo(0, "foo", (0, 0, 0)), ClassInfo(1, "person", (1, 0, 0))))
+        choose_classes(project, model, "0123456789ab", {0: CHAIR})
+        project.edit_classes(merge_classes(project.catalog, [CHAIR], SOFA))
+        mapping = project_mapping(project, model, "0123456789ab")
+        assert not mapping.unmatched
+        assert int(mapping.lut[0]) == SOFA
+
+
+def test_undo_takes_colours_and_keys_back_that_were_not_changed_since(folder: Path) -> None:
+    with Project.open(folder) as project:
+        before = project.catalog
+        project.edit_classes(recolor_class(project.catalog, CHAIR, (1, 2, 3)))
+        project.undo_class_edit()
+        assert project.catalog == before
+        project.edit_classes(recolor_class(project.catalog, CHAIR, (1, 2, 3)))
+        project.set_catalog(project.catalog.recolored(CHAIR, (4, 5, 6)))
+        project.undo_class_edit()
+        assert project.catalog.by_id(CHAIR).color == (4, 5, 6)
 
 
 _KILLED = """

@@ -26,7 +26,7 @@ CHAIR, SOFA = VOC.by_id(9), VOC.by_id(18)
 
 
 def test_a_new_class_takes_an_id_that_was_never_used() -> None:
-    edit = add_class(VOC, "  bean   bag ", reserved=[21, 22])
+    edit = add_class(VOC, "  bean   bag ", reserved={21: CHAIR, 22: SOFA})
     added = edit.catalog.classes[-1]
     assert (added.id, added.name) == (23, "bean bag")
     assert added.color not in {info.color for info in VOC.classes}
@@ -47,7 +47,7 @@ def test_eight_bit_masks_end_at_254_classes() -> None:
 def test_a_reserved_id_stays_unused_to_the_end() -> None:
     rows = tuple(ClassInfo(number, f"class {number}", (number, 0, 0)) for number in range(253))
     with pytest.raises(CatalogError, match="no free id"):
-        add_class(ClassCatalog("own", "Own", rows), "last", reserved=[253, 254])
+        add_class(ClassCatalog("own", "Own", rows), "last", reserved={253: CHAIR, 254: SOFA})
 
 
 @pytest.mark.parametrize("name", ["chair", "CHAIR", " chair "])
