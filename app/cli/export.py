@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from app.cli.console import emit, progress
-from app.cli.options import project_option
+from app.cli.options import Decimal, project_option
 from app.cli.plan import keep_suffix_option
 from app.cli.terminal import say
 from app.cli.train_projects import say_repairs
@@ -31,7 +31,7 @@ def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--shapes", type=click.Choice(["polygon", "mask"]), help="labelme, COCO instances, CVAT XML."),
         click.option("--unit", type=click.Choice(["class", "component"]), help="COCO: an entry per class, or per region."),
         click.option(
-            "--tolerance", metavar="PX", type=click.FloatRange(0, 100),
+            "--tolerance", metavar="PX", type=Decimal(0, 100),
             help="Polygons may leave the border by so many px; what changes is counted [default: 0, every pixel is kept].",
         ),
         click.option(

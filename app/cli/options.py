@@ -35,6 +35,9 @@ class Decimal(click.FloatRange):
                 self.fail(f"{error}.", param, ctx)
         return super().convert(value, param, ctx)
 
+    def _describe_range(self) -> str:
+        return "" if self.min is None and self.max is None else super()._describe_range()
+
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 

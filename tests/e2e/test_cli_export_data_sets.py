@@ -158,3 +158,26 @@ def test_what_cannot_be_is_said(
     assert run(["export", str(folder), "-o", str(tmp_path / "out"), *words]) != 0
     captured = capsys.readouterr()
     assert said in captured.out + captured.err
+
+
+@pytest.mark.parametrize("form", ["yolo", "ade20k", "coco_rle"])
+def test_a_data_set_never_has_an_image_in_two_splits(
+    folder: Path, tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    order = ["export", str(folder), "-o", str(out), "--format", form, "--existing", "replace"]
+    assert run([*order, "--split", "train=0.5", "--split", "val=0.5"]) == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert run([*order, "--split", "train=0.5", "--split", "test=0.5"]) == 2
+    assert "with other splits" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert run([*order, "--split", "train=0.5", "--split", "val=0.5"]) == 0
+
+
+def test_a_format_without_a_place_for_splits_refuses_them(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order = ["export", str(folder), "-o", str(tmp_path / "out"), "--format", "indexed"]
+    assert run([*order, "--split", "train=0.5", "--split", "val=0.5"]) == 2
+    assert "no place for splits" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -56,9 +56,9 @@ class ClassesController(QObject):
             hidden = project.setting("hidden_classes", [])
             self._set_hidden(frozenset(hidden) & frozenset(project.catalog.ids.tolist()))
             self._kept_name = project.setting("selected_class")
-            kept = [info.id for info in project.catalog.classes if info.name == self._kept_name]
-            if kept:
-                self._edit.tools.choose_class(kept[0])
+            kept = project.catalog.by_name(self._kept_name) if isinstance(self._kept_name, str) else None
+            if kept is not None:  # by its name, or as what a class of that name has become
+                self._edit.tools.choose_class(kept.id)
             elif self._edit.tools.class_id not in project.catalog.ids:
                 foreground = [info.id for info in project.catalog.classes if info.id != project.catalog.background]
                 self._edit.tools.choose_class((foreground or [project.catalog.classes[0].id])[0])

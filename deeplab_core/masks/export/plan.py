@@ -6,7 +6,7 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
@@ -73,6 +73,7 @@ def plan_export(items: Sequence[ExportItem], exporter: Exporter, target: str | P
     # In one file for all, whole names distinguish the images.
     refused = _equal_names(items, [item.name for item in items] if isinstance(exporter, CollectionExporter) else names)
     photographs = {_identity(item.image_path) for item in items if item.image_path is not None}
+    _check_splits(items, exporter, target, {*outputs, *(target / name for own in files for name in own)})
     existing: dict[Path, ExistingTarget] = {}
     checked: dict[Path, AtrousError | None] = {}
     paths = tuple(tuple(target / name for name in own) for own in files)
@@ -93,6 +94,33 @@ def plan_export(items: Sequence[ExportItem], exporter: Exporter, target: str | P
         if found is not None:
             existing[output] = found
     return ExportPlan(outputs=outputs, existing=tuple(existing.values()), refused=refused, files=paths, shared=shared)
+
+
+def _check_splits(items: Sequence[ExportItem], exporter: Exporter, target: Path, planned: set[Path]) -> None:
+    """Refuse splits that the format cannot hold, and a folder that holds one of the images in another split.
+
+    Both would make a data set in which an image is in two splits, or in which the splits are lost.
+    """
+    splits = sorted({item.split for item in items if item.split})
+    if not splits:
+        return
+    if isinstance(exporter, LayoutExporter):
+        trial = [replace(items[0], split=split) for split in ("one", "two")]
+        if len({(exporter.files(item), exporter.shared([item])) for item in trial}) == 1:
+            raise ExportError(
+                "this format has no place for splits",
+                remedy="Leave the splits out, or choose the layout of a data set: voc, cityscapes, yolo, coco",
+            )
+    for item in items:
+        for other in {*splits, "train", "val", "test"} - {item.split}:
+            for name in _names(replace(item, split=other), exporter, provenance=False):
+                if target / name not in planned and os.path.lexists(target / name):
+                    raise ExportError(
+                        "the folder holds this data set with other splits",
+                        why=f"'{item.name}' goes to '{item.split}', and {name} is in '{other}'",
+                        remedy="Export to another folder, or delete the old data set first",
+                        path=target,
+                    )
 
 
 def _refusal(item: ExportItem, output: Path, photographs: set[str]) -> AtrousError | None:

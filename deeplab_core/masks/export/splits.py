@@ -51,6 +51,11 @@ def parse_shares(texts: Sequence[str]) -> dict[str, float]:
             raise ExportError(f"the split '{name}' is named twice", remedy="Name each split once")
         found[name] = value
     total = sum(found.values())
+    whole = (
+        100 if all(text.strip().endswith("%") for text in texts) else 1 if all(value < 1 for value in found.values()) else total
+    )
+    if total > whole * (1 + 1e-9):
+        raise ExportError(f"the shares add up to {total:g}", remedy=f"Make them add up to {whole}, or fewer")
     return {name: value / total for name, value in found.items()}
 
 

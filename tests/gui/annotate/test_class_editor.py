@@ -54,6 +54,7 @@ def test_merging_says_what_changes_and_can_be_undone(studio: Studio, folder: Pat
     assert "chair" not in names(studio)
     assert np.array_equal(studio.image.document.labels, np.where(before == CHAIR, SOFA, before))
     assert studio.steps() == []
+    assert studio.program.edit.tools.class_id == SOFA
     message = next(known for known in studio.program.notifier.messages if known.title == "The classes were edited")
     assert message.detail == "Merge chair into sofa."
     message.choices[0].run()

@@ -123,3 +123,14 @@ class TestLists:
         with pytest.raises(ExportError, match=message) as caught:
             read_splits(["x/a.jpg", "y/a.jpg", "b.png"], lists, keys={"x/a.jpg": "k", "y/a.jpg": "k"})
         assert caught.value.remedy
+
+
+@pytest.mark.parametrize("shares", [["train=0.7", "val=0.4"], ["train=80%", "val=30%"]])
+def test_shares_that_are_more_than_all_are_refused(shares: list[str]) -> None:
+    with pytest.raises(ExportError, match="add up to"):
+        parse_shares(shares)
+
+
+def test_shares_may_be_parts_of_any_sum() -> None:
+    assert parse_shares(["train=8", "val=2"]) == {"train": 0.8, "val": 0.2}
+    assert parse_shares(["train=0.6", "val=0.2"]) == pytest.approx({"train": 0.75, "val": 0.25})
