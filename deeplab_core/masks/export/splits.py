@@ -55,7 +55,7 @@ def parse_shares(texts: Sequence[str]) -> dict[str, float]:
         100 if all(text.strip().endswith("%") for text in texts) else 1 if all(value < 1 for value in found.values()) else total
     )
     if total > whole * (1 + 1e-9):
-        raise ExportError(f"the shares add up to {total:g}", remedy=f"Make them add up to {whole}, or fewer")
+        raise ExportError(f"the shares add up to {total:g}", remedy=f"Make them add up to {whole:g}, or less")
     return {name: value / total for name, value in found.items()}
 
 
