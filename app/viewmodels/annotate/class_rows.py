@@ -154,7 +154,7 @@ def mean_text(mean: float, classes: int, accuracy: float) -> str:
         accuracy: share of labelled pixels that are right.
     """
     if isnan(mean):
-        return tr("Image: not evaluated, nothing is labelled yet.") if classes else ""
+        return tr("Image: not measured, nothing is labelled yet.") if classes else ""
     return tr(
         "Image: mIoU over the {classes} of its ground truth, pixel accuracy {accuracy:.3f}.",
         classes=plural("{n} class", "{n} classes", classes),
