@@ -74,7 +74,7 @@ def test_a_doubt_is_asked_once_and_the_answer_is_kept(studio: Studio, tmp_path):
         dialog(studio).select("voc21")
         dialog(studio).go.click()
         studio.settle()
-    studio.wait(lambda: "not evaluated, nothing is labelled yet" in studio.window.classes.note.text())
+    studio.wait(lambda: "not measured, nothing is labelled yet" in studio.window.classes.note.text())
     assert str(mine) in line(studio)
     studio.program.projects.close()
     studio.open(folder)
