@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QPainter
+from shiboken6 import isValid
 
 from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.view import ViewState
@@ -164,6 +165,8 @@ class ToolBox(QObject):
         self.marksChanged.emit()
 
     def _tools_changed(self) -> None:
+        if not isValid(self):
+            return  # Qt has deleted the canvas; its Python half is still listening
         if self._edit.tools.tool is not self._known:
             if self._held is None:
                 self._tools[self._known].abort()

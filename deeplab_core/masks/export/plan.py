@@ -73,7 +73,6 @@ def plan_export(items: Sequence[ExportItem], exporter: Exporter, target: str | P
     # In one file for all, whole names distinguish the images.
     refused = _equal_names(items, [item.name for item in items] if isinstance(exporter, CollectionExporter) else names)
     photographs = {_identity(item.image_path) for item in items if item.image_path is not None}
-    _check_splits(items, exporter, target, {*outputs, *(target / name for own in files for name in own)})
     existing: dict[Path, ExistingTarget] = {}
     checked: dict[Path, AtrousError | None] = {}
     paths = tuple(tuple(target / name for name in own) for own in files)
@@ -96,11 +95,12 @@ def plan_export(items: Sequence[ExportItem], exporter: Exporter, target: str | P
     return ExportPlan(outputs=outputs, existing=tuple(existing.values()), refused=refused, files=paths, shared=shared)
 
 
-def _check_splits(items: Sequence[ExportItem], exporter: Exporter, target: Path, planned: set[Path]) -> None:
-    """Refuse splits that the format cannot hold, and a folder that holds one of the images in another split.
+def check_splits(items: Sequence[ExportItem], exporter: Exporter, target: Path, plan: ExportPlan) -> None:
+    """Raise ExportError for splits that the format cannot hold, and for a folder that holds an image in another split.
 
-    Both would make a data set in which an image is in two splits, or in which the splits are lost.
+    Either would make a data set in which an image is in two splits, or in which the splits are lost.
     """
+    planned = {*plan.outputs, *(path for own in plan.files for path in own)}
     splits = sorted({item.split for item in items if item.split})
     if not splits:
         return

@@ -27,7 +27,7 @@ from deeplab_core.masks.export.exporter import (
     holds,
 )
 from deeplab_core.masks.export.marking import Marking
-from deeplab_core.masks.export.plan import ExportPlan, existing_target, plan_export
+from deeplab_core.masks.export.plan import ExportPlan, check_splits, existing_target, plan_export
 from deeplab_core.notes import Note, RunNotes
 from deeplab_core.parallel import IsCancelled
 from deeplab_core.reading import read_bytes
@@ -120,6 +120,7 @@ def export_masks(
         StorageError: the target folder cannot be created or marked.
     """
     plan = plan_export(items, exporter, target, provenance=provenance)
+    check_splits(items, exporter, Path(target), plan)
     if plan.existing and on_existing in ("ask", "error"):
         first = plan.existing[0]
         raise ExportError(

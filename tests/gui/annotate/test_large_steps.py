@@ -134,4 +134,4 @@ def test_restoring_what_agrees_with_the_model_says_how_many_were_handed_back(des
     desk.document.provenance[:] = Provenance.PERSON
     desk.edit.begin_stroke(50.5, 50.5, "restore")
     desk.edit.commit_stroke()
-    assert desk.titles[0].startswith("Restore to prediction, handed back ")
+    assert desk.titles[0].startswith("Restore to prediction, returned to the model ")

@@ -250,7 +250,7 @@ def test_an_image_is_started_again_from_the_menu(desk):
     masks = desk.program.projects.project.directory / "masks"
     said = answer("Cancel")
     desk.window.commands["start.over"].trigger()
-    assert said[0] == "Start photo_0.jpg again?"
+    assert said[0] == "Start photo_0.jpg over?"
     assert len(desk.steps()) == 2
     said = answer("Start over")
     desk.window.commands["start.over"].trigger()

@@ -194,7 +194,7 @@ def test_figures_are_those_of_the_metrics(desk, models):
     assert dock(desk).plot.lines == 2
     count = count_pair(said(desk, models[0]), said(desk, models[1]), 255, judgement.scored)
     assert count.differ == count.first + count.second + count.neither + count.unjudged
-    assert f"A right {100 * count.first / count.pixels:.1f} %" in dock(desk).difference.text()
+    assert f"A correct {100 * count.first / count.pixels:.1f} %" in dock(desk).difference.text()
 
 
 def test_the_mask_is_not_touched(desk):

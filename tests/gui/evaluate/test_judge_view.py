@@ -265,7 +265,7 @@ def test_the_matrix_is_walked_by_keys_and_read_in_other_ways(studio: Studio, fol
     for key in (Qt.Key.Key_Right, Qt.Key.Key_Right, Qt.Key.Key_Down):
         studio.press(key, on=matrix)
     assert matrix.cell == (1, 1)
-    assert "right" in page.readout.toolTip()
+    assert "correct" in page.readout.toolTip()
     held = matrix.table.cell(1, 1)
     page.scale.setCurrentText(MatrixScale.COUNTS.value)
     page.order.setCurrentText(MatrixOrder.COST.value)

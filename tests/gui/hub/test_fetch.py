@@ -100,7 +100,7 @@ def test_stopping_keeps_what_came_and_getting_it_again_goes_on(
     part = folder_of(studio) / "tiny.pth.part"
     studio.wait(lambda: part.is_file() and part.stat().st_size == 800_000 and sheet.bar.value() == 40)
     assert sheet.status.text() == "0.8 MB of 2.0 MB"
-    assert studio.program.jobs.running[0].title == "Getting DeepLabv3+, tiny"
+    assert studio.program.jobs.running[0].title == "Downloading DeepLabv3+, tiny"
     qtbot.mouseClick(sheet.stop, Qt.MouseButton.LeftButton)
     studio.wait(lambda: state(studio, "tiny") is FetchState.ABSENT)
     assert not studio.program.jobs.running

@@ -244,7 +244,7 @@ def test_an_image_that_moved_on_stays(desk):
     desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
     np.testing.assert_array_equal(desk.image.document.labels, painted)
     message = desk.program.notifier.messages[-1]
-    assert "1 image changed since then and stays as now." in message.detail
+    assert "1 image changed since then and stays unchanged." in message.detail
     listed = []
     desk.program.folder_jobs.imagesListed.disconnect(desk.application.verbs.show_images)
     desk.program.folder_jobs.imagesListed.connect(lambda heading, intro, rows: listed.extend(rows))

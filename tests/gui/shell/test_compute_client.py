@@ -194,7 +194,7 @@ def test_a_process_that_keeps_dying_is_given_up_and_can_be_started_again(
     assert heard.answers()[again] == "predicted"
 
 
-@pytest.mark.parametrize(("greeting", "reason"), [("qt", "PySide6.QtGui"), ("protocol", "version 2 of the protocol")])
+@pytest.mark.parametrize(("greeting", "reason"), [("qt", "PySide6.QtGui"), ("protocol", "protocol version 2")])
 def test_a_worker_with_qt_or_another_protocol_is_refused(qtbot: QtBot, greeting: str, reason: str) -> None:
     client = RecordedCompute(ComputeClient(target=partial(scripted_worker.run, greeting=greeting)))
     heard = Heard(client, qtbot)
