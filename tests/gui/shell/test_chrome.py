@@ -157,12 +157,14 @@ def test_nothing_of_the_classes_panel_overlaps(studio: Studio, folder, height):
     studio.paint((20, 20), (60, 20))
     studio.settle()
     studio.window.resize(1280, height)
-    studio.qtbot.wait(30)
     dock = studio.window.classes
-    parts = [part for part in (dock.view, dock.note, dock.choice.catalog, dock.choice.line) if part.isVisible()]
-    places = [QRect(part.mapTo(dock, QPoint(0, 0)), part.size()) for part in parts]
-    assert all(not one.intersects(other) for one, other in itertools.combinations(places, 2))
-    assert all(dock.rect().contains(place) for place in places)
+
+    def places() -> list[QRect]:
+        parts = [part for part in (dock.view, dock.note, dock.choice.catalog, dock.choice.line) if part.isVisible()]
+        return [QRect(part.mapTo(dock, QPoint(0, 0)), part.size()) for part in parts]
+
+    studio.wait(lambda: all(not one.intersects(other) for one, other in itertools.combinations(places(), 2)))
+    studio.wait(lambda: all(dock.rect().contains(place) for place in places()))
     if height >= 680:
         assert dock.view.height() >= 5 * 28
 

@@ -53,7 +53,7 @@ def trained(recipe: Recipe, data: SegmentationDataset, out: Path, **options: Any
 
 
 def test_one_channel_is_trained_and_validated(data: SegmentationDataset, tmp_path: Path) -> None:
-    recipe = replace(RECIPE, sigmoid=True, steps=30, rate=0.1, scales=(0.9, 1.1), class_weighting="median_frequency")
+    recipe = replace(RECIPE, sigmoid=True, steps=60, rate=0.1, scales=(0.9, 1.1), class_weighting="median_frequency")
     trainer = trained(recipe, data, tmp_path / "run", val=data)
     model, card = load_model(tmp_path / "run" / "model.safetensors")
     assert (model.num_classes, card.catalog, card.threshold) == (1, TWO, 0.5)
