@@ -127,7 +127,7 @@ def edit(
         edits: list[CatalogEdit] = []
         for step in steps:
             edits.append(step(edits[-1].catalog if edits else project.catalog))
-        whole = editing.joined(edits)
+        whole = editing.joined(project.catalog, edits)
         effect = _effect(project, whole)
         if not dry_run:
             project.edit_classes(whole)
@@ -154,13 +154,12 @@ def _effect(project: Project, whole: CatalogEdit) -> list[str]:
     """What happens to pixels, in words; empty for an edit that moves none."""
     from app.state.class_pixels import count_pixels
 
-    before, after = project.catalog, whole.catalog
-    moved = {old: new for old, new in whole.moved.items() if old in set(before.ids.tolist())}
-    if not moved:
+    if not whole.moved:
         return []
-    counts = count_pixels(project, moved)
+    before, after = project.catalog, whole.catalog
+    counts = count_pixels(project, whole.moved)
     lines = []
-    for old, new in moved.items():
+    for old, new in whole.moved.items():
         images, pixels = counts.of(old)
         target = "void" if new is None else after.by_id(new).name
         lines.append(f"{before.by_id(old).name}: {pixels:,} px of {counted(images, 'image')} become {target}.")

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +32,7 @@ from app.state.saved_masks import LoadedImage
 from app.state.schema import WITH_CLASS_EDITS
 from app.state.store import DamagedStore, Store
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
-from deeplab_core.catalogs.editing import CatalogEdit, joined
+from deeplab_core.catalogs.editing import CatalogEdit, moved_by
 from deeplab_core.errors import AtrousError, CatalogError
 from deeplab_core.labels import LabelMap, apply_lut
 from deeplab_core.reading import VALUE_ERRORS, parse_json, whole
@@ -164,13 +165,11 @@ class ClassEdits:
     @property
     def moves(self) -> dict[int, int | None]:
         """What the edits that count made of ids: id -> the id of its pixels now, or None for void."""
-        edits = [CatalogEdit(edit.title, edit.after, edit.moved) for edit in self.entries if not edit.undone and edit.moved]
-        return dict(joined(edits).moved) if edits else {}
+        return moved_by([edit.moved for edit in self.entries if not edit.undone])
 
     def stamp(self, catalog: ClassCatalog) -> str:
         """A text that changes with what the ids of the project's files mean."""
-        parts = catalog.ids.tolist(), catalog.names, sorted(self.moves.items())
-        return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        return _stamp(catalog, tuple(sorted(self.moves.items())))
 
     def current_ids(self, labels: LabelMap, catalog: ClassCatalog) -> LabelMap:
         """Labels in which every retired id has become what the edits made of it.
@@ -224,13 +223,11 @@ class ClassEdits:
                 remedy="Begin a new project with a class list of the other size, and import the exported masks there",
             )
         self._refuse_retired(before, edit.catalog)
-        known = set(before.ids.tolist())
-        moved = {old: new for old, new in edit.moved.items() if old in known}
-        if not _fits(moved, before, edit.catalog):
-            raise CatalogError("the edit gives pixels an id that is not in the catalog", remedy="Choose a class that is listed")
+        if not _fits(edit.moved, before, edit.catalog):
+            raise CatalogError("the edit moves an id that is not in the catalog", remedy="Choose a class that is listed")
         with self._mutex:
             number = self.entries[-1].number + 1 if self.entries else 1
-            entries = (*self.entries, ClassEdit(number, edit.title, before, edit.catalog, moved))
+            entries = (*self.entries, ClassEdit(number, edit.title, before, edit.catalog, dict(edit.moved)))
             self._write(entries, edit.catalog)
 
     def undo(self, catalog: ClassCatalog) -> tuple[ClassEdit, ClassCatalog]:
@@ -410,11 +407,16 @@ def _fits(moved: Mapping[int, int | None], before: ClassCatalog, after: ClassCat
     return set(moved) <= set(before.ids.tolist()) and all(new is None or new in known for new in moved.values())
 
 
+@lru_cache(maxsize=4)
+def _stamp(catalog: ClassCatalog, moves: tuple[tuple[int, int | None], ...]) -> str:
+    # asked for with every image of a folder
+    parts = catalog.ids.tolist(), catalog.names, moves
+    return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
 def _allowed(catalog: ClassCatalog) -> NDArray[np.bool_]:
     """(256,) or (65536,) bool: values that a map of the catalog may hold."""
-    table = np.zeros(catalog.ignore + 1, dtype=bool)
-    table[catalog.ids] = table[catalog.ignore] = True
-    return table
+    return np.asarray(catalog.index_lut() <= len(catalog))
 
 
 def _within(steps: Sequence[JournalStep], allowed: NDArray[np.bool_]) -> Iterator[JournalStep]:

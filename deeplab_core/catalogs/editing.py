@@ -5,7 +5,7 @@ Ids are names: renaming, recolouring and reordering change no pixel, and a new c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from deeplab_core.catalogs.builtin import BUILTIN_NAMES
@@ -135,13 +135,23 @@ def delete_class(catalog: ClassCatalog, class_id: int) -> CatalogEdit:
     return CatalogEdit(f"Delete {info.name}", _without(catalog, {class_id}), {class_id: None})
 
 
-def joined(edits: Sequence[CatalogEdit]) -> CatalogEdit:
-    """Several edits, each of the catalog of the one before, as one. At least one."""
-    moved: dict[int, int | None] = {}
-    for edit in edits:
-        moved = {old: None if new is None else edit.moved.get(new, new) for old, new in moved.items()}
-        moved.update({old: new for old, new in edit.moved.items() if old not in moved})
+def joined(before: ClassCatalog, edits: Sequence[CatalogEdit]) -> CatalogEdit:
+    """Several edits, each of the catalog of the one before it, as one edit of ``before``. At least one.
+
+    Classes that one of them added and a later one took away move no pixel of ``before``.
+    """
+    known = set(before.ids.tolist())
+    moved = {old: new for old, new in moved_by([edit.moved for edit in edits]).items() if old in known}
     return CatalogEdit(", ".join(edit.title for edit in edits), edits[-1].catalog, moved)
+
+
+def moved_by(steps: Iterable[Mapping[int, int | None]]) -> dict[int, int | None]:
+    """What becomes of ids that are moved one step after the other: id -> the last id, or None for void."""
+    moved: dict[int, int | None] = {}
+    for step in steps:
+        moved = {old: None if new is None else step.get(new, new) for old, new in moved.items()}
+        moved.update({old: new for old, new in step.items() if old not in moved})
+    return moved
 
 
 def _with(catalog: ClassCatalog, changed: ClassInfo) -> ClassCatalog:

@@ -55,19 +55,15 @@ class ClassDraft:
     @property
     def whole(self) -> CatalogEdit | None:
         """All edits as one; None without any."""
-        return joined(self.edits) if self.edits else None
+        return joined(self.before, self.edits) if self.edits else None
 
     @property
     def losses(self) -> list[ClassLoss]:
         """Classes of the project that are gone, in their order."""
         whole = self.whole
         moved = {} if whole is None else whole.moved
-        lost = []
-        for info in self.before.classes:
-            if info.id in moved:
-                target = moved[info.id]
-                lost.append(ClassLoss(info.id, info.name, None if target is None else self.catalog.by_id(target).name))
-        return lost
+        targets = {old: None if new is None else self.catalog.by_id(new).name for old, new in moved.items()}
+        return [ClassLoss(info.id, info.name, targets[info.id]) for info in self.before.classes if info.id in targets]
 
     def add(self, name: str) -> ClassInfo:
         """Add a class with a colour that differs from the others. Raises CatalogError."""

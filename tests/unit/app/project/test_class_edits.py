@@ -242,7 +242,8 @@ def test_a_class_that_was_added_and_removed_in_one_edit_leaves_a_sound_project(f
     with Project.open(folder) as project:
         before = labelled(project)
         added = add_class(project.catalog, "lamp")
-        project.edit_classes(joined([added, delete_class(added.catalog, 21), merge_classes(project.catalog, [CHAIR], SOFA)]))
+        edits = [added, delete_class(added.catalog, 21), merge_classes(project.catalog, [CHAIR], SOFA)]
+        project.edit_classes(joined(project.catalog, edits))
     with Project.open(folder) as project:
         assert not project.repairs
         assert np.array_equal(load(project), merged(before))
@@ -255,7 +256,7 @@ def test_undo_keeps_an_added_class_that_has_pixels_and_drops_one_that_has_none(f
         image = image_id(project, "a.png")
         lamp = add_class(project.catalog, "lamp")
         vase = add_class(lamp.catalog, "vase")
-        project.edit_classes(joined([lamp, vase, merge_classes(vase.catalog, [CHAIR], SOFA)]))
+        project.edit_classes(joined(project.catalog, [lamp, vase, merge_classes(vase.catalog, [CHAIR], SOFA)]))
         document = project.load(image).document
         project.append_step(image, "Brush", Provenance.PERSON, paint(document, 5, 21))
         if save:

@@ -108,8 +108,8 @@ def test_joined_edits_move_pixels_as_one_after_the_other_would() -> None:
     first = merge_classes(VOC, [CHAIR.id], SOFA.id)
     second = merge_classes(first.catalog, [SOFA.id, 1], 2)
     third = delete_class(second.catalog, 2)
-    assert dict(joined([first, second]).moved) == {CHAIR.id: 2, SOFA.id: 2, 1: 2}
-    whole = joined([first, second, third])
+    assert dict(joined(VOC, [first, second]).moved) == {CHAIR.id: 2, SOFA.id: 2, 1: 2}
+    whole = joined(VOC, [first, second, third])
     assert dict(whole.moved) == {CHAIR.id: None, SOFA.id: None, 1: None, 2: None}
     assert whole.catalog == third.catalog
 
