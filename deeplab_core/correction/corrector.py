@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.correction import components, snapping
 from deeplab_core.correction.hierarchy import CUTS, Hierarchy, build_hierarchy
-from deeplab_core.correction.paths import check_path, check_point, path_pixels, placed, polygon_mask, thick_line
+from deeplab_core.correction.paths import check_path, check_point, path_pixels, placed, thick_line
 from deeplab_core.correction.probabilities import ClassProbabilities
 from deeplab_core.correction.proposal import ClickModel, Origin, Patch, Proposal, RegionPreview, painted
 from deeplab_core.correction.scribble import ScribbleEngine
 from deeplab_core.errors import AtrousError
-from deeplab_core.geometry import Box
+from deeplab_core.geometry import Box, polygon_mask
 from deeplab_core.labels import LabelMap, check_labels, value_counts
 from deeplab_core.regions import Mask
 

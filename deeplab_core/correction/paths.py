@@ -116,32 +116,3 @@ def _clipped(start: Path, end: Path, size: tuple[int, int]) -> Path | None:
     steps = int(max(np.abs(b - a).max(), 1))
     pixels: Path = np.floor(a + np.arange(steps + 1)[:, None] * ((b - a) / steps) + 0.5)
     return pixels
-
-
-def polygon_mask(points: Path, size: tuple[int, int]) -> tuple[Box, NDArray[np.bool_]]:
-    """Pixels whose centre lies inside a closed polygon by the even-odd rule, within the image of ``size`` (H, W).
-
-    A centre on an edge belongs to the polygon right of it, or below. The polygon may cross itself and may leave the image.
-
-    Returns:
-        A box, and the (height, width) bool mask in it; an empty box where no centre is inside.
-    """
-    height, width = size
-    (left, top), (right, bottom) = np.ceil(points.min(axis=0) - 0.5), np.ceil(points.max(axis=0) - 0.5)
-    left, top, right, bottom = max(int(left), 0), max(int(top), 0), min(int(right), width), min(int(bottom), height)
-    if len(points) < 3 or left >= right or top >= bottom:
-        return Box(0, 0, 0, 0), np.zeros((0, 0), np.bool_)
-    after = np.roll(points, -1, axis=0)
-    upward = (points[:, 1] > after[:, 1])[:, None]
-    # From top to bottom whatever the direction of travel: neighbours then round a shared edge alike.
-    (ax, ay), (bx, by) = np.where(upward, after, points).T, np.where(upward, points, after).T
-    first = np.clip(np.ceil(ay - 0.5), top, bottom).astype(np.int64)
-    count = np.clip(np.ceil(by - 0.5), top, bottom).astype(np.int64) - first
-    edge = np.repeat(np.arange(len(points)), count)
-    rows = np.arange(edge.size) - np.repeat(np.cumsum(count) - count, count) + first[edge]
-    crossings = ax[edge] + (rows + 0.5 - ay[edge]) * ((bx[edge] - ax[edge]) / (by[edge] - ay[edge]))
-    columns = np.ceil(np.clip(crossings, left, right) - 0.5).astype(np.int64) - left
-    toggles = np.zeros((bottom - top, right - left + 1), np.uint8)  # one column more takes the crossings right of the box
-    np.bitwise_xor.at(toggles, (rows - top, columns), np.uint8(1))
-    inside = np.bitwise_xor.accumulate(toggles[:, :-1], axis=1).astype(np.bool_)
-    return Box.between(left, top, right, bottom), inside

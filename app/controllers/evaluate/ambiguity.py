@@ -16,11 +16,12 @@ from app.controllers.project.navigation import ProjectController
 from app.services.notifications import Choice
 from app.services.services import Services
 from app.state.ambiguous import ListedMark, error_at, list_marks, read_marks, write_marks
-from app.state.edits.raster import Point, polygon_mask
+from app.state.edits.raster import Point
 from app.state.tools import Tool
 from app.text import spaced, tr
 from deeplab_core.datasets.ambiguous import AmbiguousMarks
 from deeplab_core.errors import AtrousError, ProjectError
+from deeplab_core.geometry import polygon_mask
 
 _KEY = "ambiguous"
 

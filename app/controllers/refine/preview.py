@@ -23,7 +23,6 @@ from app.controllers.refine.settings import Base, CRFSettings, Scope
 from app.services.services import Services
 from app.services.timers import single_shot
 from app.state.document import Change, Document
-from app.state.edits.raster import polygon_mask
 from app.state.opencv import opencv
 from app.state.patch import TilePatch
 from app.state.provenance import Provenance, painted, reclassified
@@ -33,7 +32,7 @@ from app.text import mark, spaced, tr
 from app.viewmodels.annotate.panes import PaneKind, PaneLayout
 from app.worker.messages import Refined
 from deeplab_core.errors import AtrousError
-from deeplab_core.geometry import Box
+from deeplab_core.geometry import Box, polygon_mask
 from deeplab_core.labels import LabelMap
 from deeplab_core.records import CRFParams
 

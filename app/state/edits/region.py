@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.document import Document
-from app.state.edits.raster import Point, polygon_mask
+from app.state.edits.raster import Point
 from app.state.opencv import opencv
 from app.state.patch import TilePatch, patch_of_region
 from app.state.provenance import Provenance, painted
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.geometry import Box
+from deeplab_core.geometry import Box, polygon_mask
 from deeplab_core.labels import LabelMap
 
 

@@ -12,10 +12,11 @@ from PySide6.QtGui import QPointingDevice, QTabletEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
-from app.state.edits import capsule_spans, polygon_mask
+from app.state.edits import capsule_spans
 from app.state.provenance import Provenance
 from app.state.tools import STEPS, Tool, ToolState
 from app.ui.shell.settings_dialog import SettingsDialog
+from deeplab_core.geometry import polygon_mask
 from tests.gui.canvas_fixture import CHAIR, SOFA, make_bench
 from tests.gui.studio import Studio
 

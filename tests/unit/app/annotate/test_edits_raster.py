@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.state.edits import capsule_spans, disk_spans, line_pixels, polygon_mask
-from deeplab_core.geometry import Box
+from app.state.edits import capsule_spans, disk_spans, line_pixels
 
 SHAPE = (37, 53)
 coordinate = st.floats(-30, 80, allow_nan=False)
@@ -72,46 +71,3 @@ def test_a_line_of_single_pixels_is_connected_and_hits_both_ends(a, b):
     steps = np.maximum(np.abs(np.diff(rows)), np.abs(np.diff(columns)))
     assert set(steps.tolist()) <= {0, 1}
     assert len(rows) == max(abs(rows[-1] - rows[0]), abs(columns[-1] - columns[0]), 1) + 1
-
-
-def naive_inside(polygon, shape):
-    """Even-odd, one centre at a time: count the edges that a ray to the left crosses."""
-    inside = np.zeros(shape, dtype=bool)
-    for row in range(shape[0]):
-        for column in range(shape[1]):
-            x, y, odd = column + 0.5, row + 0.5, False
-            for (ax, ay), (bx, by) in zip(polygon, [*polygon[1:], polygon[0]], strict=True):
-                if ay > by:
-                    ax, ay, bx, by = bx, by, ax, ay
-                if ay <= y < by and ax + (y - ay) * ((bx - ax) / (by - ay)) <= x:
-                    odd = not odd
-            inside[row, column] = odd
-    return inside
-
-
-def as_map(polygon, shape):
-    rect, mask = polygon_mask(polygon, shape)
-    result = np.zeros(shape, dtype=bool)
-    result[rect.slices] = mask
-    return result
-
-
-small = st.one_of(st.floats(-6, 20, allow_nan=False), st.integers(-6, 20).map(lambda n: n / 2))
-
-
-@given(st.lists(st.tuples(small, small), min_size=3, max_size=9))
-def test_a_polygon_covers_the_centres_inside_by_the_even_odd_rule(polygon):
-    assert np.array_equal(as_map(polygon, (13, 15)), naive_inside(polygon, (13, 15)))
-
-
-@given(st.tuples(small, small))
-def test_polygons_that_share_edges_share_no_pixel_and_leave_none_out(middle):
-    frame = [(-8.0, -8.0), (24.0, -8.0), (24.0, 24.0), (-8.0, 24.0)]
-    cover = sum(as_map([a, b, middle], (13, 15)).astype(int) for a, b in zip(frame, [*frame[1:], frame[0]], strict=True))
-    assert np.array_equal(cover, np.ones((13, 15)))
-
-
-def test_polygons_without_area_hold_no_pixel():
-    for polygon in [[], [(1, 1)], [(1, 1), (9, 9)], [(1, 1), (5, 5), (9, 9)], [(30, 30), (40, 30), (40, 40)]]:
-        assert not as_map([(float(x), float(y)) for x, y in polygon], (13, 15)).any()
-    assert polygon_mask([(30.0, 30.0), (40.0, 30.0), (40.0, 40.0)], (13, 15))[0] == Box(0, 0, 0, 0)

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.state.edits.raster import polygon_mask as app_polygon
 from deeplab_core.correction import BANDS, REACHES, Corrector, Origin
-from deeplab_core.correction.paths import path_pixels, polygon_mask
+from deeplab_core.correction.paths import path_pixels
 from deeplab_core.kernels.ribbon import best_offsets
 from tests.unit.core.correction.scenes import CATALOG, disk_corrector, disk_scene
 
@@ -111,17 +110,6 @@ def test_a_lasso_snaps_to_the_edge() -> None:
     moved = corrector.snapped(path, 6)
     assert np.hypot(*(moved - (64.5, 48.5)).T).min() > 28
     assert corrector.snapped(path[:2], 6).tolist() == path[:2].tolist()
-
-
-@settings(max_examples=100)
-@given(st.lists(st.tuples(st.integers(-8, 40), st.integers(-8, 40)), min_size=1, max_size=9), st.integers(1, 3))
-def test_polygons_cover_the_pixels_that_the_documents_polygons_cover(points: list[tuple[int, int]], parts: int) -> None:
-    path = np.array(points, float) / parts
-    box, mask = polygon_mask(path, (11, 13))
-    rect, expected = app_polygon([tuple(point) for point in path.tolist()], (11, 13))
-    ours, theirs = np.zeros((11, 13), bool), np.zeros((11, 13), bool)
-    ours[box.slices], theirs[rect.slices] = mask, expected
-    assert np.array_equal(ours, theirs)
 
 
 @settings(max_examples=60)
