@@ -42,7 +42,7 @@ class Corrector:
             the image. Without them tools go by colours and labels.
         click_model: for :meth:`click`; None offers no clicks.
         provenance: (H, W) uint8, who set each pixel; copied. Pixels that the user painted are changed by component, region and
-            lasso tools only, never by a CRF or a graph cut. None: nobody painted any.
+            lasso tools only, never by a CRF or a graph cut. None: no pixel is painted.
 
     Raises:
         AtrousError: shapes or types do not fit, with what is expected.

@@ -73,7 +73,7 @@ class Hierarchy:
     def next_level(self, x: int, y: int, level: int, step: int) -> int:
         """The next coarser (``step`` 1) or finer (-1) cut whose region at a pixel has another size: a fifth larger, or smaller.
 
-        The present level where there is none.
+        The present level if there is no next one.
         """
         present = int(self.pixels[self.node_at(x, y, level)])
         for other in range(level + step, len(CUTS) if step > 0 else -1, step):

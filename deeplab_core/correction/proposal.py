@@ -80,7 +80,7 @@ class Proposal:
 
     @property
     def bounds(self) -> Box:
-        """A box that holds all pixels of the mask; an empty one where there are none."""
+        """A box that holds all pixels of the mask; an empty one for an empty mask."""
         if self.box is not None:
             return self.box
         return Box.around(self.mask) or Box(0, 0, 0, 0)

@@ -84,7 +84,7 @@ class ScribbleEngine:
         free = (current == other) & ~held[outer.slices]
         belief = self._belief(current, stroke, outer, cls, other, channels, reach)
         turned = free & (self._refined(belief, stroke, outer) > 0.5)
-        # Only what hangs together with the stroke: nobody looks for changes elsewhere.
+        # Only what hangs together with the stroke: a change elsewhere would go unnoticed.
         joined = (turned | stroke).astype(np.uint8)
         _, numbers = cv2.connectedComponents(joined, connectivity=8, ltype=cv2.CV_32S)
         table = np.zeros(int(numbers.max()) + 1, np.bool_)

@@ -344,7 +344,7 @@ class ViewState(QObject):
 
 
 class LookController(QObject):
-    """Remembers how a person likes to look at pictures."""
+    """Remembers how the user looks at pictures: overlay, panes, blink."""
 
     def __init__(self, services: Services, view: ViewState, parent: QObject | None = None) -> None:
         super().__init__(parent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -40,9 +41,9 @@ class _IdReader(Reader):
         self._ids: set[int] = set()
         self._names: dict[int, str] = {}
 
+    @abstractmethod
     def values(self, entry: Entry) -> NDArray[Any]:
         """(H, W) uint8 or uint16 ids. Raises AtrousError."""
-        raise NotImplementedError
 
     def add(self, entry: Entry) -> None:
         """Take an entry with a readable label map; note another as not read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import defaultdict
 from pathlib import PurePosixPath
 from typing import Any
@@ -44,11 +45,13 @@ class _CocoReader(Reader):
                 self.leave_out(name, problem)
         self.list_counted(self._declared.values())
 
+    @abstractmethod
     def fits(self, values: Any) -> bool:
-        raise NotImplementedError
+        """Whether the values of a file are of this format."""
 
+    @abstractmethod
     def add_image(self, name: str, image: dict[str, Any], annotations: list[dict[str, Any]]) -> None:
-        raise NotImplementedError
+        """Take an image of a file with its annotations."""
 
     def _scan_file(self, name: str, values: dict[str, Any]) -> None:
         for category in values["categories"]:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import io
 import math
+from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,14 +67,17 @@ class _PerImage(Reader):
         except (ValueError, TypeError, KeyError):
             return None  # the drawing of its image counts it
 
+    @abstractmethod
     def fits(self, values: Any) -> bool:
-        raise NotImplementedError
+        """Whether the values of a file are of this format."""
 
+    @abstractmethod
     def entry_of(self, values: dict[str, Any], name: str) -> Entry:
-        raise NotImplementedError
+        """The image that a file describes."""
 
+    @abstractmethod
     def label_of(self, shape: Any) -> str:
-        raise NotImplementedError
+        """The class of a shape. Raises ValueError, TypeError or KeyError for a shape without one."""
 
 
 class LabelmeReader(_PerImage):

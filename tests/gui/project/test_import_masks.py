@@ -56,7 +56,7 @@ def test_a_damaged_mask_is_counted_and_the_rest_imported(studio, folder):
 
 
 def test_the_sample_project_shows_its_masks_where_no_model_is_there(studio, without_model, tmp_path):
-    studio.program.folder_jobs.asks = True  # nobody asks about masks that come with the images
+    studio.program.folder_jobs.asks = True  # no question about masks that come with the images
     studio.open(copy_sample_project(tmp_path / "sample"))
     studio.wait(lambda: "24 masks imported" in studio.titles())
     assert len(np.unique(studio.image.document.labels)) > 2

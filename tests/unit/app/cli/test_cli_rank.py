@@ -1,4 +1,4 @@
-"""``atrous rank`` as a person calls it, with a tiny network of random weights."""
+"""``atrous rank`` on the command line, with a tiny network of random weights."""
 
 from __future__ import annotations
 
