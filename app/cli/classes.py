@@ -210,12 +210,12 @@ def _class(catalog: ClassCatalog, name: str) -> ClassInfo:
 
 
 def _color(text: str) -> Color:
-    digits = text.strip().removeprefix("#")
+    from deeplab_core.catalogs.catalog import parse_color
+
     try:
-        red, green, blue = bytes.fromhex(digits)
+        return parse_color(text.strip())
     except ValueError:
         raise CatalogError(f"'{text}' is not a colour", remedy="Give six hexadecimal digits, for example #c02040") from None
-    return red, green, blue
 
 
 def _opened(folder: Path, project_dir: Path | None, *, read_only: bool = False) -> Project:

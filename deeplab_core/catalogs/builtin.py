@@ -10,10 +10,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from deeplab_core.catalogs.catalog import ClassCatalog, Color
+from deeplab_core.catalogs.catalog import ClassCatalog, Color, parse_color
 from deeplab_core.catalogs.lists import LIST_FORMATS, list_text, read_csv_list, read_text_list, read_values
 from deeplab_core.errors import CatalogError, StorageError
-from deeplab_core.reading import read_json, read_yaml, shorten, whole
+from deeplab_core.reading import read_json, read_yaml, shorten
 
 #: Names of the built-in catalogs, in the order in which choices are shown.
 BUILTIN_NAMES = ("voc21", "cityscapes19", "cityscapes34", "camvid11", "ade20k150")
@@ -151,7 +151,7 @@ def _row(row: object, position: int) -> dict[str, Any]:
     if not isinstance(class_id, int) or isinstance(class_id, bool):
         raise CatalogError(f"{label}: the id {shorten(class_id)} is not a whole number", remedy=_FORM)
     try:
-        color = _parse_color(entry["color"]) if "color" in entry else voc_color(class_id)
+        color = parse_color(entry["color"]) if "color" in entry else voc_color(class_id)
     except (TypeError, ValueError):
         raise CatalogError(f"{label}: {shorten(entry['color'])} is not a colour", remedy=_FORM) from None
     key = entry.get("key", "")
@@ -159,19 +159,6 @@ def _row(row: object, position: int) -> dict[str, Any]:
     if not isinstance(key, str) or len(key) > 1:
         raise CatalogError(f"{label}: the key {shorten(key)} is longer than one character", remedy=_KEY)
     return {"id": class_id, "name": entry["name"], "color": color, "key": key, "aliases": entry.get("aliases", [])}
-
-
-def _parse_color(value: Any) -> Color:
-    if isinstance(value, str):
-        digits = value.removeprefix("#")
-        if len(digits) != 6:
-            raise ValueError(value)
-        red, green, blue = bytes.fromhex(digits)
-    else:
-        red, green, blue = (whole(part) for part in value)
-    if not all(0 <= part <= 255 for part in (red, green, blue)):
-        raise ValueError(value)
-    return red, green, blue
 
 
 def _check(catalog: ClassCatalog) -> None:

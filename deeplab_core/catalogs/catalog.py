@@ -275,6 +275,17 @@ def _letters(name: str) -> str:
     return "".join(ch for ch in name.lower() if ch.isalnum())
 
 
+def parse_color(value: Any) -> Color:
+    """A colour from ``"#rrggbb"``, ``"rrggbb"`` or three whole numbers of 0..255. Raises TypeError or ValueError."""
+    if isinstance(value, str):
+        digits = value.removeprefix("#")
+        if len(digits) != 6:
+            raise ValueError(value)
+        red, green, blue = bytes.fromhex(digits)
+        return red, green, blue
+    return _color(value)
+
+
 def _color(value: Any) -> Color:
     red, green, blue = (whole(part, least=0, most=255) for part in value)
     return red, green, blue

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deeplab_core.catalogs.catalog import ClassCatalog, Color
+from deeplab_core.catalogs.catalog import ClassCatalog, Color, parse_color
 from deeplab_core.catalogs.colors import distinct_colors
 from deeplab_core.errors import CatalogError
-from deeplab_core.reading import read_text, shorten, whole
+from deeplab_core.reading import read_text, shorten
 
 #: Names that other programs give to the pixels outside every object, without case, spaces and underscores.
 _BACKGROUND = frozenset({"background", "bg"})
@@ -103,10 +103,10 @@ def read_values(data: object, path: Path) -> ClassCatalog | None:
         return _catalog(path, [_coco(row, path) for row in data["categories"]])
     classes = data.get("classes")
     if isinstance(classes, list) and classes and all(isinstance(row, dict) and "title" in row for row in classes):
-        return _catalog(path, [_Entry(_name(row["title"], path), None, _hex(row.get("color"), path)) for row in classes])
+        return _catalog(path, [_Entry(_name(row["title"], path), None, _color(row.get("color"), str, path)) for row in classes])
     if isinstance(data.get("label"), list):
         rows = [row if isinstance(row, dict) else {"name": row} for row in data["label"]]
-        return _catalog(path, [_Entry(_name(row.get("name"), path), None, _hex(row.get("color"), path)) for row in rows])
+        return _catalog(path, [_Entry(_name(row.get("name"), path), None, _color(row.get("color"), str, path)) for row in rows])
     if isinstance(data.get("labels"), list):
         return _catalog(path, _named(data["labels"], path))
     return None
@@ -152,28 +152,20 @@ def _coco(row: object, path: Path) -> _Entry:
     number = row.get("id")
     if not isinstance(number, int) or isinstance(number, bool):
         raise _not_a_list(path, f"The id of category {shorten(row.get('name'))} is not a whole number")
-    color = row.get("color")
-    return _Entry(_name(row.get("name"), path), number, None if color is None else _triple(color, path))
+    return _Entry(_name(row.get("name"), path), number, _color(row.get("color"), list, path))
 
 
-def _triple(color: object, path: Path) -> Color:
-    try:
-        assert isinstance(color, list | tuple)
-        red, green, blue = (whole(part, least=0, most=255) for part in color)
-    except (AssertionError, TypeError, ValueError) as problem:
-        raise _not_a_list(path, f"{shorten(color)} is not a colour") from problem
-    return red, green, blue
-
-
-def _hex(color: object, path: Path) -> Color | None:
-    if color is None or color == "":
+def _color(value: object, kind: type, path: Path) -> Color | None:
+    """A colour of a list: a text for ``str``, three numbers for ``list``; None where there is no value."""
+    if value is None or (kind is str and value == ""):
         return None
     try:
-        assert isinstance(color, str)
-        red, green, blue = bytes.fromhex(color.removeprefix("#"))
-    except (AssertionError, ValueError) as problem:
-        raise _not_a_list(path, f"{shorten(color)} is not a colour like '#c02040'") from problem
-    return red, green, blue
+        if not isinstance(value, kind):
+            raise TypeError(value)
+        return parse_color(value)
+    except (TypeError, ValueError) as problem:
+        like = " like '#c02040'" if kind is str else ""
+        raise _not_a_list(path, f"{shorten(value)} is not a colour{like}") from problem
 
 
 def _name(value: object, path: Path) -> str:
@@ -221,9 +213,13 @@ def _labels(catalog: ClassCatalog) -> str:
     return "".join(f"{name}\n" for name in (IGNORE_NAME, *catalog.names))
 
 
+def labelmap_text(rows: Iterable[tuple[str, Color]]) -> str:
+    """``labelmap.txt`` as CVAT and Datumaro read it: name, colour, parts, actions."""
+    return "\n".join([_LABELMAP_HEAD, *(f"{name}:{','.join(map(str, color))}::" for name, color in rows)]) + "\n"
+
+
 def _labelmap(catalog: ClassCatalog) -> str:
-    rows = [f"{info.name}:{','.join(map(str, info.color))}::" for info in catalog.classes]
-    return "\n".join([_LABELMAP_HEAD, *rows]) + "\n"
+    return labelmap_text((info.name, info.color) for info in catalog.classes)
 
 
 def _names_yaml(catalog: ClassCatalog) -> str:

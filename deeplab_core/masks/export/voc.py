@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from deeplab_core.catalogs import lists
 from deeplab_core.catalogs.catalog import IGNORE, ClassCatalog, ClassInfo
 from deeplab_core.errors import ExportError
 from deeplab_core.labels import LabelMap, apply_lut
@@ -96,17 +97,14 @@ def labelmap_text(catalog: ClassCatalog, *, void: bool = False) -> str:
     Raises:
         ExportError: a class name holds a colon or a line break, which the file cannot hold.
     """
-    lines = ["# label:color_rgb:parts:actions"]
+    rows = [(info.name, info.color) for info in catalog.classes]
     for info in catalog.classes:
         if ":" in info.name or len(info.name.splitlines()) != 1 or info.name.startswith("#"):
             raise ExportError(
                 f"'{info.name}' cannot be named in a labelmap.txt", why="Colons part its columns, '#' begins a remark",
                 remedy="Rename the class, or choose another format",
             )  # fmt: skip
-        lines.append(f"{info.name}:{','.join(map(str, info.color))}::")
-    if void:
-        lines.append(f"void:{','.join(map(str, catalog.ignore_color))}::")
-    return "\n".join(lines) + "\n"
+    return lists.labelmap_text([*rows, ("void", catalog.ignore_color)] if void else rows)
 
 
 class Ade20kExporter(LayoutExporter):
