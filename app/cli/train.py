@@ -172,7 +172,7 @@ def train(
         if why:
             watcher.note(f"note: {why}")
         reader = _Reader(data, opened, watcher)
-        recipe.check_classes(reader.classes)
+        recipe.check_run(reader.classes)
         training, validation = reader.sets(int(cache_gb * (1 << 30)))
         trainer = Trainer(
             recipe,

@@ -24,6 +24,7 @@ Loss = Literal["cross_entropy", "ohem", "top_k", "focal"]
 Precision = Literal["fp32", "bf16", "fp16"]
 NormMode = Literal["train", "frozen"]
 Optimizer = Literal["sgd", "adamw"]
+DecoderStart = Literal["random", "identity"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,9 @@ class Recipe:
         init: checkpoint to start from (any file that ``load_model`` reads); empty starts from scratch. What fits is taken
             (:mod:`deeplab_core.training.transfer`): the encoder whole, other layers where name and shape agree, the classifier
             where the classes agree too. Mean, std and channel order of the input are then the checkpoint's.
+        decoder_start: ``identity`` gives a DeepLabv3 of ``init`` the decoder of DeepLabv3+, which passes the features on
+            unchanged at first: the run begins with the scores of ``init``, and its pyramid and classifier are taken
+            (:mod:`deeplab_core.training.decoder_start`). ``options`` then name only what concerns the decoder.
         average_with: more checkpoints of the same network and classes; the run begins with the mean of the weights of ``init``
             and these (a uniform model soup, Wortsman et al. 2022): runs that went apart from one start on several machines.
         epochs: passes over the training images. ``steps`` above 0 wins.
@@ -107,6 +111,7 @@ class Recipe:
     summary: str = ""
     licence: str = ""
     init: str = ""
+    decoder_start: DecoderStart = "random"
     average_with: tuple[str, ...] = ()
     epochs: float = 50
     steps: int = 0
@@ -176,7 +181,6 @@ class Recipe:
         demand(0 <= self.hue <= 0.5, "hue is a turn of 0..0.5", "0.5 allows every hue")
         demand(0 <= self.ema < 1, "ema must be in 0..1", "Try 0.999")
         demand(1 <= self.band_px <= 40, "band_px must be in 1..40", "Choose a width there")
-        demand(bool(self.init) or not self.average_with, "average_with needs init", "Name the first of the checkpoints there")
         demand(0 < self.ohem_keep <= 1, "ohem_keep is a share of the pixels", "Choose one in 0..1")
         demand(0 <= self.seed < 1 << 63, f"seed {self.seed} is out of range", "Choose a whole number from 0 on")
         demand(len(self.mean) == 3 and len(self.std) == 3, "mean and std have a value per colour", "Give three numbers")
@@ -212,8 +216,18 @@ class Recipe:
             value = getattr(self, name)
             demand(value in choices, f"{name} '{value}' is unknown", f"Choose one of {', '.join(choices)}")
 
-    def check_classes(self, catalog: ClassCatalog) -> None:
-        """Raise AtrousError where ``hard_classes`` names what is no class of the catalog, or ``sigmoid`` has not two classes."""
+    def check_run(self, catalog: ClassCatalog) -> None:
+        """Raise AtrousError for what only shows once file and flags are joined and the classes are known.
+
+        ``average_with`` and a decoder that starts as identity need ``init``, ``sigmoid`` needs two classes, and ``hard_classes``
+        names classes of the catalog.
+        """
+        for asks, name in (
+            (bool(self.average_with), "average_with"),
+            (self.decoder_start == "identity", "decoder_start = identity"),
+        ):
+            if asks and not self.init:
+                raise AtrousError(f"training recipe: {name} needs init", remedy="Name the checkpoint to start from there")
         if self.sigmoid and len(catalog) != 2:
             raise AtrousError(
                 f"training recipe: sigmoid is for two classes, '{catalog.name}' has {len(catalog)}",
@@ -295,6 +309,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "precision": get_args(Precision),
     "norm": get_args(NormMode),
     "optimizer": get_args(Optimizer),
+    "decoder_start": get_args(DecoderStart),
 }
 
 

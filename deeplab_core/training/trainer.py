@@ -111,7 +111,7 @@ class Trainer:
                 f"{recipe.micro_batch} images of a round cannot be shared by {group.world} processes",
                 remedy="Choose a batch that is a multiple of accumulate x processes",
             )
-        recipe.check_classes(train.catalog)
+        recipe.check_run(train.catalog)
         torch.manual_seed(recipe.seed)
         self.recipe, self.train, self.val, self.folder, self.group = recipe, train, val, folder, group
         self.watcher, self._stop, self._minutes = watcher, stop, minutes_between_states

@@ -15,7 +15,9 @@ from deeplab_core.errors import AtrousError, WeightsError
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.nn.base import Encoder
 from deeplab_core.nn.layers import ConvNormAct
+from deeplab_core.nn.models.deeplab import DeepLabOptions
 from deeplab_core.records import ModelCard, Preprocessing
+from deeplab_core.training.decoder_start import with_identity_decoder
 from deeplab_core.training.recipe import Recipe
 from deeplab_core.training.unfolding import can_unfold, unfold
 from deeplab_core.weights import load_model
@@ -83,17 +85,23 @@ def start_from(recipe: Recipe, catalog: ClassCatalog, pictures: Pictures | None)
     if recipe.average_with:
         lineage["averaged_with"] = ", ".join(average(source, card, [Path(name) for name in recipe.average_with]))
     channels = 1 if recipe.sigmoid or (source.sigmoid and len(catalog) == 2) else len(catalog)
-    model = create_model(**_architecture(recipe, source, channels))
+    architecture = _architecture(recipe, source, channels)
+    model = create_model(**architecture)
     _demand_same_encoder(model, source, path)
     demand_trainable_input(model)
     preprocessing = _preprocessing(recipe, model, card)
     same_classes = card.catalog.names == catalog.names
-    taken, folded = _take(model, source, same_classes=same_classes)
+    grows = recipe.decoder_start == "identity"
+    giver = with_identity_decoder(source, architecture, path) if grows else source
+    taken, folded = _take(model, giver, same_classes=same_classes)
     if not taken and not folded:
         raise WeightsError("nothing of these weights fits the network of the recipe", remedy="Leave init out", path=path)
     if folded and pictures is not None:
-        lineage["unfolded"] = {"norms": len(folded), "images": unfold(source, model, folded, pictures(preprocessing), path)}
+        lineage["unfolded"] = {"norms": len(folded), "images": unfold(giver, model, folded, pictures(preprocessing), path)}
     taken |= set(folded)
+    if grows:
+        lineage["decoder"] = "starts as identity"
+        taken = {name for name in taken if not name.startswith("decoder.")}
     report = _Report.of(model, source, taken, folded)
     lineage |= report.to_dict()
     lineage["input"] = _input_words(preprocessing)
@@ -149,7 +157,12 @@ def _architecture(recipe: Recipe, source: SegmentationModel, classes: int) -> di
     inner = dict(theirs["backbone_options"])
     if backbone != theirs["backbone"]:
         inner, stride = {}, None
-    if recipe.network or recipe.backbone or recipe.options or recipe.backbone_options:
+    if recipe.decoder_start == "identity":
+        name = recipe.network or "deeplabv3plus"
+        pyramid = {key: value for key, value in options.items() if key not in ("decoder", "decoder_channels")}
+        width = pyramid.get("aspp_channels", DeepLabOptions().aspp_channels)
+        options = {"decoder_channels": width, **pyramid, **recipe.options}
+    elif recipe.network or recipe.backbone or recipe.options or recipe.backbone_options:
         kept = _MEANINGS if name in _DEEPLABS and theirs["name"] in _DEEPLABS else ()
         options = {key: value for key, value in options.items() if key in kept or key == "in_channels"}
         if name in _DEEPLABS:

@@ -78,9 +78,9 @@ def test_a_mistake_is_named(values: dict[str, object], named: str) -> None:
 
 def test_hard_classes_are_classes() -> None:
     voc = get_catalog("voc21")
-    Recipe(hard_classes=("chair", "Potted Plant")).check_classes(voc)
+    Recipe(hard_classes=("chair", "Potted Plant")).check_run(voc)
     with pytest.raises(AtrousError, match=r"'chiar'.*voc21.*chair"):
-        Recipe(hard_classes=("chair", "chiar")).check_classes(voc)
+        Recipe(hard_classes=("chair", "chiar")).check_run(voc)
 
 
 def test_whole_numbers_stand_for_floats() -> None:

@@ -281,7 +281,7 @@ def test_a_run_begins_with_the_mean_of_several(data: SegmentationDataset, tmp_pa
     with pytest.raises(WeightsError, match="cannot be averaged"):
         trainer(replace(RECIPE, init=paths[0], average_with=(other,)), data, tmp_path / "wrong")
     with pytest.raises(AtrousError, match="average_with needs init"):
-        replace(RECIPE, average_with=(other,))
+        trainer(replace(RECIPE, average_with=(other,)), data, tmp_path / "without")
 
 
 def test_backbone_and_head_have_their_own_rates_and_norms_do_not_decay(data: SegmentationDataset, tmp_path: Path) -> None:

@@ -352,3 +352,76 @@ def test_a_graph_and_damaged_statistics_are_named(tmp_path: Path) -> None:
         build_network(Recipe(init=str(path)), CATALOG, nonsense)
     with pytest.raises(WeightsError, match="no image reached it"):
         build_network(Recipe(init=str(path)), CATALOG, lambda _how: iter(()))
+
+
+# A decoder that starts as identity
+
+DECODERS: list[dict[str, Any]] = [
+    {},
+    {"decoder_separable": True, "decoder_channels": 16},
+    {"decoder_order": "low_level_first", "decoder_convs": 1},
+    {"decoder_separable": True, "separable_inner": "none"},
+]
+
+
+@pytest.mark.parametrize("options", DECODERS)
+@pytest.mark.parametrize("frozen", [{}, {"norm": "frozen"}, {"freeze_norms": ("encoder",)}])
+def test_a_decoder_that_starts_as_identity_keeps_the_scores(
+    tmp_path: Path, options: dict[str, Any], frozen: dict[str, Any]
+) -> None:
+    path = saved(tmp_path / "start.safetensors", FOLDED)
+    recipe = Recipe(init=str(path), decoder_start="identity", options=options, **frozen)
+    start = build_network(recipe, CATALOG, pictures)
+    source, _ = load_model(path)
+    model = start.model.eval()
+    assert model.architecture["name"] == "deeplabv3plus"
+    with torch.no_grad():
+        for x in pictures(start.preprocessing):
+            expected = source(x)
+            assert float((model(x) - expected).abs().max() / expected.std()) < 1e-4
+    parts = {name.split(".")[0] for name in start.taken}
+    assert parts == {"encoder", "aspp", "classifier"}
+    assert start.lineage["decoder"] == "starts as identity"
+
+
+def test_all_of_an_identity_decoder_learns(tmp_path: Path) -> None:
+    path = saved(tmp_path / "start.safetensors", FOLDED)
+    options = {"decoder_channels": 16, "decoder_dropout": 0.0}
+    start = build_network(Recipe(init=str(path), decoder_start="identity", options=options), CATALOG, pictures)
+    model = start.model.train()
+    alive = torch.zeros(12, dtype=torch.bool)
+    for x in pictures(start.preprocessing, count=4):
+        model(x).square().mean().backward()
+        alive |= model.get_submodule("aspp")(model.get_submodule("encoder").levels(x)[-1]).amax((0, 2, 3)) > 0
+    assert bool(alive.any())
+    first = model.get_submodule("decoder.convs.0.conv")
+    assert isinstance(first, nn.Conv2d)
+    gradient = first.weight.grad
+    assert gradient is not None
+    reached = gradient[:12, 12:].abs().sum((1, 2, 3)) > 0
+    assert bool(reached[alive].all()), "channels that copy the pyramid take in low-level features from the first step on"
+
+
+@pytest.mark.parametrize(
+    ("source", "changes", "words"),
+    [
+        ({**FOLDED, "name": "deeplabv3plus"}, {}, "without a decoder"),
+        ({**FOLDED, "pyramid": False}, {}, "with a pyramid"),
+        (FOLDED, {"options": {"decoder_channels": 8}}, "too narrow"),
+        (FOLDED, {"options": {"decoder": "bilinear"}}, "DeepLabv3\\+'s decoder"),
+        (FOLDED, {"options": {"atrous_rates": [6]}}, "not that of init"),
+    ],
+)
+def test_an_identity_decoder_names_what_does_not_fit(
+    tmp_path: Path, source: dict[str, Any], changes: dict[str, Any], words: str
+) -> None:
+    path = saved(tmp_path / "start.safetensors", source)
+    with pytest.raises(WeightsError, match=words) as caught:
+        build_network(Recipe(init=str(path), decoder_start="identity", **changes), CATALOG, pictures)
+    assert caught.value.path == path
+
+
+def test_an_identity_decoder_needs_a_start(tmp_path: Path) -> None:
+    recipe = Recipe(decoder_start="identity")  # a flag may still name init
+    with pytest.raises(AtrousError, match="needs init"):
+        trainer(recipe, dataset(make_folder(tmp_path / "data")), tmp_path / "run")
