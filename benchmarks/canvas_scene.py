@@ -17,7 +17,7 @@ from app.state.tools import ToolState
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.layers import LayerSet, PictureSource
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
-from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap import band_map
 
 CLASSES = 21
 
@@ -64,7 +64,7 @@ class Scene:
             prediction,
             self.truth,
             (self.truth * 12).astype(np.uint8),
-            band_index(truth=self.truth, rule="edge") if small else (self.truth * 2).astype(np.uint8),
+            band_map(truth=self.truth, rule="edge") if small else (self.truth * 2).astype(np.uint8),
             12,
         )
         self.area = CanvasArea(self.view, self.edit)

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from app.cli.refine import figures
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.inference import Predictor
-from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap import band_map
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 from deeplab_core.refine import PRESETS, CRFParams, DenseCRF, ProbabilitySource, Sample, read_params, search_parameters
 from deeplab_core.weights import load_model
@@ -92,7 +92,7 @@ def main() -> None:
     for sample in samples(arguments.images, arguments.search_images if arguments.params else 0):
         probabilities = sample.source.read(0, sample.truth.shape[0])
         crf = DenseCRF(sample.rgb)
-        index = band_index(truth=sample.truth, rule="edge")
+        index = band_map(truth=sample.truth, rule="edge")
         narrow = thin_part(sample.truth)
         plain = probabilities.argmax(axis=0).astype(np.uint8)
         for name, params in settings.items():

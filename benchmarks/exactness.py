@@ -38,7 +38,7 @@ from deeplab_core.metrics.calibration import Calibration
 from deeplab_core.metrics.cityscapes import InstanceCounts, cityscapes_scores
 from deeplab_core.metrics.distance import fill_void
 from deeplab_core.metrics.image_counts import ImageCounts
-from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap import band_map
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 
 VOC, CITY = get_catalog("voc21"), get_catalog("cityscapes19")
@@ -149,7 +149,7 @@ def _bands(cases: list[tuple[Array, Array]]) -> Iterator[Check]:
     for rule, reference, band_of in rules:
         curves, references = [], []
         for truth, prediction in cases:
-            index = band_index(truth=truth, rule=rule)
+            index = band_map(truth=truth, rule=rule)
             curve = BandHistogram(VOC, rule=rule).update(index=index, truth=truth, prediction=prediction).curve()
             curves.append((curve.mean_iou, 1 - curve.pixel_accuracy))
             inside = (np.where(band_of(truth, width), truth, VOID).astype(np.uint8) for width in range(1, 41))
@@ -218,7 +218,7 @@ def _pools(scenes: int) -> Check:
     for seed in range(scenes):
         truth, prediction, _ = scene(seed)
         histogram = BandHistogram(VOC, rule="edge")
-        histogram.update(index=band_index(truth=truth, rule="edge"), truth=truth, prediction=prediction)
+        histogram.update(index=band_map(truth=truth, rule="edge"), truth=truth, prediction=prediction)
         matrices.append(histogram.total())
         counts.append(ImageCounts.of(histogram, (), None))
     drawn = Samples(counts, np.zeros((scenes, 0)), CLASSES, ()).resampled(50, seed=7).mean_iou

@@ -33,7 +33,7 @@ from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.boundary_f import mean_csurka_f, perimeter
 from deeplab_core.metrics.boundary_iou import BoundaryIoU
 from deeplab_core.metrics.distance import distance_to_edge, distance_to_void, fill_void
-from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap import band_map
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 from deeplab_core.parallel import available_cores
 
@@ -104,7 +104,7 @@ def curve_by_dilation(truth: Array, prediction: Array) -> Array:
 
 
 def one_pass(truth: Array, prediction: Array, rule: str) -> BandHistogram:
-    index = band_index(truth=truth, rule=rule)
+    index = band_map(truth=truth, rule=rule)
     return BandHistogram(CATALOG, rule=rule).update(index=index, truth=truth, prediction=prediction)
 
 

@@ -43,8 +43,8 @@ from deeplab_core.metrics.scores import class_iou, mean_iou, truth_pixels
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.records import ModelCard
 from deeplab_core.training.adaptation import Adapted, Corrected, Untouched, adapt
-from deeplab_core.training.adaptation.halves import Halves, halves_of
-from deeplab_core.training.adaptation.views import Encoded, FeatureStore, encode, label_map, said
+from deeplab_core.training.adaptation.frozen_split import FrozenSplit, split_network
+from deeplab_core.training.adaptation.views import Encoded, FeatureStore, encode, label_map, network_scores
 from deeplab_core.weights import load_model
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
@@ -125,32 +125,32 @@ class Bench:
 
     def __init__(self, model: SegmentationModel, card: ModelCard, catalog: ClassCatalog, photos: Sequence[Photo]) -> None:
         self.model, self.card, self.catalog, self.photos = model, card, catalog, photos
-        halves, store = halves_of(model, "decoder"), FeatureStore(4 << 30)
-        self._encoded = [self._encode(halves, photo, store) for photo in photos]
+        split, store = split_network(model, "decoder"), FeatureStore(4 << 30)
+        self._encoded = [self._encode(split, photo, store) for photo in photos]
         self.before = self.predict(model, card)
         self._base = self._counts(self.before, range(len(photos)))
 
     def predict(self, model: SegmentationModel, card: ModelCard, places: Sequence[int] | None = None) -> dict[int, NDArray[Any]]:
         """Labels of some photographs, which are encoded again where the encoder itself has learned."""
-        halves = halves_of(model, "decoder")
-        kept = self._says_the_same(halves)
+        split = split_network(model, "decoder")
+        kept = self._says_the_same(split)
         wanted = range(len(self.photos)) if places is None else places
         ids = np.full(card.catalog.ignore + 1, self.catalog.ignore, self.catalog.dtype)
         for info in card.catalog.classes:
             ids[info.id] = self.catalog.by_name(info.name).id
         found = {}
         for place in wanted:
-            encoded = self._encoded[place] if kept else self._encode(halves, self.photos[place], FeatureStore())
-            found[place] = ids[label_map(said(halves, encoded, CPU), card.catalog)[0]]
+            encoded = self._encoded[place] if kept else self._encode(split, self.photos[place], FeatureStore())
+            found[place] = ids[label_map(network_scores(split, encoded, CPU), card.catalog)[0]]
         return found
 
-    def _encode(self, halves: Halves, photo: Photo, store: FeatureStore) -> Encoded:
+    def _encode(self, split: FrozenSplit, photo: Photo, store: FeatureStore) -> Encoded:
         corners = self.model.align_corners
-        return encode(halves, photo.rgb, self.card.preprocessing, store, CPU, align_corners=corners, mirrored=False)
+        return encode(split, photo.rgb, self.card.preprocessing, store, CPU, align_corners=corners, mirrored=False)
 
-    def _says_the_same(self, halves: Halves) -> bool:
+    def _says_the_same(self, split: FrozenSplit) -> bool:
         """Whether an encoder gives for the first photograph what was kept of it."""
-        again = self._encode(halves, self.photos[0], FeatureStore()).features
+        again = self._encode(split, self.photos[0], FeatureStore()).features
         return all(np.array_equal(one, other) for one, other in zip(again, self._encoded[0].features, strict=True))
 
     def correct(self, place: int, hand: str) -> Corrected:

@@ -28,7 +28,7 @@ from deeplab_core.catalogs import get_catalog
 from deeplab_core.geometry import Box
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.distance import distance_to_edge, fill_void
-from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap import band_map
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 
 CATALOG = get_catalog("voc21")
@@ -68,7 +68,7 @@ def curve_by_dilation(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
 
 
 def curve_one_pass(truth: np.ndarray, prediction: np.ndarray) -> BandHistogram:
-    index = band_index(truth=truth, rule="void")
+    index = band_map(truth=truth, rule="void")
     return BandHistogram(CATALOG, rule="void").update(index=index, truth=truth, prediction=prediction)
 
 

@@ -282,10 +282,10 @@ def one_image(path: Path | str) -> Iterator[None]:
     except Cancelled:
         raise
     except Exception as error:
-        told = image_error(error, path)
-        if told is error:
+        named = image_error(error, path)
+        if named is error:
             raise
-        raise told from error
+        raise named from error
 
 
 def _tree(cls: type[AtrousError]) -> dict[str, type[AtrousError]]:

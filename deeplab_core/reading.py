@@ -379,9 +379,9 @@ def _place(problem: Exception, text: str) -> str:
     if mark is not None:
         return f"Line {mark.line + 1}, column {mark.column + 1}: {_cut(str(getattr(problem, 'problem', None) or problem), 200)}"
     if isinstance(problem, tomllib.TOMLDecodeError):
-        said = str(problem)
-        found = _TOML_PLACE.search(said)
-        return said if found is None else f"{found[1][0].upper()}{found[1][1:]}: {said[: found.start()]}"
+        text = str(problem)
+        found = _TOML_PLACE.search(text)
+        return text if found is None else f"{found[1][0].upper()}{found[1][1:]}: {text[: found.start()]}"
     digits = re.search(r"\d{4300,}", text) if isinstance(problem, ValueError) else None
     if digits is not None:
         return f"Line {text.count(chr(10), 0, digits.start()) + 1}: a number of {len(digits[0]):,} digits"

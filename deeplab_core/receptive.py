@@ -11,7 +11,7 @@ from deeplab_core.geometry import Extent
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class TheoreticalField:
     """A theoretical receptive field.
 
     Attributes:
@@ -32,7 +32,7 @@ class ReceptiveField:
     Attributes:
         x, y: the pixel of the image.
         class_id: the class of the score, in the model's ids: the most probable one there.
-        reaches: theoretical fields, the whole network's first, then the pyramid's branches from narrow to wide.
+        theoretical: theoretical fields, the whole network's first, then the pyramid's branches from narrow to wide.
         gradient: (h, w) float32 >= 0, |d score / d input| summed over the three channels, on the network's input; sums to 1, or
             is all zero where the score depends on nothing.
         extent: what ``gradient`` covers, in px of the image.
@@ -45,7 +45,7 @@ class ReceptiveField:
     x: int
     y: int
     class_id: int
-    reaches: tuple[Reach, ...]
+    theoretical: tuple[TheoreticalField, ...]
     gradient: NDArray[np.float32]
     extent: Extent
     radii: tuple[tuple[float, int], ...]

@@ -321,8 +321,8 @@ class Prediction:
         options: the options asked for; of a two-class network with the threshold that was used.
         source_key: content key of the image.
         report: how it ran.
-        doubt: figures that need all probabilities (:func:`deeplab_core.inference.doubt.doubt_figures`); empty where they were
-            not to be had.
+        uncertainty: figures that need all probabilities (:func:`deeplab_core.inference.scores.uncertainty_scores`); empty if they
+            are not known.
     """
 
     labels: NDArray[np.uint8]
@@ -331,7 +331,7 @@ class Prediction:
     options: PredictOptions
     source_key: str = ""
     report: RunReport = field(default_factory=RunReport)
-    doubt: dict[str, float] = field(default_factory=dict)
+    uncertainty: dict[str, float] = field(default_factory=dict)
 
     @property
     def known_confidence(self) -> NDArray[np.uint8] | None:

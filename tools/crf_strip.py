@@ -27,7 +27,7 @@ from deeplab_core.inference import Predictor
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.read import read_mask
 from deeplab_core.metrics import ConfusionMatrix
-from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap import band_map
 from deeplab_core.records import CRFParams
 from deeplab_core.refine import PRESETS, DenseCRF, ProbabilitySource, preset, read_params
 from deeplab_core.weights import load_model
@@ -101,7 +101,7 @@ def strip(rows: list[Row], catalog: ClassCatalog) -> Image.Image:
         draw.text((GAP + column * (WIDTH + GAP), 6), title, INK, strong)
     top = HEAD
     for row, height in zip(rows, heights, strict=True):
-        index = band_index(truth=row.truth, rule="edge")
+        index = band_map(truth=row.truth, rule="edge")
         band = (index >= 1) & (index <= BAND_PX)
         panels = (
             row.rgb,

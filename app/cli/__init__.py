@@ -96,7 +96,7 @@ class WindowByDefault(click.Group):
 )
 @click.version_option(__version__, prog_name="atrous")
 def main() -> None:
-    """Run DeepLabv3+ on folders of images, judge the masks, correct and export them.
+    """Run DeepLabv3+ on folders of images, evaluate the masks, correct and export them.
 
     With a FOLDER, or with nothing at all, the window opens. The commands do the same work without a window.
     """

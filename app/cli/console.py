@@ -60,6 +60,27 @@ def overwrite_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)  # fmt: skip
 
 
+class RenamedOption(click.Option):
+    """An option that also answers to a name of an earlier version, which no help text shows.
+
+    Args:
+        old: the earlier name, such as ``"--beside"``.
+    """
+
+    def __init__(self, *args: Any, old: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._old = old
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """As the base, with the earlier name."""
+        shown = self.opts
+        self.opts = [*shown, self._old]
+        try:
+            super().add_to_parser(parser, ctx)
+        finally:
+            self.opts = shown
+
+
 class ReportFile(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
     """A file that a command writes. An older report is replaced, a file of another kind only with ``--overwrite``.
 
@@ -152,13 +173,13 @@ def write_json(path: Path | None, data: dict[str, Any]) -> None:
 
 class _Lines:
     def __init__(self, title: str, total: int) -> None:
-        self._title, self._total, self._done, self._said = title, total, 0, float("-inf")
+        self._title, self._total, self._done, self._last_time = title, total, 0, float("-inf")
 
     def advance(self, label: str) -> None:
         self._done += 1
         now = time.monotonic()
-        if now - self._said >= 1 or self._done == self._total:
-            self._said = now
+        if now - self._last_time >= 1 or self._done == self._total:
+            self._last_time = now
             say(f"{self._title} {self._done}/{self._total} {label}", err=True)
 
     def note(self, text: str) -> None:

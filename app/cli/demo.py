@@ -17,7 +17,7 @@ from app.paths import MODEL_DIR_VARIABLE, RESOURCES, SAMPLE_PROJECT, copy_sample
 @click.option("-o", "--output", "out", default="out", show_default=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--device", default="auto", show_default=True)
 def demo(out: Path, device: str) -> int:
-    """Predict the sample project, judge the masks against its truth, and take a picture of the window; all below OUT."""
+    """Predict the sample project, evaluate the masks, and take a picture of the window; all below OUT."""
     from app.cli import run
     from app.cli.model_choice import known_models
 
@@ -33,7 +33,7 @@ def demo(out: Path, device: str) -> int:
         masks = SAMPLE_PROJECT / "masks"
         say(
             f"No model of the sample's classes was found (the bundled one is missing, and {MODEL_DIR_VARIABLE} names none): "
-            "judging the masks beside the sample images"
+            "evaluating the masks of the sample images"
         )
     report, figures, picture = out / "report.html", out / "figures.json", out / "window.png"
     arguments = ["--prediction", str(masks), "--truth", str(SAMPLE_PROJECT / "truth"), "--catalog", "voc21"]

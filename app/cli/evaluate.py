@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from app.cli.console import ReportFile, ReportingCommand, overwrite_option, progress, write_json
+from app.cli.console import RenamedOption, ReportFile, ReportingCommand, overwrite_option, progress, write_json
 from app.cli.model_choice import parse_threshold
 from app.cli.options import Decimal, TruthOptions, masks_truth, truth_options
 from app.cli.predict import run_threshold
@@ -96,13 +96,15 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     "your own. May be repeated.",
 )
 @click.option(
-    "--beside",
+    "--compare-with",
     "others",
+    cls=RenamedOption,
+    old="--beside",
     metavar="FILE",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What 'atrous evaluate --json' wrote of another model on this truth: the report draws its trimap curve beside this "
-    "one's, named like the file. May be repeated.",
+    help="JSON that 'atrous evaluate' wrote for another model on the same ground truth: the report draws its trimap curve too, "
+    "named like the file. May be repeated.",
 )
 @click.option("--json", "json_file", metavar="FILE", type=ReportFile("JSON"), help="Write every figure.")
 @click.option("--html", "html_file", metavar="FILE", type=ReportFile("HTML"), help="Write a report to read.")

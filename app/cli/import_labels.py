@@ -202,10 +202,10 @@ def _tell_plan(plan: ImportPlan, reason: str, *, new: bool, as_json: bool) -> No
         say(f"Classes of the masks: {reason}")
     for name, regions, becomes, how in rows:
         count = "" if regions is None else counted(regions, "region")
-        said = "?" if becomes is None else becomes
+        target = "?" if becomes is None else becomes
         why = {"synonym": " (synonym)", "chosen": " (--map)", "format": " (by the format)", "id": " (id)"}.get(how, "")
         if becomes != name or how != "name":
-            say(f"{name:>24}  {count:>16}  ->  {said}{why}")
+            say(f"{name:>24}  {count:>16}  ->  {target}{why}")
         elif regions is not None:
             say(f"{name:>24}  {count:>16}")
     _list_unread("labels without an image", [f"{part.name}: {part.why}" for part in plan.without_image])

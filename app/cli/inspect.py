@@ -10,7 +10,7 @@ import click
 
 from app.cli.console import ReportFile, ReportingCommand, overwrite_option, progress, write_json
 from app.cli.options import TruthOptions, masks_classes, masks_truth, truth_options
-from app.cli.orders import gain_lines, order_lines, place_text
+from app.cli.rankings import gain_lines, place_text, ranking_lines, with_old_key
 from app.cli.terminal import say
 from deeplab_core.wording import count
 
@@ -103,10 +103,10 @@ def inspect(
         say(_figures(folder))
         say(_component_lines(listed, catalog))
     if found.rankings:
-        say("\n".join([*order_lines(folder, top), *gain_lines(folder)]))
+        say("\n".join([*ranking_lines(folder, top), *gain_lines(folder)]))
     if json_file is not None:
         about = {} if ground is None else {"ground_truth": ground.to_dict()}
-        write_json(json_file, {**inspection_to_dict(found, components=max(top, 50)), **about})
+        write_json(json_file, {**with_old_key(inspection_to_dict(found, components=max(top, 50))), **about})
     if cutouts is not None and images is not None:
         _write_cutouts(found, listed, images, cutouts, truth.frame)
     for line in found.truth_notes.spoken() + found.prediction_notes.spoken():

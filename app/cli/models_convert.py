@@ -55,14 +55,14 @@ def convert_command(
         )
     stored = save_model(target, model, card, half=half)
     # At once: a card that was beside an older file of this name must not speak for the new one.
-    beside = write_card_file(target, stored)
+    card_file = write_card_file(target, stored)
     largest = _reread(target, model)
     if as_json:
         size = target.stat().st_size
-        emit("converted", path=target, card_path=beside, bytes=size, largest_change=largest, card=stored.to_dict())
+        emit("converted", path=target, card_path=card_file, bytes=size, largest_change=largest, card=stored.to_dict())
         return
     say(f"{target}  {target.stat().st_size / 1e6:.1f} MB (from {path.stat().st_size / 1e6:.1f} MB)")
-    say(f"{beside}")
+    say(f"{card_file}")
     say("Read back equal." if largest == 0 else f"Read back; half precision moved no weight by more than {largest:.2g}.")
     if stored.guessed:
         say(f"Guessed, please check in the card: {', '.join(stored.guessed)}.")

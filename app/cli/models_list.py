@@ -49,8 +49,8 @@ def _list_available(as_json: bool) -> None:
     here = {model.id: path for model in published_models() if (path := find_installed(model, folders)) is not None}
     if as_json:
         for model in published_models():
-            facts = {name: getattr(model, name) for name in model.__dataclass_fields__}
-            emit("published", **facts, direct=model.direct, installed=here.get(model.id))
+            fields = {name: getattr(model, name) for name in model.__dataclass_fields__}
+            emit("published", **fields, direct=model.direct, installed=here.get(model.id))
         return
     say(f"\nTo be fetched with 'atrous models get ID', into {download_folder()}:")
     for publisher, group in groupby(published_models(), key=lambda model: model.publisher):

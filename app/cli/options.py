@@ -15,7 +15,7 @@ from app.text import read_number
 
 if TYPE_CHECKING:
     from deeplab_core.catalogs.catalog import ClassCatalog
-    from deeplab_core.datasets import ClassChoice, TruthIndex
+    from deeplab_core.datasets import ClassChoice, GroundTruthFiles
     from deeplab_core.masks import OutputMarker
     from deeplab_core.masks.frames import Frame
     from deeplab_core.records import ModelCard
@@ -260,10 +260,10 @@ class TrainingTruth:
         self._say = say
         self.rows: list[dict[str, Any]] = []
 
-    def of(self, source: DataSource) -> Callable[[TruthIndex], None]:
+    def of(self, source: DataSource) -> Callable[[GroundTruthFiles], None]:
         """What is called with the ground truth of one source."""
 
-        def note(index: TruthIndex) -> None:
+        def note(index: GroundTruthFiles) -> None:
             found, marker = source.truth is None, index.marker
             if found:
                 self._say(f"ground truth: {index.reason}")
@@ -424,7 +424,7 @@ def found_truth(
     *,
     fallback: ClassCatalog | None = None,
     compared: Path | None = None,
-) -> tuple[GroundTruth, TruthIndex]:
+) -> tuple[GroundTruth, GroundTruthFiles]:
     """Ground truth of images: in the one folder that the user named, or found beside them.
 
     Args:

@@ -76,9 +76,9 @@ def plan_outputs(inputs: Sequence[Path], out: Path, suffix: str = ".png", *, kee
         if all(other.image.resolve() != image.resolve() for other in group):
             group.append(Task(image, relative.as_posix(), output))
     if not groups:
-        said = f" ({'; '.join(left_out)})" if left_out else ""
+        why = f" ({'; '.join(left_out)})" if left_out else ""
         raise click.UsageError(
-            f"no image found in {', '.join(map(str, inputs))}{said}; give image files or folders that hold some"
+            f"no image found in {', '.join(map(str, inputs))}{why}; give image files or folders that hold some"
         )
     tasks: list[Task] = []
     refused: list[tuple[Task, AtrousError]] = []

@@ -78,8 +78,8 @@ def run_probe(name: str, patience: float = PATIENCE) -> Row:
             return Row(name, found["state"], found["text"], found["remedy"], found["more"])
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip() and not line.startswith("  ")]
     telling = [line for line in lines if line.startswith("Fatal Python error")] or lines[-1:]
-    said = f" ({telling[0][:200]})" if telling else ""
-    return Row(name, "failed", f"{ending(done.returncode)}{said}", probe.remedy)
+    message = f" ({telling[0][:200]})" if telling else ""
+    return Row(name, "failed", f"{ending(done.returncode)}{message}", probe.remedy)
 
 
 def answer_probe(name: str) -> str:
@@ -281,12 +281,12 @@ def _worker() -> tuple[str, dict[str, Any]]:
     from app.worker.bootstrap import CannotStart
     from app.worker.messages import Hello, Shutdown
 
-    heard: queue.Queue[object] = queue.Queue()
-    link = WorkerLink(on_message=heard.put, on_end=heard.put, target=bootstrap.run)
+    messages: queue.Queue[object] = queue.Queue()
+    link = WorkerLink(on_message=messages.put, on_end=messages.put, target=bootstrap.run)
     began = time.monotonic()
     link.start()
     try:
-        first = heard.get(timeout=PATIENCE * 0.9)
+        first = messages.get(timeout=PATIENCE * 0.9)
         if isinstance(first, CannotStart):
             raise AtrousError(first.reason, remedy=first.remedy.partition(". 'atrous")[0])
         if not isinstance(first, Hello):
@@ -314,9 +314,9 @@ def _engines() -> str:
 
     from app.services.folders import engine_trials_file
     from deeplab_core.backends.compiled import installed_engines
-    from deeplab_core.inference.engine_trial import TrialBook
+    from deeplab_core.inference.engine_trial import TrialRecord
 
-    trials = TrialBook(engine_trials_file()).all()
+    trials = TrialRecord(engine_trials_file()).all()
     fastest = Counter(trial.engine for trial in trials.values())
     found = ", ".join(f"{name} {number}" for name, number in fastest.most_common())
     return f"{', '.join(('torch', *installed_engines()))}; {f'chosen in trials: {found}' if found else 'no trial yet'}"

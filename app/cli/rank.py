@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.console import Progress, ReportFile, ReportingCommand, overwrite_option, progress, write_json
+from app.cli.console import Progress, RenamedOption, ReportFile, ReportingCommand, overwrite_option, progress, write_json
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.model_choice import refuse_threshold, resolve_model, threshold_option
 from app.cli.options import GroundTruth, TruthOptions, named_truth, network_options, truth_options
-from app.cli.orders import gain_lines, order_lines, place_text
 from app.cli.predict import parse_scales
+from app.cli.rankings import gain_lines, place_text, ranking_lines, with_old_key
 from app.cli.read_ahead import read_ahead
 from app.cli.terminal import say
 from deeplab_core.errors import AtrousError, MaskFormatError, one_image
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from deeplab_core.records import CRFEngine, CRFParams, Precision, PredictOptions
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+#: What the JSON of ``atrous doubt``, the name of this command in version 0.1, calls its format.
+_OLD_FORMAT = "atrous-doubt-1"
 
 
 class _Score(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
@@ -73,7 +75,7 @@ class _Score(click.ParamType):  # type: ignore[type-arg]  # generic from click 8
 @click.option("--ambiguous", metavar="DIR", type=_FOLDER, help="NAME.ambiguous.json: regions of the truth that do not count.")
 @click.option("--label-errors", is_flag=True, help="List labels of --truth that seem wrong.")
 @click.option(
-    "--order", "orders", metavar="SCORE", multiple=True, type=_Score(),
+    "--ranking", "rankings", metavar="SCORE", multiple=True, type=_Score(), cls=RenamedOption, old="--order",
     help="List the ranking by this score only; may be repeated. Scores: confidence, least_certain, expected_wrong, margin, "
     "entropy, passes, disagreement, crf.",
 )  # fmt: skip
@@ -96,7 +98,7 @@ def rank(
     truth: TruthOptions,
     ambiguous: Path | None,
     label_errors: bool,
-    orders: tuple[str, ...],
+    rankings: tuple[str, ...],
     top: int,
     output_stride: int | None,
     device: str,
@@ -111,7 +113,7 @@ def rank(
 
     Exit status 1 says that some files could not be measured; the figures are those of the rest.
     """
-    _check_usage(orders, truth, ambiguous, label_errors, {
+    _check_usage(rankings, truth, ambiguous, label_errors, {
         "passes": flip or len(scales) > 1, "disagreement": second_name is not None, "crf": crf is not None
     })  # fmt: skip
     from deeplab_core.datasets.find import scan_folder
@@ -144,7 +146,7 @@ def rank(
         ground.tell()
     found.failures += labels.problems
     _measure_all(images, names, meter, labels, found)
-    say("\n".join(_report(found, predictor.card.name, labels, orders, top, label_errors=label_errors)))
+    say("\n".join(_report(found, predictor.card.name, labels, rankings, top, label_errors=label_errors)))
     if json_file is not None:
         about = {
             "model": {"id": predictor.card.id, "name": predictor.card.name},
@@ -153,8 +155,9 @@ def rank(
         }
         if ground is not None:
             about["ground_truth"] = ground.to_dict()
-        data = ranking_to_dict(found.analysis, found.failures, label_errors=label_errors)
-        write_json(json_file, {"format": data.pop("format"), **about, **data, "without_truth": labels.missing})
+        data = with_old_key(ranking_to_dict(found.analysis, found.failures, label_errors=label_errors))
+        layout = _OLD_FORMAT if click.get_current_context().info_name == "doubt" else data["format"]
+        write_json(json_file, {**data, "format": layout, **about, "without_truth": labels.missing})
     if found.failures:
         failed = count(len(found.failures), "file")
         say(f"atrous: {failed} could not be measured; the figures are those of the rest", err=True)
@@ -162,13 +165,13 @@ def rank(
 
 
 def _check_usage(
-    orders: tuple[str, ...], truth: TruthOptions, ambiguous: Path | None, label_errors: bool, asked: dict[str, bool]
+    rankings: tuple[str, ...], truth: TruthOptions, ambiguous: Path | None, label_errors: bool, asked: dict[str, bool]
 ) -> None:  # fmt: skip
     from deeplab_core.analysis.ranking import RANKINGS
 
-    for order in orders:
-        if not asked.get(order, True):
-            raise click.UsageError(f"--order {order} needs {RANKINGS[order].option}")
+    for name in rankings:
+        if not asked.get(name, True):
+            raise click.UsageError(f"--ranking {name} needs {RANKINGS[name].option}")
     if not truth.folders and (truth.catalog_name is not None or ambiguous is not None or label_errors):
         raise click.UsageError("--label-errors, --catalog and --ambiguous need --truth")
 
@@ -267,7 +270,7 @@ class _Truth:
 
 
 def _measure_all(images: Path, names: list[str], meter: RankingPredictor, truth: _Truth, found: _Ranked) -> None:
-    said: set[str] = set()
+    shown: set[str] = set()
     image_notes = RunNotes("image")
     with progress("rank", len(names)) as bar:
         for problem in truth.problems:
@@ -286,8 +289,8 @@ def _measure_all(images: Path, names: list[str], meter: RankingPredictor, truth:
                 bar.note(f"failed: {error}")
             else:
                 for note in notes:
-                    if note not in said:
-                        said.add(note)
+                    if note not in shown:
+                        shown.add(note)
                         bar.note(f"note: {note}")
             bar.advance(name)
         implausible = [note.spoken() for note in truth.statistics.findings()]
@@ -311,14 +314,14 @@ def _measure(
     return measured.notes
 
 
-def _report(found: _Ranked, model: str, truth: _Truth, orders: tuple[str, ...], top: int, *, label_errors: bool) -> list[str]:
+def _report(found: _Ranked, model: str, truth: _Truth, rankings: tuple[str, ...], top: int, *, label_errors: bool) -> list[str]:
     folder = found.analysis
     lines = [f"{model}: {count(len(folder), 'image')}"]
     if truth.files:
         records = [record for image in folder if (record := folder.get(image)) is not None and record.wrong_px is not None]
         wrong, labelled = sum(record.wrong_px or 0 for record in records), sum(record.labelled_px or 0 for record in records)
         lines[0] += f", {len(records)} with truth, {wrong:,} of {labelled:,} labelled px wrong"
-    lines += order_lines(folder, top, orders) + gain_lines(folder)
+    lines += ranking_lines(folder, top, rankings) + gain_lines(folder)
     return lines + _label_errors(folder, top) if label_errors else lines
 
 

@@ -118,10 +118,10 @@ def _of_masks(folder: Path, truth: TruthOptions) -> tuple[list[DataItem], ClassC
 
 def _say(found: DataSetReport) -> None:
     say(f"{found.images:,} images, {found.labelled:,} with labels")
-    for facts in found.classes:
-        if facts.pixels:
-            share = 0 if facts.share is None else facts.share
-            say(f"{facts.name:>16}  {share:8.3%}  {facts.pixels:,} px in {facts.images:,} images, {facts.tiny:,} tiny regions")
+    for row in found.classes:
+        if row.pixels:
+            share = 0 if row.share is None else row.share
+            say(f"{row.name:>16}  {share:8.3%}  {row.pixels:,} px in {row.images:,} images, {row.tiny:,} tiny regions")
     if found.pixels:
         say(f"{'void':>16}  {found.void_pixels / found.pixels:8.3%}  of all pixels")
     for text in found.warnings():

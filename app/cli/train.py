@@ -168,10 +168,10 @@ def train(
         _stop_on_signals() as stop,
         opened_projects(data.projects) as opened,
     ):
-        watcher = _Watcher(as_json) if group.leads else _Silent()
+        callback = _ConsoleCallback(as_json) if group.leads else _SilentCallback()
         if why:
-            watcher.note(f"note: {why}")
-        reader = _Reader(data, opened, watcher)
+            callback.note(f"note: {why}")
+        reader = _Reader(data, opened, callback)
         recipe.check_run(reader.classes)
         training, validation = reader.sets(int(cache_gb * (1 << 30)))
         trainer = Trainer(
@@ -180,7 +180,7 @@ def train(
             validation,
             out,
             group,
-            watcher,
+            callback,
             data_note=_data_note(reader.data),
             data_tables=reader.data,
             feature_folder=feature_cache,
@@ -191,10 +191,10 @@ def train(
         )
         if resume:
             trainer.resume()
-            watcher.note(f"going on after step {trainer.state.step} of {trainer.steps}")
+            callback.note(f"going on after step {trainer.state.step} of {trainer.steps}")
         outcome = trainer.run()
-        watcher.close()
-        watcher.summary(out, outcome.model_path, outcome.history, len(training.bad.named), reader.truths.rows)
+        callback.close()
+        callback.summary(out, outcome.model_path, outcome.history, len(training.bad.named), reader.truths.rows)
     return 130 if outcome.model_path is None else 0
 
 
@@ -267,14 +267,14 @@ class _Reader:
         opened: the projects of ``data``, in the same order.
     """
 
-    def __init__(self, data: DataTables, opened: list[Project], watcher: _Silent) -> None:
+    def __init__(self, data: DataTables, opened: list[Project], callback: _SilentCallback) -> None:
         self._opened = opened
-        self._watcher = watcher
+        self._callback = callback
         self.classes = data.catalog or (
-            opened[0].catalog if opened else recognised_classes((*data.train, *data.val), watcher.note)
+            opened[0].catalog if opened else recognised_classes((*data.train, *data.val), callback.note)
         )
         self.data = replace(data, catalog=self.classes)
-        self.truths = TrainingTruth(watcher.note)
+        self.truths = TrainingTruth(callback.note)
 
     def sets(self, cache_bytes: int) -> tuple[SegmentationDataset, SegmentationDataset | None]:
         """Training and validation data; with both, each has half of ``cache_bytes``."""
@@ -285,21 +285,21 @@ class _Reader:
             names = ", ".join(str(folder) for folder in self.data.projects)
             raise click.UsageError(f"no image of {names} was corrected yet; correct some in the window first")
         cache = cache_bytes // (2 if self.data.val else 1)
-        training = self._set(samples, "training", cache, self._watcher.reading)
+        training = self._set(samples, "training", cache, self._callback.reading)
         if not self.data.val:
             return training, None
         return training, self._set(self._samples(self.data.val), "validation", cache, lambda _done, _all: None)
 
     def _samples(self, sources: tuple[DataSource, ...]) -> list[Sample]:
-        say = self._watcher.note
+        say = self._callback.note
         return [sample for source in sources for sample in source.samples(self.classes, say, self.truths.of(source))]
 
     def _set(self, samples: list[Sample], name: str, cache: int, progress: Callable[[int, int], None]) -> SegmentationDataset:
         from deeplab_core.training import SegmentationDataset
 
-        say = self._watcher.note
+        say = self._callback.note
         data = SegmentationDataset(samples, self.classes, cache_bytes=cache, say=say, progress=progress)
-        self._watcher.remarks(data, name)
+        self._callback.remarks(data, name)
         return data
 
 
@@ -355,8 +355,8 @@ def _weights(name: str, file: Path | None) -> str:
     """A checkpoint beside the recipe, in the working directory, or of a known model as ``predict --model`` takes it."""
     from app.cli.model_choice import resolve_model
 
-    beside = (file.parent if file else Path()) / Path(name).expanduser()
-    return str((beside if beside.is_file() else resolve_model(name)).absolute())
+    local = (file.parent if file else Path()) / Path(name).expanduser()
+    return str((local if local.is_file() else resolve_model(name)).absolute())
 
 
 def _data_note(data: DataTables) -> dict[str, Any]:
@@ -417,7 +417,7 @@ def _stop_on_signals() -> Iterator[IsCancelled]:
             signal.signal(number, handler)
 
 
-class _Silent:
+class _SilentCallback:
     """A process that does not lead."""
 
     def reading(self, done: int, total: int) -> None: ...
@@ -431,12 +431,12 @@ class _Silent:
     ) -> None: ...
 
 
-class _Watcher(_Silent):
+class _ConsoleCallback(_SilentCallback):
     """A bar on a terminal, one line per epoch otherwise."""
 
     def __init__(self, as_json: bool) -> None:
         self._json = as_json
-        self._said = time.monotonic()
+        self._last_time = time.monotonic()
         self._bar = LiveBar("reading images").start() if is_live() else None
 
     def reading(self, done: int, total: int) -> None:
@@ -446,8 +446,8 @@ class _Watcher(_Silent):
     def step(self, step: int, steps: int, loss: float, rate: float) -> None:
         if self._bar is not None:
             self._bar.show(step, steps, title=f"loss {loss:.3f}, rate {rate:.4f}")
-        elif time.monotonic() - self._said >= 60:
-            self._said = time.monotonic()
+        elif time.monotonic() - self._last_time >= 60:
+            self._last_time = time.monotonic()
             self.note(f"step {step}/{steps}  loss {loss:.4f}  rate {rate:.5f}")
 
     def epoch(self, row: dict[str, Any]) -> None:

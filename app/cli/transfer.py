@@ -20,12 +20,12 @@ _PAUSE = 2.0
 def transfer(title: str, *, as_json: bool) -> Iterator[Report]:
     """Show how far a download is; what is yielded takes its progress."""
     if as_json:
-        yield _paced(lambda told: emit("progress", done=told.done, total=told.total, text=told.text))
+        yield _paced(lambda progress: emit("progress", done=progress.done, total=progress.total, text=progress.text))
     elif not is_live():
-        yield _paced(lambda told: say(f"{title} {_line(told)}", err=True))
+        yield _paced(lambda progress: say(f"{title} {_line(progress)}", err=True))
     else:
         with LiveBar(title, unit="bytes") as bar:
-            yield lambda told: bar.show(told.done, told.total, label=told.text)
+            yield lambda progress: bar.show(progress.done, progress.total, label=progress.text)
 
 
 def megabytes(size: int | None) -> str:
@@ -35,19 +35,19 @@ def megabytes(size: int | None) -> str:
     return f"{size / 1e6:.1f} MB" if size < 10e6 else f"{size / 1e6:,.0f} MB"
 
 
-def _line(told: Progress) -> str:
-    share = f" of {megabytes(told.total)}, {100 * told.done / told.total:.0f} %" if told.total else ""
-    return f"{megabytes(told.done)}{share}{f', {told.text}' if told.text else ''}"
+def _line(progress: Progress) -> str:
+    share = f" of {megabytes(progress.total)}, {100 * progress.done / progress.total:.0f} %" if progress.total else ""
+    return f"{megabytes(progress.done)}{share}{f', {progress.text}' if progress.text else ''}"
 
 
 def _paced(say: Report) -> Report:
-    said, last_text = float("-inf"), ""
+    last_time, last_text = float("-inf"), ""
 
-    def report(told: Progress) -> None:
-        nonlocal said, last_text
+    def report(progress: Progress) -> None:
+        nonlocal last_time, last_text
         now = time.monotonic()
-        if now - said >= _PAUSE or told.done == told.total or told.text != last_text:
-            said, last_text = now, told.text
-            say(told)
+        if now - last_time >= _PAUSE or progress.done == progress.total or progress.text != last_text:
+            last_time, last_text = now, progress.text
+            say(progress)
 
     return report

@@ -18,7 +18,7 @@ from app.state.ground_truth import (
     taken_folders,
 )
 from app.state.project import Project
-from deeplab_core.datasets import TruthIndex
+from deeplab_core.datasets import GroundTruthFiles
 from deeplab_core.errors import AtrousError, PredictedTruthError
 from deeplab_core.metrics.confusion import same_classes
 
@@ -34,7 +34,7 @@ class OpenQuestions:
         error: the project could not keep what was found.
     """
 
-    truth: TruthIndex | None = None
+    truth: GroundTruthFiles | None = None
     classes: ClassQuestion | None = None
     frame: FrameQuestion | None = None
     refused: PredictedTruthError | None = None

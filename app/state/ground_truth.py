@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from deeplab_core.datasets import TruthIndex, find_truth
+from deeplab_core.datasets import GroundTruthFiles, find_truth
 from deeplab_core.errors import AtrousError, ImageReadError, MaskFormatError, PredictedTruthError
 from deeplab_core.masks.frames import Frame, is_ambiguous_frame, recorded_frame
 
@@ -52,7 +52,7 @@ class GroundTruth:
         problem: why the chosen folder cannot be used, in words; empty for most.
     """
 
-    index: TruthIndex = field(default_factory=TruthIndex)
+    index: GroundTruthFiles = field(default_factory=GroundTruthFiles)
     frame: Frame = "auto"
     choice: TruthChoice | None = None
     problem: str = ""
@@ -149,17 +149,17 @@ def _from_text(project: Project, text: str) -> Path:
 # -- finding -------------------------------------------------------------------------------------------------------------------
 
 
-def search(project: Project) -> TruthIndex:
+def search(project: Project) -> GroundTruthFiles:
     """Look for ground truth in and beside the folder, in any classes; see :func:`deeplab_core.datasets.find_truth`."""
     return find_truth(project.folder, _names(project))
 
 
-def taken_folders(index: TruthIndex) -> tuple[Path, ...]:
+def taken_folders(index: GroundTruthFiles) -> tuple[Path, ...]:
     """The folders that an index took files from, as they are named in a choice."""
     return tuple(entry.folder for entry in index.alternatives if entry.taken) or index.folders
 
 
-def index_of(project: Project, choice: TruthChoice) -> TruthIndex:
+def index_of(project: Project, choice: TruthChoice) -> GroundTruthFiles:
     """The ground truth files that a choice names.
 
     Raises:
@@ -167,7 +167,7 @@ def index_of(project: Project, choice: TruthChoice) -> TruthIndex:
         PredictedTruthError: it holds masks that a model made, and the user did not agree to them.
     """
     if not choice.folders:
-        return TruthIndex()
+        return GroundTruthFiles()
     if choice.how == "certain":
         found = search(project)
         if set(taken_folders(found)) == set(choice.folders):

@@ -18,7 +18,7 @@ from deeplab_core.analysis.sparse import SparseCounts
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import ConfusionMatrix, PixelDelta
-from deeplab_core.metrics.trimap import BandAround, BandRule, band_index
+from deeplab_core.metrics.trimap import BandAround, BandRule, band_map
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 
 #: From this many pixels on a box is counted as a whole before and after its change.
@@ -35,7 +35,7 @@ class Count:
         revision: of the document when the counting began.
         matrix: of the whole image.
         rule, around: which band.
-        index: (H, W) uint8, :func:`deeplab_core.metrics.trimap.band_index`.
+        index: (H, W) uint8, :func:`deeplab_core.metrics.trimap.band_map`.
         histogram: confusion by that band.
     """
 
@@ -85,7 +85,7 @@ def count_image(
     scored = without_marked(truth, exclude, catalog.ignore)
     matrix = ConfusionMatrix(catalog).update(truth=scored, prediction=labels)
     if index is None:
-        index = band_index(truth=truth, prediction=labels, ignore=catalog.ignore, rule=rule, around=around)
+        index = band_map(truth=truth, prediction=labels, ignore=catalog.ignore, rule=rule, around=around)
         index.flags.writeable = False
     histogram = BandHistogram(catalog, rule=rule, around=around).update(index=index, truth=scored, prediction=labels)
     return Count(revision, matrix, rule, around, index, histogram)
@@ -161,14 +161,14 @@ class ImageJudgement:
         return self._matrix
 
     def band(self, rule: BandRule, around: BandAround = "truth") -> NDArray[np.uint8]:
-        """(H, W) uint8 band index (:func:`deeplab_core.metrics.trimap.band_index`); made when first asked for, then kept.
+        """(H, W) uint8 band index (:func:`deeplab_core.metrics.trimap.band_map`); made when first asked for, then kept.
 
         Around the prediction it is made again after every change, and only when asked for. Making one takes some 60 ms per
         megapixel: for large photographs let a job :func:`count_image` and :meth:`adopt` that.
         """
         key = rule, around
         if key not in self._indices:
-            self._indices[key] = band_index(
+            self._indices[key] = band_map(
                 truth=self.truth, prediction=self.document.labels, ignore=self.document.catalog.ignore, rule=rule, around=around
             )
             self._indices[key].flags.writeable = False

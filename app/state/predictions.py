@@ -326,7 +326,7 @@ def _encode(prediction: Prediction) -> list[bytes]:
         "source_key": prediction.source_key,
         "options": asdict(prediction.options),
         "report": asdict(prediction.report),
-        "doubt": prediction.doubt,
+        "uncertainty": prediction.uncertainty,
     }
     content = _KEYWORD + json.dumps(said).encode("ascii")
     chunk = struct.pack(">I", len(content)) + b"tEXt" + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(b"tEXt")))
@@ -399,7 +399,8 @@ def _prediction(note: dict[str, Any], labels: NDArray[Any], confidence: NDArray[
         options=_options(note["options"]),
         source_key=str(note["source_key"]),
         report=RunReport(**{**note["report"], "notes": tuple(note["report"]["notes"])}),
-        doubt={str(name): float(value) for name, value in note.get("doubt", {}).items()},
+        # Files of version 0.1 call it "doubt".
+        uncertainty={str(name): float(value) for name, value in note.get("uncertainty", note.get("doubt", {})).items()},
     )
 
 

@@ -17,7 +17,7 @@ from deeplab_core.analysis.objects import read_known_objects
 from deeplab_core.analysis.ranking import RANKINGS
 from deeplab_core.analysis.record import ImageAnalysis
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.datasets.ground_truth import TruthIndex
+from deeplab_core.datasets.ground_truth import GroundTruthFiles
 from deeplab_core.datasets.sidecars import SidecarFiles
 from deeplab_core.errors import AtrousError
 
@@ -107,7 +107,7 @@ def inspect_sample(project: Project, sample: EvaluationSample, objects: Path | N
 class ObjectLists:
     """Lists of objects that rendered rooms have in a folder ``objects`` beside that of their truth."""
 
-    def __init__(self, truth: TruthIndex) -> None:
+    def __init__(self, truth: GroundTruthFiles) -> None:
         """Look beside the folders of truth; costs a walk through the files there."""
         folders = {folder.parent / "objects" for folder in truth.folders}
         self._found = [SidecarFiles(folder, (".json",)) for folder in sorted(folders) if folder.is_dir()]

@@ -13,7 +13,7 @@ from deeplab_core.analysis.components import (
     find_errors,
     wrong_pixels,
 )
-from deeplab_core.analysis.error_index import CellImage, ErrorIndex
+from deeplab_core.analysis.error_components import CellImage, ErrorComponents
 from deeplab_core.analysis.failures import FailureRow, FailureRules, ImageFailures, failure_rows, repaired_iou
 from deeplab_core.analysis.folder import FolderAnalysis, ImageIssue
 from deeplab_core.analysis.image import count_labels, inspect_image
@@ -84,7 +84,7 @@ __all__ = [
     "ClassConfidence",
     "ConfusedPair",
     "ErrorComponent",
-    "ErrorIndex",
+    "ErrorComponents",
     "ErrorPart",
     "ErrorPartition",
     "FailureKind",

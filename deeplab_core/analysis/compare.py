@@ -299,15 +299,15 @@ class _Pair:
             rows.append(self._change("boundary IoU", images, "mean_boundary_iou", classes=over))
         for place, name in enumerate(IMAGE_MEANS if image_means else ()):
             rows.append(self._change(_TITLES[name], images, "image_means", place))
-        return self._judged(rows)
+        return self._with_verdicts(rows)
 
     def by_class(self, names: tuple[str, ...]) -> tuple[Change, ...]:
         """One row for each class that occurs, corrected as one family."""
         found = self._images_with().tolist()
         rows = [self._change(name, found[place], "iou", place) for place, name in enumerate(names) if found[place]]
-        return self._judged(rows)
+        return self._with_verdicts(rows)
 
-    def _judged(self, rows: list[Change]) -> tuple[Change, ...]:
+    def _with_verdicts(self, rows: list[Change]) -> tuple[Change, ...]:
         if self._same_truth:
             return _corrected(rows)
         return tuple(replace(row, p=math.nan, verdict=Verdict.WITHHELD) for row in rows)
@@ -358,10 +358,10 @@ def _corrected(changes: list[Change]) -> tuple[Change, ...]:
     few = {place for place, change in enumerate(changes) if change.images < FEWEST_IMAGES}
     result = [replace(change, p=math.nan, verdict=Verdict.FEW) if at in few else change for at, change in enumerate(changes)]
     tested = {place for place, change in enumerate(changes) if not math.isnan(change.p)}
-    judged = sorted(tested - few, key=lambda place: changes[place].p)
+    ordered = sorted(tested - few, key=lambda place: changes[place].p)
     largest = 0.0
-    for rank, place in enumerate(judged):
-        largest = max(largest, min(1.0, (len(judged) - rank) * changes[place].p))
+    for rank, place in enumerate(ordered):
+        largest = max(largest, min(1.0, (len(ordered) - rank) * changes[place].p))
         corrected = replace(changes[place], p=largest)
         result[place] = replace(corrected, verdict=_verdict(corrected))
     return tuple(result)

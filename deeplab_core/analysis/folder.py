@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.analysis.components import ErrorComponent
-from deeplab_core.analysis.error_index import ErrorIndex
+from deeplab_core.analysis.error_components import ErrorComponents
 from deeplab_core.analysis.failures import FailureRow, ImageFailures, failure_rows
 from deeplab_core.analysis.kinds import KINDS, FailureKind
 from deeplab_core.analysis.label_quality import LabelIssue
@@ -66,7 +66,7 @@ class FolderAnalysis:
 
     def __init__(self, catalog: ClassCatalog) -> None:
         self.catalog = catalog
-        self.errors = ErrorIndex()
+        self.errors = ErrorComponents()
         self._images: dict[str, ImageAnalysis] = {}
         self._totals: dict[str, NDArray[np.int64]] = {}
         self._measured: Counter[str] = Counter()

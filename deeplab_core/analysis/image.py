@@ -42,7 +42,7 @@ from deeplab_core.analysis.sparse import SparseCounts
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.labels import LabelMap, class_histogram
 from deeplab_core.metrics.counting import count_pairs
-from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap import band_map
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 from deeplab_core.records import TrimapBand
 from deeplab_core.regions import Mask
@@ -191,7 +191,7 @@ def count_labels(
         counts[CONFUSION] = SparseCounts.of(count_pairs(truth=scored, prediction=labels, catalog=catalog))
         if band is not None:
             if index is None:
-                index = band_index(truth=truth, prediction=labels, ignore=catalog.ignore, rule=band.rule, around=band.around)
+                index = band_map(truth=truth, prediction=labels, ignore=catalog.ignore, rule=band.rule, around=band.around)
             histogram = BandHistogram(catalog, rule=band.rule, around=band.around)
             histogram.update(index=index, truth=scored, prediction=labels)
             counts[band_name(band.rule, band.around)] = SparseCounts.of(histogram.counts)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
-from deeplab_core.metrics.trimap import band_index, band_mask
+from deeplab_core.metrics.trimap import band_map, band_mask
 from deeplab_core.metrics.uncertainty import EDGE_BAND
 from deeplab_core.regions import Mask, find_regions
 
@@ -58,7 +58,7 @@ def scored_pixels(truth: LabelMap, ignore: int, edge_band: int = EDGE_BAND) -> M
     labelled: Mask = truth != ignore
     if not edge_band:
         return labelled
-    away: Mask = labelled & ~band_mask(band_index(truth=truth, ignore=ignore, rule="edge"), edge_band)
+    away: Mask = labelled & ~band_mask(band_map(truth=truth, ignore=ignore, rule="edge"), edge_band)
     return away
 
 
@@ -160,9 +160,9 @@ def find_label_issues(
     suggested = probabilities.argmax(axis=0)
     surest = np.take_along_axis(probabilities, suggested[None], axis=0)[0]
     given = catalog.index_lut()[truth]
-    doubted = scored_pixels(truth, catalog.ignore, edge_band) & (suggested != given) & (surest >= thresholds[suggested])
-    regions = find_regions(given * len(catalog) + suggested, doubted)
-    lead = regions.sums(np.where(doubted, surest - confidence, 0))
+    suspect = scored_pixels(truth, catalog.ignore, edge_band) & (suggested != given) & (surest >= thresholds[suggested])
+    regions = find_regions(given * len(catalog) + suggested, suspect)
+    lead = regions.sums(np.where(suspect, surest - confidence, 0))
     ids = catalog.ids
     found = []
     for row in np.argsort(-lead, kind="stable").tolist():

@@ -97,11 +97,11 @@ def partition_errors(
     wrong = (truth != prediction) & (truth != ignore)
     for class_id in np.union1d(truth[wrong], prediction[wrong]).tolist():
         if class_id != ignore:
-            _judge_class(truth == class_id, prediction == class_id, wrong, width, missed, false)
+            _classify(truth == class_id, prediction == class_id, wrong, width, missed, false)
     return ErrorPartition(missed, false, width)
 
 
-def _judge_class(true: Mask, called: Mask, wrong: Mask, width: int, missed: NDArray[np.uint8], false: NDArray[np.uint8]) -> None:
+def _classify(true: Mask, called: Mask, wrong: Mask, width: int, missed: NDArray[np.uint8], false: NDArray[np.uint8]) -> None:
     """Write the verdicts of one class into both maps."""
     # Everything outside of the box is a true negative; beyond the width it decides nothing.
     box = _box_around(true | called, width + 1)
@@ -114,17 +114,17 @@ def _judge_class(true: Mask, called: Mask, wrong: Mask, width: int, missed: NDAr
         return
     rest = ~(true | called)
     near = _within(hits, width) & _within(rest, width)
-    beside_hits, beside_rest = _beside(hits), _beside(rest)
+    near_hits, near_rest = _neighbours(hits), _neighbours(rest)
     for errors, segments, out in ((alarms, called, false), (misses, true, missed)):
         if not (errors & wrong).any():
             continue
-        verdict = np.full(errors.shape, ErrorPart.SEGMENT, dtype=np.uint8)
-        verdict[_parts_touching(segments, hits)] = ErrorPart.EXTENT
+        part = np.full(errors.shape, ErrorPart.SEGMENT, dtype=np.uint8)
+        part[_parts_touching(segments, hits)] = ErrorPart.EXTENT
         seed = errors & near
         if seed.any():
             grown = errors & _within(seed, width)
-            verdict[_parts_touching(grown, beside_hits, beside_rest)] = ErrorPart.BOUNDARY
-        np.copyto(out[box], verdict, where=errors & wrong)
+            part[_parts_touching(grown, near_hits, near_rest)] = ErrorPart.BOUNDARY
+        np.copyto(out[box], part, where=errors & wrong)
 
 
 def _parts_touching(mask: Mask, *places: Mask) -> Mask:
@@ -158,7 +158,7 @@ def _within(mask: Mask, width: int) -> Mask:
     return np.asarray(distance < width + 0.5, dtype=bool)
 
 
-def _beside(mask: Mask) -> Mask:
+def _neighbours(mask: Mask) -> Mask:
     """(h, w) bool: the mask and its eight neighbours."""
     import cv2
 
@@ -187,8 +187,8 @@ def count_parts(
         (C, 2, 3) int64: channel; misses, then false alarms; boundary, extent, segment.
     """
     counts = np.zeros((classes, 2, 3), dtype=np.int64)
-    for side, (verdict, labels) in enumerate(((partition.missed, truth), (partition.false, prediction))):
-        where = verdict > 0
-        code = lut[labels[where]] * 3 + (verdict[where].astype(np.int64) - 1)
+    for side, (part, labels) in enumerate(((partition.missed, truth), (partition.false, prediction))):
+        where = part > 0
+        code = lut[labels[where]] * 3 + (part[where].astype(np.int64) - 1)
         counts[:, side] = np.bincount(code, minlength=classes * 3)[: classes * 3].reshape(classes, 3)
     return counts

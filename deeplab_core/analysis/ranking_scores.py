@@ -28,7 +28,7 @@ from deeplab_core.regions import find_regions
 
 #: Raised where a figure gets another meaning.
 VERSION = 2
-#: A label is doubted where the model is at least so sure of another class.
+#: A label is suspect if the model is at least this sure of another class.
 SURE = 0.8
 #: Label issues that are kept of an image.
 PER_IMAGE = 20
@@ -52,7 +52,7 @@ def measure_ranking(
         labels: (H, W) what the model says, in ids of ``catalog``.
         confidence: (H, W) uint8, 255 x the largest probability; None if it is not known: what rests on it is then not measured.
         catalog: the classes.
-        model: what the prediction itself knows (``Prediction.doubt``).
+        model: what the prediction itself knows (``Prediction.uncertainty``).
         truth: (H, W) ids, or None.
         exclude: (H, W) bool, ambiguous pixels of the truth.
         others: (H, W) what other models, or the same one otherwise asked, say.

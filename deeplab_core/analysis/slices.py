@@ -16,7 +16,7 @@ from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.counting import channel_table
 from deeplab_core.metrics.scores import mean_iou, pixel_accuracy
-from deeplab_core.metrics.trimap import EXCLUDED, band_index
+from deeplab_core.metrics.trimap import EXCLUDED, band_map
 from deeplab_core.regions import strips
 
 #: Side of the window that local contrast is measured in, px.
@@ -270,7 +270,7 @@ def whole_values(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 def distance_values(truth: LabelMap, ignore: int) -> NDArray[np.uint8]:
     """(H, W) uint8: distance to a class edge of the truth, rounded up, 1..40; 41 farther away, 0 (in no slice) on void."""
-    index = band_index(truth=truth, ignore=ignore, rule="edge")
+    index = band_map(truth=truth, ignore=ignore, rule="edge")
     index[truth == ignore] = EXCLUDED
     return index
 

@@ -19,7 +19,7 @@ from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
 
 #: Names and versions of the JSON forms; docs/inspection.md describes them.
-FORMAT, RANKING_FORMAT = "atrous-inspection-1", "atrous-doubt-1"
+FORMAT, RANKING_FORMAT = "atrous-inspection-1", "atrous-ranking-1"
 #: Label issues of a folder that are listed: the heaviest.
 MOST_ISSUES = 10_000
 
@@ -32,11 +32,11 @@ def inspection_to_dict(found: FolderInspection, *, components: int = 50) -> dict
         components: how many of the largest error components are listed.
     """
     folder = found.analysis
-    catalog, orders = folder.catalog, rankings_to_dict(folder)
+    catalog, rankings = folder.catalog, rankings_to_dict(folder)
     head: dict[str, Any] = {"format": FORMAT, "catalog": catalog.to_dict()}
     failed = [error.to_dict() for error in found.failures]
     if not found.compared:
-        return {**head, "images": len(folder), "orders": orders, "not_inspected": failed}
+        return {**head, "images": len(folder), "rankings": rankings, "not_inspected": failed}
     counts = folder.total(ERROR_PIXELS)
     unmeasured = folder.unmeasured
     return {
@@ -60,7 +60,7 @@ def inspection_to_dict(found: FolderInspection, *, components: int = 50) -> dict
             for axis, slices in folder.slices.items()
         },
         "components": [component_to_dict(component) for component in folder.errors.components(limit=components)],
-        **({"orders": orders} if orders else {}),
+        **({"rankings": rankings} if rankings else {}),
         "notes": {"truth": found.truth_notes.to_list(), "prediction": found.prediction_notes.to_list()},
         "not_inspected": failed,
         "truth_without_prediction": [str(path) for path in found.missing],
@@ -86,7 +86,7 @@ def ranking_to_dict(folder: FolderAnalysis, failures: list[AtrousError], *, labe
             for image, record in wrong
             if record is not None and record.wrong_px is not None
         ],
-        "orders": rankings_to_dict(folder),
+        "rankings": rankings_to_dict(folder),
         "not_measured": [error.to_dict() for error in failures],
     }
     if label_errors:

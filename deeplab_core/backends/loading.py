@@ -44,12 +44,12 @@ def engine_of(path: Path) -> str:
     return "litert" if looks_like_litert(head) else "onnx" if looks_like_onnx(head) else ""
 
 
-def load_engine(path: Path, beside: ModelCard | None = None, *, output: str = "") -> tuple[EngineModel, ModelCard]:
+def load_engine(path: Path, sidecar: ModelCard | None = None, *, output: str = "") -> tuple[EngineModel, ModelCard]:
     """A graph as a model, and its card.
 
     Args:
         path: a file that :func:`engine_of` knows.
-        beside: the card beside the file; it wins over the one in an ONNX file's metadata, which wins over every guess.
+        sidecar: the card beside the file; it wins over the one in an ONNX file's metadata, which wins over every guess.
         output: name of the output to read; empty takes the card's, or finds it, see
             :func:`deeplab_core.backends.signature.find_signature`.
 
@@ -60,14 +60,14 @@ def load_engine(path: Path, beside: ModelCard | None = None, *, output: str = ""
         WeightsError: the engine is not installed, the file is damaged, or no network for semantic segmentation.
         UnsafeCheckpoint: it points at files outside its folder.
     """
-    facts = read_onnx_file(path) if engine_of(path) == "onnx" else OnnxFile()
-    said = beside or _card_inside(facts, path)
-    stored = "" if said is None else str(said.extra.get(OUTPUT, ""))
+    file = read_onnx_file(path) if engine_of(path) == "onnx" else OnnxFile()
+    stored_card = sidecar or _card_inside(file, path)
+    stored = "" if stored_card is None else str(stored_card.extra.get(OUTPUT, ""))
     try:
-        graph = _open(path, facts, 0 if said is None else len(said.catalog), output or stored)
+        graph = _open(path, file, 0 if stored_card is None else len(stored_card.catalog), output or stored)
     except WeightsError as error:
         raise _at(error, path) from error
-    classes = graph.signature.classes or _hidden_classes(graph) or (len(said.catalog) if said is not None else 0)
+    classes = graph.signature.classes or _hidden_classes(graph) or (len(stored_card.catalog) if stored_card is not None else 0)
     if not classes:
         raise WeightsError(
             "the graph gives labels only, and nothing in it tells how many classes it knows",
@@ -76,10 +76,10 @@ def load_engine(path: Path, beside: ModelCard | None = None, *, output: str = ""
         )
     align = graph.runner.align_corners.get(graph.signature.output.name)
     card = guessed_card(path, graph.engine, graph.signature, graph.runner.input, classes, align)
-    if said is not None:
+    if stored_card is not None:
         card = replace(
-            said, architecture=_architecture(said, graph.engine), output_strides=(said.output_stride,),
-            align_corners=said.align_corners if align is None else align,
+            stored_card, architecture=_architecture(stored_card, graph.engine), output_strides=(stored_card.output_stride,),
+            align_corners=stored_card.align_corners if align is None else align,
         )  # fmt: skip
     card = _with_output(card, graph.signature, chosen=bool(output or stored))
     model = EngineModel(
@@ -94,24 +94,24 @@ def load_engine(path: Path, beside: ModelCard | None = None, *, output: str = ""
     return model.eval(), card
 
 
-def read_engine_card(path: Path, beside: ModelCard | None = None) -> ModelCard:
+def read_engine_card(path: Path, sidecar: ModelCard | None = None) -> ModelCard:
     """The card of a graph, without digest; the engine is not needed where the file or its neighbour holds one.
 
     Raises:
         WeightsError, UnsafeCheckpoint: as :func:`load_engine`.
     """
     engine = engine_of(path)
-    facts = read_onnx_file(path) if engine == "onnx" else OnnxFile()
-    said = beside or _card_inside(facts, path)
-    if said is None:
+    file = read_onnx_file(path) if engine == "onnx" else OnnxFile()
+    stored_card = sidecar or _card_inside(file, path)
+    if stored_card is None:
         return load_engine(path)[1]
-    return replace(said, architecture=_architecture(said, engine), output_strides=(said.output_stride,))
+    return replace(stored_card, architecture=_architecture(stored_card, engine), output_strides=(stored_card.output_stride,))
 
 
 def _minimum_side(card: ModelCard) -> int:
     """What an exported graph's card records about its source network."""
-    said = card.extra.get(MINIMUM_SIDE, 1)
-    return said if isinstance(said, int) and not isinstance(said, bool) and 1 <= said <= 4096 else 1
+    side = card.extra.get(MINIMUM_SIDE, 1)
+    return side if isinstance(side, int) and not isinstance(side, bool) and 1 <= side <= 4096 else 1
 
 
 def _with_output(card: ModelCard, signature: Signature, *, chosen: bool) -> ModelCard:
@@ -127,12 +127,12 @@ def _with_output(card: ModelCard, signature: Signature, *, chosen: bool) -> Mode
     return cards.varied(card, {OUTPUT: signature.output.name}) if chosen else card
 
 
-def _open(path: Path, facts: OnnxFile, classes: int, output: str) -> _Graph:
+def _open(path: Path, file: OnnxFile, classes: int, output: str) -> _Graph:
     runner: OnnxRunner | LiteRTRunner
     if engine_of(path) == "litert":
         runner = LiteRTRunner(path)
         return _Graph("litert", runner, find_signature(runner, classes=classes, wanted=output))
-    runner = OnnxRunner(path, facts)
+    runner = OnnxRunner(path, file)
     return _Graph("onnx", runner, find_signature(runner, classes=classes, wanted=output))
 
 
@@ -150,8 +150,8 @@ def _architecture(card: ModelCard, engine: str) -> dict[str, object]:
     return {"name": engine, "exported_from": dict(card.architecture)} if card.architecture else {"name": engine}
 
 
-def _card_inside(facts: OnnxFile, path: Path) -> ModelCard | None:
-    text = facts.metadata.get(CARD_KEY)
+def _card_inside(file: OnnxFile, path: Path) -> ModelCard | None:
+    text = file.metadata.get(CARD_KEY)
     return None if text is None else cards.card_from_metadata(text, path)
 
 

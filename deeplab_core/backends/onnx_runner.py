@@ -36,14 +36,14 @@ class OnnxRunner:
         WeightsError: ONNX Runtime is not installed, or cannot open the file.
     """
 
-    def __init__(self, path: Path, facts: OnnxFile, device: torch.device | None = None) -> None:
+    def __init__(self, path: Path, file: OnnxFile, device: torch.device | None = None) -> None:
         runtime = _installed(path)
-        self._path, self._facts = path, facts
-        self.operations = facts.operations
+        self._path, self._file = path, file
+        self.operations = file.operations
         self.title = f"onnxruntime {runtime.__version__}"
         providers, self.device, self.notes = _providers(runtime, device or torch.device("cpu"))
         # Weights in other files are found beside the model's path, which bytes do not have.
-        self._coarse = {} if facts.external else dict(facts.upsampled)
+        self._coarse = {} if file.external else dict(file.upsampled)
         try:
             # Its own second try prints to stdout, where results go.
             self._session = runtime.InferenceSession(
@@ -65,13 +65,13 @@ class OnnxRunner:
         if len(inputs) != 1:
             raise WeightsError(f"the graph has {len(inputs)} inputs, not one image", remedy="Export it again", path=path)
         self.input = _spec(inputs[0], path)
-        found = {out.name: replace(_spec(out, path), sigmoid=_is_sigmoid(facts.makers.get(out.name, ""))) for out in outputs}
+        found = {out.name: replace(_spec(out, path), sigmoid=_is_sigmoid(file.makers.get(out.name, ""))) for out in outputs}
         sources = {upsampling.source for upsampling in self._coarse.values()}
         own = [name for name in found if name not in sources]
         self.outputs = tuple(found[self._coarse[name].source] if name in self._coarse else found[name] for name in own)
         self.align_corners = {upsampling.source: upsampling.align_corners for upsampling in self._coarse.values()}
         half = np.float16 in (self.input.dtype, *(out.dtype for out in self.outputs))
-        self.precision = "int8" if _INTEGER_OPERATIONS.intersection(facts.operations) else "fp16" if half else "fp32"
+        self.precision = "int8" if _INTEGER_OPERATIONS.intersection(file.operations) else "fp16" if half else "fp32"
 
     def _model(self) -> bytes | str:
         if not self._coarse:
@@ -98,7 +98,7 @@ class OnnxRunner:
         """The same file in a session for another device, as far as the installed ONNX Runtime has it."""
         _, nearest, notes = _providers(_installed(self._path), device)
         if nearest != self.device:
-            return OnnxRunner(self._path, self._facts, device)
+            return OnnxRunner(self._path, self._file, device)
         twin = copy.copy(self)
         twin.notes = notes
         return twin

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from deeplab_core.datasets.catalog_guess import CatalogGuess, guess_catalog
     from deeplab_core.datasets.find import FolderScan, find_images, scan_folder
-    from deeplab_core.datasets.ground_truth import TruthAlternative, TruthIndex, TruthProblem, check_truth_folder, find_truth
+    from deeplab_core.datasets.ground_truth import (
+        GroundTruthFiles,
+        TruthAlternative,
+        TruthProblem,
+        check_truth_folder,
+        find_truth,
+    )
     from deeplab_core.datasets.survey import ClassChoice, TruthSurvey, choose_classes, survey_truth
     from deeplab_core.masks.output_marker import OutputMarker, mark_output, read_marker
 
@@ -19,9 +25,9 @@ __all__ = [
     "CatalogGuess",
     "ClassChoice",
     "FolderScan",
+    "GroundTruthFiles",
     "OutputMarker",
     "TruthAlternative",
-    "TruthIndex",
     "TruthProblem",
     "TruthSurvey",
     "check_truth_folder",
@@ -38,7 +44,7 @@ __all__ = [
 _MODULES = {
     "deeplab_core.datasets.catalog_guess": ("CatalogGuess", "guess_catalog"),
     "deeplab_core.datasets.ground_truth": (
-        "TruthAlternative", "TruthIndex", "TruthProblem", "check_truth_folder", "find_truth",
+        "TruthAlternative", "GroundTruthFiles", "TruthProblem", "check_truth_folder", "find_truth",
     ),
     "deeplab_core.datasets.survey": ("ClassChoice", "TruthSurvey", "choose_classes", "survey_truth"),
     "deeplab_core.datasets.find": ("FolderScan", "find_images", "scan_folder"),

@@ -72,7 +72,7 @@ class FolderScan:
         heic = [name for name in self.unsupported if split_name(name)[1] in HEIC_SUFFIXES]
         others = [name for name in self.unsupported if split_name(name)[1] not in HEIC_SUFFIXES]
         endings = ", ".join(sorted({split_name(name)[1] for name in others}))
-        said = (
+        groups = (
             (self.masks if masks else (), "is a mask of these images, not listed as an image",
              "are masks of these images, not listed as images"),
             (heic, f"is a HEIC image; {INSTALL_HEIC}", f"are HEIC images; {INSTALL_HEIC}"),
@@ -82,7 +82,7 @@ class FolderScan:
              "are links to folders outside of this one; they are not followed"),
             (self.unreadable, "is a folder that cannot be opened", "are folders that cannot be opened"),
         )  # fmt: skip
-        return tuple(f"{len(names):,} {one if len(names) == 1 else many}: {_some(names)}" for names, one, many in said if names)
+        return tuple(f"{len(names):,} {one if len(names) == 1 else many}: {_some(names)}" for names, one, many in groups if names)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -28,7 +28,7 @@ from deeplab_core.wording import count
 #: Affinity of a folder that is named after the images' own, or is inside it.
 _NAMED_AFTER = 2
 
-__all__ = ["Layout", "TruthAlternative", "TruthIndex", "TruthProblem", "check_truth_folder", "find_truth"]
+__all__ = ["GroundTruthFiles", "Layout", "TruthAlternative", "TruthProblem", "check_truth_folder", "find_truth"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class TruthAlternative:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TruthIndex:
+class GroundTruthFiles:
     """Which ground truth file belongs to which image.
 
     Attributes:
@@ -105,7 +105,7 @@ def find_truth(
     catalog: ClassCatalog | None = None,
     allow_predicted: bool = False,
     leave_out: str | Path | None = None,
-) -> TruthIndex:
+) -> GroundTruthFiles:
     """Find the ground truth file of each image.
 
     Looked through, for each folder of images: the folder itself; its sub-folders that are named like masks; and beside each
@@ -116,8 +116,8 @@ def find_truth(
 
     Never found are folders that Atrous wrote (their marker is in them or above them), the data of projects, and folders
     without label maps of the catalog. Of the others the one with the most matching names wins. The answer is not
-    certain (:attr:`TruthIndex.certain`) if another folder matches as many, if two folders hold the masks of different images
-    (``labels/train`` and ``masks/val``), or if nothing but the name of the images' folder speaks for the winner
+    certain (:attr:`GroundTruthFiles.certain`) if another folder matches as many, if two folders hold the masks of different
+    images (``labels/train`` and ``masks/val``), or if nothing but the name of the images' folder speaks for the winner
     (``photos_masks`` beside ``photos``, which older versions exported to).
 
     Args:
@@ -196,11 +196,11 @@ class _Search:
         self._origins = Origins()
         self._sources: dict[str, _Source] = {}
 
-    def run(self) -> TruthIndex:
+    def run(self) -> GroundTruthFiles:
         groups = self._matches()
         for source in self._sources.values():
-            self._judge(source)
-        doubts: dict[str, None] = {}
+            self._assess(source)
+        uncertain: dict[str, None] = {}
         chosen: list[Candidate] = []
         problems: list[TruthProblem] = []
         for found in groups:
@@ -212,9 +212,9 @@ class _Search:
             chosen.append(best)
             problems += best.problems
             if best.files:
-                doubts.update(dict.fromkeys(self._doubts(best, rivals, problems)))
-        doubts.update(dict.fromkeys(_mixture(chosen)))
-        return self._index(chosen, problems, list(doubts))
+                uncertain.update(dict.fromkeys(self._uncertainties(best, rivals, problems)))
+        uncertain.update(dict.fromkeys(_mixture(chosen)))
+        return self._index(chosen, problems, list(uncertain))
 
     def _matches(self) -> list[list[Candidate]]:
         """For every folder of images the candidates that have a mask for one of them."""
@@ -235,7 +235,7 @@ class _Search:
             groups.append(group)
         return groups
 
-    def _judge(self, source: _Source) -> None:
+    def _assess(self, source: _Source) -> None:
         """Leave out what Atrous wrote, then look into a few files of the rest."""
         compared = False
         for candidate in source.candidates:
@@ -295,25 +295,27 @@ class _Search:
         ]
         return best, rivals
 
-    def _doubts(self, best: Candidate, rivals: list[Candidate], problems: list[TruthProblem]) -> list[str]:
-        doubts = []
+    def _uncertainties(self, best: Candidate, rivals: list[Candidate], problems: list[TruthProblem]) -> list[str]:
+        uncertain = []
         if rivals:
             others = " and ".join(str(item.named) for item in rivals)
-            doubts.append(f"{best.named} and {others} have as many masks for these images")
+            uncertain.append(f"{best.named} and {others} have as many masks for these images")
             alike = [item for item in rivals if self._rank(item) == self._rank(best)]
             if alike:
                 others = " and ".join(str(item.folder) for item in alike)
                 image = next(iter(best.files))
                 problems.append(TruthProblem(image, f"Ground truth is taken from {best.folder}; {others} would fit as well"))
         if best.borrowed:
-            doubts.append(f"{best.named} is only named after the images: it may hold predictions, or masks that Atrous exported")
-        return doubts
+            uncertain.append(
+                f"{best.named} is only named after the images: it may hold predictions, or masks that Atrous exported"
+            )
+        return uncertain
 
     @staticmethod
     def _rank(candidate: Candidate) -> tuple[bool, int, bool]:
         return candidate.inside, candidate.affinity, candidate.outspoken
 
-    def _index(self, chosen: list[Candidate], problems: list[TruthProblem], doubts: list[str]) -> TruthIndex:
+    def _index(self, chosen: list[Candidate], problems: list[TruthProblem], uncertain: list[str]) -> GroundTruthFiles:
         files: dict[str, Path] = {}
         votes: dict[Layout, int] = defaultdict(int)
         for candidate in chosen:
@@ -323,21 +325,21 @@ class _Search:
         alternatives = self._alternatives()
         taken = [entry for entry in alternatives if entry.taken]
         refused = [entry for entry in alternatives if not entry.possible]
-        if doubts:
-            reason = "; ".join(doubts)
+        if uncertain:
+            reason = "; ".join(uncertain)
         elif taken:
             where = " and ".join(str(entry.folder) for entry in taken)
             verb = "has" if len(taken) == 1 else "have"
             reason = f"{where} {verb} the names of {len(files):,} of {count(len(self._images), 'image')}"
         else:
             reason = "; ".join(f"{entry.folder} is no ground truth: {entry.why}" for entry in refused)
-        return TruthIndex(
+        return GroundTruthFiles(
             files=files,
             layout=max(votes, key=lambda name: votes[name]) if files else "none",
             folders=tuple(dict.fromkeys(candidate.folder for candidate in chosen if candidate.files)),
             missing=tuple(image for image in self._images if image not in files),
             problems=tuple(problems),
-            certain=not doubts,
+            certain=not uncertain,
             reason=reason,
             alternatives=alternatives,
         )
@@ -369,7 +371,7 @@ class _Search:
 
 def _in_named_folder(
     truth_folder: Path, root: Path, images: list[str], kinds: tuple[str, ...], *, allow_predicted: bool
-) -> TruthIndex:
+) -> GroundTruthFiles:
     if not truth_folder.is_dir():
         raise MaskFormatError("the folder of the ground truth does not exist", remedy="Choose another folder", path=truth_folder)
     truth_folder = Path(os.path.abspath(truth_folder))  # noqa: PTH100
@@ -392,7 +394,7 @@ def _in_named_folder(
     marker = _marker_of(result.files, origins, root)
     reason = f"{truth_folder} was named, and has the names of {len(result.files):,} of {count(len(images), 'image')}"
     reason += _named_notes(marker, predicted if result.files else [])
-    return TruthIndex(
+    return GroundTruthFiles(
         files=result.files,
         layout="chosen" if result.files else "none",
         folders=(truth_folder,) if result.files else (),
@@ -433,9 +435,9 @@ def _match_named(
     result = Candidate(folder=truth_folder, source=str(truth_folder), named=truth_folder, layout="chosen")
     for image in images:
         before = len(result.files) + len(result.problems)
-        beside = truth_folder / place_of(image)
-        if beside in searched:
-            result.match(image, listings.masks(beside), kinds)
+        mirrored = truth_folder / place_of(image)
+        if mirrored in searched:
+            result.match(image, listings.masks(mirrored), kinds)
         if len(result.files) + len(result.problems) == before:
             result.match(image, anywhere, kinds)
     return result

@@ -123,7 +123,7 @@ def _masks(folder: Path, catalog_name: str) -> Iterator[_Mask]:
         stems = {split_name(name)[0] for name in files}
         for name in sorted(files):
             path = Path(root, name)
-            if not is_passed_over(name) and path.suffix.lower() in _SUFFIXES and not _is_companion(path.stem, stems):
+            if not is_passed_over(name) and path.suffix.lower() in _SUFFIXES and not _is_sidecar(path.stem, stems):
                 mask = _Mask(path, PurePosixPath(path.relative_to(folder).as_posix()))
                 found[mask.folded].append(mask)
     preferred = _PREFERRED.get(catalog_name, "_labelIds")
@@ -132,14 +132,14 @@ def _masks(folder: Path, catalog_name: str) -> Iterator[_Mask]:
         yield from chosen or masks
 
 
-def _is_companion(stem: str, stems: set[str]) -> bool:
+def _is_sidecar(stem: str, stems: set[str]) -> bool:
     """Whether a file beside a mask is not a mask itself. The name is not enough: a photograph may be called ``car_color``."""
     ending = next((ending for ending in _NOT_MASKS if stem.endswith(ending)), None)
     if ending is None:
         return False
     own = stem.removesuffix(ending)
-    beside = any(own + other in stems for other in ("", "_labelIds", "_labelTrainIds"))
-    return ending == ".confidence" or own.endswith(("_gtFine", "_gtCoarse")) or beside
+    has_partner = any(own + other in stems for other in ("", "_labelIds", "_labelTrainIds"))
+    return ending == ".confidence" or own.endswith(("_gtFine", "_gtCoarse")) or has_partner
 
 
 def _by(rule: Callable[[_Mask], str], masks: Iterable[_Mask]) -> dict[str, list[_Mask]]:

@@ -51,7 +51,7 @@ class DataItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClassFacts:
+class ClassStatistics:
     """One class over the whole data set.
 
     Attributes:
@@ -104,7 +104,7 @@ class DataSetReport:
     labelled: int
     void_pixels: int
     pixels: int
-    classes: tuple[ClassFacts, ...]
+    classes: tuple[ClassStatistics, ...]
     unlabelled: tuple[str, ...]
     empty: tuple[str, ...]
     unread: Mapping[str, str]
@@ -118,8 +118,8 @@ class DataSetReport:
     def warnings(self) -> list[str]:
         """What should be looked at before a training, one sentence each."""
         found = []
-        missing = [facts.name for facts in self.classes if not facts.pixels]
-        rare = [facts.name for facts in self.classes if facts.share is not None and 0 < facts.share < RARE_SHARE]
+        missing = [row.name for row in self.classes if not row.pixels]
+        rare = [row.name for row in self.classes if row.share is not None and 0 < row.share < RARE_SHARE]
         pairs = sum(differ is True for _, differ in self.duplicates)
         for number, thing, what in (
             (len(self.unread), "image", "cannot be read"),
@@ -157,11 +157,11 @@ class DataSetReport:
             "warnings": self.warnings(),
             "classes": [
                 {
-                    "id": facts.id, "name": facts.name, "color": list(facts.color), "pixels": facts.pixels,
-                    "share": facts.share, "images": facts.images, "regions": facts.regions, "tiny_regions": facts.tiny,
-                    "median_region": facts.median,
+                    "id": row.id, "name": row.name, "color": list(row.color), "pixels": row.pixels,
+                    "share": row.share, "images": row.images, "regions": row.regions, "tiny_regions": row.tiny,
+                    "median_region": row.median,
                 }
-                for facts in self.classes
+                for row in self.classes
             ],
             "unlabelled": list(self.unlabelled),
             "empty": list(self.empty),
@@ -284,7 +284,7 @@ def report_data_set(
         tally.add(item)
         if progress is not None:
             progress(item.name)
-    known = [name for name, said in reviewed.items() if said is not None]
+    known = [name for name, state in reviewed.items() if state is not None]
     return DataSetReport(
         title=title,
         catalog=catalog,
@@ -293,7 +293,7 @@ def report_data_set(
         labelled=tally.labelled,
         void_pixels=tally.void,
         pixels=sum(tally.pixels.values()) + tally.void,
-        classes=_class_facts(tally),
+        classes=_class_statistics(tally),
         unlabelled=tuple(tally.unlabelled),
         empty=tuple(tally.empty),
         unread=tally.unread,
@@ -306,10 +306,10 @@ def report_data_set(
     )
 
 
-def _class_facts(tally: _Tally) -> tuple[ClassFacts, ...]:
+def _class_statistics(tally: _Tally) -> tuple[ClassStatistics, ...]:
     total = sum(tally.pixels.values())
     return tuple(
-        ClassFacts(
+        ClassStatistics(
             id=info.id,
             name=info.name,
             color=info.color,

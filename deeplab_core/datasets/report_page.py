@@ -14,7 +14,7 @@ _NAMED = 200
 
 def report_page(report: DataSetReport) -> str:
     """The page as text. Names out of files are escaped."""
-    largest = max((facts.share or 0 for facts in report.classes), default=0) or 1
+    largest = max((row.share or 0 for row in report.classes), default=0) or 1
     lists = [
         ("Images without labels", report.unlabelled),
         ("Images without any class but the background", report.empty),

@@ -9,7 +9,7 @@ from pathlib import Path
 from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.catalog_guess import CatalogGuess, guess_catalog
-from deeplab_core.datasets.ground_truth import TruthIndex, find_truth
+from deeplab_core.datasets.ground_truth import GroundTruthFiles, find_truth
 from deeplab_core.errors import CatalogError
 
 
@@ -45,11 +45,11 @@ class TruthSurvey:
     """What :func:`survey_truth` found.
 
     Attributes:
-        index: the ground truth; see :attr:`TruthIndex.certain`.
+        index: the ground truth; see :attr:`GroundTruthFiles.certain`.
         classes: its classes.
     """
 
-    index: TruthIndex
+    index: GroundTruthFiles
     classes: ClassChoice
 
 
@@ -75,7 +75,7 @@ def survey_truth(
     """
     names = list(images)
 
-    def find(classes: ClassCatalog | None) -> TruthIndex:
+    def find(classes: ClassCatalog | None) -> GroundTruthFiles:
         return find_truth(
             folder, names, truth_folder=truth_folder, catalog=classes, allow_predicted=allow_predicted, leave_out=leave_out
         )

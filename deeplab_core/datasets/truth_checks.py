@@ -181,9 +181,9 @@ def contents_refusal(files: Sequence[Path], catalog: ClassCatalog | None) -> str
     """
     sample = [files[(2 * place + 1) * len(files) // (2 * _SAMPLES)] for place in range(_SAMPLES)] if files else []
     reasons = [_refusal(path, catalog) for path in dict.fromkeys(sample)]
-    told = [reason for reason in reasons if reason is not None]
-    refused = [reason for reason in told if reason]
-    return refused[0] if 2 * len(refused) > len(told) else ""
+    known = [reason for reason in reasons if reason is not None]
+    refused = [reason for reason in known if reason]
+    return refused[0] if 2 * len(refused) > len(known) else ""
 
 
 def _refusal(path: Path, catalog: ClassCatalog | None) -> str | None:

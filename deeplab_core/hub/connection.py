@@ -284,8 +284,8 @@ def _check_location(url: str, headers: http.client.HTTPMessage) -> None:
             raise ValueError("it is missing")
         if any(ord(character) <= 32 or ord(character) == 127 for character in location.strip()):
             raise ValueError("it holds blanks or control characters")
-        told = urlsplit(location.strip())
-        if told.scheme in ("http", "https") and not told.hostname:
+        target = urlsplit(location.strip())
+        if target.scheme in ("http", "https") and not target.hostname:
             raise ValueError("it names no server")
         parts = urlsplit(urljoin(url, location))
         _port = parts.port

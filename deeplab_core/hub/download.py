@@ -183,20 +183,20 @@ class _Job:
             headers["Range"] = f"bytes={part.size}-"
             if part.origin.validator:
                 headers["If-Range"] = part.origin.validator
-        wire, pace = Wire(), _Pace(2 * self._silence)
-        with _watched(lambda: self._cancel() or pace.is_slow(), wire):
+        wire, throttle = Wire(), _Throttle(2 * self._silence)
+        with _watched(lambda: self._cancel() or throttle.is_slow(), wire):
             try:
                 with open_address(self._url, headers, self._silence, wire) as response:
-                    pace.begin()
-                    self._receive(response, part, pace)
+                    throttle.begin()
+                    self._receive(response, part, throttle)
             except HTTPError as error:
                 error.close()
                 self._take_status(error, part)
             except (OSError, http.client.HTTPException, ValueError) as error:
                 if self._cancel():
                     raise Cancelled(remedy=_KEPT) from error
-                if pace.slow:
-                    raise self._too_slow(pace, part) from error
+                if throttle.slow:
+                    raise self._too_slow(throttle, part) from error
                 # Without a single byte so far there is no connection to begin with, and waiting a few seconds does not fix that.
                 if _hopeless(error) or (isinstance(error, URLError) and not self._received):
                     raise explain(error, self._url, self._by_hand) from error
@@ -213,7 +213,7 @@ class _Job:
             raise _Broken(error, min(asked_to_wait(error.headers)[0], 30.0))
         raise explain(error, self._url, self._by_hand)
 
-    def _receive(self, response: http.client.HTTPResponse, part: PartFile, pace: _Pace) -> None:
+    def _receive(self, response: http.client.HTTPResponse, part: PartFile, throttle: _Throttle) -> None:
         total = self._place(response, part)
         kind = response.headers.get_content_type()
         if kind == "text/html":
@@ -232,10 +232,10 @@ class _Job:
                 # If the wire was cut, this is not the end of the file.
                 if self._cancel():
                     raise Cancelled(remedy=_KEPT)
-                if pace.slow:
-                    raise self._too_slow(pace, part)
+                if throttle.slow:
+                    raise self._too_slow(throttle, part)
                 break
-            pace.received += len(block)
+            throttle.received += len(block)
             part.write(block)
             self._received = True
             if part.size > self._largest:
@@ -302,10 +302,10 @@ class _Job:
             "the server sends far more than the published file", why=self._url, remedy="It was deleted; tell its publisher"
         )
 
-    def _too_slow(self, pace: _Pace, part: PartFile) -> DownloadError:
+    def _too_slow(self, throttle: _Throttle, part: PartFile) -> DownloadError:
         host = urlsplit(self._url).hostname or self._url
         remedy = f"{_KEPT}. {self._by_hand}" if part.size else f"Try again later. {self._by_hand}"
-        return DownloadError(f"{host} is too slow", why=pace.slow, remedy=remedy)
+        return DownloadError(f"{host} is too slow", why=throttle.slow, remedy=remedy)
 
     def _given_up(self, error: Exception, part: PartFile) -> DownloadError:
         failure = error if isinstance(error, DownloadError) else explain(error, self._url, self._by_hand)
@@ -321,7 +321,7 @@ class _Job:
             time.sleep(min(left, 0.1))
 
 
-class _Pace:
+class _Throttle:
     """Whether a server is slower than the lowest rate; asked from another thread than the one that reads.
 
     Attributes:

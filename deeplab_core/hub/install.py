@@ -72,7 +72,7 @@ def install(
     path = folder / model.installed_name
     receipt = read_receipt(path)
     if path.is_file() and not again:
-        return Installed(path, already=True, checksum=_said(receipt))
+        return Installed(path, already=True, checksum=_checksum(receipt))
     fetched = None if again else _left_there(model, folder)
     if fetched is None:
         if not model.direct:
@@ -105,7 +105,7 @@ def install(
         installed_bytes=path.stat().st_size,
     )
     write_receipt(path, receipt)
-    return Installed(path, resumed_from=fetched.resumed_from, checksum=_said(receipt))
+    return Installed(path, resumed_from=fetched.resumed_from, checksum=_checksum(receipt))
 
 
 def by_hand(model: PublishedModel, folder: Path) -> DownloadError:
@@ -119,15 +119,15 @@ def by_hand(model: PublishedModel, folder: Path) -> DownloadError:
 
 def published_card(card: ModelCard, model: PublishedModel) -> ModelCard:
     """What the list knows of a model, in the card that its reader made: name, source, licences, published score."""
-    facts = {"id": model.id, "page": model.page, "data_licence": model.data_licence}
+    published = {"id": model.id, "page": model.page, "data_licence": model.data_licence}
     if model.miou is not None:
-        facts |= {"miou": str(model.miou), "miou_on": model.miou_on, "miou_source": model.miou_source}
+        published |= {"miou": str(model.miou), "miou_on": model.miou_on, "miou_source": model.miou_source}
     return replace(
         card,
         name=model.title,
         source=model.url or model.page,
         licence=f"{model.licence}; trained on {model.data_licence}",
-        extra=dict(card.extra) | {"published": facts},
+        extra=dict(card.extra) | {"published": published},
     )
 
 
@@ -160,7 +160,7 @@ def _left_there(model: PublishedModel, folder: Path) -> Fetched | None:
     return Fetched(archive, archive.stat().st_size, digest)
 
 
-def _said(receipt: Receipt | None) -> str:
+def _checksum(receipt: Receipt | None) -> str:
     if receipt is None:
         return ""
     if receipt.checked:

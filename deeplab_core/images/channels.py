@@ -33,7 +33,7 @@ _FEW = 0.05
 #: A gap without any value, by so many times the range of the values on its one side, has outliers on its other.
 _APART = 3.0
 #: Share of the values that a declared range must hold, and how much of it the picture must fill.
-_HELD, _FILLED = 0.5, 1 / 16
+_INSIDE, _FILLED = 0.5, 1 / 16
 _SAMPLE = 1 << 17
 #: Values that are scaled together.
 _BLOCK = 1 << 21
@@ -298,10 +298,10 @@ def _declared_range(declared: Declared, known: NDArray[Any], *, full: float | No
     if not (np.isfinite(start) and np.isfinite(end)) or end <= start or (start, end) == (0.0, full):
         return None
     sample = _sample(known)
-    held = sample[(sample >= start) & (sample <= end)]
-    if held.size < _HELD * sample.size:
+    inside = sample[(sample >= start) & (sample <= end)]
+    if inside.size < _INSIDE * sample.size:
         return None
-    low, high = _without_outliers(held)
+    low, high = _without_outliers(inside)
     # 16-bit values begin at black, whatever the darkest of them is.
     fills = high - (low if full is None else start)
     return (start, end) if fills >= _FILLED * (end - start) else None

@@ -21,7 +21,7 @@ from deeplab_core.images.jpeg import END, jpeg_state, missing_share
 from deeplab_core.images.limits import LARGE, check_memory
 from deeplab_core.images.orientation import to_oriented
 from deeplab_core.images.pillow import Image, pillow_pixels
-from deeplab_core.images.png import PngFacts, deep_samples, png_facts
+from deeplab_core.images.png import PngHeader, deep_samples, read_png_header
 from deeplab_core.images.png_strips import PngLayout, png_layout, png_reduced, png_rgb, png_samples
 from deeplab_core.images.pnm import SIGNATURES, read_pnm
 from deeplab_core.images.probe import ImageInfo, probe_bytes, read_file
@@ -164,11 +164,11 @@ def _four_channels(data: bytes, info: ImageInfo) -> NDArray[np.uint8] | None:
         found = load_tiff(data, info.path)
         if found.palette is None and found.pixels.shape[2] >= 4 and found.photometric != "SEPARATED":
             values, declared = found.pixels[..., :4], found.declared
-    elif info.format == "PNG" and (facts := png_facts(data)) is not None and facts.depth == 16:
+    elif info.format == "PNG" and (header := read_png_header(data)) is not None and header.depth == 16:
         with decoder_guard(ImageReadError, "the image file is damaged", info.path):
-            samples = deep_samples(data, facts.kind)
+            samples = deep_samples(data, header.kind)
         if samples is not None and samples.ndim == 3 and samples.shape[2] == 4:
-            values, declared = samples, Declared(bits=facts.significant)
+            values, declared = samples, Declared(bits=header.significant)
     else:
         with decoder_guard(ImageReadError, "the image file is damaged", info.path), Image.open(io.BytesIO(data)) as picture:
             if picture.mode == "RGBA":
@@ -205,7 +205,7 @@ def read_thumbnail(path: str | Path, side: int) -> NDArray[np.uint8]:
     if layout is not None:
         with decoder_guard(ImageReadError, "the image file is damaged", path):
             small = png_reduced(data, layout, long_side // (2 * side))
-        rgb = _deep_rgb(small, png_facts(data))[0] if layout.depth == 16 else small
+        rgb = _deep_rgb(small, read_png_header(data))[0] if layout.depth == 16 else small
         return to_oriented(_shrink(rgb, side), info.orientation)
     return _shrink(decode_image(data, path).rgb, side)
 
@@ -251,9 +251,9 @@ def _percent(share: float) -> str:
 
 
 def _decode_png(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], list[Note]]:
-    facts = png_facts(data)
-    notes = [] if facts is None or facts.frames < 2 else [_frames_note(facts.frames)]
-    if facts is None or facts.depth != 16:
+    header = read_png_header(data)
+    notes = [] if header is None or header.frames < 2 else [_frames_note(header.frames)]
+    if header is None or header.depth != 16:
         layout = _strips_of(data, info)
         if layout is not None:
             with decoder_guard(ImageReadError, "the image file is damaged", info.path):
@@ -262,19 +262,19 @@ def _decode_png(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], list[N
         return stored, more + notes
     layout = _strips_of(data, info)
     with decoder_guard(ImageReadError, "the image file is damaged", info.path):
-        samples = deep_samples(data, facts.kind) if layout is None else png_samples(data, layout, min(layout.samples, 3))
+        samples = deep_samples(data, header.kind) if layout is None else png_samples(data, layout, min(layout.samples, 3))
     width, height = info.stored_size
     if samples is None or samples.shape[:2] != (height, width):
         stored, more = _decode_with_pillow(data, info)
         return stored, more + notes
-    stored, more = _deep_rgb(samples, facts)
+    stored, more = _deep_rgb(samples, header)
     return stored, more + notes
 
 
-def _deep_rgb(samples: NDArray[Any], facts: PngFacts | None) -> tuple[NDArray[np.uint8], list[Note]]:
+def _deep_rgb(samples: NDArray[Any], header: PngHeader | None) -> tuple[NDArray[np.uint8], list[Note]]:
     """RGB of the samples of a 16-bit PNG; alpha is dropped."""
     colors = samples if samples.ndim == 2 else samples[..., :3] if samples.shape[2] > 2 else samples[..., 0]
-    scaled, notes = scale_to_uint8(colors, Declared(bits=facts.significant if facts is not None else None))
+    scaled, notes = scale_to_uint8(colors, Declared(bits=header.significant if header is not None else None))
     return (grey_to_rgb(scaled) if scaled.ndim == 2 else np.ascontiguousarray(scaled)), notes
 
 

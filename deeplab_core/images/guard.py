@@ -29,6 +29,6 @@ def decoder_guard(kind: type[AtrousError], what: str, path: Path, remedy: str = 
         raise
     except Exception as error:
         early = isinstance(error, EOFError) or any(word in str(error).lower() for word in ("truncated", "incomplete", "end of"))
-        said = str(error).strip().split("\n")[0]
-        why = "The file ends too early" if early else said if len(said) <= _LONGEST else f"{said[: _LONGEST - 3]}..."
+        text = str(error).strip().split("\n")[0]
+        why = "The file ends too early" if early else text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
         raise kind(what, why=why, remedy=remedy, path=path) from error

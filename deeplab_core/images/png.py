@@ -16,7 +16,7 @@ _HEADER_BYTES = 33
 
 
 @dataclass(frozen=True, slots=True)
-class PngFacts:
+class PngHeader:
     """What stands before the pixels.
 
     Attributes:
@@ -32,7 +32,7 @@ class PngFacts:
     frames: int = 1
 
 
-def png_facts(data: bytes) -> PngFacts | None:
+def read_png_header(data: bytes) -> PngHeader | None:
     """Read the chunks before the pixels; None for a file that is no PNG or ends in its header."""
     if not data.startswith(SIGNATURE) or len(data) < _HEADER_BYTES:
         return None
@@ -48,7 +48,7 @@ def png_facts(data: bytes) -> PngFacts | None:
         elif name == b"acTL" and len(body) >= 4:
             (frames,) = struct.unpack_from(">I", body)
         place += 12 + length
-    return PngFacts(depth, kind, significant if significant and significant <= depth else None, frames)
+    return PngHeader(depth, kind, significant if significant and significant <= depth else None, frames)
 
 
 def deep_samples(data: bytes, kind: int) -> NDArray[Any] | None:
@@ -56,7 +56,7 @@ def deep_samples(data: bytes, kind: int) -> NDArray[Any] | None:
 
     Args:
         data: the file.
-        kind: as in :class:`PngFacts`.
+        kind: as in :class:`PngHeader`.
 
     Returns:
         uint16 (H, W), (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) with alpha; None where the file is damaged.

@@ -25,12 +25,12 @@ def pick_device(asked: str = "auto") -> tuple[torch.device, str]:
     Raises:
         DeviceError: ``asked`` is no device that this program knows.
     """
-    wish = asked.strip().lower()
-    if wish in ("", "auto"):
+    requested = asked.strip().lower()
+    if requested in ("", "auto"):
         device = next(torch.device(kind) for kind in _PREFERRED if not missing_reason(torch.device(kind)))
         return _indexed(device), ""
     try:
-        device = torch.device(wish)
+        device = torch.device(requested)
     except RuntimeError:
         device = torch.device("meta")
     if device.type not in _PREFERRED:

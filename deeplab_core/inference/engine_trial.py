@@ -79,7 +79,7 @@ class Trial:
         }  # fmt: skip
 
 
-class TrialBook:
+class TrialRecord:
     """Trials of this machine in a JSON file; one that cannot be read, or is of another form, is empty and written again.
 
     Args:
@@ -149,12 +149,12 @@ class EngineChooser:
     Args:
         model: prepared for inference.
         identity: what tells the network from others, e.g. the digest of its file; empty remembers nothing beyond this object.
-        book: where trials are remembered.
+        record: where trials are remembered.
     """
 
-    def __init__(self, model: SegmentationModel, identity: str, book: TrialBook) -> None:
+    def __init__(self, model: SegmentationModel, identity: str, record: TrialRecord) -> None:
         self._model, self._identity = model, identity
-        self._book = book if identity else TrialBook()
+        self._record = record if identity else TrialRecord()
         self._networks: dict[tuple[str, str], CompiledNetwork] = {}
 
     def choose(
@@ -175,10 +175,10 @@ class EngineChooser:
         if not names:
             return Choice(None)
         key = self._key(asked, precision, size)
-        trial = self._book.find(key)
+        trial = self._record.find(key)
         if trial is None:
             trial = self._try(asked, names, precision, sample())
-            self._book.keep(key, trial)
+            self._record.keep(key, trial)
         if trial.engine == "torch":
             note = "" if asked == "auto" else f"{asked} is not used: {trial.refused.get(asked, 'it was refused')}."
             return Choice(None, note)
@@ -213,7 +213,7 @@ class EngineChooser:
         for name in names:
             try:
                 network = self._network(name, precision)
-                agreement[name], reason = _judged(network(x), expected, precision)
+                agreement[name], reason = _agreement(network(x), expected, precision)
             except AtrousError as error:
                 reason = ": ".join(part for part in (error.what, error.why) if part)
             except Exception as error:  # an engine may raise anything; torch goes on
@@ -235,7 +235,7 @@ class EngineChooser:
             return self._model.coarse_logits(x)
 
 
-def _judged(got: Tensor, expected: Tensor, precision: str) -> tuple[float, str]:
+def _agreement(got: Tensor, expected: Tensor, precision: str) -> tuple[float, str]:
     """Share of equal labels, and why these logits are refused; an empty reason accepts them."""
     if got.shape != expected.shape:
         return 0.0, f"its logits are {tuple(got.shape)}, torch's {tuple(expected.shape)}"

@@ -12,10 +12,10 @@ from torch import Tensor
 from deeplab_core.backends.compiled import CompiledNetwork
 from deeplab_core.errors import ComputeError
 from deeplab_core.inference.geometry import Size
+from deeplab_core.inference.monitor import ProgressMonitor
 from deeplab_core.inference.pixels import Canvas
 from deeplab_core.inference.scores import store_scores
 from deeplab_core.inference.tiling import Span, Tile, plan_tiles
-from deeplab_core.inference.watch import Watch
 from deeplab_core.nn import SegmentationModel, class_logits
 
 
@@ -62,12 +62,12 @@ class TiledNetwork:
         self.device = device
         self.dtype = dtype
 
-    def whole(self, canvas: Canvas, size: Size, watch: Watch, part: Pass) -> CoarseGrid:
+    def whole(self, canvas: Canvas, size: Size, monitor: ProgressMonitor, part: Pass) -> CoarseGrid:
         """Scores of a canvas in one forward pass."""
-        watch.step(part.start, part.length, part.name)
+        monitor.step(part.start, part.length, part.name)
         return CoarseGrid(self._scores(canvas.window(0, 0, *size), None), 1)
 
-    def tiled(self, canvas: Canvas, size: Size, tile: int, margin: int, watch: Watch, part: Pass) -> CoarseGrid:
+    def tiled(self, canvas: Canvas, size: Size, tile: int, margin: int, monitor: ProgressMonitor, part: Pass) -> CoarseGrid:
         """Scores of a canvas in overlapping tiles.
 
         A network with image-level pooling runs its encoder over all tiles once before: the area-weighted mean over the tiles'
@@ -75,12 +75,12 @@ class TiledNetwork:
         """
         quantum = self.model.output_stride
         tiles = plan_tiles(size, tile, margin, quantum, int(self.model.align_corners), self.model.minimum_side)
-        pooled = self._context(canvas, tiles, watch, part)
+        pooled = self._context(canvas, tiles, monitor, part)
         begun, length = (part.start + part.length * 0.45, part.length * 0.55) if pooled is not None else (part.start, part.length)
         values: NDArray[np.float16] | None = None
         step = 0
         for number, place in enumerate(tiles):
-            watch.step(begun + length * number / len(tiles), length / len(tiles), _name(part, number, len(tiles)))
+            monitor.step(begun + length * number / len(tiles), length / len(tiles), _name(part, number, len(tiles)))
             scores = self._scores(_window(canvas, place), pooled)
             if values is None:
                 step = _grid_step(place, scores.shape, quantum)
@@ -89,7 +89,7 @@ class TiledNetwork:
         assert values is not None
         return CoarseGrid(values, len(tiles))
 
-    def _context(self, canvas: Canvas, tiles: list[Tile], watch: Watch, part: Pass) -> Tensor | None:
+    def _context(self, canvas: Canvas, tiles: list[Tile], monitor: ProgressMonitor, part: Pass) -> Tensor | None:
         total: Tensor | None = None
         cells = 0
         share = part.length * 0.45 / len(tiles)
@@ -98,7 +98,7 @@ class TiledNetwork:
                 place.rows.core_start - place.rows.start, place.columns.core_start - place.columns.start,
                 place.rows.core_stop - place.rows.start, place.columns.core_stop - place.columns.start,
             )  # fmt: skip
-            watch.step(part.start + share * number, share, _name(part, number, len(tiles), "context of "))
+            monitor.step(part.start + share * number, share, _name(part, number, len(tiles), "context of "))
             with torch.inference_mode(), torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
                 mean = self.model.pooled_context(_window(canvas, place), core)
             if mean is None:

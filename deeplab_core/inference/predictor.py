@@ -12,15 +12,14 @@ import torch
 
 from deeplab_core.errors import AtrousError, ComputeError, DeviceOutOfMemory
 from deeplab_core.inference.device import PRECISION_NAMES, describe_device, pick_device, pick_precision
-from deeplab_core.inference.doubt import doubt_figures
-from deeplab_core.inference.engine_trial import Choice, EngineChooser, TrialBook
+from deeplab_core.inference.engine_trial import Choice, EngineChooser, TrialRecord
 from deeplab_core.inference.geometry import Frame, frame_for, shortened
 from deeplab_core.inference.memory import BYTES_PER_PIXEL, available_bytes, is_out_of_memory, release
+from deeplab_core.inference.monitor import ProgressMonitor
 from deeplab_core.inference.network import CoarseGrid, NotFiniteError, Pass, TiledNetwork
 from deeplab_core.inference.pixels import RGB, Canvas, check_rgb, resize_rgb
 from deeplab_core.inference.prepare import prepare_for_inference
-from deeplab_core.inference.scores import ScoreGrid, Scores
-from deeplab_core.inference.watch import Watch
+from deeplab_core.inference.scores import ScoreGrid, Scores, uncertainty_scores
 from deeplab_core.model_cards import settled_card
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.parallel import IsCancelled, ProgressCallback, available_cores
@@ -68,7 +67,7 @@ class Predictor:
         self.device, self.device_note = pick_device(device if device != "auto" else self.options.device)
         self.model = prepare_for_inference(model, self.device)
         self._follow_engine()
-        self._chooser = EngineChooser(self.model, self.card.sha256, TrialBook(trials))
+        self._chooser = EngineChooser(self.model, self.card.sha256, TrialRecord(trials))
         self._tile_limit: int | None = None
         self._radius: dict[int, int] = {}
 
@@ -141,7 +140,7 @@ class Predictor:
         return Prediction(
             labels=labels, confidence=confidence, card_id=self.card.id, options=options, source_key=source_key,
             report=replace(scores.report, milliseconds=took, notes=notes),
-            doubt={} if labels_only else doubt_figures(scores.weighed(options.threshold)),
+            uncertainty={} if labels_only else uncertainty_scores(scores.weighed(options.threshold)),
         )  # fmt: skip
 
     def scores(
@@ -165,10 +164,10 @@ class Predictor:
         if engine and options.precision not in ("auto", engine.precision):
             precision_note = f"This graph computes in {engine.precision}, whatever precision is chosen."
         notes = [note for note in (self.device_note, precision_note) if note]
-        run = _Run(self, options, TiledNetwork(self.model, self.device, dtype), Watch(cancel, progress), notes)
-        with run.watch.over(self.model):
+        run = _Run(self, options, TiledNetwork(self.model, self.device, dtype), ProgressMonitor(cancel, progress), notes)
+        with run.monitor.over(self.model):
             grids = run.grids(rgb)
-        run.watch.done()
+        run.monitor.done()
         if engine and run.tiles > len(grids):
             notes.append("Computed in tiles, of which this graph sees each by itself, without the context of the whole image.")
         if self.model.engine is not None:  # what the graph refused shows in the run
@@ -204,7 +203,7 @@ class Predictor:
         """
         options = options or self.options
         self._set_stride(options)
-        run = _Run(self, options, TiledNetwork(self.model, self.device, torch.float32), Watch(None, None), [])
+        run = _Run(self, options, TiledNetwork(self.model, self.device, torch.float32), ProgressMonitor(None, None), [])
         return run.choose_engine(rgb).name
 
     def _engine_for(self, options: PredictOptions, frame: Frame, canvas: Canvas) -> Choice:
@@ -294,9 +293,9 @@ class _Run:
     """One image on its way through all scales."""
 
     def __init__(
-        self, predictor: Predictor, options: PredictOptions, network: TiledNetwork, watch: Watch, notes: list[str]
+        self, predictor: Predictor, options: PredictOptions, network: TiledNetwork, monitor: ProgressMonitor, notes: list[str]
     ) -> None:
-        self.predictor, self.options, self.network, self.watch, self.notes = predictor, options, network, watch, notes
+        self.predictor, self.options, self.network, self.monitor, self.notes = predictor, options, network, monitor, notes
         self.tiles = 0
 
     def grids(self, rgb: RGB) -> tuple[ScoreGrid, ...]:
@@ -379,9 +378,9 @@ class _Run:
         """One try; None where memory ran out. A function of its own, so that the failed tensors are gone when it returns."""
         try:
             if tile is None:
-                return self.network.whole(canvas, frame.canvas, self.watch, part)
+                return self.network.whole(canvas, frame.canvas, self.monitor, part)
             margin = self.predictor._margin(tile, self.options)
-            return self.network.tiled(canvas, frame.canvas, tile, margin, self.watch, part)
+            return self.network.tiled(canvas, frame.canvas, tile, margin, self.monitor, part)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise

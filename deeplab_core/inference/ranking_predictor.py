@@ -95,7 +95,7 @@ class RankingPredictor:
             _translated(prediction.labels, self._mapping),
             None if self.labels_only else prediction.confidence,
             self.catalog,
-            model=prediction.doubt,
+            model=prediction.uncertainty,
             truth=truth,
             exclude=exclude,
             others=others,

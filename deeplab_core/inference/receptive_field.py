@@ -17,15 +17,15 @@ from deeplab_core.geometry import Extent
 from deeplab_core.inference.device import describe_device
 from deeplab_core.inference.geometry import AxisTaps, Frame, axis_taps, frame_for
 from deeplab_core.inference.memory import is_out_of_memory, release
+from deeplab_core.inference.monitor import ProgressMonitor
 from deeplab_core.inference.pixels import RGB, Canvas, check_rgb, resize_rgb
 from deeplab_core.inference.predictor import Predictor
-from deeplab_core.inference.watch import Watch
 from deeplab_core.nn import SegmentationModel, class_logits
 from deeplab_core.nn.layers import ConvNormAct, SeparableConvNormAct
 from deeplab_core.nn.models.deeplab import ASPP, DeepLab
 from deeplab_core.nn.models.pyramid_sum import PyramidSum
 from deeplab_core.parallel import IsCancelled
-from deeplab_core.receptive import SHARES, Reach, ReceptiveField, centred_radius
+from deeplab_core.receptive import SHARES, ReceptiveField, TheoreticalField, centred_radius
 from deeplab_core.records import PredictOptions
 
 #: Largest side of the window of the computed gradient, in network pixels: a backward pass keeps every activation, some 3 KB per
@@ -96,14 +96,14 @@ def receptive_field(
     )  # fmt: skip
     canvas = Canvas(resize_rgb(rgb, frame.scaled), predictor.card.preprocessing, predictor.device, frame.content)
     radius = model.receptive_radius()
-    watch = Watch(cancel, None)
+    monitor = ProgressMonitor(cancel, None)
     side = max(largest, model.minimum_side)
     while True:
         spans = tuple(
             _window(at, image, scaled, total, radius, side, model)
             for at, image, scaled, total in zip((y, x), frame.image, frame.scaled, frame.canvas, strict=True)
         )
-        found = _attempt(predictor, canvas, spans, watch)
+        found = _attempt(predictor, canvas, spans, monitor)
         if found is not None:
             break
         release(predictor.device)
@@ -122,7 +122,7 @@ def receptive_field(
         x=x,
         y=y,
         class_id=int(predictor.card.catalog.ids[best]),
-        reaches=_reaches(model, radius, spans, taps, grid, frame),
+        theoretical=_theoretical_fields(model, radius, spans, taps, grid, frame),
         gradient=gradient,
         extent=extent,
         radii=tuple((share, centred_radius(gradient, *place, share)) for share in SHARES),
@@ -148,21 +148,21 @@ def _window(at: int, image: int, scaled: int, total: int, radius: int, side: int
 Found = tuple[NDArray[np.float32], int, tuple[AxisTaps, AxisTaps], tuple[int, int]]
 
 
-def _attempt(predictor: Predictor, canvas: Canvas, spans: tuple[_Span, ...], watch: Watch) -> Found | None:
+def _attempt(predictor: Predictor, canvas: Canvas, spans: tuple[_Span, ...], monitor: ProgressMonitor) -> Found | None:
     """Gradient, class, taps and grid; None where memory ran out."""
     try:
-        return _differentiate(predictor, canvas, spans, watch)
+        return _differentiate(predictor, canvas, spans, monitor)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
         return None
 
 
-def _differentiate(predictor: Predictor, canvas: Canvas, spans: tuple[_Span, ...], watch: Watch) -> Found:
+def _differentiate(predictor: Predictor, canvas: Canvas, spans: tuple[_Span, ...], monitor: ProgressMonitor) -> Found:
     rows, columns = spans
     model = predictor.model
-    watch.check()
-    with torch.enable_grad(), watch.over(model), _watched_backward(model, watch):
+    monitor.check()
+    with torch.enable_grad(), monitor.over(model), _monitored_backward(model, monitor):
         x = canvas.window(rows.start, columns.start, rows.stop, columns.stop).requires_grad_(True)
         scores: Tensor = model.coarse_logits(x)[0]
         grid = (int(scores.shape[-2]), int(scores.shape[-1]))
@@ -190,12 +190,12 @@ def _read(scores: Tensor, rows: AxisTaps, columns: AxisTaps) -> Tensor:
 
 
 @contextmanager
-def _watched_backward(model: nn.Module, watch: Watch) -> Iterator[None]:
+def _monitored_backward(model: nn.Module, monitor: ProgressMonitor) -> Iterator[None]:
     """Let Cancel be heard between the layers of the backward pass too."""
 
     def after(_layer: nn.Module, _inputs: object, output: Tensor) -> None:
         if output.requires_grad:
-            output.register_hook(lambda _gradient: watch.check())  # type: ignore[no-untyped-call]
+            output.register_hook(lambda _gradient: monitor.check())  # type: ignore[no-untyped-call]
 
     handles = [layer.register_forward_hook(after) for layer in model.modules() if isinstance(layer, nn.Conv2d)]
     try:
@@ -221,10 +221,10 @@ def _extent(top: float, left: float, height: float, width: float, frame: Frame) 
     return Extent(left * across, top * down, (left + width) * across, (top + height) * down)
 
 
-def _reaches(
+def _theoretical_fields(
     model: SegmentationModel, radius: int, spans: tuple[_Span, ...], taps: tuple[AxisTaps, AxisTaps], grid: tuple[int, int],
     frame: Frame,
-) -> tuple[Reach, ...]:  # fmt: skip
+) -> tuple[TheoreticalField, ...]:  # fmt: skip
     """Boxes around the coarse scores that the pixel is interpolated from: score i is centred at pixel i * step."""
     edges = []
     for span, tap, count in zip(spans, taps, grid, strict=True):
@@ -237,7 +237,7 @@ def _reaches(
         return _extent(top - reach, left - reach, bottom - top + 2 * reach + 1, right - left + 2 * reach + 1, frame)
 
     named = [("network", radius), *(pair for pair in branch_radii(model, radius) if pair[1] < radius)]
-    return tuple(Reach(name, box(reach), reach) for name, reach in named)
+    return tuple(TheoreticalField(name, box(reach), reach) for name, reach in named)
 
 
 def _note(model: SegmentationModel, spans: tuple[_Span, ...], frame: Frame, padded: float) -> str:

@@ -84,8 +84,8 @@ def _match(
             near[own] += _finds(other, other_edges, y, x, own, offsets, later)
         if not later:
             continue
-        below, beside = min(y + 1, height - 1), min(x + 1, width - 1)
-        second, third, fourth = labels[y, beside], labels[below, x], labels[below, beside]
+        below, right = min(y + 1, height - 1), min(x + 1, width - 1)
+        second, third, fourth = labels[y, right], labels[below, x], labels[below, right]
         if second not in (void, own):
             total[second] += 1
             near[second] += _finds(other, other_edges, y, x, second, offsets, later)
@@ -116,8 +116,8 @@ def _finds(
             return 1
         if later:
             # The pixel is on the contour of a later neighbour's class too.
-            below, beside = min(row + 1, height - 1), min(column + 1, width - 1)
-            if other[row, beside] == label or other[below, column] == label or other[below, beside] == label:
+            below, right = min(row + 1, height - 1), min(column + 1, width - 1)
+            if other[row, right] == label or other[below, column] == label or other[below, right] == label:
                 return 1
     return 0
 

@@ -42,7 +42,7 @@ def edge_squares(filled: LabelMap, reach: int) -> NDArray[np.uint16]:
     return squares
 
 
-def edge_index(filled: LabelMap, reach: int) -> NDArray[np.uint8]:
+def edge_steps(filled: LabelMap, reach: int) -> NDArray[np.uint8]:
     """(H, W) uint8: smallest whole number not below the distance of :func:`edge_squares`; ``reach + 1`` where it is larger."""
     index = np.empty(filled.shape, dtype=np.uint8)
     _look_up(edge_squares(filled, reach).reshape(-1), _roots(reach), index.reshape(-1))

@@ -43,12 +43,12 @@ def _sweep(distance: NDArray[np.float32], planes: NDArray[np.float32], way: int)
             x = column if way > 0 else width - 1 - column
             best = distance[y, x]
             for side in range(4):
-                row, beside = (y, x - way) if side == 0 else (y - way, x + side - 2)
-                if row < 0 or row >= height or beside < 0 or beside >= width or distance[row, beside] >= best:
+                row, column = (y, x - way) if side == 0 else (y - way, x + side - 2)
+                if row < 0 or row >= height or column < 0 or column >= width or distance[row, column] >= best:
                     continue
                 squares = np.float32(2.0) if side == 1 or side == 3 else np.float32(1.0)
                 for k in range(depth):
-                    change = planes[y, x, k] - planes[row, beside, k]
+                    change = planes[y, x, k] - planes[row, column, k]
                     squares += change * change
-                best = min(best, distance[row, beside] + np.sqrt(squares))
+                best = min(best, distance[row, column] + np.sqrt(squares))
             distance[y, x] = best

@@ -192,12 +192,12 @@ def mark_output(
         catalog = catalog if catalog == earlier.catalog else None
         model = model if model == earlier.model else None
         frame = frame if frame == earlier.frame else None
-    beside = {} if earlier is None else {name: entry for name, entry in earlier.provenance.items() if name in kept}
+    kept_entries = {} if earlier is None else {name: entry for name, entry in earlier.provenance.items() if name in kept}
     marker = OutputMarker(
         folder=folder, kind=kind, catalog=catalog, model=model, frame=frame, outputs={**kept, **outputs}, complete=complete,
         models=tuple(sorted({*models, *(earlier.models if earlier is not None and kept else ())})),
         others=frozenset(others) | (frozenset() if earlier is None else earlier.others),
-        provenance={**beside, **(provenance or {})},
+        provenance={**kept_entries, **(provenance or {})},
     )  # fmt: skip
     make_folder(folder)
     atomic_write(folder / MARKER_NAME, (json.dumps(_to_dict(marker), ensure_ascii=True, indent=1) + "\n").encode())

@@ -113,7 +113,7 @@ def decode_stored(data: bytes, path: Path) -> StoredMask:
 
 def _from_large_png(data: bytes, path: Path) -> StoredMask | None:
     """A PNG of colours that Pillow would hold in eight bytes a pixel, read strip by strip; None for every other one."""
-    from deeplab_core.images.png import png_facts
+    from deeplab_core.images.png import read_png_header
     from deeplab_core.images.png_strips import png_layout, png_samples
 
     with decoder_guard(MaskFormatError, "the mask file is damaged", path, _EXACT_REMEDY):
@@ -124,8 +124,8 @@ def _from_large_png(data: bytes, path: Path) -> StoredMask | None:
             return None
         check_size(layout.width, layout.height, path)
         pixels = png_samples(data, layout)
-        facts = png_facts(data)
-    notes = () if facts is None or facts.frames < 2 else (_frames_note(facts.frames),)
+        header = read_png_header(data)
+    notes = () if header is None or header.frames < 2 else (_frames_note(header.frames),)
     if layout.kind == 6:
         if pixels[..., 3].min() < 255:
             raise _transparent(path)

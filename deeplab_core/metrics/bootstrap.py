@@ -29,7 +29,7 @@ LEVEL = 0.95
 
 #: Cells of the draws held at once, and bytes of the counts held at once.
 _DRAWS = 4_000_000
-_HELD_BYTES = 512 << 20
+_MOST_BYTES = 512 << 20
 #: Bytes of one block of pools.
 _BLOCK_BYTES = 128 << 20
 
@@ -57,7 +57,7 @@ class Samples:
         self.classes = classes
         self.widths = widths
         self.images = len(counts)
-        self._held: NDArray[np.float64] | None = None
+        self._all_features: NDArray[np.float64] | None = None
 
     def images_with(self) -> NDArray[np.int64]:
         """(C,) number of images in which each class occurs, in truth or prediction."""
@@ -99,11 +99,11 @@ class Samples:
     def _sums(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """(R, F): weighted sums of the images' features. Whole numbers below 2^53, so the order of addition does not matter."""
         features = self._feature_count
-        chunk = max(1, _HELD_BYTES // (8 * features))
+        chunk = max(1, _MOST_BYTES // (8 * features))
         if self.images <= chunk:
-            if self._held is None:
-                self._held = self._features(0, self.images, features)
-            return weights @ self._held
+            if self._all_features is None:
+                self._all_features = self._features(0, self.images, features)
+            return weights @ self._all_features
         total = np.zeros((weights.shape[0], features))
         for start in range(0, self.images, chunk):
             stop = min(start + chunk, self.images)

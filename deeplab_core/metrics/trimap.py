@@ -1,6 +1,6 @@
 """From a distance to the index of the band that a pixel belongs to.
 
-A band of width w holds the pixels at a distance <= w. ``band_index`` gives the smallest such w for every pixel, so that all
+A band of width w holds the pixels at a distance <= w. ``band_map`` gives the smallest such w for every pixel, so that all
 widths come from one map: the band of width w is ``(1 <= index) & (index <= w)``.
 """
 
@@ -34,7 +34,7 @@ BAND_RULE_TEXT: dict[BandRule, str] = {
 }
 
 
-def band_index(
+def band_map(
     *,
     truth: LabelMap | None,
     prediction: LabelMap | None = None,
@@ -65,7 +65,7 @@ def band_index(
         raise ValueError(f"a band around the {around} needs the {around}")
     if truth is not None and truth.shape != source.shape:
         raise ValueError(f"truth has shape {truth.shape}, prediction {source.shape}")
-    index = _compiled_index(source, ignore, rule)
+    index = _compiled_map(source, ignore, rule)
     if index is None:
         distance = distance_to_void(source, ignore) if rule == "void" else distance_to_edge(source, ignore, reach=OUTSIDE)
         # Distances are square roots of integers: beyond a whole w <= 40 the next one is at least 0.0124 larger, so the slack only
@@ -76,19 +76,19 @@ def band_index(
     return index
 
 
-def _compiled_index(source: LabelMap, ignore: int, rule: BandRule) -> NDArray[np.uint8] | None:
+def _compiled_map(source: LabelMap, ignore: int, rule: BandRule) -> NDArray[np.uint8] | None:
     """The index by compiled loops, without exclusions; None where they may not be used."""
     if source.dtype not in (np.uint8, np.uint16) or not source.size or not use_compiled(source.size):
         return None
-    from deeplab_core.kernels.distance import edge_index, void_steps
+    from deeplab_core.kernels.distance import edge_steps, void_steps
 
     if rule == "void":
         return void_steps(np.ascontiguousarray(source), ignore, WIDEST)
-    return edge_index(fill_void(source, ignore), WIDEST)
+    return edge_steps(fill_void(source, ignore), WIDEST)
 
 
 def band_mask(index: NDArray[np.uint8], width_px: int) -> NDArray[np.bool_]:
-    """(H, W) bool: the band of one width, 1..40 px, from :func:`band_index`."""
+    """(H, W) bool: the band of one width, 1..40 px, from :func:`band_map`."""
     check_width(width_px)
     inside: NDArray[np.bool_] = (index != EXCLUDED) & (index <= width_px)
     return inside

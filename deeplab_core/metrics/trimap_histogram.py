@@ -86,7 +86,7 @@ class BandHistogram:
         """Count the pixels of one image and return self.
 
         Args:
-            index: (H, W) uint8 from :func:`band_index` for this rule.
+            index: (H, W) uint8 from :func:`band_map` for this rule.
             truth, prediction: (H, W) class ids.
 
         Raises:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
-from deeplab_core.metrics.trimap import band_index, band_mask
+from deeplab_core.metrics.trimap import band_map, band_mask
 from deeplab_core.regions import Mask, find_regions
 
 UncertaintyMap = NDArray[np.float32]
@@ -181,6 +181,6 @@ def uncertain_regions(
 
 
 def _near_edges(labels: LabelMap, ignore: int, width: int) -> Mask:
-    index = band_index(truth=None, prediction=labels, ignore=ignore, rule="edge", around="prediction")
+    index = band_map(truth=None, prediction=labels, ignore=ignore, rule="edge", around="prediction")
     near: Mask = band_mask(index, width)
     return near

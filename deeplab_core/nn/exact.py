@@ -109,13 +109,13 @@ class ConvOverUpsampled(nn.Module):
     def __init__(self, conv: nn.Conv2d, fine: slice, align_corners: bool) -> None:
         super().__init__()
         channels = list(range(conv.in_channels))
-        beside = channels[fine]
-        others = channels[: beside[0]] + channels[beside[-1] + 1 :]
+        own = channels[fine]
+        others = channels[: own[0]] + channels[own[-1] + 1 :]
         weight = conv.weight.detach()
         self.align_corners = align_corners
         self.out_channels = conv.out_channels
         # Buffers that are not kept: a state dict has the weights once, where they belong.
-        self.register_buffer("fine_weight", weight[:, beside].contiguous(memory_format=torch.channels_last), persistent=False)
+        self.register_buffer("fine_weight", weight[:, own].contiguous(memory_format=torch.channels_last), persistent=False)
         self.register_buffer("fine_bias", None if conv.bias is None else conv.bias.detach(), persistent=False)
         # (row of the kernel, coarse channel, column of the kernel and output channel)
         taps = weight[:, others].permute(2, 1, 3, 0).reshape(3, len(others), 3 * conv.out_channels)

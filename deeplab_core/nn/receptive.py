@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 
-class _Reach(TorchFunctionMode):
+class _FieldTracer(TorchFunctionMode):
     """Carries (jump, radius) beside every tensor while a network runs on the meta device.
 
     Jump is the distance in input pixels between neighbouring features; radius is how far a feature looks from its centre. A
@@ -119,11 +119,11 @@ def receptive_radius(model: nn.Module, side: int = 513) -> int:
 
     def call() -> float:
         x = torch.empty(1, getattr(model, "in_channels", 3), side, side, device="meta")
-        reach = _Reach()
-        reach.mark(x, 1.0, 0.0)
-        with reach:
+        tracer = _FieldTracer()
+        tracer.mark(x, 1.0, 0.0)
+        with tracer:
             out: Tensor = model.coarse_logits(x)  # type: ignore[operator]
-        return reach.of(out)[1]
+        return tracer.of(out)[1]
 
     return math.ceil(float(on_meta(model, call)))
 

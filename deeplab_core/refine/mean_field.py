@@ -72,12 +72,12 @@ def mean_field(
     """
     points, row = logits.shape
     width = vector_width(row)
-    crew = _Crew(max(1, min(threads, points // _LEAST_SHARE)))
+    workers = _Workers(max(1, min(threads, points // _LEAST_SHARE)))
     q = np.empty_like(logits) if start is None else start
     if start is None:
         softmax = step_loop(width, row == width, 0, 0)
-        crew.share(points, lambda _k, a, b: softmax(logits, q, a, b, *_NOTHING, *_NOTHING))
-    filters = [_Filter(term, row, crew) for term in terms if term.weight != 0.0]
+        workers.share(points, lambda _k, a, b: softmax(logits, q, a, b, *_NOTHING, *_NOTHING))
+    filters = [_Filter(term, row, workers) for term in terms if term.weight != 0.0]
     if not filters:
         return q
     corners = [each.corners for each in filters] + [0]
@@ -90,22 +90,22 @@ def mean_field(
             raise Cancelled
         for each in filters:
             each.spread(q)
-        crew.share(points, lambda _k, a, b: step(logits, q, a, b, *operands))
+        workers.share(points, lambda _k, a, b: step(logits, q, a, b, *operands))
     return q
 
 
 class _Filter:
     """One kernel's vertex tables, and a spare one for every further thread that splats."""
 
-    def __init__(self, term: Term, row: int, crew: _Crew) -> None:
-        self.lattice, self.crew = term.lattice, crew
+    def __init__(self, term: Term, row: int, workers: _Workers) -> None:
+        self.lattice, self.workers = term.lattice, workers
         self.corners = term.lattice.vertices.shape[1]
         self.before, after = term.lattice.factors(term.normalization)
         self.after = after * np.float32(term.weight)
         width = vector_width(row)
         self.tables = np.zeros((row // width, term.lattice.count, width), np.float32)
-        self.spare = [np.zeros((term.lattice.count, width), np.float32) for _ in range(1, crew.size)]
-        self.cuts = [_row_ends(vertices, crew.size) for vertices in term.lattice.rows]
+        self.spare = [np.zeros((term.lattice.count, width), np.float32) for _ in range(1, workers.size)]
+        self.cuts = [_row_ends(vertices, workers.size) for vertices in term.lattice.rows]
         self.splat, self.blur, self.merge = splat_loop(width, self.corners), blur_loop(width), merge_loop(width)
 
     @property
@@ -122,14 +122,14 @@ class _Filter:
         lattice, table = self.lattice, self.tables[block]
         table.fill(0.0)
         targets = [table, *self.spare]
-        self.crew.share(
+        self.workers.share(
             q.shape[0], lambda k, a, b: self.splat(lattice.vertices, lattice.weights, self.before, q, block, targets[k], a, b)
         )
-        parts = _even_cuts(lattice.count, self.crew.size)
+        parts = _even_cuts(lattice.count, self.workers.size)
         for other in self.spare:
-            self.crew.each(parts, lambda a, b, other=other: self.merge(table, other, a, b))  # type: ignore[misc]
+            self.workers.each(parts, lambda a, b, other=other: self.merge(table, other, a, b))  # type: ignore[misc]
         for vertices, cuts in zip(lattice.rows, self.cuts, strict=True):
-            self.crew.each(cuts, lambda a, b, vertices=vertices: self.blur(vertices, table, a, b))  # type: ignore[misc]
+            self.workers.each(cuts, lambda a, b, vertices=vertices: self.blur(vertices, table, a, b))  # type: ignore[misc]
 
 
 def _even_cuts(total: int, parts: int) -> list[tuple[int, int]]:
@@ -148,7 +148,7 @@ def _row_ends(row: NDArray[np.int32], parts: int) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-class _Crew:
+class _Workers:
     """Threads that share loops; the caller's is one of them."""
 
     def __init__(self, size: int) -> None:

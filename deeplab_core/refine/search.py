@@ -123,9 +123,9 @@ def search_parameters(
     if len(samples) < 2:
         raise AtrousError(f"a search needs at least two images with truth; there are {len(samples)}", remedy="Add images")
     start = start or CRFParams()
-    book = _Book(samples, catalog, threads, progress, cancel)
-    book.compute([None], "without CRF")
-    if not sum(int(matrix.truth_pixels().sum()) for matrix in book.matrices[None]):
+    run = _SearchRun(samples, catalog, threads, progress, cancel)
+    run.compute([None], "without CRF")
+    if not sum(int(matrix.truth_pixels().sum()) for matrix in run.matrices[None]):
         raise AtrousError("no pixel of the images has truth", remedy="Choose other images, or check the catalog")
     folds = max(2, min(folds, len(samples)))
     everything = np.arange(len(samples))
@@ -137,18 +137,18 @@ def search_parameters(
     for stage, around in (("coarse grid", _coarse), ("fine grid", _fine), ("temperature", _temperatures)):
         for way in ways:
             ways[way] += around(best.get(way, start))
-        book.compute(list(dict.fromkeys(params for way in ways.values() for params in way)), stage)
-        best = {way: max(ways[way], key=lambda params, way=way: book.score(params, training[way])) for way in ways}  # type: ignore[misc]
-    held_out: list[ConfusionMatrix] = [book.matrices[best[int(i % folds)]][i] for i in everything]
-    return _report(book, best[None], held_out, folds)
+        run.compute(list(dict.fromkeys(params for way in ways.values() for params in way)), stage)
+        best = {way: max(ways[way], key=lambda params, way=way: run.score(params, training[way])) for way in ways}  # type: ignore[misc]
+    held_out: list[ConfusionMatrix] = [run.matrices[best[int(i % folds)]][i] for i in everything]
+    return _report(run, best[None], held_out, folds)
 
 
-def _report(book: _Book, params: CRFParams, held_out: Sequence[ConfusionMatrix], folds: int) -> SearchReport:
-    plain = book.matrices[None]
-    before, after = book.pooled(plain), book.pooled(held_out)
+def _report(run: _SearchRun, params: CRFParams, held_out: Sequence[ConfusionMatrix], folds: int) -> SearchReport:
+    plain = run.matrices[None]
+    before, after = run.pooled(plain), run.pooled(held_out)
     (baseline, classes), validated = before.mean_iou("truth"), after.mean_iou("truth").value
     changes = [new.pixel_accuracy() - old.pixel_accuracy() for old, new in zip(plain, held_out, strict=True)]
-    names = [info.name for info in book.catalog.classes]
+    names = [info.name for info in run.catalog.classes]
     gains = tuple(
         (name, float(old), float(new))
         for name, old, new, truth in zip(names, before.iou(), after.iou(), before.truth_pixels(), strict=True)
@@ -159,10 +159,10 @@ def _report(book: _Book, params: CRFParams, held_out: Sequence[ConfusionMatrix],
         helps=validated - baseline >= LEAST_GAIN,
         images=len(plain),
         folds=folds,
-        tried=len(book.matrices) - 1,
+        tried=len(run.matrices) - 1,
         classes=classes,
         baseline=baseline,
-        fitted=book.score(params, np.arange(len(plain))),
+        fitted=run.score(params, np.arange(len(plain))),
         validated=validated,
         class_gains=gains,
         improved=sum(change > 0 for change in changes),
@@ -170,7 +170,7 @@ def _report(book: _Book, params: CRFParams, held_out: Sequence[ConfusionMatrix],
     )
 
 
-class _Book:
+class _SearchRun:
     """Confusion matrices of every parameter set on every image; None stands for no CRF."""
 
     def __init__(

@@ -81,7 +81,7 @@ class SegmentationDataset:
         usable: list[Sample] = []
         pixels = np.zeros(len(catalog), dtype=np.int64)
         present = np.zeros(len(catalog), dtype=np.int64)
-        held: list[frozenset[int]] = []
+        classes: list[frozenset[int]] = []
         empty: list[str] = []
         with ThreadPoolExecutor(4, thread_name_prefix="read") as pool:
             for done, (sample, found) in enumerate(zip(samples, pool.map(self._try_read, samples), strict=True), start=1):
@@ -98,12 +98,12 @@ class SegmentationDataset:
                 self.statistics.add(name, np.append(counts, pair[1].size - counts.sum()))
                 pixels += counts
                 present += np.where(counts > 0, counts.sum(), 0)
-                held.append(frozenset(np.flatnonzero(counts).tolist()))
+                classes.append(frozenset(np.flatnonzero(counts).tolist()))
                 size = pair[0].nbytes + pair[1].nbytes
                 if size <= self._room:
                     self._room -= size
                     self._cache[sample] = pair
-                if not held[-1]:
+                if not classes[-1]:
                     empty.append(name)
         if usable and len(empty) == len(usable):
             raise AtrousError(
@@ -119,7 +119,7 @@ class SegmentationDataset:
                 "no image can be trained on", why=f"{len(self.bad.named)} were skipped", remedy="See the list above"
             )
         self.samples = tuple(usable)
-        self.counts = ClassCounts(pixels, present, tuple(held))
+        self.counts = ClassCounts(pixels, present, tuple(classes))
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -173,7 +173,7 @@ class SegmentationDataset:
             self.catalog.index_of(info.id) for name in recipe.hard_classes if (info := self.catalog.by_name(name)) is not None
         }
         if hard and recipe.hard_repeat > 1:
-            again = [number for number, held in enumerate(self.counts.images) if held & hard]
+            again = [number for number, classes in enumerate(self.counts.images) if classes & hard]
             numbers = np.concatenate([numbers, np.repeat(np.array(again, dtype=np.int64), recipe.hard_repeat - 1)])
         return generator(recipe.seed, epoch, -1 & 0xFFFFFFFF).permutation(numbers)
 

@@ -138,12 +138,12 @@ class FrozenPart:
         def levels() -> Sequence[Tensor]:
             count = len(self._encoder.level_channels) if self._parts is None else self._found
             kept = features if self._parts is None else features[1:]
-            held = [features[0]] * count  # in the places of levels that nothing reads
+            filled = [features[0]] * count  # in the places of levels that nothing reads
             for place, level in zip(self._needed, kept, strict=True):
-                held[place] = level
+                filled[place] = level
             if self._parts is None:
-                return held
-            return self._encoder.run_chain(features[0], tuple(held), first=self._parts)[1]
+                return filled
+            return self._encoder.run_chain(features[0], tuple(filled), first=self._parts)[1]
 
         with self._given(levels):
             yield
@@ -159,12 +159,12 @@ class FrozenPart:
 
     def digest(self) -> str:
         """sha256 of everything that decides the features beside the input: weights, layers, stride."""
-        facts = {
+        parts = {
             "version": _VERSION, "encoder": type(self._encoder).__name__, "parts": self._parts, "needed": self._needed,
             "stride": self._model.output_stride, "backbone": self._model.architecture["backbone"],
             "options": self._model.architecture["backbone_options"],
         }  # fmt: skip
-        found = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+        found = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
         for name in self.names:
             for key, tensor in self._encoder.get_submodule(name).state_dict().items():
                 found.update(f"{name}.{key}{tuple(tensor.shape)}".encode())

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.datasets import TruthIndex, TruthSurvey, survey_truth
+from deeplab_core.datasets import GroundTruthFiles, TruthSurvey, survey_truth
 from deeplab_core.datasets.find import scan_folder
 from deeplab_core.datasets.split_list import read_split
 from deeplab_core.errors import AtrousError, MaskFormatError
@@ -145,7 +145,7 @@ class DataSource:
         """
         return self._survey(self._chosen(), catalog)
 
-    def without_masks(self, index: TruthIndex) -> MaskFormatError:
+    def without_masks(self, index: GroundTruthFiles) -> MaskFormatError:
         """The error for images of which none has a mask in ``index``."""
         return MaskFormatError(
             f"no image of the {len(index.files) + len(index.missing)} chosen here has a mask",
@@ -172,7 +172,7 @@ class DataSource:
         self,
         catalog: ClassCatalog,
         say: Callable[[str], None] = lambda _text: None,
-        found_truth: Callable[[TruthIndex], None] = lambda _index: None,
+        found_truth: Callable[[GroundTruthFiles], None] = lambda _index: None,
     ) -> list[Sample]:
         """The images that have a mask, in natural order.
 

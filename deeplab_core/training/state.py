@@ -68,8 +68,8 @@ class RunState:
         groups = {"model": self.model, "optimizer": self.optimizer, "ema": self.ema, "random": self.random}
         tensors = {
             f"{group}/{name}": tensor.detach().cpu().contiguous().clone()
-            for group, held in groups.items()
-            for name, tensor in held.items()
+            for group, named in groups.items()
+            for name, tensor in named.items()
         }
         note = {
             "version": _VERSION,
@@ -123,8 +123,8 @@ class RunState:
             ) from error
         for key, tensor in tensors.items():
             group, _, name = key.partition("/")
-            held: dict[str, Tensor] = getattr(state, group) if group in ("model", "optimizer", "ema", "random") else {}
-            held[name] = tensor
+            named: dict[str, Tensor] = getattr(state, group) if group in ("model", "optimizer", "ema", "random") else {}
+            named[name] = tensor
         return state
 
 

@@ -39,7 +39,7 @@ from deeplab_core.weights import save_model
 _LEAST_SCALE = 2.0**-14
 
 
-class Watcher(Protocol):
+class TrainingCallback(Protocol):
     """What a run reports to; called by the leading process only."""
 
     def step(self, step: int, steps: int, loss: float, rate: float) -> None:
@@ -87,7 +87,7 @@ class Trainer:
         val: SegmentationDataset | None,
         folder: Path,
         group: Group,
-        watcher: Watcher,
+        callback: TrainingCallback,
         *,
         data_note: dict[str, Any] | None = None,
         data_tables: DataTables | None = None,
@@ -114,7 +114,7 @@ class Trainer:
         recipe.check_run(train.catalog)
         torch.manual_seed(recipe.seed)
         self.recipe, self.train, self.val, self.folder, self.group = recipe, train, val, folder, group
-        self.watcher, self._stop, self._minutes = watcher, stop, minutes_between_states
+        self.callback, self._stop, self._minutes = callback, stop, minutes_between_states
         self._tensorboard, self._data_note, self._data_tables = tensorboard, dict(data_note or {}), data_tables
         start = build_network(recipe, train.catalog, lambda how: train.some_inputs(recipe, how))
         model, self.lineage, self.preprocessing, self.start_lines = start.model, start.lineage, start.preprocessing, start.lines
@@ -156,7 +156,7 @@ class Trainer:
         if recipe.cache_features:
             part = FrozenPart(model, self._plain_forward.scores)
             views = len(train) * len(fixed_views(recipe))
-            say = watcher.note if group.leads else (lambda _text: None)
+            say = callback.note if group.leads else (lambda _text: None)
             self.features = FeatureCache(part, feature_folder or folder / "features", feature_bytes, views=views, say=say)
         self._saved, self._saved_step = time.monotonic(), 0
         torch.manual_seed(recipe.seed + 7919 * group.rank)  # dropout differs between processes
@@ -175,12 +175,12 @@ class Trainer:
         demand_same_recipe(state, self.recipe, self.state_path)
         raised = raise_length(state, self.steps, self.per_epoch, self._rate, self.state_path)
         if raised and self.group.leads:
-            self.watcher.note(raised)
+            self.callback.note(raised)
         if not demand_same_data(state, mine, self.state_path):
             # Figures on other images cannot be compared, so the best network is searched again.
             state.best = (float("-inf"), -1)
             if self.group.leads:
-                self.watcher.note("note: the validation images differ from those before; the best network is chosen again")
+                self.callback.note("note: the validation images differ from those before; the best network is chosen again")
         if not state.preprocessing:  # a run of an older version took the recipe's, whatever it began with
             mean, std = self.recipe.mean, self.recipe.std
             self.preprocessing = Preprocessing(mean=mean, std=std, resize=self.recipe.resize, pad_value=mean)
@@ -213,7 +213,7 @@ class Trainer:
             make_folder(self.folder)
             if not self.state.step:
                 for line in self.start_lines:
-                    self.watcher.note(line)
+                    self.callback.note(line)
                 note = {"lineage": self.lineage, "preprocessing": asdict(self.preprocessing)}
                 atomic_write(self.folder / "start.json", (json_text(note, indent=1) + "\n").encode())
             tables = None if self._data_tables is None else self._data_tables.to_dict()
@@ -252,7 +252,7 @@ class Trainer:
             state.step += 1
             state.epoch_loss = (state.epoch_loss[0] + loss, state.epoch_loss[1] + 1)
             if self.group.leads:
-                self.watcher.step(state.step, self.steps, loss, rate)
+                self.callback.step(state.step, self.steps, loss, rate)
             if any(wants) and state.step < last:
                 state.seconds += time.monotonic() - started
                 self._save_state()
@@ -275,7 +275,7 @@ class Trainer:
         state.history.append(row)
         if log is not None:
             log.write(state.history)
-            self.watcher.epoch(row)
+            self.callback.epoch(row)
         stopping = self._agree(self._stop()) and state.step < self.steps
         late = time.monotonic() - self._saved > 60 * self._minutes
         if self._agree(stopping or "val" in row or late):
@@ -410,10 +410,10 @@ class Trainer:
         Raises:
             AtrousError: a weight or statistic is not finite, or so large that its square is not.
         """
-        held = [("", self.model), *([] if self.average is None else [("moving average: ", self.average.model)])]
+        gathered = [("", self.model), *([] if self.average is None else [("moving average: ", self.average.model)])]
         spoiled = [
             f"{prefix}{name}"
-            for prefix, model in held
+            for prefix, model in gathered
             for name, tensor in model.state_dict().items()
             if tensor.is_floating_point() and not bool(torch.isfinite(torch.linalg.vector_norm(tensor.float())))
         ]
@@ -434,10 +434,10 @@ class Trainer:
         self._demand_finite()
         state, group = self.state, self.group
         mine = random_states(group.device, group.rank)
-        held: list[dict[str, Tensor]] = [mine]
+        gathered: list[dict[str, Tensor]] = [mine]
         if group.world > 1:
-            held = [{} for _ in range(group.world)]
-            dist.all_gather_object(held, mine)
+            gathered = [{} for _ in range(group.world)]
+            dist.all_gather_object(gathered, mine)
         if group.leads:
             state.model = dict(self.model.state_dict())
             state.ema = {} if self.average is None else dict(self.average.model.state_dict())
@@ -447,7 +447,7 @@ class Trainer:
                 for key, tensor in kept.items()
                 if isinstance(tensor, Tensor)
             }
-            state.random = {name: tensor for states in held for name, tensor in states.items()}
+            state.random = {name: tensor for states in gathered for name, tensor in states.items()}
             state.scaler = dict(self.scaler.state_dict())
             state.write(self.state_path)
         group.wait()

@@ -105,7 +105,11 @@ def start_from(recipe: Recipe, catalog: ClassCatalog, pictures: Pictures | None)
     report = _Report.of(model, source, taken, folded)
     lineage |= report.to_dict()
     lineage["input"] = _input_words(preprocessing)
-    lines = (f"init: {card.name}, {card.licence or 'no licence named'} ({path.name})", *report.lines(), *_facts(model, lineage))
+    lines = (
+        f"init: {card.name}, {card.licence or 'no licence named'} ({path.name})",
+        *report.lines(),
+        *_origin_lines(model, lineage),
+    )
     return Start(model, preprocessing, lineage, frozenset(taken), lines)
 
 
@@ -196,9 +200,9 @@ def _demand_same_encoder(model: SegmentationModel, source: SegmentationModel, pa
         if not isinstance(encoder, Encoder):
             return {"network": network.architecture["name"]}
         given = getattr(encoder, "options", None)
-        facts = asdict(given) if is_dataclass(given) and not isinstance(given, type) else dict(
+        options = asdict(given) if is_dataclass(given) and not isinstance(given, type) else dict(
             network.architecture["backbone_options"])  # fmt: skip
-        return {"backbone": network.architecture["backbone"]} | {key: facts[key] for key in facts.keys() - _FREE}
+        return {"backbone": network.architecture["backbone"]} | {key: options[key] for key in options.keys() - _FREE}
 
     mine, theirs = described(model), described(source)
     differing = sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
@@ -348,7 +352,7 @@ def _input_words(p: Preprocessing) -> str:
     return f"{p.channel_order}, mean {figures(p.mean)}, std {figures(p.std)}, resize {p.resize}, padding {p.padding}"
 
 
-def _facts(model: SegmentationModel, lineage: Mapping[str, Any]) -> list[str]:
+def _origin_lines(model: SegmentationModel, lineage: Mapping[str, Any]) -> list[str]:
     lines = []
     if "unfolded" in lineage:
         count = lineage["unfolded"]

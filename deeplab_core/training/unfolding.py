@@ -74,7 +74,7 @@ def unfold(
     """
     moments: dict[str, _Moments] = {}
 
-    def watch(name: str) -> Any:
+    def monitor(name: str) -> Any:
         def note(_module: nn.Module, _inputs: object, output: Tensor) -> None:
             zeros = output.new_zeros(output.shape[1], dtype=torch.float64)
             moments.setdefault(name, _Moments(0, zeros, zeros.clone())).add(output)
@@ -83,7 +83,7 @@ def unfold(
         assert isinstance(layer, ConvNormAct)
         return layer.conv.register_forward_hook(note)
 
-    handles = [watch(name) for name in names]
+    handles = [monitor(name) for name in names]
     images = 0
     try:
         folded.eval()

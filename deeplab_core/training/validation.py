@@ -14,7 +14,7 @@ from torch.nn import functional
 from deeplab_core.inference.geometry import Frame, axis_taps, frame_for
 from deeplab_core.inference.pixels import to_network_channels
 from deeplab_core.metrics import ConfusionMatrix
-from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap import band_map
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 from deeplab_core.nn import SegmentationModel, class_logits
 from deeplab_core.records import Preprocessing
@@ -130,7 +130,7 @@ def validate(
             )
             prediction = ids[logits.argmax(1)[0].cpu().numpy()]
             truth = np.where(channels == VOID, catalog.ignore, ids[np.clip(channels, 0, None)]).astype(catalog.dtype)
-            index = band_index(truth=truth, rule="edge", ignore=catalog.ignore)
+            index = band_map(truth=truth, rule="edge", ignore=catalog.ignore)
             histogram.update(index=index, truth=truth, prediction=prediction)
             progress(done, len(numbers))
     model.train(was_training)

@@ -16,11 +16,11 @@ from deeplab_core.errors import AtrousError, WeightsError
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.nn.factory import first_convolution
 from deeplab_core.records import CARD_KEY, ModelCard
-from deeplab_core.weights.facts import Facts, of_this_network
 from deeplab_core.weights.families import Recognised, recognise
 from deeplab_core.weights.families.base import Variant
 from deeplab_core.weights.options import NETWORK_OPTIONS, PREPROCESSING, Settled, change_card, check_names, settle
 from deeplab_core.weights.reading import Checkpoint, weights_file
+from deeplab_core.weights.settings import StoredSettings, of_this_network
 from deeplab_core.weights.unwrapping import check_tensors, check_unread, collect, read_checkpoint
 
 _COUNTERS = re.compile(r".*\.num_batches_tracked")
@@ -71,42 +71,42 @@ def load_model(
         )
     else:
         path = weights_file(Path(source))
-        beside = cards.read_card_file(path)
+        sidecar = cards.read_card_file(path)
         if _is_graph(path):
-            return _load_graph(path, beside, output_stride, asked)
-        model, card = _open(read_checkpoint(path), beside, asked)
+            return _load_graph(path, sidecar, output_stride, asked)
+        model, card = _open(read_checkpoint(path), sidecar, asked)
         card = cards.finish_card(card, path)
     model.output_stride = card.output_stride if output_stride is None else output_stride
     return model.eval(), card
 
 
-def _open(checkpoint: Checkpoint, beside: ModelCard | None, asked: Mapping[str, Any]) -> tuple[SegmentationModel, ModelCard]:
+def _open(checkpoint: Checkpoint, sidecar: ModelCard | None, asked: Mapping[str, Any]) -> tuple[SegmentationModel, ModelCard]:
     """Network and card of a checkpoint; the card is not finished."""
     if CARD_KEY in checkpoint.metadata:
-        model, card = _load_own(checkpoint, beside, asked)
+        model, card = _load_own(checkpoint, sidecar, asked)
     else:
-        model, card = _load_foreign(checkpoint, beside, asked)
-    card = _joined(card, beside, model)
+        model, card = _load_foreign(checkpoint, sidecar, asked)
+    card = _joined(card, sidecar, model)
     card = cards.settled_card(card, model.num_classes, checkpoint.path, inputs=model.in_channels)
     return model, change_card(card, asked, model.num_classes)
 
 
-def _joined(card: ModelCard, beside: ModelCard | None, model: SegmentationModel) -> ModelCard:
+def _joined(card: ModelCard, sidecar: ModelCard | None, model: SegmentationModel) -> ModelCard:
     """The card that the user keeps beside the file, with what only the file knows; the file's own card if there is none."""
-    if beside is None:
+    if sidecar is None:
         return card
-    guessed = tuple(name for name in beside.guessed if name in card.guessed or name in ("catalog", "preprocessing"))
-    stored = beside.extra.get(cards.VARIATION, {})
+    guessed = tuple(name for name in sidecar.guessed if name in card.guessed or name in ("catalog", "preprocessing"))
+    stored = sidecar.extra.get(cards.VARIATION, {})
     # What the user set about the input makes other predictions; values that were edited by hand afterwards count as they are.
     kept = {name: stored[name] for name in PREPROCESSING if name in stored}
     joined = replace(
-        beside,
+        sidecar,
         architecture=model.architecture,
         align_corners=model.align_corners,
         output_stride=card.output_stride,
         output_strides=model.output_strides,
         guessed=guessed,
-        extra={**{key: value for key, value in beside.extra.items() if key != cards.VARIATION}, **card.extra},
+        extra={**{key: value for key, value in sidecar.extra.items() if key != cards.VARIATION}, **card.extra},
     )
     return cards.varied(joined, kept)
 
@@ -119,11 +119,11 @@ def _is_graph(path: Path) -> bool:
 
 
 def _load_graph(
-    path: Path, beside: ModelCard | None, output_stride: int | None, asked: Mapping[str, Any]
+    path: Path, sidecar: ModelCard | None, output_stride: int | None, asked: Mapping[str, Any]
 ) -> tuple[SegmentationModel, ModelCard]:
     from deeplab_core.backends import load_engine
 
-    model, card = load_engine(path, beside, output=str(asked.get("output", "")))
+    model, card = load_engine(path, sidecar, output=str(asked.get("output", "")))
     card = cards.settled_card(card, model.num_classes, path, inputs=model.in_channels)
     wrong = [name for name in asked if name in NETWORK_OPTIONS or name == "weights"]
     if wrong:
@@ -135,16 +135,16 @@ def _load_graph(
     return model, cards.finish_card(change_card(card, asked, model.num_classes), path)
 
 
-def _load_own(checkpoint: Checkpoint, beside: ModelCard | None, asked: Mapping[str, Any]) -> tuple[SegmentationModel, ModelCard]:
+def _load_own(checkpoint: Checkpoint, sidecar: ModelCard | None, asked: Mapping[str, Any]) -> tuple[SegmentationModel, ModelCard]:
     card = cards.card_from_metadata(checkpoint.metadata[CARD_KEY], checkpoint.path)
     own = Variant(architecture=card.architecture, rules=str, title="Atrous", output_stride=card.output_stride)
     try:
         with torch.device("meta"):
             model = create_model(**card.architecture)
         wanted = {name: value for name, value in asked.items() if name in NETWORK_OPTIONS}
-        if wanted or beside is not None:
-            stored = replace(card, guessed=()) if beside is None else beside
-            settled = settle(own, model, Facts(), stored, wanted)
+        if wanted or sidecar is not None:
+            stored = replace(card, guessed=()) if sidecar is None else sidecar
+            settled = settle(own, model, StoredSettings(), stored, wanted)
             own, card = settled.variant, cards.varied(card, settled.changed)
             if settled.notes:
                 card = replace(card, extra={**card.extra, "notes": list(settled.notes)})
@@ -166,9 +166,9 @@ def _load_own(checkpoint: Checkpoint, beside: ModelCard | None, asked: Mapping[s
 
 
 def _load_foreign(
-    checkpoint: Checkpoint, beside: ModelCard | None, asked: Mapping[str, Any]
+    checkpoint: Checkpoint, sidecar: ModelCard | None, asked: Mapping[str, Any]
 ) -> tuple[SegmentationModel, ModelCard]:
-    found, settled, model = _understand(checkpoint, beside, asked)
+    found, settled, model = _understand(checkpoint, sidecar, asked)
     check_tensors(found.checkpoint.tensors, checkpoint.path)
     try:
         spare = _fill(model, found.checkpoint, settled.variant, found.family.title)
@@ -185,15 +185,15 @@ def _load_foreign(
 
 
 def _understand(
-    checkpoint: Checkpoint, beside: ModelCard | None, asked: Mapping[str, Any]
+    checkpoint: Checkpoint, sidecar: ModelCard | None, asked: Mapping[str, Any]
 ) -> tuple[Recognised, Settled, SegmentationModel]:
     """The family of the checkpoint, with all options settled, and its network on the meta device."""
-    wanted = asked.get("weights", None if beside is None else beside.extra.get("weights"))
+    wanted = asked.get("weights", None if sidecar is None else sidecar.extra.get("weights"))
     found = _with_channels(recognise(checkpoint, None if wanted is None else str(wanted)))
     with torch.device("meta"):
         draft = found.variant.build()
-        facts = of_this_network(found.facts, str(found.variant.architecture.get("backbone", "")))
-        settled = settle(found.variant, draft, facts, beside, asked)
+        settings = of_this_network(found.settings, str(found.variant.architecture.get("backbone", "")))
+        settled = settle(found.variant, draft, settings, sidecar, asked)
         return found, settled, settled.variant.build()
 
 
@@ -237,7 +237,7 @@ def _foreign_card(model: SegmentationModel, found: Recognised, settled: Settled,
         extra["unused_heads"] = sorted({key.split(".")[0] for key in spare})
     if settled.known:
         extra["known_from"] = dict(settled.known)
-    activation = found.facts.get("activation")
+    activation = found.settings.get("activation")
     if isinstance(activation, str) and activation.lower() not in ("none", "identity", ""):
         extra["activation"] = activation  # the weights' owner applies it behind the logits; here the classes' rule does
     if settled.notes:
@@ -376,19 +376,19 @@ def read_card(path: str | Path) -> ModelCard:
         WeightsError: as :func:`load_model`, except for values and shapes, which only loading checks.
     """
     path = weights_file(Path(path))
-    beside = cards.read_card_file(path)
+    sidecar = cards.read_card_file(path)
     if _is_graph(path):
         from deeplab_core.backends import read_engine_card
 
-        return cards.finish_card(read_engine_card(path, beside), path)
+        return cards.finish_card(read_engine_card(path, sidecar), path)
     checkpoint = read_checkpoint(path)
     if CARD_KEY not in checkpoint.metadata:
-        found, settled, model = _understand(checkpoint, beside, {})
-        card = _joined(_foreign_card(model, found, settled), beside, model)
+        found, settled, model = _understand(checkpoint, sidecar, {})
+        card = _joined(_foreign_card(model, found, settled), sidecar, model)
         return cards.finish_card(cards.settled_card(card, model.num_classes, path, inputs=model.in_channels), path)
     card = cards.card_from_metadata(checkpoint.metadata[CARD_KEY], path)
-    if beside is not None:
-        card = replace(beside, architecture=card.architecture, output_strides=card.output_strides)
+    if sidecar is not None:
+        card = replace(sidecar, architecture=card.architecture, output_strides=card.output_strides)
     channels = card.architecture.get("num_classes")
     if isinstance(channels, int):
         inputs = card.architecture.get("in_channels", 3)

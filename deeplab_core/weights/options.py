@@ -16,8 +16,8 @@ from deeplab_core.nn.factory import options_record
 from deeplab_core.nn.options import check_stride
 from deeplab_core.reading import shorten
 from deeplab_core.records import INPUT_CHANNELS, ChannelOrder, ModelCard, Preprocessing, size_rule
-from deeplab_core.weights.facts import Facts, whole_numbers
 from deeplab_core.weights.families.base import Variant
+from deeplab_core.weights.settings import StoredSettings, whole_numbers
 
 #: Options of the network itself, and what each means; the others of :data:`SETTABLE` belong to the card.
 NETWORK_OPTIONS: Mapping[str, str] = {
@@ -107,15 +107,15 @@ def free_options(model: SegmentationModel) -> dict[str, Any]:
 
 
 def settle(
-    variant: Variant, model: SegmentationModel, facts: Facts, beside: ModelCard | None, asked: Mapping[str, Any]
+    variant: Variant, model: SegmentationModel, settings: StoredSettings, sidecar: ModelCard | None, asked: Mapping[str, Any]
 ) -> Settled:
     """Put in what is known about a network's options: what the user asks for first, then the card beside the file, then facts.
 
     Args:
         variant: what the tensors say.
         model: the network of the variant, for the options that it has.
-        facts: settings beside and inside the file; what cannot be is noted and left out.
-        beside: the card that the user keeps beside the file.
+        settings: settings beside and inside the file; what cannot be is noted and left out.
+        sidecar: the card that the user keeps beside the file.
         asked: values as text or JSON values, by the names of :data:`SETTABLE`.
 
     Raises:
@@ -124,7 +124,7 @@ def settle(
     architecture = dict(variant.architecture)
     free = free_options(model)
     known: dict[str, str] = {}
-    notes = list(facts.notes)
+    notes = list(settings.notes)
     for name in free:
         architecture.setdefault(name, free[name])
         if name not in variant.guessed and name == "output_stride":
@@ -135,32 +135,32 @@ def settle(
             if name in asked:
                 raise _not_an_option(name, free)
             continue
-        stored = None if beside is None else _of_card(beside, name)
+        stored = None if sidecar is None else _of_card(sidecar, name)
         try:
             if name in asked:
                 architecture[name], known[name] = _checked(name, asked[name], free[name], model), "you"
             elif stored is not None:
                 architecture[name] = _checked(name, stored, free[name], model)
-                assert beside is not None
-                if name not in beside.guessed:
+                assert sidecar is not None
+                if name not in sidecar.guessed:
                     known[name] = "the card"
-            elif name in facts.found:
-                value = _checked(name, facts.get(name), free[name], model)
+            elif name in settings.found:
+                value = _checked(name, settings.get(name), free[name], model)
                 architecture[name] = _at_sixteen(value, architecture, stride) if name == "atrous_rates" else value
-                known[name] = facts.found[name].source
+                known[name] = settings.found[name].source
         except ValueError as error:
             if name in asked:
                 raise WeightsError(f"{name} cannot be {shorten(asked[name])}", why=str(error), remedy=SETTABLE[name]) from error
-            source, value = ("the card", stored) if stored is not None else (facts.found[name].source, facts.get(name))
+            source, value = ("the card", stored) if stored is not None else (settings.found[name].source, settings.get(name))
             notes.append(f"{source} says {name} {shorten(value)}, which cannot be: {error}")
         if name == "output_stride":
             stride = int(architecture[name])
     settled = replace(variant, architecture=architecture, output_stride=stride)
-    settled = _settle_input(settled, facts, known)
-    settled = _settle_catalog(settled, model.num_classes, facts, known)
+    settled = _settle_input(settled, settings, known)
+    settled = _settle_catalog(settled, model.num_classes, settings, known)
     guessed = ("catalog", "preprocessing", *free)
     changed = {name: architecture[name] for name in free if architecture[name] != free[name]}
-    if beside is not None and "output_stride" not in asked:
+    if sidecar is not None and "output_stride" not in asked:
         changed.pop("output_stride", None)  # a card's stride never was part of its identifier
     return Settled(replace(settled, guessed=tuple(name for name in guessed if name not in known)), known, tuple(notes), changed)
 
@@ -273,34 +273,34 @@ def _changed_input(pre: Preprocessing, name: str, value: object) -> Preprocessin
         raise WeightsError(f"{name} cannot be {shorten(value)}", why=why, remedy=SETTABLE[name]) from error
 
 
-def _settle_input(variant: Variant, facts: Facts, known: dict[str, str]) -> Variant:
+def _settle_input(variant: Variant, settings: StoredSettings, known: dict[str, str]) -> Variant:
     """Mean and deviation as in a settings file: on the scale of 0..1, where most write them, or of 0..255."""
     channels = variant.preprocessing.channels
-    mean, std = _numbers(facts.get("mean"), channels), _numbers(facts.get("std"), channels)
-    if mean is None or std is None or min(std) <= 0 or facts.found["mean"].source != facts.found["std"].source:
+    mean, std = _numbers(settings.get("mean"), channels), _numbers(settings.get("std"), channels)
+    if mean is None or std is None or min(std) <= 0 or settings.found["mean"].source != settings.found["std"].source:
         return variant
     scale = 255.0 if max(*mean, *std) <= 1.5 else 1.0
     wide, spread = (tuple(round(value * scale, 6) for value in values) for values in (mean, std))
-    known["preprocessing"] = facts.found["mean"].source
+    known["preprocessing"] = settings.found["mean"].source
     return replace(variant, preprocessing=replace(variant.preprocessing, mean=wide, std=spread, pad_value=wide))
 
 
-def _settle_catalog(variant: Variant, classes: int, facts: Facts, known: dict[str, str]) -> Variant:
+def _settle_catalog(variant: Variant, classes: int, settings: StoredSettings, known: dict[str, str]) -> Variant:
     """Classes from a list of names or the name of a data set, if their number fits."""
-    names = facts.get("names")
+    names = settings.get("names")
     if isinstance(names, list) and len(names) == max(2, classes) and all(isinstance(name, str) for name in names):
         try:
-            catalog = _named_catalog([name.strip()[:60] for name in names], facts.get("palette"))
+            catalog = _named_catalog([name.strip()[:60] for name in names], settings.get("palette"))
         except CatalogError:
             pass
         else:
-            known["catalog"] = facts.found["names"].source
+            known["catalog"] = settings.found["names"].source
             return replace(variant, catalog=catalog)
-    dataset = facts.get("dataset")
+    dataset = settings.get("dataset")
     if isinstance(dataset, str):
         found = next((catalog for word, catalog in _DATASETS if word in dataset.lower()), None)
         if found is not None and len(get_catalog(found)) == classes:
-            known["catalog"] = facts.found["dataset"].source
+            known["catalog"] = settings.found["dataset"].source
             return replace(variant, catalog=found)
     return variant
 

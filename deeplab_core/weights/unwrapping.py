@@ -70,7 +70,7 @@ def collect(content: object, path: Path, metadata: Mapping[str, str] | None = No
         if found.unread:
             check_unread(found.unread, path)
         raise WeightsError(
-            "no state dict in the file", why=_held(content), remedy="Save model.state_dict() with torch.save", path=path
+            "no state dict in the file", why=_content_text(content), remedy="Save model.state_dict() with torch.save", path=path
         )
     extras = found.extras
     config = content.state.get("_hub_mixin_config") if isinstance(content, StandIn) else None
@@ -86,7 +86,7 @@ def collect(content: object, path: Path, metadata: Mapping[str, str] | None = No
     )
 
 
-def _held(content: object) -> str:
+def _content_text(content: object) -> str:
     if isinstance(content, StandIn):
         return f"it holds an object of the class {content.of}, and would need its code"
     if not isinstance(content, Mapping):

@@ -47,7 +47,7 @@ from deeplab_core.errors import AtrousError, ComputeError
 from deeplab_core.geometry import Extent
 from deeplab_core.images import probe_image, read_image
 from deeplab_core.learning import ClassGain, GainInterval, LearnPair, LearnReport
-from deeplab_core.receptive import Reach, ReceptiveField
+from deeplab_core.receptive import ReceptiveField, TheoreticalField
 from deeplab_core.records import ModelCard, Prediction, RunReport
 
 #: Part of the name of a file of a model that has learned; its stripes have another order.
@@ -235,7 +235,7 @@ class FakeComputeClient(ComputeService):
         prediction = Prediction(
             labels=labels, confidence=np.full(labels.shape, 204, np.uint8), card_id=self._card.id, options=request.options,
             source_key=request.source_key, report=RunReport(device="cpu", milliseconds=1.0),
-            doubt={"margin": 0.25, "entropy": 0.5},
+            uncertainty={"margin": 0.25, "entropy": 0.5},
         )  # fmt: skip
         self._report(Progress(request_id=request.request_id, fraction=1.0))
         self._answer(Predicted(request_id=request.request_id, prediction=prediction, image_notes=notes))
@@ -314,7 +314,8 @@ def imagined_field(request: AskReceptive) -> ReceptiveField:
         return Extent(request.x - radius, request.y - radius, request.x + radius + 1, request.y + radius + 1)
 
     return ReceptiveField(
-        x=request.x, y=request.y, class_id=15, reaches=(Reach("network", box(20), 20), Reach("rate 6", box(12), 12)),
+        x=request.x, y=request.y, class_id=15,
+        theoretical=(TheoreticalField("network", box(20), 20), TheoreticalField("rate 6", box(12), 12)),
         gradient=gradient / gradient.sum(), extent=box(16), radii=((0.5, 6), (0.95, 14)), milliseconds=30.0,
     )  # fmt: skip
 

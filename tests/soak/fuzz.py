@@ -333,7 +333,7 @@ def _own(base: Path) -> list[Case]:
     prediction = Prediction(
         labels=draw.integers(0, 21, shape).astype(np.uint8), confidence=draw.integers(0, 256, shape).astype(np.uint8),
         card_id="c", options=PredictOptions(), source_key="k", report=RunReport(device="cpu", milliseconds=1.0),
-        doubt={"margin": 0.25},
+        uncertainty={"margin": 0.25},
     )  # fmt: skip
 
     def mask_read(path: Path) -> None:

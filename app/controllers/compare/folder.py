@@ -33,7 +33,7 @@ from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.image import count_labels
 from deeplab_core.analysis.record import ImageAnalysis
 from deeplab_core.learning import PackedLabels
-from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap import band_map
 from deeplab_core.records import PredictOptions, TrimapBand
 
 #: Images that one model sees before the next one has its turn: where memory holds one model at a time, each is read again once
@@ -225,6 +225,6 @@ def _count(run: _Run, image: int, packed: list[PackedLabels]) -> _Counted:
     sample = load_sample(run.project, image, labels="none")
     truth, whole = sample.scored, sample.truth
     if whole is not None and band.around == "truth":  # one for all models
-        index = band_index(truth=whole, prediction=whole, ignore=catalog.ignore, rule=band.rule, around="truth")
+        index = band_map(truth=whole, prediction=whole, ignore=catalog.ignore, rule=band.rule, around="truth")
     counts = [count_labels(each, catalog, truth=truth, band=band, index=index) for each in labels]
     return counts, {(a, b): count_pair(labels[a], labels[b], catalog.ignore, truth) for a, b in pairs_of(len(labels))}

@@ -47,7 +47,7 @@ from app.text import plural, spaced, tr
 from app.viewmodels.project.frame_preview import FramePreview, frame_preview
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.catalogs.editing import CatalogEdit
-from deeplab_core.datasets import TruthIndex, check_truth_folder
+from deeplab_core.datasets import GroundTruthFiles, check_truth_folder
 from deeplab_core.errors import AmbiguousFrameError, AtrousError, PredictedTruthError
 from deeplab_core.masks.frames import Frame
 
@@ -76,7 +76,7 @@ class GroundTruthController(QObject):
 
     Signals:
         changed(GroundTruth): other files, or another frame. Another project has its own signal.
-        truthAsked(TruthIndex, asked): which folder is the ground truth? ``asked`` by the program, not by the user.
+        truthAsked(GroundTruthFiles, asked): which folder is the ground truth? ``asked`` by the program, not by the user.
         classesAsked(ClassQuestion): which classes do the masks hold?
         frameAsked(FrameQuestion): how are the masks turned?
         predictedAsked(PredictedQuestion): the user chose masks that a model made. Really?
@@ -109,7 +109,7 @@ class GroundTruthController(QObject):
         return GroundTruth() if project is None else project.ground_truth
 
     @property
-    def index(self) -> TruthIndex:
+    def index(self) -> GroundTruthFiles:
         """Ground truth files of the open project; empty without one."""
         return self.truth.index
 
@@ -127,14 +127,14 @@ class GroundTruthController(QObject):
         """Take the ground truth from a folder; masks that a model made only after :attr:`predictedAsked`."""
         choice = TruthChoice((folder,), how, predicted)
 
-        def look(project: Project) -> TruthIndex | PredictedQuestion:
+        def look(project: Project) -> GroundTruthFiles | PredictedQuestion:
             try:
                 return index_of(project, choice)
             except PredictedTruthError:
                 marker = check_truth_folder(folder, allow_predicted=True)
                 return PredictedQuestion(folder, (marker and marker.model) or "")
 
-        def done(project: Project, found: TruthIndex | PredictedQuestion) -> None:
+        def done(project: Project, found: GroundTruthFiles | PredictedQuestion) -> None:
             if isinstance(found, PredictedQuestion):
                 self.predictedAsked.emit(found)
             elif found.files:
@@ -152,7 +152,7 @@ class GroundTruthController(QObject):
         """Have no ground truth; ``how="later"`` puts the question off until the user asks for it."""
         project = self._projects.project
         if project is not None:
-            self._take(project, TruthChoice((), how), TruthIndex())
+            self._take(project, TruthChoice((), how), GroundTruthFiles())
 
     # -- frame -----------------------------------------------------------------------------------------------------------
 
@@ -368,7 +368,7 @@ class GroundTruthController(QObject):
 
         self._with_project(lambda project: ground_truth_of(project, choice), done)
 
-    def _found(self, project: Project, found: TruthIndex) -> None:
+    def _found(self, project: Project, found: GroundTruthFiles) -> None:
         if found.files and found.certain:
             self._take(project, TruthChoice(taken_folders(found), "certain"), found)
         elif found.files:
@@ -383,7 +383,7 @@ class GroundTruthController(QObject):
                 choices=(Choice(tr("Choose ground truth…"), self.review),),
             )  # fmt: skip
 
-    def _take(self, project: Project, choice: TruthChoice, index: TruthIndex) -> None:
+    def _take(self, project: Project, choice: TruthChoice, index: GroundTruthFiles) -> None:
         """Store a choice, show it, and see what follows for classes and frame."""
         self._questions = OpenQuestions()
         try:

@@ -26,11 +26,11 @@ from app.state.provenance import Provenance
 from app.state.samples import Held, load_sample, truth_path
 from app.text import tr
 from app.viewmodels.evaluate.curves import Curve, CurveSet
-from deeplab_core.datasets import TruthIndex
+from deeplab_core.datasets import GroundTruthFiles
 from deeplab_core.errors import AmbiguousFrameError, AtrousError
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import ConfusionMatrix
-from deeplab_core.metrics.trimap import BandAround, BandRule, band_index
+from deeplab_core.metrics.trimap import BandAround, BandRule, band_map
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 from deeplab_core.notes import Note
 from deeplab_core.records import TrimapBand
@@ -97,7 +97,7 @@ class JudgeController(QObject):
     """Owns the truth of the project and the judgement of the image in view.
 
     Signals:
-        truthFound(TruthIndex): another index of truth files.
+        truthFound(GroundTruthFiles): another index of truth files.
         layersChanged(): truth or band of the image in view changed: the panes need them again.
         figuresChanged(Figures | None): after an edit, at most twenty times a second.
         curvesChanged(CurveSet), bandFigures(inside, outside): mIoU of the image in the band and out of it, or None.
@@ -147,7 +147,7 @@ class JudgeController(QObject):
         edit.changed.connect(self._wake)
 
     @property
-    def index(self) -> TruthIndex:
+    def index(self) -> GroundTruthFiles:
         """Ground truth files of the open project; empty without one."""
         return self._truth.index
 
@@ -195,7 +195,7 @@ class JudgeController(QObject):
         self._measure_model(self._projects.image)
         self._tell_curves()
 
-    def band_index(self) -> NDArray[np.uint8] | None:
+    def band_map(self) -> NDArray[np.uint8] | None:
         """(H, W) band index of the image in view for the panes; None if missing.
 
         While a new one is being made (until ``layersChanged``), the last one of the same kind is shown.
@@ -229,7 +229,7 @@ class JudgeController(QObject):
         revision, ignore = document.revision, document.catalog.ignore
 
         def find() -> NDArray[np.uint8]:
-            return band_index(truth=document.labels, prediction=document.labels, ignore=ignore, rule="edge", around="prediction")
+            return band_map(truth=document.labels, prediction=document.labels, ignore=ignore, rule="edge", around="prediction")
 
         def done(index: NDArray[np.uint8]) -> None:
             self._finding_edges = False

@@ -1,4 +1,4 @@
-"""Which images are worth looking at next: figures of doubt for the whole folder, and the order that 'next worst' goes by."""
+"""Which images are worth looking at next: scores of uncertainty for the whole folder, and the order that 'next worst' goes by."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class _Run:
 
 
 class QueuesController(QObject):
-    """Owns the figures of doubt and the chosen order.
+    """Owns the ranking scores and the chosen ranking.
 
     Attributes:
         order: key of :data:`~deeplab_core.analysis.ranking.RANKINGS`.
@@ -289,7 +289,7 @@ class QueuesController(QObject):
             labels,
             prediction.known_confidence,
             catalog,
-            model=prediction.doubt,
+            model=prediction.uncertainty,
             truth=sample.truth,
             exclude=sample.exclude,
             others=others,

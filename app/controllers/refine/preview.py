@@ -341,7 +341,7 @@ class RefineController(QObject):
 
     def _band(self) -> NDArray[np.bool_] | None:
         """(H, W) bool: the trimap band as it is shown; None if missing."""
-        index = self._judge.band_index()
+        index = self._judge.band_map()
         if index is None:
             return None
         band: NDArray[np.bool_] = (index >= 1) & (index <= self._judge.band.width_px)

@@ -117,7 +117,7 @@ class LayerSet:
         prediction: the model's labels in this catalog's ids.
         truth: the true labels, void = ``catalog.ignore``.
         confidence: uint8, probability of the predicted class times 255.
-        band: uint8 from :func:`deeplab_core.metrics.trimap.band_index`: 1..40 distance, 41 outside, 0 excluded.
+        band: uint8 from :func:`deeplab_core.metrics.trimap.band_map`: 1..40 distance, 41 outside, 0 excluded.
         band_width: px; pixels with 1 <= band <= band_width are in the band.
         band_labels: the labels that the band pane shows inside; None means the current mask.
         refined: the mask as a CRF would leave it.

@@ -230,7 +230,7 @@ class NearestBand:
     """The smallest distance of a band index under device pixels.
 
     Args:
-        index: (H, W) uint8 of :func:`deeplab_core.metrics.trimap.band_index`; not changed in place.
+        index: (H, W) uint8 of :func:`deeplab_core.metrics.trimap.band_map`; not changed in place.
     """
 
     def __init__(self, index: NDArray[np.uint8]) -> None:

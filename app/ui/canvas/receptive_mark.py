@@ -49,9 +49,9 @@ class ReceptiveMark:
         painter.drawImage(_in_view(self.field.extent, mapping), self._heat)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        for reach in self.field.reaches[1:]:
+        for reach in self.field.theoretical[1:]:
             _draw_box(painter, _in_view(reach.extent, mapping), Qt.PenStyle.DotLine, 1.0)
-        _draw_box(painter, _in_view(self.field.reaches[0].extent, mapping), Qt.PenStyle.SolidLine, 1.4)
+        _draw_box(painter, _in_view(self.field.theoretical[0].extent, mapping), Qt.PenStyle.SolidLine, 1.4)
         for share, outline in self.outlines.items():
             path = _path(outline, mapping)
             painter.setPen(QPen(_DARK, 3.2))

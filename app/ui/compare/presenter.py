@@ -173,7 +173,7 @@ class CompareBinding(QObject):
         """The text beside the field."""
         card = self._program.models.card
         name = "" if card is None else class_name(card.catalog, field.class_id)
-        whole = field.reaches[0].extent
+        whole = field.theoretical[0].extent
         size = tr("{width} × {height} px", width=round(whole.width), height=round(whole.height))
         scale = field.extent.width / max(field.gradient.shape[1], 1)
         radii = ", ".join(
@@ -184,7 +184,7 @@ class CompareBinding(QObject):
             tr("{name} at {x}, {y}: theory {size}", name=name, x=field.x, y=field.y, size=size),
             tr("gradient: {radii} · {milliseconds}", radii=radii, milliseconds=milliseconds(field.milliseconds)),
         ]
-        branches = ", ".join(f"{reach.name}: {round(reach.extent.width)}" for reach in field.reaches[1:])
+        branches = ", ".join(f"{reach.name}: {round(reach.extent.width)}" for reach in field.theoretical[1:])
         if branches:
             lines.insert(1, tr("dotted, by branch: {branches} px", branches=branches))
         return "\n".join([*lines, field.note] if field.note else lines)

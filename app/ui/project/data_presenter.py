@@ -26,7 +26,7 @@ from app.viewmodels.annotate.class_editor import ClassDraft
 from app.viewmodels.project.data_choices import Answer, classes_source, truth_intro, truth_line, truth_options
 from app.viewmodels.project.frame_preview import FramePreview
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.datasets import TruthIndex
+from deeplab_core.datasets import GroundTruthFiles
 
 
 class TruthDialog(ChoiceDialog):
@@ -109,7 +109,7 @@ class TruthBinding(QObject):
 
     # -- questions -------------------------------------------------------------------------------------------------------
 
-    def _ask_truth(self, found: TruthIndex, asked: bool) -> None:
+    def _ask_truth(self, found: GroundTruthFiles, asked: bool) -> None:
         project, truth = self._program.projects.project, self._program.truth
         if project is None:
             return

@@ -97,7 +97,7 @@ class Binding(QObject):
         judge = self.program.judge
         prediction = image.prediction
         fits = prediction is not None and prediction.confidence.shape == image.document.shape
-        band = judge.band_index() if self.program.view.shows(PaneKind.BAND) else None
+        band = judge.band_map() if self.program.view.shows(PaneKind.BAND) else None
         self.canvas.set_layers(
             LayerSet(
                 picture=self._picture,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from app.text import mark, tr
 from app.viewmodels.evaluate.slice_text import slice_text
 from deeplab_core.analysis.components import ErrorComponent
-from deeplab_core.analysis.error_index import ErrorIndex
+from deeplab_core.analysis.error_components import ErrorComponents
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.kinds import KINDS, FailureKind
 from deeplab_core.analysis.slices import ObjectAxis, Slice
@@ -126,7 +126,7 @@ class ComponentWalk:
         """The component in view."""
         return self.components[self.place]
 
-    def step(self, direction: int, index: ErrorIndex) -> ComponentWalk | None:
+    def step(self, direction: int, index: ErrorComponents) -> ComponentWalk | None:
         """The cursor one place on (or, with -1, back), past those that corrections have fixed; None at the end."""
         place = self.place + direction
         while 0 <= place < len(self.components):
@@ -136,7 +136,7 @@ class ComponentWalk:
         return None
 
 
-def still_wrong(component: ErrorComponent, index: ErrorIndex) -> bool:
+def still_wrong(component: ErrorComponent, index: ErrorComponents) -> bool:
     """Whether its image still has a listed component of its cell that meets its box."""
     if component.image not in index:
         return False
@@ -144,7 +144,7 @@ def still_wrong(component: ErrorComponent, index: ErrorIndex) -> bool:
     return any(component.box.overlaps(other.box) for other in listed)
 
 
-def _pixels_of(component: ErrorComponent, index: ErrorIndex, kind: FailureKind | None) -> int:
+def _pixels_of(component: ErrorComponent, index: ErrorComponents, kind: FailureKind | None) -> int:
     """Pixels of a component, or those of one kind."""
     if kind is None:
         return component.pixels

@@ -10,7 +10,7 @@ from app.state.class_choice import CatalogEffect, ClassQuestion, meaning_changes
 from app.state.ground_truth import GroundTruth, TruthChoice
 from app.text import plural, spaced, tr
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.datasets import TruthAlternative, TruthIndex
+from deeplab_core.datasets import GroundTruthFiles, TruthAlternative
 from deeplab_core.masks import OutputMarker
 
 
@@ -37,7 +37,7 @@ class Answer:
     chosen: bool = False
 
 
-def truth_options(index: TruthIndex, current: TruthChoice | None, images: int, used: GroundTruth) -> list[Answer]:
+def truth_options(index: GroundTruthFiles, current: TruthChoice | None, images: int, used: GroundTruth) -> list[Answer]:
     """Every folder that was found, the current choice, and none.
 
     Args:
@@ -103,7 +103,7 @@ def _effect(marker: OutputMarker | None, plain: str) -> str:
     return tr("{what} Metrics against a model's own masks say nothing about its errors.", what=what)
 
 
-def truth_intro(index: TruthIndex, *, asked: bool) -> str:
+def truth_intro(index: GroundTruthFiles, *, asked: bool) -> str:
     """Why the dialog is there."""
     if asked:
         reason = f"{index.reason[:1].upper()}{index.reason[1:]}." if index.reason else ""

@@ -1,4 +1,4 @@
-"""Learning from the user's corrections: the frozen half of a network runs once, the rest learns within seconds.
+"""Learning from the user's corrections: the frozen part of a network runs once, the rest is trained within seconds.
 
 ::
 
@@ -9,6 +9,6 @@
 
 from deeplab_core.learning import ClassGain, LearnOptions, LearnPair, LearnReport
 from deeplab_core.training.adaptation.adapt import Adapted, adapt
-from deeplab_core.training.adaptation.lessons import Corrected, Untouched
+from deeplab_core.training.adaptation.examples import Corrected, Untouched
 
 __all__ = ["Adapted", "ClassGain", "Corrected", "LearnOptions", "LearnPair", "LearnReport", "Untouched", "adapt"]

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.inference.watch import Watch
+from deeplab_core.inference.monitor import ProgressMonitor
 from deeplab_core.labels import LabelMap
 from deeplab_core.learning import MANY_IMAGES, LearnPair, Verdict
 from deeplab_core.metrics import ConfusionMatrix
-from deeplab_core.training.adaptation.fit import Learner, Pace, State
+from deeplab_core.training.adaptation.examples import TrainingExample
+from deeplab_core.training.adaptation.fit import AdaptationTrainer, Schedule, State
 from deeplab_core.training.adaptation.gathering import spread
-from deeplab_core.training.adaptation.judging import Judge, mean_iou
 from deeplab_core.training.adaptation.left_out import LeftOut
-from deeplab_core.training.adaptation.lessons import Lesson
+from deeplab_core.training.adaptation.validator import Validator, mean_iou
 
 _FOLDS = 2
 #: Shares of the change that are tried.
@@ -74,17 +74,17 @@ def stops_of(steps: int) -> tuple[int, ...]:
 
 
 def choose(
-    learner: Learner,
-    judge: Judge,
-    corrected: Sequence[Lesson],
-    untouched: Sequence[Lesson],
-    pace: Pace,
+    trainer: AdaptationTrainer,
+    validator: Validator,
+    corrected: Sequence[TrainingExample],
+    untouched: Sequence[TrainingExample],
+    schedule: Schedule,
     seed: int,
-    watch: Watch,
+    monitor: ProgressMonitor,
     span: tuple[float, float],
 ) -> Choice:
     """Leave images out in turn, learn from the others, and see how far it is good to go."""
-    stops = stops_of(pace.steps)
+    stops = stops_of(schedule.steps)
     folds = folds_of(len(corrected), seed)
     if not folds:
         return Choice(stops[-1], UNCHECKED_BLEND, None, (), len(corrected))
@@ -97,18 +97,18 @@ def choose(
     length = (span[1] - span[0]) / len(folds)
     for number, (inside, outside) in enumerate(folds):
         begin = span[0] + number * length
-        states = learner.learn(
-            [corrected[place] for place in inside], untouched, pace, seed, watch, (begin, begin + 0.8 * length), stops
+        states = trainer.learn(
+            [corrected[place] for place in inside], untouched, schedule, seed, monitor, (begin, begin + 0.8 * length), stops
         )
         learned.append(states)
         for place in outside:
             mask = corrected[place].mask
             assert mask is not None
-            before.append(judge.nothing().update(truth=mask, prediction=corrected[place].before))
+            before.append(validator.nothing().update(truth=mask, prediction=corrected[place].before))
         for done, (step, blend) in enumerate(ways):
-            watch.step(begin + length * (0.8 + 0.2 * done / len(ways)), 0.0, _CHECKING)
-            learner.put(states[stops.index(step)], blend)
-            for place, small in _judge(judge, corrected, outside, found[step, blend], shown, watch).items():
+            monitor.step(begin + length * (0.8 + 0.2 * done / len(ways)), 0.0, _CHECKING)
+            trainer.put(states[stops.index(step)], blend)
+            for place, small in _validate(validator, corrected, outside, found[step, blend], shown, monitor).items():
                 maps[place, (step, blend)] = small
     # Ties go to the smaller change.
     results = {way: LeftOut(tuple(before), tuple(after)) for way, after in found.items()}
@@ -119,11 +119,17 @@ def choose(
 
 
 def taken_less(
-    choice: Choice, blend: float, learner: Learner, judge: Judge, corrected: Sequence[Lesson], seed: int, watch: Watch
+    choice: Choice,
+    blend: float,
+    trainer: AdaptationTrainer,
+    validator: Validator,
+    corrected: Sequence[TrainingExample],
+    seed: int,
+    monitor: ProgressMonitor,
 ) -> Choice:
     """The choice with another share of the change, and what the images that were left out say of that one.
 
-    Figures must be of what is saved: those of a larger share would describe another model than the saved one. The learning half
+    Figures must be of what is saved: those of a larger share would describe another model than the saved one. The trainable part
     is left with what the last fold learned.
 
     Raises:
@@ -136,8 +142,8 @@ def taken_less(
     after: list[ConfusionMatrix] = []
     maps: dict[int, NDArray[Any]] = {}
     for state, (_, outside) in zip(choice.states, folds, strict=True):
-        learner.put(state, blend)
-        maps |= _judge(judge, corrected, outside, after, shown, watch)
+        trainer.put(state, blend)
+        maps |= _validate(validator, corrected, outside, after, shown, monitor)
     return replace(choice, blend=blend, left_out=LeftOut(choice.left_out.before, tuple(after)), pairs=_pairs(corrected, maps))
 
 
@@ -146,27 +152,27 @@ def _shown(folds: Sequence[tuple[list[int], list[int]]]) -> list[int]:
     return spread(sorted(place for _, out in folds for place in out), PAIRS)
 
 
-def _judge(
-    judge: Judge,
-    corrected: Sequence[Lesson],
+def _validate(
+    validator: Validator,
+    corrected: Sequence[TrainingExample],
     outside: Sequence[int],
     into: list[ConfusionMatrix],
     shown: Sequence[int],
-    watch: Watch,
+    monitor: ProgressMonitor,
 ) -> dict[int, NDArray[Any]]:
     """Count what the network as it is now makes of images that were left out; small predictions of those that are shown."""
     small = {}
     for place in outside:
-        watch.check()
-        mask, predicted = corrected[place].mask, judge.predicted(corrected[place])
+        monitor.check()
+        mask, predicted = corrected[place].mask, validator.predicted(corrected[place])
         assert mask is not None
-        into.append(judge.nothing().update(truth=mask, prediction=predicted))
+        into.append(validator.nothing().update(truth=mask, prediction=predicted))
         if place in shown:
             small[place] = reduced(predicted)
     return small
 
 
-def _pairs(corrected: Sequence[Lesson], after: dict[int, NDArray[Any]]) -> tuple[LearnPair, ...]:
+def _pairs(corrected: Sequence[TrainingExample], after: dict[int, NDArray[Any]]) -> tuple[LearnPair, ...]:
     """What left-out images looked like before, and after by place."""
     return tuple(
         LearnPair(name=corrected[place].name, before=reduced(corrected[place].before), after=after[place], held_out=True)

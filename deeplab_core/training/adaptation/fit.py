@@ -10,23 +10,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deeplab_core.inference.watch import Watch
+from deeplab_core.inference.monitor import ProgressMonitor
 from deeplab_core.nn import class_logits
-from deeplab_core.training.adaptation.halves import Halves
-from deeplab_core.training.adaptation.lessons import Drawn, Lesson
+from deeplab_core.training.adaptation.examples import Drawn, TrainingExample
+from deeplab_core.training.adaptation.frozen_split import FrozenSplit
 from deeplab_core.training.adaptation.views import View
 from deeplab_core.training.schedule import poly_rate
 
 #: How much faster the rows of new classes learn.
-_HASTE = 10.0
+_NEW_CLASS_RATE = 10.0
 
 T = TypeVar("T")
 State = list[Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How fast, and how freely, a network learns.
+class Schedule:
+    """How long, how fast and how freely a network is trained.
 
     Attributes:
         steps: optimiser steps.
@@ -50,31 +50,31 @@ class Pace:
     pull: float = 0.03
 
 
-class Learner:
-    """Trains the learning half, and can put any blend of before and after into it.
+class AdaptationTrainer:
+    """Trains the trainable part, and can put any blend of before and after into it.
 
     Args:
-        halves: the divided network; its learning half is changed in place.
+        split: the network; its trainable part is changed in place.
         members: (L, C) bool, see :meth:`ClassPlan.members`.
         parents: (C,) int64, see :func:`replay_loss`.
         new: channels that the network did not have.
     """
 
-    def __init__(self, halves: Halves, members: Tensor, parents: Tensor, new: range, device: torch.device) -> None:
-        self._halves, self._device = halves, device
+    def __init__(self, split: FrozenSplit, members: Tensor, parents: Tensor, new: range, device: torch.device) -> None:
+        self._split, self._device = split, device
         self._members, self._parents = members.to(device), parents.to(device)
-        self._parameters: list[nn.Parameter] = halves.parameters()
+        self._parameters: list[nn.Parameter] = split.parameters()
         self._new = list(new)
-        self._class_rows = halves.class_rows()
+        self._class_rows = split.class_rows()
         self._start = self.state()
 
     def state(self) -> State:
-        """The learning half as it is now."""
+        """The trainable part as it is now."""
         return [parameter.detach().clone() for parameter in self._parameters]
 
     @torch.no_grad()
     def put(self, state: State | None = None, blend: float = 1.0) -> None:
-        """Set the learning half to ``start + blend * (state - start)``, or to the start.
+        """Set the trainable part to ``start + blend * (state - start)``, or to the start.
 
         A blend of before and after keeps what either knows (Wortsman et al. 2022).
         """
@@ -83,15 +83,15 @@ class Learner:
 
     def learn(
         self,
-        corrected: Sequence[Lesson],
-        untouched: Sequence[Lesson],
-        pace: Pace,
+        corrected: Sequence[TrainingExample],
+        untouched: Sequence[TrainingExample],
+        schedule: Schedule,
         seed: int,
-        watch: Watch,
+        monitor: ProgressMonitor,
         span: tuple[float, float],
         stops: Sequence[int],
     ) -> list[State]:
-        """Learn from the start; the learning half is left as it was at the last of ``stops``.
+        """Train from the start; the trainable part is left as it was at the last of ``stops``.
 
         Args:
             corrected: at least one.
@@ -104,57 +104,59 @@ class Learner:
         self.put()
         still = self._without_a_teacher(corrected)
         random = np.random.Generator(np.random.PCG64([seed, len(corrected), len(untouched)]))
-        optimizer = torch.optim.Adam(self._parameters, lr=pace.rate)
-        taught, replayed = _Deck(corrected, random), _Deck(untouched, random)
+        optimizer = torch.optim.Adam(self._parameters, lr=schedule.rate)
+        taught, replayed = _Shuffled(corrected, random), _Shuffled(untouched, random)
         kept: list[State] = []
         last = stops[-1]
         for step in range(last):
-            watch.step(span[0] + (span[1] - span[0]) * step / last, 0.0, "learning")
+            monitor.step(span[0] + (span[1] - span[0]) * step / last, 0.0, "learning")
             for group in optimizer.param_groups:
-                group["lr"] = pace.rate * poly_rate(step, pace.steps, warmup=min(5, pace.steps))
+                group["lr"] = schedule.rate * poly_rate(step, schedule.steps, warmup=min(5, schedule.steps))
             optimizer.zero_grad(set_to_none=True)
-            drawn = [taught.draw() for _ in range(pace.corrected)]
+            drawn = [taught.draw() for _ in range(schedule.corrected)]
             if untouched:
-                drawn += [replayed.draw() for _ in range(pace.untouched)]
-            for lesson in drawn:
-                watch.check()
-                self._backward(lesson, lesson.views[int(random.integers(len(lesson.views)))], pace, random, len(drawn))
-            self._pull(pace.pull)
+                drawn += [replayed.draw() for _ in range(schedule.untouched)]
+            for example in drawn:
+                monitor.check()
+                self._backward(example, example.views[int(random.integers(len(example.views)))], schedule, random, len(drawn))
+            self._pull(schedule.pull)
             self._hold(still)
             before = [parameter.detach()[self._new].clone() for parameter in self._class_rows]
             optimizer.step()
-            self._hasten(before)
+            self._speed_up_new_rows(before)
             if step + 1 in stops:
                 kept.append(self.state())
         return kept
 
-    def _backward(self, lesson: Lesson, view: View, pace: Pace, random: np.random.Generator, views: int) -> None:
-        number = round(pace.points * lesson.taught_share(pace.emphasis, pace.least))
+    def _backward(
+        self, example: TrainingExample, view: View, schedule: Schedule, random: np.random.Generator, views: int
+    ) -> None:
+        number = round(schedule.points * example.taught_share(schedule.emphasis, schedule.least))
         parts: list[tuple[Drawn, bool]] = []
-        if number and lesson.taught is not None:
-            parts.append((lesson.taught.draw(number, random, floor=pace.floor), True))
-        if pace.points > number and lesson.replayed.pixels:
-            parts.append((lesson.replayed.draw(pace.points - number, random, floor=pace.floor), False))
+        if number and example.taught is not None:
+            parts.append((example.taught.draw(number, random, floor=schedule.floor), True))
+        if schedule.points > number and example.replayed.pixels:
+            parts.append((example.replayed.draw(schedule.points - number, random, floor=schedule.floor), False))
         if not parts:
             return
         encoded = view.encoded
-        logits = class_logits(self._halves.logits(encoded.tensors(self._device), encoded.frame.canvas))[0].float()
+        logits = class_logits(self._split.logits(encoded.tensors(self._device), encoded.frame.canvas))[0].float()
         total = logits.new_zeros(())
-        for (indices, places), by_person in parts:
+        for (indices, places), by_user in parts:
             taps = view.taps(indices)
-            if by_person:
+            if by_user:
                 loss = taught_loss(taps.read(logits), self._members, torch.from_numpy(places).to(self._device))
             else:
-                old = torch.from_numpy(view.said.values).to(self._device).float().permute(2, 0, 1)
+                old = torch.from_numpy(view.old_scores.values).to(self._device).float().permute(2, 0, 1)
                 loss = replay_loss(taps.read(logits), taps.read(old), self._parents)
-            total = total + loss * (len(indices) / pace.points / views)
+            total = total + loss * (len(indices) / schedule.points / views)
         total.backward()  # type: ignore[no-untyped-call]
 
-    def _without_a_teacher(self, corrected: Sequence[Lesson]) -> Tensor:
-        """(C,) bool: channels of which no person has shown a pixel."""
+    def _without_a_teacher(self, corrected: Sequence[TrainingExample]) -> Tensor:
+        """(C,) bool: channels without a pixel of the user."""
         shown = torch.zeros(self._members.shape[0], dtype=torch.bool, device=self._members.device)
-        for lesson in corrected:
-            shown[list(lesson.taught.groups if lesson.taught is not None else ())] = True
+        for example in corrected:
+            shown[list(example.taught.groups if example.taught is not None else ())] = True
         return ~self._members[shown].any(0)
 
     def _hold(self, still: Tensor) -> None:
@@ -168,10 +170,10 @@ class Learner:
                 parameter.grad[rows] = 0
 
     @torch.no_grad()
-    def _hasten(self, before: State) -> None:
-        """New classes have everything to learn: their rows go :data:`_HASTE` times as far as a step would take them."""
+    def _speed_up_new_rows(self, before: State) -> None:
+        """New classes have everything to learn: their rows move :data:`_NEW_CLASS_RATE` times as far as the optimiser's step."""
         for parameter, rows in zip(self._class_rows, before, strict=True):
-            parameter[self._new] = rows + _HASTE * (parameter[self._new] - rows)
+            parameter[self._new] = rows + _NEW_CLASS_RATE * (parameter[self._new] - rows)
 
     @torch.no_grad()
     def _pull(self, weight: float) -> None:
@@ -181,17 +183,17 @@ class Learner:
                 parameter.grad.add_(parameter - start, alpha=2 * weight)
 
 
-class _Deck(Generic[T]):
-    """Draws in random order, each card once before any comes again."""
+class _Shuffled(Generic[T]):
+    """Draws items in random order, each once before any comes again."""
 
-    def __init__(self, cards: Sequence[T], random: np.random.Generator) -> None:
-        self._cards, self._random = cards, random
+    def __init__(self, items: Sequence[T], random: np.random.Generator) -> None:
+        self._items, self._random = items, random
         self._order: list[int] = []
 
     def draw(self) -> T:
         if not self._order:
-            self._order = self._random.permutation(len(self._cards)).tolist()
-        return self._cards[self._order.pop()]
+            self._order = self._random.permutation(len(self._items)).tolist()
+        return self._items[self._order.pop()]
 
 
 def taught_loss(logits: Tensor, members: Tensor, places: Tensor) -> Tensor:
@@ -208,13 +210,13 @@ def taught_loss(logits: Tensor, members: Tensor, places: Tensor) -> Tensor:
 
 
 def replay_loss(logits: Tensor, teacher: Tensor, parents: Tensor) -> Tensor:
-    """Mean Kullback-Leibler divergence from what the old model said (Hinton et al. 2015, at temperature 1).
+    """Mean Kullback-Leibler divergence from the old model's prediction (Hinton et al. 2015, at temperature 1).
 
-    A new class may count as another one here: where the old model said background, a new class may now be (the distillation of
-    Cermelli et al. 2020). Where it said chair, a chair it shall stay.
+    A new class may count as another one here: where the old model predicted background, a new class is allowed (the
+    distillation of Cermelli et al. 2020). A predicted chair stays a chair.
 
     Args:
-        logits: (P, C) of the learning network.
+        logits: (P, C) of the network in training.
         teacher: (P, C) logits of the network before learning, new classes already among them.
         parents: (C,) int64, the channel that each channel counts as; itself for most.
     """

@@ -1,4 +1,4 @@
-"""Reading every image once: the output of the frozen half is kept, what cannot be used is named and left out."""
+"""Reading every image once: the output of the frozen part is kept, what cannot be used is named and left out."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 
 from deeplab_core.errors import AtrousError, Cancelled, ComputeError, MaskFormatError, StorageError, image_error
+from deeplab_core.inference.monitor import ProgressMonitor
 from deeplab_core.inference.pixels import RGB
-from deeplab_core.inference.watch import Watch
 from deeplab_core.labels import LabelMap
 from deeplab_core.learning import MOST_IMAGES
 from deeplab_core.records import ModelCard
 from deeplab_core.training.adaptation.classes import ClassPlan
-from deeplab_core.training.adaptation.halves import Halves
-from deeplab_core.training.adaptation.lessons import Corrected, Lesson, PixelPool, Untouched
-from deeplab_core.training.adaptation.views import Encoded, FeatureStore, View, encode, label_map, said
+from deeplab_core.training.adaptation.examples import Corrected, PixelPool, TrainingExample, Untouched
+from deeplab_core.training.adaptation.frozen_split import FrozenSplit
+from deeplab_core.training.adaptation.views import Encoded, FeatureStore, View, encode, label_map, network_scores
 
 T = TypeVar("T")
 
@@ -62,14 +62,14 @@ class Gathered:
 
 
 class Gatherer:
-    """Reads images and runs the frozen half over them."""
+    """Reads images and runs the frozen part over them."""
 
     def __init__(
-        self, halves: Halves, card: ModelCard, plan: ClassPlan, device: torch.device, store: FeatureStore, watch: Watch,
-        *, align_corners: bool, minimum_side: int = 1,
+        self, split: FrozenSplit, card: ModelCard, plan: ClassPlan, device: torch.device, store: FeatureStore,
+        monitor: ProgressMonitor, *, align_corners: bool, minimum_side: int = 1,
     ) -> None:  # fmt: skip
-        self._halves, self._card, self._plan = halves, card, plan
-        self._device, self._store, self._watch = device, store, watch
+        self._split, self._card, self._plan = split, card, plan
+        self._device, self._store, self._monitor = device, store, monitor
         self._align_corners, self._minimum_side = align_corners, minimum_side
 
     def gather(
@@ -109,7 +109,7 @@ class Gatherer:
 
     def _read(self, source: Corrected | Untouched, found: Gathered, fraction: float) -> None:
         """Take one image, or say why not."""
-        self._watch.step(fraction, 0.0, f"looking at {source.name}")
+        self._monitor.step(fraction, 0.0, f"looking at {source.name}")
         try:
             if self._store.full:
                 raise StorageError(_NO_ROOM)  # encoding it would be in vain
@@ -148,37 +148,39 @@ class Gatherer:
     def _encoded(self, rgb: RGB, *, mirrored: bool) -> tuple[Encoded, ...]:
         sides = []
         for side in (False, True) if mirrored else (False,):
-            self._watch.check()
+            self._monitor.check()
             sides.append(
                 encode(
-                    self._halves, rgb, self._card.preprocessing, self._store, self._device,
+                    self._split, rgb, self._card.preprocessing, self._store, self._device,
                     align_corners=self._align_corners, minimum_side=self._minimum_side, mirrored=side,
                 )
             )  # fmt: skip
         return tuple(sides)
 
 
-def votes(raw: Raw, place: int, halves: Halves, card: ModelCard, device: torch.device) -> NDArray[np.int64]:
+def votes(raw: Raw, place: int, split: FrozenSplit, card: ModelCard, device: torch.device) -> NDArray[np.int64]:
     """(C,) pixels that the user gives the class at ``place``, by what the model takes them for."""
     wanted = raw.known == place
     none: NDArray[np.int64] = np.zeros(len(card.catalog), np.int64)
     if raw.known is None or not np.any(wanted):
         return none
-    ids, _ = label_map(said(halves, raw.encoded[0], device), card.catalog, card.threshold)
+    ids, _ = label_map(network_scores(split, raw.encoded[0], device), card.catalog, card.threshold)
     counted: NDArray[np.int64] = np.bincount(card.catalog.index_lut()[ids[wanted]], minlength=len(card.catalog))
     return counted
 
 
-def lesson_of(raw: Raw, halves: Halves, plan: ClassPlan, random: np.random.Generator, device: torch.device) -> Lesson:
-    """A lesson, with what the network says before it has learned anything."""
-    views = tuple(View(encoded, said(halves, encoded, device)) for encoded in raw.encoded)
-    ids, confidence = label_map(views[0].said, plan.catalog, plan.threshold)
+def make_example(
+    raw: Raw, split: FrozenSplit, plan: ClassPlan, random: np.random.Generator, device: torch.device
+) -> TrainingExample:
+    """A training example, with the scores of the network before training."""
+    views = tuple(View(encoded, network_scores(split, encoded, device)) for encoded in raw.encoded)
+    ids, confidence = label_map(views[0].old_scores, plan.catalog, plan.threshold)
     channels: NDArray[Any] = plan.catalog.index_lut()[ids]
     sure = confidence >= CONFIDENT
     before = plan.decided(ids)
     if raw.known is None:
-        return Lesson(raw.name, views, PixelPool.of(channels, sure, random), before)
-    return Lesson(
+        return TrainingExample(raw.name, views, PixelPool.of(channels, sure, random), before)
+    return TrainingExample(
         raw.name, views, PixelPool.of(channels, sure & (raw.known < 0), random), before,
         PixelPool.of(raw.known, raw.known >= 0, random), raw.mask,
     )  # fmt: skip

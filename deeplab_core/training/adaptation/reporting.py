@@ -10,8 +10,8 @@ from deeplab_core.learning import ClassGain, LearnOptions, LearnReport, Verdict
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.records import ModelCard
 from deeplab_core.training.adaptation.classes import ClassPlan
+from deeplab_core.training.adaptation.examples import TrainingExample
 from deeplab_core.training.adaptation.left_out import LeftOut
-from deeplab_core.training.adaptation.lessons import Lesson
 
 #: Corrected images below which more of them are asked for.
 _FEW, _MORE = 10, ", and correct more images first"
@@ -21,13 +21,13 @@ After = ConfusionMatrix
 
 
 def class_gains(
-    lessons: Sequence[Lesson], plan: ClassPlan, seen: tuple[Before, After], left_out: LeftOut | None
+    examples: Sequence[TrainingExample], plan: ClassPlan, seen: tuple[Before, After], left_out: LeftOut | None
 ) -> tuple[ClassGain, ...]:
     """Gain of every class that was corrected or that the corrected masks hold; those with most pixels first."""
     new = {int(plan.means[channel]) for channel in plan.new}
     rows = []
     for place, info in enumerate(plan.labels.classes):
-        counts = [lesson.taught.counts[place] for lesson in lessons if lesson.taught and place in lesson.taught.counts]
+        counts = [example.taught.counts[place] for example in examples if example.taught and place in example.taught.counts]
         if not counts and not seen[0].truth_pixels()[place]:
             continue
         rows.append(

@@ -22,7 +22,7 @@ from deeplab_core.inference.pixels import RGB, Canvas, resize_rgb
 from deeplab_core.inference.scores import store_scores
 from deeplab_core.nn import class_logits
 from deeplab_core.records import Preprocessing
-from deeplab_core.training.adaptation.halves import Features, Halves
+from deeplab_core.training.adaptation.frozen_split import Features, FrozenSplit
 
 #: Longest side that is learned from, in network pixels: beyond it, memory and time would grow without bound.
 LONGEST_SIDE = 1025
@@ -162,24 +162,28 @@ class Taps:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One image, plain or mirrored, ready to learn from.
+    """One image, plain or mirrored, prepared for training.
 
     Attributes:
         encoded: kept features.
-        said: scores of the network before learning.
+        old_scores: those of the network before learning.
     """
 
     encoded: Encoded
-    said: ScoreGrid
+    old_scores: ScoreGrid
 
     def taps(self, indices: NDArray[np.int64]) -> Taps:
         """The position of some pixels of the image, given as (P,) flat indices, on the grid of scores."""
         width = self.encoded.frame.image[1]
-        return Taps.of(self.said.rows.at(indices // width), self.said.columns.at(indices % width), self.said.values.shape[1])
+        return Taps.of(
+            self.old_scores.rows.at(indices // width),
+            self.old_scores.columns.at(indices % width),
+            self.old_scores.values.shape[1],
+        )
 
 
 def encode(
-    halves: Halves,
+    split: FrozenSplit,
     rgb: RGB,
     preprocessing: Preprocessing,
     store: FeatureStore,
@@ -189,7 +193,7 @@ def encode(
     mirrored: bool,
     minimum_side: int = 1,
 ) -> Encoded:
-    """Run the frozen half over an image (H, W, 3) uint8, prepared as the model card says.
+    """Run the frozen part over an image (H, W, 3) uint8, prepared as the model card says.
 
     An image that would be longer than :data:`LONGEST_SIDE` on the canvas is made smaller.
 
@@ -203,18 +207,18 @@ def encode(
         frame = frame_for(size, preprocessing, resize=shorter, align_corners=align_corners, minimum_side=minimum_side)
     scaled = resize_rgb(rgb, frame.scaled)
     canvas = Canvas(scaled[:, ::-1] if mirrored else scaled, preprocessing, device, frame.content)
-    features = store.keep(halves.encode(canvas.window(0, 0, *frame.canvas)))
+    features = store.keep(split.encode(canvas.window(0, 0, *frame.canvas)))
     return Encoded(features, frame, mirrored, align_corners)
 
 
-def said(halves: Halves, encoded: Encoded, device: torch.device) -> ScoreGrid:
-    """What the network, as it is now, says.
+def network_scores(split: FrozenSplit, encoded: Encoded, device: torch.device) -> ScoreGrid:
+    """Scores of the network as it is now.
 
     Raises:
         ComputeError: numbers that are not finite.
     """
     with torch.no_grad():
-        logits = halves.logits(encoded.tensors(device), encoded.frame.canvas)[0].float()
+        logits = split.logits(encoded.tensors(device), encoded.frame.canvas)[0].float()
     if not bool(torch.isfinite(logits).all()):
         raise ComputeError(
             "the network gave numbers that are not finite",

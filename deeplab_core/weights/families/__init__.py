@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from deeplab_core.errors import UnknownCheckpoint, WeightsError
-from deeplab_core.weights.facts import Facts, gather_facts
 from deeplab_core.weights.families.base import Family, Variant
 from deeplab_core.weights.families.bubbliiiing import Bubbliiiing
 from deeplab_core.weights.families.caffe import CaffeFCN, DeconvNetRelease, DilationRelease, LargeFOVRelease, SegNetRelease
@@ -21,6 +20,7 @@ from deeplab_core.weights.families.torchvision import TorchvisionSegmentation
 from deeplab_core.weights.families.unets import Milesial, Tiramisu
 from deeplab_core.weights.families.vainf import VainF
 from deeplab_core.weights.reading import Checkpoint
+from deeplab_core.weights.settings import StoredSettings, gather_settings
 from deeplab_core.weights.unwrapping import check_tensors, check_unread, inside, is_average, prefixes, without_words
 
 __all__ = ["FAMILIES", "Family", "Recognised", "Variant", "recognise"]
@@ -57,7 +57,7 @@ class Recognised:
     Attributes:
         checkpoint: the file, its tensors under the keys of the family (wrapper prefixes stripped).
         family, variant: what was found.
-        facts: what is stored beside the tensors.
+        settings: what is stored beside the tensors.
         prefix: what was stripped from every key.
         others: prefixes of other weights of the same network in the file: averages, a teacher.
         outside: number of tensors that lay outside the prefix and are not used.
@@ -67,7 +67,7 @@ class Recognised:
     checkpoint: Checkpoint
     family: Family
     variant: Variant
-    facts: Facts
+    settings: StoredSettings
     prefix: str
     others: tuple[str, ...]
     outside: int
@@ -92,17 +92,17 @@ def recognise(checkpoint: Checkpoint, wanted: str | None = None) -> Recognised:
     if score < _ENOUGH:
         check_unread(checkpoint.unread, checkpoint.path)
         check_tensors(checkpoint.tensors, checkpoint.path)
-        raise _unknown(checkpoint, family, score, gather_facts(checkpoint))
+        raise _unknown(checkpoint, family, score, gather_settings(checkpoint))
     equal = [one for one in candidates if one.score == score and one.family is family]
     if wanted is not None:
         equal = [one for one in candidates if one.score >= _ENOUGH and _is_meant(wanted, one.prefix)]
         if not equal:
             raise _no_such_weights(checkpoint, wanted, [one for one in candidates if one.score >= _ENOUGH])
         score, prefix, family, stripped = equal[0]
-    facts = gather_facts(checkpoint)
+    settings = gather_settings(checkpoint)
     shapes = shapes_of(stripped)
     try:
-        family.check(shapes, facts, checkpoint.path)
+        family.check(shapes, settings, checkpoint.path)
     except WeightsError:
         # What was not read is not among the shapes: a quantised layer would be called another network's.
         check_unread({key: tensor for key, tensor in stripped.unread.items() if "." in key}, checkpoint.path)
@@ -121,7 +121,7 @@ def recognise(checkpoint: Checkpoint, wanted: str | None = None) -> Recognised:
         checkpoint=stripped,
         family=family,
         variant=variant,
-        facts=facts,
+        settings=settings,
         prefix=prefix,
         others=_others(prefix, candidates),
         outside=len(checkpoint.tensors) - len(stripped.tensors),
@@ -181,13 +181,13 @@ def shapes_of(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
     return {key: tuple(tensor.shape) for key, tensor in checkpoint.tensors.items()}
 
 
-def _unknown(checkpoint: Checkpoint, nearest: Family, score: float, facts: Facts) -> UnknownCheckpoint:
+def _unknown(checkpoint: Checkpoint, nearest: Family, score: float, settings: StoredSettings) -> UnknownCheckpoint:
     keys = list(checkpoint.tensors)
     shown = ", ".join(keys[:3]) + (f" … {keys[-1]}" if len(keys) > 3 else "")
     near = f"; nearest is {nearest.title}, which has {', '.join(nearest.landmarks[:3])}" if score > 0 else ""
-    given = facts.get("network")
+    given = settings.get("network")
     name = given[0] if isinstance(given, list) and given else given
-    called = f": {name}, as {facts.found['network'].source} calls it" if isinstance(name, str) and name else ""
+    called = f": {name}, as {settings.found['network'].source} calls it" if isinstance(name, str) and name else ""
     return UnknownCheckpoint(
         f"no known network has these weights{called}",
         why=f"the file holds {len(keys)} tensors ({shown}){near}",

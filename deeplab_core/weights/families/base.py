@@ -14,8 +14,8 @@ from torch import Tensor
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.records import Preprocessing
-from deeplab_core.weights.facts import Facts
 from deeplab_core.weights.reading import Checkpoint
+from deeplab_core.weights.settings import StoredSettings
 
 Shapes = Mapping[str, tuple[int, ...]]
 Replacement = str | Callable[[re.Match[str]], str]
@@ -110,7 +110,7 @@ class Family(ABC):
         present = sum(any(re.fullmatch(mark, key) for key in shapes) for mark in self.landmarks)
         return present / len(self.landmarks)
 
-    def check(self, shapes: Shapes, facts: Facts, path: Path) -> None:  # noqa: B027  (most families build all that they know)
+    def check(self, shapes: Shapes, settings: StoredSettings, path: Path) -> None:  # noqa: B027  (most families build all that they know)
         """Refuse by name what the family's code can make and this program cannot. Raises WeightsError."""
 
     @abstractmethod

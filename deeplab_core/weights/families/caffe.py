@@ -62,8 +62,8 @@ class CaffeFCN(Family):
 
     def refine(self, variant: Variant, checkpoint: Checkpoint) -> Variant:
         """The at-once form has the same tensors; training checkpoints and file names tell."""
-        said = f"{checkpoint.extras.get('arch', '')} {checkpoint.path.name}".lower().replace("-", "").replace("_", "")
-        if "atonce" not in said or variant.architecture["variant"] != "8s":
+        names = f"{checkpoint.extras.get('arch', '')} {checkpoint.path.name}".lower().replace("-", "").replace("_", "")
+        if "atonce" not in names or variant.architecture["variant"] != "8s":
             return variant
         return replace(variant, architecture={**variant.architecture, "variant": "8s_at_once"}, title="FCN-8s at once VGG-16")
 

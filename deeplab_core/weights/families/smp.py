@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from deeplab_core.errors import WeightsError
-from deeplab_core.weights.facts import Facts
 from deeplab_core.weights.families.base import IMAGENET, INCEPTION, Family, KeyRules, Shapes, Variant, rows
 from deeplab_core.weights.families.naming import (
     PAIR,
@@ -20,6 +19,7 @@ from deeplab_core.weights.families.naming import (
     resnet_name,
     separable_rules,
 )
+from deeplab_core.weights.settings import StoredSettings
 
 #: timm's names of the parts of a separable unit.
 _TIMM = {"depthwise": "conv_dw", "depthwise_norm": "bn_dw", "pointwise": "conv_pw", "pointwise_norm": "bn_pw"}
@@ -154,7 +154,7 @@ class SegmentationModelsPytorch(Family):
         r"segmentation_head\.0\.bias",
     )
 
-    def check(self, shapes: Shapes, facts: Facts, path: Path) -> None:
+    def check(self, shapes: Shapes, settings: StoredSettings, path: Path) -> None:
         """Name a network, an encoder or an option of the package that is not built here.
 
         Raises:
@@ -164,18 +164,18 @@ class SegmentationModelsPytorch(Family):
         if network:
             raise _unsupported(f"the network '{network}' of {self.title}", ", ".join(_NETWORKS), path)
         if _encoder(shapes) is None:
-            given = facts.get("encoder")
+            given = settings.get("encoder")
             kind = _named_by(_OTHER_ENCODERS, shapes) or "its keys are of no encoder that is known here"
             if "encoder.layer1.0.conv1.weight" in shapes or "encoder.model.layer1.0.conv1.weight" in shapes:
                 kind = "a ResNet with groups, gates or other widths"
             name = f"encoder '{given}'" if isinstance(given, str) else f"the encoder ({kind})"
             raise _unsupported(name, ", ".join(SUPPORTED), path)
         if any(".attention1." in key for key in shapes):
-            given = facts.get("attention") or "scse"
+            given = settings.get("attention") or "scse"
             raise _unsupported(f"decoder_attention_type '{given}'", "none", path)
         blocks = sum(re.fullmatch(r"decoder\.blocks\.\d+\.conv1\.0\.weight", key) is not None for key in shapes)
         if 0 < blocks < 5 or _cut_short(shapes):
-            depth = blocks or facts.get("depth") or "below 5"
+            depth = blocks or settings.get("depth") or "below 5"
             raise _unsupported(f"encoder_depth {depth}", "5", path)
 
     def describe(self, shapes: Shapes) -> Variant:

@@ -211,29 +211,31 @@ class TensorFlowRelease(Family):
 
     def refine(self, variant: Variant, checkpoint: Checkpoint) -> Variant:
         """Strides, rates, epsilons and crop as a frozen graph's operations have them."""
-        facts = checkpoint.extras.get("tensorflow")
-        if not isinstance(facts, Mapping) or not facts.get("stride"):
+        operations = checkpoint.extras.get("tensorflow")
+        if not isinstance(operations, Mapping) or not operations.get("stride"):
             return variant
         architecture = dict(variant.architecture)
         encoder_options = dict(architecture["backbone_options"])
         guessed = set(variant.guessed)
         trunk = ("xception_", "MobilenetV2/")
-        stride = math.prod(s[0] for scope, s in facts["stride"].items() if scope.startswith(trunk) and "/shortcut" not in scope)
+        stride = math.prod(
+            s[0] for scope, s in operations["stride"].items() if scope.startswith(trunk) and "/shortcut" not in scope
+        )
         if stride in (8, 16, 32):
             architecture["output_stride"] = stride
             guessed.discard("output_stride")
-            rates = [facts["rate"].get(f"aspp{n}_depthwise", facts["rate"].get(f"aspp{n}")) for n in (1, 2, 3)]
+            rates = [operations["rate"].get(f"aspp{n}_depthwise", operations["rate"].get(f"aspp{n}")) for n in (1, 2, 3)]
             if "atrous_rates" in architecture:
                 known = [rate[0] * stride // 16 for rate in rates if rate is not None]
                 architecture["atrous_rates"] = known or architecture["atrous_rates"]
-        epsilons = facts["epsilon"]
+        epsilons = operations["epsilon"]
         for inside, target, key in ((True, encoder_options, "norm_eps"), (False, architecture, "norm_eps")):
             found = {epsilon for scope, epsilon in epsilons.items() if scope.startswith(trunk) is inside}
             if len(found) == 1:
                 target[key] = found.pop()
         architecture["backbone_options"] = encoder_options
         preprocessing = variant.preprocessing
-        pool = facts["pool"].get("image_pooling")
+        pool = operations["pool"].get("image_pooling")
         if pool and stride:
             # The pooling covers the crop's features: (crop - 1) / stride + 1 of them.
             preprocessing = _preprocessing(((pool[0] - 1) * stride + 1, (pool[1] - 1) * stride + 1))

@@ -95,7 +95,7 @@ def read_graph(data: memoryview) -> dict[str, Any]:
         data: a serialised ``GraphDef``.
 
     Returns:
-        Tensors by variable name, in torch's layout, and under ``"tensorflow"`` what the operations say, see :func:`_facts`.
+        Tensors by variable name, in torch's layout, and under ``"tensorflow"`` what the operations say, see :func:`_operations`.
 
     Raises:
         Malformed: not a graph, or one that was not frozen.
@@ -115,7 +115,7 @@ def read_graph(data: memoryview) -> dict[str, Any]:
         if any(node.op.startswith(("Variable", "VarHandle")) for node in nodes.values()):
             raise Malformed("the graph is not frozen: its variables are in the checkpoint beside it; choose its .index file")
         raise Malformed(f"none of its {len(constants)} constants is the variable of a network")
-    return {**variables, "tensorflow": _facts(nodes)}
+    return {**variables, "tensorflow": _operations(nodes)}
 
 
 def _attribute(node: Node, name: str, field_number: int) -> Value | None:
@@ -143,7 +143,7 @@ def _source(nodes: dict[str, Node], name: str) -> Node | None:
     return None
 
 
-def _facts(nodes: dict[str, Node]) -> dict[str, Any]:
+def _operations(nodes: dict[str, Node]) -> dict[str, Any]:
     """What the operations say about the layers of the variables that they read; scopes are variable names without their last
     part.
 
@@ -151,7 +151,7 @@ def _facts(nodes: dict[str, Node]) -> dict[str, Any]:
         ``"stride"`` and ``"rate"``: scope to (vertical, horizontal) of its convolution; ``"epsilon"``: scope of a batch norm to
         its epsilon; ``"pool"``: scope of a convolution to the (height, width) of the average pooling before it.
     """
-    facts: dict[str, dict[str, Any]] = {"stride": {}, "rate": {}, "epsilon": {}, "pool": {}}
+    operations: dict[str, dict[str, Any]] = {"stride": {}, "rate": {}, "epsilon": {}, "pool": {}}
     for node in nodes.values():
         if len(node.inputs) < 2:
             continue
@@ -162,18 +162,18 @@ def _facts(nodes: dict[str, Node]) -> dict[str, Any]:
                 continue
             scope = weights.name.rpartition("/")[0]
             strides, rates = _integers(node, "strides"), _integers(node, "dilations")
-            facts["stride"][scope] = tuple(strides[1:3]) if len(strides) == 4 else (1, 1)
-            facts["rate"][scope] = tuple(rates[1:3]) if len(rates) == 4 else (1, 1)
+            operations["stride"][scope] = tuple(strides[1:3]) if len(strides) == 4 else (1, 1)
+            operations["rate"][scope] = tuple(rates[1:3]) if len(rates) == 4 else (1, 1)
             if before is not None and before.op == "SpaceToBatchND":
-                facts["rate"][scope] = _block_shape(nodes, before) or facts["rate"][scope]
+                operations["rate"][scope] = _block_shape(nodes, before) or operations["rate"][scope]
             elif before is not None and before.op == "AvgPool":
-                facts["pool"][scope] = tuple(_integers(before, "ksize")[1:3])
+                operations["pool"][scope] = tuple(_integers(before, "ksize")[1:3])
         elif node.op.startswith("FusedBatchNorm"):
             gamma, epsilon = _source(nodes, node.inputs[1]), _attribute(node, "epsilon", 4)
             if gamma is not None and gamma.op == "Const":
                 # A protocol buffer leaves out what equals its default; this operation's is 1e-4.
-                facts["epsilon"][gamma.name.rpartition("/")[0]] = 1e-4 if epsilon is None else round(float32(epsilon), 9)
-    return facts
+                operations["epsilon"][gamma.name.rpartition("/")[0]] = 1e-4 if epsilon is None else round(float32(epsilon), 9)
+    return operations
 
 
 def _block_shape(nodes: dict[str, Node], node: Node) -> tuple[int, ...] | None:

@@ -309,7 +309,7 @@ def test_band_only_changes_the_band(desk):
     desk.window.crf.scope.setCurrentIndex(1)
     desk.window.crf.scope.activated.emit(1)
     preview(desk)
-    index, width = desk.program.judge.band_index(), desk.program.judge.band.width_px
+    index, width = desk.program.judge.band_map(), desk.program.judge.band.width_px
     band = (index >= 1) & (index <= width)
     before, after = stripes(desk), moved(stripes(desk), 10)
     np.testing.assert_array_equal(desk.program.refine.shown, np.where(band, after, before))

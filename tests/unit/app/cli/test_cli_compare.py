@@ -98,15 +98,19 @@ def test_photographs_and_curves_reach_the_page(scenes: Path, capsys: pytest.Capt
 def test_the_trimap_curve_of_another_model_stands_in_the_report(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = scenes / "after.html"
     assert evaluate(scenes, "before", "--resamples", "0", "--no-boundary") == 0
-    beside = ["--beside", str(scenes / "before.json"), "--resamples", "0", "--no-boundary", "--html", str(page)]
-    assert evaluate(scenes, "after", *beside) == 0
+    other = ["--compare-with", str(scenes / "before.json"), "--resamples", "0", "--no-boundary", "--html", str(page)]
+    assert evaluate(scenes, "after", *other) == 0
     assert "mIoU, before" in page.read_text()
     page.unlink()
     capsys.readouterr()
-    assert evaluate(scenes, "after", *beside, "--band-rule", "void") == 2
+    assert evaluate(scenes, "after", "--beside", *other[1:]) == 0  # the name of version 0.1
+    assert "mIoU, before" in page.read_text()
+    page.unlink()
+    capsys.readouterr()
+    assert evaluate(scenes, "after", *other, "--band-rule", "void") == 2
     assert "--band-rule" in capsys.readouterr().err
     (scenes / "before.json").write_text('{"format": "atrous-evaluation-2"}')
-    assert evaluate(scenes, "after", *beside) == 2
+    assert evaluate(scenes, "after", *other) == 2
     assert "damaged" in capsys.readouterr().err
     assert not page.exists()
 

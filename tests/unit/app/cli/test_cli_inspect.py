@@ -64,7 +64,7 @@ def test_orders_without_truth(folders: Path, capsys: pytest.CaptureFixture[str])
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].split() == ["576", "one.png"]  # of 30 x 30 px those more than 3 px from the edge
     assert lines[-2].startswith("Worst first by disagreement: ")
-    assert json.loads(file.read_text())["orders"]["disagreement"]["images"][0]["image"] == "one.png"
+    assert json.loads(file.read_text())["rankings"]["disagreement"]["images"][0]["image"] == "one.png"
 
 
 def test_a_file_that_fails_gives_status_1(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,22 +56,22 @@ def written(folder: Path) -> dict[str, Any]:
 
 
 def scores(data: dict[str, Any], order: str) -> dict[str, float]:
-    return {row["image"]: row["score"] for row in data["orders"][order]["images"]}
+    return {row["image"]: row["score"] for row in data["rankings"][order]["images"]}
 
 
 def test_every_order_without_truth(folder: Path, models: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert rank(folder, models["random"], "--second-model", str(models["other"]), "--crf", "--flip", "--top", "2") == 0
     out = capsys.readouterr().out
     data = written(folder)
-    assert data["format"] == "atrous-doubt-1"
-    assert list(data["orders"]) == [
+    assert data["format"] == "atrous-ranking-1"
+    assert list(data["rankings"]) == [
         "confidence", "least_certain", "expected_wrong", "margin", "entropy", "passes", "disagreement", "crf"
     ]  # fmt: skip
     assert (data["images"], data["truth"], data["without_truth"], data["not_measured"]) == (3, [], [], [])
     assert "label_errors" not in data
     assert data["options"]["flip"] is True
     assert data["options"]["crf"]["iterations"] == 10
-    for order, rows in data["orders"].items():
+    for order, rows in data["rankings"].items():
         values = [row["score"] for row in rows["images"]]
         assert values == sorted(values, reverse=True)
         assert rows["gain"] is None
@@ -89,7 +89,7 @@ def test_figures_are_those_of_the_window(folder: Path, models: dict[str, Path]) 
         prediction = predictor(read_image(folder / "images" / name).rgb)
         other = np.ones_like(prediction.labels)
         expected = measure_ranking(
-            prediction.labels, prediction.confidence, predictor.card.catalog, model=prediction.doubt, others=[other]
+            prediction.labels, prediction.confidence, predictor.card.catalog, model=prediction.uncertainty, others=[other]
         ).scores
         for order in ("confidence", "entropy", "disagreement"):
             assert scores(data, order)[name] == pytest.approx(expected[order])
@@ -102,11 +102,11 @@ def test_figures_are_those_of_the_window(folder: Path, models: dict[str, Path]) 
 def test_truth_says_how_well_an_order_finds_the_errors(
     folder: Path, models: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert rank(folder, models["sure"], "--truth", str(folder / "truth"), "--order", "confidence") == 0
+    assert rank(folder, models["sure"], "--truth", str(folder / "truth"), "--ranking", "confidence") == 0
     captured = capsys.readouterr()
     assert "3 images, 2 with truth, 900 of 6,144 labelled px wrong" in captured.out
     assert captured.out.count("Worst first by") == 1
-    gain = written(folder)["orders"]["confidence"]["gain"]
+    gain = written(folder)["rankings"]["confidence"]["gain"]
     rows = [line.split() for line in captured.out.splitlines()]
     assert ["confidence", f"{gain['found_in_first_tenth']:.1%}", f"{gain['area']:.3f}", f"{gain['skill']:.2f}"] in rows
     assert ["(a", "random", "order)", "10.0%", "0.500", "0.00"] in rows
@@ -139,7 +139,7 @@ def test_what_was_marked_ambiguous_is_no_error(folder: Path, models: dict[str, P
     data = written(folder)
     assert data["label_errors"]["regions"] == []
     assert [row["wrong_px"] for row in data["truth"]] == [0, 0]
-    assert data["orders"]["confidence"]["gain"] is None
+    assert data["rankings"]["confidence"]["gain"] is None
 
 
 def test_damaged_files_are_named_and_the_rest_goes_on(
@@ -174,10 +174,10 @@ def test_another_catalog_maps_classes_by_name(folder: Path, models: dict[str, Pa
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (["--order", "crf"], "--order crf needs --crf"),
-        (["--order", "passes"], "--order passes needs --flip or several --scales"),
-        (["--order", "second_model"], "--order disagreement needs --second-model"),
-        (["--order", "mood"], "is no ranking score; these are: confidence"),
+        (["--ranking", "crf"], "--ranking crf needs --crf"),
+        (["--ranking", "passes"], "--ranking passes needs --flip or several --scales"),
+        (["--ranking", "second_model"], "--ranking disagreement needs --second-model"),
+        (["--ranking", "mood"], "is no ranking score; these are: confidence"),
         (["--label-errors"], "need --truth"),
         (["--catalog", "voc21"], "need --truth"),
         (["--truth", "empty"], "no ground truth mask was found"),
@@ -209,10 +209,16 @@ def test_a_graph_of_labels_only_doubts_no_label(
 
 def test_names_of_the_last_version_still_work(folder: Path, models: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     more = ["--model", str(models["random"]), "--second-model", str(models["other"]), "--device", "cpu"]
-    assert run(["rank", str(folder / "images"), *more, "--order", "disagreement"]) == 0
+    assert run(["rank", str(folder / "images"), *more, "--ranking", "disagreement"]) == 0
     out = capsys.readouterr().out
-    assert run(["doubt", str(folder / "images"), *more, "--order", "second_model"]) == 0
+    file = folder / "old.json"
+    assert run(["doubt", str(folder / "images"), *more, "--order", "second_model", "--json", str(file)]) == 0
     assert capsys.readouterr().out == out
+    data = json.loads(file.read_text())
+    assert data["format"] == "atrous-doubt-1"
+    assert data["orders"] == data["rankings"]
+    assert run(["rank", "--help"]) == 0
+    assert "--order" not in capsys.readouterr().out
     assert run(["--help"]) == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ") and line.split()]
     assert "rank" in listed

@@ -87,7 +87,7 @@ def test_the_order_of_doubt_follows_the_threshold(folder: Path, model: Path) -> 
         file = folder / f"doubt{threshold}.json"
         arguments = ["rank", str(folder / "images"), "--model", str(model), "--device", "cpu", "--json", str(file)]
         assert run([*arguments, "--threshold", threshold]) == 0
-        rows = json.loads(file.read_text())["orders"]["margin"]["images"]
+        rows = json.loads(file.read_text())["rankings"]["margin"]["images"]
         values.append([row["score"] for row in rows])
     assert values[0] != values[1]
 

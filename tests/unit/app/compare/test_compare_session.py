@@ -114,6 +114,6 @@ def test_a_receptive_field_comes_as_plain_values(models: list[Path], image: Path
     assert isinstance(answer, Receptive)
     assert (answer.found.x, answer.found.y) == (10, 20)
     assert answer.found.gradient.shape == (70, 90)
-    assert [reach.name for reach in answer.found.reaches] == ["network", "1×1", "rate 6", "rate 12"]
+    assert [reach.name for reach in answer.found.theoretical] == ["network", "1×1", "rate 6", "rate 12"]
     code = "import sys, pickle; pickle.loads(sys.stdin.buffer.read()); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], input=pickle.dumps(answer), check=False).returncode == 0

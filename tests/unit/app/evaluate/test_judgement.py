@@ -16,7 +16,7 @@ from deeplab_core.catalogs.catalog import IGNORE, ClassCatalog, ClassInfo
 from deeplab_core.errors import CatalogError, MaskFormatError
 from deeplab_core.geometry import Box
 from deeplab_core.metrics import ConfusionMatrix
-from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap import band_map
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 
 CATALOG = ClassCatalog(
@@ -45,7 +45,7 @@ def assert_as_from_scratch(judgement: ImageJudgement) -> None:
     truth, labels = judgement.truth, judgement.document.labels
     assert judgement.matrix == ConfusionMatrix(CATALOG).update(truth=truth, prediction=labels)
     for rule, around in RULES:
-        index = band_index(truth=truth, prediction=labels, rule=rule, around=around)
+        index = band_map(truth=truth, prediction=labels, rule=rule, around=around)
         assert np.array_equal(judgement.band(rule, around), index)
         expected = BandHistogram(CATALOG, rule=rule, around=around).update(index=index, truth=truth, prediction=labels)
         assert judgement.histogram(rule, around) == expected
@@ -229,7 +229,7 @@ def test_marked_pixels_are_in_no_figure_and_make_no_band_of_their_own() -> None:
         labels = document.labels
         assert judgement.matrix == ConfusionMatrix(CATALOG).update(truth=scored, prediction=labels)
         for rule, around in RULES:
-            index = band_index(truth=truth, prediction=labels, rule=rule, around=around)  # around the truth as it is
+            index = band_map(truth=truth, prediction=labels, rule=rule, around=around)  # around the truth as it is
             assert np.array_equal(judgement.band(rule, around), index)
             expected = BandHistogram(CATALOG, rule=rule, around=around).update(index=index, truth=scored, prediction=labels)
             assert judgement.histogram(rule, around) == expected

@@ -21,7 +21,7 @@ from app.state.project_analysis import (
 from app.state.provenance import Provenance
 from deeplab_core.analysis import inspect_image, measure_ranking
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.datasets.ground_truth import TruthIndex
+from deeplab_core.datasets.ground_truth import GroundTruthFiles
 
 VOC = get_catalog("voc21")
 
@@ -61,7 +61,7 @@ def project(tmp_path: Path):
         Image.fromarray(np.zeros((24, 30, 3), np.uint8)).save(folder / f"{name}.png")
     (tmp_path / "truth.png").write_bytes(b"truth")
     with Project.open(folder) as made:
-        made.ground_truth = GroundTruth(TruthIndex(files={"a.png": tmp_path / "truth.png"}))
+        made.ground_truth = GroundTruth(GroundTruthFiles(files={"a.png": tmp_path / "truth.png"}))
         yield made
 
 

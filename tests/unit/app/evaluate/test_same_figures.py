@@ -108,5 +108,5 @@ def test_inspect_has_the_errors_of_the_window(rooms: Path, window: ProjectAnalys
 
 def test_rankings_of_the_command_line_are_those_of_the_window(rooms: Path, window: ProjectAnalysis) -> None:
     data = written(rooms, "inspect")
-    assert data["orders"] == json.loads(json.dumps(rankings_to_dict(window.predictions)))
-    assert list(data["orders"]) == [name for name in OF_PREDICTION if window.predictions.scored()[name]]
+    assert data["rankings"] == json.loads(json.dumps(rankings_to_dict(window.predictions)))
+    assert list(data["rankings"]) == [name for name in OF_PREDICTION if window.predictions.scored()[name]]

@@ -93,7 +93,7 @@ def test_a_run_over_images_goes_on(
         assert sorted(path.name for path in out.glob("*.png")) == ["a.png", "c.png"]
     else:
         data = json.loads((out / "rank.json").read_text())
-        assert data["orders"]["entropy"]["images"][0]["image"] in ("a.png", "c.png")
+        assert data["rankings"]["entropy"]["images"][0]["image"] in ("a.png", "c.png")
     if command == "predict --json":
         rows = [json.loads(line) for line in printed.out.splitlines()]
         assert [Path(row["image"]).name for row in rows if "error" in row] == ["b.png"]

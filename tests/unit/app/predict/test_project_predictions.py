@@ -34,7 +34,7 @@ def make_prediction(seed=0, key="k", options=OPTIONS, shape=(40, 60)):
         options=options,
         source_key=key,
         report=RunReport(device="cpu", milliseconds=12.5, notes=("one", "two")),
-        doubt={"margin": 0.25},
+        uncertainty={"margin": 0.25},
     )
 
 
@@ -43,7 +43,7 @@ def equal(one, other):
         np.array_equal(one.labels, other.labels)
         and np.array_equal(one.confidence, other.confidence)
         and (one.card_id, one.options) == (other.card_id, other.options)
-        and (one.source_key, one.report, one.doubt) == (other.source_key, other.report, other.doubt)
+        and (one.source_key, one.report, one.uncertainty) == (other.source_key, other.report, other.uncertainty)
     )
 
 
@@ -126,7 +126,7 @@ def test_a_damaged_confidence_costs_no_labels(tmp_path, harm):
     found = get(cache, prediction)
     assert np.array_equal(found.labels, prediction.labels)
     assert found.known_confidence is None
-    assert found.doubt == prediction.doubt
+    assert found.uncertainty == prediction.uncertainty
     cache.put(prediction)
     assert equal(get(cache, prediction), prediction)
 
@@ -155,7 +155,7 @@ def test_labels_stay_for_as_long_as_the_project_and_confidence_makes_room(tmp_pa
     again = PredictionCache(tmp_path / "p", limit=limit)
     found = [get(again, prediction) for prediction in predictions]
     assert all(np.array_equal(one.labels, other.labels) for one, other in zip(found, predictions, strict=True))
-    assert all((one.card_id, one.report, one.doubt) == (other.card_id, other.report, other.doubt)
+    assert all((one.card_id, one.report, one.uncertainty) == (other.card_id, other.report, other.uncertainty)
                for one, other in zip(found, predictions, strict=True))  # fmt: skip
     confident = [one.known_confidence is not None for one in found]
     assert 2 <= sum(confident) <= 4
@@ -190,7 +190,7 @@ def write_archive(folder, prediction, note=None, members=()):
     path.parent.mkdir(parents=True, exist_ok=True)
     said = {
         "card_id": prediction.card_id, "source_key": prediction.source_key, "options": asdict(prediction.options),
-        "report": asdict(prediction.report), "doubt": prediction.doubt,
+        "report": asdict(prediction.report), "doubt": prediction.uncertainty,
     }  # fmt: skip
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         archive.writestr("note.json", json.dumps(said if note is None else note))

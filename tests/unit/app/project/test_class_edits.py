@@ -30,7 +30,7 @@ from deeplab_core.catalogs.editing import (
     recolor_class,
     rename_class,
 )
-from deeplab_core.datasets import TruthIndex
+from deeplab_core.datasets import GroundTruthFiles
 from deeplab_core.errors import CatalogError, ProjectError, ProjectLocked
 from deeplab_core.geometry import Box
 from deeplab_core.masks.png import write_indexed_png
@@ -183,7 +183,7 @@ def test_ground_truth_follows(folder: Path, tmp_path: Path) -> None:
         truth[:40], truth[40:60] = CHAIR, SOFA
         write_indexed_png(tmp_path / "a.png", truth, project.catalog)
         image = image_id(project, "a.png")
-        project.ground_truth = GroundTruth(TruthIndex(files={"a.png": tmp_path / "a.png"}))
+        project.ground_truth = GroundTruth(GroundTruthFiles(files={"a.png": tmp_path / "a.png"}))
         project.edit_classes(merge_classes(project.catalog, [CHAIR], SOFA))
         found = read_truth(project, image)
         assert found is not None

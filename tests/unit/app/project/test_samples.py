@@ -20,7 +20,7 @@ from app.state.provenance import Provenance
 from app.state.samples import ExportSource, Held, load_sample, truth_stamp
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.datasets.ambiguous import AmbiguousMarks
-from deeplab_core.datasets.ground_truth import TruthIndex
+from deeplab_core.datasets.ground_truth import GroundTruthFiles
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.masks import Untouched
 from deeplab_core.masks.png import write_indexed_png
@@ -40,7 +40,7 @@ def project(tmp_path: Path):
     truth[:, :10], truth[:, 10:12] = 15, 255
     write_indexed_png(tmp_path / "truth.png", truth, VOC)
     with Project.open(folder) as made:
-        made.ground_truth = GroundTruth(TruthIndex(files={"a.png": tmp_path / "truth.png"}))
+        made.ground_truth = GroundTruth(GroundTruthFiles(files={"a.png": tmp_path / "truth.png"}))
         made.set_setting(card_key("model"), VOC.to_dict())
         yield made
 

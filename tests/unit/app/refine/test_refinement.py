@@ -14,7 +14,7 @@ from app.state.refinement import composed, painted_labels, refine_figures, takin
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.geometry import Box
 from deeplab_core.metrics import ConfusionMatrix
-from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap import band_map
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 
 CATALOG = get_catalog("voc21")
@@ -113,7 +113,7 @@ def test_figures_are_those_of_a_recount():
     shown = np.where(random.random(truth.shape) < 0.7, np.where(truth == 255, 0, truth), document.labels).astype(np.uint8)
     before = ConfusionMatrix(CATALOG).update(truth=truth, prediction=document.labels)
     after = ConfusionMatrix(CATALOG).update(truth=truth, prediction=shown)
-    index = band_index(truth=truth, rule="edge")
+    index = band_map(truth=truth, rule="edge")
     figures = refine_figures(document, shown, truth, before, BandHistogram(CATALOG, rule="edge"), index)
     assert (figures.before, figures.after) == (before.mean_iou("truth").value, after.mean_iou("truth").value)
     assert figures.accuracy_after == after.pixel_accuracy()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from deeplab_core.analysis import (
     CellImage,
-    ErrorIndex,
+    ErrorComponents,
     FailureKind,
     FolderAnalysis,
     ImageErrors,
@@ -130,7 +130,7 @@ def test_undeclared_ids_and_shapes_are_refused() -> None:
 
 def test_from_a_cell_of_a_folder_to_images_and_components() -> None:
     truth, prediction = scene()
-    index = ErrorIndex()
+    index = ErrorComponents()
     index.update("small.png", find_errors(truth=truth, prediction=prediction, catalog=CATALOG))
     prediction = prediction.copy()
     prediction[3:7, 2:8] = 18
@@ -155,7 +155,7 @@ def test_components_of_a_kind_of_failure() -> None:
     truth[4:20, 4:20] = 9  # a chair called sofa
     prediction[4:20, 4:20] = 18
     prediction[30:36, 30:36] = 9  # an invented chair
-    index = ErrorIndex()
+    index = ErrorComponents()
     index.update("a", inspect_image(truth=truth, prediction=prediction, catalog=CATALOG, things=frozenset((9, 18))).errors)
     (swap,) = index.components(kind=FailureKind.CLASS_SWAP)
     assert (swap.truth, swap.prediction, swap.pixels) == (9, 18, 256)
@@ -168,7 +168,7 @@ def test_components_of_a_kind_of_failure() -> None:
 @given(st.lists(st.tuples(label_maps(CATALOG, (5, 6)), label_maps(CATALOG, (5, 6))), max_size=4), st.integers(1, 8))
 @settings(max_examples=40)
 def test_the_largest_of_a_folder_are_the_largest_of_all(maps: list[tuple[np.ndarray, np.ndarray]], limit: int) -> None:
-    index, everything = ErrorIndex(), []
+    index, everything = ErrorComponents(), []
     for number, (truth, prediction) in enumerate(maps):
         errors = find_errors(truth=truth, prediction=prediction, catalog=CATALOG)
         index.update(f"{number}.png", errors)

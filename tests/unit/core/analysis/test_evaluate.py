@@ -16,7 +16,7 @@ from deeplab_core.datasets.ambiguous import AmbiguousMarks
 from deeplab_core.errors import Cancelled, MaskFormatError, StorageError
 from deeplab_core.masks.png import write_indexed_png
 from deeplab_core.metrics import ConfusionMatrix
-from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap import band_map
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 
 CATALOG = ClassCatalog(
@@ -52,7 +52,7 @@ def test_a_folder_equals_its_images_counted_by_hand(folders: tuple[Path, Path]) 
     for seed, image in zip((0, 2, 4, 1, 3), found.images, strict=True):
         truth, prediction = scene(seed)
         own = ConfusionMatrix(CATALOG).update(truth=truth, prediction=prediction)
-        index = band_index(truth=truth, rule="edge")
+        index = band_map(truth=truth, rule="edge")
         own_bands = BandHistogram(CATALOG, rule="edge").update(index=index, truth=truth, prediction=prediction)
         matrix += own
         bands += own_bands
@@ -80,7 +80,7 @@ def test_the_band_rule_is_passed_on(folders: tuple[Path, Path], rule, around) ->
     expected = BandHistogram(CATALOG, rule=rule, around=around)
     for seed in range(5):
         truth, prediction = scene(seed)
-        index = band_index(truth=truth, prediction=prediction, rule=rule, around=around)
+        index = band_map(truth=truth, prediction=prediction, rule=rule, around=around)
         expected.update(index=index, truth=truth, prediction=prediction)
     assert found.histogram == expected
 
@@ -257,10 +257,10 @@ def test_ambiguous_regions_are_in_no_figure(folders: tuple[Path, Path], tmp_path
     assert found.images[0].labelled_px == expected.total
     assert found.images[0].mean_iou == expected.mean_iou("truth")
     bands = BandHistogram(CATALOG, rule="edge").update(
-        index=band_index(truth=truth, rule="edge"), truth=scored, prediction=prediction
+        index=band_map(truth=truth, rule="edge"), truth=scored, prediction=prediction
     )
     before = BandHistogram(CATALOG, rule="edge").update(
-        index=band_index(truth=truth, rule="edge"), truth=truth, prediction=prediction
+        index=band_map(truth=truth, rule="edge"), truth=truth, prediction=prediction
     )
     lost = before.inside(4).total - bands.inside(4).total
     assert plain.histogram.inside(4).total - found.histogram.inside(4).total == lost > 0

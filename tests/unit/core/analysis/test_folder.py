@@ -136,7 +136,7 @@ def test_rankings_of_a_folder(folders: Path) -> None:
     untold = inspect_folders(folders / "prediction", [], VOC)
     assert untold.rankings == ["confidence", "least_certain", "expected_wrong"]
     assert untold.analysis.gain("confidence") is None
-    assert set(inspection_to_dict(untold)) == {"format", "catalog", "images", "orders", "not_inspected"}
+    assert set(inspection_to_dict(untold)) == {"format", "catalog", "images", "rankings", "not_inspected"}
 
 
 def test_a_mask_without_ground_truth_is_ranked_with_the_others(folders: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_mask_without_ground_truth_is_ranked_with_the_others(folders: Path) ->
     found = inspect_folders(folders / "prediction", [folders / "truth"], VOC)
     assert found.analysis.ranking("confidence") == ["a/one.png", "two.png"]
     assert inspection_to_dict(found)["images"] == 1
-    assert [row["image"] for row in inspection_to_dict(found)["orders"]["confidence"]["images"]] == ["a/one.png", "two.png"]
+    assert [row["image"] for row in inspection_to_dict(found)["rankings"]["confidence"]["images"]] == ["a/one.png", "two.png"]
 
 
 def test_rankings_need_something_to_go_by(folders: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_confidence_that_fails_takes_no_image_out_of_the_ranking(folders: Path
     found = inspect_folders(folders / "prediction", [folders / "truth"], VOC)
     assert list(found.analysis.scores("confidence")) == ["a/one.png"]
     assert "3 x 3 px" in str(found.failures[0])
-    rows = inspection_to_dict(found)["orders"]["confidence"]["images"]
+    rows = inspection_to_dict(found)["rankings"]["confidence"]["images"]
     assert [row["image"] for row in rows] == ["a/one.png", "two.png"]
     assert rows[1]["score"] is None
     assert set(found.pairs) == {"a/one.png", "two.png"}

@@ -28,7 +28,7 @@ from deeplab_core.analysis.summary import ranking_to_dict
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import CatalogError, ProjectError
 from deeplab_core.metrics import ConfusionMatrix, PixelDelta
-from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap import band_map
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 from deeplab_core.records import TrimapBand
 from tests.unit.core.metrics.maps import catalog_of
@@ -136,7 +136,7 @@ def test_a_stroke_counted_by_its_delta_is_the_image_counted_again(seed: int, y: 
     matrix, histogram = folder.get("a").matrix, folder.get("a").band(band.rule)
     delta = PixelDelta.between(truth=truth, before=before, after=after, catalog=CATALOG)
     matrix.apply(delta)
-    histogram.apply(delta, index=band_index(truth=truth, rule="edge"))
+    histogram.apply(delta, index=band_map(truth=truth, rule="edge"))
     counts = {CONFUSION: SparseCounts.of(matrix.counts), band_name("edge"): SparseCounts.of(histogram.counts)}
     errors = folder.error_cells()[0]
     folder.update("a", ImageAnalysis(catalog=CATALOG, counts=counts))
@@ -252,13 +252,13 @@ def test_rankings_gain_and_quality_of_a_folder() -> None:
     assert gain.skill == pytest.approx(1)
     assert folder.gain("crf") is None
     data = json.loads(json.dumps(ranking_to_dict(folder, [], label_errors=True), allow_nan=False))
-    assert list(data["orders"]) == ["confidence", "disagreement"]
+    assert list(data["rankings"]) == ["confidence", "disagreement"]
     assert data["truth"] == [
         {"image": "a", "pixels": 100, "wrong_px": 0}, {"image": "b", "pixels": 100, "wrong_px": 30},
         {"image": "d", "pixels": 100, "wrong_px": 10},
     ]  # fmt: skip
-    assert data["orders"]["confidence"]["gain"]["found_in_first_tenth"] == pytest.approx(0.225)
-    assert data["orders"]["confidence"]["images"][-1] == {"image": "z", "score": None}
+    assert data["rankings"]["confidence"]["gain"]["found_in_first_tenth"] == pytest.approx(0.225)
+    assert data["rankings"]["confidence"]["images"][-1] == {"image": "z", "score": None}
     errors = data["label_errors"]
     assert [(row["image"], row["quality"]) for row in errors["quality"]] == [("b", 0.55), ("d", 0.9), ("a", 0.95)]
     assert errors["regions_found"] == 2

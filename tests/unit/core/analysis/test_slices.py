@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from deeplab_core import regions
 from deeplab_core.analysis import (
     OBJECT,
-    ErrorIndex,
+    ErrorComponents,
     FailureKind,
     ObjectAxis,
     PixelAxis,
@@ -104,7 +104,7 @@ def test_a_slice_knows_its_edges_and_refuses_what_it_cannot_sort() -> None:
     with pytest.raises(ValueError, match="not objects"):
         objects_within(np.zeros(0, OBJECT), Slice(PixelAxis.DISTANCE, 0))
     with pytest.raises(ValueError, match="by a kind or by a slice"):
-        ErrorIndex().components(kind=FailureKind.EXTENT, within=Slice(PixelAxis.DISTANCE, 0))
+        ErrorComponents().components(kind=FailureKind.EXTENT, within=Slice(PixelAxis.DISTANCE, 0))
 
 
 def test_unknown_values_are_in_no_slice() -> None:

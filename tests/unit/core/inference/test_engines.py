@@ -17,7 +17,7 @@ from deeplab_core.backends.compiled import TOLERANCE, CompiledNetwork, EngineNam
 from deeplab_core.errors import ComputeError
 from deeplab_core.inference import PredictOptions, Predictor, prepare_for_inference
 from deeplab_core.inference import engine_trial as trials
-from deeplab_core.inference.engine_trial import Trial, TrialBook
+from deeplab_core.inference.engine_trial import Trial, TrialRecord
 from tests.unit.core.inference.networks import TinyNet, card, photograph
 
 for library in ("onnx", "onnxruntime", "openvino"):
@@ -102,20 +102,20 @@ def test_a_trial_is_remembered_by_size_class_and_network(tmp_path: Path, monkeyp
 def test_a_damaged_record_is_empty_and_written_again(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "engines.json"
     path.write_bytes(content)
-    book = TrialBook(path)
+    book = TrialRecord(path)
     assert book.all() == {}
     book.keep("key", Trial(engine="onnx", milliseconds={"onnx": 1.0}, refused={"openvino": "it failed"}, agreement={"onnx": 1.0}))
-    found = TrialBook(path).find("key")
+    found = TrialRecord(path).find("key")
     assert found is not None
     assert (found.engine, found.refused) == ("onnx", {"openvino": "it failed"})
 
 
 def test_two_processes_add_to_one_record(tmp_path: Path) -> None:
     path = tmp_path / "engines.json"
-    one, other = TrialBook(path), TrialBook(path)
+    one, other = TrialRecord(path), TrialRecord(path)
     one.keep("a", Trial(engine="torch"))
     other.keep("b", Trial(engine="onnx"))
-    assert set(TrialBook(path).all()) == {"a", "b"}
+    assert set(TrialRecord(path).all()) == {"a", "b"}
 
 
 class Off:
@@ -170,7 +170,7 @@ def test_reduced_precision_states_its_agreement_or_is_refused(share: float, take
     expected[:, 0] = 1
     got = expected.clone()
     got.flatten(2)[0, 1, : round(10_000 * share)] = 2
-    agreement, reason = trials._judged(got, expected, "bf16")
+    agreement, reason = trials._agreement(got, expected, "bf16")
     assert agreement == pytest.approx(1 - share)
     assert (reason == "") == taken
     assert taken or "98.00 %" in reason

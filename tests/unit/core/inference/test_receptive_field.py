@@ -43,7 +43,7 @@ def test_the_gradient_fills_the_box_that_the_layers_allow_and_nothing_beyond(ali
     made = predictor(image_pooling=False, atrous_rates=(1,), align_corners=align_corners)
     x, y, rgb = 30, 300, picture(321, 353)
     field = receptive_field(made, rgb, x, y, largest=2000)
-    box, found = field.reaches[0].extent, support(field)
+    box, found = field.theoretical[0].extent, support(field)
     assert field.gradient.shape == (321, 353)
     assert found == (max(box[0], 0), max(box[1], 0), min(box[2], 353), min(box[3], 321))
     assert box[2] < 353
@@ -93,8 +93,8 @@ def test_fields_of_a_resized_image_are_told_in_its_own_pixels():
     field = receptive_field(made, picture(160, 640), 300, 100)
     assert field.gradient.shape == (40, 160)
     assert field.extent == (0, 0, 640, 160)
-    extent = field.reaches[0].extent
-    assert extent.width / 4 == pytest.approx(2 * field.reaches[0].radius + 1, abs=17)
+    extent = field.theoretical[0].extent
+    assert extent.width / 4 == pytest.approx(2 * field.theoretical[0].radius + 1, abs=17)
     assert extent.left < 300 < extent.right
     assert extent.top < 100 < extent.bottom
 

@@ -104,13 +104,13 @@ def test_a_crf_starts_from_odds_that_are_even_at_the_threshold() -> None:
     assert (few == 7).sum() < (many == 7).sum()
 
 
-def test_doubt_is_largest_at_the_threshold() -> None:
+def test_uncertainty_is_largest_at_the_threshold() -> None:
     model, rgb = one_channel(), photograph(80, 80)
     predictor = Predictor(model, two_class_card())
-    doubt = predictor(rgb).doubt
-    assert 0 < doubt["margin"] < 1
-    assert 0 < doubt["entropy"] < 1
-    assert predictor(rgb, options=PredictOptions(threshold=0.2)).doubt != doubt
+    uncertainty = predictor(rgb).uncertainty
+    assert 0 < uncertainty["margin"] < 1
+    assert 0 < uncertainty["entropy"] < 1
+    assert predictor(rgb, options=PredictOptions(threshold=0.2)).uncertainty != uncertainty
 
 
 def test_a_threshold_needs_a_network_of_one_channel_and_a_probability() -> None:

@@ -12,7 +12,7 @@ from deeplab_core.kernels import distance as compiled_loops
 from deeplab_core.kernels import fill as fill_loops
 from deeplab_core.metrics.boundary_f import mean_boundary_f, mean_csurka_f
 from deeplab_core.metrics.distance import distance_to_edge, fill_void
-from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap import band_map
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_void_is_filled_alike(plain_and_compiled, seed: int) -> None:
 def test_bands_are_alike(plain_and_compiled, seed: int, rule, around) -> None:
     truth = blocks(seed)
     prediction = np.roll(truth, (2, -3), (0, 1))
-    plain, fast = plain_and_compiled(band_index, truth=truth, prediction=prediction, rule=rule, around=around)
+    plain, fast = plain_and_compiled(band_map, truth=truth, prediction=prediction, rule=rule, around=around)
     np.testing.assert_array_equal(plain, fast)
     assert fast.dtype == np.uint8
 
@@ -60,7 +60,7 @@ def test_bands_are_alike(plain_and_compiled, seed: int, rule, around) -> None:
 def test_sixteen_bit_maps_are_alike(plain_and_compiled, seed: int) -> None:
     truth = blocks(seed, np.uint16, 65535)
     for rule in ("void", "edge"):
-        plain, fast = plain_and_compiled(band_index, truth=truth, ignore=65535, rule=rule)
+        plain, fast = plain_and_compiled(band_map, truth=truth, ignore=65535, rule=rule)
         np.testing.assert_array_equal(plain, fast)
 
 

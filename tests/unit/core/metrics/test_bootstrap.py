@@ -10,7 +10,7 @@ from deeplab_core.metrics import ConfusionMatrix, bootstrap
 from deeplab_core.metrics.bootstrap import Samples, interval, intervals
 from deeplab_core.metrics.boundary_iou import BoundaryIoU
 from deeplab_core.metrics.image_counts import ImageCounts
-from deeplab_core.metrics.trimap import band_index
+from deeplab_core.metrics.trimap import band_map
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 from tests.unit.core.metrics.maps import GAPPED
 
@@ -27,9 +27,7 @@ def scene(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def histogram(seed: int) -> BandHistogram:
     truth, prediction = scene(seed)
-    return BandHistogram(GAPPED, rule="edge").update(
-        index=band_index(truth=truth, rule="edge"), truth=truth, prediction=prediction
-    )
+    return BandHistogram(GAPPED, rule="edge").update(index=band_map(truth=truth, rule="edge"), truth=truth, prediction=prediction)
 
 
 def counts(seed: int) -> ImageCounts:
@@ -75,7 +73,7 @@ def test_each_draw_is_a_pool_of_drawn_images() -> None:
 
 def test_blocks_and_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = samples(6).resampled(40, seed=1)
-    monkeypatch.setattr(bootstrap, "_HELD_BYTES", 2000)
+    monkeypatch.setattr(bootstrap, "_MOST_BYTES", 2000)
     chunked = samples(6).resampled(40, seed=1)
     np.testing.assert_array_equal(whole.iou, chunked.iou)
     monkeypatch.setattr(bootstrap, "_DRAWS", 18)

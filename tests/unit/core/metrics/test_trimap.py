@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from deeplab_core.errors import CatalogError, ProjectError
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.distance import distance_to_edge
-from deeplab_core.metrics.trimap import EXCLUDED, OUTSIDE, WIDEST, band_index, band_mask
+from deeplab_core.metrics.trimap import EXCLUDED, OUTSIDE, WIDEST, band_map, band_mask
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 from tests.unit.core.metrics.maps import GAPPED, WIDE, catalog_of, label_maps
 
@@ -39,7 +39,7 @@ def random_scene(seed: int, catalog=GAPPED, shape: tuple[int, int] = (90, 130)) 
 
 
 def histogram_of(truth: np.ndarray, prediction: np.ndarray, rule, around="truth", catalog=GAPPED) -> BandHistogram:
-    index = band_index(truth=truth, prediction=prediction, ignore=catalog.ignore, rule=rule, around=around)
+    index = band_map(truth=truth, prediction=prediction, ignore=catalog.ignore, rule=rule, around=around)
     return BandHistogram(catalog, rule=rule, around=around).update(index=index, truth=truth, prediction=prediction)
 
 
@@ -48,7 +48,7 @@ def histogram_of(truth: np.ndarray, prediction: np.ndarray, rule, around="truth"
 def test_every_width_equals_a_matrix_of_its_own(rule, around, catalog) -> None:
     truth, prediction = random_scene(3, catalog)
     histogram = histogram_of(truth, prediction, rule, around, catalog)
-    index = band_index(truth=truth, prediction=prediction, ignore=catalog.ignore, rule=rule, around=around)
+    index = band_map(truth=truth, prediction=prediction, ignore=catalog.ignore, rule=rule, around=around)
     curve = histogram.curve("truth")
     for width in (1, 2, 3, 7, 20, 40):
         mask = band_mask(index, width)
@@ -66,7 +66,7 @@ def test_every_width_equals_a_matrix_of_its_own(rule, around, catalog) -> None:
 def test_the_edge_index_is_the_ceiling_of_the_distance() -> None:
     truth, _ = random_scene(5)
     distance = distance_to_edge(truth)
-    index = band_index(truth=truth, rule="edge")
+    index = band_map(truth=truth, rule="edge")
     for width in range(1, WIDEST + 1):
         expected = (np.rint(distance.astype(float) ** 2) <= width**2) & (truth != VOID)
         assert np.array_equal(band_mask(index, width), expected)
@@ -75,7 +75,7 @@ def test_the_edge_index_is_the_ceiling_of_the_distance() -> None:
 def test_whole_distances_stay_in_their_band_up_to_the_widest() -> None:
     truth = np.zeros((3, 60), np.uint8)
     truth[:, 50:] = 1
-    index = band_index(truth=truth, rule="edge")
+    index = band_map(truth=truth, rule="edge")
     assert index[1, :50].tolist() == [OUTSIDE] * 10 + list(range(40, 0, -1))
 
 
@@ -83,7 +83,7 @@ def test_void_is_excluded_and_never_outside() -> None:
     truth = np.zeros((5, 100), np.uint8)
     truth[:, 0] = VOID
     truth[:, 90:] = 1
-    index = band_index(truth=truth, rule="void")
+    index = band_map(truth=truth, rule="void")
     assert index[2, :44].tolist() == [EXCLUDED, *range(1, 41), OUTSIDE, OUTSIDE, OUTSIDE]
     assert not band_mask(index, 40)[:, 0].any()
 
@@ -134,19 +134,19 @@ def test_an_unlabelled_prediction_is_counted_in_its_band() -> None:
 def test_an_edge_band_around_a_prediction_needs_no_truth() -> None:
     prediction = np.zeros((3, 6), np.uint8)
     prediction[:, 3:] = 1
-    assert band_mask(band_index(truth=None, prediction=prediction, rule="edge", around="prediction"), 1).sum() == 6
+    assert band_mask(band_map(truth=None, prediction=prediction, rule="edge", around="prediction"), 1).sum() == 6
 
 
 def test_impossible_bands_are_refused() -> None:
     truth = np.zeros((3, 3), np.uint8)
     with pytest.raises(ValueError, match="void rule needs truth"):
-        band_index(truth=truth, prediction=truth, rule="void", around="prediction")
+        band_map(truth=truth, prediction=truth, rule="void", around="prediction")
     with pytest.raises(ValueError, match="needs the prediction"):
-        band_index(truth=truth, rule="edge", around="prediction")
+        band_map(truth=truth, rule="edge", around="prediction")
     with pytest.raises(ValueError, match="shape"):
-        band_index(truth=truth, prediction=truth[:2], rule="edge", around="prediction")
+        band_map(truth=truth, prediction=truth[:2], rule="edge", around="prediction")
     with pytest.raises(ValueError, match=r"outside 1\.\.40"):
-        band_mask(band_index(truth=truth, rule="edge"), 41)
+        band_mask(band_map(truth=truth, rule="edge"), 41)
     histogram = BandHistogram(AB, rule="edge")
     with pytest.raises(ValueError, match=r"outside 1\.\.40"):
         histogram.inside(0)
@@ -171,7 +171,7 @@ def test_delta_equals_a_recount(seed: int, rule, data: st.DataObject) -> None:
     box = np.s_[5:17, 3:21]
     after = before.copy()
     after[box] = data.draw(label_maps(GAPPED, (12, 18)))
-    index = band_index(truth=truth, rule=rule)
+    index = band_map(truth=truth, rule=rule)
     histogram = BandHistogram(GAPPED, rule=rule).update(index=index, truth=truth, prediction=before)
     histogram.add_delta(index=index[box], truth=truth[box], before=before[box], after=after[box])
     assert histogram == BandHistogram(GAPPED, rule=rule).update(index=index, truth=truth, prediction=after)
@@ -211,7 +211,7 @@ def test_pooling_and_storage() -> None:
     st.sampled_from(["void", "edge"]),
 )
 def test_bands_grow_and_fill_the_labelled_pixels(truth: np.ndarray, rule) -> None:
-    index = band_index(truth=truth, rule=rule)
+    index = band_map(truth=truth, rule=rule)
     assert np.array_equal(index == EXCLUDED, truth == VOID)
     sizes = [int(band_mask(index, width).sum()) for width in range(1, 41)]
     assert sizes == sorted(sizes)

@@ -14,7 +14,7 @@ from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.records import ModelCard, Preprocessing
 from deeplab_core.training.adaptation import Corrected, Untouched
-from deeplab_core.training.adaptation.halves import halves_of
+from deeplab_core.training.adaptation.frozen_split import split_network
 
 CATALOG = ClassCatalog(
     "toy",
@@ -88,12 +88,12 @@ def taught_network(name: str = "deeplabv3plus", backbone: str = "resnet18") -> t
         for norm, momentum in zip(norms, usual, strict=True):
             norm.momentum = momentum
     model.eval()
-    halves = halves_of(model, "decoder")
-    features = halves.encode(x)
-    optimizer = torch.optim.Adam(halves.parameters(), lr=1e-2)
+    split = split_network(model, "decoder")
+    features = split.encode(x)
+    optimizer = torch.optim.Adam(split.parameters(), lr=1e-2)
     for _ in range(40):
         optimizer.zero_grad()
-        logits = halves.logits(features, (HEIGHT, WIDTH))
+        logits = split.logits(features, (HEIGHT, WIDTH))
         functional.cross_entropy(functional.interpolate(logits, size=(HEIGHT, WIDTH), mode="bilinear"), y).backward()
         optimizer.step()
-    return halves.joined(), card
+    return split.joined(), card

@@ -23,11 +23,11 @@ from deeplab_core.nn import create_model
 from deeplab_core.records import ModelCard, Preprocessing
 from deeplab_core.training.adaptation.choosing import Choice, folds_of
 from deeplab_core.training.adaptation.classes import grow, plan_classes
+from deeplab_core.training.adaptation.examples import PixelPool
 from deeplab_core.training.adaptation.fit import replay_loss, taught_loss
-from deeplab_core.training.adaptation.halves import BehindEncoder, LastLayer, WholeNetwork, halves_of, multiply_adds
+from deeplab_core.training.adaptation.frozen_split import BehindEncoder, LastLayer, WholeNetwork, multiply_adds, split_network
 from deeplab_core.training.adaptation.left_out import LeftOut
-from deeplab_core.training.adaptation.lessons import PixelPool
-from deeplab_core.training.adaptation.views import FeatureStore, View, encode, label_map, said
+from deeplab_core.training.adaptation.views import FeatureStore, View, encode, label_map, network_scores
 
 SMALL = {"aspp_channels": 8, "decoder_channels": 8, "low_level_channels": 8}
 
@@ -52,28 +52,28 @@ NETWORKS = [
 @pytest.mark.parametrize(("name", "backbone", "options", "kind"), NETWORKS, ids=[f"{n}-{b}" for n, b, _, _ in NETWORKS])
 def test_two_halves_make_the_network(name, backbone, options, kind) -> None:
     model = network(name, backbone, **options) if (name, backbone) != ("fcn", "vgg16") else network(name, backbone, classes=2)
-    halves = halves_of(model, "decoder")
-    assert isinstance(halves, kind)
+    split = split_network(model, "decoder")
+    assert isinstance(split, kind)
     x = torch.randn(1, 3, 49, 65)
     with torch.no_grad():
         expected = model.coarse_logits(x)
-        found = halves.logits(halves.encode(x), (49, 65))
+        found = split.logits(split.encode(x), (49, 65))
     torch.testing.assert_close(found, expected, atol=1e-3 * float(expected.abs().max()), rtol=0)
-    assert multiply_adds(halves, halves.encode(x), (49, 65)) > 0
+    assert multiply_adds(split, split.encode(x), (49, 65)) > 0
     with torch.no_grad():
-        for parameter in halves.parameters():
+        for parameter in split.parameters():
             parameter.add_(0.01)
-    joined = halves.joined()
+    joined = split.joined()
     assert {key for key, value in joined.state_dict().items() if not torch.equal(value, model.state_dict()[key])}
     with torch.no_grad():
         torch.testing.assert_close(
-            joined.coarse_logits(x), halves.logits(halves.encode(x), (49, 65)), atol=1e-3 * float(expected.abs().max()), rtol=1e-3
+            joined.coarse_logits(x), split.logits(split.encode(x), (49, 65)), atol=1e-3 * float(expected.abs().max()), rtol=1e-3
         )
 
 
 def test_only_the_levels_that_a_decoder_reads_are_kept() -> None:
-    halves = halves_of(network("deeplabv3plus", "resnet18", **SMALL), "decoder")
-    features = halves.encode(torch.zeros(1, 3, 64, 64))
+    split = split_network(network("deeplabv3plus", "resnet18", **SMALL), "decoder")
+    features = split.encode(torch.zeros(1, 3, 64, 64))
     assert [tuple(level.shape[1:]) for level in features] == [(64, 16, 16), (512, 4, 4)]
 
 
@@ -151,12 +151,12 @@ def test_taps_read_what_inference_shows(mirrored, resize_rule) -> None:
     card = ModelCard(id="x", name="x", architecture=model.architecture, catalog=catalog, preprocessing=preprocessing,
                      align_corners=model.align_corners)  # fmt: skip
     rgb = np.random.default_rng(0).integers(0, 256, (60, 83, 3), dtype=np.uint8)
-    halves, device = halves_of(model, "decoder"), torch.device("cpu")
+    split, device = split_network(model, "decoder"), torch.device("cpu")
     with FeatureStore() as store:
         encoded = encode(
-            halves, rgb, preprocessing, store, device, align_corners=model.align_corners, mirrored=mirrored
+            split, rgb, preprocessing, store, device, align_corners=model.align_corners, mirrored=mirrored
         )  # fmt: skip
-    grid = said(halves, encoded, device)
+    grid = network_scores(split, encoded, device)
     indices = np.arange(60 * 83)
     read = View(encoded, grid).taps(indices).read(torch.from_numpy(grid.values).float().permute(2, 0, 1))
     ids, _ = label_map(grid, catalog)

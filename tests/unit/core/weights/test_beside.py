@@ -21,10 +21,10 @@ from deeplab_core.model_cards import write_card_file
 from deeplab_core.model_files import MODEL_SUFFIXES, find_models, is_model_file
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.weights import list_models, load_model, read_card, save_model
-from deeplab_core.weights.facts import gather_facts
 from deeplab_core.weights.families.base import Variant
 from deeplab_core.weights.families.smp import SegmentationModelsPytorch
 from deeplab_core.weights.reading import Checkpoint
+from deeplab_core.weights.settings import gather_settings
 
 State = dict[str, Tensor]
 
@@ -496,7 +496,7 @@ def test_settings_that_hold_each_other_in_a_circle(plain: tuple[SegmentationMode
     circle = {**{f"a{number}": {} for number in range(50)}, **circle}
     for number in range(50):
         circle[f"a{number}"] = circle
-    facts = gather_facts(Checkpoint(Path("a.pth"), plain[1], extras={"args": circle, "config": {"output_stride": 8}}))
+    facts = gather_settings(Checkpoint(Path("a.pth"), plain[1], extras={"args": circle, "config": {"output_stride": 8}}))
     assert facts.get("output_stride") == 8
 
 

@@ -1,4 +1,4 @@
-"""What an image teaches: pixels with a class that the user confirmed, and pixels with a prediction that must not change."""
+"""Training examples: pixels with a class that the user confirmed, and pixels with a prediction that must not change."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ class PixelPool:
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
-    """One image, ready to learn from.
+class TrainingExample:
+    """One image, prepared for training.
 
     Attributes:
         name: of the image.

@@ -21,12 +21,12 @@ from deeplab_core.weights.reading import Checkpoint
 from deeplab_core.weights.unwrapping import entries
 
 #: Settings files beside a checkpoint, the surest first.
-_BESIDE = (
+_SETTINGS_FILES = (
     "config.json", "hparams.yaml", "args.json", "args.yaml", "hyper_parameters.json", "config.yaml", "config.yml", "opt.json",
     "opt.yaml",
 )  # fmt: skip
 #: Entries of a checkpoint that hold settings; plain values at its top count too.
-_INSIDE = (
+_SETTINGS_ENTRIES = (
     "hyper_parameters", "hparams", "args", "config", "cfg", "opt", "opts", "options", "params", "model_config", "meta", "kwargs",
 )  # fmt: skip
 #: Names of one setting, as the field writes them in lower case without underscores.
@@ -51,7 +51,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 #: Entries of one mapping that are looked at.
 _MOST_SETTINGS = 2000
-_CANONICAL = {name: fact for fact, names in _NAMES.items() for name in names}
+_CANONICAL = {name: setting for setting, names in _NAMES.items() for name in names}
 
 _STRIDE = re.compile(r"(?<![a-z0-9])(?:os|output[_-]?stride|out[_-]?stride|stride)[_=-]?(8|16|32)(?![0-9])")
 _DATASETS = {
@@ -61,7 +61,7 @@ _DATASETS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class Setting:
     """A setting and where it stands: ``"config.json"``, ``"hyper_parameters in the file"``, ``"the file's name"``."""
 
     value: Any
@@ -69,7 +69,7 @@ class Fact:
 
 
 @dataclass(slots=True)
-class Facts:
+class StoredSettings:
     """Settings by the names of :data:`_NAMES`.
 
     Attributes:
@@ -77,49 +77,49 @@ class Facts:
         notes: settings files that could not be read, and why.
     """
 
-    found: dict[str, Fact] = field(default_factory=dict)
+    found: dict[str, Setting] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def get(self, name: str) -> Any:
         """The value of a setting, or None."""
-        fact = self.found.get(name)
-        return None if fact is None else fact.value
+        setting = self.found.get(name)
+        return None if setting is None else setting.value
 
-    def without(self, source: str) -> Facts:
+    def without(self, source: str) -> StoredSettings:
         """The same without one source."""
-        return Facts({name: fact for name, fact in self.found.items() if fact.source != source}, self.notes)
+        return StoredSettings({name: setting for name, setting in self.found.items() if setting.source != source}, self.notes)
 
 
-def gather_facts(checkpoint: Checkpoint) -> Facts:
+def gather_settings(checkpoint: Checkpoint) -> StoredSettings:
     """Everything that is said about a checkpoint beside and inside its file."""
-    facts = Facts()
-    for name, content in _settings_beside(checkpoint.path, facts):
-        _take(facts, content, name)
+    settings = StoredSettings()
+    for name, content in _settings_files(checkpoint.path, settings):
+        _take(settings, content, name)
     tops = {key: value for key, value in checkpoint.extras.items() if isinstance(value, (str, int, float, bool, list, tuple))}
     for name, content in checkpoint.extras.items():
-        if str(name).lower() in _INSIDE:
-            _take(facts, content, f"'{name}' in the file")
-    _take(facts, tops, "the file itself")
+        if str(name).lower() in _SETTINGS_ENTRIES:
+            _take(settings, content, f"'{name}' in the file")
+    _take(settings, tops, "the file itself")
     for name, text in checkpoint.metadata.items():
-        _take(facts, {name: text} if not text.startswith("{") else _parsed(text), "the file's metadata")
-    _read_name(facts, checkpoint.path)
-    return facts
+        _take(settings, {name: text} if not text.startswith("{") else _parsed(text), "the file's metadata")
+    _read_name(settings, checkpoint.path)
+    return settings
 
 
-def _settings_beside(path: Path, facts: Facts) -> Iterator[tuple[str, Any]]:
+def _settings_files(path: Path, settings: StoredSettings) -> Iterator[tuple[str, Any]]:
     folders = [path.parent, *([path.parent.parent] if path.parent.name == "checkpoints" else [])]
     for folder in folders:
-        for name in _BESIDE:
+        for name in _SETTINGS_FILES:
             place = folder / name
             try:
                 if not place.exists():
                     continue
                 content = (read_json if name.endswith("json") else read_yaml)(place, what="the settings file")
                 if not isinstance(content, Mapping) and content is not None:
-                    facts.notes.append(f"{name} beside the weights was not read: it holds no settings by name")
+                    settings.notes.append(f"{name} beside the weights was not read: it holds no settings by name")
                 yield name, content
             except AtrousError as error:
-                facts.notes.append(f"{name} beside the weights was not read: {error.what}. {error.why}".strip())
+                settings.notes.append(f"{name} beside the weights was not read: {error.what}. {error.why}".strip())
             except OSError:
                 continue
 
@@ -131,7 +131,7 @@ def _parsed(text: str) -> Any:
         return {}
 
 
-def _take(facts: Facts, content: object, source: str, depth: int = 3, seen: set[int] | None = None) -> None:
+def _take(settings: StoredSettings, content: object, source: str, depth: int = 3, seen: set[int] | None = None) -> None:
     """Add settings of a mapping (or an object that holds some) and of what is nested in it, the outer ones first."""
     inside = entries(content)
     seen = set() if seen is None else seen
@@ -144,12 +144,12 @@ def _take(facts: Facts, content: object, source: str, depth: int = 3, seen: set[
             continue
         name = _CANONICAL.get(re.sub(r"[^a-z0-9]", "", key.lower()))
         plain = _plain(value)
-        if name is not None and plain is not None and name not in facts.found:
-            facts.found[name] = Fact(plain, source)
+        if name is not None and plain is not None and name not in settings.found:
+            settings.found[name] = Setting(plain, source)
         elif entries(value) is not None and depth:
             nested.append(value)
     for value in nested[:50]:
-        _take(facts, value, source, depth - 1, seen)
+        _take(settings, value, source, depth - 1, seen)
 
 
 def _plain(value: object) -> Any:
@@ -165,16 +165,16 @@ def _plain(value: object) -> Any:
     return None
 
 
-def _read_name(facts: Facts, path: Path) -> None:
+def _read_name(settings: StoredSettings, path: Path) -> None:
     """Stride and data set from a file's name: ``best_deeplabv3plus_mobilenet_voc_os16.pth``."""
     name = path.name.lower()
     source = "the file's name"
     match = _STRIDE.search(name)
     if match is not None:
-        facts.found.setdefault("output_stride", Fact(int(match[1]), source))
+        settings.found.setdefault("output_stride", Setting(int(match[1]), source))
     for word, catalog in _DATASETS.items():
         if re.search(rf"(?<![a-z]){word}(?![a-z])(?:20\d\d)?", name):
-            facts.found.setdefault("dataset", Fact(catalog, source))
+            settings.found.setdefault("dataset", Setting(catalog, source))
             break
 
 
@@ -194,23 +194,23 @@ def whole_numbers(value: object) -> list[int] | None:
 _KINDS = ("resnet", "mobilenet", "xception", "hrnet", "drn", "vgg", "efficientnet", "densenet", "resnext")
 
 
-def of_this_network(facts: Facts, backbone: str) -> Facts:
+def of_this_network(settings: StoredSettings, backbone: str) -> StoredSettings:
     """The facts without a source that speaks of another encoder: settings of another network may be in the same folder.
 
     Args:
-        facts: of a checkpoint.
+        settings: of a checkpoint.
         backbone: that its tensors have.
     """
-    fact = facts.found.get("encoder")
-    if fact is None or not isinstance(fact.value, str):
-        return facts
-    told, ours = (re.sub(r"[^a-z0-9]", "", name.lower()) for name in (fact.value, backbone))
-    kinds = [next((kind for kind in _KINDS if kind in name), "") for name in (told, ours)]
+    setting = settings.found.get("encoder")
+    if setting is None or not isinstance(setting.value, str):
+        return settings
+    named, ours = (re.sub(r"[^a-z0-9]", "", name.lower()) for name in (setting.value, backbone))
+    kinds = [next((kind for kind in _KINDS if kind in name), "") for name in (named, ours)]
     if not all(kinds):
-        return facts
-    sizes = [re.findall(r"\d+", name)[:1] for name in (told, ours)]
+        return settings
+    sizes = [re.findall(r"\d+", name)[:1] for name in (named, ours)]
     if kinds[0] == kinds[1] and (sizes[0] == sizes[1] or not all(sizes)):
-        return facts
-    kept = facts.without(fact.source)
-    note = f"{fact.source} speaks of the encoder {shorten(fact.value)}, the weights are of {backbone}; it was not used"
-    return Facts(kept.found, [*facts.notes, note])
+        return settings
+    kept = settings.without(setting.source)
+    note = f"{setting.source} speaks of the encoder {shorten(setting.value)}, the weights are of {backbone}; it was not used"
+    return StoredSettings(kept.found, [*settings.notes, note])

@@ -1,4 +1,4 @@
-"""Listening for Cancel and reporting progress, down to single layers of a forward pass."""
+"""Cancel and progress, down to single layers of a forward pass."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from deeplab_core.errors import Cancelled
 from deeplab_core.parallel import IsCancelled, ProgressCallback
 
 
-class Watch:
-    """Follows one prediction.
+class ProgressMonitor:
+    """Cancel and progress of one piece of work, such as a prediction.
 
     A tile of a large network takes seconds on a CPU, so Cancel is asked before every layer, and the share of layers that have
     run moves the progress on.
@@ -57,7 +57,7 @@ class Watch:
 
     @contextmanager
     def over(self, model: nn.Module) -> Iterator[None]:
-        """Watch the convolutions of a network while the context lasts."""
+        """Monitor the convolutions of a network while the context lasts."""
         if self._cancel is None and self._progress is None:
             yield
             return

@@ -1,4 +1,4 @@
-"""A network in two halves: one that is frozen, with output computed once, and one that learns."""
+"""A network split in two: a frozen part, computed once for each image, and a part that is trained."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ Features = tuple[Tensor, ...]
 _PROBE_SIDE = 65
 
 
-class Halves(Protocol):
-    """A frozen half and a learning half. The network that was divided is left as it is.
+class FrozenSplit(Protocol):
+    """A frozen part and a trainable part. The network that was split is left as it is.
 
     Attributes:
-        title: what learns, in words.
+        title: what is trained, in words.
     """
 
     title: str
 
     @property
-    def learning(self) -> nn.Module:
+    def trainable(self) -> nn.Module:
         """The modules that :meth:`logits` runs."""
 
     def encode(self, x: Tensor) -> Features:
-        """What the learning half needs of an input (N, 3, H, W); no gradients."""
+        """Features (N, 3, H, W) -> what the trainable part reads; no gradients."""
 
     def logits(self, features: Features, size: tuple[int, int]) -> Tensor:
         """(N, C, h, w) coarse logits with gradients, from the features of inputs of ``size`` (H, W)."""
@@ -48,15 +48,15 @@ class Halves(Protocol):
         """Parameters with the classes as first axis: weights and biases of the classifiers."""
 
     def joined(self) -> SegmentationModel:
-        """A new network with the learning half as it is now."""
+        """A new network with the trainable part as it is now."""
 
 
-def halves_of(model: SegmentationModel, layers: Layers, device: torch.device | str = "cpu") -> Halves:
-    """Divide a network.
+def split_network(model: SegmentationModel, layers: Layers, device: torch.device | str = "cpu") -> FrozenSplit:
+    """Split a network.
 
     Args:
         model: in eval mode on the CPU; left as it is.
-        device: where both halves compute.
+        device: where both parts compute.
         layers: ``"decoder"`` is everything behind the encoder, and the classifier where a network has no separate encoder;
             ``"classifier"`` the last layer, ``"all"`` the whole network.
     """
@@ -96,11 +96,11 @@ def _rows(model: SegmentationModel) -> list[nn.Parameter]:
 
 
 class WholeNetwork:
-    """Everything (or a classifier that cannot be cut off) learns; the "features" are the input itself."""
+    """Everything (or a classifier that cannot be cut off) is trained; the "features" are the input itself."""
 
     def __init__(self, model: SegmentationModel, only: tuple[str, ...] | None, device: torch.device | str) -> None:
         self.title = "all layers" if only is None else "the classifier"
-        self.learning: SegmentationModel = copy.deepcopy(model).eval().to(device)
+        self.trainable: SegmentationModel = copy.deepcopy(model).eval().to(device)
         self._only = only
 
     def encode(self, x: Tensor) -> Features:
@@ -108,42 +108,42 @@ class WholeNetwork:
         return (x,)
 
     def logits(self, features: Features, size: tuple[int, int]) -> Tensor:  # noqa: ARG002  (the input has this size)
-        """See :class:`Halves`."""
-        return self.learning.coarse_logits(features[0])
+        """See :class:`FrozenSplit`."""
+        return self.trainable.coarse_logits(features[0])
 
     def parameters(self) -> list[nn.Parameter]:
-        """See :class:`Halves`."""
-        return _trainable(self.learning, self._only)
+        """See :class:`FrozenSplit`."""
+        return _trainable(self.trainable, self._only)
 
     def class_rows(self) -> list[nn.Parameter]:
-        """See :class:`Halves`."""
-        return _rows(self.learning)
+        """See :class:`FrozenSplit`."""
+        return _rows(self.trainable)
 
     def joined(self) -> SegmentationModel:
-        """See :class:`Halves`."""
-        return copy.deepcopy(self.learning).cpu().requires_grad_(False)
+        """See :class:`FrozenSplit`."""
+        return copy.deepcopy(self.trainable).cpu().requires_grad_(False)
 
 
 class _Replayed(Encoder):
-    """Stands where the encoder stood and gives back what the encoder once said."""
+    """Replaces the encoder and returns the levels that it computed before."""
 
     def __init__(self, original: Encoder) -> None:
         super().__init__()
         self.level_channels = original.level_channels
         self.minimum_side = original.minimum_side
         self.output_strides = original.output_strides
-        self.held: Sequence[Tensor] = ()
+        self.kept: Sequence[Tensor] = ()
 
     def set_output_stride(self, output_stride: int) -> None:
         """Nothing to set: the kept features have their stride."""
 
-    def levels(self, x: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG002  (the input was encoded long ago)
-        """What is held; may note who looks."""
-        return self.held  # type: ignore[return-value]
+    def levels(self, x: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG002  (it is encoded already)
+        """The kept levels; reading them may be recorded."""
+        return self.kept  # type: ignore[return-value]
 
 
 class BehindEncoder:
-    """What follows the encoder learns; the levels that it looks at are the features."""
+    """What follows the encoder is trained; the levels that it reads are the features."""
 
     def __init__(self, model: SegmentationModel, only: tuple[str, ...] | None, device: torch.device | str) -> None:
         original = model.encoder
@@ -153,13 +153,13 @@ class BehindEncoder:
         self._encoder = prepare_for_inference(model, device).encoder
         self._replay = _Replayed(original)
         # A copy of everything but the encoder, replaced by the replay.
-        self.learning: SegmentationModel = copy.deepcopy(model, {id(original): self._replay}).eval().to(device)
+        self.trainable: SegmentationModel = copy.deepcopy(model, {id(original): self._replay}).eval().to(device)
         side = max(_PROBE_SIDE, model.minimum_side)
         probe = torch.zeros(1, model.in_channels, side, side, device=device)
         with torch.no_grad():
             levels = ReadLevels(self._levels_of(probe))
-            self._replay.held = levels
-            self.learning.coarse_logits(probe)
+            self._replay.kept = levels
+            self.trainable.coarse_logits(probe)
         self._count, self._places = len(levels), tuple(sorted(levels.read))
 
     def _levels_of(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -167,46 +167,46 @@ class BehindEncoder:
         return self._encoder.levels(x)
 
     def encode(self, x: Tensor) -> Features:
-        """See :class:`Halves`."""
+        """See :class:`FrozenSplit`."""
         with torch.no_grad():
             levels = self._levels_of(x)
         return tuple(levels[place] for place in self._places)
 
     def logits(self, features: Features, size: tuple[int, int]) -> Tensor:
-        """See :class:`Halves`."""
-        held = [features[0]] * self._count
+        """See :class:`FrozenSplit`."""
+        kept = [features[0]] * self._count
         for place, level in zip(self._places, features, strict=True):
-            held[place] = level
-        self._replay.held = held
+            kept[place] = level
+        self._replay.kept = kept
         # Only the size of the input matters any more.
-        return self.learning.coarse_logits(
-            features[0].new_zeros(()).expand(features[0].shape[0], self.learning.in_channels, *size)
+        return self.trainable.coarse_logits(
+            features[0].new_zeros(()).expand(features[0].shape[0], self.trainable.in_channels, *size)
         )
 
     def parameters(self) -> list[nn.Parameter]:
-        """See :class:`Halves`."""
-        return _trainable(self.learning, self._only)
+        """See :class:`FrozenSplit`."""
+        return _trainable(self.trainable, self._only)
 
     def class_rows(self) -> list[nn.Parameter]:
-        """See :class:`Halves`."""
-        return _rows(self.learning)
+        """See :class:`FrozenSplit`."""
+        return _rows(self.trainable)
 
     def joined(self) -> SegmentationModel:
-        """See :class:`Halves`."""
+        """See :class:`FrozenSplit`."""
         whole = copy.deepcopy(self._whole).eval()
-        whole.load_state_dict({**whole.state_dict(), **self.learning.state_dict()})
+        whole.load_state_dict({**whole.state_dict(), **self.trainable.state_dict()})
         return whole.requires_grad_(False)
 
 
 class LastLayer:
-    """The classifier learns; what it is given are the features. For networks without a separate encoder."""
+    """The classifier is trained; its input are the features. For networks without a separate encoder."""
 
     title = "the classifier"
 
     def __init__(self, model: SegmentationModel, name: str, device: torch.device | str) -> None:
         self._whole, self._name = model, name
         self._frozen = prepare_for_inference(model, device)
-        self.learning = copy.deepcopy(model.get_submodule(name)).to(device)
+        self.trainable = copy.deepcopy(model.get_submodule(name)).to(device)
 
     @staticmethod
     def fits(model: SegmentationModel, name: str) -> bool:
@@ -223,7 +223,7 @@ class LastLayer:
         return len(given) == 1 and given[0].shape == logits.shape and bool(torch.equal(given[0], logits))
 
     def encode(self, x: Tensor) -> Features:
-        """See :class:`Halves`."""
+        """See :class:`FrozenSplit`."""
         given: list[Tensor] = []
         layer = self._frozen.get_submodule(self._name)
         handle = layer.register_forward_pre_hook(lambda _module, inputs: given.append(inputs[0]))
@@ -235,27 +235,27 @@ class LastLayer:
         return (given[0],)
 
     def logits(self, features: Features, size: tuple[int, int]) -> Tensor:  # noqa: ARG002  (a plain layer needs no size)
-        """See :class:`Halves`."""
-        out: Tensor = self.learning(features[0])
+        """See :class:`FrozenSplit`."""
+        out: Tensor = self.trainable(features[0])
         return out
 
     def parameters(self) -> list[nn.Parameter]:
-        """See :class:`Halves`."""
-        return list(self.learning.requires_grad_(True).parameters())
+        """See :class:`FrozenSplit`."""
+        return list(self.trainable.requires_grad_(True).parameters())
 
     def class_rows(self) -> list[nn.Parameter]:
-        """See :class:`Halves`."""
-        return list(self.learning.parameters())
+        """See :class:`FrozenSplit`."""
+        return list(self.trainable.parameters())
 
     def joined(self) -> SegmentationModel:
-        """See :class:`Halves`."""
+        """See :class:`FrozenSplit`."""
         whole = copy.deepcopy(self._whole)
-        whole.get_submodule(self._name).load_state_dict(self.learning.state_dict())
+        whole.get_submodule(self._name).load_state_dict(self.trainable.state_dict())
         return whole.eval().requires_grad_(False)
 
 
-def multiply_adds(halves: Halves, features: Features, size: tuple[int, int]) -> int:
-    """What one forward pass of the learning half costs: multiply-adds of its convolutions.
+def multiply_adds(split: FrozenSplit, features: Features, size: tuple[int, int]) -> int:
+    """What one forward pass of the trainable part costs: multiply-adds of its convolutions.
 
     Counted by hooks, because torch's own counter imports its compiler, which takes seconds.
     """
@@ -267,11 +267,11 @@ def multiply_adds(halves: Halves, features: Features, size: tuple[int, int]) -> 
         kernel = module.kernel_size[0] * module.kernel_size[1]
         total += output.numel() * kernel * module.in_channels // module.groups
 
-    layers = [module for module in halves.learning.modules() if isinstance(module, nn.Conv2d)]
+    layers = [module for module in split.trainable.modules() if isinstance(module, nn.Conv2d)]
     handles = [layer.register_forward_hook(count) for layer in layers]
     try:
         with torch.no_grad():
-            halves.logits(features, size)
+            split.logits(features, size)
     finally:
         for handle in handles:
             handle.remove()

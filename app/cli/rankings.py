@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from deeplab_core.analysis import FolderAnalysis
     from deeplab_core.geometry import Box
 
 
-def order_lines(folder: FolderAnalysis, top: int, only: Collection[str] = ()) -> list[str]:
+def ranking_lines(folder: FolderAnalysis, top: int, only: Collection[str] = ()) -> list[str]:
     """The first images of every ranking by a score of the predictions, or of some, each below a line that says what it is."""
     from deeplab_core.analysis.ranking import RANKINGS
 
@@ -50,6 +50,11 @@ def _measured(folder: FolderAnalysis) -> list[str]:
 
     scored = folder.scored()
     return [name for name in OF_PREDICTION if scored[name]]
+
+
+def with_old_key(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures for JSON with ``rankings`` also under ``orders``, its name in version 0.1."""
+    return {**data, "orders": data["rankings"]} if "rankings" in data else dict(data)
 
 
 def place_text(image: str, box: Box) -> str:

@@ -25,7 +25,7 @@ class CellImage:
     components: int
 
 
-class ErrorIndex:
+class ErrorComponents:
     """Finds the error components of a folder by cell, size, kind and slice; updated image by image.
 
     Memory is bounded by what :class:`~deeplab_core.analysis.components.ImageErrors` keeps of each image, whatever its size;
