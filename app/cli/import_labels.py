@@ -15,6 +15,7 @@ from app.cli.train_projects import say_repairs
 from app.text import counted
 
 if TYPE_CHECKING:
+    from app.state.class_edits import ClassEdits
     from app.state.label_import import ImportTotals
     from app.state.project import Project
     from deeplab_core.catalogs.catalog import ClassCatalog
@@ -26,6 +27,11 @@ FORMATS = (
     "labelme", "xanylabeling", "isat", "coco", "coco_panoptic", "yolo", "cvat", "cvat_masks", "voc", "cityscapes", "kitti",
     "ade20k", "ade20k_full", "supervisely", "labelstudio", "numpy", "parquet", "binary", "masks", "datumaro",
 )  # fmt: skip
+#: Why a class becomes another one, as the list of the classes has it.
+_HOW = {
+    "synonym": " (synonym)", "chosen": " (--map)", "format": " (by the format)", "id": " (id)",
+    "edit": " (by an edit of the classes)",
+}  # fmt: skip
 #: Lines of a list that the terminal shows.
 _SHOWN = 20
 
@@ -99,12 +105,12 @@ def import_labels(
     KITTI, ADE20K, Supervisely, Label Studio, NumPy, parquet or plain masks; docs/formats.md lists what each can hold. Pixels
     that you painted and masks that you reviewed stay as they are. Every image is one step that can be undone in the window.
     """
-    from app.state.label_import import new_classes, plan_labels
+    from app.state.label_import import map_labels, new_classes, plan_labels
     from deeplab_core.catalogs import get_catalog
     from deeplab_core.datasets import find_images
 
     choices = _choices(pairs)
-    existing = _existing_classes(images, project_dir)
+    existing, edits = _existing_classes(images, project_dir)
     chosen = get_catalog(catalog_name) if catalog_name is not None else None
     if chosen is not None and existing is not None and chosen.names != existing.names:
         raise click.UsageError(f"the project has the classes '{existing.name}' already; leave --catalog out, or use --map")
@@ -113,7 +119,7 @@ def import_labels(
     def look() -> tuple[ImportPlan, str]:
         return plan_labels(
             source, images, find_images(images), format_key=format_key, mask_classes=mask_classes,
-            project_classes=existing or chosen,
+            project_classes=existing or chosen, edits=edits,
         )  # fmt: skip
 
     plan, reason = look()
@@ -122,13 +128,16 @@ def import_labels(
         failed = _extract(plan, dry_run=dry_run, as_json=as_json)
         plan, reason = look()
     catalog = existing or chosen or new_classes(plan)
-    plan = plan.mapped(catalog, choices)
+    frames: dict[str | None, Frame] = {None: "auto", "stored": "stored", "displayed": "oriented"}
+    plan = map_labels(plan, catalog, choices, edits)
+    if plan.uncounted:
+        with progress("look", len(plan.items)) as bar:
+            plan = plan.settled(frame=frames[mask_frame], progress=bar.advance)
     _tell_plan(plan, reason, new=existing is None, as_json=as_json)
     if plan.mapping is not None:
         plan.mapping.check()
     if not plan.items:
         raise click.UsageError(f"no image of {images} has labels in {source}; names are compared with and without their folders")
-    frames: dict[str | None, Frame] = {None: "auto", "stored": "stored", "displayed": "oriented"}
     options: dict[str, Any] = {"rest": unlabelled, "frame": frames[mask_frame]}
     totals = (
         _read_only(plan, options, as_json=as_json)
@@ -151,16 +160,16 @@ def _choices(pairs: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _existing_classes(images: Path, project_dir: Path | None) -> ClassCatalog | None:
-    """Classes of the project of a folder, None if there is no project yet."""
+def _existing_classes(images: Path, project_dir: Path | None) -> tuple[ClassCatalog | None, ClassEdits | None]:
+    """Classes of the project of a folder and their edits, None if there is no project yet."""
     from app.state.opening import DATABASE, DIRECTORY_NAME
     from app.state.project import Project
 
     directory = images / DIRECTORY_NAME if project_dir is None else project_dir
     if not (directory / DATABASE).is_file():
-        return None
+        return None, None
     with Project.open(images, project_dir, read_only=True) as project:
-        return project.catalog
+        return project.catalog, project.class_edits
 
 
 def _extract(plan: ImportPlan, *, dry_run: bool, as_json: bool) -> bool:
@@ -185,7 +194,7 @@ def _tell_plan(plan: ImportPlan, reason: str, *, new: bool, as_json: bool) -> No
     named = {info.id: info.name for info in plan.mapping.catalog.classes}
     rows = []
     for pair in plan.mapping.pairs:
-        becomes = None if pair.how == "open" else "void" if pair.target is None else named[pair.target]
+        becomes = None if pair.how in ("open", "absent") else "void" if pair.target is None else named[pair.target]
         rows.append((pair.source.name, pair.source.regions, becomes, pair.how))
     if as_json:
         emit(
@@ -202,8 +211,10 @@ def _tell_plan(plan: ImportPlan, reason: str, *, new: bool, as_json: bool) -> No
         say(f"Classes of the masks: {reason}")
     for name, regions, becomes, how in rows:
         count = "" if regions is None else counted(regions, "region")
+        if how == "absent":
+            continue  # nothing of it comes in
         target = "?" if becomes is None else becomes
-        why = {"synonym": " (synonym)", "chosen": " (--map)", "format": " (by the format)", "id": " (id)"}.get(how, "")
+        why = _HOW.get(how, "")
         if becomes != name or how != "name":
             say(f"{name:>24}  {count:>16}  ->  {target}{why}")
         elif regions is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.state.class_edits import ClassEdits
 from app.state.image_record import ImageStatus
 from app.state.import_plan import set_by
 from app.state.patch import diff_patch
@@ -119,6 +121,7 @@ def plan_labels(
     format_key: str | None = None,
     mask_classes: ClassCatalog | None = None,
     project_classes: ClassCatalog | None = None,
+    edits: ClassEdits | None = None,
 ) -> tuple[ImportPlan, str]:
     """Look at labels; the classes of plain masks are those that the user names, else recognised, else the project's.
 
@@ -126,6 +129,7 @@ def plan_labels(
         names: paths of the images below their folder, with ``/``.
         mask_classes: what the user says that plain masks are made in.
         project_classes: of the project, None for a new one.
+        edits: of the project's classes: plain masks may hold the ids of classes that are gone.
 
     Returns:
         The plan, and what the classes of plain masks rest on, in words; empty for formats that name their classes.
@@ -136,6 +140,8 @@ def plan_labels(
     key, reason = format_key or recognise(open_source(source)).key, ""
     if key == "masks" and mask_classes is None:
         mask_classes, reason = _recognised(source, project_classes)
+        if edits is not None and mask_classes is not None and mask_classes == project_classes:
+            mask_classes = edits.reading_catalog(mask_classes)
     return scan(source, images, names, format=key, mask_classes=mask_classes), reason
 
 
@@ -151,13 +157,40 @@ def _recognised(source: Path, project_classes: ClassCatalog | None) -> tuple[Cla
     return project_classes, "Their values are taken for ids of the project's classes" if project_classes is not None else ""
 
 
+def map_labels(
+    plan: ImportPlan, catalog: ClassCatalog, choices: Mapping[str, str] | None = None, edits: ClassEdits | None = None
+) -> ImportPlan:
+    """The plan with the project's classes; ids of classes that an edit took away become what the edit made of them.
+
+    That holds for plain numbers, and for classes that the source declares with the id and the name that they had in the project.
+
+    Args:
+        catalog: of the project.
+        choices: see :meth:`ImportPlan.mapped`.
+        edits: of the project's classes, None for a new one.
+    """
+    if edits is None:
+        return plan.mapped(catalog, choices)
+    moves, gone = edits.moves, edits.retired(catalog)
+    once = {info.id: info.name for info in edits.reading_catalog(catalog).classes if info.id in gone}
+    declared = {info.id: info.name for info in plan.declared.classes} if plan.declared is not None else {}
+    numbers = {str(one.id) for one in plan.classes if one.id is not None}
+    decided: dict[str, int | None] = {}
+    for number, info in gone.items():
+        if declared.get(number) in (info.name, once[number]):
+            decided[declared[number]] = moves.get(number)
+        if str(number) in numbers:
+            decided[str(number)] = moves.get(number)
+    return plan.mapped(catalog, choices, decided)
+
+
 def new_classes(plan: ImportPlan) -> ClassCatalog:
     """Classes of a new project: those of the source; a built-in catalog where it has the same names in the same order.
 
     Raises:
         LabelSourceError: the source has numbers and no names.
     """
-    if plan.classes and all(one.id is not None for one in plan.classes):
+    if plan.classes and all(one.id is not None for one in plan.classes) and plan.recorded is None:
         raise LabelSourceError(
             "the source has numbers and no names of classes", why=f"{plan.format.title}: {len(plan.classes)} values occur",
             remedy="Choose the classes of the new project with --catalog", path=plan.source,

@@ -271,6 +271,15 @@ def fold_name(name: str) -> str:
     return _SYNONYMS.get(plain, plain)
 
 
+#: Names that programs give to the pixels outside every object, without case, spaces and underscores.
+_BACKGROUND = frozenset({"background", "bg"})
+
+
+def is_background(name: str) -> bool:
+    """Whether a class name means the pixels outside every object: ``background``, ``_background_``, ``BG``."""
+    return _letters(name) in _BACKGROUND
+
+
 def _letters(name: str) -> str:
     return "".join(ch for ch in name.lower() if ch.isalnum())
 

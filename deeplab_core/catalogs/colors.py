@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.catalogs.catalog import Color
+from deeplab_core.catalogs.catalog import Color, is_background
 
 #: The same colours as several eyes see them: (N, 3) OKLab each.
 _Views = tuple[NDArray[np.float64], ...]
@@ -17,6 +17,9 @@ _Views = tuple[NDArray[np.float64], ...]
 _LEVELS = np.array([0, 32, 64, 96, 128, 160, 192, 224, 255])
 #: OKLab lightness of candidates: darker and lighter ones disappear beside shadows and highlights of photographs.
 _DARKEST, _LIGHTEST = 0.35, 0.92
+
+#: Colours of a background without one, the first that no class has: it covers most of an image and must not draw the eye.
+_NEUTRAL: tuple[Color, ...] = ((0, 0, 0), (96, 96, 96), (160, 160, 160), (224, 224, 224))
 
 #: sRGB (linear) -> LMS and LMS' -> OKLab: Björn Ottosson, "A perceptual color space for image processing", 2020.
 _TO_LMS = np.array(
@@ -89,6 +92,24 @@ def distinct_colors(count: int, *, taken: Iterable[Color] = (), color_blind: boo
         chosen.append((red, green, blue))
         _approach(nearest, views, tuple(view[best : best + 1] for view in views))
     return chosen
+
+
+def class_colors(classes: Sequence[tuple[str, Color | None]], *, color_blind: bool = False) -> list[Color]:
+    """Colours of named classes: those that they have, black or a grey for the background, and distinct ones for the others.
+
+    Args:
+        classes: name and colour, None where it has none.
+        color_blind: see :func:`distinct_colors`.
+    """
+    taken = [color for _, color in classes if color is not None]
+    chosen: list[Color | None] = []
+    for name, color in classes:
+        if color is None and is_background(name):
+            color = next((grey for grey in _NEUTRAL if grey not in taken), None)
+            taken += [color] if color is not None else []
+        chosen.append(color)
+    fresh = iter(distinct_colors(chosen.count(None), taken=taken, color_blind=color_blind))
+    return [next(fresh) if color is None else color for color in chosen]
 
 
 def _approach(

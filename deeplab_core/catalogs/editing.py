@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from deeplab_core.catalogs.builtin import BUILTIN_NAMES
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo, Color
-from deeplab_core.catalogs.colors import distinct_colors
+from deeplab_core.catalogs.colors import class_colors
 from deeplab_core.errors import CatalogError
 from deeplab_core.reading import shorten
 
@@ -61,7 +61,7 @@ def add_class(
             remedy="Begin a new project with a class list of more than 254 classes: its masks have 16 bits",
         )
     if color is None:
-        (color,) = distinct_colors(1, taken=[info.color for info in (*catalog.classes, *gone.values())])
+        *_, color = class_colors([*((info.name, info.color) for info in (*catalog.classes, *gone.values())), (name, None)])
     added = replace(catalog, classes=(*catalog.classes, ClassInfo(number, name, color)))
     return CatalogEdit(f"Add {name}", _own(assign_key(added, number, key).catalog if key else added))
 

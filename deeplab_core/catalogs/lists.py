@@ -1,8 +1,8 @@
 """Class lists of other programs, read as catalogs and written from them.
 
 What a list does not say is filled in by one rule: ids count from 0 in the order of the list, colours come from
-:func:`~deeplab_core.catalogs.colors.distinct_colors`. A class called ``background`` becomes the background of the catalog, and
-labelme's ``__ignore__`` its void.
+:func:`~deeplab_core.catalogs.colors.class_colors`. A class called ``background`` becomes the background of the catalog, and
+labelme's ``__ignore__`` and the ``void`` of a table of colours its void.
 """
 
 from __future__ import annotations
@@ -11,24 +11,26 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deeplab_core.catalogs.catalog import ClassCatalog, Color, parse_color
-from deeplab_core.catalogs.colors import distinct_colors
-from deeplab_core.errors import CatalogError
+from deeplab_core.catalogs.catalog import ClassCatalog, Color, is_background, parse_color
+from deeplab_core.catalogs.colors import class_colors
+from deeplab_core.errors import CatalogError, message
 from deeplab_core.reading import read_text, shorten
 
-#: Names that other programs give to the pixels outside every object, without case, spaces and underscores.
-_BACKGROUND = frozenset({"background", "bg"})
 #: labelme's name for pixels that no figure counts (``examples/semantic_segmentation/labels.txt`` of labelme).
 IGNORE_NAME = "__ignore__"
 
 #: Most classes of a list: ids of wide masks end at 65534.
 _MOST = 65_534
 _LABELMAP_HEAD = "# label:color_rgb:parts:actions"
+#: A remark for other programs; without it the ids of a ``labelmap.txt`` count from 0 in the order of the lines.
+_LABELMAP_IDS = "# ids:"
+#: What a table of colours calls the pixels without a class.
+_VOID_NAME = "void"
 _LABELMAP_LINE = re.compile(r"(?P<name>[^#:][^:]*):(?P<color>\d{1,3},\d{1,3},\d{1,3})?:[^:]*:[^:]*")
 _COLOR_LINE = re.compile(r"(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})\s+(\S.*)")
 _FORM = (
@@ -59,10 +61,54 @@ def read_text_list(path: Path) -> ClassCatalog:
     if any(line.lower().startswith("# label:") for _, line in numbered) or (
         lines and all(_LABELMAP_LINE.fullmatch(line) for _, line in lines)
     ):
-        return _catalog(path, [_labelmap_entry(line, number, path) for number, line in lines])
+        return parse_labelmap(text, path).catalog
     if lines and all(_COLOR_LINE.fullmatch(line) for _, line in lines):
-        return _catalog(path, [_color_entry(line, number, path) for number, line in lines])
+        return _table(path, [_color_entry(line, number, path) for number, line in lines]).catalog
     return _catalog(path, [_Entry(line) for _, line in lines])
+
+
+@dataclass(frozen=True, slots=True)
+class Labelmap:
+    """What a ``labelmap.txt`` says.
+
+    Attributes:
+        catalog: the classes.
+        void: the value of void in files without colours, None where the table does not name void.
+        numbered: whether the file gives the ids; else they are positions.
+    """
+
+    catalog: ClassCatalog
+    void: int | None
+    numbered: bool
+
+
+def parse_labelmap(text: str, path: Path) -> Labelmap:
+    """CVAT's and VOC's ``labelmap.txt``: ``name:red,green,blue:parts:actions`` lines, with the ids where Atrous wrote it.
+
+    A line ``void`` gives the colour of void, and is no class. Raises CatalogError, which names the line.
+    """
+    numbered = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
+    rows = [_labelmap_entry(line, number, path) for number, line in numbered if line and not line.startswith("#")]
+    given = next((line.removeprefix(_LABELMAP_IDS) for _, line in numbered if line.startswith(_LABELMAP_IDS)), None)
+    if given is None:
+        return _table(path, rows)
+    try:
+        ids = [int(part) for part in given.split(",")]
+    except ValueError:
+        ids = []
+    if len(ids) != len(rows):
+        raise _not_a_list(path, message("Its line of ids does not fit its {count} classes", count=len(rows)))
+    return _table(path, [_Entry(row.name, number, row.color) for row, number in zip(rows, ids, strict=True)], numbered=True)
+
+
+def _table(path: Path, rows: Sequence[_Entry], *, numbered: bool = False) -> Labelmap:
+    """The catalog of a table of colours."""
+    places = [_Entry(row.name, place if row.number is None else row.number, row.color) for place, row in enumerate(rows)]
+    void = next((row for row in places if row.name.casefold() == _VOID_NAME), None)
+    catalog = _catalog(path, [row for row in places if row.name.casefold() != _VOID_NAME])
+    if void is not None and void.color is not None:
+        catalog = replace(catalog, ignore_color=void.color)
+    return Labelmap(catalog, None if void is None else void.number, numbered)
 
 
 def read_csv_list(path: Path) -> ClassCatalog:
@@ -113,11 +159,13 @@ def read_values(data: object, path: Path) -> ClassCatalog | None:
 
 
 def _labelmap_entry(line: str, number: int, path: Path) -> _Entry:
-    found = _LABELMAP_LINE.fullmatch(line)
-    if found is None:
-        raise _not_a_list(path, f"Line {number} reads {shorten(line)}, not 'name:red,green,blue:parts:actions'")
-    color = found["color"]
-    return _Entry(found["name"].strip(), None, None if color is None else _rgb(color.split(","), number, path))
+    # Names may hold colons; parts and actions are often left out.
+    name, *rest = line.rsplit(":", 3) if line.count(":") >= 3 else line.split(":")
+    color = rest[0].strip() if rest else "?"
+    if not name.strip() or (color and not re.fullmatch(r"\d{1,3}(?:\s*,\s*\d{1,3}){2}", color)):
+        why = message("Line {number} reads {line}, not 'name:red,green,blue:parts:actions'", number=number, line=shorten(line))
+        raise _not_a_list(path, why)
+    return _Entry(name.strip(), None, _rgb(color.split(","), number, path) if color else None)
 
 
 def _color_entry(line: str, number: int, path: Path) -> _Entry:
@@ -181,12 +229,11 @@ def _catalog(path: Path, entries: list[_Entry]) -> ClassCatalog:
         raise _not_a_list(path, "It has no classes")
     if len(entries) > _MOST:
         raise _not_a_list(path, f"It has {len(entries):,} classes; masks can hold {_MOST:,}")
-    taken = {entry.color for entry in entries if entry.color is not None}
-    fresh = iter(distinct_colors(sum(entry.color is None for entry in entries), taken=taken))
+    colors = class_colors([(entry.name, entry.color) for entry in entries])
     rows = []
-    for place, entry in enumerate(entries):
+    for place, (entry, color) in enumerate(zip(entries, colors, strict=True)):
         number = place if entry.number is None else entry.number
-        rows.append({"id": number, "name": entry.name, "color": entry.color or next(fresh), "key": entry.key})
+        rows.append({"id": number, "name": entry.name, "color": color, "key": entry.key})
     background = next((row["id"] for row in rows if is_background(str(row["name"]))), None)
     wide = len(rows) > 254 or max(int(str(row["id"])) for row in rows) >= 255
     try:
@@ -195,11 +242,6 @@ def _catalog(path: Path, entries: list[_Entry]) -> ClassCatalog:
         )
     except CatalogError as error:
         raise CatalogError(error.what, why=error.why, remedy=error.remedy or _FORM, path=path) from error
-
-
-def is_background(name: str) -> bool:
-    """Whether a class name means the pixels outside every object: ``background``, ``_background_``, ``BG``."""
-    return "".join(ch for ch in name.lower() if ch.isalnum()) in _BACKGROUND
 
 
 def _not_a_list(path: Path, why: str) -> CatalogError:
@@ -213,9 +255,15 @@ def _labels(catalog: ClassCatalog) -> str:
     return "".join(f"{name}\n" for name in (IGNORE_NAME, *catalog.names))
 
 
-def labelmap_text(rows: Iterable[tuple[str, Color]]) -> str:
-    """``labelmap.txt`` as CVAT and Datumaro read it: name, colour, parts, actions."""
-    return "\n".join([_LABELMAP_HEAD, *(f"{name}:{','.join(map(str, color))}::" for name, color in rows)]) + "\n"
+def labelmap_text(rows: Iterable[tuple[str, Color]], ids: Sequence[int] = ()) -> str:
+    """``labelmap.txt`` as CVAT and Datumaro read it: name, colour, parts, actions.
+
+    Args:
+        rows: the classes.
+        ids: of the rows, where they are not their positions: a remark that :func:`parse_labelmap` reads.
+    """
+    remark = [_LABELMAP_IDS + ",".join(map(str, ids))] if ids else []
+    return "\n".join([_LABELMAP_HEAD, *remark, *(f"{name}:{','.join(map(str, color))}::" for name, color in rows)]) + "\n"
 
 
 def _labelmap(catalog: ClassCatalog) -> str:
@@ -290,6 +338,12 @@ def list_text(catalog: ClassCatalog, key: str) -> str:
             remedy=f"Choose a form that keeps ids: {with_ids}",
         )
     for name in catalog.names:
+        if key == "cvat" and name.casefold() == _VOID_NAME:
+            raise CatalogError(
+                message("'{name}' cannot be written as {form}", name=catalog.name, form=form.title),
+                why=message("A class '{name}' means void there", name=name),
+                remedy=message("Rename the class, or choose another form"),
+            )
         if name != name.strip() or "\n" in name or "\r" in name or (key == "cvat" and (":" in name or name.startswith("#"))):
             raise CatalogError(
                 f"'{catalog.name}' cannot be written as {form.title}",

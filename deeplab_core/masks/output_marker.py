@@ -80,6 +80,7 @@ class OutputMarker:
         complete: whether ``outputs`` lists everything. False for a folder of an older version, and for a damaged marker.
         others: further files with labels below the folder, such as the pictures in class colours beside ids.
         provenance: output -> the picture beside it that says who set its pixels; see :mod:`deeplab_core.masks.confirmed`.
+        project_catalog: classes that the labels had in their project, where the files hold other ids; else None.
     """
 
     folder: Path
@@ -93,6 +94,7 @@ class OutputMarker:
     models: tuple[str, ...] = ()
     others: frozenset[str] = frozenset()
     provenance: Mapping[str, ProvenanceFile] = field(default_factory=dict)
+    project_catalog: ClassCatalog | None = None
 
     @property
     def images(self) -> int | None:
@@ -127,7 +129,10 @@ class OutputMarker:
             number = self.untouched_images
             if number is None:
                 return "an export of Atrous; how many of its images no user touched was not recorded"
-            return f"an export of Atrous; no user touched {number:,} of its {count(len(self.outputs), 'image')}"
+            images = count(len(self.outputs), "image")
+            if not number:
+                return f"an export of Atrous; users worked on {'it' if len(self.outputs) == 1 else 'each'} of its {images}"
+            return f"an export of Atrous; no user touched {number:,} of its {images}"
         what = "predictions that Atrous wrote" if self.kind == "prediction" else "masks that Atrous refined with the CRF"
         return f"{what} ({self.model})" if self.model else what
 
@@ -168,6 +173,7 @@ def mark_output(
     models: Iterable[str] = (),
     others: Iterable[str] = (),
     provenance: Mapping[str, ProvenanceFile] | None = None,
+    project_catalog: ClassCatalog | None = None,
 ) -> OutputMarker:
     """Write the marker of a folder, together with what earlier runs left in it.
 
@@ -179,7 +185,7 @@ def mark_output(
         outputs: paths below ``folder`` with ``/``; see :class:`OutputMarker`.
         catalog, model, frame: of these outputs.
         earlier: what :func:`read_marker` said before this run began; outputs that are written again are replaced.
-        models, others, provenance: of these outputs, see :class:`OutputMarker`.
+        models, others, provenance, project_catalog: of these outputs, see :class:`OutputMarker`.
 
     Raises:
         StorageError: it cannot be written; no mask should be written then.
@@ -190,6 +196,7 @@ def mark_output(
     if earlier is not None and (kept or not complete):
         kind = min(kind, earlier.kind, key=_KINDS.index)
         catalog = catalog if catalog == earlier.catalog else None
+        project_catalog = project_catalog if project_catalog == earlier.project_catalog else None
         model = model if model == earlier.model else None
         frame = frame if frame == earlier.frame else None
     kept_entries = {} if earlier is None else {name: entry for name, entry in earlier.provenance.items() if name in kept}
@@ -197,7 +204,7 @@ def mark_output(
         folder=folder, kind=kind, catalog=catalog, model=model, frame=frame, outputs={**kept, **outputs}, complete=complete,
         models=tuple(sorted({*models, *(earlier.models if earlier is not None and kept else ())})),
         others=frozenset(others) | (frozenset() if earlier is None else earlier.others),
-        provenance={**kept_entries, **(provenance or {})},
+        provenance={**kept_entries, **(provenance or {})}, project_catalog=project_catalog,
     )  # fmt: skip
     make_folder(folder)
     atomic_write(folder / MARKER_NAME, (json.dumps(_to_dict(marker), ensure_ascii=True, indent=1) + "\n").encode())
@@ -222,6 +229,7 @@ def _to_dict(marker: OutputMarker) -> dict[str, Any]:
         "untouched_pixels": marker.untouched_pixels,
         "complete": marker.complete,
         "catalog": None if marker.catalog is None else marker.catalog.to_dict(),
+        **({} if marker.project_catalog is None else {"project_catalog": marker.project_catalog.to_dict()}),
         "catalog_version": None if marker.catalog is None else catalog_version(marker.catalog),
         "models": list(marker.models),
         "others": sorted(marker.others),
@@ -258,6 +266,7 @@ def _from_marker(folder: Path, data: dict[str, Any]) -> OutputMarker | None:
         models=tuple(_texts(data.get("models"))),
         others=frozenset(_texts(data.get("others"))),
         provenance=_provenance(data.get("provenance")),
+        project_catalog=_catalog(data.get("project_catalog")),
     )
 
 

@@ -36,7 +36,9 @@ class Marking:
         replace: bool,
     ) -> None:
         self._target = target
-        self._catalog = exporter.written_catalog(items[0].catalog) if items else None
+        own = items[0].catalog if items else None
+        self._catalog = None if own is None else exporter.written_catalog(own)
+        self._project_catalog = own if own != self._catalog else None
         self._frame: StoredFrame = frame if exporter.follows_frame else "oriented"
         self._earlier: OutputMarker | None = read_marker(target)
         self._begun = False
@@ -91,11 +93,12 @@ class Marking:
             else:
                 mark_output(
                     self._target, earlier.kind, {}, catalog=earlier.catalog, model=earlier.model, frame=earlier.frame,
-                    earlier=earlier,
+                    earlier=earlier, project_catalog=earlier.project_catalog,
                 )  # fmt: skip
 
     def _write(self, outputs: dict[str, Untouched | None]) -> None:
         mark_output(
             self._target, "export", outputs, catalog=self._catalog, frame=self._frame, earlier=self._earlier,
             models=chain.from_iterable(self._models.values()), others=self._others, provenance=self._provenance,
+            project_catalog=self._project_catalog,
         )  # fmt: skip

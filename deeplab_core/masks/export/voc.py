@@ -10,7 +10,7 @@ import numpy as np
 
 from deeplab_core.catalogs import lists
 from deeplab_core.catalogs.catalog import IGNORE, ClassCatalog, ClassInfo
-from deeplab_core.errors import ExportError
+from deeplab_core.errors import ExportError, message
 from deeplab_core.labels import LabelMap, apply_lut
 from deeplab_core.masks.export.exporter import (
     Encoded,
@@ -92,19 +92,30 @@ def labelmap_text(catalog: ClassCatalog, *, void: bool = False) -> str:
 
     Args:
         catalog: whose classes are listed.
-        void: name the colour of void too. Datumaro refuses pictures with a colour that the table lacks.
+        void: for files with palettes: name the colour of void too, and the ids where they are not positions. Datumaro refuses
+            pictures with a colour that the table lacks.
 
     Raises:
         ExportError: a class name holds a colon or a line break, which the file cannot hold.
     """
     rows = [(info.name, info.color) for info in catalog.classes]
     for info in catalog.classes:
+        if info.name.casefold() == "void":
+            raise ExportError(
+                message("'{name}' cannot be named in a labelmap.txt", name=info.name),
+                why=message("A class '{name}' means void there", name=info.name),
+                remedy=message("Rename the class, or choose another format"),
+            )
         if ":" in info.name or len(info.name.splitlines()) != 1 or info.name.startswith("#"):
             raise ExportError(
                 f"'{info.name}' cannot be named in a labelmap.txt", why="Colons part its columns, '#' begins a remark",
                 remedy="Rename the class, or choose another format",
             )  # fmt: skip
-    return lists.labelmap_text([*rows, ("void", catalog.ignore_color)] if void else rows)
+    ids = catalog.ids.tolist()
+    if not void:
+        return lists.labelmap_text(rows)
+    given = [] if ids == list(range(len(ids))) else [*ids, catalog.ignore]
+    return lists.labelmap_text([*rows, ("void", catalog.ignore_color)], given)
 
 
 class Ade20kExporter(LayoutExporter):

@@ -6,13 +6,15 @@ import io
 import re
 import zipfile
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.catalogs.catalog import IGNORE, IGNORE_WIDE, ClassCatalog, ClassInfo, is_background
+from deeplab_core.catalogs.colors import class_colors
 from deeplab_core.errors import AtrousError, LabelSourceError, MaskFormatError
 from deeplab_core.images.file_names import PHOTO_SUFFIXES, split_name
 from deeplab_core.images.guard import decoder_guard
@@ -40,6 +42,7 @@ class _IdReader(Reader):
         super().__init__(source)
         self._ids: set[int] = set()
         self._names: dict[int, str] = {}
+        self._void: int | None = None  # as the source gives it
 
     @abstractmethod
     def values(self, entry: Entry) -> NDArray[Any]:
@@ -65,11 +68,14 @@ class _IdReader(Reader):
 
     def finish(self) -> None:
         """List the classes once all entries are there: by name where the source has names, else by number."""
-        numbers = sorted(self._ids | set(self._names))
+        numbers = sorted((self._ids | set(self._names)) - {self._void})
         self.classes = [
             SourceClass(name=self._names[number]) if number in self._names else SourceClass(name=str(number), id=number)
             for number in numbers
         ]
+        voids = {IGNORE, IGNORE_WIDE, self._void}
+        if self._names and self._ids - voids <= set(self._names):
+            self.declared = _named_catalog(self._names, self._void)
 
     def draw(self, entry: Entry, canvas: Canvas, info: ImageInfo, frame: Frame) -> None:
         del info, frame
@@ -77,7 +83,7 @@ class _IdReader(Reader):
         table = np.zeros(int(np.iinfo(values.dtype).max) + 1, np.uint16)
         for number in self._ids:
             if number < len(table):
-                table[number] = canvas.code(self._names.get(number, str(number)))
+                table[number] = canvas.code(None if number == self._void else self._names.get(number, str(number)))
         canvas.fill(table[values])
 
 
@@ -129,6 +135,9 @@ class NumpyReader(_IdReader):
         with decoder_guard(LabelSourceError, "the list of classes is damaged", shown):
             ids = np.load(io.BytesIO(self._member(name, "ids")), allow_pickle=False)
             names = np.load(io.BytesIO(self._member(name, "names")), allow_pickle=False)
+            void = np.load(io.BytesIO(self._member(name, "void")), allow_pickle=False) if "void" in self._keys(name) else None
+            if void is not None and void.size == 1 and void.dtype.kind in "iu":
+                self._void = int(void)
             if ids.ndim != 1 or ids.shape != names.shape or ids.dtype.kind not in "iu" or names.dtype.kind != "U":
                 raise ValueError("'ids' and 'names' are no numbers and texts of one length")
             for number, title in zip(ids.tolist(), names.tolist(), strict=True):
@@ -248,6 +257,18 @@ class ParquetReader(_IdReader):
                         if done >= first:
                             yield row
                         done += 1
+
+
+def _named_catalog(names: Mapping[int, str], void: int | None) -> ClassCatalog:
+    """The catalog of ids and names, with the value of void in files. Raises CatalogError where they are none."""
+    colors = class_colors([(name, None) for name in names.values()])
+    rows = zip(names.items(), colors, strict=True)
+    classes = tuple(ClassInfo(number, name, color) for (number, name), color in rows)
+    background = next((info.id for info in classes if is_background(info.name)), None)
+    wide = len(classes) >= IGNORE or max(names) >= IGNORE
+    ignore = IGNORE_WIDE if wide else IGNORE
+    file_ignore = ignore if void is None else void
+    return ClassCatalog("classes", "Classes", classes, background=background, file_ignore=file_ignore)
 
 
 READERS: dict[str, type[Reader]] = {"numpy": NumpyReader, "parquet": ParquetReader}

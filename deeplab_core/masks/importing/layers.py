@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from deeplab_core.catalogs.catalog import is_background
 from deeplab_core.errors import AtrousError, LabelSourceError
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.masks.frames import Frame
@@ -48,7 +49,7 @@ class BinaryReader(Reader):
             first = next(iter(files.values()))
             self.entries.append(Entry(names=(image,), file=first, data=files))
         self.classes = [
-            SourceClass(name=name, regions=sum(name in files for files in layers.values()), background=_is_background(name))
+            SourceClass(name=name, regions=sum(name in files for files in layers.values()), background=is_background(name))
             for name in names
         ]
 
@@ -67,7 +68,7 @@ class BinaryReader(Reader):
             mask = values != 0
             if mask.any():
                 canvas.paint(name, mask)
-        if any(map(_is_background, entry.data)):
+        if any(map(is_background, entry.data)):
             canvas.values[canvas.values == NOTHING] = VOID
 
 
@@ -82,10 +83,6 @@ def _layers(source: Source) -> dict[str, dict[str, str]]:
         if len(parts) > 1:
             found["/".join(parts[1:])][parts[0]] = name
     return found
-
-
-def _is_background(name: str) -> bool:
-    return name.strip("_").casefold() == "background"
 
 
 def _is_binary(source: Source, path: str) -> bool:

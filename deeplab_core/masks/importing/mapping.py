@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
-from deeplab_core.errors import LabelSourceError, UnmappedClasses
+from deeplab_core.errors import LabelSourceError, UnmappedClasses, message
 from deeplab_core.masks.importing.records import SourceClass
 
 #: What the user calls void.
 VOID_NAME = "void"
 
-How = Literal["name", "synonym", "id", "chosen", "format", "open"]
+How = Literal["name", "synonym", "id", "chosen", "format", "edit", "absent", "open"]
 
 #: Names of one class in different data sets. A name maps to another of its row where the project has exactly one of them.
 SYNONYMS: tuple[tuple[str, ...], ...] = (
@@ -50,7 +50,8 @@ class MappedClass:
         source: the source's class.
         target: id in the project's catalog; None is void.
         how: ``"name"`` equal names, ``"synonym"`` a declared synonym, ``"id"`` equal ids where the source has no names,
-            ``"chosen"`` by the user, ``"format"`` void or background because the format defines it, ``"open"`` not decided.
+            ``"chosen"`` by the user, ``"format"`` void or background because the format defines it, ``"edit"`` as an edit of the
+            project's classes decided, ``"absent"`` without a partner and without a pixel, ``"open"`` not decided.
     """
 
     source: SourceClass
@@ -77,29 +78,48 @@ class ClassMapping:
 
     def check(self) -> None:
         """Raise UnmappedClasses, which lists the names, unless every class has a partner or was decided about."""
-        if not self.unmapped:
-            return
-        shown = ", ".join(self.unmapped[:20]) + (f" and {len(self.unmapped) - 20} more" if len(self.unmapped) > 20 else "")
+        if self.unmapped:
+            raise self.open_error(self.unmapped)
+
+    def open_error(self, names: Sequence[str]) -> UnmappedClasses:
+        """The error that asks for classes."""
+        shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
         more = len(self.catalog) - 6
         some = ", ".join(self.catalog.names[:6]) + (f" and {more} more" if more > 0 else "")
-        raise UnmappedClasses(
-            f"'{self.catalog.name}' has no class for: {shown}",
-            why=f"Its classes are {some}",
-            remedy=f"Name the class that each becomes: --map '{self.unmapped[0]}={self.catalog.names[0]}', or "
-            f"--map '{self.unmapped[0]}={VOID_NAME}' to leave its pixels void",
-        )
+        nameless = [pair.source.name for pair in self.pairs if pair.source.undeclared and pair.source.name in names]
+        why = message("Its classes are {names}", names=some)
+        if nameless:
+            why = message(
+                "The source's list of classes has no {numbers}. Its classes are {names}", numbers=", ".join(nameless), names=some
+            )
+        return UnmappedClasses(
+            message("'{catalog}' has no class for: {names}", catalog=self.catalog.name, names=shown),
+            why=why,
+            remedy=message(
+                "Name the class that each becomes: --map '{name}={example}', or --map '{name}=void' to leave its pixels void",
+                name=names[0], example=self.catalog.names[0],
+            ),
+        )  # fmt: skip
 
 
-def map_classes(classes: Sequence[SourceClass], catalog: ClassCatalog, choices: Mapping[str, str] | None = None) -> ClassMapping:
+def map_classes(
+    classes: Sequence[SourceClass],
+    catalog: ClassCatalog,
+    choices: Mapping[str, str] | None = None,
+    edited: Mapping[str, int | None] | None = None,
+) -> ClassMapping:
     """Map the classes of a source to a catalog.
 
-    The user's choices come first, then equal names, then names that differ in case, spaces and punctuation alone, then
-    :data:`SYNONYMS`. A class that the format itself leaves out of evaluation becomes void where it has no partner.
+    The user's choices come first, then equal names, then names that differ in case, spaces and punctuation alone, then former
+    names of the catalog's classes, then :data:`SYNONYMS`. A class that the format itself leaves out of evaluation becomes void
+    where it has no partner. A class without a region is not asked about.
 
     Numbers without names are ids of the catalog, as in every mask file; its own void value is void.
 
     Args:
         choices: name in the source -> name in ``catalog``, or ``"void"``.
+        edited: name in the source of a class that the project once had -> what an edit of its classes made of it: id in
+            ``catalog``, or None for void.
 
     Raises:
         LabelSourceError: a choice names a class that the source or the catalog does not have.
@@ -112,10 +132,13 @@ def map_classes(classes: Sequence[SourceClass], catalog: ClassCatalog, choices: 
         raise LabelSourceError(
             f"the source has no class '{strangers[0]}'", why=f"Its classes are {known}", remedy="Correct the name before '='"
         )
-    return ClassMapping(catalog, tuple(_map_one(one, catalog, chosen.get(one.name)) for one in classes))
+    decided = edited or {}
+    return ClassMapping(catalog, tuple(_map_one(one, catalog, chosen.get(one.name), decided) for one in classes))
 
 
-def _map_one(one: SourceClass, catalog: ClassCatalog, choice: str | None) -> MappedClass:
+def _map_one(
+    one: SourceClass, catalog: ClassCatalog, choice: str | None, edited: Mapping[str, int | None]
+) -> MappedClass:
     if choice is not None:
         exact = next((info for info in catalog.classes if info.name == choice), None)
         if exact is None and choice == VOID_NAME:
@@ -128,9 +151,11 @@ def _map_one(one: SourceClass, catalog: ClassCatalog, choice: str | None) -> Map
                 remedy=f"Correct the name after '=', or write '{VOID_NAME}'",
             )
         return MappedClass(one, exact.id, "chosen")
+    if one.name in edited:
+        return MappedClass(one, edited[one.name], "edit")
     if one.id is not None:
         return _numbered(one, catalog)
-    found = _named(one, catalog)
+    found = None if one.undeclared else _named(one, catalog)
     if found is not None:
         return MappedClass(one, found[0].id, found[1])
     if one.name in _VOID:
@@ -139,7 +164,7 @@ def _map_one(one: SourceClass, catalog: ClassCatalog, choice: str | None) -> Map
         return MappedClass(one, None, "format")
     if one.background and catalog.background is not None:
         return MappedClass(one, catalog.background, "format")
-    return MappedClass(one, None, "open")
+    return MappedClass(one, None, "absent" if one.regions == 0 else "open")
 
 
 def _numbered(one: SourceClass, catalog: ClassCatalog) -> MappedClass:
@@ -156,6 +181,11 @@ def _named(one: SourceClass, catalog: ClassCatalog) -> tuple[ClassInfo, How] | N
             same = [info for info in catalog.classes if wanted and spelled(info.name) == wanted]
             if len(same) == 1:
                 return same[0], "name"
+    for name in names:
+        wanted = _letters(name)
+        same = [info for info in catalog.classes if wanted and any(_letters(alias) == wanted for alias in info.aliases)]
+        if len(same) == 1:
+            return same[0], "name"
     for name in names:
         row = _ROWS.get(_letters(name), frozenset())
         same = [info for info in catalog.classes if _letters(info.name) in row]

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs import get_catalog, voc_color
-from deeplab_core.catalogs.catalog import IGNORE, IGNORE_WIDE, ClassCatalog, ClassInfo, Color
+from deeplab_core.catalogs.catalog import IGNORE, IGNORE_WIDE, ClassCatalog, ClassInfo, Color, is_background
+from deeplab_core.catalogs.lists import Labelmap, parse_labelmap
 from deeplab_core.errors import AtrousError, LabelSourceError, MaskFormatError
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.labels import apply_lut
@@ -24,7 +25,7 @@ from deeplab_core.masks.importing.reader import Reader, folder_of, size_of, text
 from deeplab_core.masks.importing.records import Entry, SourceClass, Unread
 from deeplab_core.masks.importing.source import Source
 from deeplab_core.masks.output_marker import read_marker
-from deeplab_core.masks.read import interpret
+from deeplab_core.masks.read import interpret, palette_meaning
 from deeplab_core.masks.stored import StoredMask, read_stored
 from deeplab_core.reading import decode_text, expecting, whole
 
@@ -48,6 +49,11 @@ class PixelReader(Reader):
                 raise
         return self._last[1]
 
+    def content(self, name: str, catalog: ClassCatalog) -> StoredMask:
+        """What is interpreted in a catalog: :meth:`stored`, unless the format says more about the file."""
+        del catalog
+        return self.stored(name)
+
     def size(self, entry: Entry) -> tuple[int, int] | None:
         return entry.size or self.stored(entry.file).size
 
@@ -56,7 +62,7 @@ class PixelReader(Reader):
 
     def fill(self, canvas: Canvas, name: str, catalog: ClassCatalog) -> NDArray[np.uint16]:
         """Fill the canvas with a mask file, read by the rules of :func:`read_mask`. Returns the codes."""
-        stored = self.stored(name)
+        stored = self.content(name, catalog)
         canvas.notes += stored.notes
         labels = interpret(stored, catalog, Path(PurePosixPath(name).name))
         table = np.full(int(np.iinfo(labels.dtype).max) + 1, NOTHING, np.uint16)
@@ -97,6 +103,7 @@ class VocReader(PixelReader):
     def __init__(self, source: Source) -> None:
         super().__init__(source)
         self._catalog = get_catalog("voc21")
+        self._table: Labelmap | None = None
 
     @classmethod
     def recognises(cls, source: Source) -> bool:
@@ -112,7 +119,8 @@ class VocReader(PixelReader):
         kept = [folder for folder in folders if not plain or folder in plain or not any(_beside(folder, one) for one in plain)]
         labelmap, listed = _named(self.source, "labelmap.txt"), _named(self.source, "class_names.txt")
         if labelmap is not None:
-            self._catalog = _labelmap(self.source, labelmap)
+            self._table = _labelmap(self.source, labelmap)
+            self._catalog = self._table.catalog
         elif listed is not None:
             self._catalog = _class_names(self.source, listed)
         elif self.needs_labelmap:
@@ -125,10 +133,23 @@ class VocReader(PixelReader):
             SourceClass(name=info.name, color=info.color, background=info.id == self._catalog.background)
             for info in self._catalog.classes
         ]
+        self.declared = self._catalog
 
     def catalog(self, entry: Entry) -> ClassCatalog:
-        del entry
+        table = self._table
+        if table is not None and not table.numbered and table.void is not None and self.stored(entry.file).palette is None:
+            return replace(self._catalog, file_ignore=table.void)  # without colours, values are places in the table
         return self._catalog
+
+    def content(self, name: str, catalog: ClassCatalog) -> StoredMask:
+        stored = self.stored(name)
+        if self._table is None or self._table.numbered or stored.palette is None or stored.values is None:
+            return stored
+        used = np.unique(stored.values)
+        if palette_meaning(stored.palette, used, catalog).kind != "partly":
+            return stored
+        # A table of colours: one that it does not list is an error, not an id.
+        return StoredMask(colors=stored.palette[stored.values], notes=stored.notes)
 
     def draw(self, entry: Entry, canvas: Canvas, info: ImageInfo, frame: Frame) -> None:
         super().draw(entry, canvas, info, frame)
@@ -256,6 +277,7 @@ class AdeReader(PixelReader):
         listed = _object_info(self.source)
         if listed is not None:
             self._read_classes(listed)
+        self.declared = self._catalog
         self.entries = [Entry(names=(_stem(name),), file=name) for name in _ade_masks(self.source)]
         self.classes = [
             SourceClass(
@@ -275,7 +297,7 @@ class AdeReader(PixelReader):
             self._aliases = {title: tuple(part.strip() for part in title.split(",")) for title in titles.values()}
             own = _catalog("objectInfo", [(title, voc_color(number)) for number, title in titles.items()])
             classes = tuple(replace(info, id=number) for info, number in zip(own.classes, titles, strict=True))
-            background = next((info.id for info in classes if info.id and info.name.strip("_") == "background"), None)
+            background = next((info.id for info in classes if info.id and is_background(info.name)), None)
             self._catalog = replace(own, classes=classes, background=background, file_ignore=0)
 
     def catalog(self, entry: Entry) -> ClassCatalog:
@@ -370,6 +392,7 @@ class MaskReader(PixelReader):
         found = self.source.with_ending(*_MASKS)
         masks = [name for name in found if name not in beside and not _is_confidence(name)]
         self.entries = [Entry(names=(_stem(name),), file=name) for name in masks]
+        self.declared = self.given
         others = set(self.source.names) - set(masks) - beside
         self.unread = [Unread(name, "It is no mask") for name in sorted(others)]
         self.classes = [
@@ -434,23 +457,11 @@ def _stem(name: str) -> str:
     return str(PurePosixPath(name).with_suffix(""))
 
 
-def _labelmap(source: Source, name: str) -> ClassCatalog:
-    """Classes of ``labelmap.txt``: ``name:red,green,blue:parts:actions``, ids in their order."""
+def _labelmap(source: Source, name: str) -> Labelmap:
+    """Classes of ``labelmap.txt``. Raises LabelSourceError."""
     shown = source.shown(name)
-    rows: list[tuple[str, Color]] = []
-    ignore_color = (224, 224, 192)
     with expecting("not a list of classes and colours", path=shown, error=LabelSourceError):
-        text = decode_text(source.read(name, limit=4 << 20), path=shown, error=LabelSourceError)
-        for line in text.splitlines():
-            if not line.strip() or line.startswith("#"):
-                continue
-            title, color, *_ = line.rsplit(":", 3) if line.count(":") >= 3 else line.split(":")
-            red, green, blue = (int(part) for part in color.split(","))
-            if title == "void":
-                ignore_color = (red, green, blue)
-            else:
-                rows.append((title, (red, green, blue)))
-        return _catalog(PurePosixPath(name).stem, rows, ignore_color)
+        return parse_labelmap(decode_text(source.read(name, limit=4 << 20), path=shown, error=LabelSourceError), shown)
 
 
 def _class_names(source: Source, name: str) -> ClassCatalog:
@@ -462,13 +473,11 @@ def _class_names(source: Source, name: str) -> ClassCatalog:
         return _catalog(PurePosixPath(name).stem, [(title, voc_color(number)) for number, title in enumerate(titles)])
 
 
-def _catalog(name: str, rows: list[tuple[str, Color]], ignore_color: Color = (224, 224, 192)) -> ClassCatalog:
+def _catalog(name: str, rows: list[tuple[str, Color]]) -> ClassCatalog:
     classes = tuple(ClassInfo(number, title, color) for number, (title, color) in enumerate(rows))
-    background = next((info.id for info in classes if info.name.strip("_") == "background"), None)
+    background = next((info.id for info in classes if is_background(info.name)), None)
     ignore = IGNORE_WIDE if len(classes) > IGNORE - 1 else IGNORE
-    return ClassCatalog(
-        name=name, title=name, classes=classes, background=background, file_ignore=ignore, ignore_color=ignore_color
-    )
+    return ClassCatalog(name=name, title=name, classes=classes, background=background, file_ignore=ignore)
 
 
 def _cityscapes_classes(*, counted: bool) -> list[SourceClass]:

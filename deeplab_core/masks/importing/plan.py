@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path, PurePosixPath
@@ -11,8 +12,9 @@ from typing import cast
 import numpy as np
 
 from deeplab_core.atomic import atomic_write
-from deeplab_core.catalogs import voc_color, with_default_keys
-from deeplab_core.catalogs.catalog import IGNORE, IGNORE_WIDE, ClassCatalog, ClassInfo
+from deeplab_core.catalogs import with_default_keys
+from deeplab_core.catalogs.catalog import IGNORE, IGNORE_WIDE, ClassCatalog, ClassInfo, is_background
+from deeplab_core.catalogs.colors import class_colors
 from deeplab_core.errors import AtrousError, LabelSourceError, MaskFormatError, one_image
 from deeplab_core.images.file_names import PHOTO_SUFFIXES, split_name
 from deeplab_core.images.limits import check_size
@@ -28,6 +30,7 @@ from deeplab_core.masks.importing.matching import match
 from deeplab_core.masks.importing.reader import Reader
 from deeplab_core.masks.importing.records import Format, ImportedImage, ImportItem, SourceClass, Unread
 from deeplab_core.masks.importing.source import Source, is_inside, open_source
+from deeplab_core.masks.output_marker import read_marker
 from deeplab_core.notes import Note
 from deeplab_core.reading import expecting
 
@@ -46,6 +49,7 @@ class ImportPlan:
         without_labels: images that the source says nothing of.
         unread: files of the source that are not read, and why.
         mapping: what becomes of the classes; None until :meth:`mapped`.
+        recorded: classes of the project that an export of Atrous was made from, as the marker beside it has them; else None.
     """
 
     source: Path
@@ -57,44 +61,105 @@ class ImportPlan:
     without_labels: tuple[str, ...] = ()
     unread: tuple[Unread, ...] = ()
     mapping: ClassMapping | None = None
+    recorded: ClassCatalog | None = None
     _reader: Reader = field(repr=False, compare=False)
 
-    def mapped(self, catalog: ClassCatalog, choices: Mapping[str, str] | None = None) -> ImportPlan:
+    @property
+    def declared(self) -> ClassCatalog | None:
+        """The source's classes with the ids that its files hold; None for formats of names or of numbers alone."""
+        return self._reader.declared
+
+    def mapped(
+        self,
+        catalog: ClassCatalog,
+        choices: Mapping[str, str] | None = None,
+        edited: Mapping[str, int | None] | None = None,
+    ) -> ImportPlan:
         """A copy with the classes of ``catalog``; see :func:`map_classes`. ``mapping.unmapped`` lists what is open."""
-        return replace(self, mapping=map_classes(self.classes, catalog, choices))
+        return replace(self, mapping=map_classes(self.classes, catalog, choices, edited))
+
+    @property
+    def uncounted(self) -> bool:
+        """Whether classes are open of which only the pixels tell if they occur: see :meth:`settled`."""
+        return bool(self._uncounted())
+
+    def settled(self, *, frame: Frame = "auto", progress: Callable[[str], None] | None = None) -> ImportPlan:
+        """A copy that asks about no class without a pixel.
+
+        Formats of masks do not count their classes, so every mask is read, until all open classes were found. A mask that cannot
+        be read fails when its turn comes.
+
+        Args:
+            frame: see :meth:`read`.
+            progress: called with the name of each image that was looked into.
+        """
+        missing = self._uncounted()
+        if self.mapping is None or not missing:
+            return self
+        for item in self.items:
+            if not missing:
+                break
+            with suppress(AtrousError):
+                canvas = self._drawn(item, frame)[0]
+                for code in np.unique(canvas.values).tolist():
+                    missing.pop(code, None)
+            if progress is not None:
+                progress(item.name)
+        names = set(missing.values())
+        pairs = tuple(replace(pair, how="absent") if pair.source.name in names else pair for pair in self.mapping.pairs)
+        return replace(self, mapping=replace(self.mapping, pairs=pairs))
+
+    def _uncounted(self) -> dict[int, str]:
+        """Value on the canvas -> name of the open classes with an unknown number of pixels."""
+        pairs = () if self.mapping is None else self.mapping.pairs
+        return {code: pair.source.name for code, pair in enumerate(pairs, 1) if pair.how == "open" and pair.source.regions is None}
 
     def own_catalog(self, name: str | None = None) -> ClassCatalog:
         """The source's classes as a catalog for a new project.
 
-        Ids follow the order of the source. Formats of regions get a class ``background`` with the id 0 unless the source has one.
-        Colours are the source's, else those of PASCAL VOC.
+        An export of Atrous brings its project's own catalog back, and files of ids the ids that they hold. Otherwise ids follow
+        the order of the source, and formats of regions get a class ``background`` with the id 0 unless the source has one. Colours
+        are the source's, else those of :func:`class_colors`.
 
         Raises:
             LabelSourceError: the source has no classes.
         """
         if not self.classes:
             raise LabelSourceError("the source names no classes", remedy="Choose the classes with --catalog", path=self.source)
+        known = self.recorded or self.declared
+        if known is not None:
+            return self._with_strangers(known)
         regions = any(one.regions is not None for one in self.classes)
         background = next((one.name for one in self.classes if one.background), None)
-        names = [one for one in self.classes if one.name not in ("void", "__ignore__", "_ignore_") and one.id != IGNORE]
+        names = [one for one in self.classes if _is_class(one)]
         if background is None:
             background = next((one.name for one in names if one.name.strip("_") == "background"), None)
         if regions and background is None:
             background = "background"
             names.insert(0, SourceClass(name=background, background=True))
         title = name or self.source.stem
-        colors = {one.color for one in names if one.color is not None}
-        unique = len(colors) == sum(one.color is not None for one in names)
+        given = {one.color for one in names if one.color is not None}
+        unique = len(given) == sum(one.color is not None for one in names)
+        colors = class_colors([(one.name, one.color if unique else None) for one in names])
         numbered = all(one.id is not None for one in names)
         ids = [one.id if numbered and one.id is not None else number for number, one in enumerate(names)]
-        classes = tuple(
-            ClassInfo(number, one.name, one.color if one.color is not None and unique else voc_color(number))
-            for number, one in zip(ids, names, strict=True)
-        )
+        rows = zip(ids, names, colors, strict=True)
+        classes = tuple(ClassInfo(number, one.name, color) for number, one, color in rows)
         place = None if background is None else next(info.id for info in classes if info.name == background)
         wide = len(classes) > IGNORE - 1 or max(ids) >= IGNORE
         ignore = IGNORE_WIDE if wide else IGNORE
         return with_default_keys(ClassCatalog(name=title, title=title, classes=classes, background=place, file_ignore=ignore))
+
+    def _with_strangers(self, catalog: ClassCatalog) -> ClassCatalog:
+        """A known catalog with the classes of the source that it lacks behind its own, for a mapping without questions."""
+        from deeplab_core.catalogs.editing import add_class
+
+        free = map_classes([one for one in self.classes if _is_class(one)], catalog).unmapped
+        for name in free:
+            catalog = add_class(catalog, name).catalog
+            if catalog.background is None and is_background(name):
+                catalog = replace(catalog, background=catalog.classes[-1].id)
+        return catalog if any(info.key for info in catalog.classes) else with_default_keys(catalog)
 
     def read(self, item: ImportItem, *, rest: str | None = None, frame: Frame = "auto") -> ImportedImage:
         """Read the labels of one image in the project's classes.
@@ -111,6 +176,16 @@ class ImportPlan:
             ImageReadError: the header of the image cannot be read.
         """
         mapping = self._checked()
+        with one_image(self.images / item.name):
+            canvas, info, resolved = self._drawn(item, frame)
+            with expecting("the labels of this image cannot be read", path=self._shown(item), error=LabelSourceError):
+                confirmed = _confirmed(self._reader, item, info, canvas)
+            _refuse_absent(canvas, mapping)
+            found = _finished(item, canvas, mapping, self._rest(rest), info, resolved)
+        return found if confirmed is None else replace(found, provenance=confirmed.codes, reviewed=confirmed.reviewed)
+
+    def _drawn(self, item: ImportItem, frame: Frame) -> tuple[Canvas, ImageInfo, Frame]:
+        """The regions of an image, its header, and the frame that they are in. Raises as :meth:`read`."""
         path = self.images / item.name
         with one_image(path):
             info = probe_image(path)
@@ -119,9 +194,7 @@ class ImportPlan:
             canvas = Canvas(width, height, [one.name for one in self.classes])
             with expecting("the labels of this image cannot be read", path=self._shown(item), error=LabelSourceError):
                 self._reader.draw(item.entry, canvas, info, resolved)
-                confirmed = _confirmed(self._reader, item, info, canvas)
-            found = _finished(item, canvas, mapping, self._rest(rest), info, resolved)
-        return found if confirmed is None else replace(found, provenance=confirmed.codes, reviewed=confirmed.reviewed)
+        return canvas, info, resolved
 
     def rest_name(self, rest: str | None = None) -> str:
         """What pixels without a label become, see :meth:`read`: name of a class, or ``"void"``. Errors as there."""
@@ -236,10 +309,21 @@ def scan(
     with expecting(f"these labels cannot be read as {chosen.title}", path=opened.path, error=LabelSourceError):
         reader.scan()
     items, without_image, without_labels = match(reader.entries, names)
+    recorded = _recorded(opened)
     return ImportPlan(
-        source=Path(source), images=Path(images), format=chosen, classes=tuple(reader.classes), items=tuple(items),
+        recorded=recorded, source=Path(source), images=Path(images), format=chosen, classes=tuple(reader.classes), items=tuple(items),
         without_image=tuple(without_image), without_labels=tuple(without_labels), unread=tuple(reader.unread), _reader=reader,
     )  # fmt: skip
+
+
+def _recorded(source: Source) -> ClassCatalog | None:
+    """Classes of the project that the labels were exported from, as the marker in the folder or above it has them."""
+    folder = source.path if source.path.is_dir() else source.path.parent
+    for place in (folder, *folder.absolute().parents[:2]):
+        marker = read_marker(place)
+        if marker is not None:
+            return marker.project_catalog or marker.catalog
+    return None
 
 
 def recognise(source: Source) -> Format:
@@ -302,6 +386,19 @@ def _told(chosen: Format, info: ImageInfo, shown: Path) -> Frame:
         why=f"{info.path.name} has EXIF orientation {info.orientation}, and {chosen.title} does not say which frame it is in",
         remedy="Say which frame the labels are in: --mask-frame stored or --mask-frame displayed", path=shown,
     )  # fmt: skip
+
+
+def _is_class(one: SourceClass) -> bool:
+    """Whether a class of a source can be one of a new project: it is no void, and the source gives it a name or an id."""
+    return one.name not in ("void", "__ignore__", "_ignore_") and one.id != IGNORE and not one.undeclared
+
+
+def _refuse_absent(canvas: Canvas, mapping: ClassMapping) -> None:
+    """Raise UnmappedClasses where an image holds a class that was taken to occur nowhere."""
+    absent = {code: pair.source.name for code, pair in enumerate(mapping.pairs, 1) if pair.how == "absent"}
+    found = [absent[code] for code in np.unique(canvas.values).tolist() if code in absent] if absent else []
+    if found:
+        raise mapping.open_error(found)
 
 
 def _finished(

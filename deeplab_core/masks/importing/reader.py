@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
@@ -30,6 +31,7 @@ class Reader(ABC):
         unread: files, or parts of them, that are not read; filled by :meth:`scan`.
         given: classes that the caller names, for files that do not name theirs.
         rest: name of the class of pixels that no region covers, None if the format does not say.
+        declared: the classes with their ids, where the source has both; filled by :meth:`scan`.
     """
 
     format_key: ClassVar[str]
@@ -41,6 +43,7 @@ class Reader(ABC):
         self.unread: list[Unread] = []
         self.given: ClassCatalog | None = None
         self.rest: str | None = None
+        self.declared: ClassCatalog | None = None
         self._regions: Counter[str] = Counter()
 
     @classmethod
@@ -87,13 +90,7 @@ class Reader(ABC):
 
     def list_counted(self, declared: Iterable[SourceClass] = ()) -> None:
         """Set :attr:`classes` to what was declared, with counts, and what was counted without being declared."""
-        listed = [
-            SourceClass(
-                name=one.name, aliases=one.aliases, color=one.color, regions=self._regions.pop(one.name, one.regions),
-                ignored=one.ignored, background=one.background,
-            )
-            for one in declared
-        ]  # fmt: skip
+        listed = [replace(one, regions=self._regions.pop(one.name, one.regions)) for one in declared]
         self.classes = listed + [SourceClass(name=name, regions=count) for name, count in self._regions.items()]
 
     def leave_out(self, name: str, problem: AtrousError | str) -> None:

@@ -58,6 +58,7 @@ class SourceClass:
         ignored: the format excludes the class from evaluation, so that it becomes void if no class has its name.
         background: whether it is the format's class for everything else.
         id: the number that stands for it where the source has numbers and no names; the project's class of this id is meant.
+        undeclared: regions have a number to which the source's list gives no name: the user decides what they are.
     """
 
     name: str
@@ -67,6 +68,7 @@ class SourceClass:
     ignored: bool = False
     background: bool = False
     id: int | None = None
+    undeclared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

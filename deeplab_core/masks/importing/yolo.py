@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -48,7 +49,10 @@ class YoloReader(Reader):
                 self._scan_file(name)
             except AtrousError as problem:
                 self.leave_out(name, problem)
+        titles = set(self._names.values())
         self.list_counted(SourceClass(name=title, regions=0) for title in dict.fromkeys(self._names.values()))
+        if self._names:
+            self.classes = [replace(one, undeclared=one.name not in titles) for one in self.classes]
 
     def _scan_file(self, name: str) -> None:
         for line in self._lines(name):
@@ -61,7 +65,9 @@ class YoloReader(Reader):
         self.entries.append(Entry(names=tuple(dict.fromkeys(("/".join(parts), "/".join(without)))), file=name))
 
     def _title(self, number: int) -> str:
-        return self._names.get(number, str(number))
+        title = self._names.get(number, str(number))
+        # A name may be a number, too: that of another class.
+        return title if number in self._names or title not in self._names.values() else f"number {number}"
 
     def _lines(self, name: str) -> list[str]:
         data = self.source.read(name, limit=_LARGEST)
