@@ -11,7 +11,11 @@ NoteKind = Literal[
     "repaired", "frame", "georeference", "provenance",
 ]  # fmt: skip
 
-_PLURALS = {"was ": "were ", "has ": "have ", "is ": "are ", "ends ": "end ", "holds ": "hold "}
+#: Verbs that a summary may begin with. Behind an "and", the verb follows too, and so does what belongs to the files.
+_PLURALS = {
+    "was": "were", "has": "have", "is": "are", "ends": "end", "holds": "hold", "hides": "hide", "lacks": "lack",
+}  # fmt: skip
+_BELONGS = {" in its palette": " in their palettes", " by its ids": " by their ids", " its ground truth": " their ground truth"}
 #: How many files a summary names for each kind.
 _NAMED = 5
 
@@ -128,7 +132,13 @@ def _number(count: int, noun: str) -> str:
 def _verb(summary: str, count: int) -> str:
     if count == 1:
         return summary
-    for singular, plural in _PLURALS.items():
-        if summary.startswith(singular):
-            return plural + summary.removeprefix(singular)
-    return summary
+    parts = [_first_verb(part) for part in summary.split(" and ")]
+    text = " and ".join(parts)
+    for singular, plural in _BELONGS.items():
+        text = text.replace(singular, plural)
+    return text
+
+
+def _first_verb(text: str) -> str:
+    verb, space, rest = text.partition(" ")
+    return _PLURALS.get(verb, verb) + space + rest

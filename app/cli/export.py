@@ -18,7 +18,7 @@ from deeplab_core.wording import count
 
 if TYPE_CHECKING:
     from app.state.project import ImageRecord, Project
-    from deeplab_core.masks.export import ExportItem, ExportSetup, ExportSummary, SplitPlan
+    from deeplab_core.masks.export import Exporter, ExportItem, ExportSetup, ExportSummary, SplitPlan
 
 
 def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -147,6 +147,7 @@ def export(
         items, plan = _items(project, folder, setup, scope, keep_suffix=keep_suffix)
         if measure:
             return _measure(items, setup, frame, as_json=as_json)
+        _warn_among_photographs(items, exporter, out)
         names = iter([item.name for item in items])
         with progress("export", len(items)) as bar:
             summary = export_masks(
@@ -159,7 +160,22 @@ def export(
                 provenance=provenance,
             )
     _report(summary, plan, items, kind, out, as_json=as_json)
-    return 1 if summary.failed or summary.not_reached else 0
+    nothing = not summary.written and all(reason == "no mask" for _, reason in summary.skipped)
+    if nothing and not summary.failed:
+        say("atrous: nothing was exported, because no image of this scope has a mask; label some, or run a model", err=True)
+    return 1 if summary.failed or summary.not_reached or nothing else 0
+
+
+def _warn_among_photographs(items: list[ExportItem], exporter: Exporter, out: Path) -> None:
+    from deeplab_core.masks.export.plan import folder_among_photographs
+
+    folder = folder_among_photographs(items, exporter, out)
+    if folder is not None:
+        say(
+            f"atrous: warning: {folder} holds photographs of the project; the files are written among them, and pictures may be "
+            "listed as images later",
+            err=True,
+        )
 
 
 def _setup(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 RUN_RECORD = "atrous-run.json"
 _THRESHOLD = "threshold"
 _ENGINE = "engine"
+#: The options of a run by name, for the message of a later run.
+_SETTINGS = "settings"
 #: How long a process that has done its share waits for the others; their shares may be of larger images.
 _PATIENCE = timedelta(days=7)
 
@@ -313,6 +315,7 @@ def _check_run_record(out: Path, card: ModelCard, options: PredictOptions, frame
         record[_ENGINE] = options.engine
     if card.threshold is not None:
         record[_THRESHOLD] = card.threshold if options.threshold is None else options.threshold
+    settings = _named_options(options)
     path = out / RUN_RECORD
     if resume and path.is_file():
         try:
@@ -322,11 +325,50 @@ def _check_run_record(out: Path, card: ModelCard, options: PredictOptions, frame
         earlier = found if isinstance(found, dict) else {}
         differs = [key for key in record if earlier.get(key) != record[key]]
         if differs:
-            was = ", ".join(f"{key} was {earlier.get(key)} and is {record[key]}" for key in differs)
+            was = "; ".join(_difference(key, earlier, record, settings) for key in differs)
             raise click.UsageError(f"{out} holds the masks of another run ({was}); choose another folder, or --overwrite")
     if write:
         out.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, (json.dumps(record, indent=2) + "\n").encode())
+        atomic_write(path, (json.dumps({**record, _SETTINGS: settings}, indent=2) + "\n").encode())
+
+
+def _named_options(options: PredictOptions) -> dict[str, Any]:
+    """The options that change the labels, by their names on the command line."""
+    return {
+        "--output-stride": options.output_stride,
+        "--scales": ",".join(f"{scale:g}" for scale in options.scales),
+        "--flip": options.flip,
+        "--precision": options.precision,
+        "--crf": None if options.crf is None else asdict(options.crf),
+        "--crf-engine": None if options.crf is None else options.crf_engine,
+        "--threshold": options.threshold,
+        "--engine": options.engine,
+    }
+
+
+def _difference(key: str, earlier: dict[str, Any], record: dict[str, Any], settings: dict[str, Any]) -> str:
+    """What a run and an earlier one differ in, in words. Digests say nothing to a reader."""
+    names = {"model": "--model", "frame": "--frame", _THRESHOLD: "--threshold", _ENGINE: "--engine"}
+    if key != "options":
+        return f"{names.get(key, key)} was {_shown(earlier.get(key))} and is {_shown(record[key])}"
+    before = earlier.get(_SETTINGS)
+    if not isinstance(before, dict):
+        return f"its options were other ones than {_given(settings)}"
+    differs = [name for name, value in settings.items() if before.get(name) != value]
+    texts = [f"{name} was {_shown(before.get(name))} and is {_shown(settings[name])}" for name in differs]
+    return ", ".join(texts) or "its options were those of another version of Atrous"
+
+
+def _given(settings: dict[str, Any]) -> str:
+    return ", ".join(name if value is True else f"{name} {_shown(value)}" for name, value in settings.items() if value)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {part:g}" if isinstance(part, float) else f"{name} {part}" for name, part in value.items())
+    if value is None or isinstance(value, bool):
+        return "given" if value else "not given"
+    return str(value)
 
 
 def run_threshold(folder: Path) -> float | None:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from app.state.class_pixels import count_pixels
 from app.state.mask_reading import standard_colors
 from app.text import counted
 from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.datasets import CatalogGuess, guess_catalog
-from deeplab_core.errors import CatalogError, MaskFormatError
+from deeplab_core.errors import CatalogError, MaskFormatError, message
 from deeplab_core.labels import value_counts
 from deeplab_core.masks.read import interpret
 from deeplab_core.masks.stored import StoredMask, read_stored
@@ -232,6 +233,29 @@ def meaning_changes(old: ClassCatalog, new: ClassCatalog) -> str:
     return "Its masks have another number of bits" if old.wide != new.wide else ""
 
 
+def _painted_changes(project: Project, catalog: ClassCatalog) -> str:
+    """Why the user's labels would mean something else, in words: the classes that occur, with their pixels."""
+    now = {info.id: info for info in catalog.classes}
+    others = [info for info in project.catalog.classes if info.id not in now or now[info.id].name != info.name]
+    counts = count_pixels(project, [info.id for info in others])
+    parts = []
+    for info in others:
+        pixels = counts.of(info.id)[1]
+        if pixels and info.id in now:
+            parts.append(message("{pixels} px are {name}, and the id {id} would be {new}", pixels=f"{pixels:,}", name=info.name,
+                                 id=info.id, new=now[info.id].name))  # fmt: skip
+        elif pixels:
+            parts.append(message("{pixels} px are {name}, which it has not", pixels=f"{pixels:,}", name=info.name))
+    if parts:
+        return "; ".join(parts[:4]) + (f"; {len(parts) - 4} more" if len(parts) > 4 else "")
+    if project.catalog.wide != catalog.wide:
+        return message("Its masks have another number of bits")
+    return message(
+        "No pixel has one of the classes that would be lost, but undo steps may. 'atrous classes edit FOLDER --delete NAME' "
+        "removes a class, e.g. {name}", name=others[0].name,
+    )  # fmt: skip
+
+
 def labelled_images(project: Project) -> tuple[int, int]:
     """(images that the user worked on, images with labels of a model or CRF alone)."""
     touched = {record.id for record in project.images if record.touched}
@@ -267,15 +291,17 @@ def choose_catalog(project: Project, catalog: ClassCatalog, how: How, reason: st
         StorageError, ProjectLocked: the project cannot be written.
     """
     cleared = 0
-    why = meaning_changes(project.catalog, catalog)
-    if why:
+    if meaning_changes(project.catalog, catalog):
         touched, _ = labelled_images(project)
         if touched:
             raise CatalogError(
-                f"the classes cannot become {catalog.title}, because you worked on {counted(touched, 'image')} in other ids",
-                why=why,
-                remedy="Keep the classes, or begin a new project with --project DIR",
-            )
+                message(
+                    "the classes cannot become {title}, because you worked on {images} in other ids",
+                    title=catalog.title, images=counted(touched, "image"),
+                ),
+                why=_painted_changes(project, catalog),
+                remedy=message("Keep the classes, or begin a new project with --project DIR"),
+            )  # fmt: skip
         for image in project.labelled():
             project.start_over(image)
             cleared += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -125,12 +125,14 @@ class ImportedMask:
         catalog: the project's classes.
         px: (C + 1,) int64 pixels by class, void last.
         notes: what was read in an unusual way or became void.
+        by: (H, W) uint8 who set each pixel; None says the import.
     """
 
     labels: LabelMap
     catalog: ClassCatalog
     px: NDArray[np.int64]
     notes: tuple[Note, ...] = ()
+    by: NDArray[np.uint8] | None = None
 
     @property
     def pixels(self) -> int:
@@ -184,19 +186,20 @@ def read_import(
         ImageReadError, MaskFormatError: the file does not fit the image or the classes.
     """
     info = info or probe_image(project.path_of(project.record(image)))
+    by, said = _imported_by(path, info, (info.height, info.width))
     found = load_project_mask(path, source or project.class_edits.reading_catalog(project.catalog), info, frame=frame)
     if source is None:
         labels = project.class_edits.current_ids(found.labels, project.catalog)
-        return ImportedMask(labels, project.catalog, class_histogram(labels, project.catalog), found.notes)
+        return ImportedMask(labels, project.catalog, class_histogram(labels, project.catalog), (*found.notes, *said), by)
     mapping = map_catalogs(source, project.catalog)
     present = np.flatnonzero(value_counts(found.labels)).tolist()
     lost = [info.name for info in source.classes if info.id in present and info.name in mapping.unmatched]
-    notes = found.notes
+    notes = (*found.notes, *said)
     if lost:
         text = f"{', '.join(lost)} became void, because the project has no such class"
         notes = (*notes, Note("classes", text, "has classes that the project lacks", warning=True))
     labels = apply_lut(found.labels, mapping.lut)
-    return ImportedMask(labels, project.catalog, class_histogram(labels, project.catalog), notes)
+    return ImportedMask(labels, project.catalog, class_histogram(labels, project.catalog), notes, by)
 
 
 def import_patch(
@@ -205,9 +208,7 @@ def import_patch(
     """The step that makes a mask file the mask of an image that is not open. Errors as :func:`read_import`."""
     found = read_import(project, image, path, frame, source)
     document = project.load(image, (found.labels.shape[0], found.labels.shape[1])).document
-    by, notes = _imported_by(path, probe_image(project.path_of(project.record(image))), document.provenance.shape)
-    found = replace(found, notes=(*found.notes, *notes))
-    return whole_patch(document, found.labels, by), found
+    return whole_patch(document, found.labels, found.by), found
 
 
 def whole_patch(document: Document, labels: LabelMap, by: NDArray[np.uint8] | None = None) -> TilePatch:

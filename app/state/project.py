@@ -295,15 +295,13 @@ class Project:
         self._check_writable()
         record = self.record(image)
         catalog = self.class_edits.reading_catalog(self._catalog)
-        self._masks.take_as_it_is(record, oriented_shape(self.path_of(record)), catalog)
-        self.class_edits.forget(image)
+        self._masks.take_as_it_is(record, oriented_shape(self.path_of(record)), catalog, self.class_edits.forget)
         return self.accept_change(image)
 
     def start_over(self, image: int) -> ImageRecord:
         """Forget labels and steps of an image; its mask file is set aside, never deleted."""
         self._check_writable()
-        self._masks.start_over(self.record(image))
-        self.class_edits.forget(image)
+        self._masks.start_over(self.record(image), self.class_edits.forget)
         return self._refresh(image)
 
     def labelled(self) -> set[int]:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -372,8 +372,11 @@ class SavedMasks:
 
     # -- decisions of the user -------------------------------------------------------------------------------------------
 
-    def start_over(self, record: ImageRecord) -> None:
+    def start_over(self, record: ImageRecord, also: Callable[[int], None] = lambda _image: None) -> None:
         """Forget the labels and steps of an image. Its mask file is set aside, not deleted.
+
+        Args:
+            also: what else the database forgets of the image, in the same transaction.
 
         The database first, flushed, then the file: whatever stops the program in between leaves a file that the database does
         not know, and the next save sets it aside.
@@ -388,6 +391,7 @@ class SavedMasks:
                 " WHERE id = ?",
                 (int(ImageFlag.MISSING), record.id),
             )
+            also(record.id)
         self._seen.pop(record.id, None)
         # Names that lead elsewhere are left alone, and a file that cannot be renamed now is set aside by the next save.
         with contextlib.suppress(ProjectError, StorageError):
@@ -397,8 +401,17 @@ class SavedMasks:
                 if path.exists():
                     set_aside(path)
 
-    def take_as_it_is(self, record: ImageRecord, shape: tuple[int, int], catalog: ClassCatalog) -> None:
+    def take_as_it_is(
+        self,
+        record: ImageRecord,
+        shape: tuple[int, int],
+        catalog: ClassCatalog,
+        also: Callable[[int], None] = lambda _image: None,
+    ) -> None:
         """Make the mask file the labels of its image, whatever the journal says; undo steps of the image are forgotten.
+
+        Args:
+            also: as for :meth:`start_over`.
 
         Raises:
             ProjectError: it cannot be read, or is of another size.
@@ -411,7 +424,9 @@ class SavedMasks:
             raise _other_size(error, shape, record) from error
         move = max(self._journal.head(record.id), content.note.move, 1)
         # The database first: should the program end in between, the file is older than the journal's base, and refused again.
-        self._journal.reset(record.id, move)
+        with self._store.transaction():
+            self._journal.reset(record.id, move)
+            also(record.id)
         self._store.sync()
         write_mask_file(
             path, content.labels, content.provenance, catalog, MaskNote(move, record.relative_path, record.content_key)

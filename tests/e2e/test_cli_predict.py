@@ -113,7 +113,18 @@ def test_resume_refuses_to_mix_two_runs(
     out = tmp_path / "out"
     assert predict(model, photographs, out) == 0
     assert predict(model, photographs, out, "--resume", "--flip") == 2
-    assert "masks of another run" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "masks of another run (--flip was not given and is given)" in said
+    assert predict(model, photographs, out, "--resume", "--scales", "0.5,1", "--crf") == 2
+    said = capsys.readouterr().err
+    assert "--scales was 1 and is 0.5,1" in said
+    assert "--crf was not given and is " in said
+    record = json.loads((out / "atrous-run.json").read_text())
+    assert not any(str(value) in said for value in record.values() if isinstance(value, str) and value == record["options"])
+    del record["settings"]  # as an older version wrote it
+    (out / "atrous-run.json").write_text(json.dumps(record))
+    assert predict(model, photographs, out, "--resume", "--flip") == 2
+    assert "its options were other ones than --scales 1, --flip, --precision auto" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("engine", ["onnx", "openvino", "auto"])

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from app.services.step_writer import StepWriter
@@ -364,18 +365,20 @@ class EditController(QObject):
             self._writer.write(document, patch)
             self._tell(name, patch, source)
 
-    def replace_all(self, labels: LabelMap, source: Provenance, title: str) -> None:
+    def replace_all(self, labels: LabelMap, source: Provenance, title: str, by: NDArray[np.uint8] | None = None) -> None:
         """Replace the mask by (H, W) labels in the project's ids, as one step; nothing without a mask that may be changed.
 
         Args:
             source: provenance of every pixel.
+            by: (H, W) uint8 provenance of each pixel, where it is known.
         """
         document = self._document
         if document is None or self._locked is not None:
             return
 
         def make() -> TilePatch:
-            return diff_patch(document.labels, document.provenance, labels, np.full_like(document.provenance, source))
+            provenance = np.full_like(document.provenance, source) if by is None else by
+            return diff_patch(document.labels, document.provenance, labels, provenance)
 
         # What the user chose to start from is the user's work: a later prediction must not replace it without a question.
         journaled = Provenance.IMPORT if source is not Provenance.MODEL else source

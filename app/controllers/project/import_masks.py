@@ -238,7 +238,7 @@ class ImportController(QObject):
         if project is None or image is None:
             return None
         found = read_import(project, image.id, path, frame, source, image.info)
-        self._edit.replace_all(found.labels, Provenance.IMPORT, tr("Import {name}", name=path.name))
+        self._edit.replace_all(found.labels, Provenance.IMPORT, tr("Import {name}", name=path.name), found.by)
         return found
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from deeplab_core.catalogs.catalog import CatalogMapping, ClassCatalog, map_catalogs
 from deeplab_core.errors import ExportError
-from deeplab_core.labels import LabelMap, apply_lut, check_labels
-from deeplab_core.masks.export.exporter import ExportItem
+from deeplab_core.labels import LabelMap, apply_lut, check_labels, value_counts
+from deeplab_core.masks.export.exporter import ExportItem, Loss
 
 #: What stands for void in a class map.
 VOID = "void"
@@ -110,9 +110,13 @@ def map_items(
     if mapping.identity and written == source:
         return list(items)
 
+    counted: dict[str, Loss] = {}
+    lost_ids = [info.id for info in source.classes if info.name in mapping.unmatched]
+
     def loader(item: ExportItem) -> Callable[[], LabelMap | None]:
         def load() -> LabelMap | None:
             labels = item.labels()
+            counted[item.name] = Loss()
             if labels is None:
                 return None
             check_labels(np.ascontiguousarray(labels), source)
@@ -122,11 +126,15 @@ def map_items(
                     f"{written.title} has no class for {', '.join(lost)}",
                     remedy="Map them (--map), or allow them to become void (--unmatched-to-void)", path=item.name,
                 )  # fmt: skip
+            counted[item.name] = Loss(unmatched=int(value_counts(labels)[lost_ids].sum()))
             return apply_lut(labels, mapping.lut)
 
         return load
 
-    return [replace(item, catalog=written, labels=loader(item)) for item in items]
+    def loss(item: ExportItem) -> Callable[[], Loss]:
+        return lambda: counted[item.name] + (Loss() if item.loss is None else item.loss())
+
+    return [replace(item, catalog=written, labels=loader(item), loss=loss(item)) for item in items]
 
 
 def _occurring(labels: LabelMap, source: ClassCatalog, names: Sequence[str]) -> list[str]:

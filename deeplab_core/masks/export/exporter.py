@@ -92,6 +92,7 @@ class ExportItem:
         provenance: called after ``labels``; (H, W) uint8 codes of who set each pixel, in the oriented frame, None where unknown.
         reviewed: whether a user confirmed the whole mask.
         models: called after ``labels``; ids of the models with predictions in the labels.
+        loss: called after ``labels``; what the labels lost on their way into the classes of the files.
     """
 
     name: str
@@ -105,6 +106,7 @@ class ExportItem:
     provenance: Callable[[], NDArray[np.uint8] | None] | None = None
     reviewed: bool = False
     models: Callable[[], tuple[str, ...]] | None = None
+    loss: Callable[[], Loss] | None = None
 
     @property
     def part(self) -> str:

@@ -95,6 +95,15 @@ def plan_export(items: Sequence[ExportItem], exporter: Exporter, target: str | P
     return ExportPlan(outputs=outputs, existing=tuple(existing.values()), refused=refused, files=paths, shared=shared)
 
 
+def folder_among_photographs(items: Sequence[ExportItem], exporter: Exporter, target: str | Path) -> Path | None:
+    """A folder with photographs of these items into which the export would write; None where the files keep apart."""
+    photographs = {item.image_path.parent for item in items if item.image_path is not None}
+    known = {os.path.realpath(folder) for folder in photographs}
+    below = {PurePosixPath(name).parent for item in items for name in _names(item, exporter, provenance=False)}
+    folders = sorted(Path(target) / folder for folder in below)
+    return next((folder for folder in folders if os.path.realpath(folder) in known), None)
+
+
 def check_splits(items: Sequence[ExportItem], exporter: Exporter, target: Path, plan: ExportPlan) -> None:
     """Raise ExportError for splits that the format cannot hold, and for a folder that holds an image in another split.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -106,7 +108,7 @@ def export_masks(
     Args:
         items: what to export.
         exporter: how; see :data:`deeplab_core.masks.export.EXPORTERS`.
-        target: folder; created if missing.
+        target: folder; created if missing, and removed again if nothing is written.
         on_existing: ``"ask"`` and ``"error"`` raise before anything is written if a target file exists (a caller that asks
             shows :func:`plan_export` first); ``"replace"`` and ``"skip"`` are the user's possible answers.
         frame: ``"stored"`` fits the raw pixels of the photograph's file, ``"oriented"`` what a viewer shows.
@@ -127,6 +129,7 @@ def export_masks(
             f"{len(plan.existing):,} of the files are already there, the first is {first.path.name}",
             why="Nothing was written", remedy="Choose to replace or to skip them, or another folder", path=target,
         )  # fmt: skip
+    made = _missing_folders(Path(target))
     make_folder(target)
     replace = on_existing == "replace"
     marked_frame = frame if exporter.follows_frame else "oriented"
@@ -137,7 +140,15 @@ def export_masks(
         run.write()
     finally:
         marking.end()
+        for folder in made:
+            with suppress(OSError):  # something was written into it
+                folder.rmdir()
     return run.summary()
+
+
+def _missing_folders(folder: Path) -> list[Path]:
+    """The folder and those above it that do not exist yet, the innermost first."""
+    return [place for place in (folder, *folder.absolute().parents) if not os.path.lexists(place)]
 
 
 def measure_losses(
@@ -170,10 +181,10 @@ def measure_losses(
         try:
             labels = _labels_of(item, exporter, frame)
             if labels is not None and layouts is not None:
-                found[item.name] = layouts.encode(item, labels).loss
+                found[item.name] = layouts.encode(item, labels).loss + _class_loss(item)
             elif labels is not None and files is not None:
                 files.encode(item, labels)
-                found[item.name] = files.loss
+                found[item.name] = files.loss + _class_loss(item)
         except AtrousError as error:
             found[item.name] = error
         if progress is not None:
@@ -195,6 +206,10 @@ def _labels_of(item: ExportItem, exporter: Exporter, frame: Frame) -> LabelMap |
             remedy="The image was changed since it was labelled; open the folder again", path=item.image_path,
         )  # fmt: skip
     return to_stored(labels, info.orientation) if frame == "stored" and exporter.follows_frame else labels
+
+
+def _class_loss(item: ExportItem) -> Loss:
+    return Loss() if item.loss is None else item.loss()
 
 
 class _Run:
@@ -404,6 +419,7 @@ class _Run:
         counts = class_histogram(labels, item.catalog)
         names = (*item.catalog.names, "void")
         self._pixels[item.name] = {name: int(n) for name, n in zip(names, counts, strict=True) if n}
+        loss += _class_loss(item)
         if loss:
             self._losses[item.name] = loss
         self._notes.add(item.name, (*(item.notes() if item.notes is not None else ()), *notes))

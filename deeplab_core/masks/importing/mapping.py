@@ -136,9 +136,7 @@ def map_classes(
     return ClassMapping(catalog, tuple(_map_one(one, catalog, chosen.get(one.name), decided) for one in classes))
 
 
-def _map_one(
-    one: SourceClass, catalog: ClassCatalog, choice: str | None, edited: Mapping[str, int | None]
-) -> MappedClass:
+def _map_one(one: SourceClass, catalog: ClassCatalog, choice: str | None, edited: Mapping[str, int | None]) -> MappedClass:
     if choice is not None:
         exact = next((info for info in catalog.classes if info.name == choice), None)
         if exact is None and choice == VOID_NAME:

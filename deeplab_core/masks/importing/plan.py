@@ -112,14 +112,15 @@ class ImportPlan:
     def _uncounted(self) -> dict[int, str]:
         """Value on the canvas -> name of the open classes with an unknown number of pixels."""
         pairs = () if self.mapping is None else self.mapping.pairs
-        return {code: pair.source.name for code, pair in enumerate(pairs, 1) if pair.how == "open" and pair.source.regions is None}
+        unknown = [(code, pair) for code, pair in enumerate(pairs, 1) if pair.how == "open" and pair.source.regions is None]
+        return {code: pair.source.name for code, pair in unknown}
 
     def own_catalog(self, name: str | None = None) -> ClassCatalog:
         """The source's classes as a catalog for a new project.
 
         An export of Atrous brings its project's own catalog back, and files of ids the ids that they hold. Otherwise ids follow
-        the order of the source, and formats of regions get a class ``background`` with the id 0 unless the source has one. Colours
-        are the source's, else those of :func:`class_colors`.
+        the order of the source, and formats of regions get a class ``background`` with the id 0 unless the source has one.
+        Colours are the source's, else those of :func:`class_colors`.
 
         Raises:
             LabelSourceError: the source has no classes.
@@ -309,10 +310,10 @@ def scan(
     with expecting(f"these labels cannot be read as {chosen.title}", path=opened.path, error=LabelSourceError):
         reader.scan()
     items, without_image, without_labels = match(reader.entries, names)
-    recorded = _recorded(opened)
     return ImportPlan(
-        recorded=recorded, source=Path(source), images=Path(images), format=chosen, classes=tuple(reader.classes), items=tuple(items),
-        without_image=tuple(without_image), without_labels=tuple(without_labels), unread=tuple(reader.unread), _reader=reader,
+        source=Path(source), images=Path(images), format=chosen, classes=tuple(reader.classes), items=tuple(items),
+        without_image=tuple(without_image), without_labels=tuple(without_labels), unread=tuple(reader.unread),
+        recorded=_recorded(opened), _reader=reader,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from app.cli import run
+from app.state.patch import diff_patch
 from app.state.project import Project
 from app.state.provenance import Provenance
 from deeplab_core.catalogs import get_catalog
@@ -157,3 +158,24 @@ def test_a_refused_edit_changes_nothing(folder: Path, options: list[str], said: 
     assert said in capsys.readouterr().err
     with Project.open(folder, read_only=True) as project:
         assert project.catalog == get_catalog("voc21")
+
+
+def test_a_refused_choice_names_the_classes_that_occur(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Project.open(folder) as project:
+        image = image_id(project, "a.png")
+        document = project.load(image).document
+        patch = paint(document, 1, 18)
+        project.append_step(image, "Brush", Provenance.PERSON, patch)
+        pixels = int((document.labels == 18).sum())
+    assert run(["classes", "set", str(folder), "camvid11"]) == 2
+    said = capsys.readouterr().err
+    assert f"{pixels:,} px are sofa, which it has not" in said
+    assert "aeroplane" not in said
+    with Project.open(folder) as project:
+        project.load(image)
+        erased = project.load(image).document
+        blank = np.full_like(erased.labels, 255)
+        patch = diff_patch(erased.labels, erased.provenance, blank, erased.provenance)
+        project.append_step(image, "Erase", Provenance.PERSON, patch)
+    assert run(["classes", "set", str(folder), "camvid11"]) == 2
+    assert "No pixel has one of the classes that would be lost" in capsys.readouterr().err

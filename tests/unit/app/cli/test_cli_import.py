@@ -321,3 +321,75 @@ def test_who_set_the_pixels_comes_back_with_an_export(tmp_path: Path, reviewed: 
     assert np.array_equal(document.provenance, expected)
     with Project.open(second, read_only=True) as project:
         assert project.images[0].reviewed == reviewed
+
+
+@pytest.mark.parametrize("edit", ["merge", "delete"])
+@pytest.mark.parametrize("form", ["masks", "numpy", "voc"])
+def test_ids_of_classes_that_are_gone_follow_the_edit(tmp_path: Path, form: str, edit: str) -> None:
+    images = started(photographs(tmp_path / "images", ["a.jpg"]))
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    labels[3:9], labels[12:20] = 1, 2
+    source = tmp_path / "in"
+    if form == "numpy":
+        source.mkdir()
+        np.save(source / "a.npy", labels)
+    elif form == "voc":
+        assert run(["export", str(_painted(images, labels)), "-o", str(source), "--format", "voc", "--scope", "touched"]) == 0
+        with Project.open(images) as project:
+            project.start_over(project.images[0].id)
+    else:
+        source.mkdir()
+        write_indexed_png(source / "a.png", labels, CATALOG)
+    option = ["--merge", "car=road"] if edit == "merge" else ["--delete", "car"]
+    assert run(["classes", "edit", str(images), *option]) == 0
+    assert do(source, "--images", images) == 0
+    assert np.array_equal(stored(images, "a.jpg").labels, np.where(labels == 2, 1 if edit == "merge" else 255, labels))
+
+
+def _painted(images: Path, labels: np.ndarray) -> Path:
+    from app.state.label_import import store_labels
+
+    with Project.open(images) as project:
+        store_labels(project, project.images[0].id, labels, "Brush", overwrite=True)
+    return images
+
+
+def test_a_mask_for_the_image_in_view_brings_who_set_its_pixels(tmp_path: Path) -> None:
+    from app.state.import_plan import read_import
+
+    images = _painted(started(photographs(tmp_path / "images", ["a.jpg"])), np.ones((HEIGHT, WIDTH), np.uint8))
+    out = tmp_path / "out"
+    assert run(["export", str(images), "-o", str(out), "--scope", "touched", "--provenance"]) == 0
+    with Project.open(images) as project:
+        found = read_import(project, project.images[0].id, out / "a.png", "auto", None)
+        assert found.by is not None
+        assert (found.by == Provenance.IMPORT).all()
+        codes = np.full((HEIGHT, WIDTH), Provenance.PERSON, np.uint8)
+        from deeplab_core.masks.confirmed import encode_provenance
+
+        (out / "provenance/a.png").write_bytes(b"".join(encode_provenance(codes)))
+        assert (read_import(project, project.images[0].id, out / "a.png", "auto", None).by == Provenance.PERSON).all()
+
+
+def test_a_new_project_keeps_the_ids_of_atrous_s_own_masks(tmp_path: Path) -> None:
+    from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
+
+    own = ClassCatalog("own", "Own", (ClassInfo(3, "road", (1, 2, 3)), ClassInfo(8, "car", (4, 5, 6))), file_ignore=255)
+    images = photographs(tmp_path / "images", ["a.jpg"])
+    labels = np.full((HEIGHT, WIDTH), 3, np.uint8)
+    labels[4:9] = 8
+    with Project.open(images, tmp_path / "first", catalog=own):
+        pass
+    from app.state.label_import import store_labels
+
+    with Project.open(images, tmp_path / "first") as project:
+        store_labels(project, project.images[0].id, labels, "Brush", overwrite=True)
+    for form in ("indexed", "raw_ids", "coco_rle", "ids_16bit"):
+        out, again = tmp_path / form, tmp_path / f"again-{form}"
+        done = run(["export", str(images), "--project", str(tmp_path / "first"), "-o", str(out), "--format", form,
+                    "--scope", "touched"])  # fmt: skip
+        assert done == 0
+        assert do(out, "--images", images, "--project", again) == 0
+        with Project.open(images, again) as project:
+            assert project.catalog.ids.tolist() == [3, 8]
+            assert np.array_equal(project.load(project.images[0].id).document.labels, labels)

@@ -476,3 +476,25 @@ def test_widths_of_masks_do_not_change_under_labels(folder: Path) -> None:
         with pytest.raises(CatalogError, match="number of bits"):
             project.edit_classes(edit.__class__(edit.title, wide.__class__("own", "Own", rows, file_ignore=65535)))
         assert project.catalog.name == "voc21"
+
+
+@pytest.mark.parametrize("verb", ["start_over", "take_mask"])
+def test_an_image_and_what_it_has_followed_are_given_up_together(
+    folder: Path, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Project.open(folder) as project:
+        labelled(project, save=True)
+        image = image_id(project, "a.png")
+        project.edit_classes(merge_classes(project.catalog, [CHAIR], SOFA))
+        followed = load(project)
+        steps = len(project.load(image).steps)
+
+        def killed(_image: int) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(project.class_edits, "forget", killed)
+        with pytest.raises(KeyboardInterrupt):
+            getattr(project, verb)(image)
+        monkeypatch.undo()
+        assert np.array_equal(load(project), followed)
+        assert len(project.load(image).steps) == steps

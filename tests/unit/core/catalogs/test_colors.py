@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deeplab_core.catalogs.colors import color_distance, distinct_colors, oklab
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.colors import class_colors, color_distance, distinct_colors, oklab
+from deeplab_core.catalogs.editing import add_class
 
 
 def least(colors: list[tuple[int, int, int]], *, color_blind: bool = False) -> float:
@@ -47,3 +49,14 @@ def test_more_colors_than_there_are_repeat() -> None:
     colors = distinct_colors(1500)
     assert len(colors) == 1500
     assert len(set(colors)) < 1500
+
+
+@pytest.mark.parametrize("name", ["background", "__background__", "BG"])
+def test_the_background_is_black_or_grey_wherever_it_is_listed(name: str) -> None:
+    assert class_colors([("crack", None), (name, None)])[1] == (0, 0, 0)
+    crack, ground = class_colors([("crack", (0, 0, 0)), (name, None)])
+    assert crack == (0, 0, 0)
+    assert ground[0] == ground[1] == ground[2] != 0
+    assert class_colors([(name, (1, 2, 3))]) == [(1, 2, 3)]
+    catalog = ClassCatalog("own", "Own", (ClassInfo(0, "crack", (9, 9, 200)),))
+    assert add_class(catalog, name).catalog.classes[-1].color == (0, 0, 0)

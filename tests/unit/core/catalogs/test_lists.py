@@ -99,7 +99,7 @@ def test_what_is_no_list_is_refused_with_its_place(tmp_path: Path, name: str, te
 
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=8).filter(
-    lambda name: ":" not in name and not name.startswith("#") and name != "__ignore__"
+    lambda name: ":" not in name and not name.startswith("#") and name != "__ignore__" and name.casefold() != "void"
 )
 
 
@@ -152,3 +152,31 @@ def test_a_form_that_cannot_hold_a_name_says_so(tmp_path: Path) -> None:
         list_text(catalog, "cvat")
     with pytest.raises(CatalogError, match="no name for"):
         save_catalog(catalog, tmp_path / "list.json", "labelme")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labelmap.txt", "# label:color_rgb:parts:actions\nvoid:1,2,3::\nroad:4,5,6::\n"),
+        ("labelmap.txt", "# label:color_rgb:parts:actions\n# ids:255,1\nVoid:1,2,3::\nroad:4,5,6::\n"),
+        ("label_colors.txt", "1 2 3\tVoid\n4 5 6\troad\n"),
+    ],
+)
+def test_void_in_a_table_of_colours_is_no_class(tmp_path: Path, name: str, text: str) -> None:
+    catalog = read(tmp_path, name, text)
+    assert [(info.id, info.name) for info in catalog.classes] == [(1, "road")]
+    assert catalog.ignore_color == (1, 2, 3)
+    assert catalog.file_ignore == 255
+
+
+def test_a_class_called_void_is_not_written_where_it_would_mean_void() -> None:
+    catalog = ClassCatalog("own", "Own", (ClassInfo(0, "Void", (0, 0, 0)),))
+    with pytest.raises(CatalogError, match="Void"):
+        list_text(catalog, "cvat")
+    assert "Void" in list_text(catalog, "yolo")
+
+
+@pytest.mark.parametrize("ids", ["0", "a,b", "0,1,2", "1,1"])
+def test_ids_of_a_labelmap_that_do_not_fit_are_refused(tmp_path: Path, ids: str) -> None:
+    with pytest.raises(CatalogError):
+        read(tmp_path, "labelmap.txt", f"# label:color_rgb:parts:actions\n# ids:{ids}\nroad:4,5,6::\ncar:7,8,9::\n")

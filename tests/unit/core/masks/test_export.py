@@ -21,6 +21,7 @@ from deeplab_core.masks import MARKER_NAME
 from deeplab_core.masks.export import EXPORTERS, FORMATS, ExportItem, export_masks, get_exporter, plan_export
 from deeplab_core.masks.export.masks import ColorExporter
 from deeplab_core.masks.export.overlay import class_edges
+from deeplab_core.masks.export.plan import folder_among_photographs
 from deeplab_core.masks.export.run import OnExisting
 from deeplab_core.masks.read import read_mask
 
@@ -381,3 +382,23 @@ def _write_other_labels(monkeypatch: pytest.MonkeyPatch, exporter: object, label
         runs = coco.region_runs
         monkeypatch.setattr(coco, "region_runs", lambda _, rest, unit: runs(changed, rest, unit))
     assert not np.array_equal(labels, changed)
+
+
+class TestFolders:
+    def test_nothing_to_write_leaves_no_folder(self, tmp_path: Path) -> None:
+        for name in ("indexed", "coco_rle", "voc"):
+            summary = export_masks([item("a.jpg", None)], get_exporter(name), tmp_path / "deep/out")
+            assert summary.written == ()
+            assert not (tmp_path / "deep").exists()
+
+    def test_a_folder_that_was_there_stays(self, tmp_path: Path) -> None:
+        (tmp_path / "out").mkdir()
+        export_masks([item("a.jpg", None)], get_exporter("indexed"), tmp_path / "out")
+        assert (tmp_path / "out").is_dir()
+
+    def test_a_target_among_the_photographs_is_named(self, tmp_path: Path) -> None:
+        photo = photograph(tmp_path / "photos/sub/a.jpg", (4, 5))
+        entry = item("sub/a.jpg", None, image=photo)
+        for target, expected in ((tmp_path / "photos", tmp_path / "photos/sub"), (tmp_path / "out", None)):
+            assert folder_among_photographs([entry], get_exporter("indexed"), target) == expected
+        assert folder_among_photographs([entry], get_exporter("voc"), tmp_path / "photos") is None

@@ -15,7 +15,7 @@ from deeplab_core.errors import ExportError, MaskFormatError
 from deeplab_core.images import probe_image
 from deeplab_core.masks import read_marker
 from deeplab_core.masks.confirmed import encode_provenance, read_confirmed
-from deeplab_core.masks.export import ExportItem, export_masks, get_exporter, map_items, parse_class_map
+from deeplab_core.masks.export import ExportItem, Loss, export_masks, get_exporter, map_items, measure_losses, parse_class_map
 from deeplab_core.masks.export.class_map import map_classes
 from deeplab_core.masks.read import read_mask
 
@@ -73,6 +73,21 @@ class TestClassMap:
         assert found[0, 3] == 255
         (named,) = map_items([item(labels, CAMVID)], dict.fromkeys(lost, "road"), CITY)
         assert export_masks([named], get_exporter("cityscapes_ids"), tmp_path / "named").failed == ()
+
+    @pytest.mark.parametrize("form", ["indexed", "coco_rle", "cityscapes_train_ids"])
+    def test_pixels_that_become_void_are_counted(self, tmp_path: Path, form: str) -> None:
+        labels = np.zeros((6, 9), np.uint8)
+        labels[:2], labels[4] = 10, 2  # a class that Cityscapes lacks, twice
+        lost = [info.id for info in CAMVID.classes if info.name in map_classes(CAMVID, {}, CITY)[1].unmatched]
+        expected = int(np.isin(labels, lost).sum())
+        assert expected
+        mapped = map_items([item(labels, CAMVID, name="a.jpg")], {}, CITY, unmatched_to_void=True)
+        exporter = get_exporter(form)
+        measured = measure_losses(mapped, exporter)["a.jpg"]
+        summary = export_masks(mapped, exporter, tmp_path)
+        assert isinstance(measured, Loss)
+        assert measured.unmatched == summary.loss.unmatched == expected
+        assert "without a partner" in summary.text()
 
     def test_unknown_classes_are_named(self) -> None:
         with pytest.raises(ExportError, match="has no class 'unicorn'"):
