@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sqlite3
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
+from app.state.careful import meta_json
 from app.state.image_record import ImageStatus
 from app.state.layout import MASKS
 from app.state.mask_file import MaskNote, read_note
 from app.state.store import Store
-from deeplab_core.errors import ProjectError
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
+from deeplab_core.errors import AtrousError, ProjectError
+from deeplab_core.reading import VALUE_ERRORS
 
 
 def adopt_masks(store: Store, directory: Path, notices: list[str]) -> None:
@@ -31,6 +37,7 @@ def adopt_masks(store: Store, directory: Path, notices: list[str]) -> None:
                 note = read_note(directory / name)
                 if note.image and _inside(note.image) and (blank or note.move > seen):
                     found.append((note, name))
+    learn_classes(store, [note for note, _ in found], blank=blank)
     adopted = 0
     # Should two files claim an image, the one that holds more of the journal is the later one.
     for note, name in sorted(found, key=lambda entry: -entry[0].move):
@@ -53,6 +60,43 @@ def adopt_masks(store: Store, directory: Path, notices: list[str]) -> None:
         notices.append(f"{adopted} saved mask{'s were' if adopted > 1 else ' was'} taken up again.")
         if blank:
             notices.append("The database that knew them is lost, with statuses, undo steps and strokes that no mask holds.")
+
+
+def learn_classes(store: Store, notes: Iterable[MaskNote], *, blank: bool = False) -> None:
+    """Add the classes that masks were written in and that the database lacks: it is older than they are, or was lost.
+
+    Args:
+        notes: of the masks; the one with the newest move counts where two of them give an id another name.
+        blank: the database knows no image, so that it has no classes of its own.
+    """
+    row = store.row("SELECT value FROM meta WHERE key = 'catalog'", (), (str,))
+    if row is not None and blank:
+        return  # the user named classes for a database that is new
+    try:
+        catalog = None if row is None else ClassCatalog.from_dict(meta_json(row[0], "catalog"))
+    except (AtrousError, *VALUE_ERRORS):
+        return  # it is reported when the project is opened
+    before = catalog
+    for note in sorted(notes, key=lambda note: -note.move):
+        own = note.catalog
+        if own is not None and catalog is None:
+            catalog = own
+        elif own is not None and catalog is not None and own.wide == catalog.wide:
+            catalog = with_classes(catalog, own.classes)
+    if catalog is not None and catalog != before:
+        text = json.dumps(catalog.to_dict())
+        store.write("INSERT OR REPLACE INTO meta (key, value) VALUES ('catalog', ?)", (text,))
+
+
+def with_classes(catalog: ClassCatalog, classes: Iterable[ClassInfo]) -> ClassCatalog:
+    """The catalog with the classes whose ids it lacks behind its own; names and keys that are taken are changed."""
+    rows = list(catalog.classes)
+    for info in classes:
+        if all(info.id != known.id for known in rows):
+            name = f"{info.name} (id {info.id})" if any(info.name == known.name for known in rows) else info.name
+            key = "" if any(info.key == known.key for known in rows) else info.key
+            rows.append(replace(info, name=name, key=key))
+    return catalog if len(rows) == len(catalog) else replace(catalog, classes=tuple(rows))
 
 
 def forget_gone_masks(store: Store, directory: Path) -> dict[int, str]:

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.state.adopt import adopt_masks
+from app.state.adopt import adopt_masks, learn_classes
 from app.state.careful import SQLITE_ERRORS, connect, look_into
 from app.state.filesystem import refuse_link
 from app.state.layout import BACKUPS, DATABASE, LOCK, backup_names, refuse_links, sweep
@@ -260,15 +260,18 @@ def _put_back(directory: Path, chosen: Backup) -> Restored:
 
 
 def _newer_masks(store: Store, directory: Path) -> tuple[str, ...]:
-    """Images with moves in the mask file that the database has not seen."""
-    found = []
+    """Images with moves in the mask file that the database has not seen. It learns the classes that it lacks from them."""
+    found, notes = [], []
     for path, mask, held in store.rows(
         "SELECT path, mask, max(mask_move, journal_base, coalesce((SELECT max(n) FROM moves WHERE image = images.id), 0))"
         " FROM images WHERE mask != ''", (), (str, str, int),
     ):  # fmt: skip
         with contextlib.suppress(ProjectError):
-            if read_note(directory / mask).move > held:
+            note = read_note(directory / mask)
+            if note.move > held:
                 found.append(path)
+                notes.append(note)
+    learn_classes(store, notes)
     return tuple(found)
 
 

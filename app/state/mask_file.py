@@ -3,18 +3,21 @@
 An indexed PNG (16-bit grey for a wide catalog) with two chunks of its own. ``prOV`` is private, ancillary and *unsafe to copy*:
 the provenance as runs; a program that changes the pixels has to drop it (PNG specification, section 14.2). A
 ``tEXt`` chunk with the keyword ``Atrous`` holds JSON: the last move of the journal that the labels contain, the image's path
-and content key. One file, so that labels, provenance and number are replaced together or not at all.
+and content key, and the classes, for a database that was lost or is older than the mask. One file, so that labels, provenance and
+number are replaced together or not at all.
 
 Values are the in-memory ones, void included (255 or 65535), whatever the catalog writes in its exports.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +26,11 @@ from numpy.typing import NDArray
 
 from app.state.own_files import read_plain
 from app.state.patch import WrongSize
-from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import MaskFormatError, ProjectError
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
+from deeplab_core.errors import AtrousError, MaskFormatError, ProjectError, message
 from deeplab_core.images.limits import MAX_PIXELS
-from deeplab_core.labels import LabelMap
-from deeplab_core.reading import unpack
+from deeplab_core.labels import LabelMap, undeclared, value_counts
+from deeplab_core.reading import VALUE_ERRORS, unpack
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PROVENANCE = b"prOV"
@@ -37,6 +40,8 @@ _KEYWORD = b"Atrous"
 #: No journal has so many moves; a larger number would leave no room for the next one.
 _MOST_MOVES = 1 << 53
 
+#: Most bytes of the classes, unpacked.
+_MOST_CLASSES = 32 << 20
 #: Room for head, palette and note of a mask file.
 _SPARE_BYTES = 1 << 20
 
@@ -49,11 +54,40 @@ class MaskNote:
         move: number of the last journal move that the labels contain.
         image: path of the image below the project's folder when the mask was written.
         content_key: of the image, empty where it was not known.
+        packed: the classes as the file has them; :attr:`catalog` reads them.
     """
 
     move: int
     image: str = ""
     content_key: str = ""
+    packed: str = ""
+
+    @property
+    def catalog(self) -> ClassCatalog | None:
+        """The classes that the mask was written in; None in files of older versions, and where they cannot be read."""
+        try:
+            data = unpack(base64.b64decode(self.packed, validate=True), _MOST_CLASSES) if self.packed else b""
+            return ClassCatalog.from_dict(json.loads(data)) if data else None
+        except (AtrousError, *VALUE_ERRORS):
+            return None
+
+
+class UnknownClasses(ProjectError):
+    """A mask holds ids that the project does not know, and names their classes: the database is older than the mask.
+
+    Attributes:
+        classes: these classes.
+    """
+
+    def __init__(self, classes: tuple[ClassInfo, ...], path: Path) -> None:
+        names = ", ".join(f"{info.name} ({info.id})" for info in classes[:5])
+        more = f" and {len(classes) - 5} more" if len(classes) > 5 else ""
+        super().__init__(
+            message("the mask has classes that the project does not know: {names}", names=names + more),
+            why=message("The project's database is older than the mask"),
+            remedy=message("Put the newer database back, or open the image in the window"), path=path,
+        )  # fmt: skip
+        self.classes = classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +111,7 @@ def encode_mask(labels: LabelMap, provenance: NDArray[np.uint8], catalog: ClassC
 
     plain = _in_memory_values(catalog)
     parts = encode_ids_png(labels, plain) if catalog.wide else encode_indexed_png(labels, plain)
-    said = {"move": note.move, "image": note.image, "content_key": note.content_key}
+    said = {"move": note.move, "image": note.image, "content_key": note.content_key, "classes": _packed(catalog)}
     text = _KEYWORD + b"\0" + json.dumps(said).encode("ascii")
     end = next(place for place in range(len(parts) - 1, -1, -1) if parts[place][4:8] == b"IEND")
     return [*parts[:end], _chunk(_TEXT, text), _chunk(_PROVENANCE, _pack_runs(provenance)), *parts[end:]]
@@ -122,6 +156,9 @@ def read_mask_file(path: Path, catalog: ClassCatalog, shape: tuple[int, int] | N
         if values is None:
             raise _damaged(path, "It holds colours, not ids")
         labels = np.array(values, dtype=catalog.dtype, order="C")
+        unknown = _unknown_classes(labels, catalog, note)
+        if unknown:
+            raise UnknownClasses(unknown, path)
         check_labels(labels, catalog)
     except MaskFormatError as error:
         raise _damaged(path, f"{error.what}. {error.why}".strip()) from error
@@ -130,6 +167,23 @@ def read_mask_file(path: Path, catalog: ClassCatalog, shape: tuple[int, int] | N
     except ValueError as error:
         raise _damaged(path, f"Provenance: {error}") from error
     return MaskContent(labels, provenance.reshape(labels.shape), note)
+
+
+@lru_cache(maxsize=4)
+def _packed(catalog: ClassCatalog) -> str:
+    # asked for with every mask of a folder
+    return base64.b64encode(zlib.compress(json.dumps(catalog.to_dict()).encode(), 9)).decode("ascii")
+
+
+def _unknown_classes(labels: LabelMap, catalog: ClassCatalog, note: MaskNote) -> tuple[ClassInfo, ...]:
+    """Classes of ids that occur and that the catalog lacks, if the mask names all of them."""
+    counts = value_counts(labels)
+    strange = undeclared(counts, np.append(catalog.ids, catalog.ignore))
+    own = note.catalog if strange else None
+    if own is None or own.wide != catalog.wide:
+        return ()
+    named = {info.id: info for info in own.classes}
+    return tuple(named[number] for number in strange) if set(strange) <= set(named) else ()
 
 
 def read_note(path: Path) -> MaskNote:
@@ -187,7 +241,9 @@ def _own_chunks(path: Path) -> tuple[MaskNote, bytes, tuple[int, int]]:
         raise _damaged(path, "Another program has changed it")
     try:
         values: dict[str, Any] = json.loads(said)
-        note = MaskNote(int(values["move"]), str(values["image"]), str(values["content_key"]))
+        classes = values.get("classes", "")
+        packed_classes = classes if isinstance(classes, str) else ""
+        note = MaskNote(int(values["move"]), str(values["image"]), str(values["content_key"]), packed_classes)
         if not 0 <= note.move < _MOST_MOVES:
             raise ValueError(f"move {note.move}")
         return note, packed, size

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.signal import Signal
-from app.state.adopt import forget_gone_masks
+from app.state.adopt import forget_gone_masks, with_classes
 from app.state.backups import Upkeep
 from app.state.careful import meta_json
 from app.state.class_edits import ClassEdit, ClassEdits
@@ -289,13 +289,19 @@ class Project:
     def take_mask(self, image: int) -> ImageRecord:
         """Make the mask file of an image its labels, whatever the journal says (:class:`MaskRefused`); its steps are forgotten.
 
+        Classes of the mask that the project does not know are added to its own: the database is older than the mask.
+
         Raises:
             ProjectError: the file cannot be used either, or the project is read-only.
         """
         self._check_writable()
         record = self.record(image)
+        shape = oriented_shape(self.path_of(record))
+        unknown = self._masks.unknown_classes(record, shape, self.class_edits.reading_catalog(self._catalog))
+        if unknown:
+            self.set_catalog(with_classes(self._catalog, unknown))
         catalog = self.class_edits.reading_catalog(self._catalog)
-        self._masks.take_as_it_is(record, oriented_shape(self.path_of(record)), catalog, self.class_edits.forget)
+        self._masks.take_as_it_is(record, shape, catalog, self.class_edits.forget)
         return self.accept_change(image)
 
     def start_over(self, image: int) -> ImageRecord:

@@ -17,14 +17,14 @@ from app.state.document import Document
 from app.state.image_record import ImageFlag, ImageRecord
 from app.state.journal import DamagedStep, Journal, JournalStep
 from app.state.layout import MASKS
-from app.state.mask_file import MaskContent, MaskNote, read_mask_file, read_note, write_mask_file
+from app.state.mask_file import MaskContent, MaskNote, UnknownClasses, read_mask_file, read_note, write_mask_file
 from app.state.own_files import contained
 from app.state.patch import WrongSize
 from app.state.provenance import reclassified
 from app.state.schema import WITH_RECLASSIFIED
 from app.state.store import Store, set_aside
 from app.text import mark
-from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import ProjectError, StorageError
 from deeplab_core.labels import LabelMap
 
@@ -114,8 +114,8 @@ class SavedMasks:
             shape: (H, W) of the oriented image.
 
         Raises:
-            MaskRefused: the mask is damaged, older than the journal or another image's, and the journal does not reach back to
-                the beginning. Damaged files are set aside, never deleted; others stay where they are.
+            MaskRefused: the mask has classes that the project does not know; or it is damaged, older than the journal or another
+                image's, and the journal does not reach back to the beginning. Damaged files are set aside, never deleted; others stay where they are.
                 The same where the labels were made for a picture of another size.
         """
         for last in (False, True):
@@ -187,6 +187,10 @@ class SavedMasks:
             if other:
                 return None, _Problem(other, path, sound=True)
             raise _other_size(error, shape, record) from error
+        except UnknownClasses as error:
+            raise MaskRefused(
+                error.what, why=error.why, usable=True, path=record.relative_path, lacks="newer database"
+            ) from error
         except ProjectError as error:
             return None, _Problem(f"The saved mask was damaged: {error.why.rstrip('.')}", path)
         other = self._whose(content.note, record) or self._before_start_over(row, content.note, record)
@@ -400,6 +404,16 @@ class SavedMasks:
                 path = contained(self._directory, row.mask, below=MASKS)
                 if path.exists():
                     set_aside(path)
+
+    def unknown_classes(self, record: ImageRecord, shape: tuple[int, int], catalog: ClassCatalog) -> tuple[ClassInfo, ...]:
+        """Classes of an image's mask file that ``catalog`` lacks. Errors are those of :meth:`take_as_it_is`."""
+        try:
+            read_mask_file(contained(self._directory, self._row(record).mask, below=MASKS), catalog, shape)
+        except UnknownClasses as error:
+            return error.classes
+        except WrongSize as error:
+            raise _other_size(error, shape, record) from error
+        return ()
 
     def take_as_it_is(
         self,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from app.services.notifications import Choice
 from app.services.services import Services
 from app.services.undo import Step
+from app.state.data_choices import settle
 from app.state.image_record import ImageRecord
 from app.state.opening import DIRECTORY_NAME
 from app.state.project import MaskRefused, Project
@@ -92,8 +93,14 @@ class ProjectHealth:
                     decision(image)
 
             def done(_nothing: None) -> None:
-                if project is self._projects.project:
+                if project is not self._projects.project:
+                    return
+                if project.catalog is not classes:  # the mask brought classes: what the window shows is made again
+                    self._projects.change_classes(settle, lambda: self._projects.open_image(image))
+                else:
                     self._projects.open_image(image)
+
+            classes = project.catalog
 
             if project is self._projects.project and not self._projects.in_hand(image):
                 self._jobs.run(work, done, self._notifier.report_or_raise)

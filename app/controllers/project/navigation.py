@@ -183,7 +183,7 @@ class ProjectController(QObject):
             self.history.close()
         if closing and self.project is not None:
             self.project.stop_upkeep()
-        self._jobs.wait()  # background work must not meet a closed database
+            self._jobs.wait()  # background work must not meet a closed database
         if self.project is not None:
             self.project.record_changed.disconnect(self._announce_record)
         self.project, self.autosaver, self.image, self._wanted, self.prepared = None, None, None, None, None

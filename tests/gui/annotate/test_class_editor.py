@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -120,3 +121,24 @@ def test_the_figures_use_the_classes_after_a_merge(studio: Studio, folder: Path)
     assert len(judged.files) == 4
     studio.wait(lambda: studio.window.classes.mean.text().startswith("mIoU"))
     assert not studio.program.truth.problems
+
+
+def test_an_edit_does_not_wait_for_background_work(studio: Studio, folder: Path) -> None:
+    studio.open(folder)
+    begun, free = threading.Event(), threading.Event()
+
+    def work() -> bool:
+        begun.set()
+        return free.wait(60)
+
+    ended: list[object] = []
+    studio.program.jobs.run(work, ended.append, lambda error: ended.append(error))
+    assert begun.wait(60)
+    dialog = edit(studio)
+    dialog.table.item(dialog.table.currentRow(), 1).setText("seat")  # type: ignore[union-attr]
+    dialog.apply.click()
+    studio.wait(lambda: studio.program.projects.image is not None and "seat" in names(studio))
+    assert not ended
+    free.set()
+    studio.settle()
+    assert ended == [True]

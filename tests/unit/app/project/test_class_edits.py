@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from app.state.class_mapping import choose_classes, project_mapping
 from app.state.ground_truth import GroundTruth
 from app.state.patch import diff_patch
-from app.state.project import Project
+from app.state.project import ImageFlag, MaskRefused, Project
 from app.state.provenance import Provenance
 from app.state.samples import read_truth
 from app.state.schema import WITH_CLASS_EDITS
@@ -498,3 +500,58 @@ def test_an_image_and_what_it_has_followed_are_given_up_together(
         monkeypatch.undo()
         assert np.array_equal(load(project), followed)
         assert len(project.load(image).steps) == steps
+
+
+def _with_lamps(folder: Path, *, save: bool = True) -> tuple[np.ndarray, bytes]:
+    """Add a class, label an image with it, and return the labels and the database of before."""
+    with Project.open(folder) as project:
+        labelled(project, "b.png", save=True)
+    database = folder / ".atrous/project.db"
+    older = database.read_bytes()
+    with Project.open(folder) as project:
+        project.edit_classes(add_class(project.catalog, "lamp", color=(1, 2, 3)))
+        image, lamp = image_id(project, "a.png"), project.catalog.classes[-1].id
+        document = project.load(image).document
+        project.append_step(image, "Brush", Provenance.PERSON, paint(document, 3, lamp))
+        if save:
+            project.save_mask(image, document.labels, document.provenance, project.journal.head(image))
+        return document.labels.copy(), older
+
+
+def test_a_database_that_is_older_than_a_class_learns_it_from_the_masks(folder: Path) -> None:
+    labels, older = _with_lamps(folder)
+    (folder / ".atrous/project.db").write_bytes(older)
+    for extra in (folder / ".atrous").glob("project.db-*"):
+        extra.unlink()
+    with Project.open(folder) as project:
+        assert project.catalog.names[-1] == "lamp"
+        assert project.catalog.classes[-1].color == (1, 2, 3)
+        assert np.array_equal(load(project), labels)
+        assert not project.record(image_id(project, "a.png")).flags & ImageFlag.DAMAGED
+
+
+def test_a_mask_with_classes_that_the_database_lacks_is_no_damage(folder: Path) -> None:
+    labels, _ = _with_lamps(folder)
+    with Project.open(folder) as project:
+        image = image_id(project, "a.png")
+        catalog = replace(project.catalog, classes=project.catalog.classes[:-1])
+        project._store.write("UPDATE meta SET value = ? WHERE key = 'catalog'", (json.dumps(catalog.to_dict()),))
+        project._store.write("DELETE FROM meta WHERE key = 'class edits'")
+    with Project.open(folder) as project:
+        assert "lamp" not in project.catalog.names
+        with pytest.raises(MaskRefused, match="does not know: lamp"):
+            project.load(image)
+        assert not project.record(image).flags & ImageFlag.DAMAGED
+        assert list((folder / ".atrous/masks").glob("*damaged*")) == []
+        project.take_mask(image)
+        assert project.catalog.names[-1] == "lamp"
+        assert np.array_equal(load(project), labels)
+
+
+def test_classes_of_one_s_own_survive_the_loss_of_the_database(folder: Path) -> None:
+    labels, _ = _with_lamps(folder)
+    for path in (folder / ".atrous").glob("project.db*"):
+        path.unlink()
+    with Project.open(folder) as project:
+        assert project.catalog.names[-1] == "lamp"
+        assert np.array_equal(load(project), labels)
