@@ -13,11 +13,10 @@ from pathlib import Path
 from app.state.careful import meta_json
 from app.state.image_record import ImageStatus
 from app.state.layout import MASKS
-from app.state.mask_file import MaskNote, read_note
+from app.state.mask_file import STRANGE, MaskNote, read_note
 from app.state.store import Store
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
-from deeplab_core.errors import AtrousError, ProjectError
-from deeplab_core.reading import VALUE_ERRORS
+from deeplab_core.errors import ProjectError
 
 
 def adopt_masks(store: Store, directory: Path, notices: list[str]) -> None:
@@ -74,7 +73,7 @@ def learn_classes(store: Store, notes: Iterable[MaskNote], *, blank: bool = Fals
         return  # the user named classes for a database that is new
     try:
         catalog = None if row is None else ClassCatalog.from_dict(meta_json(row[0], "catalog"))
-    except (AtrousError, *VALUE_ERRORS):
+    except STRANGE:
         return  # it is reported when the project is opened
     before = catalog
     for note in sorted(notes, key=lambda note: -note.move):

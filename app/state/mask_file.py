@@ -40,6 +40,8 @@ _KEYWORD = b"Atrous"
 #: No journal has so many moves; a larger number would leave no room for the next one.
 _MOST_MOVES = 1 << 53
 
+#: What values of the wrong form raise where classes are read.
+STRANGE: tuple[type[Exception], ...] = (AtrousError, *VALUE_ERRORS)
 #: Most bytes of the classes, unpacked.
 _MOST_CLASSES = 32 << 20
 #: Room for head, palette and note of a mask file.
@@ -68,7 +70,7 @@ class MaskNote:
         try:
             data = unpack(base64.b64decode(self.packed, validate=True), _MOST_CLASSES) if self.packed else b""
             return ClassCatalog.from_dict(json.loads(data)) if data else None
-        except (AtrousError, *VALUE_ERRORS):
+        except STRANGE:
             return None
 
 

@@ -115,7 +115,8 @@ class SavedMasks:
 
         Raises:
             MaskRefused: the mask has classes that the project does not know; or it is damaged, older than the journal or another
-                image's, and the journal does not reach back to the beginning. Damaged files are set aside, never deleted; others stay where they are.
+                image's, and the journal does not reach back to the beginning. Damaged files are set aside, never deleted; others
+                stay where they are.
                 The same where the labels were made for a picture of another size.
         """
         for last in (False, True):
