@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
@@ -16,7 +15,6 @@ from numpy.typing import NDArray
 from app.signal import Signal
 from app.state.adopt import forget_gone_masks, with_classes
 from app.state.backups import Upkeep
-from app.state.careful import meta_json
 from app.state.class_edits import ClassEdit, ClassEdits
 from app.state.folder_scan import ScanReport, reconcile, stat_images, survey, unheard
 from app.state.ground_truth import GroundTruth
@@ -35,6 +33,7 @@ from app.state.kept_predictions import KeptPredictions
 from app.state.opening import DEFAULT_CATALOG, Opened, meet_folder, open_directory, repaired, write_directory_again
 from app.state.patch import TilePatch
 from app.state.predictions import PredictionCache
+from app.state.project_values import ProjectValues
 from app.state.provenance import Provenance
 from app.state.rebuild import refill
 from app.state.runs import RunLog
@@ -43,14 +42,14 @@ from app.state.schema import WITH_RECLASSIFIED
 from app.state.store import DamagedStore
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.catalogs.editing import CatalogEdit
-from deeplab_core.errors import ImageReadError, ProjectLocked
+from deeplab_core.errors import ImageReadError
 from deeplab_core.labels import LabelMap
 from deeplab_core.records import Prediction
 
 __all__ = ["DEFAULT_CATALOG", "ImageFlag", "ImageRecord", "ImageStatus", "LoadedImage", "MaskRefused", "Project", "ScanReport"]
 
 
-class Project:
+class Project(ProjectValues):
     """An open project. Use :meth:`open`; close it, or use it as a context manager.
 
     Records are replaced, never changed; listeners hear of a replaced record on the thread that replaced it. Everything else
@@ -140,10 +139,6 @@ class Project:
         self.close()
 
     # -- images ----------------------------------------------------------------------------------------------------------
-
-    @property
-    def read_only(self) -> bool:
-        return self.read_only_reason is not None
 
     @property
     def images(self) -> Sequence[ImageRecord]:
@@ -418,52 +413,10 @@ class Project:
         self._catalog = self.class_edits.drop_unused(self, edit)
         return edit
 
-    def setting(self, key: str, default: object = None) -> Any:
-        """A JSON value kept with the project: colours, visibility, keys, truth folder, class mapping, view."""
-        row = self._store.row("SELECT value FROM meta WHERE key = ?", (key,), (str,))
-        return default if row is None else meta_json(row[0], key)
-
-    def settings(self, prefix: str) -> dict[str, Any]:
-        """Every JSON value that is kept under a key with this beginning."""
-        rows = self._store.rows("SELECT key, value FROM meta WHERE substr(key, 1, ?) = ?", (len(prefix), prefix), (str, str))
-        return {key: meta_json(value, key) for key, value in rows}
-
-    def set_setting(self, key: str, value: object) -> None:
-        """Keep a JSON value with the project."""
-        self._check_writable()
-        self._store.write("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, json.dumps(value)))
-
-    def put_result(self, image: int, kind: str, key: str, data: bytes) -> None:
-        """Keep a computed result of an image, e.g. its confusion matrix; ``key`` names what it was computed from."""
-        if not self.read_only:
-            sql = "INSERT OR REPLACE INTO results (image, kind, key, data) VALUES (?, ?, ?, ?)"
-            self._store.write(sql, (image, kind, key, data))
-
-    def result(self, image: int, kind: str) -> tuple[str, bytes] | None:
-        """(key, data) of one result of an image; None if it is missing."""
-        row = self._store.row("SELECT key, data FROM results WHERE image = ? AND kind = ?", (image, kind), (str, bytes))
-        return None if row is None else (row[0], row[1])
-
-    def drop_result(self, image: int, kind: str) -> None:
-        """Forget one result of an image; nothing happens if it is missing."""
-        if not self.read_only:
-            self._store.write("DELETE FROM results WHERE image = ? AND kind = ?", (image, kind))
-
-    def results(self, kind: str) -> dict[int, tuple[str, bytes]]:
-        """Per image id: (key, data) of all results of a kind."""
-        rows = self._store.rows("SELECT image, key, data FROM results WHERE kind = ?", (kind,), (int, str, bytes))
-        return {image: (key, data) for image, key, data in rows}
-
     # -- inside ----------------------------------------------------------------------------------------------------------
 
     def _has_labels(self, image: int) -> bool:
         return bool(self.record(image).mask) or self.journal.head(image) > 0
-
-    def _check_writable(self) -> None:
-        if self.read_only_reason is not None:
-            raise ProjectLocked(
-                "the project is read-only", why=self.read_only_reason, remedy="Open it again to edit", path=self.directory
-            )
 
     def _update(self, image: int, **values: Any) -> ImageRecord:
         self._check_writable()
