@@ -67,6 +67,10 @@ def record_set(out: Path, *, images: Path, truth: Path, model: Path, ranking: st
         "--json",
         out / "compare.json",
     )
+    _run(
+        "compare", plain, refined, "--truth", truth, "--images", images, "--resamples", "500",
+        "--json", out / "compare_folders.json",
+    )  # fmt: skip
     more = [] if objects is None else ["--objects", objects]
     _run(
         "inspect", "--prediction", plain, "--truth", truth, "--images", images, "--second", refined, *more,

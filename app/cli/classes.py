@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app.cli.console import emit
-from app.cli.options import FOLDER
+from app.cli.options import FOLDER, json_lines_option
 from app.cli.terminal import say
 from app.text import counted
 from deeplab_core.errors import CatalogError
@@ -40,7 +40,7 @@ def _project_option(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write them to a file.")
 @click.option("--as", "form", type=click.Choice(_FORMS), help="Form of the file [default: Atrous JSON or YAML, by its ending].")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON line with the catalog.")
+@json_lines_option("One JSON line with the catalog.")
 def show(source: str, *, project_dir: Path | None, output: Path | None, form: str | None, overwrite: bool, as_json: bool) -> int:
     """List the classes of the project of FOLDER, of a built-in catalog, or of a file.
 

@@ -1,68 +1,218 @@
-"""``atrous compare``: what got better and what got worse between two evaluations."""
+"""``atrous compare``: what got better and what got worse between two evaluations of the same images."""
 
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from app.cli.console import ReportFile, ReportingCommand, overwrite_option, write_json
+from app.cli.console import ReportingCommand, overwrite_option, progress, write_json
+from app.cli.ground_truth import masks_truth
+from app.cli.model_choice import resolve_model, tell_model
+from app.cli.options import FOLDER, TruthOptions, draws_options, json_option, network_options, truth_options
+from app.cli.plan import output_names, plan_outputs, report_refused
+from app.cli.predict import write_prediction
+from app.cli.read_ahead import read_ahead
 from app.cli.terminal import say
+from deeplab_core.errors import AtrousError, one_image
+from deeplab_core.model_files import is_model_file, model_in_folder
 from deeplab_core.wording import count
 
 if TYPE_CHECKING:
     from deeplab_core.analysis.compare import Change, Comparison
+    from deeplab_core.analysis.compared_side import ComparedSide
+    from deeplab_core.records import Precision, PredictOptions
 
 _SIGNS = {"better": "+", "worse": "-", "unclear": " ", "too few images": "?", "not the same ground truth": " "}
 
 
 @click.command(cls=ReportingCommand)
-@click.argument("before", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.argument("after", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--resamples",
-    metavar="N",
-    type=click.IntRange(100, 1_000_000),
-    default=10_000,
-    show_default=True,
-    help="Draws of images for intervals and p-values.",
+@click.argument("before")
+@click.argument("after")
+@truth_options(
+    "Ground truth of folders and models: masks of the same names [default: found beside --images]",
+    catalog_help="What the ids of the masks mean: voc21, ... or a file [default: recognised from the ground truth]",
 )
-@click.option("--seed", metavar="N", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
-@click.option("--json", "json_file", metavar="FILE", type=ReportFile("JSON"), help="Write every figure.")
+@click.option(
+    "--images", metavar="DIR", type=FOLDER,
+    help="Photographs of the same names: what a model predicts, and where the ground truth is looked for.",
+)  # fmt: skip
+@click.option(
+    "--band-rule", type=click.Choice(["edge", "void"]),
+    help="Of folders and models: bands around class edges, or around void [default: as in the report, else edge].",
+)  # fmt: skip
+@network_options
+@draws_options(default=10_000, least=100, most=1_000_000, text="Random draws of images for intervals and p-values.")
+@json_option()
 @overwrite_option
-def compare(before: Path, after: Path, resamples: int, seed: int, json_file: Path | None) -> None:
-    """Say what got better (+) and worse (-) from one 'evaluate --json' file to another of the same images.
+def compare(
+    before: str,
+    after: str,
+    *,
+    truth: TruthOptions,
+    images: Path | None,
+    band_rule: Literal["edge", "void"] | None,
+    output_stride: int | None,
+    device: str,
+    precision: Precision,
+    resamples: int,
+    seed: int,
+    json_file: Path | None,
+) -> int:
+    """Show what got better (+) and what got worse (-) from BEFORE to AFTER.
 
-    Means run over the classes of the ground truth on both sides. Both are pooled over the same random draws of images (paired
-    bootstrap). A difference counts where chance explains it in fewer than 5 % of the draws, corrected for the number of overall
-    rows and for the number of classes. A class in fewer than six images gets no verdict (?). Reports of different classes are
-    compared over the common ones; then, and where the ground truth differs, nothing is marked.
+    Each of the two is a report that 'evaluate --json' wrote, a folder of masks, or a model (a name or a checkpoint), which then
+    predicts --images. Folders and models are evaluated as 'evaluate' does, or with the bands of the report on the other side.
+
+    Means run over the classes of the ground truth on both sides. Both sides are pooled over the same random draws of images
+    (paired bootstrap). A difference counts if chance explains it in fewer than 5 % of the draws, corrected for the number of
+    overall rows and for the number of classes. A class in fewer than six images gets no verdict (?). Evaluations of different
+    classes are compared over the common ones; then, and if the ground truth differs, nothing is marked.
+
+    Exit status 1 means that some files could not be evaluated; the figures are those of the rest.
     """
-    from deeplab_core.analysis.compare import compare_reports
+    from deeplab_core.analysis.compare import compare_sides
+    from deeplab_core.records import PredictOptions
 
-    result = compare_reports(before, after, resamples=resamples, seed=seed)
-    truths = {side: _ground_truth(report) for side, report in (("before", before), ("after", after))}
+    sources = _source(before), _source(after)
+    if all(source.kind == "report" for source in sources) and (truth.folders or images is not None or band_rule is not None):
+        raise click.UsageError("--truth, --images and --band-rule are for folders and models; a report has its own")
+    reports = {source.path: _read(source) for source in sources if source.kind == "report"}
+    measuring = _Measuring(
+        truth, images, PredictOptions(output_stride=output_stride, device=device, precision=precision),
+        next(iter(reports.values())).measured if reports else None, band_rule,
+    )  # fmt: skip
+    sides = [reports[source.path] if source.kind == "report" else measuring.side(source) for source in sources]
+    result = compare_sides(sides[0].measured, sides[1].measured, resamples=resamples, seed=seed)
+    truths = {name: side.ground_truth for name, side in zip(("before", "after"), sides, strict=True)}
     write_json(json_file, {**result.to_dict(), "ground_truth": truths})
     say(table(result))
-    for report, truth in ((before, truths["before"]), (after, truths["after"])):
-        written = truth.get("written_by_atrous")
+    for side in sides:
+        written = side.ground_truth.get("written_by_atrous")
         rows = written if isinstance(written, list) else []
         if any(isinstance(row, dict) and row.get("kind") in ("prediction", "refined") for row in rows):
-            say(f"atrous: the ground truth of {report} holds masks that Atrous predicted", err=True)
-    for names, report in ((result.only_before, before), (result.only_after, after)):
+            say(f"atrous: the ground truth of {side.path} holds masks that Atrous predicted", err=True)
+    for side, names in zip(sides, (result.only_before, result.only_after), strict=True):
         if names:
             verb, were = ("is", "was") if len(names) == 1 else ("are", "were")
-            say(f"atrous: {count(len(names), 'image')} {verb} in {report} only and {were} left out, e.g. {names[0]}", err=True)
+            say(f"atrous: {count(len(names), 'image')} {verb} in {side.path} only and {were} left out, e.g. {names[0]}", err=True)
+    return 1 if any(side.failed for side in sides) else 0
 
 
-def _ground_truth(report: Path) -> dict[str, Any]:
-    """What a report records about its ground truth; empty for one of an older version, or made in Python."""
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What BEFORE or AFTER names."""
+
+    kind: Literal["report", "masks", "model"]
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One side: its figures, what the ground truth was, and whether some files failed."""
+
+    path: Path
+    measured: ComparedSide
+    ground_truth: dict[str, Any]
+    failed: bool = False
+
+
+def _source(value: str) -> _Source:
+    path = Path(value).expanduser()
+    if path.is_dir() and model_in_folder(path) is None:
+        return _Source("masks", path)
+    if path.is_file() and not is_model_file(path):
+        return _Source("report", path)
+    if path.suffix.lower() == ".json" and not path.exists():
+        raise click.UsageError(f"the report {path} does not exist; write it with 'atrous evaluate --json'")
+    return _Source("model", resolve_model(value))
+
+
+def _read(source: _Source) -> _Side:
+    from deeplab_core.analysis.compared_side import ComparedSide
     from deeplab_core.analysis.report.reading import read_figures
 
-    found = read_figures(report).get("ground_truth")
-    return found if isinstance(found, dict) else {}
+    measured = ComparedSide.of_report(source.path)
+    found = read_figures(source.path).get("ground_truth")  # missing in reports of older versions, or made in Python
+    return _Side(source.path, measured, found if isinstance(found, dict) else {})
+
+
+class _Measuring:
+    """Evaluates folders and models: with the bands of a report, if the other side is one."""
+
+    def __init__(
+        self,
+        truth: TruthOptions,
+        images: Path | None,
+        options: PredictOptions,
+        report: ComparedSide | None,
+        band_rule: Literal["edge", "void"] | None,
+    ) -> None:
+        from deeplab_core.analysis.evaluate import DEFAULT_BANDS
+
+        self._truth, self._images, self._options = truth, images, options
+        rule: Literal["edge", "void"] = "void" if report is not None and report.band_rule[0] == "void" else "edge"
+        self._rule = band_rule or rule
+        self._bands = DEFAULT_BANDS if report is None else report.widths
+        self._boundary = report is None or report.ratio is not None
+
+    def side(self, source: _Source) -> _Side:
+        """Evaluate a folder of masks, or what a model predicts."""
+        from deeplab_core.analysis.compared_side import ComparedSide
+        from deeplab_core.analysis.evaluate import evaluate_folders
+        from deeplab_core.datasets.pairing import pair_masks
+
+        with ExitStack() as stack:
+            masks, failed = source.path, 0
+            if source.kind == "model":
+                masks = Path(stack.enter_context(TemporaryDirectory(prefix="atrous-compare-")))
+                failed = self._predict(source.path, masks)
+            ground = masks_truth(self._truth, masks, self._images)
+            ground.tell()
+            total = len(pair_masks(masks, ground.folders, ground.catalog.name).pairs)
+            with progress(f"evaluate {source.path.name}", total) as bar:
+                found = evaluate_folders(
+                    masks, ground.folders, ground.catalog, bands=self._bands, band_rule=self._rule, boundary=self._boundary,
+                    resamples=0, images_dir=self._images, frame=self._truth.frame,
+                    progress=lambda _done, _total, name: bar.advance(name),
+                )  # fmt: skip
+        for error in found.failures:
+            say(f"atrous: not compared: {error}", err=True)
+        measured = ComparedSide.of_evaluation(found, source.path)
+        return _Side(source.path, measured, ground.to_dict(), failed=bool(failed or found.failures))
+
+    def _predict(self, model_path: Path, out: Path) -> int:
+        """Write a model's masks of the photographs into a folder; how many images failed."""
+        from deeplab_core.inference import Predictor
+        from deeplab_core.masks import mark_output
+        from deeplab_core.weights import load_model
+
+        if self._images is None:
+            raise click.UsageError(f"to compare the model {model_path.name}, name the photographs with --images DIR")
+        plan = plan_outputs([self._images], out)
+        model, card = load_model(model_path, output_stride=self._options.output_stride)
+        tell_model(card)
+        predictor = Predictor(model, card, options=self._options, device=self._options.device)
+        mark_output(out, "prediction", output_names(out, plan.tasks), catalog=card.catalog, model=card.id, frame="stored")
+        failed = len(plan.refused)
+        with progress(f"predict {model_path.name}", len(plan.tasks)) as bar:
+            report_refused(plan, bar.note)
+            decoded = read_ahead([task.image for task in plan.tasks], fourth=predictor.model.in_channels == 4)
+            for task, image in zip(plan.tasks, decoded, strict=True):
+                try:
+                    with one_image(task.image):
+                        data = image.result()
+                        write_prediction(task, predictor(data.pixels(predictor.model.in_channels)), data, card, "stored")
+                except AtrousError as error:
+                    failed += 1
+                    bar.note(f"failed: {error}")
+                bar.advance(task.name)
+        return failed
 
 
 def table(result: Comparison) -> str:

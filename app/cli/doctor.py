@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from app.cli.console import emit
+from app.cli.options import json_lines_option
 from app.cli.probes import PROBES, Row, answer_probe, run_probe
 from app.cli.terminal import say
 from app.cli.window import has_screen
@@ -39,7 +40,7 @@ _AT_ONCE = 3
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Everything as one JSON line.")
+@json_lines_option("Everything as one JSON line.")
 @click.option("--probe", type=click.Choice(list(PROBES)), hidden=True, help="Run one probe in this process.")
 def doctor(as_json: bool, probe: str | None) -> int:
     """Import and try every part of this installation, and say what is wrong with it."""

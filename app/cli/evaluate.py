@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from app.cli.console import RenamedOption, ReportFile, ReportingCommand, overwrite_option, progress, write_json
+from app.cli.console import RenamedOption, ReportingCommand, overwrite_option, progress, write_json
+from app.cli.ground_truth import masks_truth
 from app.cli.model_choice import parse_threshold
-from app.cli.options import Decimal, TruthOptions, masks_truth, truth_options
+from app.cli.options import Decimal, TruthOptions, draws_options, html_option, json_option, truth_options
 from app.cli.predict import run_threshold
 from app.cli.terminal import say
 from deeplab_core.wording import count
@@ -64,15 +65,7 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     "mask [default: the masks as they are].",
 )
 @click.option("--boundary/--no-boundary", default=True, show_default=True, help="Also measure boundary IoU and boundary F.")
-@click.option(
-    "--resamples",
-    metavar="N",
-    type=click.IntRange(0, 100_000),
-    default=2000,
-    show_default=True,
-    help="Draws of images for the intervals; 0 for none.",
-)
-@click.option("--seed", metavar="N", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
+@draws_options(default=2000, least=0, most=100_000, text="Random draws of images for the intervals; 0 for none.")
 @click.option(
     "--images",
     "photographs",
@@ -106,8 +99,8 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     help="JSON that 'atrous evaluate' wrote for another model on the same ground truth: the report draws its trimap curve too, "
     "named like the file. May be repeated.",
 )
-@click.option("--json", "json_file", metavar="FILE", type=ReportFile("JSON"), help="Write every figure.")
-@click.option("--html", "html_file", metavar="FILE", type=ReportFile("HTML"), help="Write a report to read.")
+@json_option()
+@html_option("Write a report to read.")
 @overwrite_option
 def evaluate(
     prediction: Path,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from app.cli.console import emit, progress
-from app.cli.options import Decimal, project_option
+from app.cli.options import Decimal, json_lines_option, project_option
 from app.cli.plan import keep_suffix_option
 from app.cli.terminal import say
 from app.cli.train_projects import say_repairs
@@ -117,7 +117,7 @@ def _class_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_format_options
 @click.option("--provenance", is_flag=True, help="Also write who set each pixel; an import reads it again.")
 @click.option("--measure", is_flag=True, help="Write nothing; count what the format cannot carry.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON line per problem and one summary, on stdout.")
+@json_lines_option("One JSON line per problem and one summary, on stdout.")
 def export(
     folder: Path,
     out: Path | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.console import emit, progress
-from app.cli.options import project_option
+from app.cli.options import json_lines_option, project_option
 from app.cli.terminal import say
 from app.cli.train_projects import say_repairs
 from app.text import counted
@@ -82,7 +82,7 @@ _SHOWN = 20
     "--overwrite", is_flag=True, help="Replace also what you painted and masks that you reviewed; undo brings them back."
 )
 @click.option("--dry-run", is_flag=True, help="Read everything, say what would come in, and change nothing.")
-@click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout: the plan, every image, what failed, a summary.")
+@json_lines_option("JSON lines on stdout: the plan, every image, what failed, a summary.")
 def import_labels(
     source: Path,
     *,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.console import ReportFile, ReportingCommand, overwrite_option, progress, write_json
-from app.cli.options import TruthOptions, masks_classes, masks_truth, truth_options
+from app.cli.console import ReportingCommand, overwrite_option, progress, write_json
+from app.cli.ground_truth import masks_classes, masks_truth
+from app.cli.options import TruthOptions, json_option, truth_options
 from app.cli.rankings import gain_lines, place_text, ranking_lines, with_old_key
 from app.cli.terminal import say
 from deeplab_core.wording import count
@@ -53,7 +54,7 @@ _KINDS = (
 @click.option(
     "--cutouts", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Write pictures of the listed components."
 )
-@click.option("--json", "json_file", metavar="FILE", type=ReportFile("JSON"), help="Write every figure.")
+@json_option()
 @overwrite_option
 def inspect(
     prediction: Path,

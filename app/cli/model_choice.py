@@ -1,13 +1,16 @@
-"""From the user's name of a model to its file."""
+"""The model of a command: its options, from the user's name to its file, and what the user should know of it."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from app.cli.options import Decimal
+from app.cli.terminal import say
 from app.paths import MODEL_DIR_VARIABLE, model_folders
 from deeplab_core.hub import find_published, published_models
 from deeplab_core.model_files import model_in_folder
@@ -15,6 +18,41 @@ from deeplab_core.model_files import model_in_folder
 if TYPE_CHECKING:
     from deeplab_core.records import ModelCard
     from deeplab_core.weights import ModelEntry
+
+
+def model_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--model NAME_OR_FILE``; the command gets it as ``model_name``, for :func:`resolve_model`."""
+    return click.option(
+        "--model",
+        "model_name",
+        metavar="NAME_OR_FILE",
+        required=True,
+        help="A name from 'atrous models list', or a checkpoint file.",
+    )(command)
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--model-option NAME=VALUE``; the command gets the checked values as ``options_of_model``, a dict."""
+
+    @click.option(
+        "--model-option",
+        "model_option",
+        metavar="NAME=VALUE",
+        multiple=True,
+        help="What the weights do not tell, e.g. atrous_rates=6,12,18, interpolation=bilinear, align_corners=true, "
+        "weights=ema_model, output=NAME (of a graph), catalog=FILE, mean=..., std=..., resize=...; may be repeated. "
+        "'atrous models show' lists what is guessed.",
+    )
+    @functools.wraps(command)
+    def wrapper(*args: object, model_option: tuple[str, ...], **values: object) -> Any:
+        options: dict[str, Any] = {}
+        if model_option:
+            from deeplab_core.weights.options import parse_options
+
+            options = parse_options(model_option)
+        return command(*args, options_of_model=options, **values)
+
+    return wrapper
 
 
 def parse_threshold(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:
@@ -45,6 +83,33 @@ def refuse_threshold(card: ModelCard, threshold: float | None) -> None:
             f"--threshold is for models of one channel (sigmoid); {card.name} scores each of its {len(card.catalog)} classes, "
             "and the largest score decides"
         )
+
+
+def tell_model(card: ModelCard) -> None:
+    """Say on stderr which weights of a file are used, what is guessed about the network, and what was not read."""
+    others = card.extra.get("other_weights")
+    if others:
+        used, more = card.extra.get("weights", ""), ", ".join(map(repr, others))
+        say(
+            f"atrous: {card.name}: uses the weights '{used}'; the file also holds {more} (--model-option weights=NAME)",
+            err=True,
+        )
+    for note in card.extra.get("notes", ()):
+        say(f"atrous: {card.name}: {note}", err=True)
+    guessed = [name for name in card.guessed if name not in ("catalog", "preprocessing")]
+    if guessed:
+        values = ", ".join(f"{name} {option_text(card, name)}".strip() for name in guessed)
+        say(f"atrous: {card.name}: guessed {values}; see 'atrous models show', set it with --model-option", err=True)
+
+
+def option_text(card: ModelCard, name: str) -> str:
+    """Value of an option of a card's network in one word, as ``--model-option`` takes it; empty if the card does not tell."""
+    value = card.output_stride if name == "output_stride" else card.extra.get(name, card.architecture.get(name, ""))
+    if name == "align_corners":
+        value = card.align_corners
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def known_models() -> list[ModelEntry]:

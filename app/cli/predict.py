@@ -14,8 +14,8 @@ import click
 
 from app.cli.console import Progress, emit, progress
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
-from app.cli.model_choice import refuse_threshold, resolve_model, threshold_option
-from app.cli.options import model_options, network_options, tell_model
+from app.cli.model_choice import model_option, model_options, refuse_threshold, resolve_model, tell_model, threshold_option
+from app.cli.options import json_lines_option, network_options
 from app.cli.plan import OutputPlan, Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.read_ahead import read_ahead
 from app.cli.terminal import say
@@ -58,9 +58,7 @@ def parse_scales(_context: click.Context, _parameter: click.Parameter, value: st
 
 @click.command()
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--model", "model_name", metavar="NAME_OR_FILE", required=True, help="A name from 'atrous models list', or a checkpoint file."
-)
+@model_option
 @click.option(
     "-o",
     "--output",
@@ -95,7 +93,7 @@ def parse_scales(_context: click.Context, _parameter: click.Parameter, value: st
 @click.option("--save-confidence", is_flag=True, help="Also write NAME.confidence.png: 255 x the probability of the label.")
 @click.option("--resume", is_flag=True, help="Keep finished masks of an earlier, equal run.")
 @click.option("--overwrite", is_flag=True, help="Replace masks that are already there.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON line per image and one summary, on stdout.")
+@json_lines_option("One JSON line per image and one summary, on stdout.")
 def predict(
     inputs: tuple[Path, ...],
     model_name: str,
@@ -176,7 +174,7 @@ def predict(
                 with one_image(task.image):
                     data = image.result()
                     prediction = predictor(data.pixels(predictor.model.in_channels))
-                    _write(task, prediction, data, card, frame, save_confidence)
+                    write_prediction(task, prediction, data, card, frame, save_confidence=save_confidence)
             except AtrousError as error:
                 failures.append((task, error))
                 bar.note(f"failed: {error}")
@@ -404,7 +402,10 @@ def _finished(task: Task, card: ModelCard, frame: str, save_confidence: bool) ->
     return True
 
 
-def _write(task: Task, prediction: Prediction, data: ImageData, card: ModelCard, frame: str, save_confidence: bool) -> None:
+def write_prediction(
+    task: Task, prediction: Prediction, data: ImageData, card: ModelCard, frame: str, *, save_confidence: bool = False
+) -> None:
+    """Write the mask of an image, and its confidence on request, in the file's own frame (``"stored"``) or as it is displayed."""
     from deeplab_core.atomic import atomic_write
     from deeplab_core.images import to_stored
     from deeplab_core.masks.png import encode_png, write_mask

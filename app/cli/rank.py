@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.console import Progress, RenamedOption, ReportFile, ReportingCommand, overwrite_option, progress, write_json
+from app.cli.console import Progress, RenamedOption, ReportingCommand, overwrite_option, progress, write_json
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
-from app.cli.model_choice import refuse_threshold, resolve_model, threshold_option
-from app.cli.options import GroundTruth, TruthOptions, named_truth, network_options, truth_options
+from app.cli.ground_truth import GroundTruth, named_truth
+from app.cli.model_choice import model_option, refuse_threshold, resolve_model, threshold_option
+from app.cli.options import TruthOptions, json_option, network_options, truth_options
 from app.cli.predict import parse_scales
 from app.cli.rankings import gain_lines, place_text, ranking_lines, with_old_key
 from app.cli.read_ahead import read_ahead
@@ -58,9 +59,7 @@ class _Score(click.ParamType):  # type: ignore[type-arg]  # generic from click 8
 
 @click.command("rank", cls=ReportingCommand)
 @click.argument("images", metavar="IMAGES", type=_FOLDER)
-@click.option(
-    "--model", "model_name", metavar="NAME_OR_FILE", required=True, help="A name from 'atrous models list', or a checkpoint file."
-)
+@model_option
 @click.option("--second-model", "second_name", metavar="NAME_OR_FILE", help="Also order by how another model differs.")
 @click.option("--crf", callback=parse_crf, is_flag=False, flag_value="v1", default=None, metavar="[PRESET]",
               help=f"Also order by what a CRF changes. {CRF_HELP}")  # fmt: skip
@@ -83,7 +82,7 @@ class _Score(click.ParamType):  # type: ignore[type-arg]  # generic from click 8
     "--top", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many images and regions to list."
 )
 @network_options
-@click.option("--json", "json_file", metavar="FILE", type=ReportFile("JSON"), help="Write every figure.")
+@json_option()
 @overwrite_option
 def rank(
     images: Path,

@@ -10,8 +10,9 @@ import click
 
 from app.cli.console import ReportFile, ReportingCommand, progress, remember_overwrite, write_json
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
+from app.cli.ground_truth import GroundTruth, found_truth, tell_classes
 from app.cli.model_choice import resolve_model
-from app.cli.options import Decimal, GroundTruth, TruthOptions, device_option, found_truth, tell_classes, truth_options
+from app.cli.options import Decimal, TruthOptions, device_option, truth_options
 from app.cli.plan import Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.predict import predict
 from app.cli.terminal import say

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.cli.console import ReportFile, ReportingCommand, overwrite_option, progress, write_json
-from app.cli.options import TruthOptions, found_truth, truth_options
+from app.cli.console import ReportingCommand, overwrite_option, progress, write_json
+from app.cli.ground_truth import found_truth
+from app.cli.options import TruthOptions, html_option, json_option, truth_options
 from app.cli.terminal import say
 from app.cli.train_projects import say_repairs
 
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 @click.option(
     "--tiny", metavar="PX", type=click.IntRange(1), default=16, show_default=True, help="Regions of fewer pixels are tiny."
 )
-@click.option("--json", "json_file", metavar="FILE", type=ReportFile("JSON"), help="Write every figure and name.")
-@click.option("--html", "html_file", metavar="FILE", type=ReportFile("HTML"), help="Write one page to read.")
+@json_option("Write every figure and name.")
+@html_option("Write one page to read.")
 @overwrite_option
 def report(
     folder: Path,

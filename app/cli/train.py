@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.console import emit
-from app.cli.options import Decimal, TrainingTruth, TruthOptions, recognised_classes, truth_options
+from app.cli.ground_truth import TrainingTruth, recognised_classes
+from app.cli.options import Decimal, TruthOptions, json_lines_option, truth_options
 from app.cli.terminal import LiveBar, is_live, say
 from app.cli.train_projects import opened_projects, project_samples
 from app.text import read_numbers
@@ -107,7 +108,7 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--state-minutes", type=Decimal(), default=10.0, show_default=True, help="Time between states on disk.")
 @click.option("--resume", is_flag=True, help="Go on from the state in the output folder, exactly.")
 @click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events, where it is installed.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON line per epoch and one summary, on stdout.")
+@json_lines_option("One JSON line per epoch and one summary, on stdout.")
 def train(
     *,
     recipe_file: Path | None,

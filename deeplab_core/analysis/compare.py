@@ -14,7 +14,6 @@ difference is called significant, because part of it comes from what was measure
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -24,17 +23,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.analysis.compared_side import ComparedSide
 from deeplab_core.analysis.evaluation import IMAGE_MEANS
-from deeplab_core.analysis.report.reading import damaged, read_figures
 from deeplab_core.catalogs.catalog import ClassCatalog, fold_name
-from deeplab_core.errors import AtrousError, MaskFormatError
+from deeplab_core.errors import MaskFormatError
 from deeplab_core.metrics.bootstrap import LEVEL, Samples, Scores, interval
 from deeplab_core.metrics.confusion import same_classes
-from deeplab_core.metrics.image_counts import ImageCounts
 from deeplab_core.metrics.paired import PairedScores, paired_scores
 from deeplab_core.metrics.scores import FEW_IMAGES
-from deeplab_core.metrics.truth_hash import ground_truth_hash, image_key
-from deeplab_core.reading import VALUE_ERRORS
 from deeplab_core.wording import count
 
 FORMAT = "atrous-comparison-2"
@@ -101,7 +97,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Result of :func:`compare_reports`.
+    """Result of :func:`compare_sides`.
 
     Attributes:
         images: number of images in both reports.
@@ -150,56 +146,32 @@ class Comparison:
         }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Image:
-    name: str
-    counts: ImageCounts
-    means: tuple[float, ...]
-    truth_hash: str | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Report:
-    """``images`` by :func:`image_key`, but those of ``alike`` that have one key;
-    ``ratio``: width of the boundary as a share of the diagonal, None without.
-    """
-
-    path: Path
-    catalog: ClassCatalog
-    band_rule: tuple[str, str]
-    widths: tuple[int, ...]
-    ratio: float | None
-    images: dict[str, _Image]
-    alike: tuple[str, ...] = ()
-
-    def truth_hash(self, keys: Iterable[str]) -> str | None:
-        found = [(key, self.images[key].truth_hash) for key in keys]
-        known = [(key, digest) for key, digest in found if digest is not None]
-        return ground_truth_hash(known) if len(known) == len(found) else None
-
-    def renumbered(self, channels: list[int]) -> _Report:
-        """The report as if its catalog had these channels only, in this order."""
-        place = np.full(len(self.catalog), -1, dtype=np.int64)
-        place[channels] = np.arange(len(channels))
-        images = {key: replace(image, counts=image.counts.select(place, len(channels))) for key, image in self.images.items()}
-        return replace(self, images=images)
-
-
 def compare_reports(
     before: Path | str, after: Path | str, *, resamples: int = COMPARE_RESAMPLES, seed: int = 0, level: float = LEVEL
 ) -> Comparison:
-    """Compare two files that ``atrous evaluate --json`` wrote.
+    """Compare two files that ``atrous evaluate --json`` wrote; see :func:`compare_sides`.
+
+    Raises:
+        MaskFormatError: a file is no such report, or of another version; or as :func:`compare_sides`.
+    """
+    sides = ComparedSide.of_report(Path(before)), ComparedSide.of_report(Path(after))
+    return compare_sides(*sides, resamples=resamples, seed=seed, level=level)
+
+
+def compare_sides(
+    old: ComparedSide, new: ComparedSide, *, resamples: int = COMPARE_RESAMPLES, seed: int = 0, level: float = LEVEL
+) -> Comparison:
+    """Compare two evaluations.
 
     Args:
-        before, after: the files. Images are matched by name, classes of different catalogs too.
+        old, new: both sides, each from a report or a folder's analysis. Images are matched by name, classes of different catalogs
+            too.
         resamples, seed: of the bootstrap.
         level: of the intervals.
 
     Raises:
-        MaskFormatError: a file is no such report, or of another version, or fewer than two images are in both, or the ground
-            truths have no class in common.
+        MaskFormatError: fewer than two images are in both, or the ground truths have no class in common.
     """
-    old, new = _read(Path(before)), _read(Path(after))
     keys = _common_images(old, new)
     truths = old.truth_hash(keys), new.truth_hash(keys)
     names, notes = old.catalog.names, []
@@ -243,7 +215,7 @@ def compare_reports(
     )
 
 
-def _common_images(old: _Report, new: _Report) -> list[str]:
+def _common_images(old: ComparedSide, new: ComparedSide) -> list[str]:
     """Keys of the images that are in both reports. Raises MaskFormatError for fewer than two."""
     keys = [key for key in old.images if key in new.images]
     if len(keys) < 2:
@@ -269,7 +241,7 @@ def _truth_notes(differing: list[str], images: int, *, unhashed: bool) -> list[s
     return notes
 
 
-def _alike(report: _Report) -> list[str]:
+def _alike(report: ComparedSide) -> list[str]:
     return [
         f"{name} in {report.path.name} have the same name but for the ending or the Unicode form; they are not compared."
         for name in report.alike
@@ -380,7 +352,7 @@ def _shared(old: ClassCatalog, new: ClassCatalog) -> list[tuple[int, int]]:
     return sorted(pairs)
 
 
-def _truth_classes(report: _Report, keys: list[str], classes: int) -> NDArray[np.bool_]:
+def _truth_classes(report: ComparedSide, keys: list[str], classes: int) -> NDArray[np.bool_]:
     """(C,) whether the ground truth of these images has each class."""
     found = np.zeros(classes, dtype=bool)
     for key in keys:
@@ -389,7 +361,7 @@ def _truth_classes(report: _Report, keys: list[str], classes: int) -> NDArray[np
     return found
 
 
-def _differing(old: _Report, new: _Report, keys: list[str]) -> list[str]:
+def _differing(old: ComparedSide, new: ComparedSide, keys: list[str]) -> list[str]:
     """Names of the images whose ground truth differs: in its hash, or, without one, in the pixels of a class."""
     differing = []
     for key in keys:
@@ -401,7 +373,7 @@ def _differing(old: _Report, new: _Report, keys: list[str]) -> list[str]:
     return differing
 
 
-def _other_classes(old: _Report, new: _Report, same_catalog: bool, common: int) -> str:
+def _other_classes(old: ComparedSide, new: ComparedSide, same_catalog: bool, common: int) -> str:
     what = "their ground truths hold different classes"
     if not same_catalog:
         what = f"their catalogs are '{old.catalog.name}' ({len(old.catalog)}) and '{new.catalog.name}' ({len(new.catalog)})"
@@ -412,7 +384,7 @@ def _other_classes(old: _Report, new: _Report, same_catalog: bool, common: int) 
     )
 
 
-def _invented(report: _Report, keys: list[str], names: tuple[str, ...]) -> Iterable[str]:
+def _invented(report: ComparedSide, keys: list[str], names: tuple[str, ...]) -> Iterable[str]:
     """What a prediction names that the ground truth does not have."""
     px = np.zeros((2, len(names)), dtype=np.int64)
     for key in keys:
@@ -429,7 +401,7 @@ def _invented(report: _Report, keys: list[str], names: tuple[str, ...]) -> Itera
         )
 
 
-def _common(old: _Report, new: _Report, notes: list[str]) -> tuple[tuple[int, ...], float | None]:
+def _common(old: ComparedSide, new: ComparedSide, notes: list[str]) -> tuple[tuple[int, ...], float | None]:
     """Band widths and boundary width that both reports measured; what is left out is added to ``notes``."""
     widths = tuple(width for width in old.widths if width in new.widths)
     left_out = sorted({*old.widths, *new.widths} - set(widths))
@@ -446,11 +418,13 @@ def _common(old: _Report, new: _Report, notes: list[str]) -> tuple[tuple[int, ..
     return widths, None
 
 
-def _only(report: _Report, other: _Report) -> tuple[str, ...]:
+def _only(report: ComparedSide, other: ComparedSide) -> tuple[str, ...]:
     return tuple(sorted(image.name for key, image in report.images.items() if key not in other.images))
 
 
-def _samples(old: _Report, new: _Report, keys: list[str], widths: tuple[int, ...], classes: int) -> tuple[Samples, Samples]:
+def _samples(
+    old: ComparedSide, new: ComparedSide, keys: list[str], widths: tuple[int, ...], classes: int
+) -> tuple[Samples, Samples]:
     means = np.array([[side.images[key].means for key in keys] for side in (old, new)], dtype=np.float64)
     means[:, np.isnan(means).any(axis=0)] = np.nan  # one set of images on both sides
     found = []
@@ -459,30 +433,3 @@ def _samples(old: _Report, new: _Report, keys: list[str], widths: tuple[int, ...
         images = [report.images[key].counts for key in keys]
         found.append(Samples([replace(counts, bands=counts.bands[chosen]) for counts in images], own, classes, widths))
     return found[0], found[1]
-
-
-def _read(path: Path) -> _Report:
-    data = read_figures(path)
-    try:
-        catalog = ClassCatalog.from_dict(data["catalog"])
-        widths = tuple(int(row["width_px"]) for row in data["bands"]["widths"])
-        found: dict[str, list[_Image]] = defaultdict(list)
-        for row in data["images"]:
-            found[image_key(str(row["name"]))].append(_image(row, catalog, widths))
-        images = {key: same[0] for key, same in found.items() if len(same) == 1}
-        alike = tuple(" and ".join(image.name for image in same) for same in found.values() if len(same) > 1)
-        rule = str(data["bands"]["rule"]), str(data["bands"]["around"])
-        ratio = None if data["boundary"] is None else float(data["boundary"]["boundary_iou"]["ratio"])
-        return _Report(path, catalog, rule, widths, ratio, images, alike)
-    except AtrousError as error:
-        error.path = path
-        raise
-    except VALUE_ERRORS as error:
-        raise damaged(path, error) from error
-
-
-def _image(row: dict[str, Any], catalog: ClassCatalog, widths: tuple[int, ...]) -> _Image:
-    means = tuple(math.nan if row[name] is None else float(row[name]) for name in IMAGE_MEANS)
-    digest = row.get("truth_sha256")
-    counts = ImageCounts.from_rows(row["counts"], catalog.ids, widths)
-    return _Image(str(row["name"]), counts, means, None if digest is None else str(digest))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.analysis.evaluation import Evaluation, ImageResult, samples_of
+from deeplab_core.analysis.evaluation import IMAGE_MEANS, Evaluation, ImageResult, samples_of
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.image import count_labels, iou_score
 from deeplab_core.analysis.record import BOUNDARY, CALIBRATION, EXCLUDED, ImageAnalysis
@@ -211,12 +211,12 @@ class _Counter:
         if excluded is not None:
             counts[EXCLUDED] = SparseCounts.of(np.array([int((excluded & (truth != catalog.ignore)).sum())]))
             truth = np.where(excluded, truth.dtype.type(catalog.ignore), truth)
-        boundary, davis, csurka = None, float("nan"), float("nan")
+        boundary, means = None, dict.fromkeys(IMAGE_MEANS, float("nan"))
         if self.boundary_ratio is not None:
             boundary = BoundaryIoU(catalog, self.boundary_ratio).update(truth=truth, prediction=prediction)
             counts[BOUNDARY] = SparseCounts.of(np.stack([boundary.hits, boundary.union]))
-            davis = mean_boundary_f(truth=truth, prediction=prediction, ignore=catalog.ignore)[0]
-            csurka = mean_csurka_f(truth=truth, prediction=prediction, ignore=catalog.ignore)[0]
+            means["davis_f"] = mean_boundary_f(truth=truth, prediction=prediction, ignore=catalog.ignore)[0]
+            means["csurka_f"] = mean_csurka_f(truth=truth, prediction=prediction, ignore=catalog.ignore)[0]
         failures: list[AtrousError] = []
         path = confidence_file(pair.prediction)
         if path is not None:
@@ -227,15 +227,16 @@ class _Counter:
                 counts[CALIBRATION] = SparseCounts.of(calibration.counts)
             except Exception as error:
                 failures.append(image_error(error, path))
-        record = replace(record, counts=counts, scores=iou_score(record))
+        known = {name: float(value) for name, value in means.items() if not np.isnan(value)}
+        record = replace(
+            record, counts=counts, scores=iou_score(record), means=known, truth_sha256=label_map_hash(truth)
+        )  # fmt: skip
         return _Counted(
-            pair, record, self._result(pair, record, truth, boundary, davis, csurka), labels, prediction, excluded, truth_px,
-            over_void, tuple(failures),
+            pair, record, self._result(pair, record, truth, boundary), labels, prediction, excluded, truth_px, over_void,
+            tuple(failures),
         )  # fmt: skip
 
-    def _result(
-        self, pair: MaskPair, record: ImageAnalysis, truth: LabelMap, boundary: BoundaryIoU | None, davis: float, csurka: float
-    ) -> ImageResult:
+    def _result(self, pair: MaskPair, record: ImageAnalysis, truth: LabelMap, boundary: BoundaryIoU | None) -> ImageResult:
         matrix, histogram = record.matrix, record.band(self.band.rule, self.band.around)
         assert matrix is not None
         assert histogram is not None
@@ -251,9 +252,8 @@ class _Counter:
             band_px=histogram.inside(WIDEST).total,
             widths=self.widths,
             counts=ImageCounts.of(histogram, self.widths, boundary),
-            davis_f=davis,
-            csurka_f=csurka,
-            truth_sha256=label_map_hash(truth),
+            means=tuple((record.means or {}).get(name, float("nan")) for name in IMAGE_MEANS),
+            truth_sha256=record.truth_sha256,
         )
 
     def _at_threshold(self, pair: MaskPair, labels: PairLabels, threshold: float) -> tuple[LabelMap, NDArray[np.uint8]]:

@@ -48,7 +48,8 @@ class ImageResult:
         band_px: labelled pixels within the widest band, 40 px; 0 where the image has no such boundary.
         widths: reported band widths, px.
         counts: pixels by class, from which pools are made.
-        davis_f, csurka_f: boundary F-measures, means over the classes of the truth; nan where not measured or without contours.
+        means: the figures named by :data:`IMAGE_MEANS`: boundary F-measures, means over the classes of the truth; nan where not
+            measured or without contours.
         truth_sha256: hash of the ground truth as it was scored (:func:`deeplab_core.metrics.truth_hash.label_map_hash`).
     """
 
@@ -63,8 +64,7 @@ class ImageResult:
     band_px: int
     widths: tuple[int, ...]
     counts: ImageCounts
-    davis_f: float
-    csurka_f: float
+    means: tuple[float, ...]
     truth_sha256: str
 
     @property
@@ -82,10 +82,9 @@ class ImageResult:
         """Mean IoU inside each reported width (classes present in the truth of the band); nan for an empty band."""
         return dict(zip(self.widths, self.counts.band_mean_iou().tolist(), strict=True))
 
-    @property
-    def means(self) -> tuple[float, ...]:
-        """The figures named by :data:`IMAGE_MEANS`."""
-        return self.davis_f, self.csurka_f
+    def mean(self, name: str) -> float:
+        """One of the figures named by :data:`IMAGE_MEANS`."""
+        return self.means[IMAGE_MEANS.index(name)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -186,7 +185,7 @@ class Evaluation:
 
     def image_mean(self, name: str) -> MeanScore:
         """Mean of a figure of single images (one of :data:`IMAGE_MEANS`) and how many images have it; (nan, 0) for none."""
-        values = [value for image in self.images if not np.isnan(value := getattr(image, name))]
+        values = [value for image in self.images if not np.isnan(value := image.mean(name))]
         return MeanScore(float(np.mean(values)) if values else float("nan"), len(values))
 
     def to_dict(self) -> dict[str, Any]:

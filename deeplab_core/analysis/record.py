@@ -109,6 +109,8 @@ class ImageAnalysis:
         issues: possible errors of the given labels, largest weight first; None if none was looked for.
         errors: components of every cell of the confusion matrix, or None.
         objects: (N,) of :data:`~deeplab_core.analysis.objects.OBJECT`, or None.
+        means: figures that are averaged over images instead of pooled, by name; None if none was measured.
+        truth_sha256: hash of the ground truth as it was scored; empty if unknown.
     """
 
     catalog: ClassCatalog
@@ -117,15 +119,17 @@ class ImageAnalysis:
     issues: tuple[LabelIssue, ...] | None = None
     errors: ImageErrors | None = None
     objects: NDArray[Any] | None = None
+    means: Mapping[str, float] | None = None
+    truth_sha256: str = ""
 
     def with_parts(self, newer: ImageAnalysis) -> ImageAnalysis:
         """The record with every part that a newer one has: each count by itself; errors, objects and their counts together;
-        scores, label issues and their counts together.
+        scores, label issues and their counts together. A newer confusion also replaces means and hash.
         """
         parts = {_part(name) for name in newer.counts}
         if newer.scores is not None:
             parts.add("ranking")
-        errors, ranked = "errors" in parts, "ranking" in parts
+        errors, ranked, scored = "errors" in parts, "ranking" in parts, CONFUSION in newer.counts
         return ImageAnalysis(
             catalog=newer.catalog,
             counts={name: counts for name, counts in self.counts.items() if _part(name) not in parts} | dict(newer.counts),
@@ -133,6 +137,8 @@ class ImageAnalysis:
             issues=newer.issues if ranked else self.issues,
             errors=newer.errors if errors else self.errors,
             objects=newer.objects if errors else self.objects,
+            means=newer.means if scored else self.means,
+            truth_sha256=newer.truth_sha256 if scored else self.truth_sha256,
         )
 
     def whole(self, name: str) -> NDArray[np.int64] | None:
@@ -204,6 +210,8 @@ class ImageAnalysis:
             "issues": None if self.issues is None else [_issue_values(issue) for issue in self.issues],
             "errors": None if self.errors is None else len(errors),
             "objects": None if self.objects is None else len(self.objects),
+            **({} if self.means is None else {"means": dict(self.means)}),
+            **({"truth": self.truth_sha256} if self.truth_sha256 else {}),
         }
         packed = json.dumps(head, separators=(",", ":"), allow_nan=False).encode()
         rest = b"".join([*body, objects, errors])
@@ -256,11 +264,19 @@ def _rebuilt(head: dict[str, Any], rest: bytes, catalog: ClassCatalog) -> ImageA
             raise ValueError("an undeclared class")
     if at != len(rest):
         raise ValueError("wrong length")
-    scores = None if head["scores"] is None else {str(name): float(score) for name, score in head["scores"].items()}
-    if scores is not None and not all(map(math.isfinite, scores.values())):
-        raise ValueError("a score is not finite")
+    scores, means = _numbers(head["scores"]), _numbers(head.get("means"))
     issues = None if head["issues"] is None else tuple(_issue(*values) for values in head["issues"])
-    return ImageAnalysis(catalog=catalog, counts=counts, scores=scores, issues=issues, errors=errors, objects=objects)
+    return ImageAnalysis(
+        catalog=catalog, counts=counts, scores=scores, issues=issues, errors=errors, objects=objects, means=means,
+        truth_sha256=str(head.get("truth", "")),
+    )  # fmt: skip
+
+
+def _numbers(values: Mapping[str, Any] | None) -> dict[str, float] | None:
+    numbers = None if values is None else {str(name): float(number) for name, number in values.items()}
+    if numbers is not None and not all(map(math.isfinite, numbers.values())):
+        raise ValueError("a score is not finite")
+    return numbers
 
 
 def _checked(name: str, counts: SparseCounts) -> SparseCounts:

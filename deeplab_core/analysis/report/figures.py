@@ -194,8 +194,8 @@ def _image_row(image: ImageResult, catalog: ClassCatalog, boundary: bool) -> dic
         "iou": {name: float(iou) for name, iou in zip(catalog.names, image.iou, strict=True) if not np.isnan(iou)},
         "band_px": image.band_px,
         "band_mean_iou": {str(width): none_if_nan(iou) for width, iou in image.band_iou.items()},
-        "davis_f": none_if_nan(image.davis_f),
-        "csurka_f": none_if_nan(image.csurka_f),
+        "davis_f": none_if_nan(image.mean("davis_f")),
+        "csurka_f": none_if_nan(image.mean("csurka_f")),
         "truth_sha256": image.truth_sha256,
         "counts": image.counts.to_rows(catalog.ids, image.widths, boundary=boundary),
     }

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from app.cli import run
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.masks import mark_output
 from deeplab_core.masks.png import write_indexed_png
+from tests.unit.app.tiny_model import save_photograph, save_tiny_model
 
 VOC = get_catalog("voc21")
 
@@ -190,3 +192,81 @@ def test_a_comparison_against_predicted_ground_truth_says_so(scenes: Path, capsy
     assert f"the ground truth of {scenes / 'before.json'} holds masks that Atrous predicted" in capsys.readouterr().err
     recorded = json.loads(target.read_text())["ground_truth"]
     assert recorded["after"]["written_by_atrous"][0]["kind"] == "prediction"
+
+
+def rows(path: Path) -> dict[str, dict[str, object]]:
+    """Every row of a written comparison by its name."""
+    data = json.loads(path.read_text())
+    return {row["name"]: row for row in [*data["overall"], *data["classes"]]}
+
+
+def test_folders_are_compared_like_their_reports(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("before", "after"):
+        assert evaluate(scenes, name, "--resamples", "0") == 0
+    reports, folders = scenes / "reports.json", scenes / "folders.json"
+    more = ["--resamples", "300", "--json"]
+    assert run(["compare", str(scenes / "before.json"), str(scenes / "after.json"), *more, str(reports)]) == 0
+    truth = ["--truth", str(scenes / "truth"), "--catalog", "voc21"]
+    assert run(["compare", str(scenes / "before"), str(scenes / "after"), *truth, *more, str(folders)]) == 0
+    assert rows(folders) == rows(reports)
+    found, expected = (json.loads(path.read_text()) for path in (folders, reports))
+    assert found["truth_sha256"] == expected["truth_sha256"]
+    assert found["ground_truth"] == expected["ground_truth"]
+    capsys.readouterr()
+
+
+def test_a_folder_is_measured_like_the_report_on_the_other_side(scenes: Path) -> None:
+    for name in ("before", "after"):
+        assert evaluate(scenes, name, "--resamples", "0", "--bands", "3,5", "--band-rule", "void", "--no-boundary") == 0
+    reports, mixed = scenes / "reports.json", scenes / "mixed.json"
+    truth = ["--truth", str(scenes / "truth"), "--catalog", "voc21"]
+    assert run(["compare", str(scenes / "before.json"), str(scenes / "after.json"), "--json", str(reports)]) == 0
+    assert run(["compare", str(scenes / "before.json"), str(scenes / "after"), *truth, "--json", str(mixed)]) == 0
+    assert rows(mixed) == rows(reports)
+
+
+def test_what_can_be_compared_is_said(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate(scenes, "before", "--resamples", "0", "--no-boundary") == 0
+    report, folder, truth = str(scenes / "before.json"), str(scenes / "before"), ["--truth", str(scenes / "truth")]
+    capsys.readouterr()
+    for arguments, message in (
+        ([report, report, *truth], "a report has its own"),
+        ([report, str(scenes / "gone.json")], "does not exist"),
+        ([report, "no-such-model"], "no known model"),
+        ([folder, folder], "name the ground truth with --truth DIR"),
+    ):
+        assert run(["compare", *arguments]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_an_unreadable_mask_fails_alone(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (scenes / "after" / "3.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    truth = ["--truth", str(scenes / "truth"), "--catalog", "voc21", "--resamples", "100"]
+    assert run(["compare", str(scenes / "before"), str(scenes / "after"), *truth]) == 1
+    found = capsys.readouterr()
+    assert "not compared" in found.err
+    assert "3.png" in found.err
+    assert "mIoU" in found.out
+
+
+def test_models_are_compared_like_the_masks_that_they_predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    models = {
+        "random": save_tiny_model(tmp_path / "random.safetensors"),
+        "sure": save_tiny_model(tmp_path / "sure.safetensors", sure_of=2),
+    }
+    for folder in ("images", "truth"):
+        (tmp_path / folder).mkdir()
+    for seed in range(3):
+        save_photograph(tmp_path / "images" / f"{seed}.jpg", 48, 64, seed)
+        Image.fromarray(np.full((48, 64), 1 + seed % 2, np.uint8)).save(tmp_path / "truth" / f"{seed}.png")
+    images, truth = str(tmp_path / "images"), ["--truth", str(tmp_path / "truth"), "--images", str(tmp_path / "images")]
+    for name, model in models.items():
+        assert run(["predict", images, "--model", str(model), "-o", str(tmp_path / name), "--device", "cpu"]) == 0
+    direct, masks = tmp_path / "direct.json", tmp_path / "masks.json"
+    more = [*truth, "--resamples", "100", "--json"]
+    assert run(["compare", *map(str, models.values()), "--device", "cpu", *more, str(direct)]) == 0
+    assert run(["compare", str(tmp_path / "random"), str(tmp_path / "sure"), *more, str(masks)]) == 0
+    assert rows(direct) == rows(masks)
+    capsys.readouterr()
+    assert run(["compare", *map(str, models.values()), *truth[:2]]) == 2
+    assert "--images DIR" in capsys.readouterr().err

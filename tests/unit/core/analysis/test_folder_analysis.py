@@ -197,6 +197,16 @@ def test_a_record_comes_back_from_its_bytes_and_damage_is_said(seed: int, parts:
         FolderAnalysis(CATALOG).update("a", found)  # what is read can be used
 
 
+def test_means_belong_to_the_confusion_that_they_were_measured_with() -> None:
+    record = replace(record_of(1, "c"), means={"davis_f": 0.5}, truth_sha256="ab" * 32)
+    again = ImageAnalysis.from_bytes(record.to_bytes(), CATALOG)
+    assert (again.means, again.truth_sha256) == (record.means, record.truth_sha256)
+    ranked = record.with_parts(record_of(1, "r"))
+    assert (ranked.means, ranked.truth_sha256) == (record.means, record.truth_sha256)
+    recounted = record.with_parts(record_of(2, "c"))
+    assert (recounted.means, recounted.truth_sha256) == (None, "")
+
+
 @pytest.mark.parametrize(
     "spoil", [lambda data: data[:-9], lambda data: b"junk" + data[4:], lambda data: data[:40], lambda _: b""]
 )
