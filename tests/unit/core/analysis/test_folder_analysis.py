@@ -201,7 +201,7 @@ def test_means_belong_to_the_confusion_that_they_were_measured_with() -> None:
     record = replace(record_of(1, "c"), means={"davis_f": 0.5}, truth_sha256="ab" * 32)
     again = ImageAnalysis.from_bytes(record.to_bytes(), CATALOG)
     assert (again.means, again.truth_sha256) == (record.means, record.truth_sha256)
-    ranked = record.with_parts(record_of(1, "r"))
+    ranked = record.with_parts(ImageAnalysis(catalog=CATALOG, scores={"margin": 0.5}))
     assert (ranked.means, ranked.truth_sha256) == (record.means, record.truth_sha256)
     recounted = record.with_parts(record_of(2, "c"))
     assert (recounted.means, recounted.truth_sha256) == (None, "")
