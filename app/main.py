@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QCoreApplication, QEvent, QLocale, QObject, QSettings, Qt, QTimer, QTranslator
 from PySide6.QtWidgets import QApplication
 
-from app.actions.context import Facts
+from app.actions.context import ContextKeys
 from app.actions.keymap import Keymap
 from app.actions.table import ACTIONS
 from app.import_trouble import explain, is_import_trouble
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from app.controllers.workspace import Program
     from app.services.calls import ComputeService
     from app.smoke import SmokeRun
-    from app.ui.shell.presenter import Binding
-    from app.ui.shell.window_commands import WindowVerbs
+    from app.ui.shell.presenter import WindowPresenter
+    from app.ui.shell.window_commands import WindowActions
     from deeplab_core.catalogs.catalog import ClassCatalog
 
 #: ``atrous_de.qm`` and so on, as ``pyside6-lrelease`` makes them of the files of ``make translations``.
@@ -58,28 +58,28 @@ class Application(QObject):
         super().__init__()
         self.settings = SettingsStore(settings_file(), self)
         self.notifier = Notifier(self)
-        self.facts = Facts()
+        self.context = ContextKeys()
         self.keymap = Keymap(ACTIONS, self.settings["keys"])
         self.keymap.printed = {position: chars[0] for position, chars in self.settings["keyboard.printed"].items() if chars}
         self._compute = compute
         self.program: Program | None = None
-        self.binding: Binding | None = None
-        self.verbs: WindowVerbs | None = None
+        self.presenter: WindowPresenter | None = None
+        self.window_actions: WindowActions | None = None
         self.smoke: SmokeRun | None = None
-        self.images = ImageListModel(lambda row: None if self.binding is None else self.binding.images.thumbnail(row))
-        theme = load_theme(resolve_theme_name(self.settings["look.theme"]))
+        self.images = ImageListModel(lambda row: None if self.presenter is None else self.presenter.images.thumbnail(row))
+        theme = load_theme(resolve_theme_name(self.settings["appearance.theme"]))
         application = QApplication.instance()
         assert isinstance(application, QApplication)
         apply_theme(application, theme)
-        self.window = MainWindow(theme, self.facts, self.keymap, self.notifier, self.images)
+        self.window = MainWindow(theme, self.context, self.keymap, self.notifier, self.images)
         self.window.keyboardLearned.connect(self._keep_keyboard)
         self.window.restore_layout(QSettings(str(layout_file()), QSettings.Format.IniFormat))
 
     def build(self) -> Program:
         """Make everything behind the window and wire it up."""
         from app.controllers.workspace import Program
-        from app.ui.shell.presenter import Binding
-        from app.ui.shell.window_commands import WindowVerbs
+        from app.ui.shell.presenter import WindowPresenter
+        from app.ui.shell.window_commands import WindowActions
         from deeplab_core.kernels.compiled import allow_compiled
 
         allow_compiled(False)  # numba would cost the window 140 MB; strokes are counted by their changed pixels anyway
@@ -87,21 +87,21 @@ class Application(QObject):
             from app.services.compute import ComputeClient
 
             self._compute = ComputeClient(self)
-        self.program = Program(self.settings, self.notifier, self.facts, self._compute, self)
-        self.binding = Binding(self.window, self.program, self.images)
-        self.verbs = WindowVerbs(self.window, self.program)
-        self.window.commands.bind(self.target)
+        self.program = Program(self.settings, self.notifier, self.context, self._compute, self)
+        self.presenter = WindowPresenter(self.window, self.program, self.images)
+        self.window_actions = WindowActions(self.window, self.program)
+        self.window.commands.bind(self.feature)
         for problem in self.settings.problems:
             self.notifier.warning("A setting was not used", problem, replace_key=problem)
         self.settings.failed.connect(lambda error: self.notifier.report(error, replace_key="settings"))
         return self.program
 
-    def target(self, name: str) -> object:
+    def feature(self, name: str) -> object:
         """What handles commands under a name of the table of commands. Raises KeyError for an unknown name."""
         if name == "window":
-            return self.verbs
+            return self.window_actions
         assert self.program is not None
-        return self.program.target(name)
+        return self.program.feature(name)
 
     def _keep_keyboard(self, printed: dict[str, str]) -> None:
         self.settings.set("keyboard.printed", {position: [char] for position, char in printed.items()})
@@ -178,10 +178,10 @@ def main(
         start_logging(log_folder())
         route_qt_messages()
         program = application.build()
-        if application.verbs is not None:
-            watch.unexpected.connect(application.verbs.show_trouble)
+        if application.window_actions is not None:
+            watch.unexpected.connect(application.window_actions.show_trouble)
             if traces:
-                application.verbs.offer_crash(traces)
+                application.window_actions.offer_crash(traces)
         program.truth.asks = smoke is None
         if folder is not None:
             program.projects.open(folder, project_dir, catalog=catalog)

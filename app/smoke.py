@@ -33,12 +33,12 @@ class SmokeRun(QObject):
         self._waited = 0
         self._timer = QTimer(self)
         self._timer.setInterval(_POLL_MS)
-        self._timer.timeout.connect(self._look)
+        self._timer.timeout.connect(self._check)
         self._timer.start()
         # Displays without a screen are smaller than any real one.
         application.window.resize(DEFAULT_SIZE)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._waited += _POLL_MS
         missing = self._missing()
         if missing and self._waited < _PATIENCE_MS:
@@ -60,8 +60,8 @@ class SmokeRun(QObject):
         if (
             image is not None
             and program.models.card is not None
-            and program.facts["can_edit"]
-            and not program.facts["has_prediction"]
+            and program.context["can_edit"]
+            and not program.context["has_prediction"]
         ):
             return "the prediction"
         return ""

@@ -61,7 +61,7 @@ def interleaved(calls: dict[str, Callable[[], object]], runs: int) -> dict[str, 
 
 
 def forward_row(name: str, arguments: dict[str, str], side: int, runs: int) -> dict[str, object]:
-    """Peer's eager forward pass to coarse logits against the prepared network's."""
+    """ComparedModel's eager forward pass to coarse logits against the prepared network's."""
     model = calibrated(arguments)
     prepared = prepare_for_inference(model)
     x = torch.randn(1, 3, side, side)

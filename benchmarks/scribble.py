@@ -71,7 +71,7 @@ def measure(folder: Path, runs: int, preset: str) -> None:
             QCoreApplication.processEvents()
             time.sleep(0.0005)
 
-    until(lambda: program.facts["has_prediction"] and not program.jobs.running)
+    until(lambda: program.context["has_prediction"] and not program.jobs.running)
     program.refine.choose_params(preset)
     program.refine.discard()
     program.scribble.patience.setInterval(60_000)  # on a busy machine: measured is how long it takes, not that it is given up

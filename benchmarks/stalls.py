@@ -165,14 +165,14 @@ class Walk:
         self.step("open", lambda: projects.open(self.folder), lambda: projects.image is not None)
         first = projects.image
         assert first is not None
-        if program.judge.judgement is None:
+        if program.evaluation.live is None:
             raise RuntimeError("the truth was not found")
         self.step("a prediction arrives", program.predict.run_image, lambda: bool(first.document.provenance.all()))
         self.step("two panes, errors", lambda: self.pane(PaneKind.ERRORS))
         self.step("band pane", lambda: self.pane(PaneKind.BAND))
         for width_px in (3, 25):
-            self.step("trimap slider", lambda w=width_px: program.judge.set_band(TrimapBand(width_px=w, rule="void")))
-        self.step("other band rule", lambda: program.judge.set_band(TrimapBand(width_px=10, rule="edge")))
+            self.step("trimap slider", lambda w=width_px: program.evaluation.set_band(TrimapBand(width_px=w, rule="void")))
+        self.step("other band rule", lambda: program.evaluation.set_band(TrimapBand(width_px=10, rule="edge")))
         program.tools.set_diameter(200)
         self.step("brush stroke", lambda: self.stroke(width, height))
         program.tools.choose_class(7)

@@ -1,24 +1,24 @@
-"""Plain truths about the program that decide which commands are possible and which check marks are set."""
+"""Context keys: what holds now, and so which commands are enabled and which are checked."""
 
 from __future__ import annotations
 
 from app.signal import Signal
 
-#: Every fact, with what it says. A name outside this table is a spelling mistake and is refused.
-FACTS: dict[str, str] = {
+#: Every context key with its meaning. A name that is not in this table is a spelling mistake and is refused.
+CONTEXT_KEYS: dict[str, str] = {
     "project_open": "a folder is open",
     "project_writable": "this window may write to the project",
     "has_images": "the folder holds at least one image",
     "image_open": "an image is on the canvas",
     "can_edit": "the image on the canvas may be changed",
     "can_start_over": "an image is on the canvas, or was refused because of its mask, and the project may be written",
-    "can_undo": "there is a step to take back, in the image on the canvas or in another one",
-    "can_undo_folder": "the last job over the folder can be taken back",
-    "can_redo": "there is a step to do again",
+    "can_undo": "there is a step to undo, in the image on the canvas or in another one",
+    "can_undo_folder": "the last folder job can be undone",
+    "can_redo": "there is a step to redo",
     "model_ready": "a model is loaded",
     "has_prediction": "the model has seen the image on the canvas",
     "has_truth": "the image on the canvas has ground truth",
-    "suggestion_waiting": "a prediction waits beside the user's work",
+    "suggestion_waiting": "a suggestion is available",
     "job_running": "at least one job is running",
     "to_check": "the file of the image on the canvas, or of its mask, is not what it was, and the project may be written",
     "reviewed": "the image on the canvas is marked reviewed",
@@ -29,9 +29,9 @@ FACTS: dict[str, str] = {
     "tool_lasso": "the current tool is the lasso",
     "tool_polygon": "the current tool is the polygon",
     "tool_pick": "the current tool is the class picker",
-    "tool_pan": "the current tool moves the picture",
+    "tool_pan": "the current tool pans the image",
     "within_on": "strokes paint only over the class where they begin",
-    "overlay_on": "masks are drawn over the picture",
+    "overlay_on": "masks are drawn over the image",
     "contours_on": "contours are drawn",
     "keep_view": "zoom and place stay when the image changes",
     "pane_trimap": "a pane shows the trimap band",
@@ -42,14 +42,14 @@ FACTS: dict[str, str] = {
     "layout_triple": "three panes are shown",
     "layout_quad": "four panes are shown",
     "layout_split": "two views share one pane",
-    "crf_preview": "a CRF preview is wanted",
+    "crf_preview": "the CRF preview is on",
     "crf_split": "a line divides the mask from the CRF preview",
-    "crf_region": "outlines go to the CRF",
+    "crf_region": "the CRF refines the inside of outlines",
     "crf_running": "the CRF runs over the folder",
     "scribble_on": "the CRF follows every stroke",
     "pane_changes": "a pane shows what the CRF changes",
-    "judge_open": "the Judge view is in front",
-    "has_components": "error components are listed to walk through",
+    "evaluation_open": "the Evaluation panel is in front",
+    "has_components": "a list of error components is open",
     "comparing": "models are compared",
     "compare_running": "models are compared over the folder",
     "receptive_on": "the receptive field follows the pointer",
@@ -62,16 +62,16 @@ FACTS: dict[str, str] = {
     "dock_crf": "the CRF is shown",
     "dock_trimap": "the trimap curve is shown",
     "dock_history": "the history is shown",
-    "docks_folded": "the docks are folded away",
+    "docks_folded": "the panels are hidden",
     "theme_dark": "the dark theme is on",
 }
 
 
-class Facts:
-    """The facts as they are now; listeners hear of a change once per batch."""
+class ContextKeys:
+    """The current values of all context keys; listeners are notified once per update."""
 
     def __init__(self) -> None:
-        self._values = dict.fromkeys(FACTS, False)
+        self._values = dict.fromkeys(CONTEXT_KEYS, False)
         #: Emitted with the names that changed.
         self.changed: Signal[frozenset[str]] = Signal()
 
@@ -83,10 +83,10 @@ class Facts:
         return all(not self._values[name[1:]] if name.startswith("!") else self._values[name] for name in names)
 
     def update(self, **changes: bool) -> None:
-        """Set some facts and tell the listeners which ones changed. Raises KeyError for a name that is not in FACTS."""
+        """Set some keys and emit the names of those that changed. Raises KeyError for a name that is not in CONTEXT_KEYS."""
         for name in changes:
             if name not in self._values:
-                raise KeyError(f"'{name}' is not a fact; see app.actions.context.FACTS")
+                raise KeyError(f"'{name}' is not a context key; see app.actions.context.CONTEXT_KEYS")
         changed = frozenset(name for name, value in changes.items() if self._values[name] != bool(value))
         if not changed:
             return

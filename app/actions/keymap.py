@@ -40,6 +40,10 @@ PRESETS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
+#: Ids of commands in earlier versions, under which a settings file may still keep shortcuts.
+FORMER_IDS = {"truth.evaluate_folder": "evaluate.folder"}
+
+
 class ShortcutConflict(AtrousError):
     """A key is already taken by another command."""
 
@@ -86,7 +90,7 @@ class Keymap:
         self._actions = {spec.id: spec for spec in actions}
         self._overrides = {
             key: tuple(keys)
-            for key, keys in ((name, list(found)) for name, found in (overrides or {}).items())
+            for key, keys in ((FORMER_IDS.get(name, name), list(found)) for name, found in (overrides or {}).items())
             if key in self._actions and all(map(_is_key, keys))
         }
         self._found: dict[str, str] = {}

@@ -72,7 +72,7 @@ FULL_NAMES = {
     "refine.mask": _("Refine the mask itself with the CRF"),
     "truth.choose": _("Choose the ground truth of the folder"),
     "truth.frame": _("Orientation of the ground truth masks"),
-    "truth.judge_folder": _("Evaluate the masks of the folder"),
+    "evaluate.folder": _("Evaluate the masks of the folder"),
     "inspect.view": _("Show the Evaluation panel"),
     "ambiguous.mark_error": _("Mark the error under the pointer as ambiguous"),
     "ambiguous.outline": _("Mark an outline on the image as ambiguous"),

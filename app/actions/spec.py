@@ -9,7 +9,7 @@ from app.text import mark, tr
 
 
 class Group(StrEnum):
-    """Where a command stands in menus and in the lists of keyboard shortcuts; the value is its English title."""
+    """Where a command is in menus and in the lists of keyboard shortcuts; the value is its English title."""
 
     FILE = mark("File")
     EDIT = mark("Edit")
@@ -37,12 +37,12 @@ class ActionSpec:
         id: stable name, ``"group.verb"``; overrides of shortcuts are stored under it.
         text: menu entry in plain English; an ellipsis means that it asks something first.
         group: see :class:`Group`.
-        handler: ``"target.method"``; the window binds targets (controllers and itself) by name.
+        handler: ``"feature.method"``; ``window`` stands for the window itself.
         argument: passed to the handler where it is not None.
         icon: name of a file in ``resources/icons``, or empty.
         shortcuts: default keys in Qt's portable spelling, the first one is shown.
-        enabled_when: names of facts that must all hold; ``"!name"`` asks for the opposite.
-        checked_from: the fact that the check mark shows; empty for a plain command.
+        enabled_when: context keys that must all be true; ``"!name"`` asks for the opposite.
+        checked_from: the context key that the check mark shows; empty for a plain command.
         tip: one sentence for the tooltip and the palette, where the text does not say enough.
         held: the command works while its key is held (blink); it has no menu click of its own.
         repeats: runs again and again while its key is held.
@@ -74,18 +74,18 @@ class ActionSpec:
         return tr(self.tip) if self.tip else ""
 
     @property
-    def target(self) -> str:
-        """The object that handles it."""
+    def feature(self) -> str:
+        """Name of the feature that handles it."""
         return self.handler.partition(".")[0]
 
     @property
     def method(self) -> str:
-        """The verb of that object."""
+        """Name of the method of that feature."""
         return self.handler.partition(".")[2]
 
     @property
-    def facts(self) -> frozenset[str]:
-        """Every fact that the command looks at."""
+    def context_keys(self) -> frozenset[str]:
+        """Every context key that the command depends on."""
         names = {name.removeprefix("!") for name in self.enabled_when}
         return frozenset(names | ({self.checked_from} if self.checked_from else set()))
 

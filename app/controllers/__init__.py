@@ -1,1 +1,1 @@
-"""The product's verbs, one file per user goal."""
+"""The product's commands, one file per user goal."""

@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
-from app.actions.context import Facts
+from app.actions.context import ContextKeys
 from app.controllers.adapt.learning import LearnController
 from app.controllers.annotate.classes import ClassesController
 from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.pixel_counts import PixelCounts
 from app.controllers.annotate.scribble import ScribbleController
 from app.controllers.annotate.undoing import Undoing
-from app.controllers.annotate.view import LookController, ViewState
+from app.controllers.annotate.view import ViewSettingsSync, ViewState
 from app.controllers.compare.folder import CompareFolder
 from app.controllers.compare.models import CompareController
 from app.controllers.evaluate.ambiguity import AmbiguousController
-from app.controllers.evaluate.cutouts import CutoutShelf
+from app.controllers.evaluate.cutouts import CutoutCache
 from app.controllers.evaluate.errors import InspectController
 from app.controllers.evaluate.ground_truth import GroundTruthController
-from app.controllers.evaluate.live import JudgeController
+from app.controllers.evaluate.live import EvaluationController
 from app.controllers.evaluate.plots import PlotsController, PlotSources
-from app.controllers.evaluate.rankings import QueuesController
+from app.controllers.evaluate.rankings import RankingsController
 from app.controllers.predict.image import PredictController
 from app.controllers.predict.models import ModelsController
 from app.controllers.predict.readout import ReadoutController
@@ -54,16 +54,16 @@ if TYPE_CHECKING:
 
 #: Features that follow the work from the start, whether they are shown or not.
 LISTENERS = (
-    "look", "classes", "projects", "folder_jobs", "undoing", "file_changes", "truth", "models", "predict", "judge", "file_notes",
-    "ambiguous", "queues", "inspect", "cutouts", "refine", "scribble", "learn", "compare", "compare_folder", "plots", "threshold",
-    "receptive", "welcome", "counts", "readout",
+    "view_settings", "classes", "projects", "folder_jobs", "undoing", "file_changes", "truth", "models", "predict",
+    "evaluation", "file_notes", "ambiguous", "rankings", "inspect", "cutouts", "refine", "scribble", "learn", "compare",
+    "compare_folder", "plots", "threshold", "receptive", "welcome", "counts", "readout",
 )  # fmt: skip
 
-#: Name in the table of commands -> feature.
-TARGETS = {"project": "projects"} | {
+#: Name in the table of commands -> attribute of :class:`Program`.
+FEATURES = {"project": "projects"} | {
     name: name
     for name in (
-        "edit", "view", "look", "classes", "models", "predict", "truth", "judge", "queues", "inspect", "ambiguous", "refine",
+        "edit", "view", "classes", "models", "predict", "truth", "evaluation", "rankings", "inspect", "ambiguous", "refine",
         "refine_folder", "scribble", "learn", "compare", "compare_folder", "receptive", "export", "folder_jobs",
     )
 }  # fmt: skip
@@ -76,7 +76,7 @@ class Program(QObject):
     start. No feature depends on the order in which they are built.
 
     Args:
-        settings, notifier, facts: made before the window, which shows them from its first frame on.
+        settings, notifier, context: made before the window, which shows them from its first frame on.
         compute: the compute process, or a fake one in tests.
         listeners: names of the features that are built at once; tests build them in other orders.
     """
@@ -85,16 +85,16 @@ class Program(QObject):
         self,
         settings: SettingsStore,
         notifier: Notifier,
-        facts: Facts,
+        context: ContextKeys,
         compute: ComputeService,
         parent: QObject | None = None,
         *,
         listeners: Sequence[str] | None = None,
     ) -> None:
         super().__init__(parent)
-        self.settings, self.notifier, self.facts, self.compute = settings, notifier, facts, compute
+        self.settings, self.notifier, self.context, self.compute = settings, notifier, context, compute
         self.jobs = JobRegistry(self)
-        self.services = Services(compute, self.jobs, notifier, settings, facts)
+        self.services = Services(compute, self.jobs, notifier, settings, context)
         self.tools = ToolState()
         self.tools.set_diameter(settings["brush.diameter"])
         for name in LISTENERS if listeners is None else listeners:
@@ -111,8 +111,8 @@ class Program(QObject):
         return EditController(self.tools, self)
 
     @cached_property
-    def look(self) -> LookController:
-        return LookController(self.services, self.view, self)
+    def view_settings(self) -> ViewSettingsSync:
+        return ViewSettingsSync(self.services, self.view, self)
 
     @cached_property
     def classes(self) -> ClassesController:
@@ -139,7 +139,7 @@ class Program(QObject):
     @cached_property
     def file_notes(self) -> FileNotes:
         notes = FileNotes(self.services, self.projects, self)
-        self.judge.truthNoted.connect(lambda name, found: notes.tell(name, tr("ground truth"), found))
+        self.evaluation.truthNoted.connect(lambda name, found: notes.report(name, tr("ground truth"), found))
         return notes
 
     @cached_property
@@ -157,34 +157,34 @@ class Program(QObject):
         return PredictController(self.services, self.projects, self.models, self.edit, self.folder_jobs, self)
 
     @cached_property
-    def judge(self) -> JudgeController:
-        return JudgeController(self.services, self.projects, self.models, self.edit, self.truth, self.folder_jobs, self)
+    def evaluation(self) -> EvaluationController:
+        return EvaluationController(self.services, self.projects, self.models, self.edit, self.truth, self.folder_jobs, self)
 
     @cached_property
     def ambiguous(self) -> AmbiguousController:
-        return AmbiguousController(self.services, self.projects, self.judge, self.edit, self)
+        return AmbiguousController(self.services, self.projects, self.evaluation, self.edit, self)
 
     @cached_property
-    def queues(self) -> QueuesController:
-        queues = QueuesController(self.services, self.projects, self.models, self.judge, self.folder_jobs, self)
-        self.ambiguous.changed.connect(queues.remeasure)
-        return queues
+    def rankings(self) -> RankingsController:
+        rankings = RankingsController(self.services, self.projects, self.models, self.evaluation, self.folder_jobs, self)
+        self.ambiguous.changed.connect(rankings.remeasure)
+        return rankings
 
     @cached_property
     def inspect(self) -> InspectController:
-        inspect = InspectController(self.services, self.projects, self.models, self.judge, self.edit, self.folder_jobs, self)
+        inspect = InspectController(self.services, self.projects, self.models, self.evaluation, self.edit, self.folder_jobs, self)
         self.ambiguous.changed.connect(inspect.refresh_image)
         return inspect
 
     @cached_property
-    def cutouts(self) -> CutoutShelf:
-        cutouts = CutoutShelf(self.services, self.projects, self.models, self)
-        self.judge.truthFound.connect(lambda _index: cutouts.clear())
+    def cutouts(self) -> CutoutCache:
+        cutouts = CutoutCache(self.services, self.projects, self.models, self)
+        self.evaluation.truthFound.connect(lambda _index: cutouts.clear())
         return cutouts
 
     @cached_property
     def refine(self) -> RefineController:
-        return RefineController(self.services, self.projects, self.models, self.judge, self.edit, self.view, self)
+        return RefineController(self.services, self.projects, self.models, self.evaluation, self.edit, self.view, self)
 
     @cached_property
     def refine_folder(self) -> RefineFolder:
@@ -200,11 +200,11 @@ class Program(QObject):
 
     @cached_property
     def compare(self) -> CompareController:
-        return CompareController(self.services, self.projects, self.models, self.judge, self.view, self)
+        return CompareController(self.services, self.projects, self.models, self.evaluation, self.view, self)
 
     @cached_property
     def compare_folder(self) -> CompareFolder:
-        return CompareFolder(self.services, self.compare, self.projects, self.models, self.judge, self.folder_jobs, self)
+        return CompareFolder(self.services, self.compare, self.projects, self.models, self.evaluation, self.folder_jobs, self)
 
     @cached_property
     def threshold(self) -> ThresholdController:
@@ -232,16 +232,16 @@ class Program(QObject):
 
     @cached_property
     def readout(self) -> ReadoutController:
-        return ReadoutController(self.services, self.projects, self.models, self.judge, self)
+        return ReadoutController(self.services, self.projects, self.models, self.evaluation, self)
 
     @cached_property
     def plots(self) -> PlotsController:
         sources = PlotSources(
             self.projects,
             self.models,
-            self.judge,
+            self.evaluation,
             self.inspect,
-            self.queues,
+            self.rankings,
             self.refine.meter,
             self.compare,
             self.compare_folder,
@@ -259,11 +259,11 @@ class Program(QObject):
 
         return FetchController(self.services, self.models, self)
 
-    def target(self, name: str) -> object:
-        """The feature that handles commands, by its name in the table of commands. Raises KeyError for no feature."""
-        return getattr(self, TARGETS[name])
+    def feature(self, name: str) -> object:
+        """The feature that handles commands, by its name in the table of commands. Raises KeyError for an unknown name."""
+        return getattr(self, FEATURES[name])
 
-    def report_facts(self) -> dict[str, str]:
+    def report_details(self) -> dict[str, str]:
         """What a bug report should say beside versions and log."""
         hello: Hello | None = self.models.hello
         project, card = self.projects.project, self.models.card
@@ -284,10 +284,10 @@ class Program(QObject):
         self.settings.flush()
 
     def _follow_tools(self) -> None:
-        if self.tools.within != self.facts["within_on"]:
+        if self.tools.within != self.context["within_on"]:
             if self.tools.within:
                 self.notifier.info(tr("Painting only over the class where a stroke begins"), replace_key="within")
             else:
                 self.notifier.info(tr("Painting over all classes again"), replace_key="within")
-        self.facts.update(within_on=self.tools.within, **{f"tool_{tool}": tool is self.tools.tool for tool in Tool})
+        self.context.update(within_on=self.tools.within, **{f"tool_{tool}": tool is self.tools.tool for tool in Tool})
         self.settings.set("brush.diameter", self.tools.diameter)

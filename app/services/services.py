@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.actions.context import Facts
+from app.actions.context import ContextKeys
 from app.services.calls import ComputeService
 from app.services.jobs import JobRegistry
 from app.services.notifications import Notifier
@@ -20,11 +20,11 @@ class Services:
         jobs: background work and what the status bar shows of it.
         notifier: messages to the user.
         settings: what the user has chosen.
-        facts: context keys, which enable commands.
+        context: keys that enable commands.
     """
 
     compute: ComputeService
     jobs: JobRegistry
     notifier: Notifier
     settings: SettingsStore
-    facts: Facts
+    context: ContextKeys

@@ -19,6 +19,9 @@ from deeplab_core.reading import read_toml
 
 _LOG = logging.getLogger(__name__)
 
+#: Keys of earlier versions, and what they are called now. The file is written with the new names only.
+FORMER_KEYS = {"look.theme": "appearance.theme"}
+
 #: Changes are written after this pause, so that a dragged slider writes once.
 _PAUSE_MS = 400
 
@@ -84,7 +87,11 @@ class SettingsStore(QObject):
             self._set_aside(error)
             return
         found.pop("version", None)
-        for key, value in _flat(found).items():
+        flat = _flat(found)
+        for key, value in flat.items():
+            if FORMER_KEYS.get(key) in flat:
+                continue  # the new name is there as well: it counts
+            key = FORMER_KEYS.get(key, key)
             setting = BY_KEY.get(key)
             try:
                 if setting is None:
@@ -113,7 +120,7 @@ class SettingsStore(QObject):
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """``{"look": {"theme": "dark"}}`` as ``{"look.theme": "dark"}``; a table that is itself a setting stays whole."""
+    """``{"crf": {"engine": "auto"}}`` as ``{"crf.engine": "auto"}``; a table that is itself a setting stays whole."""
     found: dict[str, Any] = {}
     for name, value in table.items():
         key = prefix + name

@@ -21,7 +21,7 @@ PLACE_TOKENS = ("accent", "warn", "good", "bad")
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class ComparedModel:
     """A model that takes part.
 
     Attributes:

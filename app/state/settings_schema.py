@@ -76,13 +76,13 @@ def _check_keys(key: str, value: object) -> dict[str, list[str]]:
     return {str(command): [str(shortcut) for shortcut in keys] for command, keys in value.items()}
 
 
-_LOOK, _CANVAS, _WORK, _MODELS = mark("Appearance"), mark("Image view"), mark("Work"), mark("Models")
+_APPEARANCE, _CANVAS, _WORK, _MODELS = mark("Appearance"), mark("Image view"), mark("Work"), mark("Models")
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
-        key="look.theme",
+        key="appearance.theme",
         default="dark",
-        group=_LOOK,
+        group=_APPEARANCE,
         label=mark("Theme"),
         choices=(("dark", mark("Dark")), ("light", mark("Light")), ("system", mark("Same as system"))),
         help=mark("Dark is easier on the eyes beside bright images"),

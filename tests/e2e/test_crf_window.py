@@ -42,7 +42,7 @@ def opened(qtbot: QtBot, qapp: object, tmp_path: Path, monkeypatch: pytest.Monke
     program.projects.open(images)
     qtbot.waitUntil(lambda: program.models.card is not None and program.projects.image is not None, timeout=PATIENCE)
     program.truth.choose_catalog(program.models.card.catalog)
-    qtbot.waitUntil(lambda: program.facts["has_prediction"] and not program.jobs.running, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: program.context["has_prediction"] and not program.jobs.running, timeout=PATIENCE)
     yield program, photo, model
     program.projects.close()
     application.shut_down()
@@ -54,7 +54,7 @@ def test_previews_scribbles_and_a_death(opened, qtbot):
     program, photo, model = opened
     refine, document = program.refine, program.projects.image.document
     refine.toggle_preview()
-    qtbot.waitUntil(lambda: refine.status.phase is Phase.EXACT and refine.asking.idle, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: refine.status.phase is Phase.EXACT and refine.requests.idle, timeout=PATIENCE)
     rgb = read_image(str(photo)).rgb
     scores = Predictor(*load_model(model), device="cpu").scores(rgb)
     ids = scores.catalog.ids.astype(np.uint8)

@@ -43,7 +43,7 @@ def main():
         return view().mapping.to_view(x + 0.5, y + 0.5).toPoint()
 
     def view():
-        return application.binding.canvas.views[0]
+        return application.presenter.canvas.views[0]
 
     def stroke():
         image = program.projects.image

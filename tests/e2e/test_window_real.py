@@ -38,7 +38,7 @@ def main():
     stage = ["wait"]
 
     def look():
-        if stage[0] == "wait" and program.facts["has_prediction"]:
+        if stage[0] == "wait" and program.context["has_prediction"]:
             stage[0] = "run"
             program.predict.run_folder()
             os.kill(program.compute.pid, 9)

@@ -41,8 +41,8 @@ class Studio:
 
     @property
     def view(self) -> CanvasView:
-        assert self.application.binding is not None
-        return self.application.binding.canvas.views[0]
+        assert self.application.presenter is not None
+        return self.application.presenter.canvas.views[0]
 
     def titles(self) -> list[str]:
         """What has been said."""

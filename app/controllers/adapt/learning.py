@@ -79,7 +79,7 @@ class LearnController(QObject):
         self._projects, self._models, self._predict, self._edit = projects, models, predict, edit
         self._compute = services.compute
         self._jobs, self._notifier = services.jobs, services.notifier
-        self._settings, self._facts = services.settings, services.facts
+        self._settings, self._context = services.settings, services.context
         self._folder_jobs = folder_jobs
         self._report = partial(services.notifier.report_or_raise, replace_key="learn")
         self._call: Call[Learned] | None = None
@@ -89,7 +89,7 @@ class LearnController(QObject):
         models.cardChanged.connect(self._follow_card)
         projects.projectChanged.connect(self._follow_project)
 
-    # -- verbs -----------------------------------------------------------------------------------------------------------
+    # -- commands -----------------------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
         """See what the user has corrected; :attr:`surveyed` follows, or a message that there is nothing yet."""
@@ -99,7 +99,7 @@ class LearnController(QObject):
         if not self._models.ask_unless_agreed():
             return
         self._edit.commit_stroke()
-        held = self._held(project)
+        held = self._open_masks(project)
 
         def found(corrections: Corrections) -> None:
             if project is self._projects.project:
@@ -138,7 +138,7 @@ class LearnController(QObject):
             cancelled=lambda: self._drop(job),
             progress=lambda fraction, text: job.progress(0, 1, text, fraction),
         )
-        self._facts.update(learning=True)
+        self._context.update(learning=True)
 
     def cancel(self) -> None:
         """Stop learning; everything stays as it was."""
@@ -169,7 +169,7 @@ class LearnController(QObject):
             self._report(error)
             return
         self.result = None
-        self._tell()
+        self._update_context()
         self._awaited = target
         self._models.load(target)
 
@@ -194,7 +194,7 @@ class LearnController(QObject):
             _remove(Path(answer.path))
             return
         self.result = result
-        self._tell()
+        self._update_context()
         report = answer.report
         left_out = ""
         if report.held_out is not None:
@@ -219,11 +219,11 @@ class LearnController(QObject):
     def _end(self, job: Job, state: JobState) -> None:
         self._call = None
         job.finish(state)
-        self._facts.update(learning=False)
+        self._context.update(learning=False)
 
     # -- inside ----------------------------------------------------------------------------------------------------------
 
-    def _held(self, project: Project) -> dict[int, Held]:
+    def _open_masks(self, project: Project) -> dict[int, Held]:
         """Copies of labels with their newest state in memory: jobs never look at a document."""
         held = {}
         autosaver, image = self._projects.autosaver, self._projects.image
@@ -265,10 +265,10 @@ class LearnController(QObject):
         before, self.result = self.result, result
         if before is not None:
             _remove(Path(before.learned.path))
-        self._tell()
+        self._update_context()
 
-    def _tell(self) -> None:
-        self._facts.update(learned_waiting=self.result is not None)
+    def _update_context(self) -> None:
+        self._context.update(learned_waiting=self.result is not None)
         self.resultChanged.emit(self.result)
 
 

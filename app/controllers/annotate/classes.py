@@ -37,7 +37,7 @@ class ClassesController(QObject):
         self.keys: dict[str, int] = {}
         self._present: frozenset[int] = frozenset()
         self._kept_name: object = None
-        #: Ids in the order of the dock: what 'next class' walks.
+        #: Ids in the order of the dock: what 'next class' steps through.
         self.order: list[int] = []
 
     @property

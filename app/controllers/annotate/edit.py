@@ -58,7 +58,7 @@ class _Region:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldStroke:
+class PendingStroke:
     """A finished stroke that waits for what follows from it, so that both become one step.
 
     Attributes:
@@ -99,7 +99,7 @@ class EditController(QObject):
         documentChanged: (Document or None) another document is in view.
         refused: (text) why a verb did nothing, for the user.
         busyChanged: (bool) a stroke began or ended.
-        strokeHeld: (HeldStroke) a painted stroke has ended while strokes are held (:meth:`hold_strokes`).
+        strokePending: (PendingStroke) a painted stroke has ended while strokes are held (:meth:`hold_strokes`).
         outlineDrawn: (OutlineUse, points) an outline that is not filled.
         undoAsked, redoAsked: no stroke takes the verb; what they undo and redo is the history's matter.
     """
@@ -109,7 +109,7 @@ class EditController(QObject):
     documentChanged = Signal(object)
     refused = Signal(str)
     busyChanged = Signal(bool)
-    strokeHeld = Signal(object)
+    strokePending = Signal(object)
     outlineDrawn = Signal(object, object)
     undoAsked = Signal()
     redoAsked = Signal()
@@ -124,12 +124,12 @@ class EditController(QObject):
         self._stroke_source = Provenance.PERSON
         self._stroke_value = 0
         self._stroke_rect = _NOWHERE
-        self._held: HeldStroke | None = None
+        self._pending: PendingStroke | None = None
         self._holding = False
         self._outline_use = OutlineUse.FILL
         self._locked: str | None = None
         self._writer = StepWriter(self)
-        self._held_open = False
+        self._open_elsewhere = False
         self._region: _Region | None = None
         self._background: ThreadPoolExecutor | None = None
         self._workedOut.connect(self._take_region, Qt.ConnectionType.QueuedConnection)
@@ -143,11 +143,11 @@ class EditController(QObject):
     @property
     def busy(self) -> bool:
         """Whether a stroke is being painted, or something else paints into the document (:meth:`hold`)."""
-        return self._stroke is not None or self._held_open
+        return self._stroke is not None or self._open_elsewhere
 
     def hold(self, on: bool) -> None:
         """Another part paints into the document in an open step: until it is over, nothing is edited and nothing undone."""
-        self._held_open = on
+        self._open_elsewhere = on
         self.busyChanged.emit(self.busy)
 
     def set_document(self, document: Document | None) -> None:
@@ -166,7 +166,7 @@ class EditController(QObject):
         self._locked = reason
 
     def hold_strokes(self, on: bool) -> None:
-        """Hold every painted stroke that ends, announce it by :attr:`strokeHeld`, and wait for :meth:`finish_held`."""
+        """Hold every painted stroke that ends, announce it by :attr:`strokePending`, and wait for :meth:`finish_pending`."""
         self._holding = on
 
     def set_outline_use(self, use: OutlineUse) -> None:
@@ -228,7 +228,7 @@ class EditController(QObject):
         To be called before anything else reads or changes the whole mask. A stroke that waits for its follow-up is signalled as
         it is.
         """
-        self.finish_held()
+        self.finish_pending()
         if self._region is not None:
             self._region.patch.exception()  # waits; the outcome is taken below
             self._take_region()
@@ -238,7 +238,7 @@ class EditController(QObject):
         stroke, self._stroke = self._stroke, None
         if stroke is not None:
             patch = stroke.commit()
-            self._tell(self._stroke_title, patch, self._stroke_source)
+            self._announce(self._stroke_title, patch, self._stroke_source)
             self.busyChanged.emit(False)
 
     def end_stroke(self) -> None:
@@ -249,36 +249,36 @@ class EditController(QObject):
             return
         self._stroke = None
         patch = stroke.commit()
-        held = HeldStroke(document, self._stroke_title, self._stroke_value, patch, self._stroke_rect, document.revision)
-        self._held = held
+        pending = PendingStroke(document, self._stroke_title, self._stroke_value, patch, self._stroke_rect, document.revision)
+        self._pending = pending
         document.open_step(patch)  # no step yet: no mask file may hold it
         self.busyChanged.emit(False)
         if patch.tiles:
-            self.strokeHeld.emit(held)
+            self.strokePending.emit(pending)
         else:
-            self.finish_held()
+            self.finish_pending()
 
-    def finish_held(self, name: str = "", follow: TilePatch | None = None) -> None:
+    def finish_pending(self, name: str = "", follow: TilePatch | None = None) -> None:
         """Tell the stroke that waits, as one step with what follows from it.
 
         Args:
             name: of the whole step, without its extent; empty keeps the stroke's.
             follow: what else the step changes; painted here.
         """
-        held, self._held = self._held, None
-        if held is None:
+        pending, self._pending = self._pending, None
+        if pending is None:
             return
-        patch = held.patch
-        held.document.close_step(patch)
+        patch = pending.patch
+        pending.document.close_step(patch)
         if follow is not None and follow.tiles:
-            held.document.apply(follow)
+            pending.document.apply(follow)
             patch = patch.then(follow)
-        self._tell(name or held.title, patch, Provenance.PERSON)
+        self._announce(name or pending.title, patch, Provenance.PERSON)
 
     @property
-    def held(self) -> HeldStroke | None:
+    def pending_stroke(self) -> PendingStroke | None:
         """The finished stroke that waits for what follows from it."""
-        return self._held
+        return self._pending
 
     def abort_stroke(self) -> bool:
         """Revert the current stroke, pixel for pixel; False without one."""
@@ -363,7 +363,7 @@ class EditController(QObject):
     def _write(self, name: str, document: Document, patch: TilePatch, source: Provenance) -> None:
         if patch.tiles:
             self._writer.write(document, patch)
-            self._tell(name, patch, source)
+            self._announce(name, patch, source)
 
     def replace_all(self, labels: LabelMap, source: Provenance, title: str, by: NDArray[np.uint8] | None = None) -> None:
         """Replace the mask by (H, W) labels in the project's ids, as one step; nothing without a mask that may be changed.
@@ -419,7 +419,7 @@ class EditController(QObject):
             self._stroke_rect = self._stroke_rect.united(change.rect)
         self.changed.emit(change.rect)
 
-    def _tell(self, name: str, patch: TilePatch, source: Provenance) -> None:
+    def _announce(self, name: str, patch: TilePatch, source: Provenance) -> None:
         if patch.tiles:
             self.stepDone.emit(step_title(name, patch, source), patch, source)
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject
 
-from app.controllers.annotate.edit import EditController, HeldStroke
+from app.controllers.annotate.edit import EditController, PendingStroke
 from app.controllers.project.navigation import ProjectController
 from app.controllers.project.open_image import OpenImage
 from app.controllers.refine.preview import RefineController
@@ -47,7 +47,7 @@ class _Claim:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
+class _Refinement:
     """The stroke that is being refined; its document moves on if another stroke is painted.
 
     Attributes:
@@ -56,7 +56,7 @@ class _Asked:
     """
 
     call: Call[Refined]
-    held: HeldStroke
+    stroke: PendingStroke
     box: Box
     claims: tuple[_Claim, ...]
     name: str
@@ -82,18 +82,18 @@ class ScribbleController(QObject):
     ) -> None:
         super().__init__(parent)
         self._projects, self._refine, self._edit = projects, refine, edit
-        self._compute, self._notifier, self._facts = services.compute, services.notifier, services.facts
-        self._asked: _Asked | None = None
+        self._compute, self._notifier, self._context = services.compute, services.notifier, services.context
+        self._current: _Refinement | None = None
         self._owed: tuple[_Claim, ...] = ()
-        self.patience = single_shot(self, PATIENCE_MS, edit.finish_held)
-        edit.strokeHeld.connect(self._take_stroke)
+        self.patience = single_shot(self, PATIENCE_MS, edit.finish_pending)
+        edit.strokePending.connect(self._take_stroke)
         projects.imageChanged.connect(self._prepare)
         projects.predictionChanged.connect(self._prepare)
 
     def toggle(self) -> None:
         """Let the CRF follow every stroke, or no longer. A tool that draws no strokes makes way for the brush."""
-        on = not self._facts["scribble_on"]
-        self._facts.update(scribble_on=on)
+        on = not self._context["scribble_on"]
+        self._context.update(scribble_on=on)
         self._edit.hold_strokes(on)
         if on:
             if self._edit.tools.tool not in _STROKES:
@@ -103,34 +103,34 @@ class ScribbleController(QObject):
     def _prepare(self, image: OpenImage | None) -> None:
         """Have the compute process ready before the first stroke."""
         self._owed = ()
-        if self._facts["scribble_on"] and image is not None:
-            base = self._refine.asking.base(image)
+        if self._context["scribble_on"] and image is not None:
+            base = self._refine.requests.base(image)
             if base is not None:
                 self._compute.submit(PrepareRefine(base=base, params=self._refine.crf.params))
 
-    def _take_stroke(self, held: HeldStroke) -> None:
-        if self._facts["scribble_on"] and not self._follow(held):
-            self._edit.finish_held()
+    def _take_stroke(self, stroke: PendingStroke) -> None:
+        if self._context["scribble_on"] and not self._follow(stroke):
+            self._edit.finish_pending()
 
-    def _follow(self, held: HeldStroke) -> bool:
+    def _follow(self, stroke: PendingStroke) -> bool:
         """Ask for the refinement of a stroke; False if there is none, and the stroke is a step alone."""
         image = self._projects.image
-        if image is None or image.document is not held.document or held.value == held.document.catalog.ignore:
+        if image is None or image.document is not stroke.document or stroke.value == stroke.document.catalog.ignore:
             return False  # void is no class that a network could prefer
-        document, overtaken = held.document, self._asked
-        if overtaken is not None and overtaken.held.document is document:
+        document, overtaken = stroke.document, self._current
+        if overtaken is not None and overtaken.stroke.document is document:
             self._owed += overtaken.claims  # its answer is for a mask without this stroke
             overtaken.call.cancel()
         reach = min(max(_REACH * self._edit.tools.diameter, _LEAST_REACH), _MOST_REACH)
-        box = held.rect.grown(round(_EXTENT * reach), document.shape)
-        claims, least = [_Claim(box, held.value)], box.area
+        box = stroke.rect.grown(round(_EXTENT * reach), document.shape)
+        claims, least = [_Claim(box, stroke.value)], box.area
         for owed in self._owed:
             if box.united(owed.box).area <= _TOGETHER * least:
                 box = box.united(owed.box)
                 claims.append(owed)
         self._owed = ()
         context = box.grown(_MARGIN, document.shape)
-        base = self._refine.asking.base(image, context, held.value)
+        base = self._refine.requests.base(image, context, stroke.value)
         if base is None:
             self._say_missing()
             return False
@@ -142,63 +142,63 @@ class ScribbleController(QObject):
             priority=URGENT, base=base, params=self._refine.crf.params, box=box, context=context, strokes=strokes,
             reach=reach,
         )  # fmt: skip
-        name = tr("Scribble: {name}", name=held.title.partition(": ")[2])
-        asked = _Asked(self._compute.submit(request), held, box, tuple(claims), name)
-        self._asked = asked
-        asked.call.on(
-            done=lambda answer: self._take(asked, answer),
-            failed=lambda error: self._fail(asked, error),
-            cancelled=lambda: self._drop(asked),
+        name = tr("Scribble: {name}", name=stroke.title.partition(": ")[2])
+        refinement = _Refinement(self._compute.submit(request), stroke, box, tuple(claims), name)
+        self._current = refinement
+        refinement.call.on(
+            done=lambda answer: self._take(refinement, answer),
+            failed=lambda error: self._fail(refinement, error),
+            cancelled=lambda: self._drop(refinement),
         )
         self.patience.start()
         return True
 
-    def _take(self, asked: _Asked, answer: Refined) -> None:
-        if not self._landed(asked):
+    def _take(self, refinement: _Refinement, answer: Refined) -> None:
+        if not self._end(refinement):
             return
-        document = asked.held.document
-        if self._edit.document is not document or document.revision != asked.held.revision:
-            self._release(asked)  # painted on since: the next stroke takes this one's claim along
-            self._owed = asked.claims if self._edit.document is document else ()
+        document = refinement.stroke.document
+        if self._edit.document is not document or document.revision != refinement.stroke.revision:
+            self._release(refinement)  # painted on since: the next stroke takes this one's claim along
+            self._owed = refinement.claims if self._edit.document is document else ()
             return
         if answer.labels is None:
-            self._release(asked)
+            self._release(refinement)
             self._say_missing()
             return
         labels = np.asarray(answer.labels, document.labels.dtype)
-        follow = taking_patch(document, asked.box, labels, _claimed(asked, labels))
+        follow = taking_patch(document, refinement.box, labels, _claimed(refinement, labels))
         if follow.empty:
-            self._say_held(asked)
-        if self._edit.held is asked.held:
-            self._edit.finish_held(asked.name, follow)
+            self._explain_unchanged(refinement)
+        if self._edit.pending_stroke is refinement.stroke:
+            self._edit.finish_pending(refinement.name, follow)
         else:  # the waiting was over before: a step of its own
-            self._edit.carry_out(tr("{name}, refined", name=asked.name), document, lambda: follow, Provenance.CRF)
+            self._edit.carry_out(tr("{name}, refined", name=refinement.name), document, lambda: follow, Provenance.CRF)
 
-    def _fail(self, asked: _Asked, error: AtrousError) -> None:
-        if self._landed(asked):
-            self._release(asked)
+    def _fail(self, refinement: _Refinement, error: AtrousError) -> None:
+        if self._end(refinement):
+            self._release(refinement)
             self._notifier.report(error, replace_key="crf")
 
-    def _drop(self, asked: _Asked) -> None:
-        if self._landed(asked):
-            self._release(asked)
+    def _drop(self, refinement: _Refinement) -> None:
+        if self._end(refinement):
+            self._release(refinement)
 
-    def _landed(self, asked: _Asked) -> bool:
-        """Whether this is the stroke that is waited for; then it is no longer."""
-        if self._asked is not asked:
+    def _end(self, refinement: _Refinement) -> bool:
+        """End the wait for this refinement; False if it was not the current one."""
+        if self._current is not refinement:
             return False
-        self._asked = None
+        self._current = None
         self.patience.stop()
         return True
 
-    def _release(self, asked: _Asked) -> None:
-        if self._edit.held is asked.held:
-            self._edit.finish_held()
+    def _release(self, refinement: _Refinement) -> None:
+        if self._edit.pending_stroke is refinement.stroke:
+            self._edit.finish_pending()
 
-    def _say_held(self, asked: _Asked) -> None:
+    def _explain_unchanged(self, refinement: _Refinement) -> None:
         """Nothing followed. Say so if that is because most of what lies around the stroke was painted by the user."""
-        document, place = asked.held.document, asked.box.slices
-        others = document.labels[place] != asked.held.value
+        document, place = refinement.stroke.document, refinement.box.slices
+        others = document.labels[place] != refinement.stroke.value
         held = int(np.count_nonzero(others & painted(document.provenance[place])))
         if held and 2 * held >= int(np.count_nonzero(others)):
             self._notifier.info(
@@ -220,10 +220,10 @@ class ScribbleController(QObject):
         )
 
 
-def _claimed(asked: _Asked, labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+def _claimed(refinement: _Refinement, labels: NDArray[np.integer]) -> NDArray[np.bool_]:
     """(h, w) bool within the refined box: pixels that become the class of the stroke that claims them."""
     found = np.zeros(labels.shape, np.bool_)
-    for claim in asked.claims:
-        place = claim.box.within(asked.box).slices
+    for claim in refinement.claims:
+        place = claim.box.within(refinement.box).slices
         found[place] |= labels[place] == claim.value
     return found

@@ -56,7 +56,7 @@ class Undoing(QObject):
         edit.undoAsked.connect(self.undo)
         edit.redoAsked.connect(self.redo)
 
-    # -- verbs -----------------------------------------------------------------------------------------------------------
+    # -- commands -----------------------------------------------------------------------------------------------------------
 
     def undo(self) -> None:
         """Take the last step of the image in view back, or say what that would be, or where the user's last step is."""

@@ -298,6 +298,10 @@ class ViewState(QObject):
             self._blink = kind
             self.blinkChanged.emit()
 
+    def hold_blink(self, on: bool) -> None:
+        """Show the prediction instead of the mask while the key is held."""
+        self.set_blink(PaneKind.PREDICTION if on else None)
+
     def set_previewing(self, on: bool) -> None:
         """Show what the mask would become in its place, or the mask again; while it does, blinking shows the mask as it is."""
         if on != self._previewing:
@@ -343,12 +347,12 @@ class ViewState(QObject):
         self.overlayChanged.emit()
 
 
-class LookController(QObject):
-    """Remembers how the user looks at pictures: overlay, panes, blink."""
+class ViewSettingsSync(QObject):
+    """Keeps the settings of the view (overlay, layout, zoom) and the context keys in step with :class:`ViewState`."""
 
     def __init__(self, services: Services, view: ViewState, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._view, self._settings, self._facts = view, services.settings, services.facts
+        self._view, self._settings, self._context = view, services.settings, services.context
         view.set_opacity(services.settings["canvas.opacity"] / 100)
         view.keep_view = services.settings["canvas.keep_view"]
         if view.overlay.contours != services.settings["canvas.contours"]:
@@ -359,13 +363,9 @@ class LookController(QObject):
         services.settings.changed.connect(self._take_setting)
         self._follow()
 
-    def blink(self, on: bool) -> None:
-        """Show the prediction instead of the mask while the key is held."""
-        self._view.set_blink(PaneKind.PREDICTION if on else None)
-
     def _follow(self) -> None:
         view = self._view
-        self._facts.update(
+        self._context.update(
             overlay_on=view.overlay.visible,
             contours_on=view.overlay.contours,
             keep_view=view.keep_view,

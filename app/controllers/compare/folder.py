@@ -8,18 +8,18 @@ import numpy as np
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.compare.models import CompareController
-from app.controllers.compare.requests import Wish, ask_model
-from app.controllers.evaluate.live import JudgeController
+from app.controllers.compare.requests import ModelRequest, ask_model
+from app.controllers.evaluate.live import EvaluationController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
 from app.controllers.project.navigation import ProjectController
 from app.services.folder_job import FolderJob, Steps, background
 from app.services.services import Services
 from app.state.comparison import (
+    ComparedModel,
     ImageDifference,
     ModelFigures,
     PairCount,
-    Peer,
     count_pair,
     figures_of,
     pairs_of,
@@ -48,21 +48,21 @@ class FolderResult:
     """What a comparison over a folder has found so far.
 
     Attributes:
-        peers: who took part.
+        models: who took part.
         band: the source of the rule and reference the curves have.
         counts: of all images, by place.
         pairs: pooled differences, by places.
         rows: every image.
-        judged: how many images had truth.
+        scored: how many images have ground truth.
         milliseconds: mean time of a prediction, by place; nan before the first.
     """
 
-    peers: tuple[Peer, ...]
+    models: tuple[ComparedModel, ...]
     band: TrimapBand
     counts: list[FolderAnalysis]
     pairs: dict[tuple[int, int], PairCount]
     rows: list[ImageDifference] = field(default_factory=list)
-    judged: int = 0
+    scored: int = 0
     times: list[list[float]] = field(default_factory=list)
 
     @property
@@ -78,7 +78,7 @@ class _Run:
     options: PredictOptions
     band: TrimapBand
     result: FolderResult
-    said: dict[int, list[PackedLabels]] = field(default_factory=dict)  # by image, in the order of places
+    predicted: dict[int, list[PackedLabels]] = field(default_factory=dict)  # by image, in the order of places
     failed: set[int] = field(default_factory=set)
     notes: dict[str, None] = field(default_factory=dict)
     done: int = 0
@@ -99,50 +99,50 @@ class CompareFolder(QObject):
         compare: CompareController,
         projects: ProjectController,
         models: ModelsController,
-        judge: JudgeController,
+        evaluation: EvaluationController,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._compare, self._projects, self._models, self._judge = compare, projects, models, judge
+        self._compare, self._projects, self._models, self._evaluation = compare, projects, models, evaluation
         self._folder_jobs = folder_jobs
-        self._compute, self._notifier, self._facts = services.compute, services.notifier, services.facts
+        self._compute, self._notifier, self._context = services.compute, services.notifier, services.context
         self._job: FolderJob[_Counted | None] | None = None
         self.result: FolderResult | None = None
         projects.projectChanged.connect(self._leave)
-        judge.truthFound.connect(lambda _index: self._leave(None))
+        evaluation.truthFound.connect(lambda _index: self._leave(None))
 
     def start(self) -> None:
         """Say what that takes, then compare the chosen models on every image of the folder, as one job that can be stopped."""
         project = self._projects.project
         if self._job is not None or project is None:
             return
-        peers = tuple(peer for peer in self._compare.peers if peer.card is not None)
+        models = tuple(model for model in self._compare.models if model.card is not None)
         images = [record.id for record in project.images if not record.missing]
-        if len(peers) < 2 or not images:
+        if len(models) < 2 or not images:
             self._notifier.warning(tr("Choose at least two models to compare"), replace_key="compare")
             return
-        self._folder_jobs.ask(plan_comparison(project, len(peers)), lambda: self._begin(project, peers, images))
+        self._folder_jobs.ask(plan_comparison(project, len(models)), lambda: self._begin(project, models, images))
 
-    def _begin(self, project: Project, peers: tuple[Peer, ...], images: list[int]) -> None:
+    def _begin(self, project: Project, models: tuple[ComparedModel, ...], images: list[int]) -> None:
         if self._job is not None or project is not self._projects.project:
             return  # the question was answered late
         result = FolderResult(
-            peers,
-            self._judge.band,
-            [FolderAnalysis(project.catalog) for _ in peers],
-            {pair: PairCount() for pair in pairs_of(len(peers))},
-            times=[[] for _ in peers],
+            models,
+            self._evaluation.band,
+            [FolderAnalysis(project.catalog) for _ in models],
+            {pair: PairCount() for pair in pairs_of(len(models))},
+            times=[[] for _ in models],
         )
         self.result = result
-        run = _Run(project, self._models.run_settings.options(), self._judge.band, result)
+        run = _Run(project, self._models.run_settings.options(), self._evaluation.band, result)
         blocks = [images[first : first + BLOCK] for first in range(0, len(images), BLOCK)]
         self._job = self._folder_jobs.start(
-            project, tr("Comparing models on the folder"), [image for block in blocks for _ in peers for image in block],
+            project, tr("Comparing models on the folder"), [image for block in blocks for _ in models for image in block],
             lambda image: self._visit(run, image), lambda image, counted: self._pool(run, image, counted),
             on_failure=lambda image, _error: run.failed.add(image), on_end=lambda job: self._finish(run, job),
         )  # fmt: skip
-        self._facts.update(compare_running=True)
+        self._context.update(compare_running=True)
         self.changed.emit()
 
     def figures(self) -> list[ModelFigures | None]:
@@ -160,23 +160,27 @@ class CompareFolder(QObject):
         """Have the next model predict an image; count the image once all of them have."""
         if image in run.failed:
             return None
-        labels, result = run.said.setdefault(image, []), run.result
+        labels, result = run.predicted.setdefault(image, []), run.result
         place = len(labels)
-        peer = result.peers[place]
-        said = yield from ask_model(self._compute, Wish(run.project, image, peer, peer.options(run.options), NORMAL))
-        labels.append(PackedLabels.of(said.labels))
-        result.times[place].append(said.milliseconds)
-        if said.note:
-            run.notes[said.note] = None
-        if said.unmatched:
-            one = len(said.unmatched) == 1
+        model = result.models[place]
+        prediction = yield from ask_model(
+            self._compute, ModelRequest(run.project, image, model, model.options(run.options), NORMAL)
+        )
+        labels.append(PackedLabels.of(prediction.labels))
+        result.times[place].append(prediction.milliseconds)
+        if prediction.note:
+            run.notes[prediction.note] = None
+        if prediction.unmatched:
+            one = len(prediction.unmatched) == 1
             classes = tr(
-                "{unmatched} of {title}", unmatched=plural("{n} class", "{n} classes", len(said.unmatched)), title=peer.title
+                "{unmatched} of {title}",
+                unmatched=plural("{n} class", "{n} classes", len(prediction.unmatched)),
+                title=model.title,
             )
             run.notes[f"{classes} {'has' if one else 'have'} no partner in this project and count{'s' * one} as void."] = None
-        if len(labels) < len(result.peers):
+        if len(labels) < len(result.models):
             return None
-        packed = run.said.pop(image)
+        packed = run.predicted.pop(image)
         return (yield from background(lambda: _count(run, image, packed)))
 
     def _pool(self, run: _Run, image: int, found: _Counted | None) -> None:
@@ -190,7 +194,7 @@ class CompareFolder(QObject):
         matrices = [count.matrix for count in counts]
         means = tuple(float("nan") if matrix is None else matrix.mean_iou("truth").value for matrix in matrices)
         result.rows.append(ImageDifference(image, run.project.record(image).shown, pairs, means))
-        result.judged += matrices[0] is not None
+        result.scored += matrices[0] is not None
         run.done += 1
         self.changed.emit()
 
@@ -203,17 +207,17 @@ class CompareFolder(QObject):
 
     def _finish(self, run: _Run, job: FolderJob[_Counted | None]) -> None:
         self._job = None
-        self._facts.update(compare_running=False)
-        facts = [
+        self._context.update(compare_running=False)
+        summary = [
             tr(
-                "{done} compared, {judged} of them with ground truth",
+                "{done} compared, {scored} of them with ground truth",
                 done=plural("{n} image", "{n} images", run.done),
-                judged=spaced(run.result.judged),
+                scored=spaced(run.result.scored),
             )
         ]
         if job.stopped:
-            facts.append(tr("predictions are kept for the next run"))
-        self._folder_jobs.say(job, tr("Comparison"), facts, key="compare-folder", remarks=" ".join(run.notes))
+            summary.append(tr("predictions are kept for the next run"))
+        self._folder_jobs.say(job, tr("Comparison"), summary, key="compare-folder", remarks=" ".join(run.notes))
         self.changed.emit()
 
 

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.view import ViewState
-from app.controllers.compare.partner import PartnerSearch
-from app.controllers.compare.requests import PeerAsking, Said, Wish
-from app.controllers.evaluate.live import JudgeController
+from app.controllers.compare.partner import CompatibleModelSearch
+from app.controllers.compare.requests import ModelPrediction, ModelRequest, ModelRequests
+from app.controllers.evaluate.live import EvaluationController
 from app.controllers.predict.model_cards import ModelCards
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.navigation import ProjectController
 from app.controllers.project.open_image import OpenImage
 from app.services.jobs import Job, JobState
 from app.services.services import Services
-from app.state.comparison import LETTERS, ModelFigures, PairCount, Peer, count_pair, figures_of_image, pairs_of
+from app.state.comparison import LETTERS, ComparedModel, ModelFigures, PairCount, count_pair, figures_of_image, pairs_of
 from app.text import tr
 from app.viewmodels.annotate.panes import MODEL_PANES, PaneKind, PaneLayout
 from app.worker.messages import URGENT, EndCompare
@@ -33,44 +33,44 @@ _NAME = 22
 
 
 @dataclass(slots=True)
-class Answer:
+class ModelResult:
     """What one model says about the image in view.
 
     Attributes:
-        said: None while it is computed.
+        prediction: None while it is computed.
         figures: None until they are counted.
         problem: why there is none; empty if there is one, or may come.
     """
 
-    said: Said | None = None
+    prediction: ModelPrediction | None = None
     figures: ModelFigures | None = None
     problem: str = ""
 
 
 @dataclass(slots=True)
-class _View:
+class _Comparison:
     """The comparison of one image."""
 
     image: OpenImage
-    answers: list[Answer]
+    results: list[ModelResult]
     pairs: dict[tuple[int, int], PairCount] = field(default_factory=dict)
 
 
 class CompareController(QObject):
-    """Up to four models side by side; each is asked in turn, the panes and figures follow as the answers come.
+    """Up to four models side by side; each is asked in turn, the panes and figures follow as the results come.
 
     Attributes:
-        peers: who takes part, in the order of the panes.
+        models: who takes part, in the order of the panes.
         pair: places of the two with a shown difference.
         on: whether the comparison is shown.
 
     Signals:
-        peersChanged(): who takes part, or what is known of them.
+        modelsChanged(): who takes part, or what is known of them.
         resultsChanged(): an answer, a figure or the pair.
         fileWanted(): ask for a model file and call :meth:`add_file`.
     """
 
-    peersChanged = Signal()
+    modelsChanged = Signal()
     resultsChanged = Signal()
     fileWanted = Signal()
 
@@ -79,35 +79,35 @@ class CompareController(QObject):
         services: Services,
         projects: ProjectController,
         models: ModelsController,
-        judge: JudgeController,
+        evaluation: EvaluationController,
         view: ViewState,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._judge, self._look = projects, models, judge, view
+        self._projects, self._models, self._evaluation, self._view = projects, models, evaluation, view
         self._compute = services.compute
         self._jobs, self._notifier = services.jobs, services.notifier
-        self._settings, self._facts = services.settings, services.facts
+        self._settings, self._context = services.settings, services.context
         self._report = partial(services.notifier.report_or_raise, replace_key="compare")
-        self._asking = PeerAsking(services.compute, services.jobs, self)
+        self._requests = ModelRequests(services.compute, services.jobs, self)
         self._job: Job | None = None
         self._cards = ModelCards(services.compute, self)
-        self._partner = PartnerSearch(self._cards, services.jobs, self)
-        self._seen: _View | None = None
+        self._search = CompatibleModelSearch(self._cards, services.jobs, self)
+        self._seen: _Comparison | None = None
         self._counted: tuple[object, ...] = ()
         self._before: dict[str, Any] = {}
-        self.peers: list[Peer] = []
+        self.models: list[ComparedModel] = []
         self.pair = (0, 1)
         self.on = False
         self._cards.read.connect(lambda path, card: self._know(path, card=card, title=card.name))
         self._cards.refused.connect(lambda path, why: self._know(path, problem=why))
-        self._partner.found.connect(lambda path: self.choose([*(peer.path for peer in self.peers), path]))
-        self._partner.missed.connect(self._say_alone)
+        self._search.found.connect(lambda path: self.choose([*(model.path for model in self.models), path]))
+        self._search.missed.connect(self._say_alone)
         models.cardChanged.connect(lambda _card: self._follow_models())
         models.mappingChanged.connect(self.again)
         projects.imageChanged.connect(lambda _image: self.again())
-        judge.layersChanged.connect(self._follow_truth)
-        judge.bandChanged.connect(lambda _band: self._follow_truth())
+        evaluation.layersChanged.connect(self._follow_truth)
+        evaluation.bandChanged.connect(lambda _band: self._follow_truth())
         services.settings.changed.connect(self._follow_setting)
 
     # -- who takes part --------------------------------------------------------------------------------------------------
@@ -133,40 +133,40 @@ class CompareController(QObject):
             return
         self._enter()
         self.choose(self._usual())
-        if len(self.peers) < 2:
+        if len(self.models) < 2:
             self._seek()
 
     def _enter(self) -> None:
         self.on = True
-        self._before = {name: value for name, value in self._look.to_dict().items() if name != "overlay"}
-        self._facts.update(comparing=True)
+        self._before = {name: value for name, value in self._view.to_dict().items() if name != "overlay"}
+        self._context.update(comparing=True)
 
     def end(self) -> None:
         """Give the panes back what they showed."""
         if not self.on:
             return
         self.on = False
-        self._partner.stop()
+        self._search.stop()
         self._drop()
         self._seen = None
-        self._facts.update(comparing=False)
+        self._context.update(comparing=False)
         self._compute.submit(EndCompare())
-        self._look.restore(self._before)
-        self.peersChanged.emit()
+        self._view.restore(self._before)
+        self.modelsChanged.emit()
         self.resultsChanged.emit()
 
     def choose(self, paths: list[Path]) -> None:
         """Compare these models, four at most, in this order."""
-        self._partner.stop()
+        self._search.stop()
         titles = dict(self.choices())
-        kept = {peer.path: peer for peer in self.peers}
-        self.peers = [kept.get(path) or Peer(path, titles.get(path, path.stem)) for path in paths[: len(LETTERS)]]
-        self._settings.set("compare.models", [str(peer.path) for peer in self.peers])
-        if max(self.pair) >= len(self.peers):
+        kept = {model.path: model for model in self.models}
+        self.models = [kept.get(path) or ComparedModel(path, titles.get(path, path.stem)) for path in paths[: len(LETTERS)]]
+        self._settings.set("compare.models", [str(model.path) for model in self.models])
+        if max(self.pair) >= len(self.models):
             self.pair = (0, 1)
         self._inspect()
         self._arrange()
-        self.peersChanged.emit()
+        self.modelsChanged.emit()
         self.again()
 
     def add_file(self, path: Path) -> None:
@@ -175,7 +175,7 @@ class CompareController(QObject):
             return
         if path not in dict(self.choices()):
             self._settings.set("compare.files", [*self._settings["compare.files"], str(path)])
-        before = [peer.path for peer in self.peers] if self.on else self._usual()
+        before = [model.path for model in self.models] if self.on else self._usual()
         chosen = [other for other in before if other != path]
         if not self.on:
             self._enter()
@@ -187,14 +187,14 @@ class CompareController(QObject):
 
     def choose_pair(self, pair: tuple[int, int]) -> None:
         """Show where these two differ."""
-        if pair != self.pair and max(pair) < len(self.peers):
+        if pair != self.pair and max(pair) < len(self.models):
             self.pair = pair
             self.resultsChanged.emit()
 
     @property
     def ready(self) -> bool:
         """Whether at least two models can be asked."""
-        return len([peer for peer in self.peers if peer.card is not None]) > 1
+        return len([model for model in self.models if model.card is not None]) > 1
 
     def _usual(self) -> list[Path]:
         """The models of last time; else the one in use, or the first available, for which a partner has to be found."""
@@ -206,10 +206,10 @@ class CompareController(QObject):
 
     def _seek(self) -> None:
         """Look for a second model that knows the classes of the first."""
-        taking = {peer.path: peer.card for peer in self.peers}
+        taking = {model.path: model.card for model in self.models}
         others = [path for path, _ in self.choices() if path not in taking]
         if others:
-            self._partner.start(self.peers[0].path, self.peers[0].card, others)
+            self._search.start(self.models[0].path, self.models[0].card, others)
         else:
             self._notifier.info(
                 tr("Comparing requires two models"), tr("Add a model file to compare with."), replace_key="compare"
@@ -224,28 +224,28 @@ class CompareController(QObject):
 
     def _inspect(self) -> None:
         """Have the cards read that are not known yet."""
-        for place, peer in enumerate(self.peers):
-            if peer.card is not None or peer.problem:
+        for place, model in enumerate(self.models):
+            if model.card is not None or model.problem:
                 continue
-            card = self._models.card if peer.path == self._models.path else self._cards.known(peer.path)
+            card = self._models.card if model.path == self._models.path else self._cards.known(model.path)
             if card is not None:
-                self.peers[place] = replace(peer, card=card, title=card.name)
+                self.models[place] = replace(model, card=card, title=card.name)
             else:
-                self._cards.ask(peer.path)
+                self._cards.ask(model.path)
 
     def _know(self, path: Path, **values: Any) -> None:
-        if all(peer.path != path for peer in self.peers):
+        if all(model.path != path for model in self.models):
             return
-        self.peers = [replace(peer, **values) if peer.path == path else peer for peer in self.peers]
+        self.models = [replace(model, **values) if model.path == path else model for model in self.models]
         if self.on:
-            self.peersChanged.emit()
+            self.modelsChanged.emit()
             self._next()
             self.resultsChanged.emit()
 
     def _follow_models(self) -> None:
         if self.on:
             self._inspect()
-            self.peersChanged.emit()
+            self.modelsChanged.emit()
             self._next()
 
     def _follow_setting(self, key: str) -> None:
@@ -260,16 +260,16 @@ class CompareController(QObject):
         return None if self._seen is None else self._seen.image
 
     @property
-    def answers(self) -> list[Answer]:
+    def results(self) -> list[ModelResult]:
         """What each model says about the image in view, by place."""
-        return [] if self._seen is None else self._seen.answers
+        return [] if self._seen is None else self._seen.results
 
     @property
     def labels(self) -> tuple[NDArray[Any] | None, ...]:
         """(H, W) of each model in the project's ids, for the panes; None where it is still computed."""
         if self.image is not self._projects.image:  # another one was opened just now
             return ()
-        return tuple(None if answer.said is None else answer.said.labels for answer in self.answers)
+        return tuple(None if answer.prediction is None else answer.prediction.labels for answer in self.results)
 
     @property
     def difference(self) -> PairCount | None:
@@ -287,7 +287,7 @@ class CompareController(QObject):
             return
         self._drop()
         image = self._projects.image
-        self._seen = None if image is None else _View(image, [Answer() for _ in self.peers])
+        self._seen = None if image is None else _Comparison(image, [ModelResult() for _ in self.models])
         self._counted = self._standard()
         self.resultsChanged.emit()
         self._next()
@@ -295,13 +295,13 @@ class CompareController(QObject):
     def captions(self) -> dict[PaneKind, str]:
         """Name, time and figure beside the titles of the panes."""
         found = {}
-        for pane, peer, answer in zip(MODEL_PANES, self.peers, self.answers, strict=False):
+        for pane, model, answer in zip(MODEL_PANES, self.models, self.results, strict=False):
             parts = []
             if answer.figures is not None and not np.isnan(answer.figures.mean):
                 parts.append(tr("mIoU {mean:.2f}", mean=answer.figures.mean))
-            if answer.said is not None:
-                parts.append(milliseconds(answer.said.milliseconds))
-            found[pane] = " · ".join([*parts, _short(peer.title)])
+            if answer.prediction is not None:
+                parts.append(milliseconds(answer.prediction.milliseconds))
+            found[pane] = " · ".join([*parts, _short(model.title)])
         count = self.difference
         if count is not None:
             shown = tr("{first} and {second}", first=LETTERS[self.pair[0]], second=LETTERS[self.pair[1]])
@@ -311,22 +311,22 @@ class CompareController(QObject):
     def _next(self) -> None:
         """Ask the first model that has not answered and can."""
         seen, project = self._seen, self._projects.project
-        if not self.on or seen is None or project is None or not self._asking.idle:
+        if not self.on or seen is None or project is None or not self._requests.idle:
             return
-        for place, (peer, answer) in enumerate(zip(self.peers, seen.answers, strict=True)):
-            if peer.card is None or answer.said is not None or answer.problem:
+        for place, (model, answer) in enumerate(zip(self.models, seen.results, strict=True)):
+            if model.card is None or answer.prediction is not None or answer.problem:
                 continue
-            options = peer.options(self._models.run_settings.options())
-            wish = Wish(project, seen.image.id, peer, options, URGENT)
-            self._job = self._jobs.add(Job(tr("Comparing: {title}", title=peer.title), self._stop))
+            options = model.options(self._models.run_settings.options())
+            request = ModelRequest(project, seen.image.id, model, options, URGENT)
+            self._job = self._jobs.add(Job(tr("Comparing: {title}", title=model.title), self._stop))
             taken, refused = partial(self._take, seen, place), partial(self._miss, seen, place)
-            self._asking.ask(wish, taken, refused, partial(self._job.progress, 0, 1, ""))
+            self._requests.ask(request, taken, refused, partial(self._job.progress, 0, 1, ""))
             return
 
     def _stop(self) -> None:
         """The user does not want to wait: the models that have not answered stay silent on this image."""
-        for answer in self.answers:
-            if answer.said is None and not answer.problem:
+        for answer in self.results:
+            if answer.prediction is None and not answer.problem:
                 answer.problem = tr("Cancelled")
         self._drop(JobState.CANCELLED)
         self.resultsChanged.emit()
@@ -334,26 +334,26 @@ class CompareController(QObject):
     def _drop(self, state: JobState = JobState.CANCELLED) -> None:
         """The model that was asked is not needed any more, or it has answered."""
         job, self._job = self._job, None
-        self._asking.cancel()
+        self._requests.cancel()
         if job is not None:
             job.finish(state)
 
-    def _take(self, seen: _View, place: int, said: Said) -> None:
+    def _take(self, seen: _Comparison, place: int, prediction: ModelPrediction) -> None:
         if seen is not self._seen:
             return
         self._drop(JobState.DONE)
-        if said.labels.shape != seen.image.document.shape:
-            seen.answers[place].problem = tr("The image has another size now: rescan the folder (F5).")
+        if prediction.labels.shape != seen.image.document.shape:
+            seen.results[place].problem = tr("The image has another size now: rescan the folder (F5).")
         else:
-            seen.answers[place].said = said
+            seen.results[place].prediction = prediction
             self._count(seen, [place])
         self.resultsChanged.emit()
         self._next()
 
-    def _miss(self, seen: _View, place: int, error: Exception) -> None:
+    def _miss(self, seen: _Comparison, place: int, error: Exception) -> None:
         if seen is self._seen:
             self._drop(JobState.FAILED)
-            seen.answers[place].problem = str(error)
+            seen.results[place].problem = str(error)
             self.resultsChanged.emit()
             self._next()
 
@@ -361,8 +361,8 @@ class CompareController(QObject):
 
     def _standard(self) -> tuple[object, ...]:
         """What the figures are measured against."""
-        band, judgement = self._judge.band, self._judge.judgement
-        return (None if judgement is None else id(judgement.scored), band.rule, band.around)
+        band, live = self._evaluation.band, self._evaluation.live
+        return (None if live is None else id(live.scored), band.rule, band.around)
 
     def _follow_truth(self) -> None:
         """Truth comes after the image, and may be another one later."""
@@ -370,18 +370,18 @@ class CompareController(QObject):
         if seen is not None and self._standard() != self._counted:
             self._counted = self._standard()
             seen.pairs.clear()
-            self._count(seen, [place for place, answer in enumerate(seen.answers) if answer.said is not None])
+            self._count(seen, [place for place, answer in enumerate(seen.results) if answer.prediction is not None])
 
-    def _count(self, seen: _View, places: list[int]) -> None:
-        """Count some answers, and every pair that they belong to, in the background."""
-        judgement, band, catalog = self._judge.judgement, self._judge.band, seen.image.document.catalog
-        fits = judgement is not None and judgement.document is seen.image.document
-        truth = judgement.scored if fits and judgement is not None else None
+    def _count(self, seen: _Comparison, places: list[int]) -> None:
+        """Count some results, and every pair that they belong to, in the background."""
+        live, band, catalog = self._evaluation.live, self._evaluation.band, seen.image.document.catalog
+        fits = live is not None and live.document is seen.image.document
+        truth = live.scored if fits and live is not None else None
         index = None
-        if truth is not None and judgement is not None and band.around == "truth" and judgement.has_band(band.rule, band.around):
-            index = judgement.band(band.rule, band.around)
-        labels = {place: answer.said.labels for place, answer in enumerate(seen.answers) if answer.said is not None}
-        pairs = [pair for pair in pairs_of(len(seen.answers)) if set(pair) <= set(labels) and set(pair) & set(places)]
+        if truth is not None and live is not None and band.around == "truth" and live.has_band(band.rule, band.around):
+            index = live.band(band.rule, band.around)
+        labels = {place: answer.prediction.labels for place, answer in enumerate(seen.results) if answer.prediction is not None}
+        pairs = [pair for pair in pairs_of(len(seen.results)) if set(pair) <= set(labels) and set(pair) & set(places)]
         standard = self._standard()
 
         def work() -> tuple[dict[int, ModelFigures], dict[tuple[int, int], PairCount]]:
@@ -395,7 +395,7 @@ class CompareController(QObject):
             if seen is not self._seen or standard != self._standard():
                 return
             for place, figures in found[0].items():
-                seen.answers[place].figures = figures
+                seen.results[place].figures = figures
             seen.pairs.update(found[1])
             self.resultsChanged.emit()
 
@@ -403,16 +403,16 @@ class CompareController(QObject):
 
     def _arrange(self) -> None:
         """Give every model a pane; two leave room for their difference and the truth."""
-        if not self.on or len(self.peers) < 2:
+        if not self.on or len(self.models) < 2:
             return
-        kinds: list[PaneKind] = list(MODEL_PANES[: len(self.peers)])
-        if len(self.peers) < len(LETTERS):
+        kinds: list[PaneKind] = list(MODEL_PANES[: len(self.models)])
+        if len(self.models) < len(LETTERS):
             kinds.append(PaneKind.DIFFERENCE)
         if len(kinds) < len(MODEL_PANES):
-            kinds.append(PaneKind.TRUTH if self._judge.judgement is not None else PaneKind.IMAGE)
+            kinds.append(PaneKind.TRUTH if self._evaluation.live is not None else PaneKind.IMAGE)
         for place, kind in enumerate(kinds):
-            self._look.set_kind(place, kind)
-        self._look.set_layout(PaneLayout.QUAD)
+            self._view.set_kind(place, kind)
+        self._view.set_layout(PaneLayout.QUAD)
 
 
 def milliseconds(value: float) -> str:

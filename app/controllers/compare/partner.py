@@ -20,7 +20,7 @@ def same_classes(one: ClassCatalog, other: ClassCatalog) -> bool:
     return not map_catalogs(one, other).unmatched or not map_catalogs(other, one).unmatched
 
 
-class PartnerSearch(QObject):
+class CompatibleModelSearch(QObject):
     """Reads card after card, in the background, until one fits.
 
     Signals:

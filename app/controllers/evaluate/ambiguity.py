@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import EditController, OutlineUse, class_name
-from app.controllers.evaluate.live import JudgeController
+from app.controllers.evaluate.live import EvaluationController
 from app.controllers.project.navigation import ProjectController
 from app.services.notifications import Choice
 from app.services.services import Services
@@ -39,21 +39,21 @@ class AmbiguousController(QObject):
         self,
         services: Services,
         projects: ProjectController,
-        judge: JudgeController,
+        evaluation: EvaluationController,
         edit: EditController,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._judge, self._edit = projects, judge, edit
-        self._notifier, self._facts = services.notifier, services.facts
+        self._projects, self._evaluation, self._edit = projects, evaluation, edit
+        self._notifier, self._context = services.notifier, services.context
         self._place: tuple[int, int] | None = None
         self._tool_before: Tool | None = None
-        self.changed.connect(judge.rejudge)
+        self.changed.connect(evaluation.measure_again)
         edit.outlineDrawn.connect(self._take_outline)
         projects.imageChanged.connect(lambda _image: self._end_outline())
-        services.facts.changed.connect(self._follow_facts)
+        services.context.changed.connect(self._follow_context)
 
-    # -- verbs of the picture --------------------------------------------------------------------------------------------
+    # -- commands of the picture --------------------------------------------------------------------------------------------
 
     def hover(self, x: int | None, y: int | None) -> None:
         """The pointer is over this pixel, or over none."""
@@ -61,27 +61,27 @@ class AmbiguousController(QObject):
 
     def mark_error(self) -> None:
         """Mark the connected error under the pointer."""
-        image, judgement = self._projects.image, self._judge.judgement
-        if image is None or judgement is None:
+        image, live = self._projects.image, self._evaluation.live
+        if image is None or live is None:
             return
         found = None
         if self._place is not None:
-            found = error_at(judgement.scored, image.document.labels, image.document.catalog.ignore, *self._place)
+            found = error_at(live.scored, image.document.labels, image.document.catalog.ignore, *self._place)
         if found is None:
             self._notifier.info(tr("There is no error under the pointer"), tr("Point at a wrong pixel first."), replace_key=_KEY)
             return
         (x, y), inside = found
         assert self._place is not None
-        classes = int(judgement.truth[self._place[::-1]]), int(image.document.labels[self._place[::-1]])
+        classes = int(live.truth[self._place[::-1]]), int(image.document.labels[self._place[::-1]])
         self.mark(image.id, inside, (x, y), tuple(value for value in classes if value != image.document.catalog.ignore))
 
     def toggle_outline(self) -> None:
         """Let the next lasso or polygon mark what it surrounds instead of filling it; asked again, do not."""
-        if self._facts["marking_ambiguous"]:
+        if self._context["marking_ambiguous"]:
             self._end_outline()
             return
         self._tool_before = self._edit.tools.tool
-        self._facts.update(crf_region=False, marking_ambiguous=True)
+        self._context.update(crf_region=False, marking_ambiguous=True)
         self._edit.set_outline_use(OutlineUse.MARK_AMBIGUOUS)
         if self._tool_before not in (Tool.LASSO, Tool.POLYGON):
             self._edit.choose_tool(Tool.LASSO)
@@ -96,7 +96,7 @@ class AmbiguousController(QObject):
             return
         self.unmark(image.id, found[-1])
 
-    # -- verbs of a list -------------------------------------------------------------------------------------------------
+    # -- commands of a list -------------------------------------------------------------------------------------------------
 
     def listed(self) -> list[ListedMark]:
         """All marks of the folder, in the order of its images."""
@@ -173,24 +173,24 @@ class AmbiguousController(QObject):
 
     def _classes_in(self, place: tuple[slice, slice], inside: NDArray[np.bool_]) -> tuple[int, ...]:
         """Classes that the truth has in the outline: what it may be, for the list."""
-        judgement = self._judge.judgement
-        if judgement is None:
+        live = self._evaluation.live
+        if live is None:
             return ()
-        values = np.unique(judgement.truth[place][inside]).tolist()
-        return tuple(value for value in values if value != judgement.document.catalog.ignore)
+        values = np.unique(live.truth[place][inside]).tolist()
+        return tuple(value for value in values if value != live.document.catalog.ignore)
 
     def _end_outline(self) -> None:
-        if not self._facts["marking_ambiguous"]:
+        if not self._context["marking_ambiguous"]:
             return
-        self._facts.update(marking_ambiguous=False)
+        self._context.update(marking_ambiguous=False)
         self._edit.set_outline_use(OutlineUse.FILL)
         before, self._tool_before = self._tool_before, None
         if before is not None and self._edit.tools.tool in (Tool.LASSO, Tool.POLYGON):
             self._edit.choose_tool(before)
 
-    def _follow_facts(self, changed: frozenset[str]) -> None:
-        if "crf_region" in changed and self._facts["crf_region"] and self._facts["marking_ambiguous"]:
-            self._facts.update(marking_ambiguous=False)  # outlines have another taker now
+    def _follow_context(self, changed: frozenset[str]) -> None:
+        if "crf_region" in changed and self._context["crf_region"] and self._context["marking_ambiguous"]:
+            self._context.update(marking_ambiguous=False)  # outlines have another taker now
             self._tool_before = None
 
     def _names(self, classes: tuple[int, ...]) -> list[str]:

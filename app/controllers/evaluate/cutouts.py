@@ -25,7 +25,7 @@ _IN_MEMORY = 400
 Picture = NDArray[np.uint8]  # (h, w, 3) RGB; (0, 0, 3) where it cannot be made
 
 
-class CutoutShelf(QObject):
+class CutoutCache(QObject):
     """Gives pictures of components; an image is read once for all of its components that are wanted.
 
     Signals:

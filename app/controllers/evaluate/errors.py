@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import EditController
-from app.controllers.evaluate.live import JudgeController
+from app.controllers.evaluate.live import EvaluationController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
 from app.controllers.project.navigation import ProjectController
@@ -25,7 +25,7 @@ from app.state.project_analysis import ObjectLists, ProjectAnalysis, inspect_sam
 from app.state.samples import Held, load_sample, truth_path
 from app.state.tools import Tool
 from app.text import tr
-from app.viewmodels.evaluate.error_list import ComponentQuery, ComponentWalk
+from app.viewmodels.evaluate.error_list import ComponentQuery, ErrorNavigation
 from deeplab_core.analysis.components import ErrorComponent, component_mask
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.record import CONFUSION, ImageAnalysis
@@ -35,7 +35,7 @@ from deeplab_core.regions import Mask
 #: Pause before the components of the image in view are found again.
 _RESTING_MS = 400
 #: Figures are signalled at most this often.
-_TELL_MS, _TELL_LATEST_MS = 150, 2000
+_EMIT_MS, _EMIT_LATEST_MS = 150, 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,39 +48,39 @@ class _Found:
 
 
 class InspectController(QObject):
-    """Owns the inspection of the folder and the walk through its error components.
+    """Owns the error analysis of the folder and the navigation through its error components.
 
     Attributes:
-        walk: the components that are walked through; None before one was opened.
+        navigation: the open list of components; None before one was opened.
 
     Signals:
         viewAsked(): show the Judge view, or go back from it.
         changed(): figures or components are others; at most some seven times a second.
         componentReached(ErrorComponent): its image is in view: show the place.
-        walkChanged(ComponentWalk | None): another place in the list.
+        navigationChanged(ErrorNavigation | None): another place in the list.
     """
 
     viewAsked = Signal()
     changed = Signal()
     componentReached = Signal(object)
-    walkChanged = Signal(object)
+    navigationChanged = Signal(object)
 
     def __init__(
         self,
         services: Services,
         projects: ProjectController,
         models: ModelsController,
-        judge: JudgeController,
+        evaluation: EvaluationController,
         edit: EditController,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._judge, self._edit = projects, models, judge, edit
+        self._projects, self._models, self._evaluation, self._edit = projects, models, evaluation, edit
         self._folder_jobs = folder_jobs
-        self._jobs, self._notifier, self._facts = services.jobs, services.notifier, services.facts
+        self._jobs, self._notifier, self._context = services.jobs, services.notifier, services.context
         self._report = partial(services.notifier.report_or_raise, replace_key="inspect")
-        self.walk: ComponentWalk | None = None
+        self.navigation: ErrorNavigation | None = None
         self._job: FolderJob[None] | None = None
         self._begun: Project | None = None  # the folder that was inspected
         self._lists: ObjectLists | None = None
@@ -92,13 +92,13 @@ class InspectController(QObject):
         self._stale: set[int] = set()
         self._resting = single_shot(self, _RESTING_MS, self._recount)
         self._refreshes: dict[int, int] = {}
-        self._telling = single_shot(self, _TELL_MS, self.changed.emit)
+        self._emitting = single_shot(self, _EMIT_MS, self.changed.emit)
         projects.projectChanged.connect(self._follow_project)
         projects.imageChanged.connect(self._follow_image)
         projects.recordChanged.connect(lambda record: self._stale.add(record.id))
         projects.stepWritten.connect(self._stale.add)
-        judge.truthFound.connect(self._follow_truth)
-        judge.figuresChanged.connect(lambda _figures: self._tell())
+        evaluation.truthFound.connect(self._follow_truth)
+        evaluation.figuresChanged.connect(lambda _figures: self._emit_soon())
         edit.changed.connect(self._follow_edit)
 
     # -- what is known ---------------------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ class InspectController(QObject):
     @property
     def index(self) -> ProjectAnalysis | None:
         """What is known of the project's images; None without a project."""
-        return self._judge.folder.analysis
+        return self._evaluation.folder.analysis
 
     @property
     def folder(self) -> FolderAnalysis | None:
@@ -121,16 +121,16 @@ class InspectController(QObject):
     def counts(self) -> NDArray[np.int64] | None:
         """(C, C + 1) confusion matrix of the folder, with every finished pixel of the current stroke; None before there is one.
 
-        The image in view counts as its live judgement says; the components follow when the hand rests.
+        The image in view counts as its live live says; the components follow when the hand rests.
         """
-        self._judge.folder.catch_up()
+        self._evaluation.folder.catch_up()
         return None if self.folder is None else self.folder.total(CONFUSION)
 
     def components(self, query: ComponentQuery) -> list[ErrorComponent]:
         """The largest components that a query means, as far as they are known now."""
         return [] if self.folder is None else query.find(self.folder)
 
-    # -- verbs -----------------------------------------------------------------------------------------------------------
+    # -- commands -----------------------------------------------------------------------------------------------------------
 
     def toggle_view(self) -> None:
         """Show the Judge view, or go back to the picture."""
@@ -138,7 +138,7 @@ class InspectController(QObject):
 
     def begin(self) -> None:
         """The Judge view is opened: inspect what is not known yet, or has changed since."""
-        if self.index is None or not len(self._judge.index):
+        if self.index is None or not len(self._evaluation.index):
             return
         if not len(self.index):
             self.inspect_folder()
@@ -154,7 +154,7 @@ class InspectController(QObject):
         project, index = self._projects.project, self.index
         if project is None or index is None or self._job is not None:
             return
-        ids = self._judge.images_with_truth()
+        ids = self._evaluation.images_with_truth()
         if not ids:
             return
         if self._projects.autosaver is not None:
@@ -190,7 +190,7 @@ class InspectController(QObject):
 
     def open_component(self, query: ComponentQuery, components: Sequence[ErrorComponent], place: int) -> None:
         """Open the image of a component of a list, there; the brush is selected with the truth's class."""
-        self._set_walk(ComponentWalk(query, tuple(components), place))
+        self._set_navigation(ErrorNavigation(query, tuple(components), place))
         self._go()
 
     def next_component(self) -> None:
@@ -219,9 +219,9 @@ class InspectController(QObject):
 
         self._jobs.run(find, done, self._report)
 
-    def end_walk(self) -> None:
-        """Forget the list that is walked through."""
-        self._set_walk(None)
+    def end_navigation(self) -> None:
+        """Close the list of errors."""
+        self._set_navigation(None)
 
     # -- the folder ------------------------------------------------------------------------------------------------------
 
@@ -233,7 +233,7 @@ class InspectController(QObject):
             self._take(project, image, found)
 
     def _fail(self, index: ProjectAnalysis, image: int, error: AtrousError) -> None:
-        self._judge.truth_problem(image, error)
+        self._evaluation.truth_problem(image, error)
         if index is self.index:
             index.drop(image)
 
@@ -243,12 +243,12 @@ class InspectController(QObject):
         if job.abandoned:
             return
         self._stale.update(job.left)
-        if again and len(self._judge.index):
+        if again and len(self._evaluation.index):
             self.inspect_folder()
         elif job.stopped and self.index is not None:
             self._stale.update(record.id for record in self.index.project.images if record.id not in self.index)
-        self._judge.folder.changed.emit()
-        self._tell()
+        self._evaluation.folder.changed.emit()
+        self._emit_soon()
 
     def _inspect(self, project: Project, image: int, known: str) -> _Found | None:
         """On a thread of the pool; None where the image has neither mask nor prediction."""
@@ -280,8 +280,8 @@ class InspectController(QObject):
                     index.put(image, found.key, found.inspection)
             except AtrousError as error:
                 self._notifier.report(error, replace_key="save")
-            self._judge.folder.show_live(image)
-        self._tell()
+            self._evaluation.folder.show_live(image)
+        self._emit_soon()
 
     # -- the image in view -----------------------------------------------------------------------------------------------
 
@@ -305,8 +305,8 @@ class InspectController(QObject):
     def _recount_image(self, project: Project, index: ProjectAnalysis, image: OpenImage, *, last: bool) -> None:
         if truth_path(project, image.id) is None:
             return
-        judgement, document = self._judge.judgement, image.document
-        truth = judgement.truth if judgement is not None and judgement.document is document else None
+        live, document = self._evaluation.live, image.document
+        truth = live.truth if live is not None and live.document is document else None
         revision = document.revision
         held = Held(document.labels.copy(), document.provenance.copy(), image.info, image.rgb, truth)
         self._counting = image.id
@@ -356,30 +356,30 @@ class InspectController(QObject):
             if awaited.image == str(image.id):
                 self._arrive(awaited)
 
-    # -- walking ---------------------------------------------------------------------------------------------------------
+    # -- navigation ---------------------------------------------------------------------------------------------------------
 
-    def _set_walk(self, walk: ComponentWalk | None) -> None:
-        self.walk = walk
-        self._facts.update(has_components=walk is not None)
-        self.walkChanged.emit(walk)
+    def _set_navigation(self, navigation: ErrorNavigation | None) -> None:
+        self.navigation = navigation
+        self._context.update(has_components=navigation is not None)
+        self.navigationChanged.emit(navigation)
 
     def _step(self, direction: int) -> None:
         folder = self.folder
-        if self.walk is None or folder is None:
+        if self.navigation is None or folder is None:
             return
-        walk = self.walk.step(direction, folder.errors)
-        if walk is None:
+        navigation = self.navigation.step(direction, folder.errors)
+        if navigation is None:
             self._notifier.info(
                 tr("This is the last error in the list") if direction > 0 else tr("This is the first error in the list"),
                 replace_key="go",
             )
             return
-        self._set_walk(walk)
+        self._set_navigation(navigation)
         self._go()
 
     def _go(self) -> None:
-        assert self.walk is not None
-        component, image = self.walk.current, self._projects.image
+        assert self.navigation is not None
+        component, image = self.navigation.current, self._projects.image
         if image is not None and str(image.id) == component.image:
             self._awaited = None
             self._arrive(component)
@@ -400,8 +400,8 @@ class InspectController(QObject):
         self._lists, self._viewed, self._awaited, self._counting = None, None, None, None
         self._edited, self._again = False, False
         self._stale.clear()
-        self._set_walk(None)
-        self._tell()
+        self._set_navigation(None)
+        self._emit_soon()
 
     def _follow_truth(self, _index: object) -> None:
         """Other ground truth: nothing that rests on another is shown any longer."""
@@ -410,22 +410,22 @@ class InspectController(QObject):
         if project is not None:
             self._stale.update(record.id for record in project.images)
         if project is not None and self._begun is project:
-            self._set_walk(None)
+            self._set_navigation(None)
             if self._job is not None:
                 self._again = True
                 self._job.cancel()
-            elif len(self._judge.index):
+            elif len(self._evaluation.index):
                 self.inspect_folder()
-        self._tell()
+        self._emit_soon()
 
     def _objects(self, project: Project, image: int) -> Path | None:
         lists = self._lists
         if lists is None:
-            lists = self._lists = ObjectLists(self._judge.index)
+            lists = self._lists = ObjectLists(self._evaluation.index)
         return lists.of(project.record(image).relative_path)
 
-    def _tell(self) -> None:
-        if not self._telling.isActive():
+    def _emit_soon(self) -> None:
+        if not self._emitting.isActive():
             # What is shown of a large folder takes longer to put together; while it grows, it is shown less often.
             grown = len(self.index) // 20 if self.inspecting and self.index is not None else 0
-            self._telling.start(min(_TELL_MS + grown, _TELL_LATEST_MS))
+            self._emitting.start(min(_EMIT_MS + grown, _EMIT_LATEST_MS))

@@ -33,7 +33,7 @@ from deeplab_core.notes import Note
 from deeplab_core.records import Prediction, TrimapBand
 
 if TYPE_CHECKING:
-    from app.controllers.evaluate.live import JudgeController
+    from app.controllers.evaluate.live import EvaluationController
     from app.controllers.predict.models import ModelsController
     from app.controllers.project.navigation import ProjectController
 
@@ -61,7 +61,7 @@ class _Measured:
     truth: tuple[NDArray[np.int64], NDArray[np.int64], tuple[Note, ...]]
 
 
-class FolderJudge(QObject):
+class FolderEvaluation(QObject):
     """Figures pooled over the folder, and the scores of its images.
 
     Attributes:
@@ -83,16 +83,16 @@ class FolderJudge(QObject):
         self,
         services: Services,
         projects: ProjectController,
-        judge: JudgeController,
+        evaluation: EvaluationController,
         models: ModelsController,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._judge, self._models = projects, judge, models
+        self._projects, self._evaluation, self._models = projects, evaluation, models
         self._jobs, self._notifier = services.jobs, services.notifier
         self._folder_jobs = folder_jobs
-        self._scorer = ImageScorer(services, projects, judge, models, folder_jobs, self)
+        self._scorer = ImageScorer(services, projects, evaluation, models, folder_jobs, self)
         self._scorer.scored.connect(self.scored)
         self._scorer.changed.connect(self.rescored)
         self.analysis: ProjectAnalysis | None = None
@@ -138,7 +138,7 @@ class FolderJudge(QObject):
         """The project's ground truth is known, or another one: figures that rest on another are measured again."""
         if self._projects.project is None or self.analysis is None:
             return
-        judged = self._evaluated and bool(len(self._judge.index))
+        judged = self._evaluated and bool(len(self._evaluation.index))
         self.analysis, self._evaluated = self.analysis.on_other_truth(), False
         self.changed.emit()
         self._scorer.follow_project(measure=not judged)
@@ -148,16 +148,16 @@ class FolderJudge(QObject):
         elif judged:
             self.start()
 
-    def follow(self, judgement: ImageJudgement) -> None:
+    def follow(self, live: ImageJudgement) -> None:
         """Let the pooled figures and the list follow the image in view. Costs O(classes^2), whatever the image's size."""
         image = self._projects.image
-        if image is None or image.document is not judgement.document:
+        if image is None or image.document is not live.document:
             return
         if self._measured(image.id):
-            self._put_live(image.id, judgement)
+            self._put_live(image.id, live)
             self.followed.emit()
         kept = self.scores.get(image.id)
-        mean = judgement.matrix.mean_iou("truth").value
+        mean = live.matrix.mean_iou("truth").value
         known = kept is not None and kept.iou is not None and abs(kept.iou - mean) < 1e-9
         if not known and not np.isnan(mean):
             self._score_timer.start()
@@ -186,19 +186,19 @@ class FolderJudge(QObject):
         project, known = self._projects.project, self.analysis
         if project is None or known is None or self._job is not None:
             return
-        ids = self._judge.images_with_truth()
+        ids = self._evaluation.images_with_truth()
         if not ids:
             return
         if self._projects.autosaver is not None:
             self._projects.autosaver.save_now()
-        self._band = self._judge.band
+        self._band = self._evaluation.band
         self._evaluated = True
         for name in set(known.masks) - set(map(str, ids)):
             known.drop(int(name))
         self._check = MaskCheck(project.catalog, tr("ground truth mask"))
         self._job = self._folder_jobs.start(
-            project, tr("Evaluating the folder"), ids, lambda image: self._judge_image(project, image),
-            on_failure=self._judge.truth_problem, on_end=self._finish,
+            project, tr("Evaluating the folder"), ids, lambda image: self._evaluate_image(project, image),
+            on_failure=self._evaluation.truth_problem, on_end=self._finish,
         )  # fmt: skip
 
     def remeasure(self, image: int) -> None:
@@ -228,7 +228,7 @@ class FolderJudge(QObject):
                 self.changed.emit()
 
         def failed(error: Exception) -> None:
-            self._judge.truth_problem(image, image_error(error, project.path_of(project.record(image))))
+            self._evaluation.truth_problem(image, image_error(error, project.path_of(project.record(image))))
 
         self._jobs.run(lambda: self._measure(project, image), finish, failed)
 
@@ -266,16 +266,16 @@ class FolderJudge(QObject):
             self.changed.emit()
 
     def _live(self, image: int) -> ImageJudgement | None:
-        """The judgement that follows the hand, where the image is in view and its truth was read."""
-        viewed, judgement = self._viewed, self._judge.judgement
-        known = viewed is not None and viewed.id == image and judgement is not None and judgement.document is viewed.document
-        return judgement if known else None
+        """The live figures, if the image is in view and its ground truth was read."""
+        viewed, live = self._viewed, self._evaluation.live
+        known = viewed is not None and viewed.id == image and live is not None and live.document is viewed.document
+        return live if known else None
 
-    def _put_live(self, image: int, judgement: ImageJudgement) -> None:
+    def _put_live(self, image: int, live: ImageJudgement) -> None:
         assert self.analysis is not None
-        self.analysis.masks.update(str(image), judgement.record(self._band.rule, self._band.around))
+        self.analysis.masks.update(str(image), live.record(self._band.rule, self._band.around))
 
-    def _judge_image(self, project: Project, image: int) -> Steps[None]:
+    def _evaluate_image(self, project: Project, image: int) -> Steps[None]:
         asked = self._asked.get(image)
         found = yield from background(lambda: self._measure(project, image))
         while found is not None and self._live(image) is None and project.journal.head(image) != found.head:
@@ -343,7 +343,7 @@ class FolderJudge(QObject):
             self._notifier.warning(
                 tr("Nothing could be evaluated"),
                 tr("No image has both ground truth and a mask. Run the model first."),
-                replace_key="judge",
+                replace_key="evaluation",
             )
             return
         mean = pooled.mean_iou("union")
@@ -357,7 +357,7 @@ class FolderJudge(QObject):
                 pixel_accuracy=pooled.pixel_accuracy(),
             )
             + ("" if self._check is None else "".join(f" {sentence(text)}" for text in self._check.remarks())),
-            replace_key="judge",
+            replace_key="evaluation",
         )
         serious = [] if self._check is None else self._check.warnings(pooled.counts)
         if serious:

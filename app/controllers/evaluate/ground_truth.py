@@ -127,7 +127,7 @@ class GroundTruthController(QObject):
         """Take the ground truth from a folder; masks that a model made only after :attr:`predictedAsked`."""
         choice = TruthChoice((folder,), how, predicted)
 
-        def look(project: Project) -> GroundTruthFiles | PredictedQuestion:
+        def read(project: Project) -> GroundTruthFiles | PredictedQuestion:
             try:
                 return index_of(project, choice)
             except PredictedTruthError:
@@ -146,7 +146,7 @@ class GroundTruthController(QObject):
                     replace_key=_KEY,
                 )
 
-        self._with_project(look, done)
+        self._with_project(read, done)
 
     def choose_none(self, how: How = "user") -> None:
         """Have no ground truth; ``how="later"`` puts the question off until the user asks for it."""
@@ -189,13 +189,13 @@ class GroundTruthController(QObject):
         truth = project.ground_truth
         if truth.choice is not None and folder in truth.choice.folders and frame != truth.frame:
             project.ground_truth = replace(truth, frame=frame)
-            self._tell(project)
+            self._announce(project)
 
     def review_frame(self) -> None:
         """Show a photograph with its mask both ways, asked before or not."""
         choice = self.truth.choice
 
-        def look(project: Project) -> FrameQuestion | None:
+        def read(project: Project) -> FrameQuestion | None:
             if choice is None or not choice.folders:
                 return None
             return frame_question(project, choice.folders[0], project.ground_truth.files, again=True)
@@ -210,7 +210,7 @@ class GroundTruthController(QObject):
                     replace_key=_KEY,
                 )
 
-        self._with_project(look, done)
+        self._with_project(read, done)
 
     def with_frame(self, folder: Path, files: Mapping[str, Path], then: Callable[[Frame], None]) -> None:
         """Call ``then`` with the frame of the masks of a folder; asks first if only the user knows it.
@@ -220,7 +220,7 @@ class GroundTruthController(QObject):
             files: relative image path -> mask.
         """
 
-        def look(project: Project) -> tuple[Frame, FrameQuestion | None]:
+        def read(project: Project) -> tuple[Frame, FrameQuestion | None]:
             frame = stored_frame(project, folder)
             return frame, frame_question(project, folder, files) if frame == "auto" else None
 
@@ -232,7 +232,7 @@ class GroundTruthController(QObject):
                 self._waiting = then
                 self.frameAsked.emit(question)
 
-        self._with_project(look, done)
+        self._with_project(read, done)
 
     def note_problem(self, image: str, error: AtrousError) -> None:
         """Note a ground truth file that cannot be used, each once; ask for the frame where only that is unknown."""
@@ -364,7 +364,7 @@ class GroundTruthController(QObject):
         def done(project: Project, found: GroundTruth) -> None:
             if project.ground_truth.choice == choice and found.files != project.ground_truth.files:
                 project.ground_truth = found
-                self._tell(project)
+                self._announce(project)
 
         self._with_project(lambda project: ground_truth_of(project, choice), done)
 
@@ -392,10 +392,10 @@ class GroundTruthController(QObject):
             self._notifier.report(error, replace_key="save")
         project.ground_truth = GroundTruth(index, stored_frame_of(project, choice.folders), choice)
         if not index.files:
-            self._tell(project)
+            self._announce(project)
             return
 
-        def look(project: Project) -> tuple[ClassDecision, FrameQuestion | None]:
+        def read(project: Project) -> tuple[ClassDecision, FrameQuestion | None]:
             leave_out_other_classes(project)
             return decide_classes(project, project.ground_truth, again=True), open_frame_question(project)
 
@@ -407,7 +407,7 @@ class GroundTruthController(QObject):
                 self._say_taken(project)
             if decision.catalog is None:
                 self._questions = OpenQuestions(classes=decision.question, frame=frame)
-                self._tell(project)
+                self._announce(project)
                 self._ask()
                 return
 
@@ -418,9 +418,9 @@ class GroundTruthController(QObject):
 
             self._projects.change_classes(change, self.classesChanged.emit)
 
-        self._with_project(look, done)
+        self._with_project(read, done)
 
-    def _tell(self, project: Project) -> None:
+    def _announce(self, project: Project) -> None:
         self.problems = [(problem.image, problem.message) for problem in project.ground_truth.index.problems]
         self.changed.emit(project.ground_truth)
 

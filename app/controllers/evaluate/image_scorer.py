@@ -3,7 +3,7 @@
 A score is kept with a stamp of everything that it was measured from: labels, prediction, ground truth, marks, classes. Whatever
 may change one of them asks here for a new measurement; what is asked last wins, whichever thread is ready first. So that nothing
 depends on every caller remembering to ask, the stamps are compared with the project when it is opened, when its ground truth
-changes and when the queues are looked at.
+changes and when the rankings come into view.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from deeplab_core.errors import AtrousError, MaskFormatError
 from deeplab_core.records import Prediction
 
 if TYPE_CHECKING:
-    from app.controllers.evaluate.live import JudgeController
+    from app.controllers.evaluate.live import EvaluationController
     from app.controllers.predict.models import ModelsController
     from app.controllers.project.navigation import ProjectController
 
@@ -79,13 +79,13 @@ class ImageScorer(QObject):
         self,
         services: Services,
         projects: ProjectController,
-        judge: JudgeController,
+        evaluation: EvaluationController,
         models: ModelsController,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._judge, self._models = projects, judge, models
+        self._projects, self._evaluation, self._models = projects, evaluation, models
         self._jobs, self._notifier = services.jobs, services.notifier
         self._folder_jobs = folder_jobs
         self.scores: dict[int, ImageScore] = {}
@@ -100,7 +100,7 @@ class ImageScorer(QObject):
         self._quiet = single_shot(self, _QUIET_MS, self._look_at_altered)
         projects.recordChanged.connect(self._follow_record)
 
-    # -- verbs -----------------------------------------------------------------------------------------------------------
+    # -- commands -----------------------------------------------------------------------------------------------------------
 
     def set_project(self, project: Project | None) -> None:
         """Follow another project; its kept scores are shown as soon as they are known to be right."""
@@ -250,7 +250,7 @@ class ImageScorer(QObject):
             self._take(project, image, request, found)
 
     def _fail(self, project: Project, image: int, error: AtrousError) -> None:
-        self._judge.truth_problem(image, error)
+        self._evaluation.truth_problem(image, error)
         self._forget(project, image)
 
     def _finish(self, job: FolderJob[None]) -> None:
@@ -291,7 +291,7 @@ class ImageScorer(QObject):
             self._forget(project, image)
             return
         if found.problem is not None:
-            self._judge.truth_problem(image, found.problem)
+            self._evaluation.truth_problem(image, found.problem)
         self._keep(image, found.score, found.stamp)
         viewed = self._projects.image
         if request.held is not None and (viewed is None or viewed.id != image) and project.journal.head(image) != found.head:

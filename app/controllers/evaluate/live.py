@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import EditController
-from app.controllers.evaluate.folder import FolderJudge
+from app.controllers.evaluate.folder import FolderEvaluation
 from app.controllers.evaluate.ground_truth import GroundTruthController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
@@ -87,14 +87,18 @@ class Figures:
     mean_before: float
 
 
-def _nothing_labelled(judgement: ImageJudgement) -> bool:
+def _nothing_labelled(live: ImageJudgement) -> bool:
     """Whether no pixel of the mask was ever set: such an image is not measured, which is no IoU of 0."""
-    matrix = judgement.matrix
-    return bool(matrix.counts.sum() == matrix.void_predictions) and unset(judgement.document)
+    matrix = live.matrix
+    return bool(matrix.counts.sum() == matrix.void_predictions) and unset(live.document)
 
 
-class JudgeController(QObject):
-    """Owns the truth of the project and the judgement of the image in view.
+class EvaluationController(QObject):
+    """Owns the ground truth and the live figures of the image in view.
+
+    Attributes:
+        live: confusion matrix and bands of the image in view, updated with each edit; None without ground truth.
+        folder: the figures of the folder.
 
     Signals:
         truthFound(GroundTruthFiles): another index of truth files.
@@ -126,9 +130,9 @@ class JudgeController(QObject):
         super().__init__(parent)
         self._projects, self._edit, self._truth = projects, edit, truth
         self._jobs, self._notifier = services.jobs, services.notifier
-        self._settings, self._facts = services.settings, services.facts
+        self._settings, self._context = services.settings, services.context
         self._report = partial(services.notifier.report_or_raise, replace_key="truth")
-        self.judgement: ImageJudgement | None = None
+        self.live: ImageJudgement | None = None
         self._before: ConfusionMatrix | None = None
         self._model_curve: BandHistogram | None = None
         self._band_shown: _Band | None = None
@@ -136,10 +140,10 @@ class JudgeController(QObject):
         self._finding_edges = False
         kept = services.settings
         self.band = TrimapBand(width_px=kept["trimap.width"], rule=kept["trimap.rule"], around=kept["trimap.around"])
-        self.folder = FolderJudge(services, projects, self, models, folder_jobs, self)
-        self.folder.changed.connect(self._tell_curves)
-        self._figures_timer = single_shot(self, _FIGURES_MS, self._tell_figures)
-        self._curve_timer = single_shot(self, _CURVE_MS, self._tell_curves)
+        self.folder = FolderEvaluation(services, projects, self, models, folder_jobs, self)
+        self.folder.changed.connect(self._emit_curves)
+        self._figures_timer = single_shot(self, _FIGURES_MS, self._emit_figures)
+        self._curve_timer = single_shot(self, _CURVE_MS, self._emit_curves)
         projects.projectChanged.connect(self._follow_project)
         truth.changed.connect(self._follow_truth)
         projects.imageChanged.connect(self._follow_image)
@@ -155,13 +159,13 @@ class JudgeController(QObject):
 
     def start_from_truth(self) -> None:
         """Replace the whole mask by the truth, as one step."""
-        if self.judgement is not None:
-            self._edit.replace_all(self.judgement.truth, Provenance.IMPORT, tr("Replace by ground truth"))
+        if self.live is not None:
+            self._edit.replace_all(self.live.truth, Provenance.IMPORT, tr("Replace by ground truth"))
 
-    def rejudge(self, image_id: int) -> None:
+    def measure_again(self, image_id: int) -> None:
         """Other pixels of an image count from now on: measure it again, in view and in the folder's figures."""
         image = self._projects.image
-        if image is not None and image.id == image_id and self.judgement is not None:
+        if image is not None and image.id == image_id and self.live is not None:
             self._read_truth(image)
         self.folder.remeasure(image_id)
 
@@ -179,7 +183,7 @@ class JudgeController(QObject):
             )
         return ids
 
-    def judge_folder(self) -> None:
+    def evaluate_folder(self) -> None:
         """Judge every image that has truth and a mask."""
         self.folder.start()
 
@@ -193,7 +197,7 @@ class JudgeController(QObject):
         self.bandChanged.emit(band)
         self.layersChanged.emit()
         self._measure_model(self._projects.image)
-        self._tell_curves()
+        self._emit_curves()
 
     def band_map(self) -> NDArray[np.uint8] | None:
         """(H, W) band index of the image in view for the panes; None if missing.
@@ -206,11 +210,11 @@ class JudgeController(QObject):
         document = image.document
         known = self._band_shown
         stale = known.index if known is not None and known.document is document and known.kind == kind else None
-        if self.judgement is not None:
-            if not self.judgement.has_band(*kind):
+        if self.live is not None:
+            if not self.live.has_band(*kind):
                 self._count()
                 return stale
-            index = self.judgement.band(*kind)
+            index = self.live.band(*kind)
         else:
             if self.band.rule == "void":
                 return None
@@ -246,17 +250,17 @@ class JudgeController(QObject):
 
     def _count(self) -> None:
         """Have band and histogram of the present rule made in the background; signals follow when they are ready."""
-        judgement, rule, around = self.judgement, self.band.rule, self.band.around
-        if judgement is None or self._counting is judgement:
+        live, rule, around = self.live, self.band.rule, self.band.around
+        if live is None or self._counting is live:
             return
-        self._counting = judgement
-        known = judgement.band(rule, around) if judgement.has_band(rule, around) else None
+        self._counting = live
+        known = live.band(rule, around) if live.has_band(rule, around) else None
 
         def done(count: Count) -> None:
             self._counting = None
-            if self.judgement is not judgement:
+            if self.live is not live:
                 return
-            if not judgement.adopt(count) or (rule, around) != (self.band.rule, self.band.around):
+            if not live.adopt(count) or (rule, around) != (self.band.rule, self.band.around):
                 self._curve_timer.start(_RESTING_MS)  # counts again
                 return
             self._measure_model(self._projects.image)
@@ -268,7 +272,7 @@ class JudgeController(QObject):
             self._report(error)
 
         def count() -> Count:
-            return count_image(judgement.truth, judgement.document, rule, around, known, exclude=judgement.exclude)
+            return count_image(live.truth, live.document, rule, around, known, exclude=live.exclude)
 
         self._jobs.run(count, done, failed)
 
@@ -294,7 +298,7 @@ class JudgeController(QObject):
     def _follow_image(self, image: OpenImage | None) -> None:
         self._forget()
         if image is None or self._projects.project is None:
-            self._tell_nothing()
+            self._emit_nothing()
             return
         self._read_truth(image)
 
@@ -302,7 +306,7 @@ class JudgeController(QObject):
         project = self._projects.project
         assert project is not None
         if truth_path(project, image.id) is None:
-            self._tell_nothing()
+            self._emit_nothing()
             return
         rule, around, document = self.band.rule, self.band.around, image.document
         held = Held(document.labels, document.provenance, image.info)
@@ -318,14 +322,14 @@ class JudgeController(QObject):
             if self._projects.image is not image:
                 return
             if found is None:
-                self._tell_nothing()
+                self._emit_nothing()
                 return
             count = found.count
             if count.revision != document.revision and again:
                 # The user paints, or a prediction is being merged: better later than with a frozen window.
                 self._jobs.run(lambda: found.counted_again(document, rule, around), lambda newer: done(newer, again - 1), failed)
                 return
-            self._judge(image, found)
+            self._adopt_truth(image, found)
             path = truth_path(project, image.id)
             if found.notes and path is not None:
                 self.truthNoted.emit(path.name, found.notes)
@@ -337,45 +341,45 @@ class JudgeController(QObject):
                 self.truth_problem(image.id, error)
                 if not isinstance(error, AmbiguousFrameError):  # that is asked
                     self._notifier.report(error, replace_key="truth")
-                self._tell_nothing()
+                self._emit_nothing()
 
         self._jobs.run(read, done, failed)
 
-    def _judge(self, image: OpenImage, found: _Truth) -> None:
+    def _adopt_truth(self, image: OpenImage, found: _Truth) -> None:
         self._forget()
         try:
-            self.judgement = ImageJudgement(found.labels, image.document, found.count, exclude=found.exclude)
+            self.live = ImageJudgement(found.labels, image.document, found.count, exclude=found.exclude)
         except AtrousError as error:
             self._notifier.report(error, replace_key="truth")
-            self._tell_nothing()
+            self._emit_nothing()
             return
-        self._before = self.judgement.matrix.copy()
-        self._facts.update(has_truth=True)
+        self._before = self.live.matrix.copy()
+        self._context.update(has_truth=True)
         self._measure_model(image)
         self.layersChanged.emit()
-        self._tell_figures()
-        self._tell_curves()
+        self._emit_figures()
+        self._emit_curves()
 
     def _forget(self) -> None:
-        if self.judgement is not None:
-            self.judgement.close()
-        self.judgement, self._before, self._model_curve = None, None, None
-        self._facts.update(has_truth=False)
+        if self.live is not None:
+            self.live.close()
+        self.live, self._before, self._model_curve = None, None, None
+        self._context.update(has_truth=False)
 
     def _measure_model(self, image: OpenImage | None) -> None:
         """The prediction's own curve: what 'now' is compared with."""
         self._model_curve = None
-        if self.judgement is not None and (image is None or self.judgement.document is not image.document):
+        if self.live is not None and (image is None or self.live.document is not image.document):
             self._forget()  # a prediction is shown before the next image is judged; truth of the last one says nothing of it
         reference = None if image is None else image.document.reference
-        if self.judgement is None or image is None or reference is None or self.band.around == "prediction":
+        if self.live is None or image is None or reference is None or self.band.around == "prediction":
             self._wake()
             return
-        judgement, band, before = self.judgement, self.band, self._before
-        if not judgement.has_band(band.rule, band.around):
+        live, band, before = self.live, self.band, self._before
+        if not live.has_band(band.rule, band.around):
             return  # comes back when it is counted
-        catalog, truth = image.document.catalog, judgement.scored
-        index = judgement.band(band.rule, band.around)
+        catalog, truth = image.document.catalog, live.scored
+        index = live.band(band.rule, band.around)
         # An image that was opened blank: changes since opening are counted from the prediction on.
         blank = before is not None and before.counts.sum() == before.void_predictions
 
@@ -385,7 +389,7 @@ class JudgeController(QObject):
             return histogram, ConfusionMatrix(catalog).update(truth=truth, prediction=reference) if blank else None
 
         def done(found: tuple[BandHistogram, ConfusionMatrix | None]) -> None:
-            if self.judgement is judgement and (self.band.rule, self.band.around) == (band.rule, band.around):
+            if self.live is live and (self.band.rule, self.band.around) == (band.rule, band.around):
                 self._model_curve = found[0]
                 if found[1] is not None and self._before is before:
                     self._before = found[1]
@@ -402,48 +406,48 @@ class JudgeController(QObject):
         elif not self._curve_timer.isActive():
             self._curve_timer.start(_CURVE_MS)
 
-    def _tell_figures(self) -> None:
+    def _emit_figures(self) -> None:
         self._figures_timer.stop()
-        judgement, before = self.judgement, self._before
-        if judgement is None or before is None:
+        live, before = self.live, self._before
+        if live is None or before is None:
             self.figuresChanged.emit(None)
             return
-        catalog = judgement.document.catalog
-        mean = judgement.matrix.mean_iou("truth")
-        self.folder.follow(judgement)
-        if _nothing_labelled(judgement):
+        catalog = live.document.catalog
+        mean = live.matrix.mean_iou("truth")
+        self.folder.follow(live)
+        if _nothing_labelled(live):
             nothing = dict.fromkeys(catalog.ids.tolist(), np.nan)
             self.figuresChanged.emit(Figures(nothing, np.nan, mean.classes, np.nan, nothing, np.nan))
             return
         self.figuresChanged.emit(
             Figures(
-                iou=dict(zip(catalog.ids.tolist(), judgement.matrix.iou().tolist(), strict=True)),
+                iou=dict(zip(catalog.ids.tolist(), live.matrix.iou().tolist(), strict=True)),
                 mean=mean.value,
                 classes=mean.classes,
-                accuracy=judgement.matrix.pixel_accuracy(),
+                accuracy=live.matrix.pixel_accuracy(),
                 before=dict(zip(catalog.ids.tolist(), before.iou().tolist(), strict=True)),
                 mean_before=before.mean_iou("truth").value,
             )
         )
 
-    def _tell_curves(self) -> None:
+    def _emit_curves(self) -> None:
         self._curve_timer.stop()
-        judgement, band = self.judgement, self.band
+        live, band = self.live, self.band
         if band.around == "prediction":
             self.layersChanged.emit()
-        if judgement is None:
+        if live is None:
             self.curvesChanged.emit(CurveSet(folder=self.folder.curves(band)))
             self.bandFigures.emit(None, None)
             return
-        if not judgement.has_histogram(band.rule, band.around):
+        if not live.has_histogram(band.rule, band.around):
             self._count()
             return
-        if self._model_curve is None and _nothing_labelled(judgement):
+        if self._model_curve is None and _nothing_labelled(live):
             why = tr("Nothing is labelled yet. The curve shows mIoU inside the band for every width.")
             self.curvesChanged.emit(CurveSet((), self.folder.curves(band), why))
             self.bandFigures.emit(None, None)
             return
-        histogram = judgement.histogram(band.rule, band.around)
+        histogram = live.histogram(band.rule, band.around)
         lines = (
             [Curve("model", tuple(self._model_curve.curve("truth").mean_iou.tolist()))] if self._model_curve is not None else []
         )
@@ -454,7 +458,7 @@ class JudgeController(QObject):
         inside, outside = (part(band.width_px).mean_iou("truth").value for part in (histogram.inside, histogram.outside))
         self.bandFigures.emit(None if np.isnan(inside) else inside, None if np.isnan(outside) else outside)
 
-    def _tell_nothing(self) -> None:
+    def _emit_nothing(self) -> None:
         self.layersChanged.emit()
-        self._tell_figures()
-        self._tell_curves()
+        self._emit_figures()
+        self._emit_curves()

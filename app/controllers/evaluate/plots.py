@@ -11,14 +11,14 @@ from PySide6.QtCore import QObject, Signal
 from app.controllers.compare.folder import CompareFolder
 from app.controllers.compare.models import CompareController
 from app.controllers.evaluate.errors import InspectController
-from app.controllers.evaluate.live import JudgeController
-from app.controllers.evaluate.rankings import QueuesController
+from app.controllers.evaluate.live import EvaluationController
+from app.controllers.evaluate.rankings import RankingsController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.navigation import ProjectController
 from app.controllers.refine.meter import RefineMeter
 from app.services.services import Services
 from app.services.timers import single_shot
-from app.state.comparison import LETTERS, Peer
+from app.state.comparison import LETTERS, ComparedModel
 from app.state.image_record import ImageStatus
 from app.state.progress_log import ProgressSample, appended, from_plain, to_plain
 from app.state.project import Project
@@ -48,9 +48,9 @@ class PlotSources:
 
     projects: ProjectController
     models: ModelsController
-    judge: JudgeController
+    evaluation: EvaluationController
     inspect: InspectController
-    queues: QueuesController
+    rankings: RankingsController
     meter: RefineMeter
     compare: CompareController
     compare_folder: CompareFolder
@@ -72,8 +72,8 @@ class PlotsController(QObject):
     def __init__(self, services: Services, sources: PlotSources, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._jobs, self._notifier = services.jobs, services.notifier
-        self._projects, self._models, self._judge = sources.projects, sources.models, sources.judge
-        self._inspect, self._queues, self._meter = sources.inspect, sources.queues, sources.meter
+        self._projects, self._models, self._evaluation = sources.projects, sources.models, sources.evaluation
+        self._inspect, self._rankings, self._meter = sources.inspect, sources.rankings, sources.meter
         self._compare, self._compare_folder = sources.compare, sources.compare_folder
         self._curves = CurveSet()
         self.progress: tuple[ProgressSample, ...] = ()
@@ -97,14 +97,14 @@ class PlotsController(QObject):
         names = list(self._makers)
         self.names = (*names[:2], _IOU, *names[2:])
         self._quiet = single_shot(self, _QUIET_MS, self.record)
-        self._judge.curvesChanged.connect(self._follow_curves)
-        measured = self._inspect.changed, self._queues.changed, self._queues.orderChanged, self._meter.changed
+        self._evaluation.curvesChanged.connect(self._follow_curves)
+        measured = self._inspect.changed, self._rankings.changed, self._rankings.orderChanged, self._meter.changed
         for signal in (*measured, self._compare.resultsChanged, self._compare_folder.changed):
             signal.connect(lambda *_: self.changed.emit())
         self._models.thresholdChanged.connect(lambda _value: self.changed.emit())
         self._projects.projectChanged.connect(self._follow_project)
         self._projects.recordChanged.connect(lambda _record: self._quiet.start())
-        self._judge.folder.changed.connect(lambda: self._quiet.start())
+        self._evaluation.folder.changed.connect(lambda: self._quiet.start())
 
     def make(self, name: str, shown: Shown) -> None:
         """Make a plot and hand it over, at once or, where it takes counting, when it is there. Raises KeyError for no plot."""
@@ -119,7 +119,7 @@ class PlotsController(QObject):
         project = self._projects.project
         if project is None or project.read_only:
             return
-        records, pooled = project.images, self._judge.folder.pooled
+        records, pooled = project.images, self._evaluation.folder.pooled
         miou = None if pooled is None else pooled.mean_iou("truth").value  # followed over time: one class set
         sample = ProgressSample(
             time=time.time(),
@@ -148,25 +148,25 @@ class PlotsController(QObject):
         if scope == "image" and curves and figures is not None and figures.curve:
             curves = (*curves, Curve(tr("with CRF"), figures.curve))
         curves = (*curves, *(self._compared_on_image() if scope == "image" else self._compared_on_folder()))
-        band = self._judge.band
+        band = self._evaluation.band
         return trimap_chart(curves, tr(_BANDS[band.rule, band.around]), scope)
 
     def _compared_on_image(self) -> list[Curve]:
-        found = zip(self._compare.peers, self._compare.answers, strict=False)
+        found = zip(self._compare.models, self._compare.results, strict=False)
         return [
-            Curve(_compared(place, peer), answer.figures.curve, place)
-            for place, (peer, answer) in enumerate(found)
+            Curve(_compared(place, model), answer.figures.curve, place)
+            for place, (model, answer) in enumerate(found)
             if answer.figures is not None and answer.figures.curve
         ]
 
     def _compared_on_folder(self) -> list[Curve]:
-        result, band = self._compare_folder.result, self._judge.band
+        result, band = self._compare_folder.result, self._evaluation.band
         if result is None or (result.band.rule, result.band.around) != (band.rule, band.around):
             return []
-        found = zip(result.peers, self._compare_folder.figures(), strict=True)
+        found = zip(result.models, self._compare_folder.figures(), strict=True)
         return [
-            Curve(_compared(place, peer), figures.curve, place)
-            for place, (peer, figures) in enumerate(found)
+            Curve(_compared(place, model), figures.curve, place)
+            for place, (model, figures) in enumerate(found)
             if figures is not None and figures.curve
         ]
 
@@ -189,12 +189,12 @@ class PlotsController(QObject):
     def _reliability(self) -> Chart:
         from app.viewmodels.evaluate.plot_data import reliability_chart
 
-        return reliability_chart(self._queues.total(CONFIDENCE_LEVELS))
+        return reliability_chart(self._rankings.total(CONFIDENCE_LEVELS))
 
     def _precision_recall(self) -> Chart:
         from app.viewmodels.evaluate.plot_data import precision_recall_chart
 
-        return precision_recall_chart(self._queues.total(OBJECT_LEVELS), self._models.run_settings.threshold or None)
+        return precision_recall_chart(self._rankings.total(OBJECT_LEVELS), self._models.run_settings.threshold or None)
 
     def _objects(self, axis: str) -> Chart:
         from app.viewmodels.evaluate.plot_data import object_chart
@@ -213,8 +213,8 @@ class PlotsController(QObject):
     def _gain(self) -> Chart:
         from app.viewmodels.evaluate.plot_data import gain_chart
 
-        order = self._queues.order
-        gain, title = self._queues.gain(order), RANKINGS[order].title
+        order = self._rankings.order
+        gain, title = self._rankings.gain(order), RANKINGS[order].title
         note = tr("Requires ground truth and scores of this ranking: open the Rankings page.")
         return Chart(tr("Cumulative gain"), "", "", (), note=note) if gain is None else gain_chart(gain, title)
 
@@ -238,9 +238,9 @@ class PlotsController(QObject):
         self.changed.emit()
 
 
-def _compared(place: int, peer: Peer) -> str:
+def _compared(place: int, model: ComparedModel) -> str:
     """A compared model as the panes and the table call it; two files may carry one name."""
-    return f"{LETTERS[place]}: {peer.title}"
+    return f"{LETTERS[place]}: {model.title}"
 
 
 def _nothing(title: str) -> Chart:

@@ -1,4 +1,4 @@
-"""Which images are worth looking at next: scores of uncertainty for the whole folder, and the order that 'next worst' goes by."""
+"""Rankings of the folder's images by their scores, and the order that 'next worst' follows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from app.controllers.evaluate.live import JudgeController
+from app.controllers.evaluate.live import EvaluationController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
 from app.controllers.project.navigation import ProjectController
@@ -33,12 +33,13 @@ from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.calibration import LEVELS
 
+#: Names under which a project keeps the scores and the chosen ranking; older projects have them, so they stay.
 _KIND = "doubt"
 _ORDER = "queue_order"
 #: Label issues that are listed.
 _LISTED = 500
 #: After so many images what is shown follows.
-_TELL_EVERY = 32
+_EMIT_EVERY = 32
 
 #: Per content key: (card id, options key) of the predictions that are kept of an image.
 _Kept = dict[str, list[tuple[str, str]]]
@@ -60,7 +61,7 @@ class _Run:
     visited: int = 0
 
 
-class QueuesController(QObject):
+class RankingsController(QObject):
     """Owns the ranking scores and the chosen ranking.
 
     Attributes:
@@ -81,12 +82,12 @@ class QueuesController(QObject):
         services: Services,
         projects: ProjectController,
         models: ModelsController,
-        judge: JudgeController,
+        evaluation: EvaluationController,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._judge, self._notifier = projects, models, judge, services.notifier
+        self._projects, self._models, self._evaluation, self._notifier = projects, models, evaluation, services.notifier
         self._folder_jobs = folder_jobs
         self.order = DEFAULT_RANKING
         self._keys: dict[int, str] = {}
@@ -98,16 +99,16 @@ class QueuesController(QObject):
         projects.predictionKept.connect(lambda _image, _prediction: self._forget_known())
         projects.predictionChanged.connect(lambda _image: self._forget_known())
         projects.stepWritten.connect(lambda _image: self._forget_known())
-        judge.truthFound.connect(lambda _index: self._follow_truth())
-        judge.folder.scored.connect(lambda _image: self.changed.emit())
-        judge.folder.rescored.connect(self.changed)
+        evaluation.truthFound.connect(lambda _index: self._follow_truth())
+        evaluation.folder.scored.connect(lambda _image: self.changed.emit())
+        evaluation.folder.rescored.connect(self.changed)
 
     # -- what is known ---------------------------------------------------------------------------------------------------
 
     @property
     def predictions(self) -> FolderAnalysis | None:
         """Figures of the kept predictions, images by ``str(id)``; None without a project."""
-        known = self._judge.folder.analysis
+        known = self._evaluation.folder.analysis
         return None if known is None else known.predictions
 
     @property
@@ -117,7 +118,7 @@ class QueuesController(QObject):
 
     def ious(self) -> dict[int, float]:
         """Mean IoU of every image that was scored against ground truth."""
-        return {image: score.iou for image, score in self._judge.folder.scores.items() if score.iou is not None}
+        return {image: score.iou for image, score in self._evaluation.folder.scores.items() if score.iou is not None}
 
     def total(self, name: str) -> NDArray[np.int64]:
         """Sum of the counts of a name over all predictions, see :mod:`deeplab_core.analysis.record`."""
@@ -152,9 +153,9 @@ class QueuesController(QObject):
             return []
         return [int(image) for image in rank(scores, (str(record.id) for record in project.images))]
 
-    def worst_first(self) -> list[int]:
+    def review_order(self) -> list[int]:
         """Ids in the chosen ranking, worst first, then the other images with any score: what 'next worst' goes by."""
-        others = self._judge.folder.worst_first()
+        others = self._evaluation.folder.worst_first()
         if self.order == DEFAULT_RANKING:
             return others
         scores = self.scores()
@@ -162,12 +163,12 @@ class QueuesController(QObject):
 
     def next_worst(self) -> None:
         """Open the unreviewed image that comes first in the chosen order; the one in view does not count."""
-        if not self._projects.open_unreviewed(self.worst_first()):
+        if not self._projects.open_unreviewed(self.review_order()):
             self._notifier.info(
                 tr("All scored images are reviewed"), tr("Run the model on the folder, or evaluate it first."), replace_key="go"
             )
 
-    # -- verbs -----------------------------------------------------------------------------------------------------------
+    # -- commands -----------------------------------------------------------------------------------------------------------
 
     def choose(self, order: str) -> None:
         """Let 'next worst' go by another ranking. Raises KeyError for one that does not exist."""
@@ -194,8 +195,8 @@ class QueuesController(QObject):
             self._projects.open_image(image)
 
     def begin(self) -> None:
-        """The queues are looked at: measure what has come or changed since."""
-        self._judge.folder.look()
+        """The rankings come into view: measure what is new or has changed since."""
+        self._evaluation.folder.look()
         if not self._known:
             self.measure_folder()
 
@@ -217,7 +218,7 @@ class QueuesController(QObject):
         def failed(image: int, error: AtrousError) -> None:
             if run.kept is None:
                 raise error  # of the list of predictions, which all images need
-            self._judge.truth_problem(image, error)
+            self._evaluation.truth_problem(image, error)
 
         self._job = self._folder_jobs.start(
             project, tr("Computing ranking scores"), ids, lambda image: self._visit(project, run, image), on_failure=failed,
@@ -244,7 +245,7 @@ class QueuesController(QObject):
             if found.fresh:
                 self._keep(project, image, found)
         run.visited += 1
-        if run.visited % _TELL_EVERY == 0:
+        if run.visited % _EMIT_EVERY == 0:
             self.changed.emit()
 
     def _finish(self, job: FolderJob[None]) -> None:

@@ -63,7 +63,7 @@ class FetchController(QObject):
 
     def view(self, model_id: str) -> FetchView:
         """How a model stands."""
-        return self._views.get(model_id) or self._look(self._published[model_id])
+        return self._views.get(model_id) or self._view_of(self._published[model_id])
 
     def get(self, model_id: str) -> None:
         """Fetch a model, or go on with what an earlier try left."""
@@ -134,7 +134,7 @@ class FetchController(QObject):
         stop.set()
         if self._views[model_id].state is FetchState.WAITING:
             self._end_job(model_id, JobState.CANCELLED)
-            self._set(model_id, self._look(self._published[model_id]))
+            self._set(model_id, self._view_of(self._published[model_id]))
 
     def _fetched(self, model: PublishedModel, job: Job, found: Installed) -> None:
         if self._running.get(model.id) is not job:
@@ -149,7 +149,7 @@ class FetchController(QObject):
     def _failed(self, model: PublishedModel, job: Job, error: Exception) -> None:
         if self._running.get(model.id) is not job:
             return
-        left = self._look(model)
+        left = self._view_of(model)
         if isinstance(error, Cancelled):
             self._end_job(model.id, JobState.CANCELLED)
             self._set(model.id, left)
@@ -190,7 +190,7 @@ class FetchController(QObject):
         )
         self._notifier.report(error, replace_key="fetch")
 
-    def _look(self, model: PublishedModel) -> FetchView:
+    def _view_of(self, model: PublishedModel) -> FetchView:
         """State of a model on the disk."""
         found = find_installed(model, [self.folder, *model_folders(self._settings["model.folder"])])
         if found is not None:

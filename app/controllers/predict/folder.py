@@ -129,7 +129,7 @@ class FolderRun(QObject):
             on_end=lambda job: self._finish(run, job),
         )  # fmt: skip
 
-    def outlook(self, options: PredictOptions) -> tuple[list[int], bool]:
+    def plan_run(self, options: PredictOptions) -> tuple[list[int], bool]:
         """(images that :meth:`start` would predict, whether they are the rest of an interrupted run); none while it runs."""
         project, card, plain = self._projects.project, self._models.card, _plain(options)
         if project is None or card is None:
@@ -145,11 +145,11 @@ class FolderRun(QObject):
         """Predict one image, unless the prediction was kept from an earlier run; write it, and cross the image off."""
         project = run.project
 
-        def look() -> tuple[str, Prediction | None]:
+        def read_kept() -> tuple[str, Prediction | None]:
             key = project.content_key(image)
             return key, project.predictions.get(key, run.card.id, run.options.cache_key())
 
-        key, kept = yield from background(look)
+        key, kept = yield from background(read_kept)
         if kept is None:
             request = Predict(image=str(project.path_of(project.record(image))), source_key=key, options=run.options)
             predicted = yield from answer(lambda: self._compute.submit(request))
@@ -175,7 +175,7 @@ class FolderRun(QObject):
         project = run.project
 
         def free() -> bool:
-            return not self._projects.in_hand(image) and not project.record(image).touched
+            return not self._projects.is_in_use(image) and not project.record(image).touched
 
         def make() -> TilePatch | None:
             labels = in_project_ids(project, prediction, run.card.catalog)
@@ -207,17 +207,17 @@ class FolderRun(QObject):
             )
             self.start(following[1], change=run.change)
             return
-        facts = [tr("{done} predicted", done=spaced(job.done - len(job.failures)))]
+        summary = [tr("{done} predicted", done=spaced(job.done - len(job.failures)))]
         if run.reused:
-            facts[0] += tr(" ({reused} reused)", reused=spaced(run.reused))
+            summary[0] += tr(" ({reused} reused)", reused=spaced(run.reused))
         if run.suggested:
-            facts.append(waiting_text(run.suggested))
+            summary.append(waiting_text(run.suggested))
         if job.stopped:
-            facts.append(tr("{left} left; 'Run folder' continues there", left=spaced(len(job.left))))
+            summary.append(tr("{left} left; 'Run folder' continues there", left=spaced(len(job.left))))
         if run.notes:
-            facts.append(run.notes.text())
+            summary.append(run.notes.text())
         change = run.change if run.change.steps or run.change.suggested else None
-        self._folder_jobs.say(job, tr("Folder run"), facts, key="run", change=change)
+        self._folder_jobs.say(job, tr("Folder run"), summary, key="run", change=change)
 
 
 def _note_failure(run: _Run, image: int, error: AtrousError) -> None:

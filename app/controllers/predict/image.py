@@ -71,7 +71,7 @@ class PredictController(QObject):
         folder_jobs.suggested.connect(self._offer)
         folder_jobs.withdrawn.connect(self._withdraw)
         self._jobs, self._notifier = services.jobs, services.notifier
-        self._settings, self._facts = services.settings, services.facts
+        self._settings, self._context = services.settings, services.context
         self._calls: dict[int, Call[Predicted]] = {}  # by image
         self.suggestion: Suggestion | None = None
         self.folder_run = FolderRun(services, projects, models, folder_jobs, self)
@@ -80,9 +80,9 @@ class PredictController(QObject):
         projects.imageChanged.connect(self._follow_image)
         models.mappingChanged.connect(self._follow_mapping)
         models.cardChanged.connect(lambda _card: self._predict_unseen())
-        services.jobs.changed.connect(lambda: services.facts.update(job_running=bool(services.jobs.running)))
+        services.jobs.changed.connect(lambda: services.context.update(job_running=bool(services.jobs.running)))
 
-    # -- verbs -----------------------------------------------------------------------------------------------------------
+    # -- commands -----------------------------------------------------------------------------------------------------------
 
     def run_image(self) -> None:
         """Run the model on the image in view; it jumps the queue of a folder run."""
@@ -107,7 +107,7 @@ class PredictController(QObject):
         project, card = self._projects.project, self.models.card
         if project is None or card is None or project.read_only or not self.models.ask_unless_agreed():
             return
-        waiting, goes_on = self.folder_run.outlook(self.models.run_settings.options())
+        waiting, goes_on = self.folder_run.plan_run(self.models.run_settings.options())
         if waiting:
             self._folder_jobs.ask(plan_run(project, card.name, waiting, goes_on=goes_on), self.start_folder_run)
 
@@ -192,19 +192,19 @@ class PredictController(QObject):
                 call.cancel()
         self._set_suggestion(None)
         if image is None:
-            self._facts.update(has_prediction=False)
+            self._context.update(has_prediction=False)
             return
         if image.prediction is not None:
             self._show(image, image.prediction, moved=False, from_disk=True)
         else:
-            self._facts.update(has_prediction=False)
+            self._context.update(has_prediction=False)
         self._predict_unseen()
 
     def _predict_unseen(self) -> None:
         image = self._projects.image
         if image is None or image.prediction is not None or not self._settings["work.auto_predict"]:
             return
-        if self.models.card is not None and self._facts["can_edit"] and unset(image.document):
+        if self.models.card is not None and self._context["can_edit"] and unset(image.document):
             self.run_image()
 
     def _follow_mapping(self) -> None:
@@ -224,7 +224,7 @@ class PredictController(QObject):
         self._projects.take_prediction(image, prediction, labels)
         document = image.document
         if not by_hand(document) and not moved and not self._edit.busy:
-            if self._facts["can_edit"] and (not from_disk or unset(document)):
+            if self._context["can_edit"] and (not from_disk or unset(document)):
                 self._lay(image, labels)
             return False
         if from_disk and not project.record(image.id).suggested:
@@ -275,5 +275,5 @@ class PredictController(QObject):
 
     def _set_suggestion(self, suggestion: Suggestion | None) -> None:
         self.suggestion = suggestion
-        self._facts.update(suggestion_waiting=suggestion is not None)
+        self._context.update(suggestion_waiting=suggestion is not None)
         self.suggestionChanged.emit(suggestion)

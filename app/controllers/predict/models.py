@@ -49,7 +49,7 @@ class ModelsController(QObject):
     def __init__(self, services: Services, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._compute, self._notifier = services.compute, services.notifier
-        self._settings, self._facts = services.settings, services.facts
+        self._settings, self._context = services.settings, services.context
         self._project: Project | None = None
         self._loading: list[Call[Loaded]] = []
         self._untried: list[Path] = []
@@ -266,7 +266,7 @@ class ModelsController(QObject):
         self.card, self.path, self._note = answer.card, path, answer.note
         self._settings.set("model.path", str(path))
         self._show(DeviceView(answer.device, "", None, answer.note, self._tooltip(), bool(answer.note)))
-        self._facts.update(model_ready=True)
+        self._context.update(model_ready=True)
         self.cardChanged.emit(answer.card)
         self.choicesChanged.emit()
         self.ask_unless_agreed()
@@ -295,7 +295,7 @@ class ModelsController(QObject):
 
     def _lose(self, error: AtrousError) -> None:
         """The compute process is back, but cannot load the model again that was in use."""
-        self._facts.update(model_ready=False)
+        self._context.update(model_ready=False)
         self._before_crash = DeviceView(state=tr("no model"), trouble=True, tooltip=str(error))
         self._show(self._before_crash)
         self._notifier.report(error, replace_key="model")
@@ -335,7 +335,7 @@ class ModelsController(QObject):
     def _say_gave_up(self, reason: str) -> None:
         self._stopped = True
         self._show(DeviceView(state="stopped", reason=reason, trouble=True, tooltip=reason))
-        self._facts.update(model_ready=False)
+        self._context.update(model_ready=False)
         self._notifier.error(
             tr("The model process keeps crashing"),
             tr("{reason}. You can still correct and export.", reason=reason.rstrip(".")),

@@ -7,7 +7,7 @@ from html import escape
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import class_name
-from app.controllers.evaluate.live import JudgeController
+from app.controllers.evaluate.live import EvaluationController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.navigation import ProjectController
 from app.controllers.project.open_image import OpenImage
@@ -36,19 +36,19 @@ class ReadoutController(QObject):
         services: Services,
         projects: ProjectController,
         models: ModelsController,
-        judge: JudgeController,
+        evaluation: EvaluationController,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._judge, self._compute = projects, models, judge, services.compute
+        self._projects, self._models, self._evaluation, self._compute = projects, models, evaluation, services.compute
         self._place: tuple[int, int] | None = None
         self._call: Call[ScoresAt] | None = None
         self._scores = ""
         self._timer = single_shot(self, _PACE_MS, self._ask)
-        self._soon = single_shot(self, _PACE_MS, self._tell)
+        self._soon = single_shot(self, _PACE_MS, self._update)
         self._followed: Document | None = None
         projects.imageChanged.connect(self._show_image)
-        judge.layersChanged.connect(self._tell)
+        evaluation.layersChanged.connect(self._update)
 
     def hover(self, x: int | None, y: int | None) -> None:
         """The pointer is over this pixel, or over none."""
@@ -56,7 +56,7 @@ class ReadoutController(QObject):
         if place == self._place:
             return
         self._place, self._scores = place, ""
-        self._tell()
+        self._update()
         if place is not None and not self._timer.isActive():
             self._timer.start()
 
@@ -70,7 +70,7 @@ class ReadoutController(QObject):
         if self._call is not None:
             self._call.abandon()
         self._scores = ""
-        self._tell()
+        self._update()
         if self._place is not None:
             self._timer.start()
 
@@ -94,12 +94,12 @@ class ReadoutController(QObject):
         if card is not None and answer.class_ids:
             pairs = zip(answer.class_ids, answer.probabilities, strict=True)
             self._scores = " · ".join(f"{escape(class_name(card.catalog, i))} {p:.2f}" for i, p in pairs)
-        self._tell()
+        self._update()
 
     def _end(self) -> None:
         self._call = None
 
-    def _tell(self) -> None:
+    def _update(self) -> None:
         image, place = self._projects.image, self._place
         if image is None or place is None or not _inside(image, place):
             self.changed.emit(None, None, "")
@@ -107,9 +107,9 @@ class ReadoutController(QObject):
         x, y = place
         catalog, label = image.document.catalog, int(image.document.labels[y, x])
         parts = [f"<b>{escape(class_name(catalog, label))}</b>"]
-        truth = None if self._judge.judgement is None else int(self._judge.judgement.truth[y, x])
-        if truth is not None and self._judge.judgement is not None:
-            marked = truth != catalog.ignore and int(self._judge.judgement.scored[y, x]) == catalog.ignore
+        truth = None if self._evaluation.live is None else int(self._evaluation.live.truth[y, x])
+        if truth is not None and self._evaluation.live is not None:
+            marked = truth != catalog.ignore and int(self._evaluation.live.scored[y, x]) == catalog.ignore
             parts.append(
                 tr("ground truth {name}", name=escape(class_name(catalog, truth)))
                 + (tr(", ambiguous: not counted") if marked else "")

@@ -39,7 +39,7 @@ class ReceptiveController(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._compute, self._facts = projects, models, services.compute, services.facts
+        self._projects, self._models, self._compute, self._context = projects, models, services.compute, services.context
         self.on = False
         self.field: ReceptiveField | None = None
         self.problem = ""
@@ -57,7 +57,7 @@ class ReceptiveController(QObject):
     def toggle(self) -> None:
         """Let the overlay follow the pointer, or end it."""
         self.on = not self.on
-        self._facts.update(receptive_on=self.on)
+        self._context.update(receptive_on=self.on)
         self._forget()
         if self.on and self._place is not None:
             self._rest.start()

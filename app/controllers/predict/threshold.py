@@ -51,7 +51,7 @@ class ThresholdController(QObject):
     ) -> None:
         super().__init__(parent)
         self._projects, self._models, self._predict = projects, models, predict
-        self._edit, self._compute, self._facts = edit, services.compute, services.facts
+        self._edit, self._compute, self._context = edit, services.compute, services.context
         self._call = LatestCall()
         self._due = False
         self._live: _Live | None = None
@@ -82,7 +82,7 @@ class ThresholdController(QObject):
         if image is None or not self._predicted(image):
             return None
         mine = self._live is not None and self._live.document is image.document
-        if not mine and (self._edit.busy or by_hand(image.document) or not self._facts["can_edit"]):
+        if not mine and (self._edit.busy or by_hand(image.document) or not self._context["can_edit"]):
             return None
         options = self._models.run_settings.options()
         request = Predict(priority=URGENT, image=str(image.path), source_key=image.key, options=options)

@@ -1,1 +1,1 @@
-"""The project: open, walk through its images, import, export."""
+"""The project: opening it, moving through its images, import, export."""

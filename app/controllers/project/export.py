@@ -87,7 +87,7 @@ class ExportController(QObject):
         super().__init__(parent)
         self._projects, self._models, self._jobs, self._notifier = projects, models, services.jobs, services.notifier
         self._job: Job | None = None
-        self._noted.connect(self._tell_progress, Qt.ConnectionType.QueuedConnection)
+        self._noted.connect(self._show_progress, Qt.ConnectionType.QueuedConnection)
         self._stop = False
 
     # -- export ----------------------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ class ExportController(QObject):
         self._noted.emit(done, total)  # from a thread of the pool
 
     @Slot(int, int)
-    def _tell_progress(self, done: int, total: int) -> None:
+    def _show_progress(self, done: int, total: int) -> None:
         if self._job is not None:
             self._job.progress(done, total)
 

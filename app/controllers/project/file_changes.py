@@ -57,10 +57,10 @@ class FileChanges(QObject):
         self._file_stat: _Stat = None
         self._mask: Path | None = None
         self._mask_stat: _Stat = None
-        self._later = single_shot(self, _LATER_MS, self.look)
-        self._settled = single_shot(self, _LATER_MS, self._look_at_view)
-        self.watch.stirred.connect(self.look)
-        self.watch.touched.connect(self._look_at_view)
+        self._later = single_shot(self, _LATER_MS, self.check)
+        self._settled = single_shot(self, _LATER_MS, self._check_view)
+        self.watch.stirred.connect(self.check)
+        self.watch.touched.connect(self._check_view)
         projects.projectChanged.connect(self._follow_project)
         projects.imageChanged.connect(self._follow_image)
         projects.unreadableShown.connect(self._follow_unreadable)
@@ -68,7 +68,7 @@ class FileChanges(QObject):
 
     # -- the folder ------------------------------------------------------------------------------------------------------
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Compare the folder with the project, in the background, and take over what is new."""
         project, saver = self._projects.project, self._projects.autosaver
         if project is None or saver is None or project.read_only or self._looking:
@@ -79,14 +79,14 @@ class FileChanges(QObject):
             return
         self._looking = True
         self._keep_key(project)
-        seen, in_hand, began = self._seen, self._projects.ids_in_hand(), time.monotonic()
+        seen, in_use, began = self._seen, self._projects.ids_in_use(), time.monotonic()
 
         def work() -> tuple[int, ScanReport | None]:
             found, _left_out = survey(project.folder)
             state = hash(frozenset(found.items()))
             if state == seen or (seen is None and found == _known(project)):
                 return state, None
-            return state, project.rescan(in_hand)
+            return state, project.rescan(in_use)
 
         def over() -> None:
             self._looking = False
@@ -114,7 +114,7 @@ class FileChanges(QObject):
         nothing_shown = self._projects.image is None and self._projects.unreadable.shown is None
         if nothing_shown and project.images:
             self._projects.open_image(project.images[0].id, iter([record.id for record in project.images[1:]]))
-        self._look_at_view()
+        self._check_view()
 
     def _follow_project(self, _project: Project | None) -> None:
         self._seen, self._looking, self._not_before = None, False, 0.0
@@ -152,7 +152,7 @@ class FileChanges(QObject):
         if self._projects.image is not None and self._projects.image.id == image:
             self._keep_mask()
 
-    def _look_at_view(self) -> None:
+    def _check_view(self) -> None:
         project, saver, path = self._projects.project, self._projects.autosaver, self._file
         if project is None or saver is None or path is None:
             return
@@ -273,7 +273,7 @@ class FileNotes(QObject):
         projects.projectChanged.connect(lambda _project: self._said.clear())
         projects.imageChanged.connect(self._follow)
 
-    def tell(self, name: str, thing: str, notes: tuple[Note, ...]) -> None:
+    def report(self, name: str, thing: str, notes: tuple[Note, ...]) -> None:
         """Say the notes of a file in the messages, each kind of note once in a project.
 
         Args:
@@ -295,4 +295,4 @@ class FileNotes(QObject):
         text = note_text(notes)
         self.changed.emit(f"{text[:1].upper()}{text[1:]}", any(note.warning for note in notes))
         if image is not None:
-            self.tell(image.path.name, "image", notes)
+            self.report(image.path.name, "image", notes)

@@ -91,7 +91,7 @@ class FolderJobs(QObject):
     ) -> None:
         super().__init__(parent)
         self._projects, self._edit, self._jobs = projects, edit, services.jobs
-        self._notifier, self._settings, self._facts = services.notifier, services.settings, services.facts
+        self._notifier, self._settings, self._context = services.notifier, services.settings, services.context
         self.asks = False
         self._running: list[FolderJob[Any]] = []
         self._last: FolderChange | None = None
@@ -156,7 +156,7 @@ class FolderJobs(QObject):
         self,
         job: FolderJob[Any],
         title: str,
-        facts: Sequence[str],
+        summary: Sequence[str],
         *,
         key: str,
         remarks: str = "",
@@ -166,14 +166,14 @@ class FolderJobs(QObject):
 
         Args:
             title: of the job; how it ended is appended.
-            facts: what it did, in clauses; failures are appended.
+            summary: what it did, in clauses; failures are appended.
             key: replace key.
             remarks: sentences that follow.
             change: what it changed; the message offers to undo it.
         """
         if job.abandoned:
             return
-        parts = list(facts)
+        parts = list(summary)
         if job.failures:
             named = [job.project.record(image).shown for image in list(job.failures)[:_NAMED]]
             more = ", ..." if len(job.failures) > len(named) else ""
@@ -196,7 +196,7 @@ class FolderJobs(QObject):
     def settled(self, image: int) -> bool:
         """Whether an image is either in view or neither being opened nor being saved."""
         view = self._projects.image
-        return (view is not None and view.id == image) or not self._projects.in_hand(image)
+        return (view is not None and view.id == image) or not self._projects.is_in_use(image)
 
     # -- undo ------------------------------------------------------------------------------------------------------------
 
@@ -213,7 +213,7 @@ class FolderJobs(QObject):
 
     def _set_last(self, change: FolderChange | None) -> None:
         self._last = change
-        self._facts.update(can_undo_folder=change is not None)
+        self._context.update(can_undo_folder=change is not None)
 
     def _leave(self, project: Project | None) -> None:
         """Another project, or none."""

@@ -102,7 +102,7 @@ class ProjectHealth:
 
             classes = project.catalog
 
-            if project is self._projects.project and not self._projects.in_hand(image):
+            if project is self._projects.project and not self._projects.is_in_use(image):
                 self._jobs.run(work, done, self._notifier.report_or_raise)
 
         choices = [Choice(START_OVER, lambda: decide(project.start_over))]
@@ -122,7 +122,7 @@ class ProjectHealth:
             return
         if view is not None and view.id == image:
             self._projects.reload_image(lambda: project.start_over(image))
-        elif not self._projects.in_hand(image):
+        elif not self._projects.is_in_use(image):
             opened = self._projects.open_image
             self._jobs.run(lambda: project.start_over(image), lambda _: opened(image), self._notifier.report_or_raise)
 

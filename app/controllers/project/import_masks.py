@@ -206,7 +206,7 @@ class ImportController(QObject):
                 return
             else:
                 patch, found = yield from background(lambda: import_patch(project, image, path, run.frame, run.source))
-                if self._projects.in_hand(image) or project.record(image).touched:
+                if self._projects.is_in_use(image) or project.record(image).touched:
                     continue  # it has been opened: decide again
                 run.change.before_step(image)
                 self._projects.write_step(
@@ -259,9 +259,9 @@ class WelcomeController(QObject):
     ) -> None:
         super().__init__(parent)
         self._models, self._imports, self._notifier = models, imports, services.notifier
-        projects.projectChanged.connect(self._look)
+        projects.projectChanged.connect(self._offer_masks)
 
-    def _look(self, project: Project | None) -> None:
+    def _offer_masks(self, project: Project | None) -> None:
         self._notifier.withdraw("welcome")
         if project is None or project.read_only or self._models.choices():
             return

@@ -1,4 +1,4 @@
-"""Opening a folder, walking through its images, saying how far the work has come."""
+"""Opening a folder, moving through its images, setting their status."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import EditController
 from app.controllers.project.health import ProjectHealth
-from app.controllers.project.open_image import OpenImage, ReadParts, open_facts, read_parts
+from app.controllers.project.open_image import OpenImage, ReadParts, open_context, read_parts
 from app.controllers.project.unreadable import Unreadable, UnreadableImages
 from app.services.autosave import Autosaver, SaveState
 from app.services.jobs import Job, JobState
@@ -69,7 +69,7 @@ class ProjectController(QObject):
         super().__init__(parent)
         self._edit = edit
         self._jobs, self._notifier = services.jobs, services.notifier
-        self._settings, self._facts = services.settings, services.facts
+        self._settings, self._context = services.settings, services.context
         self.recent = RecentFolders(services.settings)
         self.health = ProjectHealth(services, self)
         self.unreadable = UnreadableImages(services, self)
@@ -190,7 +190,7 @@ class ProjectController(QObject):
         self.unreadable.leave()
         self.imageChanged.emit(None)
         self.projectChanged.emit(None)
-        self._tell_facts()
+        self._update_context()
         return True
 
     def rescan(self) -> None:
@@ -205,10 +205,10 @@ class ProjectController(QObject):
                 sentences = project.report.sentences()
                 self._notifier.info(tr("Folder rescanned"), " ".join(sentences) or tr("Nothing has changed."), replace_key="scan")
 
-        in_hand = self.ids_in_hand()
-        self._jobs.run(lambda: project.rescan(in_hand), done, self._notifier.report_or_raise)
+        in_use = self.ids_in_use()
+        self._jobs.run(lambda: project.rescan(in_use), done, self._notifier.report_or_raise)
 
-    def ids_in_hand(self) -> frozenset[int]:
+    def ids_in_use(self) -> frozenset[int]:
         """Images that the window shows, opens or holds work of."""
         held = () if self.autosaver is None else self.autosaver.in_memory()
         shown = (self._wanted, self._place())
@@ -227,7 +227,7 @@ class ProjectController(QObject):
         self.history.stepMoved.connect(self.autosaver.record_move)
         self.history.stepDamaged.connect(self.health.drop_step)
         self.autosaver.noticed.connect(self.health.say_kept)
-        self.history.changed.connect(self._tell_facts)
+        self.history.changed.connect(self._update_context)
         self.autosaver.stateChanged.connect(self.saveStateChanged)
         self.autosaver.failed.connect(self.health.say_unsaved)
         self.autosaver.recovered.connect(self.health.say_recovered)
@@ -239,7 +239,7 @@ class ProjectController(QObject):
         self.saveStateChanged.emit(SaveState.SAVED)
         self.health.greet(project)
         project.notices = ()
-        self._tell_facts()
+        self._update_context()
         start = project.setting("last_image")
         ids = [record.id for record in project.images]
         if ids:
@@ -269,7 +269,7 @@ class ProjectController(QObject):
             if self._wanted == image and self.project is project:
                 self._wanted = None
                 self.unreadable.meet(image, error, iter(()) if onward is None else onward)
-                self._tell_facts()
+                self._update_context()
 
         self._jobs.run(lambda: read_parts(project, image, labels=held is None), done, failed)
 
@@ -311,13 +311,13 @@ class ProjectController(QObject):
                 project.set_setting("last_image", image)
         self.health.refused = None
         self.unreadable.arrive()
-        self._tell_facts()
+        self._update_context()
         self.imageChanged.emit(self.image)
 
     def take_prediction(self, image: OpenImage, prediction: Prediction, labels: LabelMap) -> None:
         """Give the image in view another prediction; ``labels`` (H, W) are its classes in the project's ids."""
         image.prediction, image.document.reference = prediction, labels
-        self._facts.update(has_prediction=True)
+        self._context.update(has_prediction=True)
         self.predictionChanged.emit(image)
 
     def show_unreadable(self, found: Unreadable) -> None:
@@ -326,7 +326,7 @@ class ProjectController(QObject):
         if self.autosaver is not None:
             self.autosaver.leave()
         self.image = None
-        self._tell_facts()
+        self._update_context()
         self.imageChanged.emit(None)
         self.unreadableShown.emit(found)
 
@@ -402,10 +402,10 @@ class ProjectController(QObject):
         except AtrousError as error:
             self._notifier.report(error)
             return False
-        self._tell_facts()
+        self._update_context()
         return True
 
-    def in_hand(self, image: int) -> bool:
+    def is_in_use(self, image: int) -> bool:
         """Whether an image is in view, is being opened, or has changes that its mask file does not hold yet."""
         held = self.autosaver is not None and self.autosaver.held(image) is not None
         return held or image == self._wanted or (self.image is not None and self.image.id == image)
@@ -471,7 +471,7 @@ class ProjectController(QObject):
         """Whether the user's last step is in another image: then undo has an answer on an image without steps, too."""
         if on != self._undo_elsewhere:
             self._undo_elsewhere = on
-            self._tell_facts()
+            self._update_context()
 
     # -- keeping ---------------------------------------------------------------------------------------------------------
 
@@ -491,9 +491,9 @@ class ProjectController(QObject):
         if self.project is None:
             return
         if self.image is not None and record.id == self.image.id:
-            self._tell_facts()
+            self._update_context()
         self.recordChanged.emit(record)
 
-    def _tell_facts(self) -> None:
+    def _update_context(self) -> None:
         elsewhere, refused = self._undo_elsewhere, self.health.refused is not None
-        self._facts.update(**open_facts(self.project, self.image, self.history, undo_elsewhere=elsewhere, refused=refused))
+        self._context.update(**open_context(self.project, self.image, self.history, undo_elsewhere=elsewhere, refused=refused))

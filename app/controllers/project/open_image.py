@@ -83,7 +83,7 @@ def unset(document: Document) -> bool:
     return not bool(document.provenance.max())
 
 
-def open_facts(
+def open_context(
     project: Project | None, image: OpenImage | None, history: UndoHistory | None, *, undo_elsewhere: bool, refused: bool
 ) -> dict[str, bool]:
     """Context keys of what is open.

@@ -1,4 +1,4 @@
-"""What happens when the image that is to be opened cannot be: passed by on a walk, shown as such when it was chosen."""
+"""What happens when the image that is to be opened cannot be: skipped on the way, shown as such when it was chosen."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class UnreadableImages:
 
         Args:
             error: why; what is no AtrousError is a bug and raised.
-            onward: ids of the images that the walk would come to next; empty if this very image was chosen.
+            onward: ids of the images that would come next; empty if this very image was chosen.
         """
         project = self._projects.project
         if project is None or not isinstance(error, AtrousError) or isinstance(error, DamagedStore | RemovedStore):

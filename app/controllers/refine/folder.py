@@ -59,7 +59,7 @@ class RefineFolder(QObject):
     ) -> None:
         super().__init__(parent)
         self._projects, self._models, self._edit, self._crf = projects, models, edit, crf
-        self._folder_jobs, self._compute, self._facts = folder_jobs, services.compute, services.facts
+        self._folder_jobs, self._compute, self._context = folder_jobs, services.compute, services.context
         self._run: FolderJob[None] | None = None
 
     def start(self) -> None:
@@ -84,17 +84,17 @@ class RefineFolder(QObject):
             project, tr("CRF on the folder"), [record.id for record in project.images if not record.missing],
             lambda image: self._refine(run, image), writes=True, on_end=lambda job: self._finish(run, job),
         )  # fmt: skip
-        self._facts.update(crf_running=self._run is not None)
+        self._context.update(crf_running=self._run is not None)
 
     def _refine(self, run: _Run, image: int) -> Steps[None]:
         """Refine one image: as a suggestion where the user has worked, else as a step of the mask."""
         project, card = run.project, self._models.card
 
-        def look() -> tuple[str, Prediction | None]:
+        def read_kept() -> tuple[str, Prediction | None]:
             key = project.content_key(image)
             return key, None if card is None else project.predictions.get(key, card.id, run.options.cache_key())
 
-        key, prediction = yield from background(look)
+        key, prediction = yield from background(read_kept)
         if prediction is None:
             path = str(project.path_of(project.record(image)))
             request = Predict(image=path, source_key=key, options=run.options)
@@ -119,7 +119,7 @@ class RefineFolder(QObject):
                 return
             else:
                 first, patch, fresh = yield from background(lambda: _steps(run, image, prediction))
-                if self._projects.in_hand(image) or project.record(image).touched:
+                if self._projects.is_in_use(image) or project.record(image).touched:
                     continue
                 if first is not None:
                     self._projects.write_step(image, *first, Provenance.MODEL)
@@ -149,11 +149,11 @@ class RefineFolder(QObject):
 
     def _finish(self, run: _Run, job: FolderJob[None]) -> None:
         self._run = None
-        self._facts.update(crf_running=False)
-        facts = [tr("{changed} changed", changed=plural("{n} mask", "{n} masks", run.changed))]
+        self._context.update(crf_running=False)
+        summary = [tr("{changed} changed", changed=plural("{n} mask", "{n} masks", run.changed))]
         if run.suggested:
-            facts.append(waiting_text(run.suggested))
-        self._folder_jobs.say(job, tr("CRF on the folder"), facts, key="crf-folder", change=run.change)
+            summary.append(waiting_text(run.suggested))
+        self._folder_jobs.say(job, tr("CRF on the folder"), summary, key="crf-folder", change=run.change)
 
 
 def _steps(run: _Run, image: int, prediction: Prediction) -> tuple[tuple[str, TilePatch] | None, TilePatch, bool]:

@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from app.controllers.evaluate.live import JudgeController
+from app.controllers.evaluate.live import EvaluationController
 from app.services.services import Services
 from app.state.document import Document
 from app.state.refinement import RefineFigures, refine_figures
@@ -27,9 +27,9 @@ class RefineMeter(QObject):
 
     changed = Signal(object)
 
-    def __init__(self, services: Services, judge: JudgeController, parent: QObject | None = None) -> None:
+    def __init__(self, services: Services, evaluation: EvaluationController, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._judge, self._jobs = judge, services.jobs
+        self._evaluation, self._jobs = evaluation, services.jobs
         self.figures: RefineFigures | None = None
         self._wanted: tuple[Document, NDArray[Any]] | None = None
         self._again = self._counting = False
@@ -43,16 +43,16 @@ class RefineMeter(QObject):
             self._count()
 
     def _count(self) -> None:
-        judgement, band = self._judge.judgement, self._judge.band
-        if self._wanted is None or judgement is None or judgement.document is not self._wanted[0]:
+        live, band = self._evaluation.live, self._evaluation.band
+        if self._wanted is None or live is None or live.document is not self._wanted[0]:
             self._set(None)
             return
         wanted = self._wanted
         document, shown = wanted
-        banded = band.around == "truth" and judgement.has_band(band.rule, band.around)
+        banded = band.around == "truth" and live.has_band(band.rule, band.around)
         histogram = BandHistogram(document.catalog, rule=band.rule, around=band.around) if banded else None
-        index = judgement.band(band.rule, band.around) if banded else None
-        matrix, truth = judgement.matrix.copy(), judgement.scored
+        index = live.band(band.rule, band.around) if banded else None
+        matrix, truth = live.matrix.copy(), live.scored
         self._counting, self._again = True, False
 
         def done(figures: RefineFigures) -> None:

@@ -13,12 +13,12 @@ from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import EditController, OutlineUse, Point
 from app.controllers.annotate.view import ViewState
-from app.controllers.evaluate.live import JudgeController
+from app.controllers.evaluate.live import EvaluationController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.navigation import ProjectController
 from app.controllers.project.open_image import OpenImage
 from app.controllers.refine.meter import RefineMeter
-from app.controllers.refine.requests import Flight, RefineAsking
+from app.controllers.refine.requests import PendingRefinement, RefineRequests
 from app.controllers.refine.settings import Base, CRFSettings, Scope
 from app.services.services import Services
 from app.services.timers import single_shot
@@ -91,21 +91,21 @@ class RefineController(QObject):
         services: Services,
         projects: ProjectController,
         models: ModelsController,
-        judge: JudgeController,
+        evaluation: EvaluationController,
         edit: EditController,
         view: ViewState,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._judge, self._edit, self._view = projects, judge, edit, view
-        self._notifier, self._facts = services.notifier, services.facts
+        self._projects, self._evaluation, self._edit, self._view = projects, evaluation, edit, view
+        self._notifier, self._context = services.notifier, services.context
         self.crf = CRFSettings(services.settings, services.notifier, self)
-        self.asking = RefineAsking(services, projects, models, self.crf, self)
-        self.meter = RefineMeter(services, judge, self)
+        self.requests = RefineRequests(services, projects, models, self.crf, self)
+        self.meter = RefineMeter(services, evaluation, self)
         self.shown: LabelMap | None = None
         self.status = RefineStatus()
         self._refined: LabelMap | None = None
-        self._came_of: Flight | None = None
+        self._made_from: PendingRefinement | None = None
         self._where: NDArray[np.bool_] | None = None
         self._stays: NDArray[np.bool_] | None = None
         self._dragging = False
@@ -113,21 +113,21 @@ class RefineController(QObject):
         self._earlier: tuple[PaneLayout, PaneKind | None] | None = None
         self._followed: Document | None = None
         self._rest = single_shot(self, _RESTING_MS, self._follow_rest)
-        self.asking.answered.connect(self._take)
-        self.asking.missing.connect(self._miss)
-        self.asking.failed.connect(self._fail)
+        self.requests.answered.connect(self._take)
+        self.requests.missing.connect(self._miss)
+        self.requests.failed.connect(self._fail)
         edit.outlineDrawn.connect(self._take_outline)
         projects.imageChanged.connect(self._follow_image)
-        judge.layersChanged.connect(self._follow_truth)
+        evaluation.layersChanged.connect(self._follow_truth)
         projects.predictionChanged.connect(self._follow_prediction)
         models.mappingChanged.connect(self._renew)
 
     @property
     def on(self) -> bool:
         """Whether a preview is wanted."""
-        return self._facts["crf_preview"]
+        return self._context["crf_preview"]
 
-    # -- verbs: the preview ----------------------------------------------------------------------------------------------
+    # -- commands: the preview ----------------------------------------------------------------------------------------------
 
     def toggle_preview(self) -> None:
         """Show what the CRF would do, or the mask again."""
@@ -183,9 +183,9 @@ class RefineController(QObject):
     def discard(self) -> None:
         """Show the mask again; nothing of the preview remains."""
         self._then = None
-        self.asking.stop()
+        self.requests.stop()
         self._rest.stop()
-        self._facts.update(crf_preview=False)
+        self._context.update(crf_preview=False)
         self.draw_region(on=False)
         self._leave_split()
         self._forget()
@@ -204,7 +204,7 @@ class RefineController(QObject):
         self._view.set_layout(PaneLayout.SPLIT)
         self._view.set_kind(0, PaneKind.MASK)
         self._view.set_other(PaneKind.REFINED)
-        self._facts.update(crf_split=True)
+        self._context.update(crf_split=True)
         if not self.on:
             self.toggle_preview()
 
@@ -214,7 +214,7 @@ class RefineController(QObject):
         if self._view.shows(PaneKind.CHANGES) and not self.on:
             self.toggle_preview()
 
-    # -- verbs: taking it ------------------------------------------------------------------------------------------------
+    # -- commands: applying it ------------------------------------------------------------------------------------------------
 
     def apply(self) -> None:
         """Take the preview over, in the scope that was chosen, as one step; an exact result is waited for."""
@@ -226,10 +226,10 @@ class RefineController(QObject):
 
     def draw_region(self, *, on: bool | None = None) -> None:
         """Give the outlines of lasso and polygon to the CRF, until switched off."""
-        on = not self._facts["crf_region"] if on is None else on
-        if on == self._facts["crf_region"]:
+        on = not self._context["crf_region"] if on is None else on
+        if on == self._context["crf_region"]:
             return
-        self._facts.update(crf_region=on)
+        self._context.update(crf_region=on)
         self._edit.set_outline_use(OutlineUse.REFINE if on else OutlineUse.FILL)
         if on and self._edit.tools.tool not in (Tool.LASSO, Tool.POLYGON):
             self._edit.choose_tool(Tool.LASSO)
@@ -248,7 +248,7 @@ class RefineController(QObject):
 
     def _apply_in(self, scope: Scope) -> None:
         image = self._projects.image
-        if image is None or not self._facts["can_edit"]:
+        if image is None or not self._context["can_edit"]:
             return
         if scope is Scope.BAND and self._band() is None:
             self._notifier.warning(
@@ -271,7 +271,7 @@ class RefineController(QObject):
             return
         document = image.document
         if not would_take(document, rect, refined[rect.slices], where):
-            self._notifier.info(tr("The CRF changes nothing here"), _held_text(document, rect, where), replace_key="crf")
+            self._notifier.info(tr("The CRF changes nothing here"), _own_pixels_text(document, rect, where), replace_key="crf")
             return
 
         def make() -> TilePatch:
@@ -287,7 +287,7 @@ class RefineController(QObject):
         if image is None:
             return
         self._edit.commit_stroke()
-        if self._refined is not None and self._came_of is not None and self._came_of.answers(image.document, self.crf):
+        if self._refined is not None and self._made_from is not None and self._made_from.answers(image.document, self.crf):
             then()
             return
         self._switch_on()
@@ -298,16 +298,16 @@ class RefineController(QObject):
 
     def _switch_on(self) -> None:
         if self._projects.image is not None:
-            self._facts.update(crf_preview=True)
+            self._context.update(crf_preview=True)
 
     def _ask(self, *, quick: bool) -> None:
         if not self.on or self._projects.image is None:
             return
         if self.shown is None:
             self._say(replace(self.status, phase=Phase.WAITING))
-        self.asking.ask(quick=quick and self._then is None)
+        self.requests.ask(quick=quick and self._then is None)
 
-    def _take(self, answer: Refined, flight: Flight) -> None:
+    def _take(self, answer: Refined, pending: PendingRefinement) -> None:
         image = self._projects.image
         if not self.on or image is None or answer.labels is None:
             return
@@ -315,17 +315,17 @@ class RefineController(QObject):
         labels = np.asarray(answer.labels, image.document.labels.dtype)
         if labels.shape != (height, width):
             labels = opencv().resize(labels, (width, height), interpolation=opencv().INTER_NEAREST)
-        self._refined, self._came_of = labels, flight
-        phase = Phase.QUICK if flight.quick else Phase.EXACT
+        self._refined, self._made_from = labels, pending
+        phase = Phase.QUICK if pending.quick else Phase.EXACT
         self._say(replace(self.status, phase=phase, milliseconds=answer.milliseconds, note=answer.note))
         self._compose()
-        if not self.asking.idle:
+        if not self.requests.idle:
             return  # something newer is wanted already
-        if self._then is not None and flight.answers(image.document, self.crf):
+        if self._then is not None and pending.answers(image.document, self.crf):
             then, self._then = self._then, None
             then()
-        elif self._then is not None or (flight.quick and not self._dragging):
-            self.asking.ask(quick=False)
+        elif self._then is not None or (pending.quick and not self._dragging):
+            self.requests.ask(quick=False)
 
     def _miss(self) -> None:
         """The scores are gone, or never were: the mask is shown, and the dock names a remedy."""
@@ -341,16 +341,16 @@ class RefineController(QObject):
 
     def _band(self) -> NDArray[np.bool_] | None:
         """(H, W) bool: the trimap band as it is shown; None if missing."""
-        index = self._judge.band_map()
+        index = self._evaluation.band_map()
         if index is None:
             return None
-        band: NDArray[np.bool_] = (index >= 1) & (index <= self._judge.band.width_px)
+        band: NDArray[np.bool_] = (index >= 1) & (index <= self._evaluation.band.width_px)
         return band
 
     def _answered(self) -> OpenImage | None:
         """The image in view, if the result is its own: others get a new image earlier, and signal their layers before that."""
-        image, flight = self._projects.image, self._came_of
-        return image if image is not None and flight is not None and flight.document is image.document else None
+        image, pending = self._projects.image, self._made_from
+        return image if image is not None and pending is not None and pending.document is image.document else None
 
     def _compose(self) -> None:
         image, refined = self._answered(), self._refined
@@ -367,7 +367,7 @@ class RefineController(QObject):
         self._show(shown)
 
     def _forget(self) -> None:
-        self._refined, self._came_of = None, None
+        self._refined, self._made_from = None, None
         self._show(None)
 
     def _show(self, shown: LabelMap | None) -> None:
@@ -397,7 +397,7 @@ class RefineController(QObject):
         if earlier is not None:
             self._view.set_other(earlier[1] or PaneKind.IMAGE)
             self._view.set_layout(earlier[0])
-            self._facts.update(crf_split=False)
+            self._context.update(crf_split=False)
 
     # -- following -------------------------------------------------------------------------------------------------------
 
@@ -407,7 +407,7 @@ class RefineController(QObject):
             self._followed.changed.disconnect(self._follow_change)
         self._followed = None if image is None else image.document
         self._then, self._dragging = None, False
-        self.asking.stop()
+        self.requests.stop()
         self._forget()
         if image is None:
             self.discard()
@@ -441,7 +441,7 @@ class RefineController(QObject):
         self._rest.start()
 
     def _follow_rest(self) -> None:
-        if self._edit.busy or self._edit.held is not None:
+        if self._edit.busy or self._edit.pending_stroke is not None:
             self._rest.start()
         else:
             self._ask(quick=False)
@@ -453,7 +453,7 @@ class RefineController(QObject):
             self._measure()
 
 
-def _held_text(document: Document, rect: Box, where: NDArray[np.bool_] | None) -> str:
+def _own_pixels_text(document: Document, rect: Box, where: NDArray[np.bool_] | None) -> str:
     """How many pixels there were painted by the user, in a sentence."""
     held = painted(document.provenance[rect.slices])
     count = int(np.count_nonzero(held if where is None else held & where))

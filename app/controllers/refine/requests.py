@@ -22,7 +22,7 @@ from deeplab_core.records import CRFParams
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Flight:
+class PendingRefinement:
     """The request that is under way, and the state that it will answer for.
 
     Attributes:
@@ -44,11 +44,11 @@ class Flight:
         return not self.quick and same and document is self.document and document.revision == self.revision
 
 
-class RefineAsking(QObject):
+class RefineRequests(QObject):
     """At most one request is under way. A newer wish cancels an exact one, and waits for a quick one.
 
     Signals:
-        answered(Refined, Flight): a result for the image in view.
+        answered(Refined, PendingRefinement): a result for the image in view.
         missing(): there are no scores to refine.
         failed(AtrousError).
     """
@@ -118,19 +118,19 @@ class RefineAsking(QObject):
             return None
         document, crf = image.document, self._crf
         strokes = painted_labels(document.labels, document.provenance, document.catalog.ignore)
-        flight = Flight(document, document.revision, crf.params, crf.base, crf.certainty, quick)
+        pending = PendingRefinement(document, document.revision, crf.params, crf.base, crf.certainty, quick)
         request = Refine(priority=URGENT, base=base, params=crf.params, strokes=strokes, quick=quick)
-        return self._compute.submit(request).on(done=lambda answer: self._take(answer, flight), failed=self._fail)
+        return self._compute.submit(request).on(done=lambda answer: self._take(answer, pending), failed=self._fail)
 
-    def _take(self, answer: Refined, flight: Flight) -> None:
+    def _take(self, answer: Refined, pending: PendingRefinement) -> None:
         image = self._projects.image
-        if image is None or image.document is not flight.document:
+        if image is None or image.document is not pending.document:
             return
         if answer.labels is None:
             self._call.drop_waiting()
             self.missing.emit()
         else:
-            self.answered.emit(answer, flight)
+            self.answered.emit(answer, pending)
 
     def _fail(self, error: AtrousError) -> None:
         self._call.drop_waiting()

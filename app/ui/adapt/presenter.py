@@ -13,7 +13,7 @@ from app.ui.shell.main_window import MainWindow
 from app.viewmodels.adapt.learned_view import LearnedImage, read_images
 
 
-class LearnBinding(QObject):
+class LearnPresenter(QObject):
     """The wires between the dialogs of learning and the program.
 
     Attributes:

@@ -38,8 +38,8 @@ class ClassesPresenter(QObject):
         classes.changed.connect(self._follow_catalog)
         program.projects.imageChanged.connect(self._follow_image)
         program.projects.predictionChanged.connect(self._follow_prediction)
-        program.judge.figuresChanged.connect(self._follow_figures)
-        program.judge.folder.changed.connect(self.show)
+        program.evaluation.figuresChanged.connect(self._follow_figures)
+        program.evaluation.folder.changed.connect(self.show)
         program.counts.changed.connect(self.show)
         program.counts.counted.connect(self._follow_present)
         program.tools.changed.connect(self._follow_tools)
@@ -79,7 +79,7 @@ class ClassesPresenter(QObject):
 
     def _folder_text(self) -> str:
         """The folder's pooled figures with their rule; empty before it is evaluated."""
-        folder = self._program.judge.folder
+        folder = self._program.evaluation.folder
         pooled = folder.pooled
         if pooled is None:
             return ""
@@ -112,10 +112,10 @@ class ClassesPresenter(QObject):
         self._program.classes.arrange(self._arranged)
 
     def _truth_classes(self) -> set[int]:
-        judgement = self._program.judge.judgement
-        if judgement is None:
+        live = self._program.evaluation.live
+        if live is None:
             return set()
-        return set(judgement.document.catalog.ids[np.flatnonzero(judgement.matrix.truth_pixels())].tolist())
+        return set(live.document.catalog.ids[np.flatnonzero(live.matrix.truth_pixels())].tolist())
 
     # -- following -------------------------------------------------------------------------------------------------------
 

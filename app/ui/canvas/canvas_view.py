@@ -43,7 +43,7 @@ _NOTCH = 120.0
 _OPACITY_STEP = 0.05
 
 
-class WheelVerbs:
+class WheelActions:
     """Turns wheel events into verbs; fractions of a notch add up."""
 
     def __init__(self, view: ViewState, tools: ToolState) -> None:
@@ -101,7 +101,7 @@ class CanvasView(QWidget):
         self._tools = tools
         self._toolbox = toolbox
         self._style = style
-        self._wheel = WheelVerbs(view, tools)
+        self._wheel = WheelActions(view, tools)
         self._frame = Frame()
         self._scene: Scene | None = None
         self._pane = Pane(PaneKind.IMAGE)
@@ -227,7 +227,7 @@ class CanvasView(QWidget):
     def _paint_pointer(self, painter: QPainter) -> None:
         if self._linked is not None:
             draw_cross(painter, self._linked)
-        tool = self._toolbox.in_hand
+        tool = self._toolbox.current
         if self._pointer is not None and tool.has_ring and self._ring_radius() * 2 >= TINY_RING:
             draw_ring(painter, self._pointer, self._ring_radius(), tool.class_color(), erases=tool.erases)
 
@@ -269,11 +269,11 @@ class CanvasView(QWidget):
             self.update(extent(at).toAlignedRect())
 
     def _update_ring(self) -> None:
-        if self._pointer is not None and self._toolbox.in_hand.has_ring:
+        if self._pointer is not None and self._toolbox.current.has_ring:
             self.update(ring_rect(self._pointer, self._ring_radius()).toAlignedRect())
 
     def _update_cursor(self) -> None:
-        tool = self._toolbox.in_hand
+        tool = self._toolbox.current
         if self.mapping is None:
             shape = Qt.CursorShape.ArrowCursor
         elif tool.has_ring:

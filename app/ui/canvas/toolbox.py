@@ -53,7 +53,7 @@ class ToolBox(QObject):
         super().__init__(parent)
         self._edit = edit
         self._tools = {tool: kind(edit, view) for tool, kind in _TOOLS.items()}
-        self._held: CanvasTool | None = None
+        self._dragging: CanvasTool | None = None
         self._button = Qt.MouseButton.NoButton
         self._space = False
         self._known = edit.tools.tool
@@ -61,16 +61,16 @@ class ToolBox(QObject):
         edit.documentChanged.connect(self._let_go)
 
     @property
-    def in_hand(self) -> CanvasTool:
+    def current(self) -> CanvasTool:
         """What a left press would use, or what is being used."""
-        if self._held is not None:
-            return self._held
+        if self._dragging is not None:
+            return self._dragging
         return self._tools[Tool.PAN if self._space else self._edit.tools.tool]
 
     @property
     def pressed(self) -> bool:
         """Whether a button is down."""
-        return self._held is not None
+        return self._dragging is not None
 
     def hold_space(self, down: bool) -> None:
         """Space pans while it is held; never in the middle of a stroke."""
@@ -79,10 +79,10 @@ class ToolBox(QObject):
             self.cursorChanged.emit()
 
     def press(self, button: Qt.MouseButton, pointer: Pointer) -> None:
-        if self._held is not None:
+        if self._dragging is not None:
             return
         tool = {
-            Qt.MouseButton.LeftButton: self.in_hand,
+            Qt.MouseButton.LeftButton: self.current,
             Qt.MouseButton.RightButton: self._tools[Tool.RESTORE],
             Qt.MouseButton.MiddleButton: self._tools[Tool.PAN],
         }.get(button)
@@ -91,14 +91,14 @@ class ToolBox(QObject):
         if button == Qt.MouseButton.RightButton and self.outline_open:
             self.shorten()
             return
-        self._held, self._button = tool, button
+        self._dragging, self._button = tool, button
         tool.press(pointer)
         self.cursorChanged.emit()
         self.marksChanged.emit()
 
     def move(self, pointer: Pointer) -> None:
-        tool = self.in_hand
-        if self._held is not None:
+        tool = self.current
+        if self._dragging is not None:
             tool.move(pointer)
         else:
             tool.hover(pointer)
@@ -106,19 +106,19 @@ class ToolBox(QObject):
             self.marksChanged.emit()
 
     def release(self, button: Qt.MouseButton, pointer: Pointer) -> None:
-        if self._held is not None and button == self._button:
-            tool = self._held
+        if self._dragging is not None and button == self._button:
+            tool = self._dragging
             if pointer.pressure > 0:  # a pen leaves without pressure; its last move has drawn everything
                 tool.move(pointer)
-            self._held = None
+            self._dragging = None
             tool.release()
             self.cursorChanged.emit()
             self.marksChanged.emit()
 
     def double_click(self, button: Qt.MouseButton, pointer: Pointer) -> None:
         """A second press in place: closes a polygon, and is a press like any other for the rest."""
-        if button == Qt.MouseButton.LeftButton and self.outline_open and self._held is None:
-            self.in_hand.double_click()
+        if button == Qt.MouseButton.LeftButton and self.outline_open and self._dragging is None:
+            self.current.double_click()
             self.marksChanged.emit()
         else:
             self.press(button, pointer)
@@ -132,21 +132,21 @@ class ToolBox(QObject):
     @property
     def busy(self) -> bool:
         """Whether there is an action that Esc would revert."""
-        return self.in_hand.busy
+        return self.current.busy
 
     def finish(self) -> bool:
-        done = self.in_hand.finish()
+        done = self.current.finish()
         self.marksChanged.emit()
         return done
 
     def shorten(self) -> bool:
-        done = self.in_hand.shorten()
+        done = self.current.shorten()
         self.marksChanged.emit()
         return done
 
     def abort(self) -> bool:
         """Revert the current action; the button may stay down and means nothing until it is up."""
-        done = self.in_hand.abort()
+        done = self.current.abort()
         self.marksChanged.emit()
         return done
 
@@ -157,10 +157,10 @@ class ToolBox(QObject):
 
     def paint(self, painter: QPainter, mapping: Mapping) -> None:
         """Draw the tools' current action."""
-        self.in_hand.paint(painter, mapping)
+        self.current.paint(painter, mapping)
 
     def _let_go(self) -> None:
-        self._held, self._space = None, False
+        self._dragging, self._space = None, False
         self.cursorChanged.emit()
         self.marksChanged.emit()
 
@@ -168,7 +168,7 @@ class ToolBox(QObject):
         if not isValid(self):
             return  # Qt has deleted the canvas; its Python half is still listening
         if self._edit.tools.tool is not self._known:
-            if self._held is None:
+            if self._dragging is None:
                 self._tools[self._known].abort()
             self._known = self._edit.tools.tool
         self.cursorChanged.emit()

@@ -36,7 +36,7 @@ class CompareChooser(QListWidget):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setIconSize(QSize(10, 10))
-        self.itemChanged.connect(self._tell)
+        self.itemChanged.connect(self._emit_models)
 
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
@@ -64,7 +64,7 @@ class CompareChooser(QListWidget):
                 item.setToolTip("\n".join(part for part in (entry.title, entry.state, str(entry.path)) if part))
                 self.addItem(item)
 
-    def _tell(self, changed: QListWidgetItem) -> None:
+    def _emit_models(self, changed: QListWidgetItem) -> None:
         """A newly checked model goes behind the others; the rest keeps its order."""
         path = Path(changed.data(Qt.ItemDataRole.UserRole))
         order = [entry.path for entry in sorted(self._entries, key=lambda entry: entry.letter) if entry.letter]

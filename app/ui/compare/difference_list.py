@@ -47,8 +47,8 @@ class DifferenceList(QTableWidget):
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.setColumnWidth(1, 68)
         self.setColumnWidth(2, 62)
-        self.cellClicked.connect(lambda row, _column: self._tell(row))
-        self.activated.connect(lambda index: self._tell(index.row()))
+        self.cellClicked.connect(lambda row, _column: self._emit_image(row))
+        self.activated.connect(lambda index: self._emit_image(index.row()))
 
     def show_lines(self, lines: Sequence[ImageLine]) -> None:
         """Show images, the worst first; the selected image stays selected."""
@@ -68,7 +68,7 @@ class DifferenceList(QTableWidget):
             if line.image == before:
                 self.selectRow(place)
 
-    def _tell(self, row: int) -> None:
+    def _emit_image(self, row: int) -> None:
         item = self.item(row, 0)
         if item is not None:
             self.chosen.emit(item.data(Qt.ItemDataRole.UserRole))

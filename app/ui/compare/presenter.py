@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QFileDialog
 
 from app.controllers.annotate.edit import class_name
 from app.controllers.compare.models import milliseconds
-from app.controllers.compare.requests import Said
+from app.controllers.compare.requests import ModelPrediction
 from app.controllers.workspace import Program
 from app.state.comparison import LETTERS, PairCount
 from app.text import plural, tr
@@ -29,17 +29,17 @@ if TYPE_CHECKING:  # its plot takes as long to import as the window itself
 _HEIGHT = 252
 
 
-def remark(said: Said | None) -> str:
+def remark(prediction: ModelPrediction | None) -> str:
     """What the user should know of a model's answer: classes that the project lacks, and what happened to the memory."""
-    if said is None:
+    if prediction is None:
         return ""
-    number = len(said.unmatched)
+    number = len(prediction.unmatched)
     which = tr("1 class has") if number == 1 else tr("{number} classes have", number=number)
     lost = tr("{which} no matching class in this project: treated as void", which=which) if number else ""
-    return ". ".join(part.rstrip(".") for part in (lost, said.note) if part)
+    return ". ".join(part.rstrip(".") for part in (lost, prediction.note) if part)
 
 
-class CompareBinding(QObject):
+class ComparePresenter(QObject):
     """The wires between the comparison and the window.
 
     Attributes:
@@ -50,17 +50,17 @@ class CompareBinding(QObject):
         super().__init__(window)
         self._window, self._program, self._canvas = window, program, canvas
         self._field: ReceptiveField | None = None
-        self._said: tuple[object, ...] = ()
+        self._remarks: tuple[object, ...] = ()
         self.dock: CompareDock | None = None
-        program.compare.peersChanged.connect(self._show_peers)
+        program.compare.modelsChanged.connect(self._show_models)
         program.compare.resultsChanged.connect(self._show_results)
         program.compare.resultsChanged.connect(self._follow_results)
         program.compare.fileWanted.connect(self.ask_file)
         program.compare_folder.changed.connect(self._show_results)
-        program.judge.bandChanged.connect(lambda _band: self._show_results())
+        program.evaluation.bandChanged.connect(lambda _band: self._show_results())
         program.receptive.changed.connect(self._show_field)
         canvas.hovered.connect(program.receptive.hover)
-        program.facts.changed.connect(self._follow_facts)
+        program.context.changed.connect(self._follow_context)
 
     def ask_file(self) -> None:
         """Ask for a model file that takes part from now on."""
@@ -95,40 +95,40 @@ class CompareBinding(QObject):
         if self.dock is not None:
             self.dock.set_theme(theme)
 
-    def _follow_facts(self, changed: frozenset[str]) -> None:
-        facts = self._program.facts
-        if changed & {"comparing", "docks_folded"} and (self.dock is not None or facts["comparing"]):
-            self._made().setVisible(facts["comparing"] and not facts["docks_folded"])
+    def _follow_context(self, changed: frozenset[str]) -> None:
+        context = self._program.context
+        if changed & {"comparing", "docks_folded"} and (self.dock is not None or context["comparing"]):
+            self._made().setVisible(context["comparing"] and not context["docks_folded"])
         if "compare_running" in changed:
-            self._show_peers()
+            self._show_models()
 
     def _follow_results(self) -> None:
         """List the models again if an answer changes their lines: what can be chosen is read from the disk."""
-        if self._lines_said() != self._said:
-            self._show_peers()
+        if self._model_remarks() != self._remarks:
+            self._show_models()
 
-    def _lines_said(self) -> tuple[object, ...]:
+    def _model_remarks(self) -> tuple[object, ...]:
         """What the answers and the chosen pair bring into the list of models."""
         compare = self._program.compare
-        return (compare.pair, *(remark(answer.said) for answer in compare.answers))
+        return (compare.pair, *(remark(answer.prediction) for answer in compare.results))
 
-    def _show_peers(self) -> None:
+    def _show_models(self) -> None:
         compare = self._program.compare
         if self.dock is None or not compare.on:
             return
-        self._said = self._lines_said()
-        letters = {peer.path: LETTERS[place] for place, peer in enumerate(compare.peers)}
-        peers = {peer.path: peer for peer in compare.peers}
-        said = {peer.path: answer.said for peer, answer in zip(compare.peers, compare.answers, strict=False)}
+        self._remarks = self._model_remarks()
+        letters = {model.path: LETTERS[place] for place, model in enumerate(compare.models)}
+        models = {model.path: model for model in compare.models}
+        predictions = {model.path: answer.prediction for model, answer in zip(compare.models, compare.results, strict=False)}
         entries = []
         for path, title in compare.choices():
-            peer = peers.get(path)
-            problem = "" if peer is None else peer.problem
-            known = title if peer is None else peer.title
-            answer = said.get(path)
+            model = models.get(path)
+            problem = "" if model is None else model.problem
+            known = title if model is None else model.title
+            answer = predictions.get(path)
             amiss = bool(problem) or (answer is not None and bool(answer.unmatched))
             entries.append(ModelEntry(path, known, letters.get(path, ""), problem or remark(answer), amiss))
-        can_run = compare.ready and not self._program.facts["compare_running"]
+        can_run = compare.ready and not self._program.context["compare_running"]
         self.dock.show_models(entries, compare.pair, can_run=can_run)
 
     def _show_results(self) -> None:
@@ -140,21 +140,21 @@ class CompareBinding(QObject):
         count: PairCount | None
         times: tuple[float | None, ...]
         if dock.folder_scope and result is not None:
-            peers, figures, times = result.peers, folder.figures(), result.milliseconds
+            models, figures, times = result.models, folder.figures(), result.milliseconds
             count = result.pairs.get(compare.pair)
             tip = tr(
                 "Pooled over {rows}, {judged} of them with ground truth",
                 rows=plural("{n} image", "{n} images", len(result.rows)),
-                judged=result.judged,
+                judged=result.scored,
             )
         else:
-            peers, figures = tuple(compare.peers), [answer.figures for answer in compare.answers]
-            times = tuple(None if answer.said is None else answer.said.milliseconds for answer in compare.answers)
+            models, figures = tuple(compare.models), [answer.figures for answer in compare.results]
+            times = tuple(None if answer.prediction is None else answer.prediction.milliseconds for answer in compare.results)
             count, tip = compare.difference, tr("Share of the pixels in this image")
-        names = [(LETTERS[place], peer.title) for place, peer in enumerate(peers)][: len(figures)]
+        names = [(LETTERS[place], model.title) for place, model in enumerate(models)][: len(figures)]
         rows = table_rows(catalog, figures, times, folder=dock.folder_scope) if figures else []
         curves = [() if found is None else found.curve for found in figures]
-        dock.show_figures(heading(figures), names, rows, curves, self._program.judge.band.width_px)
+        dock.show_figures(heading(figures), names, rows, curves, self._program.evaluation.band.width_px)
         dock.show_difference([] if count is None else difference_parts(count, compare.pair), tip)
         lines = [] if result is None else image_lines(result.rows, compare.pair)
         dock.show_images(lines, tr("Run the folder to list the images on which these models differ most."))

@@ -8,22 +8,22 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QWidget
 from app.text import spaced, tr
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.shell.action_builder import ActionBuilder
-from app.viewmodels.evaluate.error_list import ComponentWalk
+from app.viewmodels.evaluate.error_list import ErrorNavigation
 from deeplab_core.catalogs.catalog import ClassCatalog
 
 
-class WalkBar(QFrame):
-    """Shown only while there is a walk.
+class ErrorBar(QFrame):
+    """Shown only while a list of errors is open.
 
     Signals:
-        closeAsked(): end the walk.
+        closeAsked(): close the list.
     """
 
     closeAsked = Signal()
 
     def __init__(self, actions: ActionBuilder, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setObjectName("walkBar")
+        self.setObjectName("errorBar")
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 4, 6, 4)
         row.setSpacing(4)
@@ -43,10 +43,12 @@ class WalkBar(QFrame):
         row.addWidget(self.end)
         self.hide()
 
-    def show_walk(self, walk: ComponentWalk | None, catalog: ClassCatalog | None) -> None:
-        """Say where the walk is; None hides the bar."""
-        self.setVisible(walk is not None and catalog is not None)
-        if walk is not None and catalog is not None:
-            pixels = spaced(walk.current.pixels)
-            place = tr("{place} of {components}", place=walk.place + 1, components=len(walk.components))
-            self.text.set_text(tr("{title} · {place} · {pixels} px", title=walk.query.title(catalog), place=place, pixels=pixels))
+    def show_navigation(self, navigation: ErrorNavigation | None, catalog: ClassCatalog | None) -> None:
+        """Show the place in the list; None hides the bar."""
+        self.setVisible(navigation is not None and catalog is not None)
+        if navigation is not None and catalog is not None:
+            pixels = spaced(navigation.current.pixels)
+            place = tr("{place} of {components}", place=navigation.place + 1, components=len(navigation.components))
+            self.text.set_text(
+                tr("{title} · {place} · {pixels} px", title=navigation.query.title(catalog), place=place, pixels=pixels)
+            )

@@ -12,7 +12,7 @@ from app.ui.common.panel import toned
 from app.ui.shell.theme import Theme
 
 
-class JudgeView(QWidget):
+class EvaluationView(QWidget):
     """Pages behind tabs, a line with the scope of the figures, and a button that makes them again.
 
     A page is any widget (:meth:`add_page`). It may have ``set_theme(theme)``, ``begin()`` (called each time it comes to the
@@ -80,14 +80,14 @@ class JudgeView(QWidget):
         """Add a page at the end; ``title`` is its tab."""
         self._pages.append((title, widget))
         self.stack.addWidget(widget)
-        _tell(widget, "set_theme", self._theme)
+        _call(widget, "set_theme", self._theme)
         self.tabs.addTab(title)
 
     def add_list(self, widget: QWidget) -> None:
         """Add what a page leads to; it has no tab and :meth:`step_back` leads to the page again."""
         self._lists.append(widget)
         self.stack.addWidget(widget)
-        _tell(widget, "set_theme", self._theme)
+        _call(widget, "set_theme", self._theme)
 
     def show_list(self, widget: QWidget) -> None:
         """Bring what :meth:`add_list` took to the front."""
@@ -121,19 +121,19 @@ class JudgeView(QWidget):
         """Dress every page that paints itself."""
         self._theme = theme
         for widget in (*(widget for _, widget in self._pages), *self._lists):
-            _tell(widget, "set_theme", theme)
+            _call(widget, "set_theme", theme)
 
     def begin(self) -> None:
         """The view came to the front: the keyboard goes to its page."""
         page = self.page
         if page is not None:
             page.setFocus()
-            _tell(page, "begin")
+            _call(page, "begin")
 
     def step_back(self) -> None:
         """One step back within the page, or out of the view."""
         page = self.page
-        if page is None or not (_tell(page, "step_back") or self.leave_list()):
+        if page is None or not (_call(page, "step_back") or self.leave_list()):
             self.closeAsked.emit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -150,7 +150,7 @@ class JudgeView(QWidget):
         self.pageShown.emit(title)
 
 
-def _tell(widget: QWidget, verb: str, *values: object) -> object:
-    """Call a verb that a page may have; None where it has none."""
-    method = getattr(widget, verb, None)
+def _call(widget: QWidget, name: str, *values: object) -> object:
+    """Call a method that a page may have; None if it has none."""
+    method = getattr(widget, name, None)
     return None if method is None else method(*values)

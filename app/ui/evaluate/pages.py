@@ -1,4 +1,4 @@
-"""Carries what is said between the program and three pages of the Judge view: queues, plots, ambiguous regions."""
+"""Connects three pages of the Evaluation panel with their controllers: rankings, plots, ambiguous regions."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from app.services.timers import single_shot
 from app.state.ambiguous import ListedMark, export_marks
 from app.text import plural, spaced, tr
 from app.ui.evaluate.ambiguous_page import AmbiguousPage
-from app.ui.evaluate.evaluation_view import JudgeView
+from app.ui.evaluate.evaluation_view import EvaluationView
 from app.ui.evaluate.plot_page import PlotPage
-from app.ui.evaluate.ranking_page import QueuePage
-from app.ui.evaluate.ranking_table import QueueRow
+from app.ui.evaluate.ranking_page import RankingPage
+from app.ui.evaluate.ranking_table import RankingRow
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.evaluate.charts import Chart
 from app.viewmodels.evaluate.error_list import ComponentQuery
@@ -32,7 +32,7 @@ _SOON_MS, _MANY, _MANY_MS = 20, 500, 500
 _MARGIN, _LEAST = 0.6, 24
 
 
-class JudgePages(QObject):
+class EvaluationPages(QObject):
     """The wires of these pages; made with the view.
 
     Attributes:
@@ -44,23 +44,23 @@ class JudgePages(QObject):
 
     listAsked = Signal(object)
 
-    def __init__(self, window: MainWindow, program: Program, view: JudgeView) -> None:
+    def __init__(self, window: MainWindow, program: Program, view: EvaluationView) -> None:
         super().__init__(view)
         self._window, self._program, self._view = window, program, view
-        self.queue = QueuePage(window.theme, self._thumbnail)
+        self.queue = RankingPage(window.theme, self._thumbnail)
         self.plots = PlotPage(window.theme, program.plots.names)
         self.ambiguous = AmbiguousPage()
         view.add_page(tr("Rankings"), self.queue)
         view.add_page(tr("Plots"), self.plots)
         view.add_page(tr("Ambiguous"), self.ambiguous)
         view.pageShown.connect(self._begin)
-        queues = program.queues
+        rankings = program.rankings
         self._soon = single_shot(self, _SOON_MS, self.refresh)
-        queues.changed.connect(self._refresh_soon)
-        queues.orderChanged.connect(lambda _order: self.refresh())
-        queues.placeReached.connect(self._show_place)
-        self.queue.orderChosen.connect(queues.choose)
-        self.queue.opened.connect(lambda row: queues.visit(row.image, row.box))
+        rankings.changed.connect(self._refresh_soon)
+        rankings.orderChanged.connect(lambda _order: self.refresh())
+        rankings.placeReached.connect(self._show_place)
+        self.queue.orderChosen.connect(rankings.choose)
+        self.queue.opened.connect(lambda row: rankings.visit(row.image, row.box))
         program.thumbnails.ready.connect(self.queue.rows.refresh)
         program.plots.changed.connect(self.refresh)
         self.plots.wanted.connect(self._make_plot)
@@ -68,7 +68,7 @@ class JudgePages(QObject):
         self.plots.exported.connect(self._say_exported)
         self.plots.failed.connect(program.notifier.report)
         program.ambiguous.changed.connect(lambda _image: self.refresh())
-        self.ambiguous.opened.connect(lambda listed: queues.visit(listed.image, listed.mark.box))
+        self.ambiguous.opened.connect(lambda listed: rankings.visit(listed.image, listed.mark.box))
         self.ambiguous.unmarkAsked.connect(lambda listed: program.ambiguous.unmark(listed.image, listed.position))
         self.ambiguous.described.connect(self._describe)
         self.ambiguous.exportAsked.connect(self.ask_export)
@@ -108,17 +108,17 @@ class JudgePages(QObject):
             tr("In {folder}.", folder=folder),
         )
 
-    # -- queues ----------------------------------------------------------------------------------------------------------
+    # -- rankings ----------------------------------------------------------------------------------------------------------
 
     def _begin(self, _title: str) -> None:
         if self._view.page in (self.queue, self.plots):
-            self._program.queues.begin()
+            self._program.rankings.begin()
         self.refresh()
 
     def _show_queue(self) -> None:
-        queues, order = self._program.queues, self._program.queues.order
+        rankings, order = self._program.rankings, self._program.rankings.order
         project = self._program.projects.project
-        self.queue.show_order(order, queues.available(), 0 if project is None else len(project.images))
+        self.queue.show_order(order, rankings.available(), 0 if project is None else len(project.images))
         if order == "label_errors":
             columns: tuple[str, ...] = (tr("Image"), tr("Labelled"), tr("Predicted"), tr("Pixels"))
             rows = self._issue_rows()
@@ -126,15 +126,15 @@ class JudgePages(QObject):
         else:
             columns, numbers = (tr("Image"), tr("Score"), tr("IoU"), tr("Status")), frozenset({1, 2})
             rows = self._image_rows(order)
-        self.queue.show_rows(columns, numbers, rows, queues.measuring)
+        self.queue.show_rows(columns, numbers, rows, rankings.measuring)
         self.queue.show_gain(self._gain_chart(order))
 
-    def _image_rows(self, order: str) -> list[QueueRow]:
-        project, queues = self._program.projects.project, self._program.queues
+    def _image_rows(self, order: str) -> list[RankingRow]:
+        project, rankings = self._program.projects.project, self._program.rankings
         assert project is not None
-        scores, ious = queues.scores(order), queues.ious()
+        scores, ious = rankings.scores(order), rankings.ious()
         rows = []
-        for image in queues.ranking(order):
+        for image in rankings.ranking(order):
             record = project.record(image)
             score = scores.get(image)
             figure = (
@@ -145,12 +145,12 @@ class JudgePages(QObject):
                 else f"{score:.3f}"
             )
             iou = f"{ious[image]:.3f}" if image in ious else ""
-            rows.append(QueueRow(image, (record.shown, figure, iou, record.status.name.lower())))
+            rows.append(RankingRow(image, (record.shown, figure, iou, record.status.name.lower())))
         return rows
 
-    def _issue_rows(self) -> list[QueueRow]:
+    def _issue_rows(self) -> list[RankingRow]:
         return [
-            QueueRow(
+            RankingRow(
                 int(row.image),
                 (
                     self._name(int(row.image)),
@@ -160,13 +160,13 @@ class JudgePages(QObject):
                 ),
                 row.issue.box,
             )
-            for row in self._program.queues.issues()
+            for row in self._program.rankings.issues()
         ]
 
     def _gain_chart(self, order: str) -> Chart | None:
         from app.viewmodels.evaluate.plot_data import gain_chart
 
-        gain = self._program.queues.gain(order)
+        gain = self._program.rankings.gain(order)
         return None if gain is None else gain_chart(gain, RANKINGS[order].title)
 
     def _thumbnail(self, image: int) -> QImage | None:
@@ -196,10 +196,10 @@ class JudgePages(QObject):
             truth, prediction = lead
             self.listAsked.emit(ComponentQuery(truth=truth, prediction=prediction))
         elif isinstance(lead, int):
-            judge = self._program.judge
-            judge.set_band(replace(judge.band, width_px=lead))
+            evaluation = self._program.evaluation
+            evaluation.set_band(replace(evaluation.band, width_px=lead))
             self._window.show_picture()
-            if not self._program.facts["pane_trimap"]:
+            if not self._program.context["pane_trimap"]:
                 self._program.view.toggle_trimap()
 
     def _say_exported(self, path: Path) -> None:

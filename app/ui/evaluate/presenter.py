@@ -12,17 +12,17 @@ from app.text import plural, spaced, tr
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.error_outline import ErrorOutline
 from app.ui.evaluate.components_page import ComponentsPage
-from app.ui.evaluate.error_bar import WalkBar
-from app.ui.evaluate.evaluation_view import JudgeView
+from app.ui.evaluate.error_bar import ErrorBar
+from app.ui.evaluate.evaluation_view import EvaluationView
 from app.ui.evaluate.failures_page import FailuresPage
 from app.ui.evaluate.matrix_page import MatrixPage
 from app.ui.shell.main_window import MainWindow
-from app.viewmodels.evaluate.error_list import ComponentQuery, ComponentWalk, nearest
+from app.viewmodels.evaluate.error_list import ComponentQuery, ErrorNavigation, nearest
 from deeplab_core.analysis.components import ErrorComponent
 from deeplab_core.analysis.outline import outline
 
 
-class InspectBinding(QObject):
+class EvaluationPresenter(QObject):
     """The wires between the Judge view and the program. The view is made when it is first opened.
 
     A new page is made and wired in :meth:`_make_view`, with one ``view.add_page(title, widget)``. A page that leads to error
@@ -36,18 +36,18 @@ class InspectBinding(QObject):
     def __init__(self, window: MainWindow, program: Program, canvas: CanvasArea) -> None:
         super().__init__(window)
         self._window, self._program, self._canvas = window, program, canvas
-        self.view: JudgeView | None = None
-        self.bar = WalkBar(window.commands)
+        self.view: EvaluationView | None = None
+        self.bar = ErrorBar(window.commands)
         window.add_bar(self.bar)
         inspect = program.inspect
         inspect.viewAsked.connect(self.toggle)
         window.classes.errorsAsked.connect(self.show_errors_of)
         window.classes.figuresAsked.connect(self.open)
         inspect.changed.connect(self._refresh)
-        inspect.walkChanged.connect(self._show_walk)
+        inspect.navigationChanged.connect(self._show_navigation)
         inspect.componentReached.connect(self._show_place)
         program.projects.imageChanged.connect(lambda _image: canvas.set_outline(None))
-        self.bar.closeAsked.connect(inspect.end_walk)
+        self.bar.closeAsked.connect(inspect.end_navigation)
         program.cutouts.ready.connect(self._show_pictures)
         program.projects.projectChanged.connect(lambda _project: self._follow_project())
         window.stack.currentChanged.connect(self._follow_stack)
@@ -74,7 +74,7 @@ class InspectBinding(QObject):
         self._window.show_page(self.view)
         self._program.inspect.begin()
         self._refresh()
-        self._select_walked()
+        self._select_current()
         self.view.begin()
 
     def close(self) -> None:
@@ -95,18 +95,18 @@ class InspectBinding(QObject):
         self.open()
         self.show_list(ComponentQuery(concerning=class_id))
 
-    def _make_view(self) -> JudgeView:
+    def _make_view(self) -> EvaluationView:
         window, program = self._window, self._program
-        view = JudgeView(window.theme)
+        view = EvaluationView(window.theme)
         self.matrix = MatrixPage(window.theme)
         self.components = ComponentsPage(window.theme, self._picture, self._name)
         self.failures = FailuresPage(window.theme)
         view.add_page(tr("Matrix"), self.matrix)
         view.add_page(tr("Failures"), self.failures)
         view.add_list(self.components)
-        from app.ui.evaluate.pages import JudgePages  # with the plotting library, which takes its time
+        from app.ui.evaluate.pages import EvaluationPages  # with the plotting library, which takes its time
 
-        self.pages = JudgePages(window, program, view)
+        self.pages = EvaluationPages(window, program, view)
         self.pages.listAsked.connect(self.show_list)
         view.closeAsked.connect(self.close)
         view.refreshAsked.connect(program.inspect.inspect_folder)
@@ -140,10 +140,10 @@ class InspectBinding(QObject):
         else:
             self.pages.refresh()
 
-    def _show_scope(self, view: JudgeView) -> None:
+    def _show_scope(self, view: EvaluationView) -> None:
         """What the figures are over, or what to do so that there are some."""
-        inspect, judge = self._program.inspect, self._program.judge
-        known, total = 0 if inspect.index is None else len(inspect.index), len(judge.index)
+        inspect, evaluation = self._program.inspect, self._program.evaluation
+        known, total = 0 if inspect.index is None else len(inspect.index), len(evaluation.index)
         if not total:
             view.show_scope(tr("no ground truth"), hint=tr("No ground truth found. Choose its folder in the Ground truth menu."))
         elif known:
@@ -212,22 +212,27 @@ class InspectBinding(QObject):
         self._canvas.set_outline(None)
 
         def draw(mask: NDArray[np.bool_]) -> None:
-            walk, image = self._program.inspect.walk, self._program.projects.image
-            if walk is not None and walk.current is component and image is not None and str(image.id) == component.image:
+            navigation, image = self._program.inspect.navigation, self._program.projects.image
+            if (
+                navigation is not None
+                and navigation.current is component
+                and image is not None
+                and str(image.id) == component.image
+            ):
                 self._canvas.set_outline(ErrorOutline(outline(mask, (x, y))))
 
         self._program.inspect.find_region(component, draw)
 
-    def _show_walk(self, walk: ComponentWalk | None) -> None:
-        if walk is None:
+    def _show_navigation(self, navigation: ErrorNavigation | None) -> None:
+        if navigation is None:
             self._canvas.set_outline(None)
         project = self._program.projects.project
-        self.bar.show_walk(None if self.in_front else walk, None if project is None else project.catalog)
+        self.bar.show_navigation(None if self.in_front else navigation, None if project is None else project.catalog)
 
-    def _select_walked(self) -> None:
-        walk = self._program.inspect.walk
-        if walk is not None and self.view is not None and self.view.page is self.components:
-            self.components.select(nearest(walk.current, self.components.components, walk.place))
+    def _select_current(self) -> None:
+        navigation = self._program.inspect.navigation
+        if navigation is not None and self.view is not None and self.view.page is self.components:
+            self.components.select(nearest(navigation.current, self.components.components, navigation.place))
 
     # -- following -------------------------------------------------------------------------------------------------------
 
@@ -237,5 +242,5 @@ class InspectBinding(QObject):
             self.view.leave_list()
 
     def _follow_stack(self) -> None:
-        self._program.facts.update(judge_open=self.in_front)
-        self._show_walk(self._program.inspect.walk)
+        self._program.context.update(evaluation_open=self.in_front)
+        self._show_navigation(self._program.inspect.navigation)

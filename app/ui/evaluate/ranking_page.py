@@ -1,4 +1,4 @@
-"""The page of queues: which order 'next worst' goes by, the images in it, and how well it finds the errors."""
+"""The page of rankings: the ranking that 'next worst' follows, its images, and how well it finds the errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 from app.text import plural, spaced, tr
 from app.ui.common.chart_view import ChartView
 from app.ui.common.panel import toned
-from app.ui.evaluate.ranking_table import QueueRow, QueueTable
+from app.ui.evaluate.ranking_table import RankingRow, RankingTable
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.charts import Chart
 from deeplab_core.analysis.ranking import RANKINGS
@@ -32,12 +32,12 @@ _NAME = int(Qt.ItemDataRole.UserRole)
 _BESIDE = 900
 
 
-class QueuePage(QWidget):
+class RankingPage(QWidget):
     """Orders at the left, the images in the middle, the cumulative gain at the right.
 
     Signals:
         orderChosen(str): 'next worst' is to go by this order.
-        opened(QueueRow): a row is to be looked at.
+        opened(RankingRow): a row is to be looked at.
     """
 
     orderChosen = Signal(str)
@@ -56,7 +56,7 @@ class QueuePage(QWidget):
         self.what = toned("", tone="muted", size="small")
         self.what.setWordWrap(True)
         self.what.setFixedWidth(232)
-        self.rows = QueueTable(picture)
+        self.rows = RankingTable(picture)
         self.table = QTableView()
         self.table.setModel(self.rows)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -95,7 +95,7 @@ class QueuePage(QWidget):
         row.addLayout(left)
         row.addWidget(self.split, 1)
         self.setFocusProxy(self.table)
-        self.orders.currentItemChanged.connect(self._tell_order)
+        self.orders.currentItemChanged.connect(self._choose_order)
         self.table.clicked.connect(self._open)
 
     @property
@@ -129,7 +129,7 @@ class QueuePage(QWidget):
             tr("{text}. {known}. Press N for the next unreviewed image.", text=tr(RANKINGS[order].text), known=known)
         )
 
-    def show_rows(self, columns: tuple[str, ...], numbers: frozenset[int], rows: Sequence[QueueRow], measuring: bool) -> None:
+    def show_rows(self, columns: tuple[str, ...], numbers: frozenset[int], rows: Sequence[RankingRow], measuring: bool) -> None:
         """Show the images of the chosen order, worst first."""
         selected = self.rows.row(self.table.currentIndex().row())
         self.rows.show(columns, numbers, rows)
@@ -164,7 +164,7 @@ class QueuePage(QWidget):
         else:
             super().keyPressEvent(event)
 
-    def _tell_order(self, item: QListWidgetItem | None) -> None:
+    def _choose_order(self, item: QListWidgetItem | None) -> None:
         if item is not None:
             self.orderChosen.emit(str(item.data(_NAME)))
 

@@ -1,4 +1,4 @@
-"""The images of a queue, worst first, or the doubted labels of a truth, as a table."""
+"""The images of a ranking, worst first, or the possible label errors of the ground truth, as a table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RIGHT = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
 
 @dataclass(frozen=True, slots=True)
-class QueueRow:
+class RankingRow:
     """One line: an image, or a place in it.
 
     Attributes:
@@ -30,7 +30,7 @@ class QueueRow:
     box: Box | None = None
 
 
-class QueueTable(QAbstractTableModel):
+class RankingTable(QAbstractTableModel):
     """Rows as they are given. ``picture`` is asked for a thumbnail when a row is painted; None while it is being made."""
 
     def __init__(self, picture: Callable[[int], QImage | None]) -> None:
@@ -38,15 +38,15 @@ class QueueTable(QAbstractTableModel):
         self._picture = picture
         self._columns: tuple[str, ...] = ()
         self._numbers: frozenset[int] = frozenset()
-        self._rows: Sequence[QueueRow] = ()
+        self._rows: Sequence[RankingRow] = ()
 
-    def show(self, columns: tuple[str, ...], numbers: frozenset[int], rows: Sequence[QueueRow]) -> None:
+    def show(self, columns: tuple[str, ...], numbers: frozenset[int], rows: Sequence[RankingRow]) -> None:
         """Show other rows; ``numbers`` are the columns that stand right."""
         self.beginResetModel()
         self._columns, self._numbers, self._rows = columns, numbers, rows
         self.endResetModel()
 
-    def row(self, place: int) -> QueueRow | None:
+    def row(self, place: int) -> RankingRow | None:
         return self._rows[place] if 0 <= place < len(self._rows) else None
 
     def place_of(self, image: int) -> int | None:

@@ -55,7 +55,7 @@ class TrimapDock(Panel):
         for place, (key, text) in enumerate(_BANDS):
             self.rule.addItem(tr(text), key)
             self.rule.setItemData(place, tr(_RULE_TIPS[key[0]]), Qt.ItemDataRole.ToolTipRole)
-        self.rule.activated.connect(self._tell)
+        self.rule.activated.connect(self._emit_band)
         self.scope = QComboBox()
         self.scope.addItems([tr("Image"), tr("Folder")])
         self.scope.setAccessibleName(tr("Scope of the curve"))
@@ -69,7 +69,7 @@ class TrimapDock(Panel):
         self.width_slider = QSlider(Qt.Orientation.Horizontal)
         self.width_slider.setRange(1, 40)
         self.width_slider.setAccessibleName(tr("Band width in px"))
-        self.width_slider.valueChanged.connect(self._tell)
+        self.width_slider.valueChanged.connect(self._emit_band)
         self.width_text = toned("", size="small")
         self.width_text.setMinimumWidth(40)
         self.width_text.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -134,7 +134,7 @@ class TrimapDock(Panel):
             self._plot_place.addWidget(plot)
             self._draw()
 
-    def _tell(self) -> None:
+    def _emit_band(self) -> None:
         band = self.band()
         self._show_texts(band)
         self.bandChosen.emit(band)

@@ -204,12 +204,12 @@ class ModelDock(Panel):
             widget.setAccessibleName(text)
             widget.setToolTip(tip)
             widget.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            widget.activated.connect(self._tell_settings)
+            widget.activated.connect(self._emit_settings)
             grid.addWidget(label, place, 0)
             grid.addWidget(widget, place, 1)
         grid.addWidget(self.flip, len(rows), 1)
         grid.setColumnStretch(1, 1)
-        self.flip.toggled.connect(self._tell_settings)
+        self.flip.toggled.connect(self._emit_settings)
         return box
 
     def _show_settings(self, on: bool) -> None:
@@ -222,7 +222,7 @@ class ModelDock(Panel):
         elif self._choices and place < len(self._choices):
             self.modelChosen.emit(self._choices[place].path)
 
-    def _tell_settings(self) -> None:
+    def _emit_settings(self) -> None:
         self.settingsChosen.emit(
             RunSettings(
                 output_stride=int(self.stride.currentData() or 0),

@@ -28,7 +28,7 @@ class ModelPresenter(QObject):
         dock.thresholdChosen.connect(program.threshold.set)
         dock.runImageAsked.connect(program.predict.run_image)
         dock.runFolderAsked.connect(program.predict.run_folder)
-        program.facts.changed.connect(self._enable_runs)
+        program.context.changed.connect(self._enable_runs)
         self._enable_runs(frozenset())
         dock.show_device(models.device)
         self.show()
@@ -44,13 +44,13 @@ class ModelPresenter(QObject):
             summary = card.summary or tr(
                 "{title}, stride {output_stride}", title=card.catalog.title, output_stride=card.output_stride
             )
-            facts = (
+            parts = (
                 card.catalog.title,
                 card.source,
                 tr("Licence: {licence}", licence=card.licence) if card.licence else "",
                 str(models.path or ""),
             )
-            dock.show_card(summary, "\n".join(part for part in facts if part), guesses_text(card))
+            dock.show_card(summary, "\n".join(part for part in parts if part), guesses_text(card))
 
     def _enable_runs(self, _changed: frozenset[str]) -> None:
         self._dock.set_runnable(*(self._commands[name].isEnabled() for name in _RUNS))

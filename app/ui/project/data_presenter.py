@@ -62,7 +62,7 @@ class TruthDialog(ChoiceDialog):
             self.decided.emit(Path(folder))
 
 
-class TruthBinding(QObject):
+class DataPresenter(QObject):
     """The wires between the Classes panel, the questions and :class:`GroundTruthController`.
 
     Attributes:
@@ -78,7 +78,7 @@ class TruthBinding(QObject):
         choice.truthAsked.connect(truth.review)
         window.classes.editAsked.connect(self.edit_classes)
         program.projects.projectChanged.connect(self._follow_project)
-        program.judge.truthFound.connect(lambda _index: self._show())
+        program.evaluation.truthFound.connect(lambda _index: self._show())
         program.classes.changed.connect(self._show)
         truth.classesChanged.connect(self._show)
         truth.truthAsked.connect(self._ask_truth)

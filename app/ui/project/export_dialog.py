@@ -109,7 +109,7 @@ class ExportDialog(FittedDialog):
         self.scope.currentIndexChanged.connect(self._check)
         self.options.changed.connect(self._check)
         self.options.measure.connect(self._measure)
-        controller.measured.connect(self._tell_lost)
+        controller.measured.connect(self._show_losses)
         self.target.textChanged.connect(self._check)
         self.predictions.toggled.connect(self._check)
         self.keep_suffix.toggled.connect(self._check)
@@ -146,7 +146,7 @@ class ExportDialog(FittedDialog):
             self.options.count.setEnabled(False)
 
     @Slot(str, bool)
-    def _tell_lost(self, text: str, lossy: bool) -> None:
+    def _show_losses(self, text: str, lossy: bool) -> None:
         self.options.say_lost(text, "warn" if lossy else "good")
 
     def _check(self) -> None:

@@ -88,13 +88,13 @@ class CRFDock(Panel):
         column.addLayout(self._build_top())
         self.missing = self._build_missing()
         column.addWidget(self.missing)
-        column.addLayout(self._build_looks())
+        column.addLayout(self._build_display())
         self.sliders: dict[str, ParamSlider] = {}
         rows = QVBoxLayout()
         rows.setSpacing(1)
         for name, text, low, high, decimals, logarithmic, tip in _SLIDERS:
             slider = ParamSlider(tr(text), low, high, decimals=decimals, logarithmic=logarithmic, tip=tr(tip))
-            slider.changed.connect(lambda value, dragging, name=name: self._tell(name, value, dragging))
+            slider.changed.connect(lambda value, dragging, name=name: self._emit_value(name, value, dragging))
             self.sliders[name] = slider
             rows.addWidget(slider)
         self.certainty = ParamSlider(
@@ -208,7 +208,7 @@ class CRFDock(Panel):
         column.addLayout(row)
         return box
 
-    def _build_looks(self) -> QHBoxLayout:
+    def _build_display(self) -> QHBoxLayout:
         row = QHBoxLayout()
         row.setSpacing(2)
         self.before = QToolButton()
@@ -241,7 +241,7 @@ class CRFDock(Panel):
             self.normalization.addItem(tr(text), value)
         self.normalization.setToolTip(tr("How the kernels are normalised; published weights belong to one or the other"))
         self.normalization.activated.connect(
-            lambda _place: self._tell("normalization", self.normalization.currentData(), False)
+            lambda _place: self._emit_value("normalization", self.normalization.currentData(), False)
         )  # fmt: skip
         self.base = _combo(tr("Input"))
         self.base.addItem(tr("Network scores"), "scores")
@@ -308,7 +308,7 @@ class CRFDock(Panel):
         elif place < len(self._choices):
             self.presetChosen.emit(self._choices[place].name)
 
-    def _tell(self, name: str, value: float | str, dragging: bool) -> None:
+    def _emit_value(self, name: str, value: float | str, dragging: bool) -> None:
         if self._params is None:
             return
         changed: dict[str, Any] = {name: round(float(value)) if name == "iterations" else value}

@@ -15,7 +15,7 @@ from app.ui.shell.main_window import MainWindow
 from app.viewmodels.evaluate.curves import Curve, CurveSet
 
 
-class CRFBinding(QObject):
+class CRFPresenter(QObject):
     """The wires between the CRF dock and the program."""
 
     def __init__(self, window: MainWindow, program: Program) -> None:
@@ -26,7 +26,7 @@ class CRFBinding(QObject):
         refine.crf.changed.connect(self._show_params)
         refine.statusChanged.connect(dock.show_status)
         refine.meter.changed.connect(self._show_figures)
-        program.judge.curvesChanged.connect(self._show_curves)
+        program.evaluation.curvesChanged.connect(self._show_curves)
         dock.paramsChosen.connect(lambda params, dragging: refine.set_params(params, dragging=dragging))
         dock.presetChosen.connect(refine.choose_params)
         dock.openAsked.connect(self.open_params)

@@ -1,4 +1,4 @@
-"""Builds QActions, menus and tool buttons from the table of commands, and keeps them in step with facts and keys."""
+"""Builds QActions, menus and tool buttons from the table of commands, and keeps them in step with context keys and shortcuts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QToolButton, QWidget
 
-from app.actions.context import Facts
+from app.actions.context import ContextKeys
 from app.actions.keymap import Keymap
 from app.actions.spec import ActionSpec, Group
 from app.actions.table import ACTIONS, TOOLBAR, by_id
@@ -26,13 +26,13 @@ class ActionBuilder:
 
     Args:
         owner: the window.
-        facts, keymap: what is possible, and by which keys.
+        context, keymap: which commands are enabled, and their shortcuts.
 
     Until :meth:`bind` every command is disabled: the window is painted before its controllers exist.
     """
 
-    def __init__(self, owner: QWidget, facts: Facts, keymap: Keymap, theme: Theme) -> None:
-        self._facts, self.keymap = facts, keymap
+    def __init__(self, owner: QWidget, context: ContextKeys, keymap: Keymap, theme: Theme) -> None:
+        self._context, self.keymap = context, keymap
         self._bound = False
         self.actions: dict[str, QAction] = {}
         for spec in ACTIONS:
@@ -46,12 +46,12 @@ class ActionBuilder:
         self._paint_icons(_FIRST_SEEN)
         self.apply_keys()
         self._refresh_all()
-        facts.changed.connect(self._refresh)
+        context.changed.connect(self._refresh)
 
-    def bind(self, target: Callable[[str], object]) -> None:
-        """Connect every command to its verb; ``target`` finds the object that has it, by name, when the command is first used."""
+    def bind(self, feature: Callable[[str], object]) -> None:
+        """Connect every command to its handler; ``feature`` finds the object by name when the command is first used."""
         for spec in ACTIONS:
-            run = partial(run_handler, spec, target)
+            run = partial(run_handler, spec, feature)
             if not spec.held:
                 self.actions[spec.id].triggered.connect(lambda _checked=False, run=run, spec=spec: self._run(spec, run))
         self._bound = True
@@ -116,25 +116,25 @@ class ActionBuilder:
 
     def _refresh(self, changed: frozenset[str]) -> None:
         for spec in ACTIONS:
-            if spec.facts & changed:
+            if spec.context_keys & changed:
                 self._show_state(spec)
 
     def _show_state(self, spec: ActionSpec) -> None:
         action = self.actions[spec.id]
-        action.setEnabled(self._bound and self._facts.hold(*spec.enabled_when))
+        action.setEnabled(self._bound and self._context.hold(*spec.enabled_when))
         if spec.checked_from:
-            action.setChecked(self._facts[spec.checked_from])
+            action.setChecked(self._context[spec.checked_from])
 
 
-def handler(spec: ActionSpec, target: Callable[[str], object]) -> Callable[..., object]:
+def handler(spec: ActionSpec, feature: Callable[[str], object]) -> Callable[..., object]:
     """The method that a command calls. Raises LookupError if the table names something that does not exist."""
-    method: Callable[..., object] | None = getattr(target(spec.target), spec.method, None)
+    method: Callable[..., object] | None = getattr(feature(spec.feature), spec.method, None)
     if method is None:
         raise LookupError(f"'{spec.id}' is handled by '{spec.handler}', which does not exist")
     return method
 
 
-def run_handler(spec: ActionSpec, target: Callable[[str], object]) -> object:
+def run_handler(spec: ActionSpec, feature: Callable[[str], object]) -> object:
     """Call the method of a command, with its argument if it has one."""
-    method = handler(spec, target)
+    method = handler(spec, feature)
     return method() if spec.argument is None else method(spec.argument)

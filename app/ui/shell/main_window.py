@@ -1,4 +1,4 @@
-"""The window: bars, docks and the place for the picture. Its commands are in ``window_verbs``, its data in ``binding``."""
+"""The window: bars, docks and the place for the picture. Commands are in ``window_commands``, data comes by presenters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QMainWindow, QMenu, QStackedWidget, QStatusBar, QVBoxLayout, QWidget
 
-from app.actions.context import Facts
+from app.actions.context import ContextKeys
 from app.actions.keymap import Keymap
 from app.actions.spec import Group
 from app.services.notifications import Notifier
@@ -74,9 +74,9 @@ class MainWindow(QMainWindow):
     keyboardLearned = Signal(object)
     themed = Signal(object)
 
-    def __init__(self, theme: Theme, facts: Facts, keymap: Keymap, notifier: Notifier, images: ImageListModel) -> None:
+    def __init__(self, theme: Theme, context: ContextKeys, keymap: Keymap, notifier: Notifier, images: ImageListModel) -> None:
         super().__init__()
-        self.theme, self.facts = theme, facts
+        self.theme, self.context = theme, context
         self.setObjectName("mainWindow")
         self.setWindowTitle("Atrous")
         self.setWindowIcon(application_icon())
@@ -84,7 +84,7 @@ class MainWindow(QMainWindow):
         self.setAcceptDrops(True)
         self.setDockNestingEnabled(True)
         self.setContentsMargins(8, 0, 8, 0)
-        self.commands = ActionBuilder(self, facts, keymap, theme)
+        self.commands = ActionBuilder(self, context, keymap, theme)
         self.top_bar = TopBar(self.commands, theme)
         self.setMenuWidget(self.top_bar)
         self.main_menu = self._build_menu()
@@ -124,7 +124,7 @@ class MainWindow(QMainWindow):
         self.setStatusBar(bar)
         self.toasts = ToastStack(central, notifier, theme)
         for name, dock in self.docks.items():
-            dock.visibilityChanged.connect(lambda _visible, name=name: self._tell_dock(name))
+            dock.visibilityChanged.connect(lambda _visible, name=name: self._update_dock_key(name))
         self.focus = PictureFocus(self)
         self._input = InputFilter(self, self.focus)
         self.set_theme(theme)
@@ -140,7 +140,7 @@ class MainWindow(QMainWindow):
         for part in (self.images, self.classes, self.model, self.crf, self.trimap, self.status, self.top_bar.class_chip):
             part.set_theme(theme)
         self.toasts.theme = theme
-        self.facts.update(theme_dark=theme.name == "dark")
+        self.context.update(theme_dark=theme.name == "dark")
         self.themed.emit(theme)
 
     def show_canvas(self, canvas: CanvasArea) -> None:
@@ -182,7 +182,7 @@ class MainWindow(QMainWindow):
         dock.setVisible(behind or not dock.isVisible())
         dock.raise_()
         self._folded = []
-        self.facts.update(docks_folded=False)
+        self.context.update(docks_folded=False)
 
     def toggle_fold(self) -> None:
         """Fold all docks away so that the picture has the window, or bring them back, with the tabs in front that were."""
@@ -197,7 +197,7 @@ class MainWindow(QMainWindow):
             self._folded = sorted(shown, key=lambda name: self.docks[name].visibleRegion().isEmpty())
             for name in self._folded:
                 self.docks[name].hide()
-        self.facts.update(docks_folded=bool(self._folded))
+        self.context.update(docks_folded=bool(self._folded))
 
     def reset_layout(self) -> None:
         """Put the docks back where they were on the first day."""
@@ -207,15 +207,15 @@ class MainWindow(QMainWindow):
             dock.setFloating(False)
             dock.show()
         self._share_space()
-        self.facts.update(docks_folded=False)
+        self.context.update(docks_folded=False)
 
     def _share_space(self) -> None:
         widths = list(_WIDTHS if self.width() >= _NARROW else _NARROW_WIDTHS)
         self.resizeDocks([self.images, self.classes], widths, Qt.Orientation.Horizontal)
         self.heights.reset()
 
-    def _tell_dock(self, name: str) -> None:
-        self.facts.update(**{f"dock_{name}": not self.docks[name].isHidden()})
+    def _update_dock_key(self, name: str) -> None:
+        self.context.update(**{f"dock_{name}": not self.docks[name].isHidden()})
 
     # -- geometry --------------------------------------------------------------------------------------------------------
 
@@ -281,7 +281,7 @@ class MainWindow(QMainWindow):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         for name in self.docks:
-            self._tell_dock(name)
+            self._update_dock_key(name)
         if self.focusWidget() is None:
             self.focus.give_back()  # else Qt looks for the first control of the window
 

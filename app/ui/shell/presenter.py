@@ -12,23 +12,23 @@ from app.controllers.project.open_image import OpenImage
 from app.controllers.refine.preview import Phase
 from app.controllers.workspace import Program
 from app.text import mark, spaced, tr
-from app.ui.adapt.presenter import LearnBinding
+from app.ui.adapt.presenter import LearnPresenter
 from app.ui.annotate.presenter import ClassesPresenter
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.layers import LayerSet, PictureSource
-from app.ui.compare.presenter import CompareBinding
-from app.ui.evaluate.presenter import InspectBinding
+from app.ui.compare.presenter import ComparePresenter
+from app.ui.evaluate.presenter import EvaluationPresenter
 from app.ui.predict.presenter import ModelPresenter
-from app.ui.project.data_presenter import TruthBinding
+from app.ui.project.data_presenter import DataPresenter
 from app.ui.project.image_list_model import ImageListModel
 from app.ui.project.presenter import ImagesPresenter
-from app.ui.refine.presenter import CRFBinding
+from app.ui.refine.presenter import CRFPresenter
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.annotate.panes import PaneKind, pane_captions, preview_captions
 from deeplab_core.metrics.confusion import same_classes
 
 
-class Binding(QObject):
+class WindowPresenter(QObject):
     """The wires between a window and a program."""
 
     def __init__(self, window: MainWindow, program: Program, images: ImageListModel) -> None:
@@ -46,26 +46,26 @@ class Binding(QObject):
         self._wire_picture()
         self._wire_banner()
         self._wire_bars()
-        self.compare = CompareBinding(self.window, self.program, self.canvas)
-        self.crf = CRFBinding(self.window, self.program)
-        self.learn = LearnBinding(self.window, self.program)
-        self.inspect = InspectBinding(self.window, self.program, self.canvas)
-        self.truth = TruthBinding(self.window, self.program)
+        self.compare = ComparePresenter(self.window, self.program, self.canvas)
+        self.crf = CRFPresenter(self.window, self.program)
+        self.learn = LearnPresenter(self.window, self.program)
+        self.inspect = EvaluationPresenter(self.window, self.program, self.canvas)
+        self.truth = DataPresenter(self.window, self.program)
 
     # -- the picture -----------------------------------------------------------------------------------------------------
 
     def _wire_picture(self) -> None:
-        program, judge, dock = self.program, self.program.judge, self.window.trimap
+        program, evaluation, dock = self.program, self.program.evaluation, self.window.trimap
         program.projects.imageChanged.connect(self._show_image)
         program.projects.predictionChanged.connect(lambda _image: self._show_layers())
         program.classes.changed.connect(self._follow_catalog)
         program.counts.changed.connect(self._show_captions)
-        dock.show_band(judge.band)
-        dock.bandChosen.connect(judge.set_band)
-        judge.bandChanged.connect(dock.show_band)
-        judge.layersChanged.connect(self._show_layers)
-        judge.figuresChanged.connect(self._show_figures)
-        judge.bandFigures.connect(self._show_band_figures)
+        dock.show_band(evaluation.band)
+        dock.bandChosen.connect(evaluation.set_band)
+        evaluation.bandChanged.connect(dock.show_band)
+        evaluation.layersChanged.connect(self._show_layers)
+        evaluation.figuresChanged.connect(self._show_figures)
+        evaluation.bandFigures.connect(self._show_band_figures)
         program.view.panesChanged.connect(self._show_layers)
         program.refine.previewChanged.connect(self._show_layers)
         program.refine.statusChanged.connect(lambda _status: self._show_captions())
@@ -94,20 +94,20 @@ class Binding(QObject):
         image, project = self.program.projects.image, self.program.projects.project
         if image is None or project is None or self._picture is None or self._pictured is not image:
             return  # a kept prediction is signalled before the image itself: all is shown when that comes
-        judge = self.program.judge
+        evaluation = self.program.evaluation
         prediction = image.prediction
         fits = prediction is not None and prediction.confidence.shape == image.document.shape
-        band = judge.band_map() if self.program.view.shows(PaneKind.BAND) else None
+        band = evaluation.band_map() if self.program.view.shows(PaneKind.BAND) else None
         self.canvas.set_layers(
             LayerSet(
                 picture=self._picture,
                 catalog=project.catalog,
                 labels=image.document.labels,
                 prediction=image.document.reference,
-                truth=None if judge.judgement is None else judge.judgement.scored,
+                truth=None if evaluation.live is None else evaluation.live.scored,
                 confidence=prediction.confidence if fits and prediction is not None else None,
                 band=band,
-                band_width=judge.band.width_px,
+                band_width=evaluation.band.width_px,
                 refined=self.program.refine.shown,
                 models=self.program.compare.labels,
                 pair=self.program.compare.pair,
@@ -116,13 +116,13 @@ class Binding(QObject):
         self._show_captions()
 
     def _show_captions(self) -> None:
-        image, judge = self.program.projects.image, self.program.judge
+        image, evaluation = self.program.projects.image, self.program.evaluation
         if image is None:
             return
         share, figures, refine = self.program.counts.by_hand, self._figures, self.program.refine
         captions = pane_captions(
-            band_width=judge.band.width_px,
-            around_mask=judge.judgement is None or judge.band.around != "truth",
+            band_width=evaluation.band.width_px,
+            around_mask=evaluation.live is None or evaluation.band.around != "truth",
             in_band=self._in_band,
             by_hand=share,
             accuracy=None if figures is None or isnan(figures.mean) else figures.accuracy,
@@ -139,13 +139,13 @@ class Binding(QObject):
     def _wire_banner(self) -> None:
         self.program.projects.projectChanged.connect(lambda _project: self._show_banner())
         self.program.predict.suggestionChanged.connect(lambda _suggestion: self._show_banner())
-        self.program.facts.changed.connect(lambda changed: self._show_banner() if "to_check" in changed else None)
+        self.program.context.changed.connect(lambda changed: self._show_banner() if "to_check" in changed else None)
 
     def _show_banner(self) -> None:
         project, suggestion = self.program.projects.project, self.program.predict.suggestion
         if project is not None and project.read_only_reason:
             self.window.banner.say(tr("Read-only. {reason}.", reason=project.read_only_reason.rstrip(".")))
-        elif self.program.facts["to_check"]:
+        elif self.program.context["to_check"]:
             self.window.banner.say(tr(_CHECK_TEXT), (tr("Confirm mask"), self.program.projects.accept_change))
         elif suggestion is not None:
             predict = self.program.predict
@@ -181,7 +181,7 @@ class Binding(QObject):
         self.canvas.pressed.connect(window.toasts.make_room)
         window.status.messagesAsked.connect(window.commands["help.messages"].trigger)
         program.notifier.changed.connect(lambda: window.status.show_messages(len(program.notifier.messages)))
-        window.heldKey.connect(lambda _action, down: program.look.blink(down))
+        window.heldKey.connect(lambda _action, down: program.view.hold_blink(down))
 
     def _show_diameter(self) -> None:
         self.window.top_bar.show_diameter(self.program.tools.diameter)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _MASK_FILTER = mark("Masks (*.png *.tif *.tiff *.bmp *.gif);;All files (*)")
 
 
-class WindowVerbs(QObject):
+class WindowActions(QObject):
     """Verbs of the window; everything that is not a question is left to the controllers."""
 
     def __init__(self, window: MainWindow, program: Program) -> None:
@@ -272,13 +272,13 @@ class WindowVerbs(QObject):
         self._window.reset_layout()
 
     def toggle_theme(self) -> None:
-        self._program.settings.set("look.theme", "light" if self._window.theme.name == "dark" else "dark")
+        self._program.settings.set("appearance.theme", "light" if self._window.theme.name == "dark" else "dark")
 
     def quit(self) -> None:
         self._window.close()
 
     def copy_report(self) -> None:
-        QGuiApplication.clipboard().setText(report_text(log_folder(), self._program.report_facts()))
+        QGuiApplication.clipboard().setText(report_text(log_folder(), self._program.report_details()))
         self._program.notifier.info(
             tr("Report copied to the clipboard"), tr("Paste it into an issue or an email."), replace_key="report"
         )
@@ -373,7 +373,7 @@ class WindowVerbs(QObject):
         )
 
     def _follow_setting(self, key: str) -> None:
-        if key == "look.theme":
+        if key == "appearance.theme":
             theme = load_theme(resolve_theme_name(self._program.settings[key]))
             application = QApplication.instance()
             if isinstance(application, QApplication):

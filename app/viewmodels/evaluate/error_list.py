@@ -1,4 +1,4 @@
-"""Which error components are listed, and where one stands while walking through them."""
+"""Which error components are listed, and the place in the list while the user moves through it."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ class ComponentQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class ComponentWalk:
-    """A list of components and the place in it. The list stays as it was when the walk began.
+class ErrorNavigation:
+    """A list of components and the place in it. The list stays as it was when it was opened.
 
     Attributes:
         query: what the list is about.
@@ -126,7 +126,7 @@ class ComponentWalk:
         """The component in view."""
         return self.components[self.place]
 
-    def step(self, direction: int, index: ErrorComponents) -> ComponentWalk | None:
+    def step(self, direction: int, index: ErrorComponents) -> ErrorNavigation | None:
         """The cursor one place on (or, with -1, back), past those that corrections have fixed; None at the end."""
         place = self.place + direction
         while 0 <= place < len(self.components):

@@ -22,7 +22,7 @@ from tests.gui.studio import Studio, make_folder
 
 
 def result_dialog(studio: Studio) -> LearnResultDialog | None:
-    return studio.application.binding.learn.dialog
+    return studio.application.presenter.learn.dialog
 
 
 def asked(studio: Studio) -> list[LearnTask]:
@@ -138,8 +138,8 @@ def test_before_and_after_is_shown_and_changes_nothing(learned):
 def test_before_a_learned_model_takes_over_its_effect_is_said(learned):
     learned.program.folder_jobs.asks = True
     result_dialog(learned).accept_button.click()
-    learned.wait(lambda: learned.application.verbs.folder_question is not None)
-    question = learned.application.verbs.folder_question
+    learned.wait(lambda: learned.application.window_actions.folder_question is not None)
+    question = learned.application.window_actions.folder_question
     said = " ".join(label.text() for label in question.findChildren(QLabel))
     assert "Use the learned model?" in said
     assert "that you have not edited" in said
@@ -151,8 +151,8 @@ def test_before_a_learned_model_takes_over_its_effect_is_said(learned):
     assert learned.program.models.path == before
     assert learned.program.learn.result is not None
     result_dialog(learned).accept_button.click()
-    learned.wait(lambda: learned.application.verbs.folder_question is not None)
-    learned.application.verbs.folder_question.go.click()
+    learned.wait(lambda: learned.application.window_actions.folder_question is not None)
+    learned.application.window_actions.folder_question.go.click()
     learned.wait(lambda: learned.program.learn.result is None and learned.program.models.path != before)
     learned.settle()
 

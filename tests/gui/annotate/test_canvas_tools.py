@@ -270,7 +270,7 @@ def test_a_stroke_may_stay_within_the_class_where_it_begins(studio: Studio, fold
     studio.paint((60, 30), (70, 30))
     sofa = document.labels == SOFA
     studio.press(Qt.Key.Key_B, Qt.KeyboardModifier.ShiftModifier)
-    assert studio.program.facts["within_on"]
+    assert studio.program.context["within_on"]
     studio.program.classes.choose(CHAIR)
     studio.paint((20, 30), (75, 30))
     assert np.array_equal(document.labels == SOFA, sofa)

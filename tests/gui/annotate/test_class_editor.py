@@ -19,8 +19,8 @@ def edit(studio: Studio, class_id: int = CHAIR) -> ClassEditor:
     """Open the editor on a class, as the menu does."""
     studio.program.edit.tools.choose_class(class_id)
     studio.window.commands.actions["class.edit"].trigger()
-    assert studio.application.binding is not None
-    dialog = studio.application.binding.truth.dialog
+    assert studio.application.presenter is not None
+    dialog = studio.application.presenter.truth.dialog
     assert isinstance(dialog, ClassEditor)
     assert dialog.selected == class_id
     return dialog
@@ -117,7 +117,7 @@ def test_the_figures_use_the_classes_after_a_merge(studio: Studio, folder: Path)
     studio.program.edit.tools.choose_class(CHAIR)
     studio.program.edit.choose_tool("brush")
     studio.paint((10, 10), (30, 20))
-    judged = studio.program.judge.index
+    judged = studio.program.evaluation.index
     assert len(judged.files) == 4
     studio.wait(lambda: studio.window.classes.mean.text().startswith("mIoU"))
     assert not studio.program.truth.problems

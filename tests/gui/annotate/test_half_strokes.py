@@ -89,13 +89,13 @@ def test_a_stroke_that_waits_for_what_follows_is_in_no_mask_file_before_it_is_a_
     assert saver is not None
     edit.hold_strokes(True)
     studio.paint((20, 20), (50, 30))
-    assert edit.held is not None
+    assert edit.pending_stroke is not None
     saver.save_now()
     saver.flush()
     labels, steps = stored(studio)
     assert np.array_equal(labels, boundary)
     assert steps == 1
-    edit.finish_held()
+    edit.finish_pending()
     saver.flush()
     labels, steps = stored(studio)
     assert np.array_equal(labels, studio.image.document.labels)

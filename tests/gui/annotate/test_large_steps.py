@@ -29,7 +29,7 @@ class Desk:
         rng = np.random.default_rng(4)
         self.document = Document(rng.integers(0, 21, SHAPE, dtype=np.uint8), VOC)
         self.truth = rng.integers(0, 21, SHAPE, dtype=np.uint8)
-        self.judgement = ImageJudgement(self.truth, self.document)
+        self.live = ImageJudgement(self.truth, self.document)
         self.edit = EditController(ToolState(7))
         self.history = UndoHistory()
         self.history.open(1, self.document, ())
@@ -45,7 +45,7 @@ class Desk:
 
     def counted_right(self) -> bool:
         fresh = ConfusionMatrix(VOC).update(truth=self.truth, prediction=self.document.labels)
-        return self.judgement.matrix == fresh
+        return self.live.matrix == fresh
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def desk(studio: Studio, folder: Path) -> Studio:
 def test_undo_stops_at_the_first_prediction(desk):
     """Finding B4: Ctrl+Z on an image that was only looked at made everything unlabelled."""
     assert len(desk.steps()) == 1
-    assert not desk.program.facts["can_undo"]
+    assert not desk.program.context["can_undo"]
     undo(desk)
     np.testing.assert_array_equal(desk.image.document.labels, stripes(desk))
     stroke(desk)

@@ -31,8 +31,8 @@ def asked(studio: Studio, kind: type = Compare) -> list:
 
 
 def dock(studio: Studio) -> CompareDock:
-    assert studio.application.binding is not None
-    found = studio.application.binding.compare.dock
+    assert studio.application.presenter is not None
+    found = studio.application.presenter.compare.dock
     assert found is not None
     return found
 
@@ -46,10 +46,10 @@ def answered(studio: Studio) -> None:
     compare = studio.program.compare
 
     def finished() -> bool:
-        models = len(compare.peers)
-        known = [answer.figures is not None or answer.problem for answer in compare.answers]
-        known += [bool(peer.problem) for peer in compare.peers]
-        return len(compare.answers) == models and known.count(True) >= models and studio.image is compare.image
+        models = len(compare.models)
+        known = [answer.figures is not None or answer.problem for answer in compare.results]
+        known += [bool(model.problem) for model in compare.models]
+        return len(compare.results) == models and known.count(True) >= models and studio.image is compare.image
 
     studio.wait(finished)
     studio.settle()
@@ -111,7 +111,7 @@ def test_the_buttons_below_the_models_show_their_whole_text(studio: Studio, fold
 
 
 def test_two_models_stand_side_by_side(desk, models):
-    assert [peer.path for peer in desk.program.compare.peers] == models[:2]
+    assert [model.path for model in desk.program.compare.models] == models[:2]
     assert desk.program.view.layout is PaneLayout.QUAD
     kinds = [pane.kind for pane in desk.program.view.panes]
     assert kinds == [PaneKind.MODEL_A, PaneKind.MODEL_B, PaneKind.DIFFERENCE, PaneKind.TRUTH]
@@ -126,7 +126,7 @@ def test_two_models_stand_side_by_side(desk, models):
 def test_the_second_model_is_one_of_the_same_classes(ready, models):
     ready.compute.catalogs[str(models[1])] = get_catalog("camvid11")
     begin(ready)
-    assert [peer.path for peer in ready.program.compare.peers] == [models[0], models[2]]
+    assert [model.path for model in ready.program.compare.models] == [models[0], models[2]]
     assert not any(isinstance(request, InspectModel) and request.path == str(models[3]) for request in ready.compute.asked)
 
 
@@ -137,7 +137,7 @@ def test_a_model_with_a_class_more_is_of_the_same_classes(ready, models):
     more = ClassInfo(id=max(int(value) for value in known.ids) + 1, name="hammock", color=(1, 2, 3))
     ready.compute.catalogs[str(models[3])] = replace(known, classes=(*known.classes, more))
     begin(ready)
-    assert [peer.path for peer in ready.program.compare.peers] == [models[0], models[3]]
+    assert [model.path for model in ready.program.compare.models] == [models[0], models[3]]
 
 
 def test_where_no_model_has_the_same_classes_a_person_chooses(ready, models):
@@ -145,20 +145,20 @@ def test_where_no_model_has_the_same_classes_a_person_chooses(ready, models):
         ready.compute.catalogs[str(path)] = get_catalog("camvid11")
     ready.compute.errors[str(models[2])] = WeightsError("the file is no checkpoint")
     begin(ready)
-    assert [peer.path for peer in ready.program.compare.peers] == models[:1]
+    assert [model.path for model in ready.program.compare.models] == models[:1]
     (message,) = [found for found in ready.program.notifier.messages if found.replace_key == "compare"]
     assert message.title == "No other model has the same classes"
     assert "Check another model in the list" in message.detail
     assert dock(ready).isVisible()
     check(ready, 1)
-    assert [peer.path for peer in ready.program.compare.peers] == models[:2]
+    assert [model.path for model in ready.program.compare.models] == models[:2]
 
 
 def test_a_single_model_is_told_what_it_lacks(studio, folder):
     studio.start_model()
     studio.open(folder)
     begin(studio)
-    assert len(studio.program.compare.peers) == 1
+    assert len(studio.program.compare.models) == 1
     assert "Comparing requires two models" in studio.titles()
 
 
@@ -169,8 +169,8 @@ def test_the_search_for_a_second_model_can_be_stopped(ready, models):
     ready.press(Qt.Key.Key_Period, Qt.KeyboardModifier.ControlModifier)
     ready.compute.paused = False
     ready.settle()
-    assert [peer.path for peer in ready.program.compare.peers] == models[:1]
-    assert not ready.program.facts["job_running"]
+    assert [model.path for model in ready.program.compare.models] == models[:1]
+    assert not ready.program.context["job_running"]
 
 
 def test_who_chooses_first_ends_the_search(ready, models):
@@ -180,19 +180,19 @@ def test_who_chooses_first_ends_the_search(ready, models):
     dock(ready).chooser.item(3).setCheckState(Qt.CheckState.Checked)
     ready.compute.paused = False
     answered(ready)
-    assert [peer.path for peer in ready.program.compare.peers] == [models[0], models[3]]
+    assert [model.path for model in ready.program.compare.models] == [models[0], models[3]]
 
 
 def test_figures_are_those_of_the_metrics(desk, models):
-    judgement = desk.program.judge.judgement
+    live = desk.program.evaluation.live
     for place in (0, 1):
-        matrix = ConfusionMatrix(desk.image.document.catalog).update(truth=judgement.scored, prediction=said(desk, models[place]))
+        matrix = ConfusionMatrix(desk.image.document.catalog).update(truth=live.scored, prediction=said(desk, models[place]))
         shown = column(desk, place)
         assert shown["mIoU"] == f"{100 * matrix.mean_iou('truth').value:.1f}"
         assert shown["person"] == f"{100 * matrix.iou()[15]:.1f}"
         assert shown["Time, ms"] in ("12", "1")
     assert dock(desk).plot.lines == 2
-    count = count_pair(said(desk, models[0]), said(desk, models[1]), 255, judgement.scored)
+    count = count_pair(said(desk, models[0]), said(desk, models[1]), 255, live.scored)
     assert count.differ == count.first + count.second + count.neither + count.unjudged
     assert f"A correct {100 * count.first / count.pixels:.1f} %" in dock(desk).difference.text()
 
@@ -228,13 +228,13 @@ def test_a_third_and_a_fourth_model(desk, models):
     assert kinds == [PaneKind.MODEL_A, PaneKind.MODEL_B, PaneKind.MODEL_C, PaneKind.DIFFERENCE]
     assert [dock(desk).pair.itemText(place) for place in range(3)] == ["A and B", "A and C", "B and C"]
     desk.program.compare.choose_pair((1, 2))
-    count = count_pair(said(desk, models[1]), said(desk, models[2]), 255, desk.program.judge.judgement.scored)
+    count = count_pair(said(desk, models[1]), said(desk, models[2]), 255, desk.program.evaluation.live.scored)
     assert desk.program.compare.difference == count
     check(desk, 3)
     assert [pane.kind for pane in desk.program.view.panes][-1] is PaneKind.MODEL_D
     assert desk.program.compare.pair == (1, 2)
     check(desk, 0, on=False)
-    assert [peer.path for peer in desk.program.compare.peers] == models[1:]
+    assert [model.path for model in desk.program.compare.models] == models[1:]
     assert dock(desk).chooser.item(1).text().startswith("A  ")
 
 
@@ -249,14 +249,14 @@ def test_predictions_are_kept_on_disk(desk, models):
 
 def test_classes_without_a_partner_and_freed_models_are_said(desk, models):
     compare = desk.program.compare
-    answer = compare.answers[1]
-    answer.said = replace(answer.said, unmatched=("lamp", "rug"), note="Model A was freed to make room.")
+    answer = compare.results[1]
+    answer.prediction = replace(answer.prediction, unmatched=("lamp", "rug"), note="Model A was freed to make room.")
     compare.resultsChanged.emit()
     item = dock(desk).chooser.item(1)
     assert "2 classes have no matching class in this project: treated as void. Model A was freed to make room" in item.toolTip()
     assert item.foreground().color() != dock(desk).chooser.item(0).foreground().color()
     assert (
-        remark(replace(answer.said, unmatched=("lamp",), note=""))
+        remark(replace(answer.prediction, unmatched=("lamp",), note=""))
         == "1 class has no matching class in this project: treated as void"
     )
     assert remark(None) == ""
@@ -272,7 +272,7 @@ def test_models_are_looked_for_again_only_when_their_lines_change(desk, models, 
     answered(desk)
     compare.resultsChanged.emit()
     assert not looked
-    compare.answers[1].said = replace(compare.answers[1].said, unmatched=("lamp",))
+    compare.results[1].prediction = replace(compare.results[1].prediction, unmatched=("lamp",))
     compare.resultsChanged.emit()
     compare.resultsChanged.emit()
     assert len(looked) == 1
@@ -309,8 +309,8 @@ def test_a_model_that_takes_too_long_can_be_stopped(desk, models):
     desk.compute.paused = False
     desk.settle()
     assert desk.program.compare.labels == (None, None)
-    assert {answer.problem for answer in desk.program.compare.answers} == {"Cancelled"}
-    assert not desk.program.facts["job_running"]
+    assert {answer.problem for answer in desk.program.compare.results} == {"Cancelled"}
+    assert not desk.program.context["job_running"]
 
 
 def test_a_file_that_is_not_listed(desk, tmp_path, monkeypatch):
@@ -319,7 +319,7 @@ def test_a_file_that_is_not_listed(desk, tmp_path, monkeypatch):
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_a, **_k: (str(other), ""))
     desk.qtbot.mouseClick(dock(desk).add_file, Qt.MouseButton.LeftButton)
     answered(desk)
-    assert desk.program.compare.peers[-1].path == other
+    assert desk.program.compare.models[-1].path == other
     np.testing.assert_array_equal(desk.program.compare.labels[2], said(desk, other))
 
 
@@ -331,7 +331,7 @@ def test_a_file_begins_the_comparison(studio, folder, tmp_path, monkeypatch):
     studio.open(folder)
     studio.program.compare.ask_file()
     answered(studio)
-    assert [peer.path for peer in studio.program.compare.peers] == [studio.program.models.path, other]
+    assert [model.path for model in studio.program.compare.models] == [studio.program.models.path, other]
     assert dock(studio).isVisible()
     assert "Comparing requires two models" not in studio.titles()
 
@@ -347,11 +347,11 @@ def test_a_model_that_cannot_be_read_says_why_and_the_others_go_on(desk, models)
 def test_the_folder(desk, models):
     qtbot, program = desk.qtbot, desk.program
     qtbot.mouseClick(dock(desk).run_folder, Qt.MouseButton.LeftButton)
-    desk.wait(lambda: not program.facts["compare_running"])
+    desk.wait(lambda: not program.context["compare_running"])
     desk.settle()
     assert "Comparison finished" in desk.titles()
     result = program.compare_folder.result
-    assert len(result.rows) == result.judged == 4
+    assert len(result.rows) == result.scored == 4
     pooled = None
     for record in program.projects.project.images:
         key = program.projects.project.content_key(record.id)
@@ -368,12 +368,12 @@ def test_the_folder(desk, models):
     for name in ("Trimap curve, image", "Trimap curve, folder"):
         program.plots.make(name, lambda chart, name=name: charts.update({name: chart}))
     on_image, on_folder = ({line.name: line for line in chart.series} for chart in charts.values())
-    for place, peer in enumerate(program.compare.peers):
-        name = f"{'AB'[place]}: {peer.title}"
-        np.testing.assert_array_equal(on_image[name].y, program.compare.answers[place].figures.curve)
+    for place, model in enumerate(program.compare.models):
+        name = f"{'AB'[place]}: {model.title}"
+        np.testing.assert_array_equal(on_image[name].y, program.compare.results[place].figures.curve)
         np.testing.assert_array_equal(on_folder[name].y, figures[place].curve)
         assert on_folder[name].token == PLACE_TOKENS[place]
-    program.judge.set_band(replace(program.judge.band, rule="void"))
+    program.evaluation.set_band(replace(program.evaluation.band, rule="void"))
     program.plots.make("Trimap curve, folder", lambda chart: charts.update(other=chart))
     assert {line.name for line in charts["other"].series}.isdisjoint(on_folder), "figures of another band"
     lines = dock(desk).images
@@ -392,7 +392,7 @@ def test_an_image_that_fails_is_left_out_and_named(desk, models):
     gone = project.images[2]
     desk.compute.errors[str(project.path_of(gone))] = ImageReadError("the image is damaged", path=str(project.path_of(gone)))
     desk.program.compare_folder.start()
-    desk.wait(lambda: not desk.program.facts["compare_running"])
+    desk.wait(lambda: not desk.program.context["compare_running"])
     desk.settle()
     assert [row.image for row in desk.program.compare_folder.result.rows] == [
         record.id for record in project.images if record.id != gone.id
@@ -410,9 +410,9 @@ def test_stopping_the_folder_keeps_what_was_predicted(desk):
     desk.compute.paused = False
     desk.settle()
     assert "Comparison stopped" in desk.titles()
-    assert not desk.program.facts["compare_running"]
+    assert not desk.program.context["compare_running"]
     desk.program.compare_folder.start()
-    desk.wait(lambda: not desk.program.facts["compare_running"])
+    desk.wait(lambda: not desk.program.context["compare_running"])
     assert len(desk.program.compare_folder.result.rows) == 4
 
 
@@ -521,11 +521,11 @@ def test_comparing_over_the_folder_says_first_what_it_takes(desk, models):
     desk.program.folder_jobs.asks = True
     before = desk.image.document.labels.copy()
     desk.window.commands["model.compare_folder"].trigger()
-    desk.wait(lambda: desk.application.verbs.folder_question is not None)
-    dialog = desk.application.verbs.folder_question
+    desk.wait(lambda: desk.application.window_actions.folder_question is not None)
+    dialog = desk.application.window_actions.folder_question
     said = " ".join(label.text() for label in dialog.findChildren(QLabel))
     assert "2 models predict 4 images. No mask changes." in said
-    assert not desk.program.facts["compare_running"]
+    assert not desk.program.context["compare_running"]
     dialog.go.click()
-    desk.wait(lambda: desk.program.compare_folder.result is not None and not desk.program.facts["compare_running"])
+    desk.wait(lambda: desk.program.compare_folder.result is not None and not desk.program.context["compare_running"])
     np.testing.assert_array_equal(desk.image.document.labels, before)

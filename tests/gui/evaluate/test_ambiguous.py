@@ -16,16 +16,16 @@ ALT, SHIFT = Qt.KeyboardModifier.AltModifier, Qt.KeyboardModifier.ShiftModifier
 def judged(studio: Studio, folder) -> None:
     studio.start_model()
     studio.open(folder)
-    studio.wait(lambda: studio.program.judge.judgement is not None)
+    studio.wait(lambda: studio.program.evaluation.live is not None)
     studio.press(Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier | SHIFT)
     studio.settle()
     studio.press(Qt.Key.Key_J, Qt.KeyboardModifier.ControlModifier)
-    studio.wait(lambda: studio.program.judge.folder.pooled is not None)
+    studio.wait(lambda: studio.program.evaluation.folder.pooled is not None)
     studio.settle()
 
 
 def wrong_pixel(studio: Studio) -> tuple[int, int]:
-    ys, xs = np.nonzero(studio.program.judge.judgement.errors())
+    ys, xs = np.nonzero(studio.program.evaluation.live.errors())
     return int(xs[0]), int(ys[0])
 
 
@@ -36,33 +36,33 @@ def point_at(studio: Studio, x: int, y: int) -> None:
 
 def from_scratch(studio: Studio) -> ConfusionMatrix:
     """The image's matrix without the marked pixels, counted again."""
-    image, judgement = studio.image, studio.program.judge.judgement
+    image, live = studio.image, studio.program.evaluation.live
     marks = read_marks(studio.program.projects.project, image.id)
-    truth = judgement.truth if marks is None else marks.exclude_from(judgement.truth, image.document.catalog.ignore)
+    truth = live.truth if marks is None else marks.exclude_from(live.truth, image.document.catalog.ignore)
     return ConfusionMatrix(image.document.catalog).update(truth=truth, prediction=image.document.labels)
 
 
 def test_the_error_under_the_pointer_leaves_every_figure_and_comes_back(studio, folder):
     judged(studio, folder)
-    before, pooled = studio.program.judge.judgement.matrix.copy(), studio.program.judge.folder.pooled.copy()
+    before, pooled = studio.program.evaluation.live.matrix.copy(), studio.program.evaluation.folder.pooled.copy()
     labels = studio.image.document.labels.copy()
     x, y = wrong_pixel(studio)
     point_at(studio, x, y)
     studio.press(Qt.Key.Key_H)
     studio.settle()
     (mark,) = read_marks(studio.program.projects.project, studio.image.id).marks
-    matrix = studio.program.judge.judgement.matrix
+    matrix = studio.program.evaluation.live.matrix
     assert matrix == from_scratch(studio)
     assert before.counts.sum() - matrix.counts.sum() == mark.pixels
-    assert studio.program.judge.folder.pooled == pooled - before + matrix
+    assert studio.program.evaluation.folder.pooled == pooled - before + matrix
     assert "ambiguous: not counted" in readout_at(studio, x, y)
     np.testing.assert_array_equal(studio.image.document.labels, labels)
 
     studio.press(Qt.Key.Key_H, ALT)
     studio.settle()
     assert read_marks(studio.program.projects.project, studio.image.id) is None
-    assert studio.program.judge.judgement.matrix == before
-    assert studio.program.judge.folder.pooled == pooled
+    assert studio.program.evaluation.live.matrix == before
+    assert studio.program.evaluation.folder.pooled == pooled
 
 
 def readout_at(studio: Studio, x: int, y: int) -> str:
@@ -83,7 +83,7 @@ def test_an_outline_marks_once_and_then_paints_again(studio, folder):
     (mark,) = read_marks(studio.program.projects.project, studio.image.id).marks
     assert mark.pixels > 1000
     assert mark.classes == (0, 15)
-    assert studio.program.judge.judgement.matrix == from_scratch(studio)
+    assert studio.program.evaluation.live.matrix == from_scratch(studio)
     np.testing.assert_array_equal(studio.image.document.labels, labels)
     assert studio.program.tools.tool is Tool.BRUSH
     studio.program.classes.choose(9)
@@ -112,14 +112,14 @@ def test_a_right_pixel_is_nothing_to_mark(studio, folder):
 
 def test_a_mark_in_another_image_reaches_the_folders_figures(studio, folder):
     judged(studio, folder)
-    pooled = studio.program.judge.folder.pooled.copy()
+    pooled = studio.program.evaluation.folder.pooled.copy()
     other = next(record.id for record in studio.program.projects.project.images if record.id != studio.image.id)
-    share = studio.program.judge.folder.analysis.masks.get(str(other)).matrix
+    share = studio.program.evaluation.folder.analysis.masks.get(str(other)).matrix
     assert studio.program.ambiguous.mark(other, np.ones((20, 20), dtype=bool), (5, 5), (15,), "glass")
     studio.settle()
-    now = studio.program.judge.folder.pooled
+    now = studio.program.evaluation.folder.pooled
     assert pooled.counts.sum() - now.counts.sum() == 400
-    assert now == pooled - share + studio.program.judge.folder.analysis.masks.get(str(other)).matrix
+    assert now == pooled - share + studio.program.evaluation.folder.analysis.masks.get(str(other)).matrix
     (listed,) = studio.program.ambiguous.listed()
     assert (listed.image, listed.mark.reason) == (other, "glass")
     studio.program.ambiguous.describe(other, 0, "mirror")
@@ -127,7 +127,7 @@ def test_a_mark_in_another_image_reaches_the_folders_figures(studio, folder):
     undo = next(message for message in studio.program.notifier.messages if message.choices)
     undo.choices[0].run()
     studio.settle()
-    assert studio.program.judge.folder.pooled == pooled
+    assert studio.program.evaluation.folder.pooled == pooled
 
 
 def test_damaged_marks_can_be_forgotten(studio, folder):

@@ -56,8 +56,8 @@ def assert_fresh(studio: Studio, images: int) -> None:
         studio.program.projects.autosaver.save_now()
     studio.wait(lambda: listed(studio) == pytest.approx(expected(project)))
     assert len(listed(studio)) == images
-    assert studio.program.queues.ious() == pytest.approx(expected(project))
-    assert sorted(studio.program.queues.worst_first()) == sorted(expected(project))
+    assert studio.program.rankings.ious() == pytest.approx(expected(project))
+    assert sorted(studio.program.rankings.review_order()) == sorted(expected(project))
 
 
 def run_folder(studio: Studio) -> None:
@@ -151,7 +151,7 @@ def test_what_is_asked_last_wins_whichever_thread_is_ready_first(studio: Studio,
     studio.open(folder)
     run_folder(studio)
     studio.settle()
-    scorer = studio.program.judge.folder._scorer
+    scorer = studio.program.evaluation.folder._scorer
     answers = []
     monkeypatch.setattr(studio.program.jobs, "run", lambda work, done, failed, **_: answers.append((work, done)))
     image = studio.image.id
@@ -181,7 +181,7 @@ def test_a_region_marked_as_ambiguous_changes_the_score_without_evaluating_the_f
     sample = load_sample(project, marked)
     region = sample.labels == sample.truth
     write_marks(project, marked, AmbiguousMarks(*region.shape).marked(region))
-    studio.program.judge.rejudge(marked)
+    studio.program.evaluation.measure_again(marked)
     assert_fresh(studio, 4)
     assert listed(studio)[marked] == 0 < before[marked]
 
@@ -216,14 +216,14 @@ def test_pooled_figures_matrix_and_queues_follow_what_a_run_changes(studio: Stud
     for record in project.images:
         sample = load_sample(project, record.id)
         pooled.update(truth=sample.scored, prediction=sample.labels)
-    studio.wait(lambda: studio.program.judge.folder.pooled == pooled)
+    studio.wait(lambda: studio.program.evaluation.folder.pooled == pooled)
     studio.program.inspect.toggle_view()
     studio.program.inspect.toggle_view()
     studio.settle()
     np.testing.assert_array_equal(studio.program.inspect.counts(), pooled.counts)
-    studio.program.queues.begin()
+    studio.program.rankings.begin()
     studio.settle()
-    assert "crf" in studio.program.queues.predictions.get(str(other)).scores
+    assert "crf" in studio.program.rankings.predictions.get(str(other)).scores
 
 
 def test_an_image_predicted_after_the_folder_was_evaluated_joins_its_figures(studio: Studio, folder: Path) -> None:
@@ -232,10 +232,10 @@ def test_an_image_predicted_after_the_folder_was_evaluated_joins_its_figures(stu
     studio.program.predict.run_image()
     studio.settle()
     studio.press(Qt.Key.Key_J, CTRL)
-    studio.wait(lambda: studio.program.judge.folder.images == 1)
+    studio.wait(lambda: studio.program.evaluation.folder.images == 1)
     studio.settle()
     run_folder(studio)
-    studio.wait(lambda: studio.program.judge.folder.images == 4)
+    studio.wait(lambda: studio.program.evaluation.folder.images == 4)
     assert_fresh(studio, 4)
 
 
@@ -258,15 +258,15 @@ def test_list_and_queue_follow_the_crf_over_the_folder_and_its_undo(studio: Stud
     assert_fresh(studio, 4)
     after = dict(listed(studio))
     assert all(before[image] == 1 and after[image] < 1 for image in before)
-    order = studio.program.queues.worst_first()
+    order = studio.program.rankings.review_order()
     for place in range(4):
         show(studio, place)
         studio.settle()
-        assert studio.program.judge.judgement is not None
-        seen = studio.program.judge.judgement.matrix.mean_iou("truth").value
+        assert studio.program.evaluation.live is not None
+        seen = studio.program.evaluation.live.matrix.mean_iou("truth").value
         assert listed(studio)[studio.image.id] == pytest.approx(seen), "opening the image changes nothing"
         assert after[studio.image.id] == pytest.approx(seen)
-    assert studio.program.queues.worst_first() == order
+    assert studio.program.rankings.review_order() == order
     studio.window.commands["edit.undo_folder"].trigger()
     studio.wait(lambda: "CRF on the folder was undone" in studio.titles())
     assert_fresh(studio, 4)
@@ -307,7 +307,7 @@ def test_measuring_that_is_stopped_goes_on_when_the_figures_are_looked_at(studio
     studio.wait(lambda: not job.running)
     studio.settle()
     assert len(listed(studio)) < 4
-    studio.program.judge.folder.look()
+    studio.program.evaluation.folder.look()
     assert_fresh(studio, 4)
 
 
@@ -321,12 +321,12 @@ def test_a_folder_that_gets_other_ground_truth_while_it_is_evaluated_is_evaluate
     other.mkdir()
     for path in sorted((folder.parent / "labels").glob("*.png")):
         write_indexed_png(other / path.name, np.ascontiguousarray(read_mask(path, catalog)[:, ::-1]), catalog)
-    judge = studio.program.judge
+    evaluation = studio.program.evaluation
     gate = Gate(monkeypatch, folder_judge, "score_labels")
-    judge.folder.start()
+    evaluation.folder.start()
     studio.wait(gate.reached.is_set)
     studio.program.truth.choose(other)
-    studio.wait(lambda: judge.index.folders == (other,))
+    studio.wait(lambda: evaluation.index.folders == (other,))
     gate.open.set()
     studio.wait(lambda: any(title.startswith("Folder: mIoU") for title in studio.titles()))
     assert_fresh(studio, 4)
@@ -334,4 +334,4 @@ def test_a_folder_that_gets_other_ground_truth_while_it_is_evaluated_is_evaluate
         ConfusionMatrix(catalog).update(truth=sample.scored, prediction=sample.labels).counts
         for sample in (load_sample(studio.program.projects.project, r.id) for r in studio.program.projects.project.images)
     )
-    np.testing.assert_array_equal(judge.folder.pooled.counts, total)
+    np.testing.assert_array_equal(evaluation.folder.pooled.counts, total)

@@ -183,7 +183,7 @@ def test_a_stroke_that_is_being_painted_is_not_disturbed(desk, folder):
     assert desk.program.edit.busy
     before = desk.image.rgb.copy()
     replaced(desk.image.path, noise(81))
-    desk.program.file_changes.look()
+    desk.program.file_changes.check()
     desk.qtbot.wait(1200)
     assert desk.program.edit.busy, "the pen is still down"
     np.testing.assert_array_equal(desk.image.rgb, before)

@@ -47,8 +47,8 @@ def go(studio: Studio, key: Qt.Key) -> None:
 
 
 def question(studio: Studio) -> FolderQuestion:
-    studio.wait(lambda: studio.application.verbs.folder_question is not None)
-    found = studio.application.verbs.folder_question
+    studio.wait(lambda: studio.application.window_actions.folder_question is not None)
+    found = studio.application.window_actions.folder_question
     assert found is not None
     return found
 
@@ -97,7 +97,7 @@ def test_harmless_jobs_may_stop_asking_and_the_setting_brings_the_question_back(
     assert not desk.application.settings[ASK_HARMLESS]
     desk.window.model.run_folder.click()
     desk.wait(lambda: desk.titles().count("Folder run finished") == 2)
-    assert desk.application.verbs.folder_question is None
+    assert desk.application.window_actions.folder_question is None
     desk.window.commands["refine.folder"].trigger()
     dialog = question(desk)
     assert not dialog.never_again.isVisible(), "this job changes masks"
@@ -135,7 +135,7 @@ def test_nothing_over_the_folder_begins_by_one_key(desk):
     assert "2 images that you have edited keep their masks (1 reviewed): the result is kept beside them as a suggestion." in said
     desk.press(Qt.Key.Key_Escape, on=dialog)
     desk.settle()
-    assert not desk.program.facts["crf_running"]
+    assert not desk.program.context["crf_running"]
     for name, labels in masks(desk).items():
         np.testing.assert_array_equal(labels, before[name])
 
@@ -146,7 +146,7 @@ def test_only_the_newest_question_counts(desk):
     agreed = []
     first.agreed.connect(agreed.append)
     desk.window.commands["refine.folder"].trigger()
-    desk.wait(lambda: desk.application.verbs.folder_question not in (None, first))
+    desk.wait(lambda: desk.application.window_actions.folder_question not in (None, first))
     assert "Refine the whole folder" in texts(question(desk))
     question(desk).leave.click()
     assert not agreed
@@ -160,7 +160,7 @@ def test_a_job_that_was_agreed_to_after_another_folder_was_opened_does_not_begin
     desk.settle()
     dialog.go.click()
     desk.settle()
-    assert not desk.program.facts["crf_running"]
+    assert not desk.program.context["crf_running"]
 
 
 # -- importing ------------------------------------------------------------------------------------------------------------------
@@ -246,7 +246,7 @@ def test_an_image_that_moved_on_stays(desk):
     message = desk.program.notifier.messages[-1]
     assert "1 image changed since then and stays unchanged." in message.detail
     listed = []
-    desk.program.folder_jobs.imagesListed.disconnect(desk.application.verbs.show_images)
+    desk.program.folder_jobs.imagesListed.disconnect(desk.application.window_actions.show_images)
     desk.program.folder_jobs.imagesListed.connect(lambda heading, intro, rows: listed.extend(rows))
     assert message.choices[-1].text == "Show unchanged images"
     message.choices[-1].run()
@@ -325,9 +325,9 @@ def test_suggestions_of_the_job_are_withdrawn(desk):
     refine_folder(desk)
     project = desk.program.projects.project
     assert [record.suggested for record in project.images[:2]] == [True, True]
-    assert desk.program.facts["suggestion_waiting"]
+    assert desk.program.context["suggestion_waiting"]
     desk.window.commands["edit.undo_folder"].trigger()
     desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
     assert not any(record.suggested for record in project.images)
-    assert not desk.program.facts["suggestion_waiting"]
+    assert not desk.program.context["suggestion_waiting"]
     assert "2 suggestions of the job are withdrawn." in desk.program.notifier.messages[-1].detail

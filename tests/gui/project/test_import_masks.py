@@ -116,7 +116,7 @@ def test_masks_in_other_classes_are_asked_about_and_matched_by_name(studio, fold
     grey_masks(masks, list(range(12)), [f"photo_{n}.png" for n in range(4)])
     studio.program.imports.import_masks(masks)
     studio.settle()
-    asked = studio.application.binding.truth.dialog
+    asked = studio.application.presenter.truth.dialog
     assert "CamVid" in asked.answers[0].effect or "become void" in asked.answers[0].effect
     asked.choose(0)
     asked.go.click()
@@ -145,7 +145,7 @@ def test_masks_that_fit_both_ways_are_asked_about_once_per_folder(studio, tmp_pa
     studio.open(folder)
     studio.program.imports.import_masks(masks)
     studio.settle()
-    asked = studio.application.binding.truth.dialog
+    asked = studio.application.presenter.truth.dialog
     asked.stored.click()
     asked.go.click()
     studio.wait(lambda: "2 masks imported" in studio.titles())
@@ -154,4 +154,4 @@ def test_masks_that_fit_both_ways_are_asked_about_once_per_folder(studio, tmp_pa
     assert studio.image.document.labels[0, 0] == 0
     studio.program.imports.start_from_file(masks / "photo_0.png")
     studio.settle()
-    assert studio.application.binding.truth.dialog is None
+    assert studio.application.presenter.truth.dialog is None

@@ -46,7 +46,7 @@ def test_a_folder_of_nothing_but_damaged_files_shows_the_reason(studio, folder):
     assert page(studio).title.text() == "photo_3.jpg"
     assert page(studio).what.text()
     assert page(studio).isVisible()
-    assert not studio.program.facts["can_edit"]
+    assert not studio.program.context["can_edit"]
 
 
 @pytest.mark.parametrize(("start", "key", "end"), [(0, Qt.Key.Key_D, 3), (3, Qt.Key.Key_A, 0)])
@@ -75,7 +75,7 @@ def test_chosen_in_the_list_it_says_what_is_wrong_and_keeps_the_strokes(studio, 
     shown = page(studio)
     assert shown.title.text() == "photo_1.jpg"
     assert studio.program.projects.image is None
-    assert studio.application.binding.canvas.views[0].mapping is None or not studio.view.isVisible()
+    assert studio.application.presenter.canvas.views[0].mapping is None or not studio.view.isVisible()
     assert "photo_1.jpg" in studio.window.top_bar.title.text()
     assert studio.window.images.delegate.current_id == ids(studio)[1]
     shown.ways["go.previous"].click()
@@ -83,7 +83,7 @@ def test_chosen_in_the_list_it_says_what_is_wrong_and_keeps_the_strokes(studio, 
     assert studio.image.id == first
     assert studio.steps() == steps
     assert (studio.image.document.labels == labels).all()
-    assert studio.window.stack.currentWidget() is studio.application.binding.canvas
+    assert studio.window.stack.currentWidget() is studio.application.presenter.canvas
 
 
 def test_keys_go_on_from_it_in_both_directions_and_at_the_ends(studio, folder):
@@ -128,7 +128,7 @@ def test_the_list_says_it_in_place_of_the_thumbnail(studio, folder):
     spoil(folder, 1)
     studio.open(folder)
     row = studio.window.images.view.model().image_row(studio.window.images.view.model().index(1))
-    studio.wait(lambda: (found := studio.application.binding.images.thumbnail(row)) is not None and found.isNull())
+    studio.wait(lambda: (found := studio.application.presenter.images.thumbnail(row)) is not None and found.isNull())
     studio.wait(lambda: studio.program.projects.project.record(row.id).failed)
     model = studio.window.images.view.model()
     tooltip = model.data(model.index(1), Qt.ItemDataRole.ToolTipRole)

@@ -36,7 +36,7 @@ def asked(studio: Studio, kind: type = Refine) -> list:
 
 def exact(studio: Studio) -> None:
     """Wait until the preview is exact and everything that follows from it is counted."""
-    studio.wait(lambda: studio.program.refine.status.phase is Phase.EXACT and studio.program.refine.asking.idle)
+    studio.wait(lambda: studio.program.refine.status.phase is Phase.EXACT and studio.program.refine.requests.idle)
     studio.settle()
 
 
@@ -85,7 +85,7 @@ def test_dragging_a_slider_redraws_quickly_and_exactly_when_it_is_let_go(desk):
     for place in (120, 130, 140):
         slider.setValue(place)
         desk.wait(lambda place=place: asked(desk)[-1].params.iterations == place // 10)
-    desk.wait(lambda: desk.program.refine.asking.idle)
+    desk.wait(lambda: desk.program.refine.requests.idle)
     dragged = asked(desk)[before:]
     assert len(dragged) >= 2
     assert all(request.quick for request in dragged)
@@ -107,7 +107,7 @@ def test_never_more_than_one_request_and_only_the_newest_wish(desk):
     assert len(asked(desk)) == before + 1
     assert desk.compute.waiting == 1
     desk.compute.paused = False
-    desk.wait(lambda: desk.program.refine.asking.idle)
+    desk.wait(lambda: desk.program.refine.requests.idle)
     assert [request.params.iterations for request in asked(desk)[before:]] == [1, 8]
     np.testing.assert_array_equal(desk.program.refine.shown, moved(stripes(desk), 8))
 
@@ -124,7 +124,7 @@ def test_an_exact_request_is_cancelled_by_a_newer_wish(desk):
     refine.set_params(refine.crf.params, dragging=True)  # nothing under way: sent at once
     first = asked(desk)[-1].request_id
     desk.compute.paused = False
-    desk.wait(lambda: refine.asking.idle)
+    desk.wait(lambda: refine.requests.idle)
     refine.set_params(refine.crf.params, dragging=False)
     running = asked(desk)[-1]
     assert not running.quick
@@ -185,11 +185,11 @@ def test_a_pane_shows_what_changes(desk):
 
 
 def test_figures_before_and_after_follow_the_preview(desk):
-    desk.wait(lambda: desk.program.judge.judgement is not None)
+    desk.wait(lambda: desk.program.evaluation.live is not None)
     preview(desk)
     desk.wait(lambda: desk.program.refine.meter.figures is not None)
     figures = desk.program.refine.meter.figures
-    truth = desk.program.judge.judgement.truth
+    truth = desk.program.evaluation.live.truth
     judged, before, after = truth != 255, stripes(desk) == truth, moved(stripes(desk), 10) == truth
     assert figures.won == np.count_nonzero(judged & ~before & after)
     assert figures.lost == np.count_nonzero(judged & before & ~after)
@@ -304,12 +304,12 @@ def test_a_persons_pixels_stay_and_steer_the_preview(desk):
 
 
 def test_band_only_changes_the_band(desk):
-    desk.wait(lambda: desk.program.judge.judgement is not None)
+    desk.wait(lambda: desk.program.evaluation.live is not None)
     desk.settle()
     desk.window.crf.scope.setCurrentIndex(1)
     desk.window.crf.scope.activated.emit(1)
     preview(desk)
-    index, width = desk.program.judge.band_map(), desk.program.judge.band.width_px
+    index, width = desk.program.evaluation.band_map(), desk.program.evaluation.band.width_px
     band = (index >= 1) & (index <= width)
     before, after = stripes(desk), moved(stripes(desk), 10)
     np.testing.assert_array_equal(desk.program.refine.shown, np.where(band, after, before))
@@ -370,8 +370,8 @@ def test_scores_that_are_gone_are_asked_for_in_words_and_come_back_with_a_run(de
 
 def test_a_mask_without_a_network_can_be_refined(studio, folder):
     studio.open(folder)
-    studio.wait(lambda: studio.program.judge.judgement is not None)
-    studio.program.judge.start_from_truth()
+    studio.wait(lambda: studio.program.evaluation.live is not None)
+    studio.program.evaluation.start_from_truth()
     truth = studio.image.document.labels.copy()
     studio.window.toggle_dock("crf")
     studio.compute.start()
@@ -441,7 +441,7 @@ def test_scribble_mode_needs_a_tool_that_draws_strokes(desk, key, tool):
 
 def scribbling(studio: Studio) -> None:
     studio.press(Qt.Key.Key_J)
-    assert studio.program.facts["scribble_on"]
+    assert studio.program.context["scribble_on"]
     studio.program.classes.choose(9)
     studio.press(Qt.Key.Key_BracketLeft)
     studio.settle()
@@ -488,7 +488,7 @@ def test_a_scribble_without_an_answer_is_a_stroke(desk, monkeypatch):
     scribbling(desk)
     desk.compute.paused = True
     desk.paint((30, 30), (40, 30))
-    assert desk.program.edit.held is not None
+    assert desk.program.edit.pending_stroke is not None
     assert len(desk.steps()) == 1
     desk.wait(lambda: len(desk.steps()) == 2)  # patience is over
     assert desk.image.document.labels[30, 35] == 9
@@ -670,5 +670,5 @@ def test_the_picture_keeps_its_share_of_the_window(desk, size):
     desk.wait(lambda: desk.window.crf.visibleRegion().isEmpty())
     desk.window.toggle_dock("crf")
     desk.wait(lambda: not desk.window.crf.visibleRegion().isEmpty())
-    canvas = desk.application.binding.canvas
+    canvas = desk.application.presenter.canvas
     desk.wait(lambda: canvas.width() * canvas.height() >= 0.55 * size[0] * size[1])

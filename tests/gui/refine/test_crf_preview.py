@@ -35,7 +35,7 @@ def desk(studio, tmp_path: Path, request):
 
 
 def exact(desk) -> None:
-    desk.wait(lambda: desk.program.refine.status.phase is Phase.EXACT and desk.program.refine.asking.idle)
+    desk.wait(lambda: desk.program.refine.status.phase is Phase.EXACT and desk.program.refine.requests.idle)
     desk.settle()
 
 

@@ -70,7 +70,7 @@ def test_a_move_of_a_slider_takes_few_modules_and_no_disk(studio: Studio, folder
     studio.open(folder)
     studio.window.toggle_dock("crf")
     studio.program.refine.toggle_preview()
-    studio.wait(lambda: studio.program.refine.status.phase is Phase.EXACT and studio.program.refine.asking.idle)
+    studio.wait(lambda: studio.program.refine.status.phase is Phase.EXACT and studio.program.refine.requests.idle)
     studio.settle()
     name, slider = next(iter(studio.window.crf.sliders.items()))
     asked = len(studio.compute.asked)
@@ -80,7 +80,7 @@ def test_a_move_of_a_slider_takes_few_modules_and_no_disk(studio: Studio, folder
     try:
         with way(found):
             slider.changed.emit(getattr(studio.program.refine.crf.params, name) + 1, True)
-            studio.wait(lambda: len(studio.compute.asked) > asked and studio.program.refine.asking.idle)
+            studio.wait(lambda: len(studio.compute.asked) > asked and studio.program.refine.requests.idle)
             studio.view.repaint()
     finally:
         _watching.clear()

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.actions.context import Facts
-from app.controllers.workspace import LISTENERS, TARGETS, Program
+from app.actions.context import ContextKeys
+from app.controllers.workspace import FEATURES, LISTENERS, Program
 from app.services.folders import settings_file
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
@@ -35,7 +35,7 @@ def build(qtbot: QtBot, qapp: object, tmp_path: Path, monkeypatch: pytest.Monkey
     def program(listeners: Sequence[str]) -> Program:
         settings_file().unlink(missing_ok=True)
         settings = SettingsStore(settings_file())
-        made.append(Program(settings, Notifier(), Facts(), FakeComputeClient(get_catalog("voc21")), listeners=listeners))
+        made.append(Program(settings, Notifier(), ContextKeys(), FakeComputeClient(get_catalog("voc21")), listeners=listeners))
         return made[-1]
 
     yield program
@@ -70,15 +70,15 @@ def session(qtbot: QtBot, program: Program, folder: Path) -> dict[str, Any]:
         if row == 20:
             edit.undo()
     settle(qtbot, program)
-    judgement = program.judge.judgement
-    assert judgement is not None
+    live = program.evaluation.live
+    assert live is not None
     return {
         "labels": image.document.labels.copy(),
-        "matrix": judgement.matrix.counts.copy(),
+        "matrix": live.matrix.counts.copy(),
         "shares": program.counts.shares(),
         "by hand": program.counts.by_hand,
-        "facts": {name: program.facts[name] for name in ("can_undo", "can_redo", "has_prediction", "can_edit", "project_open")},
-        "scores": {number: score.iou for number, score in program.judge.folder.scores.items()},
+        "facts": {name: program.context[name] for name in ("can_undo", "can_redo", "has_prediction", "can_edit", "project_open")},
+        "scores": {number: score.iou for number, score in program.evaluation.folder.scores.items()},
     }
 
 
@@ -102,7 +102,7 @@ def test_features_come_to_the_same_in_every_order(qtbot: QtBot, build: Callable[
     assert expected["facts"]["can_undo"]
 
 
-@pytest.mark.parametrize("name", sorted({*LISTENERS, *TARGETS.values(), "fetch", "imports", "thumbnails"}))
+@pytest.mark.parametrize("name", sorted({*LISTENERS, *FEATURES.values(), "fetch", "imports", "thumbnails"}))
 def test_each_feature_can_be_built_first(build: Callable[..., Program], name: str) -> None:
     program = build(())
     assert getattr(program, name) is getattr(program, name)
@@ -111,4 +111,4 @@ def test_each_feature_can_be_built_first(build: Callable[..., Program], name: st
 def test_a_feature_that_is_not_used_is_not_built(build: Callable[..., Program]) -> None:
     program = build(LISTENERS)
     assert not {"fetch", "export", "refine_folder"} & set(vars(program))
-    assert program.target("export") is program.export
+    assert program.feature("export") is program.export

@@ -69,7 +69,7 @@ def test_a_check_mark_always_shows_the_state(studio: Studio, folder):
         for _ in range(2):
             action.trigger()
             fact = {"view.layout_single": "layout_single", "tool.pan": "tool_pan"}.get(name)
-            on = studio.program.facts[fact or {"view.overlay": "overlay_on", "brush.within": "within_on"}[name]]
+            on = studio.program.context[fact or {"view.overlay": "overlay_on", "brush.within": "within_on"}[name]]
             assert action.isChecked() is on
 
 
@@ -107,7 +107,7 @@ def test_modes_are_seen_while_they_are_on_and_a_click_ends_them(studio: Studio, 
         assert bar.rect().contains(QRect(lamp.mapTo(bar, QPoint(0, 0)), lamp.size()))
         assert lamp.width() >= lamp.minimumSizeHint().width()
     lamps["Scribble"].click()
-    assert not studio.program.facts["scribble_on"]
+    assert not studio.program.context["scribble_on"]
     assert not lamps["Scribble"].isVisible()
     studio.program.edit.toggle_within()
     assert not lamps["Only over"].isVisible()

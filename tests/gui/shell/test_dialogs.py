@@ -121,7 +121,7 @@ def test_a_fresh_project_may_take_the_model_s_classes(studio, folder):
     studio.program.inspect.begin()
     studio.program.truth.choose_catalog(studio.program.models.card.catalog)
     studio.settle()
-    studio.wait(lambda: studio.image.document.catalog.name == "camvid11" and studio.program.facts["has_prediction"])
+    studio.wait(lambda: studio.image.document.catalog.name == "camvid11" and studio.program.context["has_prediction"])
     assert studio.program.projects.project.catalog.name == "camvid11"
     assert studio.program.inspect.index.masks.catalog.name == "camvid11"
 
@@ -151,12 +151,12 @@ def test_changed_keys_work_at_once(studio, folder):
 def test_settings_apply_at_once(studio, qtbot):
     dialog = SettingsDialog(studio.program.settings, studio.window)
     qtbot.addWidget(dialog)
-    choose(dialog.editors["look.theme"], "light")
+    choose(dialog.editors["appearance.theme"], "light")
     assert studio.window.theme.name == "light"
     dialog.editors["canvas.opacity"].setValue(80)
     assert studio.program.view.overlay.opacity == pytest.approx(0.8)
-    choose(dialog.editors["look.theme"], "dark")
-    assert studio.program.facts["theme_dark"]
+    choose(dialog.editors["appearance.theme"], "dark")
+    assert studio.program.context["theme_dark"]
 
 
 def test_the_palette_runs_what_is_typed(studio, folder, qtbot):

@@ -247,7 +247,7 @@ def test_space_and_tab_are_the_picture_s_once_the_pointer_moves_there(work):
     assert held == [("view.blink", True), ("view.blink", False)]
     work.press(Qt.Key.Key_Space)
     work.settle()
-    assert not work.program.facts["crf_running"]
+    assert not work.program.context["crf_running"]
     assert "CRF on the folder" not in " ".join(work.titles())
     assert is_view(work.window.focusWidget())
 
@@ -260,7 +260,7 @@ def test_enter_on_a_control_never_reviews(work):
     work.press(Qt.Key.Key_Return)
     work.settle()
     assert work.image.id == first
-    assert not work.program.facts["reviewed"]
+    assert not work.program.context["reviewed"]
 
 
 def test_enter_alone_reviews_and_goes_on_but_closes_an_open_polygon_first(work):
@@ -363,7 +363,7 @@ def test_enter_in_the_filter_opens_the_first_match_and_gives_the_keyboard_back(w
 def test_the_page_in_front_gets_the_keyboard_back_where_it_was(work):
     work.press(Qt.Key.Key_O)
     work.settle()
-    assert work.program.facts["judge_open"]
+    assert work.program.context["evaluation_open"]
     inner = QApplication.focusWidget()
     assert work.window.stack.isAncestorOf(inner)
     assert not is_view(inner)
@@ -375,7 +375,7 @@ def test_the_page_in_front_gets_the_keyboard_back_where_it_was(work):
     work.press(Qt.Key.Key_Return)  # works the page, and reviews nothing
     work.settle()
     assert work.image.id == before
-    assert not work.program.facts["reviewed"]
+    assert not work.program.context["reviewed"]
 
 
 @pytest.mark.parametrize("end", ["disabled", "hidden", "panel hidden"])
@@ -409,7 +409,7 @@ def test_enter_that_leads_back_to_the_picture_does_not_work_there_as_well(work, 
     assert is_view(work.window.focusWidget())
     work.settle()
     assert work.image.id == first
-    assert not work.program.facts["reviewed"]
+    assert not work.program.context["reviewed"]
     work.press(Qt.Key.Key_Return)  # the next one does
     work.wait(lambda: work.image.id != first)
 

@@ -52,7 +52,7 @@ def desk(snapshot: Snapshot, studio: Studio) -> Iterator[Studio]:
     flash = QApplication.cursorFlashTime()
     QApplication.setCursorFlashTime(0)
     QCursor.setPos(QGuiApplication.primaryScreen().geometry().bottomRight())
-    studio.program.settings.set("look.theme", "dark")
+    studio.program.settings.set("appearance.theme", "dark")
     studio.window.trimap.build_plot()
     studio.window.move(0, 0)
     studio.window.resize(1280, 720)
@@ -67,7 +67,7 @@ def room(desk: Studio, rooms: Path) -> Studio:
     """The first room with its prediction, evaluated."""
     desk.start_model()
     desk.open(rooms)
-    desk.wait(lambda: desk.program.facts["has_prediction"])
+    desk.wait(lambda: desk.program.context["has_prediction"])
     desk.wait(lambda: desk.window.classes.mean.text() and rows(desk)[0].iou is not None)
     painted(desk)
     return desk
@@ -113,7 +113,7 @@ def in_front(studio: Studio, widget: QWidget, focus: QWidget) -> QWidget:
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_annotate(room: Studio, snapshot: Snapshot, theme: str) -> None:
-    room.program.settings.set("look.theme", theme)
+    room.program.settings.set("appearance.theme", theme)
     painted(room)
     assert room.window.theme.name == theme
     snapshot(f"annotate_{theme}", in_front(room, room.window, room.view))
@@ -133,7 +133,7 @@ def test_comparison(room: Studio, snapshot: Snapshot, tmp_path: Path) -> None:
     (tmp_path / "models" / "waves.safetensors").write_bytes(b"")
     room.press(Qt.Key.Key_C, Qt.KeyboardModifier.ShiftModifier)
     compare = room.program.compare
-    room.wait(lambda: len(compare.answers) == 2 and all(answer.figures is not None for answer in compare.answers))
+    room.wait(lambda: len(compare.results) == 2 and all(answer.figures is not None for answer in compare.results))
     painted(room)
     snapshot("comparison", in_front(room, room.window, room.view))
 
@@ -146,8 +146,8 @@ def test_evaluation(room: Studio, snapshot: Snapshot) -> None:
     room.wait(lambda: inspect.index is not None and len(inspect.index) == len(ROOMS) and not inspect.inspecting)
     painted(room)
     assert all(row.iou is not None for row in rows(room))
-    assert room.application.binding is not None
-    matrix = room.application.binding.inspect.matrix.matrix
+    assert room.application.presenter is not None
+    matrix = room.application.presenter.inspect.matrix.matrix
     snapshot("evaluation", in_front(room, room.window, matrix))
 
 
@@ -178,7 +178,7 @@ def shown(studio: Studio, dialog: QDialog, width: int, height: int, focus: QWidg
 
 def test_settings_dialog(desk: Studio, snapshot: Snapshot) -> None:
     dialog = SettingsDialog(desk.program.settings, desk.window)
-    snapshot("settings", shown(desk, dialog, 640, 720, dialog.editors["look.theme"]))
+    snapshot("settings", shown(desk, dialog, 640, 720, dialog.editors["appearance.theme"]))
 
 
 def test_shortcut_sheet(desk: Studio, snapshot: Snapshot) -> None:

@@ -28,7 +28,7 @@ def stripes(studio: Studio) -> np.ndarray:
 
 def test_every_command_has_a_verb(studio):
     for spec in ACTIONS:
-        assert callable(handler(spec, studio.application.target))
+        assert callable(handler(spec, studio.application.feature))
 
 
 def test_without_a_folder_only_what_makes_sense_is_possible(studio):
@@ -96,7 +96,7 @@ def test_running_again_never_overwrites_a_person(studio, folder):
     studio.settle()
     np.testing.assert_array_equal(studio.image.document.labels, before)
     assert studio.window.banner.isVisible()
-    assert studio.program.facts["suggestion_waiting"]
+    assert studio.program.context["suggestion_waiting"]
     studio.press(Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
     assert (studio.image.document.labels[mine] == 9).all()
     assert not studio.window.banner.isVisible()
@@ -148,9 +148,9 @@ def test_a_cancelled_folder_run_goes_on_where_it_was(studio, folder):
 
 def test_live_iou_follows_the_brush_and_undo(studio, folder):
     studio.open(folder)
-    studio.wait(lambda: studio.program.facts["has_truth"])
+    studio.wait(lambda: studio.program.context["has_truth"])
     studio.program.predict.start_from_blank()
-    studio.program.judge.start_from_truth()
+    studio.program.evaluation.start_from_truth()
     studio.settle()
     studio.wait(lambda: studio.window.classes.mean.text() == "mIoU 1.00")
     studio.program.classes.choose(9)
@@ -167,13 +167,13 @@ def test_judging_the_folder_scores_every_image_and_pools(studio, folder):
     studio.window.model.run_folder.click()
     studio.wait(lambda: "Folder run finished" in studio.titles())
     studio.settle()
-    studio.program.judge.judge_folder()
+    studio.program.evaluation.evaluate_folder()
     studio.wait(lambda: any(title.startswith("Folder: mIoU") for title in studio.titles()))
-    assert studio.program.judge.folder.images == 4
+    assert studio.program.evaluation.folder.images == 4
     rows = [studio.application.images.image_row(studio.application.images.index(place)) for place in range(4)]
     assert all(row.iou is not None for row in rows)
-    worst = studio.program.judge.folder.worst_first()
-    assert [studio.program.judge.folder.scores[i].iou for i in worst] == sorted(row.iou for row in rows)
+    worst = studio.program.evaluation.folder.worst_first()
+    assert [studio.program.evaluation.folder.scores[i].iou for i in worst] == sorted(row.iou for row in rows)
 
 
 def test_reviewed_next_walks_through_what_is_left(studio, folder):
@@ -256,7 +256,7 @@ def test_folding_gives_the_picture_the_window_and_docks_leave_more_than_half(stu
     studio.open(folder)
     studio.window.resize(1600, 1000)
     studio.window.reset_layout()
-    canvas = studio.application.binding.canvas
+    canvas = studio.application.presenter.canvas
     studio.wait(lambda: canvas.width() * canvas.height() >= 0.55 * 1600 * 1000)
     studio.press(Qt.Key.Key_F11, on=studio.view)
     studio.wait(lambda: canvas.width() * canvas.height() >= 0.85 * 1600 * 1000)
@@ -323,7 +323,7 @@ def test_dropping_a_folder_opens_it(studio, folder):
 def test_the_readout_names_class_truth_and_the_model_s_guesses(studio, folder):
     studio.start_model()
     studio.open(folder)
-    studio.wait(lambda: studio.program.facts["has_truth"])
+    studio.wait(lambda: studio.program.context["has_truth"])
     studio.program.readout.hover(5, 5)
     studio.wait(lambda: "model" in studio.window.status.values.text())
     assert studio.window.status.place.text() == "x 5 y 5"
@@ -342,11 +342,11 @@ def test_closing_saves_and_reopening_shows_the_same(studio, folder):
         assert [step.title for step in loaded.steps][-1].startswith("Brush: dog")
 
 
-def judge_folder(studio: Studio) -> None:
+def evaluate_folder(studio: Studio) -> None:
     """Judge the folder once its truth was found, and wait for the figures."""
-    studio.wait(lambda: studio.program.facts["has_truth"])
+    studio.wait(lambda: studio.program.context["has_truth"])
     finished = sum(title.startswith("Folder: mIoU") for title in studio.titles())
-    studio.program.judge.judge_folder()
+    studio.program.evaluation.evaluate_folder()
     studio.wait(lambda: sum(title.startswith("Folder: mIoU") for title in studio.titles()) > finished)
     studio.settle()
 
@@ -354,31 +354,31 @@ def judge_folder(studio: Studio) -> None:
 def test_the_score_in_the_list_follows_the_hand(studio, folder):
     studio.start_model()
     studio.open(folder)
-    judge_folder(studio)
-    before = studio.program.judge.folder.scores[studio.image.id].iou
-    pooled = studio.program.judge.folder.pooled.mean_iou("union").value
+    evaluate_folder(studio)
+    before = studio.program.evaluation.folder.scores[studio.image.id].iou
+    pooled = studio.program.evaluation.folder.pooled.mean_iou("union").value
     studio.program.classes.choose(15)
     studio.paint((10, 10), (30, 30), (10, 40))
-    judged = studio.program.judge.judgement
+    judged = studio.program.evaluation.live
     studio.wait(
-        lambda: abs(studio.program.judge.folder.scores[studio.image.id].iou - judged.matrix.mean_iou("truth").value) < 1e-9
+        lambda: abs(studio.program.evaluation.folder.scores[studio.image.id].iou - judged.matrix.mean_iou("truth").value) < 1e-9
     )
-    assert studio.program.judge.folder.scores[studio.image.id].iou != before
-    assert studio.program.judge.folder.pooled.mean_iou("union").value != pooled
+    assert studio.program.evaluation.folder.scores[studio.image.id].iou != before
+    assert studio.program.evaluation.folder.pooled.mean_iou("union").value != pooled
     assert "Folder: mIoU" in studio.window.classes.note.text()
 
 
 def test_the_pooled_figures_equal_judging_again(studio, folder):
     studio.start_model()
     studio.open(folder)
-    judge_folder(studio)
+    evaluate_folder(studio)
     studio.program.classes.choose(15)
     studio.paint((10, 10), (30, 30), (10, 40))
     studio.qtbot.wait(150)
     studio.settle()
-    live = studio.program.judge.folder.pooled.counts.copy()
-    judge_folder(studio)
-    np.testing.assert_array_equal(studio.program.judge.folder.pooled.counts, live)
+    live = studio.program.evaluation.folder.pooled.counts.copy()
+    evaluate_folder(studio)
+    np.testing.assert_array_equal(studio.program.evaluation.folder.pooled.counts, live)
 
 
 def test_judging_and_inspecting_without_truth_say_what_to_do(studio, tmp_path):
@@ -387,7 +387,7 @@ def test_judging_and_inspecting_without_truth_say_what_to_do(studio, tmp_path):
     studio.press(Qt.Key.Key_J, Qt.KeyboardModifier.ControlModifier)
     assert studio.titles().count(wanted) == 1
     studio.press(Qt.Key.Key_O)
-    studio.application.binding.inspect.view.refresh.click()
+    studio.application.presenter.inspect.view.refresh.click()
     assert studio.titles().count(wanted) == 2
 
 
@@ -412,40 +412,40 @@ def open_scored(studio: Studio, folder) -> None:
     """Open the folder with a prediction of its first image, the only one, scored against the truth."""
     studio.start_model()
     studio.open(folder)
-    studio.wait(lambda: studio.program.judge.judgement is not None)
+    studio.wait(lambda: studio.program.evaluation.live is not None)
     studio.program.classes.choose(15)
 
 
 def test_a_stroke_while_its_image_is_judged_is_in_the_pooled_figures(studio, folder, held_measuring):
     reached, go_on = held_measuring
     open_scored(studio, folder)
-    judge, before = studio.program.judge, studio.program.judge.judgement.matrix.counts.copy()
-    judge.judge_folder()
+    evaluation, before = studio.program.evaluation, studio.program.evaluation.live.matrix.counts.copy()
+    evaluation.evaluate_folder()
     studio.wait(reached.is_set)
     studio.paint((10, 10), (30, 30), (10, 40))
     go_on.set()
     studio.wait(lambda: any(title.startswith("Folder: mIoU") for title in studio.titles()))
     studio.settle()
-    assert (judge.judgement.matrix.counts != before).any()
-    np.testing.assert_array_equal(judge.folder.pooled.counts, judge.judgement.matrix.counts)
+    assert (evaluation.live.matrix.counts != before).any()
+    np.testing.assert_array_equal(evaluation.folder.pooled.counts, evaluation.live.matrix.counts)
 
 
 def test_a_stroke_on_an_image_that_is_judged_and_left_is_in_the_pooled_figures(studio, folder, held_measuring):
     reached, go_on = held_measuring
     open_scored(studio, folder)
-    judge, first = studio.program.judge, studio.image.id
-    judge.judge_folder()
+    evaluation, first = studio.program.evaluation, studio.image.id
+    evaluation.evaluate_folder()
     studio.wait(reached.is_set)
     studio.paint((10, 10), (30, 30), (10, 40))
-    painted = judge.judgement.matrix.counts.copy()
+    painted = evaluation.live.matrix.counts.copy()
     studio.program.settings.set("work.auto_predict", False)
     studio.press(Qt.Key.Key_D)
     studio.wait(lambda: studio.image.id != first)
     go_on.set()
     studio.wait(lambda: any(title.startswith("Folder: mIoU") for title in studio.titles()))
     studio.settle()
-    assert judge.folder.images == 1
-    np.testing.assert_array_equal(judge.folder.pooled.counts, painted)
+    assert evaluation.folder.images == 1
+    np.testing.assert_array_equal(evaluation.folder.pooled.counts, painted)
 
 
 def test_a_compute_process_that_is_back_shows_its_device_again(studio):
@@ -466,5 +466,5 @@ def test_classes_of_the_truth_stand_first_in_an_unlabelled_image(studio, folder)
 
 def test_a_score_that_comes_after_the_project_was_left_changes_nothing(studio):
     assert studio.program.projects.project is None
-    studio.program.judge.folder.scored.emit(1)
+    studio.program.evaluation.folder.scored.emit(1)
     assert studio.application.images.rowCount() == 0

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.state.comparison import (
+    ComparedModel,
     ImageDifference,
     PairCount,
-    Peer,
     count_pair,
     figures_of,
     figures_of_image,
@@ -137,5 +137,5 @@ def test_images_with_the_largest_difference_come_first():
 def test_a_model_without_the_stride_takes_its_own():
     card = ModelCard(id="m", name="m", architecture={}, catalog=VOC, output_strides=(16,))
     wanted = PredictOptions(output_stride=8, flip=True)
-    assert Peer(Path("m"), "m", card).options(wanted) == PredictOptions(flip=True)
-    assert Peer(Path("m"), "m").options(wanted) == wanted
+    assert ComparedModel(Path("m"), "m", card).options(wanted) == PredictOptions(flip=True)
+    assert ComparedModel(Path("m"), "m").options(wanted) == wanted

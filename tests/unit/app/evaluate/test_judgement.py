@@ -41,15 +41,15 @@ def scene(seed: int) -> tuple[np.ndarray, Document]:
     return truth, Document(np.where(rng.random(SHAPE) < 0.1, rng.choice(VALUES, SHAPE), truth).astype(np.uint8), CATALOG)
 
 
-def assert_as_from_scratch(judgement: ImageJudgement) -> None:
-    truth, labels = judgement.truth, judgement.document.labels
-    assert judgement.matrix == ConfusionMatrix(CATALOG).update(truth=truth, prediction=labels)
+def assert_as_from_scratch(live: ImageJudgement) -> None:
+    truth, labels = live.truth, live.document.labels
+    assert live.matrix == ConfusionMatrix(CATALOG).update(truth=truth, prediction=labels)
     for rule, around in RULES:
         index = band_map(truth=truth, prediction=labels, rule=rule, around=around)
-        assert np.array_equal(judgement.band(rule, around), index)
+        assert np.array_equal(live.band(rule, around), index)
         expected = BandHistogram(CATALOG, rule=rule, around=around).update(index=index, truth=truth, prediction=labels)
-        assert judgement.histogram(rule, around) == expected
-        assert judgement.histogram(rule, around).total() == judgement.matrix
+        assert live.histogram(rule, around) == expected
+        assert live.histogram(rule, around).total() == live.matrix
 
 
 rects = st.tuples(st.integers(0, 149), st.integers(0, 69), st.integers(1, 60), st.integers(1, 60)).map(
@@ -74,9 +74,9 @@ steps = st.lists(
 @settings(max_examples=60)
 def test_live_figures_equal_a_recomputation_after_any_history(seed: int, history: list, early: set) -> None:
     truth, document = scene(seed)
-    judgement = ImageJudgement(truth, document)
+    live = ImageJudgement(truth, document)
     for rule, around in early:  # built now, these must follow every step; the others are built at the end
-        judgement.histogram(rule, around)
+        live.histogram(rule, around)
     done: list[TilePatch] = []
     undone: list[TilePatch] = []
     for step in history:
@@ -113,25 +113,25 @@ def test_live_figures_equal_a_recomputation_after_any_history(seed: int, history
             case ("redo",) if undone:
                 done.append(undone.pop())
                 document.apply(done[-1])
-    assert_as_from_scratch(judgement)
+    assert_as_from_scratch(live)
 
 
 def test_the_band_around_the_truth_is_kept_and_the_one_around_the_prediction_is_made_anew() -> None:
     truth, document = scene(1)
-    judgement = ImageJudgement(truth, document)
-    around_truth, around_prediction = judgement.band("edge"), judgement.band("edge", "prediction")
+    live = ImageJudgement(truth, document)
+    around_truth, around_prediction = live.band("edge"), live.band("edge", "prediction")
     document.paint(Box(20, 20, 9, 9), np.ones((9, 9), bool), 11, Provenance.PERSON)
-    assert judgement.band("edge") is around_truth
-    assert judgement.band("edge", "prediction") is not around_prediction
+    assert live.band("edge") is around_truth
+    assert live.band("edge", "prediction") is not around_prediction
 
 
 @pytest.mark.parametrize("around", ["truth", "prediction"])
 def test_a_count_made_by_a_job_is_taken_unless_a_change_has_overtaken_it(around) -> None:
     truth, document = scene(3)
-    judgement = ImageJudgement(truth, document, count_image(truth, document, "edge", around))
-    assert judgement.has_band("edge", around)
-    assert judgement.has_histogram("edge", around)
-    assert_as_from_scratch(judgement)
+    live = ImageJudgement(truth, document, count_image(truth, document, "edge", around))
+    assert live.has_band("edge", around)
+    assert live.has_histogram("edge", around)
+    assert_as_from_scratch(live)
     overtaken = count_image(truth, document, "edge", around)
     document.paint(Box(20, 20, 9, 9), np.ones((9, 9), bool), 11, Provenance.PERSON)
     later = ImageJudgement(truth, document, overtaken)
@@ -146,10 +146,10 @@ def test_a_count_made_by_a_job_is_taken_unless_a_change_has_overtaken_it(around)
 
 def test_a_count_of_another_image_is_refused() -> None:
     truth, document = scene(3)
-    judgement = ImageJudgement(truth, document)
+    live = ImageJudgement(truth, document)
     smaller = Document(document.labels[:-1].copy(), document.catalog)
     with pytest.raises(ValueError, match="band index"):
-        judgement.adopt(count_image(truth[:-1], smaller, "void"))
+        live.adopt(count_image(truth[:-1], smaller, "void"))
     with pytest.raises(MaskFormatError):
         count_image(truth[:-1], document, "void")
 
@@ -160,29 +160,29 @@ def test_a_box_that_is_counted_as_a_whole_gives_the_figures_of_single_pixels(see
     rng = np.random.default_rng(seed)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("app.state.judgement._WHOLESALE", 1)
-        judgement = ImageJudgement(truth, document)
-        judgement.histogram("edge")
-        judgement.histogram("void")
+        live = ImageJudgement(truth, document)
+        live.histogram("edge")
+        live.histogram("void")
         for _ in range(3):
             where = rng.random((15, 20)) < 0.5
             document.paint(Box(int(rng.integers(20)), int(rng.integers(20)), 20, 15), where, 11, Provenance.PERSON)
-            assert_as_from_scratch(judgement)
+            assert_as_from_scratch(live)
 
 
 def test_errors_are_the_wrong_and_the_missing_pixels() -> None:
     truth = np.array([[0, 4, IGNORE, 11]], np.uint8)
-    judgement = ImageJudgement(truth, Document(np.array([[0, 11, 4, IGNORE]], np.uint8), CATALOG))
-    assert judgement.errors().tolist() == [[False, True, False, True]]
+    live = ImageJudgement(truth, Document(np.array([[0, 11, 4, IGNORE]], np.uint8), CATALOG))
+    assert live.errors().tolist() == [[False, True, False, True]]
 
 
 def test_a_closed_judgement_keeps_its_last_figures() -> None:
     truth, document = scene(2)
-    judgement = ImageJudgement(truth, document)
-    kept = judgement.matrix.copy()
-    judgement.close()
+    live = ImageJudgement(truth, document)
+    kept = live.matrix.copy()
+    live.close()
     document.paint(Box(0, 0, 50, 50), np.ones((50, 50), bool), 11, Provenance.PERSON)
-    assert judgement.matrix == kept
-    judgement.close()
+    assert live.matrix == kept
+    live.close()
 
 
 def test_truth_of_another_size_or_catalog_is_refused() -> None:
@@ -195,25 +195,25 @@ def test_truth_of_another_size_or_catalog_is_refused() -> None:
 
 def test_the_truth_is_copied_and_read_only() -> None:
     truth, document = scene(0)
-    judgement = ImageJudgement(truth, document)
+    live = ImageJudgement(truth, document)
     truth[:] = 0
-    assert_as_from_scratch(judgement)
+    assert_as_from_scratch(live)
     with pytest.raises(ValueError, match="read-only"):
-        judgement.truth[0, 0] = 0
+        live.truth[0, 0] = 0
 
 
 def test_what_an_image_adds_to_a_folder_follows_every_stroke() -> None:
     truth, document = scene(1)
-    judgement = ImageJudgement(truth, document)
+    live = ImageJudgement(truth, document)
     folder = FolderAnalysis(CATALOG)
-    folder.update("a", judgement.record("edge", "truth"))
-    assert folder.matrix == judgement.matrix
+    folder.update("a", live.record("edge", "truth"))
+    assert folder.matrix == live.matrix
     assert folder.measured(band_name("edge")) == 0  # not counted yet
-    histogram = judgement.histogram("edge")
-    folder.update("a", judgement.record("edge", "truth"))
+    histogram = live.histogram("edge")
+    folder.update("a", live.record("edge", "truth"))
     assert folder.band("edge") == histogram
     document.apply(fill_patch(document, 3, 3, int(CATALOG.ids[0])))
-    folder.update("a", judgement.record("edge", "truth"))
+    folder.update("a", live.record("edge", "truth"))
     assert folder.matrix == ConfusionMatrix(CATALOG).update(truth=truth, prediction=document.labels)
     assert folder.band("edge").total() == folder.matrix
 
@@ -222,19 +222,19 @@ def test_marked_pixels_are_in_no_figure_and_make_no_band_of_their_own() -> None:
     truth, document = scene(3)
     exclude = np.zeros(SHAPE, dtype=bool)
     exclude[20:40, 30:90] = True
-    judgement = ImageJudgement(truth, document, exclude=exclude)
+    live = ImageJudgement(truth, document, exclude=exclude)
     scored = np.where(exclude, IGNORE, truth).astype(np.uint8)
 
     def check() -> None:
         labels = document.labels
-        assert judgement.matrix == ConfusionMatrix(CATALOG).update(truth=scored, prediction=labels)
+        assert live.matrix == ConfusionMatrix(CATALOG).update(truth=scored, prediction=labels)
         for rule, around in RULES:
             index = band_map(truth=truth, prediction=labels, rule=rule, around=around)  # around the truth as it is
-            assert np.array_equal(judgement.band(rule, around), index)
+            assert np.array_equal(live.band(rule, around), index)
             expected = BandHistogram(CATALOG, rule=rule, around=around).update(index=index, truth=scored, prediction=labels)
-            assert judgement.histogram(rule, around) == expected
-        assert not judgement.errors()[exclude].any()
-        assert np.array_equal(judgement.truth, truth)
+            assert live.histogram(rule, around) == expected
+        assert not live.errors()[exclude].any()
+        assert np.array_equal(live.truth, truth)
 
     check()
     document.apply(fill_patch(document, 50.0, 30.0, 4))
@@ -244,5 +244,5 @@ def test_marked_pixels_are_in_no_figure_and_make_no_band_of_their_own() -> None:
     check()
     count = count_image(truth, document, "edge", exclude=exclude)
     taken = ImageJudgement(truth, document, count, exclude=exclude)
-    assert taken.matrix == judgement.matrix
-    assert taken.histogram("edge") == judgement.histogram("edge")
+    assert taken.matrix == live.matrix
+    assert taken.histogram("edge") == live.histogram("edge")

@@ -152,7 +152,7 @@ def test_masks_alone_are_taken_up_with_their_provenance(root, expected, arrays):
 def test_every_setting_of_the_computer_is_read(root, qapp):
     store = SettingsStore(root / "settings.toml")
     assert store.problems == []
-    assert store["look.theme"] == "light"
+    assert store["appearance.theme"] == "light"
     assert store["canvas.opacity"] == 70
     assert store["canvas.contours"] is False
     assert store["work.autosave_seconds"] == 9

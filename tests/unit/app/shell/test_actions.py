@@ -1,4 +1,4 @@
-"""The table of commands is whole: unique ids and keys, icons that exist, facts that are known, presets without conflicts."""
+"""The table of commands is whole: unique ids and keys, icons that exist, known context keys, presets without conflicts."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.actions.context import FACTS, Facts
-from app.actions.keymap import PRESETS, Keymap, ShortcutConflict, normalise
+from app.actions.context import CONTEXT_KEYS, ContextKeys
+from app.actions.keymap import FORMER_IDS, PRESETS, Keymap, ShortcutConflict, normalise
 from app.actions.palette import named
 from app.actions.spec import Group
 from app.actions.table import ACTIONS, TOOLBAR, by_id
@@ -35,8 +35,8 @@ def test_every_icon_exists():
     assert missing == []
 
 
-def test_every_fact_is_known():
-    assert {fact for spec in ACTIONS for fact in spec.facts} <= set(FACTS)
+def test_every_context_key_is_known():
+    assert {key for spec in ACTIONS for key in spec.context_keys} <= set(CONTEXT_KEYS)
 
 
 def test_bars_name_commands_that_exist():
@@ -104,6 +104,12 @@ def test_a_freed_key_may_be_taken_and_reset_is_refused_while_it_is():
     assert keymap.overrides == {}
 
 
+def test_keys_of_commands_with_a_former_id_are_kept():
+    assert Keymap(ACTIONS, {"truth.evaluate_folder": ("F8",)}).overrides == {"evaluate.folder": ("F8",)}
+    assert not set(FORMER_IDS) & {spec.id for spec in ACTIONS}
+    assert set(FORMER_IDS.values()) <= {spec.id for spec in ACTIONS}
+
+
 def test_unknown_overrides_are_ignored():
     assert Keymap(ACTIONS, {"from.the_future": ("Z",)}).overrides == {}
 
@@ -135,24 +141,24 @@ def test_order_of_modifiers_does_not_matter(modifiers, key):
     assert normalise("+".join([*modifiers, key])) == f"Ctrl+Alt+Shift+{key}"
 
 
-def test_facts_tell_only_real_changes():
-    facts = Facts()
+def test_context_keys_emit_only_real_changes():
+    context = ContextKeys()
     heard = []
-    facts.changed.connect(heard.append)
-    facts.update(image_open=True, can_undo=False)
-    facts.update(image_open=True)
-    facts.changed.disconnect(heard.append)
-    facts.update(image_open=False)
+    context.changed.connect(heard.append)
+    context.update(image_open=True, can_undo=False)
+    context.update(image_open=True)
+    context.changed.disconnect(heard.append)
+    context.update(image_open=False)
     assert heard == [frozenset({"image_open"})]
 
 
-def test_facts_hold_and_refuse_spelling_mistakes():
-    facts = Facts()
-    facts.update(image_open=True)
-    assert facts.hold("image_open", "!can_undo")
-    assert not facts.hold("image_open", "can_undo")
+def test_context_keys_hold_and_refuse_spelling_mistakes():
+    context = ContextKeys()
+    context.update(image_open=True)
+    assert context.hold("image_open", "!can_undo")
+    assert not context.hold("image_open", "can_undo")
     with pytest.raises(KeyError):
-        facts.update(imageopen=True)
+        context.update(imageopen=True)
 
 
 def test_the_page_about_the_keyboard_lists_every_key():

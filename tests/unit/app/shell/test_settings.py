@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.services.settings import MOST, RecentFolders, SettingsStore
-from app.state.settings_schema import SETTINGS
+from app.services.settings import FORMER_KEYS, MOST, RecentFolders, SettingsStore
+from app.state.settings_schema import BY_KEY, SETTINGS
 from deeplab_core.errors import StorageError
 
 
@@ -34,7 +34,7 @@ def test_shown_settings_say_what_they_are():
 
 
 def test_defaults_hold_and_nothing_is_written_before_a_change(store, path):
-    assert store["look.theme"] == "dark"
+    assert store["appearance.theme"] == "dark"
     assert not path.exists()
 
 
@@ -62,8 +62,9 @@ def test_only_differences_stand_in_the_file(store, path):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("canvas.opacity", 101), ("canvas.opacity", "60"), ("canvas.opacity", True), ("look.theme", "pink"), ("canvas.contours", 1),
-     ("work.autosave_seconds", 1.5), ("folders.recent", "a"), ("keys", {"tool.brush": "B"}), ("model.path", 3)],
+    [("canvas.opacity", 101), ("canvas.opacity", "60"), ("canvas.opacity", True), ("appearance.theme", "pink"),
+     ("canvas.contours", 1), ("work.autosave_seconds", 1.5), ("folders.recent", "a"), ("keys", {"tool.brush": "B"}),
+     ("model.path", 3)],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(store, key, value):
     before = store[key]
@@ -74,43 +75,68 @@ def test_what_does_not_fit_is_refused(store, key, value):
 
 def test_unknown_names_are_refused(store):
     with pytest.raises(KeyError):
-        store.set("look.colour", "red")
+        store.set("appearance.colour", "red")
 
 
 def test_keys_of_a_newer_version_and_bad_values_are_kept_and_said(qapp, path):
     path.parent.mkdir()
-    path.write_text('version = 1\nlook.theme = "pink"\nfuture.thing = [1, 2]\ncanvas.opacity = 30\n')
+    path.write_text('version = 1\nappearance.theme = "pink"\nfuture.thing = [1, 2]\ncanvas.opacity = 30\n')
     store = SettingsStore(path)
-    assert (store["look.theme"], store["canvas.opacity"]) == ("dark", 30)
+    assert (store["appearance.theme"], store["canvas.opacity"]) == ("dark", 30)
     assert len(store.problems) == 2
     store.set("canvas.contours", False)
     store.flush()
     kept = tomllib.loads(path.read_text())
     assert kept == {
         "version": 1,
-        "look": {"theme": "pink"},
+        "appearance": {"theme": "pink"},
         "future": {"thing": [1, 2]},
         "canvas": {"opacity": 30, "contours": False},
     }
 
 
+def test_settings_of_an_earlier_version_move_to_their_new_names(qapp, path):
+    path.parent.mkdir()
+    path.write_text('version = 1\nlook.theme = "light"\n')
+    store = SettingsStore(path)
+    assert store["appearance.theme"] == "light"
+    assert not store.problems
+    store.set("canvas.opacity", 50)
+    store.flush()
+    assert tomllib.loads(path.read_text()) == {"version": 1, "appearance": {"theme": "light"}, "canvas": {"opacity": 50}}
+
+
+def test_of_an_old_and_a_new_name_of_a_setting_the_new_one_counts(qapp, path):
+    path.parent.mkdir()
+    path.write_text('look.theme = "system"\nappearance.theme = "light"\n')
+    store = SettingsStore(path)
+    assert store["appearance.theme"] == "light"
+    assert not store.problems
+
+
+@pytest.mark.parametrize(("former", "key"), FORMER_KEYS.items())
+def test_every_former_name_has_a_setting(former, key):
+    assert former not in BY_KEY
+    assert key in BY_KEY
+
+
 def test_a_setting_wins_over_a_foreign_value_that_has_the_name_of_its_group(qapp, path):
     path.parent.mkdir()
-    path.write_text('look = 5\nfuture = {a = 1, "b c" = {}}\n')
+    path.write_text('appearance = 5\nfuture = {a = 1, "b c" = {}}\n')
     store = SettingsStore(path)
-    store.set("look.theme", "light")
+    store.set("appearance.theme", "light")
     store.flush()
-    assert tomllib.loads(path.read_text()) == {"version": 1, "look": {"theme": "light"}, "future": {"a": 1}}
-    assert SettingsStore(path)["look.theme"] == "light"
+    assert tomllib.loads(path.read_text()) == {"version": 1, "appearance": {"theme": "light"}, "future": {"a": 1}}
+    assert SettingsStore(path)["appearance.theme"] == "light"
 
 
 def test_a_damaged_file_is_set_aside_not_overwritten(qapp, path):
     path.parent.mkdir()
-    path.write_text("look.theme = = dark")
+    path.write_text("appearance.theme = = dark")
     store = SettingsStore(path)
     store.set("canvas.opacity", 50)
     store.flush()
-    assert path.with_suffix(".damaged.toml").read_text() == "look.theme = = dark"
+    assert path.with_suffix(".damaged.toml").read_text() == "appearance.theme = = dark"
     assert "set aside" in store.problems[0]
 
 
@@ -163,9 +189,9 @@ def test_no_settings_file_stops_the_program_and_none_is_lost(tmp_path: Path, con
         path.write_bytes(content + b"#%d" % number)
         store = SettingsStore(path)
         assert "set aside" in store.problems[0]
-        store.set("look.theme", "light")
+        store.set("appearance.theme", "light")
         store.flush()
-        assert SettingsStore(path)["look.theme"] == "light"
+        assert SettingsStore(path)["appearance.theme"] == "light"
         path.unlink()
     kept = {file.read_bytes() for file in tmp_path.glob("*.damaged*.toml")}
     assert kept == {content + b"#0", content + b"#1"}

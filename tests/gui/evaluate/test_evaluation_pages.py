@@ -12,7 +12,7 @@ from PySide6.QtCore import QModelIndex, QPointF, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QFileDialog
 
-from app.ui.evaluate.pages import JudgePages
+from app.ui.evaluate.pages import EvaluationPages
 from app.viewmodels.evaluate.charts import Chart, Series
 from app.viewmodels.evaluate.error_list import ComponentQuery
 from deeplab_core.analysis.ranking import RANKINGS
@@ -21,18 +21,18 @@ from tests.gui.studio import Studio
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 
 
-def pages(studio: Studio, folder, title: str) -> JudgePages:
-    """Predict and judge the folder, then open a page of the Judge view."""
+def pages(studio: Studio, folder, title: str) -> EvaluationPages:
+    """Predict and evaluate the folder, then open a page of the Evaluation panel."""
     studio.start_model()
     studio.open(folder)
-    studio.wait(lambda: studio.program.judge.judgement is not None)
+    studio.wait(lambda: studio.program.evaluation.live is not None)
     studio.press(Qt.Key.Key_R, CTRL | SHIFT)
     studio.settle()
     studio.press(Qt.Key.Key_J, CTRL)
     studio.settle()
     studio.program.inspect.toggle_view()
     studio.settle()
-    binding = studio.application.binding.inspect
+    binding = studio.application.presenter.inspect
     tabs = binding.view.tabs
     tabs.setCurrentIndex([tabs.tabText(place) for place in range(tabs.count())].index(title))
     studio.settle()
@@ -61,20 +61,20 @@ def test_the_chosen_queue_leads_to_its_images_and_next_worst_follows_it(studio, 
     wanted = page.rows.row(2).image
     click_row(studio, page.table, 2)
     studio.wait(lambda: studio.image.id == wanted)
-    assert studio.window.stack.currentWidget() is studio.application.binding.canvas
+    assert studio.window.stack.currentWidget() is studio.application.presenter.canvas
     order = [page.rows.row(place).image for place in range(4)]
-    studio.program.queues.next_worst()
+    studio.program.rankings.next_worst()
     studio.wait(lambda: studio.image.id == next(image for image in order if image != wanted))
     assert studio.program.projects.project.setting("queue_order") == "entropy"
 
 
 def test_an_image_without_a_score_is_last_and_a_ranking_keeps_its_old_name(studio, folder):
     page = pages(studio, folder, "Rankings").queue
-    project, queues = studio.program.projects.project, studio.program.queues
+    project, rankings = studio.program.projects.project, studio.program.rankings
     lost = project.images[1].id
-    queues.predictions.remove(str(lost))
-    queues.choose("model_entropy")  # as version 1 called it
-    assert queues.order == "entropy"
+    rankings.predictions.remove(str(lost))
+    rankings.choose("model_entropy")  # as version 1 called it
+    assert rankings.order == "entropy"
     studio.settle()
     rows = [page.rows.row(place) for place in range(page.rows.rowCount())]
     assert sorted(row.image for row in rows) == sorted(record.id for record in project.images)
@@ -83,7 +83,7 @@ def test_an_image_without_a_score_is_last_and_a_ranking_keeps_its_old_name(studi
     project.set_setting("queue_order", "other")
     studio.program.projects.close()
     studio.open(folder)
-    assert studio.program.queues.order == "disagreement"
+    assert studio.program.rankings.order == "disagreement"
 
 
 def test_truth_shows_how_well_the_order_finds_the_errors(studio, folder):
@@ -205,7 +205,7 @@ def click_plot(studio: Studio, view, x: float, y: float) -> None:
 
 def test_places_of_plots_lead_to_their_pixels(studio, folder):
     page = pages(studio, folder, "Plots").plots
-    shown = studio.application.binding.inspect
+    shown = studio.application.presenter.inspect
     heat = show_plot(studio, page, "Confusion matrix")
     counts = np.where(np.equal.outer(heat.chart.ids, heat.chart.column_ids), 0, heat.chart.counts)
     row, column = np.unravel_index(counts.argmax(), counts.shape)
@@ -225,8 +225,8 @@ def test_places_of_plots_lead_to_their_pixels(studio, folder):
     curve = show_plot(studio, page, "Trimap curve, image")
     click_plot(studio, curve, 17.2, curve.chart.series[0].y[16])
     assert not shown.in_front
-    assert studio.program.judge.band.width_px == 17
-    assert studio.program.facts["pane_trimap"]
+    assert studio.program.evaluation.band.width_px == 17
+    assert studio.program.context["pane_trimap"]
 
 
 def test_the_legend_keeps_off_the_lines(studio, folder):

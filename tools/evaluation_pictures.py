@@ -1,6 +1,6 @@
 """Pictures of the Judge view for the documentation, from a project of rendered rooms that was predicted already.
 
-    QT_QPA_PLATFORM=offscreen python -m tools.judge_pictures --images DIR --project DIR -o docs/images [--cell chair:sofa]
+    QT_QPA_PLATFORM=offscreen python -m tools.evaluation_pictures --images DIR --project DIR -o docs/images [--cell chair:sofa]
 
 Writes ``confusion.png`` (the matrix), ``confusion_list.png`` (the errors behind the cell), ``confusion_pixel.png`` (the first of
 them in its image) and ``failures.png`` (the failure board). The window is shown without its docks.
@@ -40,7 +40,7 @@ def main(images: Path, project: Path, output: Path, cell: str, size: str, theme:
     load_fonts()
     application = Application(FakeComputeClient(get_catalog("voc21")))
     program, window = application.build(), application.window
-    program.settings.set("look.theme", theme)
+    program.settings.set("appearance.theme", theme)
     window.resize(*(int(side) for side in size.split("x")))
     window.show()
     window.toggle_fold()
@@ -60,10 +60,10 @@ def main(images: Path, project: Path, output: Path, cell: str, size: str, theme:
         print(output / f"{name}.png")
 
     program.projects.open(images, project)
-    wait(lambda: program.projects.image is not None and len(program.judge.index))
+    wait(lambda: program.projects.image is not None and len(program.evaluation.index))
     inspect.toggle_view()
-    wait(lambda: inspect.index is not None and len(inspect.index) == len(program.judge.index) and not inspect.inspecting)
-    binding = application.binding
+    wait(lambda: inspect.index is not None and len(inspect.index) == len(program.evaluation.index) and not inspect.inspecting)
+    binding = application.presenter
     assert binding is not None
     shown, matrix = binding.inspect, binding.inspect.matrix.matrix
     ids = tuple(program.classes.catalog.by_name(name).id for name in cell.split(":"))

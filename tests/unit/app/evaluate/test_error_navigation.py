@@ -1,10 +1,10 @@
-"""Lists of error components and the walk through them."""
+"""Lists of error components and how the user moves through them."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from app.viewmodels.evaluate.error_list import ComponentQuery, ComponentWalk, nearest, still_wrong
+from app.viewmodels.evaluate.error_list import ComponentQuery, ErrorNavigation, nearest, still_wrong
 from deeplab_core.analysis import FailureKind, ObjectAxis, PixelAxis, Slice, inspect_image
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.catalogs import get_catalog
@@ -83,14 +83,14 @@ def test_the_walk_passes_over_what_was_mended():
     patches = [("1", 5, 6, CHAIR, SOFA), ("2", 5, 5, CHAIR, SOFA), ("3", 5, 4, CHAIR, SOFA)]
     folder = folder_of(*patches)
     query = ComponentQuery(CHAIR, SOFA)
-    walk = ComponentWalk(query, tuple(query.find(folder)))
+    navigation = ErrorNavigation(query, tuple(query.find(folder)))
     right = np.full((20, 80), CHAIR, np.uint8)
     folder.update("2", inspect_image(truth=right, prediction=right, catalog=VOC))
-    assert not still_wrong(walk.components[1], folder.errors)
-    walk = walk.step(1, folder.errors)
-    assert walk.current.image == "3"
-    assert walk.step(1, folder.errors) is None
-    assert walk.step(-1, folder.errors).current.image == "1"
+    assert not still_wrong(navigation.components[1], folder.errors)
+    navigation = navigation.step(1, folder.errors)
+    assert navigation.current.image == "3"
+    assert navigation.step(1, folder.errors) is None
+    assert navigation.step(-1, folder.errors).current.image == "1"
 
 
 def test_the_place_in_a_newer_list_is_found_again():

@@ -9,7 +9,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QAbstractScrollArea
 
 from app.state.tools import Tool
-from app.ui.evaluate.presenter import InspectBinding
+from app.ui.evaluate.presenter import EvaluationPresenter
 from app.ui.evaluate.slice_bars import SliceBars
 from app.viewmodels.evaluate.error_list import ComponentQuery
 from app.viewmodels.evaluate.matrix_table import MatrixOrder, MatrixScale
@@ -22,12 +22,12 @@ def test_one_key_opens_the_view_and_escape_goes_back_to_the_picture(studio: Stud
     studio.open(folder)
     canvas = studio.window.stack.currentWidget()
     studio.press(Qt.Key.Key_O)
-    view = studio.application.binding.inspect.view
+    view = studio.application.presenter.inspect.view
     assert studio.window.stack.currentWidget() is view
-    assert studio.program.facts["judge_open"]
+    assert studio.program.context["evaluation_open"]
     studio.press(Qt.Key.Key_Escape, on=view)
     assert studio.window.stack.currentWidget() is canvas
-    assert not studio.program.facts["judge_open"]
+    assert not studio.program.context["evaluation_open"]
     assert studio.view.hasFocus()
 
 
@@ -36,13 +36,13 @@ def test_the_view_goes_with_its_project(studio: Studio, folder):
     studio.press(Qt.Key.Key_O)
     studio.program.projects.close()
     assert studio.window.stack.currentWidget() is studio.window.start_page
-    assert not studio.program.facts["judge_open"]
+    assert not studio.program.context["evaluation_open"]
 
 
 def test_an_image_without_a_label_is_not_measured(studio: Studio, folder):
     """An image that no model and no user has labelled was once shown with 'mIoU 0.00'."""
     studio.open(folder)
-    studio.wait(lambda: studio.program.judge.judgement is not None)
+    studio.wait(lambda: studio.program.evaluation.live is not None)
     studio.settle()
     classes = studio.window.classes
     studio.wait(lambda: "not measured" in classes.note.text())
@@ -55,7 +55,7 @@ def test_an_image_without_a_label_is_not_measured(studio: Studio, folder):
     studio.wait(lambda: classes.mean.text() == "")
 
 
-def run_folder(studio: Studio, folder) -> InspectBinding:
+def run_folder(studio: Studio, folder) -> EvaluationPresenter:
     """Predict every image, open the view, wait for its figures."""
     studio.start_model()
     studio.open(folder)
@@ -66,14 +66,14 @@ def run_folder(studio: Studio, folder) -> InspectBinding:
     studio.settle()
     studio.qtbot.wait(200)
     studio.settle()
-    return studio.application.binding.inspect
+    return studio.application.presenter.inspect
 
 
 def click(studio: Studio, view: QAbstractScrollArea, point: QPoint) -> None:
     studio.qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=point)
 
 
-def click_worst_cell(studio: Studio, shown: InspectBinding) -> ComponentQuery:
+def click_worst_cell(studio: Studio, shown: EvaluationPresenter) -> ComponentQuery:
     """Click the cell off the diagonal with most pixels."""
     matrix = shown.matrix.matrix
     table = matrix.table
@@ -83,7 +83,7 @@ def click_worst_cell(studio: Studio, shown: InspectBinding) -> ComponentQuery:
     return ComponentQuery(*table.cell(int(row), int(column)))
 
 
-def click_tile(studio: Studio, shown: InspectBinding, place: int) -> ErrorComponent:
+def click_tile(studio: Studio, shown: EvaluationPresenter, place: int) -> ErrorComponent:
     tiles = shown.components.list
     click(studio, tiles, tiles.visualRect(shown.components.model.index(place, 0)).center())
     component = shown.components.components[place]
@@ -110,7 +110,7 @@ def test_two_clicks_lead_from_a_cell_to_its_pixels_and_keys_lead_back(studio: St
     assert studio.view.outline is not None
     studio.press(Qt.Key.Key_Period)
     third = components[2]
-    studio.wait(lambda: str(studio.image.id) == third.image and studio.program.inspect.walk.place == 2)
+    studio.wait(lambda: str(studio.image.id) == third.image and studio.program.inspect.navigation.place == 2)
     studio.settle()
     studio.press(Qt.Key.Key_O)
     assert shown.view.page is shown.components
@@ -133,14 +133,14 @@ def test_a_correction_flows_into_the_matrix_at_once_and_into_the_components_when
     studio.program.tools.set_diameter(200)
     centre = component.box.x + component.box.width / 2, component.box.y + component.box.height / 2
     studio.paint(centre, centre)
-    truth = studio.program.judge.judgement.truth
+    truth = studio.program.evaluation.live.truth
     now = inspect.counts()
     catalog = studio.image.document.catalog
     row, column = catalog.index_of(component.truth), catalog.index_of(component.prediction)
     assert now[row, column] < before[row, column]
     assert now.sum() == before.sum()
     name = component.image
-    studio.wait(lambda: (inspect.folder.get(name).whole(ERROR_PIXELS) == studio.program.judge.judgement.matrix.counts).all())
+    studio.wait(lambda: (inspect.folder.get(name).whole(ERROR_PIXELS) == studio.program.evaluation.live.matrix.counts).all())
     studio.settle()
     expected = find_errors(truth=truth, prediction=studio.image.document.labels, catalog=catalog)
     np.testing.assert_array_equal(inspect.folder.errors.of(name).cells, expected.cells)
@@ -157,7 +157,7 @@ def test_a_stroke_just_before_the_next_image_is_not_forgotten(studio: Studio, fo
     studio.program.tools.set_diameter(200)
     centre = component.box.x + component.box.width / 2, component.box.y + component.box.height / 2
     studio.paint(centre, centre)
-    painted, truth = studio.image.document.labels.copy(), studio.program.judge.judgement.truth.copy()
+    painted, truth = studio.image.document.labels.copy(), studio.program.evaluation.live.truth.copy()
     studio.program.projects.open_image(next(r.id for r in studio.program.projects.project.images if str(r.id) != component.image))
     studio.wait(lambda: str(studio.image.id) != component.image)
     studio.settle()
@@ -236,7 +236,7 @@ def test_a_bar_of_a_slice_leads_to_its_components(studio: Studio, folder):
 def test_without_truth_the_view_says_what_to_do(studio: Studio, tmp_path):
     studio.open(make_folder(tmp_path / "blank", truth=False))
     studio.press(Qt.Key.Key_O)
-    view = studio.application.binding.inspect.view
+    view = studio.application.presenter.inspect.view
     assert view.hint.isVisible()
     assert "Choose its folder in the Ground truth menu" in view.hint.text()
 
@@ -344,7 +344,7 @@ def test_an_image_of_another_size_is_judged_by_its_own_truth(studio: Studio, fol
         studio.program.projects.open_image(images[name])
         studio.wait(lambda name=name: studio.image.id == images[name])
         studio.settle()  # an error in a job of the background fails the test
-        assert studio.program.judge.judgement.truth.shape == studio.image.document.labels.shape
+        assert studio.program.evaluation.live.truth.shape == studio.image.document.labels.shape
 
 
 def test_the_board_shows_what_was_not_measured_and_how_much_each_bar_rests_on(studio: Studio, folder):
