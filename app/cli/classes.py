@@ -51,20 +51,21 @@ def show(source: str, *, project_dir: Path | None, output: Path | None, form: st
 
     if form is not None and output is None:
         raise click.UsageError("--as needs a file: give -o FILE")
+    locked: frozenset[int] = frozenset()
     if project_dir is None and not Path(source).is_dir():
         catalog = get_catalog(source)
     else:
         with _opened(Path(source), project_dir, read_only=True) as project:
-            catalog = project.catalog
+            catalog, locked = project.catalog, project.locked_classes
     if output is not None:
         if output.exists() and not overwrite:
             raise CatalogError("the file exists already", remedy="Choose another name, or give --overwrite", path=output)
         save_catalog(catalog, output, form)
         say(f"wrote {counted(len(catalog), 'class', 'classes')} to {output}", err=True)
     if as_json:
-        emit("catalog", **catalog.to_dict(), wide=catalog.wide)
+        emit("catalog", **catalog.to_dict(), wide=catalog.wide, locked=sorted(locked))
     elif output is None:
-        _list(catalog)
+        _list(catalog, locked)
     return 0
 
 
@@ -100,15 +101,19 @@ def set_classes(folder: Path, name_or_file: str, *, project_dir: Path | None) ->
 @click.option("--order", metavar="NAME,NAME,...", help="List these classes first, in this order.")
 @click.option("--merge", metavar="NAME=INTO", multiple=True, help="Make the pixels of a class those of another.")
 @click.option("--delete", metavar="NAME", multiple=True, help="Remove a class; its pixels become void.")
+@click.option("--lock", metavar="NAME", multiple=True, help="Pixels of this class keep it: no tool, job or import changes them.")
+@click.option("--unlock", metavar="NAME", multiple=True, help="Let the pixels of a locked class change again.")
 @click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
 def edit(
     folder: Path, *, project_dir: Path | None, add: tuple[str, ...], rename: tuple[str, ...], color: tuple[str, ...],
-    key: tuple[str, ...], order: str | None, merge: tuple[str, ...], delete: tuple[str, ...], dry_run: bool,
+    key: tuple[str, ...], order: str | None, merge: tuple[str, ...], delete: tuple[str, ...], lock: tuple[str, ...],
+    unlock: tuple[str, ...], dry_run: bool,
 ) -> int:  # fmt: skip
-    """Add, rename, recolour, reorder, merge and delete classes of the project of FOLDER.
+    """Add, rename, recolour, reorder, merge, delete and lock classes of the project of FOLDER.
 
     The options apply in the order of this list, as one edit; if one of them is refused, nothing is changed. Only --merge and
-    --delete change pixels. 'atrous classes undo' takes the edit back, until the next one.
+    --delete change pixels, those of locked classes too. 'atrous classes undo' takes the edit back, until the next one; locks
+    stay.
     """
     from app.state.class_choice import store_how
     from deeplab_core.catalogs import editing
@@ -122,21 +127,40 @@ def edit(
             steps.append(lambda now: editing.reorder_classes(now, [_class(now, name).id for name in order.split(",")]))
         steps += [_named(value, _merge) for value in merge]
         steps += [_deleting(name) for name in delete]
-        if not steps:
-            raise click.UsageError("nothing to edit: give --add, --rename, --color, --key, --order, --merge or --delete")
+        if not steps and not lock and not unlock:
+            raise click.UsageError(
+                "nothing to edit: give --add, --rename, --color, --key, --order, --merge, --delete, --lock or --unlock"
+            )
         edits: list[CatalogEdit] = []
         for step in steps:
             edits.append(step(edits[-1].catalog if edits else project.catalog))
-        whole = editing.joined(project.catalog, edits)
-        effect = _effect(project, whole)
-        if not dry_run:
+        after = edits[-1].catalog if edits else project.catalog
+        locks = _locks(project.locked_classes, after, lock, unlock)
+        whole = editing.joined(project.catalog, edits) if edits else None
+        effect = [] if whole is None else _effect(project, whole)
+        if whole is not None and not dry_run:
             project.edit_classes(whole)
             store_how(project, "user", "You edited them on the command line")
+        if locks != project.locked_classes and not dry_run:
+            project.lock_classes(locks)
     for done in edits:
         say(f"{done.title}.")
     for line in effect:
         say(line)
+    if lock or unlock:
+        names = ", ".join(info.name for info in after.classes if info.id in locks)
+        say(f"Locked: {names}." if names else "No class is locked.")
     return 0
+
+
+def _locks(before: frozenset[int], catalog: ClassCatalog, lock: tuple[str, ...], unlock: tuple[str, ...]) -> frozenset[int]:
+    """Ids of the locked classes after the options."""
+    opened = {_class(catalog, name).id for name in unlock}
+    closed = {_class(catalog, name).id for name in lock}
+    both = opened & closed
+    if both:
+        raise click.UsageError(f"'{catalog.by_id(min(both)).name}' is to be locked and unlocked; name it once")
+    return frozenset((before.intersection(catalog.ids.tolist()) | closed) - opened)
 
 
 @classes.command()
@@ -232,11 +256,12 @@ def _opened(folder: Path, project_dir: Path | None, *, read_only: bool = False) 
     return Project.open(folder, project_dir, read_only=read_only)
 
 
-def _list(catalog: ClassCatalog) -> None:
+def _list(catalog: ClassCatalog, locked: frozenset[int]) -> None:
     say(f"{catalog.title}: {counted(len(catalog), 'class', 'classes')}, {16 if catalog.wide else 8}-bit masks")
     wide = max(len(info.name) for info in catalog.classes)
     for info in catalog.classes:
         red, green, blue = info.color
         more = f"  formerly {', '.join(info.aliases)}" if info.aliases else ""
         mark = "  background" if info.id == catalog.background else ""
+        mark += "  locked" if info.id in locked else ""
         say(f"{info.id:>5}  {info.name:<{wide}}  #{red:02x}{green:02x}{blue:02x}  {info.key or ' '}{mark}{more}".rstrip())

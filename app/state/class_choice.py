@@ -305,6 +305,8 @@ def choose_catalog(project: Project, catalog: ClassCatalog, how: How, reason: st
         for image in project.labelled():
             project.start_over(image)
             cleared += 1
+        if project.locked_classes:
+            project.lock_classes(())  # the same ids are other classes now
     project.set_catalog(catalog)
     store_how(project, how, reason)
     return cleared

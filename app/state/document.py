@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.signal import Signal
+from app.state.locks import Locks
 from app.state.opencv import opencv
 from app.state.patch import TilePatch
 from app.state.provenance import Provenance
@@ -52,6 +53,7 @@ class Document:
         provenance: (H, W) uint8 of :class:`Provenance`.
         catalog: what the ids mean.
         reference: (H, W) labels that 'restore to prediction' paints, in this catalog's ids; None before a model ran.
+        locks: classes with pixels that no writer changes, see :mod:`app.state.locks`; those of the project.
         revision: grows by one with every change.
     """
 
@@ -72,6 +74,7 @@ class Document:
         self.provenance: NDArray[np.uint8] = np.require(provenance, requirements=["C", "W"])
         self.catalog = catalog
         self.reference = reference
+        self.locks = Locks()
         self.revision = 0
         #: Emitted after every change, on the changing thread.
         self.changed: Signal[Change] = Signal()
@@ -83,6 +86,11 @@ class Document:
     def blank(shape: tuple[int, int], catalog: ClassCatalog) -> Document:
         """A document of nothing but void: 'unset' stays visible as unlabelled until the user labels it."""
         return Document(np.full(shape, catalog.ignore, dtype=catalog.dtype), catalog)
+
+    @property
+    def locked(self) -> frozenset[int]:
+        """Ids of the locked classes."""
+        return self.locks.ids
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.document import Document
+from app.state.locks import held
 from app.state.mask_check import sentence
 from app.state.mask_reading import load_project_mask
 from app.state.patch import TilePatch, diff_patch
@@ -212,13 +213,17 @@ def import_patch(
 
 
 def whole_patch(document: Document, labels: LabelMap, by: NDArray[np.uint8] | None = None) -> TilePatch:
-    """The step that makes imported labels, (H, W) in the project's ids, the whole mask of a document.
+    """The step that makes imported labels, (H, W) in the project's ids, the whole mask of a document but for locked classes.
 
     Args:
         by: (H, W) who set each pixel; None says the import.
     """
     if by is None:
         by = np.full_like(document.provenance, Provenance.IMPORT)
+    if document.locked:
+        kept = held(document.labels, labels, document.locked)
+        labels = np.where(kept, document.labels, labels)
+        by = np.where(kept, document.provenance, by)
     return diff_patch(document.labels, document.provenance, labels, by)
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from app.state.class_edits import ClassEdits
 from app.state.image_record import ImageStatus
-from app.state.import_plan import set_by
-from app.state.patch import diff_patch
+from app.state.import_plan import set_by, whole_patch
+from app.state.locks import held
 from app.state.project import Project
 from app.state.provenance import Provenance, users_own
 from app.text import counted
@@ -37,6 +37,7 @@ class ImportTotals:
         unchanged: images that have these labels already.
         reviewed: images that kept their mask, because the user declared it good.
         kept_pixels: px of the user that were kept.
+        locked_pixels: px that kept a locked class, or were to get one.
         regions, labelled, unlabelled, overlaps, instances: as in :class:`ImportedImage`, added up.
         classes: px by name of the class, void last.
         skipped: parts of images that were not read, counted by what they are and why.
@@ -48,6 +49,7 @@ class ImportTotals:
     unchanged: int = 0
     reviewed: int = 0
     kept_pixels: int = 0
+    locked_pixels: int = 0
     regions: int = 0
     labelled: int = 0
     unlabelled: int = 0
@@ -96,6 +98,8 @@ class ImportTotals:
             said.append(f"{counted(self.reviewed, 'image')} kept the mask that you reviewed (--overwrite replaces it).")
         if self.kept_pixels:
             said.append(f"{self.kept_pixels:,} px that you set were kept (--overwrite replaces them).")
+        if self.locked_pixels:
+            said.append(f"{self.locked_pixels:,} px stayed as they were, because a class is locked.")
         return said
 
     def not_read(self) -> list[Unread]:
@@ -108,6 +112,7 @@ class ImportTotals:
             "images": self.images, "unchanged": self.unchanged, "reviewed": self.reviewed, "failed": len(self.failures),
             "regions": self.regions, "labelled_px": self.labelled, "unlabelled_px": self.unlabelled,
             "overlap_px": self.overlaps, "instances": self.instances, "kept_px": self.kept_pixels,
+            "locked_px": self.locked_pixels,
             "pixels": dict(self.classes), "not_read": [part.to_dict() for part in self.not_read()],
             "notes": self.notes.to_list(),
         }  # fmt: skip
@@ -229,8 +234,8 @@ def import_item(
         found = plan.read(item, rest=rest, frame=frame)
         title = f"Import {plan.format.title}"
         by = set_by(found.provenance, found.labels.shape, reviewed=found.reviewed)
-        changed, kept = store_labels(project, image, found.labels, title, overwrite=overwrite, by=by)
-        if found.reviewed and not kept and not project.record(image).reviewed:
+        changed, kept, locked = store_labels(project, image, found.labels, title, overwrite=overwrite, by=by)
+        if found.reviewed and not kept and not locked and not project.record(image).reviewed:
             project.set_status(image, ImageStatus.REVIEWED)
     except Cancelled:
         raise
@@ -239,6 +244,7 @@ def import_item(
         return None
     totals.add(found)
     totals.kept_pixels += kept
+    totals.locked_pixels += locked
     if changed:
         totals.images += 1
     else:
@@ -248,7 +254,7 @@ def import_item(
 
 def store_labels(
     project: Project, image: int, labels: LabelMap, title: str, *, overwrite: bool, by: NDArray[np.uint8] | None = None
-) -> tuple[bool, int]:
+) -> tuple[bool, int, int]:
     """Write imported labels into an image that is not open: journal first, then the mask file.
 
     Args:
@@ -258,7 +264,7 @@ def store_labels(
         by: (H, W) uint8 provenance that the source has; None makes every pixel one of an import.
 
     Returns:
-        Whether anything changed, and how many px of the user were kept.
+        Whether anything changed, how many px of the user were kept, and how many because of a locked class.
 
     Raises:
         StorageError, ProjectError: it cannot be recorded; nothing was changed.
@@ -266,15 +272,17 @@ def store_labels(
     document = project.load(image, (labels.shape[0], labels.shape[1])).document
     source = np.full_like(document.provenance, Provenance.IMPORT) if by is None else by
     own: NDArray[np.bool_] = users_own(document.provenance)
-    kept = 0
+    kept = locked = 0
     if not overwrite and own.any():
         kept = int(np.count_nonzero(own & (document.labels != labels)))
         labels = np.where(own, document.labels, labels)
         source = np.where(own, document.provenance, source)
-    patch = diff_patch(document.labels, document.provenance, labels, source)
+    if document.locked:
+        locked = int(np.count_nonzero(held(document.labels, labels, document.locked) & (document.labels != labels)))
+    patch = whole_patch(document, labels, source)
     if not patch.tiles:
-        return False, kept
+        return False, kept, locked
     project.append_step(image, title, Provenance.IMPORT, patch)
     document.apply(patch)
     project.save_mask(image, document.labels, document.provenance, project.journal.head(image))
-    return True, kept
+    return True, kept, locked

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.document import Document
+from app.state.locks import held
 from app.state.opencv import opencv
 from app.state.provenance import painted, reclassified
 from deeplab_core.geometry import Box
@@ -36,11 +37,17 @@ class RenamedClasses:
 
 
 def may_change(
-    labels: LabelMap, provenance: NDArray[np.uint8], rect: Box, refined: LabelMap, where: NDArray[np.bool_] | None = None
+    labels: LabelMap,
+    provenance: NDArray[np.uint8],
+    rect: Box,
+    refined: LabelMap,
+    where: NDArray[np.bool_] | None = None,
+    locked: frozenset[int] = frozenset(),
 ) -> NDArray[np.bool_]:
     """(h, w) bool: pixels of ``rect`` that a CRF's result changes.
 
-    Pixels that the user painted never change. A pixel of a reclassified region changes
+    Pixels that the user painted never change, nor do pixels that have or would get a locked class. A pixel of a reclassified
+    region changes
 
     - only in a piece that is connected, in the result and in its new class, with a pixel from outside the piece: so the outline
       moves, and no hole opens inside;
@@ -50,11 +57,14 @@ def may_change(
         labels, provenance: (H, W) of the whole image; not changed.
         refined: (h, w) labels of ``rect``.
         where: (h, w) bool, restricts the change; None means all of ``rect``.
+        locked: ids of the locked classes, see :mod:`app.state.locks`.
     """
     own = provenance[rect.slices]
     changing: NDArray[np.bool_] = (labels[rect.slices] != refined) & ~painted(own)
     if where is not None:
         changing &= where
+    if locked:
+        changing &= ~held(labels[rect.slices], refined, locked)
     soft = changing & reclassified(own)
     if soft.any():
         changing &= ~_held_back(labels, provenance, rect, refined, changing, soft)

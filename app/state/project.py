@@ -30,6 +30,8 @@ from app.state.image_record import (
 )  # fmt: skip
 from app.state.journal import Journal, JournalStep
 from app.state.kept_predictions import KeptPredictions
+from app.state.locks import SETTING as LOCKS
+from app.state.locks import Locks, parse_locks
 from app.state.opening import DEFAULT_CATALOG, Opened, meet_folder, open_directory, repaired, write_directory_again
 from app.state.patch import TilePatch
 from app.state.predictions import PredictionCache
@@ -80,6 +82,7 @@ class Project(ProjectValues):
         self._catalog = catalog
         self._mutex = threading.RLock()
         self.record_changed: Signal[ImageRecord] = Signal()  # of every record that was replaced
+        self._locks = Locks(parse_locks(self.setting(LOCKS), catalog.ids.tolist()))
         self.ground_truth = GroundTruth()
         self.journal = Journal(opened.store)
         self.runs = RunLog(opened.store)
@@ -233,7 +236,9 @@ class Project(ProjectValues):
         if record.content_key and not record.missing:
             self.content_key(image)
         try:
-            return self.class_edits.follow(image, lambda all_: self._masks.load(self.record(image), shape, all_), self._catalog)
+            found = self.class_edits.follow(image, lambda all_: self._masks.load(self.record(image), shape, all_), self._catalog)
+            found.document.locks = self._locks
+            return found
         finally:
             self._refresh(image)
 
@@ -399,6 +404,18 @@ class Project(ProjectValues):
         self._check_writable()
         self.class_edits.replace(self._catalog, catalog)
         self._catalog = catalog
+
+    @property
+    def locked_classes(self) -> frozenset[int]:
+        """Ids of the classes with pixels that keep them, see :mod:`app.state.locks`."""
+        return self._locks.ids.intersection(self._catalog.ids.tolist())
+
+    def lock_classes(self, class_ids: Collection[int]) -> None:
+        """Lock these classes and no others; documents in memory follow. Raises CatalogError, ProjectLocked."""
+        for class_id in class_ids:
+            self._catalog.by_id(class_id)
+        self.set_setting(LOCKS, sorted(class_ids))
+        self._locks.ids = frozenset(class_ids)
 
     def edit_classes(self, edit: CatalogEdit) -> None:
         """Keep an edit of the classes; labels follow when they are loaded. No image may be open. Raises CatalogError."""

@@ -8,6 +8,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from app.state.locks import held
 from app.state.patch import TilePatch, diff_patch
 from deeplab_core.labels import LabelMap
 
@@ -64,8 +65,8 @@ class Merge:
 
     Attributes:
         patch: the change to apply as one undoable step.
-        kept_pixels: how many pixels of the user were kept.
-        conflicts: (H, W) bool, pixels that the user set and for which the new labels say something else.
+        kept_pixels: how many pixels of the user or of locked classes were kept.
+        conflicts: (H, W) bool, those of them for which the new labels say something else.
     """
 
     patch: TilePatch
@@ -79,16 +80,20 @@ def merge_labels(
     new_labels: LabelMap,
     source: Provenance,
     where: NDArray[np.bool_] | None = None,
+    locked: frozenset[int] = frozenset(),
 ) -> Merge:
-    """Lay ``new_labels`` over a map wherever the user has not set the pixel (:func:`users_own`).
+    """Lay ``new_labels`` over a map wherever the user has not set the pixel (:func:`users_own`) and no class is locked.
 
     Args:
         labels, provenance: (H, W) maps as they are; not changed.
         new_labels: (H, W) of the same dtype.
         source: the source: MODEL, CRF or IMPORT.
         where: (H, W) bool, restricts the change; None means everywhere.
+        locked: ids of the locked classes, see :mod:`app.state.locks`.
     """
     kept = users_own(provenance)
+    if locked:
+        kept |= held(labels, new_labels, locked)
     free = ~kept if where is None else where & ~kept
     merged = np.where(free, new_labels, labels)
     merged_provenance = np.where(free, np.uint8(source), provenance)
@@ -104,7 +109,10 @@ def merge_labels(
 
 
 def would_change(labels: LabelMap, provenance: NDArray[np.uint8], new_labels: LabelMap, source: Provenance) -> bool:
-    """Whether :func:`merge_labels` everywhere has anything to change or to disagree with; as quick as the first difference."""
+    """Whether :func:`merge_labels` everywhere has anything to change or to disagree with; as quick as the first difference.
+
+    Where classes are locked, it may answer True for a merge that keeps every pixel.
+    """
     for start in range(0, labels.shape[0], _STRIP):
         rows = slice(start, start + _STRIP)
         if not np.array_equal(labels[rows], new_labels[rows]):

@@ -59,10 +59,14 @@ def painted_labels(labels: LabelMap, provenance: NDArray[np.uint8], ignore: int)
 
 
 def composed(
-    labels: LabelMap, provenance: NDArray[np.uint8], refined: LabelMap, where: NDArray[np.bool_] | None = None
+    labels: LabelMap,
+    provenance: NDArray[np.uint8],
+    refined: LabelMap,
+    where: NDArray[np.bool_] | None = None,
+    locked: frozenset[int] = frozenset(),
 ) -> LabelMap:
     """(H, W) the mask as it would be: ``refined`` where it may change the mask (:func:`may_change`)."""
-    changing = may_change(labels, provenance, Box.whole(labels.shape), refined, where)
+    changing = may_change(labels, provenance, Box.whole(labels.shape), refined, where, locked)
     shown: LabelMap = np.where(changing, refined, labels)
     return shown
 
@@ -77,7 +81,7 @@ def taking_patch(document: Document, rect: Box, refined: LabelMap, where: NDArra
         where: (h, w) bool, restricts the change; None means all of ``rect``.
     """
     labels, provenance = document.labels[rect.slices], document.provenance[rect.slices]
-    changing = may_change(document.labels, document.provenance, rect, refined, where)
+    changing = may_change(document.labels, document.provenance, rect, refined, where, document.locked)
     after = np.where(changing, refined, labels).astype(labels.dtype, copy=False)
     sources = np.where(changing, np.uint8(Provenance.CRF), provenance)
     return patch_of_region(document.labels, document.provenance, rect, after, sources)
@@ -85,7 +89,7 @@ def taking_patch(document: Document, rect: Box, refined: LabelMap, where: NDArra
 
 def would_take(document: Document, rect: Box, refined: LabelMap, where: NDArray[np.bool_] | None = None) -> bool:
     """Whether :func:`taking_patch` changes anything."""
-    return bool(may_change(document.labels, document.provenance, rect, refined, where).any())
+    return bool(may_change(document.labels, document.provenance, rect, refined, where, document.locked).any())
 
 
 def refine_figures(

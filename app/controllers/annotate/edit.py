@@ -15,7 +15,8 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 from app.services.step_writer import StepWriter
 from app.state.document import Change, Document
 from app.state.edits import StrokeSession, eraser_value, fill_patch, polygon_patch
-from app.state.patch import TilePatch, diff_patch
+from app.state.import_plan import whole_patch
+from app.state.patch import TilePatch
 from app.state.provenance import Provenance
 from app.state.tools import Tool, ToolState
 from app.text import mark, spaced, tr
@@ -204,6 +205,8 @@ class EditController(QObject):
             self.refused.emit("There is no prediction to restore yet. Run the model on this image first.")
             return False
         value = {"paint": self.tools.class_id, "erase": eraser_value(document.catalog), "restore": None}[mode]
+        if value is not None and self._refuses(document, value):
+            return False
         diameter = self._diameter(pressure)
         only = None if value is None else self._only(document, (x, y))
         self._stroke = StrokeSession(document, value=value, diameter=diameter, only=only)
@@ -297,7 +300,7 @@ class EditController(QObject):
     def fill(self, x: float, y: float) -> None:
         """Fill the 4-connected region of equal labels under a point with the selected class."""
         document, value = self._ready(), self.tools.class_id
-        if document is not None:
+        if document is not None and not self._refuses(document, value, *_label_at(document, x, y)):
             name = tr("Fill: {class_name}", class_name=class_name(document.catalog, value))
             self.carry_out(name, document, lambda: fill_patch(document, x, y, value))
 
@@ -313,7 +316,7 @@ class EditController(QObject):
         document, value = self._ready(), self.tools.class_id
         if document is not None and self._outline_use is not OutlineUse.FILL:
             self.outlineDrawn.emit(self._outline_use, points)
-        elif document is not None and points:
+        elif document is not None and points and not self._refuses(document, value):
             only = self._only(document, points[0])
             name = f"{name}: {_painted(document.catalog, value, only)}"
             self.carry_out(name, document, lambda: polygon_patch(document, points, value, only=only))
@@ -377,8 +380,7 @@ class EditController(QObject):
             return
 
         def make() -> TilePatch:
-            provenance = np.full_like(document.provenance, source) if by is None else by
-            return diff_patch(document.labels, document.provenance, labels, provenance)
+            return whole_patch(document, labels, np.full_like(document.provenance, source) if by is None else by)
 
         # What the user chose to start from is the user's work: a later prediction must not replace it without a question.
         journaled = Provenance.IMPORT if source is not Provenance.MODEL else source
@@ -389,9 +391,8 @@ class EditController(QObject):
     def pick(self, x: float, y: float) -> None:
         """Select the class under a point. Nothing happens outside the image."""
         document = self._document
-        column, row = int(x // 1), int(y // 1)
-        if document is not None and 0 <= row < document.shape[0] and 0 <= column < document.shape[1]:
-            self.choose_class(int(document.labels[row, column]))
+        for value in () if document is None else _label_at(document, x, y):
+            self.choose_class(value)
 
     def undo(self) -> None:
         """Revert the current stroke, or else the last step."""
@@ -414,6 +415,14 @@ class EditController(QObject):
             return None
         return self._document
 
+    def _refuses(self, document: Document, *values: int) -> bool:
+        """Whether one of these classes is locked, which is said."""
+        locked = next((value for value in values if value in document.locked), None)
+        if locked is not None:
+            name = class_name(document.catalog, locked)
+            self.refused.emit(tr("{name} is locked: its pixels keep it, and no others get it. Unlock it first.", name=name))
+        return locked is not None
+
     def _follow(self, change: Change) -> None:
         if self._stroke is not None:
             self._stroke_rect = self._stroke_rect.united(change.rect)
@@ -422,6 +431,13 @@ class EditController(QObject):
     def _announce(self, name: str, patch: TilePatch, source: Provenance) -> None:
         if patch.tiles:
             self.stepDone.emit(step_title(name, patch, source), patch, source)
+
+
+def _label_at(document: Document, x: float, y: float) -> tuple[int, ...]:
+    """The label under a point in float image px; empty outside the image."""
+    column, row = int(x // 1), int(y // 1)
+    inside = 0 <= row < document.shape[0] and 0 <= column < document.shape[1]
+    return (int(document.labels[row, column]),) if inside else ()
 
 
 def step_title(name: str, patch: TilePatch, source: Provenance) -> str:

@@ -184,7 +184,7 @@ class FolderRun(QObject):
             document = project.load(image, (labels.shape[0], labels.shape[1])).document
             if not document.provenance.any():
                 return None  # never opened: it takes the newest prediction when it is
-            return merge_labels(document.labels, document.provenance, labels, Provenance.MODEL).patch
+            return merge_labels(document.labels, document.provenance, labels, Provenance.MODEL, locked=document.locked).patch
 
         if free():
             patch = yield from background(make)

@@ -240,7 +240,7 @@ class PredictController(QObject):
 
         # The user may keep painting: the merge only says how much it is about; applying it merges again.
         self._jobs.run(
-            lambda: merge_labels(document.labels, document.provenance, labels, Provenance.MODEL),
+            lambda: merge_labels(document.labels, document.provenance, labels, Provenance.MODEL, locked=document.locked),
             offer,
             self._notifier.report_or_raise,
         )
@@ -260,7 +260,7 @@ class PredictController(QObject):
             name, source = tr("{name} and CRF", name=name), Provenance.CRF
 
         def make() -> TilePatch:
-            return merge_labels(document.labels, document.provenance, labels, source).patch
+            return merge_labels(document.labels, document.provenance, labels, source, locked=document.locked).patch
 
         self._edit.carry_out(name, document, make, source)
 

@@ -101,7 +101,8 @@ class ThresholdController(QObject):
             document.open_step(self._live.recorder)
             self._edit.hold(True)
         self._live.recorder.touch(Box.whole(document.shape))
-        document.apply(merge_labels(document.labels, document.provenance, labels, Provenance.MODEL).patch)
+        merge = merge_labels(document.labels, document.provenance, labels, Provenance.MODEL, locked=document.locked)
+        document.apply(merge.patch)
 
     def _leave(self) -> None:
         """The drag is over, or its image is out of view: the mask is as it was before."""

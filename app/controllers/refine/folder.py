@@ -182,7 +182,7 @@ def _first_prediction(run: _Run, document: Document, earlier: Prediction | None)
         labels = in_project_ids(run.project, earlier)
     if labels is None or labels.shape != document.shape:
         return None
-    patch = merge_labels(document.labels, document.provenance, labels, Provenance.MODEL).patch
+    patch = merge_labels(document.labels, document.provenance, labels, Provenance.MODEL, locked=document.locked).patch
     name = run.card.name if earlier.card_id == run.card.id else tr("Prediction")
     return tr("{name}, {changed_pixels} px", name=name, changed_pixels=spaced(patch.changed_pixels)), patch
 

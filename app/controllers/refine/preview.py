@@ -361,7 +361,7 @@ class RefineController(QObject):
         if self.crf.scope is Scope.BAND:
             band = self._band()
             self._where = np.zeros(document.shape, np.bool_) if band is None else band
-        shown = composed(document.labels, document.provenance, refined, self._where)
+        shown = composed(document.labels, document.provenance, refined, self._where, document.locked)
         stays = reclassified(document.provenance) & (shown == document.labels) & (refined != document.labels)
         self._stays = stays if stays.any() else None
         self._show(shown)

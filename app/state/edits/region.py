@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from app.state.document import Document
 from app.state.edits.raster import Point
+from app.state.locks import held
 from app.state.opencv import opencv
 from app.state.patch import TilePatch, patch_of_region
 from app.state.provenance import Provenance, painted
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.geometry import Box, polygon_mask
 from deeplab_core.labels import LabelMap
 
@@ -33,12 +35,20 @@ def region_patch(
 ) -> TilePatch:
     """The patch that sets the pixels of ``rect`` where ``where`` ((h, w) bool) holds to ``value``.
 
+    Pixels of locked classes stay as they are.
+
     Args:
         only: overwrite only pixels that have one of these values now; None protects nothing.
+
+    Raises:
+        AtrousError: ``value`` is a locked class.
     """
     before = document.labels[rect.slices]
+    refuse_locked(document, value)
     if only is not None:
         where = where & allowed(before, only)
+    if document.locked:
+        where = where & ~held(before, value, document.locked)
     labels = np.where(where, np.asarray(value, dtype=before.dtype), before)
     provenance = np.where(where, np.uint8(source), document.provenance[rect.slices])
     return patch_of_region(document.labels, document.provenance, rect, labels, provenance)
@@ -57,17 +67,31 @@ def fill_patch(
     The user chose the class and did not draw the outline, so the pixels become reclassified; those that the user had painted
     stay the user's. A point outside the image, or on a region that already has the value by the same source, gives an empty
     patch.
+
+    Raises:
+        AtrousError: ``value``, or the class of the region, is locked.
     """
     column, row = int(np.floor(x)), int(np.floor(y))
     height, width = document.shape
     if not (0 <= column < width and 0 <= row < height):
         return TilePatch(document.shape, document.labels.dtype.itemsize, (), 0)
+    refuse_locked(document, value)
+    refuse_locked(document, int(document.labels[row, column]))
     rect, where = connected_region(document.labels, column, row)
     labels = np.where(where, document.labels.dtype.type(value), document.labels[rect.slices])
     before = document.provenance[rect.slices]
     changing = where & ~painted(before) if source is Provenance.RECLASSIFIED else where
     provenance = np.where(changing, np.uint8(source), before)
     return patch_of_region(document.labels, document.provenance, rect, labels, provenance)
+
+
+def refuse_locked(document: Document, value: int) -> None:
+    """Raise AtrousError, which names the class, if a label is that of a locked class."""
+    if value in document.locked:
+        raise AtrousError(
+            message("the class {name} is locked", name=document.catalog.by_id(value).name),
+            why=message("Pixels of a locked class keep it"), remedy=message("Unlock the class, or choose another one"),
+        )  # fmt: skip
 
 
 def connected_region(labels: LabelMap, column: int, row: int) -> tuple[Box, NDArray[np.bool_]]:
@@ -93,7 +117,7 @@ def polygon_patch(
 ) -> TilePatch:
     """Set every pixel with a centre inside a closed polygon (even-odd); a lasso is the same with freehand points.
 
-    Fewer than three points, or a polygon that holds no pixel centre, give an empty patch.
+    Fewer than three points, or a polygon that holds no pixel centre, give an empty patch. Errors as :func:`region_patch`.
     """
     rect, where = polygon_mask(points, document.shape)
     if rect.empty:

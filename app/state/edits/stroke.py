@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from app.state.document import Document
 from app.state.edits.raster import Point, capsule_spans, line_pixels
-from app.state.edits.region import allowed
+from app.state.edits.region import allowed, refuse_locked
+from app.state.locks import held
 from app.state.patch import PatchRecorder, TilePatch
 from app.state.provenance import Provenance
 from deeplab_core.errors import AtrousError
@@ -38,7 +39,7 @@ class StrokeSession:
         only: overwrite only pixels that have one of these labels; None protects nothing.
 
     Raises:
-        AtrousError: without a prediction to restore.
+        AtrousError: without a prediction to restore, or the label is that of a locked class.
     """
 
     def __init__(
@@ -52,6 +53,8 @@ class StrokeSession:
     ) -> None:
         if value is None and document.reference is None:
             raise AtrousError("there is no prediction to restore", remedy="Run a model on this image first")
+        if value is not None:
+            refuse_locked(document, value)
         self.diameter = diameter
         self._document = document
         self._value = value
@@ -128,9 +131,10 @@ class StrokeSession:
         document = self._document
         if self._only is not None:
             where = where & allowed(document.labels[rect.slices], self._only)
+        reference = document.reference
+        values = self._value if self._value is not None or reference is None else reference[rect.slices]
+        assert values is not None  # a stroke without a label begins with a reference only
+        if document.locked:
+            where = where & ~held(document.labels[rect.slices], values, document.locked)
         self._recorder.touch(rect)
-        if self._value is None:
-            assert document.reference is not None
-            document.paint(rect, where, document.reference[rect.slices], self._source)
-        else:
-            document.paint(rect, where, self._value, self._source)
+        document.paint(rect, where, values, self._source)

@@ -179,3 +179,20 @@ def test_a_refused_choice_names_the_classes_that_occur(folder: Path, capsys: pyt
         project.append_step(image, "Erase", Provenance.PERSON, patch)
     assert run(["classes", "set", str(folder), "camvid11"]) == 2
     assert "No pixel has one of the classes that would be lost" in capsys.readouterr().err
+
+
+def test_classes_are_locked_and_unlocked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["classes", "edit", str(folder), "--lock", "chair", "--lock", "sofa", "--dry-run"]) == 0
+    assert "Locked: chair, sofa." in capsys.readouterr().out
+    with Project.open(folder, read_only=True) as project:
+        assert not project.locked_classes
+    assert run(["classes", "edit", str(folder), "--rename", "sofa=couch", "--lock", "chair", "--lock", "couch"]) == 0
+    assert run(["classes", "edit", str(folder), "--unlock", "chair"]) == 0
+    assert "Locked: couch." in capsys.readouterr().out
+    assert run(["classes", "show", str(folder)]) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if line.endswith("locked  formerly sofa")]
+    assert run(["classes", "show", str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["locked"] == [18]
+    assert run(["classes", "edit", str(folder), "--lock", "couch", "--unlock", "couch"]) == 2
+    assert run(["classes", "edit", str(folder), "--lock", "unicorn"]) == 2
+    assert "there is no class 'unicorn'" in capsys.readouterr().err
