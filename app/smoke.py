@@ -52,7 +52,7 @@ class SmokeRun(QObject):
         program = self._application.program
         if program is None or program.models.hello is None:
             return "the compute process"
-        image = program.projects.image
+        image = program.session.image
         if self._expects_image and image is None:
             return "the first image"
         if program.models.choices() and program.models.card is None:

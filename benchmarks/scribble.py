@@ -77,7 +77,7 @@ def measure(folder: Path, runs: int, preset: str) -> None:
     program.scribble.patience.setInterval(60_000)  # on a busy machine: measured is how long it takes, not that it is given up
     program.scribble.toggle()
     until(lambda: program.compute.waiting == 0)
-    image, edit, history = program.projects.image, program.edit, program.projects.history
+    image, edit, history = program.session.image, program.edit, program.session.history
     assert image is not None
     assert history is not None
     height, width = image.document.shape

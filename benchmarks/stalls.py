@@ -153,7 +153,7 @@ class Walk:
 
     def run(self) -> None:
         program, (width, height) = self.program, self.size
-        projects, edit, history = program.projects, program.edit, lambda: program.projects.history
+        projects, session, edit, history = program.projects, program.session, program.edit, lambda: program.session.history
         truth = canvas_scene.blobs(width, height, 11)
         self.oracle.labels = canvas_scene.blobs(width, height, 12)
         program.settings.set("work.auto_predict", False)
@@ -162,8 +162,8 @@ class Walk:
         program.models.start()
         program.models.load(model)
         self.settle()
-        self.step("open", lambda: projects.open(self.folder), lambda: projects.image is not None)
-        first = projects.image
+        self.step("open", lambda: projects.open(self.folder), lambda: session.image is not None)
+        first = session.image
         assert first is not None
         if program.evaluation.live is None:
             raise RuntimeError("the truth was not found")
@@ -182,8 +182,8 @@ class Walk:
         self.step("redo it", edit.redo, lambda: bool((first.document.labels == 7).all()))
         self.step("start from the model", program.predict.start_from_model)
         self.step("a prediction beside the user's work", program.predict.run_image)
-        self.step("next image", projects.next_image, lambda: projects.image is not first)
-        self.step("back", projects.previous_image, lambda: projects.image is not None and projects.image.id == first.id)
+        self.step("next image", projects.next_image, lambda: session.image is not first)
+        self.step("back", projects.previous_image, lambda: session.image is not None and session.image.id == first.id)
         self.step("save", projects.save_now)
         assert history() is not None
         assert truth.shape == (height, width)

@@ -42,6 +42,7 @@ from app.services.folders import thumbnail_folder
 from app.services.jobs import JobRegistry
 from app.services.notifications import Notifier
 from app.services.services import Services
+from app.services.session import Session
 from app.services.settings import SettingsStore
 from app.services.thumbnails import ThumbnailLoader
 from app.state.tools import Tool, ToolState
@@ -94,7 +95,8 @@ class Program(QObject):
         super().__init__(parent)
         self.settings, self.notifier, self.context, self.compute = settings, notifier, context, compute
         self.jobs = JobRegistry(self)
-        self.services = Services(compute, self.jobs, notifier, settings, context)
+        self.session = Session(self)
+        self.services = Services(compute, self.jobs, notifier, settings, context, self.session)
         self.tools = ToolState()
         self.tools.set_diameter(settings["brush.diameter"])
         for name in LISTENERS if listeners is None else listeners:
@@ -108,7 +110,9 @@ class Program(QObject):
 
     @cached_property
     def edit(self) -> EditController:
-        return EditController(self.tools, self)
+        edit = EditController(self.tools, self)
+        self.session.strokeEndAsked.connect(edit.commit_stroke)
+        return edit
 
     @cached_property
     def view_settings(self) -> ViewSettingsSync:
@@ -117,7 +121,7 @@ class Program(QObject):
     @cached_property
     def classes(self) -> ClassesController:
         classes = ClassesController(self.services, self.edit, self.view, self)
-        self.projects.projectChanged.connect(classes.set_project)
+        self.session.projectChanged.connect(classes.set_project)
         return classes
 
     @cached_property
@@ -126,11 +130,11 @@ class Program(QObject):
 
     @cached_property
     def folder_jobs(self) -> FolderJobs:
-        return FolderJobs(self.services, self.projects, self.edit, self)
+        return FolderJobs(self.services, self)
 
     @cached_property
     def undoing(self) -> Undoing:
-        return Undoing(self.services, self.projects, self.edit, self)
+        return Undoing(self.services, self.edit, self)
 
     @cached_property
     def file_changes(self) -> FileChanges:
@@ -138,106 +142,105 @@ class Program(QObject):
 
     @cached_property
     def file_notes(self) -> FileNotes:
-        notes = FileNotes(self.services, self.projects, self)
+        notes = FileNotes(self.services, self)
         self.evaluation.truthNoted.connect(lambda name, found: notes.report(name, tr("ground truth"), found))
         return notes
 
     @cached_property
     def truth(self) -> GroundTruthController:
-        return GroundTruthController(self.services, self.projects, self)
+        return GroundTruthController(self.services, self)
 
     @cached_property
     def models(self) -> ModelsController:
         models = ModelsController(self.services, self)
-        self.projects.projectChanged.connect(models.set_project)
+        self.session.projectChanged.connect(models.set_project)
         return models
 
     @cached_property
     def predict(self) -> PredictController:
-        return PredictController(self.services, self.projects, self.models, self.edit, self.folder_jobs, self)
+        return PredictController(self.services, self.models, self.edit, self.folder_jobs, self)
 
     @cached_property
     def evaluation(self) -> EvaluationController:
-        return EvaluationController(self.services, self.projects, self.models, self.edit, self.truth, self.folder_jobs, self)
+        return EvaluationController(self.services, self.models, self.edit, self.truth, self.folder_jobs, self)
 
     @cached_property
     def ambiguous(self) -> AmbiguousController:
-        return AmbiguousController(self.services, self.projects, self.evaluation, self.edit, self)
+        return AmbiguousController(self.services, self.evaluation, self.edit, self)
 
     @cached_property
     def rankings(self) -> RankingsController:
-        rankings = RankingsController(self.services, self.projects, self.models, self.evaluation, self.folder_jobs, self)
+        rankings = RankingsController(self.services, self.models, self.evaluation, self.folder_jobs, self)
         self.ambiguous.changed.connect(rankings.remeasure)
         return rankings
 
     @cached_property
     def inspect(self) -> InspectController:
-        inspect = InspectController(self.services, self.projects, self.models, self.evaluation, self.edit, self.folder_jobs, self)
+        inspect = InspectController(self.services, self.models, self.evaluation, self.edit, self.folder_jobs, self)
         self.ambiguous.changed.connect(inspect.refresh_image)
         return inspect
 
     @cached_property
     def cutouts(self) -> CutoutCache:
-        cutouts = CutoutCache(self.services, self.projects, self.models, self)
+        cutouts = CutoutCache(self.services, self.models, self)
         self.evaluation.truthFound.connect(lambda _index: cutouts.clear())
         return cutouts
 
     @cached_property
     def refine(self) -> RefineController:
-        return RefineController(self.services, self.projects, self.models, self.evaluation, self.edit, self.view, self)
+        return RefineController(self.services, self.models, self.evaluation, self.edit, self.view, self)
 
     @cached_property
     def refine_folder(self) -> RefineFolder:
-        return RefineFolder(self.services, self.projects, self.models, self.edit, self.refine.crf, self.folder_jobs, self)
+        return RefineFolder(self.services, self.models, self.edit, self.refine.crf, self.folder_jobs, self)
 
     @cached_property
     def scribble(self) -> ScribbleController:
-        return ScribbleController(self.services, self.projects, self.refine, self.edit, self)
+        return ScribbleController(self.services, self.refine, self.edit, self)
 
     @cached_property
     def learn(self) -> LearnController:
-        return LearnController(self.services, self.projects, self.models, self.predict, self.edit, self.folder_jobs, self)
+        return LearnController(self.services, self.models, self.predict, self.edit, self.folder_jobs, self)
 
     @cached_property
     def compare(self) -> CompareController:
-        return CompareController(self.services, self.projects, self.models, self.evaluation, self.view, self)
+        return CompareController(self.services, self.models, self.evaluation, self.view, self)
 
     @cached_property
     def compare_folder(self) -> CompareFolder:
-        return CompareFolder(self.services, self.compare, self.projects, self.models, self.evaluation, self.folder_jobs, self)
+        return CompareFolder(self.services, self.compare, self.models, self.evaluation, self.folder_jobs, self)
 
     @cached_property
     def threshold(self) -> ThresholdController:
-        return ThresholdController(self.services, self.projects, self.models, self.predict, self.edit, self)
+        return ThresholdController(self.services, self.models, self.predict, self.edit, self)
 
     @cached_property
     def receptive(self) -> ReceptiveController:
-        return ReceptiveController(self.services, self.projects, self.models, self)
+        return ReceptiveController(self.services, self.models, self)
 
     @cached_property
     def export(self) -> ExportController:
-        return ExportController(self.services, self.projects, self.models, self)
+        return ExportController(self.services, self.models, self)
 
     @cached_property
     def imports(self) -> ImportController:
-        return ImportController(self.services, self.projects, self.truth, self.edit, self.folder_jobs, self)
+        return ImportController(self.services, self.truth, self.edit, self.folder_jobs, self)
 
     @cached_property
     def welcome(self) -> WelcomeController:
-        return WelcomeController(self.services, self.projects, self.models, self.imports, self)
+        return WelcomeController(self.services, self.models, self.imports, self)
 
     @cached_property
     def counts(self) -> PixelCounts:
-        return PixelCounts(self.services, self.projects, self)
+        return PixelCounts(self.services, self)
 
     @cached_property
     def readout(self) -> ReadoutController:
-        return ReadoutController(self.services, self.projects, self.models, self.evaluation, self)
+        return ReadoutController(self.services, self.models, self.evaluation, self)
 
     @cached_property
     def plots(self) -> PlotsController:
         sources = PlotSources(
-            self.projects,
             self.models,
             self.evaluation,
             self.inspect,
@@ -266,7 +269,7 @@ class Program(QObject):
     def report_details(self) -> dict[str, str]:
         """What a bug report should say beside versions and log."""
         hello: Hello | None = self.models.hello
-        project, card = self.projects.project, self.models.card
+        project, card = self.session.project, self.models.card
         return {
             "compute": tr("not started") if hello is None else ", ".join(f"{k} {v}" for k, v in hello.versions.items()),
             "devices": "" if hello is None else "; ".join(f"{k}: {v}" for k, v in hello.devices.items()),

@@ -8,6 +8,7 @@ from app.actions.context import ContextKeys
 from app.services.calls import ComputeService
 from app.services.jobs import JobRegistry
 from app.services.notifications import Notifier
+from app.services.session import Session
 from app.services.settings import SettingsStore
 
 
@@ -21,6 +22,7 @@ class Services:
         notifier: messages to the user.
         settings: what the user has chosen.
         context: keys that enable commands.
+        session: what is open: the project and the image in view.
     """
 
     compute: ComputeService
@@ -28,3 +30,4 @@ class Services:
     notifier: Notifier
     settings: SettingsStore
     context: ContextKeys
+    session: Session

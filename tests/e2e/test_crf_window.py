@@ -40,7 +40,7 @@ def opened(qtbot: QtBot, qapp: object, tmp_path: Path, monkeypatch: pytest.Monke
     program = application.build()
     program.models.start()
     program.projects.open(images)
-    qtbot.waitUntil(lambda: program.models.card is not None and program.projects.image is not None, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: program.models.card is not None and program.session.image is not None, timeout=PATIENCE)
     program.truth.choose_catalog(program.models.card.catalog)
     qtbot.waitUntil(lambda: program.context["has_prediction"] and not program.jobs.running, timeout=PATIENCE)
     yield program, photo, model
@@ -52,7 +52,7 @@ def opened(qtbot: QtBot, qapp: object, tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.slow
 def test_previews_scribbles_and_a_death(opened, qtbot):
     program, photo, model = opened
-    refine, document = program.refine, program.projects.image.document
+    refine, document = program.refine, program.session.image.document
     refine.toggle_preview()
     qtbot.waitUntil(lambda: refine.status.phase is Phase.EXACT and refine.requests.idle, timeout=PATIENCE)
     rgb = read_image(str(photo)).rgb
@@ -69,12 +69,12 @@ def test_previews_scribbles_and_a_death(opened, qtbot):
     qtbot.waitUntil(lambda: program.compute.waiting == 0, timeout=PATIENCE)
     program.edit.choose_class(4)
     program.tools.set_diameter(8)
-    steps = len(program.projects.history.steps)
+    steps = len(program.session.history.steps)
     program.edit.begin_stroke(60, 60)
     program.edit.extend_stroke([(90, 60)])
     program.edit.end_stroke()
-    qtbot.waitUntil(lambda: len(program.projects.history.steps) == steps + 1, timeout=PATIENCE)
-    assert program.projects.history.undo_text.startswith("Scribble: class 4")
+    qtbot.waitUntil(lambda: len(program.session.history.steps) == steps + 1, timeout=PATIENCE)
+    assert program.session.history.undo_text.startswith("Scribble: class 4")
     drawn = document.provenance == Provenance.PERSON
     assert (document.labels[drawn] == 4).all()
     assert (document.provenance == Provenance.CRF).any()
@@ -88,7 +88,7 @@ def test_previews_scribbles_and_a_death(opened, qtbot):
     program.edit.begin_stroke(30, 100)
     program.edit.extend_stroke([(60, 100)])
     program.edit.end_stroke()
-    qtbot.waitUntil(lambda: len(program.projects.history.steps) == steps + 2, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: len(program.session.history.steps) == steps + 2, timeout=PATIENCE)
     assert document.labels[100, 45] == 4
     assert "The stroke was painted but not refined" in [message.title for message in program.notifier.messages]
     refine.toggle_preview()

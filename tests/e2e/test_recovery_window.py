@@ -46,7 +46,7 @@ def main():
         return application.presenter.canvas.views[0]
 
     def stroke():
-        image = program.projects.image
+        image = program.session.image
         if image is None or view().mapping is None or image.path.name == last[0]:
             return
         program.classes.choose({CHAIR})

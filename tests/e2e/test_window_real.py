@@ -44,7 +44,7 @@ def main():
             os.kill(program.compute.pid, 9)
         elif stage[0] == "run" and "Folder run finished" in said:
             stage[0] = "done"
-            project = program.projects.project
+            project = program.session.project
             print("predicted", sum(record.status >= 1 for record in project.images), "of", len(project.images))
             print("restarted", "The model process is running again" in said)
             print("torch", "torch" in sys.modules)

@@ -12,9 +12,9 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from app.controllers.project.open_image import OpenImage
 from app.main import Application
 from app.services.folders import settings_file
+from app.services.session import OpenImage
 from app.ui.canvas.canvas_view import CanvasView
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.masks.png import write_indexed_png
@@ -35,7 +35,7 @@ class Studio:
 
     @property
     def image(self) -> OpenImage:
-        image = self.program.projects.image
+        image = self.program.session.image
         assert image is not None
         return image
 
@@ -49,7 +49,7 @@ class Studio:
         return [message.title for message in self.program.notifier.messages]
 
     def steps(self) -> list[str]:
-        history = self.program.projects.history
+        history = self.program.session.history
         assert history is not None
         return [step.title for step in history.steps[: history.index]]
 
@@ -61,7 +61,7 @@ class Studio:
     def open(self, folder: Path, project_dir: Path | None = None) -> None:
         """Open a folder and wait until its first image can be painted."""
         self.program.projects.open(folder, project_dir)
-        self.wait(lambda: self.program.projects.image is not None)
+        self.wait(lambda: self.program.session.image is not None)
         self.settle()
 
     def start_model(self) -> None:

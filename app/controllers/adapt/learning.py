@@ -15,7 +15,6 @@ from app.controllers.annotate.edit import EditController
 from app.controllers.predict.image import PredictController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
-from app.controllers.project.navigation import ProjectController
 from app.services.calls import Call
 from app.services.jobs import Job, JobState
 from app.services.notifications import Choice
@@ -68,7 +67,6 @@ class LearnController(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         models: ModelsController,
         predict: PredictController,
         edit: EditController,
@@ -76,7 +74,7 @@ class LearnController(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._predict, self._edit = projects, models, predict, edit
+        self._session, self._models, self._predict, self._edit = services.session, models, predict, edit
         self._compute = services.compute
         self._jobs, self._notifier = services.jobs, services.notifier
         self._settings, self._context = services.settings, services.context
@@ -87,13 +85,13 @@ class LearnController(QObject):
         self.result: LearnResult | None = None
         self._awaited: Path | None = None
         models.cardChanged.connect(self._follow_card)
-        projects.projectChanged.connect(self._follow_project)
+        services.session.projectChanged.connect(self._follow_project)
 
     # -- commands -----------------------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
         """See what the user has corrected; :attr:`surveyed` follows, or a message that there is nothing yet."""
-        project, card = self._projects.project, self._models.card
+        project, card = self._session.project, self._models.card
         if project is None or card is None or project.read_only or self._call is not None:
             return
         if not self._models.ask_unless_agreed():
@@ -102,14 +100,14 @@ class LearnController(QObject):
         held = self._open_masks(project)
 
         def found(corrections: Corrections) -> None:
-            if project is self._projects.project:
+            if project is self._session.project:
                 self._offer(corrections)
 
         self._jobs.run(lambda: survey(project, card.catalog, card.id, held), found, self._report)
 
     def start(self, corrections: Corrections, options: LearnOptions) -> None:
         """Have the model in use learn, in the background."""
-        project, model = self._projects.project, self._models.path
+        project, model = self._session.project, self._models.path
         if project is None or model is None or self._call is not None:
             return
         self._set_result(None)
@@ -152,12 +150,12 @@ class LearnController(QObject):
 
     def accept(self) -> None:
         """Say what that changes, then use the model that has learned from now on, and predict the folder again."""
-        result, project = self.result, self._projects.project
+        result, project = self.result, self._session.project
         if result is not None and project is not None:
             self._folder_jobs.ask(plan_of_learned(project, result.learned.card.name), lambda: self._accept(result, project))
 
     def _accept(self, result: LearnResult, project: Project) -> None:
-        if result is not self.result or project is not self._projects.project:
+        if result is not self.result or project is not self._session.project:
             return  # the question was answered late
         waiting = Path(result.learned.path)
         target = project.directory / MODELS / waiting.name
@@ -190,7 +188,7 @@ class LearnController(QObject):
     def _take(self, answer: Learned, project: Project, corrections: Corrections, job: Job) -> None:
         self._end(job, JobState.DONE)
         result = LearnResult(answer, corrections)
-        if project is not self._projects.project:
+        if project is not self._session.project:
             _remove(Path(answer.path))
             return
         self.result = result
@@ -226,7 +224,7 @@ class LearnController(QObject):
     def _open_masks(self, project: Project) -> dict[int, Held]:
         """Copies of labels with their newest state in memory: jobs never look at a document."""
         held = {}
-        autosaver, image = self._projects.autosaver, self._projects.image
+        autosaver, image = self._session.autosaver, self._session.image
         for record in project.images:
             document = None
             if image is not None and image.id == record.id:

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from app.controllers.project.navigation import ProjectController
-from app.controllers.project.open_image import OpenImage
 from app.services.services import Services
+from app.services.session import OpenImage
 from app.services.timers import single_shot
 from app.state.document import Change
 from app.state.provenance import users_own
@@ -35,7 +34,6 @@ class PixelCounts(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
@@ -46,8 +44,8 @@ class PixelCounts(QObject):
         self.by_hand = 0.0
         self._soon = single_shot(self, _SHARES_MS, self.changed.emit)
         self._later = single_shot(self, _BY_HAND_MS, self._count_all)
-        projects.imageChanged.connect(self._follow)
-        projects.predictionChanged.connect(lambda _image: self.changed.emit())
+        services.session.imageChanged.connect(self._follow)
+        services.session.predictionChanged.connect(lambda _image: self.changed.emit())
 
     def shares(self) -> dict[int, float]:
         """Label value -> part of the image's pixels, for values that occur."""

@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject
 
 from app.controllers.annotate.edit import EditController, PendingStroke
-from app.controllers.project.navigation import ProjectController
-from app.controllers.project.open_image import OpenImage
 from app.controllers.refine.preview import RefineController
 from app.services.calls import Call
 from app.services.notifications import Choice
 from app.services.services import Services
+from app.services.session import OpenImage
 from app.services.timers import single_shot
 from app.state.provenance import Provenance, painted
 from app.state.refinement import painted_labels, taking_patch
@@ -75,20 +74,19 @@ class ScribbleController(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         refine: RefineController,
         edit: EditController,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._refine, self._edit = projects, refine, edit
+        self._session, self._refine, self._edit = services.session, refine, edit
         self._compute, self._notifier, self._context = services.compute, services.notifier, services.context
         self._current: _Refinement | None = None
         self._owed: tuple[_Claim, ...] = ()
         self.patience = single_shot(self, PATIENCE_MS, edit.finish_pending)
         edit.strokePending.connect(self._take_stroke)
-        projects.imageChanged.connect(self._prepare)
-        projects.predictionChanged.connect(self._prepare)
+        services.session.imageChanged.connect(self._prepare)
+        services.session.predictionChanged.connect(self._prepare)
 
     def toggle(self) -> None:
         """Let the CRF follow every stroke, or no longer. A tool that draws no strokes makes way for the brush."""
@@ -98,7 +96,7 @@ class ScribbleController(QObject):
         if on:
             if self._edit.tools.tool not in _STROKES:
                 self._edit.choose_tool(Tool.BRUSH)
-            self._prepare(self._projects.image)
+            self._prepare(self._session.image)
 
     def _prepare(self, image: OpenImage | None) -> None:
         """Have the compute process ready before the first stroke."""
@@ -114,7 +112,7 @@ class ScribbleController(QObject):
 
     def _follow(self, stroke: PendingStroke) -> bool:
         """Ask for the refinement of a stroke; False if there is none, and the stroke is a step alone."""
-        image = self._projects.image
+        image = self._session.image
         if image is None or image.document is not stroke.document or stroke.value == stroke.document.catalog.ignore:
             return False  # void is no class that a network could prefer
         document, overtaken = stroke.document, self._current

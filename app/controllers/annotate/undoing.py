@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from PySide6.QtCore import QObject
 
 from app.controllers.annotate.edit import EditController
-from app.controllers.project.navigation import ProjectController
-from app.controllers.project.open_image import OpenImage
 from app.services.notifications import Choice
 from app.services.services import Services
+from app.services.session import OpenImage
 from app.services.undo import Step
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.project import Project
@@ -37,22 +36,21 @@ class Undoing(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         edit: EditController,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._edit, self._notifier = projects, edit, services.notifier
+        self._session, self._edit, self._notifier = services.session, edit, services.notifier
         self._changed: set[int] = set()  # images that the user changed in this session
         self._done: deque[_Done] = deque(maxlen=_REMEMBERED)  # oldest first
         self._asked: int | None = None  # image on which the next undo is meant
         self._arrived = False  # whether nothing was undone since the image came into view
         self._reviewed = 0  # newest step of the image in view when it was marked reviewed
         self._unmarked: dict[int, int] = {}  # image -> its newest step when undo took the mark away
-        projects.projectChanged.connect(self._follow_project)
-        projects.imageChanged.connect(self._follow_image)
-        projects.recordChanged.connect(self._follow_record)
-        projects.listChanged.connect(self._note_elsewhere)
+        services.session.projectChanged.connect(self._follow_project)
+        services.session.imageChanged.connect(self._follow_image)
+        services.session.recordChanged.connect(self._follow_record)
+        services.session.listChanged.connect(self._note_elsewhere)
         edit.undoAsked.connect(self.undo)
         edit.redoAsked.connect(self.redo)
 
@@ -60,7 +58,7 @@ class Undoing(QObject):
 
     def undo(self) -> None:
         """Take the last step of the image in view back, or say what that would be, or where the user's last step is."""
-        history = self._projects.history
+        history = self._session.history
         if history is None:
             return
         if not history.can_undo:
@@ -78,7 +76,7 @@ class Undoing(QObject):
 
     def redo(self) -> None:
         """Do the step again that was undone last; on an image that is not changed yet, say first what that would be."""
-        history = self._projects.history
+        history = self._session.history
         if history is None or not history.can_redo:
             return
         if self._meant():
@@ -93,11 +91,11 @@ class Undoing(QObject):
     # -- saying ----------------------------------------------------------------------------------------------------------
 
     def _meant(self) -> bool:
-        image = self._projects.image
+        image = self._session.image
         return image is not None and (image.id in self._changed or image.id == self._asked)
 
     def _ask(self, title: str, verb: str, what: str) -> None:
-        image = self._projects.image
+        image = self._session.image
         if image is None:
             return
         self._asked = image.id
@@ -110,7 +108,7 @@ class Undoing(QObject):
         self._notifier.info(title, detail, replace_key=_KEY, choices=tuple(choices))
 
     def _say_none(self) -> None:
-        elsewhere, history = self._elsewhere(), self._projects.history
+        elsewhere, history = self._elsewhere(), self._session.history
         detail = ""
         if history is not None and history.start is not None:
             detail = tr("The first prediction stays; 'Clear mask' clears the image.")
@@ -129,16 +127,16 @@ class Undoing(QObject):
         return tr("Your last change is '{title}' in {name}.", title=done.title, name=self._name(done.image))
 
     def _way(self, done: _Done) -> Choice:
-        return Choice(tr("Go to {name}", name=self._name(done.image)), lambda: self._projects.open_image(done.image))
+        return Choice(tr("Go to {name}", name=self._name(done.image)), lambda: self._session.open_image(done.image))
 
     def _name(self, image: int | None = None) -> str:
-        project, view = self._projects.project, self._projects.image
+        project, view = self._session.project, self._session.image
         image = view.id if image is None and view is not None else image
         return "" if project is None or image is None else project.record(image).shown
 
     def _elsewhere(self) -> _Done | None:
         """The user's last step that is not undone, where that is in another image."""
-        image, project = self._projects.image, self._projects.project
+        image, project = self._session.image, self._session.project
         last = self._done[-1] if self._done else None
         if last is None or image is None or project is None or last.image == image.id:
             return None
@@ -146,14 +144,14 @@ class Undoing(QObject):
 
     def _note_elsewhere(self) -> None:
         """Undo has an answer also on an image without steps: where the user's last one is."""
-        self._projects.note_undo_elsewhere(self._elsewhere() is not None)
+        self._session.note_undo_elsewhere(self._elsewhere() is not None)
 
     # -- following -------------------------------------------------------------------------------------------------------
 
     def _follow_project(self, project: Project | None) -> None:
         self._changed, self._asked, self._unmarked = set(), None, {}
         self._done.clear()
-        history = self._projects.history
+        history = self._session.history
         if project is not None and history is not None:
             history.stepPushed.connect(self._follow_step)
             history.stepMoved.connect(self._follow_move)
@@ -165,14 +163,14 @@ class Undoing(QObject):
         self._note_elsewhere()
 
     def _follow_record(self, record: ImageRecord) -> None:
-        image = self._projects.image
+        image = self._session.image
         if image is not None and record.id == image.id and record.status == ImageStatus.REVIEWED:
             self._reviewed = self._newest()
             self._unmarked.pop(record.id, None)
 
     def _follow_step(self, image: int, step: Step) -> None:
         self._unmarked.pop(image, None)
-        history = self._projects.history
+        history = self._session.history
         if history is not None and history.start is not step:  # the first prediction comes by itself
             self._changed.add(image)
             self._done.append(_Done(image, step.title))
@@ -188,7 +186,7 @@ class Undoing(QObject):
             if newest is not None:
                 self._done.remove(newest)
         self._note_elsewhere()
-        project = self._projects.project
+        project = self._session.project
         if project is None or step.seq is None:
             return
         try:
@@ -208,7 +206,7 @@ class Undoing(QObject):
 
     def _newest(self) -> int:
         """Number of the newest step in effect of the image in view; 0 without one."""
-        history = self._projects.history
+        history = self._session.history
         if history is None or not history.index:
             return 0
         return history.steps[history.index - 1].seq or 0

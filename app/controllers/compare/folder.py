@@ -12,7 +12,6 @@ from app.controllers.compare.requests import ModelRequest, ask_model
 from app.controllers.evaluate.live import EvaluationController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
-from app.controllers.project.navigation import ProjectController
 from app.services.folder_job import FolderJob, Steps, background
 from app.services.services import Services
 from app.state.comparison import (
@@ -97,24 +96,23 @@ class CompareFolder(QObject):
         self,
         services: Services,
         compare: CompareController,
-        projects: ProjectController,
         models: ModelsController,
         evaluation: EvaluationController,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._compare, self._projects, self._models, self._evaluation = compare, projects, models, evaluation
+        self._compare, self._session, self._models, self._evaluation = compare, services.session, models, evaluation
         self._folder_jobs = folder_jobs
         self._compute, self._notifier, self._context = services.compute, services.notifier, services.context
         self._job: FolderJob[_Counted | None] | None = None
         self.result: FolderResult | None = None
-        projects.projectChanged.connect(self._leave)
+        services.session.projectChanged.connect(self._leave)
         evaluation.truthFound.connect(lambda _index: self._leave(None))
 
     def start(self) -> None:
         """Say what that takes, then compare the chosen models on every image of the folder, as one job that can be stopped."""
-        project = self._projects.project
+        project = self._session.project
         if self._job is not None or project is None:
             return
         models = tuple(model for model in self._compare.models if model.card is not None)
@@ -125,7 +123,7 @@ class CompareFolder(QObject):
         self._folder_jobs.ask(plan_comparison(project, len(models)), lambda: self._begin(project, models, images))
 
     def _begin(self, project: Project, models: tuple[ComparedModel, ...], images: list[int]) -> None:
-        if self._job is not None or project is not self._projects.project:
+        if self._job is not None or project is not self._session.project:
             return  # the question was answered late
         result = FolderResult(
             models,
@@ -152,7 +150,7 @@ class CompareFolder(QObject):
 
     def open_image(self, image: int) -> None:
         """Bring an image of the list into view."""
-        self._projects.open_image(image)
+        self._session.open_image(image)
 
     # -- the run ---------------------------------------------------------------------------------------------------------
 

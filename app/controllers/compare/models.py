@@ -17,10 +17,9 @@ from app.controllers.compare.requests import ModelPrediction, ModelRequest, Mode
 from app.controllers.evaluate.live import EvaluationController
 from app.controllers.predict.model_cards import ModelCards
 from app.controllers.predict.models import ModelsController
-from app.controllers.project.navigation import ProjectController
-from app.controllers.project.open_image import OpenImage
 from app.services.jobs import Job, JobState
 from app.services.services import Services
+from app.services.session import OpenImage
 from app.state.comparison import LETTERS, ComparedModel, ModelFigures, PairCount, count_pair, figures_of_image, pairs_of
 from app.text import tr
 from app.viewmodels.annotate.panes import MODEL_PANES, PaneKind, PaneLayout
@@ -77,14 +76,13 @@ class CompareController(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         models: ModelsController,
         evaluation: EvaluationController,
         view: ViewState,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._evaluation, self._view = projects, models, evaluation, view
+        self._session, self._models, self._evaluation, self._view = services.session, models, evaluation, view
         self._compute = services.compute
         self._jobs, self._notifier = services.jobs, services.notifier
         self._settings, self._context = services.settings, services.context
@@ -105,7 +103,7 @@ class CompareController(QObject):
         self._search.missed.connect(self._say_alone)
         models.cardChanged.connect(lambda _card: self._follow_models())
         models.mappingChanged.connect(self.again)
-        projects.imageChanged.connect(lambda _image: self.again())
+        services.session.imageChanged.connect(lambda _image: self.again())
         evaluation.layersChanged.connect(self._follow_truth)
         evaluation.bandChanged.connect(lambda _band: self._follow_truth())
         services.settings.changed.connect(self._follow_setting)
@@ -129,7 +127,7 @@ class CompareController(QObject):
 
     def begin(self) -> None:
         """Show the comparison in the panes and ask the models."""
-        if self.on or self._projects.project is None:
+        if self.on or self._session.project is None:
             return
         self._enter()
         self.choose(self._usual())
@@ -171,7 +169,7 @@ class CompareController(QObject):
 
     def add_file(self, path: Path) -> None:
         """Let a model file take part, listed or not, and show the comparison; where four take part, the last one makes room."""
-        if self._projects.project is None:
+        if self._session.project is None:
             return
         if path not in dict(self.choices()):
             self._settings.set("compare.files", [*self._settings["compare.files"], str(path)])
@@ -267,7 +265,7 @@ class CompareController(QObject):
     @property
     def labels(self) -> tuple[NDArray[Any] | None, ...]:
         """(H, W) of each model in the project's ids, for the panes; None where it is still computed."""
-        if self.image is not self._projects.image:  # another one was opened just now
+        if self.image is not self._session.image:  # another one was opened just now
             return ()
         return tuple(None if answer.prediction is None else answer.prediction.labels for answer in self.results)
 
@@ -279,14 +277,14 @@ class CompareController(QObject):
     @property
     def catalog(self) -> ClassCatalog | None:
         """Classes of the project, in which everything is compared."""
-        return None if self._projects.project is None else self._projects.project.catalog
+        return None if self._session.project is None else self._session.project.catalog
 
     def again(self) -> None:
         """Ask every model about the image in view; what is on disk comes at once."""
         if not self.on:
             return
         self._drop()
-        image = self._projects.image
+        image = self._session.image
         self._seen = None if image is None else _Comparison(image, [ModelResult() for _ in self.models])
         self._counted = self._standard()
         self.resultsChanged.emit()
@@ -310,7 +308,7 @@ class CompareController(QObject):
 
     def _next(self) -> None:
         """Ask the first model that has not answered and can."""
-        seen, project = self._seen, self._projects.project
+        seen, project = self._seen, self._session.project
         if not self.on or seen is None or project is None or not self._requests.idle:
             return
         for place, (model, answer) in enumerate(zip(self.models, seen.results, strict=True)):

@@ -12,7 +12,6 @@ from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import EditController, OutlineUse, class_name
 from app.controllers.evaluate.live import EvaluationController
-from app.controllers.project.navigation import ProjectController
 from app.services.notifications import Choice
 from app.services.services import Services
 from app.state.ambiguous import ListedMark, error_at, list_marks, read_marks, write_marks
@@ -38,19 +37,18 @@ class AmbiguousController(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         evaluation: EvaluationController,
         edit: EditController,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._evaluation, self._edit = projects, evaluation, edit
+        self._session, self._evaluation, self._edit = services.session, evaluation, edit
         self._notifier, self._context = services.notifier, services.context
         self._place: tuple[int, int] | None = None
         self._tool_before: Tool | None = None
         self.changed.connect(evaluation.measure_again)
         edit.outlineDrawn.connect(self._take_outline)
-        projects.imageChanged.connect(lambda _image: self._end_outline())
+        services.session.imageChanged.connect(lambda _image: self._end_outline())
         services.context.changed.connect(self._follow_context)
 
     # -- commands of the picture --------------------------------------------------------------------------------------------
@@ -61,7 +59,7 @@ class AmbiguousController(QObject):
 
     def mark_error(self) -> None:
         """Mark the connected error under the pointer."""
-        image, live = self._projects.image, self._evaluation.live
+        image, live = self._session.image, self._evaluation.live
         if image is None or live is None:
             return
         found = None
@@ -88,7 +86,7 @@ class AmbiguousController(QObject):
 
     def unmark_here(self) -> None:
         """Unmark the region under the pointer."""
-        image = self._projects.image
+        image = self._session.image
         marks = None if image is None else self._read(image.id)
         found = () if marks is None or self._place is None else marks.at(*self._place)
         if image is None or not found:
@@ -100,7 +98,7 @@ class AmbiguousController(QObject):
 
     def listed(self) -> list[ListedMark]:
         """All marks of the folder, in the order of its images."""
-        project = self._projects.project
+        project = self._session.project
         return [] if project is None else list_marks(project)
 
     def mark(
@@ -163,7 +161,7 @@ class AmbiguousController(QObject):
     def _take_outline(self, use: OutlineUse, points: Sequence[Point]) -> None:
         if use is not OutlineUse.MARK_AMBIGUOUS:
             return
-        image = self._projects.image
+        image = self._session.image
         self._end_outline()
         if image is None:
             return
@@ -194,14 +192,14 @@ class AmbiguousController(QObject):
             self._tool_before = None
 
     def _names(self, classes: tuple[int, ...]) -> list[str]:
-        project = self._projects.project
+        project = self._session.project
         return [] if project is None else [class_name(project.catalog, class_id) for class_id in classes]
 
     def _shape(self, image: int) -> tuple[int, int] | None:
         """(H, W) of an image, oriented; None if its file cannot be read, which is reported."""
         from deeplab_core.images.probe import probe_image
 
-        project, viewed = self._projects.project, self._projects.image
+        project, viewed = self._session.project, self._session.image
         if project is None:
             return None
         if viewed is not None and viewed.id == image:
@@ -214,7 +212,7 @@ class AmbiguousController(QObject):
         return info.height, info.width
 
     def _read(self, image: int) -> AmbiguousMarks | None:
-        project = self._projects.project
+        project = self._session.project
         try:
             return None if project is None else read_marks(project, image)
         except ProjectError as error:
@@ -224,7 +222,7 @@ class AmbiguousController(QObject):
             return None
 
     def _write(self, image: int, marks: AmbiguousMarks) -> bool:
-        project = self._projects.project
+        project = self._session.project
         if project is None:
             return False
         try:

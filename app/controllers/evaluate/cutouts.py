@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.controllers.predict.models import ModelsController
-from app.controllers.project.navigation import ProjectController
 from app.services.services import Services
 from app.state.project import Project
 from app.state.samples import load_sample
@@ -37,16 +36,15 @@ class CutoutCache(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         models: ModelsController,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._jobs = projects, models, services.jobs
+        self._session, self._models, self._jobs = services.session, models, services.jobs
         self._kept: OrderedDict[ErrorComponent, Picture] = OrderedDict()
         self._wanted: dict[ErrorComponent, None] = {}
         self._busy = False
-        projects.projectChanged.connect(lambda _project: self.clear())
+        services.session.projectChanged.connect(lambda _project: self.clear())
 
     def get(self, component: ErrorComponent) -> Picture | None:
         """The picture if it is there; otherwise None, and it is made.
@@ -70,7 +68,7 @@ class CutoutCache(QObject):
 
     def _work(self) -> None:
         """Make the pictures of one image; one image at a time, so that opening an image never waits for them."""
-        project = self._projects.project
+        project = self._session.project
         if self._busy or not self._wanted or project is None:
             return
         image = next(iter(self._wanted)).image
@@ -79,7 +77,7 @@ class CutoutCache(QObject):
 
         def done(pictures: list[Picture]) -> None:
             self._busy = False
-            if project is self._projects.project:
+            if project is self._session.project:
                 for component, picture in zip(components, pictures, strict=True):
                     self._kept[component] = picture
                 while len(self._kept) > _IN_MEMORY:

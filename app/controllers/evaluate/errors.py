@@ -15,10 +15,9 @@ from app.controllers.annotate.edit import EditController
 from app.controllers.evaluate.live import EvaluationController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
-from app.controllers.project.navigation import ProjectController
-from app.controllers.project.open_image import OpenImage
 from app.services.folder_job import FolderJob, Steps, background
 from app.services.services import Services
+from app.services.session import OpenImage
 from app.services.timers import single_shot
 from app.state.project import Project
 from app.state.project_analysis import ObjectLists, ProjectAnalysis, inspect_sample, inspection_key, read_kept
@@ -68,7 +67,6 @@ class InspectController(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         models: ModelsController,
         evaluation: EvaluationController,
         edit: EditController,
@@ -76,7 +74,7 @@ class InspectController(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._evaluation, self._edit = projects, models, evaluation, edit
+        self._session, self._models, self._evaluation, self._edit = services.session, models, evaluation, edit
         self._folder_jobs = folder_jobs
         self._jobs, self._notifier, self._context = services.jobs, services.notifier, services.context
         self._report = partial(services.notifier.report_or_raise, replace_key="inspect")
@@ -93,10 +91,10 @@ class InspectController(QObject):
         self._resting = single_shot(self, _RESTING_MS, self._recount)
         self._refreshes: dict[int, int] = {}
         self._emitting = single_shot(self, _EMIT_MS, self.changed.emit)
-        projects.projectChanged.connect(self._follow_project)
-        projects.imageChanged.connect(self._follow_image)
-        projects.recordChanged.connect(lambda record: self._stale.add(record.id))
-        projects.stepWritten.connect(self._stale.add)
+        services.session.projectChanged.connect(self._follow_project)
+        services.session.imageChanged.connect(self._follow_image)
+        services.session.recordChanged.connect(lambda record: self._stale.add(record.id))
+        services.session.stepWritten.connect(self._stale.add)
         evaluation.truthFound.connect(self._follow_truth)
         evaluation.figuresChanged.connect(lambda _figures: self._emit_soon())
         edit.changed.connect(self._follow_edit)
@@ -151,14 +149,14 @@ class InspectController(QObject):
 
     def _start(self, only: set[int] | None) -> None:
         """Inspect the folder, or only some of its images."""
-        project, index = self._projects.project, self.index
+        project, index = self._session.project, self.index
         if project is None or index is None or self._job is not None:
             return
         ids = self._evaluation.images_with_truth()
         if not ids:
             return
-        if self._projects.autosaver is not None:
-            self._projects.autosaver.save_now()
+        if self._session.autosaver is not None:
+            self._session.autosaver.save_now()
         for image in set(index.keys) - set(ids):
             index.drop(image)
         if only is not None:
@@ -172,7 +170,7 @@ class InspectController(QObject):
 
     def refresh_image(self, image: int) -> None:
         """Something about an image other than its labels has changed (marks of ambiguity): inspect it again."""
-        project, index = self._projects.project, self.index
+        project, index = self._session.project, self.index
         if project is None or index is None or image not in index:
             return
         if self._viewed is not None and self._viewed.id == image:
@@ -203,7 +201,7 @@ class InspectController(QObject):
 
     def find_region(self, component: ErrorComponent, then: Callable[[Mask], None]) -> None:
         """Find the pixels of a component as they are now, within its box, and call back; not if none is left."""
-        project, image = self._projects.project, int(component.image)
+        project, image = self._session.project, int(component.image)
         if project is None:
             return
 
@@ -214,7 +212,7 @@ class InspectController(QObject):
             return component_mask(component, truth=sample.truth, prediction=sample.labels)
 
         def done(mask: Mask | None) -> None:
-            if mask is not None and mask.any() and project is self._projects.project:
+            if mask is not None and mask.any() and project is self._session.project:
                 then(mask)
 
         self._jobs.run(find, done, self._report)
@@ -293,7 +291,7 @@ class InspectController(QObject):
     def _recount(self) -> None:
         """Find the components of the image in view again; once more if it changes during that."""
         self._resting.stop()
-        image, project, index = self._viewed, self._projects.project, self.index
+        image, project, index = self._viewed, self._session.project, self.index
         if not self._edited or image is None or project is None or index is None or not len(index):
             return
         if self._counting is not None:
@@ -346,7 +344,7 @@ class InspectController(QObject):
     def _follow_image(self, image: OpenImage | None) -> None:
         left, self._viewed = self._viewed, image
         self._resting.stop()
-        project, index = self._projects.project, self.index
+        project, index = self._session.project, self.index
         if self._edited and left is not None and project is not None and index is not None and len(index):
             self._recount_image(project, index, left, last=True)
         self._edited = False
@@ -379,13 +377,13 @@ class InspectController(QObject):
 
     def _go(self) -> None:
         assert self.navigation is not None
-        component, image = self.navigation.current, self._projects.image
+        component, image = self.navigation.current, self._session.image
         if image is not None and str(image.id) == component.image:
             self._awaited = None
             self._arrive(component)
         else:
             self._awaited = component
-            self._projects.open_image(int(component.image))
+            self._session.open_image(int(component.image))
 
     def _arrive(self, component: ErrorComponent) -> None:
         self._edit.commit_stroke()
@@ -406,7 +404,7 @@ class InspectController(QObject):
     def _follow_truth(self, _index: object) -> None:
         """Other ground truth: nothing that rests on another is shown any longer."""
         self._lists = None
-        project = self._projects.project
+        project = self._session.project
         if project is not None:
             self._stale.update(record.id for record in project.images)
         if project is not None and self._begun is project:

@@ -12,9 +12,9 @@ from PySide6.QtCore import QObject, Signal
 
 from app.controllers.evaluate.image_scorer import ImageScorer
 from app.controllers.project.folder_jobs import FolderJobs
-from app.controllers.project.open_image import OpenImage
 from app.services.folder_job import FolderJob, Steps, background
 from app.services.services import Services
+from app.services.session import OpenImage
 from app.services.timers import single_shot
 from app.state.image_scores import ImageScore, sample_stamp, score_labels
 from app.state.judgement import ImageJudgement, folder_mean_text
@@ -35,7 +35,6 @@ from deeplab_core.records import Prediction, TrimapBand
 if TYPE_CHECKING:
     from app.controllers.evaluate.live import EvaluationController
     from app.controllers.predict.models import ModelsController
-    from app.controllers.project.navigation import ProjectController
 
 #: Pause before the score of the image in view is written again.
 _SCORE_MS = 600
@@ -82,17 +81,16 @@ class FolderEvaluation(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         evaluation: EvaluationController,
         models: ModelsController,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._evaluation, self._models = projects, evaluation, models
+        self._session, self._evaluation, self._models = services.session, evaluation, models
         self._jobs, self._notifier = services.jobs, services.notifier
         self._folder_jobs = folder_jobs
-        self._scorer = ImageScorer(services, projects, evaluation, models, folder_jobs, self)
+        self._scorer = ImageScorer(services, evaluation, models, folder_jobs, self)
         self._scorer.scored.connect(self.scored)
         self._scorer.changed.connect(self.rescored)
         self.analysis: ProjectAnalysis | None = None
@@ -104,9 +102,9 @@ class FolderEvaluation(QObject):
         self._viewed: OpenImage | None = None
         self._asked: dict[int, int] = {}
         self._score_timer = single_shot(self, _SCORE_MS, self._score_view)
-        projects.predictionKept.connect(self._score_prediction)
-        projects.imageChanged.connect(self._leave_image)
-        projects.stepWritten.connect(self.remeasure)
+        services.session.predictionKept.connect(self._score_prediction)
+        services.session.imageChanged.connect(self._leave_image)
+        services.session.stepWritten.connect(self.remeasure)
 
     @property
     def scores(self) -> Mapping[int, ImageScore]:
@@ -136,7 +134,7 @@ class FolderEvaluation(QObject):
 
     def follow_truth(self) -> None:
         """The project's ground truth is known, or another one: figures that rest on another are measured again."""
-        if self._projects.project is None or self.analysis is None:
+        if self._session.project is None or self.analysis is None:
             return
         judged = self._evaluated and bool(len(self._evaluation.index))
         self.analysis, self._evaluated = self.analysis.on_other_truth(), False
@@ -150,7 +148,7 @@ class FolderEvaluation(QObject):
 
     def follow(self, live: ImageJudgement) -> None:
         """Let the pooled figures and the list follow the image in view. Costs O(classes^2), whatever the image's size."""
-        image = self._projects.image
+        image = self._session.image
         if image is None or image.document is not live.document:
             return
         if self._measured(image.id):
@@ -183,14 +181,14 @@ class FolderEvaluation(QObject):
 
     def start(self) -> None:
         """Judge every image that has truth and a mask (or a prediction), in the background, one after the other."""
-        project, known = self._projects.project, self.analysis
+        project, known = self._session.project, self.analysis
         if project is None or known is None or self._job is not None:
             return
         ids = self._evaluation.images_with_truth()
         if not ids:
             return
-        if self._projects.autosaver is not None:
-            self._projects.autosaver.save_now()
+        if self._session.autosaver is not None:
+            self._session.autosaver.save_now()
         self._band = self._evaluation.band
         self._evaluated = True
         for name in set(known.masks) - set(map(str, ids)):
@@ -203,20 +201,20 @@ class FolderEvaluation(QObject):
 
     def remeasure(self, image: int) -> None:
         """Measure one image again, for the list and, where the folder was evaluated, for its pooled figures."""
-        project = self._projects.project
+        project = self._session.project
         if project is None:
             return
         if truth_path(project, image) is None or not (self._evaluated or self._measured(image)):
             self._scorer.ask(image)
             return
-        if self._projects.autosaver is not None:
-            self._projects.autosaver.save_now()
+        if self._session.autosaver is not None:
+            self._session.autosaver.save_now()
 
         self._asked[image] = number = self._asked.get(image, 0) + 1
 
         def finish(found: _Measured | None) -> None:
             # Two changes in a row are measured side by side; the answer to the earlier one may come last.
-            if project is not self._projects.project or self._asked.get(image) != number:
+            if project is not self._session.project or self._asked.get(image) != number:
                 return
             if found is None:
                 self._forget(image)

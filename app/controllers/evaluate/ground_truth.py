@@ -10,7 +10,6 @@ from typing import TypeVar
 
 from PySide6.QtCore import QObject, Signal
 
-from app.controllers.project.navigation import ProjectController
 from app.paths import is_sample_project
 from app.services.jobs import Job, JobState
 from app.services.notifications import Choice
@@ -90,22 +89,22 @@ class GroundTruthController(QObject):
     predictedAsked = Signal(object)
     classesChanged = Signal()
 
-    def __init__(self, services: Services, projects: ProjectController, parent: QObject | None = None) -> None:
+    def __init__(self, services: Services, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._projects, self._jobs, self._notifier = projects, services.jobs, services.notifier
+        self._session, self._jobs, self._notifier = services.session, services.jobs, services.notifier
         self._report = partial(services.notifier.report_or_raise, replace_key=_KEY)
         self._questions = OpenQuestions()
         self._waiting: Callable[[Frame], None] | None = None
         self.problems: list[tuple[str, str]] = []
         self.asks = True
-        projects.projectChanged.connect(self._follow_project)
-        projects.listChanged.connect(self._follow_list)
-        projects.imageChanged.connect(lambda image: self._ask() if image is not None else None)
+        services.session.projectChanged.connect(self._follow_project)
+        services.session.listChanged.connect(self._follow_list)
+        services.session.imageChanged.connect(lambda image: self._ask() if image is not None else None)
 
     @property
     def truth(self) -> GroundTruth:
         """What the open project has; empty without one."""
-        project = self._projects.project
+        project = self._session.project
         return GroundTruth() if project is None else project.ground_truth
 
     @property
@@ -150,7 +149,7 @@ class GroundTruthController(QObject):
 
     def choose_none(self, how: How = "user") -> None:
         """Have no ground truth; ``how="later"`` puts the question off until the user asks for it."""
-        project = self._projects.project
+        project = self._session.project
         if project is not None:
             self._take(project, TruthChoice((), how), GroundTruthFiles())
 
@@ -179,7 +178,7 @@ class GroundTruthController(QObject):
 
     def set_frame(self, folder: Path, frame: Frame) -> None:
         """Keep how the masks of a folder are turned; the ground truth is read again if it is there."""
-        project = self._projects.project
+        project = self._session.project
         if project is None:
             return
         try:
@@ -238,7 +237,7 @@ class GroundTruthController(QObject):
         """Note a ground truth file that cannot be used, each once; ask for the frame where only that is unknown."""
         if (image, str(error)) not in self.problems:
             self.problems.append((image, str(error)))
-        project = self._projects.project
+        project = self._session.project
         if not isinstance(error, AmbiguousFrameError) or project is None:
             return
         choice = project.ground_truth.choice
@@ -284,7 +283,7 @@ class GroundTruthController(QObject):
             self.classesChanged.emit()
 
         self._questions = replace(self._questions, classes=None)
-        self._projects.change_classes(change, done)
+        self._session.change_classes(change, done)
 
     def edit_classes(self, edit: CatalogEdit) -> None:
         """Apply an edit of the classes; the image in view follows at once, the others when they are read."""
@@ -296,7 +295,7 @@ class GroundTruthController(QObject):
             return OpenQuestions(frame=open_frame_question(project))
 
         undo = Choice(tr("Undo"), self.undo_class_edit)
-        self._projects.change_classes(change, lambda: self._edited(tr("The classes were edited"), edit.title, undo))
+        self._session.change_classes(change, lambda: self._edited(tr("The classes were edited"), edit.title, undo))
 
     def undo_class_edit(self) -> None:
         """Take the newest edit of the classes back."""
@@ -308,7 +307,7 @@ class GroundTruthController(QObject):
             read_again(project)
             return OpenQuestions(frame=open_frame_question(project))
 
-        self._projects.change_classes(change, lambda: self._edited(tr("The edit of the classes was undone"), title))
+        self._session.change_classes(change, lambda: self._edited(tr("The edit of the classes was undone"), title))
 
     def count_class_pixels(self, class_ids: Collection[int], then: Callable[[PixelCounts], None]) -> None:
         """Count the pixels of classes over all masks, in the background."""
@@ -320,7 +319,7 @@ class GroundTruthController(QObject):
 
     def keep_catalog(self, *, later: bool = False) -> None:
         """Keep the project's classes; ``later`` puts the question off until the user asks for it."""
-        project = self._projects.project
+        project = self._session.project
         self._questions = replace(self._questions, classes=None)
         if project is not None:
             try:
@@ -334,8 +333,8 @@ class GroundTruthController(QObject):
 
     def _follow_project(self, project: Project | None) -> None:
         self._questions, self._waiting = OpenQuestions(), None
-        if project is not None and isinstance(self._projects.prepared, OpenQuestions):
-            self._questions = self._projects.prepared
+        if project is not None and isinstance(self._session.prepared, OpenQuestions):
+            self._questions = self._session.prepared
         self.problems = [(problem.image, problem.message) for problem in self.index.problems]
         if self._questions.error is not None:
             self._notifier.report(self._questions.error, replace_key="save")
@@ -356,7 +355,7 @@ class GroundTruthController(QObject):
 
     def _follow_list(self) -> None:
         """Images came or went: those that came may have ground truth in the chosen folder."""
-        project = self._projects.project
+        project = self._session.project
         choice = None if project is None else project.ground_truth.choice
         if choice is None or not choice.folders:
             return
@@ -416,7 +415,7 @@ class GroundTruthController(QObject):
                 read_again(project)
                 return OpenQuestions(frame=open_frame_question(project))
 
-            self._projects.change_classes(change, self.classesChanged.emit)
+            self._session.change_classes(change, self.classesChanged.emit)
 
         self._with_project(read, done)
 
@@ -439,8 +438,8 @@ class GroundTruthController(QObject):
 
     def _ask(self) -> None:
         """Ask the first open question, once an image is in view."""
-        project, questions = self._projects.project, self._questions
-        if project is None or self._projects.image is None:
+        project, questions = self._session.project, self._questions
+        if project is None or self._session.image is None:
             return
         if not self.asks or is_sample_project(project.folder):
             self._questions = OpenQuestions()
@@ -465,19 +464,19 @@ class GroundTruthController(QObject):
         failed: Callable[[Exception], None] | None = None,
     ) -> None:
         """Run ``work`` in the background; the answer counts only while the same project is open."""
-        project = self._projects.project
+        project = self._session.project
         if project is None:
             return
         job = self._jobs.add(Job(tr("Reading the ground truth")))
 
         def finish(found: T) -> None:
             job.finish()
-            if project is self._projects.project:
+            if project is self._session.project:
                 done(project, found)
 
         def fail(error: Exception) -> None:
             job.finish(JobState.FAILED)
-            if project is self._projects.project:
+            if project is self._session.project:
                 (failed or self._report)(error)
 
         self._jobs.run(lambda: work(project), finish, fail)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.project.folder_jobs import FolderJobs
-from app.controllers.project.open_image import OpenImage
 from app.services.folder_job import FolderJob, Steps, background
 from app.services.services import Services
+from app.services.session import OpenImage
 from app.services.timers import single_shot
 from app.state.image_record import ImageRecord
 from app.state.image_scores import Due, ImageScore, due_images, sample_stamp, score_labels
@@ -29,7 +29,6 @@ from deeplab_core.records import Prediction
 if TYPE_CHECKING:
     from app.controllers.evaluate.live import EvaluationController
     from app.controllers.predict.models import ModelsController
-    from app.controllers.project.navigation import ProjectController
 
 _KIND = "score"
 #: Predictions that wait in memory; later ones are read from the disk again.
@@ -78,14 +77,13 @@ class ImageScorer(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         evaluation: EvaluationController,
         models: ModelsController,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._evaluation, self._models = projects, evaluation, models
+        self._session, self._evaluation, self._models = services.session, evaluation, models
         self._jobs, self._notifier = services.jobs, services.notifier
         self._folder_jobs = folder_jobs
         self.scores: dict[int, ImageScore] = {}
@@ -98,7 +96,7 @@ class ImageScorer(QObject):
         self._overtaken = False
         self._altered: set[int] = set()
         self._quiet = single_shot(self, _QUIET_MS, self._look_at_altered)
-        projects.recordChanged.connect(self._follow_record)
+        services.session.recordChanged.connect(self._follow_record)
 
     # -- commands -----------------------------------------------------------------------------------------------------------
 
@@ -113,7 +111,7 @@ class ImageScorer(QObject):
 
     def follow_project(self, *, measure: bool = True) -> None:
         """Drop whatever no longer belongs to the project's labels and ground truth; measure it, and what has no score yet."""
-        project = self._projects.project
+        project = self._session.project
         if project is not None:
             self._compare(project, self.scores, measure)
 
@@ -146,7 +144,7 @@ class ImageScorer(QObject):
 
     def _keep(self, image: int, score: ImageScore, stamp: str) -> None:
         """Show a score and keep it with the project; ``stamp`` is that of what it was measured from."""
-        project = self._projects.project
+        project = self._session.project
         if project is None:
             return
         self.scores[image], self._stamps[image] = score, stamp
@@ -162,9 +160,9 @@ class ImageScorer(QObject):
         stamps = dict(self._stamps)
 
         def done(found: Due) -> None:
-            if project is not self._projects.project:
+            if project is not self._session.project:
                 return
-            viewed = self._projects.image
+            viewed = self._session.image
             stale = [image for image in found.stale if self._stamps.get(image) == stamps.get(image)]
             for image in (*stale, *found.gone):
                 if viewed is None or image != viewed.id:
@@ -192,14 +190,14 @@ class ImageScorer(QObject):
 
     def _look_at_altered(self) -> None:
         """Records were replaced by another part of the program: measure those with a changed stamp."""
-        project, viewed = self._projects.project, self._projects.image
+        project, viewed = self._session.project, self._session.image
         altered, self._altered = self._altered, set()
         if project is None:
             return
         stamps = {image: self._stamps.get(image, "") for image in altered if viewed is None or image != viewed.id}
 
         def done(found: Due) -> None:
-            if project is not self._projects.project:
+            if project is not self._session.project:
                 return
             for image in found.stale:
                 if image not in self._due and self._stamps.get(image, "") == stamps[image]:
@@ -220,7 +218,7 @@ class ImageScorer(QObject):
 
     def _pump(self, *, many: bool = False) -> None:
         """Have what is due measured; ``many``: the status bar shows it if there is much of it."""
-        project = self._projects.project
+        project = self._session.project
         if project is None:
             return
         if self._job is None and self._due:
@@ -285,7 +283,7 @@ class ImageScorer(QObject):
             return None if found is None else replace(found, stamp="", problem=error)
 
     def _take(self, project: Project, image: int, request: _Request, found: _Scored | None) -> None:
-        if project is not self._projects.project:
+        if project is not self._session.project:
             return
         if found is None:
             self._forget(project, image)
@@ -293,7 +291,7 @@ class ImageScorer(QObject):
         if found.problem is not None:
             self._evaluation.truth_problem(image, found.problem)
         self._keep(image, found.score, found.stamp)
-        viewed = self._projects.image
+        viewed = self._session.image
         if request.held is not None and (viewed is None or viewed.id != image) and project.journal.head(image) != found.head:
             self.ask(image)  # its last steps were just recorded
 

@@ -14,10 +14,9 @@ from app.controllers.evaluate.folder import FolderEvaluation
 from app.controllers.evaluate.ground_truth import GroundTruthController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
-from app.controllers.project.navigation import ProjectController
-from app.controllers.project.open_image import OpenImage, unset
 from app.services.notifications import Choice
 from app.services.services import Services
+from app.services.session import OpenImage, unset
 from app.services.timers import single_shot
 from app.state.document import Document
 from app.state.judgement import Count, ImageJudgement, count_image
@@ -120,7 +119,6 @@ class EvaluationController(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         models: ModelsController,
         edit: EditController,
         truth: GroundTruthController,
@@ -128,7 +126,7 @@ class EvaluationController(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._edit, self._truth = projects, edit, truth
+        self._session, self._edit, self._truth = services.session, edit, truth
         self._jobs, self._notifier = services.jobs, services.notifier
         self._settings, self._context = services.settings, services.context
         self._report = partial(services.notifier.report_or_raise, replace_key="truth")
@@ -140,14 +138,14 @@ class EvaluationController(QObject):
         self._finding_edges = False
         kept = services.settings
         self.band = TrimapBand(width_px=kept["trimap.width"], rule=kept["trimap.rule"], around=kept["trimap.around"])
-        self.folder = FolderEvaluation(services, projects, self, models, folder_jobs, self)
+        self.folder = FolderEvaluation(services, self, models, folder_jobs, self)
         self.folder.changed.connect(self._emit_curves)
         self._figures_timer = single_shot(self, _FIGURES_MS, self._emit_figures)
         self._curve_timer = single_shot(self, _CURVE_MS, self._emit_curves)
-        projects.projectChanged.connect(self._follow_project)
+        services.session.projectChanged.connect(self._follow_project)
         truth.changed.connect(self._follow_truth)
-        projects.imageChanged.connect(self._follow_image)
-        projects.predictionChanged.connect(self._measure_model)
+        services.session.imageChanged.connect(self._follow_image)
+        services.session.predictionChanged.connect(self._measure_model)
         edit.changed.connect(self._wake)
 
     @property
@@ -164,14 +162,14 @@ class EvaluationController(QObject):
 
     def measure_again(self, image_id: int) -> None:
         """Other pixels of an image count from now on: measure it again, in view and in the folder's figures."""
-        image = self._projects.image
+        image = self._session.image
         if image is not None and image.id == image_id and self.live is not None:
             self._read_truth(image)
         self.folder.remeasure(image_id)
 
     def images_with_truth(self) -> list[int]:
         """Ids of the images that can be judged; if there is none, the user gets a message."""
-        project = self._projects.project
+        project = self._session.project
         records = () if project is None else project.images
         ids = [record.id for record in records if not record.missing and self.index.get(record.relative_path) is not None]
         if not ids and project is not None:
@@ -196,7 +194,7 @@ class EvaluationController(QObject):
             self._settings.set(f"trimap.{name}", value)
         self.bandChanged.emit(band)
         self.layersChanged.emit()
-        self._measure_model(self._projects.image)
+        self._measure_model(self._session.image)
         self._emit_curves()
 
     def band_map(self) -> NDArray[np.uint8] | None:
@@ -204,7 +202,7 @@ class EvaluationController(QObject):
 
         While a new one is being made (until ``layersChanged``), the last one of the same kind is shown.
         """
-        image, kind = self._projects.image, (self.band.rule, self.band.around)
+        image, kind = self._session.image, (self.band.rule, self.band.around)
         if image is None:
             return None
         document = image.document
@@ -263,7 +261,7 @@ class EvaluationController(QObject):
             if not live.adopt(count) or (rule, around) != (self.band.rule, self.band.around):
                 self._curve_timer.start(_RESTING_MS)  # counts again
                 return
-            self._measure_model(self._projects.image)
+            self._measure_model(self._session.image)
             self.layersChanged.emit()
             self._wake()
 
@@ -278,7 +276,7 @@ class EvaluationController(QObject):
 
     def truth_problem(self, image: int, error: AtrousError) -> None:
         """Note that the ground truth of an image cannot be used."""
-        project = self._projects.project
+        project = self._session.project
         if project is not None:
             self._truth.note_problem(project.record(image).relative_path, error)
 
@@ -293,17 +291,17 @@ class EvaluationController(QObject):
         """Other ground truth, or another frame of it: every figure is measured again."""
         self.folder.follow_truth()
         self.truthFound.emit(self.index)
-        self._follow_image(self._projects.image)
+        self._follow_image(self._session.image)
 
     def _follow_image(self, image: OpenImage | None) -> None:
         self._forget()
-        if image is None or self._projects.project is None:
+        if image is None or self._session.project is None:
             self._emit_nothing()
             return
         self._read_truth(image)
 
     def _read_truth(self, image: OpenImage) -> None:
-        project = self._projects.project
+        project = self._session.project
         assert project is not None
         if truth_path(project, image.id) is None:
             self._emit_nothing()
@@ -319,7 +317,7 @@ class EvaluationController(QObject):
             return _Truth(sample.truth, sample.exclude, count, sample.truth_notes)
 
         def done(found: _Truth | None, again: int = _AGAIN) -> None:
-            if self._projects.image is not image:
+            if self._session.image is not image:
                 return
             if found is None:
                 self._emit_nothing()
@@ -337,7 +335,7 @@ class EvaluationController(QObject):
         def failed(error: Exception) -> None:
             if not isinstance(error, AtrousError):
                 raise error
-            if self._projects.image is image:
+            if self._session.image is image:
                 self.truth_problem(image.id, error)
                 if not isinstance(error, AmbiguousFrameError):  # that is asked
                     self._notifier.report(error, replace_key="truth")

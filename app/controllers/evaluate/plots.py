@@ -14,7 +14,6 @@ from app.controllers.evaluate.errors import InspectController
 from app.controllers.evaluate.live import EvaluationController
 from app.controllers.evaluate.rankings import RankingsController
 from app.controllers.predict.models import ModelsController
-from app.controllers.project.navigation import ProjectController
 from app.controllers.refine.meter import RefineMeter
 from app.services.services import Services
 from app.services.timers import single_shot
@@ -46,7 +45,6 @@ Shown = Callable[[AnyChart], None]
 class PlotSources:
     """What has the figures that the plots show."""
 
-    projects: ProjectController
     models: ModelsController
     evaluation: EvaluationController
     inspect: InspectController
@@ -72,7 +70,7 @@ class PlotsController(QObject):
     def __init__(self, services: Services, sources: PlotSources, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._jobs, self._notifier = services.jobs, services.notifier
-        self._projects, self._models, self._evaluation = sources.projects, sources.models, sources.evaluation
+        self._session, self._models, self._evaluation = services.session, sources.models, sources.evaluation
         self._inspect, self._rankings, self._meter = sources.inspect, sources.rankings, sources.meter
         self._compare, self._compare_folder = sources.compare, sources.compare_folder
         self._curves = CurveSet()
@@ -102,8 +100,8 @@ class PlotsController(QObject):
         for signal in (*measured, self._compare.resultsChanged, self._compare_folder.changed):
             signal.connect(lambda *_: self.changed.emit())
         self._models.thresholdChanged.connect(lambda _value: self.changed.emit())
-        self._projects.projectChanged.connect(self._follow_project)
-        self._projects.recordChanged.connect(lambda _record: self._quiet.start())
+        self._session.projectChanged.connect(self._follow_project)
+        self._session.recordChanged.connect(lambda _record: self._quiet.start())
         self._evaluation.folder.changed.connect(lambda: self._quiet.start())
 
     def make(self, name: str, shown: Shown) -> None:
@@ -116,7 +114,7 @@ class PlotsController(QObject):
     def record(self) -> None:
         """Write the present state of the work into the log."""
         self._quiet.stop()
-        project = self._projects.project
+        project = self._session.project
         if project is None or project.read_only:
             return
         records, pooled = project.images, self._evaluation.folder.pooled

@@ -13,10 +13,9 @@ from PySide6.QtCore import QObject, Signal
 from app.controllers.evaluate.live import EvaluationController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
-from app.controllers.project.navigation import ProjectController
-from app.controllers.project.open_image import OpenImage
 from app.services.folder_job import FolderJob, Steps, background
 from app.services.services import Services
+from app.services.session import OpenImage
 from app.state.ambiguous import fingerprints
 from app.state.class_mapping import object_id
 from app.state.image_record import ImageRecord
@@ -80,25 +79,24 @@ class RankingsController(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         models: ModelsController,
         evaluation: EvaluationController,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._evaluation, self._notifier = projects, models, evaluation, services.notifier
+        self._session, self._models, self._evaluation, self._notifier = services.session, models, evaluation, services.notifier
         self._folder_jobs = folder_jobs
         self.order = DEFAULT_RANKING
         self._keys: dict[int, str] = {}
         self._job: FolderJob[None] | None = None
         self._known = False
         self._awaited: tuple[int, Box | None] | None = None
-        projects.projectChanged.connect(self._follow_project)
-        projects.imageChanged.connect(self._follow_image)
-        projects.predictionKept.connect(lambda _image, _prediction: self._forget_known())
-        projects.predictionChanged.connect(lambda _image: self._forget_known())
-        projects.stepWritten.connect(lambda _image: self._forget_known())
+        services.session.projectChanged.connect(self._follow_project)
+        services.session.imageChanged.connect(self._follow_image)
+        services.session.predictionKept.connect(lambda _image, _prediction: self._forget_known())
+        services.session.predictionChanged.connect(lambda _image: self._forget_known())
+        services.session.stepWritten.connect(lambda _image: self._forget_known())
         evaluation.truthFound.connect(lambda _index: self._follow_truth())
         evaluation.folder.scored.connect(lambda _image: self.changed.emit())
         evaluation.folder.rescored.connect(self.changed)
@@ -148,7 +146,7 @@ class RankingsController(QObject):
 
     def ranking(self, order: str | None = None) -> list[int]:
         """All images of the project in a ranking, worst first, those without this score last; empty while none has it."""
-        project, scores = self._projects.project, {str(image): score for image, score in self.scores(order).items()}
+        project, scores = self._session.project, {str(image): score for image, score in self.scores(order).items()}
         if project is None or not scores:
             return []
         return [int(image) for image in rank(scores, (str(record.id) for record in project.images))]
@@ -163,7 +161,7 @@ class RankingsController(QObject):
 
     def next_worst(self) -> None:
         """Open the unreviewed image that comes first in the chosen order; the one in view does not count."""
-        if not self._projects.open_unreviewed(self.review_order()):
+        if not self._session.open_unreviewed(self.review_order()):
             self._notifier.info(
                 tr("All scored images are reviewed"), tr("Run the model on the folder, or evaluate it first."), replace_key="go"
             )
@@ -173,7 +171,7 @@ class RankingsController(QObject):
     def choose(self, order: str) -> None:
         """Let 'next worst' go by another ranking. Raises KeyError for one that does not exist."""
         order = ranking_name(order)
-        project = self._projects.project
+        project = self._session.project
         if order == self.order:
             return
         self.order = order
@@ -186,13 +184,13 @@ class RankingsController(QObject):
 
     def visit(self, image: int, box: Box | None = None) -> None:
         """Open an image and show a place of it."""
-        viewed = self._projects.image
+        viewed = self._session.image
         if viewed is not None and viewed.id == image:
             self._awaited = None
             self.placeReached.emit(box)
         else:
             self._awaited = image, box
-            self._projects.open_image(image)
+            self._session.open_image(image)
 
     def begin(self) -> None:
         """The rankings come into view: measure what is new or has changed since."""
@@ -202,7 +200,7 @@ class RankingsController(QObject):
 
     def measure_folder(self) -> None:
         """Measure every image that has a prediction, in the background; what has not changed is not read again."""
-        project, known = self._projects.project, self.predictions
+        project, known = self._session.project, self.predictions
         if project is None or known is None or self._job is not None:
             return
         ids = [record.id for record in project.images if record.prediction and not record.missing]

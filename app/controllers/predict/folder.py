@@ -9,7 +9,6 @@ from PySide6.QtCore import QObject, Signal
 
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderChange, FolderJobs
-from app.controllers.project.navigation import ProjectController
 from app.services.folder_job import FolderJob, Steps, answer, background
 from app.services.services import Services
 from app.state.class_mapping import in_project_ids
@@ -54,20 +53,19 @@ class FolderRun(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         models: ModelsController,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._compute, self._notifier = projects, models, services.compute, services.notifier
+        self._session, self._models, self._compute, self._notifier = services.session, models, services.compute, services.notifier
         self._folder_jobs = folder_jobs
         self._run: _Run | None = None
         self._job: FolderJob[Prediction] | None = None
         #: What follows the run that is being stopped, and whether the user had stopped that already.
         self._next: tuple[Project, PredictOptions, bool] | None = None
         self._replacing = ""
-        projects.projectChanged.connect(lambda _project: self.replace_labels(""))
+        services.session.projectChanged.connect(lambda _project: self.replace_labels(""))
 
     @property
     def running(self) -> bool:
@@ -94,7 +92,7 @@ class FolderRun(QObject):
             options: of the predictions.
             change: of the run that was stopped for this one; both are undone as one.
         """
-        project, card = self._projects.project, self._models.card
+        project, card = self._session.project, self._models.card
         if project is None or card is None or project.read_only:
             return
         plain = _plain(options)
@@ -131,7 +129,7 @@ class FolderRun(QObject):
 
     def plan_run(self, options: PredictOptions) -> tuple[list[int], bool]:
         """(images that :meth:`start` would predict, whether they are the rest of an interrupted run); none while it runs."""
-        project, card, plain = self._projects.project, self._models.card, _plain(options)
+        project, card, plain = self._session.project, self._models.card, _plain(options)
         if project is None or card is None:
             return [], False
         if self._run is not None and (self._run.project, self._run.card.id, self._run.plain) == (project, card.id, plain):
@@ -175,7 +173,7 @@ class FolderRun(QObject):
         project = run.project
 
         def free() -> bool:
-            return not self._projects.is_in_use(image) and not project.record(image).touched
+            return not self._session.is_in_use(image) and not project.record(image).touched
 
         def make() -> TilePatch | None:
             labels = in_project_ids(project, prediction, run.card.catalog)
@@ -192,13 +190,13 @@ class FolderRun(QObject):
             if patch is not None and not patch.empty and free():
                 run.change.before_step(image)
                 title = tr("{name}, {changed_pixels} px", name=run.card.name, changed_pixels=spaced(patch.changed_pixels))
-                self._projects.write_step(image, title, patch, Provenance.MODEL)
+                self._session.write_step(image, title, patch, Provenance.MODEL)
 
     def _finish(self, run: _Run, job: FolderJob[Prediction]) -> None:
         self._run = self._job = None
         following, self._next = self._next, None
         # Who stops a run that is being stopped wants none to follow either.
-        if following is not None and following[0] is self._projects.project and following[2] == job.job.cancel_asked:
+        if following is not None and following[0] is self._session.project and following[2] == job.job.cancel_asked:
             name = "" if self._models.card is None else tr(" with {name}", name=self._models.card.name)
             self._notifier.info(
                 tr("Restarting the folder run"),

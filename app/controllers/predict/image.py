@@ -11,11 +11,10 @@ from app.controllers.annotate.edit import EditController
 from app.controllers.predict.folder import FolderRun
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
-from app.controllers.project.navigation import ProjectController
-from app.controllers.project.open_image import OpenImage, by_hand, unset
 from app.services.calls import Call
 from app.services.jobs import Job, JobState
 from app.services.services import Services
+from app.services.session import OpenImage, by_hand, unset
 from app.state.patch import TilePatch
 from app.state.provenance import Merge, Provenance, merge_labels, would_change
 from app.text import displayed, tr
@@ -59,14 +58,13 @@ class PredictController(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         models: ModelsController,
         edit: EditController,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self.models, self._edit, self._compute = projects, models, edit, services.compute
+        self._session, self.models, self._edit, self._compute = services.session, models, edit, services.compute
         self._folder_jobs = folder_jobs
         folder_jobs.suggested.connect(self._offer)
         folder_jobs.withdrawn.connect(self._withdraw)
@@ -74,10 +72,10 @@ class PredictController(QObject):
         self._settings, self._context = services.settings, services.context
         self._calls: dict[int, Call[Predicted]] = {}  # by image
         self.suggestion: Suggestion | None = None
-        self.folder_run = FolderRun(services, projects, models, folder_jobs, self)
+        self.folder_run = FolderRun(services, models, folder_jobs, self)
         self.folder_run.predicted.connect(self._take_from_run)
-        self.folder_run.predicted.connect(projects.predictionKept)
-        projects.imageChanged.connect(self._follow_image)
+        self.folder_run.predicted.connect(services.session.predictionKept)
+        services.session.imageChanged.connect(self._follow_image)
         models.mappingChanged.connect(self._follow_mapping)
         models.cardChanged.connect(lambda _card: self._predict_unseen())
         services.jobs.changed.connect(lambda: services.context.update(job_running=bool(services.jobs.running)))
@@ -86,7 +84,7 @@ class PredictController(QObject):
 
     def run_image(self) -> None:
         """Run the model on the image in view; it jumps the queue of a folder run."""
-        image = self._projects.image
+        image = self._session.image
         if image is None or self.models.card is None or image.id in self._calls:
             return
         if not self.models.ask_unless_agreed():
@@ -104,7 +102,7 @@ class PredictController(QObject):
 
     def run_folder(self) -> None:
         """Say what a run over the folder does, then run the model on every image as one job; an interrupted run goes on."""
-        project, card = self._projects.project, self.models.card
+        project, card = self._session.project, self.models.card
         if project is None or card is None or project.read_only or not self.models.ask_unless_agreed():
             return
         waiting, goes_on = self.folder_run.plan_run(self.models.run_settings.options())
@@ -118,7 +116,7 @@ class PredictController(QObject):
 
     def _withdraw(self, image: int) -> None:
         """The suggestion of an image was taken back."""
-        if self._projects.image is not None and self._projects.image.id == image:
+        if self._session.image is not None and self._session.image.id == image:
             self._set_suggestion(None)
 
     def cancel(self) -> None:
@@ -127,7 +125,7 @@ class PredictController(QObject):
 
     def accept_suggestion(self) -> None:
         """Lay the waiting prediction under the person's own pixels, as one step."""
-        suggestion, image = self.suggestion, self._projects.image
+        suggestion, image = self.suggestion, self._session.image
         if suggestion is None or image is None:
             return
         self._lay(image, suggestion.labels)
@@ -139,14 +137,14 @@ class PredictController(QObject):
 
     def start_from_model(self) -> None:
         """Replace the whole mask by the prediction, as one step."""
-        image = self._projects.image
+        image = self._session.image
         if image is not None and image.document.reference is not None:
             self._edit.replace_all(image.document.reference, Provenance.MODEL, tr("Replace by prediction"))
             self._decide()
 
     def start_from_blank(self) -> None:
         """Make the whole mask unlabelled, as one step."""
-        image = self._projects.image
+        image = self._session.image
         if image is not None:
             document = image.document
             self._edit.replace_all(np.full_like(document.labels, document.catalog.ignore), Provenance.UNSET, tr("Clear mask"))
@@ -156,7 +154,7 @@ class PredictController(QObject):
     def _take(self, answer: Predicted, number: int, revision: int, job: Job) -> None:
         self._end(number, job, JobState.DONE)
         self.models.report_run(answer.prediction.report)
-        image, project = self._projects.image, self._projects.project
+        image, project = self._session.image, self._session.project
         if project is None:
             return
         waits = False
@@ -172,7 +170,7 @@ class PredictController(QObject):
         )
 
     def _take_from_run(self, image_id: int, prediction: Prediction) -> None:
-        image = self._projects.image
+        image = self._session.image
         if image is not None and image.id == image_id:
             self._show(image, prediction, moved=False)
 
@@ -201,27 +199,28 @@ class PredictController(QObject):
         self._predict_unseen()
 
     def _predict_unseen(self) -> None:
-        image = self._projects.image
+        image = self._session.image
         if image is None or image.prediction is not None or not self._settings["work.auto_predict"]:
             return
         if self.models.card is not None and self._context["can_edit"] and unset(image.document):
             self.run_image()
 
     def _follow_mapping(self) -> None:
-        image = self._projects.image
+        image = self._session.image
         if image is not None and image.prediction is not None:
             self._show(image, image.prediction, moved=False)
         self._predict_unseen()
 
     def _show(self, image: OpenImage, prediction: Prediction, *, moved: bool, from_disk: bool = False) -> bool:
         """Take a prediction for the image in view; True where it waits as a suggestion."""
-        project = self._projects.project
+        project = self._session.project
         labels = self.models.in_project_ids(prediction)
         if project is None or labels is None or labels.shape != image.document.shape:
             return False
         if not same_classes(project.catalog, image.document.catalog):
             return False  # the project took other classes; the image is being read again
-        self._projects.take_prediction(image, prediction, labels)
+        self._context.update(has_prediction=True)
+        self._session.take_prediction(image, prediction, labels)
         document = image.document
         if not by_hand(document) and not moved and not self._edit.busy:
             if self._context["can_edit"] and (not from_disk or unset(document)):
@@ -235,7 +234,7 @@ class PredictController(QObject):
         refined = prediction.options.crf is not None
 
         def offer(merge: Merge, offered: LabelMap = labels) -> None:
-            if self._projects.image is image and document.reference is offered:
+            if self._session.image is image and document.reference is offered:
                 self._set_suggestion(Suggestion(offered, merge, refined))
 
         # The user may keep painting: the merge only says how much it is about; applying it merges again.
@@ -248,7 +247,7 @@ class PredictController(QObject):
 
     def _offer(self, number: int, prediction: Prediction) -> None:
         """Let a result that was kept beside the user's work wait in view, as one of the model does."""
-        image = self._projects.image
+        image = self._session.image
         if image is not None and image.id == number:
             self._show(image, prediction, moved=True)
 
@@ -266,7 +265,7 @@ class PredictController(QObject):
 
     def _decide(self) -> None:
         self._set_suggestion(None)
-        project, image = self._projects.project, self._projects.image
+        project, image = self._session.project, self._session.image
         if project is not None and image is not None and not project.read_only and project.record(image.id).suggested:
             try:
                 project.dismiss_suggestion(image.id)

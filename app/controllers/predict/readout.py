@@ -9,10 +9,9 @@ from PySide6.QtCore import QObject, Signal
 from app.controllers.annotate.edit import class_name
 from app.controllers.evaluate.live import EvaluationController
 from app.controllers.predict.models import ModelsController
-from app.controllers.project.navigation import ProjectController
-from app.controllers.project.open_image import OpenImage
 from app.services.calls import Call
 from app.services.services import Services
+from app.services.session import OpenImage
 from app.services.timers import single_shot
 from app.state.document import Change, Document
 from app.text import tr
@@ -34,20 +33,19 @@ class ReadoutController(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         models: ModelsController,
         evaluation: EvaluationController,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._evaluation, self._compute = projects, models, evaluation, services.compute
+        self._session, self._models, self._evaluation, self._compute = services.session, models, evaluation, services.compute
         self._place: tuple[int, int] | None = None
         self._call: Call[ScoresAt] | None = None
         self._scores = ""
         self._timer = single_shot(self, _PACE_MS, self._ask)
         self._soon = single_shot(self, _PACE_MS, self._update)
         self._followed: Document | None = None
-        projects.imageChanged.connect(self._show_image)
+        services.session.imageChanged.connect(self._show_image)
         evaluation.layersChanged.connect(self._update)
 
     def hover(self, x: int | None, y: int | None) -> None:
@@ -81,7 +79,7 @@ class ReadoutController(QObject):
             self._soon.start()
 
     def _ask(self) -> None:
-        image = self._projects.image
+        image = self._session.image
         if image is None or image.prediction is None or self._place is None or self._call is not None:
             return
         if self._models.card is not None and self._models.card.id == image.prediction.card_id:
@@ -100,7 +98,7 @@ class ReadoutController(QObject):
         self._call = None
 
     def _update(self) -> None:
-        image, place = self._projects.image, self._place
+        image, place = self._session.image, self._place
         if image is None or place is None or not _inside(image, place):
             self.changed.emit(None, None, "")
             return

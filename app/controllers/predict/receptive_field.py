@@ -5,7 +5,6 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.predict.models import ModelsController
-from app.controllers.project.navigation import ProjectController
 from app.services.calls import Call, LatestCall
 from app.services.services import Services
 from app.services.timers import single_shot
@@ -34,19 +33,18 @@ class ReceptiveController(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         models: ModelsController,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._compute, self._context = projects, models, services.compute, services.context
+        self._session, self._models, self._compute, self._context = services.session, models, services.compute, services.context
         self.on = False
         self.field: ReceptiveField | None = None
         self.problem = ""
         self._place: tuple[int, int] | None = None
         self._call = LatestCall()
         self._rest = single_shot(self, REST_MS, self._ask)
-        projects.imageChanged.connect(lambda _image: self._forget())
+        services.session.imageChanged.connect(lambda _image: self._forget())
         models.cardChanged.connect(lambda _card: self._forget())
 
     @property
@@ -74,12 +72,12 @@ class ReceptiveController(QObject):
             self._rest.start()
 
     def _ask(self) -> None:
-        if self.on and self._projects.image is not None and self._place is not None:
+        if self.on and self._session.image is not None and self._place is not None:
             self._call.ask(self._submit)
             self.changed.emit()
 
     def _submit(self) -> Call[Receptive] | None:
-        image, place = self._projects.image, self._place
+        image, place = self._session.image, self._place
         if not self.on or image is None or place is None or self._models.card is None:
             return None
         x, y = place

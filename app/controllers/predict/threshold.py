@@ -12,10 +12,9 @@ from PySide6.QtCore import QObject
 from app.controllers.annotate.edit import EditController
 from app.controllers.predict.image import PredictController
 from app.controllers.predict.models import ModelsController
-from app.controllers.project.navigation import ProjectController
-from app.controllers.project.open_image import OpenImage, by_hand
 from app.services.calls import Call, LatestCall
 from app.services.services import Services
+from app.services.session import OpenImage, by_hand
 from app.services.timers import single_shot
 from app.state.document import Document
 from app.state.patch import PatchRecorder
@@ -43,23 +42,22 @@ class ThresholdController(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         models: ModelsController,
         predict: PredictController,
         edit: EditController,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._predict = projects, models, predict
+        self._session, self._models, self._predict = services.session, models, predict
         self._edit, self._compute, self._context = edit, services.compute, services.context
         self._call = LatestCall()
         self._due = False
         self._live: _Live | None = None
-        projects.imageChanged.connect(lambda _image: self._leave())
+        services.session.imageChanged.connect(lambda _image: self._leave())
         models.cardChanged.connect(lambda _card: self._leave())
         # Once the prediction that has come is in the mask: earlier requests count the mask as changed.
-        self._later = single_shot(self, 0, lambda: self._follow(projects.image))
-        projects.predictionChanged.connect(lambda _image: self._later.start())
+        self._later = single_shot(self, 0, lambda: self._follow(services.session.image))
+        services.session.predictionChanged.connect(lambda _image: self._later.start())
         edit.busyChanged.connect(lambda busy: None if busy else self._later.start())
 
     def set(self, value: float, dragging: bool) -> None:
@@ -70,7 +68,7 @@ class ThresholdController(QObject):
         else:
             self._leave()
             self._due = True
-            self._follow(self._projects.image)
+            self._follow(self._session.image)
 
     def _predicted(self, image: OpenImage | None) -> bool:
         """Whether the image in view shows a prediction of the model in use."""
@@ -78,7 +76,7 @@ class ThresholdController(QObject):
         return image is not None and card is not None and image.prediction is not None and image.prediction.card_id == card.id
 
     def _submit(self) -> Call[Predicted] | None:
-        image = self._projects.image
+        image = self._session.image
         if image is None or not self._predicted(image):
             return None
         mine = self._live is not None and self._live.document is image.document
@@ -89,7 +87,7 @@ class ThresholdController(QObject):
         return self._compute.submit(request).on(done=self._take, failed=lambda _error: self._call.drop_waiting())
 
     def _take(self, answer: Predicted) -> None:
-        image = self._projects.image
+        image = self._session.image
         labels = self._models.in_project_ids(answer.prediction)
         if image is None or labels is None or labels.shape != image.document.shape:
             return

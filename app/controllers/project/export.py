@@ -11,7 +11,6 @@ from typing import Literal
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from app.controllers.predict.models import ModelsController
-from app.controllers.project.navigation import ProjectController
 from app.services.jobs import Job, JobState
 from app.services.services import Services
 from app.state.image_record import ImageRecord, ImageStatus
@@ -80,12 +79,11 @@ class ExportController(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         models: ModelsController,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._jobs, self._notifier = projects, models, services.jobs, services.notifier
+        self._session, self._models, self._jobs, self._notifier = services.session, models, services.jobs, services.notifier
         self._job: Job | None = None
         self._noted.connect(self._show_progress, Qt.ConnectionType.QueuedConnection)
         self._stop = False
@@ -94,7 +92,7 @@ class ExportController(QObject):
 
     def records(self, scope: Scope) -> list[ImageRecord]:
         """Images of a scope."""
-        project = self._projects.project
+        project = self._session.project
         if project is None:
             return []
         least = {Scope.REVIEWED: ImageStatus.REVIEWED, Scope.TOUCHED: ImageStatus.TOUCHED, Scope.ALL: ImageStatus.NEW}[scope]
@@ -122,7 +120,7 @@ class ExportController(QObject):
 
     def measure(self, request: ExportRequest) -> bool:
         """Count in the background what the format would lose; ends with :attr:`measured`. False while another job runs."""
-        if self._projects.project is None or self._job is not None:
+        if self._session.project is None or self._job is not None:
             return False
         how = request.how
         items = map_items(self._items(request), how.class_map, how.catalog, unmatched_to_void=how.unmatched_to_void)
@@ -144,12 +142,12 @@ class ExportController(QObject):
 
     def start(self, request: ExportRequest, on_existing: Literal["replace", "skip", "error"]) -> None:
         """Export in the background. What is on the canvas is saved first."""
-        project = self._projects.project
+        project = self._session.project
         if project is None or self._job is not None:
             return
-        if self._projects.autosaver is not None and not project.read_only:
+        if self._session.autosaver is not None and not project.read_only:
             try:
-                self._projects.autosaver.flush()
+                self._session.autosaver.flush()
             except AtrousError as error:
                 self._notifier.report(error, replace_key="save")
                 return
@@ -175,7 +173,7 @@ class ExportController(QObject):
 
     def _items(self, request: ExportRequest) -> list[ExportItem]:
         """Per image its mask, else its prediction; read on a thread of the pool."""
-        project = self._projects.project
+        project = self._session.project
         assert project is not None
         source: LabelSource = "effective" if request.with_predictions else "mask"
         to_project = self._models.in_project_ids

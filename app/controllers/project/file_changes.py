@@ -15,12 +15,12 @@ from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import EditController
 from app.controllers.project.navigation import ProjectController
-from app.controllers.project.open_image import OpenImage
 from app.controllers.project.unreadable import Unreadable
 from app.services.autosave import SaveState
 from app.services.folder_watch import FolderWatch
 from app.services.notifications import Choice
 from app.services.services import Services
+from app.services.session import OpenImage
 from app.services.timers import single_shot
 from app.state.folder_scan import ScanReport, survey
 from app.state.mask_check import sentence
@@ -48,7 +48,8 @@ class FileChanges(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._edit, self._jobs, self._notifier = projects, edit, services.jobs, services.notifier
+        self._projects, self._session, self._edit = projects, services.session, edit
+        self._jobs, self._notifier = services.jobs, services.notifier
         self.watch = FolderWatch(self)
         self._seen: int | None = None  # what the folder held at the last look
         self._looking = False
@@ -61,16 +62,16 @@ class FileChanges(QObject):
         self._settled = single_shot(self, _LATER_MS, self._check_view)
         self.watch.stirred.connect(self.check)
         self.watch.touched.connect(self._check_view)
-        projects.projectChanged.connect(self._follow_project)
-        projects.imageChanged.connect(self._follow_image)
+        services.session.projectChanged.connect(self._follow_project)
+        services.session.imageChanged.connect(self._follow_image)
         projects.unreadableShown.connect(self._follow_unreadable)
-        projects.listChanged.connect(self._watch_folders)
+        services.session.listChanged.connect(self._watch_folders)
 
     # -- the folder ------------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
         """Compare the folder with the project, in the background, and take over what is new."""
-        project, saver = self._projects.project, self._projects.autosaver
+        project, saver = self._session.project, self._session.autosaver
         if project is None or saver is None or project.read_only or self._looking:
             return
         busy = self._edit.busy or self._jobs.running or saver.error is not None
@@ -95,7 +96,7 @@ class FileChanges(QObject):
 
         def done(result: tuple[int, ScanReport | None]) -> None:
             over()
-            if project is self._projects.project:
+            if project is self._session.project:
                 self._seen = result[0]
                 if result[1] is not None:
                     self._take(project, result[1])
@@ -107,23 +108,23 @@ class FileChanges(QObject):
         self._jobs.run(work, done, failed)
 
     def _take(self, project: Project, report: ScanReport) -> None:
-        self._projects.listChanged.emit()
+        self._session.listChanged.emit()
         text = changes_text(report)
         if text:
             self._notifier.info(tr("The folder has changed"), text, replace_key="scan")
-        nothing_shown = self._projects.image is None and self._projects.unreadable.shown is None
+        nothing_shown = self._session.image is None and self._projects.unreadable.shown is None
         if nothing_shown and project.images:
-            self._projects.open_image(project.images[0].id, iter([record.id for record in project.images[1:]]))
+            self._session.open_image(project.images[0].id, iter([record.id for record in project.images[1:]]))
         self._check_view()
 
     def _follow_project(self, _project: Project | None) -> None:
         self._seen, self._looking, self._not_before = None, False, 0.0
-        if self._projects.autosaver is not None:
-            self._projects.autosaver.saved.connect(self._follow_saved)
+        if self._session.autosaver is not None:
+            self._session.autosaver.saved.connect(self._follow_saved)
         self._watch_folders()
 
     def _watch_folders(self) -> None:
-        project = self._projects.project
+        project = self._session.project
         self.watch.watch_folders(() if project is None else _folders(project))
 
     # -- the image in view -----------------------------------------------------------------------------------------------
@@ -132,7 +133,7 @@ class FileChanges(QObject):
         self._keep(None if image is None else image.path)
 
     def _follow_unreadable(self, found: Unreadable) -> None:
-        project = self._projects.project
+        project = self._session.project
         if project is not None:
             self._keep(project.path_of(project.record(found.id)))
 
@@ -141,7 +142,7 @@ class FileChanges(QObject):
         self._keep_mask()
 
     def _keep_mask(self) -> None:
-        project, image = self._projects.project, self._projects.image
+        project, image = self._session.project, self._session.image
         mask = project.record(image.id).mask if project is not None and image is not None else ""
         self._mask = project.directory / mask if project is not None and mask else None
         self._mask_stat = _stat(self._mask)
@@ -149,11 +150,11 @@ class FileChanges(QObject):
 
     def _follow_saved(self, image: int) -> None:
         """The window wrote a mask itself."""
-        if self._projects.image is not None and self._projects.image.id == image:
+        if self._session.image is not None and self._session.image.id == image:
             self._keep_mask()
 
     def _check_view(self) -> None:
-        project, saver, path = self._projects.project, self._projects.autosaver, self._file
+        project, saver, path = self._session.project, self._session.autosaver, self._file
         if project is None or saver is None or path is None:
             return
         now = _stat(path)
@@ -180,15 +181,15 @@ class FileChanges(QObject):
                 detail = tr("It is shown from memory. Your mask is kept and belongs to the image again when the file is back.")
                 self._notifier.warning(tr("{name} is missing", name=path.name), detail, replace_key="view changed")
         elif shown is not None:
-            self._projects.open_image(shown.id)
+            self._session.open_image(shown.id)
         else:
             detail = tr("It was reloaded.{what_to_check}", what_to_check=self._what_to_check())
             self._notifier.warning(tr("{name} has changed on disk", name=path.name), detail, replace_key="view changed")
-            self._projects.reload_image()
+            self._session.reload_image()
 
     def _what_to_check(self) -> str:
         """What the user has to look at when the image is another one; nothing while it has no mask."""
-        image, project = self._projects.image, self._projects.project
+        image, project = self._session.image, self._session.project
         if image is None or project is None or (image.document.labels == image.document.catalog.ignore).all():
             return ""
         if project.record(image.id).touched:
@@ -197,25 +198,25 @@ class FileChanges(QObject):
 
     def _keep_key(self, project: Project) -> None:
         """Before anything takes the new file for the one that was worked on: remember what that was."""
-        image = self._projects.image
+        image = self._session.image
         if image is not None and _stat(image.path) != self._file_stat:
             with contextlib.suppress(AtrousError):  # a full disk; the autosaver reports it
                 project.keep_key(image.id, image.key)
 
     def _say_mask(self) -> None:
-        image = self._projects.image
+        image = self._session.image
         if image is None:
             return
         self._notifier.warning(
             tr("Another program changed the mask file of {name}", name=image.path.name),
             tr("Your own mask and its steps are kept and shown. Read the file to see its content."),
             replace_key="view changed",
-            choices=(Choice(tr("Read the file"), self._projects.reload_image), Choice(tr("Keep my mask"), self._write_mine)),
+            choices=(Choice(tr("Read the file"), self._session.reload_image), Choice(tr("Keep my mask"), self._write_mine)),
         )
 
     def _write_mine(self) -> None:
         """Write the mask in view again; a file that is not Atrous's own is set aside by that."""
-        image, saver = self._projects.image, self._projects.autosaver
+        image, saver = self._session.image, self._session.autosaver
         if image is not None and saver is not None:
             saver.save_again([image.id])
 
@@ -266,12 +267,12 @@ class FileNotes(QObject):
 
     changed = Signal(str, bool)
 
-    def __init__(self, services: Services, projects: ProjectController, parent: QObject | None = None) -> None:
+    def __init__(self, services: Services, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._notifier = services.notifier
-        self._said: set[tuple[str, str]] = set()
-        projects.projectChanged.connect(lambda _project: self._said.clear())
-        projects.imageChanged.connect(self._follow)
+        self._reported: set[tuple[str, str]] = set()
+        services.session.projectChanged.connect(lambda _project: self._reported.clear())
+        services.session.imageChanged.connect(self._follow)
 
     def report(self, name: str, thing: str, notes: tuple[Note, ...]) -> None:
         """Say the notes of a file in the messages, each kind of note once in a project.
@@ -282,9 +283,9 @@ class FileNotes(QObject):
             notes: of the file.
         """
         for note in notes:
-            if (thing, note.summary) in self._said:
+            if (thing, note.summary) in self._reported:
                 continue
-            self._said.add((thing, note.summary))
+            self._reported.add((thing, note.summary))
             say = self._notifier.warning if note.warning else self._notifier.info
             title = tr("{name}: this {thing} {summary}", name=name, thing=thing, summary=note.summary)
             detail = tr("{sentence} This is not repeated for other files.", sentence=sentence(note.text))

@@ -9,8 +9,6 @@ from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, Signal
 
-from app.controllers.annotate.edit import EditController
-from app.controllers.project.navigation import ProjectController
 from app.services.folder_job import FolderJob, JobOptions, Steps, pause
 from app.services.notifications import Choice
 from app.services.services import Services
@@ -85,17 +83,15 @@ class FolderJobs(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
-        edit: EditController,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._edit, self._jobs = projects, edit, services.jobs
+        self._session, self._jobs = services.session, services.jobs
         self._notifier, self._settings, self._context = services.notifier, services.settings, services.context
         self.asks = False
         self._running: list[FolderJob[Any]] = []
         self._last: FolderChange | None = None
-        projects.projectChanged.connect(self._leave)
+        services.session.projectChanged.connect(self._leave)
 
     # -- beginning and ending ------------------------------------------------------------------------------------------------
 
@@ -133,7 +129,7 @@ class FolderJobs(QObject):
         predictions does not begin in a project that is open for reading only, and ends when the project cannot be written: every
         further image would fail the same way. Each job ends when its project is closed.
         """
-        if project is not self._projects.project or (writes and project.read_only):
+        if project is not self._session.project or (writes and project.read_only):
             return None
 
         def failed(image: int, error: AtrousError) -> None:
@@ -195,8 +191,8 @@ class FolderJobs(QObject):
 
     def settled(self, image: int) -> bool:
         """Whether an image is either in view or neither being opened nor being saved."""
-        view = self._projects.image
-        return (view is not None and view.id == image) or not self._projects.is_in_use(image)
+        view = self._session.image
+        return (view is not None and view.id == image) or not self._session.is_in_use(image)
 
     # -- undo ------------------------------------------------------------------------------------------------------------
 
@@ -223,11 +219,11 @@ class FolderJobs(QObject):
         self._set_last(None)
 
     def _undo(self, change: FolderChange | None) -> None:
-        if change is None or change is not self._last or change.project is not self._projects.project:
+        if change is None or change is not self._last or change.project is not self._session.project:
             return
         self._set_last(None)
         self._notifier.withdraw(change.message)
-        self._edit.commit_stroke()
+        self._session.end_stroke()
         for image in change.suggested:
             try:
                 if change.project.record(image).suggested:
@@ -253,7 +249,7 @@ class FolderJobs(QObject):
 
     def _restore(self, change: FolderChange, image: int) -> bool:
         """Undo the job's step of one image; False if the image has moved on."""
-        project, history, view = change.project, self._projects.history, self._projects.image
+        project, history, view = change.project, self._session.history, self._session.image
         before, record = change.steps[image]
         step = project.journal.only_newer(image, before, change.source)
         if step is None or history is None:
@@ -261,7 +257,7 @@ class FolderJobs(QObject):
         if view is not None and view.id == image:
             history.undo()
         else:
-            self._projects.undo_step(image, step)
+            self._session.undo_step(image, step)
         if project.record(image).status != record.status:
             project.set_status(image, record.status)
         return True

@@ -4,39 +4,42 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal
 
 from app.services.notifications import Choice
 from app.services.services import Services
 from app.services.undo import Step
 from app.state.data_choices import settle
 from app.state.image_record import ImageRecord
-from app.state.opening import DIRECTORY_NAME
 from app.state.project import MaskRefused, Project
 from app.state.saved_masks import START_OVER, USE_MASK
 from app.state.store import DamagedStore, RemovedStore
 from app.text import mark, plural, tr
 from deeplab_core.errors import AtrousError, ProjectError
 
-if TYPE_CHECKING:
-    from app.controllers.project.navigation import ProjectController
-
 _RUN_AGAIN = mark("Run the model on them again to restore them; masks and corrections are not affected.")
 
 
-class ProjectHealth:
+class ProjectHealth(QObject):
     """Looks after the files of the project that is open in the window.
 
     Attributes:
         refused: the image that was to be opened last but its labels cannot be put together; None while another one is in view.
+
+    Signals:
+        reopenAsked(): close the project and open its folder again.
     """
 
-    def __init__(self, services: Services, projects: ProjectController) -> None:
-        self._projects, self._jobs, self._notifier = projects, services.jobs, services.notifier
+    reopenAsked = Signal()
+
+    def __init__(self, services: Services, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._jobs, self._notifier = services.session, services.jobs, services.notifier
         self._lost: list[str] = []
         self.refused: int | None = None
         services.notifier.offer(RemovedStore, Choice(tr("Write the project again"), self.write_again), replace_key="save")
-        services.notifier.offer(DamagedStore, Choice(tr("Reopen the folder"), self.open_again), replace_key="damaged")
+        services.notifier.offer(DamagedStore, Choice(tr("Reopen the folder"), self.reopenAsked.emit), replace_key="damaged")
 
     def greet(self, project: Project) -> None:
         """Say what was found when a project was opened, and do the work of the day in the background."""
@@ -49,11 +52,11 @@ class ProjectHealth:
             self._notifier.info(tr("About this folder"), " ".join(rest), replace_key="notices")
 
         def failed(error: Exception) -> None:
-            if project is self._projects.project:
+            if project is self._session.project:
                 self._notifier.report_or_raise(error, replace_key="daily copy")
 
         def checked(lost: tuple[ImageRecord, ...]) -> None:
-            if project is self._projects.project:
+            if project is self._session.project:
                 self.say_lost(lost)
 
         self._jobs.run(project.check_predictions, checked, failed)
@@ -80,7 +83,7 @@ class ProjectHealth:
 
     def ways_out(self, image: int, error: Exception) -> tuple[Choice, ...]:
         """What can be done about an image with labels that cannot be put together."""
-        project = self._projects.project
+        project = self._session.project
         if project is None or project.read_only or not isinstance(error, MaskRefused):
             return ()
         self.refused = image
@@ -93,16 +96,16 @@ class ProjectHealth:
                     decision(image)
 
             def done(_nothing: None) -> None:
-                if project is not self._projects.project:
+                if project is not self._session.project:
                     return
                 if project.catalog is not classes:  # the mask brought classes: what the window shows is made again
-                    self._projects.change_classes(settle, lambda: self._projects.open_image(image))
+                    self._session.change_classes(settle, lambda: self._session.open_image(image))
                 else:
-                    self._projects.open_image(image)
+                    self._session.open_image(image)
 
             classes = project.catalog
 
-            if project is self._projects.project and not self._projects.is_in_use(image):
+            if project is self._session.project and not self._session.is_in_use(image):
                 self._jobs.run(work, done, self._notifier.report_or_raise)
 
         choices = [Choice(START_OVER, lambda: decide(project.start_over))]
@@ -112,23 +115,23 @@ class ProjectHealth:
 
     def to_start_over(self) -> int | None:
         """The image that :meth:`start_over` is about: the refused one, else the one in view."""
-        view = self._projects.image
+        view = self._session.image
         return self.refused if self.refused is not None or view is None else view.id
 
     def start_over(self) -> None:
         """Forget labels, steps and status of an image and open it as a new one; its mask file is set aside."""
-        project, image, view = self._projects.project, self.to_start_over(), self._projects.image
+        project, image, view = self._session.project, self.to_start_over(), self._session.image
         if project is None or image is None or project.read_only:
             return
         if view is not None and view.id == image:
-            self._projects.reload_image(lambda: project.start_over(image))
-        elif not self._projects.is_in_use(image):
-            opened = self._projects.open_image
+            self._session.reload_image(lambda: project.start_over(image))
+        elif not self._session.is_in_use(image):
+            opened = self._session.open_image
             self._jobs.run(lambda: project.start_over(image), lambda _: opened(image), self._notifier.report_or_raise)
 
     def drop_step(self, image: int, step: Step, error: ProjectError) -> None:
         """A damaged step could not be undone or done again: take it out of the journal's history too."""
-        project = self._projects.project
+        project = self._session.project
         if project is not None and step.seq is not None:
             # Where the disk refuses, the step is found again when the image is opened.
             with contextlib.suppress(AtrousError):
@@ -149,7 +152,7 @@ class ProjectHealth:
 
     def say_unsaved(self, error: AtrousError) -> None:
         """Something is in memory only."""
-        retry = Choice(tr("Try again"), lambda: self._projects.autosaver.retry() if self._projects.autosaver else None)
+        retry = Choice(tr("Try again"), lambda: self._session.autosaver.retry() if self._session.autosaver else None)
         self._notifier.report(error, replace_key="save", choices=(retry,))
 
     def say_recovered(self) -> None:
@@ -159,13 +162,13 @@ class ProjectHealth:
 
     def write_again(self) -> None:
         """Write a project again that was removed or replaced, with everything that is still in memory."""
-        project, autosaver = self._projects.project, self._projects.autosaver
+        project, autosaver = self._session.project, self._session.autosaver
         if project is None or autosaver is None:
             return
         in_memory = autosaver.in_memory()
 
         def done(gone: tuple[str, ...]) -> None:
-            if autosaver is not self._projects.autosaver:
+            if autosaver is not self._session.autosaver:
                 return
             autosaver.save_again(in_memory)
             if not gone:
@@ -187,10 +190,3 @@ class ProjectHealth:
             )
 
         self._jobs.run(lambda: project.write_again(in_memory), done, self._notifier.report_or_raise)
-
-    def open_again(self) -> None:
-        """Close the project and open its folder again, which sets a damaged database aside and rebuilds it."""
-        project = self._projects.project
-        if project is not None and self._projects.close():
-            own = project.directory == project.folder / DIRECTORY_NAME
-            self._projects.open(project.folder, None if own else project.directory)

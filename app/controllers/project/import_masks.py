@@ -12,7 +12,6 @@ from app.controllers.annotate.edit import EditController
 from app.controllers.evaluate.ground_truth import GroundTruthController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderChange, FolderJobs
-from app.controllers.project.navigation import ProjectController
 from app.paths import is_sample_project
 from app.services.folder_job import FolderJob, Steps, background, pause
 from app.services.jobs import Job, JobState
@@ -70,14 +69,13 @@ class ImportController(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         truth: GroundTruthController,
         edit: EditController,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._truth, self._edit = projects, truth, edit
+        self._session, self._truth, self._edit = services.session, truth, edit
         self._jobs, self._notifier = services.jobs, services.notifier
         self._folder_jobs = folder_jobs
         self._run: FolderJob[None] | None = None
@@ -89,7 +87,7 @@ class ImportController(QObject):
             path: the mask.
             frame: frame of the photograph that it is stored in.
         """
-        project, image = self._projects.project, self._projects.image
+        project, image = self._session.project, self._session.image
         if project is None or image is None or project.read_only:
             return
         files = {project.record(image.id).relative_path: path}
@@ -99,7 +97,7 @@ class ImportController(QObject):
             self._settle(project, plan, frame, begin)
 
         def begin(frame: Frame, source: ClassCatalog | None) -> None:
-            if self._projects.image is not image:
+            if self._session.image is not image:
                 return
             try:
                 found = self._into_view(path, frame, source)
@@ -122,14 +120,14 @@ class ImportController(QObject):
             frame: frame of the photographs that its masks are stored in.
             agreed: the project has no work in it yet, or the user was asked already.
         """
-        project = self._projects.project
+        project = self._session.project
         if project is None or project.read_only or self._run is not None:
             return
         job = self._jobs.add(Job(tr("Reading the masks")))
 
         def planned(plan: ImportPlan) -> None:
             job.finish()
-            if project is not self._projects.project:
+            if project is not self._session.project:
                 return
             if not plan.files:
                 self._notifier.warning(
@@ -143,7 +141,7 @@ class ImportController(QObject):
             def agree(frame: Frame, source: ClassCatalog | None) -> None:
                 if agreed:
                     self._begin(project, plan, frame, source)
-                elif project is self._projects.project:
+                elif project is self._session.project:
                     self._folder_jobs.ask(plan_of_import(project, plan), lambda: self._begin(project, plan, frame, source))
 
             self._settle(project, plan, frame, agree)
@@ -163,7 +161,7 @@ class ImportController(QObject):
 
         def with_classes(matched: bool) -> None:
             source = plan.classes if matched else None
-            if project is not self._projects.project:
+            if project is not self._session.project:
                 return
             if frame == "auto":
                 self._truth.with_frame(plan.folder, plan.files, lambda frame: then(frame, source))
@@ -195,7 +193,7 @@ class ImportController(QObject):
         """Give one image its mask, unless the user has worked on it by then."""
         project, path = run.project, run.files[image]
         while not project.record(image).touched:
-            view = self._projects.image
+            view = self._session.image
             if not self._folder_jobs.settled(image):
                 yield from pause()
             elif view is not None and view.id == image:
@@ -206,10 +204,10 @@ class ImportController(QObject):
                 return
             else:
                 patch, found = yield from background(lambda: import_patch(project, image, path, run.frame, run.source))
-                if self._projects.is_in_use(image) or project.record(image).touched:
+                if self._session.is_in_use(image) or project.record(image).touched:
                     continue  # it has been opened: decide again
                 run.change.before_step(image)
-                self._projects.write_step(
+                self._session.write_step(
                     image,
                     tr("Import {name}, {changed_pixels} px", name=path.name, changed_pixels=spaced(patch.changed_pixels)),
                     patch,
@@ -234,7 +232,7 @@ class ImportController(QObject):
         )
 
     def _into_view(self, path: Path, frame: Frame, source: ClassCatalog | None) -> ImportedMask | None:
-        project, image = self._projects.project, self._projects.image
+        project, image = self._session.project, self._session.image
         if project is None or image is None:
             return None
         found = read_import(project, image.id, path, frame, source, image.info)
@@ -252,14 +250,13 @@ class WelcomeController(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         models: ModelsController,
         imports: ImportController,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._models, self._imports, self._notifier = models, imports, services.notifier
-        projects.projectChanged.connect(self._offer_masks)
+        services.session.projectChanged.connect(self._offer_masks)
 
     def _offer_masks(self, project: Project | None) -> None:
         self._notifier.withdraw("welcome")

@@ -11,55 +11,38 @@ from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import EditController
 from app.controllers.project.health import ProjectHealth
-from app.controllers.project.open_image import OpenImage, ReadParts, open_context, read_parts
 from app.controllers.project.unreadable import Unreadable, UnreadableImages
 from app.services.autosave import Autosaver, SaveState
 from app.services.jobs import Job, JobState
 from app.services.notifications import Choice
 from app.services.services import Services
+from app.services.session import OpenImage, ReadParts, read_parts
 from app.services.settings import RecentFolders
 from app.services.undo import UndoHistory
 from app.state.class_choice import take_named
 from app.state.data_choices import settle
 from app.state.document import Document
 from app.state.image_record import ImageRecord, ImageStatus
-from app.state.patch import TilePatch
+from app.state.opening import DIRECTORY_NAME
 from app.state.project import Project
-from app.state.provenance import Provenance
 from app.text import displayed, tr
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, StorageError
-from deeplab_core.labels import LabelMap
-from deeplab_core.records import Prediction
 
 _LOG = logging.getLogger(__name__)
 _MEGABYTE = 1024 * 1024
 
 
 class ProjectController(QObject):
-    """Owns the open project, its undo history and its autosaver, and the image in view.
+    """Opens and closes folders, brings images into view, and sets their status. What is open is in the :class:`Session`.
 
     Signals:
-        projectChanged(Project | None): another project is open.
-        imageChanged(OpenImage | None): another image is in view, its document ready to be painted.
         unreadableShown(Unreadable): no image is in view, because the one that was chosen cannot be opened.
-        predictionChanged(OpenImage): the image in view has another prediction.
-        predictionKept(image id, Prediction): a run over the folder has predicted an image.
-        recordChanged(ImageRecord): status, flags or note of one image.
-        stepWritten(image id): a step was written straight to the journal of an image that is not open.
-        listChanged(): images came or went.
         saveStateChanged(SaveState): for the status bar.
         opening(str): a folder is being opened; empty when that is over.
     """
 
-    projectChanged = Signal(object)
-    imageChanged = Signal(object)
     unreadableShown = Signal(object)
-    predictionChanged = Signal(object)
-    predictionKept = Signal(int, object)
-    recordChanged = Signal(object)
-    stepWritten = Signal(int)
-    listChanged = Signal()
     saveStateChanged = Signal(object)
     opening = Signal(str)
     _recordReplaced = Signal(object)
@@ -67,23 +50,22 @@ class ProjectController(QObject):
 
     def __init__(self, services: Services, edit: EditController, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._edit = edit
+        self._session, self._edit = services.session, edit
         self._jobs, self._notifier = services.jobs, services.notifier
         self._settings, self._context = services.settings, services.context
         self.recent = RecentFolders(services.settings)
-        self.health = ProjectHealth(services, self)
-        self.unreadable = UnreadableImages(services, self)
-        self.project: Project | None = None
-        self.image: OpenImage | None = None
-        self.history: UndoHistory | None = None
-        self.autosaver: Autosaver | None = None
+        self.health = ProjectHealth(services)
+        self.unreadable = UnreadableImages(services, self.health, self)
         self._order: list[int] = []
-        self._undo_elsewhere = False
-        #: What was settled about ground truth and classes before the project was shown, on a thread of the pool.
-        self.prepared: object = None
-        self._wanted: int | None = None
         self._recordReplaced.connect(self._follow_record)
         self._predictionLost.connect(lambda record: self.health.say_lost([record]))
+        self.health.reopenAsked.connect(self._reopen)
+        self.unreadable.imageRefused.connect(self._show_unreadable)
+        self.unreadable.nextAsked.connect(self.next_image)
+        self._session.imageAsked.connect(self.open_image)
+        self._session.reloadAsked.connect(self._reload_image)
+        self._session.classChangeAsked.connect(self._change_classes)
+        self._session.undoElsewhereChanged.connect(self._update_context)
         edit.stepDone.connect(self._push)
         edit.refused.connect(lambda why: services.notifier.info(why, replace_key="refused"))
 
@@ -129,7 +111,7 @@ class ProjectController(QObject):
 
     def close(self) -> bool:
         """Save everything and close the project; False where something could not be saved, and then nothing is closed."""
-        project = self.project
+        project = self._session.project
         if project is None:
             return True
         if not self._leave(closing=True):
@@ -137,12 +119,16 @@ class ProjectController(QObject):
         project.close()
         return True
 
-    def change_classes(self, change: Callable[[Project], object], done: Callable[[], None]) -> None:
-        """Run ``change``, which gives the project other classes, while none of its images is open; then show it again.
+    def _reopen(self) -> None:
+        """Close the project and open its folder again, which sets a damaged database aside and rebuilds it."""
+        project = self._session.project
+        if project is not None and self.close():
+            own = project.directory == project.folder / DIRECTORY_NAME
+            self.open(project.folder, None if own else project.directory)
 
-        Documents, undo steps and figures in memory speak the old ids, so all of them are made again.
-        """
-        project = self.project
+    def _change_classes(self, change: Callable[[Project], object], done: Callable[[], None]) -> None:
+        """See :meth:`Session.change_classes`."""
+        project = self._session.project
         if project is None or project.read_only or not self._leave():
             return
         job = self._jobs.add(Job(tr("Changing the classes"), guards_close=True))
@@ -151,7 +137,7 @@ class ProjectController(QObject):
         def over(prepared: object = None) -> None:
             job.finish()
             self.opening.emit("")
-            if self.project is None:
+            if self._session.project is None:
                 self._take(project, prepared)
             else:
                 project.close()  # another folder has been opened
@@ -169,39 +155,39 @@ class ProjectController(QObject):
     def _leave(self, *, closing: bool = False) -> bool:
         """Save everything and let go of the project, which is not closed yet; whether it could be saved."""
         self._edit.set_document(None)
-        if self.autosaver is not None:
+        if self._session.autosaver is not None:
             try:
-                self.autosaver.flush()
+                self._session.autosaver.flush()
             except AtrousError as error:
-                if self.image is not None:
-                    self._edit.set_document(self.image.document)
+                if self._session.image is not None:
+                    self._edit.set_document(self._session.image.document)
                 self.health.say_unsaved(error)
                 return False
-            self.autosaver.stop()
-            self.autosaver.deleteLater()
-        if self.history is not None:
-            self.history.close()
-        if closing and self.project is not None:
-            self.project.stop_upkeep()
+            self._session.autosaver.stop()
+            self._session.autosaver.deleteLater()
+        if self._session.history is not None:
+            self._session.history.close()
+        if closing and self._session.project is not None:
+            self._session.project.stop_upkeep()
             self._jobs.wait()  # background work must not meet a closed database
-        if self.project is not None:
-            self.project.record_changed.disconnect(self._announce_record)
-        self.project, self.autosaver, self.image, self._wanted, self.prepared = None, None, None, None, None
+        if self._session.project is not None:
+            self._session.project.record_changed.disconnect(self._announce_record)
+        self._session.forget()
         self.unreadable.leave()
-        self.imageChanged.emit(None)
-        self.projectChanged.emit(None)
+        self._session.imageChanged.emit(None)
+        self._session.projectChanged.emit(None)
         self._update_context()
         return True
 
     def rescan(self) -> None:
         """Look at the folder again."""
-        project = self.project
+        project = self._session.project
         if project is None:
             return
 
         def done(_report: object) -> None:
-            if project is self.project:
-                self.listChanged.emit()
+            if project is self._session.project:
+                self._session.listChanged.emit()
                 sentences = project.report.sentences()
                 self._notifier.info(tr("Folder rescanned"), " ".join(sentences) or tr("Nothing has changed."), replace_key="scan")
 
@@ -210,32 +196,32 @@ class ProjectController(QObject):
 
     def ids_in_use(self) -> frozenset[int]:
         """Images that the window shows, opens or holds work of."""
-        held = () if self.autosaver is None else self.autosaver.in_memory()
-        shown = (self._wanted, self._place())
+        held = () if self._session.autosaver is None else self._session.autosaver.in_memory()
+        shown = (self._session.opening, self._place())
         return frozenset((*held, *(image for image in shown if image is not None)))
 
     def save_now(self) -> None:
         """Write the mask in view at once."""
-        if self.autosaver is not None:
-            self.autosaver.save_now()
+        if self._session.autosaver is not None:
+            self._session.autosaver.save_now()
 
     def _take(self, project: Project, prepared: object) -> None:
-        self.project, self.prepared = project, prepared
-        self.history = UndoHistory(self, budget=self._settings["work.undo_megabytes"] * _MEGABYTE)
-        self.autosaver = Autosaver(project, self, idle_ms=self._settings["work.autosave_seconds"] * 1000)
-        self.history.stepPushed.connect(self.autosaver.record_step)
-        self.history.stepMoved.connect(self.autosaver.record_move)
-        self.history.stepDamaged.connect(self.health.drop_step)
-        self.autosaver.noticed.connect(self.health.say_kept)
-        self.history.changed.connect(self._update_context)
-        self.autosaver.stateChanged.connect(self.saveStateChanged)
-        self.autosaver.failed.connect(self.health.say_unsaved)
-        self.autosaver.recovered.connect(self.health.say_recovered)
+        self._session.project, self._session.prepared = project, prepared
+        self._session.history = UndoHistory(self, budget=self._settings["work.undo_megabytes"] * _MEGABYTE)
+        self._session.autosaver = Autosaver(project, self, idle_ms=self._settings["work.autosave_seconds"] * 1000)
+        self._session.history.stepPushed.connect(self._session.autosaver.record_step)
+        self._session.history.stepMoved.connect(self._session.autosaver.record_move)
+        self._session.history.stepDamaged.connect(self.health.drop_step)
+        self._session.autosaver.noticed.connect(self.health.say_kept)
+        self._session.history.changed.connect(self._update_context)
+        self._session.autosaver.stateChanged.connect(self.saveStateChanged)
+        self._session.autosaver.failed.connect(self.health.say_unsaved)
+        self._session.autosaver.recovered.connect(self.health.say_recovered)
         self._edit.set_locked(project.read_only_reason)
         project.record_changed.connect(self._announce_record)
         project.kept_predictions.lost.connect(self._announce_lost)
         self.recent.remember(project.folder)
-        self.projectChanged.emit(project)
+        self._session.projectChanged.emit(project)
         self.saveStateChanged.emit(SaveState.SAVED)
         self.health.greet(project)
         project.notices = ()
@@ -249,32 +235,28 @@ class ProjectController(QObject):
     # -- images ----------------------------------------------------------------------------------------------------------
 
     def open_image(self, image: int, onward: Iterator[int] | None = None) -> None:
-        """Bring an image into view. Asked twice in a row, only the last one is shown.
-
-        Args:
-            onward: images to open instead, in this order, if it cannot be read; None shows what is wrong with it.
-        """
-        project, autosaver = self.project, self.autosaver
-        if project is None or autosaver is None or image == self._wanted:
+        """See :meth:`Session.open_image`."""
+        project, autosaver = self._session.project, self._session.autosaver
+        if project is None or autosaver is None or image == self._session.opening:
             return
-        self._wanted = image
+        self._session.opening = image
         self._edit.commit_stroke()
         held = autosaver.held(image)
 
         def done(found: ReadParts) -> None:
-            if self._wanted == image and self.project is project:
+            if self._session.opening == image and self._session.project is project:
                 self._show(image, found, held)
 
         def failed(error: Exception) -> None:
-            if self._wanted == image and self.project is project:
-                self._wanted = None
+            if self._session.opening == image and self._session.project is project:
+                self._session.opening = None
                 self.unreadable.meet(image, error, iter(()) if onward is None else onward)
                 self._update_context()
 
         self._jobs.run(lambda: read_parts(project, image, labels=held is None), done, failed)
 
     def _show(self, image: int, found: ReadParts, held: Document | None) -> None:
-        project, history, autosaver = self.project, self.history, self.autosaver
+        project, history, autosaver = self._session.project, self._session.history, self._session.autosaver
         assert project is not None
         assert history is not None
         assert autosaver is not None
@@ -285,7 +267,7 @@ class ProjectController(QObject):
             document, steps, saved = held, (), False
         note = " ".join(part for part in (found.data.note, found.loaded.notice if found.loaded else "") if part)
         path = project.path_of(project.record(image))
-        self.image = OpenImage(
+        self._session.image = OpenImage(
             id=image,
             path=path,
             rgb=found.data.rgb,
@@ -312,27 +294,21 @@ class ProjectController(QObject):
         self.health.refused = None
         self.unreadable.arrive()
         self._update_context()
-        self.imageChanged.emit(self.image)
+        self._session.imageChanged.emit(self._session.image)
 
-    def take_prediction(self, image: OpenImage, prediction: Prediction, labels: LabelMap) -> None:
-        """Give the image in view another prediction; ``labels`` (H, W) are its classes in the project's ids."""
-        image.prediction, image.document.reference = prediction, labels
-        self._context.update(has_prediction=True)
-        self.predictionChanged.emit(image)
-
-    def show_unreadable(self, found: Unreadable) -> None:
+    def _show_unreadable(self, found: Unreadable) -> None:
         """Take the image in view away, its work saved, and say why the one that was chosen is not shown."""
         self._edit.set_document(None)
-        if self.autosaver is not None:
-            self.autosaver.leave()
-        self.image = None
+        if self._session.autosaver is not None:
+            self._session.autosaver.leave()
+        self._session.image = None
         self._update_context()
-        self.imageChanged.emit(None)
+        self._session.imageChanged.emit(None)
         self.unreadableShown.emit(found)
 
-    def reload_image(self, meanwhile: Callable[[], object] = lambda: None) -> None:
-        """Read the image in view again, e.g. because the classes have changed; ``meanwhile`` runs while it is closed."""
-        image, autosaver, history = self.image, self.autosaver, self.history
+    def _reload_image(self, work: Callable[[], object]) -> None:
+        """See :meth:`Session.reload_image`."""
+        image, autosaver, history = self._session.image, self._session.autosaver, self._session.history
         if image is None or autosaver is None or history is None:
             return
         self._edit.set_document(None)
@@ -344,9 +320,9 @@ class ProjectController(QObject):
             return
         autosaver.leave()
         history.forget(image.id)
-        self._wanted = None
+        self._session.opening = None
         try:
-            meanwhile()
+            work()
         except AtrousError as error:
             self._notifier.report(error)
         self.open_image(image.id)
@@ -359,19 +335,10 @@ class ProjectController(QObject):
 
     def next_unreviewed(self) -> None:
         """The next image in the list that is not reviewed, around its end."""
-        self._step_to(1, self._unreviewed)
+        self._step_to(1, self._session.is_unreviewed)
 
     def previous_unreviewed(self) -> None:
-        self._step_to(-1, self._unreviewed)
-
-    def open_unreviewed(self, order: Iterable[int]) -> bool:
-        """Open the first image of ``order`` that is neither in view nor reviewed; whether there is one."""
-        current = None if self.image is None else self.image.id
-        around = (image for image in order if image != current and self._unreviewed(image))
-        for image in around:
-            self.open_image(image, around)
-            return True
-        return False
+        self._step_to(-1, self._session.is_unreviewed)
 
     def reviewed_next(self) -> None:
         """Mark this image reviewed and go to the next one that is not."""
@@ -380,64 +347,37 @@ class ProjectController(QObject):
 
     def toggle_reviewed(self) -> None:
         """Mark this image reviewed, or corrected again."""
-        if self.image is not None and self.project is not None:
-            done = self.project.record(self.image.id).status == ImageStatus.REVIEWED
+        if self._session.image is not None and self._session.project is not None:
+            done = self._session.project.record(self._session.image.id).status == ImageStatus.REVIEWED
             self.set_status(ImageStatus.TOUCHED if done else ImageStatus.REVIEWED)
 
     def accept_change(self) -> None:
         """The mask in view fits the file as it is now: no further check is needed."""
-        if self.project is not None and self.image is not None:
+        if self._session.project is not None and self._session.image is not None:
             try:
-                self.project.accept_change(self.image.id)
+                self._session.project.accept_change(self._session.image.id)
             except AtrousError as error:
                 self._notifier.report(error)
 
     def set_status(self, status: ImageStatus) -> bool:
         """Say how far the image in view has come; whether that was possible."""
-        if self.project is None or self.image is None:
+        if self._session.project is None or self._session.image is None:
             return False
         self._edit.commit_stroke()
         try:
-            self.project.set_status(self.image.id, status)
+            self._session.project.set_status(self._session.image.id, status)
         except AtrousError as error:
             self._notifier.report(error)
             return False
         self._update_context()
         return True
 
-    def is_in_use(self, image: int) -> bool:
-        """Whether an image is in view, is being opened, or has changes that its mask file does not hold yet."""
-        held = self.autosaver is not None and self.autosaver.held(image) is not None
-        return held or image == self._wanted or (self.image is not None and self.image.id == image)
-
-    def write_step(self, image: int, title: str, patch: TilePatch, source: Provenance = Provenance.IMPORT) -> None:
-        """Write a step of an image that is not open straight to the journal.
-
-        Raises:
-            AtrousError: the project cannot be written.
-        """
-        if self.project is None or self.history is None or patch.empty:
-            return
-        self.history.forget(image)  # what it remembers is older than the journal now; it is read again with the image
-        self.project.append_step(image, title, source, patch)
-        self.stepWritten.emit(image)
-
-    def undo_step(self, image: int, seq: int) -> None:
-        """Undo the newest step of an image that is neither open nor being saved, in the journal. Raises AtrousError."""
-        if self.project is not None and self.history is not None:
-            self.history.forget(image)
-            self.project.journal.undo(image, seq)
-            self.stepWritten.emit(image)
-
-    def _unreviewed(self, image: int) -> bool:
-        return self.project is not None and self.project.record(image).status != ImageStatus.REVIEWED
-
     def _place(self) -> int | None:
         """The image that 'next' goes on from: the one that is being opened, in view, or shown as unreadable."""
-        if self._wanted is not None:
-            return self._wanted
-        if self.image is not None:
-            return self.image.id
+        if self._session.opening is not None:
+            return self._session.opening
+        if self._session.image is not None:
+            return self._session.image.id
         return None if self.unreadable.shown is None else self.unreadable.shown.id
 
     def _step(self, direction: int) -> None:
@@ -467,17 +407,11 @@ class ProjectController(QObject):
         """The order of the list as the user sees it: 'next' and 'previous' follow it."""
         self._order = list(ids)
 
-    def note_undo_elsewhere(self, on: bool) -> None:
-        """Whether the user's last step is in another image: then undo has an answer on an image without steps, too."""
-        if on != self._undo_elsewhere:
-            self._undo_elsewhere = on
-            self._update_context()
-
     # -- keeping ---------------------------------------------------------------------------------------------------------
 
     def _push(self, title: str, patch: object, source: object) -> None:
-        if self.history is not None:
-            self.history.push(title, patch, source)  # type: ignore[arg-type]
+        if self._session.history is not None:
+            self._session.history.push(title, patch, source)  # type: ignore[arg-type]
 
     def _announce_record(self, record: ImageRecord) -> None:
         """From any thread."""
@@ -488,12 +422,26 @@ class ProjectController(QObject):
         self._predictionLost.emit(record)
 
     def _follow_record(self, record: ImageRecord) -> None:
-        if self.project is None:
+        if self._session.project is None:
             return
-        if self.image is not None and record.id == self.image.id:
+        if self._session.image is not None and record.id == self._session.image.id:
             self._update_context()
-        self.recordChanged.emit(record)
+        self._session.recordChanged.emit(record)
 
     def _update_context(self) -> None:
-        elsewhere, refused = self._undo_elsewhere, self.health.refused is not None
-        self._context.update(**open_context(self.project, self.image, self.history, undo_elsewhere=elsewhere, refused=refused))
+        project, image, history = self._session.project, self._session.image, self._session.history
+        writable = project is not None and not project.read_only
+        record = project.record(image.id) if project is not None and image is not None else None
+        editable = writable and image is not None and history is not None
+        self._context.update(
+            project_open=project is not None,
+            project_writable=writable,
+            has_images=bool(project is not None and project.images),
+            image_open=image is not None,
+            can_edit=writable and image is not None,
+            can_undo=editable and history is not None and (history.can_undo or self._session.undo_elsewhere),
+            can_redo=editable and history is not None and history.can_redo,
+            can_start_over=writable and (image is not None or self.health.refused is not None),
+            reviewed=record is not None and record.status == ImageStatus.REVIEWED,
+            to_check=writable and record is not None and record.to_check,
+        )

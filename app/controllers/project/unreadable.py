@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from PySide6.QtCore import QObject, Signal
+
+from app.controllers.project.health import ProjectHealth
 from app.services.notifications import Choice
 from app.services.services import Services
 from app.state.project import MaskRefused
 from app.state.store import DamagedStore, RemovedStore
 from app.text import error_detail, tr
 from deeplab_core.errors import AtrousError, StorageError
-
-if TYPE_CHECKING:
-    from app.controllers.project.navigation import ProjectController
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +34,23 @@ class Unreadable:
     detail: str
 
 
-class UnreadableImages:
+class UnreadableImages(QObject):
     """Decides what is opened or shown instead of an image that cannot be.
 
     Attributes:
-        shown: what the window says in place of a picture; None while there is a picture, or nothing.
+        shown: what the window shows in place of a picture; None while there is a picture, or nothing.
+
+    Signals:
+        imageRefused(Unreadable): show this in place of a picture.
+        nextAsked(): open the next image.
     """
 
-    def __init__(self, services: Services, projects: ProjectController) -> None:
-        self._projects, self._notifier = projects, services.notifier
+    imageRefused = Signal(object)
+    nextAsked = Signal()
+
+    def __init__(self, services: Services, health: ProjectHealth, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._health, self._notifier = services.session, health, services.notifier
         self._passed: list[Unreadable] = []
         self.shown: Unreadable | None = None
 
@@ -54,7 +61,7 @@ class UnreadableImages:
             error: why; what is no AtrousError is a bug and raised.
             onward: ids of the images that would come next; empty if this very image was chosen.
         """
-        project = self._projects.project
+        project = self._session.project
         if project is None or not isinstance(error, AtrousError) or isinstance(error, DamagedStore | RemovedStore):
             self._notifier.report_or_raise(error)  # the project, not the image
             return
@@ -64,7 +71,7 @@ class UnreadableImages:
         found = Unreadable(image, project.record(image).shown, tr(error.what), error_detail(error))
         if isinstance(error, MaskRefused):  # the user's work is concerned: never passed by
             self._show(found)
-            choices = (*self._projects.health.ways_out(image, error), Choice(tr("Next image"), self._projects.next_image))
+            choices = (*self._health.ways_out(image, error), Choice(tr("Next image"), self.nextAsked.emit))
             self._notifier.report(error, choices=choices)
             return
         following = next(onward, None)
@@ -72,11 +79,11 @@ class UnreadableImages:
             self._show(found)
         else:
             self._passed.append(found)
-            self._projects.open_image(following, onward)
+            self._session.open_image(following, onward)
 
     def note(self, image: int, why: str) -> None:
         """The list could not show an image small, because its file cannot be read: it says why."""
-        project = self._projects.project
+        project = self._session.project
         if project is None or project.read_only or project.record(image).failed or project.record(image).missing:
             return
         with contextlib.suppress(StorageError):
@@ -89,7 +96,7 @@ class UnreadableImages:
         if not passed:
             return
         first = passed[0]
-        show = Choice(tr("Show"), lambda: self._projects.open_image(first.id))
+        show = Choice(tr("Show"), lambda: self._session.open_image(first.id))
         if len(passed) == 1:
             title = tr("{name} was skipped: {what}", name=first.name, what=first.what)
             self._notifier.warning(title, first.detail, replace_key="unreadable", choices=(show,))
@@ -109,4 +116,4 @@ class UnreadableImages:
     def _show(self, found: Unreadable) -> None:
         self._passed.clear()
         self.shown = found
-        self._projects.show_unreadable(found)
+        self.imageRefused.emit(found)

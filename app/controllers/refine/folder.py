@@ -10,11 +10,10 @@ from PySide6.QtCore import QObject
 from app.controllers.annotate.edit import EditController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderChange, FolderJobs
-from app.controllers.project.navigation import ProjectController
-from app.controllers.project.open_image import OpenImage, unset
 from app.controllers.refine.settings import CRFSettings
 from app.services.folder_job import FolderJob, Steps, answer, background, pause
 from app.services.services import Services
+from app.services.session import OpenImage, unset
 from app.state.class_mapping import in_project_ids
 from app.state.document import Document
 from app.state.patch import TilePatch
@@ -50,7 +49,6 @@ class RefineFolder(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         models: ModelsController,
         edit: EditController,
         crf: CRFSettings,
@@ -58,13 +56,13 @@ class RefineFolder(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._edit, self._crf = projects, models, edit, crf
+        self._session, self._models, self._edit, self._crf = services.session, models, edit, crf
         self._folder_jobs, self._compute, self._context = folder_jobs, services.compute, services.context
         self._run: FolderJob[None] | None = None
 
     def start(self) -> None:
         """Say what that will change, then refine every image of the folder with the current parameters."""
-        project, card = self._projects.project, self._models.card
+        project, card = self._session.project, self._models.card
         if self._run is not None or project is None or card is None or project.read_only:
             return
         if self._models.ask_unless_agreed():
@@ -108,7 +106,7 @@ class RefineFolder(QObject):
         """Keep the result of one image; decides again if the image is opened while its step is made."""
         project = run.project
         while not project.record(image).touched:
-            view = self._projects.image
+            view = self._session.image
             if not self._folder_jobs.settled(image):
                 yield from pause()
             elif view is not None and view.id == image:
@@ -119,13 +117,13 @@ class RefineFolder(QObject):
                 return
             else:
                 first, patch, fresh = yield from background(lambda: _steps(run, image, prediction))
-                if self._projects.is_in_use(image) or project.record(image).touched:
+                if self._session.is_in_use(image) or project.record(image).touched:
                     continue
                 if first is not None:
-                    self._projects.write_step(image, *first, Provenance.MODEL)
+                    self._session.write_step(image, *first, Provenance.MODEL)
                 if not (patch.empty or fresh):
                     run.change.before_step(image)
-                self._projects.write_step(
+                self._session.write_step(
                     image,
                     tr("{title}, {changed_pixels} px", title=run.title, changed_pixels=spaced(patch.changed_pixels)),
                     patch,

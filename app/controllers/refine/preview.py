@@ -15,12 +15,11 @@ from app.controllers.annotate.edit import EditController, OutlineUse, Point
 from app.controllers.annotate.view import ViewState
 from app.controllers.evaluate.live import EvaluationController
 from app.controllers.predict.models import ModelsController
-from app.controllers.project.navigation import ProjectController
-from app.controllers.project.open_image import OpenImage
 from app.controllers.refine.meter import RefineMeter
 from app.controllers.refine.requests import PendingRefinement, RefineRequests
 from app.controllers.refine.settings import Base, CRFSettings, Scope
 from app.services.services import Services
+from app.services.session import OpenImage
 from app.services.timers import single_shot
 from app.state.document import Change, Document
 from app.state.opencv import opencv
@@ -89,7 +88,6 @@ class RefineController(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         models: ModelsController,
         evaluation: EvaluationController,
         edit: EditController,
@@ -97,10 +95,10 @@ class RefineController(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._evaluation, self._edit, self._view = projects, evaluation, edit, view
+        self._session, self._evaluation, self._edit, self._view = services.session, evaluation, edit, view
         self._notifier, self._context = services.notifier, services.context
         self.crf = CRFSettings(services.settings, services.notifier, self)
-        self.requests = RefineRequests(services, projects, models, self.crf, self)
+        self.requests = RefineRequests(services, models, self.crf, self)
         self.meter = RefineMeter(services, evaluation, self)
         self.shown: LabelMap | None = None
         self.status = RefineStatus()
@@ -117,9 +115,9 @@ class RefineController(QObject):
         self.requests.missing.connect(self._miss)
         self.requests.failed.connect(self._fail)
         edit.outlineDrawn.connect(self._take_outline)
-        projects.imageChanged.connect(self._follow_image)
+        services.session.imageChanged.connect(self._follow_image)
         evaluation.layersChanged.connect(self._follow_truth)
-        projects.predictionChanged.connect(self._follow_prediction)
+        services.session.predictionChanged.connect(self._follow_prediction)
         models.mappingChanged.connect(self._renew)
 
     @property
@@ -236,7 +234,7 @@ class RefineController(QObject):
 
     def apply_region(self, points: Sequence[Point]) -> None:
         """Refine the inside of an outline (float image px) as one step; the preview stays."""
-        image = self._projects.image
+        image = self._session.image
         if image is not None:
             rect, inside = polygon_mask(points, image.document.shape)
             if not rect.empty:
@@ -247,7 +245,7 @@ class RefineController(QObject):
             self.apply_region(points)
 
     def _apply_in(self, scope: Scope) -> None:
-        image = self._projects.image
+        image = self._session.image
         if image is None or not self._context["can_edit"]:
             return
         if scope is Scope.BAND and self._band() is None:
@@ -283,7 +281,7 @@ class RefineController(QObject):
 
     def _when_exact(self, then: Callable[[], None]) -> None:
         """Do something as soon as there is an exact result for mask and parameters as they are now."""
-        image = self._projects.image
+        image = self._session.image
         if image is None:
             return
         self._edit.commit_stroke()
@@ -297,18 +295,18 @@ class RefineController(QObject):
     # -- asking and hearing ----------------------------------------------------------------------------------------------
 
     def _switch_on(self) -> None:
-        if self._projects.image is not None:
+        if self._session.image is not None:
             self._context.update(crf_preview=True)
 
     def _ask(self, *, quick: bool) -> None:
-        if not self.on or self._projects.image is None:
+        if not self.on or self._session.image is None:
             return
         if self.shown is None:
             self._say(replace(self.status, phase=Phase.WAITING))
         self.requests.ask(quick=quick and self._then is None)
 
     def _take(self, answer: Refined, pending: PendingRefinement) -> None:
-        image = self._projects.image
+        image = self._session.image
         if not self.on or image is None or answer.labels is None:
             return
         height, width = image.document.shape
@@ -349,7 +347,7 @@ class RefineController(QObject):
 
     def _answered(self) -> OpenImage | None:
         """The image in view, if the result is its own: others get a new image earlier, and signal their layers before that."""
-        image, pending = self._projects.image, self._made_from
+        image, pending = self._session.image, self._made_from
         return image if image is not None and pending is not None and pending.document is image.document else None
 
     def _compose(self) -> None:
@@ -379,7 +377,7 @@ class RefineController(QObject):
         self._measure()
 
     def _measure(self) -> None:
-        image, shown = self._projects.image, self.shown
+        image, shown = self._session.image, self.shown
         if shown is not None and self._answered() is None:
             return
         if image is not None and shown is not None:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.predict.models import ModelsController
-from app.controllers.project.navigation import ProjectController
-from app.controllers.project.open_image import OpenImage
 from app.controllers.refine.settings import Base, CRFSettings
 from app.services.calls import Call, LatestCall
 from app.services.services import Services
+from app.services.session import OpenImage
 from app.state.document import Document
 from app.state.outlines import renamed_classes
 from app.state.refinement import painted_labels
@@ -60,13 +59,12 @@ class RefineRequests(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         models: ModelsController,
         crf: CRFSettings,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._models, self._crf, self._compute = projects, models, crf, services.compute
+        self._session, self._models, self._crf, self._compute = services.session, models, crf, services.compute
         self._call = LatestCall()
 
     @property
@@ -109,7 +107,7 @@ class RefineRequests(QObject):
         )  # fmt: skip
 
     def _submit(self, quick: bool) -> Call[Refined] | None:
-        image = self._projects.image
+        image = self._session.image
         if image is None:
             return None
         base = self.base(image)
@@ -123,7 +121,7 @@ class RefineRequests(QObject):
         return self._compute.submit(request).on(done=lambda answer: self._take(answer, pending), failed=self._fail)
 
     def _take(self, answer: Refined, pending: PendingRefinement) -> None:
-        image = self._projects.image
+        image = self._session.image
         if image is None or image.document is not pending.document:
             return
         if answer.labels is None:

@@ -9,8 +9,8 @@ from PySide6.QtCore import QObject
 from PySide6.QtGui import QColor
 
 from app.controllers.evaluate.live import Figures
-from app.controllers.project.open_image import OpenImage
 from app.controllers.workspace import Program
+from app.services.session import OpenImage
 from app.state.judgement import folder_mean_text
 from app.text import plural, tr
 from app.ui.shell.main_window import MainWindow
@@ -36,8 +36,8 @@ class ClassesPresenter(QObject):
         dock.colorChosen.connect(lambda class_id, color: classes.recolor(class_id, _rgb(color)))
         dock.leftFinder.connect(window.focus.give_back)
         classes.changed.connect(self._follow_catalog)
-        program.projects.imageChanged.connect(self._follow_image)
-        program.projects.predictionChanged.connect(self._follow_prediction)
+        program.session.imageChanged.connect(self._follow_image)
+        program.session.predictionChanged.connect(self._follow_prediction)
         program.evaluation.figuresChanged.connect(self._follow_figures)
         program.evaluation.folder.changed.connect(self.show)
         program.counts.changed.connect(self.show)
@@ -62,7 +62,7 @@ class ClassesPresenter(QObject):
         )
         rows = class_rows(
             catalog,
-            self._order if program.projects.image is not None else (),
+            self._order if program.session.image is not None else (),
             measured,
             keys=program.classes.keys,
             assigned=program.classes.assigned,
@@ -130,14 +130,14 @@ class ClassesPresenter(QObject):
         self.show()
 
     def _follow_catalog(self) -> None:
-        image, catalog = self._program.projects.image, self._program.classes.catalog
+        image, catalog = self._program.session.image, self._program.classes.catalog
         if image is not None and catalog is not None and same_classes(catalog, image.document.catalog):
             self._arrange(image)
         self.show()
 
     def _follow_present(self) -> None:
         """Let classes that were found after the image came into view move up, once."""
-        image = self._program.projects.image
+        image = self._program.session.image
         if image is not None and not {*self._program.counts.present(), *self._truth_classes()} <= self._arranged:
             self._arrange(image)
             self.show()

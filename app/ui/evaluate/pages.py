@@ -76,7 +76,7 @@ class EvaluationPages(QObject):
     def refresh(self) -> None:
         """Show the page in front as things are now; nothing happens if none of these is in front."""
         page = self._view.page
-        if self._program.projects.project is None or not self._view.isVisible():
+        if self._program.session.project is None or not self._view.isVisible():
             return
         if page is self.queue:
             self._show_queue()
@@ -88,14 +88,14 @@ class EvaluationPages(QObject):
     def _refresh_soon(self) -> None:
         """Figures come in one by one while a folder is measured: the rows of a large one are laid out now and then."""
         if not self._soon.isActive():
-            project = self._program.projects.project
+            project = self._program.session.project
             many = project is not None and len(project.images) > _MANY
             self._soon.start(_MANY_MS if many else _SOON_MS)
 
     def ask_export(self) -> None:
         """Ask for a folder, and write the marks into it."""
         folder = QFileDialog.getExistingDirectory(self._window, tr("Folder for the marks"))
-        project = self._program.projects.project
+        project = self._program.session.project
         if not folder or project is None:
             return
         try:
@@ -117,7 +117,7 @@ class EvaluationPages(QObject):
 
     def _show_queue(self) -> None:
         rankings, order = self._program.rankings, self._program.rankings.order
-        project = self._program.projects.project
+        project = self._program.session.project
         self.queue.show_order(order, rankings.available(), 0 if project is None else len(project.images))
         if order == "label_errors":
             columns: tuple[str, ...] = (tr("Image"), tr("Labelled"), tr("Predicted"), tr("Pixels"))
@@ -130,7 +130,7 @@ class EvaluationPages(QObject):
         self.queue.show_gain(self._gain_chart(order))
 
     def _image_rows(self, order: str) -> list[RankingRow]:
-        project, rankings = self._program.projects.project, self._program.rankings
+        project, rankings = self._program.session.project, self._program.rankings
         assert project is not None
         scores, ious = rankings.scores(order), rankings.ious()
         rows = []
@@ -170,7 +170,7 @@ class EvaluationPages(QObject):
         return None if gain is None else gain_chart(gain, RANKINGS[order].title)
 
     def _thumbnail(self, image: int) -> QImage | None:
-        project = self._program.projects.project
+        project = self._program.session.project
         if project is None:
             return None
         record = project.record(image)
@@ -214,9 +214,9 @@ class EvaluationPages(QObject):
         QTimer.singleShot(0, self, lambda: self._program.ambiguous.describe(listed.image, listed.position, reason))
 
     def _name(self, image: int) -> str:
-        project = self._program.projects.project
+        project = self._program.session.project
         return "" if project is None else project.record(image).shown
 
     def _classes(self, classes: tuple[int, ...]) -> str:
-        project = self._program.projects.project
+        project = self._program.session.project
         return "" if project is None else " or ".join(class_name(project.catalog, class_id) for class_id in classes)

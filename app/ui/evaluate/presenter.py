@@ -46,10 +46,10 @@ class EvaluationPresenter(QObject):
         inspect.changed.connect(self._refresh)
         inspect.navigationChanged.connect(self._show_navigation)
         inspect.componentReached.connect(self._show_place)
-        program.projects.imageChanged.connect(lambda _image: canvas.set_outline(None))
+        program.session.imageChanged.connect(lambda _image: canvas.set_outline(None))
         self.bar.closeAsked.connect(inspect.end_navigation)
         program.cutouts.ready.connect(self._show_pictures)
-        program.projects.projectChanged.connect(lambda _project: self._follow_project())
+        program.session.projectChanged.connect(lambda _project: self._follow_project())
         window.stack.currentChanged.connect(self._follow_stack)
 
     @property
@@ -66,7 +66,7 @@ class EvaluationPresenter(QObject):
 
     def open(self) -> None:
         """Bring the view to the front as it was left."""
-        if self._program.projects.project is None:
+        if self._program.session.project is None:
             return
         self._program.edit.commit_stroke()
         if self.view is None:
@@ -124,7 +124,7 @@ class EvaluationPresenter(QObject):
 
     def _refresh(self) -> None:
         """Figures are others: show them where they are seen."""
-        view, project = self.view, self._program.projects.project
+        view, project = self.view, self._program.session.project
         if view is None or not self.in_front or project is None:
             return
         inspect = self._program.inspect
@@ -159,7 +159,7 @@ class EvaluationPresenter(QObject):
             )
 
     def _list(self, query: ComponentQuery) -> None:
-        project, folder = self._program.projects.project, self._program.inspect.folder
+        project, folder = self._program.session.project, self._program.inspect.folder
         if project is None:
             return
         totals = None if folder is None else query.totals(folder)
@@ -177,7 +177,7 @@ class EvaluationPresenter(QObject):
         return QImage(found.data, width, height, 3 * width, QImage.Format.Format_RGB888)
 
     def _name(self, component: ErrorComponent) -> str:
-        project = self._program.projects.project
+        project = self._program.session.project
         return "" if project is None else project.record(int(component.image)).name
 
     # -- walking ---------------------------------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ class EvaluationPresenter(QObject):
         self._canvas.set_outline(None)
 
         def draw(mask: NDArray[np.bool_]) -> None:
-            navigation, image = self._program.inspect.navigation, self._program.projects.image
+            navigation, image = self._program.inspect.navigation, self._program.session.image
             if (
                 navigation is not None
                 and navigation.current is component
@@ -226,7 +226,7 @@ class EvaluationPresenter(QObject):
     def _show_navigation(self, navigation: ErrorNavigation | None) -> None:
         if navigation is None:
             self._canvas.set_outline(None)
-        project = self._program.projects.project
+        project = self._program.session.project
         self.bar.show_navigation(None if self.in_front else navigation, None if project is None else project.catalog)
 
     def _select_current(self) -> None:

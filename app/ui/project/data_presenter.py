@@ -77,7 +77,7 @@ class DataPresenter(QObject):
         choice.catalogAsked.connect(self._ask_catalog)
         choice.truthAsked.connect(truth.review)
         window.classes.editAsked.connect(self.edit_classes)
-        program.projects.projectChanged.connect(self._follow_project)
+        program.session.projectChanged.connect(self._follow_project)
         program.evaluation.truthFound.connect(lambda _index: self._show())
         program.classes.changed.connect(self._show)
         truth.classesChanged.connect(self._show)
@@ -97,7 +97,7 @@ class DataPresenter(QObject):
 
     def _show(self) -> None:
         """Show the classes and the ground truth with their sources."""
-        choice, project = self._window.classes.choice, self._program.projects.project
+        choice, project = self._window.classes.choice, self._program.session.project
         choice.setVisible(project is not None)
         if project is None:
             return
@@ -110,7 +110,7 @@ class DataPresenter(QObject):
     # -- questions -------------------------------------------------------------------------------------------------------
 
     def _ask_truth(self, found: GroundTruthFiles, asked: bool) -> None:
-        project, truth = self._program.projects.project, self._program.truth
+        project, truth = self._program.session.project, self._program.truth
         if project is None:
             return
         options = truth_options(found, project.ground_truth.choice, len(project.images), project.ground_truth)
@@ -137,7 +137,7 @@ class DataPresenter(QObject):
         self._show_classes(question, question.effects[0].catalog.name, asked=True)
 
     def _show_classes(self, question: ClassQuestion, wanted: str, *, asked: bool) -> None:
-        project, truth = self._program.projects.project, self._program.truth
+        project, truth = self._program.session.project, self._program.truth
         if project is None:
             return
         dialog = ClassesDialog(question, project.catalog, wanted, asked=asked, parent=self._window)
@@ -154,7 +154,7 @@ class DataPresenter(QObject):
 
     def edit_classes(self, class_id: int) -> None:
         """Open the class editor, with a class selected."""
-        project, truth = self._program.projects.project, self._program.truth
+        project, truth = self._program.session.project, self._program.truth
         if project is None or project.read_only:
             return
         draft = ClassDraft(project.catalog, project.class_edits.retired(project.catalog))
@@ -204,7 +204,7 @@ class DataPresenter(QObject):
 
     def _ask_import(self, plan: ImportPlan, then: Decided) -> None:
         """Masks are made in other classes than the project has."""
-        project = self._program.projects.project
+        project = self._program.session.project
         if project is None or plan.classes is None:
             return
         theirs, ours = plan.classes, project.catalog

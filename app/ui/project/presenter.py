@@ -5,9 +5,9 @@ from __future__ import annotations
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QImage
 
-from app.controllers.project.open_image import OpenImage
 from app.controllers.project.unreadable import Unreadable
 from app.controllers.workspace import Program
+from app.services.session import OpenImage
 from app.state.image_record import ImageRecord, twins
 from app.state.image_scores import ImageScore
 from app.state.project import Project
@@ -29,13 +29,13 @@ class ImagesPresenter(QObject):
         self._unreadable: UnreadablePage | None = None
         self._position: dict[int, int] = {}
         self._twins: frozenset[int] = frozenset()
-        projects = program.projects
+        projects, session = program.projects, program.session
         images.modelReset.connect(lambda: projects.set_order(images.shown_ids()))
-        projects.projectChanged.connect(self._show_project)
-        projects.listChanged.connect(self._show_rows)
-        projects.imageChanged.connect(self._show_image)
+        session.projectChanged.connect(self._show_project)
+        session.listChanged.connect(self._show_rows)
+        session.imageChanged.connect(self._show_image)
         projects.unreadableShown.connect(self._show_unreadable)
-        projects.recordChanged.connect(self._show_record)
+        session.recordChanged.connect(self._show_record)
         projects.saveStateChanged.connect(window.status.show_save_state)
         self._program.file_notes.changed.connect(window.status.show_note)
         projects.opening.connect(window.start_page.show_busy)
@@ -51,7 +51,7 @@ class ImagesPresenter(QObject):
 
     def thumbnail(self, row: ImageRow) -> QImage | None:
         """Thumbnail for a row of the list, or None while it is made."""
-        project, record = self._program.projects.project, row.record
+        project, record = self._program.session.project, row.record
         if project is None or record.missing:
             return None
         return self._program.thumbnails.get(record.id, project.path_of(record), record.size, record.mtime_ns)
@@ -70,20 +70,20 @@ class ImagesPresenter(QObject):
         elif not project.images:
             window.start_page.show_empty_folder(project.folder)
             window.show_start()
-        elif self._program.projects.history is not None:
-            history = self._program.projects.history
+        elif self._program.session.history is not None:
+            history = self._program.session.history
             window.history.set_group(history.group)
-            if self._program.projects.image is None:
+            if self._program.session.image is None:
                 window.start_page.show_busy(str(project.folder))  # its first image is still being read
             history.changed.connect(lambda: window.history.set_start(history.start.title if history.start else ""))
 
     def _show_rows(self) -> None:
-        project = self._program.projects.project
+        project = self._program.session.project
         self._twins = frozenset() if project is None else twins(project.images)
         rows = [] if project is None else [self._row(record, place) for place, record in enumerate(project.images)]
         self._position = {row.id: row.position for row in rows}
         self._model.set_rows(rows)
-        image = self._program.projects.image
+        image = self._program.session.image
         self._window.images.show_current(None if image is None else image.id)
         self._show_title()
 
@@ -100,12 +100,12 @@ class ImagesPresenter(QObject):
         )
 
     def _show_score(self, image: int) -> None:
-        project = self._program.projects.project
+        project = self._program.session.project
         if project is not None:
             self._show_record(project.record(image))
 
     def _show_record(self, record: ImageRecord) -> None:
-        if record.failed and self._program.projects.image is None:
+        if record.failed and self._program.session.image is None:
             self._window.start_page.show_busy("")
         if record.id in self._position:
             self._model.update_row(self._row(record, self._position[record.id]))
@@ -131,7 +131,7 @@ class ImagesPresenter(QObject):
         self._window.top_bar.show_title(found.name, where, tr("cannot be shown"))
 
     def _show_title(self) -> None:
-        image, project = self._program.projects.image, self._program.projects.project
+        image, project = self._program.session.image, self._program.session.project
         if image is None or project is None:
             self._window.top_bar.show_title("" if project is None else displayed(project.folder.name))
             return

@@ -41,7 +41,7 @@ class CRFPresenter(QObject):
 
     def open_params(self) -> None:
         """Ask for the report of a parameter search."""
-        start = str(self._program.projects.project.folder if self._program.projects.project else Path.home())
+        start = str(self._program.session.project.folder if self._program.session.project else Path.home())
         path, _ = QFileDialog.getOpenFileName(self._window, tr("Open CRF parameters"), start, tr("Search reports (*.json)"))
         if path:
             self._program.refine.open_params(Path(path))

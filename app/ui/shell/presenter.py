@@ -8,9 +8,9 @@ from PySide6.QtCore import QObject
 
 from app.controllers.evaluate.live import Figures
 from app.controllers.predict.image import Suggestion
-from app.controllers.project.open_image import OpenImage
 from app.controllers.refine.preview import Phase
 from app.controllers.workspace import Program
+from app.services.session import OpenImage
 from app.text import mark, spaced, tr
 from app.ui.adapt.presenter import LearnPresenter
 from app.ui.annotate.presenter import ClassesPresenter
@@ -56,8 +56,8 @@ class WindowPresenter(QObject):
 
     def _wire_picture(self) -> None:
         program, evaluation, dock = self.program, self.program.evaluation, self.window.trimap
-        program.projects.imageChanged.connect(self._show_image)
-        program.projects.predictionChanged.connect(lambda _image: self._show_layers())
+        program.session.imageChanged.connect(self._show_image)
+        program.session.predictionChanged.connect(lambda _image: self._show_layers())
         program.classes.changed.connect(self._follow_catalog)
         program.counts.changed.connect(self._show_captions)
         dock.show_band(evaluation.band)
@@ -86,12 +86,12 @@ class WindowPresenter(QObject):
             self.window.focus.give_back()
 
     def _follow_catalog(self) -> None:
-        image, catalog = self.program.projects.image, self.program.classes.catalog
+        image, catalog = self.program.session.image, self.program.classes.catalog
         if image is not None and catalog is not None and same_classes(catalog, image.document.catalog):
             self._show_layers()
 
     def _show_layers(self) -> None:
-        image, project = self.program.projects.image, self.program.projects.project
+        image, project = self.program.session.image, self.program.session.project
         if image is None or project is None or self._picture is None or self._pictured is not image:
             return  # a kept prediction is signalled before the image itself: all is shown when that comes
         evaluation = self.program.evaluation
@@ -116,7 +116,7 @@ class WindowPresenter(QObject):
         self._show_captions()
 
     def _show_captions(self) -> None:
-        image, evaluation = self.program.projects.image, self.program.evaluation
+        image, evaluation = self.program.session.image, self.program.evaluation
         if image is None:
             return
         share, figures, refine = self.program.counts.by_hand, self._figures, self.program.refine
@@ -137,12 +137,12 @@ class WindowPresenter(QObject):
     # -- banner ----------------------------------------------------------------------------------------------------------
 
     def _wire_banner(self) -> None:
-        self.program.projects.projectChanged.connect(lambda _project: self._show_banner())
+        self.program.session.projectChanged.connect(lambda _project: self._show_banner())
         self.program.predict.suggestionChanged.connect(lambda _suggestion: self._show_banner())
         self.program.context.changed.connect(lambda changed: self._show_banner() if "to_check" in changed else None)
 
     def _show_banner(self) -> None:
-        project, suggestion = self.program.projects.project, self.program.predict.suggestion
+        project, suggestion = self.program.session.project, self.program.predict.suggestion
         if project is not None and project.read_only_reason:
             self.window.banner.say(tr("Read-only. {reason}.", reason=project.read_only_reason.rstrip(".")))
         elif self.program.context["to_check"]:

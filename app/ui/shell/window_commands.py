@@ -143,7 +143,7 @@ class WindowActions(QObject):
     def export_masks(self) -> None:
         from app.ui.project.export_dialog import ExportDialog
 
-        project = self._program.projects.project
+        project = self._program.session.project
         if project is None:
             return
         self._program.edit.commit_stroke()
@@ -154,7 +154,7 @@ class WindowActions(QObject):
 
     def start_over(self) -> None:
         """Ask before labels and undo steps of an image are forgotten."""
-        health, project = self._program.projects.health, self._program.projects.project
+        health, project = self._program.projects.health, self._program.session.project
         image = health.to_start_over()
         if project is None or image is None:
             return
@@ -198,7 +198,7 @@ class WindowActions(QObject):
         CommandPalette(self._window.commands, self._window).show()
 
     def edit_mapping(self) -> None:
-        models, project = self._program.models, self._program.projects.project
+        models, project = self._program.models, self._program.session.project
         mapping = models.mapping()
         if mapping is None or project is None or models.card is None:
             return
@@ -212,7 +212,7 @@ class WindowActions(QObject):
 
     def show_images(self, heading: str, intro: str, images: list[tuple[int, str]]) -> None:
         """List images with a reason each, and a way to each of them."""
-        project = self._program.projects.project
+        project = self._program.session.project
         if project is None:
             return
         rows = [(project.record(image).shown, displayed(why)) for image, why in images]
@@ -289,9 +289,9 @@ class WindowActions(QObject):
     def show_trouble(self, short: str, details: str) -> None:
         """An unexpected exception: save first, then say it."""
         saved = tr("Your work is saved.")
-        if self._program.projects.autosaver is not None:
+        if self._program.session.autosaver is not None:
             try:
-                self._program.projects.autosaver.flush()
+                self._program.session.autosaver.flush()
             except AtrousError as error:
                 saved = tr("Your work is still in memory, but could not be saved: {error}", error=error)
         text = tr("{short}\n\n{saved} You can continue; please report this with the details below.", short=short, saved=saved)
@@ -322,7 +322,7 @@ class WindowActions(QObject):
     # -- answers ---------------------------------------------------------------------------------------------------------
 
     def _folder(self) -> str:
-        project = self._program.projects.project
+        project = self._program.session.project
         return str(project.folder if project is not None else Path.home())
 
     def _fill_recent(self) -> None:

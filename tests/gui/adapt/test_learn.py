@@ -160,7 +160,7 @@ def test_before_a_learned_model_takes_over_its_effect_is_said(learned):
 def test_accepted_the_model_is_used_and_the_rest_is_predicted_anew(learned):
     painted = learned.image.document.labels.copy()
     by_hand = learned.image.document.provenance == Provenance.PERSON
-    project = learned.program.projects.project
+    project = learned.program.session.project
     first = next(record.id for record in project.images if record.touched and record.id != learned.image.id)
     before = len([one for one in learned.compute.asked if isinstance(one, Predict)])
     result_dialog(learned).accept_button.click()
@@ -214,7 +214,7 @@ def half_way(studio: Studio, tmp_path: Path) -> Studio:
 
 
 def test_accepted_during_a_folder_run_the_whole_folder_gets_the_new_model(half_way):
-    studio, project = half_way, half_way.program.projects.project
+    studio, project = half_way, half_way.program.session.project
     result_dialog(studio).accept_button.click()
     studio.compute.paused = False
     studio.wait(lambda: studio.program.models.card.name == "Stripes · learned")
@@ -239,12 +239,12 @@ def test_accepted_during_a_folder_run_the_whole_folder_gets_the_new_model(half_w
 
 
 def test_labels_that_the_learned_model_replaced_come_back_with_undo_folder_job(half_way):
-    studio, project = half_way, half_way.program.projects.project
+    studio, project = half_way, half_way.program.session.project
     opened, other = project.images[3].id, project.images[0].id
     for image in (opened, other):  # opening gives it the labels of the old model
         studio.program.projects.open_image(image)
         studio.wait(lambda image=image: studio.image.id == image and studio.image.document.provenance.any())
-    studio.program.projects.autosaver.flush()
+    studio.program.session.autosaver.flush()
     before = project.load(opened).document.labels
     assert not project.record(opened).touched
     result_dialog(studio).accept_button.click()
@@ -286,7 +286,7 @@ def test_discarded_everything_is_as_it_was(learned):
     assert learned.steps() == steps
     np.testing.assert_array_equal(learned.image.document.labels, painted)
     assert len(learned.compute.asked) == requests
-    assert not list(learned.program.projects.project.directory.rglob("models/**/*.safetensors"))
+    assert not list(learned.program.session.project.directory.rglob("models/**/*.safetensors"))
 
 
 @pytest.mark.qt_log_ignore("does not support raise", extend=True)
@@ -320,7 +320,7 @@ def test_a_failure_is_said_and_leaves_the_model_alone(desk):
 def test_a_class_of_the_project_that_the_model_lacks_is_offered(studio, folder):
     studio.open(folder)
     known = studio.compute.catalog
-    assert studio.program.projects.project.catalog.by_id(9).name == "chair"
+    assert studio.program.session.project.catalog.by_id(9).name == "chair"
     studio.compute.catalog = replace(known, name="no chairs", classes=tuple(one for one in known.classes if one.id != 9))
     studio.start_model()
     correct(studio)
@@ -366,12 +366,12 @@ def learned_a_class(studio: Studio, folder: Path) -> Studio:
 
 def model_files(studio: Studio) -> list[str]:
     """Of models that were learned, below the project's ``models``."""
-    models = studio.program.projects.project.directory / "models"
+    models = studio.program.session.project.directory / "models"
     return [path.relative_to(models).parent.as_posix() for path in models.rglob("*.safetensors") if path.is_file()]
 
 
 def test_a_project_that_cannot_be_written_leaves_the_result_waiting(learned_a_class, monkeypatch):
-    studio, project = learned_a_class, learned_a_class.program.projects.project
+    studio, project = learned_a_class, learned_a_class.program.session.project
 
     def full(key: str, value: object) -> None:
         raise StorageError("the project cannot be written", why="the disk is full", remedy="Free some space")
@@ -391,7 +391,7 @@ def test_a_project_that_cannot_be_written_leaves_the_result_waiting(learned_a_cl
 
 
 def test_a_model_that_cannot_be_moved_leaves_nothing_behind_when_discarded(learned_a_class):
-    studio, project = learned_a_class, learned_a_class.program.projects.project
+    studio, project = learned_a_class, learned_a_class.program.session.project
     (waiting,) = (project.directory / "models" / "waiting").glob("*.safetensors")
     (project.directory / "models" / waiting.name).mkdir()  # in the way
     learned_id = studio.program.learn.result.learned.card.id

@@ -37,7 +37,7 @@ def chairs(studio: Studio) -> np.ndarray:
 
 
 def names(studio: Studio) -> list[str]:
-    project = studio.program.projects.project
+    project = studio.program.session.project
     assert project is not None
     return list(project.catalog.names)
 
@@ -82,7 +82,7 @@ def test_a_new_class_is_named_coloured_and_painted(studio: Studio, folder: Path)
     dialog.apply.click()
     studio.settle()
     assert names(studio)[-1] == "bean bag"
-    project = studio.program.projects.project
+    project = studio.program.session.project
     assert project is not None
     studio.program.edit.tools.choose_class(project.catalog.classes[-1].id)
     studio.program.edit.choose_tool("brush")
@@ -137,7 +137,7 @@ def test_an_edit_does_not_wait_for_background_work(studio: Studio, folder: Path)
     dialog = edit(studio)
     dialog.table.item(dialog.table.currentRow(), 1).setText("seat")  # type: ignore[union-attr]
     dialog.apply.click()
-    studio.wait(lambda: studio.program.projects.image is not None and "seat" in names(studio))
+    studio.wait(lambda: studio.program.session.image is not None and "seat" in names(studio))
     assert not ended
     free.set()
     studio.settle()

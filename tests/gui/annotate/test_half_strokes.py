@@ -29,7 +29,7 @@ def pen_down(studio: Studio) -> None:
 
 
 def save(studio: Studio, how: str) -> None:
-    saver = studio.program.projects.autosaver
+    saver = studio.program.session.autosaver
     assert saver is not None
     if how == "Ctrl+S":
         studio.press(Qt.Key.Key_S, Qt.KeyboardModifier.ControlModifier)
@@ -47,7 +47,7 @@ def test_saving_with_the_pen_down_writes_whole_strokes_only(studio: Studio, fold
     boundary = studio.image.document.labels.copy()
     pen_down(studio)
     save(studio, how)
-    record = studio.program.projects.project.record(studio.image.id)
+    record = studio.program.session.project.record(studio.image.id)
     mask = read_mask_file(folder / ".atrous" / record.mask, studio.image.document.catalog)
     assert np.array_equal(mask.labels, boundary)
     labels, steps = stored(studio)
@@ -85,7 +85,7 @@ def test_a_stroke_that_waits_for_what_follows_is_in_no_mask_file_before_it_is_a_
     studio.program.classes.choose(15)
     studio.paint((10, 50), (60, 52))
     boundary = studio.image.document.labels.copy()
-    edit, saver = studio.program.edit, studio.program.projects.autosaver
+    edit, saver = studio.program.edit, studio.program.session.autosaver
     assert saver is not None
     edit.hold_strokes(True)
     studio.paint((20, 20), (50, 30))

@@ -44,7 +44,7 @@ def newest(studio: Studio) -> str:
 
 
 def status(studio: Studio) -> ImageStatus:
-    return studio.program.projects.project.record(studio.image.id).status
+    return studio.program.session.project.record(studio.image.id).status
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_without_a_model_undo_goes_back_to_nothing(studio, folder):
     stroke(studio)
     undo(studio)
     assert (studio.image.document.labels == 255).all()
-    assert not studio.program.projects.history.can_undo
+    assert not studio.program.session.history.can_undo
 
 
 # -- after a change of image --------------------------------------------------------------------------------
@@ -247,14 +247,14 @@ def answer(button: str) -> list[str]:
 def test_an_image_is_started_again_from_the_menu(desk):
     stroke(desk)
     desk.press(Qt.Key.Key_M, CTRL)
-    masks = desk.program.projects.project.directory / "masks"
+    masks = desk.program.session.project.directory / "masks"
     said = answer("Cancel")
     desk.window.commands["start.over"].trigger()
     assert said[0] == "Start photo_0.jpg over?"
     assert len(desk.steps()) == 2
     said = answer("Start over")
     desk.window.commands["start.over"].trigger()
-    desk.wait(lambda: desk.program.projects.image is not None and len(desk.steps()) == 1)
+    desk.wait(lambda: desk.program.session.image is not None and len(desk.steps()) == 1)
     desk.settle()
     np.testing.assert_array_equal(desk.image.document.labels, stripes(desk))
     assert (desk.image.document.provenance == Provenance.MODEL).all()

@@ -353,8 +353,8 @@ def test_the_folder(desk, models):
     result = program.compare_folder.result
     assert len(result.rows) == result.scored == 4
     pooled = None
-    for record in program.projects.project.images:
-        key = program.projects.project.content_key(record.id)
+    for record in program.session.project.images:
+        key = program.session.project.content_key(record.id)
         pair = [said(desk, model, key) for model in models[:2]]
         row = next(row for row in result.rows if row.image == record.id)
         assert row.pairs[0, 1].differ == np.count_nonzero(pair[0] != pair[1])
@@ -388,7 +388,7 @@ def test_the_folder(desk, models):
 
 
 def test_an_image_that_fails_is_left_out_and_named(desk, models):
-    project = desk.program.projects.project
+    project = desk.program.session.project
     gone = project.images[2]
     desk.compute.errors[str(project.path_of(gone))] = ImageReadError("the image is damaged", path=str(project.path_of(gone)))
     desk.program.compare_folder.start()

@@ -37,7 +37,7 @@ def point_at(studio: Studio, x: int, y: int) -> None:
 def from_scratch(studio: Studio) -> ConfusionMatrix:
     """The image's matrix without the marked pixels, counted again."""
     image, live = studio.image, studio.program.evaluation.live
-    marks = read_marks(studio.program.projects.project, image.id)
+    marks = read_marks(studio.program.session.project, image.id)
     truth = live.truth if marks is None else marks.exclude_from(live.truth, image.document.catalog.ignore)
     return ConfusionMatrix(image.document.catalog).update(truth=truth, prediction=image.document.labels)
 
@@ -50,7 +50,7 @@ def test_the_error_under_the_pointer_leaves_every_figure_and_comes_back(studio, 
     point_at(studio, x, y)
     studio.press(Qt.Key.Key_H)
     studio.settle()
-    (mark,) = read_marks(studio.program.projects.project, studio.image.id).marks
+    (mark,) = read_marks(studio.program.session.project, studio.image.id).marks
     matrix = studio.program.evaluation.live.matrix
     assert matrix == from_scratch(studio)
     assert before.counts.sum() - matrix.counts.sum() == mark.pixels
@@ -60,7 +60,7 @@ def test_the_error_under_the_pointer_leaves_every_figure_and_comes_back(studio, 
 
     studio.press(Qt.Key.Key_H, ALT)
     studio.settle()
-    assert read_marks(studio.program.projects.project, studio.image.id) is None
+    assert read_marks(studio.program.session.project, studio.image.id) is None
     assert studio.program.evaluation.live.matrix == before
     assert studio.program.evaluation.folder.pooled == pooled
 
@@ -80,7 +80,7 @@ def test_an_outline_marks_once_and_then_paints_again(studio, folder):
     assert studio.program.tools.tool is Tool.LASSO
     studio.paint((10, 10), (60, 10), (60, 40), (10, 40))
     studio.settle()
-    (mark,) = read_marks(studio.program.projects.project, studio.image.id).marks
+    (mark,) = read_marks(studio.program.session.project, studio.image.id).marks
     assert mark.pixels > 1000
     assert mark.classes == (0, 15)
     assert studio.program.evaluation.live.matrix == from_scratch(studio)
@@ -99,7 +99,7 @@ def test_asked_twice_the_lasso_fills_as_ever(studio, folder):
     studio.program.classes.choose(9)
     studio.paint((10, 10), (60, 10), (60, 40), (10, 40))
     studio.settle()
-    assert read_marks(studio.program.projects.project, studio.image.id) is None
+    assert read_marks(studio.program.session.project, studio.image.id) is None
     assert studio.image.document.labels[20, 20] == 9
 
 
@@ -113,7 +113,7 @@ def test_a_right_pixel_is_nothing_to_mark(studio, folder):
 def test_a_mark_in_another_image_reaches_the_folders_figures(studio, folder):
     judged(studio, folder)
     pooled = studio.program.evaluation.folder.pooled.copy()
-    other = next(record.id for record in studio.program.projects.project.images if record.id != studio.image.id)
+    other = next(record.id for record in studio.program.session.project.images if record.id != studio.image.id)
     share = studio.program.evaluation.folder.analysis.masks.get(str(other)).matrix
     assert studio.program.ambiguous.mark(other, np.ones((20, 20), dtype=bool), (5, 5), (15,), "glass")
     studio.settle()
@@ -132,7 +132,7 @@ def test_a_mark_in_another_image_reaches_the_folders_figures(studio, folder):
 
 def test_damaged_marks_can_be_forgotten(studio, folder):
     judged(studio, folder)
-    project, image = studio.program.projects.project, studio.image.id
+    project, image = studio.program.session.project, studio.image.id
     project.put_result(image, "ambiguous", "", b"{broken")
     point_at(studio, *wrong_pixel(studio))
     studio.press(Qt.Key.Key_H, ALT)

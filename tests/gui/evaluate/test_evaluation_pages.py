@@ -65,12 +65,12 @@ def test_the_chosen_queue_leads_to_its_images_and_next_worst_follows_it(studio, 
     order = [page.rows.row(place).image for place in range(4)]
     studio.program.rankings.next_worst()
     studio.wait(lambda: studio.image.id == next(image for image in order if image != wanted))
-    assert studio.program.projects.project.setting("queue_order") == "entropy"
+    assert studio.program.session.project.setting("queue_order") == "entropy"
 
 
 def test_an_image_without_a_score_is_last_and_a_ranking_keeps_its_old_name(studio, folder):
     page = pages(studio, folder, "Rankings").queue
-    project, rankings = studio.program.projects.project, studio.program.rankings
+    project, rankings = studio.program.session.project, studio.program.rankings
     lost = project.images[1].id
     rankings.predictions.remove(str(lost))
     rankings.choose("model_entropy")  # as version 1 called it
@@ -154,7 +154,7 @@ def test_ambiguous_regions_are_listed_shown_explained_and_unmarked(studio, folde
     found = pages(studio, folder, "Ambiguous")
     page = found.ambiguous
     assert page.table.rowCount() == 0
-    other = studio.program.projects.project.images[2].id
+    other = studio.program.session.project.images[2].id
     before = studio.program.inspect.counts().sum()
     studio.program.ambiguous.mark(other, np.ones((6, 7), dtype=bool), (4, 5), (15, 9))
     studio.settle()

@@ -158,7 +158,7 @@ def test_a_stroke_just_before_the_next_image_is_not_forgotten(studio: Studio, fo
     centre = component.box.x + component.box.width / 2, component.box.y + component.box.height / 2
     studio.paint(centre, centre)
     painted, truth = studio.image.document.labels.copy(), studio.program.evaluation.live.truth.copy()
-    studio.program.projects.open_image(next(r.id for r in studio.program.projects.project.images if str(r.id) != component.image))
+    studio.program.projects.open_image(next(r.id for r in studio.program.session.project.images if str(r.id) != component.image))
     studio.wait(lambda: str(studio.image.id) != component.image)
     studio.settle()
     expected = find_errors(truth=truth, prediction=painted, catalog=studio.image.document.catalog)
@@ -307,7 +307,7 @@ def test_another_folder_is_inspected_although_the_last_one_was_not_done(studio: 
     inspect.inspect_folder()
     assert inspect.inspecting
     studio.program.projects.open(make_folder(tmp_path / "other", count=2))
-    studio.wait(lambda: studio.program.projects.project is not None and len(studio.program.projects.project.images) == 2)
+    studio.wait(lambda: studio.program.session.project is not None and len(studio.program.session.project.images) == 2)
     studio.settle()
     studio.press(Qt.Key.Key_O)
     studio.wait(lambda: len(inspect.index) >= 1 and not inspect.inspecting)
@@ -317,7 +317,7 @@ def test_another_folder_is_inspected_although_the_last_one_was_not_done(studio: 
 def test_of_two_changes_in_a_row_the_later_one_stays(studio: Studio, folder, monkeypatch):
     """They are inspected side by side, and the answer to the earlier one may come last."""
     run_folder(studio, folder)
-    other = studio.program.projects.project.images[2].id
+    other = studio.program.session.project.images[2].id
     before = studio.program.inspect.counts().sum()
     held: list[tuple] = []
     with monkeypatch.context() as patch:
@@ -339,7 +339,7 @@ def test_an_image_of_another_size_is_judged_by_its_own_truth(studio: Studio, fol
             picture.crop((0, 0, 50, 40)).save(path)
     run_folder(studio, folder)
     studio.press(Qt.Key.Key_O)
-    images = {record.name: record.id for record in studio.program.projects.project.images}
+    images = {record.name: record.id for record in studio.program.session.project.images}
     for name in ("photo_1.jpg", "photo_0.jpg", "photo_1.jpg"):
         studio.program.projects.open_image(images[name])
         studio.wait(lambda name=name: studio.image.id == images[name])

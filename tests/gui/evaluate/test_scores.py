@@ -49,11 +49,11 @@ def listed(studio: Studio) -> dict[int, float]:
 
 def assert_fresh(studio: Studio, images: int) -> None:
     """List and queue show every image, each with the score of its mask as it is."""
-    project = studio.program.projects.project
+    project = studio.program.session.project
     assert project is not None
     studio.settle()
-    if studio.program.projects.autosaver is not None:
-        studio.program.projects.autosaver.save_now()
+    if studio.program.session.autosaver is not None:
+        studio.program.session.autosaver.save_now()
     studio.wait(lambda: listed(studio) == pytest.approx(expected(project)))
     assert len(listed(studio)) == images
     assert studio.program.rankings.ious() == pytest.approx(expected(project))
@@ -67,7 +67,7 @@ def run_folder(studio: Studio) -> None:
 
 
 def show(studio: Studio, place: int) -> None:
-    project = studio.program.projects.project
+    project = studio.program.session.project
     assert project is not None
     wanted = project.images[place].id
     studio.program.projects.open_image(wanted)
@@ -101,13 +101,13 @@ def test_a_run_over_the_folder_renews_every_score(studio: Studio, folder: Path) 
     studio.start_model()
     studio.open(folder)
     run_folder(studio)
-    project = studio.program.projects.project
+    project = studio.program.session.project
     assert project is not None
     before = dict(listed(studio))
     other = project.images[2].id
     document = project.load(other).document
     patch = fill_patch(document, 5, 5, 15, source=Provenance.CRF)
-    studio.program.projects.write_step(other, "CRF", patch, Provenance.CRF)  # as a run over the folder does
+    studio.program.session.write_step(other, "CRF", patch, Provenance.CRF)  # as a run over the folder does
     assert_fresh(studio, 4)
     assert listed(studio)[other] != before[other]
     studio.window.commands["refine.folder"].trigger()
@@ -159,7 +159,7 @@ def test_what_is_asked_last_wins_whichever_thread_is_ready_first(studio: Studio,
     studio.wait(lambda: bool(answers))
     older, done_older = answers.pop()
     old = older()
-    project = studio.program.projects.project
+    project = studio.program.session.project
     labels = load_sample(project, image).truth.copy()
     held = Held(labels, np.full(labels.shape, Provenance.PERSON, np.uint8))
     scorer.ask(image, held=held)
@@ -174,7 +174,7 @@ def test_a_region_marked_as_ambiguous_changes_the_score_without_evaluating_the_f
     studio.start_model()
     studio.open(folder)
     run_folder(studio)
-    project = studio.program.projects.project
+    project = studio.program.session.project
     assert project is not None
     before = dict(listed(studio))
     marked = project.images[3].id
@@ -192,7 +192,7 @@ def test_an_unreadable_truth_leaves_the_image_without_iou_and_says_so(studio: St
     studio.open(folder)
     run_folder(studio)
     studio.settle()
-    project = studio.program.projects.project
+    project = studio.program.session.project
     broken = next(record.id for record in project.images if record.name == "photo_1.jpg")
     assert set(listed(studio)) == {record.id for record in project.images} - {broken}
     assert any(name == "photo_1.jpg" for name, _ in studio.program.truth.problems)
@@ -206,11 +206,11 @@ def test_pooled_figures_matrix_and_queues_follow_what_a_run_changes(studio: Stud
     studio.press(Qt.Key.Key_O)
     studio.wait(lambda: len(studio.program.inspect.index) == 4 and not studio.program.inspect.inspecting)
     studio.settle()
-    project = studio.program.projects.project
+    project = studio.program.session.project
     assert project is not None
     other = project.images[2].id
     patch = fill_patch(project.load(other).document, 5, 5, 15, source=Provenance.CRF)
-    studio.program.projects.write_step(other, "CRF", patch, Provenance.CRF)
+    studio.program.session.write_step(other, "CRF", patch, Provenance.CRF)
     assert_fresh(studio, 4)
     pooled = ConfusionMatrix(project.catalog)
     for record in project.images:
@@ -332,6 +332,6 @@ def test_a_folder_that_gets_other_ground_truth_while_it_is_evaluated_is_evaluate
     assert_fresh(studio, 4)
     total = sum(
         ConfusionMatrix(catalog).update(truth=sample.scored, prediction=sample.labels).counts
-        for sample in (load_sample(studio.program.projects.project, r.id) for r in studio.program.projects.project.images)
+        for sample in (load_sample(studio.program.session.project, r.id) for r in studio.program.session.project.images)
     )
     np.testing.assert_array_equal(evaluation.folder.pooled.counts, total)

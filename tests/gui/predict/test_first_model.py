@@ -94,7 +94,7 @@ def test_the_sample_asks_nothing_while_its_own_model_is_on_the_way(studio: Studi
     studio.start_model()
     studio.compute.paused = True  # the model of the rooms takes its time
     studio.program.projects.open(sample(tmp_path))
-    studio.wait(lambda: studio.program.projects.image is not None)
+    studio.wait(lambda: studio.program.session.image is not None)
     studio.program.predict.run_image()
     studio.program.predict.run_folder()
     assert not asked

@@ -68,9 +68,9 @@ def test_strokes_go_on_and_are_kept(silent):
     button(silent, "Restart").click()
     silent.wait(lambda: "The model process is running again" in silent.titles())
     assert (silent.image.document.labels == labels).all()
-    project = silent.program.projects.project
+    project = silent.program.session.project
     silent.program.projects.save_now()
-    silent.wait(lambda: silent.program.projects.autosaver.state is SaveState.SAVED)
+    silent.wait(lambda: silent.program.session.autosaver.state is SaveState.SAVED)
     assert (project.load(image, labels.shape).document.labels == labels).all()
 
 

@@ -16,7 +16,7 @@ def run_folder(studio: Studio, folder: Path) -> None:
     studio.open(folder)
     studio.start_model()
     studio.program.predict.run_folder()
-    studio.wait(lambda: all(record.prediction for record in studio.program.projects.project.images))
+    studio.wait(lambda: all(record.prediction for record in studio.program.session.project.images))
     studio.settle()
     assert studio.program.projects.close()
 
@@ -33,7 +33,7 @@ def test_a_lost_prediction_is_told_and_the_image_is_not_called_predicted(studio:
     else:
         path.unlink()
     studio.open(folder)
-    project = studio.program.projects.project
+    project = studio.program.session.project
     assert project is not None
     if how == "damaged":
         studio.program.projects.open_image(record.id)

@@ -125,7 +125,7 @@ def test_another_image_ends_the_drag(two: Studio) -> None:
     before = two.image.document.labels.copy()
     first = two.image
     drag(two, 0.8)
-    two.program.projects.open_image(two.program.projects.project.images[1].id)
+    two.program.projects.open_image(two.program.session.project.images[1].id)
     two.wait(lambda: two.image is not first)
     two.settle()
     np.testing.assert_array_equal(first.document.labels, before)

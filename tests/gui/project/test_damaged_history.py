@@ -50,7 +50,7 @@ def test_a_step_that_cannot_be_undone_leaves_the_history_right(studio: Studio, f
     studio.open(folder)
     assert np.array_equal(studio.image.document.labels, states[5])
     assert len(studio.steps()) == 5
-    history = studio.program.projects.history
+    history = studio.program.session.history
     assert history is not None
     if jump:
         history.group.activeStack().setIndex(0)
@@ -84,14 +84,14 @@ def _names(studio: Studio) -> list[str]:
 def test_a_step_that_cannot_be_done_again_leaves_the_history_right(studio: Studio, folder: Path) -> None:
     studio.open(folder)
     states = strokes(studio, range(5, 45, 10))
-    history = studio.program.projects.history
+    history = studio.program.session.history
     assert history is not None
     for _ in range(3):
         history.undo()
     assert studio.program.projects.close()
     harm(folder, 2, "after")
     studio.open(folder)
-    history = studio.program.projects.history
+    history = studio.program.session.history
     assert history is not None
     assert history.can_redo
     history.redo()
@@ -152,7 +152,7 @@ def test_the_window_offers_the_ways_out_of_a_refused_mask(studio: Studio, folder
     studio.wait(lambda: any("older than the project" in title for title in studio.titles()))
     message = studio.program.notifier.messages[-1]
     assert choice in message.detail
-    assert studio.program.projects.image is None
+    assert studio.program.session.image is None
     toast = studio.window.toasts.toasts[-1]
     assert [button.text() for button in toast.buttons] == [offer.text for offer in message.choices]
     studio.settle()
@@ -166,7 +166,7 @@ def test_the_window_offers_the_ways_out_of_a_refused_mask(studio: Studio, folder
         studio.window.commands["start.over"].trigger()
     else:
         next(offer for offer in message.choices if offer.text == choice).run()
-    studio.wait(lambda: studio.program.projects.image is not None and studio.image.id == image)
+    studio.wait(lambda: studio.program.session.image is not None and studio.image.id == image)
     if choice == USE_MASK:
         assert np.array_equal(studio.image.document.labels, older)
     else:

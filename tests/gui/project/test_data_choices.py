@@ -135,7 +135,7 @@ def test_camvid_opens_with_its_own_classes(studio: Studio, tmp_path):
     write_masks(tmp_path / "set" / "trainannot", list(range(12)))
     studio.open(folder)
     assert dialog(studio) is None
-    assert studio.program.projects.project.catalog.name == "camvid11"
+    assert studio.program.session.project.catalog.name == "camvid11"
     assert studio.image.document.catalog.name == "camvid11"
     assert studio.window.classes.choice.catalog.currentText() == "CamVid"
 
@@ -149,12 +149,12 @@ def test_a_doubt_about_the_classes_is_asked_and_the_answer_changes_everything(st
     asked.select("camvid11")
     asked.go.click()
     studio.settle()
-    assert studio.program.projects.project.catalog.name == "camvid11"
+    assert studio.program.session.project.catalog.name == "camvid11"
     assert {row.class_id for row in studio.window.classes.model._rows} >= {0, 3, 7}
     studio.program.projects.close()
     studio.open(folder)
     assert dialog(studio) is None
-    assert studio.program.projects.project.catalog.name == "camvid11"
+    assert studio.program.session.project.catalog.name == "camvid11"
 
 
 def test_the_box_shows_the_effect_before_it_changes_classes(studio: Studio, folder):
@@ -171,8 +171,8 @@ def test_the_box_shows_the_effect_before_it_changes_classes(studio: Studio, fold
     assert box.currentData() == "voc21"
     assert "1 mask of a model" in shown.note.text()
     shown.reject()
-    assert studio.program.projects.project.catalog.name == "voc21"
-    assert studio.program.projects.project.labelled()
+    assert studio.program.session.project.catalog.name == "voc21"
+    assert studio.program.session.project.labelled()
 
 
 def test_changed_ground_truth_changes_every_figure(studio: Studio, tmp_path):

@@ -38,7 +38,7 @@ def replaced(path, picture: Image.Image) -> None:
 
 
 def names(studio) -> list[str]:
-    return [record.name for record in studio.program.projects.project.images]
+    return [record.name for record in studio.program.session.project.images]
 
 
 def said(studio, text: str) -> bool:
@@ -76,7 +76,7 @@ def test_the_image_in_view_is_read_again_and_the_strokes_stay(desk, folder):
     np.testing.assert_array_equal(desk.image.document.labels, labels)
     assert desk.steps() == steps
     assert said(desk, "photo_0.jpg has changed on disk")
-    desk.wait(lambda: desk.program.projects.project.record(image).changed)
+    desk.wait(lambda: desk.program.session.project.record(image).changed)
 
 
 def test_strokes_and_mask_are_named_only_where_there_are_some(desk, folder):
@@ -101,7 +101,7 @@ def test_the_prediction_of_the_former_content_is_not_called_lost(desk, folder):
     desk.wait(lambda: desk.image.prediction is not None)
     replaced(desk.image.path, noise(77))
     desk.wait(lambda: not np.array_equal(desk.image.rgb, before))
-    desk.wait(lambda: desk.program.projects.project.record(image).changed)
+    desk.wait(lambda: desk.program.session.project.record(image).changed)
     desk.settle()
     assert not said(desk, "prediction lost")
 
@@ -121,7 +121,7 @@ def test_a_new_size_is_no_reason_to_lose_the_mask(desk):
     shown = desk.program.projects.unreadable.shown
     assert shown.id == image
     replaced(path, noise(80))
-    desk.wait(lambda: desk.program.projects.image is not None)
+    desk.wait(lambda: desk.program.session.image is not None)
     np.testing.assert_array_equal(desk.image.document.labels, labels)
 
 
@@ -133,14 +133,14 @@ def test_the_image_in_view_stays_when_its_file_goes(desk, folder, painted):
     kept = path.read_bytes()
     path.unlink()
     desk.wait(lambda: said(desk, "photo_0.jpg is missing"))
-    desk.wait(lambda: desk.program.projects.project.record(image).missing)
+    desk.wait(lambda: desk.program.session.project.record(image).missing)
     assert desk.image.id == image
     desk.paint((5, 50), (60, 50))
     labels = desk.image.document.labels.copy()
     desk.program.projects.save_now()
-    desk.wait(lambda: desk.program.projects.autosaver.state is SaveState.SAVED)
+    desk.wait(lambda: desk.program.session.autosaver.state is SaveState.SAVED)
     path.write_bytes(kept)
-    desk.wait(lambda: not desk.program.projects.project.record(image).missing)
+    desk.wait(lambda: not desk.program.session.project.record(image).missing)
     desk.settle()
     np.testing.assert_array_equal(desk.image.document.labels, labels)
 
@@ -149,8 +149,8 @@ def test_a_mask_that_another_program_writes_is_said_and_never_taken_unasked(desk
     desk.program.classes.choose(9)
     desk.paint((10, 10), (40, 30))
     desk.program.projects.save_now()
-    project, image = desk.program.projects.project, desk.image.id
-    desk.wait(lambda: project.record(image).mask and desk.program.projects.autosaver.state is SaveState.SAVED)
+    project, image = desk.program.session.project, desk.image.id
+    desk.wait(lambda: project.record(image).mask and desk.program.session.autosaver.state is SaveState.SAVED)
     desk.settle()
     assert not said(desk, "Another program"), "the window's own writing is none"
     labels = desk.image.document.labels.copy()
@@ -161,7 +161,7 @@ def test_a_mask_that_another_program_writes_is_said_and_never_taken_unasked(desk
     np.testing.assert_array_equal(desk.image.document.labels, labels)
     (message,) = [m for m in desk.program.notifier.messages if m.title.startswith("Another program")]
     message.choices[1].run()
-    desk.wait(lambda: desk.program.projects.autosaver.state is SaveState.SAVED)
+    desk.wait(lambda: desk.program.session.autosaver.state is SaveState.SAVED)
     desk.settle()
     np.testing.assert_array_equal(desk.image.document.labels, labels)
 
@@ -169,11 +169,11 @@ def test_a_mask_that_another_program_writes_is_said_and_never_taken_unasked(desk
 def test_an_unreadable_image_opens_by_itself_when_it_is_repaired(desk, folder):
     good = (folder / "photo_1.jpg").read_bytes()
     (folder / "photo_1.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut off")
-    project = desk.program.projects.project
+    project = desk.program.session.project
     desk.program.projects.open_image(project.images[1].id)
     desk.wait(lambda: desk.program.projects.unreadable.shown is not None)
     (folder / "photo_1.jpg").write_bytes(good)
-    desk.wait(lambda: desk.program.projects.image is not None)
+    desk.wait(lambda: desk.program.session.image is not None)
     assert desk.image.path.name == "photo_1.jpg"
 
 
@@ -216,9 +216,9 @@ def test_an_empty_folder_opens_its_first_image_when_one_comes(studio, tmp_path, 
     monkeypatch.setattr(file_changes, "_PAUSE", 0.05)
     (tmp_path / "empty").mkdir()
     studio.program.projects.open(tmp_path / "empty")
-    studio.wait(lambda: studio.program.projects.project is not None)
+    studio.wait(lambda: studio.program.session.project is not None)
     noise(4).save(tmp_path / "empty" / "a.jpg")
-    studio.wait(lambda: studio.program.projects.image is not None)
+    studio.wait(lambda: studio.program.session.image is not None)
 
 
 def test_what_is_said_of_a_look() -> None:

@@ -59,13 +59,13 @@ def texts(dialog: FolderQuestion) -> str:
 
 def masks(studio: Studio) -> dict[str, np.ndarray]:
     """Labels of every image as they are on disk and in the journal."""
-    project, autosaver = studio.program.projects.project, studio.program.projects.autosaver
+    project, autosaver = studio.program.session.project, studio.program.session.autosaver
     autosaver.flush()
     return {record.name: project.load(record.id).document.labels for record in project.images}
 
 
 def statuses(studio: Studio) -> list[ImageStatus]:
-    return [record.status for record in studio.program.projects.project.images]
+    return [record.status for record in studio.program.session.project.images]
 
 
 # -- asking -------------------------------------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@ def test_a_job_that_was_agreed_to_after_another_folder_was_opened_does_not_begin
     desk.window.commands["refine.folder"].trigger()
     dialog = question(desk)
     desk.program.projects.open(folder, tmp_path / "elsewhere")
-    desk.wait(lambda: desk.program.projects.project is not None and desk.program.projects.project.directory.name == "elsewhere")
+    desk.wait(lambda: desk.program.session.project is not None and desk.program.session.project.directory.name == "elsewhere")
     desk.settle()
     dialog.go.click()
     desk.settle()
@@ -214,7 +214,7 @@ def test_the_crf_over_the_folder_is_taken_back_as_one(desk):
     refine_folder(desk)
     changed = [name for name, labels in masks(desk).items() if not np.array_equal(labels, before[name])]
     assert changed == ["photo_2.jpg", "photo_3.jpg"]
-    project = desk.program.projects.project
+    project = desk.program.session.project
     last = project.images[3].id
     assert [step.source for step in project.load(last).steps] == [Provenance.MODEL, Provenance.CRF], "undo ends at the prediction"
     message = desk.program.notifier.messages[-1]
@@ -259,18 +259,18 @@ def test_a_job_that_ends_with_its_project_says_nothing_and_changes_nothing_more(
     desk.window.model.run_folder.click()
     desk.wait(lambda: desk.program.predict.folder_run.running)
     desk.program.projects.open(folder, tmp_path / "elsewhere")
-    desk.wait(lambda: desk.program.projects.project is not None and desk.program.projects.project.directory.name == "elsewhere")
+    desk.wait(lambda: desk.program.session.project is not None and desk.program.session.project.directory.name == "elsewhere")
     assert not desk.program.predict.folder_run.running
     desk.compute.paused = False
     desk.settle()
     assert not any("Folder run" in title for title in desk.titles())
-    assert not any(record.prediction for record in desk.program.projects.project.images[1:])
+    assert not any(record.prediction for record in desk.program.session.project.images[1:])
 
 
 def test_no_job_begins_late_and_none_that_writes_in_a_read_only_project(desk, folder, tmp_path):
-    left, jobs = desk.program.projects.project, desk.program.folder_jobs
+    left, jobs = desk.program.session.project, desk.program.folder_jobs
     desk.program.projects.open(folder, tmp_path / "elsewhere")
-    desk.wait(lambda: desk.program.projects.project not in (None, left))
+    desk.wait(lambda: desk.program.session.project not in (None, left))
     desk.settle()
     visited = []
 
@@ -280,9 +280,9 @@ def test_no_job_begins_late_and_none_that_writes_in_a_read_only_project(desk, fo
     assert jobs.start(left, "Looking", [1], look) is None
     assert desk.program.projects.close()
     desk.program.projects.open(folder, read_only=True)
-    desk.wait(lambda: desk.program.projects.project is not None)
+    desk.wait(lambda: desk.program.session.project is not None)
     desk.settle()
-    project = desk.program.projects.project
+    project = desk.program.session.project
     assert project.read_only
     assert jobs.start(project, "Writing", [1], look, writes=True) is None
     assert not visited
@@ -291,7 +291,7 @@ def test_no_job_begins_late_and_none_that_writes_in_a_read_only_project(desk, fo
 
 
 def test_a_project_that_cannot_be_written_ends_the_job_with_one_message(desk, monkeypatch):
-    project = desk.program.projects.project
+    project = desk.program.session.project
 
     def full(*_arguments, **_options):
         raise StorageError("the project cannot be saved", why="The disk is full")
@@ -323,7 +323,7 @@ def test_an_import_is_taken_back_with_its_statuses(desk, tmp_path):
 
 def test_suggestions_of_the_job_are_withdrawn(desk):
     refine_folder(desk)
-    project = desk.program.projects.project
+    project = desk.program.session.project
     assert [record.suggested for record in project.images[:2]] == [True, True]
     assert desk.program.context["suggestion_waiting"]
     desk.window.commands["edit.undo_folder"].trigger()

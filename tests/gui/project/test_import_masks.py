@@ -26,7 +26,7 @@ def test_walking_on_during_an_import_loses_neither_masks_nor_strokes(studio, tmp
         studio.qtbot.wait(15)
     studio.wait(lambda: "12 masks imported" in studio.titles())
     studio.settle()
-    project = studio.program.projects.project
+    project = studio.program.session.project
     for record in project.images:
         if record.id == studio.image.id:
             labels = studio.image.document.labels
@@ -68,7 +68,7 @@ def test_other_folders_are_only_offered_theirs(studio, without_model, tmp_path):
     studio.open(folder)
     offers = [message for message in studio.program.notifier.messages if message.title.startswith("No model yet")]
     assert len(offers) == 1
-    assert all(record.status is ImageStatus.NEW for record in studio.program.projects.project.images)
+    assert all(record.status is ImageStatus.NEW for record in studio.program.session.project.images)
     offers[0].choices[0].run()
     studio.wait(lambda: "4 masks imported" in studio.titles())
 

@@ -44,7 +44,7 @@ def titles(studio: Studio) -> set[str]:
 def show(studio: Studio, image: int) -> None:
     projects = studio.program.projects
     projects.open_image(image)
-    studio.wait(lambda: projects.image is not None and projects.image.id == image)
+    studio.wait(lambda: studio.program.session.image is not None and studio.program.session.image.id == image)
     studio.settle()
 
 
@@ -54,7 +54,7 @@ def test_equal_names_are_told_apart_and_what_is_left_out_is_told(studio: Studio,
     said = [message.detail for message in studio.program.notifier.messages]
     (notice,) = [text for text in said if "formats that are not read" in text]
     assert "2 are in formats that are not read (.cr2, .psd): c.cr2, d.psd" in notice
-    for record in studio.program.projects.project.images:
+    for record in studio.program.session.project.images:
         show(studio, record.id)
     assert not [text for text in studio.titles() if "unexpected" in text.lower()]
 
@@ -69,7 +69,7 @@ def test_what_was_told_is_not_told_again(studio: Studio, photos: Path) -> None:
 
 def test_the_export_names_the_equal_pair_and_offers_the_remedy(studio: Studio, photos: Path, tmp_path: Path) -> None:
     studio.open(photos)
-    project = studio.program.projects.project
+    project = studio.program.session.project
     for record in project.images:
         show(studio, record.id)
         studio.paint((20, 20), (60, 60))

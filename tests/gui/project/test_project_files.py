@@ -34,16 +34,16 @@ def test_a_project_that_is_deleted_is_said_and_written_again(studio, folder):
     studio.open(folder)
     studio.paint((10, 10), (60, 40))
     studio.program.projects.save_now()
-    studio.wait(lambda: studio.program.projects.autosaver.state is SaveState.SAVED)
+    studio.wait(lambda: studio.program.session.autosaver.state is SaveState.SAVED)
     studio.settle()
     shutil.rmtree(folder / ".atrous")
     studio.paint((20, 50), (70, 20))
     studio.wait(lambda: any("removed or replaced while it was open" in title for title in studio.titles()))
-    assert studio.program.projects.autosaver.state is SaveState.FAILED
+    assert studio.program.session.autosaver.state is SaveState.FAILED
     assert not (folder / ".atrous").exists()
     assert not studio.program.projects.close()
     press(studio, "Write the project again")
-    studio.wait(lambda: studio.program.projects.autosaver.state is SaveState.SAVED)
+    studio.wait(lambda: studio.program.session.autosaver.state is SaveState.SAVED)
     studio.settle()
     assert "The project was written again" in studio.titles()
     document, steps = studio.image.document, studio.steps()
@@ -79,7 +79,7 @@ def test_undo_and_new_strokes_meanwhile_are_kept(studio, folder):
     studio.paint((10, 50), (60, 50))
     labels, steps = studio.image.document.labels.copy(), studio.steps()
     press(studio, "Write the project again")
-    studio.wait(lambda: studio.program.projects.autosaver.state is SaveState.SAVED)
+    studio.wait(lambda: studio.program.session.autosaver.state is SaveState.SAVED)
     assert studio.program.projects.close()
     loaded = stored(folder, "photo_0.jpg")
     assert np.array_equal(loaded.document.labels, labels)
@@ -96,7 +96,7 @@ def test_a_database_that_is_emptied_in_place_is_written_again_from_memory(studio
     os.truncate(folder / ".atrous/project.db-wal", 0)
     studio.paint((10, 50), (60, 50))
     press(studio, "Write the project again")
-    studio.wait(lambda: studio.program.projects.autosaver.state is SaveState.SAVED)
+    studio.wait(lambda: studio.program.session.autosaver.state is SaveState.SAVED)
     studio.settle()
     studio.paint((70, 10), (70, 50))
     for _ in range(3):
@@ -123,7 +123,7 @@ def test_damage_that_an_image_meets_is_rebuilt_by_opening_the_folder_again(studi
     studio.program.projects.open(folder)
     studio.wait(lambda: any("database is damaged" in title for title in studio.titles()))
     press(studio, "Reopen the folder")
-    studio.wait(lambda: studio.program.projects.image is not None)
+    studio.wait(lambda: studio.program.session.image is not None)
     assert np.array_equal(studio.image.document.labels, labels)
     told = [message for message in studio.program.notifier.messages if message.title == "The project was repaired"]
     assert told

@@ -22,7 +22,7 @@ def page(studio):
 
 
 def ids(studio) -> list[int]:
-    return [record.id for record in studio.program.projects.project.images]
+    return [record.id for record in studio.program.session.project.images]
 
 
 @pytest.mark.parametrize("broken", [(0,), (0, 1), (0, 1, 2)])
@@ -33,7 +33,7 @@ def test_the_first_ones_are_stepped_over(studio, folder, broken):
     said = studio.program.notifier.messages[-1]
     assert "skipped" in said.title
     assert all(f"photo_{number}.jpg" in said.title + said.detail for number in broken)
-    records = studio.program.projects.project.images
+    records = studio.program.session.project.images
     assert [record.failed for record in records] == [number in broken for number in range(4)]
     assert all("photo_" in record.note for record in records if record.failed)
 
@@ -42,7 +42,7 @@ def test_a_folder_of_nothing_but_damaged_files_shows_the_reason(studio, folder):
     spoil(folder, 0, 1, 2, 3)
     studio.program.projects.open(folder)
     studio.wait(lambda: studio.program.projects.unreadable.shown is not None)
-    assert studio.program.projects.image is None
+    assert studio.program.session.image is None
     assert page(studio).title.text() == "photo_3.jpg"
     assert page(studio).what.text()
     assert page(studio).isVisible()
@@ -74,12 +74,12 @@ def test_chosen_in_the_list_it_says_what_is_wrong_and_keeps_the_strokes(studio, 
     studio.wait(lambda: studio.program.projects.unreadable.shown is not None)
     shown = page(studio)
     assert shown.title.text() == "photo_1.jpg"
-    assert studio.program.projects.image is None
+    assert studio.program.session.image is None
     assert studio.application.presenter.canvas.views[0].mapping is None or not studio.view.isVisible()
     assert "photo_1.jpg" in studio.window.top_bar.title.text()
     assert studio.window.images.delegate.current_id == ids(studio)[1]
     shown.ways["go.previous"].click()
-    studio.wait(lambda: studio.program.projects.image is not None)
+    studio.wait(lambda: studio.program.session.image is not None)
     assert studio.image.id == first
     assert studio.steps() == steps
     assert (studio.image.document.labels == labels).all()
@@ -98,7 +98,7 @@ def test_keys_go_on_from_it_in_both_directions_and_at_the_ends(studio, folder):
     studio.program.projects.next_image()
     assert "This is the last image" in studio.titles()
     studio.program.projects.previous_image()
-    studio.wait(lambda: studio.program.projects.image is not None)
+    studio.wait(lambda: studio.program.session.image is not None)
     assert names(studio) == "photo_2.jpg"
     assert studio.program.projects.unreadable.shown is None
 
@@ -119,9 +119,9 @@ def test_a_repaired_file_opens_on_try_again_and_is_no_longer_called_damaged(stud
     studio.wait(lambda: studio.program.projects.unreadable.shown is not None)
     (folder / "photo_1.jpg").write_bytes(good)
     page(studio).again.click()
-    studio.wait(lambda: studio.program.projects.image is not None)
+    studio.wait(lambda: studio.program.session.image is not None)
     assert names(studio) == "photo_1.jpg"
-    assert not studio.program.projects.project.record(image).failed
+    assert not studio.program.session.project.record(image).failed
 
 
 def test_the_list_says_it_in_place_of_the_thumbnail(studio, folder):
@@ -129,17 +129,17 @@ def test_the_list_says_it_in_place_of_the_thumbnail(studio, folder):
     studio.open(folder)
     row = studio.window.images.view.model().image_row(studio.window.images.view.model().index(1))
     studio.wait(lambda: (found := studio.application.presenter.images.thumbnail(row)) is not None and found.isNull())
-    studio.wait(lambda: studio.program.projects.project.record(row.id).failed)
+    studio.wait(lambda: studio.program.session.project.record(row.id).failed)
     model = studio.window.images.view.model()
     tooltip = model.data(model.index(1), Qt.ItemDataRole.ToolTipRole)
     assert "photo_1.jpg" in tooltip
-    assert studio.program.projects.project.record(row.id).note in tooltip
+    assert studio.program.session.project.record(row.id).note in tooltip
 
 
 def test_a_folder_run_names_it(studio, folder):
     studio.open(folder)
     studio.start_model()
-    project = studio.program.projects.project
+    project = studio.program.session.project
     broken = project.images[2]
     studio.compute.errors[str(project.path_of(broken))] = ImageReadError("the picture is cut off", remedy="Copy it again")
     studio.window.model.run_folder.click()

@@ -271,7 +271,7 @@ def test_applying_is_one_step_by_the_crf_and_can_be_undone(desk):
     assert (document.provenance[~changed] == Provenance.MODEL).all()
     assert desk.steps()[-1].startswith("CRF, DeepLab v1, ")
     assert desk.program.refine.shown is None
-    assert desk.program.projects.project.record(desk.image.id).status == ImageStatus.PREDICTED
+    assert desk.program.session.project.record(desk.image.id).status == ImageStatus.PREDICTED
     desk.press(Qt.Key.Key_Z, CTRL)
     np.testing.assert_array_equal(document.labels, stripes(desk))
     assert (document.provenance == Provenance.MODEL).all()
@@ -392,7 +392,7 @@ def test_a_mask_without_a_network_can_be_refined(studio, folder):
 
 
 def test_the_folder_gets_steps_and_what_a_person_touched_gets_suggestions(desk):
-    project = desk.program.projects.project
+    project = desk.program.session.project
     first, second, third, fourth = (record.id for record in project.images)
     desk.program.classes.choose(9)
     desk.paint((20, 20), (40, 20))
@@ -479,7 +479,7 @@ def test_a_scribble_survives_the_image_and_is_still_one_step(desk):
     desk.press(Qt.Key.Key_D)
     desk.wait(lambda: desk.image.id != first)
     desk.settle()
-    loaded = desk.program.projects.project.load(first)
+    loaded = desk.program.session.project.load(first)
     np.testing.assert_array_equal(loaded.document.labels, labels)
     assert [step.title.split(":")[0] for step in loaded.steps][-1] == "Scribble"
 

@@ -58,9 +58,9 @@ def session(qtbot: QtBot, program: Program, folder: Path) -> dict[str, Any]:
     program.models.start()
     qtbot.waitUntil(lambda: program.models.card is not None, timeout=PATIENCE)
     program.projects.open(folder)
-    qtbot.waitUntil(lambda: program.projects.image is not None, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: program.session.image is not None, timeout=PATIENCE)
     settle(qtbot, program)
-    image, edit = program.projects.image, program.edit
+    image, edit = program.session.image, program.edit
     assert image is not None
     program.classes.choose(15)
     for row in (20, 40):

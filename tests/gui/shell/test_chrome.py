@@ -361,7 +361,7 @@ def test_while_a_folder_opens_nothing_else_is_offered(qtbot, tmp_path):
 def test_the_opening_state_stays_until_the_first_image_is_there(studio: Studio, folder, monkeypatch):
     seen = []
     page = studio.window.start_page
-    changed = studio.program.projects.projectChanged
+    changed = studio.program.session.projectChanged
     changed.connect(lambda _project: seen.append((page.title.text(), page.open_button.isVisible())))
     studio.open(folder)
     assert seen
@@ -388,7 +388,7 @@ def test_a_restored_window_fits_the_screen(studio: Studio, tmp_path, monkeypatch
 
 def test_every_status_has_a_shape_of_its_own(studio: Studio, folder):
     studio.open(folder)
-    record = studio.program.projects.project.images[0]
+    record = studio.program.session.project.images[0]
     pictures = []
     for status in ImageStatus:
         row = ImageRow(record=record, position=0)

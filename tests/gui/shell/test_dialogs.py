@@ -122,7 +122,7 @@ def test_a_fresh_project_may_take_the_model_s_classes(studio, folder):
     studio.program.truth.choose_catalog(studio.program.models.card.catalog)
     studio.settle()
     studio.wait(lambda: studio.image.document.catalog.name == "camvid11" and studio.program.context["has_prediction"])
-    assert studio.program.projects.project.catalog.name == "camvid11"
+    assert studio.program.session.project.catalog.name == "camvid11"
     assert studio.program.inspect.index.masks.catalog.name == "camvid11"
 
 

@@ -274,7 +274,7 @@ def test_enter_alone_reviews_and_goes_on_but_closes_an_open_polygon_first(work):
     work.press(Qt.Key.Key_Return)
     work.wait(lambda: work.image.id != first)
     work.settle()
-    project = work.program.projects.project
+    project = work.program.session.project
     assert project.record(first).status.name == "REVIEWED"
 
 
@@ -285,7 +285,7 @@ def test_a_held_key_does_not_review_image_after_image(work):
         QApplication.sendEvent(work.view, event)
     work.wait(lambda: work.image.id != first)
     work.settle()
-    project = work.program.projects.project
+    project = work.program.session.project
     assert sum(record.status.name == "REVIEWED" for record in project.images) == 1
 
 
@@ -356,7 +356,7 @@ def test_enter_in_the_filter_opens_the_first_match_and_gives_the_keyboard_back(w
     finder.setFocus(Qt.FocusReason.MouseFocusReason)
     QTest.keyClicks(finder, "photo_2")
     QTest.keyClick(finder, Qt.Key.Key_Return)
-    work.wait(lambda: work.program.projects.project.record(work.image.id).shown.startswith("photo_2"))
+    work.wait(lambda: work.program.session.project.record(work.image.id).shown.startswith("photo_2"))
     assert is_view(work.window.focusWidget())
 
 
@@ -422,6 +422,6 @@ def test_enter_in_the_list_of_images_opens_and_does_not_review(work):
     work.press(Qt.Key.Key_Return)
     work.wait(lambda: work.image.id != first)
     work.settle()
-    project = work.program.projects.project
+    project = work.program.session.project
     assert all(record.status.name != "REVIEWED" for record in project.images)
     assert work.window.images.model.row_of(work.image.id) == 2

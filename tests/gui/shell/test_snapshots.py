@@ -89,7 +89,7 @@ def painted(studio: Studio) -> None:
     def quiet() -> bool:
         for toast in list(studio.window.toasts.toasts):
             toast.close_button.click()
-        autosaver = studio.program.projects.autosaver
+        autosaver = studio.program.session.autosaver
         saved = autosaver is None or autosaver.state is SaveState.SAVED
         return saved and at_rest() and studio.program.jobs.wait(0) and not studio.compute.waiting
 

@@ -43,7 +43,7 @@ def test_opening_predicts_the_first_image_and_undo_stops_there(studio, folder):
     studio.open(folder)
     np.testing.assert_array_equal(studio.image.document.labels, stripes(studio))
     assert len(studio.steps()) == 1
-    project = studio.program.projects.project
+    project = studio.program.session.project
     assert project.record(studio.image.id).status == ImageStatus.PREDICTED
     studio.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     np.testing.assert_array_equal(studio.image.document.labels, stripes(studio))
@@ -109,7 +109,7 @@ def test_a_folder_run_leaves_suggestions_on_touched_images_and_collects_failures
     studio.paint((20, 20), (60, 20))
     touched = studio.image.id
     studio.program.models.set_run_settings(type(studio.program.models.run_settings)(flip=True))
-    project = studio.program.projects.project
+    project = studio.program.session.project
     broken = project.images[2]
     studio.compute.errors[str(project.path_of(broken))] = ImageReadError("the picture is cut off", remedy="Copy it again")
     before = studio.image.document.labels.copy()
@@ -137,7 +137,7 @@ def test_a_cancelled_folder_run_goes_on_where_it_was(studio, folder):
     studio.program.predict.cancel()
     studio.compute.paused = False
     studio.wait(lambda: "Folder run stopped" in studio.titles())
-    project = studio.program.projects.project
+    project = studio.program.session.project
     left = project.runs.unfinished()
     assert left is not None
     studio.window.model.run_folder.click()
@@ -186,7 +186,7 @@ def test_reviewed_next_walks_through_what_is_left(studio, folder):
         studio.settle()
     studio.window.top_bar.done_button.click()
     studio.wait(lambda: "Every image in the list is reviewed" in studio.titles())
-    assert all(record.status == ImageStatus.REVIEWED for record in studio.program.projects.project.images)
+    assert all(record.status == ImageStatus.REVIEWED for record in studio.program.session.project.images)
 
 
 def test_letter_keys_rest_while_a_text_field_has_the_keyboard(studio, folder):
@@ -288,7 +288,7 @@ def test_a_broken_image_is_said_and_the_next_one_opens(studio, folder):
     assert "photo_0.jpg" in studio.titles()[0]
     toast = studio.window.toasts.toasts[0]
     toast.buttons[0].click()
-    studio.wait(lambda: studio.program.projects.image is not None)
+    studio.wait(lambda: studio.program.session.image is not None)
     assert studio.image.path.name == "photo_1.jpg"
 
 
@@ -316,7 +316,7 @@ def test_an_image_that_changed_on_disk_is_said_until_a_person_has_looked(studio,
 
 def test_dropping_a_folder_opens_it(studio, folder):
     studio.window.dropped.emit(folder)
-    studio.wait(lambda: studio.program.projects.image is not None)
+    studio.wait(lambda: studio.program.session.image is not None)
     assert studio.program.projects.recent.folders()[0] == folder
 
 
@@ -465,6 +465,6 @@ def test_classes_of_the_truth_stand_first_in_an_unlabelled_image(studio, folder)
 
 
 def test_a_score_that_comes_after_the_project_was_left_changes_nothing(studio):
-    assert studio.program.projects.project is None
+    assert studio.program.session.project is None
     studio.program.evaluation.folder.scored.emit(1)
     assert studio.application.images.rowCount() == 0
