@@ -14,23 +14,30 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from deeplab_core.errors import ProtectedFile, StorageError
+from deeplab_core.errors import ProtectedFile, StorageError, message
 from deeplab_core.pictures import Picture, is_written_mask, picture_kind
 
 Buffer = bytes | bytearray | memoryview
 
+_NOT_WRITTEN = message("the file cannot be written")
 _REMEDIES = {
-    errno.ENOSPC: ("the disk is full", "Free some space, then save again"),
-    errno.EDQUOT: ("your disk quota is used up", "Free some space, then save again"),
-    errno.EROFS: ("the disk is read-only", "Choose a folder that can be written"),
-    errno.EACCES: ("the folder or file may not be written", "Choose another folder or ask for the right to write here"),
-    errno.EPERM: ("the folder or file may not be written", "Choose another folder or ask for the right to write here"),
-    errno.ENOENT: ("the folder does not exist", "Create the folder or choose another"),
-    errno.ENOTDIR: ("the folder does not exist", "Create the folder or choose another"),
-    errno.EEXIST: ("a file of this name is already there", "Move that file away, then try again"),
-    errno.EISDIR: ("there is a folder of this name", "Choose another name"),
-    errno.ENAMETOOLONG: ("the file name is too long for this disk", "Choose a shorter name"),
-    errno.EIO: ("the disk reports an error", "Save to another disk and check this one"),
+    errno.ENOSPC: (message("The disk is full"), message("Free some space, then save again")),
+    errno.EDQUOT: (message("Your disk quota is used up"), message("Free some space, then save again")),
+    errno.EROFS: (message("The disk is read-only"), message("Choose a folder that can be written")),
+    errno.EACCES: (
+        message("The folder or file may not be written"),
+        message("Choose another folder or ask for the right to write here"),
+    ),
+    errno.EPERM: (
+        message("The folder or file may not be written"),
+        message("Choose another folder or ask for the right to write here"),
+    ),
+    errno.ENOENT: (message("The folder does not exist"), message("Create the folder or choose another")),
+    errno.ENOTDIR: (message("The folder does not exist"), message("Create the folder or choose another")),
+    errno.EEXIST: (message("A file of this name is already there"), message("Move that file away, then try again")),
+    errno.EISDIR: (message("There is a folder of this name"), message("Choose another name")),
+    errno.ENAMETOOLONG: (message("The file name is too long for this disk"), message("Choose a shorter name")),
+    errno.EIO: (message("The disk reports an error"), message("Save to another disk and check this one")),
 }
 
 
@@ -69,9 +76,9 @@ def refuse_photograph(path: str | Path, *, follow_links: bool = False) -> None:
     path = Path(path)
     if not follow_links and os.path.islink(path):  # noqa: PTH114 -- never raises, even for a name that no disk can hold
         raise ProtectedFile(
-            "this is a link, and links are not written through",
-            why=f"It points to {os.path.realpath(path)}",
-            remedy="Choose another name, or remove the link",
+            message("this is a link, and links are not written through"),
+            why=message("It points to {target}", target=os.path.realpath(path)),
+            remedy=message("Choose another name, or remove the link"),
             path=path,
         )
     kind = picture_kind(path)
@@ -79,9 +86,9 @@ def refuse_photograph(path: str | Path, *, follow_links: bool = False) -> None:
         return
     if kind is Picture.PHOTOGRAPH:
         raise ProtectedFile(
-            "a photograph is never replaced",
-            why="Its content is that of a photograph, not of a mask",
-            remedy="Choose another name or folder, or move this file away yourself",
+            message("a photograph is never replaced"),
+            why=message("Its content is that of a photograph, not of a mask"),
+            remedy=message("Choose another name or folder, or move this file away yourself"),
             path=path,
         )
     refuse_open_image(path)
@@ -102,9 +109,9 @@ def refuse_picture(path: str | Path, *, masks_only: bool = False) -> None:
     if kind is None or (masks_only and kind is Picture.OURS and not is_written_mask(path)):
         return
     raise ProtectedFile(
-        "a picture is never replaced by a report",
-        why="It holds labels" if kind is Picture.LABELS else "Atrous wrote it",
-        remedy="Choose another name, or move this file away yourself",
+        message("a picture is never replaced by a report"),
+        why=message("It holds labels") if kind is Picture.LABELS else message("Atrous wrote it"),
+        remedy=message("Choose another name, or move this file away yourself"),
         path=Path(path),
     )
 
@@ -115,9 +122,9 @@ def refuse_open_image(path: str | Path) -> None:
     for folder, listed in _containing(path):
         if listed:
             raise ProtectedFile(
-                "this is one of the images of the open folder, and they are never replaced",
-                why=f"{folder} lists it as an image",
-                remedy="Choose another name or folder",
+                message("this is one of the images of the open folder, and they are never replaced"),
+                why=message("{folder} lists it as an image", folder=folder),
+                remedy=message("Choose another name or folder"),
                 path=path,
             )
 
@@ -226,13 +233,13 @@ def link_file(source: str | Path, link: str | Path) -> None:
     link = Path(link)
     if os.path.lexists(link):
         raise ProtectedFile(
-            "a file of this name is already there, and a link replaces none",
-            remedy="Choose another folder, or move that file away", path=link,
+            message("a file of this name is already there, and a link replaces none"),
+            remedy=message("Choose another folder, or move that file away"), path=link,
         )  # fmt: skip
     try:
         link.symlink_to(os.path.abspath(source))  # noqa: PTH100 -- resolve() follows links
     except OSError as error:
-        raise storage_error(error, link, what="the link cannot be made") from error
+        raise storage_error(error, link, what=message("the link cannot be made")) from error
 
 
 def make_folder(path: str | Path) -> None:
@@ -242,17 +249,17 @@ def make_folder(path: str | Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise storage_error(error, path, what="the folder cannot be created") from error
+        raise storage_error(error, path, what=message("the folder cannot be created")) from error
     for folder in missing:
         _flush_folder(folder.parent)
 
 
-def storage_error(error: OSError, path: str | Path, what: str = "the file cannot be written") -> StorageError:
+def storage_error(error: OSError, path: str | Path, what: str = _NOT_WRITTEN) -> StorageError:
     """The StorageError that explains an OSError of a write and names a remedy."""
-    why, remedy = _REMEDIES.get(
-        error.errno or 0, (error.strerror or str(error), "Choose another folder or disk, then save again")
-    )
-    return StorageError(what, why=why[0].upper() + why[1:], remedy=remedy, path=path)
+    said = error.strerror or str(error)
+    unknown = said[:1].upper() + said[1:], message("Choose another folder or disk, then save again")
+    why, remedy = _REMEDIES.get(error.errno or 0, unknown)
+    return StorageError(what, why=why, remedy=remedy, path=path)
 
 
 def _existing_mode(target: Path) -> int | None:
@@ -261,7 +268,9 @@ def _existing_mode(target: Path) -> int | None:
     except OSError:
         return None
     if not status.st_mode & stat.S_IWUSR or not os.access(target, os.W_OK):
-        raise StorageError("the file is write-protected", remedy="Remove the protection or choose another name", path=target)
+        raise StorageError(
+            message("the file is write-protected"), remedy=message("Remove the protection or choose another name"), path=target
+        )
     return stat.S_IMODE(status.st_mode)
 
 

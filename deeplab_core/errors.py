@@ -37,6 +37,7 @@ import logging
 import operator
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from numbers import Real
 from pathlib import Path
 from typing import Any, SupportsIndex
 
@@ -99,7 +100,9 @@ def _plain(value: object) -> _Plain:
         return str(value)
     if isinstance(value, str | int | float):
         return value
-    return operator.index(value) if isinstance(value, SupportsIndex) else str(value)
+    if isinstance(value, SupportsIndex):
+        return operator.index(value)
+    return float(value) if isinstance(value, Real) else str(value)
 
 
 class AtrousError(Exception):
@@ -259,13 +262,16 @@ def image_error(error: Exception, path: Path | str) -> AtrousError:
     _log.info("%s failed", path, exc_info=error)  # the console of a command shows no tracebacks; the window keeps a log
     if isinstance(error, MemoryError):
         return ImageFailed(
-            "the image does not fit into memory", why=str(error), remedy="Close other programs, or make it smaller", path=path
+            message("the image does not fit into memory"),
+            why=str(error),
+            remedy=message("Close other programs, or make it smaller"),
+            path=path,
         )
     lines = str(error).strip().splitlines() or [""]
     return ImageFailed(
-        "this image failed",
-        why=f"{type(error).__name__}: {lines[0][:300]}",
-        remedy="Other images are not affected; please report it",
+        message("this image failed"),
+        why=message("{kind}: {error}", kind=type(error).__name__, error=lines[0][:300]),
+        remedy=message("Other images are not affected; please report it"),
         path=path,
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import MaskFormatError
+from deeplab_core.errors import MaskFormatError, message
 
 #: (H, W): uint8, or uint16 for a wide catalog.
 LabelMap = NDArray[np.uint8 | np.uint16]
@@ -60,18 +60,24 @@ def check_labels(labels: NDArray[Any], catalog: ClassCatalog) -> None:
     """Raise MaskFormatError unless ``labels`` is a valid label map of ``catalog``; names undeclared ids with their counts."""
     if labels.ndim != 2 or labels.dtype != catalog.dtype:
         raise MaskFormatError(
-            f"a label map of '{catalog.name}' is a two-dimensional {catalog.dtype} array",
-            why=f"This one has the shape {labels.shape} and the type {labels.dtype}",
+            message("a label map of '{catalog}' is a two-dimensional {dtype} array", catalog=catalog.name, dtype=catalog.dtype),
+            why=message("This one has the shape {shape} and the type {dtype}", shape=labels.shape, dtype=labels.dtype),
         )
     if labels.size == 0:
-        raise MaskFormatError("a label map needs at least one pixel", why=f"This one has the shape {labels.shape}")
+        raise MaskFormatError(
+            message("a label map needs at least one pixel"), why=message("This one has the shape {shape}", shape=labels.shape)
+        )
     if not labels.flags.c_contiguous:
-        raise MaskFormatError("a label map is C-contiguous", remedy="Pass it through numpy.ascontiguousarray")
+        raise MaskFormatError(message("a label map is C-contiguous"), remedy=message("Pass it through numpy.ascontiguousarray"))
     strangers = undeclared(value_counts(labels), np.append(catalog.ids, catalog.ignore))
     if strangers:
         raise MaskFormatError(
-            f"the label map holds ids that '{catalog.name}' does not declare: {describe_values(strangers)}",
-            remedy="Choose the catalog that these labels belong to",
+            message(
+                "the label map holds ids that '{catalog}' does not declare: {ids}",
+                catalog=catalog.name,
+                ids=describe_values(strangers),
+            ),
+            remedy=message("Choose the catalog that these labels belong to"),
         )
 
 

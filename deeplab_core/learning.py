@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.reading import convert
 
@@ -48,9 +48,12 @@ class LearnOptions:
             ("strength", self.strength, get_args(Strength)),
         ):
             if value not in choices:
-                raise AtrousError(f"{name} '{value}' is unknown", remedy=f"Choose one of {', '.join(choices)}")
+                raise AtrousError(
+                    message("{name} '{value}' is unknown", name=name, value=value),
+                    remedy=message("Choose one of {choices}", choices=", ".join(choices)),
+                )
         if self.background < 0:
-            raise AtrousError("the number of background images is negative", remedy="Choose 0 or more")
+            raise AtrousError(message("the number of background images is negative"), remedy=message("Choose 0 or more"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +158,7 @@ class LearnReport:
         try:
             return convert(data, cls, closed=True)
         except ValueError as error:
-            raise AtrousError("not a report of learning", why=str(error)) from error
+            raise AtrousError(message("not a report of learning"), why=str(error)) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from torch import Tensor
 from deeplab_core.atomic import atomic_write
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
-from deeplab_core.errors import AtrousError, WeightsError
+from deeplab_core.errors import AtrousError, WeightsError, message
 from deeplab_core.model_files import index_of, read_index
 from deeplab_core.reading import parse_json, read_json
 from deeplab_core.records import ModelCard, Preprocessing, card_path
@@ -36,9 +36,9 @@ def read_card_file(weights: Path) -> ModelCard | None:
         return ModelCard.from_dict(read_json(path, what="the model card"))
     except AtrousError as error:
         raise WeightsError(
-            "the model card beside the weights is damaged",
-            why=f"{error.what[0].upper()}{error.what[1:]}. {error.why}".strip(),
-            remedy="Correct it, or delete it to fall back on the documented defaults",
+            message("the model card beside the weights is damaged"),
+            why=message("It cannot be used: {what}. {why}", what=error.what, why=error.why) if error.why else error.what,
+            remedy=message("Correct it, or delete it to fall back on the documented defaults"),
             path=path,
         ) from error
 
@@ -92,9 +92,9 @@ def settled_card(card: ModelCard, channels: int, path: Path | None = None, *, in
     if channels != 1:
         if card.threshold is not None:
             raise WeightsError(
-                f"the model card has a threshold, the network {channels} channels",
-                why="only a network of one channel compares its class with a threshold",
-                remedy="Remove the threshold from the card",
+                message("the model card has a threshold, the network {channels} channels", channels=channels),
+                why=message("only a network of one channel compares its class with a threshold"),
+                remedy=message("Remove the threshold from the card"),
                 path=path,
             )
     elif len(catalog) == 1:
@@ -103,8 +103,12 @@ def settled_card(card: ModelCard, channels: int, path: Path | None = None, *, in
             catalog = OBJECT_CATALOG
         elif only.id == 0 or only.name == "background":
             raise WeightsError(
-                f"the model card lists one class, '{only.name}' with the id {only.id}, separated from the background",
-                remedy="List two classes in the card: the background first, then the class",
+                message(
+                    "the model card lists one class, '{class_name}' with the id {class_id}, separated from the background",
+                    class_name=only.name,
+                    class_id=only.id,
+                ),
+                remedy=message("List two classes in the card: the background first, then the class"),
                 path=path,
             )
         else:
@@ -134,11 +138,15 @@ def preprocessing_for(usual: Preprocessing, inputs: int) -> Preprocessing:
         return usual
     if inputs not in (1, 3, 4) or usual.channels != 3:
         raise WeightsError(
-            f"this network takes {inputs} channels",
-            why="Atrous gives a network the gray values, the colours, or the colours and a fourth channel of an image: 1, 3 or 4"
+            message("this network takes {channels} channels", channels=inputs),
+            why=message(
+                "Atrous gives a network the gray values, the colours, or the colours and a fourth channel of an image: 1, 3 or 4"
+            )
             if inputs not in (1, 3, 4)
-            else f"its card describes {usual.channels}",
-            remedy="Use a network of 1, 3 or 4 channels" if inputs not in (1, 3, 4) else "Correct the preprocessing in its card",
+            else message("its card describes {channels}", channels=usual.channels),
+            remedy=message("Use a network of 1, 3 or 4 channels")
+            if inputs not in (1, 3, 4)
+            else message("Correct the preprocessing in its card"),
         )
 
     def changed(values: tuple[float, ...]) -> tuple[float, ...]:
@@ -229,8 +237,8 @@ def check_card(card: ModelCard, classes: int, path: Path | None) -> None:
     """
     if len(card.catalog) != classes:
         raise WeightsError(
-            f"the model card lists {len(card.catalog)} classes, the network has {classes}",
-            remedy="Correct the catalog in the card",
+            message("the model card lists {count} classes, the network has {classes}", count=len(card.catalog), classes=classes),
+            remedy=message("Correct the catalog in the card"),
             path=path,
         )
 
@@ -245,5 +253,8 @@ def card_from_metadata(text: str, path: Path) -> ModelCard:
         return ModelCard.from_dict(parse_json(text, what="the model card"))
     except AtrousError as error:
         raise WeightsError(
-            "the model card inside the file is damaged", why=str(error), remedy="Fetch or convert the file again", path=path
+            message("the model card inside the file is damaged"),
+            why=str(error),
+            remedy=message("Fetch or convert the file again"),
+            path=path,
         ) from error

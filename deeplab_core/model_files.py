@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from deeplab_core.errors import UnsafeCheckpoint, WeightsError
+from deeplab_core.errors import UnsafeCheckpoint, WeightsError, message
 from deeplab_core.reading import expecting, read_json, shorten
 
 #: Endings of files that :func:`deeplab_core.weights.load_model` opens, lower case: for dialogs, drops, lists and commands.
@@ -120,13 +120,16 @@ def read_index(index: Path) -> dict[str, list[str]]:
     for name in parts:
         if Path(name).name != name or name in ("", ".", "..") or "\\" in name or "\0" in name:
             raise UnsafeCheckpoint(
-                "the index names files outside its folder", why=f"{shorten(name)}", remedy="Do not use this file", path=index
+                message("the index names files outside its folder"),
+                why=message("{name}", name=shorten(name)),
+                remedy=message("Do not use this file"),
+                path=index,
             )
         if not (index.parent / name).is_file():
             raise WeightsError(
-                f"the part {shorten(name)} is missing",
-                why=f"the index lists {len(parts)} parts",
-                remedy="Copy all parts into one folder",
+                message("the part {name} is missing", name=shorten(name)),
+                why=message("the index lists {count} parts", count=len(parts)),
+                remedy=message("Copy all parts into one folder"),
                 path=index,
             )
     return parts

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import WeightsError
+from deeplab_core.errors import WeightsError, message
 from deeplab_core.reading import expecting, shorten, whole
 
 Device = Literal["auto", "cpu", "cuda", "mps"] | str
@@ -100,9 +100,10 @@ def size_rule(rule: str, name: Literal["resize", "padding"]) -> tuple[str, tuple
     fits = most and len(numbers) <= (2 if two else 1) and all(number.isdecimal() and len(number) < 8 for number in numbers)
     if not fits or not all(0 < int(number) <= most for number in numbers):
         forms = [f"{form}:{'HxW' if both else 'N'}" for form, (both, _) in kinds.items()]
-        limit = f", at most {most}" if fits else ""
+        limit = message(", at most {most}", most=most) if fits else ""
         raise WeightsError(
-            f"{shorten(rule)} is no rule for {name}", remedy=f"Use {plain}, {', '.join(forms)} with whole numbers{limit}"
+            message("{rule} is no rule for {name}", rule=shorten(rule), name=name),
+            remedy=message("Use {plain}, {forms} with whole numbers{limit}", plain=plain, forms=", ".join(forms), limit=limit),
         )
     return kind, (int(numbers[0]), int(numbers[-1]))
 

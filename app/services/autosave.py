@@ -24,7 +24,7 @@ from app.state.journal import JOURNAL_BYTES
 from app.state.project import Project
 from app.state.snapshot import Snapshot
 from app.text import tr
-from deeplab_core.errors import AtrousError, ProjectError
+from deeplab_core.errors import AtrousError, ProjectError, message
 
 _LOG = logging.getLogger(__name__)
 
@@ -364,7 +364,11 @@ class Autosaver(QObject):
                 done(error)
             else:
                 _LOG.error("autosave failed", exc_info=error)
-                done(AtrousError(tr("the mask could not be saved"), why=f"{type(error).__name__}: {error}"))
+                done(
+                    AtrousError(
+                        tr("the mask could not be saved"), why=message("{kind}: {error}", kind=type(error).__name__, error=error)
+                    )
+                )
 
         self._writer.submit(work).add_done_callback(report)
 

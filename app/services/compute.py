@@ -226,7 +226,7 @@ class ComputeClient(ComputeService):
             life.link.kill()
             self._life = None
             _log.error("the compute process cannot start: %s", message.details)
-            self._give_up(f"{message.reason}. {message.remedy}")
+            self._give_up(tr("{reason}. {remedy}", reason=message.reason, remedy=message.remedy))
         elif isinstance(message, Progress):
             life.running = message.request_id
             self._report(message)

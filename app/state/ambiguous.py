@@ -20,9 +20,10 @@ from app.state.opencv import opencv
 from app.state.project import Project
 from deeplab_core.atomic import atomic_write, make_folder
 from deeplab_core.datasets.ambiguous import AMBIGUOUS_SUFFIX, MAX_MARKS_BYTES, AmbiguousMark, AmbiguousMarks
-from deeplab_core.errors import ImageReadError, ProjectError, ProjectLocked
+from deeplab_core.errors import ImageReadError, ProjectError, ProjectLocked, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.reading import parse_json
+from deeplab_core.wording import name_some
 
 #: Kind of the project's results that holds marks; the folder scan knows it too.
 KIND = "ambiguous"
@@ -56,8 +57,14 @@ def marks_for(project: Project, image: int, shape: tuple[int, ...]) -> Ambiguous
     marks = read_marks(project, image)
     if marks is not None and (marks.height, marks.width) != tuple(shape[:2]):
         raise ProjectError(
-            f"the ambiguous regions are of {marks.width} x {marks.height} px, the ground truth of {shape[1]} x {shape[0]} px",
-            remedy="Unmark them in the Evaluation panel, or give the image its old size back",
+            message(
+                "the ambiguous regions are of {width} x {height} px, the ground truth of {other_width} x {other_height} px",
+                width=marks.width,
+                height=marks.height,
+                other_width=shape[1],
+                other_height=shape[0],
+            ),
+            remedy=message("Unmark them in the Evaluation panel, or give the image its old size back"),
             path=project.record(image).relative_path,
         )
     return marks
@@ -77,7 +84,9 @@ def write_marks(project: Project, image: int, marks: AmbiguousMarks) -> None:
         StorageError: it cannot be written; the marks before are as they were.
     """
     if project.read_only:
-        raise ProjectLocked("nothing can be marked here", why=project.read_only_reason or "", remedy="Open the project to edit")
+        raise ProjectLocked(
+            message("nothing can be marked here"), why=project.read_only_reason or "", remedy=message("Open the project to edit")
+        )
     if marks.marks:
         record = project.record(image)
         if not record.content_key and not record.missing:
@@ -155,11 +164,14 @@ def export_marks(project: Project, folder: Path) -> int:
         make_folder(path.parent)
         atomic_write(path, data)
     if damaged:
-        more = f" and {len(damaged) - 3} more" if len(damaged) > 3 else ""
         raise ProjectError(
-            f"{len(damaged)} of {len(stored)} records of ambiguous regions are damaged and were left out",
-            why=", ".join(damaged[:3]) + more,
-            remedy="Mark these regions again; the others were exported",
+            message(
+                "{damaged} of {count} records of ambiguous regions are damaged and were left out",
+                damaged=len(damaged),
+                count=len(stored),
+            ),
+            why=name_some(damaged, 3),
+            remedy=message("Mark these regions again; the others were exported"),
         )
     return len(stored)
 

@@ -25,7 +25,7 @@ from app.state.mask_file import read_note
 from app.state.schema import APPLICATION_ID, MIGRATIONS, strange_objects
 from app.state.store import DamagedStore, Store, set_database_aside, store_error
 from deeplab_core.atomic import atomic_write, make_folder, storage_error
-from deeplab_core.errors import AtrousError, ProjectError, StorageError
+from deeplab_core.errors import AtrousError, ProjectError, StorageError, message
 
 _LOG = logging.getLogger(__name__)
 
@@ -126,7 +126,10 @@ class Upkeep:
         free, size = shutil.disk_usage(self._directory).free, self._store.path.stat().st_size
         if free < 2 * size + _SPARE_BYTES:
             raise StorageError(
-                "no daily copy of the project was made", why="The disk is nearly full", remedy="Free some space", path=folder
+                message("no daily copy of the project was made"),
+                why=message("The disk is nearly full"),
+                remedy=message("Free some space"),
+                path=folder,
             )
         make_folder(folder)
         temporary = folder / f".atrous-{secrets.token_hex(8)}.tmp"
@@ -138,7 +141,7 @@ class Upkeep:
                 raise self._store.note_damage(problem)
             temporary.replace(folder / name)
         except OSError as error:
-            raise storage_error(error, folder / name, what="no daily copy of the project was made") from error
+            raise storage_error(error, folder / name, what=message("no daily copy of the project was made")) from error
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink()
@@ -219,14 +222,19 @@ def _choose(directory: Path, name: str | None) -> Backup:
     names = backup_names(directory)
     if not names:
         raise ProjectError(
-            "there is no daily copy of this project",
-            why="A copy is made once a day while the project is open in the window",
-            remedy="If the database is lost, open the folder: saved masks are taken up again",
+            message("there is no daily copy of this project"),
+            why=message("A copy is made once a day while the project is open in the window"),
+            remedy=message("If the database is lost, open the folder: saved masks are taken up again"),
             path=directory / BACKUPS,
         )
     if name is not None and name not in names:
-        there = f"There are: {', '.join(names)}"
-        raise ProjectError(f"there is no copy {name}", why=there, remedy="Choose one of them", path=directory / BACKUPS)
+        there = message("There are: {names}", names=", ".join(names))
+        raise ProjectError(
+            message("there is no copy {name}", name=name),
+            why=there,
+            remedy=message("Choose one of them"),
+            path=directory / BACKUPS,
+        )
     problems = []
     for candidate in [name] if name is not None else names:
         found, problem = _look(directory / BACKUPS / candidate, thorough=True)
@@ -234,8 +242,8 @@ def _choose(directory: Path, name: str | None) -> Backup:
             return found
         problems.append(f"{candidate}: {problem}")
     raise ProjectError(
-        "the copy cannot be restored" if name else "no copy can be restored",
-        why="; ".join(problems), remedy="Choose another with --from, see --list", path=directory / BACKUPS,
+        message("the copy cannot be restored") if name else message("no copy can be restored"),
+        why="; ".join(problems), remedy=message("Choose another with --from, see --list"), path=directory / BACKUPS,
     )  # fmt: skip
 
 
@@ -285,13 +293,13 @@ def _look(path: Path, *, thorough: bool = False) -> tuple[Backup, str]:
             (owner,) = connection.execute("PRAGMA application_id").fetchone()
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if owner != APPLICATION_ID or not 0 < version <= len(MIGRATIONS):
-                raise ProjectError("it is no project of this version")
+                raise ProjectError(message("it is no project of this version"))
             if strange := strange_objects(connection, version):
-                raise ProjectError(f"it is not as Atrous made it: {strange[0]}")
+                raise ProjectError(message("it is not as Atrous made it: {object}", object=strange[0]))
             if thorough:
                 (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
                 if said != "ok":
-                    raise ProjectError(f"it is damaged: {said}")
+                    raise ProjectError(message("it is damaged: {problem}", problem=said))
             images, worked_on, steps = (
                 int(connection.execute(f"SELECT count(*) FROM {what}").fetchone()[0])
                 for what in ("images", "images WHERE status > 1", "steps")

@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from app.state.schema import APPLICATION_ID
 from deeplab_core.atomic import refuse_open_image
-from deeplab_core.errors import AtrousError, ProjectError, StorageError
+from deeplab_core.errors import AtrousError, ProjectError, StorageError, message
 from deeplab_core.reading import parse_json
 
 #: Bound of one setting in the ``meta`` table, bytes.
@@ -34,12 +34,24 @@ SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _WHY = {
-    sqlite3.SQLITE_FULL: ("The disk is full", "Free some space; saving goes on by itself"),
-    sqlite3.SQLITE_READONLY: ("The project folder is read-only", "Make it writable, or open the folder with --project DIR"),
-    sqlite3.SQLITE_CANTOPEN: ("The project folder cannot be written", "Make it writable, or open the folder with --project DIR"),
-    sqlite3.SQLITE_PERM: ("The project folder may not be written", "Make it writable, or open the folder with --project DIR"),
-    sqlite3.SQLITE_BUSY: ("Another program is using the project's database", "Close it; saving goes on by itself"),
-    sqlite3.SQLITE_IOERR: ("The disk reports an error", "Check the disk; saving goes on by itself"),
+    sqlite3.SQLITE_FULL: (message("The disk is full"), message("Free some space; saving goes on by itself")),
+    sqlite3.SQLITE_READONLY: (
+        message("The project folder is read-only"),
+        message("Make it writable, or open the folder with --project DIR"),
+    ),
+    sqlite3.SQLITE_CANTOPEN: (
+        message("The project folder cannot be written"),
+        message("Make it writable, or open the folder with --project DIR"),
+    ),
+    sqlite3.SQLITE_PERM: (
+        message("The project folder may not be written"),
+        message("Make it writable, or open the folder with --project DIR"),
+    ),
+    sqlite3.SQLITE_BUSY: (
+        message("Another program is using the project's database"),
+        message("Close it; saving goes on by itself"),
+    ),
+    sqlite3.SQLITE_IOERR: (message("The disk reports an error"), message("Check the disk; saving goes on by itself")),
 }
 
 #: A disk with less than this is full: the index of the log grows by 32 KiB.
@@ -211,7 +223,7 @@ def refuse_foreign(path: Path) -> None:
 
 
 def foreign(path: Path) -> ProjectError:
-    return ProjectError("this is not a project of Atrous", remedy="Choose another project folder", path=path)
+    return ProjectError(message("this is not a project of Atrous"), remedy=message("Choose another project folder"), path=path)
 
 
 def check_kinds(rows: list[tuple[Any, ...]], kinds: Sequence[type], path: Path) -> None:
@@ -223,9 +235,11 @@ def check_kinds(rows: list[tuple[Any, ...]], kinds: Sequence[type], path: Path) 
         for value, kind in zip(row, wanted, strict=True):
             if not isinstance(value, (float, int) if kind is float else kind):
                 raise DamagedStore(
-                    "the project's database is damaged",
-                    why=f"A row holds {type(value).__name__} where {kind.__name__} belongs",
-                    remedy="Open the folder again: the file is set aside, and what can be read of it is kept",
+                    message("the project's database is damaged"),
+                    why=message(
+                        "A row holds {found} where {expected} belongs", found=type(value).__name__, expected=kind.__name__
+                    ),
+                    remedy=message("Open the folder again: the file is set aside, and what can be read of it is kept"),
                     path=path,
                 )
 
@@ -240,22 +254,27 @@ def store_error(error: Exception, path: Path) -> AtrousError:
     endless = code == sqlite3.SQLITE_INTERRUPT
     if code in _CORRUPT or unreadable or endless:
         return DamagedStore(
-            "the project's database is damaged",
-            why="It holds more rows than a file of its size can" if endless else str(error),
-            remedy="Open the folder again: the file is set aside, and what can be read of it is kept",
+            message("the project's database is damaged"),
+            why=message("It holds more rows than a file of its size can") if endless else str(error),
+            remedy=message("Open the folder again: the file is set aside, and what can be read of it is kept"),
             path=path,
         )
     if full_code == sqlite3.SQLITE_READONLY_DBMOVED:
-        return RemovedStore(
-            "the project was removed or replaced while it was open",
-            why=f"{path.name} was moved; everything is still in memory",
-            remedy="Write the project again, or, if you moved the folder, close this window and open it at its new place",
-            path=path,
-        )
+        return removed_store(path, message("{file} was moved; everything is still in memory", file=path.name))
     if code == sqlite3.SQLITE_IOERR and _full(path):
         code = sqlite3.SQLITE_FULL  # no room for the index of the log is reported as an error of the disk
-    why, remedy = _WHY.get(code, (f"The database says: {error}", "Try again"))
-    return StorageError("the project cannot be saved", why=why, remedy=remedy, path=path)
+    why, remedy = _WHY.get(code, (message("The database reports: {error}", error=error), message("Try again")))
+    return StorageError(message("the project cannot be saved"), why=why, remedy=remedy, path=path)
+
+
+def removed_store(path: Path, why: str) -> RemovedStore:
+    """The error for a database that is not the file any more that was opened."""
+    return RemovedStore(
+        message("the project was removed or replaced while it was open"),
+        why=why,
+        remedy=message("Write the project again, or, if you moved the folder, close this window and open it at its new place"),
+        path=path,
+    )
 
 
 def _full(path: Path) -> bool:
@@ -284,7 +303,9 @@ def set_aside(path: Path, reason: str = "damaged") -> Path:
     try:
         path.rename(target)
     except OSError as error:
-        raise StorageError("a file cannot be set aside", why=str(error), remedy="Check the folder's rights", path=path) from error
+        raise StorageError(
+            message("a file cannot be set aside"), why=str(error), remedy=message("Check the folder's rights"), path=path
+        ) from error
     return target
 
 

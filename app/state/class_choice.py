@@ -19,6 +19,7 @@ from deeplab_core.labels import value_counts
 from deeplab_core.masks.read import interpret
 from deeplab_core.masks.stored import StoredMask, read_stored
 from deeplab_core.metrics.confusion import same_classes
+from deeplab_core.wording import name_some
 
 if TYPE_CHECKING:
     from app.state.ground_truth import GroundTruth
@@ -226,11 +227,12 @@ def meaning_changes(old: ClassCatalog, new: ClassCatalog) -> str:
     names = {info.id: info.name for info in new.classes}
     lost = [info.name for info in old.classes if info.id not in names]
     if lost:
-        return f"It has no class for {', '.join(lost[:4])}" + (f" and {len(lost) - 4} more" if len(lost) > 4 else "")
+        return message("It has no class for {names}", names=name_some(lost, 4))
     other = next((info for info in old.classes if names[info.id] != info.name), None)
     if other is not None:
-        return f"Its id {other.id} is {names[other.id]}, not {other.name}"
-    return "Its masks have another number of bits" if old.wide != new.wide else ""
+        found = names[other.id]
+        return message("Its id {class_id} is {found}, not {expected}", class_id=other.id, found=found, expected=other.name)
+    return message("Its masks have another number of bits") if old.wide != new.wide else ""
 
 
 def _painted_changes(project: Project, catalog: ClassCatalog) -> str:
@@ -242,10 +244,10 @@ def _painted_changes(project: Project, catalog: ClassCatalog) -> str:
     for info in others:
         pixels = counts.of(info.id)[1]
         if pixels and info.id in now:
-            parts.append(message("{pixels} px are {name}, and the id {id} would be {new}", pixels=f"{pixels:,}", name=info.name,
-                                 id=info.id, new=now[info.id].name))  # fmt: skip
+            parts.append(message("{pixels:,} px are {name}, and the id {class_id} would be {new}", pixels=pixels, name=info.name,
+                                 class_id=info.id, new=now[info.id].name))  # fmt: skip
         elif pixels:
-            parts.append(message("{pixels} px are {name}, which it has not", pixels=f"{pixels:,}", name=info.name))
+            parts.append(message("{pixels:,} px are {name}, which it has not", pixels=pixels, name=info.name))
     if parts:
         return "; ".join(parts[:4]) + (f"; {len(parts) - 4} more" if len(parts) > 4 else "")
     if project.catalog.wide != catalog.wide:

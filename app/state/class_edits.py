@@ -33,7 +33,7 @@ from app.state.schema import WITH_CLASS_EDITS
 from app.state.store import DamagedStore, Store
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.catalogs.editing import CatalogEdit, moved_by
-from deeplab_core.errors import AtrousError, CatalogError
+from deeplab_core.errors import AtrousError, CatalogError, message
 from deeplab_core.labels import LabelMap, apply_lut
 from deeplab_core.reading import VALUE_ERRORS, parse_json, whole
 
@@ -202,9 +202,11 @@ class ClassEdits:
             return
         if lost or catalog.wide != before.wide:
             names = ", ".join(before.by_id(number).name for number in lost[:5])
-            what = "the catalog cannot replace the project's, because images are already labelled"
-            why = f"It lacks: {names}" if lost else "Its masks have another number of bits"
-            raise CatalogError(what, why=why, remedy="Keep every id of the old catalog, or use a new project with --project DIR")
+            what = message("the catalog cannot replace the project's, because images are already labelled")
+            why = message("It lacks: {names}", names=names) if lost else message("Its masks have another number of bits")
+            raise CatalogError(
+                what, why=why, remedy=message("Keep every id of the old catalog, or use a new project with --project DIR")
+            )
         self._refuse_retired(before, catalog)
         with self._mutex:
             self._write(self.entries, catalog)
@@ -218,13 +220,15 @@ class ClassEdits:
         """
         if edit.catalog.wide != before.wide:
             raise CatalogError(
-                "the masks would have another number of bits",
-                why=f"They have {16 if before.wide else 8} bits",
-                remedy="Begin a new project with a class list of the other size, and import the exported masks there",
+                message("the masks would have another number of bits"),
+                why=message("They have {bits} bits", bits=16 if before.wide else 8),
+                remedy=message("Begin a new project with a class list of the other size, and import the exported masks there"),
             )
         self._refuse_retired(before, edit.catalog)
         if not _fits(edit.moved, before, edit.catalog):
-            raise CatalogError("the edit moves an id that is not in the catalog", remedy="Choose a class that is listed")
+            raise CatalogError(
+                message("the edit moves an id that is not in the catalog"), remedy=message("Choose a class that is listed")
+            )
         with self._mutex:
             number = self.entries[-1].number + 1 if self.entries else 1
             entries = (*self.entries, ClassEdit(number, edit.title, before, edit.catalog, dict(edit.moved)))
@@ -245,9 +249,11 @@ class ClassEdits:
             edit = self.newest
             if edit is None or set(edit.after.ids.tolist()) != set(catalog.ids.tolist()):
                 raise CatalogError(
-                    "there is no edit of the classes to undo",
-                    why="Only the newest one can be undone, once" if self.entries else "The classes were not edited",
-                    remedy="Edit the classes again instead",
+                    message("there is no edit of the classes to undo"),
+                    why=message("Only the newest one can be undone, once")
+                    if self.entries
+                    else message("The classes were not edited"),
+                    remedy=message("Edit the classes again instead"),
                 )
             restored = _restored_classes(edit, catalog)
             added = tuple(catalog.by_id(number) for number in edit.added)
@@ -271,9 +277,9 @@ class ClassEdits:
         again = set(self.retired(before)) & set(catalog.ids.tolist())
         if again:
             raise CatalogError(
-                f"the id {min(again)} was used by a class that is gone",
-                why="Masks and ground truth may still hold it",
-                remedy="Give the class another id, or begin a new project with --project DIR",
+                message("the id {class_id} was used by a class that is gone", class_id=min(again)),
+                why=message("Masks and ground truth may still hold it"),
+                remedy=message("Give the class another id, or begin a new project with --project DIR"),
             )
 
     def _labelled(self) -> bool:
@@ -481,5 +487,5 @@ def _read_entries(store: Store) -> tuple[ClassEdit, ...]:
     try:
         return parse_entries(meta_json(row[0], _SETTING))
     except _STRANGE as error:
-        why = f"Its edits of the classes cannot be read: {error}"
-        raise DamagedStore("the project's database is damaged", why=why, path=store.path) from error
+        why = message("Its edits of the classes cannot be read: {error}", error=error)
+        raise DamagedStore(message("the project's database is damaged"), why=why, path=store.path) from error

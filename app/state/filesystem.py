@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from deeplab_core.errors import ProjectError
+from deeplab_core.errors import ProjectError, message
 
 #: File systems that more than one computer may have mounted. SQLite's write-ahead log shares memory between its users and
 #: must not be used there (sqlite.org/wal.html, "All processes using a database must be on the same host computer").
@@ -81,15 +81,17 @@ def refuse_link(path: Path, *, folder: bool = False) -> None:
         return
     if stat.S_ISLNK(mode):
         raise ProjectError(
-            f"{path.name} is a link, and a project never writes through links",
-            why=f"It leads to {_target(path)}",
-            remedy="Put the real file or folder in its place, or keep the project elsewhere: atrous FOLDER --project DIR",
+            message("{file} is a link, and a project never writes through links", file=path.name),
+            why=message("It leads to {target}", target=_target(path)),
+            remedy=message(
+                "Put the real file or folder in its place, or keep the project elsewhere: atrous FOLDER --project DIR"
+            ),
             path=path,
         )
     if not (stat.S_ISDIR(mode) if folder else stat.S_ISREG(mode)):
         raise ProjectError(
-            f"{path.name} is not a {'folder' if folder else 'file'}",
-            remedy="Move it away, or keep the project elsewhere: atrous FOLDER --project DIR",
+            message("{file} is not a {kind}", file=path.name, kind=message("folder") if folder else message("file")),
+            remedy=message("Move it away, or keep the project elsewhere: atrous FOLDER --project DIR"),
             path=path,
         )
 

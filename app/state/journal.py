@@ -23,7 +23,7 @@ from app.state.document import Document
 from app.state.patch import TilePatch, WrongSize
 from app.state.provenance import Provenance
 from app.state.store import Store
-from deeplab_core.errors import ProjectError
+from deeplab_core.errors import ProjectError, message
 from deeplab_core.reading import VALUE_ERRORS
 
 #: Default bound of all patches kept by one project, in bytes of packed tiles.
@@ -146,9 +146,9 @@ class Journal:
             (expected,) = connection.execute(query, (image, old)).fetchone()
             if expected != seq:
                 raise ProjectError(
-                    "the undo history does not fit the journal",
-                    why=f"Step {seq} was moved, the journal expects {expected}",
-                    remedy="Open the image again",
+                    message("the undo history does not fit the journal"),
+                    why=message("Step {seq} was moved, the journal expects {expected}", seq=seq, expected=expected),
+                    remedy=message("Open the image again"),
                 )
             connection.execute("UPDATE steps SET state = ? WHERE seq = ?", (new, seq))
             connection.execute("INSERT INTO moves (image, step, direction) VALUES (?, ?, ?)", (image, seq, direction))

@@ -15,7 +15,7 @@ from app.state.document import Change, Document
 from app.text import counted
 from deeplab_core.analysis.record import CONFUSION, ImageAnalysis, band_name
 from deeplab_core.analysis.sparse import SparseCounts
-from deeplab_core.errors import MaskFormatError
+from deeplab_core.errors import MaskFormatError, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import ConfusionMatrix, PixelDelta
 from deeplab_core.metrics.trimap import BandAround, BandRule, band_map
@@ -94,8 +94,14 @@ def count_image(
 def _check_size(truth: LabelMap, document: Document) -> None:
     if truth.shape != document.shape:
         raise MaskFormatError(
-            f"the ground truth is {truth.shape[1]} x {truth.shape[0]} px, the image {document.shape[1]} x {document.shape[0]} px",
-            remedy="Choose the ground truth of this image; it is never resized",
+            message(
+                "the ground truth is {truth_width} x {truth_height} px, the image {width} x {height} px",
+                truth_width=truth.shape[1],
+                truth_height=truth.shape[0],
+                width=document.shape[1],
+                height=document.shape[0],
+            ),
+            remedy=message("Choose the ground truth of this image; it is never resized"),
         )
 
 

@@ -20,7 +20,7 @@ from app.state.provenance import Provenance, users_own
 from app.text import counted
 from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, Cancelled, LabelSourceError, image_error
+from deeplab_core.errors import AtrousError, Cancelled, LabelSourceError, image_error, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.importing import ImportedImage, ImportItem, ImportPlan, open_source, recognise, scan
@@ -197,9 +197,11 @@ def new_classes(plan: ImportPlan) -> ClassCatalog:
     """
     if plan.classes and all(one.id is not None for one in plan.classes) and plan.recorded is None:
         raise LabelSourceError(
-            "the source has numbers and no names of classes", why=f"{plan.format.title}: {len(plan.classes)} values occur",
-            remedy="Choose the classes of the new project with --catalog", path=plan.source,
-        )  # fmt: skip
+            message("the source has numbers and no names of classes"),
+            why=message("{format}: {count} values occur", format=plan.format.title, count=len(plan.classes)),
+            remedy=message("Choose the classes of the new project with --catalog"),
+            path=plan.source,
+        )
     own = plan.own_catalog()
     return next((catalog for catalog in builtin_catalogs().values() if catalog.names == own.names), own)
 

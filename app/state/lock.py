@@ -14,7 +14,7 @@ from pathlib import Path
 
 from app.state.filesystem import file_state
 from deeplab_core.atomic import storage_error
-from deeplab_core.errors import DataFileError, ProjectLocked, StorageError
+from deeplab_core.errors import DataFileError, ProjectLocked, StorageError, message
 from deeplab_core.reading import VALUE_ERRORS, parse_json
 
 #: The locked byte lies far behind the text that names the holder: Windows forbids others to read what is locked.
@@ -87,15 +87,15 @@ class ProjectLock:
             raise storage_error(error, self._path) from error
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise StorageError("the lock of the project is not a file", remedy="Move it away", path=self._path)
+            raise StorageError(message("the lock of the project is not a file"), remedy=message("Move it away"), path=self._path)
         try:
             _lock(descriptor)
         except OSError:
             os.close(descriptor)
             raise ProjectLocked(
-                "another window has this project open",
+                message("another window has this project open"),
                 why=str(self.holder()),
-                remedy="Look and compare here, or close the other window and open the folder again to edit",
+                remedy=message("Look and compare here, or close the other window and open the folder again to edit"),
                 path=self._path.parent,
             ) from None
         self._descriptor = descriptor

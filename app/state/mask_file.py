@@ -156,18 +156,18 @@ def read_mask_file(path: Path, catalog: ClassCatalog, shape: tuple[int, int] | N
     try:
         values = read_stored(path).values
         if values is None:
-            raise _damaged(path, "It holds colours, not ids")
+            raise _damaged(path, message("It holds colours, not ids"))
         labels = np.array(values, dtype=catalog.dtype, order="C")
         unknown = _unknown_classes(labels, catalog, note)
         if unknown:
             raise UnknownClasses(unknown, path)
         check_labels(labels, catalog)
     except MaskFormatError as error:
-        raise _damaged(path, f"{error.what}. {error.why}".strip()) from error
+        raise _damaged(path, message("{what}. {why}", what=error.what, why=error.why) if error.why else error.what) from error
     try:
         provenance = _unpack_runs(packed, labels.size)
     except ValueError as error:
-        raise _damaged(path, f"Provenance: {error}") from error
+        raise _damaged(path, message("Provenance: {error}", error=error)) from error
     return MaskContent(labels, provenance.reshape(labels.shape), note)
 
 
@@ -240,7 +240,7 @@ def _own_chunks(path: Path) -> tuple[MaskNote, bytes, tuple[int, int]]:
         elif kind == _TEXT and content.startswith(_KEYWORD + b"\0"):
             said = content[len(_KEYWORD) + 1 :]
     if said is None or packed is None or size is None:
-        raise _damaged(path, "Another program has changed it")
+        raise _damaged(path, message("Another program has changed it"))
     try:
         values: dict[str, Any] = json.loads(said)
         classes = values.get("classes", "")
@@ -250,13 +250,13 @@ def _own_chunks(path: Path) -> tuple[MaskNote, bytes, tuple[int, int]]:
             raise ValueError(f"move {note.move}")
         return note, packed, size
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise _damaged(path, f"Its note cannot be read: {error}") from error
+        raise _damaged(path, message("Its note cannot be read: {error}", error=error)) from error
 
 
 def _chunks(data: bytes, path: Path) -> Iterator[tuple[bytes, bytes]]:
     """Yield (kind, content) of every chunk up to the end mark, each with its checksum verified."""
     if not data.startswith(_SIGNATURE):
-        raise _damaged(path, "It is not a PNG file")
+        raise _damaged(path, message("It is not a PNG file"))
     place = len(_SIGNATURE)
     while place + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, place)
@@ -265,12 +265,12 @@ def _chunks(data: bytes, path: Path) -> Iterator[tuple[bytes, bytes]]:
         if end > len(data):
             break
         if struct.unpack_from(">I", data, end - 4)[0] != zlib.crc32(content, zlib.crc32(kind)):
-            raise _damaged(path, f"The checksum of its {kind.decode('latin-1')} part is wrong")
+            raise _damaged(path, message("The checksum of its {part} part is wrong", part=kind.decode("latin-1")))
         yield kind, content
         if kind == b"IEND":
             return
         place = end
-    raise _damaged(path, "It ends early")
+    raise _damaged(path, message("It ends early"))
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
@@ -282,4 +282,6 @@ def _in_memory_values(catalog: ClassCatalog) -> ClassCatalog:
 
 
 def _damaged(path: Path, why: str) -> ProjectError:
-    return ProjectError("the saved mask is damaged", why=why, remedy="It is set aside; the journal is asked instead", path=path)
+    return ProjectError(
+        message("the saved mask is damaged"), why=why, remedy=message("It is set aside; the journal is asked instead"), path=path
+    )

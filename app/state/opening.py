@@ -21,7 +21,7 @@ from app.state.rebuild import renewed, restored_from_copy
 from app.state.store import DamagedStore, RemovedStore, Store
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, CatalogError, ProjectError, ProjectLocked, StorageError
+from deeplab_core.errors import AtrousError, CatalogError, ProjectError, ProjectLocked, StorageError, message
 
 #: Catalog of a new project until the user chooses another.
 DEFAULT_CATALOG = "voc21"
@@ -68,8 +68,12 @@ def open_directory(folder: Path, project_dir: Path | None, *, read_only: bool = 
         if not exists:
             masks = (directory / MASKS).is_dir()
             raise ProjectError(
-                "the project's database is missing; saved masks are there" if masks else "there is no project here yet",
-                remedy="Open the folder in the window" + (": saved masks are taken up again" if masks else " first"),
+                message("the project's database is missing; saved masks are there")
+                if masks
+                else message("there is no project here yet"),
+                remedy=message("Open the folder in the window: saved masks are taken up again")
+                if masks
+                else message("Open the folder in the window first"),
                 path=directory,
             )
         return open_read_only(directory, "It was opened for reading only")
@@ -90,7 +94,7 @@ def open_directory(folder: Path, project_dir: Path | None, *, read_only: bool = 
         if made:
             remove_new_directory(directory)
         raise StorageError(
-            "the project cannot be created", why=error.why, remedy=_creation_remedy(error), path=directory
+            message("the project cannot be created"), why=error.why, remedy=_creation_remedy(error), path=directory
         ) from error
     except BaseException:
         lock.release()
@@ -153,13 +157,15 @@ def meet_folder(
         owner = Path(str(settings["folder"])) if "folder" in settings else None
     except (CatalogError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise DamagedStore(
-            "the project's database is damaged", why=f"Its settings cannot be read: {error}", path=store.path
+            message("the project's database is damaged"),
+            why=message("Its settings cannot be read: {error}", error=error),
+            path=store.path,
         ) from error
     # A project directory elsewhere belongs to one folder; the one inside moves about with its images.
     if owner is not None and opened.directory.parent != folder and owner != folder and owner.is_dir():
         raise ProjectError(
-            "this project directory belongs to another folder", why=str(owner),
-            remedy="Choose another directory with --project DIR", path=opened.directory,
+            message("this project directory belongs to another folder"), why=str(owner),
+            remedy=message("Choose another directory with --project DIR"), path=opened.directory,
         )  # fmt: skip
     if catalog is None:
         catalog = get_catalog(DEFAULT_CATALOG)
@@ -253,5 +259,5 @@ def _creation_remedy(error: StorageError) -> str:
     cause = error.__cause__
     full = (isinstance(cause, OSError) and cause.errno in _FULL) or "disk is full" in error.why.lower()
     if full:
-        return f"Free some space, or keep the project on another disk: {_ELSEWHERE}"
-    return f"Make the folder writable, or keep the project elsewhere: {_ELSEWHERE}"
+        return message("Free some space, or keep the project on another disk: {option}", option=_ELSEWHERE)
+    return message("Make the folder writable, or keep the project elsewhere: {option}", option=_ELSEWHERE)

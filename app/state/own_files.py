@@ -11,9 +11,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path, PureWindowsPath
 
-from deeplab_core.errors import ProjectError
+from deeplab_core.errors import ProjectError, message
 
-_REMEDY = "Remove the link, or keep the project elsewhere: atrous FOLDER --project DIR"
+_REMEDY = message("Remove the link, or keep the project elsewhere: atrous FOLDER --project DIR")
 
 
 def contained(directory: Path, name: str, *, below: str) -> Path:
@@ -33,7 +33,7 @@ def contained(directory: Path, name: str, *, below: str) -> Path:
     parts = name.split("/")
     foreign = sys.platform == "win32" and (bool(PureWindowsPath(name).anchor) or "\\" in name)
     if foreign or "\0" in name or len(parts) < 2 or parts[0] != below or any(part in ("", ".", "..") for part in parts):
-        raise _refused(directory, f"'{name[:200]}' is not in its folder '{below}'")
+        raise _refused(directory, message("'{name}' is not in its folder '{folder}'", name=name[:200], folder=below))
     path = directory
     for place, part in enumerate(parts, 1):
         path = path / part
@@ -44,9 +44,9 @@ def contained(directory: Path, name: str, *, below: str) -> Path:
         except OSError as error:
             raise _refused(path, error.strerror or str(error)) from error
         if stat.S_ISLNK(mode):
-            raise _refused(path, "It is a link")
+            raise _refused(path, message("It is a link"))
         if place == len(parts) and not stat.S_ISREG(mode):
-            raise _refused(path, "It is not a plain file")
+            raise _refused(path, message("It is not a plain file"))
     return directory.joinpath(*parts)
 
 
@@ -73,4 +73,4 @@ def read_plain(path: Path, most: Callable[[bytes], int] | int) -> bytes:
 
 
 def _refused(path: Path, why: str) -> ProjectError:
-    return ProjectError("the project names a file that does not belong to it", why=why, remedy=_REMEDY, path=path)
+    return ProjectError(message("the project names a file that does not belong to it"), why=why, remedy=_REMEDY, path=path)

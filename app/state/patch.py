@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import ProjectError
+from deeplab_core.errors import ProjectError, message
 from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 from deeplab_core.reading import unpack
@@ -220,7 +220,9 @@ class WrongSize(ProjectError):
 
     def __init__(self, size: tuple[int, int], path: Path | None = None) -> None:
         super().__init__(
-            f"the labels are {size[1]} x {size[0]} px", remedy="Put the image back that they were made for", path=path
+            message("the labels are {width} x {height} px", width=size[1], height=size[0]),
+            remedy=message("Put the image back that they were made for"),
+            path=path,
         )
         self.size = size
 
@@ -228,7 +230,9 @@ class WrongSize(ProjectError):
 def damaged_step(why: str) -> ProjectError:
     """The error for a record of the journal that cannot be read."""
     return ProjectError(
-        "a step of the journal is damaged", why=why, remedy="Open the image again: the mask and all sound steps are kept"
+        message("a step of the journal is damaged"),
+        why=why,
+        remedy=message("Open the image again: the mask and all sound steps are kept"),
     )
 
 
@@ -373,7 +377,9 @@ def _unpack(data: bytes, rect: Box, itemsize: int) -> tuple[LabelMap, NDArray[np
     except ValueError as error:
         raise damaged_step(str(error)) from error
     if len(raw) != pixels * (itemsize + 1):
-        raise damaged_step(f"a tile has {len(raw)} bytes, expected {pixels * (itemsize + 1)}")
+        raise damaged_step(
+            message("a tile has {found} bytes, expected {expected}", found=len(raw), expected=pixels * (itemsize + 1))
+        )
     shape = rect.height, rect.width
     values: NDArray[np.uint8 | np.uint16] = np.frombuffer(raw, dtype=np.uint8 if itemsize == 1 else np.uint16, count=pixels)
     labels = values.reshape(shape)

@@ -44,7 +44,7 @@ from app.state.schema import WITH_RECLASSIFIED
 from app.state.store import DamagedStore
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.catalogs.editing import CatalogEdit
-from deeplab_core.errors import ImageReadError
+from deeplab_core.errors import ImageReadError, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.records import Prediction
 
@@ -468,7 +468,7 @@ class Project(ProjectValues):
         try:
             by_path = {row[1]: record_from_row(row) for row in rows}
         except ValueError as error:
-            raise DamagedStore("the project's database is damaged", why=str(error), path=self._store.path) from error
+            raise DamagedStore(message("the project's database is damaged"), why=str(error), path=self._store.path) from error
         with self._mutex:
             self._records = [by_path[path] for path in natural_sort(by_path)]
             self._places = {record.id: place for place, record in enumerate(self._records)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.state.careful import meta_json
 from app.state.store import Store
-from deeplab_core.errors import ProjectLocked
+from deeplab_core.errors import ProjectLocked, message
 
 
 class ProjectValues:
@@ -61,5 +61,8 @@ class ProjectValues:
     def _check_writable(self) -> None:
         if self.read_only_reason is not None:
             raise ProjectLocked(
-                "the project is read-only", why=self.read_only_reason, remedy="Open it again to edit", path=self.directory
+                message("the project is read-only"),
+                why=self.read_only_reason,
+                remedy=message("Open it again to edit"),
+                path=self.directory,
             )

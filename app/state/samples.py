@@ -20,7 +20,7 @@ from app.state.judgement import without_marked
 from app.state.mask_reading import load_project_mask
 from app.state.project import Project
 from app.state.provenance import Provenance, by_hand
-from deeplab_core.errors import MaskFormatError
+from deeplab_core.errors import MaskFormatError, message
 from deeplab_core.images.decode import read_image
 from deeplab_core.images.probe import ImageInfo, probe_image
 from deeplab_core.labels import LabelMap
@@ -199,8 +199,14 @@ def _truth(project: Project, image: int, held: Held | None, info: ImageInfo | No
         whole, notes = file.labels, file.notes
     if size is not None and whole.shape != size:
         raise MaskFormatError(
-            f"the ground truth is {whole.shape[1]} x {whole.shape[0]} px, the mask {size[1]} x {size[0]} px",
-            remedy="Choose the ground truth of this image; it is never resized",
+            message(
+                "the ground truth is {truth_width} x {truth_height} px, the mask {width} x {height} px",
+                truth_width=whole.shape[1],
+                truth_height=whole.shape[0],
+                width=size[1],
+                height=size[0],
+            ),
+            remedy=message("Choose the ground truth of this image; it is never resized"),
             path=truth_path(project, image),
         )
     exclude = excluded(project, image, whole.shape)

@@ -25,7 +25,7 @@ from app.state.schema import WITH_RECLASSIFIED
 from app.state.store import Store, set_aside
 from app.text import mark
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
-from deeplab_core.errors import ProjectError, StorageError
+from deeplab_core.errors import ProjectError, StorageError, message
 from deeplab_core.labels import LabelMap
 
 #: A mask's name is cut to so many bytes, so that there is room for what is added when the file is set aside.
@@ -47,9 +47,17 @@ class MaskRefused(ProjectError):
         usable: whether the file itself is sound, so that it can be taken as it is (``Project.take_mask``).
     """
 
-    def __init__(self, what: str, *, why: str, usable: bool, path: str, lacks: str = "right file") -> None:
-        choices = f"'{START_OVER}' or '{USE_MASK}'" if usable else f"'{START_OVER}'"
-        remedy = f"Put the {lacks} back, or open the image in the window and choose {choices} there; the mask file is kept"
+    def __init__(self, what: str, *, why: str, usable: bool, path: str, lacks: str = message("right file")) -> None:
+        choices = (
+            message("'{start_over}' or '{use_mask}'", start_over=START_OVER, use_mask=USE_MASK)
+            if usable
+            else message("'{start_over}'", start_over=START_OVER)
+        )
+        remedy = message(
+            "Put the {lacks} back, or open the image in the window and choose {choices} there; the mask file is kept",
+            lacks=lacks,
+            choices=choices,
+        )
         super().__init__(what, why=why, remedy=remedy, path=path)
         self.usable = usable
 
@@ -135,14 +143,18 @@ class SavedMasks:
             if last or not (stale or problem or now.mask != row.mask):
                 break
         if problem is None and stale and content is not None:
-            why = f"It holds the state up to step {saved_move} of the journal, which begins behind step {now.base}"
-            raise MaskRefused("the mask file is older than the project", why=why, usable=True, path=record.relative_path)
+            why = message(
+                "It holds the state up to step {step} of the journal, which begins behind step {base}",
+                step=saved_move,
+                base=now.base,
+            )
+            raise MaskRefused(message("the mask file is older than the project"), why=why, usable=True, path=record.relative_path)
         notices = []
         if problem is not None:
             notices.append(self._without_mask(record, row, problem, rebuilt=now.base == 0))
         if stale:
             raise MaskRefused(
-                "the mask of this image cannot be used and its journal does not reach back to the beginning",
+                message("the mask of this image cannot be used and its journal does not reach back to the beginning"),
                 why=" ".join(notices) or record.note,
                 usable=problem is not None and problem.sound,
                 path=record.relative_path,
@@ -166,7 +178,11 @@ class SavedMasks:
     def _row(self, record: ImageRecord) -> _Row:
         row = self._store.row("SELECT mask, journal_base FROM images WHERE id = ?", (record.id,), (str, int))
         if row is None:
-            raise ProjectError("the project does not know this image", remedy="Open the folder again", path=record.relative_path)
+            raise ProjectError(
+                message("the project does not know this image"),
+                remedy=message("Open the folder again"),
+                path=record.relative_path,
+            )
         return _Row(*row)
 
     def _content(
@@ -190,7 +206,7 @@ class SavedMasks:
             raise _other_size(error, shape, record) from error
         except UnknownClasses as error:
             raise MaskRefused(
-                error.what, why=error.why, usable=True, path=record.relative_path, lacks="newer database"
+                error.what, why=error.why, usable=True, path=record.relative_path, lacks=message("newer database")
             ) from error
         except ProjectError as error:
             return None, _Problem(f"The saved mask was damaged: {error.why.rstrip('.')}", path)
@@ -352,7 +368,9 @@ class SavedMasks:
                 notice += f" It is kept as {set_aside(path, 'kept').name}."
             self._store.write("UPDATE images SET mask = ? WHERE id = ?", (name, record.id))
             return name, path, notice
-        raise StorageError("there is no free name for the mask file", remedy="Tidy the folder 'masks' of the project")
+        raise StorageError(
+            message("there is no free name for the mask file"), remedy=message("Tidy the folder 'masks' of the project")
+        )
 
     def _why_kept(self, path: Path, record: ImageRecord, row: _Row) -> str:
         """Why the file in the mask's place must not be replaced, in words; empty where it may."""
@@ -490,9 +508,15 @@ def _normal(path: str) -> str:
 def _other_size(error: WrongSize, shape: tuple[int, int], record: ImageRecord) -> MaskRefused:
     height, width = error.size
     return MaskRefused(
-        f"the labels are {width} x {height} px, but the image is {shape[1]} x {shape[0]}",
-        why="The image file was replaced by one of another size",
+        message(
+            "the labels are {width} x {height} px, but the image is {image_width} x {image_height}",
+            width=width,
+            height=height,
+            image_width=shape[1],
+            image_height=shape[0],
+        ),
+        why=message("The image file was replaced by one of another size"),
         usable=False,
         path=record.relative_path,
-        lacks="old image file",
+        lacks=message("old image file"),
     )

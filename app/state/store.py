@@ -32,6 +32,7 @@ from app.state.careful import (
     foreign,
     look_into,
     refuse_foreign,
+    removed_store,
     set_aside,
     set_database_aside,
     store_error,
@@ -40,7 +41,8 @@ from app.state.filesystem import FileState, file_state, on_network, refuse_link
 from app.state.log_mark import LogMark, MarkNote
 from app.state.schema import APPLICATION_ID, MIGRATIONS, OPENED_AT, strange_objects
 from deeplab_core.atomic import storage_error
-from deeplab_core.errors import AtrousError, ProjectError, StorageError
+from deeplab_core.errors import AtrousError, ProjectError, StorageError, message
+from deeplab_core.wording import name_some
 
 __all__ = ["COMPANIONS", "DamagedStore", "RemovedStore", "Store", "set_aside", "set_database_aside", "store_error"]
 
@@ -215,14 +217,9 @@ class Store:
             else:
                 self._seen = now
                 return
-        name = self.path.name
-        how = "is gone" if now[0] is None else "or its log was deleted, replaced or cut"
-        raise RemovedStore(
-            "the project was removed or replaced while it was open",
-            why=f"{name} {how}; everything is still in memory",
-            remedy="Write the project again, or, if you moved the folder, close this window and open it at its new place",
-            path=self.path,
-        )
+        gone = message("{file} is gone; everything is still in memory", file=self.path.name)
+        cut = message("{file} or its log was deleted, replaced or cut; everything is still in memory", file=self.path.name)
+        raise removed_store(self.path, gone if now[0] is None else cut)
 
     def sync(self) -> None:
         """Ask the disk to take what was committed. Needs no lock, so that another thread may wait for the disk.
@@ -239,11 +236,11 @@ class Store:
             descriptor = os.open(log, os.O_RDWR)
         except OSError as error:
             self.check_present()
-            raise StorageError("the project cannot be flushed to disk", why=str(error), path=log) from error
+            raise StorageError(message("the project cannot be flushed to disk"), why=str(error), path=log) from error
         try:
             os.fsync(descriptor)
         except OSError as error:
-            raise StorageError("the project cannot be flushed to disk", why=str(error), path=log) from error
+            raise StorageError(message("the project cannot be flushed to disk"), why=str(error), path=log) from error
         finally:
             os.close(descriptor)
         self._mark.sync()
@@ -340,9 +337,9 @@ class Store:
         """The error for damage that a check has found; the next opening sets the file aside."""
         self._mark.damaged()
         return DamagedStore(
-            "the project's database is damaged",
+            message("the project's database is damaged"),
             why=why,
-            remedy="Open the folder again: the file is set aside, and what can be read of it is kept",
+            remedy=message("Open the folder again: the file is set aside, and what can be read of it is kept"),
             path=self.path,
         )
 
@@ -406,8 +403,8 @@ class Store:
                 version = self._check_version(connection)
                 if version == 0:
                     raise ProjectError(
-                        "the project's database is empty",
-                        remedy="Open the folder for editing: saved masks are taken up again",
+                        message("the project's database is empty"),
+                        remedy=message("Open the folder for editing: saved masks are taken up again"),
                         path=self.path,
                     )
                 self._check_schema(connection, version, reading=True)
@@ -432,23 +429,30 @@ class Store:
             raise foreign(self.path)
         if version > len(MIGRATIONS):
             raise ProjectError(
-                "this project was written by a newer version of Atrous",
-                why=f"Its data has version {version}, this program knows versions up to {len(MIGRATIONS)}",
-                remedy="Install the newer version",
+                message("this project was written by a newer version of Atrous"),
+                why=message(
+                    "Its data has version {version}, this program knows versions up to {newest}",
+                    version=version,
+                    newest=len(MIGRATIONS),
+                ),
+                remedy=message("Install the newer version"),
                 path=self.path,
             )
         if version < 0:
-            raise DamagedStore("the project's database is damaged", why=f"Its data has version {version}", path=self.path)
+            raise DamagedStore(
+                message("the project's database is damaged"),
+                why=message("Its data has version {version}", version=version),
+                path=self.path,
+            )
         return version
 
     def _check_schema(self, connection: sqlite3.Connection, version: int, *, reading: bool = False) -> None:
         strange = strange_objects(connection, version, reading=reading)
         if strange:
-            more = f" and {len(strange) - 5} more" if len(strange) > 5 else ""
             raise DamagedStore(
-                "the project's database is not as Atrous made it",
-                why=f"In it, {', '.join(strange[:5])}{more}",
-                remedy="Open the folder in the window: the file is set aside, and what can be read of it is kept",
+                message("the project's database is not as Atrous made it"),
+                why=message("It contains {objects}", objects=name_some(strange, 5)),
+                remedy=message("Open the folder in the window: the file is set aside, and what can be read of it is kept"),
                 path=self.path,
             )
 
@@ -466,7 +470,9 @@ class Store:
         held = int(row[0]) if row and row[0].isdecimal() and len(row[0]) < 18 else 0
         marked = self._mark.read()
         if marked is not None and marked.damaged and not self.read_only:
-            raise DamagedStore("the project's database is damaged", why="This was found while it was last open", path=self.path)
+            raise DamagedStore(
+                message("the project's database is damaged"), why=message("This was found while it was last open"), path=self.path
+            )
         if marked is not None and marked.changes > held:
             self.lost = marked.behind(held)
         if self.read_only:

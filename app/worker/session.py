@@ -16,7 +16,7 @@ import torch
 from app.import_trouble import explain, is_import_trouble
 from app.worker.messages import PROTOCOL, Answer, Failed, Hello, Request, WasCancelled
 from app.worker.state import Handler, WorkerState
-from deeplab_core.errors import AtrousError, Cancelled, ComputeError
+from deeplab_core.errors import AtrousError, Cancelled, ComputeError, message
 from deeplab_core.inference import cap_threads, list_devices
 from deeplab_core.parallel import IsCancelled, ProgressCallback
 
@@ -79,9 +79,9 @@ class ComputeSession:
                 reason, remedy = explain(error)
                 return Failed(request_id=request.request_id, error=ComputeError(reason, remedy=remedy).to_dict())
             bug = ComputeError(
-                "the compute process met an error in Atrous itself",
-                why=f"{type(error).__name__}: {error}",
-                remedy="Copy the report from the log and send it to the developers; other images are not affected",
+                message("the compute process met an error in Atrous itself"),
+                why=message("{kind}: {error}", kind=type(error).__name__, error=error),
+                remedy=message("Copy the report from the log and send it to the developers; other images are not affected"),
                 path=image,
             )
             return Failed(request_id=request.request_id, error=bug.to_dict(), traceback=traceback.format_exc())

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.worker.messages import Answer
-from deeplab_core.errors import ComputeError, ImageReadError
+from deeplab_core.errors import ComputeError, ImageReadError, message
 from deeplab_core.images import ImageData, read_image
 from deeplab_core.inference import Predictor, ScoreStore
 from deeplab_core.notes import Note
@@ -62,7 +62,9 @@ class WorkerState:
             ComputeError: no model is loaded.
         """
         if self.predictor is None:
-            raise ComputeError("no model is loaded", remedy="Choose a model in the Model panel, then predict again")
+            raise ComputeError(
+                message("no model is loaded"), remedy=message("Choose a model in the Model panel, then predict again")
+            )
         wanted = self._home if device == "auto" else device
         if wanted != self._device:
             self.predictor.move(wanted)
@@ -98,4 +100,4 @@ def read_for(image: str, channels: int) -> tuple[ImageData, NDArray[np.uint8]]:
         data = read_image(image, fourth=channels == 4)
         return data, data.pixels(channels)
     except MemoryError as error:
-        raise ImageReadError("the image does not fit into memory", path=image) from error
+        raise ImageReadError(message("the image does not fit into memory"), path=image) from error

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from deeplab_core.analysis.compared_side import ComparedSide
 from deeplab_core.analysis.evaluation import IMAGE_MEANS
 from deeplab_core.catalogs.catalog import ClassCatalog, fold_name
-from deeplab_core.errors import MaskFormatError
+from deeplab_core.errors import MaskFormatError, message
 from deeplab_core.metrics.bootstrap import LEVEL, Samples, Scores, interval
 from deeplab_core.metrics.confusion import same_classes
 from deeplab_core.metrics.paired import PairedScores, paired_scores
@@ -184,9 +184,9 @@ def compare_sides(
     class_set = tuple(name for name, here, there in zip(names, ours, theirs, strict=True) if here and there)
     if not class_set:
         raise MaskFormatError(
-            "the ground truths of the two reports have no class in common",
-            why=f"The reports are of the catalogs '{old.catalog.name}' and '{new.catalog.name}'",
-            remedy="Evaluate both predictions with the same --catalog and --truth",
+            message("the ground truths of the two reports have no class in common"),
+            why=message("The reports are of the catalogs '{old}' and '{new}'", old=old.catalog.name, new=new.catalog.name),
+            remedy=message("Evaluate both predictions with the same --catalog and --truth"),
             path=new.path,
         )
     same_set = same_catalog and np.array_equal(ours, theirs)
@@ -220,9 +220,9 @@ def _common_images(old: ComparedSide, new: ComparedSide) -> list[str]:
     keys = [key for key in old.images if key in new.images]
     if len(keys) < 2:
         raise MaskFormatError(
-            f"the reports have {count(len(keys), 'image')} in common",
-            why="Images belong together by their names",
-            remedy="Compare reports of the same images",
+            message("the reports have {keys} in common", keys=count(len(keys), "image")),
+            why=message("Images belong together by their names"),
+            remedy=message("Compare reports of the same images"),
             path=new.path,
         )
     return keys

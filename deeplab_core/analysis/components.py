@@ -14,7 +14,7 @@ from deeplab_core.analysis.kinds import KINDS, FailureKind
 from deeplab_core.analysis.objects import ObjectTable
 from deeplab_core.analysis.slices import PIXEL_EDGES, SLICE_COLUMNS, SLICES, PixelAxis, slice_places
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import CatalogError, ProjectError
+from deeplab_core.errors import CatalogError, ProjectError, message
 from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.counting import channel_table
@@ -142,8 +142,8 @@ class ImageErrors:
                 ids, pixels, components, listed, np.frombuffer(plain, "<i8", len(KINDS), len(plain) - 8 * len(KINDS)).copy()
             )
         except ValueError as error:
-            remedy = "Evaluate the image again"
-            raise ProjectError("stored error components are damaged", why=str(error), remedy=remedy) from error
+            remedy = message("Evaluate the image again")
+            raise ProjectError(message("stored error components are damaged"), why=str(error), remedy=remedy) from error
 
 
 def component_of(row: np.void, image: str) -> ErrorComponent:
@@ -270,8 +270,9 @@ def check_pair(truth: LabelMap, prediction: LabelMap, catalog: ClassCatalog) -> 
     for name, labels in (("truth", truth), ("prediction", prediction)):
         if labels.dtype != catalog.dtype:
             raise CatalogError(
-                f"{name} of '{catalog.name}' must be a {catalog.dtype} map", why=f"It holds {labels.dtype}",
-            )  # fmt: skip
+                message("{name} of '{catalog}' must be a {dtype} map", name=name, catalog=catalog.name, dtype=catalog.dtype),
+                why=message("It holds {dtype}", dtype=labels.dtype),
+            )
         table.channels(name, labels)
 
 

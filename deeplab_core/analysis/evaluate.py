@@ -18,7 +18,7 @@ from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.ambiguous import AMBIGUOUS_SUFFIX, read_ambiguous
 from deeplab_core.datasets.pairing import MaskPair, pair_masks
 from deeplab_core.datasets.sidecars import SidecarFiles, confidence_file, instance_file, read_confidence, read_instances
-from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError, image_error
+from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError, image_error, message
 from deeplab_core.labels import LabelMap, class_histogram
 from deeplab_core.masks.frames import Frame, recorded_frame
 from deeplab_core.masks.plausibility import MaskStatistics, hidden_by_void, shifted_by_one
@@ -101,9 +101,14 @@ def evaluate_folders(
     pairing = pair_masks(Path(prediction_dir), folders, catalog.name)
     if not pairing.pairs and not pairing.ambiguous:
         raise MaskFormatError(
-            "no prediction here has a truth of the same name",
-            why=f"{len(pairing.extra)} predictions, {len(pairing.missing)} truth files in {', '.join(map(str, folders)) or '-'}",
-            remedy="Prediction and truth belong together by their file names",
+            message("no prediction here has a truth of the same name"),
+            why=message(
+                "{predictions} predictions, {truths} truth files in {folders}",
+                predictions=len(pairing.extra),
+                truths=len(pairing.missing),
+                folders=", ".join(map(str, folders)) or "-",
+            ),
+            remedy=message("Prediction and truth belong together by their file names"),
             path=Path(prediction_dir),
         )
     marks = None if ambiguous_dir is None else SidecarFiles(ambiguous_dir, (AMBIGUOUS_SUFFIX,))
@@ -112,7 +117,8 @@ def evaluate_folders(
         check_threshold(threshold)
         if len(catalog) != 2:
             raise MaskFormatError(
-                f"a threshold is for two classes; '{catalog.name}' has {len(catalog)}", remedy="Leave the threshold out"
+                message("a threshold is for two classes; '{catalog}' has {count}", catalog=catalog.name, count=len(catalog)),
+                remedy=message("Leave the threshold out"),
             )
     counter = _Counter(catalog, reader, TrimapBand(rule=band_rule, around=band_around), widths, boundary, marks, threshold)
     found = _Found(catalog)
@@ -262,8 +268,8 @@ class _Counter:
         path = confidence_file(pair.prediction)
         if path is None:
             raise MaskFormatError(
-                "no confidence map stands beside this mask, so no other threshold can be measured",
-                remedy="Predict with --save-confidence",
+                message("no confidence map stands beside this mask, so no other threshold can be measured"),
+                remedy=message("Predict with --save-confidence"),
                 path=pair.prediction,
             )
         place = object_channel(catalog)
@@ -350,12 +356,19 @@ def _other_frame(prediction_dir: Path, truth_dirs: Sequence[Path]) -> list[Note]
 
 
 def _size_mismatch(pair: MaskPair, truth: tuple[int, ...], prediction: tuple[int, ...]) -> MaskFormatError:
-    why, remedy = f"The truth is {pair.truth}", "Predict at the size of the photograph; masks are never resized"
+    why = message("The truth is {truth}", truth=pair.truth)
+    remedy = message("Predict at the size of the photograph; masks are never resized")
     if truth == prediction[::-1]:
-        why += ", and one of the two may be turned by the photograph's EXIF tag"
-        remedy = "Name the photographs with --images: both masks are then turned as the photograph is displayed"
+        why = message("The truth is {truth}, and one of the two may be turned by the photograph's EXIF tag", truth=pair.truth)
+        remedy = message("Name the photographs with --images: both masks are then turned as the photograph is displayed")
     return MaskFormatError(
-        f"the prediction is {prediction[1]} x {prediction[0]} px, its truth {truth[1]} x {truth[0]} px",
+        message(
+            "the prediction is {width} x {height} px, its truth {truth_width} x {truth_height} px",
+            width=prediction[1],
+            height=prediction[0],
+            truth_width=truth[1],
+            truth_height=truth[0],
+        ),
         why=why,
         remedy=remedy,
         path=pair.prediction,

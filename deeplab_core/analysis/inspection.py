@@ -21,7 +21,7 @@ from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.ambiguous import AMBIGUOUS_SUFFIX, read_ambiguous
 from deeplab_core.datasets.pairing import MaskPair, pair_masks
 from deeplab_core.datasets.sidecars import SidecarFiles, read_confidence
-from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError, image_error
+from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError, image_error, message
 from deeplab_core.images import read_image
 from deeplab_core.images.probe import ImageInfo, probe_image
 from deeplab_core.labels import LabelMap
@@ -120,9 +120,14 @@ def inspect_folders(
     pairing = pair_masks(root, folders, catalog.name)
     if folders and not pairing.pairs and not pairing.ambiguous:
         raise MaskFormatError(
-            "no prediction here has a truth of the same name",
-            why=f"{len(pairing.extra)} predictions, {len(pairing.missing)} truth files in {', '.join(map(str, folders))}",
-            remedy="Prediction and truth belong together by their file names",
+            message("no prediction here has a truth of the same name"),
+            why=message(
+                "{predictions} predictions, {truths} truth files in {folders}",
+                predictions=len(pairing.extra),
+                truths=len(pairing.missing),
+                folders=", ".join(map(str, folders)),
+            ),
+            remedy=message("Prediction and truth belong together by their file names"),
             path=root,
         )
     sources = FolderSources() if sources is None else sources
@@ -145,9 +150,9 @@ def inspect_folders(
             progress(done, len(masks), name)
     if not folders and not found.rankings and not found.failures:
         raise MaskFormatError(
-            "there is nothing to rank these masks by",
-            why=f"No NAME{CONFIDENCE_SUFFIX} stands beside them, and no second folder was named",
-            remedy="Predict with --save-confidence, or name a folder of other masks with --second",
+            message("there is nothing to rank these masks by"),
+            why=message("No NAME{suffix} stands beside them, and no second folder was named", suffix=CONFIDENCE_SUFFIX),
+            remedy=message("Predict with --save-confidence, or name a folder of other masks with --second"),
             path=root,
         )
     return found
@@ -209,9 +214,13 @@ class _Inspection:
         catalog, truth, prediction = self._reader.catalog, labels.truth, labels.prediction
         if truth.shape != prediction.shape:
             raise MaskFormatError(
-                f"the prediction is {_size(prediction)}, its truth {_size(truth)}",
-                why=f"The truth is {pair.truth}",
-                remedy="Predict at the size of the photograph; masks are never resized",
+                message(
+                    "the prediction is {prediction_size}, its truth {truth_size}",
+                    prediction_size=_size(prediction),
+                    truth_size=_size(truth),
+                ),
+                why=message("The truth is {truth}", truth=pair.truth),
+                remedy=message("Predict at the size of the photograph; masks are never resized"),
                 path=pair.prediction,
             )
         objects = None if self._objects is None else self._objects.of(pair.name)
@@ -243,8 +252,8 @@ class _Inspection:
         other = self._reader.prediction(path, info)
         if other.shape != labels.shape:
             raise MaskFormatError(
-                f"it is {_size(other)}, its partner {_size(labels)}",
-                remedy="Masks are never resized; make both at the size of the photograph",
+                message("it is {other_size}, its partner {size}", other_size=_size(other), size=_size(labels)),
+                remedy=message("Masks are never resized; make both at the size of the photograph"),
                 path=path,
             )
         return {"disagreement": differing_px(labels, other, self._reader.catalog.ignore)}

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deeplab_core.errors import ComputeError
+from deeplab_core.errors import ComputeError, message
 from deeplab_core.nn import SegmentationModel
 
 EngineName = Literal["onnx", "openvino"]
@@ -77,7 +77,9 @@ class CompiledNetwork:
                 raise
             except Exception as error:  # exporters and engines raise dozens of types without a common base
                 raise ComputeError(
-                    f"{self.title} cannot run this network", why=_first_line(error), remedy="Choose the engine torch"
+                    message("{engine} cannot run this network", engine=self.title),
+                    why=_first_line(error),
+                    remedy=message("Choose the engine torch"),
                 ) from error
             self._graphs[key] = graph
         return self._graphs[key]
@@ -96,9 +98,9 @@ class CompiledNetwork:
             # A network without a spread of logits has nothing to compare.
             if got.shape != expected.shape or not float(np.abs(got - expected).max()) <= tolerance * float(np.ptp(expected)):
                 raise ComputeError(
-                    f"{self.title} gives other numbers than torch",
-                    why=f"at {least + width} x {least + height} pixels",
-                    remedy="Choose the engine torch",
+                    message("{engine} gives other numbers than torch", engine=self.title),
+                    why=message("at {width} x {height} pixels", width=least + width, height=least + height),
+                    remedy=message("Choose the engine torch"),
                 )
 
 
@@ -154,13 +156,21 @@ def traced(model: SegmentationModel, pooled: Tensor | None = None) -> bytes:
 
 def _loader(engine: EngineName, precision: str) -> Callable[[bytes], Graph]:
     if not installed_version("onnx"):
-        raise ComputeError(f"the engine {engine} needs the package onnx", remedy="Run: pip install onnx")
+        raise ComputeError(
+            message("the engine {engine} needs the package onnx", engine=engine), remedy=message("Run: pip install onnx")
+        )
     if not installed_version(PACKAGES[engine]):
-        raise ComputeError(f"the engine {engine} is not installed", remedy=f"Run: pip install {PACKAGES[engine]}")
+        raise ComputeError(
+            message("the engine {engine} is not installed", engine=engine),
+            remedy=message("Run: pip install {package}", package=PACKAGES[engine]),
+        )
     if engine == "openvino":
         return lambda data: _OpenVinoGraph(data, precision)
     if precision != "fp32":
-        raise ComputeError(f"ONNX Runtime has no {precision} on the CPU", remedy="Choose fp32, or the engine openvino")
+        raise ComputeError(
+            message("ONNX Runtime has no {precision} on the CPU", precision=precision),
+            remedy=message("Choose fp32, or the engine openvino"),
+        )
     return _OnnxGraph
 
 
@@ -191,7 +201,7 @@ class _OpenVinoGraph:
 
         core = openvino.Core()
         if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise ComputeError("this processor has no bf16 instructions", remedy="Choose fp32")
+            raise ComputeError(message("this processor has no bf16 instructions"), remedy=message("Choose fp32"))
         properties: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from deeplab_core import model_cards as cards
 from deeplab_core.atomic import atomic_write
 from deeplab_core.backends.loading import MINIMUM_SIDE
-from deeplab_core.errors import ExportError
+from deeplab_core.errors import ExportError, message
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.nn.exact import save_arithmetic
 from deeplab_core.records import CARD_KEY, ModelCard, Preprocessing
@@ -112,7 +112,11 @@ def export_onnx(
     path = Path(path)
     card = cards.settled_card(card, model.num_classes, path, inputs=model.in_channels)
     if model.engine is not None:
-        raise ExportError(f"the model is a graph for {model.engine.name} already", remedy="Copy the file", path=path)
+        raise ExportError(
+            message("the model is a graph for {engine} already", engine=model.engine.name),
+            remedy=message("Copy the file"),
+            path=path,
+        )
     _check_installed(path)
     was_training = model.training
     model.eval()
@@ -150,9 +154,9 @@ def _check_installed(path: Path) -> None:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ExportError(
-            "writing ONNX needs libraries that are not installed",
+            message("writing ONNX needs libraries that are not installed"),
             why=str(error),
-            remedy="Run: pip install onnx onnxscript onnxruntime",
+            remedy=message("Run: pip install onnx onnxscript onnxruntime"),
             path=path,
         ) from error
 
@@ -177,9 +181,11 @@ def _traced(
             )  # fmt: skip
         except Exception as error:  # torch's exporter raises whatever the step that failed raises
             raise ExportError(
-                "the network cannot be written as ONNX",
+                message("the network cannot be written as ONNX"),
                 why=_first_line(error),
-                remedy="Give --size to write it for one size" if size is None else "Save it as safetensors instead",
+                remedy=message("Give --size to write it for one size")
+                if size is None
+                else message("Save it as safetensors instead"),
                 path=path,
             ) from error
     assert program is not None
@@ -237,10 +243,15 @@ def _compared(
     # Labels of random images lie close to ties; a wrong file differs on far more than one pixel in a thousand.
     if not (difference <= TOLERANCE * deviation if output == "logits" else agreement >= 0.999):
         raise ExportError(
-            "the ONNX file gives other numbers than the network; it was not written",
-            why=f"logits differ by {difference:.2g} at a standard deviation of {deviation:.2g}; "
-            f"{100 * agreement:.2f} % of the labels agree",
-            remedy="Try another opset (--opset) or a fixed size (--size)",
+            message("the ONNX file gives other numbers than the network; it was not written"),
+            why=message(
+                "logits differ by {difference:.2g} at a standard deviation of {deviation:.2g}; "
+                "{agreement:.2f} % of the labels agree",
+                difference=difference,
+                deviation=deviation,
+                agreement=100 * agreement,
+            ),
+            remedy=message("Try another opset (--opset) or a fixed size (--size)"),
             path=path,
         )
     return difference, deviation, agreement

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from deeplab_core.backends.signature import TensorSpec
-from deeplab_core.errors import ComputeError, WeightsError
+from deeplab_core.errors import ComputeError, WeightsError, message
 
 _NAME = "ai-edge-litert"
 
@@ -42,7 +42,10 @@ class LiteRTRunner:
             self._describe()
         except (ValueError, RuntimeError, OSError, LookupError) as error:
             raise WeightsError(
-                "LiteRT cannot open the file", why=str(error).strip(), remedy="Download or convert it again", path=path
+                message("LiteRT cannot open the file"),
+                why=str(error).strip(),
+                remedy=message("Download or convert it again"),
+                path=path,
             ) from error
         # The interpreter holds the activations of a run: one at a time.
         self._lock = threading.Lock()
@@ -85,7 +88,9 @@ class LiteRTRunner:
                 found: NDArray[Any] = self._interpreter.get_tensor(self._places[output])
             except (ValueError, RuntimeError) as error:
                 raise ComputeError(
-                    "LiteRT cannot compute this image", why=str(error).strip(), remedy="Choose another size or model"
+                    message("LiteRT cannot compute this image"),
+                    why=str(error).strip(),
+                    remedy=message("Choose another size or model"),
                 ) from error
         return found
 
@@ -105,8 +110,8 @@ def _installed(path: Path) -> str:
         import ai_edge_litert.interpreter  # noqa: F401
     except ImportError as error:
         raise WeightsError(
-            "a LiteRT file needs the LiteRT library, which is not installed",
-            remedy="Run: pip install ai-edge-litert",
+            message("a LiteRT file needs the LiteRT library, which is not installed"),
+            remedy=message("Run: pip install ai-edge-litert"),
             path=path,
         ) from error
     return version(_NAME)

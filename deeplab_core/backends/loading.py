@@ -12,7 +12,7 @@ from deeplab_core.backends.network import EngineModel
 from deeplab_core.backends.onnx_file import OnnxFile, looks_like_onnx, read_onnx_file
 from deeplab_core.backends.onnx_runner import OnnxRunner
 from deeplab_core.backends.signature import Signature, find_signature
-from deeplab_core.errors import AtrousError, WeightsError
+from deeplab_core.errors import AtrousError, WeightsError, message
 from deeplab_core.records import CARD_KEY, ModelCard, card_path
 
 #: Endings that people know these files by; what a file is, its content tells.
@@ -70,8 +70,8 @@ def load_engine(path: Path, sidecar: ModelCard | None = None, *, output: str = "
     classes = graph.signature.classes or _hidden_classes(graph) or (len(stored_card.catalog) if stored_card is not None else 0)
     if not classes:
         raise WeightsError(
-            "the graph gives labels only, and nothing in it tells how many classes it knows",
-            remedy=f"Put a model card with its catalog beside it, as {card_path(path).name}",
+            message("the graph gives labels only, and nothing in it tells how many classes it knows"),
+            remedy=message("Put a model card with its catalog beside it, as {file}", file=card_path(path).name),
             path=path,
         )
     align = graph.runner.align_corners.get(graph.signature.output.name)

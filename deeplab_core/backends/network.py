@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from deeplab_core.backends.signature import Runner, Signature
-from deeplab_core.errors import ComputeError
+from deeplab_core.errors import ComputeError, message
 from deeplab_core.nn import Engine, SegmentationModel
 from deeplab_core.nn.layers import resize
 
@@ -115,9 +115,15 @@ class EngineModel(SegmentationModel):
             return self._free(x)
         if height > fixed[0] or width > fixed[1]:
             raise ComputeError(
-                f"this network takes {fixed[1]} x {fixed[0]} pixels, not {width} x {height}",
-                why="its graph was written for one size",
-                remedy="Choose smaller overlaps of tiles, or the size of its model card",
+                message(
+                    "this network takes {fixed_width} x {fixed_height} pixels, not {width} x {height}",
+                    fixed_width=fixed[1],
+                    fixed_height=fixed[0],
+                    width=width,
+                    height=height,
+                ),
+                why=message("its graph was written for one size"),
+                remedy=message("Choose smaller overlaps of tiles, or the size of its model card"),
             )
         return self._cut(self._run(functional.pad(x, (0, fixed[1] - width, 0, fixed[0] - height))), fixed, height, width)
 

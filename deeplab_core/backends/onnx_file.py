@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from deeplab_core.errors import UnsafeCheckpoint, WeightsError
+from deeplab_core.errors import UnsafeCheckpoint, WeightsError, message
 from deeplab_core.protobuf import BYTES, VARINT, Malformed, Value, fields, number, text, view
 
 #: A protocol buffer cannot be larger.
@@ -73,10 +73,13 @@ def read_onnx_file(path: Path) -> OnnxFile:
         found = _model(memoryview(path.read_bytes()))
     except Malformed as error:
         raise WeightsError(
-            "the ONNX file is truncated or damaged", why=str(error), remedy="Download or export it again", path=path
+            message("the ONNX file is truncated or damaged"),
+            why=str(error),
+            remedy=message("Download or export it again"),
+            path=path,
         ) from error
     except OSError as error:
-        raise WeightsError("the ONNX file cannot be read", why=str(error), path=path) from error
+        raise WeightsError(message("the ONNX file cannot be read"), why=str(error), path=path) from error
     _check_external(found.external, path)
     return found
 
@@ -87,15 +90,15 @@ def _check_external(names: frozenset[str], path: Path) -> None:
         target = path.parent / name
         if not inside or ".." in PurePosixPath(name).parts or not target.resolve().is_relative_to(path.parent.resolve()):
             raise UnsafeCheckpoint(
-                "the ONNX file points at a file outside its folder; it was not opened",
-                why=f"it refers to weights in {name!r}",
-                remedy="Do not use this file; get it from its authors again",
+                message("the ONNX file points at a file outside its folder; it was not opened"),
+                why=message("it refers to weights in {file}", file=repr(name)),
+                remedy=message("Do not use this file; get it from its authors again"),
                 path=path,
             )
         if not target.is_file():
             raise WeightsError(
-                "a part of the ONNX file is missing", why=f"its weights are in {name}",
-                remedy=f"Put {name} beside it, as its authors gave it", path=path,
+                message("a part of the ONNX file is missing"), why=message("its weights are in {file}", file=name),
+                remedy=message("Put {file} beside it, as its authors gave it", file=name), path=path,
             )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.backends.onnx_file import OnnxFile, with_output
 from deeplab_core.backends.signature import TensorSpec
-from deeplab_core.errors import ComputeError, WeightsError
+from deeplab_core.errors import ComputeError, WeightsError, message
 
 _TYPES = {
     "tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64, "tensor(uint8)": np.uint8,
@@ -53,8 +53,8 @@ class OnnxRunner:
             inputs, outputs = _borders(self._session.get_inputs()), _borders(self._session.get_outputs())
         except Exception as error:  # the library raises a dozen types without a common base
             raise WeightsError(
-                "ONNX Runtime cannot open the file", why=_first_line(error),
-                remedy="Download or export it again; a newer onnxruntime may know its operations", path=path,
+                message("ONNX Runtime cannot open the file"), why=_first_line(error),
+                remedy=message("Download or export it again; a newer onnxruntime may know its operations"), path=path,
             ) from error  # fmt: skip
         if device is not None and device.type == "cuda" and "CUDAExecutionProvider" not in self._session.get_providers():
             self.device = "cpu"
@@ -63,7 +63,11 @@ class OnnxRunner:
         self._run_options.only_execute_path_to_fetches = True
         self._run_options.log_severity_level = 4  # what fails is raised, and said once
         if len(inputs) != 1:
-            raise WeightsError(f"the graph has {len(inputs)} inputs, not one image", remedy="Export it again", path=path)
+            raise WeightsError(
+                message("the graph has {count} inputs, not one image", count=len(inputs)),
+                remedy=message("Export it again"),
+                path=path,
+            )
         self.input = _spec(inputs[0], path)
         found = {out.name: replace(_spec(out, path), sigmoid=_is_sigmoid(file.makers.get(out.name, ""))) for out in outputs}
         sources = {upsampling.source for upsampling in self._coarse.values()}
@@ -88,9 +92,9 @@ class OnnxRunner:
             if any(phrase in line.lower() for phrase in _MEMORY_PHRASES):
                 raise MemoryError(line) from error
             raise ComputeError(
-                "ONNX Runtime cannot compute this image",
+                message("ONNX Runtime cannot compute this image"),
                 why=line,
-                remedy="Choose a size that the network takes (resize and padding on its model card)",
+                remedy=message("Choose a size that the network takes (resize and padding on its model card)"),
             ) from error
         return found
 
@@ -114,8 +118,8 @@ def _installed(path: Path) -> Any:
         import onnxruntime
     except ImportError as error:
         raise WeightsError(
-            "an ONNX file needs ONNX Runtime, which is not installed",
-            remedy="Run: pip install onnxruntime (onnxruntime-gpu for CUDA)",
+            message("an ONNX file needs ONNX Runtime, which is not installed"),
+            remedy=message("Run: pip install onnxruntime (onnxruntime-gpu for CUDA)"),
             path=path,
         ) from error
     return onnxruntime
@@ -156,7 +160,11 @@ def _borders(tensors: list[Any]) -> list[_Border]:
 def _spec(tensor: _Border, path: Path) -> TensorSpec:
     dtype = _TYPES.get(tensor.type)
     if dtype is None:
-        raise WeightsError(f"the graph's tensor {tensor.name} is of type {tensor.type}", remedy="Export it again", path=path)
+        raise WeightsError(
+            message("the graph's tensor {tensor} is of type {tensor_type}", tensor=tensor.name, tensor_type=tensor.type),
+            remedy=message("Export it again"),
+            path=path,
+        )
     shape = tuple(side if isinstance(side, int) and side > 0 else None for side in tensor.shape)
     return TensorSpec(name=tensor.name, shape=shape, dtype=np.dtype(dtype))
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deeplab_core.errors import AtrousError, ComputeError, WeightsError
+from deeplab_core.errors import AtrousError, ComputeError, WeightsError, message
 from deeplab_core.labels import LabelMap
 
 #: Input sizes at which a graph of free size is tried, so that its outputs' shapes become known. Not square, so that height and
@@ -129,8 +129,12 @@ class Signature:
         axis = self.class_axis or 1
         if raw.ndim != 4 or raw.shape[0] != 1 or raw.shape[axis] != classes:
             raise ComputeError(
-                f"the graph answered {'x'.join(map(str, raw.shape))} numbers where scores of {classes} classes were expected",
-                remedy="Correct the catalog in its model card",
+                message(
+                    "the graph answered {size} numbers where scores of {classes} classes were expected",
+                    size="x".join(map(str, raw.shape)),
+                    classes=classes,
+                ),
+                remedy=message("Correct the catalog in its model card"),
             )
         scores = np.moveaxis(raw[0], axis - 1, 0)
         if self.output.scale:
@@ -172,8 +176,12 @@ def _one_hot(labels: LabelMap, classes: int) -> NDArray[np.float32]:
     lowest, highest = int(labels.min()), int(labels.max())
     if lowest < 0 or highest >= classes:
         raise ComputeError(
-            f"the graph answered label {lowest if lowest < 0 else highest}, its model card lists {classes} classes",
-            remedy="Correct the catalog in its model card",
+            message(
+                "the graph answered label {label}, its model card lists {classes} classes",
+                label=lowest if lowest < 0 else highest,
+                classes=classes,
+            ),
+            remedy=message("Correct the catalog in its model card"),
         )
     logits = np.full((classes, *labels.shape), RULED_OUT, np.float32)
     np.put_along_axis(logits, labels[None].astype(np.int64), np.float32(0.0), axis=0)
@@ -212,7 +220,11 @@ def find_signature(runner: Runner, *, classes: int = 0, wanted: str = "") -> Sig
     channels, channels_last, size = _image_input(runner.input)
     if wanted and wanted not in {output.name for output in runner.outputs}:
         names = ", ".join(output.name for output in runner.outputs)
-        raise WeightsError(f"the graph has no output '{wanted}'", why=f"it has {names}", remedy="Choose one of these")
+        raise WeightsError(
+            message("the graph has no output '{wanted}'", wanted=wanted),
+            why=message("it has {names}", names=names),
+            remedy=message("Choose one of these"),
+        )
     found: list[Signature] = []
     for output in runner.outputs:
         if not _may_be_answer(output) or (wanted and output.name != wanted):
@@ -224,9 +236,9 @@ def find_signature(runner: Runner, *, classes: int = 0, wanted: str = "") -> Sig
     if not found:
         shapes = "; ".join(f"{out.name} {_shape(out)} {out.dtype}" for out in runner.outputs)
         raise WeightsError(
-            "not a network for semantic segmentation",
-            why=f"none of its outputs is a map of class scores or labels: {shapes}",
-            remedy="Export the network with its scores (N, classes, H, W) or labels (N, H, W) as output",
+            message("not a network for semantic segmentation"),
+            why=message("none of its outputs is a map of class scores or labels: {shapes}", shapes=shapes),
+            remedy=message("Export the network with its scores (N, classes, H, W) or labels (N, H, W) as output"),
         )
     best = min(found, key=lambda one: _rank(one, classes))
     others = tuple(one.output.name for one in found if one is not best)
@@ -261,9 +273,9 @@ def _image_input(spec: TensorSpec) -> tuple[int, bool, tuple[int | None, int | N
         if shape[3] in CHANNELS:
             return shape[3], True, (shape[1], shape[2])
     raise WeightsError(
-        "the graph takes no image of 1 (gray), 3 (RGB) or 4 channels",
-        why=f"its input {spec.name} is {_shape(spec)}",
-        remedy="Export it for one image, (1, 3, H, W) or (1, H, W, 3)",
+        message("the graph takes no image of 1 (gray), 3 (RGB) or 4 channels"),
+        why=message("its input {spec} is {size}", spec=spec.name, size=_shape(spec)),
+        remedy=message("Export it for one image, (1, 3, H, W) or (1, H, W, 3)"),
     )
 
 
@@ -342,5 +354,5 @@ def _probe(runner: Runner, draft: Signature) -> tuple[NDArray[Any], tuple[int, i
         except ComputeError as error:
             refused = error
     raise WeightsError(
-        "the graph cannot be run", why=refused.why if refused is not None else "", remedy="Export it again"
+        message("the graph cannot be run"), why=refused.why if refused is not None else "", remedy=message("Export it again")
     ) from refused

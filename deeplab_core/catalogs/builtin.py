@@ -12,7 +12,7 @@ from typing import Any
 
 from deeplab_core.catalogs.catalog import ClassCatalog, Color, parse_color
 from deeplab_core.catalogs.lists import LIST_FORMATS, list_text, read_csv_list, read_text_list, read_values
-from deeplab_core.errors import CatalogError, StorageError
+from deeplab_core.errors import CatalogError, StorageError, message
 from deeplab_core.reading import read_json, read_yaml, shorten
 
 #: Names of the built-in catalogs, in the order in which choices are shown.
@@ -24,8 +24,8 @@ DEFAULT_KEYS = "1234567890"
 _SUFFIXES = (".json", ".yaml", ".yml")
 #: Endings of class lists that are plain text or a table.
 _LISTS = {".txt": read_text_list, ".csv": read_csv_list}
-_KEY = "Give one character, or leave it out"
-_FORM = (
+_KEY = message("Give one character, or leave it out")
+_FORM = message(
     "A catalog has 'name' and 'classes'; each class has 'name', and may have 'id', 'color' ([r, g, b] or \"#rrggbb\") and 'key'"
 )
 
@@ -56,8 +56,12 @@ def get_catalog(name_or_path: str | Path) -> ClassCatalog:
         return _with_keys(_LISTS[ending](path))
     if ending not in _SUFFIXES:
         raise CatalogError(
-            f"there is no catalog named '{name_or_path}'",
-            remedy=f"Choose {', '.join(BUILTIN_NAMES)}, or give a file that ends in {', '.join((*_SUFFIXES, *_LISTS))}",
+            message("there is no catalog named '{name}'", name=name_or_path),
+            remedy=message(
+                "Choose {names}, or give a file that ends in {endings}",
+                names=", ".join(BUILTIN_NAMES),
+                endings=", ".join((*_SUFFIXES, *_LISTS)),
+            ),
         )
     read = read_json if ending == ".json" else read_yaml
     values = read(path, what="the catalog file", remedy="Correct the line", error=CatalogError)
@@ -84,8 +88,8 @@ def save_catalog(catalog: ClassCatalog, path: str | Path, form: str | None = Non
     if form is not None:
         endings = LIST_FORMATS[form].suffixes
         if path.suffix.lower() not in endings:
-            remedy = f"Give the file the ending {' or '.join(endings)}"
-            raise CatalogError(f"this is no name for {LIST_FORMATS[form].title}", remedy=remedy, path=path)
+            remedy = message("Give the file the ending {endings}", endings=" or ".join(endings))
+            raise CatalogError(message("this is no name for {format}", format=LIST_FORMATS[form].title), remedy=remedy, path=path)
         text = list_text(catalog, form)
     elif path.suffix.lower() == ".json":
         text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
@@ -94,10 +98,14 @@ def save_catalog(catalog: ClassCatalog, path: str | Path, form: str | None = Non
 
         text = yaml.safe_dump(data, allow_unicode=True, sort_keys=False, default_flow_style=None, width=130)
     else:
-        raise CatalogError("a catalog is saved as .json or .yaml", remedy="Give the file one of these endings", path=path)
+        raise CatalogError(
+            message("a catalog is saved as .json or .yaml"), remedy=message("Give the file one of these endings"), path=path
+        )
     if not path.parent.is_dir():
         raise StorageError(
-            "the folder of the catalog file does not exist", remedy="Create it or choose another", path=path.parent
+            message("the folder of the catalog file does not exist"),
+            remedy=message("Create it or choose another"),
+            path=path.parent,
         )
     atomic_write(path, text.encode("utf-8"))
 
@@ -118,7 +126,7 @@ def voc_color(index: int) -> Color:
 def _build(data: object, path: Path | None) -> ClassCatalog:
     try:
         if not isinstance(data, dict) or not isinstance(data.get("classes"), list):
-            raise CatalogError("not a class catalog", why="It has no list 'classes'", remedy=_FORM)
+            raise CatalogError(message("not a class catalog"), why=message("It has no list 'classes'"), remedy=_FORM)
         rows = [_row(row, position) for position, row in enumerate(data["classes"])]
         name = data.get("name", path.stem if path is not None else None)
         catalog = ClassCatalog.from_dict({**data, "name": name, "classes": rows})
@@ -145,19 +153,29 @@ def with_default_keys(catalog: ClassCatalog) -> ClassCatalog:
 def _row(row: object, position: int) -> dict[str, Any]:
     entry = {"name": row} if isinstance(row, str) else row
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not entry["name"].strip():
-        raise CatalogError(f"class {position + 1} of the catalog has no name", why=f"It reads {shorten(row)}", remedy=_FORM)
+        raise CatalogError(
+            message("class {position} of the catalog has no name", position=position + 1),
+            why=message("It reads {row}", row=shorten(row)),
+            remedy=_FORM,
+        )
     label = f"class {position + 1} ({shorten(entry['name'])})"
     class_id = entry.get("id", position)
     if not isinstance(class_id, int) or isinstance(class_id, bool):
-        raise CatalogError(f"{label}: the id {shorten(class_id)} is not a whole number", remedy=_FORM)
+        raise CatalogError(
+            message("{label}: the id {class_id} is not a whole number", label=label, class_id=shorten(class_id)), remedy=_FORM
+        )
     try:
         color = parse_color(entry["color"]) if "color" in entry else voc_color(class_id)
     except (TypeError, ValueError):
-        raise CatalogError(f"{label}: {shorten(entry['color'])} is not a colour", remedy=_FORM) from None
+        raise CatalogError(
+            message("{label}: {color} is not a colour", label=label, color=shorten(entry["color"])), remedy=_FORM
+        ) from None
     key = entry.get("key", "")
     key = str(key) if isinstance(key, int) and 0 <= key <= 9 else key
     if not isinstance(key, str) or len(key) > 1:
-        raise CatalogError(f"{label}: the key {shorten(key)} is longer than one character", remedy=_KEY)
+        raise CatalogError(
+            message("{label}: the key {key} is longer than one character", label=label, key=shorten(key)), remedy=_KEY
+        )
     return {"id": class_id, "name": entry["name"], "color": color, "key": key, "aliases": entry.get("aliases", [])}
 
 
@@ -166,19 +184,34 @@ def _check(catalog: ClassCatalog) -> None:
     clash = next((info for info in catalog.classes if info.id == catalog.file_ignore), None)
     if clash is not None:
         raise CatalogError(
-            f"catalog '{catalog.name}': the void value {catalog.file_ignore} is also the id of '{clash.name}'",
-            remedy=f"Set 'file_ignore' to a value that is no class id, for example {catalog.ignore}",
+            message(
+                "catalog '{catalog}': the void value {void} is also the id of '{class_name}'",
+                catalog=catalog.name,
+                void=catalog.file_ignore,
+                class_name=clash.name,
+            ),
+            remedy=message("Set 'file_ignore' to a value that is no class id, for example {highest}", highest=catalog.ignore),
         )
     if not 0 <= catalog.file_ignore <= catalog.ignore:
         raise CatalogError(
-            f"catalog '{catalog.name}': the void value {catalog.file_ignore} does not fit into a mask file",
-            remedy=f"Choose 'file_ignore' in 0..{catalog.ignore}",
+            message(
+                "catalog '{catalog}': the void value {void} does not fit into a mask file",
+                catalog=catalog.name,
+                void=catalog.file_ignore,
+            ),
+            remedy=message("Choose 'file_ignore' in 0..{highest}", highest=catalog.ignore),
         )
     seen: dict[str, str] = {}
     for info in catalog.classes:
         if info.key and info.key in seen:
             raise CatalogError(
-                f"catalog '{catalog.name}': '{seen[info.key]}' and '{info.name}' share the key '{info.key}'",
-                remedy="Give every key to one class only",
+                message(
+                    "catalog '{catalog}': '{other}' and '{class_name}' share the key '{key}'",
+                    catalog=catalog.name,
+                    other=seen[info.key],
+                    class_name=info.name,
+                    key=info.key,
+                ),
+                remedy=message("Give every key to one class only"),
             )
         seen[info.key] = info.name

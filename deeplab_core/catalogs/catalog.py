@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import CatalogError
+from deeplab_core.errors import CatalogError, message
 from deeplab_core.reading import expecting, shorten, whole
 
 Color = tuple[int, int, int]
@@ -69,20 +69,43 @@ class ClassCatalog:
 
     def __post_init__(self) -> None:
         if not self.classes:
-            raise CatalogError(f"catalog '{self.name}' has no classes", remedy="List at least one class: id, name and colour")
+            raise CatalogError(
+                message("catalog '{name}' has no classes", name=self.name),
+                remedy=message("List at least one class: id, name and colour"),
+            )
         # Asked for with every dab of a brush, so found once.
         wide = len(self.classes) > IGNORE - 1 or max(info.id for info in self.classes) >= IGNORE
         object.__setattr__(self, "_wide", wide)
         for position, info in enumerate(self.classes):
             if info.id in self._index:
-                raise CatalogError(f"catalog '{self.name}' uses the id {info.id} twice", remedy="Give every class its own id")
+                raise CatalogError(
+                    message("catalog '{name}' uses the id {class_id} twice", name=self.name, class_id=info.id),
+                    remedy=message("Give every class its own id"),
+                )
             if not 0 <= info.id < self.ignore:
-                raise CatalogError(f"catalog '{self.name}': id {info.id} of '{info.name}' is out of range 0..{self.ignore - 1}")
+                raise CatalogError(
+                    message(
+                        "catalog '{name}': id {class_id} of '{class_name}' is out of range 0..{highest}",
+                        name=self.name,
+                        class_id=info.id,
+                        class_name=info.name,
+                        highest=self.ignore - 1,
+                    )
+                )
             self._index[info.id] = position
         if len({info.name for info in self.classes}) != len(self.classes):
-            raise CatalogError(f"catalog '{self.name}' uses a class name twice", remedy="Give every class its own name")
+            raise CatalogError(
+                message("catalog '{name}' uses a class name twice", name=self.name),
+                remedy=message("Give every class its own name"),
+            )
         if self.background is not None and self.background not in self._index:
-            raise CatalogError(f"catalog '{self.name}': the background id {self.background} is not one of its classes")
+            raise CatalogError(
+                message(
+                    "catalog '{name}': the background id {class_id} is not one of its classes",
+                    name=self.name,
+                    class_id=self.background,
+                )
+            )
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -117,7 +140,9 @@ class ClassCatalog:
         try:
             return self._index[class_id]
         except KeyError:
-            raise CatalogError(f"catalog '{self.name}' has no class with the id {class_id}") from None
+            raise CatalogError(
+                message("catalog '{name}' has no class with the id {class_id}", name=self.name, class_id=class_id)
+            ) from None
 
     def by_id(self, class_id: int) -> ClassInfo:
         """The class with this id. Raises CatalogError if it does not exist."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from deeplab_core.catalogs.builtin import BUILTIN_NAMES
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo, Color
 from deeplab_core.catalogs.colors import class_colors
-from deeplab_core.errors import CatalogError
+from deeplab_core.errors import CatalogError, message
 from deeplab_core.reading import shorten
 
 _LONGEST_NAME = 100
@@ -56,9 +56,11 @@ def add_class(
     number = next((place for place in range(catalog.ignore) if place not in known), None)
     if number is None or (not catalog.wide and len(catalog) >= catalog.ignore - 1):
         raise CatalogError(
-            f"'{catalog.name}' has no free id for another class",
-            why=f"Its masks have 8 bits and {len(catalog)} classes" if not catalog.wide else "All 65,534 ids are used",
-            remedy="Begin a new project with a class list of more than 254 classes: its masks have 16 bits",
+            message("'{catalog}' has no free id for another class", catalog=catalog.name),
+            why=message("Its masks have 8 bits and {count} classes", count=len(catalog))
+            if not catalog.wide
+            else message("All 65,534 ids are used"),
+            remedy=message("Begin a new project with a class list of more than 254 classes: its masks have 16 bits"),
         )
     if color is None:
         *_, color = class_colors([*((info.name, info.color) for info in (*catalog.classes, *gone.values())), (name, None)])
@@ -87,7 +89,7 @@ def assign_key(catalog: ClassCatalog, class_id: int, key: str) -> CatalogEdit:
     """
     info = catalog.by_id(class_id)
     if len(key) > 1 or (key and not key.isprintable()) or key.isspace():
-        raise CatalogError(f"{shorten(key)} is no key", remedy="Give one letter, digit or sign")
+        raise CatalogError(message("{key} is no key", key=shorten(key)), remedy=message("Give one letter, digit or sign"))
     rows = tuple(replace(other, key="") if key and other.key == key else other for other in catalog.classes)
     title = f"Key {key} for {info.name}" if key else f"No key for {info.name}"
     return CatalogEdit(title, _with(replace(catalog, classes=rows), replace(info, key=key)))
@@ -105,7 +107,10 @@ def reorder_classes(catalog: ClassCatalog, order: Sequence[int]) -> CatalogEdit:
     first = [catalog.by_id(class_id) for class_id in order]
     if len(set(order)) != len(order):
         twice = next(class_id for place, class_id in enumerate(order) if class_id in order[:place])
-        raise CatalogError(f"'{catalog.by_id(twice).name}' is named twice", remedy="Name every class once")
+        raise CatalogError(
+            message("'{class_name}' is named twice", class_name=catalog.by_id(twice).name),
+            remedy=message("Name every class once"),
+        )
     rest = tuple(info for info in catalog.classes if info.id not in set(order))
     return CatalogEdit("Order of the classes", _own(replace(catalog, classes=(*first, *rest))))
 
@@ -119,7 +124,9 @@ def merge_classes(catalog: ClassCatalog, class_ids: Collection[int], into: int) 
     gone = [catalog.by_id(class_id) for class_id in sorted(set(class_ids))]
     target = catalog.by_id(into)
     if not gone or target in gone:
-        raise CatalogError("a class cannot be merged into itself", remedy="Choose another class to merge it into")
+        raise CatalogError(
+            message("a class cannot be merged into itself"), remedy=message("Choose another class to merge it into")
+        )
     names = [name for info in gone for name in (info.name, *info.aliases)]
     aliases = tuple(dict.fromkeys((*target.aliases, *names)))
     kept = _without(_with(catalog, replace(target, aliases=aliases)), {info.id for info in gone})
@@ -131,7 +138,10 @@ def delete_class(catalog: ClassCatalog, class_id: int) -> CatalogEdit:
     """Remove a class; its pixels become void. Raises CatalogError if it is the last one."""
     info = catalog.by_id(class_id)
     if len(catalog) == 1:
-        raise CatalogError(f"'{info.name}' is the only class", remedy="Rename it, or add another class first")
+        raise CatalogError(
+            message("'{class_name}' is the only class", class_name=info.name),
+            remedy=message("Rename it, or add another class first"),
+        )
     return CatalogEdit(f"Delete {info.name}", _without(catalog, {class_id}), {class_id: None})
 
 
@@ -175,10 +185,19 @@ def _new_name(catalog: ClassCatalog, name: str, of: int | None = None) -> str:
     name = " ".join(name.split())
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
         why = (
-            "It is empty" if not name else f"It is longer than {_LONGEST_NAME} characters or has characters that cannot be shown"
+            message("It is empty")
+            if not name
+            else message("It is longer than {longest} characters or has characters that cannot be shown", longest=_LONGEST_NAME)
         )
-        raise CatalogError(f"{shorten(name)} is no class name", why=why, remedy="Give a short name of letters and digits")
+        raise CatalogError(
+            message("{name} is no class name", name=shorten(name)),
+            why=why,
+            remedy=message("Give a short name of letters and digits"),
+        )
     other = next((info for info in catalog.classes if info.name.casefold() == name.casefold() and info.id != of), None)
     if other is not None:
-        raise CatalogError(f"there is already a class '{other.name}'", remedy="Choose another name, or merge the two classes")
+        raise CatalogError(
+            message("there is already a class '{class_name}'", class_name=other.name),
+            remedy=message("Choose another name, or merge the two classes"),
+        )
     return name

@@ -33,7 +33,7 @@ _LABELMAP_IDS = "# ids:"
 _VOID_NAME = "void"
 _LABELMAP_LINE = re.compile(r"(?P<name>[^#:][^:]*):(?P<color>\d{1,3},\d{1,3},\d{1,3})?:[^:]*:[^:]*")
 _COLOR_LINE = re.compile(r"(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})\s+(\S.*)")
-_FORM = (
+_FORM = message(
     "Give one class name for each line (labelme), 'name:r,g,b::' lines (CVAT labelmap.txt), 'names:' (YOLO), 'categories' "
     "(COCO), 'classes' (Atrous, Supervisely), '_classes.csv' (Roboflow), or a list of names"
 )
@@ -117,14 +117,14 @@ def read_csv_list(path: Path) -> ClassCatalog:
     try:
         rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
     except csv.Error as problem:
-        raise _not_a_list(path, f"It is no table: {problem}") from problem
+        raise _not_a_list(path, message("It is no table: {problem}", problem=problem)) from problem
     head = [cell.lower() for cell in rows[0]] if rows else []
     if head != ["pixel value", "class"]:
-        raise _not_a_list(path, "Its first line does not name the columns Pixel Value and Class")
+        raise _not_a_list(path, message("Its first line does not name the columns Pixel Value and Class"))
     entries = []
     for number, row in enumerate(rows[1:], 2):
         if len(row) != 2 or not row[0].isdecimal():
-            raise _not_a_list(path, f"Row {number} reads {shorten(','.join(row))}")
+            raise _not_a_list(path, message("Row {number} reads {row}", number=number, row=shorten(",".join(row))))
         entries.append(_Entry(row[1], int(row[0])))
     return _catalog(path, entries)
 
@@ -177,7 +177,9 @@ def _color_entry(line: str, number: int, path: Path) -> _Entry:
 def _rgb(parts: Iterable[str], number: int, path: Path) -> Color:
     red, green, blue = (int(part) for part in parts)
     if max(red, green, blue) > 255:
-        raise _not_a_list(path, f"Line {number}: {red},{green},{blue} is not a colour")
+        raise _not_a_list(
+            path, message("Line {number}: {red},{green},{blue} is not a colour", number=number, red=red, green=green, blue=blue)
+        )
     return red, green, blue
 
 
@@ -191,15 +193,15 @@ def _yolo(names: dict[Any, Any] | list[Any], path: Path) -> list[_Entry]:
     try:
         return [_Entry(_name(name, path), int(number)) for number, name in names.items()]
     except (TypeError, ValueError) as problem:
-        raise _not_a_list(path, "'names' has a key that is not a whole number") from problem
+        raise _not_a_list(path, message("'names' has a key that is not a whole number")) from problem
 
 
 def _coco(row: object, path: Path) -> _Entry:
     if not isinstance(row, dict):
-        raise _not_a_list(path, f"A category reads {shorten(row)}")
+        raise _not_a_list(path, message("A category reads {row}", row=shorten(row)))
     number = row.get("id")
     if not isinstance(number, int) or isinstance(number, bool):
-        raise _not_a_list(path, f"The id of category {shorten(row.get('name'))} is not a whole number")
+        raise _not_a_list(path, message("The id of category {name} is not a whole number", name=shorten(row.get("name"))))
     return _Entry(_name(row.get("name"), path), number, _color(row.get("color"), list, path))
 
 
@@ -212,13 +214,13 @@ def _color(value: object, kind: type, path: Path) -> Color | None:
             raise TypeError(value)
         return parse_color(value)
     except (TypeError, ValueError) as problem:
-        like = " like '#c02040'" if kind is str else ""
-        raise _not_a_list(path, f"{shorten(value)} is not a colour{like}") from problem
+        like = message(" like '#c02040'") if kind is str else ""
+        raise _not_a_list(path, message("{value} is not a colour{like}", value=shorten(value), like=like)) from problem
 
 
 def _name(value: object, path: Path) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
-        raise _not_a_list(path, f"A class name reads {shorten(value)}")
+        raise _not_a_list(path, message("A class name reads {value}", value=shorten(value)))
     return str(value).strip()
 
 
@@ -226,9 +228,9 @@ def _catalog(path: Path, entries: list[_Entry]) -> ClassCatalog:
     """The catalog of a list. Raises CatalogError if it is empty, too long, or uses a name or an id twice."""
     entries = [entry for entry in entries if entry.name != IGNORE_NAME]
     if not entries:
-        raise _not_a_list(path, "It has no classes")
+        raise _not_a_list(path, message("It has no classes"))
     if len(entries) > _MOST:
-        raise _not_a_list(path, f"It has {len(entries):,} classes; masks can hold {_MOST:,}")
+        raise _not_a_list(path, message("It has {count:,} classes; masks can hold {most:,}", count=len(entries), most=_MOST))
     colors = class_colors([(entry.name, entry.color) for entry in entries])
     rows = []
     for place, (entry, color) in enumerate(zip(entries, colors, strict=True)):
@@ -245,7 +247,7 @@ def _catalog(path: Path, entries: list[_Entry]) -> ClassCatalog:
 
 
 def _not_a_list(path: Path, why: str) -> CatalogError:
-    return CatalogError("not a class list", why=why, remedy=_FORM, path=path)
+    return CatalogError(message("not a class list"), why=why, remedy=_FORM, path=path)
 
 
 # -- writing ---------------------------------------------------------------------------------------------------------------
@@ -333,9 +335,9 @@ def list_text(catalog: ClassCatalog, key: str) -> str:
     if "ids" not in form.keeps and [info.id for info in catalog.classes] != list(range(len(catalog))):
         with_ids = ", ".join(sorted(other.key for other in LIST_FORMATS.values() if "ids" in other.keeps))
         raise CatalogError(
-            f"'{catalog.name}' cannot be written as {form.title}",
-            why="It numbers classes by their order, and the ids of this catalog have gaps or another order",
-            remedy=f"Choose a form that keeps ids: {with_ids}",
+            message("'{catalog}' cannot be written as {format}", catalog=catalog.name, format=form.title),
+            why=message("It numbers classes by their order, and the ids of this catalog have gaps or another order"),
+            remedy=message("Choose a form that keeps ids: {formats}", formats=with_ids),
         )
     for name in catalog.names:
         if key == "cvat" and name.casefold() == _VOID_NAME:
@@ -346,8 +348,8 @@ def list_text(catalog: ClassCatalog, key: str) -> str:
             )
         if name != name.strip() or "\n" in name or "\r" in name or (key == "cvat" and (":" in name or name.startswith("#"))):
             raise CatalogError(
-                f"'{catalog.name}' cannot be written as {form.title}",
-                why=f"The class name {shorten(name)} contains what separates entries there",
-                remedy="Rename the class, or choose another form",
+                message("'{catalog}' cannot be written as {format}", catalog=catalog.name, format=form.title),
+                why=message("The class name {name} contains what separates entries there", name=shorten(name)),
+                remedy=message("Rename the class, or choose another form"),
             )
     return form.text(catalog)

@@ -16,7 +16,7 @@ from deeplab_core.correction.paths import check_path, check_point, path_pixels, 
 from deeplab_core.correction.probabilities import ClassProbabilities
 from deeplab_core.correction.proposal import ClickModel, Origin, Patch, Proposal, RegionPreview, painted
 from deeplab_core.correction.scribble import ScribbleEngine
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.geometry import Box, polygon_mask
 from deeplab_core.labels import LabelMap, check_labels, value_counts
 from deeplab_core.regions import Mask
@@ -61,7 +61,8 @@ class Corrector:
     ) -> None:
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or not rgb.size:
             raise AtrousError(
-                f"an image to correct is (H, W, 3) uint8, not {rgb.shape} {rgb.dtype}", remedy="Convert it to 8-bit RGB first"
+                message("an image to correct is (H, W, 3) uint8, not {shape} {dtype}", shape=rgb.shape, dtype=rgb.dtype),
+                remedy=message("Convert it to 8-bit RGB first"),
             )
         check_labels(labels, catalog)
         size = rgb.shape[0], rgb.shape[1]
@@ -69,9 +70,15 @@ class Corrector:
             provenance = np.zeros(size, np.uint8)
         if labels.shape != size or provenance.shape != size or provenance.dtype != np.uint8:
             raise AtrousError(
-                f"the image is {size[1]} x {size[0]} px, the labels {_sides(labels)}, the provenance {_sides(provenance)}"
-                f" {provenance.dtype}",
-                remedy="Pass maps of the image's size, provenance as uint8",
+                message(
+                    "the image is {width} x {height} px, the labels {size}, the provenance {provenance_size} {dtype}",
+                    width=size[1],
+                    height=size[0],
+                    size=_sides(labels),
+                    provenance_size=_sides(provenance),
+                    dtype=provenance.dtype,
+                ),
+                remedy=message("Pass maps of the image's size, provenance as uint8"),
             )
         self.catalog = catalog
         self.labels: LabelMap = labels.copy()
@@ -122,7 +129,7 @@ class Corrector:
     def fill_holes(self, cls: int, max_px: int) -> Proposal | None:
         """Give a class the regions that it encloses, those of at most ``max_px`` pixels (1 or more)."""
         self._check_class(cls)
-        found = components.holes(self.labels, cls, _at_least_one(max_px, "size of a hole"))
+        found = components.holes(self.labels, cls, _at_least_one(max_px, message("size of a hole")))
         return None if found is None else self._reclassified(*found, cls)
 
     def drop_islands(self, min_px: int, cls: int | None = None) -> Proposal | None:
@@ -131,7 +138,7 @@ class Corrector:
         """
         if cls is not None:
             self._check_class(cls)
-        found = components.islands(self.labels, _at_least_one(min_px, "size of an island"), cls, self.catalog.ignore)
+        found = components.islands(self.labels, _at_least_one(min_px, message("size of an island")), cls, self.catalog.ignore)
         return None if found is None else Proposal.within(self._size, *found, Origin.RECLASSIFIED)
 
     def keep_largest(self, cls: int) -> Proposal | None:
@@ -196,9 +203,14 @@ class Corrector:
         """
         self._check_class(cls)
         if not 0 < diameter <= _FARTHEST_REACH:
-            raise AtrousError(f"a brush is {diameter:g} px wide", remedy="Give a number of px above 0")
+            raise AtrousError(
+                message("a brush is {diameter:g} px wide", diameter=diameter), remedy=message("Give a number of px above 0")
+            )
         if not 0 < reach <= _FARTHEST_REACH:
-            raise AtrousError(f"a scribble reaches {reach:g} px", remedy="Give a number of px above 0, e.g. 12, 30 or 70")
+            raise AtrousError(
+                message("a scribble reaches {reach:g} px", reach=reach),
+                remedy=message("Give a number of px above 0, e.g. 12, 30 or 70"),
+            )
         xs, ys = path_pixels(check_path(path, self._size), self._size)
         other = self._other_class(xs, ys, cls)
         if other is None:
@@ -224,7 +236,7 @@ class Corrector:
         if cls == self.catalog.ignore:
             return None
         box, mask = self._component_under(column, row)
-        outer, snapped = snapping.snapped_mask(self._rgb, box, mask, _at_least_one(band, "width of a band"))
+        outer, snapped = snapping.snapped_mask(self._rgb, box, mask, _at_least_one(band, message("width of a band")))
         current, place = self.labels[outer.slices], outer.slices
         wide = placed(mask, box, outer)
         free = ~painted(self.provenance[place]) & (current != self.catalog.ignore)
@@ -252,7 +264,10 @@ class Corrector:
         """(M, 2) float64: a closed path moved to the image's edges by at most ``snap`` px, to be shown while it is drawn."""
         points = check_path(path, self._size)
         if not 0 < snap <= _WIDEST_SNAP:
-            raise AtrousError(f"a lasso snaps over {snap:g} px", remedy=f"Give a number of px above 0, at most {_WIDEST_SNAP}")
+            raise AtrousError(
+                message("a lasso snaps over {snap:g} px", snap=snap),
+                remedy=message("Give a number of px above 0, at most {most}", most=_WIDEST_SNAP),
+            )
         return snapping.snapped_path(self._rgb, points, snap) if len(points) > 2 else points
 
     # Clicks
@@ -278,14 +293,18 @@ class Corrector:
         signs = np.asarray(positive, np.bool_)
         if signs.shape != (len(clicks),):
             raise AtrousError(
-                f"{len(clicks)} clicks have {signs.size} signs", remedy="Say of every click whether it is on the object"
+                message("{clicks} clicks have {signs} signs", clicks=len(clicks), signs=signs.size),
+                remedy=message("Say of every click whether it is on the object"),
             )
         own = self.labels == cls
         free = ~painted(self.provenance) & ~own
         found = []
         for mask in self._click_model.masks(self._rgb, clicks, signs, box, own):
             if mask.shape != self._size or mask.dtype != np.bool_:
-                raise AtrousError(f"the click model's mask is {mask.shape} {mask.dtype}", remedy="Use another click model")
+                raise AtrousError(
+                    message("the click model's mask is {shape} {dtype}", shape=mask.shape, dtype=mask.dtype),
+                    remedy=message("Use another click model"),
+                )
             proposal = Proposal(mask, cls, int(Origin.RECLASSIFIED)).only(free)
             if proposal is not None:
                 found.append(proposal)
@@ -322,7 +341,10 @@ class Corrector:
             after = np.where(mask, self.labels.dtype.type(labels), before)
         else:
             if labels.shape != self._size:
-                raise AtrousError(f"labels of {_sides(labels)} px do not fit", remedy="Pass labels of the image's size")
+                raise AtrousError(
+                    message("labels of {size} px do not fit", size=_sides(labels)),
+                    remedy=message("Pass labels of the image's size"),
+                )
             for value in np.unique(labels[place][mask]).tolist():
                 self._check_class(value, void=True)
             after = np.where(mask, labels[place], before).astype(before.dtype)
@@ -341,7 +363,9 @@ class Corrector:
         """
         box = patch.box
         if not Box.whole(self._size).holds(box) or patch.after.shape != (box.height, box.width):
-            raise AtrousError("a change is outside of the image", remedy="Make a new corrector for an image of another size")
+            raise AtrousError(
+                message("a change is outside of the image"), remedy=message("Make a new corrector for an image of another size")
+            )
         self._write(patch)
 
     def _write(self, patch: Patch) -> None:
@@ -414,7 +438,7 @@ class Corrector:
         self._check_class(cls)
         if mask is not None:
             self._check_mask(mask)
-        return _at_least_one(px, "number of px"), cls, mask
+        return _at_least_one(px, message("number of px")), cls, mask
 
     def _check_class(self, cls: int, *, void: bool = False) -> None:
         if not (void and cls == self.catalog.ignore):
@@ -423,8 +447,14 @@ class Corrector:
     def _check_mask(self, mask: Mask) -> None:
         if mask.shape != self._size or mask.dtype != np.bool_:
             raise AtrousError(
-                f"a mask of {_sides(mask)} px {mask.dtype} does not fit an image of {self._size[1]} x {self._size[0]} px",
-                remedy="Pass a boolean map of the image's size",
+                message(
+                    "a mask of {size} px {dtype} does not fit an image of {width} x {height} px",
+                    size=_sides(mask),
+                    dtype=mask.dtype,
+                    width=self._size[1],
+                    height=self._size[0],
+                ),
+                remedy=message("Pass a boolean map of the image's size"),
             )
 
 
@@ -438,11 +468,16 @@ def _sides(array: NDArray[Any]) -> str:
 
 def _level(level: int) -> int:
     if not 0 <= level < LEVELS:
-        raise AtrousError(f"there is no level {level} of regions", remedy=f"Choose one of 0 (fine) to {LEVELS - 1} (coarse)")
+        raise AtrousError(
+            message("there is no level {level} of regions", level=level),
+            remedy=message("Choose one of 0 (fine) to {highest} (coarse)", highest=LEVELS - 1),
+        )
     return level
 
 
 def _at_least_one(number: int, what: str) -> int:
     if number < 1 or number != int(number):
-        raise AtrousError(f"the {what} is {number}", remedy="Give a whole number, 1 or more")
+        raise AtrousError(
+            message("the {what} is {number}", what=what, number=number), remedy=message("Give a whole number, 1 or more")
+        )
     return int(number)

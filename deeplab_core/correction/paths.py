@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.geometry import Box
 
 Path = NDArray[np.float64]
@@ -32,7 +32,10 @@ def check_point(x: float, y: float, size: tuple[int, int]) -> tuple[int, int]:
     height, width = size
     if not (0 <= x < width and 0 <= y < height):
         raise AtrousError(
-            f"the point ({x:g}, {y:g}) is outside of the image of {width} x {height} px", remedy="Point at a pixel of the image"
+            message(
+                "the point ({x:g}, {y:g}) is outside of the image of {width} x {height} px", x=x, y=y, width=width, height=height
+            ),
+            remedy=message("Point at a pixel of the image"),
         )
     return int(x), int(y)
 
@@ -49,13 +52,20 @@ def check_path(path: NDArray[Any] | Sequence[Sequence[float]], size: tuple[int, 
         points = np.zeros(0)
     if points.ndim != 2 or points.shape[1] != 2 or not points.shape[0]:
         raise AtrousError(
-            f"a path is an array (N, 2) of x and y with at least one point, not {np.shape(path) if points.size else 'this'}",
-            remedy="Pass one row (x, y) per point",
+            message(
+                "a path is an array (N, 2) of x and y with at least one point, not {shape}",
+                shape=np.shape(path) if points.size else message("this"),
+            ),
+            remedy=message("Pass one row (x, y) per point"),
         )
     if not np.isfinite(points).all() or points.min() < -_FARTHEST or (points > np.array(size[::-1]) + _FARTHEST).any():
         raise AtrousError(
-            f"a point of the path is far outside of the image of {size[1]} x {size[0]} px, or no number",
-            remedy="Pass x and y in image pixels",
+            message(
+                "a point of the path is far outside of the image of {width} x {height} px, or no number",
+                width=size[1],
+                height=size[0],
+            ),
+            remedy=message("Pass x and y in image pixels"),
         )
     return points
 
@@ -74,7 +84,8 @@ def path_pixels(points: Path, size: tuple[int, int]) -> tuple[NDArray[np.int64],
     inside = pixels[((pixels >= 0) & (pixels < (width, height))).all(axis=1)]
     if not inside.size:
         raise AtrousError(
-            f"the path is outside of the image of {width} x {height} px", remedy="Draw over at least one pixel of the image"
+            message("the path is outside of the image of {width} x {height} px", width=width, height=height),
+            remedy=message("Draw over at least one pixel of the image"),
         )
     return inside[:, 0], inside[:, 1]
 

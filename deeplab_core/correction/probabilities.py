@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import AtrousError, ComputeError
+from deeplab_core.errors import AtrousError, ComputeError, message
 from deeplab_core.geometry import Box
 
 #: Values this far outside of 0..1, or sums this far from 1, are no probabilities but a network's scores.
@@ -41,12 +41,18 @@ class ClassProbabilities:
         """
         if scores.ndim != 3 or scores.shape[0] != classes or scores.size == 0:
             raise AtrousError(
-                f"class scores are an array (classes, rows, columns) of {classes} classes, not {scores.shape}",
-                remedy="Pass the scores of a model with this catalog, one plane per class",
+                message(
+                    "class scores are an array (classes, rows, columns) of {classes} classes, not {shape}",
+                    classes=classes,
+                    shape=scores.shape,
+                ),
+                remedy=message("Pass the scores of a model with this catalog, one plane per class"),
             )
         values = np.asarray(scores, np.float32)
         if not np.isfinite(values).all():
-            raise ComputeError("the class scores hold numbers that are not finite", remedy="Predict the image again")
+            raise ComputeError(
+                message("the class scores hold numbers that are not finite"), remedy=message("Predict the image again")
+            )
         total = values.sum(axis=0)
         if classes == 1 or values.min() < -_SLACK or values.max() > 1 + _SLACK or np.abs(total - 1).max() > _SLACK:
             values = np.exp(values - values.max(axis=0))

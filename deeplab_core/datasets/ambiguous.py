@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import AtrousError, MaskFormatError, ProjectError
+from deeplab_core.errors import AtrousError, MaskFormatError, ProjectError, message
 from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 from deeplab_core.reading import convert, expecting, read_json, shorten, whole
@@ -169,8 +169,14 @@ def read_ambiguous(path: Path, shape: tuple[int, ...]) -> AmbiguousMarks:
         raise
     if (marks.height, marks.width) != tuple(shape[:2]):
         raise MaskFormatError(
-            f"the ambiguous regions are of {marks.width} x {marks.height} px, the truth of {shape[1]} x {shape[0]} px",
-            remedy="Mark them again on this image",
+            message(
+                "the ambiguous regions are of {width} x {height} px, the truth of {other_width} x {other_height} px",
+                width=marks.width,
+                height=marks.height,
+                other_width=shape[1],
+                other_height=shape[0],
+            ),
+            remedy=message("Mark them again on this image"),
             path=path,
         )
     return marks

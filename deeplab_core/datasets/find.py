@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from deeplab_core.errors import ImageReadError
+from deeplab_core.errors import ImageReadError, message
 from deeplab_core.images.file_names import (
     HEIC_SUFFIXES,
     PHOTO_SUFFIXES,
@@ -343,7 +343,9 @@ def _join(place: str, name: str) -> str:
 
 def _unopened(error: OSError, root: Path) -> ImageReadError:
     if isinstance(error, FileNotFoundError):
-        return ImageReadError("the folder does not exist", remedy="Choose another folder", path=root)
+        return ImageReadError(message("the folder does not exist"), remedy=message("Choose another folder"), path=root)
     if isinstance(error, NotADirectoryError):
-        return ImageReadError("this is a file, not a folder", remedy="Choose the folder that holds it", path=root)
+        return ImageReadError(
+            message("this is a file, not a folder"), remedy=message("Choose the folder that holds it"), path=root
+        )
     return unreadable(error, root)

@@ -20,7 +20,7 @@ from deeplab_core.datasets.truth_candidates import (
     place_of,
 )
 from deeplab_core.datasets.truth_checks import Origins, check_truth_folder, contents_refusal, refuse_predicted, refuse_project
-from deeplab_core.errors import AmbiguousTruthError, MaskFormatError
+from deeplab_core.errors import AmbiguousTruthError, MaskFormatError, message
 from deeplab_core.images.file_names import is_passed_over
 from deeplab_core.masks.output_marker import OutputMarker
 from deeplab_core.wording import count
@@ -92,7 +92,9 @@ class GroundTruthFiles:
         if not self.certain:
             folders = " or ".join(str(entry.folder) for entry in self.alternatives if entry.possible)
             raise AmbiguousTruthError(
-                "the ground truth is not certain", why=self.reason, remedy=f"Name it with {option}: {folders}"
+                message("the ground truth is not certain"),
+                why=self.reason,
+                remedy=message("Name it with {option}: {folders}", option=option, folders=folders),
             )
 
 
@@ -136,7 +138,10 @@ def find_truth(
         PredictedTruthError: the named folder holds predictions or refined masks that Atrous wrote.
     """
     if layout not in get_args(Layout):
-        raise MaskFormatError(f"there is no truth layout '{layout}'", remedy=f"Choose one of {', '.join(get_args(Layout))}")
+        raise MaskFormatError(
+            message("there is no truth layout '{layout}'", layout=layout),
+            remedy=message("Choose one of {layout}", layout=", ".join(get_args(Layout))),
+        )
     root = Path(os.path.abspath(folder))  # noqa: PTH100 -- Path.resolve would follow links out of the layout
     wanted = list(images)
     kinds = CITYSCAPES_KINDS["cityscapes19" if catalog is not None and catalog.name == "cityscapes19" else "other"]
@@ -373,7 +378,9 @@ def _in_named_folder(
     truth_folder: Path, root: Path, images: list[str], kinds: tuple[str, ...], *, allow_predicted: bool
 ) -> GroundTruthFiles:
     if not truth_folder.is_dir():
-        raise MaskFormatError("the folder of the ground truth does not exist", remedy="Choose another folder", path=truth_folder)
+        raise MaskFormatError(
+            message("the folder of the ground truth does not exist"), remedy=message("Choose another folder"), path=truth_folder
+        )
     truth_folder = Path(os.path.abspath(truth_folder))  # noqa: PTH100
     listings, origins = Listings(root, images), Origins()
     if not allow_predicted and origins.in_project(truth_folder, root):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from deeplab_core.datasets.find import MASK_SUFFIXES
-from deeplab_core.errors import AtrousError, MaskFormatError
+from deeplab_core.errors import AtrousError, MaskFormatError, message
 from deeplab_core.images.file_names import bare_stem, is_passed_over, mask_stem, name_key, photo_stem, split_name
 
 #: Companions of masks that hold something else: our own confidence maps, Cityscapes' colour and instance renderings.
@@ -116,7 +116,7 @@ def pair_masks(prediction_dir: Path, truth_dirs: Sequence[Path], catalog_name: s
 
 def _masks(folder: Path, catalog_name: str) -> Iterator[_Mask]:
     if not folder.is_dir():
-        raise MaskFormatError("there is no such folder", remedy="Name a folder of masks", path=folder)
+        raise MaskFormatError(message("there is no such folder"), remedy=message("Name a folder of masks"), path=folder)
     found: dict[str, list[_Mask]] = defaultdict(list)
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not is_passed_over(name))
@@ -150,10 +150,12 @@ def _by(rule: Callable[[_Mask], str], masks: Iterable[_Mask]) -> dict[str, list[
 
 
 def _ambiguity(predictions: list[_Mask], truths: list[_Mask]) -> AtrousError:
-    several, what = (truths, "truth files") if len(truths) > 1 else (predictions, "predictions")
+    several, what = (truths, message("truth files")) if len(truths) > 1 else (predictions, message("predictions"))
     return MaskFormatError(
-        f"{len(several)} {what} have this name",
-        why="Found " + ", ".join(str(mask.path) for mask in several[:4]) + (", ..." if len(several) > 4 else ""),
-        remedy="Keep the same sub-folders on both sides, or evaluate folder by folder",
+        message("{count} {what} have this name", count=len(several), what=what),
+        why=message(
+            "Found {paths}", paths=", ".join([*(str(mask.path) for mask in several[:4]), *(["..."] if several[4:] else [])])
+        ),
+        remedy=message("Keep the same sub-folders on both sides, or evaluate folder by folder"),
         path=predictions[0].path,
     )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import MaskFormatError
+from deeplab_core.errors import MaskFormatError, message
 from deeplab_core.images.file_names import bare_stem, is_passed_over, name_key
 from deeplab_core.masks.stored import read_stored
 
@@ -38,7 +38,9 @@ class SidecarFiles:
         """
         if not folder.is_dir():
             raise MaskFormatError(
-                "there is no such folder", remedy="Name the folder of the files that go with the masks", path=folder
+                message("there is no such folder"),
+                remedy=message("Name the folder of the files that go with the masks"),
+                path=folder,
             )
         self._exact: dict[str, list[Path]] = defaultdict(list)
         self._by_path: dict[str, list[Path]] = defaultdict(list)
@@ -78,9 +80,11 @@ def confidence_file(prediction: Path) -> Path | None:
 
 def read_confidence(path: Path, shape: tuple[int, ...], turn: Turn | None = None) -> NDArray[np.uint8]:
     """(H, W) uint8: 255 x the largest probability. Raises MaskFormatError where it is no grey 8-bit map of this shape."""
-    values = _values(path, shape, "confidence map", turn)
+    values = _values(path, shape, message("confidence map"), turn)
     if values.dtype != np.uint8:
-        raise MaskFormatError("the confidence map is not an 8-bit grey picture", remedy="Predict again", path=path)
+        raise MaskFormatError(
+            message("the confidence map is not an 8-bit grey picture"), remedy=message("Predict again"), path=path
+        )
     return values
 
 
@@ -93,7 +97,7 @@ def instance_file(truth: Path) -> Path | None:
 
 def read_instances(path: Path, shape: tuple[int, ...], turn: Turn | None = None) -> NDArray[np.int64]:
     """(H, W) int64 instance numbers. Raises MaskFormatError where it is no map of this shape."""
-    return _values(path, shape, "instance map", turn).astype(np.int64)
+    return _values(path, shape, message("instance map"), turn).astype(np.int64)
 
 
 def _values(path: Path, shape: tuple[int, ...], what: str, turn: Turn | None) -> NDArray[Any]:
@@ -103,6 +107,8 @@ def _values(path: Path, shape: tuple[int, ...], what: str, turn: Turn | None) ->
     if values is None or values.shape != shape:
         found = "colours" if values is None else f"{values.shape[1]} x {values.shape[0]} px"
         raise MaskFormatError(
-            f"the {what} does not fit its mask", why=f"It holds {found}; the mask has {shape[1]} x {shape[0]} px", path=path
+            message("the {what} does not fit its mask", what=what),
+            why=message("It holds {found}; the mask has {width} x {height} px", found=found, width=shape[1], height=shape[0]),
+            path=path,
         )
     return values

@@ -10,7 +10,7 @@ from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.catalog_guess import CatalogGuess, guess_catalog
 from deeplab_core.datasets.ground_truth import GroundTruthFiles, find_truth
-from deeplab_core.errors import CatalogError
+from deeplab_core.errors import CatalogError, message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +33,9 @@ class ClassChoice:
             return self.catalog
         names = " or ".join(dict.fromkeys(catalog.name for catalog in self.candidates)) or ", ".join(builtin_catalogs())
         raise CatalogError(
-            "the classes of these masks are not certain",
+            message("the classes of these masks are not certain"),
             why=self.reason,
-            remedy=f"Name them with --catalog: {names}, or a catalog file",
+            remedy=message("Name them with --catalog: {names}, or a catalog file", names=names),
             path=folder,
         )
 

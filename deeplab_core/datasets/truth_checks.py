@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import ImageReadError, MaskFormatError, PredictedTruthError
+from deeplab_core.errors import ImageReadError, MaskFormatError, PredictedTruthError, message
 from deeplab_core.masks.output_marker import OutputMarker, read_marker
 
 #: Name of the folder that holds a project's data, and of the database in one that lies elsewhere (``--project``).
@@ -110,10 +110,11 @@ def refuse_predicted(marker: OutputMarker, folder: Path) -> PredictedTruthError:
     """The error for a folder of predictions that was named as ground truth."""
     unknown = not marker.program and not marker.outputs and marker.model is None
     return PredictedTruthError(
-        "this folder is no ground truth: "
-        + ("its marker cannot be read, so what Atrous wrote here is unknown" if unknown else f"it holds {marker.text()}"),
-        why="Figures against a model's own masks say nothing about its errors",
-        remedy="Name the folder of the ground truth with --truth, or add --allow-predicted-truth if you mean this one",
+        message("this folder is no ground truth: its marker cannot be read, so what Atrous wrote here is unknown")
+        if unknown
+        else message("this folder is no ground truth: it holds {contents}", contents=marker.text()),
+        why=message("Figures against a model's own masks say nothing about its errors"),
+        remedy=message("Name the folder of the ground truth with --truth, or add --allow-predicted-truth if you mean this one"),
         path=folder,
     )
 
@@ -121,9 +122,9 @@ def refuse_predicted(marker: OutputMarker, folder: Path) -> PredictedTruthError:
 def refuse_project(folder: Path) -> PredictedTruthError:
     """The error for the data of a project that was named as ground truth."""
     return PredictedTruthError(
-        "this folder is a part of a project of Atrous, not ground truth",
-        why="Its masks hold pixels of a model as well as a user's",
-        remedy="Export the masks with 'atrous export' and name that folder, or add --allow-predicted-truth",
+        message("this folder is a part of a project of Atrous, not ground truth"),
+        why=message("Its masks hold pixels of a model as well as a user's"),
+        remedy=message("Export the masks with 'atrous export' and name that folder, or add --allow-predicted-truth"),
         path=folder,
     )
 
@@ -144,7 +145,9 @@ def check_truth_folder(folder: str | Path, *, allow_predicted: bool = False) -> 
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise MaskFormatError("the folder of the ground truth does not exist", remedy="Choose another folder", path=folder)
+        raise MaskFormatError(
+            message("the folder of the ground truth does not exist"), remedy=message("Choose another folder"), path=folder
+        )
     origins = Origins()
     if not allow_predicted and origins.in_project(folder):
         raise refuse_project(folder)

@@ -28,7 +28,7 @@ from urllib.request import (
 )
 
 from deeplab_core import __version__
-from deeplab_core.errors import DownloadError
+from deeplab_core.errors import DownloadError, message
 from deeplab_core.reading import reason as short_reason
 from deeplab_core.reading import shorten
 
@@ -122,27 +122,48 @@ def explain(error: Exception, url: str, by_hand: str) -> DownloadError:
         return malformed(url, "answer", short_reason(error), by_hand)
     reason = error.reason if isinstance(error, URLError) and isinstance(error.reason, Exception) else error
     proxy = proxy_for(url)
-    through = f"; the connection goes through the proxy {proxy}, which the system or the environment names" if proxy else ""
+    through = (
+        message("; the connection goes through the proxy {proxy}, which the system or the environment names", proxy=proxy)
+        if proxy
+        else ""
+    )
     if isinstance(reason, ssl.SSLCertVerificationError):
         return DownloadError(
-            f"the certificate of {host} is not trusted",
-            why=f"{reason.verify_message}{through}",
-            remedy="Check the computer's clock. Behind a company's proxy, name its certificates in SSL_CERT_FILE. " + by_hand,
+            message("the certificate of {host} is not trusted", host=host),
+            why=message("{reason}{through}", reason=reason.verify_message, through=through),
+            remedy=message(
+                "Check the computer's clock. Behind a company's proxy, name its certificates in SSL_CERT_FILE. {by_hand}",
+                by_hand=by_hand,
+            ),
         )
     if isinstance(reason, ssl.SSLError):
-        return DownloadError(f"no protected connection to {host}", why=f"{reason.reason or reason}{through}", remedy=by_hand)
+        return DownloadError(
+            message("no protected connection to {host}", host=host),
+            why=message("{reason}{through}", reason=reason.reason or reason, through=through),
+            remedy=by_hand,
+        )
     if isinstance(reason, TimeoutError):
-        return DownloadError(f"{host} does not answer", why=f"nothing came for too long{through}", remedy=f"Try later. {by_hand}")
+        return DownloadError(
+            message("{host} does not answer", host=host),
+            why=message("nothing came for too long{through}", through=through),
+            remedy=message("Try later. {by_hand}", by_hand=by_hand),
+        )
     if isinstance(reason, OSError) and "407" in str(reason):
         return DownloadError(
-            f"the proxy {proxy} asks for a name and password",
-            remedy="Put them into https_proxy=http://name:password@host:port",
+            message("the proxy {proxy} asks for a name and password", proxy=proxy),
+            remedy=message("Put them into https_proxy=http://name:password@host:port"),
         )
     if isinstance(reason, socket.gaierror):
-        why = f"its name is not known here: there is no connection to the internet, or a proxy is needed{through}"
+        why = message(
+            "its name is not known here: there is no connection to the internet, or a proxy is needed{through}", through=through
+        )
     else:
-        why = f"{str(reason) or type(reason).__name__}{through}"
-    return DownloadError(f"{host} cannot be reached", why=why, remedy=f"Check the connection and try again. {by_hand}")
+        why = message("{reason}{through}", reason=str(reason) or type(reason).__name__, through=through)
+    return DownloadError(
+        message("{host} cannot be reached", host=host),
+        why=why,
+        remedy=message("Check the connection and try again. {by_hand}", by_hand=by_hand),
+    )
 
 
 def malformed(url: str, header: str, why: str, by_hand: str) -> DownloadError:
@@ -155,7 +176,11 @@ def malformed(url: str, header: str, why: str, by_hand: str) -> DownloadError:
         by_hand: sentence on how to do without a connection.
     """
     host = urlsplit(url).hostname or url
-    return DownloadError(f"{host} sends a malformed {header}", why=why, remedy=f"Nothing of it was used. {by_hand}")
+    return DownloadError(
+        message("{host} sends a malformed {header}", host=host, header=header),
+        why=why,
+        remedy=message("Nothing of it was used. {by_hand}", by_hand=by_hand),
+    )
 
 
 def is_malformed(error: Exception) -> bool:
@@ -182,14 +207,28 @@ def _explain_status(error: HTTPError, host: str, url: str, by_hand: str) -> Down
     status = error.code
     meaning = http.client.responses.get(status, "")
     if status in (404, 410):
-        return DownloadError(f"{host} no longer has the file", why=f"{url}: {status} {meaning}", remedy=by_hand)
+        return DownloadError(
+            message("{host} no longer has the file", host=host),
+            why=message("{url}: {status} {meaning}", url=url, status=status, meaning=meaning),
+            remedy=by_hand,
+        )
     if status in (401, 403):
-        return DownloadError(f"{host} refuses the file", why=f"{url}: {status} {meaning}", remedy=by_hand)
+        return DownloadError(
+            message("{host} refuses the file", host=host),
+            why=message("{url}: {status} {meaning}", url=url, status=status, meaning=meaning),
+            remedy=by_hand,
+        )
     if status in PASSING:
         complaint = asked_to_wait(error.headers)[1]
-        odd = f"; {complaint}" if complaint else ""
-        return DownloadError(f"{host} is too busy", why=f"{status} {meaning}{odd}", remedy=f"Try again later. {by_hand}")
-    return DownloadError(f"{host} answered {status} {meaning}".strip(), why=url, remedy=by_hand)
+        odd = message("; {complaint}", complaint=complaint) if complaint else ""
+        return DownloadError(
+            message("{host} is too busy", host=host),
+            why=message("{status} {meaning}{odd}", status=status, meaning=meaning, odd=odd),
+            remedy=message("Try again later. {by_hand}", by_hand=by_hand),
+        )
+    return DownloadError(
+        message("{host} answered {status}", host=host, status=f"{status} {meaning}".strip()), why=url, remedy=by_hand
+    )
 
 
 def _proxy_address(url: str) -> str:
@@ -206,14 +245,14 @@ def _check_proxy(url: str) -> None:
         scheme, _port = parts.scheme, parts.port
     except ValueError as error:
         raise DownloadError(
-            f"the address of the proxy, {proxy_for(url)}, is malformed",
+            message("the address of the proxy, {url}, is malformed", url=proxy_for(url)),
             why=short_reason(error),
-            remedy="Correct it in https_proxy or in the settings of the system: http://host:port",
+            remedy=message("Correct it in https_proxy or in the settings of the system: http://host:port"),
         ) from error
     if scheme.startswith("socks"):
         raise DownloadError(
-            f"the proxy {proxy_for(url)} speaks SOCKS, which downloads here do not",
-            remedy="Name an HTTP proxy in https_proxy, or fetch the file with another program",
+            message("the proxy {url} speaks SOCKS, which downloads here do not", url=proxy_for(url)),
+            remedy=message("Name an HTTP proxy in https_proxy, or fetch the file with another program"),
         )
 
 
@@ -271,7 +310,9 @@ class _Redirects(HTTPRedirectHandler):
         scheme = urlsplit(newurl).scheme
         if scheme not in ("http", "https") or (urlsplit(req.full_url).scheme == "https" and scheme != "https"):
             raise DownloadError(
-                f"{urlsplit(req.full_url).hostname} sends on to an unprotected address", why=newurl, remedy="It was not followed"
+                message("{host} sends on to an unprotected address", host=urlsplit(req.full_url).hostname),
+                why=newurl,
+                remedy=message("It was not followed"),
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -293,7 +334,7 @@ def _check_location(url: str, headers: http.client.HTTPMessage) -> None:
     except ValueError as error:
         host = urlsplit(url).hostname or url
         raise DownloadError(
-            f"{host} sends a malformed Location",
-            why=f"{short_reason(error)}: {shorten(location)}",
-            remedy="It was not followed. Try later, or fetch the file with a browser",
+            message("{host} sends a malformed Location", host=host),
+            why=message("{error}: {location}", error=short_reason(error), location=shorten(location)),
+            remedy=message("It was not followed. Try later, or fetch the file with a browser"),
         ) from error

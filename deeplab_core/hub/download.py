@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
-from deeplab_core.errors import Cancelled, DownloadError, StorageError
+from deeplab_core.errors import Cancelled, DownloadError, StorageError, message
 from deeplab_core.hub.connection import PASSING, Wire, asked_to_wait, explain, is_malformed, malformed, open_address
 from deeplab_core.hub.partial import Origin, PartFile
 from deeplab_core.parallel import IsCancelled
@@ -40,7 +40,7 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 #: What ``If-Range`` may send back.
 _VALIDATOR = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,998}[\x21-\x7e])?")
-_KEPT = "What came so far is kept; the next try goes on from there"
+_KEPT = message("What came so far is kept; the next try goes on from there")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class _Job:
         self._received = False
         self._cancel = cancel or (lambda: False)
         self._report = progress or (lambda _progress: None)
-        self._by_hand = f"To do without: fetch {url} elsewhere and copy it to {target}"
+        self._by_hand = message("To do without: fetch {url} elsewhere and copy it to {target}", url=url, target=target)
 
     def run(self, part: PartFile) -> Fetched:
         earlier = self._resume_point(part)
@@ -159,9 +159,13 @@ class _Job:
             part.restart()
             if not resumed:  # a resumed file may have been joined from two; one that came in one piece is wrong
                 raise DownloadError(
-                    f"what came is not {self._prefix_of}",
-                    why=f"its sha256 begins with {found[:8]} instead of {self._prefix[:8]}; it was deleted",
-                    remedy="Try again; if it stays so, the file or something between you and the server has changed",
+                    message("what came is not {file}", file=self._prefix_of),
+                    why=message(
+                        "its sha256 begins with {found} instead of {expected}; it was deleted",
+                        found=found[:8],
+                        expected=self._prefix[:8],
+                    ),
+                    remedy=message("Try again; if it stays so, the file or something between you and the server has changed"),
                     path=self._target,
                 )
             resumed = False
@@ -219,9 +223,9 @@ class _Job:
         if kind == "text/html":
             part.restart()
             raise DownloadError(
-                "a web page came instead of the file",
-                why="the server asks something first, or a login page of the network answered",
-                remedy=f"Open {self._url} in a browser and copy the file to {self._target}",
+                message("a web page came instead of the file"),
+                why=message("the server asks something first, or a login page of the network answered"),
+                remedy=message("Open {url} in a browser and copy the file to {folder}", url=self._url, folder=self._target),
             )
         self._check_room(total, part)
         while True:
@@ -247,7 +251,7 @@ class _Job:
                 part.restart()
             raise _Broken(ConnectionError(f"the connection ended after {part.size:,} of {total:,} bytes"))
         if not part.size:
-            raise DownloadError("an empty file came", why=self._url, remedy=self._by_hand)
+            raise DownloadError(message("an empty file came"), why=self._url, remedy=self._by_hand)
 
     def _place(self, response: http.client.HTTPResponse, part: PartFile) -> int | None:
         """Bring the part in line with what the server sends: the rest, or the whole file. Returns the whole file's size."""
@@ -266,7 +270,9 @@ class _Job:
             if not place or int(place[1]) != part.size or (known is not None and total not in (None, known)):
                 part.restart()
                 if not place:
-                    raise _Broken(malformed(self._url, "Content-Range", f"It reads {shorten(sent)}", self._by_hand))
+                    raise _Broken(
+                        malformed(self._url, "Content-Range", message("It reads {sent}", sent=shorten(sent)), self._by_hand)
+                    )
                 raise _Broken(ConnectionError("the server sent another part than the one asked for"))
             if part.origin is None:
                 part.begin(Origin(self._url, validator, total))
@@ -275,7 +281,7 @@ class _Job:
             part.restart()
         length = headers.get("Content-Length", "").strip()
         if length and not _NUMBER.fullmatch(length):
-            raise malformed(self._url, "Content-Length", f"It reads {shorten(length)}", self._by_hand)
+            raise malformed(self._url, "Content-Length", message("It reads {length}", length=shorten(length)), self._by_hand)
         total = int(length) if length else None
         part.begin(Origin(self._url, validator, total))
         return total
@@ -291,21 +297,27 @@ class _Job:
             return
         if free < total - part.size + SPARE:
             raise StorageError(
-                f"the disk has no room for {(total - part.size) / 1e6:,.0f} MB more",
-                why=f"{free / 1e6:,.0f} MB are free",
-                remedy="Free some space or choose another folder",
+                message("the disk has no room for {megabytes:,.0f} MB more", megabytes=(total - part.size) / 1e6),
+                why=message("{megabytes:,.0f} MB are free", megabytes=free / 1e6),
+                remedy=message("Free some space or choose another folder"),
                 path=self._target.parent,
             )
 
     def _too_large(self) -> DownloadError:
         return DownloadError(
-            "the server sends far more than the published file", why=self._url, remedy="It was deleted; tell its publisher"
+            message("the server sends far more than the published file"),
+            why=self._url,
+            remedy=message("It was deleted; tell its publisher"),
         )
 
     def _too_slow(self, throttle: _Throttle, part: PartFile) -> DownloadError:
         host = urlsplit(self._url).hostname or self._url
-        remedy = f"{_KEPT}. {self._by_hand}" if part.size else f"Try again later. {self._by_hand}"
-        return DownloadError(f"{host} is too slow", why=throttle.slow, remedy=remedy)
+        remedy = (
+            message("{kept}. {by_hand}", kept=_KEPT, by_hand=self._by_hand)
+            if part.size
+            else message("Try again later. {by_hand}", by_hand=self._by_hand)
+        )
+        return DownloadError(message("{host} is too slow", host=host), why=throttle.slow, remedy=remedy)
 
     def _given_up(self, error: Exception, part: PartFile) -> DownloadError:
         failure = error if isinstance(error, DownloadError) else explain(error, self._url, self._by_hand)
@@ -332,7 +344,8 @@ class _Throttle:
     def __init__(self, least_span: float) -> None:
         self._span = max(SLOW_FOR, least_span)
         self._since, self._before, self._begun = time.monotonic(), 0, False
-        self.received, self.slow = 0, ""
+        self.received = 0
+        self.slow: str = ""
 
     def begin(self) -> None:
         """The file itself comes from now on."""
@@ -344,10 +357,10 @@ class _Throttle:
         passed = now - self._since
         if not self._begun:
             if passed >= max(PATIENCE, self._span):
-                self.slow = f"its answer had not begun after {passed:,.0f} s"
+                self.slow = message("its answer had not begun after {seconds:,.0f} s", seconds=passed)
         elif passed >= self._span:
             if received - self._before < SLOWEST * passed:
-                self.slow = f"{received - self._before:,} bytes came in {passed:,.0f} s"
+                self.slow = message("{bytes:,} bytes came in {seconds:,.0f} s", bytes=received - self._before, seconds=passed)
             self._since, self._before = now, received
         return bool(self.slow)
 

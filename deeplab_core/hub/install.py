@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deeplab_core.atomic import atomic_write
-from deeplab_core.errors import DownloadError
+from deeplab_core.errors import DownloadError, message
 from deeplab_core.hub.download import Fetched, Progress, download
 from deeplab_core.hub.published import PublishedModel
 from deeplab_core.hub.receipt import Receipt, read_receipt, write_receipt
@@ -111,9 +111,9 @@ def install(
 def by_hand(model: PublishedModel, folder: Path) -> DownloadError:
     """What to do about a file that its publisher gives to browsers only."""
     return DownloadError(
-        f"{model.title} can only be fetched with a browser",
-        why=f"its publisher keeps it at {model.host}, which gives programs no file",
-        remedy=f"Open {model.page}, download {model.file} and copy it into {folder}",
+        message("{model} can only be fetched with a browser", model=model.title),
+        why=message("its publisher keeps it at {host}, which gives programs no file", host=model.host),
+        remedy=message("Open {page}, download {file} and copy it into {folder}", page=model.page, file=model.file, folder=folder),
     )
 
 

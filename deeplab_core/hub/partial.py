@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from deeplab_core.atomic import atomic_write, make_folder, replace_file, storage_error
-from deeplab_core.errors import AtrousError, DownloadError
+from deeplab_core.errors import AtrousError, DownloadError, message
 from deeplab_core.reading import read_json
 
 #: The locked byte lies far behind any content: Windows forbids others to read what is locked.
@@ -70,7 +70,9 @@ class PartFile:
         except OSError:
             os.close(descriptor)
             raise DownloadError(
-                "the file is being fetched already", remedy="Wait for the other download, or stop it first", path=self.target
+                message("the file is being fetched already"),
+                remedy=message("Wait for the other download, or stop it first"),
+                path=self.target,
             ) from None
         self._stream = os.fdopen(descriptor, "r+b", buffering=0)
         self.origin = self._read_notes()

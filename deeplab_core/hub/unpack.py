@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Self
 
 from deeplab_core.atomic import replace_file, storage_error
-from deeplab_core.errors import Cancelled, DownloadError
+from deeplab_core.errors import Cancelled, DownloadError, message
 from deeplab_core.parallel import IsCancelled
 from deeplab_core.reading import VALUE_ERRORS, reason
 
@@ -83,7 +83,7 @@ def take_member(archive: Path, name: str, target: Path, cancel: IsCancelled | No
                     return
     except _DAMAGE as error:
         raise DownloadError(
-            "the archive is damaged", why=reason(error), remedy="Delete it and fetch it again", path=archive
+            message("the archive is damaged"), why=reason(error), remedy=message("Delete it and fetch it again"), path=archive
         ) from error
     except OSError as error:
         raise storage_error(error, target) from error
@@ -91,9 +91,9 @@ def take_member(archive: Path, name: str, target: Path, cancel: IsCancelled | No
         temporary.unlink(missing_ok=True)
     inside = ", ".join(PurePosixPath(one).name for one in seen) or "nothing"
     raise DownloadError(
-        f"the archive holds no {name}",
-        why=f"it holds {inside}",
-        remedy="Unpack it by hand and choose the checkpoint's .index file",
+        message("the archive holds no {name}", name=name),
+        why=message("it holds {inside}", inside=inside),
+        remedy=message("Unpack it by hand and choose the checkpoint's .index file"),
         path=archive,
     )
 

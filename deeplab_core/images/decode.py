@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import ImageReadError
+from deeplab_core.errors import ImageReadError, message
 from deeplab_core.images.channels import NOTHING_DECLARED, Declared, bgr_to_rgb, grey_to_rgb, scale_to_uint8
 from deeplab_core.images.guard import COPY_AGAIN, decoder_guard
 from deeplab_core.images.identity import key_of
@@ -83,9 +83,11 @@ class ImageData:
 def too_few_channels(path: Path | None = None) -> ImageReadError:
     """The error of a network of four channels that is given an image of three."""
     return ImageReadError(
-        "this network takes 4 channels; this image has 3",
-        why="its fourth channel (alpha or near infrared) must be in the file: a PNG or WebP with alpha, a TIFF of four bands",
-        remedy="Choose images of four channels, or a network of three",
+        message("this network takes 4 channels; this image has 3"),
+        why=message(
+            "its fourth channel (alpha or near infrared) must be in the file: a PNG or WebP with alpha, a TIFF of four bands"
+        ),
+        remedy=message("Choose images of four channels, or a network of three"),
         path=path,
     )
 
@@ -134,7 +136,7 @@ def _check_jpeg(data: bytes, info: ImageInfo, picture_bytes: int) -> None:
     state = jpeg_state(data)
     needed = len(data) + int(pixels * max(state.decoder_bytes + picture_bytes, 2 * picture_bytes))
     kind = f"{state.samples:g} samples of 8 bits{', progressive' if state.progressive else ''}"
-    check_memory(needed, kind, info.path, "Save it without progressive coding, or cut it into smaller pictures")
+    check_memory(needed, kind, info.path, message("Save it without progressive coding, or cut it into smaller pictures"))
 
 
 def _decode_stored(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], list[Note]]:
@@ -234,8 +236,8 @@ def _decode_jpeg(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], list[
         missing = missing_share(stored)
         if missing:
             raise ImageReadError(
-                "the image file is damaged",
-                why=f"The file ends too early: about {_percent(missing)} of the picture is missing",
+                message("the image file is damaged"),
+                why=message("The file ends too early: about {percent} of the picture is missing", percent=_percent(missing)),
                 remedy=COPY_AGAIN,
                 path=info.path,
             )
@@ -299,7 +301,7 @@ def _strips_of(data: bytes, info: ImageInfo, *, whole: bool = True) -> PngLayout
     kind = f"{layout.samples} sample{'s' if layout.samples > 1 else ''} of {layout.depth} bits"
     if layout.interlaced:
         # The decoders hold all passes beside the picture.
-        remedy = "Save it without interlacing, or cut it into smaller pictures"
+        remedy = message("Save it without interlacing, or cut it into smaller pictures")
         needed = len(data) + pixels * (layout.samples * max(1, layout.depth // 8) + 6)
         check_memory(needed, f"{kind}, interlaced", info.path, remedy)
         return None
@@ -307,7 +309,9 @@ def _strips_of(data: bytes, info: ImageInfo, *, whole: bool = True) -> PngLayout
     if layout.depth == 16:
         needed = pixels * (2 * samples + samples + (3 if samples < 3 else 0))
     if whole:
-        check_memory(len(data) + needed, kind, info.path, "Save it with 8 bits a sample, or cut it into smaller pictures")
+        check_memory(
+            len(data) + needed, kind, info.path, message("Save it with 8 bits a sample, or cut it into smaller pictures")
+        )
     return layout
 
 

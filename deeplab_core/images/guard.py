@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 
 #: What to do about a file with broken content.
-COPY_AGAIN = "Copy the file again from its source, or leave it out"
+COPY_AGAIN = message("Copy the file again from its source, or leave it out")
 
 #: Characters of a decoder's message that are quoted: some quote the whole file.
 _LONGEST = 300

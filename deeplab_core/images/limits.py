@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deeplab_core.errors import ImageReadError
+from deeplab_core.errors import ImageReadError, message
 from deeplab_core.images.guard import COPY_AGAIN
 
 #: Largest picture that is opened, in pixels: 400 megapixels are 1.2 GB as RGB.
@@ -18,7 +18,11 @@ LARGE = 50_000_000
 def check_size(width: int, height: int, path: Path) -> None:
     """Raise ImageReadError for a declared size that is empty or beyond :data:`MAX_PIXELS`."""
     if width < 1 or height < 1:
-        raise ImageReadError(f"the image declares the impossible size {width} x {height}", remedy=COPY_AGAIN, path=path)
+        raise ImageReadError(
+            message("the image declares the impossible size {width} x {height}", width=width, height=height),
+            remedy=COPY_AGAIN,
+            path=path,
+        )
     if width * height > MAX_PIXELS:
         raise too_large(f"{width} x {height} px", path)
 
@@ -26,14 +30,16 @@ def check_size(width: int, height: int, path: Path) -> None:
 def too_large(size: str, path: Path) -> ImageReadError:
     """The error for a picture beyond the limit; ``size`` as shown to users."""
     return ImageReadError(
-        f"the image is too large: {size}",
-        why=f"At most {MAX_PIXELS // 1_000_000} megapixels are opened, so that no file can fill the memory",
-        remedy="Cut it into smaller pictures",
+        message("the image is too large: {size}", size=size),
+        why=message(
+            "At most {megapixels} megapixels are opened, so that no file can fill the memory", megapixels=MAX_PIXELS // 1000000
+        ),
+        remedy=message("Cut it into smaller pictures"),
         path=path,
     )
 
 
-def check_memory(needed: int, kind: str, path: Path, remedy: str = "Cut it into smaller pictures") -> None:
+def check_memory(needed: int, kind: str, path: Path, remedy: str = message("Cut it into smaller pictures")) -> None:
     """Raise ImageReadError for a picture that takes more than :data:`MAX_MEMORY`.
 
     Args:
@@ -44,8 +50,10 @@ def check_memory(needed: int, kind: str, path: Path, remedy: str = "Cut it into 
     """
     if needed > MAX_MEMORY:
         raise ImageReadError(
-            f"the image takes {needed / 1e9:.1f} GB of memory to decode",
-            why=f"Its pixels have {kind}; at most {MAX_MEMORY / 1e9:.1f} GB are used for one image",
+            message("the image takes {gigabytes:.1f} GB of memory to decode", gigabytes=needed / 1e9),
+            why=message(
+                "Its pixels have {kind}; at most {gigabytes:.1f} GB are used for one image", kind=kind, gigabytes=MAX_MEMORY / 1e9
+            ),
             remedy=remedy,
             path=path,
         )

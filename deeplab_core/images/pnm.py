@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import ImageReadError
+from deeplab_core.errors import ImageReadError, message
 from deeplab_core.images.guard import COPY_AGAIN
 from deeplab_core.images.limits import check_size
 
@@ -36,13 +36,13 @@ def read_pnm(data: bytes, path: Path) -> tuple[NDArray[Any], int]:
     for _ in range(2 if kind in _BITMAPS else 3):
         found = _NUMBER.match(data, place)
         if found is None:
-            raise _damaged(path, "Its header is cut off")
+            raise _damaged(path, message("Its header is cut off"))
         numbers.append(int(found[1]))
         place = found.end()
     width, height, largest = numbers[0], numbers[1], numbers[2] if len(numbers) > 2 else 1
     check_size(width, height, path)
     if not 0 < largest <= 65535:
-        raise _damaged(path, f"It declares {largest} as its largest value")
+        raise _damaged(path, message("It declares {largest} as its largest value", largest=largest))
     samples = 3 if kind in _COLORS else 1
     dtype = np.dtype(np.uint8 if largest < 256 else ">u2")
     count = width * height * samples
@@ -55,14 +55,17 @@ def read_pnm(data: bytes, path: Path) -> tuple[NDArray[Any], int]:
     else:
         values = _raw(data, place + 1, count, dtype, path)
     if values.size and int(values.max()) > largest:
-        raise _damaged(path, f"It holds the value {int(values.max())}, above the {largest} that it declares")
+        raise _damaged(
+            path,
+            message("It holds the value {value}, above the {largest} that it declares", value=int(values.max()), largest=largest),
+        )
     shaped = values.reshape((height, width, 3) if samples == 3 else (height, width))
     return np.ascontiguousarray(shaped.astype(np.uint8 if largest < 256 else np.uint16)), largest
 
 
 def _raw(data: bytes, place: int, count: int, dtype: np.dtype[Any], path: Path) -> NDArray[Any]:
     if len(data) - place < count * dtype.itemsize:
-        raise _damaged(path, "The file ends too early")
+        raise _damaged(path, message("The file ends too early"))
     return np.frombuffer(data, dtype, count, place)
 
 
@@ -73,11 +76,11 @@ def _plain(text: bytes, kind: int, count: int, path: Path) -> NDArray[Any]:
     try:
         values = np.array([int(word) for word in words[:count]], dtype=np.int64)
     except ValueError:
-        raise _damaged(path, "It holds something else than numbers") from None
+        raise _damaged(path, message("It holds something else than numbers")) from None
     if len(values) < count:
-        raise _damaged(path, "The file ends too early")
+        raise _damaged(path, message("The file ends too early"))
     return values
 
 
 def _damaged(path: Path, why: str) -> ImageReadError:
-    return ImageReadError("the image file is damaged", why=why, remedy=COPY_AGAIN, path=path)
+    return ImageReadError(message("the image file is damaged"), why=why, remedy=COPY_AGAIN, path=path)

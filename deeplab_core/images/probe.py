@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
-from deeplab_core.errors import ImageReadError
+from deeplab_core.errors import ImageReadError, message
 from deeplab_core.images.file_names import IMAGE_SUFFIXES
 from deeplab_core.images.guard import COPY_AGAIN, decoder_guard
 from deeplab_core.images.limits import MAX_PIXELS, check_size, too_large
@@ -106,11 +106,16 @@ def check_file(path: Path) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise unreadable(IsADirectoryError(), path)
     if not stat.S_ISREG(status.st_mode):
-        raise ImageReadError("this is a pipe or device, not an image file", remedy="Move it out of the folder", path=path)
+        raise ImageReadError(
+            message("this is a pipe or device, not an image file"), remedy=message("Move it out of the folder"), path=path
+        )
     if status.st_size > MAX_FILE_BYTES:
         size, most = f"{status.st_size / 1e9:.1f} GB", f"{MAX_FILE_BYTES / 1e9:.1f} GB"
         raise ImageReadError(
-            f"the file of {size} is too large", why=f"At most {most} are read", remedy="Cut it into tiles", path=path
+            message("the file of {size} is too large", size=size),
+            why=message("At most {most} are read", most=most),
+            remedy=message("Cut it into tiles"),
+            path=path,
         )
 
 
@@ -133,7 +138,7 @@ def probe_stream(stream: BinaryIO, path: Path, nbytes: int) -> ImageInfo:
     head = stream.read(16)
     stream.seek(0)
     if not head:
-        raise ImageReadError("the image file is empty", remedy="Copy it again from its source", path=path)
+        raise ImageReadError(message("the image file is empty"), remedy=message("Copy it again from its source"), path=path)
     if head.startswith(TIFF_SIGNATURES):
         from deeplab_core.images.tiff import probe_tiff
 
@@ -177,11 +182,15 @@ def valid_orientation(value: int) -> int:
 def unreadable(error: OSError, path: Path) -> ImageReadError:
     """The ImageReadError for a file that the system does not hand out."""
     if isinstance(error, FileNotFoundError):
-        return ImageReadError("the image file is not there any more", remedy="Put it back, or press F5 in the window", path=path)
+        return ImageReadError(
+            message("the image file is not there any more"), remedy=message("Put it back, or press F5 in the window"), path=path
+        )
     if isinstance(error, IsADirectoryError):
-        return ImageReadError("this is a folder, not an image", remedy="Choose a file in it", path=path)
+        return ImageReadError(message("this is a folder, not an image"), remedy=message("Choose a file in it"), path=path)
     why = error.strerror or str(error)
-    return ImageReadError("the image file cannot be read", why=why, remedy="Check the rights and the disk", path=path)
+    return ImageReadError(
+        message("the image file cannot be read"), why=why, remedy=message("Check the rights and the disk"), path=path
+    )
 
 
 def _probe_with_pillow(stream: BinaryIO, path: Path, nbytes: int, head: bytes) -> ImageInfo:
@@ -220,15 +229,25 @@ def _no_image(head: bytes, path: Path) -> ImageReadError:
     from PIL import features
 
     if head[4:12] in _HEIC_BRANDS and not heic_readable():
-        remedy = f"{INSTALL_HEIC[0].upper()}{INSTALL_HEIC[1:]}, or convert it to JPEG or PNG"
-        return ImageReadError("HEIC images are not read", why="pillow-heif is not installed", remedy=remedy, path=path)
+        install = INSTALL_HEIC[0].upper() + INSTALL_HEIC[1:]
+        remedy = message("{install}, or convert it to JPEG or PNG", install=install)
+        return ImageReadError(
+            message("HEIC images are not read"), why=message("pillow-heif is not installed"), remedy=remedy, path=path
+        )
     if head[4:12] in _AVIF_BRANDS and not features.check("avif"):
         return ImageReadError(
-            "AVIF images are not read", why="This Pillow cannot decode them", remedy="Install Pillow 11.3 or later", path=path
+            message("AVIF images are not read"),
+            why=message("This Pillow cannot decode them"),
+            remedy=message("Install Pillow 11.3 or later"),
+            path=path,
         )
     if head[4:12] in _AVIF_BRANDS or head[4:12] in _HEIC_BRANDS:
-        return ImageReadError("the image file is damaged", why="It cannot be decoded", remedy=COPY_AGAIN, path=path)
-    return ImageReadError("this is not an image", why="The content is of no known kind", remedy=COPY_AGAIN, path=path)
+        return ImageReadError(
+            message("the image file is damaged"), why=message("It cannot be decoded"), remedy=COPY_AGAIN, path=path
+        )
+    return ImageReadError(
+        message("this is not an image"), why=message("The content is of no known kind"), remedy=COPY_AGAIN, path=path
+    )
 
 
 def _late_png_exif(stream: BinaryIO) -> bytes:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import ImageReadError
+from deeplab_core.errors import ImageReadError, message
 from deeplab_core.images.channels import NOTHING_DECLARED, Declared, scale_to_uint8
 from deeplab_core.images.guard import decoder_guard
 from deeplab_core.images.limits import check_memory
@@ -31,7 +31,7 @@ _GDAL_NO_DATA_TAG = 42113
 #: MinSampleValue and its signed or float form, MaxSampleValue and the same, DNG's WhiteLevel and BlackLevel.
 _LOW_TAGS, _HIGH_TAGS = (340, 280, 50714), (341, 281, 50717)
 _OLD_SUBFILE_TAG, _OLD_REDUCED = 255, 2
-_REMEDY = "Save it as PNG, or as TIFF without compression"
+_REMEDY = message("Save it as PNG, or as TIFF without compression")
 #: Pages that are asked what they are; a stack of thousands has no thumbnails behind them.
 _PAGES_LOOKED_AT = 64
 #: JPEG (old and new), JPEG 2000 and JPEG XL in TIFF: values come back changed.
@@ -153,7 +153,7 @@ def _check_memory(data: bytes, page: Any, direct: bool, path: Path) -> None:
     needed = len(data) + (0 if direct else int(page.nbytes)) + pixels * (shown + (3 if _bits(page) != 8 or shown == 1 else 0))
     depth = int(page.imagedepth)
     kind = f"{samples} sample{'s' if samples > 1 else ''} of {_bits(page)} bits{f', in {depth:,} slices' if depth > 1 else ''}"
-    check_memory(needed, kind, path, "Save it with 8 bits a sample, or cut it into smaller pictures")
+    check_memory(needed, kind, path, message("Save it with 8 bits a sample, or cut it into smaller pictures"))
 
 
 def _picture_page(stream: BinaryIO, path: Path) -> tuple[Any, int | None]:
@@ -263,9 +263,9 @@ def _with_libtiff(
 ) -> TiffPicture:
     """LZW, JPEG and other compressions through the libtiff of OpenCV (16 bit and more) or Pillow (8 bit)."""
     hint = str(cause) if "codec" in str(cause) else ""
-    what = f"the TIFF cannot be decoded{' (' + hint + ')' if hint else ''}"
+    what = message("the TIFF cannot be decoded{hint}", hint=" (" + hint + ")" if hint else "")
     if index is None:
-        raise ImageReadError(what, why="The picture is in a sub-file", remedy=_REMEDY, path=path) from cause
+        raise ImageReadError(what, why=message("The picture is in a sub-file"), remedy=_REMEDY, path=path) from cause
     photometric = getattr(page.photometric, "name", "")
     with decoder_guard(ImageReadError, what, path, _REMEDY):
         upright = _without_orientation(data, page)

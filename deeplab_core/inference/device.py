@@ -6,7 +6,7 @@ import warnings
 
 import torch
 
-from deeplab_core.errors import DeviceError
+from deeplab_core.errors import DeviceError, message
 from deeplab_core.parallel import available_cores
 from deeplab_core.records import Precision
 
@@ -35,9 +35,9 @@ def pick_device(asked: str = "auto") -> tuple[torch.device, str]:
         device = torch.device("meta")
     if device.type not in _PREFERRED:
         raise DeviceError(
-            f"there is no device '{asked}'",
-            why="Atrous computes on cpu, cuda (NVIDIA, or AMD with a ROCm build of PyTorch) and mps (Apple)",
-            remedy="Choose auto, cpu, cuda, cuda:1 or mps",
+            message("there is no device '{asked}'", asked=asked),
+            why=message("Atrous computes on cpu, cuda (NVIDIA, or AMD with a ROCm build of PyTorch) and mps (Apple)"),
+            remedy=message("Choose auto, cpu, cuda, cuda:1 or mps"),
         )
     reason = missing_reason(device)
     if not reason:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deeplab_core.backends.compiled import CompiledNetwork
-from deeplab_core.errors import ComputeError
+from deeplab_core.errors import ComputeError, message
 from deeplab_core.inference.geometry import Size
 from deeplab_core.inference.monitor import ProgressMonitor
 from deeplab_core.inference.pixels import Canvas
@@ -146,9 +146,15 @@ def _grid_step(place: Tile, shape: tuple[int, ...], quantum: int) -> int:
         if quantum % step == 0 and (_points(height, step), _points(width, step)) == shape[:2]:
             return step
     raise ComputeError(
-        "this network cannot be run in tiles",
-        why=f"it answers {height} x {width} pixels with {shape[0]} x {shape[1]} scores, which do not line up from tile to tile",
-        remedy="Choose a smaller input size (resize: long_side) so that the image is computed whole",
+        message("this network cannot be run in tiles"),
+        why=message(
+            "it answers {height} x {width} pixels with {rows} x {columns} scores, which do not line up from tile to tile",
+            height=height,
+            width=width,
+            rows=shape[0],
+            columns=shape[1],
+        ),
+        remedy=message("Choose a smaller input size (resize: long_side) so that the image is computed whole"),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from deeplab_core.errors import AtrousError, ComputeError, DeviceOutOfMemory
+from deeplab_core.errors import AtrousError, ComputeError, DeviceOutOfMemory, message
 from deeplab_core.inference.device import PRECISION_NAMES, describe_device, pick_device, pick_precision
 from deeplab_core.inference.engine_trial import Choice, EngineChooser, TrialRecord
 from deeplab_core.inference.geometry import Frame, frame_for, shortened
@@ -237,16 +237,18 @@ class Predictor:
             if options.threshold is None:
                 return options
             raise AtrousError(
-                "this model takes no threshold",
-                why=f"it has a score for each of its {self.model.num_classes} classes, and the largest decides",
-                remedy="Leave the threshold out, or choose a model of one channel (sigmoid)",
+                message("this model takes no threshold"),
+                why=message(
+                    "it has a score for each of its {count} classes, and the largest decides", count=self.model.num_classes
+                ),
+                remedy=message("Leave the threshold out, or choose a model of one channel (sigmoid)"),
             )
         if options.threshold is None:
             return replace(options, threshold=self.card.threshold)
         try:
             check_threshold(options.threshold)
         except ValueError as error:
-            raise AtrousError(str(error), remedy="Choose a number such as 0.5") from error
+            raise AtrousError(str(error), remedy=message("Choose a number such as 0.5")) from error
         return options
 
     def _set_stride(self, options: PredictOptions) -> None:
@@ -347,9 +349,9 @@ class _Run:
         except NotFiniteError:
             if self.network.dtype == torch.float32:
                 raise ComputeError(
-                    "the network gave numbers that are not finite",
-                    why="the weights are damaged, or they expect another input scale",
-                    remedy="Load another checkpoint, or check mean and standard deviation on its model card",
+                    message("the network gave numbers that are not finite"),
+                    why=message("the weights are damaged, or they expect another input scale"),
+                    remedy=message("Load another checkpoint, or check mean and standard deviation on its model card"),
                 ) from None
         self.notes.append(f"{PRECISION_NAMES[self.network.dtype]} overflowed; computed in fp32.")
         self.network.dtype, self.network.compiled = torch.float32, None
@@ -366,9 +368,13 @@ class _Run:
             failed = tile or max(frame.canvas)
             if failed <= TILE_FLOOR:
                 raise DeviceOutOfMemory(
-                    f"{describe_device(self.predictor.device)} has too little free memory for this network",
-                    why=f"not even {failed} x {failed} pixels at a time fit",
-                    remedy="Close other programs that use it, choose the CPU or a smaller network, or use output stride 16",
+                    message(
+                        "{device} has too little free memory for this network", device=describe_device(self.predictor.device)
+                    ),
+                    why=message("not even {side} x {side} pixels at a time fit", side=failed),
+                    remedy=message(
+                        "Close other programs that use it, choose the CPU or a smaller network, or use output stride 16"
+                    ),
                 )
             tile = max(TILE_FLOOR, failed // 2)
             self.predictor._tile_limit = tile

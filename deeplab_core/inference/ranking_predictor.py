@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from deeplab_core.analysis.ranking_scores import measure_ranking
 from deeplab_core.analysis.record import ImageAnalysis
 from deeplab_core.catalogs.catalog import CatalogMapping, ClassCatalog, map_catalogs
-from deeplab_core.errors import CatalogError
+from deeplab_core.errors import CatalogError, message
 from deeplab_core.inference.pixels import RGB
 from deeplab_core.inference.predictor import Predictor
 from deeplab_core.labels import LabelMap, apply_lut
@@ -112,9 +112,17 @@ def _mapping(predictor: Predictor, catalog: ClassCatalog) -> CatalogMapping:
     mapping = map_catalogs(predictor.card.catalog, catalog)
     if len(mapping.unmatched) == len(predictor.card.catalog):
         raise CatalogError(
-            f"the model '{predictor.card.name}' and the catalog '{catalog.name}' have no class in common",
-            why=f"The model knows {', '.join(mapping.unmatched[:5])}, ...; the catalog {', '.join(catalog.names[:5])}, ...",
-            remedy="Choose a model of the same classes",
+            message(
+                "the model '{model}' and the catalog '{catalog}' have no class in common",
+                model=predictor.card.name,
+                catalog=catalog.name,
+            ),
+            why=message(
+                "The model knows {model_classes}, ...; the catalog {classes}, ...",
+                model_classes=", ".join(mapping.unmatched[:5]),
+                classes=", ".join(catalog.names[:5]),
+            ),
+            remedy=message("Choose a model of the same classes"),
         )
     return mapping
 

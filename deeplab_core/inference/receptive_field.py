@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deeplab_core.errors import ComputeError, DeviceOutOfMemory
+from deeplab_core.errors import ComputeError, DeviceOutOfMemory, message
 from deeplab_core.geometry import Extent
 from deeplab_core.inference.device import describe_device
 from deeplab_core.inference.geometry import AxisTaps, Frame, axis_taps, frame_for
@@ -77,13 +77,17 @@ def receptive_field(
     check_rgb(rgb)
     height, width = rgb.shape[:2]
     if not (0 <= x < width and 0 <= y < height):
-        raise ComputeError(f"pixel ({x}, {y}) lies outside the image of {width} x {height}")
+        raise ComputeError(
+            message("pixel ({x}, {y}) lies outside the image of {width} x {height}", x=x, y=y, width=width, height=height)
+        )
     model = predictor.model
     if model.engine is not None:
         raise ComputeError(
-            "this model has no receptive field to show",
-            why=f"{model.engine.name} runs it as a finished graph, without layers to count and without gradients",
-            remedy="Choose a model of safetensors or PyTorch weights",
+            message("this model has no receptive field to show"),
+            why=message(
+                "{engine} runs it as a finished graph, without layers to count and without gradients", engine=model.engine.name
+            ),
+            remedy=message("Choose a model of safetensors or PyTorch weights"),
         )
     began = time.perf_counter()
     options = options or predictor.options
@@ -109,9 +113,9 @@ def receptive_field(
         release(predictor.device)
         if side <= max(_SMALLEST_WINDOW, model.minimum_side):
             raise DeviceOutOfMemory(
-                f"{describe_device(predictor.device)} has too little free memory for the receptive field",
-                why="a backward pass keeps the features of every layer",
-                remedy="Close other programs that use it, or choose a smaller network",
+                message("{device} has too little free memory for the receptive field", device=describe_device(predictor.device)),
+                why=message("a backward pass keeps the features of every layer"),
+                remedy=message("Close other programs that use it, or choose a smaller network"),
             )
         side = max(_SMALLEST_WINDOW, side // 2)
     gradient, best, taps, grid = found

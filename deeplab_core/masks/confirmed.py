@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import MaskFormatError
+from deeplab_core.errors import MaskFormatError, message
 from deeplab_core.images.orientation import to_oriented
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.masks.output_marker import OutputMarker, read_marker
@@ -54,7 +54,10 @@ def provenance_name(stem: str) -> str:
 def encode_provenance(codes: NDArray[np.uint8]) -> list[bytes]:
     """The picture in parts. ``codes``: (H, W) uint8, see :data:`CODES`. Raises MaskFormatError for other values."""
     if codes.size and int(codes.max()) >= len(CODES):
-        raise MaskFormatError(f"{int(codes.max())} says of no pixel who set it", why=f"Known are 0..{len(CODES) - 1}")
+        raise MaskFormatError(
+            message("{code} says of no pixel who set it", code=int(codes.max())),
+            why=message("Known are 0..{highest}", highest=len(CODES) - 1),
+        )
     return encode_png(np.ascontiguousarray(codes), palette=np.array(_COLORS, np.uint8))
 
 
@@ -65,9 +68,11 @@ def read_codes(path: str | Path) -> NDArray[np.uint8]:
     values = read_stored(Path(path)).values
     if values is None or (values.size and int(values.max()) >= len(CODES)):
         raise MaskFormatError(
-            "the picture of who set each pixel is damaged", why=f"Its values are not 0..{len(CODES) - 1}",
-            remedy="Export the masks again, or remove the picture", path=path,
-        )  # fmt: skip
+            message("the picture of who set each pixel is damaged"),
+            why=message("Its values are not 0..{highest}", highest=len(CODES) - 1),
+            remedy=message("Export the masks again, or remove the picture"),
+            path=path,
+        )
     return values.astype(np.uint8, copy=False)
 
 
@@ -90,15 +95,18 @@ def read_confirmed(mask: str | Path, info: ImageInfo | None = None) -> Confirmed
     marker, name = found
     entry = marker.provenance[name]
     if ".." in Path(entry.file).parts or Path(entry.file).is_absolute():
-        raise MaskFormatError("the marker of the folder names a file outside of it", remedy="Export the masks again", path=mask)
+        raise MaskFormatError(
+            message("the marker of the folder names a file outside of it"), remedy=message("Export the masks again"), path=mask
+        )
     codes = read_codes(marker.folder / entry.file)
     if info is not None:
         stored = marker.frame != "oriented"
         if codes.shape[::-1] != (info.stored_size if stored else info.size):
             raise MaskFormatError(
-                "the picture of who set each pixel has another size than the image", remedy="Export the masks again",
+                message("the picture of who set each pixel has another size than the image"),
+                remedy=message("Export the masks again"),
                 path=marker.folder / entry.file,
-            )  # fmt: skip
+            )
         codes = to_oriented(codes, info.orientation) if stored else codes
     return Confirmed(np.ascontiguousarray(codes), entry.reviewed)
 

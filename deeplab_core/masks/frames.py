@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from deeplab_core.errors import AmbiguousFrameError
+from deeplab_core.errors import AmbiguousFrameError, message
 from deeplab_core.images.probe import ImageInfo
 
 if TYPE_CHECKING:
@@ -63,10 +63,17 @@ def frame_of(path: Path, mask_size: tuple[int, int], info: ImageInfo, frame: Fra
     recorded = recorded_frame(path)
     if recorded is None:
         raise AmbiguousFrameError(
-            "the mask fits the image both as it is stored and as it is displayed",
-            why=f"{info.path.name} has EXIF orientation {info.orientation}, and both frames are {info.width} x {info.height} px",
-            remedy="Say which frame the masks of this folder are in: --mask-frame stored or --mask-frame displayed; "
-            "the window asks",
+            message("the mask fits the image both as it is stored and as it is displayed"),
+            why=message(
+                "{file} has EXIF orientation {orientation}, and both frames are {width} x {height} px",
+                file=info.path.name,
+                orientation=info.orientation,
+                width=info.width,
+                height=info.height,
+            ),
+            remedy=message(
+                "Say which frame the masks of this folder are in: --mask-frame stored or --mask-frame displayed; the window asks"
+            ),
             path=path,
         )
     return recorded

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.atomic import atomic_write
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import MaskFormatError
+from deeplab_core.errors import MaskFormatError, message
 from deeplab_core.labels import LabelMap, apply_lut, check_labels
 from deeplab_core.pictures import PNG_MARK
 
@@ -51,7 +51,8 @@ def encode_indexed_png(labels: LabelMap, catalog: ClassCatalog) -> list[bytes]:
     """The parts of the file that :func:`write_indexed_png` writes."""
     if catalog.wide:
         raise MaskFormatError(
-            f"'{catalog.name}' has ids above 254, which an indexed PNG cannot hold", remedy="Choose raw ids (16-bit PNG) instead"
+            message("'{catalog}' has ids above 254, which an indexed PNG cannot hold", catalog=catalog.name),
+            remedy=message("Choose raw ids (16-bit PNG) instead"),
         )
     return encode_png(to_file_values(labels, catalog), palette=catalog.palette())
 

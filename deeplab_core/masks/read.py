@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import ClassCatalog, Color, map_catalogs
-from deeplab_core.errors import MaskFormatError
+from deeplab_core.errors import MaskFormatError, message
 from deeplab_core.images.orientation import to_oriented
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.labels import NAMED_VALUES, LabelMap, apply_lut, describe_values, undeclared, value_counts
@@ -94,8 +94,8 @@ def _interpret(stored: StoredMask, catalog: ClassCatalog, path: Path) -> tuple[L
         return _by_catalog(stored, catalog, path)
     if named[1].startswith("instance"):
         raise MaskFormatError(
-            "this file holds instances, not classes",
-            remedy="Choose the *_labelIds.png or *_labelTrainIds.png beside it",
+            message("this file holds instances, not classes"),
+            remedy=message("Choose the *_labelIds.png or *_labelTrainIds.png beside it"),
             path=path,
         )
     source = get_catalog("cityscapes34" if named[1] == "labelIds" else "cityscapes19")
@@ -127,9 +127,13 @@ def _by_catalog(stored: StoredMask, catalog: ClassCatalog, path: Path) -> tuple[
     strangers = undeclared(counts, np.append(catalog.ids, catalog.file_ignore))
     if strangers:
         raise MaskFormatError(
-            f"the mask holds ids that '{catalog.name}' does not declare: {describe_values(strangers)}",
+            message(
+                "the mask holds ids that '{catalog}' does not declare: {ids}",
+                catalog=catalog.name,
+                ids=describe_values(strangers),
+            ),
             why=_why_strange(strangers, counts, catalog),
-            remedy="Choose the catalog that this mask was made for",
+            remedy=message("Choose the catalog that this mask was made for"),
             path=path,
         )
     return _from_file_values(stored.values, catalog), notes
@@ -143,11 +147,15 @@ def _is_our_palette(palette: NDArray[np.uint8], used: NDArray[np.int64], path: P
 
 def _why_strange(strangers: dict[int, int], counts: NDArray[np.int64], catalog: ClassCatalog) -> str:
     last = int(catalog.ids.max())
-    why = f"Its void value is {catalog.file_ignore}"
     first = int(catalog.ids.min())
     if list(strangers) == [last + 1] and not counts[first]:
-        why += f"; the ids look shifted by one: {first + 1}..{last + 1} instead of {first}..{last}"
-    return why
+        return message(
+            "Its void value is {void}; the ids look shifted by one: {found} instead of {ids}",
+            void=catalog.file_ignore,
+            found=f"{first + 1}..{last + 1}",
+            ids=f"{first}..{last}",
+        )
+    return message("Its void value is {void}", void=catalog.file_ignore)
 
 
 def _from_file_values(values: LabelMap, catalog: ClassCatalog) -> LabelMap:
@@ -251,15 +259,16 @@ def _partly_note(meaning: PaletteMeaning, catalog: ClassCatalog) -> Note:
 def _palette_error(meaning: PaletteMeaning, catalog: ClassCatalog, path: Path) -> MaskFormatError:
     table = _color_table(catalog)
     owners = _owner_names(table[meaning.colors[0]], catalog)
-    why = f"Entry {meaning.wrong[0]} has the colour of {owners}"
+    why = message("Entry {entry} has the colour of {owners}", entry=meaning.wrong[0], owners=owners)
     if meaning.shared is not None and meaning.shared != meaning.colors[0]:
-        why += f", and {meaning.shared} stands for {_owner_names(table[meaning.shared], catalog)}"
+        shared = _owner_names(table[meaning.shared], catalog)
+        why = message("{why}, and {color} stands for {owners}", why=why, color=meaning.shared, owners=shared)
     if meaning.equal:
-        why += f", and the entries {_listed_entries(meaning.equal)} have one colour"
+        why = message("{why}, and the entries {entries} have one colour", why=why, entries=_listed_entries(meaning.equal))
     return MaskFormatError(
-        "the palette of the mask contradicts its ids, and its colours do not tell the classes apart",
+        message("the palette of the mask contradicts its ids, and its colours do not tell the classes apart"),
         why=why,
-        remedy="Save the ids as a grey PNG again from their source, or give the classes different colours",
+        remedy=message("Save the ids as a grey PNG again from their source, or give the classes different colours"),
         path=path,
     )
 
@@ -316,12 +325,15 @@ def _color_error(refused: Counter[int], catalog: ClassCatalog, table: dict[Color
     more = len(refused) - len(names)
     grey = all(code >> 16 == code >> 8 & 255 == code & 255 for code in refused)
     return MaskFormatError(
-        f"the mask holds colours that '{catalog.name}' does not tell apart: {', '.join(names)}"
-        + (f" and {more} more" if more > 0 else ""),
-        why="; ".join(shared) or ("These look like ids repeated in three channels" if grey else ""),
-        remedy="Save the ids as a grey or indexed PNG"
+        message(
+            "the mask holds colours that '{catalog}' does not tell apart: {colors}",
+            catalog=catalog.name,
+            colors=message("{names} and {more:,} more", names=", ".join(names), more=more) if more > 0 else ", ".join(names),
+        ),
+        why="; ".join(shared) or (message("These look like ids repeated in three channels") if grey else ""),
+        remedy=message("Save the ids as a grey or indexed PNG")
         if grey or shared
-        else "Choose the catalog that this mask was coloured with",
+        else message("Choose the catalog that this mask was coloured with"),
         path=path,
     )
 
@@ -330,19 +342,33 @@ def _check_frame(size: tuple[int, int], info: ImageInfo, frame: Frame, path: Pat
     expected = {"stored": {info.stored_size}, "oriented": {info.size}}.get(frame, {info.stored_size, info.size})
     if size in expected:
         return
-    named, other = ("stored", "displayed") if frame == "stored" else ("displayed", "stored")
+    named, other = (message("stored"), message("displayed")) if frame == "stored" else (message("displayed"), message("stored"))
+    option = "displayed" if frame == "stored" else "stored"
     if size in (info.stored_size, info.size):  # so the frame was named, and it is the other one
         raise MaskFormatError(
-            f"the mask is read as its image is {named}, but its {size[0]} x {size[1]} px fit the image only as it is {other}",
-            why=f"{info.path.name} has EXIF orientation {info.orientation}, and all masks are read in the frame that was named",
-            remedy=f"Say --mask-frame {other} if all masks of the folder are so (in the window: 'Mask orientation…'), "
-            "or bring the masks into one frame",
+            message(
+                "the mask is read as its image is {named}, but its {width} x {height} px fit the image only as it is {other}",
+                named=named,
+                width=size[0],
+                height=size[1],
+                other=other,
+            ),
+            why=message(
+                "{file} has EXIF orientation {orientation}, and all masks are read in the frame that was named",
+                file=info.path.name,
+                orientation=info.orientation,
+            ),
+            remedy=message(
+                "Say --mask-frame {option} if all masks of the folder are so (in the window: 'Mask orientation…'), "
+                "or bring the masks into one frame",
+                option=option,
+            ),
             path=path,
         )
     wanted = " or ".join(f"{width} x {height}" for width, height in sorted(expected))
     raise MaskFormatError(
-        f"the mask has {size[0]} x {size[1]} px, but the image has {wanted}",
-        why="Masks are never resized, because that would change labels",
-        remedy="Find the mask that was made for this image",
+        message("the mask has {width} x {height} px, but the image has {wanted}", width=size[0], height=size[1], wanted=wanted),
+        why=message("Masks are never resized, because that would change labels"),
+        remedy=message("Find the mask that was made for this image"),
         path=path,
     )

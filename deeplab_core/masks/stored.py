@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import ImageReadError, MaskFormatError
+from deeplab_core.errors import ImageReadError, MaskFormatError, message
 from deeplab_core.images.guard import decoder_guard
 from deeplab_core.images.limits import LARGE, check_size
 from deeplab_core.images.pillow import Image, UnidentifiedImageError, pillow_pixels
@@ -21,7 +21,7 @@ from deeplab_core.notes import Note
 _LOSSY = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF"})
 #: Kinds of PNG with 16-bit samples that the decoder for photographs would cut: RGB, grey with alpha, RGB with alpha.
 _DEEP_KINDS = (2, 4, 6)
-_EXACT_REMEDY = "Save the mask as PNG again from its source"
+_EXACT_REMEDY = message("Save the mask as PNG again from its source")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,17 +61,22 @@ def read_stored(path: str | Path) -> StoredMask:
     try:
         data = read_file(path)
     except ImageReadError as error:
-        why = ". ".join(part for part in (error.what, error.why) if part)
+        why = message("{what}. {why}", what=error.what, why=error.why) if error.why else error.what
         if isinstance(error.__cause__, OSError):
             why = str(error.__cause__)
-        raise MaskFormatError("the mask file cannot be read", why=why, remedy=error.remedy, path=path) from error
+        raise MaskFormatError(message("the mask file cannot be read"), why=why, remedy=error.remedy, path=path) from error
     return decode_stored(data, path)
 
 
 def decode_stored(data: bytes, path: Path) -> StoredMask:
     """As :func:`read_stored`, for content that is in memory already; ``path`` is what errors name."""
     if not data:
-        raise MaskFormatError("the mask file is empty", why="It has 0 bytes", remedy="Copy it again from its source", path=path)
+        raise MaskFormatError(
+            message("the mask file is empty"),
+            why=message("It has 0 bytes"),
+            remedy=message("Copy it again from its source"),
+            path=path,
+        )
     if data.startswith(b"\x93NUMPY"):
         return StoredMask(values=_npy_values(data, path))
     if data.startswith(TIFF_SIGNATURES):
@@ -90,15 +95,15 @@ def decode_stored(data: bytes, path: Path) -> StoredMask:
             check_size(*picture.size, path)
         except UnidentifiedImageError:
             raise MaskFormatError(
-                "this is not a mask", why="The content is of no known kind", remedy=_EXACT_REMEDY, path=path
+                message("this is not a mask"), why=message("The content is of no known kind"), remedy=_EXACT_REMEDY, path=path
             ) from None
         except ImageReadError as error:
             raise MaskFormatError(error.what, why=error.why, remedy=error.remedy, path=path) from error
         with picture:
             if picture.format in _LOSSY:
                 raise MaskFormatError(
-                    f"a mask cannot be a {picture.format} file",
-                    why="This format does not keep values exactly",
+                    message("a mask cannot be a {format} file", format=picture.format),
+                    why=message("This format does not keep values exactly"),
                     remedy=_EXACT_REMEDY,
                     path=path,
                 )
@@ -159,8 +164,8 @@ def _from_picture(picture: Image.Image, data: bytes, path: Path) -> StoredMask:
     if mode == "RGB":
         return StoredMask(colors=pillow_pixels(picture, "RGB"))
     raise MaskFormatError(
-        f"a picture of the kind '{mode}' cannot hold a mask",
-        remedy="Save ids as indexed or grey PNG, or colours as RGB PNG",
+        message("a picture of the kind '{mode}' cannot hold a mask", mode=mode),
+        remedy=message("Save ids as indexed or grey PNG, or colours as RGB PNG"),
         path=path,
     )
 
@@ -179,12 +184,12 @@ def _from_tiff(data: bytes, path: Path) -> StoredMask:
         found = load_tiff(data, path)
         check_size(found.pixels.shape[1], found.pixels.shape[0], path)
     except ImageReadError as error:
-        why = "; ".join(part for part in (error.what, error.why) if part)
-        raise MaskFormatError("the mask file is damaged", why=why, remedy=_EXACT_REMEDY, path=path) from error
+        why = message("{what}; {why}", what=error.what, why=error.why) if error.why else error.what
+        raise MaskFormatError(message("the mask file is damaged"), why=why, remedy=_EXACT_REMEDY, path=path) from error
     if found.lossy:
         raise MaskFormatError(
-            "a mask cannot be compressed as JPEG",
-            why="This compression does not keep values exactly", remedy=_EXACT_REMEDY, path=path,
+            message("a mask cannot be compressed as JPEG"),
+            why=message("This compression does not keep values exactly"), remedy=_EXACT_REMEDY, path=path,
         )  # fmt: skip
     pixels, notes, samples = found.pixels, list(found.notes), found.pixels.shape[2]
     if found.palette is not None:
@@ -202,8 +207,8 @@ def _from_tiff(data: bytes, path: Path) -> StoredMask:
     if samples == 3 and found.photometric in ("RGB", "MINISBLACK"):
         return StoredMask(colors=_eight_bit_colors(pixels, path), notes=tuple(notes))
     raise MaskFormatError(
-        f"a TIFF of {samples} bands cannot hold a mask",
-        remedy="Save ids as one band, or colours as RGB of 8 bits", path=path,
+        message("a TIFF of {samples} bands cannot hold a mask", samples=samples),
+        remedy=message("Save ids as one band, or colours as RGB of 8 bits"), path=path,
     )  # fmt: skip
 
 
@@ -211,8 +216,9 @@ def _from_pnm(data: bytes, path: Path) -> StoredMask:
     try:
         values, _ = read_pnm(data, path)
     except ImageReadError as error:
-        what = error.what.replace("the image", "the mask")
-        raise MaskFormatError(what, why=error.why, remedy=_EXACT_REMEDY, path=path) from error
+        raise MaskFormatError(
+            message("the mask cannot be read: {what}", what=error.what), why=error.why, remedy=_EXACT_REMEDY, path=path
+        ) from error
     if values.ndim == 3:
         return StoredMask(colors=_eight_bit_colors(values, path))
     return StoredMask(values=_ids(values, path))
@@ -227,7 +233,7 @@ def _from_deep_png(data: bytes, kind: int, path: Path) -> StoredMask:
             check_size(*picture.size, path)
         pixels = deep_samples(data, kind)
     if pixels is None:
-        raise MaskFormatError("the mask file is damaged", remedy=_EXACT_REMEDY, path=path)
+        raise MaskFormatError(message("the mask file is damaged"), remedy=_EXACT_REMEDY, path=path)
     if kind != 2 and (pixels[..., -1] != 65535).any():
         raise _transparent(path)
     if kind == 4:
@@ -241,13 +247,18 @@ def _eight_bit_colors(pixels: NDArray[Any], path: Path) -> NDArray[np.uint8]:
     if pixels.dtype == np.uint16 and not (pixels % 257).any():  # 8-bit colours written with 16 bits
         return np.ascontiguousarray((pixels // 257).astype(np.uint8))
     raise MaskFormatError(
-        f"colours of the type {pixels.dtype} cannot be told apart", remedy="Save it as RGB of 8 bits", path=path
+        message("colours of the type {dtype} cannot be told apart", dtype=pixels.dtype),
+        remedy=message("Save it as RGB of 8 bits"),
+        path=path,
     )
 
 
 def _transparent(path: Path) -> MaskFormatError:
     return MaskFormatError(
-        "the mask has transparent pixels", why="Their class cannot be told", remedy="Save it without transparency", path=path
+        message("the mask has transparent pixels"),
+        why=message("Their class cannot be told"),
+        remedy=message("Save it without transparency"),
+        path=path,
     )
 
 
@@ -263,17 +274,26 @@ def _ids(values: NDArray[Any], path: Path) -> NDArray[Any]:
         broken = ~np.isfinite(values) | (values != np.round(values))
         if broken.any():
             raise MaskFormatError(
-                f"the mask holds numbers that are no ids: {values[broken][0]:g} and others in {int(broken.sum()):,} px",
-                why="Ids are whole numbers",
-                remedy="Save the ids as whole numbers; a map of probabilities is not a mask",
+                message(
+                    "the mask holds numbers that are no ids: {value:g} and others in {pixels:,} px",
+                    value=values[broken][0],
+                    pixels=int(broken.sum()),
+                ),
+                why=message("Ids are whole numbers"),
+                remedy=message("Save the ids as whole numbers; a map of probabilities is not a mask"),
                 path=path,
             )
     elif values.dtype.kind not in "iu":
-        raise MaskFormatError(f"numbers of the type {values.dtype} are no ids", remedy=_EXACT_REMEDY, path=path)
+        raise MaskFormatError(
+            message("numbers of the type {dtype} are no ids", dtype=values.dtype), remedy=_EXACT_REMEDY, path=path
+        )
     low, high = values.min(), values.max()
     if low < 0 or high > 65535:
         raise MaskFormatError(
-            f"the mask holds the value {low if low < 0 else high:.0f}", why="Ids are 0..65535", remedy=_EXACT_REMEDY, path=path
+            message("the mask holds the value {value:.0f}", value=low if low < 0 else high),
+            why=message("Ids are 0..65535"),
+            remedy=_EXACT_REMEDY,
+            path=path,
         )
     return np.ascontiguousarray(values.astype(np.uint16))
 
@@ -285,8 +305,10 @@ def _npy_values(data: bytes, path: Path) -> NDArray[Any]:
         values = values[..., 0]
     if values.ndim != 2 or values.size == 0 or values.dtype.kind not in "buif":
         raise MaskFormatError(
-            "a mask is a two-dimensional array of whole numbers",
-            why=f"This one has the shape {values.shape} and the type {values.dtype}", remedy=_EXACT_REMEDY, path=path,
-        )  # fmt: skip
+            message("a mask is a two-dimensional array of whole numbers"),
+            why=message("This one has the shape {shape} and the type {dtype}", shape=values.shape, dtype=values.dtype),
+            remedy=_EXACT_REMEDY,
+            path=path,
+        )
     check_size(values.shape[1], values.shape[0], path)
     return _ids(values, path)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import CatalogError
+from deeplab_core.errors import CatalogError, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.confusion import ConfusionMatrix
 
@@ -95,8 +95,8 @@ class InstanceCounts:
         missing = [name for name in _INSTANCE_CLASSES if name not in catalog.names]
         if missing:
             raise CatalogError(
-                f"the catalog '{catalog.name}' has no class '{missing[0]}'",
-                remedy="iIoU is defined for cityscapes19 and cityscapes34",
+                message("the catalog '{catalog}' has no class '{class_name}'", catalog=catalog.name, class_name=missing[0]),
+                remedy=message("iIoU is defined for cityscapes19 and cityscapes34"),
             )
         self.catalog = catalog
         self.images = 0

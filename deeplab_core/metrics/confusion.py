@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import CatalogError
+from deeplab_core.errors import CatalogError, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import scores
 from deeplab_core.metrics.counting import PixelDelta, count_pairs
@@ -216,7 +216,9 @@ class ConfusionMatrix:
                 raise ValueError("it has other class ids")
             return cls(catalog, np.array(data["counts"], dtype=np.int64))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise CatalogError(f"not a confusion matrix of the catalog '{catalog.name}'", why=str(error)) from error
+            raise CatalogError(
+                message("not a confusion matrix of the catalog '{catalog}'", catalog=catalog.name), why=str(error)
+            ) from error
 
 
 def same_classes(one: ClassCatalog, other: ClassCatalog) -> bool:
@@ -228,7 +230,7 @@ def check_same_classes(one: ClassCatalog, other: ClassCatalog) -> None:
     """Raise CatalogError unless figures of the two catalogs may be pooled."""
     if not same_classes(one, other):
         raise CatalogError(
-            f"figures of the catalogs '{one.name}' and '{other.name}' cannot be pooled",
-            why="They have different classes",
-            remedy="Map one catalog to the other first",
+            message("figures of the catalogs '{one}' and '{other}' cannot be pooled", one=one.name, other=other.name),
+            why=message("They have different classes"),
+            remedy=message("Map one catalog to the other first"),
         )

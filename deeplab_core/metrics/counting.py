@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import CatalogError
+from deeplab_core.errors import CatalogError, message
 from deeplab_core.kernels.compiled import use_compiled
 from deeplab_core.labels import LabelMap
 
@@ -296,9 +296,9 @@ def _refuse_undeclared(table: ChannelTable, name: str, histogram: NDArray[np.flo
 def _undeclared(catalog: ClassCatalog, name: str, ids: NDArray[Any], counts: NDArray[Any]) -> CatalogError:
     order = np.argsort(-counts, kind="stable")[:5]
     listed = ", ".join(f"{int(ids[i])} ({int(counts[i])} px)" for i in order)
-    more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
+    values = message("{names} and {more:,} more", names=listed, more=len(ids) - 5) if len(ids) > 5 else listed
     return CatalogError(
-        f"the {name} holds ids that the catalog '{catalog.name}' does not declare",
-        why=f"Undeclared: {listed}{more}",
-        remedy="Choose the catalog that this map was made with",
+        message("the {name} holds ids that the catalog '{catalog}' does not declare", name=name, catalog=catalog.name),
+        why=message("Undeclared: {ids}", ids=values),
+        remedy=message("Choose the catalog that this map was made with"),
     )

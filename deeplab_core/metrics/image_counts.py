@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import MaskFormatError
+from deeplab_core.errors import MaskFormatError, message
 from deeplab_core.metrics import scores
 from deeplab_core.metrics.boundary_iou import BoundaryIoU
 from deeplab_core.metrics.trimap_histogram import BandHistogram
@@ -128,7 +128,10 @@ class ImageCounts:
                 boundary=boundary.reshape(len(rows), 2).T,
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise MaskFormatError("the counts of an image are malformed", why=f"{type(error).__name__}: {error}") from error
+            raise MaskFormatError(
+                message("the counts of an image are malformed"),
+                why=message("{kind}: {error}", kind=type(error).__name__, error=error),
+            ) from error
 
 
 def _sums(counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import CatalogError, ProjectError
+from deeplab_core.errors import CatalogError, ProjectError, message
 from deeplab_core.reading import unpack
 
 _HEAD = struct.Struct("<4s8s3I")  # magic, digest of the ids, bands (1 for a plain matrix), rows, columns
@@ -43,16 +43,18 @@ def unpack_counts(data: bytes, catalog: ClassCatalog, magic: bytes, bands: int =
             raise ValueError(f"magic is {found!r}, expected {magic!r}")
         if digest != _ids_digest(catalog):
             raise CatalogError(
-                "stored figures belong to other classes",
-                why=f"The catalog is now '{catalog.name}'",
-                remedy="Evaluate the image again",
+                message("stored figures belong to other classes"),
+                why=message("The catalog is now '{catalog}'", catalog=catalog.name),
+                remedy=message("Evaluate the image again"),
             )
         shape = bands, len(catalog), len(catalog) + 1
         if (layers, rows, columns) != shape:
             raise ValueError(f"shape is {(layers, rows, columns)}, expected {shape}")
         return _unpack_body(unpack(data[_HEAD.size :], 16 * math.prod(shape)), math.prod(shape)).reshape(shape)
     except (struct.error, ValueError) as error:
-        raise ProjectError("stored figures of an image are damaged", why=str(error), remedy="Evaluate the image again") from error
+        raise ProjectError(
+            message("stored figures of an image are damaged"), why=str(error), remedy=message("Evaluate the image again")
+        ) from error
 
 
 def _unpack_body(body: bytes, size: int) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.nn.engine import Engine
 from deeplab_core.nn.layers import resize
 from deeplab_core.nn.receptive import receptive_radius
@@ -55,9 +55,9 @@ class SegmentationModel(nn.Module, ABC):
         if value not in self.output_strides:
             choices = ", ".join(str(stride) for stride in self.output_strides)
             raise AtrousError(
-                f"output stride {value} is not possible for this network",
-                why=f"its layers allow {choices}",
-                remedy=f"Choose one of {choices}",
+                message("output stride {value} is not possible for this network", value=value),
+                why=message("its layers allow {choices}", choices=choices),
+                remedy=message("Choose one of {choices}", choices=choices),
             )
         self._output_stride = value
         self._set_output_stride(value)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.nn.backbones import backbone_record, build_backbone
 from deeplab_core.nn.base import SegmentationModel
 from deeplab_core.nn.models.deeplab import DeepLab, DeepLabOptions
@@ -68,7 +68,10 @@ class ModelSpec:
         if backbone in self.whole:
             record, make, defaults = self.whole[backbone]
             if backbone_options:
-                raise AtrousError(f"{owner} over '{backbone}' takes no backbone options", remedy="Leave them out")
+                raise AtrousError(
+                    message("{owner} over '{backbone}' takes no backbone options", owner=owner, backbone=backbone),
+                    remedy=message("Leave them out"),
+                )
             model = make(num_classes=num_classes, options=build_options(record, {**defaults, **options}, owner))
             if output_stride is not None:
                 model.output_stride = check_stride(output_stride, model.output_strides, "this network")
@@ -152,14 +155,20 @@ def check_architecture(
 def _spec(name: str) -> ModelSpec:
     if name not in _MODELS:
         known = ", ".join(sorted(_MODELS))
-        raise AtrousError(f"unknown network '{name}'", why=f"known are {known}", remedy="Choose one of these")
+        raise AtrousError(
+            message("unknown network '{name}'", name=name),
+            why=message("known are {known}", known=known),
+            remedy=message("Choose one of these"),
+        )
     return _MODELS[name]
 
 
 def _no_form(name: str, backbone: str, spec: ModelSpec) -> AtrousError:
     known = ", ".join(sorted(spec.whole))
     return AtrousError(
-        f"network '{name}' has no form over '{backbone}'", why=f"it is built over {known}", remedy="Choose one of these"
+        message("network '{name}' has no form over '{backbone}'", name=name, backbone=backbone),
+        why=message("it is built over {known}", known=known),
+        remedy=message("Choose one of these"),
     )
 
 
@@ -197,8 +206,8 @@ def create_model(
         AtrousError: an unknown name, backbone, option or stride, or a value that an option cannot take, with the choices.
     """
     spec = _spec(name)
-    num_classes = check_count(num_classes, "classes", "Give at least one class")
-    in_channels = check_count(in_channels, "input channels", "Give 1, 3 or 4")
+    num_classes = check_count(num_classes, message("classes"), message("Give at least one class"))
+    in_channels = check_count(in_channels, message("input channels"), message("Give 1, 3 or 4"))
     backbone = str(backbone or spec.backbone)
     scales = _input_scales(options.pop("multi_scale", ()), name)
     # The record of the network keeps what the words mean, not the words: another program need not know them.
@@ -242,7 +251,9 @@ def first_convolution(model: SegmentationModel) -> str:
     ]
     if model.in_channels == 3 and len(found) == 1:
         return found[0]
-    raise AtrousError("this network cannot take another number of channels", why="several of its layers read the image")
+    raise AtrousError(
+        message("this network cannot take another number of channels"), why=message("several of its layers read the image")
+    )
 
 
 def _take_channels(model: SegmentationModel, channels: int) -> None:
@@ -259,7 +270,10 @@ def _take_channels(model: SegmentationModel, channels: int) -> None:
 def _input_scales(value: Any, name: str) -> tuple[float, ...]:
     known = isinstance(value, (list, tuple)) and all(isinstance(one, (int, float)) and 0.05 <= one <= 8 for one in value)
     if not known or len(value) > 16:
-        raise AtrousError(f"network '{name}' has no multi_scale {shorten(value)}", remedy="Give a list of scales from 0.05 to 8")
+        raise AtrousError(
+            message("network '{name}' has no multi_scale {value}", name=name, value=shorten(value)),
+            remedy=message("Give a list of scales from 0.05 to 8"),
+        )
     return tuple(value)
 
 

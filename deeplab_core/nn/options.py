@@ -10,7 +10,7 @@ from dataclasses import fields
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.reading import shorten
 
 #: What papers and other code call a value, by option, in lower case without spaces, hyphens and underscores.
@@ -67,9 +67,9 @@ def check_options(record: type[Any], values: Mapping[str, Any], owner: str) -> d
     unknown = sorted(set(values) - set(hints))
     if unknown:
         raise AtrousError(
-            f"{owner} has no option {', '.join(repr(name) for name in unknown)}",
-            why=f"its options are {', '.join(sorted(hints)) or 'none'}",
-            remedy="Leave the option out or correct its name",
+            message("{owner} has no option {options}", owner=owner, options=", ".join(repr(name) for name in unknown)),
+            why=message("its options are {options}", options=", ".join(sorted(hints)) or "none"),
+            remedy=message("Leave the option out or correct its name"),
         )
     return {name: check_option(name, value, hints[name], owner) for name, value in values.items()}
 
@@ -106,9 +106,11 @@ def check_option(name: str, value: object, hint: object, owner: str) -> Any:
         if found is not None:
             return found
     raise AtrousError(
-        f"{owner} has no {name} {shorten(value)}",
-        why=f"{name} is {_choices(name, kinds)}",
-        remedy="Choose one of these values" if any(get_origin(kind) is Literal for kind in kinds) else "Correct the value",
+        message("{owner} has no {name} {value}", owner=owner, name=name, value=shorten(value)),
+        why=message("{name} is {choices}", name=name, choices=_choices(name, kinds)),
+        remedy=message("Choose one of these values")
+        if any(get_origin(kind) is Literal for kind in kinds)
+        else message("Correct the value"),
     )
 
 
@@ -168,7 +170,11 @@ def check_count(value: object, what: str, remedy: str) -> int:
     number = int(digits[0]) if digits is not None else value
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= _MOST:
         said = number if isinstance(number, int) and abs(number) < 10**12 else shorten(value)
-        raise AtrousError(f"a network cannot have {said} {what}", why=f"It is a whole number from 1 to {_MOST}", remedy=remedy)
+        raise AtrousError(
+            message("a network cannot have {number} {what}", number=said, what=what),
+            why=message("It is a whole number from 1 to {most}", most=_MOST),
+            remedy=remedy,
+        )
     return number
 
 
@@ -182,8 +188,12 @@ def check_stride(value: object, choices: tuple[int, ...], owner: str) -> int:
     if isinstance(value, bool) or match is None or int(match[1]) not in choices:
         allowed = ", ".join(map(str, choices))
         raise AtrousError(
-            f"output stride {value if isinstance(value, int) else shorten(value)} is not possible for {owner}",
-            why=f"its layers allow {allowed}",
-            remedy=f"Choose one of {allowed}",
+            message(
+                "output stride {stride} is not possible for {owner}",
+                stride=value if isinstance(value, int) else shorten(value),
+                owner=owner,
+            ),
+            why=message("its layers allow {allowed}", allowed=allowed),
+            remedy=message("Choose one of {allowed}", allowed=allowed),
         )
     return int(match[1])

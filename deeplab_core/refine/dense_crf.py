@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.parallel import IsCancelled
 from deeplab_core.records import CRFEngine, CRFParams
 from deeplab_core.refine.lattice import Lattice, bilateral_features, position_features
@@ -257,9 +257,9 @@ def reference_mean_field(
         from pydensecrf import densecrf
     except ImportError as error:
         raise AtrousError(
-            "the reference CRF is not installed",
+            message("the reference CRF is not installed"),
             why=str(error),
-            remedy="Choose the native engine, or install the extra: pip install 'atrous[crf]'",
+            remedy=message("Choose the native engine, or install the extra: pip install 'atrous[crf]'"),
         ) from error
     normalization = {
         "symmetric": densecrf.NORMALIZE_SYMMETRIC,

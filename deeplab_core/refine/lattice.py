@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.kernels.filter import blur_loop, padded, slice_loop, splat_loop, vector_width
 from deeplab_core.kernels.lattice import bounds, chain, embed_loop
 
@@ -120,9 +120,9 @@ def _packing(features: NDArray[np.float32], scales: NDArray[np.float32]) -> tupl
         stride *= int(np.ceil(largest)) + 3 * ones + 1 - int(origin[j])
         if stride >= _KEY_LIMIT:
             raise AtrousError(
-                "the CRF's standard deviations are too small for this image",
-                why="its pixels lie too many standard deviations apart to be numbered",
-                remedy="Use at least 1 px and 1 grey level",
+                message("the CRF's standard deviations are too small for this image"),
+                why=message("its pixels lie too many standard deviations apart to be numbered"),
+                remedy=message("Use at least 1 px and 1 grey level"),
             )
     return origin, strides
 

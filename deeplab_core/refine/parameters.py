@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.reading import expecting, read_json, shorten, whole
 from deeplab_core.records import CRFParams
 
@@ -18,14 +18,25 @@ def check_params(params: CRFParams) -> None:
     for name in positive:
         value = getattr(params, name)
         if not (math.isfinite(value) and value > 0):
-            raise AtrousError(f"CRF parameter {name} is {value}", remedy="Give a number above 0")
+            raise AtrousError(
+                message("CRF parameter {name} is {value}", name=name, value=value), remedy=message("Give a number above 0")
+            )
     for name in ("gaussian_compat", "bilateral_compat"):
         if not math.isfinite(getattr(params, name)):
-            raise AtrousError(f"CRF parameter {name} is {getattr(params, name)}", remedy="Give a finite number")
+            raise AtrousError(
+                message("CRF parameter {name} is {value}", name=name, value=getattr(params, name)),
+                remedy=message("Give a finite number"),
+            )
     if params.iterations < 0:
-        raise AtrousError(f"CRF parameter iterations is {params.iterations}", remedy="Give 0 or more; 10 is usual")
+        raise AtrousError(
+            message("CRF parameter iterations is {iterations}", iterations=params.iterations),
+            remedy=message("Give 0 or more; 10 is usual"),
+        )
     if params.normalization not in ("symmetric", "after", "none"):
-        raise AtrousError(f"CRF normalisation '{params.normalization}' is unknown", remedy="Choose symmetric, after or none")
+        raise AtrousError(
+            message("CRF normalisation '{normalisation}' is unknown", normalisation=params.normalization),
+            remedy=message("Choose symmetric, after or none"),
+        )
 
 
 def read_params(path: Path) -> CRFParams:
@@ -44,7 +55,9 @@ def build_params(data: Any) -> CRFParams:
     """Parameters from plain values. Raises AtrousError for unknown names and values out of range, TypeError for other values."""
     unknown = sorted(set(data) - {field.name for field in fields(CRFParams)})
     if unknown:
-        raise AtrousError(f"unknown CRF parameters: {shorten(', '.join(unknown))}", remedy="Leave them out")
+        raise AtrousError(
+            message("unknown CRF parameters: {names}", names=shorten(", ".join(unknown))), remedy=message("Leave them out")
+        )
     params = CRFParams(**data)
     check_params(params)
     whole(params.iterations)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.records import CRFParams
 
 
@@ -69,4 +69,6 @@ def preset(name: str) -> CRFParams:
     try:
         return PRESETS[name].params
     except KeyError:
-        raise AtrousError(f"no CRF preset '{name}'", remedy=f"Choose one of {', '.join(PRESETS)}") from None
+        raise AtrousError(
+            message("no CRF preset '{name}'", name=name), remedy=message("Choose one of {presets}", presets=", ".join(PRESETS))
+        ) from None

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, Cancelled
+from deeplab_core.errors import AtrousError, Cancelled, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.parallel import IsCancelled, ItemCallback
@@ -121,12 +121,17 @@ def search_parameters(
         Cancelled: ``cancel`` returned True.
     """
     if len(samples) < 2:
-        raise AtrousError(f"a search needs at least two images with truth; there are {len(samples)}", remedy="Add images")
+        raise AtrousError(
+            message("a search needs at least two images with truth; there are {count}", count=len(samples)),
+            remedy=message("Add images"),
+        )
     start = start or CRFParams()
     run = _SearchRun(samples, catalog, threads, progress, cancel)
     run.compute([None], "without CRF")
     if not sum(int(matrix.truth_pixels().sum()) for matrix in run.matrices[None]):
-        raise AtrousError("no pixel of the images has truth", remedy="Choose other images, or check the catalog")
+        raise AtrousError(
+            message("no pixel of the images has truth"), remedy=message("Choose other images, or check the catalog")
+        )
     folds = max(2, min(folds, len(samples)))
     everything = np.arange(len(samples))
     # None stands for the final choice, on all images; every fold chooses for itself.

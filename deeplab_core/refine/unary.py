@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import ComputeError
+from deeplab_core.errors import ComputeError, message
 from deeplab_core.kernels.filter import padded
 
 #: Minus the energy of a label that a pixel cannot take: a stroke says otherwise, or it only pads a row.
@@ -131,7 +131,9 @@ def active_labels(
         np.maximum(largest, strip.max(axis=(1, 2)), out=largest)
         lowest = np.minimum(lowest, strip.min())
     if not np.isfinite(largest).all() or not np.isfinite(lowest):
-        raise ComputeError("the class probabilities hold numbers that are not finite", remedy="Predict the image again")
+        raise ComputeError(
+            message("the class probabilities hold numbers that are not finite"), remedy=message("Predict the image again")
+        )
     if lowest < -_SLACK or largest.max() > 1 + _SLACK:
         raise ValueError(
             f"these are no probabilities: they reach from {lowest:g} to {largest.max():g}; turn a network's scores into "

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.training.dataset import SegmentationDataset
 from deeplab_core.training.recipe import Recipe
 from deeplab_core.training.state import RunState
@@ -39,8 +39,13 @@ def demand_same_recipe(state: RunState, recipe: Recipe, path: Path) -> None:
             continue  # what an empty name stands for was written out once; with init it was not looked at
         if before != mine[key] and not (key in _FILES and _same_files(before, mine[key])):
             raise AtrousError(
-                f"the run has another recipe: {key} was {before!r} and is {mine[key]!r}",
-                remedy="Resume with the recipe.toml of that run, or choose another folder",
+                message(
+                    "the run has another recipe: {key} was {before} and is {now}",
+                    key=key,
+                    before=repr(before),
+                    now=repr(mine[key]),
+                ),
+                remedy=message("Resume with the recipe.toml of that run, or choose another folder"),
                 path=path,
             )
 
@@ -64,8 +69,8 @@ def raise_length(state: RunState, steps: int, per_epoch: int, rate: Callable[[in
     before = state.steps or int(given) or max(1, math.ceil(epochs * per_epoch))
     if steps < before:
         raise AtrousError(
-            f"the run has {before} steps, which can be raised but not reduced to {steps}",
-            remedy="Give at least as many epochs or steps as before; Ctrl+C ends a run early",
+            message("the run has {before} steps, which can be raised but not reduced to {steps}", before=before, steps=steps),
+            remedy=message("Give at least as many epochs or steps as before; Ctrl+C ends a run early"),
             path=path,
         )
     state.steps = steps
@@ -91,11 +96,15 @@ def demand_same_data(state: RunState, mine: dict[str, Any], path: Path) -> bool:
     part = first_difference(state.data["classes"], mine["classes"])
     if not part and state.data["train"] != mine["train"]:
         before, now = state.data["train"]["images"], mine["train"]["images"]
-        part = f"it had {before} training images, now there are {now}" if before != now else "its images had other names"
+        part = (
+            message("it had {before} training images, now there are {now}", before=before, now=now)
+            if before != now
+            else message("its images had other names")
+        )
     if part:
         raise AtrousError(
-            f"the run was trained on other data: {part}",
-            remedy="Bring the data of the run back (its recipe.toml names them), or choose another folder",
+            message("the run was trained on other data: {difference}", difference=part),
+            remedy=message("Bring the data of the run back (its recipe.toml names them), or choose another folder"),
             path=path,
         )
     return bool(state.data["val"] == mine["val"])
@@ -114,8 +123,12 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], path: Path) ->
     ]  # fmt: skip
     if differing:
         raise AtrousError(
-            f"the run has another network: {len(differing)} tensors differ, {min(differing)} among them",
-            remedy="Resume with the recipe.toml of that run and the same checkpoint for init, or choose another folder",
+            message(
+                "the run has another network: {count} tensors differ, {tensor} among them",
+                count=len(differing),
+                tensor=min(differing),
+            ),
+            remedy=message("Resume with the recipe.toml of that run and the same checkpoint for init, or choose another folder"),
             path=path,
         )
     model.load_state_dict(dict(weights))

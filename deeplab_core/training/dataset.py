@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, image_error
+from deeplab_core.errors import AtrousError, image_error, message
 from deeplab_core.inference.pixels import to_network_channels
 from deeplab_core.masks.plausibility import MaskStatistics
 from deeplab_core.notes import Note, RunNotes
@@ -107,16 +107,18 @@ class SegmentationDataset:
                     empty.append(name)
         if usable and len(empty) == len(usable):
             raise AtrousError(
-                f"no pixel of the {len(usable)} images is labelled",
-                why="Their masks hold nothing but void",
-                remedy="Label some pixels, or name other masks or other classes",
+                message("no pixel of the {count} images is labelled", count=len(usable)),
+                why=message("Their masks hold nothing but void"),
+                remedy=message("Label some pixels, or name other masks or other classes"),
                 path=usable[0].mask if usable[0].labels is None else usable[0].image,
             )
         if empty:
             say(f"no labelled pixel in {some(empty)}; {'it teaches' if len(empty) == 1 else 'they teach'} nothing")
         if not usable:
             raise AtrousError(
-                "no image can be trained on", why=f"{len(self.bad.named)} were skipped", remedy="See the list above"
+                message("no image can be trained on"),
+                why=message("{count} were skipped", count=len(self.bad.named)),
+                remedy=message("See the list above"),
             )
         self.samples = tuple(usable)
         self.counts = ClassCounts(pixels, present, tuple(classes))

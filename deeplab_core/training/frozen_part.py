@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from deeplab_core.atomic import make_folder
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.nn.base import Encoder
 from deeplab_core.training.dataset import Batch
@@ -74,7 +74,7 @@ class FrozenPart:
         """
         encoder = getattr(model, "encoder", None)
         if not isinstance(encoder, Encoder):
-            raise self._refusal("The network has no encoder of its own")
+            raise self._refusal(message("The network has no encoder of its own"))
         self._model, self._encoder = model, encoder
 
         def still(name: str) -> bool:
@@ -92,16 +92,16 @@ class FrozenPart:
         if still("") and (not chain or count == len(chain)):
             self._parts = None
         elif not count:
-            begins = f"The encoder begins with {', '.join(chain[0])}, which learns" if chain else ""
-            raise self._refusal(begins or "This encoder can only be frozen whole")
+            begins = message("The encoder begins with {chain}, which learns", chain=", ".join(chain[0])) if chain else ""
+            raise self._refusal(begins or message("This encoder can only be frozen whole"))
         self.names: tuple[str, ...] = ("",) if self._parts is None else tuple(n for part in chain[:count] for n in part)
         self._needed = self._levels_read(run)
 
     @staticmethod
     def _refusal(why: str) -> AtrousError:
         return AtrousError(
-            "training recipe: cache_features finds no frozen layers at the beginning of the network", why=why,
-            remedy='Set freeze to the encoder or its first modules, e.g. ["encoder.stem", "encoder.blocks.?"]',
+            message("training recipe: cache_features finds no frozen layers at the beginning of the network"), why=why,
+            remedy=message('Set freeze to the encoder or its first modules, e.g. ["encoder.stem", "encoder.blocks.?"]'),
         )  # fmt: skip
 
     def _levels_read(self, run: Callable[[Tensor], object]) -> tuple[int, ...]:

@@ -13,13 +13,14 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.model_cards import preprocessing_for
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.nn.models.deeplab import ASPP
 from deeplab_core.records import Preprocessing
 from deeplab_core.training.recipe import Recipe
 from deeplab_core.training.transfer import Pictures, Start, classifier_names, demand_trainable_input, start_even, start_from
+from deeplab_core.wording import name_some
 
 #: The network where neither the recipe nor a checkpoint names one, and backbones that a processor can train.
 _USUAL = "deeplabv3plus"
@@ -98,7 +99,8 @@ def frozen_parts(model: SegmentationModel, recipe: Recipe, taken: frozenset[str]
     )
     if all(any(id(module) in inside for module in _holders(model, name)) for name, _ in model.named_parameters()):
         raise AtrousError(
-            "training recipe: freeze leaves nothing to train", remedy="Name fewer modules, e.g. only those of the encoder"
+            message("training recipe: freeze leaves nothing to train"),
+            remedy=message("Name fewer modules, e.g. only those of the encoder"),
         )
     return Frozen(whole, norms)
 
@@ -120,8 +122,8 @@ def _matching(model: nn.Module, patterns: Sequence[str], key: str) -> Iterator[t
         if not found:
             outer = [name for name in names if name.count(".") < 2]
             raise AtrousError(
-                f"training recipe: {key} names '{pattern}', which is no module of the network",
-                remedy=f"Modules are {', '.join(outer[:24])}{', ...' if len(outer) > 24 else ''}",
+                message("training recipe: {key} names '{pattern}', which is no module of the network", key=key, pattern=pattern),
+                remedy=message("Modules are {modules}", modules=name_some(outer, 24)),
             )
         yield from ((name, names[name]) for name in found)
 
@@ -155,9 +157,9 @@ def demand_enough_images(model: SegmentationModel, recipe: Recipe, world: int) -
     )
     if images < 2 and pools:
         raise AtrousError(
-            f"batch norm cannot be trained on rounds of {images} image",
-            why="The network pools over each image, so a single one leaves its norm nothing to compare",
-            remedy='Set norm = "frozen" (with init), or choose a larger batch or a smaller accumulate',
+            message("batch norm cannot be trained on rounds of {images} image", images=images),
+            why=message("The network pools over each image, so a single one leaves its norm nothing to compare"),
+            remedy=message('Set norm = "frozen" (with init), or choose a larger batch or a smaller accumulate'),
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, get_args
 import tomli_w
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, WeightsError
+from deeplab_core.errors import AtrousError, WeightsError, message
 from deeplab_core.inference.geometry import frame_for
 from deeplab_core.nn.factory import check_architecture
 from deeplab_core.nn.options import check_stride
@@ -164,57 +164,95 @@ class Recipe:
     def __post_init__(self) -> None:
         def demand(good: bool, what: str, remedy: str) -> None:
             if not good:
-                raise AtrousError(f"training recipe: {what}", remedy=remedy)
+                raise AtrousError(message("training recipe: {what}", what=what), remedy=remedy)
 
         for item in fields(self):
             value = getattr(self, item.name)
             numbers = value if isinstance(value, tuple) else (value,)
             finite = all(math.isfinite(number) for number in numbers if isinstance(number, float))
-            demand(finite, f"{item.name} = {value!r} is not finite", "Give a number")
-        demand(self.batch >= 1 and self.accumulate >= 1, "batch and accumulate must be at least 1", "Correct them")
-        demand(self.batch % self.accumulate == 0, "accumulate must divide batch", "Choose a divisor of the batch")
-        demand(len(self.crop) == 2 and min(self.crop) >= 1, "crop must be two sizes in px", "Give height and width")
-        demand(0 < self.scales[0] <= self.scales[1], "scales must be a least and a most, above 0", "Order them")
-        demand(self.epochs > 0 or self.steps > 0, "epochs or steps must be above 0", "Give one of them")
-        demand(self.steps >= 0, "steps must be at least 0", "0 derives them from epochs")
-        demand(self.rate > 0, "rate must be above 0", "Try 0.05 from scratch, 0.007 for fine-tuning")
-        demand(0 <= self.hue <= 0.5, "hue is a turn of 0..0.5", "0.5 allows every hue")
-        demand(0 <= self.ema < 1, "ema must be in 0..1", "Try 0.999")
-        demand(1 <= self.band_px <= 40, "band_px must be in 1..40", "Choose a width there")
-        demand(0 < self.ohem_keep <= 1, "ohem_keep is a share of the pixels", "Choose one in 0..1")
-        demand(0 <= self.seed < 1 << 63, f"seed {self.seed} is out of range", "Choose a whole number from 0 on")
-        demand(len(self.mean) == 3 and len(self.std) == 3, "mean and std have a value per colour", "Give three numbers")
+            demand(finite, message("{name} = {value} is not finite", name=item.name, value=repr(value)), message("Give a number"))
         demand(
-            min(self.std) > 0, f"std {self.std} divides the colours and must be above 0", "Give the deviation on the 0..255 scale"
+            self.batch >= 1 and self.accumulate >= 1, message("batch and accumulate must be at least 1"), message("Correct them")
         )
-        demand(self.hard_repeat >= 1, "hard_repeat must be at least 1", "1 repeats nothing")
-        demand(0 <= self.momentum < 1, "momentum must be in 0..1, 1 left out", "Try 0.9")
+        demand(
+            self.batch % self.accumulate == 0, message("accumulate must divide batch"), message("Choose a divisor of the batch")
+        )
+        demand(
+            len(self.crop) == 2 and min(self.crop) >= 1, message("crop must be two sizes in px"), message("Give height and width")
+        )
+        demand(0 < self.scales[0] <= self.scales[1], message("scales must be a least and a most, above 0"), message("Order them"))
+        demand(self.epochs > 0 or self.steps > 0, message("epochs or steps must be above 0"), message("Give one of them"))
+        demand(self.steps >= 0, message("steps must be at least 0"), message("0 derives them from epochs"))
+        demand(self.rate > 0, message("rate must be above 0"), message("Try 0.05 from scratch, 0.007 for fine-tuning"))
+        demand(0 <= self.hue <= 0.5, message("hue is a turn of 0..0.5"), message("0.5 allows every hue"))
+        demand(0 <= self.ema < 1, message("ema must be in 0..1"), message("Try 0.999"))
+        demand(1 <= self.band_px <= 40, message("band_px must be in 1..40"), message("Choose a width there"))
+        demand(0 < self.ohem_keep <= 1, message("ohem_keep is a share of the pixels"), message("Choose one in 0..1"))
+        demand(
+            0 <= self.seed < 1 << 63,
+            message("seed {seed} is out of range", seed=self.seed),
+            message("Choose a whole number from 0 on"),
+        )
+        demand(
+            len(self.mean) == 3 and len(self.std) == 3,
+            message("mean and std have a value per colour"),
+            message("Give three numbers"),
+        )
+        demand(
+            min(self.std) > 0,
+            message("std {std} divides the colours and must be above 0", std=self.std),
+            message("Give the deviation on the 0..255 scale"),
+        )
+        demand(self.hard_repeat >= 1, message("hard_repeat must be at least 1"), message("1 repeats nothing"))
+        demand(0 <= self.momentum < 1, message("momentum must be in 0..1, 1 left out"), message("Try 0.9"))
         rates = ("backbone_rate", "init_rate", "power", "warmup", "weight_decay", "clip", "auxiliary_weight")
         for name in ("scale_step", "jitter", *rates):
-            demand(getattr(self, name) >= 0, f"{name} {getattr(self, name)} is below 0", "Give 0 or more")
+            demand(
+                getattr(self, name) >= 0,
+                message("{name} {value} is below 0", name=name, value=getattr(self, name)),
+                message("Give 0 or more"),
+            )
         for name in ("blur", "noise"):
-            demand(0 <= getattr(self, name) <= 1, f"{name} is a probability", "Choose one in 0..1")
-        demand(self.validate_every >= 0, "validate_every must be at least 0", "0 validates at the end only")
-        demand(all(scale > 0 for scale in self.fixed_scales), "fixed_scales must be above 0", "1.0 is the image's own size")
-        demand(len(set(self.fixed_scales)) == len(self.fixed_scales), "fixed_scales names a scale twice", "Name each once")
-        demand(bool(self.fixed_scales) or not self.cache_features, "cache_features needs a fixed set of views",
-               "Set fixed_scales, e.g. [0.8, 1.0]")  # fmt: skip
-        demand(bool(self.freeze) or not self.cache_features, "cache_features needs frozen layers",
-               'Set freeze, e.g. ["encoder.stem", "encoder.blocks.?"]')  # fmt: skip
-        demand(not (self.compile and self.cache_features), "compile does not work on cached features", "Set one of them to false")
+            demand(0 <= getattr(self, name) <= 1, message("{name} is a probability", name=name), message("Choose one in 0..1"))
+        demand(self.validate_every >= 0, message("validate_every must be at least 0"), message("0 validates at the end only"))
+        demand(
+            all(scale > 0 for scale in self.fixed_scales),
+            message("fixed_scales must be above 0"),
+            message("1.0 is the image's own size"),
+        )
+        demand(
+            len(set(self.fixed_scales)) == len(self.fixed_scales),
+            message("fixed_scales names a scale twice"),
+            message("Name each once"),
+        )
+        demand(bool(self.fixed_scales) or not self.cache_features, message("cache_features needs a fixed set of views"),
+               message("Set fixed_scales, e.g. [0.8, 1.0]"))  # fmt: skip
+        demand(bool(self.freeze) or not self.cache_features, message("cache_features needs frozen layers"),
+               message('Set freeze, e.g. ["encoder.stem", "encoder.blocks.?"]'))  # fmt: skip
+        demand(
+            not (self.compile and self.cache_features),
+            message("compile does not work on cached features"),
+            message("Set one of them to false"),
+        )
         try:
             plan = Preprocessing(resize=self.resize, padding=self.padding or "none")
             frame_for((8, 8), plan, align_corners=False)
         except WeightsError as error:
-            raise AtrousError(f"training recipe: {error.what}", remedy=error.remedy) from None
+            raise AtrousError(message("training recipe: {what}", what=error.what), remedy=error.remedy) from None
         if self.network:
             try:
                 check_architecture(self.network, self.backbone, self.options, self.backbone_options)
             except AtrousError as error:
-                raise AtrousError(f"training recipe: {error.what}", why=error.why, remedy=error.remedy) from None
+                raise AtrousError(
+                    message("training recipe: {what}", what=error.what), why=error.why, remedy=error.remedy
+                ) from None
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
-            demand(value in choices, f"{name} '{value}' is unknown", f"Choose one of {', '.join(choices)}")
+            demand(
+                value in choices,
+                message("{name} '{value}' is unknown", name=name, value=value),
+                message("Choose one of {choices}", choices=", ".join(choices)),
+            )
 
     def check_run(self, catalog: ClassCatalog) -> None:
         """Raise AtrousError for what only shows once file and flags are joined and the classes are known.
@@ -227,18 +265,29 @@ class Recipe:
             (self.decoder_start == "identity", "decoder_start = identity"),
         ):
             if asks and not self.init:
-                raise AtrousError(f"training recipe: {name} needs init", remedy="Name the checkpoint to start from there")
+                raise AtrousError(
+                    message("training recipe: {name} needs init", name=name),
+                    remedy=message("Name the checkpoint to start from there"),
+                )
         if self.sigmoid and len(catalog) != 2:
             raise AtrousError(
-                f"training recipe: sigmoid is for two classes, '{catalog.name}' has {len(catalog)}",
-                why="A network of one channel tells one class from the background",
-                remedy="Leave sigmoid out, or name a catalog of background and one class",
+                message(
+                    "training recipe: sigmoid is for two classes, '{catalog}' has {count}",
+                    catalog=catalog.name,
+                    count=len(catalog),
+                ),
+                why=message("A network of one channel tells one class from the background"),
+                remedy=message("Leave sigmoid out, or name a catalog of background and one class"),
             )
         unknown = [name for name in self.hard_classes if catalog.by_name(name) is None]
         if unknown:
             raise AtrousError(
-                f"training recipe: hard_classes names '{unknown[0]}', which is no class of '{catalog.name}'",
-                remedy=f"Choose among {', '.join(catalog.names)}",
+                message(
+                    "training recipe: hard_classes names '{unknown}', which is no class of '{catalog}'",
+                    unknown=unknown[0],
+                    catalog=catalog.name,
+                ),
+                remedy=message("Choose among {names}", names=", ".join(catalog.names)),
             )
 
     # Conversion
@@ -266,7 +315,10 @@ class Recipe:
         known = {item.name: getattr(self, item.name) for item in fields(self)}
         unknown = sorted(set(values) - set(known))
         if unknown:
-            raise AtrousError(f"training recipe: unknown key '{unknown[0]}'", remedy=f"Known keys: {', '.join(known)}")
+            raise AtrousError(
+                message("training recipe: unknown key '{unknown}'", unknown=unknown[0]),
+                remedy=message("Known keys: {known}", known=", ".join(known)),
+            )
         return replace(self, **{key: _as(key, value, known[key]) for key, value in values.items()})
 
     @classmethod
@@ -329,8 +381,11 @@ def _as(key: str, value: object, usual: object) -> Any:
         try:
             return check_stride(value, _STRIDES, "a network")
         except AtrousError as error:
-            raise AtrousError(f"training recipe: {error.what}", why=error.why, remedy=error.remedy) from None
-    wrong = AtrousError(f"training recipe: {key} = {shorten(value)} is malformed", remedy=f"It looks like {usual!r}")
+            raise AtrousError(message("training recipe: {what}", what=error.what), why=error.why, remedy=error.remedy) from None
+    wrong = AtrousError(
+        message("training recipe: {key} = {value} is malformed", key=key, value=shorten(value)),
+        remedy=message("It looks like {usual}", usual=repr(usual)),
+    )
     if isinstance(usual, bool):
         if not isinstance(value, bool):
             raise wrong

@@ -16,12 +16,13 @@ from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets import GroundTruthFiles, TruthSurvey, survey_truth
 from deeplab_core.datasets.find import scan_folder
 from deeplab_core.datasets.split_list import read_split
-from deeplab_core.errors import AtrousError, MaskFormatError
+from deeplab_core.errors import AtrousError, MaskFormatError, message
 from deeplab_core.images import read_image
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.frames import MASK_FRAMES, Frame
 from deeplab_core.masks.read import MaskData, load_mask
 from deeplab_core.notes import Note
+from deeplab_core.wording import name_some
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,14 @@ class Sample:
         labels = mask.labels
         if labels.shape != image.rgb.shape[:2]:
             raise MaskFormatError(
-                f"the mask is {labels.shape[1]}x{labels.shape[0]}, the image {image.rgb.shape[1]}x{image.rgb.shape[0]}",
-                remedy="Put the mask of this image here",
+                message(
+                    "the mask is {mask_width}x{mask_height}, the image {width}x{height}",
+                    mask_width=labels.shape[1],
+                    mask_height=labels.shape[0],
+                    width=image.rgb.shape[1],
+                    height=image.rgb.shape[0],
+                ),
+                remedy=message("Put the mask of this image here"),
                 path=self.mask,
             )
         return image.rgb, labels, image.notes, mask.notes
@@ -100,11 +107,16 @@ class DataSource:
         """
         unknown = sorted(set(table) - set(_KEYS))
         if unknown or "images" not in table:
-            what = f"unknown key '{unknown[0]}'" if unknown else "no 'images'"
-            raise AtrousError(f"training data: {what}", remedy=f"Keys are {', '.join(_KEYS)}")
+            what = message("unknown key '{unknown}'", unknown=unknown[0]) if unknown else message("no 'images'")
+            raise AtrousError(
+                message("training data: {what}", what=what), remedy=message("Keys are {keys}", keys=", ".join(_KEYS))
+            )
         frame = table.get("mask_frame", "auto")
         if frame != "auto" and frame not in MASK_FRAMES:
-            raise AtrousError(f"training data: mask_frame = {frame!r}", remedy=f"Choose {' or '.join(MASK_FRAMES)}")
+            raise AtrousError(
+                message("training data: mask_frame = {frame}", frame=repr(frame)),
+                remedy=message("Choose {choices}", choices=" or ".join(MASK_FRAMES)),
+            )
 
         def place(key: str) -> Path | None:
             return base / Path(str(table[key])).expanduser() if table.get(key) else None
@@ -148,15 +160,15 @@ class DataSource:
     def without_masks(self, index: GroundTruthFiles) -> MaskFormatError:
         """The error for images of which none has a mask in ``index``."""
         return MaskFormatError(
-            f"no image of the {len(index.files) + len(index.missing)} chosen here has a mask",
+            message("no image of the {count} chosen here has a mask", count=len(index.files) + len(index.missing)),
             why=index.reason if self.truth is None else "",
-            remedy="Name the folder of the masks with 'truth'",
+            remedy=message("Name the folder of the masks with 'truth'"),
             path=self.images,
         )
 
     def _chosen(self, say: Callable[[str], None] = lambda _text: None) -> list[str]:
         if not self.images.is_dir():
-            raise AtrousError("there is no such folder of images", remedy="Check the path", path=self.images)
+            raise AtrousError(message("there is no such folder of images"), remedy=message("Check the path"), path=self.images)
         scan = scan_folder(self.images)
         for sentence in scan.left_out(masks=False):
             say(f"{self.images}: {sentence}")
@@ -212,9 +224,9 @@ class DataSource:
         found = read_split(split, images, error=AtrousError)
         if not found.images:
             raise AtrousError(
-                f"none of the {len(found.missing)} images of the list is in {self.images}",
-                why=f"It begins with {some(found.missing)}",
-                remedy="Check that list and folder belong together",
+                message("none of the {count} images of the list is in {folder}", count=len(found.missing), folder=self.images),
+                why=message("It begins with {missing}", missing=some(found.missing)),
+                remedy=message("Check that list and folder belong together"),
                 path=split,
             )
         if found.missing:
@@ -231,8 +243,7 @@ _NAMED = 50
 
 def some(names: Sequence[str]) -> str:
     """The first three of several names, and how many more there are."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+    return name_some(names, 3)
 
 
 def fits(name: str, patterns: Sequence[str]) -> bool:

@@ -13,7 +13,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from deeplab_core.atomic import atomic_write
-from deeplab_core.errors import AtrousError, WeightsError
+from deeplab_core.errors import AtrousError, WeightsError, message
 from deeplab_core.reading import VALUE_ERRORS, parse_json, reason
 
 _NOTE = "atrous_training"
@@ -116,9 +116,9 @@ class RunState:
             )
         except _DAMAGE as error:
             raise WeightsError(
-                "the state of the run cannot be read",
+                message("the state of the run cannot be read"),
                 why=reason(error),
-                remedy="Start again in another folder, or without --resume",
+                remedy=message("Start again in another folder, or without --resume"),
                 path=path,
             ) from error
         for key, tensor in tensors.items():

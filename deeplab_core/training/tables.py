@@ -9,7 +9,7 @@ from typing import Any
 
 from deeplab_core.catalogs import builtin_catalogs, get_catalog
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.training.samples import DataSource
 
 
@@ -42,34 +42,36 @@ class DataTables:
         """
 
         def refuse(what: str) -> AtrousError:
-            return AtrousError(f"training data: {what}", remedy="docs/training.md lists the tables", path=file)
+            return AtrousError(
+                message("training data: {what}", what=what), remedy=message("docs/training.md lists the tables"), path=file
+            )
 
         strange = [key for key in tables if key != "data"]
         if strange:
-            raise refuse(f"unknown table '{strange[0]}'")
+            raise refuse(message("unknown table '{option}'", option=strange[0]))
         data = tables.get("data", {})
         known = {"catalog", "train", "val", "projects", "exclude", "unmatched_to_void"}
         unknown = sorted(set(data) - known) if isinstance(data, dict) else ["data"]
         if unknown:
-            raise refuse(f"unknown key '{unknown[0]}'")
+            raise refuse(message("unknown key '{unknown}'", unknown=unknown[0]))
 
         def sources(key: str) -> tuple[DataSource, ...]:
             value = data.get(key, [])
             rows = [value] if isinstance(value, dict) else value
             if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-                raise refuse(f"'{key}' is no table [[data.{key}]]")
+                raise refuse(message("'{key}' is no table [[data.{key}]]", key=key))
             return tuple(DataSource.from_table(row, file.parent) for row in rows)
 
         def texts(key: str) -> tuple[str, ...]:
             value = data.get(key, [])
             rows = [value] if isinstance(value, str) else value
             if not isinstance(rows, list) or not all(isinstance(row, str) for row in rows):
-                raise refuse(f"'{key}' is no list of texts")
+                raise refuse(message("'{key}' is no list of texts", key=key))
             return tuple(rows)
 
         void = data.get("unmatched_to_void", False)
         if not isinstance(void, bool):
-            raise refuse("'unmatched_to_void' is true or false")
+            raise refuse(message("'unmatched_to_void' is true or false"))
         return cls(
             catalog=_catalog(data.get("catalog"), file.parent),
             train=sources("train"),

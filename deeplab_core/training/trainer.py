@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from deeplab_core.atomic import atomic_write, make_folder
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.parallel import IsCancelled
 from deeplab_core.reading import json_text
@@ -108,8 +108,12 @@ class Trainer:
         """
         if recipe.micro_batch % group.world:
             raise AtrousError(
-                f"{recipe.micro_batch} images of a round cannot be shared by {group.world} processes",
-                remedy="Choose a batch that is a multiple of accumulate x processes",
+                message(
+                    "{images} images of a round cannot be shared by {processes} processes",
+                    images=recipe.micro_batch,
+                    processes=group.world,
+                ),
+                remedy=message("Choose a batch that is a multiple of accumulate x processes"),
             )
         recipe.check_run(train.catalog)
         torch.manual_seed(recipe.seed)
@@ -314,13 +318,13 @@ class Trainer:
         figures = self.group.sum(figures)
         loss = float(figures[0]) / max(float(figures[1]), 1e-9)
         if not math.isfinite(loss):
-            raise self._nonsense(f"the loss is {loss}", images)
+            raise self._nonsense(message("the loss is {loss}", loss=loss), images)
         norm = self._gather_gradients(pixels / max(float(figures[1]), 1e-9))
         # In fp16 gradients overflow now and then: the scaler leaves such a step out and scales less. Where that never ends, no
         # scale helps.
         bearable = self.scaler.is_enabled() and self.scaler.get_scale() > _LEAST_SCALE
         if not (bearable or math.isfinite(norm)):
-            raise self._nonsense(f"the gradient has the norm {norm}", images)
+            raise self._nonsense(message("the gradient has the norm {norm}", norm=norm), images)
         self._take_step()
         return loss, (bool(figures[2]), bool(figures[3]))
 
@@ -349,12 +353,16 @@ class Trainer:
             shares: list[list[str]] = [[] for _ in range(self.group.world)]
             dist.all_gather_object(shares, images)
             images = [name for share in shares for name in share]
-        remedy = "Look at these images and masks; else lower the rate, set clip, or use fp32"
+        remedy = message("Look at these images and masks; else lower the rate, set clip, or use fp32")
         if self.state.step and self._saved_step == self.state.step:
-            remedy = "The state on disk leads here again, so start again in another folder: lower the rate, set clip, or use fp32"
+            remedy = message(
+                "The state on disk leads here again, so start again in another folder: lower the rate, set clip, or use fp32"
+            )
         return AtrousError(
-            f"{what} at step {self.state.step + 1}; training stopped before the network was spoiled",
-            why=f"Batch of {', '.join(images)}",
+            message(
+                "{what} at step {step}; training stopped before the network was spoiled", what=what, step=self.state.step + 1
+            ),
+            why=message("Batch of {images}", images=", ".join(images)),
             remedy=remedy,
         )
 
@@ -419,9 +427,11 @@ class Trainer:
         ]
         if self._agree(bool(spoiled)):
             raise AtrousError(
-                f"the network is spoiled after step {self.state.step}, so it is not written",
-                why=f"Not finite: {', '.join(spoiled[:3])}" if spoiled else "Another process found values that are not finite",
-                remedy="Lower the rate, set clip, or use fp32; an older state in the folder is as it was",
+                message("the network is spoiled after step {step}, so it is not written", step=self.state.step),
+                why=message("Not finite: {spoiled}", spoiled=", ".join(spoiled[:3]))
+                if spoiled
+                else message("Another process found values that are not finite"),
+                remedy=message("Lower the rate, set clip, or use fp32; an older state in the folder is as it was"),
                 path=self.folder,
             )
 

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, WeightsError
+from deeplab_core.errors import AtrousError, WeightsError, message
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.nn.base import Encoder
 from deeplab_core.nn.layers import ConvNormAct
@@ -72,9 +72,9 @@ def start_from(recipe: Recipe, catalog: ClassCatalog, pictures: Pictures | None)
     source, card = load_model(path)
     if source.engine is not None:
         raise WeightsError(
-            "a graph for another engine cannot be trained",
-            why=f"{source.engine.name} runs it as it is",
-            remedy="Start from a file of weights: safetensors, .pth, .pt, or TensorFlow's",
+            message("a graph for another engine cannot be trained"),
+            why=message("{engine} runs it as it is", engine=source.engine.name),
+            remedy=message("Start from a file of weights: safetensors, .pth, .pt, or TensorFlow's"),
             path=path,
         )
     lineage: dict[str, Any] = {"start": card.name, "id": card.id, "sha256": card.sha256}
@@ -95,7 +95,9 @@ def start_from(recipe: Recipe, catalog: ClassCatalog, pictures: Pictures | None)
     giver = with_identity_decoder(source, architecture, path) if grows else source
     taken, folded = _take(model, giver, same_classes=same_classes)
     if not taken and not folded:
-        raise WeightsError("nothing of these weights fits the network of the recipe", remedy="Leave init out", path=path)
+        raise WeightsError(
+            message("nothing of these weights fits the network of the recipe"), remedy=message("Leave init out"), path=path
+        )
     if folded and pictures is not None:
         lineage["unfolded"] = {"norms": len(folded), "images": unfold(giver, model, folded, pictures(preprocessing), path)}
     taken |= set(folded)
@@ -140,9 +142,9 @@ def average(model: SegmentationModel, card: ModelCard, others: Sequence[Path]) -
         same = its.catalog.names == card.catalog.names and state.keys() == model.state_dict().keys()
         if not same or any(state[name].shape != tensor.shape for name, tensor in total.items()):
             raise WeightsError(
-                "these weights cannot be averaged with those of init",
-                why="their network or their classes differ",
-                remedy="Average only what was trained from one start",
+                message("these weights cannot be averaged with those of init"),
+                why=message("their network or their classes differ"),
+                remedy=message("Average only what was trained from one start"),
                 path=path,
             )
         for name, tensor in total.items():
@@ -186,9 +188,9 @@ def demand_trainable_input(model: SegmentationModel) -> None:
     """Raise WeightsError unless training images have the channels that the network takes: training reads their colours."""
     if model.in_channels not in (1, 3):
         raise WeightsError(
-            f"this network takes {model.in_channels} channels and cannot be trained here",
-            why="training images are read as colours, three channels",
-            remedy="Train a network of 1 (gray) or 3 channels",
+            message("this network takes {channels} channels and cannot be trained here", channels=model.in_channels),
+            why=message("training images are read as colours, three channels"),
+            remedy=message("Train a network of 1 (gray) or 3 channels"),
         )
 
 
@@ -209,9 +211,14 @@ def _demand_same_encoder(model: SegmentationModel, source: SegmentationModel, pa
     if differing:
         key = differing[0]
         raise AtrousError(
-            f"the encoder of the recipe is not that of init: {key} is {mine.get(key)!r}, not {theirs.get(key)!r}",
-            why="With another encoder its weights would mean something else",
-            remedy="Leave backbone and backbone_options out of the recipe, or train without init",
+            message(
+                "the encoder of the recipe is not that of init: {key} is {wanted}, not {given}",
+                key=key,
+                wanted=repr(mine.get(key)),
+                given=repr(theirs.get(key)),
+            ),
+            why=message("With another encoder its weights would mean something else"),
+            remedy=message("Leave backbone and backbone_options out of the recipe, or train without init"),
             path=path,
         )
 
@@ -223,9 +230,9 @@ def _preprocessing(recipe: Recipe, model: SegmentationModel, card: ModelCard) ->
         named, given = getattr(recipe, key), getattr(theirs, key)
         if named not in (getattr(usual, key), given):
             raise AtrousError(
-                f"training recipe: {key} is {named}, but init was trained with {given}",
-                why="Its features mean the same only under the same preprocessing",
-                remedy=f"Leave {key} out of the recipe",
+                message("training recipe: {key} is {now}, but init was trained with {given}", key=key, now=named, given=given),
+                why=message("Its features mean the same only under the same preprocessing"),
+                remedy=message("Leave {key} out of the recipe", key=key),
             )
     padding = recipe.padding or theirs.padding
     if not recipe.padding and padding.startswith("canvas") and recipe.resize != theirs.resize:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deeplab_core.errors import WeightsError
+from deeplab_core.errors import WeightsError, message
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.nn.layers import ConvNormAct
 
@@ -99,9 +99,9 @@ def unfold(
         found = moments.get(name)
         if found is None or not bool(torch.isfinite(found.squares).all()):
             raise WeightsError(
-                f"the norm of '{name}' cannot be made again from the training images",
-                why="no image reached it" if found is None else "its values are not finite",
-                remedy='Set norm = "frozen" to train the weights as they are',
+                message("the norm of '{name}' cannot be made again from the training images", name=name),
+                why=message("no image reached it") if found is None else message("its values are not finite"),
+                remedy=message('Set norm = "frozen" to train the weights as they are'),
                 path=path,
             )
         norm, bias = layer.norm, other.conv.bias

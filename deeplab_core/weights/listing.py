@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from deeplab_core.errors import AtrousError, WeightsError
+from deeplab_core.errors import AtrousError, WeightsError, message
 from deeplab_core.model_files import find_models, find_odd_files
 from deeplab_core.reading import reason
 from deeplab_core.records import ModelCard
@@ -38,7 +38,9 @@ def list_models(folders: Iterable[str | Path]) -> list[ModelEntry]:
             entries.append(ModelEntry(path, error=error))
         except Exception as error:  # one damaged file never hides the models beside it
             _LOG.exception("%s cannot be listed", path)
-            failure = WeightsError("the file cannot be read", why=reason(error), remedy="Fetch it again", path=path)
+            failure = WeightsError(
+                message("the file cannot be read"), why=reason(error), remedy=message("Fetch it again"), path=path
+            )
             entries.append(ModelEntry(path, error=failure))
     entries += [ModelEntry(path, error=_no_file(path)) for path in find_odd_files(folders)]
     return entries
@@ -46,5 +48,9 @@ def list_models(folders: Iterable[str | Path]) -> list[ModelEntry]:
 
 def _no_file(path: Path) -> WeightsError:
     if path.exists():
-        return WeightsError("this is a pipe or device, not a file", remedy="Move it out of the folder", path=path)
-    return WeightsError("this is a link that leads nowhere", remedy="Remove it, or bring back what it leads to", path=path)
+        return WeightsError(
+            message("this is a pipe or device, not a file"), remedy=message("Move it out of the folder"), path=path
+        )
+    return WeightsError(
+        message("this is a link that leads nowhere"), remedy=message("Remove it, or bring back what it leads to"), path=path
+    )

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from deeplab_core import model_cards as cards
-from deeplab_core.errors import AtrousError, WeightsError
+from deeplab_core.errors import AtrousError, WeightsError, message
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.nn.factory import first_convolution
 from deeplab_core.records import CARD_KEY, ModelCard
@@ -65,9 +65,9 @@ def load_model(
         card = cards.finish_card_of_tensors(card, model.state_dict())
     elif not isinstance(source, (str, Path)):
         raise WeightsError(
-            f"no weights: {type(source).__name__}",
-            why="load_model takes a path or a state dict",
-            remedy="Pass model.state_dict() of a network that is in memory",
+            message("no weights: {kind}", kind=type(source).__name__),
+            why=message("load_model takes a path or a state dict"),
+            remedy=message("Pass model.state_dict() of a network that is in memory"),
         )
     else:
         path = weights_file(Path(source))
@@ -128,7 +128,10 @@ def _load_graph(
     wrong = [name for name in asked if name in NETWORK_OPTIONS or name == "weights"]
     if wrong:
         raise WeightsError(
-            f"a graph has no option {wrong[0]}", why="it holds its own operations", remedy="Leave the option out", path=path
+            message("a graph has no option {option}", option=wrong[0]),
+            why=message("it holds its own operations"),
+            remedy=message("Leave the option out"),
+            path=path,
         )
     if output_stride is not None:
         model.output_stride = output_stride  # refused, unless it is the graph's own
@@ -154,9 +157,9 @@ def _load_own(checkpoint: Checkpoint, sidecar: ModelCard | None, asked: Mapping[
         raise
     except (AtrousError, TypeError, ValueError, KeyError) as error:
         raise WeightsError(
-            "the file's card describes a network that cannot be built",
+            message("the file's card describes a network that cannot be built"),
             why=error.what if isinstance(error, AtrousError) else str(error),
-            remedy="It may come from a newer version of this program",
+            remedy=message("It may come from a newer version of this program"),
             path=checkpoint.path,
         ) from error
     check_tensors(checkpoint.tensors, checkpoint.path)
@@ -339,9 +342,9 @@ def _mismatch(path: Path, owner: str, title: str, missing: list[str], misshapen:
         if keys
     ]
     return WeightsError(
-        f"the weights do not fit the network they look like: {title}",
-        why=f"family {owner}; " + "; ".join(reasons),
-        remedy="Check that the checkpoint is complete and of this architecture",
+        message("the weights do not fit the network they look like: {title}", title=title),
+        why=message("family {owner}; {reasons}", owner=owner, reasons="; ".join(reasons)),
+        remedy=message("Check that the checkpoint is complete and of this architecture"),
         path=path,
     )
 
@@ -354,17 +357,17 @@ def _check_values(state: dict[str, Tensor], variant: Variant, path: Path) -> Non
     ]
     if bad:
         raise WeightsError(
-            f"{len(bad)} tensors hold values that are not numbers: {', '.join(bad[:4])}",
-            why="the training that wrote the file diverged, or the file is damaged",
-            remedy="Use an earlier checkpoint",
+            message("{count} tensors hold values that are not numbers: {tensors}", count=len(bad), tensors=", ".join(bad[:4])),
+            why=message("the training that wrote the file diverged, or the file is damaged"),
+            remedy=message("Use an earlier checkpoint"),
             path=path,
         )
     negative = [variant.rules(key) for key, tensor in state.items() if key.endswith("running_var") and bool((tensor < 0).any())]
     if negative:
         raise WeightsError(
-            f"{len(negative)} running variances are negative: {', '.join(negative[:4])}",
-            why="a variance cannot be; the file is damaged",
-            remedy="Use another copy of the checkpoint",
+            message("{count} running variances are negative: {tensors}", count=len(negative), tensors=", ".join(negative[:4])),
+            why=message("a variance cannot be; the file is damaged"),
+            remedy=message("Use another copy of the checkpoint"),
             path=path,
         )
 

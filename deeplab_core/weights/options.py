@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
-from deeplab_core.errors import AtrousError, CatalogError, WeightsError
+from deeplab_core.errors import AtrousError, CatalogError, WeightsError, message
 from deeplab_core.model_cards import numbered_catalog, varied
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.nn.factory import options_record
@@ -85,7 +85,11 @@ def check_names(names: Iterable[str]) -> None:
 
 def _no_option(text: str) -> WeightsError:
     choices = "; ".join(f"{key} ({what})" for key, what in SETTABLE.items())
-    return WeightsError(f"no option of a model: {shorten(text)}", why=f"options are {choices}", remedy="Write NAME=VALUE")
+    return WeightsError(
+        message("no option of a model: {text}", text=shorten(text)),
+        why=message("options are {choices}", choices=choices),
+        remedy=message("Write NAME=VALUE"),
+    )
 
 
 def free_options(model: SegmentationModel) -> dict[str, Any]:
@@ -150,7 +154,11 @@ def settle(
                 known[name] = settings.found[name].source
         except ValueError as error:
             if name in asked:
-                raise WeightsError(f"{name} cannot be {shorten(asked[name])}", why=str(error), remedy=SETTABLE[name]) from error
+                raise WeightsError(
+                    message("{name} cannot be {value}", name=name, value=shorten(asked[name])),
+                    why=str(error),
+                    remedy=SETTABLE[name],
+                ) from error
             source, value = ("the card", stored) if stored is not None else (settings.found[name].source, settings.get(name))
             notes.append(f"{source} says {name} {shorten(value)}, which cannot be: {error}")
         if name == "output_stride":
@@ -182,8 +190,10 @@ def change_card(card: ModelCard, asked: Mapping[str, Any], classes: int) -> Mode
         wanted = asked["catalog"]
         catalog = wanted if isinstance(wanted, ClassCatalog) else get_catalog(str(wanted))
         if len(catalog) != max(2, classes):
-            why = f"it has {len(catalog)} classes, the network has {max(2, classes)}"
-            raise WeightsError(f"the catalog {catalog.name} does not fit", why=why, remedy="Choose another one")
+            why = message("it has {count} classes, the network has {channels}", count=len(catalog), channels=max(2, classes))
+            raise WeightsError(
+                message("the catalog {catalog} does not fit", catalog=catalog.name), why=why, remedy=message("Choose another one")
+            )
         guessed.discard("catalog")
     kept = tuple(name for name in card.guessed if name in guessed)
     changed = {name: getattr(pre, name) for name in PREPROCESSING if getattr(pre, name) != getattr(card.preprocessing, name)}
@@ -195,9 +205,9 @@ def change_card(card: ModelCard, asked: Mapping[str, Any], classes: int) -> Mode
 
 def _not_an_option(name: str, free: Mapping[str, Any]) -> WeightsError:
     return WeightsError(
-        f"this network has no option {name}",
-        why=f"it has {', '.join(free) or 'none'}; its tensors decide the rest",
-        remedy="Leave the option out",
+        message("this network has no option {name}", name=name),
+        why=message("it has {options}; its tensors decide the rest", options=", ".join(free) or "none"),
+        remedy=message("Leave the option out"),
     )
 
 
@@ -270,7 +280,9 @@ def _changed_input(pre: Preprocessing, name: str, value: object) -> Preprocessin
         return replace(pre, resize=text) if name == "resize" else replace(pre, padding=text)
     except (ValueError, WeightsError) as error:
         why = error.remedy if isinstance(error, WeightsError) else str(error)
-        raise WeightsError(f"{name} cannot be {shorten(value)}", why=why, remedy=SETTABLE[name]) from error
+        raise WeightsError(
+            message("{name} cannot be {value}", name=name, value=shorten(value)), why=why, remedy=SETTABLE[name]
+        ) from error
 
 
 def _settle_input(variant: Variant, settings: StoredSettings, known: dict[str, str]) -> Variant:

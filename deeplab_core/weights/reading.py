@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import Tensor
 
-from deeplab_core.errors import UnsafeCheckpoint, WeightsError
+from deeplab_core.errors import UnsafeCheckpoint, WeightsError, message
 from deeplab_core.model_files import index_of, model_in_folder, read_index
 from deeplab_core.weights.pickled_values import DamagedPickle, UnreadTensor
 from deeplab_core.weights.tensorflow import is_tensorflow, read_tensorflow, tensorflow_file
@@ -26,8 +26,8 @@ from deeplab_core.weights.torch_files import read_archive, read_stream
 #: A checkpoint that claims more than this is no segmentation network: the largest known (DeconvNet) has 1 GB.
 LARGEST_FILE = 16 * 2**30
 
-_REMEDY_BROKEN = "Download or copy the file again"
-_EXPORT = "Export the network to ONNX in the program that it comes from, or save its weights with PyTorch"
+_REMEDY_BROKEN = message("Download or copy the file again")
+_EXPORT = message("Export the network to ONNX in the program that it comes from, or save its weights with PyTorch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +75,14 @@ def _read_one(path: Path) -> tuple[Any, Mapping[str, str]]:
             tail = stream.read(8)
     except OSError as error:
         raise WeightsError(
-            "the weights file cannot be read", why=str(error), remedy="Check the path and its rights", path=path
+            message("the weights file cannot be read"), why=str(error), remedy=message("Check the path and its rights"), path=path
         ) from error
     if size == 0:
-        raise WeightsError("the weights file is empty", remedy=_REMEDY_BROKEN, path=path)
+        raise WeightsError(message("the weights file is empty"), remedy=_REMEDY_BROKEN, path=path)
     if size > LARGEST_FILE:
         raise WeightsError(
-            f"the file has {size / 2**30:.0f} GiB, far more than a segmentation network",
-            remedy="Choose the checkpoint, not an archive of data",
+            message("the file has {gibibytes:.0f} GiB, far more than a segmentation network", gibibytes=size / 2**30),
+            remedy=message("Choose the checkpoint, not an archive of data"),
             path=path,
         )
     if _is_safetensors(head, size):
@@ -96,11 +96,13 @@ def _read_one(path: Path) -> tuple[Any, Mapping[str, str]]:
         return read_tensorflow(path, head, tail), {}
     foreign = _foreign(head, path)
     if foreign:
-        raise WeightsError(f"{foreign}, which this program does not read", remedy=_EXPORT, path=path)
+        raise WeightsError(message("{foreign}, which this program does not read", foreign=foreign), remedy=_EXPORT, path=path)
     raise WeightsError(
-        "not a file of network weights",
-        why="it is neither safetensors nor written by torch.save or TensorFlow" + _looks_like(head),
-        remedy="Choose a .safetensors, .pth, .pt or .ckpt file, a frozen graph (.pb) or a TensorFlow checkpoint's .index",
+        message("not a file of network weights"),
+        why=_looks_like(head) or message("it is neither safetensors nor written by torch.save or TensorFlow"),
+        remedy=message(
+            "Choose a .safetensors, .pth, .pt or .ckpt file, a frozen graph (.pb) or a TensorFlow checkpoint's .index"
+        ),
         path=path,
     )
 
@@ -112,18 +114,23 @@ def weights_file(path: Path) -> Path:
     if path.is_dir():
         found = model_in_folder(path) or tensorflow_file(path)
         if found is None:
-            why = "neither model.safetensors (or its index) nor pytorch_model.bin is in it"
-            raise WeightsError("the folder holds no weights", why=why, remedy="Choose a file", path=path)
+            why = message("neither model.safetensors (or its index) nor pytorch_model.bin is in it")
+            raise WeightsError(message("the folder holds no weights"), why=why, remedy=message("Choose a file"), path=path)
         return found
     found = index_of(path) or tensorflow_file(path) or path
     try:
         ordinary = stat.S_ISREG(found.stat().st_mode)
     except OSError as error:
         raise WeightsError(
-            "the weights file cannot be read", why=str(error), remedy="Check the path and its rights", path=path
+            message("the weights file cannot be read"), why=str(error), remedy=message("Check the path and its rights"), path=path
         ) from error
     if not ordinary:  # opening a pipe would wait for its writer
-        raise WeightsError("not a file of network weights", why="It is a pipe or a device", remedy="Choose a file", path=path)
+        raise WeightsError(
+            message("not a file of network weights"),
+            why=message("It is a pipe or a device"),
+            remedy=message("Choose a file"),
+            path=path,
+        )
     return found
 
 
@@ -137,7 +144,12 @@ def _read_parts(index: Path) -> tuple[Any, Mapping[str, str]]:
         missing = [key for key in keys if key not in content]
         if missing:
             raise WeightsError(
-                f"the part {name} lacks {len(missing)} of its tensors: {', '.join(missing[:4])}",
+                message(
+                    "the part {name} lacks {count} of its tensors: {tensors}",
+                    name=name,
+                    count=len(missing),
+                    tensors=", ".join(missing[:4]),
+                ),
                 remedy=_REMEDY_BROKEN,
                 path=index,
             )
@@ -178,9 +190,9 @@ _FOREIGN = (
 
 def _looks_like(head: bytes) -> str:
     if head[:1] in (b"<", b"\xef"):
-        return "; it looks like a web page, perhaps a failed download"
+        return message("it looks like a web page, perhaps a failed download")
     if head.startswith(b"version https://git-lfs"):
-        return "; it is a Git LFS pointer, not the file itself"
+        return message("it is a Git LFS pointer, not the file itself")
     return ""
 
 
@@ -193,7 +205,9 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             keys = list(stream.keys())
             return {key: stream.get_tensor(key) for key in keys}, dict(stream.metadata() or {})
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise WeightsError("the safetensors file is damaged", why=str(error), remedy=_REMEDY_BROKEN, path=path) from error
+        raise WeightsError(
+            message("the safetensors file is damaged"), why=str(error), remedy=_REMEDY_BROKEN, path=path
+        ) from error
 
 
 def _inspect_archive(path: Path) -> None:
@@ -202,7 +216,9 @@ def _inspect_archive(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise WeightsError("the archive is truncated or damaged", why=str(error), remedy=_REMEDY_BROKEN, path=path) from error
+        raise WeightsError(
+            message("the archive is truncated or damaged"), why=str(error), remedy=_REMEDY_BROKEN, path=path
+        ) from error
     for entry in entries:
         _check_entry(entry, path)
     _check_kind({entry.filename for entry in entries}, path)
@@ -215,18 +231,28 @@ def _check_entry(entry: zipfile.ZipInfo, path: Path) -> None:
     parts = name.replace("\\", "/").split("/")
     if name.startswith(("/", "\\")) or ".." in parts or ":" in name or "\0" in name or "\\" in name:
         raise UnsafeCheckpoint(
-            "the archive hides files outside itself",
-            why=f"it has an entry named {name!r}",
-            remedy="Do not use this file; get it from its authors again",
+            message("the archive hides files outside itself"),
+            why=message("it has an entry named {name}", name=repr(name)),
+            remedy=message("Do not use this file; get it from its authors again"),
             path=path,
         )
     if (entry.external_attr >> 16) & 0o170000 == 0o120000:
-        raise UnsafeCheckpoint("the archive holds a link", why=f"entry {name!r}", remedy="Do not use this file", path=path)
+        raise UnsafeCheckpoint(
+            message("the archive holds a link"),
+            why=message("entry {name}", name=repr(name)),
+            remedy=message("Do not use this file"),
+            path=path,
+        )
     if entry.file_size > LARGEST_FILE or (entry.file_size > 2**20 and entry.file_size > 100 * max(1, entry.compress_size)):
         raise UnsafeCheckpoint(
-            "the archive unpacks to far more than it holds",
-            why=f"entry {name!r} claims {entry.file_size} bytes from {entry.compress_size}",
-            remedy="Do not use this file",
+            message("the archive unpacks to far more than it holds"),
+            why=message(
+                "entry {name} claims {bytes} bytes from {compressed}",
+                name=repr(name),
+                bytes=entry.file_size,
+                compressed=entry.compress_size,
+            ),
+            remedy=message("Do not use this file"),
             path=path,
         )
 
@@ -234,22 +260,24 @@ def _check_entry(entry: zipfile.ZipInfo, path: Path) -> None:
 def _check_kind(names: set[str], path: Path) -> None:
     """Refuse archives that hold something else than tensors that ``torch.save`` wrote, by the names of their entries."""
     if {"model.weights.h5", "config.json"} & names and "metadata.json" in names:
-        raise WeightsError("a Keras network (.keras), which this program does not read", remedy=_EXPORT, path=path)
+        raise WeightsError(message("a Keras network (.keras), which this program does not read"), remedy=_EXPORT, path=path)
     if names and all(name.endswith(".npy") for name in names):
-        raise WeightsError("numpy arrays (.npz), which this program does not read as a network", remedy=_EXPORT, path=path)
+        raise WeightsError(
+            message("numpy arrays (.npz), which this program does not read as a network"), remedy=_EXPORT, path=path
+        )
     if not any(name.endswith("data.pkl") for name in names):
         inner = sorted(names)[:3]
         raise WeightsError(
-            "a zip archive, but not one that torch.save wrote",
-            why=f"it holds {', '.join(inner) or 'nothing'}",
-            remedy="If the checkpoint is packed inside, unpack it and choose the file",
+            message("a zip archive, but not one that torch.save wrote"),
+            why=message("it holds {inner}", inner=", ".join(inner) or "nothing"),
+            remedy=message("If the checkpoint is packed inside, unpack it and choose the file"),
             path=path,
         )
     if any("/code/" in name or name.startswith("code/") for name in names):
         raise UnsafeCheckpoint(
-            "a TorchScript program, not plain weights",
-            why="TorchScript archives hold code",
-            remedy="Save the model's state_dict() instead",
+            message("a TorchScript program, not plain weights"),
+            why=message("TorchScript archives hold code"),
+            remedy=message("Save the model's state_dict() instead"),
             path=path,
         )
 
@@ -261,10 +289,10 @@ def _read_torch(path: Path, read: Callable[[Path], Any]) -> Any:
         raise UnsafeCheckpoint(error.what, why=error.why, remedy=error.remedy, path=path) from error
     except MemoryError as error:
         raise WeightsError(
-            "the file asks for more memory than there is", remedy="Choose a smaller checkpoint", path=path
+            message("the file asks for more memory than there is"), remedy=message("Choose a smaller checkpoint"), path=path
         ) from error
     except Exception as error:
         # A damaged pickle fails in every way an interpreter can: nothing of it has been used yet, so one answer fits all.
-        named = "" if isinstance(error, DamagedPickle) else f"{type(error).__name__}: "
-        why = f"{named}{(str(error).splitlines() or [''])[0].strip()}"[:240]
-        raise WeightsError("the file is truncated or damaged", why=why, remedy=_REMEDY_BROKEN, path=path) from error
+        said = (str(error).splitlines() or [""])[0].strip()[:240]
+        why = said if isinstance(error, DamagedPickle) else message("{kind}: {error}", kind=type(error).__name__, error=said)
+        raise WeightsError(message("the file is truncated or damaged"), why=why, remedy=_REMEDY_BROKEN, path=path) from error

@@ -11,7 +11,7 @@ from safetensors.torch import save as to_bytes
 
 from deeplab_core import model_cards as cards
 from deeplab_core.atomic import atomic_write
-from deeplab_core.errors import WeightsError
+from deeplab_core.errors import WeightsError, message
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.records import CARD_KEY, ModelCard
 
@@ -44,9 +44,9 @@ def save_model(path: str | Path, model: SegmentationModel, card: ModelCard, *, h
         lost = [key for key, value in state.items() if value.is_floating_point() and not bool(torch.isfinite(value).all())]
         if lost:
             raise WeightsError(
-                f"half precision cannot hold {len(lost)} tensors: {', '.join(lost[:4])}",
-                why="values beyond 65504",
-                remedy="Save in single precision",
+                message("half precision cannot hold {count} tensors: {tensors}", count=len(lost), tensors=", ".join(lost[:4])),
+                why=message("values beyond 65504"),
+                remedy=message("Save in single precision"),
                 path=path,
             )
     metadata = {"format": "pt", CARD_KEY: json.dumps(card.to_dict(), ensure_ascii=False)}

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import IO, Any
 
-from deeplab_core.errors import UnsafeCheckpoint
+from deeplab_core.errors import UnsafeCheckpoint, message
 from deeplab_core.weights.pickled_values import (
     CONSTRUCTORS,
     NOTHING,
@@ -325,9 +325,9 @@ def _named(module: str, name: str) -> Global:
     module = _OLD_NAMES.get(module, module).replace("numpy.core.", "numpy._core.")
     if _RUNS_CODE.fullmatch(f"{module}.{name}") or _RUNS_CODE.fullmatch(module):
         raise UnsafeCheckpoint(
-            "the file asks to run code; it was not opened",
-            why=f"it names {module}.{name}"[:200],
-            remedy="If you trust its authors, open it in their program and save only model.state_dict()",
+            message("the file asks to run code; it was not opened"),
+            why=message("it names {name}", name=f"{module}.{name}"[:190]),
+            remedy=message("If you trust its authors, open it in their program and save only model.state_dict()"),
         )
     return Global(module, name)
 

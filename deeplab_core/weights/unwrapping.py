@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deeplab_core.errors import UnsafeCheckpoint, WeightsError
+from deeplab_core.errors import UnsafeCheckpoint, WeightsError, message
 from deeplab_core.weights.pickled_values import StandIn, UnreadTensor
 from deeplab_core.weights.reading import Checkpoint, read_file
 
@@ -70,7 +70,10 @@ def collect(content: object, path: Path, metadata: Mapping[str, str] | None = No
         if found.unread:
             check_unread(found.unread, path)
         raise WeightsError(
-            "no state dict in the file", why=_content_text(content), remedy="Save model.state_dict() with torch.save", path=path
+            message("no state dict in the file"),
+            why=_content_text(content),
+            remedy=message("Save model.state_dict() with torch.save"),
+            path=path,
         )
     extras = found.extras
     config = content.state.get("_hub_mixin_config") if isinstance(content, StandIn) else None
@@ -88,11 +91,11 @@ def collect(content: object, path: Path, metadata: Mapping[str, str] | None = No
 
 def _content_text(content: object) -> str:
     if isinstance(content, StandIn):
-        return f"it holds an object of the class {content.of}, and would need its code"
+        return message("it holds an object of the class {class_name}, and would need its code", class_name=content.of)
     if not isinstance(content, Mapping):
-        return f"it holds a {type(content).__name__}"
+        return message("it holds a {kind}", kind=type(content).__name__)
     keys = ", ".join(str(key)[:40] for key in islice(content, 6))
-    return f"its entries are {keys or 'none'}"
+    return message("its entries are {keys}", keys=keys or "none")
 
 
 def _beside(key: str) -> bool:
@@ -227,15 +230,15 @@ def check_unread(unread: Mapping[str, UnreadTensor], path: Path) -> None:
     for key, tensor in unread.items():
         if tensor.foreign:
             raise UnsafeCheckpoint(
-                f"'{key}' needs code that is not run",
-                why=f"it is {tensor.what}",
-                remedy="If you trust its authors, open it in their program and save only model.state_dict()",
+                message("'{key}' needs code that is not run", key=key),
+                why=message("it is {what}", what=tensor.what),
+                remedy=message("If you trust its authors, open it in their program and save only model.state_dict()"),
                 path=path,
             )
         raise WeightsError(
-            f"'{key}' is not a plain tensor",
-            why=f"it is {tensor.what}",
-            remedy="Save float weights: quantised networks run through their own engine",
+            message("'{key}' is not a plain tensor", key=key),
+            why=message("it is {what}", what=tensor.what),
+            remedy=message("Save float weights: quantised networks run through their own engine"),
             path=path,
         )
 
@@ -250,14 +253,14 @@ def check_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     for key, tensor in tensors.items():
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
             raise WeightsError(
-                f"'{key}' is not a plain tensor",
-                why=f"{tensor.dtype}, {tensor.layout}",
-                remedy="Save float weights: quantised networks run through their own engine",
+                message("'{key}' is not a plain tensor", key=key),
+                why=message("{dtype}, {layout}", dtype=tensor.dtype, layout=tensor.layout),
+                remedy=message("Save float weights: quantised networks run through their own engine"),
                 path=path,
             )
         if tensor.device.type != "meta" and tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise UnsafeCheckpoint(
-                f"'{key}' claims {tensor.numel()} values, more than the file stores",
-                remedy="Do not use this file",
+                message("'{key}' claims {count} values, more than the file stores", key=key, count=tensor.numel()),
+                remedy=message("Do not use this file"),
                 path=path,
             )

@@ -13,7 +13,7 @@ from app.state.edits.region import allowed, refuse_locked
 from app.state.locks import held
 from app.state.patch import PatchRecorder, TilePatch
 from app.state.provenance import Provenance
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.geometry import Box
 
 #: Below this diameter a disk may miss every pixel centre (radius under half a pixel's diagonal), so the stroke becomes a line
@@ -52,7 +52,7 @@ class StrokeSession:
         only: frozenset[int] | None = None,
     ) -> None:
         if value is None and document.reference is None:
-            raise AtrousError("there is no prediction to restore", remedy="Run a model on this image first")
+            raise AtrousError(message("there is no prediction to restore"), remedy=message("Run a model on this image first"))
         if value is not None:
             refuse_locked(document, value)
         self.diameter = diameter

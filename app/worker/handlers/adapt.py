@@ -12,7 +12,7 @@ from app.worker.messages import CorrectedImage, Learn, Learned
 from app.worker.state import WorkerState, read_for
 from deeplab_core.atomic import make_folder
 from deeplab_core.backends import engine_of
-from deeplab_core.errors import WeightsError
+from deeplab_core.errors import WeightsError, message
 from deeplab_core.inference import pick_device
 from deeplab_core.parallel import IsCancelled, ProgressCallback
 from deeplab_core.records import ModelCard
@@ -44,9 +44,9 @@ def _learn(request: Learn, cancel: IsCancelled | None, progress: ProgressCallbac
         progress(0.0, "reading the model")
     if engine_of(Path(task.model)):
         raise WeightsError(
-            "this model cannot learn",
-            why="it is a finished graph without trainable weights",
-            remedy="Choose a model of safetensors or PyTorch weights, then learn again",
+            message("this model cannot learn"),
+            why=message("it is a finished graph without trainable weights"),
+            remedy=message("Choose a model of safetensors or PyTorch weights, then learn again"),
             path=task.model,
         )
     model, card = load_model(task.model, task.output_stride)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from app.worker.messages import PrepareRefine, Refine, RefineBase, RefineBox, Refined
 from app.worker.state import WorkerState
-from deeplab_core.errors import ComputeError
+from deeplab_core.errors import ComputeError, message
 from deeplab_core.images import read_image
 from deeplab_core.inference import ScoreGrid, Scores
 from deeplab_core.labels import LabelMap
@@ -83,7 +83,7 @@ class Handler:
             return Refined(request_id=request.request_id, labels=None, no_scores=True)
         desk = self._desk(request.base)
         if request.base.labels is None and scores is not None and scores.size != desk.exact.size:
-            raise ComputeError("the image has another size than when it was predicted", path=request.base.image)
+            raise ComputeError(message("the image has another size than when it was predicted"), path=request.base.image)
         if isinstance(request, PrepareRefine):
             self._prepare(desk, request.params)
         elif isinstance(request, RefineBox):

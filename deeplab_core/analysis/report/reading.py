@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.analysis.report.figures import FORMAT
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, MaskFormatError
+from deeplab_core.errors import AtrousError, MaskFormatError, message
 from deeplab_core.metrics.confusion import check_same_classes
 from deeplab_core.metrics.trimap import WIDEST, BandAround, BandRule
 from deeplab_core.reading import VALUE_ERRORS, read_json, reason, shorten
@@ -20,7 +20,7 @@ from deeplab_core.reading import VALUE_ERRORS, read_json, reason, shorten
 #: Largest report that is read, bytes: one of 10,000 images has some 50 MB.
 MAX_REPORT_BYTES = 512 << 20
 
-_REMEDY = "Write it with 'atrous evaluate --json'"
+_REMEDY = message("Write it with 'atrous evaluate --json'")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,9 +48,15 @@ class OtherCurve:
         check_same_classes(catalog, self.catalog)
         if (self.rule, self.around) != (rule, around):
             raise MaskFormatError(
-                f"the trimap curve of {self.name} cannot stand in this report",
-                why=f"Its band is '{self.rule}' around the {self.around}, the report's '{rule}' around the {around}",
-                remedy="Evaluate both with the same --band-rule",
+                message("the trimap curve of {name} cannot stand in this report", name=self.name),
+                why=message(
+                    "Its band is '{own_rule}' around the {own_around}, the report's '{rule}' around the {around}",
+                    own_rule=self.rule,
+                    own_around=self.around,
+                    rule=rule,
+                    around=around,
+                ),
+                remedy=message("Evaluate both with the same --band-rule"),
             )
 
 
@@ -59,14 +65,14 @@ def read_figures(path: Path) -> dict[str, Any]:
     data = read_json(path, limit=MAX_REPORT_BYTES, what="the report", remedy=_REMEDY, error=MaskFormatError)
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         found = data.get("format") if isinstance(data, dict) else None
-        why = f"Its format is {shorten(found)}; this program reads {FORMAT!r}"
-        raise MaskFormatError("this is not a report that can be compared", why=why, remedy=_REMEDY, path=path)
+        why = message("Its format is {found}; this program reads {expected}", found=shorten(found), expected=repr(FORMAT))
+        raise MaskFormatError(message("this is not a report that can be compared"), why=why, remedy=_REMEDY, path=path)
     return data
 
 
 def damaged(path: Path, error: Exception) -> MaskFormatError:
     """The error for a report of the right format that lacks what its format promises."""
-    return MaskFormatError("the report is damaged", why=reason(error), remedy=_REMEDY, path=path)
+    return MaskFormatError(message("the report is damaged"), why=reason(error), remedy=_REMEDY, path=path)
 
 
 def read_other_curve(path: Path | str) -> OtherCurve:

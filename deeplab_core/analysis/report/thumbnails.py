@@ -16,7 +16,7 @@ from deeplab_core.analysis.evaluation import ImageResult
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.find import find_images
 from deeplab_core.datasets.pairing import MaskPair
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.images import read_thumbnail
 from deeplab_core.images.file_names import bare_stem, name_key
 from deeplab_core.masks.png import encode_png
@@ -68,7 +68,7 @@ def thumbnails(image: ImageResult, reader: PairReader, photographs: Photographs)
         found = reader.read(MaskPair(image.name, image.prediction, image.truth))
         truth, prediction = found.truth, found.prediction
         if truth.shape != prediction.shape:
-            raise AtrousError("the masks have changed since they were compared", path=image.prediction)
+            raise AtrousError(message("the masks have changed since they were compared"), path=image.prediction)
     except AtrousError as error:
         return f'<p class="rule">{escape(str(error))}</p>'
     step = _grid(truth.shape)
@@ -118,5 +118,5 @@ def _jpeg(rgb: NDArray[Any]) -> str:
 
     done, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     if not done:
-        raise AtrousError("the photograph cannot be encoded for the report")
+        raise AtrousError(message("the photograph cannot be encoded for the report"))
     return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"

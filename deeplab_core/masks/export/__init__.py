@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from deeplab_core.errors import message
 from deeplab_core.masks.export.formats import FORMATS, ExportFormat
 
 if TYPE_CHECKING:
@@ -64,7 +65,10 @@ def get_exporter(name: str, **options: Any) -> Exporter:
     if name not in FORMATS:
         from deeplab_core.errors import ExportError
 
-        raise ExportError(f"there is no export format '{name}'", remedy=f"Choose one of {', '.join(FORMATS)}")
+        raise ExportError(
+            message("there is no export format '{name}'", name=name),
+            remedy=message("Choose one of {formats}", formats=", ".join(FORMATS)),
+        )
     exporter: Exporter = EXPORTERS[name](**options)
     return exporter
 

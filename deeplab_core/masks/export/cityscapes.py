@@ -11,7 +11,7 @@ import numpy as np
 
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import ClassCatalog, map_catalogs
-from deeplab_core.errors import ExportError
+from deeplab_core.errors import ExportError, message
 from deeplab_core.images.file_names import photo_stem
 from deeplab_core.labels import LabelMap, apply_lut, value_counts
 from deeplab_core.masks.export.exporter import (
@@ -85,7 +85,10 @@ def translated(item: ExportItem, labels: LabelMap, catalog: str, *, unmatched_to
     """
     source, target = item.catalog, get_catalog(catalog)
     if source.wide:
-        raise ExportError(f"'{source.name}' is too large to be written as Cityscapes ids", remedy="Export raw ids instead")
+        raise ExportError(
+            message("'{source}' is too large to be written as Cityscapes ids", source=source.name),
+            remedy=message("Export raw ids instead"),
+        )
     to_file_values(labels, source)
     mapping = map_catalogs(source, target)
     occurring = {source.by_id(int(value)).name for value in np.flatnonzero(value_counts(labels)) if value != source.ignore}
@@ -93,8 +96,8 @@ def translated(item: ExportItem, labels: LabelMap, catalog: str, *, unmatched_to
     # From label ids to train ids, dropping the classes that the benchmark ignores is the benchmark's own rule.
     if lost and not unmatched_to_void and source.name != "cityscapes34":
         raise ExportError(
-            f"Cityscapes has no class for {', '.join(lost)}",
-            remedy="Map them to classes of Cityscapes, allow them to become void, or choose another format",
+            message("Cityscapes has no class for {lost}", lost=", ".join(lost)),
+            remedy=message("Map them to classes of Cityscapes, allow them to become void, or choose another format"),
             path=item.name,
         )
     lut = mapping.lut.copy()
@@ -179,7 +182,7 @@ class _CityscapesSession(LayoutSession):
         def check_color(path: Path) -> None:
             found = read_stored(path).colors
             if found is None or not np.array_equal(found, table[label_ids]):
-                raise ExportError("the colours do not read back equal", remedy=REMEDY, path=item.name)
+                raise ExportError(message("the colours do not read back equal"), remedy=REMEDY, path=item.name)
 
         parts = [Part(color, encode_png(table[label_ids]), check_color)]
         for name, values, catalog in (

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from deeplab_core.catalogs.catalog import CatalogMapping, ClassCatalog, map_catalogs
-from deeplab_core.errors import ExportError
+from deeplab_core.errors import ExportError, message
 from deeplab_core.labels import LabelMap, apply_lut, check_labels, value_counts
 from deeplab_core.masks.export.exporter import ExportItem, Loss
 
@@ -22,9 +22,12 @@ def parse_class_map(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         source, equals, target = (part.strip() for part in text.partition("="))
         if not equals or not source or not target:
-            raise ExportError(f"'{text}' maps no class", remedy="Write OLD=NEW, or OLD=void")
+            raise ExportError(message("'{text}' maps no class", text=text), remedy=message("Write OLD=NEW, or OLD=void"))
         if found.get(source, target) != target:
-            raise ExportError(f"'{source}' is mapped to '{found[source]}' and to '{target}'", remedy="Name each class once")
+            raise ExportError(
+                message("'{source}' is mapped to '{one}' and to '{other}'", source=source, one=found[source], other=target),
+                remedy=message("Name each class once"),
+            )
         found[source] = target
     return found
 
@@ -51,7 +54,10 @@ def map_classes(
     for name, partner in pairs.items():
         info = source.by_name(name)
         if info is None:
-            raise ExportError(f"'{source.title}' has no class '{name}'", remedy=f"Its classes are {', '.join(source.names)}")
+            raise ExportError(
+                message("'{source}' has no class '{name}'", source=source.title, name=name),
+                remedy=message("Its classes are {names}", names=", ".join(source.names)),
+            )
         chosen[info.id] = partner
     if target is None:
         target = _renamed(source, chosen)
@@ -59,7 +65,10 @@ def map_classes(
     for number, partner in chosen.items():
         match = target.by_name(partner)
         if match is None and partner.casefold() != VOID:
-            raise ExportError(f"'{target.title}' has no class '{partner}'", remedy=f"Its classes are {', '.join(target.names)}")
+            raise ExportError(
+                message("'{target}' has no class '{class_name}'", target=target.title, class_name=partner),
+                remedy=message("Its classes are {names}", names=", ".join(target.names)),
+            )
         overrides[number] = None if match is None else match.id
     return target, map_catalogs(source, target, overrides)
 
@@ -81,7 +90,7 @@ def _renamed(source: ClassCatalog, chosen: Mapping[int, str]) -> ClassCatalog:
             taken.add(name)
             classes.append(replace(info, name=name))
     if not classes:
-        raise ExportError("every class is mapped to void", remedy="Leave at least one class")
+        raise ExportError(message("every class is mapped to void"), remedy=message("Leave at least one class"))
     background = source.background if source.background in {info.id for info in classes} else None
     return replace(source, name=f"{source.name}-mapped", classes=tuple(classes), background=background)
 
@@ -123,9 +132,10 @@ def map_items(
             lost = [] if unmatched_to_void else _occurring(labels, source, mapping.unmatched)
             if lost:
                 raise ExportError(
-                    f"{written.title} has no class for {', '.join(lost)}",
-                    remedy="Map them (--map), or allow them to become void (--unmatched-to-void)", path=item.name,
-                )  # fmt: skip
+                    message("{catalog} has no class for {lost}", catalog=written.title, lost=", ".join(lost)),
+                    remedy=message("Map them (--map), or allow them to become void (--unmatched-to-void)"),
+                    path=item.name,
+                )
             counted[item.name] = Loss(unmatched=int(value_counts(labels)[lost_ids].sum()))
             return apply_lut(labels, mapping.lut)
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import ExportError
+from deeplab_core.errors import ExportError, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.export.exporter import REMEDY, CollectionExporter, CollectionSession, ExportItem, Loss, check_catalog
 from deeplab_core.masks.export.shapes import corner_rings, joined_corners, regions, simplified
@@ -138,13 +138,13 @@ class CocoSession(CollectionSession):
     def check(self, path: Path) -> None:
         images = {int(row["id"]): row for row in _rows_of(path, "images")}
         if list(images.values()) != self._images:
-            raise ExportError("the entries of the images do not read back equal", remedy=REMEDY, path=path)
+            raise ExportError(message("the entries of the images do not read back equal"), remedy=REMEDY, path=path)
         found: dict[int, int] = {}
         for image_id, rows in groupby(_rows_of(path, "annotations"), key=lambda row: int(row["image_id"])):
             found[image_id] = self._checksum(list(rows), images[image_id])
         for image, checksum in zip(self._images, self._checksums, strict=True):
             if (found[image["id"]] if image["id"] in found else self._checksum([], image)) != checksum:
-                raise ExportError("the shapes in the file differ from the mask", remedy=REMEDY, path=image["file_name"])
+                raise ExportError(message("the shapes in the file differ from the mask"), remedy=REMEDY, path=image["file_name"])
 
     def _checksum(self, rows: list[dict[str, Any]], image: dict[str, Any]) -> int:
         """Checksum of the label map that the annotations of one image describe."""
@@ -157,14 +157,14 @@ class CocoSession(CollectionSession):
             counts = coco_counts(shape["counts"])
             ends = np.cumsum(counts)
             if ends[-1] != height * width:
-                raise ExportError("run lengths do not add up to the image", remedy=REMEDY)
+                raise ExportError(message("run lengths do not add up to the image"), remedy=REMEDY)
             inside = ends[1::2]
             runs.append(np.stack((inside - counts[1::2], inside, np.full(len(inside), category))))
         starts, ends, categories = np.concatenate(runs, axis=1)
         order = np.argsort(starts)
         starts, ends, categories = starts[order], ends[order], categories[order]
         if (starts[1:] < ends[:-1]).any():
-            raise ExportError("annotations of one image overlap", remedy=REMEDY)
+            raise ExportError(message("annotations of one image overlap"), remedy=REMEDY)
         # Between the claimed runs lie gaps of the rest; the last gap may be empty like any other.
         lengths = np.diff(np.concatenate(([0], np.stack((starts, ends), axis=1).reshape(-1), [height * width])))
         values = np.full(len(lengths), self._rest, dtype=self._catalog.dtype)
@@ -339,7 +339,7 @@ def _rows_of(path: Path, part: str) -> Iterator[dict[str, Any]]:
                 try:
                     yield json.loads(line.rstrip("\n").removesuffix(","))
                 except json.JSONDecodeError as error:
-                    raise ExportError("the exported json does not read back", why=str(error), remedy=REMEDY) from error
+                    raise ExportError(message("the exported json does not read back"), why=str(error), remedy=REMEDY) from error
 
 
 def _dump(value: object) -> str:

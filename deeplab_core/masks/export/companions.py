@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from deeplab_core.atomic import atomic_write, link_file, make_folder
-from deeplab_core.errors import ExportError, ImageReadError, ProtectedFile
+from deeplab_core.errors import ExportError, ImageReadError, ProtectedFile, message
 from deeplab_core.images.identity import content_key
 from deeplab_core.images.orientation import to_stored
 from deeplab_core.images.probe import probe_image
@@ -43,8 +43,8 @@ def place_picture(item: ExportItem, exporter: Exporter, target: Path) -> int:
         if os.path.realpath(place) == os.path.realpath(item.image_path) or content_key(place) == content_key(item.image_path):
             return 0
         raise ProtectedFile(
-            "another photograph of this name is already there", why="A photograph is never replaced",
-            remedy="Choose another folder for the export", path=place,
+            message("another photograph of this name is already there"), why=message("A photograph is never replaced"),
+            remedy=message("Choose another folder for the export"), path=place,
         )  # fmt: skip
     make_folder(place.parent)
     if exporter.images == "link":
@@ -54,7 +54,7 @@ def place_picture(item: ExportItem, exporter: Exporter, target: Path) -> int:
 
     def check(written: Path) -> None:
         if content_key(written) != content_key(source):
-            raise ExportError("the copy of the photograph does not read back equal", remedy=REMEDY, path=place)
+            raise ExportError(message("the copy of the photograph does not read back equal"), remedy=REMEDY, path=place)
 
     return atomic_write(place, _chunks(source), check=check)
 
@@ -74,13 +74,17 @@ def provenance_part(item: ExportItem, labels: LabelMap, *, stored: bool) -> list
         codes = to_stored(codes, probe_image(item.image_path).orientation)
     if codes.shape != labels.shape:
         raise ExportError(
-            "who set each pixel is known for another size than the mask's", remedy="Open the folder again", path=item.name
+            message("who set each pixel is known for another size than the mask's"),
+            remedy=message("Open the folder again"),
+            path=item.name,
         )
     codes = np.ascontiguousarray(codes)
 
     def check(path: Path) -> None:
         if not np.array_equal(read_codes(path), codes):
-            raise ExportError("the picture of who set each pixel does not read back equal", remedy=REMEDY, path=item.name)
+            raise ExportError(
+                message("the picture of who set each pixel does not read back equal"), remedy=REMEDY, path=item.name
+            )
 
     return [Part(provenance_name(item.stem), encode_provenance(codes), check)]
 

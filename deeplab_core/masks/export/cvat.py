@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
-from deeplab_core.errors import ExportError
+from deeplab_core.errors import ExportError, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.export.coco import fill_polygon
 from deeplab_core.masks.export.exporter import REMEDY, CollectionExporter, CollectionSession, ExportItem, Loss, check_catalog
@@ -148,9 +148,9 @@ class _ImagesSession(CollectionSession):
                     found.append((element.attrib["name"], zlib.crc32(self._drawn(element).data)))
                     element.clear()
         except (ET.ParseError, KeyError, ValueError) as error:
-            raise ExportError("the exported XML does not read back", why=str(error), remedy=REMEDY, path=path) from error
+            raise ExportError(message("the exported XML does not read back"), why=str(error), remedy=REMEDY, path=path) from error
         if found != self._written:
-            raise ExportError("the shapes in the file differ from the masks", remedy=REMEDY, path=path)
+            raise ExportError(message("the shapes in the file differ from the masks"), remedy=REMEDY, path=path)
 
 
 def _row_runs(mask: NDArray[np.uint8]) -> list[int]:
@@ -172,7 +172,9 @@ def _attribute(name: str) -> str:
 
 def _checked(name: str) -> str:
     if _NOT_XML.search(name):
-        raise ExportError(f"XML cannot hold the name {name!r}", remedy="Rename it, or choose another format")
+        raise ExportError(
+            message("XML cannot hold the name {name}", name=repr(name)), remedy=message("Rename it, or choose another format")
+        )
     return name
 
 
@@ -217,7 +219,11 @@ class _MasksSession(CollectionSession):
         colors = self._colors[labels]
         name = f"SegmentationClass/{item.stem}.png"
         if name in self._written:
-            raise ExportError("two images would have one mask in the zip", remedy="Keep the endings in the names", path=item.name)
+            raise ExportError(
+                message("two images would have one mask in the zip"),
+                remedy=message("Keep the endings in the names"),
+                path=item.name,
+            )
         self._put(name, b"".join(encode_png(colors)))
         self._written[name] = zlib.crc32(np.ascontiguousarray(colors).data)
         self._lists.setdefault(item.split or "default", []).append(item.stem)
@@ -238,12 +244,12 @@ class _MasksSession(CollectionSession):
 
         with zipfile.ZipFile(path) as archive:
             if archive.testzip() is not None:
-                raise ExportError("the exported zip does not read back", remedy=REMEDY, path=path)
+                raise ExportError(message("the exported zip does not read back"), remedy=REMEDY, path=path)
             for name, checksum in self._written.items():
                 with archive.open(name) as stream, Image.open(io.BytesIO(stream.read())) as picture:
                     found = np.asarray(picture)
                 if zlib.crc32(np.ascontiguousarray(found).data) != checksum:
-                    raise ExportError("a picture in the zip differs from its mask", remedy=REMEDY, path=name)
+                    raise ExportError(message("a picture in the zip differs from its mask"), remedy=REMEDY, path=name)
 
     def close(self) -> None:
         self._zip.close()
@@ -261,8 +267,8 @@ def _with_black_background(catalog: ClassCatalog) -> ClassCatalog:
     clash = next((info for info in others if info.color == (0, 0, 0) or info.name == "background"), None)
     if clash is not None:
         raise ExportError(
-            f"'{clash.name}' is black, or called background, which means unlabelled in CVAT",
-            remedy="Give the class another colour or name, or choose another format",
+            message("'{class_name}' is black, or called background, which means unlabelled in CVAT", class_name=clash.name),
+            remedy=message("Give the class another colour or name, or choose another format"),
         )  # fmt: skip
     classes = (ClassInfo(number, "background", (0, 0, 0)), *others)
     taken = {info.color for info in classes}

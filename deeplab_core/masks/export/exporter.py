@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import ExportError, MaskFormatError
+from deeplab_core.errors import ExportError, MaskFormatError, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.output_marker import Untouched
 from deeplab_core.masks.read import interpret
@@ -303,12 +303,14 @@ def check_labels_equal(path: Path, name: str, catalog: ClassCatalog, expected: L
     try:
         found = interpret(read_stored(path), catalog, Path(name))
     except MaskFormatError as error:
-        raise ExportError("the exported file does not read back", why=str(error), remedy=REMEDY, path=name) from error
+        raise ExportError(message("the exported file does not read back"), why=str(error), remedy=REMEDY, path=name) from error
     if found.shape != expected.shape:
-        raise ExportError("the exported file has another size than the mask", remedy=REMEDY, path=name)
+        raise ExportError(message("the exported file has another size than the mask"), remedy=REMEDY, path=name)
     different = int(np.count_nonzero(found != expected))
     if different:
-        raise ExportError(f"the exported file differs from the mask in {different:,} px", remedy=REMEDY, path=name)
+        raise ExportError(
+            message("the exported file differs from the mask in {pixels:,} px", pixels=different), remedy=REMEDY, path=name
+        )
 
 
 def holds(data: Sequence[bytes]) -> Callable[[Path], None]:
@@ -316,7 +318,7 @@ def holds(data: Sequence[bytes]) -> Callable[[Path], None]:
 
     def check(path: Path) -> None:
         if path.read_bytes() != b"".join(data):
-            raise ExportError("the exported file does not read back equal", remedy=REMEDY, path=path)
+            raise ExportError(message("the exported file does not read back equal"), remedy=REMEDY, path=path)
 
     return check
 
@@ -329,7 +331,7 @@ def picture_suffix(item: ExportItem) -> str:
 def check_catalog(item: ExportItem, catalog: ClassCatalog) -> None:
     """Raise ExportError unless the labels of an item belong to the catalog of the whole export."""
     if item.catalog != catalog:
-        raise ExportError("the labels belong to another catalog than the rest of the export", path=item.name)
+        raise ExportError(message("the labels belong to another catalog than the rest of the export"), path=item.name)
 
 
 def safe_names(catalog: ClassCatalog) -> dict[int, str]:
@@ -356,4 +358,4 @@ def lines_part(name: str, lines: Sequence[str]) -> Part:
 
 
 #: What to do when a file does not hold what was written into it.
-REMEDY = "Check the disk, then export again; the mask itself is safe in the project"
+REMEDY = message("Check the disk, then export again; the mask itself is safe in the project")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deeplab_core.errors import ExportError, ImageReadError
+from deeplab_core.errors import ExportError, ImageReadError, message
 from deeplab_core.images.guard import decoder_guard
 from deeplab_core.images.probe import TIFF_SIGNATURES
 from deeplab_core.labels import LabelMap
@@ -61,7 +61,9 @@ def read_georeference(image: Path) -> Georeference | None:
             return Georeference("", tags) if tags else None
         numbers = [float(line) for line in read_text(beside, limit=1 << 16, what="the world file").split()]
         if len(numbers) != 6:
-            raise ImageReadError("a world file has six numbers", why=f"This one has {len(numbers)}", path=beside)
+            raise ImageReadError(
+                message("a world file has six numbers"), why=message("This one has {count}", count=len(numbers)), path=beside
+            )
         return Georeference("".join(f"{number!r}\n" for number in numbers), tags)
 
 
@@ -131,7 +133,7 @@ class GeoTiffExporter(FileExporter):
     def check(self, item: ExportItem, labels: LabelMap, path: Path) -> None:
         check_labels_equal(path, self.output_name(item), item.catalog, labels)
         if _tags_of(path) != self._tags(item):
-            raise ExportError("the georeference does not read back equal", remedy=REMEDY, path=item.name)
+            raise ExportError(message("the georeference does not read back equal"), remedy=REMEDY, path=item.name)
 
     @staticmethod
     def _tags(item: ExportItem) -> dict[int, tuple[Any, int, Any]]:

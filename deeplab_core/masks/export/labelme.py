@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, ExportError
+from deeplab_core.errors import AtrousError, ExportError, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.export.exporter import (
     REMEDY,
@@ -77,7 +77,10 @@ class _LabelmeSession(LayoutSession):
             self._names[catalog.background] = BACKGROUND
         self._values = {name: value for value, name in self._names.items()}
         if len(self._values) != len(self._names):
-            raise ExportError(f"'{IGNORED}' or '{BACKGROUND}' is the name of a class", remedy="Rename the class")
+            raise ExportError(
+                message("'{ignored}' or '{background}' is the name of a class", ignored=IGNORED, background=BACKGROUND),
+                remedy=message("Rename the class"),
+            )
 
     def encode(self, item: ExportItem, labels: LabelMap) -> Encoded:
         check_catalog(item, self._catalog)
@@ -101,9 +104,11 @@ class _LabelmeSession(LayoutSession):
                 found = read_json(path, limit=_MOST_BYTES, what="the exported file", error=ExportError)
                 same = np.array_equal(self._drawn(found["shapes"], labels.shape), drawn)
             except (AtrousError, KeyError, TypeError, ValueError) as error:
-                raise ExportError("the exported file does not read back", why=str(error), remedy=REMEDY, path=name) from error
+                raise ExportError(
+                    message("the exported file does not read back"), why=str(error), remedy=REMEDY, path=name
+                ) from error
             if not same or found["imagePath"] != document["imagePath"]:
-                raise ExportError("the shapes in the file differ from the mask", remedy=REMEDY, path=name)
+                raise ExportError(message("the shapes in the file differ from the mask"), remedy=REMEDY, path=name)
 
         return Encoded((Part(name, [json_text(document).encode("utf-8")], check),), loss)
 

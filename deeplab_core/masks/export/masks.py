@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import ExportError
+from deeplab_core.errors import ExportError, message
 from deeplab_core.labels import LabelMap, value_counts
 from deeplab_core.masks.export.exporter import (
     REMEDY,
@@ -91,7 +91,7 @@ class NpzExporter(FileExporter):
         expected = self._arrays(item, labels)
         with np.load(path, allow_pickle=False) as found:
             if set(found.files) != set(expected) or any(not np.array_equal(found[name], expected[name]) for name in expected):
-                raise ExportError("the exported arrays do not read back equal", remedy=REMEDY, path=item.name)
+                raise ExportError(message("the exported arrays do not read back equal"), remedy=REMEDY, path=item.name)
 
     @staticmethod
     def _arrays(item: ExportItem, labels: LabelMap) -> dict[str, NDArray[Any]]:
@@ -134,7 +134,9 @@ class _BinarySession(LayoutSession):
         def check(path: Path) -> None:
             found = read_stored(path).values
             if found is None or not np.array_equal(found, mask()):
-                raise ExportError(f"the mask of '{folder}' does not read back equal", remedy=REMEDY, path=item.name)
+                raise ExportError(
+                    message("the mask of '{folder}' does not read back equal", folder=folder), remedy=REMEDY, path=item.name
+                )
 
         return Part(f"{folder}/{item.stem}.png", encode_png(mask()), check)
 
@@ -176,8 +178,13 @@ def refuse_shared_colors(labels: LabelMap, item: ExportItem) -> None:
         present = [name for name in sharing if name in occurring]
         if len(sharing) > 1 and present:
             raise ExportError(
-                f"'{present[0]}' has the same colour {color} as '{next(name for name in sharing if name != present[0])}'",
-                why="The classes could not be told apart in the file",
-                remedy="Give the classes different colours, or export ids",
+                message(
+                    "'{class_name}' has the same colour {color} as '{other}'",
+                    class_name=present[0],
+                    color=color,
+                    other=next(name for name in sharing if name != present[0]),
+                ),
+                why=message("The classes could not be told apart in the file"),
+                remedy=message("Give the classes different colours, or export ids"),
                 path=item.name,
             )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import ExportError
+from deeplab_core.errors import ExportError, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.export.exporter import REMEDY, ExportItem, FileExporter
 from deeplab_core.masks.export.masks import color_table
@@ -42,7 +42,9 @@ class OverlayExporter(FileExporter):
         picture = self._compose(item, labels)
         done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
         if not done:
-            raise ExportError("the overlay could not be encoded", remedy="Export the mask instead", path=item.name)
+            raise ExportError(
+                message("the overlay could not be encoded"), remedy=message("Export the mask instead"), path=item.name
+            )
         return marked(data.tobytes())
 
     def check(self, item: ExportItem, labels: LabelMap, path: Path) -> None:
@@ -50,7 +52,7 @@ class OverlayExporter(FileExporter):
 
         found = read_image(path).rgb
         if not np.array_equal(found, self._compose(item, labels)):
-            raise ExportError("the exported overlay does not read back equal", remedy=REMEDY, path=item.name)
+            raise ExportError(message("the exported overlay does not read back equal"), remedy=REMEDY, path=item.name)
 
     def notes(self, item: ExportItem) -> tuple[Note, ...]:
         return self._seen[1] if self._seen[0] == item.name else ()
@@ -59,12 +61,18 @@ class OverlayExporter(FileExporter):
         from deeplab_core.images import read_image
 
         if item.image_path is None:
-            raise ExportError("an overlay needs the photograph", remedy="Export the mask instead", path=item.name)
+            raise ExportError(
+                message("an overlay needs the photograph"), remedy=message("Export the mask instead"), path=item.name
+            )
         to_file_values(labels, item.catalog)
         data = read_image(item.image_path)
         rgb, self._seen = data.rgb, (item.name, data.notes)
         if rgb.shape[:2] != labels.shape:
-            raise ExportError("the mask does not have the size of its photograph", remedy="Open the folder again", path=item.name)
+            raise ExportError(
+                message("the mask does not have the size of its photograph"),
+                remedy=message("Open the folder again"),
+                path=item.name,
+            )
         return blend(rgb, labels, color_table(item.catalog), self._clear_values(item), self.opacity, contours=self.contours)
 
     @staticmethod

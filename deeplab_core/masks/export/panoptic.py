@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import ExportError
+from deeplab_core.errors import ExportError, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.export.exporter import (
     REMEDY,
@@ -81,7 +81,7 @@ class _PanopticSession(LayoutSession):
                 values = np.array([table.get(int(number), -1) for number in known])[places].reshape(labels.shape)
                 if np.array_equal(values, labels):
                     return
-            raise ExportError("the segments do not read back equal", remedy=REMEDY, path=name)
+            raise ExportError(message("the segments do not read back equal"), remedy=REMEDY, path=name)
 
         self._rows[item.name] = (labels.shape[:2], segments)
         return Encoded((Part(name, encode_png(pixels), check),))
@@ -129,14 +129,17 @@ class _PanopticSession(LayoutSession):
             try:
                 if before["categories"] != categories:
                     raise ExportError(
-                        "the earlier export has other classes", remedy="Replace its files, or export into another folder"
+                        message("the earlier export has other classes"),
+                        remedy=message("Replace its files, or export into another folder"),
                     )
                 names = {item.name for item in items}
                 images = [row for row in before["images"] if row["file_name"] not in names]
                 kept = {row["id"] for row in images}
                 annotations = [row for row in before["annotations"] if row["image_id"] in kept]
             except (KeyError, TypeError) as error:
-                raise ExportError("the JSON of the earlier export is damaged", remedy="Replace its files") from error
+                raise ExportError(
+                    message("the JSON of the earlier export is damaged"), remedy=message("Replace its files")
+                ) from error
         first = max((int(row["id"]) for row in images), default=0) + 1
         for number, item in enumerate(items, first):
             (height, width), segments = self._rows[item.name]

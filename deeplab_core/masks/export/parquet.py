@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import ExportError
+from deeplab_core.errors import ExportError, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.export.cvat import Pieces
 from deeplab_core.masks.export.exporter import REMEDY, CollectionExporter, CollectionSession, ExportItem, check_catalog
@@ -65,11 +65,13 @@ class _ParquetSession(CollectionSession):
         check_catalog(item, self._catalog)
         to_file_values(labels, item.catalog)
         if item.image_path is None:
-            raise ExportError("a pair needs the photograph", remedy="Export the mask in another format", path=item.name)
+            raise ExportError(
+                message("a pair needs the photograph"), remedy=message("Export the mask in another format"), path=item.name
+            )
         try:
             photograph = item.image_path.read_bytes()
         except OSError as error:
-            raise ExportError("the photograph cannot be read", why=str(error), path=item.image_path) from error
+            raise ExportError(message("the photograph cannot be read"), why=str(error), path=item.image_path) from error
         mask = b"".join(encode_ids_png(labels, item.catalog))
         self._rows.append(
             {"image": {"bytes": photograph, "path": item.name}, "mask": {"bytes": mask, "path": f"{item.stem}.png"}}
@@ -108,7 +110,7 @@ class _ParquetSession(CollectionSession):
                     )
                     found.append((row["image"]["path"], zlib.crc32(row["image"]["bytes"]), zlib.crc32(labels.data)))
         if found != self._written:
-            raise ExportError("the pairs in the file differ from what was written", remedy=REMEDY, path=path)
+            raise ExportError(message("the pairs in the file differ from what was written"), remedy=REMEDY, path=path)
 
 
 def _pyarrow() -> tuple[Any, Any]:
@@ -116,5 +118,7 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError as error:
-        raise ExportError("pyarrow is not installed", remedy="Install it: pip install 'atrous[parquet]'") from error
+        raise ExportError(
+            message("pyarrow is not installed"), remedy=message("Install it: pip install 'atrous[parquet]'")
+        ) from error
     return pa, parquet

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from deeplab_core.atomic import refuse_photograph
-from deeplab_core.errors import AtrousError, ExportError, ProtectedFile
+from deeplab_core.errors import AtrousError, ExportError, ProtectedFile, message
 from deeplab_core.images.file_names import name_key
 from deeplab_core.masks.confirmed import provenance_name
 from deeplab_core.masks.export.exporter import CollectionExporter, Exporter, ExportItem, LayoutExporter
@@ -65,7 +65,7 @@ def plan_export(items: Sequence[ExportItem], exporter: Exporter, target: str | P
     """
     target = Path(target)
     if target.is_file():
-        raise ExportError("the export target is a file", remedy="Choose a folder", path=target)
+        raise ExportError(message("the export target is a file"), remedy=message("Choose a folder"), path=target)
     files = tuple(_names(item, exporter, provenance=provenance) for item in items)
     names = [own[-1] for own in files]
     outputs = tuple(target / name for name in names)
@@ -117,17 +117,23 @@ def check_splits(items: Sequence[ExportItem], exporter: Exporter, target: Path, 
         trial = [replace(items[0], split=split) for split in ("one", "two")]
         if len({(exporter.files(item), exporter.shared([item])) for item in trial}) == 1:
             raise ExportError(
-                "this format has no place for splits",
-                remedy="Leave the splits out, or choose the layout of a data set: voc, cityscapes, yolo, coco",
+                message("this format has no place for splits"),
+                remedy=message("Leave the splits out, or choose the layout of a data set: voc, cityscapes, yolo, coco"),
             )
     for item in items:
         for other in {*splits, "train", "val", "test"} - {item.split}:
             for name in _names(replace(item, split=other), exporter, provenance=False):
                 if target / name not in planned and os.path.lexists(target / name):
                     raise ExportError(
-                        "the folder holds this data set with other splits",
-                        why=f"'{item.name}' goes to '{item.split}', and {name} is in '{other}'",
-                        remedy="Export to another folder, or delete the old data set first",
+                        message("the folder holds this data set with other splits"),
+                        why=message(
+                            "'{item}' goes to '{split}', and {name} is in '{other}'",
+                            item=item.name,
+                            split=item.split,
+                            name=name,
+                            other=other,
+                        ),
+                        remedy=message("Export to another folder, or delete the old data set first"),
                         path=target,
                     )
 
@@ -135,7 +141,9 @@ def check_splits(items: Sequence[ExportItem], exporter: Exporter, target: Path, 
 def _refusal(item: ExportItem, output: Path, photographs: set[str]) -> AtrousError | None:
     if _identity(output) in photographs:
         return ProtectedFile(
-            f"exporting '{item.name}' would overwrite a photograph", remedy="Choose another folder for the export", path=output
+            message("exporting '{item}' would overwrite a photograph", item=item.name),
+            remedy=message("Choose another folder for the export"),
+            path=output,
         )
     try:
         refuse_photograph(output)
@@ -156,7 +164,7 @@ def existing_target(path: Path) -> ExistingTarget | None:
 def _names(item: ExportItem, exporter: Exporter, *, provenance: bool) -> tuple[str, ...]:
     path = PurePosixPath(item.name)
     if path.is_absolute() or ".." in path.parts or not path.parts or ("\\" in item.name and sys.platform == "win32"):
-        raise ExportError(f"'{item.name}' is no path below a project", remedy="Open the folder again")
+        raise ExportError(message("'{item}' is no path below a project", item=item.name), remedy=message("Open the folder again"))
     before = (provenance_name(item.stem),) if provenance else ()
     if isinstance(exporter, CollectionExporter):
         return (*before, exporter.output_of(item))
@@ -189,9 +197,11 @@ def equal_names_error(name: str, others: Sequence[str], *, kept: bool) -> Export
     differ = "the Unicode form" if kept else "the ending or the Unicode form"
     said = " and ".join(f"'{other}'" for other in others)
     return ExportError(
-        f"'{name}' and {said} would be written to the same file",
-        why=f"Their names differ only in {differ}",
-        remedy="Rename one of them" if kept else "Keep the endings in the names (--keep-suffix), or rename one of them",
+        message("'{name}' and {others} would be written to the same file", name=name, others=said),
+        why=message("Their names differ only in {difference}", difference=differ),
+        remedy=message("Rename one of them")
+        if kept
+        else message("Keep the endings in the names (--keep-suffix), or rename one of them"),
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from deeplab_core.atomic import atomic_write, make_folder
-from deeplab_core.errors import AtrousError, Cancelled, ExportError, ProtectedFile, StorageError
+from deeplab_core.errors import AtrousError, Cancelled, ExportError, ProtectedFile, StorageError, message
 from deeplab_core.images.orientation import to_stored
 from deeplab_core.images.probe import probe_image
 from deeplab_core.labels import LabelMap, class_histogram
@@ -126,9 +126,13 @@ def export_masks(
     if plan.existing and on_existing in ("ask", "error"):
         first = plan.existing[0]
         raise ExportError(
-            f"{len(plan.existing):,} of the files are already there, the first is {first.path.name}",
-            why="Nothing was written", remedy="Choose to replace or to skip them, or another folder", path=target,
-        )  # fmt: skip
+            message(
+                "{count:,} of the files are already there, the first is {file}", count=len(plan.existing), file=first.path.name
+            ),
+            why=message("Nothing was written"),
+            remedy=message("Choose to replace or to skip them, or another folder"),
+            path=target,
+        )
     made = _missing_folders(Path(target))
     make_folder(target)
     replace = on_existing == "replace"
@@ -202,9 +206,16 @@ def _labels_of(item: ExportItem, exporter: Exporter, frame: Frame) -> LabelMap |
     info = probe_image(item.image_path)
     if (labels.shape[1], labels.shape[0]) != info.size:
         raise ExportError(
-            f"the mask has {labels.shape[1]} x {labels.shape[0]} px, but the image has {info.width} x {info.height}",
-            remedy="The image was changed since it was labelled; open the folder again", path=item.image_path,
-        )  # fmt: skip
+            message(
+                "the mask has {mask_width} x {mask_height} px, but the image has {width} x {height}",
+                mask_width=labels.shape[1],
+                mask_height=labels.shape[0],
+                width=info.width,
+                height=info.height,
+            ),
+            remedy=message("The image was changed since it was labelled; open the folder again"),
+            path=item.image_path,
+        )
     return to_stored(labels, info.orientation) if frame == "stored" and exporter.follows_frame else labels
 
 

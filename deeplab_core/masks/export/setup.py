@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, ExportError
+from deeplab_core.errors import AtrousError, ExportError, message
 from deeplab_core.images.identity import content_key
 from deeplab_core.masks.export import get_exporter
 from deeplab_core.masks.export.class_map import map_items
@@ -53,8 +53,8 @@ class ExportSetup:
         strange = [name for name in self.options if name not in known]
         if strange and self.format in FORMATS:
             raise ExportError(
-                f"the format {self.format} has no option '{strange[0]}'",
-                remedy=f"Its options are {', '.join(known)}" if known else "It has no options",
+                message("the format {format} has no option '{option}'", format=self.format, option=strange[0]),
+                remedy=message("Its options are {known}", known=", ".join(known)) if known else message("It has no options"),
             )
         options = dict(self.options)
         if "unmatched_to_void" in known and self.unmatched_to_void:
@@ -76,7 +76,7 @@ class ExportSetup:
         """
         mapped = map_items(items, self.class_map, self.catalog, unmatched_to_void=self.unmatched_to_void)
         if self.shares and self.lists:
-            raise ExportError("splits are given by shares and by lists", remedy="Give one of them")
+            raise ExportError(message("splits are given by shares and by lists"), remedy=message("Give one of them"))
         if not self.shares and not self.lists:
             return mapped, None
         names = [item.name for item in mapped]

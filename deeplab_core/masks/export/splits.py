@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from deeplab_core.errors import ExportError
+from deeplab_core.errors import ExportError, message
 from deeplab_core.images.file_names import name_key
 from deeplab_core.reading import read_text
 from deeplab_core.wording import count
@@ -46,16 +46,22 @@ def parse_shares(texts: Sequence[str]) -> dict[str, float]:
         except ValueError:
             value = -1.0
         if not equals or not _NAME.fullmatch(name) or not 0 < value < float("inf"):
-            raise ExportError(f"'{text}' is no share of a split", remedy="Write NAME=SHARE, as in train=0.8 and val=0.2")
+            raise ExportError(
+                message("'{text}' is no share of a split", text=text),
+                remedy=message("Write NAME=SHARE, as in train=0.8 and val=0.2"),
+            )
         if name in found:
-            raise ExportError(f"the split '{name}' is named twice", remedy="Name each split once")
+            raise ExportError(message("the split '{name}' is named twice", name=name), remedy=message("Name each split once"))
         found[name] = value
     total = sum(found.values())
     whole = (
         100 if all(text.strip().endswith("%") for text in texts) else 1 if all(value < 1 for value in found.values()) else total
     )
     if total > whole * (1 + 1e-9):
-        raise ExportError(f"the shares add up to {total:g}", remedy=f"Make them add up to {whole:g}, or less")
+        raise ExportError(
+            message("the shares add up to {total:g}", total=total),
+            remedy=message("Make them add up to {whole:g}, or less", whole=whole),
+        )
     return {name: value / total for name, value in found.items()}
 
 
@@ -74,7 +80,11 @@ def group_of(pattern: str | None) -> Callable[[str], str] | None:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise ExportError(f"'{pattern}' is no regular expression", why=str(error), remedy="Correct it, or say parent") from error
+        raise ExportError(
+            message("'{pattern}' is no regular expression", pattern=pattern),
+            why=str(error),
+            remedy=message("Correct it, or say parent"),
+        ) from error
 
     def group(name: str) -> str:
         match = compiled.search(name)
@@ -114,9 +124,15 @@ def share_splits(
     members, duplicates = _bound(images, group, keys or {})
     if len(members) < len(shares):
         raise ExportError(
-            f"{count(len(images), 'image')} in {count(len(members), 'group')} cannot be shared out to {len(shares)} splits",
-            why="Images of one group, and duplicates, stay together", remedy="Choose a finer grouping, or fewer splits",
-        )  # fmt: skip
+            message(
+                "{images} in {groups} cannot be shared out to {count} splits",
+                images=count(len(images), "image"),
+                groups=count(len(members), "group"),
+                count=len(shares),
+            ),
+            why=message("Images of one group, and duplicates, stay together"),
+            remedy=message("Choose a finer grouping, or fewer splits"),
+        )
     names = list(shares)
     rng = np.random.default_rng(seed)
     order = [members[int(number)] for number in rng.permutation(len(members))]
@@ -229,14 +245,22 @@ def read_splits(images: Sequence[str], lists: Mapping[str, Path], *, keys: Mappi
                 continue
             found = spelled.get(name_key(name), [])
             if len(found) != 1:
-                said = "no image that is exported" if not found else f"several images: {', '.join(found[:3])}"
+                said = (
+                    message("no image that is exported")
+                    if not found
+                    else message("several images: {found}", found=", ".join(found[:3]))
+                )
                 raise ExportError(
-                    f"'{name}' names {said}", remedy="Correct the list; name images by their whole paths", path=listed
+                    message("'{name}' names {said}", name=name, said=said),
+                    remedy=message("Correct the list; name images by their whole paths"),
+                    path=listed,
                 )
             if parts.setdefault(found[0], split) != split:
                 raise ExportError(
-                    f"'{found[0]}' is in the lists of '{parts[found[0]]}' and '{split}'",
-                    remedy="Name each image once",
+                    message(
+                        "'{image}' is in the lists of '{one}' and '{split}'", image=found[0], one=parts[found[0]], split=split
+                    ),
+                    remedy=message("Name each image once"),
                     path=listed,
                 )
     _, duplicates = _bound(images, None, keys or {})
@@ -245,10 +269,16 @@ def read_splits(images: Sequence[str], lists: Mapping[str, Path], *, keys: Mappi
         if len(owners) > 1:
             (one, first), (other, second), *_ = owners.items()
             raise ExportError(
-                f"'{first}' in '{one}' and '{second}' in '{other}' have the same content",
-                why="A copy of a training image in another split makes its figures too good",
-                remedy="Name them in one list, or leave one of them out",
-            )  # fmt: skip
+                message(
+                    "'{first}' in '{one}' and '{second}' in '{other}' have the same content",
+                    first=first,
+                    one=one,
+                    second=second,
+                    other=other,
+                ),
+                why=message("A copy of a training image in another split makes its figures too good"),
+                remedy=message("Name them in one list, or leave one of them out"),
+            )
     return SplitPlan(parts, len(parts), duplicates, tuple(image for image in images if image not in parts))
 
 
@@ -258,8 +288,12 @@ def parse_lists(texts: Sequence[str]) -> dict[str, Path]:
     for text in texts:
         name, equals, path = text.partition("=")
         if not equals or not _NAME.fullmatch(name.strip()) or not path.strip():
-            raise ExportError(f"'{text}' is no list of a split", remedy="Write NAME=FILE, as in train=train.txt")
+            raise ExportError(
+                message("'{text}' is no list of a split", text=text), remedy=message("Write NAME=FILE, as in train=train.txt")
+            )
         if name.strip() in found:
-            raise ExportError(f"the split '{name.strip()}' is named twice", remedy="Name each split once")
+            raise ExportError(
+                message("the split '{name}' is named twice", name=name.strip()), remedy=message("Name each split once")
+            )
         found[name.strip()] = Path(path.strip())
     return found

@@ -108,9 +108,10 @@ def labelmap_text(catalog: ClassCatalog, *, void: bool = False) -> str:
             )
         if ":" in info.name or len(info.name.splitlines()) != 1 or info.name.startswith("#"):
             raise ExportError(
-                f"'{info.name}' cannot be named in a labelmap.txt", why="Colons part its columns, '#' begins a remark",
-                remedy="Rename the class, or choose another format",
-            )  # fmt: skip
+                message("'{class_name}' cannot be named in a labelmap.txt", class_name=info.name),
+                why=message("Colons part its columns, '#' begins a remark"),
+                remedy=message("Rename the class, or choose another format"),
+            )
     ids = catalog.ids.tolist()
     if not void:
         return lists.labelmap_text(rows)
@@ -157,7 +158,10 @@ class Ade20kExporter(LayoutExporter):
 def ade_catalog(catalog: ClassCatalog) -> ClassCatalog:
     """The classes numbered from 1 in their order, 0 for void in files."""
     if len(catalog) > IGNORE - 1:
-        raise ExportError(f"'{catalog.name}' has more than {IGNORE - 1} classes", remedy="Choose ids of 16 bit instead")
+        raise ExportError(
+            message("'{catalog}' has more than {most} classes", catalog=catalog.name, most=IGNORE - 1),
+            remedy=message("Choose ids of 16 bit instead"),
+        )
     classes = tuple(ClassInfo(number, info.name, info.color, info.key) for number, info in enumerate(catalog.classes, 1))
     background = None if catalog.background is None else catalog.index_of(catalog.background) + 1
     return replace(catalog, classes=classes, file_ignore=0, background=background)

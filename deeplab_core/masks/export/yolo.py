@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import ExportError
+from deeplab_core.errors import ExportError, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.export.exporter import (
     REMEDY,
@@ -100,7 +100,7 @@ class _YoloSession(LayoutSession):
         def check(path: Path) -> None:
             read = read_text(path, limit=_MOST_BYTES, what="the exported file", error=ExportError)
             if not np.array_equal(self._drawn(read, labels.shape), drawn):
-                raise ExportError("the polygons in the file differ from the mask", remedy=REMEDY, path=name)
+                raise ExportError(message("the polygons in the file differ from the mask"), remedy=REMEDY, path=name)
 
         return Encoded((Part(name, [text.encode("ascii")], check),), loss)
 

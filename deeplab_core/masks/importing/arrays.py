@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import IGNORE, IGNORE_WIDE, ClassCatalog, ClassInfo, is_background
 from deeplab_core.catalogs.colors import class_colors
-from deeplab_core.errors import AtrousError, LabelSourceError, MaskFormatError
+from deeplab_core.errors import AtrousError, LabelSourceError, MaskFormatError, message
 from deeplab_core.images.file_names import PHOTO_SUFFIXES, split_name
 from deeplab_core.images.guard import decoder_guard
 from deeplab_core.images.probe import ImageInfo
@@ -58,9 +58,11 @@ class _IdReader(Reader):
         self._ids.update(np.unique(values).tolist())
         if len(self._ids) > _MOST_IDS:
             raise LabelSourceError(
-                f"the arrays hold more than {_MOST_IDS:,} different values", why="Label maps hold ids of classes",
-                remedy="Choose the arrays of the labels", path=self.source.path,
-            )  # fmt: skip
+                message("the arrays hold more than {most:,} different values", most=_MOST_IDS),
+                why=message("Label maps hold ids of classes"),
+                remedy=message("Choose the arrays of the labels"),
+                path=self.source.path,
+            )
         height, width = values.shape
         self.entries.append(
             Entry(names=entry.names, file=entry.file, size=(width, height), data=entry.data, embedded=entry.embedded)
@@ -162,7 +164,7 @@ class NumpyReader(_IdReader):
         else:
             data = self._member(entry.file, entry.data)
         if not data.startswith(b"\x93NUMPY"):
-            raise LabelSourceError("this is no NumPy array", remedy="Save it with numpy.save", path=shown)
+            raise LabelSourceError(message("this is no NumPy array"), remedy=message("Save it with numpy.save"), path=shown)
         values = decode_stored(data, shown).values
         assert values is not None  # an array is never a picture of colours
         return values
@@ -196,17 +198,21 @@ class ParquetReader(_IdReader):
         self.finish()
         if not self.entries and self.unread:
             first = self.unread[0]
-            raise LabelSourceError(first.why, remedy="Choose another format with --format", path=self.source.shown(first.name))
+            raise LabelSourceError(
+                first.why, remedy=message("Choose another format with --format"), path=self.source.shown(first.name)
+            )
 
     def values(self, entry: Entry) -> NDArray[Any]:
         _, columns = entry.data
         data = _bytes(self._row(entry)[columns[1]])
         if data is None:
-            raise MaskFormatError("the row holds no mask", remedy="Leave the row out", path=self.source.shown(entry.file))
+            raise MaskFormatError(
+                message("the row holds no mask"), remedy=message("Leave the row out"), path=self.source.shown(entry.file)
+            )
         values = decode_stored(data, self.source.shown(entry.file)).values
         if values is None:
             raise MaskFormatError(
-                "the mask holds colours instead of ids", remedy="Save the ids as grey or indexed PNG",
+                message("the mask holds colours instead of ids"), remedy=message("Save the ids as grey or indexed PNG"),
                 path=self.source.shown(entry.file),
             )  # fmt: skip
         return values
@@ -222,7 +228,9 @@ class ParquetReader(_IdReader):
                 self._last = (entry.file, number + place, row)
                 break
         if self._last is None or self._last[:2] != (entry.file, number):
-            raise LabelSourceError("the table has fewer rows than before", remedy="Import again", path=self.source.path)
+            raise LabelSourceError(
+                message("the table has fewer rows than before"), remedy=message("Import again"), path=self.source.path
+            )
         return self._last[2]
 
     def _columns(self, name: str) -> tuple[str, str]:
@@ -235,10 +243,11 @@ class ParquetReader(_IdReader):
         masks = [one for one in files if one not in images and re.search(r"mask|label|annot|seg|truth", one.casefold())]
         if len(images) != 1 or len(masks) != 1:
             raise LabelSourceError(
-                "the table has no column of images with one of masks",
-                why=f"Columns that hold files: {', '.join(map(shorten, files)) or 'none'}",
-                remedy="Name the columns 'image' and 'mask'", path=shown,
-            )  # fmt: skip
+                message("the table has no column of images with one of masks"),
+                why=message("Columns that hold files: {files}", files=", ".join(map(shorten, files)) or "none"),
+                remedy=message("Name the columns 'image' and 'mask'"),
+                path=shown,
+            )
         return images[0], masks[0]
 
     def _rows(self, name: str, columns: tuple[str, str], first: int = 0) -> Iterator[dict[str, Any]]:
@@ -280,8 +289,8 @@ def import_pyarrow(path: Path) -> Any:
         import pyarrow.parquet as parquet
     except ImportError as problem:
         raise LabelSourceError(
-            "parquet tables need the package pyarrow, which is not installed",
-            remedy="Install it: pip install 'atrous[parquet]'", path=path,
+            message("parquet tables need the package pyarrow, which is not installed"),
+            remedy=message("Install it: pip install 'atrous[parquet]'"), path=path,
         ) from problem  # fmt: skip
     return parquet
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from deeplab_core.errors import AtrousError, LabelSourceError
+from deeplab_core.errors import AtrousError, LabelSourceError, message
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.importing.canvas import NOTHING, VOID, Canvas
@@ -37,7 +37,7 @@ class _CocoReader(Reader):
                 with expecting("not a COCO file", path=self.source.shown(name), error=LabelSourceError):
                     values = self.read_json(name, limit=MAX_SET_FILE)
                     if not self.fits(values):
-                        raise LabelSourceError("not a file of this format")
+                        raise LabelSourceError(message("not a file of this format"))
                     self._scan_file(name, values)
             except AtrousError as problem:
                 if len(files) == 1:
@@ -153,7 +153,9 @@ class PanopticReader(_CocoReader):
         path = self._picture(entry.file, text_of(file_name))
         stored = read_stored(self.source.local(path))
         if stored.colors is None:
-            raise LabelSourceError("a panoptic mask is a PNG of colours", remedy="Bring the masks of the data set", path=path)
+            raise LabelSourceError(
+                message("a panoptic mask is a PNG of colours"), remedy=message("Bring the masks of the data set"), path=path
+            )
         colors = stored.colors.astype(np.uint32)
         ids, places = np.unique(colors[..., 0] + 256 * colors[..., 1] + 65536 * colors[..., 2], return_inverse=True)
         titles: dict[int, str] = {}

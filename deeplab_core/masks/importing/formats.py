@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deeplab_core.errors import LabelSourceError
+from deeplab_core.errors import LabelSourceError, message
 from deeplab_core.masks.importing.records import Format
 
 _OBJECTS = "which object a region belongs to"
@@ -141,5 +141,7 @@ _BY_KEY = {one.key: one for one in FORMATS}
 def get_format(key: str) -> Format:
     """The format of a key. Raises LabelSourceError, which lists the keys."""
     if key not in _BY_KEY:
-        raise LabelSourceError(f"there is no format '{key}'", remedy=f"Choose one of {', '.join(_BY_KEY)}")
+        raise LabelSourceError(
+            message("there is no format '{key}'", key=key), remedy=message("Choose one of {formats}", formats=", ".join(_BY_KEY))
+        )
     return _BY_KEY[key]

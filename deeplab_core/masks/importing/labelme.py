@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import AtrousError, LabelSourceError
+from deeplab_core.errors import AtrousError, LabelSourceError, message
 from deeplab_core.images.guard import decoder_guard
 from deeplab_core.images.limits import check_size
 from deeplab_core.images.pillow import Image
@@ -53,7 +53,7 @@ class _PerImage(Reader):
         with expecting("not a label file of one image", path=shown, error=LabelSourceError):
             values = self.read_json(name)
             if not self.fits(values):
-                raise LabelSourceError("not a label file of one image", path=shown)
+                raise LabelSourceError(message("not a label file of one image"), path=shown)
             entry = self.entry_of(values, name)
             for shape in values[self.shapes_key]:
                 label = self._label(shape)
@@ -102,7 +102,7 @@ class LabelmeReader(_PerImage):
         data = values.get("imageData")
         holds_image = isinstance(data, str) and bool(data)
         if size is None and isinstance(data, str) and holds_image:
-            size = _size_of_bytes(_decoded(data, "imageData"), self.source.shown(name))
+            size = _size_of_bytes(_decoded(data, message("imageData")), self.source.shown(name))
         path = values.get("imagePath")
         stem = name.removesuffix(".json")
         names = image_names(path if isinstance(path, str) else None)
@@ -112,7 +112,7 @@ class LabelmeReader(_PerImage):
     def embedded(self, entry: Entry) -> bytes | None:
         values = self.read_json(entry.file)
         data = values.get("imageData") if isinstance(values, dict) else None
-        return _decoded(data, "imageData") if isinstance(data, str) and data else None
+        return _decoded(data, message("imageData")) if isinstance(data, str) and data else None
 
     def draw(self, entry: Entry, canvas: Canvas, info: ImageInfo, frame: Frame) -> None:
         del info, frame
@@ -241,7 +241,7 @@ def _mask_patch(shape: dict[str, Any], points: NDArray[np.float64]) -> Patch:
     stored = shape.get("mask")
     if not isinstance(stored, str):
         raise ValueError("it holds no mask")
-    mask = decode_bitmap(_decoded(stored, "mask"))
+    mask = decode_bitmap(_decoded(stored, message("mask")))
     first, last = np.rint([left, top]).astype(int), np.rint([right, bottom]).astype(int)
     if np.array_equal(points, np.trunc(points)):
         # Whole corners cut the mask; others were rounded apart and do not.
@@ -279,7 +279,9 @@ def _decoded(text: str, what: str) -> bytes:
     try:
         return base64.b64decode(text, validate=False)
     except (binascii.Error, ValueError) as problem:
-        raise LabelSourceError(f"its {what} is no base64", why=str(problem), remedy="Write the file again") from problem
+        raise LabelSourceError(
+            message("its {what} is no base64", what=what), why=str(problem), remedy=message("Write the file again")
+        ) from problem
 
 
 def _size_of_bytes(data: bytes, shown: Path) -> tuple[int, int] | None:

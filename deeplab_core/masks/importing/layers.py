@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from deeplab_core.catalogs.catalog import is_background
-from deeplab_core.errors import AtrousError, LabelSourceError
+from deeplab_core.errors import AtrousError, LabelSourceError, message
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.importing.canvas import NOTHING, VOID, Canvas
@@ -62,9 +62,11 @@ class BinaryReader(Reader):
             values = read_stored(self.source.local(path)).values
             if values is None or values.shape != canvas.values.shape:
                 raise LabelSourceError(
-                    f"the mask of '{name}' is no binary mask of this image", why="It holds colours, or has another size",
-                    remedy="Write the masks of all classes again", path=self.source.shown(path),
-                )  # fmt: skip
+                    message("the mask of '{name}' is no binary mask of this image", name=name),
+                    why=message("It holds colours, or has another size"),
+                    remedy=message("Write the masks of all classes again"),
+                    path=self.source.shown(path),
+                )
             mask = values != 0
             if mask.any():
                 canvas.paint(name, mask)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from deeplab_core.errors import LabelSourceError
+from deeplab_core.errors import LabelSourceError, message
 from deeplab_core.images.guard import decoder_guard
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.masks.frames import Frame
@@ -35,7 +35,9 @@ class DatumaroReader(Reader):
     def scan(self) -> None:
         path = self.source.path
         if isinstance(self.source, ZipSource):
-            raise LabelSourceError("Datumaro reads folders", remedy="Unpack the archive and import the folder", path=path)
+            raise LabelSourceError(
+                message("Datumaro reads folders"), remedy=message("Unpack the archive and import the folder"), path=path
+            )
         with decoder_guard(LabelSourceError, "Datumaro cannot read this data set", path, "Import it in another format"):
             dataset = self._datumaro.Dataset.import_from(str(path))
             labels = dataset.categories()[self._datumaro.AnnotationType.label]
@@ -78,10 +80,12 @@ def import_datumaro(path: Path) -> Any:
         import datumaro
     except ImportError as problem:
         raise LabelSourceError(
-            "this format needs the package datumaro, which is not installed",
-            why="Its versions of OpenCV and Pillow are older than those of Atrous",
-            remedy="Install both into an environment of their own: pip install 'atrous[formats]'; or convert the labels with "
-            "datumaro to COCO or VOC, and import these",
+            message("this format needs the package datumaro, which is not installed"),
+            why=message("Its versions of OpenCV and Pillow are older than those of Atrous"),
+            remedy=message(
+                "Install both into an environment of their own: pip install 'atrous[formats]'; or convert the labels with "
+                "datumaro to COCO or VOC, and import these"
+            ),
             path=path,
         ) from problem
     return datumaro

@@ -9,6 +9,7 @@ from typing import Literal
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import LabelSourceError, UnmappedClasses, message
 from deeplab_core.masks.importing.records import SourceClass
+from deeplab_core.wording import name_some
 
 #: What the user calls void.
 VOID_NAME = "void"
@@ -130,7 +131,9 @@ def map_classes(
     if strangers:
         known = ", ".join(sorted(names)[:20])
         raise LabelSourceError(
-            f"the source has no class '{strangers[0]}'", why=f"Its classes are {known}", remedy="Correct the name before '='"
+            message("the source has no class '{class_name}'", class_name=strangers[0]),
+            why=message("Its classes are {known}", known=known),
+            remedy=message("Correct the name before '='"),
         )
     decided = edited or {}
     return ClassMapping(catalog, tuple(_map_one(one, catalog, chosen.get(one.name), decided) for one in classes))
@@ -143,10 +146,9 @@ def _map_one(one: SourceClass, catalog: ClassCatalog, choice: str | None, edited
             return MappedClass(one, None, "chosen")
         if exact is None:
             raise LabelSourceError(
-                f"'{catalog.name}' has no class '{choice}'",
-                why=f"Its classes are {', '.join(catalog.names[:20])}"
-                + (f" and {len(catalog) - 20} more" if len(catalog) > 20 else ""),
-                remedy=f"Correct the name after '=', or write '{VOID_NAME}'",
+                message("'{catalog}' has no class '{class_name}'", catalog=catalog.name, class_name=choice),
+                why=message("Its classes are {classes}", classes=name_some(catalog.names, 20)),
+                remedy=message("Correct the name after '=', or write '{void}'", void=VOID_NAME),
             )
         return MappedClass(one, exact.id, "chosen")
     if one.name in edited:

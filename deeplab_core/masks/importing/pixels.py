@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from deeplab_core.catalogs import get_catalog, voc_color
 from deeplab_core.catalogs.catalog import IGNORE, IGNORE_WIDE, ClassCatalog, ClassInfo, Color, is_background
 from deeplab_core.catalogs.lists import Labelmap, parse_labelmap
-from deeplab_core.errors import AtrousError, LabelSourceError, MaskFormatError
+from deeplab_core.errors import AtrousError, LabelSourceError, MaskFormatError, message
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.labels import apply_lut
 from deeplab_core.masks.confirmed import Confirmed, read_confirmed
@@ -125,9 +125,11 @@ class VocReader(PixelReader):
             self._catalog = _class_names(self.source, listed)
         elif self.needs_labelmap:
             raise LabelSourceError(
-                "the archive has no labelmap.txt", why="It names the colours of the classes", remedy="Export it again",
+                message("the archive has no labelmap.txt"),
+                why=message("It names the colours of the classes"),
+                remedy=message("Export it again"),
                 path=self.source.path,
-            )  # fmt: skip
+            )
         self.entries = [Entry(names=(_stem(name),), file=name) for name in masks if folder_of(name) in kept]
         self.classes = [
             SourceClass(name=info.name, color=info.color, background=info.id == self._catalog.background)
@@ -334,7 +336,9 @@ class AdeFullReader(PixelReader):
         """(H, W) class number and (H, W) object number."""
         colors = self.stored(name).colors
         if colors is None:
-            raise LabelSourceError("this is no mask of the full ADE20K", why="It has no colours", path=self.source.shown(name))
+            raise LabelSourceError(
+                message("this is no mask of the full ADE20K"), why=message("It has no colours"), path=self.source.shown(name)
+            )
         wide = colors.astype(np.int64)
         return wide[..., 0] // 10 * 256 + wide[..., 1], wide[..., 2]
 
@@ -384,8 +388,8 @@ class MaskReader(PixelReader):
     def scan(self) -> None:
         if self.given is None:
             raise LabelSourceError(
-                "plain masks do not name their classes", why="Their values are ids of a catalog",
-                remedy="Name the catalog with --mask-classes", path=self.source.path,
+                message("plain masks do not name their classes"), why=message("Their values are ids of a catalog"),
+                remedy=message("Name the catalog with --mask-classes"), path=self.source.path,
             )  # fmt: skip
         marker = read_marker(self.source.path) if self.source.path.is_dir() else None
         beside = set() if marker is None else {entry.file for entry in marker.provenance.values()}

@@ -15,7 +15,7 @@ from deeplab_core.atomic import atomic_write
 from deeplab_core.catalogs import with_default_keys
 from deeplab_core.catalogs.catalog import IGNORE, IGNORE_WIDE, ClassCatalog, ClassInfo, is_background
 from deeplab_core.catalogs.colors import class_colors
-from deeplab_core.errors import AtrousError, LabelSourceError, MaskFormatError, one_image
+from deeplab_core.errors import AtrousError, LabelSourceError, MaskFormatError, message, one_image
 from deeplab_core.images.file_names import PHOTO_SUFFIXES, split_name
 from deeplab_core.images.limits import check_size
 from deeplab_core.images.orientation import to_oriented
@@ -126,7 +126,9 @@ class ImportPlan:
             LabelSourceError: the source has no classes.
         """
         if not self.classes:
-            raise LabelSourceError("the source names no classes", remedy="Choose the classes with --catalog", path=self.source)
+            raise LabelSourceError(
+                message("the source names no classes"), remedy=message("Choose the classes with --catalog"), path=self.source
+            )
         known = self.recorded or self.declared
         if known is not None:
             return self._with_strangers(known)
@@ -223,11 +225,15 @@ class ImportPlan:
     def _write_image(self, name: str, data: bytes | None) -> AtrousError | None:
         path = self.images / name
         if not _is_photo(name) or not is_inside(name):
-            return LabelSourceError("this is no name of an image", remedy="Extract it with the program that wrote it", path=name)
+            return LabelSourceError(
+                message("this is no name of an image"), remedy=message("Extract it with the program that wrote it"), path=name
+            )
         if path.exists():
-            return LabelSourceError("an image of this name is there already", remedy="Choose another folder", path=path)
+            return LabelSourceError(
+                message("an image of this name is there already"), remedy=message("Choose another folder"), path=path
+            )
         if not data:
-            return LabelSourceError("the source does not hold this image", remedy="Bring the image", path=name)
+            return LabelSourceError(message("the source does not hold this image"), remedy=message("Bring the image"), path=name)
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, data)
         try:
@@ -239,7 +245,9 @@ class ImportPlan:
 
     def _checked(self) -> ClassMapping:
         if self.mapping is None:
-            raise LabelSourceError("the classes are not mapped yet", remedy="Choose a catalog first", path=self.source)
+            raise LabelSourceError(
+                message("the classes are not mapped yet"), remedy=message("Choose a catalog first"), path=self.source
+            )
         self.mapping.check()
         return self.mapping
 
@@ -255,7 +263,8 @@ class ImportPlan:
         found = next((info for info in mapping.catalog.classes if info.name == rest), None)
         if found is None:
             raise LabelSourceError(
-                f"'{mapping.catalog.name}' has no class '{rest}'", remedy=f"Choose one of {', '.join(mapping.catalog.names[:20])}"
+                message("'{catalog}' has no class '{class_name}'", catalog=mapping.catalog.name, class_name=rest),
+                remedy=message("Choose one of {names}", names=", ".join(mapping.catalog.names[:20])),
             )
         return found.id
 
@@ -267,10 +276,17 @@ class ImportPlan:
         allowed = {"stored": {info.stored_size}, "oriented": {info.size}}.get(frame, {info.stored_size, info.size})
         if size not in allowed:
             raise MaskFormatError(
-                f"the labels are for {size[0]} x {size[1]} px, but the image has {info.width} x {info.height}",
-                why="Labels are never resized, because that would change them",
-                remedy="Find the labels that were made for this image", path=self._shown(item),
-            )  # fmt: skip
+                message(
+                    "the labels are for {width} x {height} px, but the image has {image_width} x {image_height}",
+                    width=size[0],
+                    height=size[1],
+                    image_width=info.width,
+                    image_height=info.height,
+                ),
+                why=message("Labels are never resized, because that would change them"),
+                remedy=message("Find the labels that were made for this image"),
+                path=self._shown(item),
+            )
         if frame != "auto":
             return frame
         if is_ambiguous_frame(size, info):
@@ -343,14 +359,16 @@ def recognise(source: Source) -> Format:
     if fits:
         listed = ", ".join(f"{one.key} ({one.title})" for one in fits)
         raise LabelSourceError(
-            "these labels may be of several formats", why=f"They look like {listed}", remedy="Choose one with --format",
+            message("these labels may be of several formats"),
+            why=message("They look like {listed}", listed=listed),
+            remedy=message("Choose one with --format"),
             path=source.path,
-        )  # fmt: skip
+        )
     keys = ", ".join(one.key for one in FORMATS)
     raise LabelSourceError(
-        "these labels are of no known format",
-        why="No file of it looks like one that can be read",
-        remedy=f"Choose the format with --format: {keys}", path=source.path,
+        message("these labels are of no known format"),
+        why=message("No file of it looks like one that can be read"),
+        remedy=message("Choose the format with --format: {keys}", keys=keys), path=source.path,
     )  # fmt: skip
 
 
@@ -383,10 +401,16 @@ def _told(chosen: Format, info: ImageInfo, shown: Path) -> Frame:
     from deeplab_core.errors import AmbiguousFrameError
 
     raise AmbiguousFrameError(
-        "the labels fit the image both as it is stored and as it is displayed",
-        why=f"{info.path.name} has EXIF orientation {info.orientation}, and {chosen.title} does not say which frame it is in",
-        remedy="Say which frame the labels are in: --mask-frame stored or --mask-frame displayed", path=shown,
-    )  # fmt: skip
+        message("the labels fit the image both as it is stored and as it is displayed"),
+        why=message(
+            "{file} has EXIF orientation {orientation}, and {format} does not say which frame it is in",
+            file=info.path.name,
+            orientation=info.orientation,
+            format=chosen.title,
+        ),
+        remedy=message("Say which frame the labels are in: --mask-frame stored or --mask-frame displayed"),
+        path=shown,
+    )
 
 
 def _is_class(one: SourceClass) -> bool:

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, LabelSourceError
+from deeplab_core.errors import AtrousError, LabelSourceError, message
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.masks.confirmed import Confirmed
 from deeplab_core.masks.frames import Frame
@@ -137,4 +137,9 @@ def expect_table(value: Any, what: str, source: Source, name: str) -> dict[str, 
     """A JSON object. Raises LabelSourceError for anything else."""
     if isinstance(value, dict):
         return value
-    raise LabelSourceError(f"not {what}", why="It is no JSON object", remedy="Choose the right file", path=source.shown(name))
+    raise LabelSourceError(
+        message("not {what}", what=what),
+        why=message("It is no JSON object"),
+        remedy=message("Choose the right file"),
+        path=source.shown(name),
+    )

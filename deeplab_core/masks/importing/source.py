@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from deeplab_core.errors import AtrousError, LabelSourceError
+from deeplab_core.errors import AtrousError, LabelSourceError, message
 from deeplab_core.images.file_names import is_passed_over, split_name
 from deeplab_core.images.guard import decoder_guard
 from deeplab_core.reading import parse_json, parse_yaml, read_bytes
@@ -27,7 +27,7 @@ MAX_IMAGE_FILE, MAX_SET_FILE = 256 << 20, 1 << 30
 #: Largest mask or table in a zip file, bytes.
 MAX_MEMBER = 1 << 30
 
-_ZIP_REMEDY = "Download it again, or unpack it and import the folder"
+_ZIP_REMEDY = message("Download it again, or unpack it and import the folder")
 
 
 class Source:
@@ -57,7 +57,9 @@ class Source:
         found = self._resolved(name)
         if found is None:
             raise LabelSourceError(
-                f"the source has no file {name}", remedy="Import the complete folder or archive", path=self.path
+                message("the source has no file {name}", name=name),
+                remedy=message("Import the complete folder or archive"),
+                path=self.path,
             )
         return found
 
@@ -109,7 +111,10 @@ class ZipSource(Source):
         members = [info for info in self._archive.infolist() if not info.is_dir()]
         if len(members) > MAX_FILES:
             raise LabelSourceError(
-                f"the zip file lists {len(members):,} files", why=f"At most {MAX_FILES:,} are read", remedy=_ZIP_REMEDY, path=path
+                message("the zip file lists {count:,} files", count=len(members)),
+                why=message("At most {most:,} are read", most=MAX_FILES),
+                remedy=_ZIP_REMEDY,
+                path=path,
             )
         kept: dict[str, zipfile.ZipInfo] = {}
         self.refused: list[str] = []
@@ -138,9 +143,11 @@ class ZipSource(Source):
         shown = self.shown(info.filename)
         if info.file_size > MAX_MEMBER:
             raise LabelSourceError(
-                "a file of the archive is too large to be read",
-                why=f"It has {info.file_size:,} bytes; at most {MAX_MEMBER:,} are read", remedy=_ZIP_REMEDY, path=shown,
-            )  # fmt: skip
+                message("a file of the archive is too large to be read"),
+                why=message("It has {bytes:,} bytes; at most {most:,} are read", bytes=info.file_size, most=MAX_MEMBER),
+                remedy=_ZIP_REMEDY,
+                path=shown,
+            )
         with decoder_guard(LabelSourceError, "a file of the archive is damaged", shown, _ZIP_REMEDY):
             with self._archive.open(info) as stream:
                 data = stream.read(MAX_MEMBER + 1)
@@ -164,7 +171,9 @@ def open_source(path: str | Path) -> Source:
         return Source(path, names, path)
     if not path.is_file():
         raise LabelSourceError(
-            "there is no such file or folder", remedy="Name a folder of labels, a zip file or a label file", path=path
+            message("there is no such file or folder"),
+            remedy=message("Name a folder of labels, a zip file or a label file"),
+            path=path,
         )
     if split_name(path.name)[1] == ".zip":
         return ZipSource(path)
@@ -190,7 +199,9 @@ def _walk(folder: Path) -> Iterator[str]:
             count += 1
             if count > MAX_FILES:
                 raise LabelSourceError(
-                    f"the folder holds more than {MAX_FILES:,} files", remedy="Name the folder of the labels", path=folder
+                    message("the folder holds more than {most:,} files", most=MAX_FILES),
+                    remedy=message("Name the folder of the labels"),
+                    path=folder,
                 )
             yield name if relative == "." else f"{relative}/{name}"
 

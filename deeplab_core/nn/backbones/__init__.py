@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.nn.backbones.drn import DRN, DRNS, DRNOptions
 from deeplab_core.nn.backbones.hrnet import HRNETS, HRNet, HRNetOptions
 from deeplab_core.nn.backbones.mobilenet_v2 import MobileNetV2, MobileNetV2Options
@@ -63,7 +63,9 @@ def build_backbone(name: str, options: Mapping[str, Any] | None = None) -> Encod
 
 def _unknown(name: str) -> AtrousError:
     return AtrousError(
-        f"unknown backbone '{name}'",
-        why=f"known are {', '.join(sorted(_BUILDERS))}, and {TIMM}NAME for the networks of timm",
-        remedy="Choose one of these",
+        message("unknown backbone '{name}'", name=name),
+        why=message(
+            "known are {names}, and {prefix}NAME for the networks of timm", names=", ".join(sorted(_BUILDERS)), prefix=TIMM
+        ),
+        remedy=message("Choose one of these"),
     )

@@ -10,7 +10,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.nn.backbones.resnet import ResidualUnit
 from deeplab_core.nn.base import Encoder
 from deeplab_core.nn.layers import ConvNormAct, Norm
@@ -101,7 +101,9 @@ class DRN(Encoder):
     def set_output_stride(self, output_stride: int) -> None:
         """Only 8 is possible: the rates belong to the network."""
         if output_stride != 8:
-            raise AtrousError(f"a DRN has output stride 8, not {output_stride}", remedy="Choose 8")
+            raise AtrousError(
+                message("a DRN has output stride 8, not {output_stride}", output_stride=output_stride), remedy=message("Choose 8")
+            )
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """``(N, 3, H, W)`` to the five levels."""

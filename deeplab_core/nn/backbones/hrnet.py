@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.nn.backbones.resnet import ResidualUnit
 from deeplab_core.nn.base import Encoder
 from deeplab_core.nn.layers import ConvNormAct, Norm, resize
@@ -108,7 +108,10 @@ class HRNet(Encoder):
     def set_output_stride(self, output_stride: int) -> None:
         """Only 4 is possible."""
         if output_stride != 4:
-            raise AtrousError(f"HRNetV2 has output stride 4, not {output_stride}", remedy="Choose 4")
+            raise AtrousError(
+                message("HRNetV2 has output stride 4, not {output_stride}", output_stride=output_stride),
+                remedy=message("Choose 4"),
+            )
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """``(N, 3, H, W)`` to the five levels."""

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.nn.base import Encoder
 
 PREFIX = "timm:"
@@ -59,7 +59,9 @@ def _timm() -> ModuleType:
         return import_module("timm")
     except ImportError as error:
         raise AtrousError(
-            "backbones of timm need the timm library", why=str(error), remedy='Install it: pip install "atrous[timm]"'
+            message("backbones of timm need the timm library"),
+            why=str(error),
+            remedy=message('Install it: pip install "atrous[timm]"'),
         ) from error
 
 
@@ -87,9 +89,11 @@ class TimmEncoder(Encoder):
         reductions = list(table.reduction())
         if 4 not in reductions or reductions[-1] != 32:
             raise AtrousError(
-                f"timm's '{self.name}' has features of strides {', '.join(map(str, reductions))}",
-                why="an encoder needs strides 4 and 32",
-                remedy="Choose a convolutional network such as timm:resnet50 or timm:convnext_tiny",
+                message(
+                    "timm's '{name}' has features of strides {strides}", name=self.name, strides=", ".join(map(str, reductions))
+                ),
+                why=message("an encoder needs strides 4 and 32"),
+                remedy=message("Choose a convolutional network such as timm:resnet50 or timm:convnext_tiny"),
             )
         usable = [stride for stride in _LEVELS if stride in reductions]
         self._indices = tuple(reductions.index(stride) for stride in usable)
@@ -115,9 +119,11 @@ class TimmEncoder(Encoder):
             return _timm().create_model(self.name, pretrained=False, features_only=True, output_stride=output_stride, **arguments)
         except (TypeError, AssertionError, RuntimeError, NotImplementedError, ValueError, KeyError, AttributeError) as error:
             raise AtrousError(
-                f"timm's '{self.name}' cannot change its output stride",
-                why=str(error).splitlines()[0] if str(error) else "it was written for stride 32 only",
-                remedy="Choose one that can, such as timm:resnet50, timm:efficientnet_b0, timm:convnext_tiny or timm:xception65",
+                message("timm's '{name}' cannot change its output stride", name=self.name),
+                why=str(error).splitlines()[0] if str(error) else message("it was written for stride 32 only"),
+                remedy=message(
+                    "Choose one that can, such as timm:resnet50, timm:efficientnet_b0, timm:convnext_tiny or timm:xception65"
+                ),
             ) from error
 
     def _compute_fixed_buffers(self) -> None:
@@ -153,9 +159,9 @@ class TimmEncoder(Encoder):
                 refusal = error
             except _Unlike as error:
                 refusal = AtrousError(
-                    f"timm's '{self.name}' cannot change its output stride",
+                    message("timm's '{name}' cannot change its output stride", name=self.name),
                     why=str(error),
-                    remedy="Choose another network, such as timm:resnet50",
+                    remedy=message("Choose another network, such as timm:resnet50"),
                 )
         if refusal is not None and not recipes:
             raise refusal
@@ -191,14 +197,18 @@ def _known(name: str) -> str:
     timm = _timm()
     if "/" in name or ":" in name:
         raise AtrousError(
-            f"'{name}' is on a hub", why="networks are built here, never downloaded", remedy="Give a name of timm.list_models()"
+            message("'{name}' is on a hub", name=name),
+            why=message("networks are built here, never downloaded"),
+            remedy=message("Give a name of timm.list_models()"),
         )
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), 5)
         raise AtrousError(
-            f"timm has no network '{name}'",
-            why=f"near are {', '.join(near)}" if near else f"timm {timm.__version__} knows {len(timm.list_models())} others",
-            remedy="Choose a name of timm.list_models()",
+            message("timm has no network '{name}'", name=name),
+            why=message("near are {near}", near=", ".join(near))
+            if near
+            else message("timm {version} knows {count} others", version=timm.__version__, count=len(timm.list_models())),
+            remedy=message("Choose a name of timm.list_models()"),
         )
     return name
 

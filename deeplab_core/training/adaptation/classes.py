@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo, map_catalogs
-from deeplab_core.errors import WeightsError
+from deeplab_core.errors import WeightsError, message
 from deeplab_core.labels import apply_lut
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.training.transfer import classifier_names
@@ -121,9 +121,9 @@ def grow(model: SegmentationModel, parents: tuple[int, ...]) -> SegmentationMode
         return model
     if model.sigmoid:
         raise WeightsError(
-            "this network cannot learn new classes",
-            why="its one channel tells one class from the background (sigmoid)",
-            remedy="Match the new classes to old ones, or use a network with a score for each class",
+            message("this network cannot learn new classes"),
+            why=message("its one channel tells one class from the background (sigmoid)"),
+            remedy=message("Match the new classes to old ones, or use a network with a score for each class"),
         )
     count = model.num_classes
     larger = create_model(**{**model.architecture, "num_classes": count + len(parents)})
@@ -136,9 +136,9 @@ def grow(model: SegmentationModel, parents: tuple[int, ...]) -> SegmentationMode
         axes = [axis for axis, (a, b) in enumerate(zip(source.shape, target.shape, strict=True)) if a != b]
         if len(axes) > 1 or (axes and source.shape[axes[0]] != count):
             raise WeightsError(
-                "this network cannot learn new classes",
-                why=f"its layer {name} mixes the classes",
-                remedy="Match the new classes to old ones, or use a network with one classifier",
+                message("this network cannot learn new classes"),
+                why=message("its layer {name} mixes the classes", name=name),
+                remedy=message("Match the new classes to old ones, or use a network with one classifier"),
             )
         state[name] = source.index_select(axes[0], rows) if axes else source
     extra = model.auxiliary_key_prefix

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deeplab_core.errors import AtrousError, Cancelled, ComputeError, MaskFormatError, StorageError, image_error
+from deeplab_core.errors import AtrousError, Cancelled, ComputeError, MaskFormatError, StorageError, image_error, message
 from deeplab_core.inference.monitor import ProgressMonitor
 from deeplab_core.inference.pixels import RGB
 from deeplab_core.labels import LabelMap
@@ -28,7 +28,7 @@ CONFIDENT = 178
 #: Share of the room for features that corrected images may take where not everything fits: without images without
 #: corrected, the network would forget.
 _CORRECTED_SHARE = 0.75
-_NO_ROOM = "there was no room to keep the network's output while learning"
+_NO_ROOM = message("there was no room to keep the network's output while learning")
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +101,14 @@ class Gatherer:
                 found.skipped += [(source.name, _NO_ROOM) for source in wanted[done:] if source not in fitting]
                 wanted[done:] = fitting
         if not found.corrected:
-            why = found.skipped[0][1] if found.skipped else "no corrected pixel is of a class that the model has or is to get"
-            raise AtrousError("there is nothing to learn from", why=why, remedy="Correct an image or two, then learn again")
+            why = (
+                found.skipped[0][1]
+                if found.skipped
+                else message("no corrected pixel is of a class that the model has or is to get")
+            )
+            raise AtrousError(
+                message("there is nothing to learn from"), why=why, remedy=message("Correct an image or two, then learn again")
+            )
         for number, other in enumerate(spread(others, int(self._store.room / max(1, size / 2))), start=done):
             self._read(other, found, span[0] + length * number)
         return found
@@ -132,8 +138,14 @@ class Gatherer:
         rgb, labels, mask = source.read()
         if labels.shape != rgb.shape[:2] or mask.shape != rgb.shape[:2]:
             raise MaskFormatError(
-                f"its mask is {mask.shape[1]} x {mask.shape[0]}, the picture {rgb.shape[1]} x {rgb.shape[0]}",
-                remedy="Open the image and correct it again",
+                message(
+                    "its mask is {mask_width} x {mask_height}, the picture {width} x {height}",
+                    mask_width=mask.shape[1],
+                    mask_height=mask.shape[0],
+                    width=rgb.shape[1],
+                    height=rgb.shape[0],
+                ),
+                remedy=message("Open the image and correct it again"),
             )
         places = self._plan.labels.index_lut()[labels]
         taught = np.append(self._plan.taught(), [False, False])[places]

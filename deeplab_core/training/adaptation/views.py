@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import ComputeError, StorageError
+from deeplab_core.errors import ComputeError, StorageError, message
 from deeplab_core.inference import ScoreGrid, Scores
 from deeplab_core.inference.geometry import AxisTaps, Frame, frame_for
 from deeplab_core.inference.pixels import RGB, Canvas, resize_rgb
@@ -78,7 +78,7 @@ class FeatureStore:
         path: Path | None = None
         try:
             if part.nbytes > self._room_on_disk():
-                raise self._refusal("there is too little room in the temporary folder")
+                raise self._refusal(message("there is too little room in the temporary folder"))
             if self._folder is None:
                 self._folder = tempfile.TemporaryDirectory(prefix="atrous-features-", ignore_cleanup_errors=True)
             path = Path(self._folder.name) / f"{self._files}.f16"
@@ -103,9 +103,9 @@ class FeatureStore:
         with contextlib.suppress(OSError):
             folder = tempfile.gettempdir()
         return StorageError(
-            "the network's output for the images cannot be kept while it learns",
+            message("the network's output for the images cannot be kept while it learns"),
             why=why,
-            remedy="Free some space there, or set TMPDIR (TEMP on Windows) to a folder with more and start Atrous again",
+            remedy=message("Free some space there, or set TMPDIR (TEMP on Windows) to a folder with more and start Atrous again"),
             path=folder,
         )
 
@@ -221,9 +221,9 @@ def network_scores(split: FrozenSplit, encoded: Encoded, device: torch.device) -
         logits = split.logits(encoded.tensors(device), encoded.frame.canvas)[0].float()
     if not bool(torch.isfinite(logits).all()):
         raise ComputeError(
-            "the network gave numbers that are not finite",
-            why="the weights are damaged, or learning went too far",
-            remedy="Choose a gentler strength, or another model",
+            message("the network gave numbers that are not finite"),
+            why=message("the weights are damaged, or learning went too far"),
+            remedy=message("Choose a gentler strength, or another model"),
         )
     logits = class_logits(logits[None])[0]
     values = store_scores(logits.permute(1, 2, 0).contiguous().cpu().numpy())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from deeplab_core.errors import UnknownCheckpoint, WeightsError
+from deeplab_core.errors import UnknownCheckpoint, WeightsError, message
 from deeplab_core.weights.families.base import Family, Variant
 from deeplab_core.weights.families.bubbliiiing import Bubbliiiing
 from deeplab_core.weights.families.caffe import CaffeFCN, DeconvNetRelease, DilationRelease, LargeFOVRelease, SegNetRelease
@@ -112,9 +112,9 @@ def recognise(checkpoint: Checkpoint, wanted: str | None = None) -> Recognised:
     except KeyError as error:
         check_unread({key: stripped.unread[key] for key in error.args if key in stripped.unread}, checkpoint.path)
         raise UnknownCheckpoint(
-            f"looks like {family.title}, but a deciding tensor is missing: {error.args[0]}",
-            why=f"{score:.0%} of the family's landmarks are in the file",
-            remedy="Check that the checkpoint is complete",
+            message("looks like {family}, but a deciding tensor is missing: {tensor}", family=family.title, tensor=error.args[0]),
+            why=message("{score:.0%} of the family's landmarks are in the file", score=score),
+            remedy=message("Check that the checkpoint is complete"),
             path=checkpoint.path,
         ) from error
     return Recognised(
@@ -172,7 +172,10 @@ def _is_meant(wanted: str, prefix: str) -> bool:
 def _no_such_weights(checkpoint: Checkpoint, wanted: str, known: list[_Candidate]) -> WeightsError:
     names = ", ".join(repr(one.prefix) for one in known) or "none"
     return WeightsError(
-        f"the file holds no weights '{wanted}'", why=f"it holds {names}", remedy="Choose one of these", path=checkpoint.path
+        message("the file holds no weights '{wanted}'", wanted=wanted),
+        why=message("it holds {names}", names=names),
+        remedy=message("Choose one of these"),
+        path=checkpoint.path,
     )
 
 
@@ -184,13 +187,23 @@ def shapes_of(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
 def _unknown(checkpoint: Checkpoint, nearest: Family, score: float, settings: StoredSettings) -> UnknownCheckpoint:
     keys = list(checkpoint.tensors)
     shown = ", ".join(keys[:3]) + (f" … {keys[-1]}" if len(keys) > 3 else "")
-    near = f"; nearest is {nearest.title}, which has {', '.join(nearest.landmarks[:3])}" if score > 0 else ""
+    near = (
+        message(
+            "; nearest is {nearest}, which has {landmarks}", nearest=nearest.title, landmarks=", ".join(nearest.landmarks[:3])
+        )
+        if score > 0
+        else ""
+    )
     given = settings.get("network")
     name = given[0] if isinstance(given, list) and given else given
-    called = f": {name}, as {settings.found['network'].source} calls it" if isinstance(name, str) and name else ""
+    called = (
+        message(": {name}, as {source} calls it", name=name, source=settings.found["network"].source)
+        if isinstance(name, str) and name
+        else ""
+    )
     return UnknownCheckpoint(
-        f"no known network has these weights{called}",
-        why=f"the file holds {len(keys)} tensors ({shown}){near}",
-        remedy="See docs/models/compatibility.md for what can be loaded",
+        message("no known network has these weights{called}", called=called),
+        why=message("the file holds {count} tensors ({shown}){near}", count=len(keys), shown=shown, near=near),
+        remedy=message("See docs/models/compatibility.md for what can be loaded"),
         path=checkpoint.path,
     )

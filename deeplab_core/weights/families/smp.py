@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deeplab_core.errors import WeightsError
+from deeplab_core.errors import WeightsError, message
 from deeplab_core.weights.families.base import IMAGENET, INCEPTION, Family, KeyRules, Shapes, Variant, rows
 from deeplab_core.weights.families.naming import (
     PAIR,
@@ -135,9 +135,9 @@ def _widths(shapes: Shapes, pyramid: str) -> dict[str, Any]:
 
 def _unsupported(what: str, supported: str, path: Path) -> WeightsError:
     return WeightsError(
-        f"{what} is not supported",
-        why=f"supported: {supported}",
-        remedy="Export the network to ONNX in the program that it comes from, and open that file",
+        message("{what} is not supported", what=what),
+        why=message("supported: {supported}", supported=supported),
+        remedy=message("Export the network to ONNX in the program that it comes from, and open that file"),
         path=path,
     )
 
@@ -162,21 +162,27 @@ class SegmentationModelsPytorch(Family):
         """
         network = _named_by(_OTHER_NETWORKS, shapes)
         if network:
-            raise _unsupported(f"the network '{network}' of {self.title}", ", ".join(_NETWORKS), path)
+            raise _unsupported(
+                message("the network '{network}' of {library}", network=network, library=self.title), ", ".join(_NETWORKS), path
+            )
         if _encoder(shapes) is None:
             given = settings.get("encoder")
             kind = _named_by(_OTHER_ENCODERS, shapes) or "its keys are of no encoder that is known here"
             if "encoder.layer1.0.conv1.weight" in shapes or "encoder.model.layer1.0.conv1.weight" in shapes:
                 kind = "a ResNet with groups, gates or other widths"
-            name = f"encoder '{given}'" if isinstance(given, str) else f"the encoder ({kind})"
+            name = (
+                message("encoder '{given}'", given=given)
+                if isinstance(given, str)
+                else message("the encoder ({kind})", kind=kind)
+            )
             raise _unsupported(name, ", ".join(SUPPORTED), path)
         if any(".attention1." in key for key in shapes):
             given = settings.get("attention") or "scse"
-            raise _unsupported(f"decoder_attention_type '{given}'", "none", path)
+            raise _unsupported(message("decoder_attention_type '{given}'", given=given), "none", path)
         blocks = sum(re.fullmatch(r"decoder\.blocks\.\d+\.conv1\.0\.weight", key) is not None for key in shapes)
         if 0 < blocks < 5 or _cut_short(shapes):
             depth = blocks or settings.get("depth") or "below 5"
-            raise _unsupported(f"encoder_depth {depth}", "5", path)
+            raise _unsupported(message("encoder_depth {depth}", depth=depth), "5", path)
 
     def describe(self, shapes: Shapes) -> Variant:
         """Architecture and encoder."""

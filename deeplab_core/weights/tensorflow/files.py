@@ -14,7 +14,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from deeplab_core.errors import WeightsError
+from deeplab_core.errors import WeightsError, message
 from deeplab_core.protobuf import Malformed
 from deeplab_core.weights.tensorflow.bundle import looks_like_index, read_bundle
 from deeplab_core.weights.tensorflow.graph import looks_like_graph, read_graph
@@ -26,7 +26,7 @@ LARGEST_RELEASE = 4 * 2**30
 
 GRAPH_NAME = "frozen_inference_graph.pb"
 _PARTS = re.compile(r"(.+)\.(?:data-\d{5}-of-\d{5}|meta)")
-_DAMAGED = "Download or copy the file again"
+_DAMAGED = message("Download or copy the file again")
 
 
 def tensorflow_file(path: Path) -> Path | None:
@@ -65,9 +65,9 @@ def read_tensorflow(path: Path, head: bytes, tail: bytes) -> dict[str, Any]:
             return read_graph(memoryview(_graph_of_release(path)))
         if head.startswith(b"\x08\x01\x12"):
             raise WeightsError(
-                "a SavedModel holds the graph without its weights",
-                why="they are in its folder 'variables'",
-                remedy="Choose variables/variables.index",
+                message("a SavedModel holds the graph without its weights"),
+                why=message("they are in its folder 'variables'"),
+                remedy=message("Choose variables/variables.index"),
                 path=path,
             )
         if path.stat().st_size > LARGEST_GRAPH:
@@ -75,13 +75,15 @@ def read_tensorflow(path: Path, head: bytes, tail: bytes) -> dict[str, Any]:
         return read_graph(memoryview(path.read_bytes()))
     except Malformed as error:
         raise WeightsError(
-            "the TensorFlow file cannot be used",
+            message("the TensorFlow file cannot be used"),
             why=str(error),
-            remedy="Choose frozen_inference_graph.pb or the .index file of an official release; if it is one, copy it again",
+            remedy=message(
+                "Choose frozen_inference_graph.pb or the .index file of an official release; if it is one, copy it again"
+            ),
             path=path,
         ) from error
     except OSError as error:
-        raise WeightsError("the TensorFlow file cannot be read", why=str(error), remedy=_DAMAGED, path=path) from error
+        raise WeightsError(message("the TensorFlow file cannot be read"), why=str(error), remedy=_DAMAGED, path=path) from error
 
 
 class _Bounded(io.RawIOBase):
@@ -116,11 +118,11 @@ def _graph_of_release(path: Path) -> bytes:
                         return content.read()
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise WeightsError(
-            "compressed with gzip, and damaged or no packed release", why=str(error), remedy=_DAMAGED, path=path
+            message("compressed with gzip, and damaged or no packed release"), why=str(error), remedy=_DAMAGED, path=path
         ) from error
     raise WeightsError(
-        "compressed with gzip, without a frozen graph inside",
-        why=f"{GRAPH_NAME} is not among its files",
-        remedy="Unpack it and choose the file that ends in .index",
+        message("compressed with gzip, without a frozen graph inside"),
+        why=message("{file} is not among its files", file=GRAPH_NAME),
+        remedy=message("Unpack it and choose the file that ends in .index"),
         path=path,
     )
