@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import stat
 import time
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
 
 from app.state.careful import COMPANIONS
 from app.state.filesystem import refuse_link
@@ -102,3 +104,21 @@ def backup_names(directory: Path) -> list[str]:
     except OSError:
         return []
     return sorted(found, reverse=True)
+
+
+#: A mask's name is cut to this many bytes, so that there is room for what is added when the file is set aside.
+_LONGEST_NAME = 180
+
+
+def mask_names(relative_path: str) -> Iterable[str]:
+    """Names for an image's mask, the plain one first; long ones are cut and told apart by a checksum."""
+    plain = PurePosixPath(MASKS) / f"{relative_path}.png"
+    stem = plain.stem
+    if len(os.fsencode(plain.name)) > _LONGEST_NAME:
+        digest = hashlib.sha256(relative_path.encode(errors="surrogateescape")).hexdigest()[:10]
+        while len(os.fsencode(stem)) > _LONGEST_NAME - 20:
+            stem = stem[:-1]
+        stem = f"{stem}-{digest}"
+    yield str(plain.with_name(f"{stem}.png"))
+    for number in range(2, 1000):
+        yield str(plain.with_name(f"{stem}~{number}.png"))

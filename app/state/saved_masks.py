@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -16,20 +15,16 @@ from numpy.typing import NDArray
 from app.state.document import Document
 from app.state.image_record import ImageFlag, ImageRecord
 from app.state.journal import DamagedStep, Journal, JournalStep
-from app.state.layout import MASKS
+from app.state.layout import MASKS, mask_names
 from app.state.mask_file import MaskContent, MaskNote, UnknownClasses, read_mask_file, read_note, write_mask_file
 from app.state.own_files import contained
 from app.state.patch import WrongSize
 from app.state.provenance import reclassified
 from app.state.schema import WITH_RECLASSIFIED
 from app.state.store import Store, set_aside
-from app.text import mark
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import ProjectError, StorageError, message
 from deeplab_core.labels import LabelMap
-
-#: A mask's name is cut to so many bytes, so that there is room for what is added when the file is set aside.
-_LONGEST_NAME = 180
 
 #: So begins the note of an image of which pixels were lost: saving its mask again does not make them good.
 _LOST = "Pixels were lost. "
@@ -37,7 +32,7 @@ _LOST = "Pixels were lost. "
 _MOST_NAMED = 3
 
 #: What the window offers for an image with a refused mask; the remedies name it.
-START_OVER, USE_MASK = mark("Start this image over"), mark("Use this mask as it is")
+START_OVER, USE_MASK = message("Start this image over"), message("Use this mask as it is")
 
 
 class MaskRefused(ProjectError):
@@ -48,16 +43,11 @@ class MaskRefused(ProjectError):
     """
 
     def __init__(self, what: str, *, why: str, usable: bool, path: str, lacks: str = message("right file")) -> None:
-        choices = (
-            message("'{start_over}' or '{use_mask}'", start_over=START_OVER, use_mask=USE_MASK)
-            if usable
-            else message("'{start_over}'", start_over=START_OVER)
-        )
+        one, both = message("'{choice}'", choice=START_OVER), message("'{one}' or '{other}'", one=START_OVER, other=USE_MASK)
         remedy = message(
             "Put the {lacks} back, or open the image in the window and choose {choices} there; the mask file is kept",
-            lacks=lacks,
-            choices=choices,
-        )
+            lacks=lacks, choices=both if usable else one,
+        )  # fmt: skip
         super().__init__(what, why=why, remedy=remedy, path=path)
         self.usable = usable
 
@@ -351,7 +341,7 @@ class SavedMasks:
 
     def _new_place(self, record: ImageRecord) -> tuple[str, Path, str]:
         """A name that no image has. The database takes it first: a file of that name that it finds later is then not ours."""
-        for name in _names(record.relative_path):
+        for name in mask_names(record.relative_path):
             if self._store.row("SELECT 1 FROM images WHERE mask = ?", (name,)):
                 continue
             contained(self._directory, str(PurePosixPath(name).parent / "x"), below=MASKS)  # no link on the way
@@ -476,20 +466,6 @@ def oriented_shape(image: Path) -> tuple[int, int]:
 
     width, height = probe_image(image).size
     return height, width
-
-
-def _names(relative_path: str) -> Iterable[str]:
-    """Names for an image's mask, the plain one first; long ones are cut and told apart by a checksum."""
-    plain = PurePosixPath(MASKS) / f"{relative_path}.png"
-    stem = plain.stem
-    if len(os.fsencode(plain.name)) > _LONGEST_NAME:
-        digest = hashlib.sha256(relative_path.encode(errors="surrogateescape")).hexdigest()[:10]
-        while len(os.fsencode(stem)) > _LONGEST_NAME - 20:
-            stem = stem[:-1]
-        stem = f"{stem}-{digest}"
-    yield str(plain.with_name(f"{stem}.png"))
-    for number in range(2, 1000):
-        yield str(plain.with_name(f"{stem}~{number}.png"))
 
 
 def _signature(path: Path) -> tuple[int, int, int] | None:
