@@ -196,9 +196,9 @@ def masks_truth(options: TruthOptions, prediction: Path, photographs: Path | Non
         )
     if written is not None and options.catalog_name is None and written.names != ground.catalog.names:
         raise CatalogError(
-            f"the masks have the classes of '{written.name}', the ground truth those of '{ground.catalog.name}'",
+            f"the masks have the classes of '{written.name}', the ground truth has others: {_only(written, ground.catalog)}",
             why=ground.classes_reason,
-            remedy=f"Name the classes that both have with --catalog: {written.name} or {ground.catalog.name}, or a catalog file",
+            remedy="Name the classes that both have with --catalog: a built-in one, or a file as 'atrous classes show' writes it",
             path=prediction,
         )
     return ground
@@ -303,3 +303,13 @@ def _choose(masks: Iterable[Path], fallback: ClassCatalog | None) -> ClassChoice
 
 def _classes(choice: ClassChoice, folder: Path) -> tuple[ClassCatalog, str]:
     return choice.certain(folder), choice.reason
+
+
+def _only(one: ClassCatalog, other: ClassCatalog) -> str:
+    """Which classes two catalogs do not share, in words."""
+    parts = []
+    for catalog, rest, where in ((one, other, "only the masks have"), (other, one, "only the ground truth has")):
+        names = [name for name in catalog.names if name not in rest.names]
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        parts += [f"{where} {', '.join(names[:5])}{more}"] if names else []
+    return "; ".join(parts) or "they are listed in another order"

@@ -209,9 +209,10 @@ def _tell_plan(plan: ImportPlan, reason: str, *, new: bool, as_json: bool) -> No
     say(f"{'Classes of the new project' if new else 'Classes of the project'}: {plan.mapping.catalog.title}")
     if reason:
         say(f"Classes of the masks: {reason}")
+    empty = sum(regions == 0 for _, regions, _, _ in rows)
     for name, regions, becomes, how in rows:
         count = "" if regions is None else counted(regions, "region")
-        if how == "absent":
+        if how == "absent" or (regions == 0 and how != "chosen"):
             continue  # nothing of it comes in
         target = "?" if becomes is None else becomes
         why = _HOW.get(how, "")
@@ -219,6 +220,8 @@ def _tell_plan(plan: ImportPlan, reason: str, *, new: bool, as_json: bool) -> No
             say(f"{name:>24}  {count:>16}  ->  {target}{why}")
         elif regions is not None:
             say(f"{name:>24}  {count:>16}")
+    if empty:
+        say(f"{counted(empty, 'class', 'classes')} of the source {'has' if empty == 1 else 'have'} no region.")
     _list_unread("labels without an image", [f"{part.name}: {part.why}" for part in plan.without_image])
     _list_unread("not read", [_unread_line(part.name, part.why, part.count) for part in plan.unread])
 

@@ -13,6 +13,7 @@ from app.cli.ground_truth import found_truth
 from app.cli.options import TruthOptions, html_option, json_option, truth_options
 from app.cli.terminal import say
 from app.cli.train_projects import say_repairs
+from app.text import counted
 
 if TYPE_CHECKING:
     from app.state.project import Project
@@ -118,11 +119,12 @@ def _of_masks(folder: Path, truth: TruthOptions) -> tuple[list[DataItem], ClassC
 
 
 def _say(found: DataSetReport) -> None:
-    say(f"{found.images:,} images, {found.labelled:,} with labels")
+    say(f"{counted(found.images, 'image')}, {found.labelled:,} with labels")
     for row in found.classes:
         if row.pixels:
             share = 0 if row.share is None else row.share
-            say(f"{row.name:>16}  {share:8.3%}  {row.pixels:,} px in {row.images:,} images, {row.tiny:,} tiny regions")
+            regions = counted(row.tiny, "tiny region")
+            say(f"{row.name:>16}  {share:8.3%}  {row.pixels:,} px in {counted(row.images, 'image')}, {regions}")
     if found.pixels:
         say(f"{'void':>16}  {found.void_pixels / found.pixels:8.3%}  of all pixels")
     for text in found.warnings():

@@ -138,7 +138,8 @@ def guess_catalog(paths: Iterable[str | Path], catalogs: Sequence[ClassCatalog] 
     # Few colours of one catalog may be colours of another at other ids: the one with ids that agree too is meant.
     exact = [catalog for catalog in agreeing if _palettes_agree(evidence, catalog, exactly=True)]
     certain, reason = _verdict(evidence, hints, fitting, exact or agreeing)
-    if certain and (against := _other_classes(masks, fitting[0])):
+    marked = any(hint.weight == _MARKED for hint in hints)  # a list beside it may be of another time
+    if certain and not marked and (against := _other_classes(masks, fitting[0])):
         certain, reason = False, against
     return CatalogGuess(
         names=tuple(catalog.name for catalog in fitting),

@@ -30,6 +30,15 @@ RARE_SHARE = 0.001
 SCHEMA = "atrous-data-set/1"
 
 
+#: How many classes a warning names.
+_NAMED = 12
+
+
+def _listed(names: Sequence[str], word: str = "and") -> str:
+    more = f" {word} {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataItem:
     """One image of a data set.
@@ -136,9 +145,9 @@ class DataSetReport:
         if len(self.sizes) > 1:
             found.append(f"Images of {len(self.sizes):,} sizes.")
         if missing:
-            found.append(f"No pixel has the class {', '.join(missing)}.")
+            found.append(f"No pixel has the class{'' if len(missing) == 1 else 'es'} {_listed(missing)}.")
         if rare:
-            found.append(f"Less than {RARE_SHARE:.1%} of the pixels have the class {', '.join(rare)}.")
+            found.append(f"Less than {RARE_SHARE:.1%} of the pixels have the class {_listed(rare, 'or')}.")
         return found
 
     def to_dict(self) -> dict[str, Any]:

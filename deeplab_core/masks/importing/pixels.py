@@ -24,7 +24,7 @@ from deeplab_core.masks.importing.raster import Pen
 from deeplab_core.masks.importing.reader import Reader, folder_of, size_of, text_of
 from deeplab_core.masks.importing.records import Entry, SourceClass, Unread
 from deeplab_core.masks.importing.source import Source
-from deeplab_core.masks.output_marker import read_marker
+from deeplab_core.masks.output_marker import RUN_RECORD, read_marker
 from deeplab_core.masks.read import interpret, palette_meaning
 from deeplab_core.masks.stored import StoredMask, read_stored
 from deeplab_core.reading import decode_text, expecting, whole
@@ -397,7 +397,7 @@ class MaskReader(PixelReader):
         masks = [name for name in found if name not in beside and not _is_confidence(name)]
         self.entries = [Entry(names=(_stem(name),), file=name) for name in masks]
         self.declared = self.given
-        others = set(self.source.names) - set(masks) - beside
+        others = {name for name in self.source.names if PurePosixPath(name).name != RUN_RECORD} - set(masks) - beside
         self.unread = [Unread(name, "It is no mask") for name in sorted(others)]
         self.classes = [
             SourceClass(name=info.name, color=info.color, background=info.id == self.given.background)

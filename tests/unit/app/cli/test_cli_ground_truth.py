@@ -231,7 +231,10 @@ class TestEvaluate:
         masks(data / "trainannot", catalog=None)
         mark_output(data / "answers", "prediction", {f"{n}.png": None for n in range(3)}, catalog=VOC)
         assert evaluate(data, "--truth", str(data / "trainannot")) == 2
-        assert "the masks have the classes of 'voc21', the ground truth those of 'camvid11'" in capsys.readouterr().err
+        assert (
+            "the masks have the classes of 'voc21', the ground truth has others: only the masks have background"
+            in capsys.readouterr().err
+        )
         assert evaluate(data, "--truth", str(data / "trainannot"), "--catalog", "camvid11") == 0
 
     def test_neither_ground_truth_nor_photographs(self, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -351,7 +354,7 @@ def test_training_says_what_it_found(data: Path, capsys: pytest.CaptureFixture[s
     more += ["--backbone", "mobilenet_v2", "--device", "cpu", "--set", "norm='frozen'"]
     assert run(["train", "--images", str(data / "photos"), "--truth", str(data / "set_export"), *more]) == 0
     told = capsys.readouterr()
-    assert "no user touched 0 of its 3 images" in told.err
+    assert "users worked on each of its 3 images" in told.err
     assert "('voc21')" in told.err
     summary = json.loads(told.out.splitlines()[-1])
     (row,) = summary["ground_truth"]

@@ -55,7 +55,7 @@ def test_figures_by_hand(labels: np.ndarray, tmp_path: Path) -> None:
     assert found.sizes == {(8, 6): 2, (20, 10): 1}
     assert found.tiny == {"a.jpg": 1}
     said = " ".join(found.warnings())
-    for text in ("1 image without labels.", "2 images not reviewed.", "Images of 2 sizes.", "No pixel has the class aeroplane"):
+    for text in ("1 image without labels.", "2 images not reviewed.", "Images of 2 sizes.", "No pixel has the classes aeroplane"):
         assert text in said
 
 
