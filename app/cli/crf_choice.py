@@ -28,8 +28,7 @@ def parse_crf(_context: click.Context, _parameter: click.Parameter, value: str |
     if value is None:
         return None
     from deeplab_core.errors import AtrousError
-    from deeplab_core.refine.parameters import read_params
-    from deeplab_core.refine.presets import PRESETS, preset
+    from deeplab_core.refine.parameters import PRESETS, preset, read_params
 
     try:
         if value in PRESETS:

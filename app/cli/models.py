@@ -26,7 +26,7 @@ from deeplab_core.hub.connection import proxy_for
 if TYPE_CHECKING:
     from deeplab_core.backends import EngineModel
     from deeplab_core.nn import SegmentationModel
-    from deeplab_core.nn.layer_table import LayerRow
+    from deeplab_core.nn.count import LayerRow
     from deeplab_core.records import ModelCard
 
 #: The size that the field states costs for.
@@ -356,7 +356,7 @@ def _channels_text(values: tuple[float, ...]) -> str:
 def _network_figures(model: SegmentationModel, size: int, every_layer: bool) -> tuple[dict[str, Any], dict[str, str]]:
     """Figures of one of our networks, for a machine and for a reader."""
     from deeplab_core.nn import count_multiply_adds, count_parameters
-    from deeplab_core.nn.layer_table import layer_table
+    from deeplab_core.nn.count import layer_table
 
     side = max(size, model.minimum_side)
     layers = layer_table(model, (side, side))

@@ -58,8 +58,7 @@ def report(
     """
     from app.state.project import Project
     from deeplab_core.atomic import atomic_write
-    from deeplab_core.datasets.report import report_data_set
-    from deeplab_core.datasets.report_page import report_page
+    from deeplab_core.datasets.report import report_data_set, report_page
 
     own = project_dir or folder / ".atrous"
     if not truth.folders and (project_dir is not None or (own / "project.db").is_file()):

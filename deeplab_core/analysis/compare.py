@@ -1,7 +1,7 @@
 """What got better and what got worse between two evaluations of the same images.
 
 Both reports are scored over one class set, that of the ground truth, and pooled over the same draws of images (paired bootstrap,
-:mod:`deeplab_core.metrics.paired`); the interval is that of the difference. ``p`` is the two-sided bootstrap p-value,
+:mod:`deeplab_core.metrics.bootstrap`); the interval is that of the difference. ``p`` is the two-sided bootstrap p-value,
 ``2 min(P(d <= 0), P(d >= 0))`` with one draw added to both counts, so that it is never 0. It is corrected by Holm's method
 (Holm 1979), once over the overall rows and once over the classes: of twenty rows that did not change one would else be called
 changed. A class that occurs in fewer than six images gets no verdict: even if all of them agreed, a sign test could not tell that
@@ -27,9 +27,8 @@ from deeplab_core.analysis.compared_side import ComparedSide
 from deeplab_core.analysis.evaluation import IMAGE_MEANS
 from deeplab_core.catalogs.catalog import ClassCatalog, fold_name
 from deeplab_core.errors import MaskFormatError, message
-from deeplab_core.metrics.bootstrap import LEVEL, Samples, Scores, interval
+from deeplab_core.metrics.bootstrap import LEVEL, PairedScores, Samples, Scores, interval, paired_scores
 from deeplab_core.metrics.confusion import same_classes
-from deeplab_core.metrics.paired import PairedScores, paired_scores
 from deeplab_core.metrics.scores import FEW_IMAGES
 from deeplab_core.wording import count
 

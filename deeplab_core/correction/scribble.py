@@ -33,8 +33,8 @@ _EXTENT, _CONTEXT = 2.0, 16
 _MOST_PIXELS = 90_000
 #: Steps of mean field inference.
 _STEPS = 5
-#: Kernels as DeepLab v1 has them (:mod:`deeplab_core.refine.presets`), that of alike colours at less weight: standard deviations
-#: in px and grey levels, weights.
+#: Kernels as DeepLab v1 has them (:mod:`deeplab_core.refine.parameters`), that of alike colours at less weight: standard
+#: deviations in px and grey levels, weights.
 _NEAR_SXY, _NEAR_WEIGHT = 3.0, 3.0
 _ALIKE_SXY, _ALIKE_SRGB, _ALIKE_WEIGHT = 50.0, 10.0, 2.0
 #: Belief in the class at the stroke, falling with distance, and in the label of a pixel where no network is asked.
@@ -117,7 +117,7 @@ class ScribbleEngine:
 
     def _distance(self, stroke: Mask, outer: Box, channels: tuple[int, int]) -> NDArray[np.float32]:
         """(height, width) float32 px from the stroke, over the changes of colour and of the network's word in between."""
-        from deeplab_core.kernels.geodesic import geodesic_distance
+        from deeplab_core.kernels.shortest_paths import geodesic_distance
 
         scale = _scale(stroke)
         size = tuple(max(round(side * scale), 1) for side in stroke.shape)

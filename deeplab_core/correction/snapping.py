@@ -93,7 +93,7 @@ def snapped_path(rgb: NDArray[np.uint8], points: Path, band: float) -> Path:
     Returns:
         (M, 2) float64, about one point per pixel of length.
     """
-    from deeplab_core.kernels.ribbon import best_offsets
+    from deeplab_core.kernels.shortest_paths import best_offsets
 
     samples = _resampled(points)
     if len(samples) < _LEAST_SAMPLES:

@@ -1,4 +1,6 @@
-"""What a data set holds, before a training or a hand-over: class shares, gaps, tiny regions, sizes, duplicates."""
+"""What a data set holds, before a training or a hand-over: class shares, gaps, tiny regions, sizes, duplicates; as one page
+without scripts or files beside it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,8 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +32,8 @@ TINY_PIXELS = 16
 #: A class with less than this share of the labelled pixels is called rare.
 RARE_SHARE = 0.001
 SCHEMA = "atrous-data-set/1"
+#: How many names a list on the page shows; the JSON has all of them.
+_NAMED = 200
 
 
 #: How many classes a warning names.
@@ -369,3 +375,38 @@ def items_of_masks(
         DataItem(name=name, image=folder / name, labels=reader(folder / name, masks.get(name)), mask=masks.get(name))
         for name in images
     ]
+
+
+def report_page(report: DataSetReport) -> str:
+    """The page as text. Names out of files are escaped."""
+    largest = max((row.share or 0 for row in report.classes), default=0) or 1
+    lists = [
+        ("Images without labels", report.unlabelled),
+        ("Images without any class but the background", report.empty),
+        ("Images that are not reviewed", report.unreviewed or ()),
+    ]
+    page: str = _template().render(
+        report=report,
+        warnings=report.warnings(),
+        largest=largest,
+        lists=[(title, names) for title, names in lists if names],
+        named=_NAMED,
+    )
+    return page
+
+
+@cache
+def _template() -> Any:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["spaced"] = lambda number: f"{number:,}".replace(",", "\u202f")
+    environment.filters["percent"] = _percent
+    source = resources.files("deeplab_core.datasets") / "report.html"
+    return environment.from_string(source.read_text(encoding="utf-8"))
+
+
+def _percent(share: float | None) -> str:
+    if share is None:
+        return "not measured"
+    return "0 %" if not share else "under 0.01 %" if share < 0.0001 else f"{share * 100:.2f} %"

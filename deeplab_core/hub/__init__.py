@@ -1,9 +1,17 @@
 """Checkpoints that others publish: what there is, fetching it safely, and what is known of a file that was fetched. No torch."""
 
 from deeplab_core.hub.download import Progress, download
-from deeplab_core.hub.install import Installed, by_hand, find_installed, install, published_card, write_published_card
+from deeplab_core.hub.install import (
+    Installed,
+    Receipt,
+    by_hand,
+    find_installed,
+    install,
+    published_card,
+    read_receipt,
+    write_published_card,
+)
 from deeplab_core.hub.published import PublishedModel, find_published, published_models
-from deeplab_core.hub.receipt import Receipt, read_receipt
 
 __all__ = [
     "Installed",

@@ -1,26 +1,169 @@
-"""From an entry of the list to a file in a folder of models, with its receipt and, once it was opened, its card."""
+"""From an entry of the list to a file in a folder of models, unpacked, with its receipt and, once it was opened, its card."""
 
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
+import io
 import json
+import os
+import re
+import tarfile
+import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Self
 
-from deeplab_core.atomic import atomic_write
-from deeplab_core.errors import DownloadError, message
+from deeplab_core.atomic import atomic_write, replace_file, storage_error
+from deeplab_core.errors import AtrousError, Cancelled, DownloadError, message
 from deeplab_core.hub.download import Fetched, Progress, download
 from deeplab_core.hub.published import PublishedModel
-from deeplab_core.hub.receipt import Receipt, read_receipt, write_receipt
-from deeplab_core.hub.unpack import take_member
 from deeplab_core.parallel import IsCancelled
+from deeplab_core.reading import VALUE_ERRORS, read_json, reason
 
-if TYPE_CHECKING:  # listing what there is needs no numpy
+if TYPE_CHECKING:
     from deeplab_core.records import ModelCard
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+#: Bytes that an archive may unpack to while its member is looked for; the largest official release has 0.9 GB.
+LARGEST = 4 * 2**30
+_CHUNK = 1 << 20
+#: Bytes of a member that only describes the next one: long names, extended headers. tarfile reads it in one piece.
+_LARGEST_HEADER = 1 << 20
+_DESCRIBING = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+_SHOWN = 6
+#: What gzip and tarfile raise for damaged archives.
+_DAMAGE: tuple[type[Exception], ...] = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, *VALUE_ERRORS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """Written once, when a file was fetched.
+
+    Attributes:
+        id: of the published model.
+        url: where it came from.
+        fetched: day, ISO 8601, UTC.
+        bytes: of the published file (for a member of an archive: of the archive).
+        sha256: of the published file, lower-case hex.
+        checked: what the checksum was compared with; empty where the publisher states none, so that this first download is
+            what later ones are compared with.
+        installed_bytes: of the file beside this receipt.
+    """
+
+    id: str
+    url: str
+    fetched: str
+    bytes: int
+    sha256: str
+    checked: str
+    installed_bytes: int
+
+
+def receipt_path(installed: Path) -> Path:
+    """``net.pth.origin.json`` beside ``net.pth``."""
+    return installed.with_name(installed.name + ".origin.json")
+
+
+def read_receipt(installed: Path) -> Receipt | None:
+    """The receipt of a file; None if missing or unreadable."""
+    try:
+        receipt = Receipt(**read_json(receipt_path(installed)))
+    except (AtrousError, TypeError):
+        return None
+    kinds = {"str": str, "int": int}
+    sound = all(type(getattr(receipt, field.name)) is kinds[str(field.type)] for field in fields(receipt))
+    return receipt if sound and _SHA256.fullmatch(receipt.sha256) else None
+
+
+def write_receipt(installed: Path, receipt: Receipt) -> None:
+    """Keep a receipt. Raises StorageError."""
+    atomic_write(receipt_path(installed), (json.dumps(asdict(receipt), indent=1) + "\n").encode())
+
+
+class _Bounded(io.RawIOBase):
+    """Decompressed bytes of a stream, no more than a limit: an archive may claim without end."""
+
+    def __init__(self, stream: gzip.GzipFile, limit: int) -> None:
+        self._stream, self._left = stream, limit
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        most = self._left + 1
+        data = self._stream.read(most if size < 0 else min(size, most))
+        self._left -= len(data)
+        if self._left < 0:
+            raise tarfile.ReadError("it unpacks to far more than a release")
+        return data
+
+
+class _Member(tarfile.TarInfo):
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """As the base; refuses headers that would fill the memory."""
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in _DESCRIBING and member.size > _LARGEST_HEADER:
+            raise tarfile.ReadError(f"it describes a file in {member.size:,} bytes")
+        return member
+
+
+def take_member(archive: Path, name: str, target: Path, cancel: IsCancelled | None = None) -> None:
+    """Write the regular file called ``name`` (in whatever folder) of a ``.tar.gz`` to ``target``. No name in it decides a path.
+
+    Links, devices and sparse files are passed over; nothing else of the archive is written. ``target`` appears complete or not
+    at all.
+
+    Raises:
+        DownloadError: damaged, far too large, or without such a file.
+        StorageError: full disk and the like.
+        Cancelled: ``cancel`` said so.
+    """
+    temporary = target.with_name(target.name + ".part")
+    seen: list[str] = []
+    try:
+        with gzip.open(archive) as stream, tarfile.open(fileobj=_Bounded(stream, LARGEST), mode="r|", tarinfo=_Member) as packed:
+            for member in packed:
+                packed.members = []  # type: ignore[attr-defined]  # a list of all members would grow with the archive
+                if len(seen) < _SHOWN:
+                    seen.append(member.name)
+                if PurePosixPath(member.name).name != name or not member.isreg() or member.issparse():
+                    continue
+                content = packed.extractfile(member)
+                if content is not None:
+                    _write(content.read, temporary, cancel)
+                    replace_file(temporary, target)
+                    return
+    except _DAMAGE as error:
+        raise DownloadError(
+            message("the archive is damaged"), why=reason(error), remedy=message("Delete it and fetch it again"), path=archive
+        ) from error
+    except OSError as error:
+        raise storage_error(error, target) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    inside = ", ".join(PurePosixPath(one).name for one in seen) or "nothing"
+    raise DownloadError(
+        message("the archive holds no {name}", name=name),
+        why=message("it holds {inside}", inside=inside),
+        remedy=message("Unpack it by hand and choose the checkpoint's .index file"),
+        path=archive,
+    )
+
+
+def _write(read: Callable[[int], bytes], path: Path, cancel: IsCancelled | None) -> None:
+    path.unlink(missing_ok=True)  # never written through a link that has this name
+    with path.open("xb") as out:
+        while block := read(_CHUNK):
+            if cancel is not None and cancel():
+                raise Cancelled()
+            out.write(block)
+        out.flush()
+        os.fsync(out.fileno())
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from deeplab_core.inference.predictor import Predictor
 from deeplab_core.nn import SegmentationModel, class_logits
 from deeplab_core.nn.layers import ConvNormAct, SeparableConvNormAct
 from deeplab_core.nn.models.deeplab import ASPP, DeepLab
-from deeplab_core.nn.models.pyramid_sum import PyramidSum
+from deeplab_core.nn.models.deeplab_v2 import PyramidSum
 from deeplab_core.parallel import IsCancelled
 from deeplab_core.receptive import SHARES, ReceptiveField, TheoreticalField, centred_radius
 from deeplab_core.records import PredictOptions

@@ -13,15 +13,13 @@ from deeplab_core.errors import AtrousError, message
 from deeplab_core.nn.backbones import backbone_record, build_backbone
 from deeplab_core.nn.base import SegmentationModel
 from deeplab_core.nn.models.deeplab import DeepLab, DeepLabOptions
+from deeplab_core.nn.models.deeplab_v1 import LargeFOV, LargeFOVOptions
+from deeplab_core.nn.models.deeplab_v2 import MultiScale, PyramidSum, PyramidSumOptions
 from deeplab_core.nn.models.dilatednet import DilatedNet, DilatedNetOptions
 from deeplab_core.nn.models.drn import DRNHeadOptions, DRNSegmenter
 from deeplab_core.nn.models.fc_densenet import FC_DENSENETS, FCDenseNet, FCDenseNetOptions
-from deeplab_core.nn.models.fcn import FCN, FCNOptions
-from deeplab_core.nn.models.fcn_dilated import DilatedFCN, DilatedFCNOptions
-from deeplab_core.nn.models.large_fov import LargeFOV, LargeFOVOptions
+from deeplab_core.nn.models.fcn import FCN, DilatedFCN, DilatedFCNOptions, FCNOptions
 from deeplab_core.nn.models.lraspp import LRASPP, LRASPPOptions
-from deeplab_core.nn.models.multi_scale import MultiScale
-from deeplab_core.nn.models.pyramid_sum import PyramidSum, PyramidSumOptions
 from deeplab_core.nn.models.unet import EncoderUNet, EncoderUNetOptions, UNet, UNetOptions
 from deeplab_core.nn.models.unpooling import DeconvNet, DeconvNetOptions, SegNet, SegNetOptions
 from deeplab_core.nn.options import build_options, check_count, check_options, check_stride
@@ -197,7 +195,7 @@ def create_model(
         in_channels: channels of the input: 3, or any other number for the first convolution (1 for gray).
         options: fields of the head's options record (for the DeepLabs
             :class:`deeplab_core.nn.models.deeplab.DeepLabOptions`); and ``multi_scale``, further input scales with logits that
-            are joined by the maximum (:class:`deeplab_core.nn.models.multi_scale.MultiScale`).
+            are joined by the maximum (:class:`deeplab_core.nn.models.deeplab_v2.MultiScale`).
 
     Returns:
         A :class:`SegmentationModel` with ``architecture`` that holds these arguments as JSON values.

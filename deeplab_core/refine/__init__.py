@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from deeplab_core.refine.dense_crf import DenseCRF, warm_up
     from deeplab_core.refine.from_labels import labels_as_probabilities
     from deeplab_core.refine.marginals import Marginals
-    from deeplab_core.refine.parameters import check_params, read_params
-    from deeplab_core.refine.presets import PRESETS, Preset, preset
+    from deeplab_core.refine.parameters import PRESETS, Preset, check_params, preset, read_params
     from deeplab_core.refine.region import refine_region, with_strokes
     from deeplab_core.refine.search import Sample, SearchReport, search_parameters
     from deeplab_core.refine.unary import ProbabilitySource
@@ -46,18 +45,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "PRESETS": "deeplab_core.refine.presets",
+    "PRESETS": "deeplab_core.refine.parameters",
     "CRFParams": "deeplab_core.records",
     "DenseCRF": "deeplab_core.refine.dense_crf",
     "Marginals": "deeplab_core.refine.marginals",
-    "Preset": "deeplab_core.refine.presets",
+    "Preset": "deeplab_core.refine.parameters",
     "ProbabilitySource": "deeplab_core.refine.unary",
     "Sample": "deeplab_core.refine.search",
     "SearchReport": "deeplab_core.refine.search",
     "check_params": "deeplab_core.refine.parameters",
     "choose_engine": "deeplab_core.refine.dense_crf",
     "labels_as_probabilities": "deeplab_core.refine.from_labels",
-    "preset": "deeplab_core.refine.presets",
+    "preset": "deeplab_core.refine.parameters",
     "read_params": "deeplab_core.refine.parameters",
     "refine_region": "deeplab_core.refine.region",
     "search_parameters": "deeplab_core.refine.search",

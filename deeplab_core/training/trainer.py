@@ -21,16 +21,24 @@ from deeplab_core.parallel import IsCancelled
 from deeplab_core.reading import json_text
 from deeplab_core.records import ModelCard, Preprocessing
 from deeplab_core.training.augment import fixed_views
-from deeplab_core.training.continuing import data_identity, demand_same_data, demand_same_recipe, load_weights, raise_length
 from deeplab_core.training.dataset import Batch, SegmentationDataset
 from deeplab_core.training.distributed import Group, same_everywhere, synchronise_norms
 from deeplab_core.training.frozen_part import FeatureCache, FrozenPart
-from deeplab_core.training.logs import RunLog
 from deeplab_core.training.losses import LossOfNetwork, class_weights
 from deeplab_core.training.network import MovingAverage, build_network, demand_enough_images, frozen_parts, parameter_groups
 from deeplab_core.training.recipe import Recipe
 from deeplab_core.training.schedule import poly_rate
-from deeplab_core.training.state import RunState, random_states, restore_random
+from deeplab_core.training.state import (
+    RunLog,
+    RunState,
+    data_identity,
+    demand_same_data,
+    demand_same_recipe,
+    load_weights,
+    raise_length,
+    random_states,
+    restore_random,
+)
 from deeplab_core.training.tables import DataTables
 from deeplab_core.training.validation import Validation, validate
 from deeplab_core.weights import save_model

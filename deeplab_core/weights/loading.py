@@ -113,7 +113,7 @@ def _joined(card: ModelCard, sidecar: ModelCard | None, model: SegmentationModel
 
 def _is_graph(path: Path) -> bool:
     """Whether the file brings its own graph for another engine."""
-    from deeplab_core.backends import engine_of  # the engines read cards, so this package cannot need them on import
+    from deeplab_core.backends import engine_of  # the engines read loading, so this package cannot need them on import
 
     return bool(engine_of(path))
 

@@ -509,7 +509,7 @@ def _servers(base: Path) -> list[Case]:
 
     from deeplab_core.errors import AtrousError
     from deeplab_core.hub import download
-    from deeplab_core.hub.unpack import take_member
+    from deeplab_core.hub.install import take_member
     from tests.lying_server import CONTENT, DIGEST, lying, strange_answer, whole_answer
 
     settings = sys.modules["deeplab_core.hub.download"]

@@ -15,8 +15,7 @@ from app.text import tr
 from deeplab_core.errors import AtrousError
 from deeplab_core.reading import parse_json
 from deeplab_core.records import CRFEngine, CRFParams
-from deeplab_core.refine.parameters import build_params, check_params, read_params
-from deeplab_core.refine.presets import PRESETS
+from deeplab_core.refine.parameters import PRESETS, build_params, check_params, read_params
 
 #: What the dock starts with.
 FIRST = "v1"

@@ -13,8 +13,8 @@ import numpy as np
 
 from deeplab_core.analysis.evaluation import Evaluation
 from deeplab_core.analysis.report import plots, tables
-from deeplab_core.analysis.report.curve import curve_svg
 from deeplab_core.analysis.report.failures import KindOfFailure, failure_table
+from deeplab_core.analysis.report.plots import curve_svg
 from deeplab_core.analysis.report.reading import OtherCurve
 from deeplab_core.analysis.report.slices import SliceCurve
 from deeplab_core.analysis.report.style import STYLE

@@ -1,14 +1,19 @@
-"""Bars, heat map, reliability diagram and slice curves as inline SVG. Names are escaped; tips say the figures."""
+"""Bars, heat map, reliability diagram, trimap and slice curves as inline SVG, with their axes.
+
+Names are escaped, tips show the figures, and colours come from the page's style sheet.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
+from numpy.typing import NDArray
 
-from deeplab_core.analysis.report.axes import Axes, polyline, score_ticks
+from deeplab_core.analysis.report.reading import OtherCurve
 from deeplab_core.analysis.report.slices import SliceCurve
 from deeplab_core.analysis.report.text import percent, pixels
 from deeplab_core.metrics.bootstrap import Intervals
@@ -16,10 +21,87 @@ from deeplab_core.metrics.calibration import Calibration
 from deeplab_core.metrics.confusion import ConfusionMatrix
 from deeplab_core.metrics.precision_recall import OperatingPoint, PrecisionRecall
 from deeplab_core.metrics.scores import FEW_IMAGES
+from deeplab_core.metrics.trimap import WIDEST
+from deeplab_core.metrics.trimap_histogram import BandCurve
 
 #: Up to so many classes the heat map's cells hold figures and its edge holds names on both sides.
 _READABLE = 24
 _SERIES = ("a", "b", "c", "d")
+_TICKS = (1, 5, 10, 15, 20, 25, 30, 35, 40)
+_LABEL_GAP = 15.0
+#: Styles of the other models' lines, and the longest name that fits beside the plot.
+_OTHERS, _LONGEST = ("c", "d", "e"), 18
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axes:
+    """A rectangle with two linear axes.
+
+    Attributes:
+        width, height: of the picture, px.
+        left, right, top, bottom: margins, px.
+        x_range, y_range: values at the two ends.
+    """
+
+    width: int = 880
+    height: int = 320
+    left: int = 48
+    right: int = 128
+    top: int = 12
+    bottom: int = 40
+    x_range: tuple[float, float] = (0.0, 1.0)
+    y_range: tuple[float, float] = (0.0, 1.0)
+
+    def x(self, value: float) -> float:
+        """Horizontal place of a value, px."""
+        low, high = self.x_range
+        return self.left + (value - low) / ((high - low) or 1) * (self.width - self.left - self.right)
+
+    def y(self, value: float) -> float:
+        """Vertical place of a value, px."""
+        low, high = self.y_range
+        return self.top + (high - value) / ((high - low) or 1) * (self.height - self.top - self.bottom)
+
+    def frame(self, label: str, *, x_label: str, x_ticks: Sequence[tuple[float, str]], y_ticks: Sequence[float]) -> list[str]:
+        """The opening tag, grid and labels; the caller appends marks and ``</svg>``."""
+        right, under = self.width - self.right, self.height - self.bottom + 18
+        parts = [f'<svg viewBox="0 0 {self.width} {self.height}" role="img" aria-label="{escape(label)}">']
+        for value in y_ticks:
+            parts.append(f'<line class="grid" x1="{self.left}" x2="{right}" y1="{self.y(value):.1f}" y2="{self.y(value):.1f}"/>')
+            parts.append(f'<text x="{self.left - 8}" y="{self.y(value) + 4:.1f}" text-anchor="end">{value:.0%}</text>')
+        parts += [f'<text x="{self.x(at):.1f}" y="{under}" text-anchor="middle">{escape(text)}</text>' for at, text in x_ticks]
+        middle = (self.left + right) / 2
+        parts.append(f'<text x="{middle}" y="{self.height - 4}" text-anchor="middle">{escape(x_label)}</text>')
+        return parts
+
+    def whisker(self, style: str, x: float, low: float, high: float) -> str:
+        """An upright interval; nothing without one."""
+        if math.isnan(low) or math.isnan(high):
+            return ""
+        at, top, bottom = self.x(x), self.y(high), self.y(low)
+        data = f"M{at:.1f} {top:.1f}V{bottom:.1f}M{at - 4:.1f} {top:.1f}h8M{at - 4:.1f} {bottom:.1f}h8"
+        return f'<path class="{style} whisker" d="{data}"/>'
+
+
+def score_ticks(values: Sequence[float]) -> list[float]:
+    """Whole steps of a score axis that hold all values; 0..1 without values."""
+    known = [value for value in values if not math.isnan(value)]
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    step = next(step for step in (0.02, 0.05, 0.1, 0.2) if step == 0.2 or high - low <= 6 * step)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [index * step for index in range(first, max(last, first + 1) + 1)]
+
+
+def polyline(points: Sequence[tuple[float, float]]) -> str:
+    """Path data through points; a nan leaves a gap."""
+    pieces, pen = [], "M"
+    for x, y in points:
+        if math.isnan(y):
+            pen = "M"
+            continue
+        pieces.append(f"{pen}{x:.1f} {y:.1f}")
+        pen = "L"
+    return "".join(pieces)
 
 
 def bars_svg(matrix: ConfusionMatrix, intervals: Intervals) -> str:
@@ -188,3 +270,72 @@ def _slice_curve(curve: SliceCurve, style: str, axes: Axes, place: dict[float, f
 
 def _column(style: str, x: float, width: float, top: float, bottom: float) -> str:
     return f'<rect class="{style}" x="{x:.1f}" y="{top:.1f}" width="{width:.1f}" height="{max(bottom - top, 0.5):.1f}"/>'
+
+
+def curve_svg(
+    curve: BandCurve,
+    *,
+    whole_iou: float,
+    whole_accuracy: float,
+    widths: tuple[int, ...],
+    intervals: NDArray[np.float64] | None = None,
+    others: Sequence[OtherCurve] = (),
+) -> str:
+    """Mean IoU and pixel accuracy inside the band over its width, with the figures of all pixels as dashed lines.
+
+    Args:
+        curve: 40 points; gaps where the band is empty.
+        whole_iou, whole_accuracy: of all labelled pixels, 0..1.
+        widths: widths in px that get a dot with its figures.
+        intervals: (K, 2) of the mean IoU at each of ``widths``; nan if undefined.
+        others: mean IoU of other models, by the same rule.
+    """
+    series = [("a", "mIoU", curve.mean_iou, whole_iou), ("b", "pixel accuracy", curve.pixel_accuracy, whole_accuracy)]
+    for number, other in enumerate(others):
+        series.append((_OTHERS[number % len(_OTHERS)], f"mIoU, {_short(other.name)}", other.mean_iou, math.nan))
+    bounds = np.full((len(widths), 2), np.nan) if intervals is None else intervals
+    values = [*(score for line in series for score in line[2]), whole_iou, whole_accuracy, *bounds.ravel()]
+    ticks = score_ticks(values)
+    axes = Axes(x_range=(1, WIDEST), y_range=(ticks[0], ticks[-1]), right=200 if others else 128)
+    right = axes.width - axes.right
+    parts = axes.frame(
+        "Scores inside the boundary band over its width",
+        x_label="band width, px",
+        x_ticks=[(width, str(width)) for width in _TICKS],
+        y_ticks=ticks,
+    )
+    parts += [axes.whisker("a", width, low, high) for width, (low, high) in zip(widths, bounds.tolist(), strict=True)]
+    for style, name, scores, whole in series:
+        places = [(axes.x(width), axes.y(score)) for width, score in enumerate(scores.tolist(), start=1)]
+        parts.append(f'<path class="{style}" d="{polyline(places)}"/>')
+        if not math.isnan(whole):
+            parts.append(f'<path class="{style} whole" d="M{axes.left} {axes.y(whole):.1f}H{right}"/>')
+        for width in widths:
+            score = float(scores[width - 1])
+            if not math.isnan(score):
+                tip = escape(f"{name} {score:.1%} within {width} px, {curve.share[width - 1]:.1%} of the pixels")
+                centre = f'cx="{axes.x(width):.1f}" cy="{axes.y(score):.1f}"'
+                parts.append(f'<circle class="{style}" {centre} r="4"><title>{tip}</title></circle>')
+    lines = sorted((axes.y(float(scores[-1])), style, name) for style, name, scores, _ in series if not math.isnan(scores[-1]))
+    heights = spread([at for at, _, _ in lines], _LABEL_GAP)
+    parts.extend(
+        f'<text class="{style}" x="{right + 10}" y="{at + 4:.1f}">{escape(name)}</text>'
+        for at, (_, style, name) in zip(heights, lines, strict=True)
+    )
+    return "".join([*parts, "</svg>"])
+
+
+def spread(places: Sequence[float], gap: float) -> list[float]:
+    """Rising places moved as little as they must be to lie ``gap`` apart: neighbours that collide share their middle."""
+    groups: list[tuple[float, int]] = []  # middle, members
+    for place in places:
+        middle, members = place, 1
+        while groups and middle - groups[-1][0] < gap * (members + groups[-1][1]) / 2:
+            before, count = groups.pop()
+            middle, members = (before * count + middle * members) / (count + members), count + members
+        groups.append((middle, members))
+    return [middle + gap * (place - (members - 1) / 2) for middle, members in groups for place in range(members)]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}\u2026"

@@ -13,8 +13,7 @@ from deeplab_core.weights.families.drn import FyuDRN
 from deeplab_core.weights.families.jfzhang95 import JfZhang95
 from deeplab_core.weights.families.kazuto import Kazuto
 from deeplab_core.weights.families.smp import SegmentationModelsPytorch
-from deeplab_core.weights.families.tensorflow import TensorFlowRelease
-from deeplab_core.weights.families.tf_folded import FoldedMobileNet
+from deeplab_core.weights.families.tensorflow import FoldedMobileNet, TensorFlowRelease
 from deeplab_core.weights.families.tf_ports import Nyoki, SegmenTron
 from deeplab_core.weights.families.torchvision import TorchvisionSegmentation
 from deeplab_core.weights.families.unets import Milesial, Tiramisu

@@ -18,7 +18,7 @@ from app.ui.shell.theme import apply_theme, load_fonts
 from app.viewmodels.annotate.panes import PaneKind, PaneLayout
 from app.worker.messages import Refine, RefineBox, Refined
 from deeplab_core.errors import ImageReadError
-from deeplab_core.refine.presets import PRESETS
+from deeplab_core.refine.parameters import PRESETS
 from tests.fakes.compute import moved, striped_labels
 from tests.gui.studio import HEIGHT, WIDTH, Studio
 

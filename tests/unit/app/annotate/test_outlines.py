@@ -25,7 +25,7 @@ from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import ProjectError
 from deeplab_core.geometry import Box
 from deeplab_core.refine import DenseCRF, ProbabilitySource
-from deeplab_core.refine.presets import preset
+from deeplab_core.refine.parameters import preset
 
 CATALOG = get_catalog("voc21")
 SEEDS = st.integers(0, 100_000)

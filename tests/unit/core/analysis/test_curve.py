@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deeplab_core.analysis.report import OtherCurve
-from deeplab_core.analysis.report.curve import curve_svg, spread
+from deeplab_core.analysis.report.plots import curve_svg, spread
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.metrics.trimap_histogram import BandCurve
 

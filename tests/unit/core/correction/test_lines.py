@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from deeplab_core.correction import BANDS, REACHES, Corrector, Origin
 from deeplab_core.correction.paths import path_pixels
-from deeplab_core.kernels.ribbon import best_offsets
+from deeplab_core.kernels.shortest_paths import best_offsets
 from tests.unit.core.correction.scenes import CATALOG, disk_corrector, disk_scene
 
 

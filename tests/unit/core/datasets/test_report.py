@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from PIL import Image
 
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.datasets.report import DataItem, items_of_masks, report_data_set
-from deeplab_core.datasets.report_page import report_page
+from deeplab_core.datasets.report import DataItem, items_of_masks, report_data_set, report_page
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.labels import LabelMap
 from tests.unit.core.masks.samples import label_maps, photograph

@@ -14,8 +14,8 @@ import pytest
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import Cancelled, DownloadError, StorageError
 from deeplab_core.hub import Progress, PublishedModel, find_installed, install, read_receipt, write_published_card
-from deeplab_core.hub import unpack as unpacking
-from deeplab_core.hub.unpack import take_member
+from deeplab_core.hub import install as unpacking
+from deeplab_core.hub.install import take_member
 from deeplab_core.records import ModelCard
 from deeplab_core.weights import card_path
 from tests.file_server import FileServer, serving

@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 
 from deeplab_core.errors import WeightsError
 from deeplab_core.inference.geometry import axis_taps, frame_for, scale_length, shortened
-from deeplab_core.inference.tiling import plan_axis
+from deeplab_core.inference.network import plan_axis
 from deeplab_core.records import Preprocessing
 
 

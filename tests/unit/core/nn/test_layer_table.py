@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from deeplab_core.nn import count_multiply_adds, count_parameters, create_model, model_names
-from deeplab_core.nn.layer_table import layer_table
+from deeplab_core.nn.count import layer_table
 
 
 @pytest.mark.parametrize("name", model_names())

@@ -24,7 +24,7 @@ from deeplab_core.training import Recipe, SegmentationDataset
 from deeplab_core.training.network import build_network, frozen_parts, parameter_groups
 from deeplab_core.training.transfer import layers
 from deeplab_core.weights import load_model, save_model
-from deeplab_core.weights.families.tf_folded import _RULES
+from deeplab_core.weights.families.tensorflow import _RULES
 from tests.unit.core.training.made_data import CATALOG, RECIPE, dataset, make_folder
 from tests.unit.core.training.test_trainer import Notes, trainer
 

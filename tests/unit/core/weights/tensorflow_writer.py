@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.weights.tensorflow.checksum import crc32c, masked
-from deeplab_core.weights.tensorflow.table import MAGIC
+from deeplab_core.weights.tensorflow.bundle import MAGIC, crc32c, masked
 
 TYPES = {"float32": 1, "float64": 2, "int32": 3, "int64": 9, "float16": 19}
 

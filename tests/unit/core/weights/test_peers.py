@@ -10,7 +10,7 @@ import torch
 
 from deeplab_core.nn import count_parameters
 from deeplab_core.nn.models.deeplab import DeepLab
-from deeplab_core.nn.models.fcn_dilated import DilatedFCN
+from deeplab_core.nn.models.fcn import DilatedFCN
 from deeplab_core.weights import load_model
 from tests.unit.core.weights.peers import MODELS, Case, compare, filled_state, fingerprint, image, manifest
 

@@ -18,8 +18,7 @@ import torch
 from deeplab_core.errors import UnknownCheckpoint, WeightsError
 from deeplab_core.weights import list_models, load_model, read_card
 from deeplab_core.weights.families import recognise
-from deeplab_core.weights.tensorflow.bundle import read_bundle
-from deeplab_core.weights.tensorflow.checksum import crc32c, masked
+from deeplab_core.weights.tensorflow.bundle import crc32c, masked, read_bundle
 from deeplab_core.weights.tensorflow.graph import read_graph
 from deeplab_core.weights.unwrapping import read_checkpoint
 from tests.unit.core.weights import tensorflow_writer as writer
