@@ -7,6 +7,7 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,6 @@ import pytest
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import Cancelled, DownloadError, StorageError
 from deeplab_core.hub import Progress, PublishedModel, find_installed, install, read_receipt, write_published_card
-from deeplab_core.hub import install as unpacking
 from deeplab_core.hub.install import take_member
 from deeplab_core.records import ModelCard
 from deeplab_core.weights import card_path
@@ -143,7 +143,7 @@ def test_a_damaged_archive_is_said(tmp_path: Path, damage: str) -> None:
 
 
 def test_an_archive_that_unpacks_without_end_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unpacking, "LARGEST", 100_000)
+    monkeypatch.setattr(import_module("deeplab_core.hub.install"), "LARGEST", 100_000)
     (tmp_path / "net.tar.gz").write_bytes(packed(("padding", b"\0" * 1_000_000), ("frozen_inference_graph.pb", GRAPH)))
     with pytest.raises(DownloadError, match="far more than a release"):
         take_member(tmp_path / "net.tar.gz", "frozen_inference_graph.pb", tmp_path / "net.pb")
