@@ -35,7 +35,7 @@ MAY_READ = {
 }
 MAY_WRITE = {
     "deeplab_core/atomic.py": "the door itself",
-    "deeplab_core/hub/unpack.py": "a fresh temporary file beside the target",
+    "deeplab_core/hub/install.py": "a fresh temporary file beside the target",
     "deeplab_core/training/frozen_part.py": "the cache of a run, in a folder of its own",
     "deeplab_core/training/adaptation/views.py": "a temporary folder",
     "app/main.py": "a measurement of the start, on request",
