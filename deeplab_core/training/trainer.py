@@ -29,16 +29,9 @@ from deeplab_core.training.network import MovingAverage, build_network, demand_e
 from deeplab_core.training.recipe import Recipe
 from deeplab_core.training.schedule import poly_rate
 from deeplab_core.training.state import (
-    RunLog,
-    RunState,
-    data_identity,
-    demand_same_data,
-    demand_same_recipe,
-    load_weights,
-    raise_length,
-    random_states,
+    RunLog, RunState, data_identity, demand_same_data, demand_same_recipe, load_weights, raise_length, random_states,
     restore_random,
-)
+)  # fmt: skip
 from deeplab_core.training.tables import DataTables
 from deeplab_core.training.validation import Validation, validate
 from deeplab_core.weights import save_model
