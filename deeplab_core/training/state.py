@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -275,6 +275,19 @@ def _same_files(before: Any, now: Any) -> bool:
         one == other or (not Path(one).is_absolute() and Path(one).name == Path(other).name)
         for one, other in zip(old, new, strict=True)
     )
+
+
+class TrainingCallback(Protocol):
+    """What a run reports to; called by the leading process only."""
+
+    def step(self, step: int, steps: int, loss: float, rate: float) -> None:
+        """An optimiser step is done."""
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        """An epoch is done; ``row`` is its line of the log."""
+
+    def note(self, text: str) -> None:
+        """Something the user should read."""
 
 
 class RunLog:

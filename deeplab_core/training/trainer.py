@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -29,28 +29,23 @@ from deeplab_core.training.network import MovingAverage, build_network, demand_e
 from deeplab_core.training.recipe import Recipe
 from deeplab_core.training.schedule import poly_rate
 from deeplab_core.training.state import (
-    RunLog, RunState, data_identity, demand_same_data, demand_same_recipe, load_weights, raise_length, random_states,
+    RunLog,
+    RunState,
+    TrainingCallback,
+    data_identity,
+    demand_same_data,
+    demand_same_recipe,
+    load_weights,
+    raise_length,
+    random_states,
     restore_random,
-)  # fmt: skip
+)
 from deeplab_core.training.tables import DataTables
 from deeplab_core.training.validation import Validation, validate
 from deeplab_core.weights import save_model
 
 #: Scale of fp16's loss below which an overflow is the network's, not the format's.
 _LEAST_SCALE = 2.0**-14
-
-
-class TrainingCallback(Protocol):
-    """What a run reports to; called by the leading process only."""
-
-    def step(self, step: int, steps: int, loss: float, rate: float) -> None:
-        """An optimiser step is done."""
-
-    def epoch(self, row: dict[str, Any]) -> None:
-        """An epoch is done; ``row`` is its line of the log."""
-
-    def note(self, text: str) -> None:
-        """Something the user should read."""
 
 
 @dataclass(slots=True)
