@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from app.cli.frames import extract, frame_choice, frame_options
 from app.cli.options import project_option
 from app.cli.terminal import say
 from app.cli.transfer import megabytes
@@ -57,6 +58,33 @@ def restore(folder: Path, *, project_dir: Path | None, only_list: bool, name: st
     for notice in done.notices:
         say(notice)
     return 0
+
+
+@project.command()
+@click.argument("video", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the frames [default: VIDEO_frames beside VIDEO].",
+)
+@frame_options
+@click.option("--dry-run", is_flag=True, help="Say how many frames there are and how much disk they take, and write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout: the plan and a summary.")
+def frames(
+    video: Path, folder: Path | None, *, every: int | None, seconds: float | None, start: float, end: float | None,
+    frame_kind: str, dry_run: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Write frames of VIDEO as images into a folder of their own, which any command opens.
+
+    Frames are named after the video and their number. A run that was stopped goes on where it was, and a finer choice adds the
+    frames between; nothing is written twice. Exit status 1 says that the video is damaged; what could be decoded is there.
+    """
+    choice = frame_choice(every, seconds, start, end, frame_kind)
+    _, summary = extract(video, folder, choice, dry_run=dry_run, as_json=as_json)
+    return 1 if summary is not None and (summary.failed or summary.problems) else 0
 
 
 def _content(backup: Backup) -> str:

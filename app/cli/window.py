@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from app.cli.frames import extract, frame_choice, frame_options
 from app.cli.options import project_option
 from app.cli.terminal import say
 
@@ -28,6 +29,7 @@ def has_screen() -> bool:
     metavar="NAME_OR_FILE",
     help="Classes of a new project: voc21, ... or a file [default: those of its ground truth, asked in doubt; else voc21].",
 )
+@frame_options
 @click.option("--sample", is_flag=True, help="Open a copy of the sample project.")
 @click.option(
     "--smoke",
@@ -44,8 +46,18 @@ def window(
     catalog_name: str | None,
     sample: bool,
     smoke: Path | None,
+    every: int | None,
+    seconds: float | None,
+    start: float,
+    end: float | None,
+    frame_kind: str,
 ) -> int:
-    """Open the window, on FOLDER where one is given."""
+    """Open the window, on FOLDER where one is given. Of a VIDEO, frames are written beside it, and their folder is opened."""
+    choice = frame_choice(every, seconds, start, end, frame_kind)
+    if folder is not None and folder.is_file() and _is_video(folder):
+        folder = extract(folder, None, choice)[0].folder
+    elif every is not None or seconds is not None:
+        raise click.UsageError("--every and --seconds are for videos; give the file of one")
     if folder is not None and not folder.is_dir():
         root = context.find_root().command
         known = [root.get_command(context, name) for name in root.list_commands(context)] if isinstance(root, click.Group) else []
@@ -77,6 +89,12 @@ def window(
         _show_broken(error)
         raise
     return int(main(folder, project_dir=project_dir, catalog=catalog, smoke=smoke))
+
+
+def _is_video(path: Path) -> bool:
+    from deeplab_core.datasets.video import is_video
+
+    return is_video(path)
 
 
 def _show_broken(error: Exception) -> None:
