@@ -293,7 +293,7 @@ class _Taking:
         import cv2
 
         rate = self._plan.info.rate
-        time = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        time = float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
         if not math.isfinite(time) or (number and time <= 0):
             if not rate and (self._choice.seconds is not None or self._choice.start or self._choice.end is not None):
                 raise _unreadable(self._plan.info.path, message("Its frames have no times; choose every n-th frame instead"))
