@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QCoreApplication, QEvent, QPoint, Qt, QTimer
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
@@ -21,6 +22,11 @@ from deeplab_core.masks.png import write_indexed_png
 from tests.fakes.compute import FakeComputeClient
 
 WIDTH, HEIGHT = 84, 60
+
+#: A timer with at most this interval belongs to what was just done: figures, the readout and lists follow within it.
+_SOON_MS = 60
+#: An event may post another one, which may start a job or a timer: what is done is over when so many turns found nothing to do.
+_CALM_TURNS = 3
 
 
 class Studio:
@@ -70,16 +76,21 @@ class Studio:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until nothing runs in the background, and nothing begins when the timers that are due have fired."""
+        """Wait until nothing runs in the background, no answer is outstanding and no timer is due soon."""
 
         def quiet() -> bool:
-            return not self.program.jobs.running and self.program.jobs.wait(0) and not self.compute.waiting
+            return not (self.program.jobs.running or self.compute.waiting or self._due()) and self.program.jobs.wait(0)
 
-        self.wait(quiet)
-        self.qtbot.wait(60)
-        while not quiet():
+        calm = 0
+        while calm < _CALM_TURNS:
             self.wait(quiet)
-            self.qtbot.wait(60)
+            QTest.qWait(0)  # handles events, and deletes what is to be deleted later
+            calm = calm + 1 if quiet() else 0
+
+    def _due(self) -> bool:
+        """Whether a timer that fires soon, once or until it stops itself, is active."""
+        timers = self.application.findChildren(QTimer) + self.window.findChildren(QTimer)
+        return any(timer.isActive() and timer.interval() <= _SOON_MS for timer in timers)
 
     def press(
         self, key: Qt.Key, modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier, on: QWidget | None = None
@@ -136,7 +147,6 @@ def studio(qtbot: QtBot, qapp: object, tmp_path: Path, monkeypatch: pytest.Monke
     application = Application(compute)
     made = Studio(qtbot, application, compute)
     made.program.folder_jobs.asks = False  # tests of the question switch it on
-    qtbot.addWidget(application.window)
     application.window.resize(1200, 800)
     with qtbot.waitExposed(application.window):
         application.window.show()
@@ -145,3 +155,8 @@ def studio(qtbot: QtBot, qapp: object, tmp_path: Path, monkeypatch: pytest.Monke
     made.program.jobs.cancel_all()
     made.program.projects.close()
     application.shut_down()
+    # Not closed, which asks about work that a failed test leaves unsaved. And deleted at once: the next window would be made beside it,
+    # and a style sheet of the application dresses every widget that exists.
+    application.window.deleteLater()
+    application.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
