@@ -71,7 +71,7 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     "photographs",
     metavar="DIR",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Photographs of the same names: finds the ground truth beside them, and shows the worst cases.",
+    help="Photographs of the same names: finds the ground truth beside them, and shows the worst images.",
 )
 @click.option(
     "--ambiguous",

@@ -1,15 +1,15 @@
-"""The failure board of an inspection, read from JSON for the report: kinds of mistake, and what mending each would win."""
+"""Kinds of failure of an inspection, read from its JSON for the report, and what fixing each would gain."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from deeplab_core.analysis.report.slices import INSPECTION, MAX_INSPECTION_BYTES
-from deeplab_core.analysis.report.text import percent, pixels
+from deeplab_core.analysis.report.tables import Cell, Row, Table
+from deeplab_core.analysis.report.text import NOT_MEASURED, percent, pixels
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.reading import expecting, read_json
@@ -24,8 +24,8 @@ class KindOfFailure:
         pixels: wrong pixels of it, over all classes.
         share: of all wrong pixels, 0..1; kinds overlap.
         images: images that have it.
-        gain: mean IoU that would be won if it were mended, 0..1.
-        class_gain: IoU that each class (id) would win; nan where the class has no IoU.
+        gain: mean IoU that fixing it would gain, 0..1.
+        class_gain: IoU that each class (id) would gain; nan where the class has no IoU.
         measured: whether the data says anything of this kind; else there are no figures.
     """
 
@@ -56,25 +56,23 @@ def read_failures(path: Path | str) -> tuple[KindOfFailure, ...]:
         return tuple(_kind(row) for row in data["failures"] if row["pixels"] or not row.get("measured", True))
 
 
-def failure_table(kinds: tuple[KindOfFailure, ...], catalog: ClassCatalog) -> str:
-    """The kinds as an HTML table; the last column names the class that would win most."""
+def failure_table(kinds: tuple[KindOfFailure, ...], catalog: ClassCatalog) -> Table:
+    """The kinds as a table; the last column names the class that would gain most."""
     names = {info.id: info.name for info in catalog.classes}
     rows = []
     for row in kinds:
+        kind = [Cell(row.kind.replace("_", " "), head=True), Cell(row.text, "name")]
         if not row.measured:
-            kind = f'<th>{escape(row.kind.replace("_", " "))}</th><td class="name">{escape(row.text)}</td>'
-            rows.append(f'<tr class="quiet">{kind}<td class="name" colspan="5">not measured</td></tr>')
+            rows.append(Row([*kind, Cell(NOT_MEASURED, "name", span=5)], quiet=True))
             continue
         known = {class_id: gain for class_id, gain in row.class_gain.items() if class_id in names and not math.isnan(gain)}
         most = max(known, key=lambda class_id: known[class_id], default=None)
-        won = "" if most is None else f"{escape(names[most])} {_points(known[most])}"
-        rows.append(
-            f'<tr><th>{escape(row.kind.replace("_", " "))}</th><td class="name">{escape(row.text)}</td>'
-            f"<td>{pixels(row.pixels)}</td><td>{percent(row.share)}</td><td>{row.images}</td><td>{_points(row.gain)}</td><td>{won}</td></tr>"
-        )
-    head = ("kind", "what it is", "px", "of the wrong px", "images", "mIoU won", "most for")
-    cells = "".join(f"<th{' class=name' if place < 2 else ''}>{text}</th>" for place, text in enumerate(head))
-    return f'<table class="wide"><thead><tr>{cells}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+        won = "" if most is None else f"{names[most]} {_points(known[most])}"
+        figures = pixels(row.pixels), percent(row.share), str(row.images), _points(row.gain), won
+        rows.append(Row([*kind, *map(Cell, figures)]))
+    return Table(
+        head=("kind", "what it is", "px", "of the wrong px", "images", "mIoU gained", "most for"), rows=rows, names=(0, 1)
+    )
 
 
 def _kind(row: dict[str, Any]) -> KindOfFailure:

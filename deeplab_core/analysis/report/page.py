@@ -1,27 +1,30 @@
-"""The report's page: what was compared, the figures and their rules, where the network fails, image by image."""
+"""The report's page: what was compared, the figures and their rules, where the network fails, image by image.
+
+This module chooses figures and words; ``evaluation.html`` is the template, which escapes them, and ``evaluation.css`` its style.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
+from functools import cache
+from importlib import resources
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from deeplab_core.analysis.evaluation import Evaluation
 from deeplab_core.analysis.report import plots, tables
 from deeplab_core.analysis.report.failures import KindOfFailure, failure_table
-from deeplab_core.analysis.report.plots import curve_svg
 from deeplab_core.analysis.report.reading import OtherCurve
 from deeplab_core.analysis.report.slices import SliceCurve
-from deeplab_core.analysis.report.style import STYLE
+from deeplab_core.analysis.report.tables import Table
 from deeplab_core.analysis.report.text import NOT_MEASURED, interval, percent, pixels
-from deeplab_core.analysis.report.thumbnails import Photographs, thumbnails
+from deeplab_core.analysis.report.thumbnails import Photographs, ShownImage, shown_image
 from deeplab_core.atomic import atomic_write
-from deeplab_core.errors import AtrousError
 from deeplab_core.metrics.pair_reader import PairReader
 from deeplab_core.metrics.precision_recall import object_channel
 from deeplab_core.metrics.scores import ABSENT_RULE_TEXT, FEW_IMAGES, FEW_OBJECTS, AbsentRule
@@ -30,8 +33,6 @@ from deeplab_core.wording import count
 
 #: Files named at once in a warning; the others unfold.
 _LISTED = 5
-
-
 #: Classes up to which the confusion matrix is written as a table too.
 _TABLED = 60
 #: Images that are shown, worst first.
@@ -40,19 +41,66 @@ _SHOWN = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportExtras:
-    """What a report may show beside the evaluation.
+    """What a report may show besides the evaluation.
 
     Attributes:
-        photographs: folder of photographs named like the masks, for the pictures of the worst cases.
+        photographs: folder of photographs named like the masks, for the pictures of the worst images.
         slices: curves over size, occlusion, ...; curves of one title share a plot.
-        failures: kinds of mistake of an inspection of the same masks.
-        others: trimap curves of other models on the same truth, drawn beside this one's.
+        failures: kinds of failure of an inspection of the same masks.
+        others: trimap curves of other models on the same ground truth, drawn with this one's.
     """
 
     photographs: Path | None = None
     slices: tuple[SliceCurve, ...] = ()
     failures: tuple[KindOfFailure, ...] = ()
     others: tuple[OtherCurve, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A main figure with its interval, and what it is."""
+
+    value: str
+    interval: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something that the reader must know: a heading and its list, of which a part is folded; ``code``: they are paths."""
+
+    heading: str
+    items: Sequence[str]
+    folded: Sequence[str] = ()
+    code: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """One part of the page.
+
+    Attributes:
+        heading, rule: its title, and what its figures mean.
+        figure: SVG; the only text that is not escaped.
+        caption: below the figure.
+        paired: whether figure and tables are side by side.
+        text: a sentence in place of tables.
+        tables: from top to bottom.
+        folded: a table that the reader unfolds.
+        pictures: images with their pictures.
+        note: a last sentence.
+    """
+
+    heading: str
+    rule: str
+    figure: str = ""
+    caption: str = ""
+    paired: bool = False
+    text: str = ""
+    tables: Sequence[Table] = ()
+    folded: Table | None = None
+    pictures: Sequence[ShownImage] = ()
+    note: str = ""
 
 
 def write_report(evaluation: Evaluation, path: Path | str, title: str = "Evaluation", extras: ReportExtras | None = None) -> None:
@@ -70,52 +118,77 @@ def render_report(evaluation: Evaluation, title: str = "Evaluation", extras: Rep
     extras = extras or ReportExtras()
     for other in extras.others:
         other.check(evaluation.catalog, evaluation.histogram.rule, evaluation.histogram.around)
-    sections = [
-        *_warnings(evaluation), _classes(evaluation), _band(evaluation, extras), _boundary(evaluation), _confusion(evaluation),
-        _calibration(evaluation), _precision_recall(evaluation), _cityscapes(evaluation),
-        _failures(evaluation, extras), *_slices(extras),
-        _cases(evaluation, extras), _images(evaluation), _about_masks(evaluation),
-    ]  # fmt: skip
-    body = f"<h1>{escape(title)}</h1>{_subtitle(evaluation)}{_tiles(evaluation)}{''.join(sections)}"
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>{body}</main></body></html>\n"
+    matrix = evaluation.matrix
+    page: str = _template().render(
+        title=title,
+        style=style_sheet(),
+        images=len(evaluation.images),
+        labelled_px=matrix.total,
+        catalog=evaluation.catalog,
+        truth_hash=evaluation.truth_sha256[:16],
+        tiles=list(_tiles(evaluation)),
+        mean_rule=_mean_rule(evaluation),
+        interval_rule=_interval_rule(evaluation),
+        warnings=list(_warnings(evaluation)),
+        sections=list(_sections(evaluation, extras)),
+        about=_about_masks(evaluation),
     )
+    return page
 
 
-def _subtitle(evaluation: Evaluation) -> str:
-    number = len(evaluation.images)
-    catalog = evaluation.catalog
-    return (
-        f'<p class="quiet">{pixels(number)} {"image" if number == 1 else "images"} · '
-        f"{pixels(evaluation.matrix.total)} labelled px · {escape(catalog.title)} · "
-        f'<span title="SHA-256 over the label maps of the ground truth as they were scored">ground truth '
-        f"<code>{evaluation.truth_sha256[:16]}</code></span></p>"
-    )
+@cache
+def style_sheet() -> str:
+    """The style sheet of the page and its plots. Colours are tokens, declared once for light and once for dark."""
+    return _source("evaluation.css")
 
 
-def _tiles(evaluation: Evaluation) -> str:
+@cache
+def _template() -> Any:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["spaced"] = pixels
+    return environment.from_string(_source("evaluation.html"))
+
+
+def _source(name: str) -> str:
+    return (resources.files("deeplab_core.analysis.report") / name).read_text("utf-8")
+
+
+def _sections(evaluation: Evaluation, extras: ReportExtras) -> Iterator[Section]:
+    yield _classes(evaluation)
+    yield _band(evaluation, extras)
+    yield from _boundary(evaluation)
+    yield from _confusion(evaluation)
+    yield from _calibration(evaluation)
+    yield from _precision_recall(evaluation)
+    yield from _cityscapes(evaluation)
+    yield from _failures(evaluation, extras)
+    yield from _slices(extras)
+    yield from _worst(evaluation, extras)
+    yield _images(evaluation)
+
+
+def _tiles(evaluation: Evaluation) -> Iterator[Tile]:
     matrix, intervals = evaluation.matrix, evaluation.intervals
     mean, accuracy = matrix.mean_iou("union"), matrix.mean_accuracy()
-    tiles = [
-        (percent(mean.value), interval(intervals.mean_iou), f"mIoU over {count(mean.classes, 'class', 'classes')}"),
-        (percent(matrix.pixel_accuracy()), interval(intervals.pixel_accuracy), "pixel accuracy"),
-        (percent(accuracy.value), "", f"mean accuracy over {count(accuracy.classes, 'class', 'classes')}"),
-        (percent(matrix.frequency_weighted_iou()), "", "frequency weighted IoU"),
-    ]
+    yield Tile(percent(mean.value), interval(intervals.mean_iou), f"mIoU over {count(mean.classes, 'class', 'classes')}")
+    yield Tile(percent(matrix.pixel_accuracy()), interval(intervals.pixel_accuracy), "pixel accuracy")
+    yield Tile(percent(accuracy.value), "", f"mean accuracy over {count(accuracy.classes, 'class', 'classes')}")
+    yield Tile(percent(matrix.frequency_weighted_iou()), "", "frequency weighted IoU")
     if evaluation.boundary is not None and evaluation.boundary.mean()[1]:
         value, classes = evaluation.boundary.mean()
         over = f"boundary IoU over {count(classes, 'class', 'classes')}"
-        tiles.append((percent(value), interval(intervals.mean_boundary_iou), over))
+        yield Tile(percent(value), interval(intervals.mean_boundary_iou), over)
     if evaluation.calibration is not None:
-        tiles.append((percent(evaluation.calibration.bins().ece), "", "expected calibration error"))
+        yield Tile(percent(evaluation.calibration.bins().ece), "", "expected calibration error")
     if matrix.void_predictions:
         share = matrix.void_predictions / matrix.total
-        tiles.append((percent(share), "", "of the labelled pixels have no prediction: misses, and false alarms of no class"))
-    cards = "".join(
-        f'<div class="tile"><b>{value}</b><small>{bounds}</small><span class="quiet">{escape(text)}</span></div>'
-        for value, bounds, text in tiles
-    )
+        yield Tile(percent(share), "", "of the labelled pixels have no prediction: misses, and false alarms of no class")
+
+
+def _mean_rule(evaluation: Evaluation) -> str:
+    matrix = evaluation.matrix
     rules = ", ".join(
         f"{percent(matrix.mean_iou(rule).value)} as {text} ({matrix.mean_iou(rule).classes})"
         for rule, text in ABSENT_RULE_TEXT.items()
@@ -124,78 +197,60 @@ def _tiles(evaluation: Evaluation) -> str:
     rule = f"mIoU: {ABSENT_RULE_TEXT['union']}; {rules}. Void truth is not counted."
     if evaluation.excluded_px:
         rule += f" Neither are {pixels(evaluation.excluded_px)} px that were marked as ambiguous."
-    return f'<div class="tiles">{cards}</div><p class="rule" style="margin-top:8px">{escape(rule)}</p>{_sureness(evaluation)}'
+    return rule
 
 
-def _sureness(evaluation: Evaluation) -> str:
+def _interval_rule(evaluation: Evaluation) -> str:
     intervals = evaluation.intervals
     if not intervals.resamples:
-        text = "No intervals: they need at least two images and resamples above 0."
-    else:
-        text = (
-            f"Intervals hold {100 * intervals.level:.0f}\u202f% of {pixels(intervals.resamples)} pools drawn from the images "
-            "with replacement. Those of classes in few images are too narrow; the number of images stands beside them."
-        )
-    return f'<p class="rule">{escape(text)}</p>'
-
-
-def _warnings(evaluation: Evaluation) -> Iterable[str]:
-    groups = (
-        ("could not be compared", [_failure(error) for error in evaluation.failures]),
-        ("of the truth without a prediction; the figures are those of the rest", _paths(evaluation.missing)),
-        ("of the predictions without truth", _paths(evaluation.extra)),
+        return "No intervals: they need at least two images and resamples above 0."
+    return (
+        f"Intervals hold {100 * intervals.level:.0f}\u202f% of {pixels(intervals.resamples)} pools drawn from the images with "
+        "replacement. Those of classes in few images are too narrow; the number of images is given with them."
     )
-    for what, items in groups:
+
+
+def _warnings(evaluation: Evaluation) -> Iterator[Warned]:
+    groups = (
+        ("could not be compared", [str(error) for error in evaluation.failures], False),
+        ("of the truth without a prediction; the figures are those of the rest", [*map(str, evaluation.missing)], True),
+        ("of the predictions without truth", [*map(str, evaluation.extra)], True),
+    )
+    for what, items, code in groups:
         if items:
-            heading = f"{len(items)} {'file' if len(items) == 1 else 'files'} {what}"
-            listed = _list(items[:_LISTED]) + _folded(items[_LISTED:])
-            yield f'<section class="warning"><h2>{escape(heading)}</h2>{listed}</section>'
-
-    serious = [escape(note.text) for note in evaluation.warnings if note.warning]
+            yield Warned(f"{count(len(items), 'file')} {what}", items[:_LISTED], items[_LISTED:], code)
+    serious = [note.text for note in evaluation.warnings if note.warning]
     if serious:
-        yield f'<section class="warning"><h2>These masks may not be what they are taken for</h2>{_list(serious)}</section>'
+        yield Warned("These masks may not be what they are taken for", serious)
 
 
-def _about_masks(evaluation: Evaluation) -> str:
+def _about_masks(evaluation: Evaluation) -> list[str]:
     """What is worth knowing about the masks, and how some files were read."""
     texts = [note.text for note in evaluation.warnings if not note.warning]
-    texts += evaluation.truth_notes.lines() + evaluation.prediction_notes.lines()
-    return f"<section><h2>About these masks</h2>{_list([escape(text) for text in texts])}</section>" if texts else ""
+    return texts + evaluation.truth_notes.lines() + evaluation.prediction_notes.lines()
 
 
-def _folded(items: list[str]) -> str:
-    return f"<details><summary>and {len(items)} more</summary>{_list(items)}</details>" if items else ""
-
-
-def _list(items: list[str]) -> str:
-    return f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>"
-
-
-def _failure(error: AtrousError) -> str:
-    return escape(str(error))
-
-
-def _paths(paths: Iterable[Path]) -> list[str]:
-    return [f"<code>{escape(str(path))}</code>" for path in paths]
-
-
-def _classes(evaluation: Evaluation) -> str:
+def _classes(evaluation: Evaluation) -> Section:
     rule = "Of all labelled pixels of the folder, pooled. IoU = hits / (truth + prediction - hits). Dashed: mIoU. "
     rule += f"n: images with the class in ground truth or prediction; pale bars rest on fewer than {FEW_IMAGES}."
-    figure = f"<figure>{plots.bars_svg(evaluation.matrix, evaluation.intervals)}</figure>"
-    table = _scroll(tables.class_table(evaluation.matrix, evaluation.intervals))
-    return _section("Classes", rule, figure + table + tables.absent_classes(evaluation.matrix))
+    return Section(
+        heading="Classes",
+        rule=rule,
+        figure=plots.bars_svg(evaluation.matrix, evaluation.intervals),
+        tables=[tables.class_table(evaluation.matrix, evaluation.intervals)],
+        note=tables.absent_classes(evaluation.matrix),
+    )
 
 
-def _band(evaluation: Evaluation, extras: ReportExtras) -> str:
+def _band(evaluation: Evaluation, extras: ReportExtras) -> Section:
     histogram = evaluation.histogram
     heading = f"Boundary band around the {histogram.around}"
     rule = f"Rule \u2013 {BAND_RULE_TEXT[histogram.rule]}. The two rules are not comparable with each other below about 10 px."
     if not histogram.inside(WIDEST).total:
-        return _section(heading, rule, f"<p>{NOT_MEASURED}: no pixel lies within {WIDEST} px of such a boundary.</p>")
+        return Section(heading=heading, rule=rule, text=f"{NOT_MEASURED}: no pixel is within {WIDEST} px of such a boundary.")
     # Models are compared over one class set, that of the ground truth; the report's own intervals are of the other rule.
     over: AbsentRule = "truth" if extras.others and all(other.over_truth for other in extras.others) else "union"
-    figure = curve_svg(
+    figure = plots.curve_svg(
         histogram.curve(over),
         whole_iou=evaluation.matrix.mean_iou(over).value,
         whole_accuracy=evaluation.matrix.pixel_accuracy(),
@@ -212,19 +267,15 @@ def _band(evaluation: Evaluation, extras: ReportExtras) -> str:
             f" {', '.join(older)}: from an older version, which does not know the mean over the ground truth's classes; evaluate "
         )
         text += "again to compare over one class set."
-    caption = f"<figcaption>{escape(text)}</figcaption>"
-    details = ""
-    if evaluation.widths:
-        details = _scroll(tables.band_table(histogram, evaluation.widths)) + _scroll(
-            tables.band_class_table(histogram, evaluation.widths)
-        )
-    return _section(heading, rule, f"<figure>{figure}{caption}</figure>{details}")
+    widths = evaluation.widths
+    details = [tables.band_table(histogram, widths), tables.band_class_table(histogram, widths)] if widths else []
+    return Section(heading=heading, rule=rule, figure=figure, caption=text, tables=details)
 
 
-def _boundary(evaluation: Evaluation) -> str:
+def _boundary(evaluation: Evaluation) -> Iterator[Section]:
     boundary, intervals = evaluation.boundary, evaluation.intervals
     if boundary is None:
-        return ""
+        return
     value, classes = boundary.mean()
     davis, csurka = evaluation.image_mean("davis_f"), evaluation.image_mean("csurka_f")
     rows = [
@@ -236,24 +287,28 @@ def _boundary(evaluation: Evaluation) -> str:
          f"mean over {csurka.classes} images; contours nearer than 0.75\u202f% of the diagonal (Csurka et al. 2013)"),
     ]  # fmt: skip
     rule = "Of contours. Void is taken out of both masks, so where truth outlines objects in void, trust the band above instead."
-    return _section("Boundaries", rule, _scroll(tables.score_table(rows)))
+    yield Section(heading="Boundaries", rule=rule, tables=[tables.score_table(rows)])
 
 
-def _confusion(evaluation: Evaluation) -> str:
+def _confusion(evaluation: Evaluation) -> Iterator[Section]:
     rule = "Rows are truth, columns are predictions; each row in percent of its truth class. Point at a cell for pixels."
-    figure = f"<figure>{plots.heat_svg(evaluation.matrix)}</figure>"
-    table = ""
-    if np.count_nonzero(evaluation.matrix.counts.any(axis=1)) <= _TABLED:  # else megabytes that nobody reads
-        table = f"<details><summary>As a table</summary>{_scroll(tables.heat_table(evaluation.matrix))}</details>"
-    return _section("Confusion", rule, figure + table) + _section(
-        "Largest confusions", "Between two classes; void is left out.", _scroll(tables.confusion_list(evaluation.matrix))
+    # A larger table would add megabytes to the page.
+    few = np.count_nonzero(evaluation.matrix.counts.any(axis=1)) <= _TABLED
+    table = tables.heat_table(evaluation.matrix) if few else None
+    yield Section(heading="Confusion", rule=rule, figure=plots.heat_svg(evaluation.matrix), folded=table)
+    largest = tables.confusion_list(evaluation.matrix)
+    yield Section(
+        heading="Largest confusions",
+        rule="Between two classes; void is left out.",
+        text="" if largest is not None else "No class is called by another's name.",
+        tables=[] if largest is None else [largest],
     )
 
 
-def _calibration(evaluation: Evaluation) -> str:
+def _calibration(evaluation: Evaluation) -> Iterator[Section]:
     calibration = evaluation.calibration
     if calibration is None:
-        return ""
+        return
     bins = calibration.bins()
     over = calibration.mean_confidence - calibration.accuracy
     rows = [
@@ -266,14 +321,19 @@ def _calibration(evaluation: Evaluation) -> str:
         f"Of the pixels called with some confidence, how many are right? {pixels(evaluation.calibrated_images)} of "
         f"{pixels(len(evaluation.images))} images have a confidence map. Dashed: a calibrated model; foot: share of the pixels."
     )
-    figure = f'<figure class="half">{plots.reliability_svg(calibration)}</figure>'
-    return _section("Calibration", rule, f'<div class="beside">{figure}{_scroll(tables.score_table(rows))}</div>')
+    yield Section(
+        heading="Calibration",
+        rule=rule,
+        figure=plots.reliability_svg(calibration),
+        paired=True,
+        tables=[tables.score_table(rows)],
+    )
 
 
-def _precision_recall(evaluation: Evaluation) -> str:
+def _precision_recall(evaluation: Evaluation) -> Iterator[Section]:
     found = evaluation.precision_recall
     if found is None or not found.measured:
-        return ""
+        return
     point, best = evaluation.predicted_point, found.best
     name = evaluation.catalog.classes[object_channel(evaluation.catalog)].name
     made = "as predicted" if evaluation.threshold is None else f"as predicted, threshold {evaluation.threshold:g}"
@@ -290,13 +350,13 @@ def _precision_recall(evaluation: Evaluation) -> str:
         f"The object is '{name}'. Each threshold calls the pixels whose probability is above it; probabilities are those of the "
         "confidence maps, in 255 levels. Large dots: the masks as they are, and the threshold of the largest IoU."
     )
-    figure = f'<figure class="half">{plots.precision_recall_svg(found, point)}</figure>'
-    return _section("Precision and recall", rule, f'<div class="beside">{figure}{_scroll(tables.score_table(rows))}</div>')
+    figure = plots.precision_recall_svg(found, point)
+    yield Section(heading="Precision and recall", rule=rule, figure=figure, paired=True, tables=[tables.score_table(rows)])
 
 
-def _cityscapes(evaluation: Evaluation) -> str:
+def _cityscapes(evaluation: Evaluation) -> Iterator[Section]:
     if evaluation.cityscapes is None:
-        return ""
+        return
     found = evaluation.cityscapes
     rows = []
     if evaluation.catalog.name != "cityscapes19":  # else the table of classes above has them
@@ -310,23 +370,23 @@ def _cityscapes(evaluation: Evaluation) -> str:
     summary = ", ".join(f"{title} {percent(means[f'mean_{key}'])}" for title, key in shown if means[f"mean_{key}"] is not None)
     rule = f"As the benchmark's own evaluation counts (Cordts et al. 2016), over {means['classes']} of its 19 classes: {summary}."
     if evaluation.catalog.name != "cityscapes19":
-        rule += f" The figures above run over {escape(evaluation.catalog.name)}, with the classes that the benchmark ignores."
-    missing = "" if found.instance_iou else '<p class="rule">No iIoU: it needs *_instanceIds.png beside every truth file.</p>'
-    return _section("Cityscapes", rule, _scroll(tables.score_table(rows)) + missing)
+        rule += f" The figures above run over {evaluation.catalog.name}, with the classes that the benchmark ignores."
+    missing = "" if found.instance_iou else "No iIoU: it needs *_instanceIds.png beside every truth file."
+    yield Section(heading="Cityscapes", rule=rule, tables=[tables.score_table(rows)], note=missing)
 
 
-def _failures(evaluation: Evaluation, extras: ReportExtras) -> str:
+def _failures(evaluation: Evaluation, extras: ReportExtras) -> Iterator[Section]:
     if not extras.failures:
-        return ""
+        return
     rule = (
-        "Won is what fixing every pixel of a kind would add, in points of mIoU or of the IoU of one class. Boundary, extent and "
+        "Gained: what fixing every pixel of a kind would add, in points of mIoU or of the IoU of one class. Boundary, extent and "
         "segment part the wrong pixels of each class; over all classes they add up to more, because a pixel is a miss of one and "
         "a false alarm of another. The other kinds overlap."
     )
-    return _section("Kinds of failure", rule, _scroll(failure_table(extras.failures, evaluation.catalog)))
+    yield Section(heading="Kinds of failure", rule=rule, tables=[failure_table(extras.failures, evaluation.catalog)])
 
 
-def _slices(extras: ReportExtras) -> Iterable[str]:
+def _slices(extras: ReportExtras) -> Iterator[Section]:
     titles = {curve.title: place for place, curve in reversed(list(enumerate(extras.slices)))}
     ordered = sorted(extras.slices, key=lambda curve: titles[curve.title])
     for title, group in groupby(ordered, key=lambda curve: curve.title):
@@ -336,32 +396,18 @@ def _slices(extras: ReportExtras) -> Iterable[str]:
         if any(point.count for curve in curves for point in curve.points):
             rule += f" n counts objects, or images for slices of pixels; pale marks rest on fewer than {FEW_OBJECTS} objects or "
             rule += f"{FEW_IMAGES} images."
-        yield _section(title, rule, f"<figure>{plots.slices_svg(curves)}</figure>")
+        yield Section(heading=title, rule=rule, figure=plots.slices_svg(curves))
 
 
-def _cases(evaluation: Evaluation, extras: ReportExtras) -> str:
+def _worst(evaluation: Evaluation, extras: ReportExtras) -> Iterator[Section]:
     photographs = Photographs.below(extras.photographs)
     reader = evaluation.reader or PairReader(evaluation.catalog)
-    cases = []
-    for image in evaluation.worst_first[:_SHOWN]:
-        if not image.labelled_px:
-            continue
-        head = f"{escape(image.name)} <b>{percent(image.mean_iou.value)}</b>"
-        cases.append(f'<div class="card"><h3>{head}</h3>{thumbnails(image, reader, photographs)}</div>')
-    if not cases:
-        return ""
-    rule = "The images with the lowest mIoU. Errors are red, void is grey."
-    return _section("Worst cases", rule, f'<div class="cases">{"".join(cases)}</div>')
+    shown = [shown_image(image, reader, photographs) for image in evaluation.worst_first[:_SHOWN] if image.labelled_px]
+    if shown:
+        rule = "The images with the lowest mIoU. Errors are red, void is grey."
+        yield Section(heading="Worst images", rule=rule, pictures=shown)
 
 
-def _images(evaluation: Evaluation) -> str:
+def _images(evaluation: Evaluation) -> Section:
     rule = f"Worst first. mIoU of one image: {ABSENT_RULE_TEXT['truth']}; the last columns are mIoU inside the band."
-    return _section("Images", rule, _scroll(tables.image_table(evaluation)))
-
-
-def _section(heading: str, rule: str, content: str) -> str:
-    return f'<section><h2>{escape(heading)}</h2><p class="rule">{escape(rule)}</p>{content}</section>'
-
-
-def _scroll(table: str) -> str:
-    return f'<div class="scroll">{table}</div>'
+    return Section(heading="Images", rule=rule, tables=[tables.image_table(evaluation)])

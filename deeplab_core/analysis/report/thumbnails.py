@@ -1,11 +1,9 @@
-"""Pictures of the worst cases for the report: photograph, truth, prediction and errors, as data URIs."""
+"""Pictures of the worst images for the report: photograph, truth, prediction and errors, as data URIs."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
-from dataclasses import dataclass
-from html import escape
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.analysis.evaluation import ImageResult
+from deeplab_core.analysis.report.text import percent
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.find import find_images
 from deeplab_core.datasets.pairing import MaskPair
@@ -61,8 +60,25 @@ def _path_key(relative: PurePosixPath) -> str:
     return name_key(str(relative.with_name(bare_stem(relative.stem))))
 
 
-def thumbnails(image: ImageResult, reader: PairReader, photographs: Photographs) -> str:
-    """Figures of one image, side by side, as HTML; a sentence where its files can no longer be read."""
+@dataclass(frozen=True, slots=True)
+class ShownImage:
+    """One image with its pictures.
+
+    Attributes:
+        name, mean_iou: as shown.
+        figures: (what it shows, data URI), from left to right.
+        problem: why pictures are missing; empty if none is.
+    """
+
+    name: str
+    mean_iou: str
+    figures: tuple[tuple[str, str], ...] = ()
+    problem: str = ""
+
+
+def shown_image(image: ImageResult, reader: PairReader, photographs: Photographs) -> ShownImage:
+    """Pictures of one image, or why its files cannot be read any more."""
+    shown = ShownImage(image.name, percent(image.mean_iou.value))
     catalog = reader.catalog
     try:
         found = reader.read(MaskPair(image.name, image.prediction, image.truth))
@@ -70,7 +86,7 @@ def thumbnails(image: ImageResult, reader: PairReader, photographs: Photographs)
         if truth.shape != prediction.shape:
             raise AtrousError(message("the masks have changed since they were compared"), path=image.prediction)
     except AtrousError as error:
-        return f'<p class="rule">{escape(str(error))}</p>'
+        return replace(shown, problem=str(error))
     step = _grid(truth.shape)
     truth, prediction = truth[step], prediction[step]
     colors = _colors(catalog)
@@ -87,13 +103,8 @@ def thumbnails(image: ImageResult, reader: PairReader, photographs: Photographs)
         try:
             pictures.insert(0, ("photograph", _jpeg(read_thumbnail(photograph, _SIDE))))
         except AtrousError as error:
-            return _figures(pictures) + f'<p class="rule">{escape(str(error))}</p>'
-    return _figures(pictures)
-
-
-def _figures(pictures: Sequence[tuple[str, str]]) -> str:
-    cards = "".join(f'<figure><img alt="{name}" src="{uri}"><figcaption>{name}</figcaption></figure>' for name, uri in pictures)
-    return f'<div class="case">{cards}</div>'
+            return replace(shown, figures=tuple(pictures), problem=str(error))
+    return replace(shown, figures=tuple(pictures))
 
 
 def _grid(shape: tuple[int, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

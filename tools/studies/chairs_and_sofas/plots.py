@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deeplab_core.analysis import ObjectAxis
+from deeplab_core.analysis.report.page import style_sheet
 from deeplab_core.analysis.report.plots import slices_svg
 from deeplab_core.analysis.report.slices import SliceCurve, SlicePoint
-from deeplab_core.analysis.report.style import STYLE
 from tools.studies.chairs_and_sofas.runs import FURNITURE, Result
 
 #: Least objects behind a point; fewer say nothing.
@@ -58,6 +58,6 @@ def _write(svg: str, path: Path) -> None:
     """A file of its own: name space, style sheet and a background in place of the page's."""
     start = svg.index(">") + 1
     opening = svg[: start - 1].replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
-    text = f"{opening}><style>{STYLE}</style><rect width='100%' height='100%' style='fill:var(--card)'/>{svg[start:]}\n"
+    text = f"{opening}><style>{style_sheet()}</style><rect width='100%' height='100%' style='fill:var(--card)'/>{svg[start:]}\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")

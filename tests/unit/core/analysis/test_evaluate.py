@@ -218,7 +218,7 @@ def test_a_report_without_bands_or_confusions(tmp_path: Path) -> None:
         write_indexed_png(tmp_path / name / "1.png", np.zeros((9, 9), np.uint8), CATALOG)
     found = evaluate_folders(tmp_path / "p", [tmp_path / "t"], CATALOG, bands=())
     words = " ".join(Page(render_report(found)).texts)
-    assert "not measured: no pixel lies within 40 px of such a boundary" in words
+    assert "not measured: no pixel is within 40 px of such a boundary" in words
     assert "No class is called by another's name" in words
     assert "In neither truth nor prediction: chair & stool, lamp" in words
     assert math.isnan(found.histogram.curve().mean_iou[39])

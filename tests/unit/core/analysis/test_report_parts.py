@@ -1,4 +1,4 @@
-"""Files beside the masks, pictures of the worst cases, curves from files, and the declared layout of the JSON."""
+"""Files beside the masks, pictures of the worst images, curves from files, and the declared layout of the JSON."""
 
 from __future__ import annotations
 
