@@ -203,7 +203,7 @@ _MODEL = (
           tip=_("Settings that the weights file does not contain: stride, rates, input; with their sources")),
     _spec(Group.MODEL, "model.run_image", _("Run on this image"), "predict.run_image", icon="play", keys="Ctrl+R",
           enabled_when=("model_ready", "can_edit")),
-    _spec(Group.MODEL, "model.run_folder", _("Run on folder"), "predict.run_folder", icon="play-folder", keys="Ctrl+Shift+R",
+    _spec(Group.MODEL, "model.run_folder", _("Run on folder"), "folder_run.run", icon="play-folder", keys="Ctrl+Shift+R",
           enabled_when=("model_ready", "project_writable", "has_images")),
     _spec(Group.MODEL, "model.cancel", _("Cancel running job"), "predict.cancel", icon="stop", keys="Ctrl+.",
           enabled_when=("job_running",)),

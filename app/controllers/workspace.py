@@ -17,7 +17,8 @@ from app.controllers.annotate.scribble import ScribbleController
 from app.controllers.annotate.undoing import Undoing
 from app.controllers.annotate.view import ViewSettingsSync, ViewState
 from app.controllers.compare.folder import CompareFolder
-from app.controllers.compare.models import CompareController
+from app.controllers.compare.image import CompareController
+from app.controllers.compare.models import ComparedModels
 from app.controllers.evaluate.ambiguity import AmbiguousController
 from app.controllers.evaluate.cutouts import CutoutCache
 from app.controllers.evaluate.errors import InspectController
@@ -25,6 +26,7 @@ from app.controllers.evaluate.ground_truth import GroundTruthController
 from app.controllers.evaluate.live import EvaluationController
 from app.controllers.evaluate.plots import PlotsController, PlotSources
 from app.controllers.evaluate.rankings import RankingsController
+from app.controllers.predict.folder import FolderRun
 from app.controllers.predict.image import PredictController
 from app.controllers.predict.models import ModelsController
 from app.controllers.predict.readout import ReadoutController
@@ -36,7 +38,10 @@ from app.controllers.project.folder_jobs import FolderJobs
 from app.controllers.project.import_masks import ImportController, WelcomeController
 from app.controllers.project.navigation import ProjectController
 from app.controllers.refine.folder import RefineFolder
+from app.controllers.refine.meter import RefineMeter
 from app.controllers.refine.preview import RefineController
+from app.controllers.refine.requests import RefineRequests
+from app.controllers.refine.settings import CRFSettings
 from app.services.calls import ComputeService
 from app.services.folders import thumbnail_folder
 from app.services.jobs import JobRegistry
@@ -65,7 +70,7 @@ FEATURES = {"project": "projects"} | {
     name: name
     for name in (
         "edit", "view", "classes", "models", "predict", "truth", "evaluation", "rankings", "inspect", "ambiguous", "refine",
-        "refine_folder", "scribble", "learn", "compare", "compare_folder", "receptive", "export", "folder_jobs",
+        "refine_folder", "scribble", "learn", "compare", "compare_folder", "receptive", "export", "folder_jobs", "folder_run",
     )
 }  # fmt: skip
 
@@ -138,7 +143,7 @@ class Program(QObject):
 
     @cached_property
     def file_changes(self) -> FileChanges:
-        return FileChanges(self.services, self.projects, self.edit, self)
+        return FileChanges(self.services, self.edit, self)
 
     @cached_property
     def file_notes(self) -> FileNotes:
@@ -159,6 +164,13 @@ class Program(QObject):
     @cached_property
     def predict(self) -> PredictController:
         return PredictController(self.services, self.models, self.edit, self.folder_jobs, self)
+
+    @cached_property
+    def folder_run(self) -> FolderRun:
+        run = FolderRun(self.services, self.models, self.folder_jobs, self)
+        run.predicted.connect(self.predict.show_prediction)
+        run.predicted.connect(self.session.predictionKept)
+        return run
 
     @cached_property
     def evaluation(self) -> EvaluationController:
@@ -188,27 +200,47 @@ class Program(QObject):
 
     @cached_property
     def refine(self) -> RefineController:
-        return RefineController(self.services, self.models, self.evaluation, self.edit, self.view, self)
+        refine = RefineController(self.services, self.refine_requests, self.models, self.evaluation, self.edit, self.view, self)
+        refine.previewCounted.connect(self.refine_meter.measure)
+        return refine
+
+    @cached_property
+    def crf(self) -> CRFSettings:
+        return CRFSettings(self.settings, self.notifier, self)
+
+    @cached_property
+    def refine_requests(self) -> RefineRequests:
+        return RefineRequests(self.services, self.models, self.crf, self)
+
+    @cached_property
+    def refine_meter(self) -> RefineMeter:
+        return RefineMeter(self.services, self.evaluation, self)
 
     @cached_property
     def refine_folder(self) -> RefineFolder:
-        return RefineFolder(self.services, self.models, self.edit, self.refine.crf, self.folder_jobs, self)
+        return RefineFolder(self.services, self.models, self.edit, self.crf, self.folder_jobs, self)
 
     @cached_property
     def scribble(self) -> ScribbleController:
-        return ScribbleController(self.services, self.refine, self.edit, self)
+        scribble = ScribbleController(self.services, self.refine_requests, self.edit, self)
+        scribble.maskAsked.connect(self.refine.use_mask)
+        return scribble
 
     @cached_property
     def learn(self) -> LearnController:
-        return LearnController(self.services, self.models, self.predict, self.edit, self.folder_jobs, self)
+        return LearnController(self.services, self.models, self.folder_run, self.edit, self.folder_jobs, self)
+
+    @cached_property
+    def compared(self) -> ComparedModels:
+        return ComparedModels(self.services, self.models, self)
 
     @cached_property
     def compare(self) -> CompareController:
-        return CompareController(self.services, self.models, self.evaluation, self.view, self)
+        return CompareController(self.services, self.models, self.compared, self.evaluation, self.view, self)
 
     @cached_property
     def compare_folder(self) -> CompareFolder:
-        return CompareFolder(self.services, self.compare, self.models, self.evaluation, self.folder_jobs, self)
+        return CompareFolder(self.services, self.compared, self.models, self.evaluation, self.folder_jobs, self)
 
     @cached_property
     def threshold(self) -> ThresholdController:
@@ -240,16 +272,18 @@ class Program(QObject):
 
     @cached_property
     def plots(self) -> PlotsController:
+        meter, rankings = self.refine_meter, self.rankings
+        compare, folder = self.compare, self.compare_folder
         sources = PlotSources(
-            self.models,
-            self.evaluation,
-            self.inspect,
-            self.rankings,
-            self.refine.meter,
-            self.compare,
-            self.compare_folder,
+            image_curves=(meter.curves, compare.curves),
+            folder_curves=(folder.curves,),
+            gain=rankings.chosen_gain,
+            changed=(
+                self.inspect.changed, rankings.changed, rankings.orderChanged, meter.changed, compare.resultsChanged,
+                folder.changed,
+            ),
         )  # fmt: skip
-        return PlotsController(self.services, sources, self)
+        return PlotsController(self.services, self.models, self.evaluation, sources, self)
 
     @cached_property
     def thumbnails(self) -> ThumbnailLoader:

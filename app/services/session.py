@@ -78,6 +78,23 @@ def read_parts(project: Project, image: int, *, labels: bool) -> ReadParts:
     return ReadParts(data, halved_levels(data.rgb), loaded, project.prediction_of(image))
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An image that cannot be shown.
+
+    Attributes:
+        id: of its record.
+        name: of the file, for the window.
+        what: is wrong with it, a clause.
+        detail: cause and remedy, sentences; may be empty.
+    """
+
+    id: int
+    name: str
+    what: str
+    detail: str
+
+
 def by_hand(document: Document) -> bool:
     """Whether the user (or an import) has set any pixel: then a prediction may only be suggested."""
     return bool(document.provenance.max() >= Provenance.PERSON)
@@ -97,6 +114,7 @@ class Session(QObject):
     Attributes:
         project: the open project, or None.
         image: the image in view, or None.
+        unreadable: the image that was chosen but cannot be shown; None while there is a picture, or nothing.
         opening: id of the image that is being read and comes into view next, or None.
         history: undo and redo of the project; None without one.
         autosaver: writes its masks; None without a project.
@@ -111,6 +129,7 @@ class Session(QObject):
         recordChanged(ImageRecord): status, flags or note of one image.
         stepWritten(image id): a step was written straight to the journal of an image that is not open.
         listChanged(): images were added or removed.
+        unreadableShown(Unreadable): no image is in view, because the one that was chosen cannot be opened.
         undoElsewhereChanged(): see :attr:`undo_elsewhere`.
         imageAsked(image id, ids to open instead or None), reloadAsked(work), classChangeAsked(change, done), strokeEndAsked():
             see the methods that emit them.
@@ -123,6 +142,7 @@ class Session(QObject):
     recordChanged = Signal(object)
     stepWritten = Signal(int)
     listChanged = Signal()
+    unreadableShown = Signal(object)
     imageAsked = Signal(int, object)
     reloadAsked = Signal(object)
     classChangeAsked = Signal(object, object)
@@ -133,6 +153,7 @@ class Session(QObject):
         super().__init__(parent)
         self.project: Project | None = None
         self.image: OpenImage | None = None
+        self.unreadable: Unreadable | None = None
         self.opening: int | None = None
         self.history: UndoHistory | None = None
         self.autosaver: Autosaver | None = None
@@ -183,6 +204,13 @@ class Session(QObject):
         """Whether an image is in view, is being opened, or has changes that its mask file does not hold yet."""
         unsaved = self.autosaver is not None and self.autosaver.held(image) is not None
         return unsaved or image == self.opening or (self.image is not None and self.image.id == image)
+
+    def ids_in_use(self) -> frozenset[int]:
+        """Images that the window shows, opens or holds work of."""
+        unsaved = () if self.autosaver is None else self.autosaver.in_memory()
+        shown = (self.opening, None if self.image is None else self.image.id)
+        refused = None if self.unreadable is None else self.unreadable.id
+        return frozenset((*unsaved, *(image for image in (*shown, refused) if image is not None)))
 
     def is_unreviewed(self, image: int) -> bool:
         """Whether the user has not marked an image of the open project as reviewed."""

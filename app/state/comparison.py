@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +44,23 @@ class ComparedModel:
             wanted = replace(wanted, threshold=None)
         possible = self.card is None or wanted.output_stride in (None, *self.card.output_strides)
         return wanted if possible else replace(wanted, output_stride=None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelPrediction:
+    """What a model says about an image.
+
+    Attributes:
+        labels: (H, W) in the project's ids; a class that the project lacks is void.
+        unmatched: names of such classes of the model.
+        milliseconds: that the prediction took, when it was made.
+        note: what happened to the memory.
+    """
+
+    labels: LabelMap
+    unmatched: tuple[str, ...]
+    milliseconds: float
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +116,21 @@ class ModelFigures:
     shares: dict[int, float]
 
 
+@dataclass(slots=True)
+class ModelResult:
+    """What one model says about the image in view.
+
+    Attributes:
+        prediction: None while it is computed.
+        figures: None until they are counted.
+        problem: why there is none; empty if there is one, or may come.
+    """
+
+    prediction: ModelPrediction | None = None
+    figures: ModelFigures | None = None
+    problem: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageDifference:
     """One image of a folder.
@@ -114,6 +146,33 @@ class ImageDifference:
     name: str
     pairs: dict[tuple[int, int], PairCount]
     means: tuple[float, ...]
+
+
+@dataclass(slots=True)
+class FolderComparison:
+    """What a comparison over a folder has found so far.
+
+    Attributes:
+        models: who took part.
+        band: the source of the rule and reference the curves have.
+        counts: of all images, by place.
+        pairs: pooled differences, by places.
+        rows: every image.
+        scored: how many images have ground truth.
+        milliseconds: mean time of a prediction, by place; nan before the first.
+    """
+
+    models: tuple[ComparedModel, ...]
+    band: TrimapBand
+    counts: list[FolderAnalysis]
+    pairs: dict[tuple[int, int], PairCount]
+    rows: list[ImageDifference] = field(default_factory=list)
+    scored: int = 0
+    times: list[list[float]] = field(default_factory=list)
+
+    @property
+    def milliseconds(self) -> tuple[float, ...]:
+        return tuple(float(np.mean(times)) if times else float("nan") for times in self.times)
 
 
 def count_pair(one: LabelMap, other: LabelMap, ignore: int, truth: LabelMap | None = None) -> PairCount:

@@ -40,7 +40,7 @@ def main():
     def look():
         if stage[0] == "wait" and program.context["has_prediction"]:
             stage[0] = "run"
-            program.predict.run_folder()
+            program.folder_run.run()
             os.kill(program.compute.pid, 9)
         elif stage[0] == "run" and "Folder run finished" in said:
             stage[0] = "done"

@@ -12,7 +12,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import EditController
-from app.controllers.predict.image import PredictController
+from app.controllers.predict.folder import FolderRun
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
 from app.services.calls import Call
@@ -68,13 +68,13 @@ class LearnController(QObject):
         self,
         services: Services,
         models: ModelsController,
-        predict: PredictController,
+        folder_run: FolderRun,
         edit: EditController,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._session, self._models, self._predict, self._edit = services.session, models, predict, edit
+        self._session, self._models, self._run, self._edit = services.session, models, folder_run, edit
         self._compute = services.compute
         self._jobs, self._notifier = services.jobs, services.notifier
         self._settings, self._context = services.settings, services.context
@@ -174,10 +174,10 @@ class LearnController(QObject):
     def _follow_card(self, card: ModelCard) -> None:
         """Once the model that has learned is loaded, predict the folder again; another model replaces no labels."""
         taken = self._awaited is not None and self._models.path == self._awaited
-        self._predict.folder_run.replace_labels(card.id if taken else "")
+        self._run.replace_labels(card.id if taken else "")
         if taken:
             self._awaited = None
-            self._predict.start_folder_run()
+            self._run.start_agreed()
 
     def discard(self) -> None:
         """Forget the result; the model in use stays in use."""

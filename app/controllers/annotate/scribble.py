@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import EditController, PendingStroke
-from app.controllers.refine.preview import RefineController
+from app.controllers.refine.requests import RefineRequests
 from app.services.calls import Call
 from app.services.notifications import Choice
 from app.services.services import Services
@@ -69,17 +69,22 @@ class ScribbleController(QObject):
 
     Attributes:
         patience: runs while a stroke waits.
+
+    Signals:
+        maskAsked(): refine the mask itself from now on, because there are no scores.
     """
+
+    maskAsked = Signal()
 
     def __init__(
         self,
         services: Services,
-        refine: RefineController,
+        requests: RefineRequests,
         edit: EditController,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._session, self._refine, self._edit = services.session, refine, edit
+        self._session, self._requests, self._edit = services.session, requests, edit
         self._compute, self._notifier, self._context = services.compute, services.notifier, services.context
         self._current: _Refinement | None = None
         self._owed: tuple[_Claim, ...] = ()
@@ -102,9 +107,9 @@ class ScribbleController(QObject):
         """Have the compute process ready before the first stroke."""
         self._owed = ()
         if self._context["scribble_on"] and image is not None:
-            base = self._refine.requests.base(image)
+            base = self._requests.base(image)
             if base is not None:
-                self._compute.submit(PrepareRefine(base=base, params=self._refine.crf.params))
+                self._compute.submit(PrepareRefine(base=base, params=self._requests.crf.params))
 
     def _take_stroke(self, stroke: PendingStroke) -> None:
         if self._context["scribble_on"] and not self._follow(stroke):
@@ -128,7 +133,7 @@ class ScribbleController(QObject):
                 claims.append(owed)
         self._owed = ()
         context = box.grown(_MARGIN, document.shape)
-        base = self._refine.requests.base(image, context, stroke.value)
+        base = self._requests.base(image, context, stroke.value)
         if base is None:
             self._say_missing()
             return False
@@ -137,7 +142,7 @@ class ScribbleController(QObject):
         if strokes is None:
             return False
         request = RefineBox(
-            priority=URGENT, base=base, params=self._refine.crf.params, box=box, context=context, strokes=strokes,
+            priority=URGENT, base=base, params=self._requests.crf.params, box=box, context=context, strokes=strokes,
             reach=reach,
         )  # fmt: skip
         name = tr("Scribble: {name}", name=stroke.title.partition(": ")[2])
@@ -214,7 +219,7 @@ class ScribbleController(QObject):
             tr("The stroke was painted but not refined"),
             tr("No class scores for this image in memory. Run the model (Ctrl+R), or refine the mask itself."),
             replace_key="crf",
-            choices=(Choice(tr("Refine the mask itself"), self._refine.use_mask),),
+            choices=(Choice(tr("Refine the mask itself"), self.maskAsked.emit),),
         )
 
 

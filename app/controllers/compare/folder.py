@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
 from PySide6.QtCore import QObject, Signal
 
-from app.controllers.compare.models import CompareController
+from app.controllers.compare.models import ComparedModels
 from app.controllers.compare.requests import ModelRequest, ask_model
 from app.controllers.evaluate.live import EvaluationController
 from app.controllers.predict.models import ModelsController
@@ -16,6 +15,7 @@ from app.services.folder_job import FolderJob, Steps, background
 from app.services.services import Services
 from app.state.comparison import (
     ComparedModel,
+    FolderComparison,
     ImageDifference,
     ModelFigures,
     PairCount,
@@ -26,6 +26,8 @@ from app.state.comparison import (
 from app.state.project import Project
 from app.state.samples import load_sample
 from app.text import plural, spaced, tr
+from app.viewmodels.compare.rows import model_curves
+from app.viewmodels.evaluate.curves import Curve
 from app.viewmodels.project.folder_plan import plan_comparison
 from app.worker.messages import NORMAL
 from deeplab_core.analysis.folder import FolderAnalysis
@@ -43,40 +45,13 @@ _Counted = tuple[list[ImageAnalysis], dict[tuple[int, int], PairCount]]
 
 
 @dataclass(slots=True)
-class FolderResult:
-    """What a comparison over a folder has found so far.
-
-    Attributes:
-        models: who took part.
-        band: the source of the rule and reference the curves have.
-        counts: of all images, by place.
-        pairs: pooled differences, by places.
-        rows: every image.
-        scored: how many images have ground truth.
-        milliseconds: mean time of a prediction, by place; nan before the first.
-    """
-
-    models: tuple[ComparedModel, ...]
-    band: TrimapBand
-    counts: list[FolderAnalysis]
-    pairs: dict[tuple[int, int], PairCount]
-    rows: list[ImageDifference] = field(default_factory=list)
-    scored: int = 0
-    times: list[list[float]] = field(default_factory=list)
-
-    @property
-    def milliseconds(self) -> tuple[float, ...]:
-        return tuple(float(np.mean(times)) if times else float("nan") for times in self.times)
-
-
-@dataclass(slots=True)
 class _Run:
     """A comparison in progress."""
 
     project: Project
     options: PredictOptions
     band: TrimapBand
-    result: FolderResult
+    result: FolderComparison
     predicted: dict[int, list[PackedLabels]] = field(default_factory=dict)  # by image, in the order of places
     failed: set[int] = field(default_factory=set)
     notes: dict[str, None] = field(default_factory=dict)
@@ -95,18 +70,18 @@ class CompareFolder(QObject):
     def __init__(
         self,
         services: Services,
-        compare: CompareController,
+        compared: ComparedModels,
         models: ModelsController,
         evaluation: EvaluationController,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._compare, self._session, self._models, self._evaluation = compare, services.session, models, evaluation
+        self._compared, self._session, self._models, self._evaluation = compared, services.session, models, evaluation
         self._folder_jobs = folder_jobs
         self._compute, self._notifier, self._context = services.compute, services.notifier, services.context
         self._job: FolderJob[_Counted | None] | None = None
-        self.result: FolderResult | None = None
+        self.result: FolderComparison | None = None
         services.session.projectChanged.connect(self._leave)
         evaluation.truthFound.connect(lambda _index: self._leave(None))
 
@@ -115,7 +90,7 @@ class CompareFolder(QObject):
         project = self._session.project
         if self._job is not None or project is None:
             return
-        models = tuple(model for model in self._compare.models if model.card is not None)
+        models = tuple(model for model in self._compared.models if model.card is not None)
         images = [record.id for record in project.images if not record.missing]
         if len(models) < 2 or not images:
             self._notifier.warning(tr("Choose at least two models to compare"), replace_key="compare")
@@ -125,7 +100,7 @@ class CompareFolder(QObject):
     def _begin(self, project: Project, models: tuple[ComparedModel, ...], images: list[int]) -> None:
         if self._job is not None or project is not self._session.project:
             return  # the question was answered late
-        result = FolderResult(
+        result = FolderComparison(
             models,
             self._evaluation.band,
             [FolderAnalysis(project.catalog) for _ in models],
@@ -147,6 +122,13 @@ class CompareFolder(QObject):
         """Pooled figures of each model, by place."""
         result = self.result
         return [] if result is None else [figures_of(folder, result.band) if len(folder) else None for folder in result.counts]
+
+    def curves(self) -> list[Curve]:
+        """Trimap curve of each model over the folder, in the band that is measured now; empty for another one."""
+        result, band = self.result, self._evaluation.band
+        if result is None or (result.band.rule, result.band.around) != (band.rule, band.around):
+            return []
+        return model_curves(result.models, self.figures())
 
     def open_image(self, image: int) -> None:
         """Bring an image of the list into view."""

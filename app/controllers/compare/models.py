@@ -1,157 +1,56 @@
-"""Comparing models on the image in view: who takes part, what each says, and where they differ."""
+"""Which models are compared, and what is known of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from app.controllers.annotate.view import ViewState
-from app.controllers.compare.partner import CompatibleModelSearch
-from app.controllers.compare.requests import ModelPrediction, ModelRequest, ModelRequests
-from app.controllers.evaluate.live import EvaluationController
-from app.controllers.predict.model_cards import ModelCards
-from app.controllers.predict.models import ModelsController
-from app.services.jobs import Job, JobState
+from app.controllers.predict.models import ModelCards, ModelsController
+from app.services.jobs import Job, JobRegistry, JobState
 from app.services.services import Services
-from app.services.session import OpenImage
-from app.state.comparison import LETTERS, ComparedModel, ModelFigures, PairCount, count_pair, figures_of_image, pairs_of
+from app.state.comparison import LETTERS, ComparedModel
 from app.text import tr
-from app.viewmodels.annotate.panes import MODEL_PANES, PaneKind, PaneLayout
-from app.worker.messages import URGENT, EndCompare
-from deeplab_core.analysis.image import count_labels
-from deeplab_core.catalogs.catalog import ClassCatalog
-
-#: Letters of a model's name that are shown in its pane.
-_NAME = 22
+from deeplab_core.catalogs.catalog import ClassCatalog, map_catalogs
+from deeplab_core.records import ModelCard
 
 
-@dataclass(slots=True)
-class ModelResult:
-    """What one model says about the image in view.
+class ComparedModels(QObject):
+    """Up to four models, in the order of the panes.
 
     Attributes:
-        prediction: None while it is computed.
-        figures: None until they are counted.
-        problem: why there is none; empty if there is one, or may come.
-    """
-
-    prediction: ModelPrediction | None = None
-    figures: ModelFigures | None = None
-    problem: str = ""
-
-
-@dataclass(slots=True)
-class _Comparison:
-    """The comparison of one image."""
-
-    image: OpenImage
-    results: list[ModelResult]
-    pairs: dict[tuple[int, int], PairCount] = field(default_factory=dict)
-
-
-class CompareController(QObject):
-    """Up to four models side by side; each is asked in turn, the panes and figures follow as the results come.
-
-    Attributes:
-        models: who takes part, in the order of the panes.
-        pair: places of the two with a shown difference.
-        on: whether the comparison is shown.
+        models: those that take part.
 
     Signals:
-        modelsChanged(): who takes part, or what is known of them.
-        resultsChanged(): an answer, a figure or the pair.
-        fileWanted(): ask for a model file and call :meth:`add_file`.
+        chosen(): others take part.
+        learned(): more is known of those that take part: a card, or why a file cannot be used.
     """
 
-    modelsChanged = Signal()
-    resultsChanged = Signal()
-    fileWanted = Signal()
+    chosen = Signal()
+    learned = Signal()
 
-    def __init__(
-        self,
-        services: Services,
-        models: ModelsController,
-        evaluation: EvaluationController,
-        view: ViewState,
-        parent: QObject | None = None,
-    ) -> None:
+    def __init__(self, services: Services, models: ModelsController, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._session, self._models, self._evaluation, self._view = services.session, models, evaluation, view
-        self._compute = services.compute
-        self._jobs, self._notifier = services.jobs, services.notifier
-        self._settings, self._context = services.settings, services.context
-        self._report = partial(services.notifier.report_or_raise, replace_key="compare")
-        self._requests = ModelRequests(services.compute, services.jobs, self)
-        self._job: Job | None = None
+        self._in_use, self._settings, self._notifier = models, services.settings, services.notifier
         self._cards = ModelCards(services.compute, self)
         self._search = CompatibleModelSearch(self._cards, services.jobs, self)
-        self._seen: _Comparison | None = None
-        self._counted: tuple[object, ...] = ()
-        self._before: dict[str, Any] = {}
         self.models: list[ComparedModel] = []
-        self.pair = (0, 1)
-        self.on = False
-        self._cards.read.connect(lambda path, card: self._know(path, card=card, title=card.name))
-        self._cards.refused.connect(lambda path, why: self._know(path, problem=why))
+        self._cards.read.connect(lambda path, card: self._learn(path, card=card, title=card.name))
+        self._cards.refused.connect(lambda path, why: self._learn(path, problem=why))
         self._search.found.connect(lambda path: self.choose([*(model.path for model in self.models), path]))
         self._search.missed.connect(self._say_alone)
-        models.cardChanged.connect(lambda _card: self._follow_models())
-        models.mappingChanged.connect(self.again)
-        services.session.imageChanged.connect(lambda _image: self.again())
-        evaluation.layersChanged.connect(self._follow_truth)
-        evaluation.bandChanged.connect(lambda _band: self._follow_truth())
-        services.settings.changed.connect(self._follow_setting)
-
-    # -- who takes part --------------------------------------------------------------------------------------------------
 
     def choices(self) -> list[tuple[Path, str]]:
         """(file, title) of every model that may take part: the listed ones, and files that were opened for comparing."""
-        found = {choice.path: choice.title for choice in self._models.choices()}
+        found = {choice.path: choice.title for choice in self._in_use.choices()}
         for text in self._settings["compare.files"]:
             if Path(text).is_file():
                 found.setdefault(Path(text), Path(text).stem)
         return list(found.items())
-
-    def toggle(self) -> None:
-        """Show the comparison, with the models of last time, or end it and free their memory."""
-        if self.on:
-            self.end()
-        else:
-            self.begin()
-
-    def begin(self) -> None:
-        """Show the comparison in the panes and ask the models."""
-        if self.on or self._session.project is None:
-            return
-        self._enter()
-        self.choose(self._usual())
-        if len(self.models) < 2:
-            self._seek()
-
-    def _enter(self) -> None:
-        self.on = True
-        self._before = {name: value for name, value in self._view.to_dict().items() if name != "overlay"}
-        self._context.update(comparing=True)
-
-    def end(self) -> None:
-        """Give the panes back what they showed."""
-        if not self.on:
-            return
-        self.on = False
-        self._search.stop()
-        self._drop()
-        self._seen = None
-        self._context.update(comparing=False)
-        self._compute.submit(EndCompare())
-        self._view.restore(self._before)
-        self.modelsChanged.emit()
-        self.resultsChanged.emit()
 
     def choose(self, paths: list[Path]) -> None:
         """Compare these models, four at most, in this order."""
@@ -160,49 +59,34 @@ class CompareController(QObject):
         kept = {model.path: model for model in self.models}
         self.models = [kept.get(path) or ComparedModel(path, titles.get(path, path.stem)) for path in paths[: len(LETTERS)]]
         self._settings.set("compare.models", [str(model.path) for model in self.models])
-        if max(self.pair) >= len(self.models):
-            self.pair = (0, 1)
-        self._inspect()
-        self._arrange()
-        self.modelsChanged.emit()
-        self.again()
+        self.read_cards()
+        self.chosen.emit()
 
-    def add_file(self, path: Path) -> None:
-        """Let a model file take part, listed or not, and show the comparison; where four take part, the last one makes room."""
-        if self._session.project is None:
-            return
+    def add(self, path: Path, beside: Sequence[Path]) -> None:
+        """Let a file take part, listed or not, with these; where four take part, the last one makes room."""
         if path not in dict(self.choices()):
             self._settings.set("compare.files", [*self._settings["compare.files"], str(path)])
-        before = [model.path for model in self.models] if self.on else self._usual()
-        chosen = [other for other in before if other != path]
-        if not self.on:
-            self._enter()
-        self.choose([*chosen[: len(LETTERS) - 1], path])
+        others = [other for other in beside if other != path]
+        self.choose([*others[: len(LETTERS) - 1], path])
 
-    def ask_file(self) -> None:
-        """Compare with a file that is not listed."""
-        self.fileWanted.emit()
-
-    def choose_pair(self, pair: tuple[int, int]) -> None:
-        """Show where these two differ."""
-        if pair != self.pair and max(pair) < len(self.models):
-            self.pair = pair
-            self.resultsChanged.emit()
+    def stop_search(self) -> None:
+        """End the search for a second model."""
+        self._search.stop()
 
     @property
     def ready(self) -> bool:
         """Whether at least two models can be asked."""
         return len([model for model in self.models if model.card is not None]) > 1
 
-    def _usual(self) -> list[Path]:
-        """The models of last time; else the one in use, or the first available, for which a partner has to be found."""
+    def usual(self) -> list[Path]:
+        """The models of last time; else the one in use, or the first available, for which another one has to be found."""
         at_hand = [path for path, _ in self.choices()]
         last = [Path(text) for text in self._settings["compare.models"] if Path(text) in at_hand]
         if len(last) > 1:
             return last
-        return [self._models.path] if self._models.path is not None else at_hand[:1]
+        return [self._in_use.path] if self._in_use.path is not None else at_hand[:1]
 
-    def _seek(self) -> None:
+    def seek(self) -> None:
         """Look for a second model that knows the classes of the first."""
         taking = {model.path: model.card for model in self.models}
         others = [path for path, _ in self.choices() if path not in taking]
@@ -220,204 +104,103 @@ class CompareController(QObject):
             replace_key="compare",
         )
 
-    def _inspect(self) -> None:
+    def read_cards(self) -> None:
         """Have the cards read that are not known yet."""
         for place, model in enumerate(self.models):
             if model.card is not None or model.problem:
                 continue
-            card = self._models.card if model.path == self._models.path else self._cards.known(model.path)
+            card = self._in_use.card if model.path == self._in_use.path else self._cards.known(model.path)
             if card is not None:
                 self.models[place] = replace(model, card=card, title=card.name)
             else:
                 self._cards.ask(model.path)
 
-    def _know(self, path: Path, **values: Any) -> None:
-        if all(model.path != path for model in self.models):
+    def _learn(self, path: Path, **values: Any) -> None:
+        if any(model.path == path for model in self.models):
+            self.models = [replace(model, **values) if model.path == path else model for model in self.models]
+            self.learned.emit()
+
+
+def _same_classes(one: ClassCatalog, other: ClassCatalog) -> bool:
+    """Whether two models can be compared class by class: both have the same ones, or one has those of the other and more."""
+    return not map_catalogs(one, other).unmatched or not map_catalogs(other, one).unmatched
+
+
+class CompatibleModelSearch(QObject):
+    """Finds the second model of a comparison: reads card after card, in the background, until one has the same classes.
+
+    Signals:
+        found(Path): a model of the same classes; the search is over.
+        missed(): there is none; the search is over.
+    """
+
+    found = Signal(object)
+    missed = Signal()
+
+    def __init__(self, cards: ModelCards, jobs: JobRegistry, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._cards, self._jobs = cards, jobs
+        self._first: Path | None = None
+        self._catalog: ClassCatalog | None = None
+        self._left: deque[Path] = deque()
+        self._job: Job | None = None
+        cards.read.connect(self._follow_card)
+        cards.refused.connect(self._follow_refusal)
+
+    def start(self, first: Path, card: ModelCard | None, others: Sequence[Path]) -> None:
+        """Look for a model that can be compared with another.
+
+        Args:
+            card: of the first model; None has it read.
+            others: models to choose from, the preferred ones first.
+        """
+        self.stop()
+        self._first, self._left = first, deque(others)
+        self._catalog = None if card is None else card.catalog
+        self._job = self._jobs.add(Job(tr("Searching for a model with the same classes"), self.stop))
+        self._go_on()
+
+    def stop(self) -> None:
+        """End the search silently: the user chose, or does not want to wait."""
+        self._end(JobState.CANCELLED)
+
+    def _go_on(self) -> None:
+        first = self._first
+        if first is None:
             return
-        self.models = [replace(model, **values) if model.path == path else model for model in self.models]
-        if self.on:
-            self.modelsChanged.emit()
-            self._next()
-            self.resultsChanged.emit()
+        if self._catalog is None:
+            card = self._cards.known(first)
+            if card is None:
+                self._cards.ask(first)
+                return
+            self._catalog = card.catalog
+        while self._left:
+            card = self._cards.known(self._left[0])
+            if card is None:
+                self._cards.ask(self._left[0])
+                return
+            path = self._left.popleft()
+            if _same_classes(self._catalog, card.catalog):
+                self._end(JobState.DONE)
+                self.found.emit(path)
+                return
+        self._end(JobState.DONE)
+        self.missed.emit()
 
-    def _follow_models(self) -> None:
-        if self.on:
-            self._inspect()
-            self.modelsChanged.emit()
-            self._next()
-
-    def _follow_setting(self, key: str) -> None:
-        if self.on and key in ("model.output_stride", "model.scales", "model.flip", "model.device", "model.precision"):
-            self.again()
-
-    # -- the image in view -----------------------------------------------------------------------------------------------
-
-    @property
-    def image(self) -> OpenImage | None:
-        """The image that is compared; None while nothing is."""
-        return None if self._seen is None else self._seen.image
-
-    @property
-    def results(self) -> list[ModelResult]:
-        """What each model says about the image in view, by place."""
-        return [] if self._seen is None else self._seen.results
-
-    @property
-    def labels(self) -> tuple[NDArray[Any] | None, ...]:
-        """(H, W) of each model in the project's ids, for the panes; None where it is still computed."""
-        if self.image is not self._session.image:  # another one was opened just now
-            return ()
-        return tuple(None if answer.prediction is None else answer.prediction.labels for answer in self.results)
-
-    @property
-    def difference(self) -> PairCount | None:
-        """Where the chosen two differ on the image in view; None until both have answered."""
-        return None if self._seen is None else self._seen.pairs.get(self.pair)
-
-    @property
-    def catalog(self) -> ClassCatalog | None:
-        """Classes of the project, in which everything is compared."""
-        return None if self._session.project is None else self._session.project.catalog
-
-    def again(self) -> None:
-        """Ask every model about the image in view; what is on disk comes at once."""
-        if not self.on:
-            return
-        self._drop()
-        image = self._session.image
-        self._seen = None if image is None else _Comparison(image, [ModelResult() for _ in self.models])
-        self._counted = self._standard()
-        self.resultsChanged.emit()
-        self._next()
-
-    def captions(self) -> dict[PaneKind, str]:
-        """Name, time and figure beside the titles of the panes."""
-        found = {}
-        for pane, model, answer in zip(MODEL_PANES, self.models, self.results, strict=False):
-            parts = []
-            if answer.figures is not None and not np.isnan(answer.figures.mean):
-                parts.append(tr("mIoU {mean:.2f}", mean=answer.figures.mean))
-            if answer.prediction is not None:
-                parts.append(milliseconds(answer.prediction.milliseconds))
-            found[pane] = " · ".join([*parts, _short(model.title)])
-        count = self.difference
-        if count is not None:
-            shown = tr("{first} and {second}", first=LETTERS[self.pair[0]], second=LETTERS[self.pair[1]])
-            found[PaneKind.DIFFERENCE] = f"{shown} · {count.share:.1%}".replace("%", " %")
-        return found
-
-    def _next(self) -> None:
-        """Ask the first model that has not answered and can."""
-        seen, project = self._seen, self._session.project
-        if not self.on or seen is None or project is None or not self._requests.idle:
-            return
-        for place, (model, answer) in enumerate(zip(self.models, seen.results, strict=True)):
-            if model.card is None or answer.prediction is not None or answer.problem:
-                continue
-            options = model.options(self._models.run_settings.options())
-            request = ModelRequest(project, seen.image.id, model, options, URGENT)
-            self._job = self._jobs.add(Job(tr("Comparing: {title}", title=model.title), self._stop))
-            taken, refused = partial(self._take, seen, place), partial(self._miss, seen, place)
-            self._requests.ask(request, taken, refused, partial(self._job.progress, 0, 1, ""))
-            return
-
-    def _stop(self) -> None:
-        """The user does not want to wait: the models that have not answered stay silent on this image."""
-        for answer in self.results:
-            if answer.prediction is None and not answer.problem:
-                answer.problem = tr("Cancelled")
-        self._drop(JobState.CANCELLED)
-        self.resultsChanged.emit()
-
-    def _drop(self, state: JobState = JobState.CANCELLED) -> None:
-        """The model that was asked is not needed any more, or it has answered."""
+    def _end(self, state: JobState) -> None:
         job, self._job = self._job, None
-        self._requests.cancel()
+        self._first, self._catalog = None, None
+        self._left.clear()
         if job is not None:
             job.finish(state)
 
-    def _take(self, seen: _Comparison, place: int, prediction: ModelPrediction) -> None:
-        if seen is not self._seen:
-            return
-        self._drop(JobState.DONE)
-        if prediction.labels.shape != seen.image.document.shape:
-            seen.results[place].problem = tr("The image has another size now: rescan the folder (F5).")
-        else:
-            seen.results[place].prediction = prediction
-            self._count(seen, [place])
-        self.resultsChanged.emit()
-        self._next()
+    def _follow_card(self, path: Path, _card: ModelCard) -> None:
+        if path == self._first or path in self._left:
+            self._go_on()
 
-    def _miss(self, seen: _Comparison, place: int, error: Exception) -> None:
-        if seen is self._seen:
-            self._drop(JobState.FAILED)
-            seen.results[place].problem = str(error)
-            self.resultsChanged.emit()
-            self._next()
-
-    # -- figures ---------------------------------------------------------------------------------------------------------
-
-    def _standard(self) -> tuple[object, ...]:
-        """What the figures are measured against."""
-        band, live = self._evaluation.band, self._evaluation.live
-        return (None if live is None else id(live.scored), band.rule, band.around)
-
-    def _follow_truth(self) -> None:
-        """Truth comes after the image, and may be another one later."""
-        seen = self._seen
-        if seen is not None and self._standard() != self._counted:
-            self._counted = self._standard()
-            seen.pairs.clear()
-            self._count(seen, [place for place, answer in enumerate(seen.results) if answer.prediction is not None])
-
-    def _count(self, seen: _Comparison, places: list[int]) -> None:
-        """Count some results, and every pair that they belong to, in the background."""
-        live, band, catalog = self._evaluation.live, self._evaluation.band, seen.image.document.catalog
-        fits = live is not None and live.document is seen.image.document
-        truth = live.scored if fits and live is not None else None
-        index = None
-        if truth is not None and live is not None and band.around == "truth" and live.has_band(band.rule, band.around):
-            index = live.band(band.rule, band.around)
-        labels = {place: answer.prediction.labels for place, answer in enumerate(seen.results) if answer.prediction is not None}
-        pairs = [pair for pair in pairs_of(len(seen.results)) if set(pair) <= set(labels) and set(pair) & set(places)]
-        standard = self._standard()
-
-        def work() -> tuple[dict[int, ModelFigures], dict[tuple[int, int], PairCount]]:
-            figures = {
-                place: figures_of_image(count_labels(labels[place], catalog, truth=truth, band=band, index=index), band)
-                for place in places
-            }
-            return figures, {pair: count_pair(labels[pair[0]], labels[pair[1]], catalog.ignore, truth) for pair in pairs}
-
-        def done(found: tuple[dict[int, ModelFigures], dict[tuple[int, int], PairCount]]) -> None:
-            if seen is not self._seen or standard != self._standard():
-                return
-            for place, figures in found[0].items():
-                seen.results[place].figures = figures
-            seen.pairs.update(found[1])
-            self.resultsChanged.emit()
-
-        self._jobs.run(work, done, self._report)
-
-    def _arrange(self) -> None:
-        """Give every model a pane; two leave room for their difference and the truth."""
-        if not self.on or len(self.models) < 2:
-            return
-        kinds: list[PaneKind] = list(MODEL_PANES[: len(self.models)])
-        if len(self.models) < len(LETTERS):
-            kinds.append(PaneKind.DIFFERENCE)
-        if len(kinds) < len(MODEL_PANES):
-            kinds.append(PaneKind.TRUTH if self._evaluation.live is not None else PaneKind.IMAGE)
-        for place, kind in enumerate(kinds):
-            self._view.set_kind(place, kind)
-        self._view.set_layout(PaneLayout.QUAD)
-
-
-def milliseconds(value: float) -> str:
-    """A time as shown: ``84 ms``, ``2.3 s``."""
-    return tr("{value:.0f} ms", value=value) if value < 1000 else f"{value / 1000:.1f} s"
-
-
-def _short(title: str) -> str:
-    """A name that leaves room for figures in a narrow pane."""
-    return title if len(title) <= _NAME else f"{title[: _NAME - 1].rstrip()}…"
+    def _follow_refusal(self, path: Path, _why: str) -> None:
+        if path == self._first:
+            self.stop()  # the list shows what is wrong with it
+        elif path in self._left:
+            self._left.remove(path)
+            self._go_on()

@@ -11,11 +11,11 @@ from app.services.calls import Call, ComputeService
 from app.services.folder_job import Steps, answer, background
 from app.services.jobs import JobRegistry
 from app.state.class_mapping import project_mapping
-from app.state.comparison import ComparedModel
+from app.state.comparison import ComparedModel, ModelPrediction
 from app.state.project import Project
 from app.worker.messages import Compare, Compared
 from deeplab_core.errors import AtrousError, Cancelled
-from deeplab_core.labels import LabelMap, apply_lut
+from deeplab_core.labels import apply_lut
 from deeplab_core.records import Prediction, PredictOptions
 
 
@@ -35,23 +35,6 @@ class ModelRequest:
     model: ComparedModel
     options: PredictOptions
     priority: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ModelPrediction:
-    """What a model says about an image.
-
-    Attributes:
-        labels: (H, W) in the project's ids; a class without a partner there is void.
-        unmatched: names of such classes of the model.
-        milliseconds: that the prediction took, when it was made.
-        note: what happened to the memory.
-    """
-
-    labels: LabelMap
-    unmatched: tuple[str, ...]
-    milliseconds: float
-    note: str = ""
 
 
 Taken = Callable[[ModelPrediction], None]

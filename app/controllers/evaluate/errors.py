@@ -152,7 +152,7 @@ class InspectController(QObject):
         project, index = self._session.project, self.index
         if project is None or index is None or self._job is not None:
             return
-        ids = self._evaluation.images_with_truth()
+        ids = self._evaluation.truth.images_with_truth()
         if not ids:
             return
         if self._session.autosaver is not None:
@@ -231,7 +231,7 @@ class InspectController(QObject):
             self._take(project, image, found)
 
     def _fail(self, index: ProjectAnalysis, image: int, error: AtrousError) -> None:
-        self._evaluation.truth_problem(image, error)
+        self._evaluation.truth.note_problem(image, error)
         if index is self.index:
             index.drop(image)
 

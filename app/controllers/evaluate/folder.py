@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
+from app.controllers.evaluate.ground_truth import GroundTruthController
 from app.controllers.evaluate.image_scorer import ImageScorer
+from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
 from app.services.folder_job import FolderJob, Steps, background
 from app.services.services import Services
@@ -31,10 +32,6 @@ from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.notes import Note
 from deeplab_core.records import Prediction, TrimapBand
-
-if TYPE_CHECKING:
-    from app.controllers.evaluate.live import EvaluationController
-    from app.controllers.predict.models import ModelsController
 
 #: Pause before the score of the image in view is written again.
 _SCORE_MS = 600
@@ -64,6 +61,7 @@ class FolderEvaluation(QObject):
     """Figures pooled over the folder, and the scores of its images.
 
     Attributes:
+        band: that the next evaluation of the folder measures.
         analysis: all that is known of the folder, for every part of the window; None without a project.
 
     Signals:
@@ -81,16 +79,17 @@ class FolderEvaluation(QObject):
     def __init__(
         self,
         services: Services,
-        evaluation: EvaluationController,
+        truth: GroundTruthController,
+        band: TrimapBand,
         models: ModelsController,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._session, self._evaluation, self._models = services.session, evaluation, models
+        self._session, self._truth, self._models = services.session, truth, models
         self._jobs, self._notifier = services.jobs, services.notifier
         self._folder_jobs = folder_jobs
-        self._scorer = ImageScorer(services, evaluation, models, folder_jobs, self)
+        self._scorer = ImageScorer(services, truth, models, folder_jobs, self)
         self._scorer.scored.connect(self.scored)
         self._scorer.changed.connect(self.rescored)
         self.analysis: ProjectAnalysis | None = None
@@ -98,7 +97,8 @@ class FolderEvaluation(QObject):
         self._check: MaskCheck | None = None
         self._job: FolderJob[None] | None = None
         self._again = False  # other ground truth came while the folder was judged
-        self._band = TrimapBand()
+        self.band, self._band = band, TrimapBand()
+        self._current: ImageJudgement | None = None
         self._viewed: OpenImage | None = None
         self._asked: dict[int, int] = {}
         self._score_timer = single_shot(self, _SCORE_MS, self._score_view)
@@ -136,7 +136,7 @@ class FolderEvaluation(QObject):
         """The project's ground truth is known, or another one: figures that rest on another are measured again."""
         if self._session.project is None or self.analysis is None:
             return
-        judged = self._evaluated and bool(len(self._evaluation.index))
+        judged = self._evaluated and bool(len(self._truth.index))
         self.analysis, self._evaluated = self.analysis.on_other_truth(), False
         self.changed.emit()
         self._scorer.follow_project(measure=not judged)
@@ -145,6 +145,10 @@ class FolderEvaluation(QObject):
             self._job.cancel()
         elif judged:
             self.start()
+
+    def set_live(self, live: ImageJudgement | None) -> None:
+        """Take the live figures of the image in view; None if it has none."""
+        self._current = live
 
     def follow(self, live: ImageJudgement) -> None:
         """Let the pooled figures and the list follow the image in view. Costs O(classes^2), whatever the image's size."""
@@ -184,19 +188,19 @@ class FolderEvaluation(QObject):
         project, known = self._session.project, self.analysis
         if project is None or known is None or self._job is not None:
             return
-        ids = self._evaluation.images_with_truth()
+        ids = self._truth.images_with_truth()
         if not ids:
             return
         if self._session.autosaver is not None:
             self._session.autosaver.save_now()
-        self._band = self._evaluation.band
+        self._band = self.band
         self._evaluated = True
         for name in set(known.masks) - set(map(str, ids)):
             known.drop(int(name))
         self._check = MaskCheck(project.catalog, tr("ground truth mask"))
         self._job = self._folder_jobs.start(
             project, tr("Evaluating the folder"), ids, lambda image: self._evaluate_image(project, image),
-            on_failure=self._evaluation.truth_problem, on_end=self._finish,
+            on_failure=self._truth.note_problem, on_end=self._finish,
         )  # fmt: skip
 
     def remeasure(self, image: int) -> None:
@@ -226,7 +230,7 @@ class FolderEvaluation(QObject):
                 self.changed.emit()
 
         def failed(error: Exception) -> None:
-            self._evaluation.truth_problem(image, image_error(error, project.path_of(project.record(image))))
+            self._truth.note_problem(image, image_error(error, project.path_of(project.record(image))))
 
         self._jobs.run(lambda: self._measure(project, image), finish, failed)
 
@@ -265,7 +269,7 @@ class FolderEvaluation(QObject):
 
     def _live(self, image: int) -> ImageJudgement | None:
         """The live figures, if the image is in view and its ground truth was read."""
-        viewed, live = self._viewed, self._evaluation.live
+        viewed, live = self._viewed, self._current
         known = viewed is not None and viewed.id == image and live is not None and live.document is viewed.document
         return live if known else None
 

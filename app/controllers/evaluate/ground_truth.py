@@ -112,6 +112,20 @@ class GroundTruthController(QObject):
         """Ground truth files of the open project; empty without one."""
         return self.truth.index
 
+    def images_with_truth(self) -> list[int]:
+        """Ids of the images that can be evaluated; without any, the user gets a message."""
+        project = self._session.project
+        records = () if project is None else project.images
+        ids = [record.id for record in records if not record.missing and self.index.get(record.relative_path) is not None]
+        if not ids and project is not None:
+            self._notifier.warning(
+                tr("No ground truth"),
+                tr("Choose the ground truth folder in the Classes panel."),
+                replace_key="truth",
+                choices=(Choice(tr("Choose ground truth…"), self.review),),
+            )
+        return ids
+
     # -- ground truth ----------------------------------------------------------------------------------------------------
 
     def find(self) -> None:
@@ -233,17 +247,20 @@ class GroundTruthController(QObject):
 
         self._with_project(read, done)
 
-    def note_problem(self, image: str, error: AtrousError) -> None:
-        """Note a ground truth file that cannot be used, each once; ask for the frame where only that is unknown."""
-        if (image, str(error)) not in self.problems:
-            self.problems.append((image, str(error)))
+    def note_problem(self, image: int, error: AtrousError) -> None:
+        """Note that the ground truth of an image cannot be used, each reason once; ask for the frame if only that is unknown."""
         project = self._session.project
-        if not isinstance(error, AmbiguousFrameError) or project is None:
+        if project is None:
             return
+        path = project.record(image).relative_path
+        if (path, str(error)) not in self.problems:
+            self.problems.append((path, str(error)))
         choice = project.ground_truth.choice
-        if choice is None or not choice.folders or self._questions.frame is not None or image not in self.truth.files:
+        if not isinstance(error, AmbiguousFrameError) or choice is None or not choice.folders:
             return
-        question = frame_question(project, choice.folders[0], {image: self.truth.files[image]})
+        if self._questions.frame is not None or path not in self.truth.files:
+            return
+        question = frame_question(project, choice.folders[0], {path: self.truth.files[path]})
         if question is not None:
             self._questions = replace(self._questions, frame=question)
             self._ask()

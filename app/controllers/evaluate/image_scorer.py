@@ -9,10 +9,11 @@ changes and when the rankings come into view.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
+from app.controllers.evaluate.ground_truth import GroundTruthController
+from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
 from app.services.folder_job import FolderJob, Steps, background
 from app.services.services import Services
@@ -25,10 +26,6 @@ from app.state.samples import Held, load_sample
 from app.text import tr
 from deeplab_core.errors import AtrousError, MaskFormatError
 from deeplab_core.records import Prediction
-
-if TYPE_CHECKING:
-    from app.controllers.evaluate.live import EvaluationController
-    from app.controllers.predict.models import ModelsController
 
 _KIND = "score"
 #: Predictions that wait in memory; later ones are read from the disk again.
@@ -77,13 +74,13 @@ class ImageScorer(QObject):
     def __init__(
         self,
         services: Services,
-        evaluation: EvaluationController,
+        truth: GroundTruthController,
         models: ModelsController,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._session, self._evaluation, self._models = services.session, evaluation, models
+        self._session, self._truth, self._models = services.session, truth, models
         self._jobs, self._notifier = services.jobs, services.notifier
         self._folder_jobs = folder_jobs
         self.scores: dict[int, ImageScore] = {}
@@ -248,7 +245,7 @@ class ImageScorer(QObject):
             self._take(project, image, request, found)
 
     def _fail(self, project: Project, image: int, error: AtrousError) -> None:
-        self._evaluation.truth_problem(image, error)
+        self._truth.note_problem(image, error)
         self._forget(project, image)
 
     def _finish(self, job: FolderJob[None]) -> None:
@@ -289,7 +286,7 @@ class ImageScorer(QObject):
             self._forget(project, image)
             return
         if found.problem is not None:
-            self._evaluation.truth_problem(image, found.problem)
+            self._truth.note_problem(image, found.problem)
         self._keep(image, found.score, found.stamp)
         viewed = self._session.image
         if request.held is not None and (viewed is None or viewed.id != image) and project.journal.head(image) != found.head:

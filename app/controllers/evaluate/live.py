@@ -14,7 +14,6 @@ from app.controllers.evaluate.folder import FolderEvaluation
 from app.controllers.evaluate.ground_truth import GroundTruthController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
-from app.services.notifications import Choice
 from app.services.services import Services
 from app.services.session import OpenImage, unset
 from app.services.timers import single_shot
@@ -98,6 +97,8 @@ class EvaluationController(QObject):
     Attributes:
         live: confusion matrix and bands of the image in view, updated with each edit; None without ground truth.
         folder: the figures of the folder.
+        truth: the project's choices of ground truth.
+        band: the trimap band that is measured.
 
     Signals:
         truthFound(GroundTruthFiles): another index of truth files.
@@ -126,7 +127,7 @@ class EvaluationController(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._session, self._edit, self._truth = services.session, edit, truth
+        self._session, self._edit, self.truth = services.session, edit, truth
         self._jobs, self._notifier = services.jobs, services.notifier
         self._settings, self._context = services.settings, services.context
         self._report = partial(services.notifier.report_or_raise, replace_key="truth")
@@ -138,7 +139,7 @@ class EvaluationController(QObject):
         self._finding_edges = False
         kept = services.settings
         self.band = TrimapBand(width_px=kept["trimap.width"], rule=kept["trimap.rule"], around=kept["trimap.around"])
-        self.folder = FolderEvaluation(services, self, models, folder_jobs, self)
+        self.folder = FolderEvaluation(services, truth, self.band, models, folder_jobs, self)
         self.folder.changed.connect(self._emit_curves)
         self._figures_timer = single_shot(self, _FIGURES_MS, self._emit_figures)
         self._curve_timer = single_shot(self, _CURVE_MS, self._emit_curves)
@@ -151,7 +152,7 @@ class EvaluationController(QObject):
     @property
     def index(self) -> GroundTruthFiles:
         """Ground truth files of the open project; empty without one."""
-        return self._truth.index
+        return self.truth.index
 
     # -- truth -----------------------------------------------------------------------------------------------------------
 
@@ -167,20 +168,6 @@ class EvaluationController(QObject):
             self._read_truth(image)
         self.folder.remeasure(image_id)
 
-    def images_with_truth(self) -> list[int]:
-        """Ids of the images that can be judged; if there is none, the user gets a message."""
-        project = self._session.project
-        records = () if project is None else project.images
-        ids = [record.id for record in records if not record.missing and self.index.get(record.relative_path) is not None]
-        if not ids and project is not None:
-            self._notifier.warning(
-                tr("No ground truth"),
-                tr("Choose the ground truth folder in the Classes panel."),
-                replace_key="truth",
-                choices=(Choice(tr("Choose ground truth…"), self._truth.review),),
-            )
-        return ids
-
     def evaluate_folder(self) -> None:
         """Judge every image that has truth and a mask."""
         self.folder.start()
@@ -190,6 +177,7 @@ class EvaluationController(QObject):
         if band == self.band:
             return
         self.band = band
+        self.folder.band = band
         for name, value in (("width", band.width_px), ("rule", band.rule), ("around", band.around)):
             self._settings.set(f"trimap.{name}", value)
         self.bandChanged.emit(band)
@@ -274,12 +262,6 @@ class EvaluationController(QObject):
 
         self._jobs.run(count, done, failed)
 
-    def truth_problem(self, image: int, error: AtrousError) -> None:
-        """Note that the ground truth of an image cannot be used."""
-        project = self._session.project
-        if project is not None:
-            self._truth.note_problem(project.record(image).relative_path, error)
-
     # -- the image in view -----------------------------------------------------------------------------------------------
 
     def _follow_project(self, project: Project | None) -> None:
@@ -336,7 +318,7 @@ class EvaluationController(QObject):
             if not isinstance(error, AtrousError):
                 raise error
             if self._session.image is image:
-                self.truth_problem(image.id, error)
+                self.truth.note_problem(image.id, error)
                 if not isinstance(error, AmbiguousFrameError):  # that is asked
                     self._notifier.report(error, replace_key="truth")
                 self._emit_nothing()
@@ -351,6 +333,7 @@ class EvaluationController(QObject):
             self._notifier.report(error, replace_key="truth")
             self._emit_nothing()
             return
+        self.folder.set_live(self.live)
         self._before = self.live.matrix.copy()
         self._context.update(has_truth=True)
         self._measure_model(image)
@@ -362,6 +345,7 @@ class EvaluationController(QObject):
         if self.live is not None:
             self.live.close()
         self.live, self._before, self._model_curve = None, None, None
+        self.folder.set_live(None)
         self._context.update(has_truth=False)
 
     def _measure_model(self, image: OpenImage | None) -> None:

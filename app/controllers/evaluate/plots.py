@@ -1,32 +1,30 @@
-"""The plots of the Judge view: which there are, what they are made from, and the log of progress that one of them shows."""
+"""The plots of the Evaluation panel: their names, their makers, and the log of progress that one of them shows."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from PySide6.QtCore import QObject, Signal
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal, SignalInstance
 
-from app.controllers.compare.folder import CompareFolder
-from app.controllers.compare.models import CompareController
-from app.controllers.evaluate.errors import InspectController
 from app.controllers.evaluate.live import EvaluationController
-from app.controllers.evaluate.rankings import RankingsController
 from app.controllers.predict.models import ModelsController
-from app.controllers.refine.meter import RefineMeter
 from app.services.services import Services
 from app.services.timers import single_shot
-from app.state.comparison import LETTERS, ComparedModel
 from app.state.image_record import ImageStatus
 from app.state.progress_log import ProgressSample, appended, from_plain, to_plain
 from app.state.project import Project
 from app.text import mark, tr
 from app.viewmodels.evaluate.charts import AnyChart, Chart
 from app.viewmodels.evaluate.curves import Curve, CurveSet
-from deeplab_core.analysis.ranking import RANKINGS
-from deeplab_core.analysis.record import CONFIDENCE_LEVELS, OBJECT_LEVELS
+from deeplab_core.analysis.folder import FolderAnalysis
+from deeplab_core.analysis.ranking import RANKINGS, GainCurve
+from deeplab_core.analysis.record import CONFIDENCE_LEVELS, CONFUSION, OBJECT_LEVELS
 from deeplab_core.errors import AtrousError
+from deeplab_core.metrics.calibration import LEVELS
 
 _LOG = "progress"
 _IOU = mark("IoU by class")
@@ -43,15 +41,19 @@ Shown = Callable[[AnyChart], None]
 
 @dataclass(frozen=True, slots=True)
 class PlotSources:
-    """What has the figures that the plots show."""
+    """What other features add to the plots.
 
-    models: ModelsController
-    evaluation: EvaluationController
-    inspect: InspectController
-    rankings: RankingsController
-    meter: RefineMeter
-    compare: CompareController
-    compare_folder: CompareFolder
+    Attributes:
+        image_curves: (that makes them) lines of the trimap plot of the image, e.g. those of compared models.
+        folder_curves: the same for the plot of the folder.
+        gain: the chosen ranking and its gain curve, None if it has none.
+        changed: signals after which the plots may differ.
+    """
+
+    image_curves: tuple[Callable[[], Sequence[Curve]], ...]
+    folder_curves: tuple[Callable[[], Sequence[Curve]], ...]
+    gain: Callable[[], tuple[str, GainCurve | None]]
+    changed: tuple[SignalInstance, ...]
 
 
 class PlotsController(QObject):
@@ -67,12 +69,17 @@ class PlotsController(QObject):
 
     changed = Signal()
 
-    def __init__(self, services: Services, sources: PlotSources, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        services: Services,
+        models: ModelsController,
+        evaluation: EvaluationController,
+        sources: PlotSources,
+        parent: QObject | None = None,
+    ) -> None:
         super().__init__(parent)
         self._jobs, self._notifier = services.jobs, services.notifier
-        self._session, self._models, self._evaluation = services.session, sources.models, sources.evaluation
-        self._inspect, self._rankings, self._meter = sources.inspect, sources.rankings, sources.meter
-        self._compare, self._compare_folder = sources.compare, sources.compare_folder
+        self._session, self._models, self._evaluation, self._sources = services.session, models, evaluation, sources
         self._curves = CurveSet()
         self.progress: tuple[ProgressSample, ...] = ()
         self._makers: dict[str, Callable[[], AnyChart]] = {
@@ -96,8 +103,7 @@ class PlotsController(QObject):
         self.names = (*names[:2], _IOU, *names[2:])
         self._quiet = single_shot(self, _QUIET_MS, self.record)
         self._evaluation.curvesChanged.connect(self._follow_curves)
-        measured = self._inspect.changed, self._rankings.changed, self._rankings.orderChanged, self._meter.changed
-        for signal in (*measured, self._compare.resultsChanged, self._compare_folder.changed):
+        for signal in sources.changed:
             signal.connect(lambda *_: self.changed.emit())
         self._models.thresholdChanged.connect(lambda _value: self.changed.emit())
         self._session.projectChanged.connect(self._follow_project)
@@ -141,37 +147,28 @@ class PlotsController(QObject):
     def _trimap(self, scope: str) -> Chart:
         from app.viewmodels.evaluate.plot_data import trimap_chart
 
-        curves = self._curves.image if scope == "image" else self._curves.folder
-        figures = self._meter.figures
-        if scope == "image" and curves and figures is not None and figures.curve:
-            curves = (*curves, Curve(tr("with CRF"), figures.curve))
-        curves = (*curves, *(self._compared_on_image() if scope == "image" else self._compared_on_folder()))
+        curves, makers = self._curves.image, self._sources.image_curves
+        if scope == "folder":
+            curves, makers = self._curves.folder, self._sources.folder_curves
+        curves = (*curves, *(curve for make in makers for curve in make()))
         band = self._evaluation.band
         return trimap_chart(curves, tr(_BANDS[band.rule, band.around]), scope)
 
-    def _compared_on_image(self) -> list[Curve]:
-        found = zip(self._compare.models, self._compare.results, strict=False)
-        return [
-            Curve(_compared(place, model), answer.figures.curve, place)
-            for place, (model, answer) in enumerate(found)
-            if answer.figures is not None and answer.figures.curve
-        ]
+    @property
+    def _folder(self) -> FolderAnalysis | None:
+        """Everything that was measured on the masks of the folder; None before an image was analysed."""
+        known = self._evaluation.folder.analysis
+        return known.masks if known is not None and len(known) else None
 
-    def _compared_on_folder(self) -> list[Curve]:
-        result, band = self._compare_folder.result, self._evaluation.band
-        if result is None or (result.band.rule, result.band.around) != (band.rule, band.around):
-            return []
-        found = zip(result.models, self._compare_folder.figures(), strict=True)
-        return [
-            Curve(_compared(place, model), figures.curve, place)
-            for place, (model, figures) in enumerate(found)
-            if figures is not None and figures.curve
-        ]
+    def _total(self, name: str) -> NDArray[np.int64]:
+        """Sum of the counts of a name over all predictions, see :mod:`deeplab_core.analysis.record`."""
+        known = self._evaluation.folder.analysis
+        return np.zeros((LEVELS, 2), dtype=np.int64) if known is None else known.predictions.total(name)
 
     def _make_iou(self, shown: Shown) -> None:
         from app.viewmodels.evaluate.plot_data import iou_chart
 
-        folder = self._inspect.folder
+        folder = self._folder
         if folder is None:
             shown(_nothing(tr(_IOU)))
             return
@@ -181,40 +178,41 @@ class PlotsController(QObject):
     def _heat(self) -> AnyChart:
         from app.viewmodels.evaluate.plot_data import heat_chart
 
-        folder, counts = self._inspect.folder, self._inspect.counts()
+        self._evaluation.folder.catch_up()
+        folder = self._folder
+        counts = None if folder is None else folder.total(CONFUSION)
         return _nothing(tr("Confusion matrix")) if folder is None or counts is None else heat_chart(counts, folder.catalog)
 
     def _reliability(self) -> Chart:
         from app.viewmodels.evaluate.plot_data import reliability_chart
 
-        return reliability_chart(self._rankings.total(CONFIDENCE_LEVELS))
+        return reliability_chart(self._total(CONFIDENCE_LEVELS))
 
     def _precision_recall(self) -> Chart:
         from app.viewmodels.evaluate.plot_data import precision_recall_chart
 
-        return precision_recall_chart(self._rankings.total(OBJECT_LEVELS), self._models.run_settings.threshold or None)
+        return precision_recall_chart(self._total(OBJECT_LEVELS), self._models.run_settings.threshold or None)
 
     def _objects(self, axis: str) -> Chart:
         from app.viewmodels.evaluate.plot_data import object_chart
         from deeplab_core.analysis.slices import ObjectAxis
 
-        folder, kind = self._inspect.folder, ObjectAxis(axis)
+        folder, kind = self._folder, ObjectAxis(axis)
         return _nothing(tr("Objects")) if folder is None else object_chart(folder.objects, kind)
 
     def _pixels(self, axis: str) -> Chart:
         from app.viewmodels.evaluate.plot_data import pixel_chart
         from deeplab_core.analysis.slices import PixelAxis
 
-        folder = self._inspect.folder
+        folder = self._folder
         return _nothing(tr("Pixels")) if folder is None else pixel_chart(folder.slices[PixelAxis(axis)])
 
     def _gain(self) -> Chart:
         from app.viewmodels.evaluate.plot_data import gain_chart
 
-        order = self._rankings.order
-        gain, title = self._rankings.gain(order), RANKINGS[order].title
+        order, gain = self._sources.gain()
         note = tr("Requires ground truth and scores of this ranking: open the Rankings page.")
-        return Chart(tr("Cumulative gain"), "", "", (), note=note) if gain is None else gain_chart(gain, title)
+        return Chart(tr("Cumulative gain"), "", "", (), note=note) if gain is None else gain_chart(gain, RANKINGS[order].title)
 
     def _progress(self) -> Chart:
         from app.viewmodels.evaluate.plot_data import progress_chart
@@ -234,11 +232,6 @@ class PlotsController(QObject):
         if project is not None:
             self._quiet.start()
         self.changed.emit()
-
-
-def _compared(place: int, model: ComparedModel) -> str:
-    """A compared model as the panes and the table call it; two files may carry one name."""
-    return f"{LETTERS[place]}: {model.title}"
 
 
 def _nothing(title: str) -> Chart:

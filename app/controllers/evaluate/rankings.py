@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.evaluate.live import EvaluationController
@@ -30,7 +29,6 @@ from deeplab_core.analysis.record import ImageAnalysis
 from deeplab_core.errors import AtrousError
 from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
-from deeplab_core.metrics.calibration import LEVELS
 
 #: Names under which a project keeps the scores and the chosen ranking; older projects have them, so they stay.
 _KIND = "doubt"
@@ -118,10 +116,6 @@ class RankingsController(QObject):
         """Mean IoU of every image that was scored against ground truth."""
         return {image: score.iou for image, score in self._evaluation.folder.scores.items() if score.iou is not None}
 
-    def total(self, name: str) -> NDArray[np.int64]:
-        """Sum of the counts of a name over all predictions, see :mod:`deeplab_core.analysis.record`."""
-        return np.zeros((LEVELS, 2), dtype=np.int64) if self.predictions is None else self.predictions.total(name)
-
     def scores(self, order: str | None = None) -> dict[int, float]:
         """Score of every image that has one, higher is worse, in the chosen ranking or another."""
         name = order or self.order
@@ -139,6 +133,10 @@ class RankingsController(QObject):
         """How well a ranking finds the pixels that the model has wrong; None with fewer than two images, or nothing wrong."""
         scores = {str(image): score for image, score in self.scores(order).items()}
         return None if self.predictions is None or len(scores) < 2 else self.predictions.gain(order, scores)
+
+    def chosen_gain(self) -> tuple[str, GainCurve | None]:
+        """The chosen ranking and its :meth:`gain`."""
+        return self.order, self.gain(self.order)
 
     def issues(self) -> list[ImageIssue]:
         """Possible label errors of all images, largest weight first."""
@@ -216,7 +214,7 @@ class RankingsController(QObject):
         def failed(image: int, error: AtrousError) -> None:
             if run.kept is None:
                 raise error  # of the list of predictions, which all images need
-            self._evaluation.truth_problem(image, error)
+            self._evaluation.truth.note_problem(image, error)
 
         self._job = self._folder_jobs.start(
             project, tr("Computing ranking scores"), ids, lambda image: self._visit(project, run, image), on_failure=failed,

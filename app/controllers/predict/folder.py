@@ -17,6 +17,7 @@ from app.state.project import Project
 from app.state.provenance import Provenance, merge_labels
 from app.state.runs import ItemState, Run
 from app.text import spaced, tr, waiting_text
+from app.viewmodels.project.folder_plan import plan_run
 from app.worker.messages import Predict
 from deeplab_core.errors import AtrousError
 from deeplab_core.notes import RunNotes
@@ -42,7 +43,7 @@ class _Run:
 
 
 class FolderRun(QObject):
-    """At most one run at a time.
+    """Runs the model over the folder, at most one run at a time.
 
     Signals:
         predicted(image id, Prediction): one image is done and kept.
@@ -66,6 +67,20 @@ class FolderRun(QObject):
         self._next: tuple[Project, PredictOptions, bool] | None = None
         self._replacing = ""
         services.session.projectChanged.connect(lambda _project: self.replace_labels(""))
+
+    def run(self) -> None:
+        """Say what a run over the folder does, then run the model on every image as one job; an interrupted run goes on."""
+        project, card = self._session.project, self._models.card
+        if project is None or card is None or project.read_only or not self._models.ask_unless_agreed():
+            return
+        waiting, goes_on = self._waiting(self._models.run_settings.options())
+        if waiting:
+            self._folder_jobs.ask(plan_run(project, card.name, waiting, goes_on=goes_on), self.start_agreed)
+
+    def start_agreed(self) -> None:
+        """Run the model on every image of the folder; the user has agreed."""
+        if self._models.ask_unless_agreed():
+            self.start(self._models.run_settings.options())
 
     @property
     def running(self) -> bool:
@@ -127,7 +142,7 @@ class FolderRun(QObject):
             on_end=lambda job: self._finish(run, job),
         )  # fmt: skip
 
-    def plan_run(self, options: PredictOptions) -> tuple[list[int], bool]:
+    def _waiting(self, options: PredictOptions) -> tuple[list[int], bool]:
         """(images that :meth:`start` would predict, whether they are the rest of an interrupted run); none while it runs."""
         project, card, plain = self._session.project, self._models.card, _plain(options)
         if project is None or card is None:

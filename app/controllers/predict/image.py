@@ -8,7 +8,6 @@ import numpy as np
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import EditController
-from app.controllers.predict.folder import FolderRun
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
 from app.services.calls import Call
@@ -18,7 +17,6 @@ from app.services.session import OpenImage, by_hand, unset
 from app.state.patch import TilePatch
 from app.state.provenance import Merge, Provenance, merge_labels, would_change
 from app.text import displayed, tr
-from app.viewmodels.project.folder_plan import plan_run
 from app.worker.messages import URGENT, Predict, Predicted
 from deeplab_core.errors import AtrousError
 from deeplab_core.labels import LabelMap
@@ -47,7 +45,7 @@ class Suggestion:
 
 
 class PredictController(QObject):
-    """Verbs of running the model.
+    """Runs the model on the image in view.
 
     Signals:
         suggestionChanged(Suggestion | None): one waits, or none does any more.
@@ -65,16 +63,12 @@ class PredictController(QObject):
     ) -> None:
         super().__init__(parent)
         self._session, self.models, self._edit, self._compute = services.session, models, edit, services.compute
-        self._folder_jobs = folder_jobs
         folder_jobs.suggested.connect(self._offer)
         folder_jobs.withdrawn.connect(self._withdraw)
         self._jobs, self._notifier = services.jobs, services.notifier
         self._settings, self._context = services.settings, services.context
         self._calls: dict[int, Call[Predicted]] = {}  # by image
         self.suggestion: Suggestion | None = None
-        self.folder_run = FolderRun(services, models, folder_jobs, self)
-        self.folder_run.predicted.connect(self._take_from_run)
-        self.folder_run.predicted.connect(services.session.predictionKept)
         services.session.imageChanged.connect(self._follow_image)
         models.mappingChanged.connect(self._follow_mapping)
         models.cardChanged.connect(lambda _card: self._predict_unseen())
@@ -99,20 +93,6 @@ class PredictController(QObject):
             cancelled=lambda: self._end(number, job, JobState.CANCELLED),
             progress=lambda fraction, text: job.progress(0, 1, text, fraction),
         )
-
-    def run_folder(self) -> None:
-        """Say what a run over the folder does, then run the model on every image as one job; an interrupted run goes on."""
-        project, card = self._session.project, self.models.card
-        if project is None or card is None or project.read_only or not self.models.ask_unless_agreed():
-            return
-        waiting, goes_on = self.folder_run.plan_run(self.models.run_settings.options())
-        if waiting:
-            self._folder_jobs.ask(plan_run(project, card.name, waiting, goes_on=goes_on), self.start_folder_run)
-
-    def start_folder_run(self) -> None:
-        """Run the model on every image of the folder; the user has agreed."""
-        if self.models.ask_unless_agreed():
-            self.folder_run.start(self.models.run_settings.options())
 
     def _withdraw(self, image: int) -> None:
         """The suggestion of an image was taken back."""
@@ -169,7 +149,8 @@ class PredictController(QObject):
             self._notifier.report_or_raise,
         )
 
-    def _take_from_run(self, image_id: int, prediction: Prediction) -> None:
+    def show_prediction(self, image_id: int, prediction: Prediction) -> None:
+        """A run over the folder has predicted an image: show it if it is in view."""
         image = self._session.image
         if image is not None and image.id == image_id:
             self._show(image, prediction, moved=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 
 from app.paths import BUNDLED_MODELS, FIRST_MODEL, is_sample_project, model_folders
-from app.services.calls import Call
+from app.services.calls import Call, ComputeService
 from app.services.model_notes import note_of
 from app.services.notifications import Choice
 from app.services.services import Services
@@ -17,7 +17,7 @@ from app.state.class_mapping import card_key, choose_classes, in_project_ids, pr
 from app.state.project import Project
 from app.text import tr
 from app.viewmodels.predict.model_view import DeviceView, ModelChoice, RunSettings
-from app.worker.messages import URGENT, Hello, Loaded, LoadModel
+from app.worker.messages import URGENT, Hello, Inspected, InspectModel, Loaded, LoadModel
 from deeplab_core.catalogs.catalog import CatalogMapping, ClassCatalog
 from deeplab_core.errors import AtrousError
 from deeplab_core.labels import LabelMap
@@ -363,3 +363,46 @@ def _tip(path: Path) -> str:
 def _first_choice(path: Path) -> tuple[bool, bool, bool]:
     """Sorts models for the first choice: the user's own before the bundled ones, weights before graphs of other engines."""
     return path.parent == BUNDLED_MODELS, path.suffix.lower() in ENGINE_SUFFIXES, path != FIRST_MODEL
+
+
+class ModelCards(QObject):
+    """Asks for cards; one request per file is under way at a time.
+
+    Signals:
+        read(Path, ModelCard): a card that was asked for.
+        refused(Path, str): the file is no model that can be used, and why.
+    """
+
+    read = Signal(object, object)
+    refused = Signal(object, str)
+
+    def __init__(self, compute: ComputeService, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._compute = compute
+        self._cards: dict[tuple[Path, int], ModelCard] = {}
+        self._asked: set[Path] = set()
+
+    def known(self, path: Path) -> ModelCard | None:
+        """The card of the file as it is now; None where it was not read yet."""
+        return self._cards.get(_version(path))
+
+    def ask(self, path: Path) -> None:
+        """Have the card read; :attr:`read` or :attr:`refused` follows."""
+        if path in self._asked:
+            return
+        self._asked.add(path)
+        call = self._compute.submit(InspectModel(path=str(path)))
+        call.on(finished=lambda: self._asked.discard(path))
+        call.on(done=lambda answer: self._take(path, answer), failed=lambda error: self.refused.emit(path, str(error)))
+
+    def _take(self, path: Path, answer: Inspected) -> None:
+        self._cards[_version(path)] = answer.card
+        self.read.emit(path, answer.card)
+
+
+def _version(path: Path) -> tuple[Path, int]:
+    """A file as it is now: one that was written again is another."""
+    try:
+        return path, path.stat().st_mtime_ns
+    except OSError:
+        return path, 0

@@ -14,13 +14,11 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import EditController
-from app.controllers.project.navigation import ProjectController
-from app.controllers.project.unreadable import Unreadable
 from app.services.autosave import SaveState
 from app.services.folder_watch import FolderWatch
 from app.services.notifications import Choice
 from app.services.services import Services
-from app.services.session import OpenImage
+from app.services.session import OpenImage, Unreadable
 from app.services.timers import single_shot
 from app.state.folder_scan import ScanReport, survey
 from app.state.mask_check import sentence
@@ -43,12 +41,11 @@ class FileChanges(QObject):
     def __init__(
         self,
         services: Services,
-        projects: ProjectController,
         edit: EditController,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._projects, self._session, self._edit = projects, services.session, edit
+        self._session, self._edit = services.session, edit
         self._jobs, self._notifier = services.jobs, services.notifier
         self.watch = FolderWatch(self)
         self._seen: int | None = None  # what the folder held at the last look
@@ -64,7 +61,7 @@ class FileChanges(QObject):
         self.watch.touched.connect(self._check_view)
         services.session.projectChanged.connect(self._follow_project)
         services.session.imageChanged.connect(self._follow_image)
-        projects.unreadableShown.connect(self._follow_unreadable)
+        services.session.unreadableShown.connect(self._follow_unreadable)
         services.session.listChanged.connect(self._watch_folders)
 
     # -- the folder ------------------------------------------------------------------------------------------------------
@@ -80,7 +77,7 @@ class FileChanges(QObject):
             return
         self._looking = True
         self._keep_key(project)
-        seen, in_use, began = self._seen, self._projects.ids_in_use(), time.monotonic()
+        seen, in_use, began = self._seen, self._session.ids_in_use(), time.monotonic()
 
         def work() -> tuple[int, ScanReport | None]:
             found, _left_out = survey(project.folder)
@@ -112,7 +109,7 @@ class FileChanges(QObject):
         text = changes_text(report)
         if text:
             self._notifier.info(tr("The folder has changed"), text, replace_key="scan")
-        nothing_shown = self._session.image is None and self._projects.unreadable.shown is None
+        nothing_shown = self._session.image is None and self._session.unreadable is None
         if nothing_shown and project.images:
             self._session.open_image(project.images[0].id, iter([record.id for record in project.images[1:]]))
         self._check_view()
@@ -175,7 +172,7 @@ class FileChanges(QObject):
             self._settled.start()
 
     def _follow_file(self, path: Path, now: _Stat) -> None:
-        shown = self._projects.unreadable.shown
+        shown = self._session.unreadable
         if now is None:
             if shown is None:
                 detail = tr("It is shown from memory. Your mask is kept and belongs to the image again when the file is back.")

@@ -11,12 +11,12 @@ from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import EditController
 from app.controllers.project.health import ProjectHealth
-from app.controllers.project.unreadable import Unreadable, UnreadableImages
+from app.controllers.project.unreadable import UnreadableImages
 from app.services.autosave import Autosaver, SaveState
 from app.services.jobs import Job, JobState
 from app.services.notifications import Choice
 from app.services.services import Services
-from app.services.session import OpenImage, ReadParts, read_parts
+from app.services.session import OpenImage, ReadParts, Unreadable, read_parts
 from app.services.settings import RecentFolders
 from app.services.undo import UndoHistory
 from app.state.class_choice import take_named
@@ -37,12 +37,10 @@ class ProjectController(QObject):
     """Opens and closes folders, brings images into view, and sets their status. What is open is in the :class:`Session`.
 
     Signals:
-        unreadableShown(Unreadable): no image is in view, because the one that was chosen cannot be opened.
         saveStateChanged(SaveState): for the status bar.
         opening(str): a folder is being opened; empty when that is over.
     """
 
-    unreadableShown = Signal(object)
     saveStateChanged = Signal(object)
     opening = Signal(str)
     _recordReplaced = Signal(object)
@@ -191,14 +189,8 @@ class ProjectController(QObject):
                 sentences = project.report.sentences()
                 self._notifier.info(tr("Folder rescanned"), " ".join(sentences) or tr("Nothing has changed."), replace_key="scan")
 
-        in_use = self.ids_in_use()
+        in_use = self._session.ids_in_use()
         self._jobs.run(lambda: project.rescan(in_use), done, self._notifier.report_or_raise)
-
-    def ids_in_use(self) -> frozenset[int]:
-        """Images that the window shows, opens or holds work of."""
-        held = () if self._session.autosaver is None else self._session.autosaver.in_memory()
-        shown = (self._session.opening, self._place())
-        return frozenset((*held, *(image for image in shown if image is not None)))
 
     def save_now(self) -> None:
         """Write the mask in view at once."""
@@ -304,7 +296,7 @@ class ProjectController(QObject):
         self._session.image = None
         self._update_context()
         self._session.imageChanged.emit(None)
-        self.unreadableShown.emit(found)
+        self._session.unreadableShown.emit(found)
 
     def _reload_image(self, work: Callable[[], object]) -> None:
         """See :meth:`Session.reload_image`."""
@@ -378,7 +370,7 @@ class ProjectController(QObject):
             return self._session.opening
         if self._session.image is not None:
             return self._session.image.id
-        return None if self.unreadable.shown is None else self.unreadable.shown.id
+        return None if self._session.unreadable is None else self._session.unreadable.id
 
     def _step(self, direction: int) -> None:
         current, order = self._place(), self._order

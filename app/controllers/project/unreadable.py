@@ -4,41 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.project.health import ProjectHealth
 from app.services.notifications import Choice
 from app.services.services import Services
+from app.services.session import Unreadable
 from app.state.project import MaskRefused
 from app.state.store import DamagedStore, RemovedStore
 from app.text import error_detail, tr
 from deeplab_core.errors import AtrousError, StorageError
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """An image that cannot be shown.
-
-    Attributes:
-        id: of its record.
-        name: of the file, for the window.
-        what: is wrong with it, a clause.
-        detail: cause and remedy, sentences; may be empty.
-    """
-
-    id: int
-    name: str
-    what: str
-    detail: str
-
-
 class UnreadableImages(QObject):
     """Decides what is opened or shown instead of an image that cannot be.
-
-    Attributes:
-        shown: what the window shows in place of a picture; None while there is a picture, or nothing.
 
     Signals:
         imageRefused(Unreadable): show this in place of a picture.
@@ -52,7 +32,6 @@ class UnreadableImages(QObject):
         super().__init__(parent)
         self._session, self._health, self._notifier = services.session, health, services.notifier
         self._passed: list[Unreadable] = []
-        self.shown: Unreadable | None = None
 
     def meet(self, image: int, error: Exception, onward: Iterator[int]) -> None:
         """An image could not be opened.
@@ -91,7 +70,7 @@ class UnreadableImages(QObject):
 
     def arrive(self) -> None:
         """An image is in view: say which ones were stepped over on the way."""
-        self.shown = None
+        self._session.unreadable = None
         passed, self._passed = self._passed, []
         if not passed:
             return
@@ -110,10 +89,10 @@ class UnreadableImages(QObject):
 
     def leave(self) -> None:
         """The project is closed."""
-        self.shown = None
+        self._session.unreadable = None
         self._passed.clear()
 
     def _show(self, found: Unreadable) -> None:
         self._passed.clear()
-        self.shown = found
+        self._session.unreadable = found
         self.imageRefused.emit(found)

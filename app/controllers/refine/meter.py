@@ -11,6 +11,8 @@ from app.controllers.evaluate.live import EvaluationController
 from app.services.services import Services
 from app.state.document import Document
 from app.state.refinement import RefineFigures, refine_figures
+from app.text import tr
+from app.viewmodels.evaluate.curves import Curve
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 
@@ -41,6 +43,10 @@ class RefineMeter(QObject):
             self._again = True
         else:
             self._count()
+
+    def curves(self) -> tuple[Curve, ...]:
+        """The trimap curve of the preview; empty without one."""
+        return (Curve(tr("with CRF"), self.figures.curve),) if self.figures is not None and self.figures.curve else ()
 
     def _count(self) -> None:
         live, band = self._evaluation.live, self._evaluation.band

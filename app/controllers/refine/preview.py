@@ -15,9 +15,8 @@ from app.controllers.annotate.edit import EditController, OutlineUse, Point
 from app.controllers.annotate.view import ViewState
 from app.controllers.evaluate.live import EvaluationController
 from app.controllers.predict.models import ModelsController
-from app.controllers.refine.meter import RefineMeter
 from app.controllers.refine.requests import PendingRefinement, RefineRequests
-from app.controllers.refine.settings import Base, CRFSettings, Scope
+from app.controllers.refine.settings import Base, Scope
 from app.services.services import Services
 from app.services.session import OpenImage
 from app.services.timers import single_shot
@@ -74,20 +73,22 @@ class RefineController(QObject):
     Attributes:
         crf: the current parameters, what is refined and where.
         shown: (H, W) the mask as it would be, or None without a preview; follows the document in place.
-        meter: what the preview wins and destroys, where truth is there.
-        asking: the one request that is under way.
+        requests: asks the compute process.
 
     Signals:
         statusChanged(RefineStatus): for the dock.
         previewChanged(): :attr:`shown` is another array, or none.
+        previewCounted(Document | None, labels | None): what is to be measured: the mask of a document as it would be.
     """
 
     statusChanged = Signal(object)
     previewChanged = Signal()
+    previewCounted = Signal(object, object)
 
     def __init__(
         self,
         services: Services,
+        requests: RefineRequests,
         models: ModelsController,
         evaluation: EvaluationController,
         edit: EditController,
@@ -97,9 +98,7 @@ class RefineController(QObject):
         super().__init__(parent)
         self._session, self._evaluation, self._edit, self._view = services.session, evaluation, edit, view
         self._notifier, self._context = services.notifier, services.context
-        self.crf = CRFSettings(services.settings, services.notifier, self)
-        self.requests = RefineRequests(services, models, self.crf, self)
-        self.meter = RefineMeter(services, evaluation, self)
+        self.requests, self.crf = requests, requests.crf
         self.shown: LabelMap | None = None
         self.status = RefineStatus()
         self._refined: LabelMap | None = None
@@ -383,7 +382,7 @@ class RefineController(QObject):
         if image is not None and shown is not None:
             changed = int(np.count_nonzero(shown != image.document.labels))
             self._say(replace(self.status, changed=changed, share=changed / shown.size))
-        self.meter.measure(None if image is None else image.document, shown)
+        self.previewCounted.emit(None if image is None else image.document, shown)
 
     def _say(self, status: RefineStatus) -> None:
         if status != self.status:

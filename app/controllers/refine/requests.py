@@ -44,7 +44,10 @@ class PendingRefinement:
 
 
 class RefineRequests(QObject):
-    """At most one request is under way. A newer wish cancels an exact one, and waits for a quick one.
+    """At most one request is under way. A newer one cancels an exact one, and waits for a quick one.
+
+    Attributes:
+        crf: the current parameters, what is refined and where.
 
     Signals:
         answered(Refined, PendingRefinement): a result for the image in view.
@@ -64,7 +67,7 @@ class RefineRequests(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._session, self._models, self._crf, self._compute = services.session, models, crf, services.compute
+        self._session, self._models, self.crf, self._compute = services.session, models, crf, services.compute
         self._call = LatestCall()
 
     @property
@@ -89,11 +92,11 @@ class RefineRequests(QObject):
         """
         document = image.document
         ignore = document.catalog.ignore
-        if self._crf.base is Base.MASK:
+        if self.crf.base is Base.MASK:
             labels = document.labels if rect is None else document.labels[rect.slices]
             return RefineBase(
                 image=str(image.path), source_key=image.key, ignore=ignore, labels=labels.copy(),
-                certainty=self._crf.certainty, engine=self._crf.engine,
+                certainty=self.crf.certainty, engine=self.crf.engine,
             )  # fmt: skip
         mapping, card = self._models.mapping(document.catalog), self._models.card
         if mapping is None or card is None or mapping.unmatched:
@@ -101,7 +104,7 @@ class RefineRequests(QObject):
         ids = tuple(int(mapping.lut[class_id]) for class_id in card.catalog.ids)
         renamed = renamed_classes(document, rect, keep)
         return RefineBase(
-            image=str(image.path), source_key=image.key, ignore=ignore, channel_ids=ids, engine=self._crf.engine,
+            image=str(image.path), source_key=image.key, ignore=ignore, channel_ids=ids, engine=self.crf.engine,
             threshold=self._models.run_settings.options().threshold,
             renamed=None if renamed is None else (renamed.source, renamed.target),
         )  # fmt: skip
@@ -114,7 +117,7 @@ class RefineRequests(QObject):
         if base is None:
             self.missing.emit()
             return None
-        document, crf = image.document, self._crf
+        document, crf = image.document, self.crf
         strokes = painted_labels(document.labels, document.provenance, document.catalog.ignore)
         pending = PendingRefinement(document, document.revision, crf.params, crf.base, crf.certainty, quick)
         request = Refine(priority=URGENT, base=base, params=crf.params, strokes=strokes, quick=quick)

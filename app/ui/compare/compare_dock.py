@@ -29,7 +29,7 @@ from app.ui.compare.difference_list import DifferenceList
 from app.ui.compare.table import CompareTable
 from app.ui.shell.icons import make_icon
 from app.ui.shell.theme import Theme
-from app.viewmodels.compare.rows import ImageLine, ModelEntry, TableRow
+from app.viewmodels.compare.rows import Figures, ImageLine, ModelEntry
 
 IMAGE, FOLDER = 0, 1
 
@@ -103,27 +103,17 @@ class CompareDock(Panel):
         self.pair.setVisible(taking > 2)
         self.run_folder.setEnabled(can_run)
 
-    def show_figures(
-        self,
-        heading: str,
-        models: Sequence[tuple[str, str]],
-        rows: Sequence[TableRow],
-        curves: Sequence[tuple[float, ...]],
-        width: int,
-    ) -> None:
-        """The table and the curves; without truth the plot shows a note."""
-        self.table.show_rows(heading, models, rows)
-        self._plot_place.setCurrentIndex(0 if any(curves) else 1)
-        self.plot.show_curves(curves, width)
-
-    def show_difference(self, parts: Sequence[tuple[str, str]], tip: str = "") -> None:
-        """(role of the colour, text) of the difference; none where it is not known yet."""
+    def show_figures(self, figures: Figures, width: int) -> None:
+        """The table, the curves with the chosen width of the band, and the difference; without curves the plot shows a note."""
+        self.table.show_rows(figures.heading, figures.names, figures.rows)
+        self._plot_place.setCurrentIndex(0 if any(figures.curves) else 1)
+        self.plot.show_curves(figures.curves, width)
         words = []
-        for role, text in parts:
+        for role, text in figures.difference:
             red, green, blue = DIFFERENCE_COLORS[role]
             words.append(f'<span style="color: rgb({red},{green},{blue})">■</span> {escape(text)}')
         self.difference.setText("&nbsp; ".join(words))
-        self.difference.setToolTip(tip)
+        self.difference.setToolTip(figures.tip)
 
     def show_images(self, lines: Sequence[ImageLine], note: str) -> None:
         """The list of images, or what to do to get one."""

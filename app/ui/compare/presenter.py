@@ -1,4 +1,4 @@
-"""Carries the comparison and the receptive field into dock and panes, and back the user's actions there."""
+"""Connects the comparison of models with its dock."""
 
 from __future__ import annotations
 
@@ -8,19 +8,12 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QFileDialog
 
-from app.controllers.annotate.edit import class_name
-from app.controllers.compare.models import milliseconds
-from app.controllers.compare.requests import ModelPrediction
 from app.controllers.workspace import Program
-from app.state.comparison import LETTERS, PairCount
-from app.text import plural, tr
-from app.ui.canvas.canvas_area import CanvasArea
-from app.ui.canvas.receptive_mark import ReceptiveMark
+from app.text import tr
 from app.ui.shell.main_window import MainWindow
 from app.ui.shell.theme import Theme
-from app.viewmodels.compare.rows import ModelEntry, difference_parts, heading, image_lines, table_rows
+from app.viewmodels.compare.rows import folder_figures, image_figures, image_lines, model_entries, remark
 from deeplab_core.model_files import file_filter
-from deeplab_core.receptive import ReceptiveField
 
 if TYPE_CHECKING:  # its plot takes as long to import as the window itself
     from app.ui.compare.compare_dock import CompareDock
@@ -29,27 +22,16 @@ if TYPE_CHECKING:  # its plot takes as long to import as the window itself
 _HEIGHT = 252
 
 
-def remark(prediction: ModelPrediction | None) -> str:
-    """What the user should know of a model's answer: classes that the project lacks, and what happened to the memory."""
-    if prediction is None:
-        return ""
-    number = len(prediction.unmatched)
-    which = tr("1 class has") if number == 1 else tr("{number} classes have", number=number)
-    lost = tr("{which} no matching class in this project: treated as void", which=which) if number else ""
-    return ". ".join(part.rstrip(".") for part in (lost, prediction.note) if part)
-
-
 class ComparePresenter(QObject):
-    """The wires between the comparison and the window.
+    """Makes the dock when models are first compared, fills it, and passes on what the user does there.
 
     Attributes:
         dock: made when models are compared for the first time.
     """
 
-    def __init__(self, window: MainWindow, program: Program, canvas: CanvasArea) -> None:
+    def __init__(self, window: MainWindow, program: Program) -> None:
         super().__init__(window)
-        self._window, self._program, self._canvas = window, program, canvas
-        self._field: ReceptiveField | None = None
+        self._window, self._program = window, program
         self._remarks: tuple[object, ...] = ()
         self.dock: CompareDock | None = None
         program.compare.modelsChanged.connect(self._show_models)
@@ -58,8 +40,6 @@ class ComparePresenter(QObject):
         program.compare.fileWanted.connect(self.ask_file)
         program.compare_folder.changed.connect(self._show_results)
         program.evaluation.bandChanged.connect(lambda _band: self._show_results())
-        program.receptive.changed.connect(self._show_field)
-        canvas.hovered.connect(program.receptive.hover)
         program.context.changed.connect(self._follow_context)
 
     def ask_file(self) -> None:
@@ -78,7 +58,7 @@ class ComparePresenter(QObject):
 
         compare, folder = self._program.compare, self._program.compare_folder
         dock = self.dock = CompareDock(self._window.theme)
-        dock.modelsChosen.connect(compare.choose)
+        dock.modelsChosen.connect(self._program.compared.choose)
         dock.pairChosen.connect(compare.choose_pair)
         dock.scopeChosen.connect(self._show_results)
         dock.imageChosen.connect(folder.open_image)
@@ -113,78 +93,22 @@ class ComparePresenter(QObject):
         return (compare.pair, *(remark(answer.prediction) for answer in compare.results))
 
     def _show_models(self) -> None:
-        compare = self._program.compare
+        compare, compared = self._program.compare, self._program.compared
         if self.dock is None or not compare.on:
             return
         self._remarks = self._model_remarks()
-        letters = {model.path: LETTERS[place] for place, model in enumerate(compare.models)}
-        models = {model.path: model for model in compare.models}
-        predictions = {model.path: answer.prediction for model, answer in zip(compare.models, compare.results, strict=False)}
-        entries = []
-        for path, title in compare.choices():
-            model = models.get(path)
-            problem = "" if model is None else model.problem
-            known = title if model is None else model.title
-            answer = predictions.get(path)
-            amiss = bool(problem) or (answer is not None and bool(answer.unmatched))
-            entries.append(ModelEntry(path, known, letters.get(path, ""), problem or remark(answer), amiss))
-        can_run = compare.ready and not self._program.context["compare_running"]
-        self.dock.show_models(entries, compare.pair, can_run=can_run)
+        can_run = compared.ready and not self._program.context["compare_running"]
+        self.dock.show_models(model_entries(compared.choices(), compared.models, compare.results), compare.pair, can_run=can_run)
 
     def _show_results(self) -> None:
         dock, compare, folder = self.dock, self._program.compare, self._program.compare_folder
-        catalog = compare.catalog
+        catalog, result = compare.catalog, folder.result
         if dock is None or not compare.on or catalog is None:
             return
-        result = folder.result
-        count: PairCount | None
-        times: tuple[float | None, ...]
         if dock.folder_scope and result is not None:
-            models, figures, times = result.models, folder.figures(), result.milliseconds
-            count = result.pairs.get(compare.pair)
-            tip = tr(
-                "Pooled over {rows}, {judged} of them with ground truth",
-                rows=plural("{n} image", "{n} images", len(result.rows)),
-                judged=result.scored,
-            )
+            figures = folder_figures(catalog, result, folder.figures(), compare.pair)
         else:
-            models, figures = tuple(compare.models), [answer.figures for answer in compare.results]
-            times = tuple(None if answer.prediction is None else answer.prediction.milliseconds for answer in compare.results)
-            count, tip = compare.difference, tr("Share of the pixels in this image")
-        names = [(LETTERS[place], model.title) for place, model in enumerate(models)][: len(figures)]
-        rows = table_rows(catalog, figures, times, folder=dock.folder_scope) if figures else []
-        curves = [() if found is None else found.curve for found in figures]
-        dock.show_figures(heading(figures), names, rows, curves, self._program.evaluation.band.width_px)
-        dock.show_difference([] if count is None else difference_parts(count, compare.pair), tip)
+            figures = image_figures(catalog, self._program.compared.models, compare.results, compare.difference, compare.pair)
+        dock.show_figures(figures, self._program.evaluation.band.width_px)
         lines = [] if result is None else image_lines(result.rows, compare.pair)
         dock.show_images(lines, tr("Run the folder to list the images on which these models differ most."))
-
-    # -- the receptive field ---------------------------------------------------------------------------------------------
-
-    def _show_field(self) -> None:
-        receptive = self._program.receptive
-        if receptive.field is not self._field or receptive.field is None:
-            self._field = receptive.field
-            self._canvas.set_mark(None if self._field is None else ReceptiveMark(self._field, self._words(self._field)))
-        if receptive.problem:
-            self._program.notifier.warning(tr("No receptive field"), receptive.problem, replace_key="receptive")
-
-    def _words(self, field: ReceptiveField) -> str:
-        """The text beside the field."""
-        card = self._program.models.card
-        name = "" if card is None else class_name(card.catalog, field.class_id)
-        whole = field.theoretical[0].extent
-        size = tr("{width} × {height} px", width=round(whole.width), height=round(whole.height))
-        scale = field.extent.width / max(field.gradient.shape[1], 1)
-        radii = ", ".join(
-            tr("{share:.0%} within {radius} px", share=share, radius=round(radius * scale)).replace("%", " %")
-            for share, radius in field.radii
-        )
-        lines = [
-            tr("{name} at {x}, {y}: theory {size}", name=name, x=field.x, y=field.y, size=size),
-            tr("gradient: {radii} · {milliseconds}", radii=radii, milliseconds=milliseconds(field.milliseconds)),
-        ]
-        branches = ", ".join(f"{reach.name}: {round(reach.extent.width)}" for reach in field.theoretical[1:])
-        if branches:
-            lines.insert(1, tr("dotted, by branch: {branches} px", branches=branches))
-        return "\n".join([*lines, field.note] if field.note else lines)

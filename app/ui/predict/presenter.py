@@ -1,13 +1,18 @@
-"""The model dock: models, how they run, and the device."""
+"""The model dock, and the receptive field over the image."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import QObject
 
+from app.controllers.annotate.edit import class_name
 from app.controllers.workspace import Program
 from app.text import tr
+from app.ui.canvas.canvas_area import CanvasArea
+from app.ui.canvas.receptive_mark import ReceptiveMark
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.predict.model_options import guesses_text
+from app.viewmodels.predict.model_view import card_texts, field_text
+from deeplab_core.receptive import ReceptiveField
 
 #: Commands that the buttons of the dock stand for.
 _RUNS = ("model.run_image", "model.run_folder", "model.learn")
@@ -27,7 +32,7 @@ class ModelPresenter(QObject):
         dock.settingsChosen.connect(models.set_run_settings)
         dock.thresholdChosen.connect(program.threshold.set)
         dock.runImageAsked.connect(program.predict.run_image)
-        dock.runFolderAsked.connect(program.predict.run_folder)
+        dock.runFolderAsked.connect(program.folder_run.run)
         program.context.changed.connect(self._enable_runs)
         self._enable_runs(frozenset())
         dock.show_device(models.device)
@@ -41,16 +46,28 @@ class ModelPresenter(QObject):
         dock.show_threshold(models.run_settings.threshold)
         card = models.card
         if card is not None:
-            summary = card.summary or tr(
-                "{title}, stride {output_stride}", title=card.catalog.title, output_stride=card.output_stride
-            )
-            parts = (
-                card.catalog.title,
-                card.source,
-                tr("Licence: {licence}", licence=card.licence) if card.licence else "",
-                str(models.path or ""),
-            )
-            dock.show_card(summary, "\n".join(part for part in parts if part), guesses_text(card))
+            dock.show_card(*card_texts(card, models.path), guesses_text(card))
 
     def _enable_runs(self, _changed: frozenset[str]) -> None:
         self._dock.set_runnable(*(self._commands[name].isEnabled() for name in _RUNS))
+
+
+class ReceptiveFieldPresenter(QObject):
+    """Shows the receptive field under the pointer over the image."""
+
+    def __init__(self, canvas: CanvasArea, program: Program) -> None:
+        super().__init__(canvas)
+        self._canvas, self._program = canvas, program
+        self._shown: ReceptiveField | None = None
+        program.receptive.changed.connect(self._show)
+        canvas.hovered.connect(program.receptive.hover)
+
+    def _show(self) -> None:
+        receptive, card = self._program.receptive, self._program.models.card
+        field = receptive.field
+        if field is not self._shown or field is None:
+            self._shown = field
+            name = "" if card is None or field is None else class_name(card.catalog, field.class_id)
+            self._canvas.set_mark(None if field is None else ReceptiveMark(field, field_text(field, name)))
+        if receptive.problem:
+            self._program.notifier.warning(tr("No receptive field"), receptive.problem, replace_key="receptive")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QImage
 
-from app.controllers.project.unreadable import Unreadable
 from app.controllers.workspace import Program
-from app.services.session import OpenImage
+from app.services.session import OpenImage, Unreadable
 from app.state.image_record import ImageRecord, twins
 from app.state.image_scores import ImageScore
 from app.state.project import Project
@@ -34,7 +33,7 @@ class ImagesPresenter(QObject):
         session.projectChanged.connect(self._show_project)
         session.listChanged.connect(self._show_rows)
         session.imageChanged.connect(self._show_image)
-        projects.unreadableShown.connect(self._show_unreadable)
+        session.unreadableShown.connect(self._show_unreadable)
         session.recordChanged.connect(self._show_record)
         projects.saveStateChanged.connect(window.status.show_save_state)
         self._program.file_notes.changed.connect(window.status.show_note)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from app.controllers.project.unreadable import Unreadable
+from app.services.session import Unreadable
 from app.text import mark, tr
 from app.ui.common.panel import toned
 from app.ui.shell.action_builder import ActionBuilder

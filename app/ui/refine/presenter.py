@@ -12,7 +12,7 @@ from app.controllers.workspace import Program
 from app.state.refinement import RefineFigures
 from app.text import tr
 from app.ui.shell.main_window import MainWindow
-from app.viewmodels.evaluate.curves import Curve, CurveSet
+from app.viewmodels.evaluate.curves import CurveSet
 
 
 class CRFPresenter(QObject):
@@ -23,9 +23,9 @@ class CRFPresenter(QObject):
         self._window, self._program = window, program
         self._curves = CurveSet()
         dock, refine = window.crf, program.refine
-        refine.crf.changed.connect(self._show_params)
+        program.crf.changed.connect(self._show_params)
         refine.statusChanged.connect(dock.show_status)
-        refine.meter.changed.connect(self._show_figures)
+        program.refine_meter.changed.connect(self._show_figures)
         program.evaluation.curvesChanged.connect(self._show_curves)
         dock.paramsChosen.connect(lambda params, dragging: refine.set_params(params, dragging=dragging))
         dock.presetChosen.connect(refine.choose_params)
@@ -48,7 +48,7 @@ class CRFPresenter(QObject):
         self._show_params()  # the list shows the current ones, also without a choice
 
     def _show_params(self) -> None:
-        crf, dock = self._program.refine.crf, self._window.crf
+        crf, dock = self._program.crf, self._window.crf
         dock.show_choices(crf.choices(), crf.params)
         dock.show_options(crf.base, crf.scope, crf.certainty)
 
@@ -62,7 +62,7 @@ class CRFPresenter(QObject):
         self._draw_curves()
 
     def _draw_curves(self) -> None:
-        figures, curves = self._program.refine.meter.figures, self._curves
-        if figures is not None and figures.curve and curves.image:
-            curves = replace(curves, image=(*curves.image, Curve(tr("with CRF"), figures.curve)))
+        curves = self._curves
+        if curves.image:
+            curves = replace(curves, image=(*curves.image, *self._program.refine_meter.curves()))
         self._window.trimap.show_curves(curves)

@@ -18,7 +18,7 @@ from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.layers import LayerSet, PictureSource
 from app.ui.compare.presenter import ComparePresenter
 from app.ui.evaluate.presenter import EvaluationPresenter
-from app.ui.predict.presenter import ModelPresenter
+from app.ui.predict.presenter import ModelPresenter, ReceptiveFieldPresenter
 from app.ui.project.data_presenter import DataPresenter
 from app.ui.project.image_list_model import ImageListModel
 from app.ui.project.presenter import ImagesPresenter
@@ -46,7 +46,8 @@ class WindowPresenter(QObject):
         self._wire_picture()
         self._wire_banner()
         self._wire_bars()
-        self.compare = ComparePresenter(self.window, self.program, self.canvas)
+        self.compare = ComparePresenter(self.window, self.program)
+        self.receptive_field = ReceptiveFieldPresenter(self.canvas, self.program)
         self.crf = CRFPresenter(self.window, self.program)
         self.learn = LearnPresenter(self.window, self.program)
         self.inspect = EvaluationPresenter(self.window, self.program, self.canvas)

@@ -7,8 +7,19 @@ from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
 
-from app.state.comparison import LETTERS, ImageDifference, ModelFigures, PairCount, shown_classes
+from app.state.comparison import (
+    LETTERS,
+    ComparedModel,
+    FolderComparison,
+    ImageDifference,
+    ModelFigures,
+    ModelPrediction,
+    ModelResult,
+    PairCount,
+    shown_classes,
+)
 from app.text import plural, tr
+from app.viewmodels.evaluate.curves import Curve
 from deeplab_core.catalogs.catalog import ClassCatalog, Color
 
 _MINUS, _DASH = "−", "–"
@@ -62,6 +73,100 @@ class ImageLine:
     name: str
     share: float
     gain: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The figures that the dock shows: those of the image in view, or of the folder.
+
+    Attributes:
+        names: (letter, title) of each model with figures or an answer.
+        rows: of the table.
+        curves: mIoU over the width of the band, by place; empty without one.
+        heading: what the numbers of the classes are.
+        difference: (role of the colour, text), see :func:`difference_parts`.
+        tip: what the difference is a share of.
+    """
+
+    names: list[tuple[str, str]]
+    rows: list[TableRow]
+    curves: list[tuple[float, ...]]
+    heading: str
+    difference: list[tuple[str, str]]
+    tip: str
+
+
+def remark(prediction: ModelPrediction | None) -> str:
+    """What the user should know of a model's answer: classes that the project lacks, and what happened to the memory."""
+    if prediction is None:
+        return ""
+    number = len(prediction.unmatched)
+    which = tr("1 class has") if number == 1 else tr("{number} classes have", number=number)
+    lost = tr("{which} no matching class in this project: treated as void", which=which) if number else ""
+    return ". ".join(part.rstrip(".") for part in (lost, prediction.note) if part)
+
+
+def model_entries(
+    choices: Sequence[tuple[Path, str]], models: Sequence[ComparedModel], results: Sequence[ModelResult]
+) -> list[ModelEntry]:
+    """Lines of the list: every model that may take part, with the letter and the state of those that do."""
+    taking = {model.path: (place, model) for place, model in enumerate(models)}
+    entries = []
+    for path, title in choices:
+        if path not in taking:
+            entries.append(ModelEntry(path, title))
+            continue
+        place, model = taking[path]
+        prediction = results[place].prediction if place < len(results) else None
+        trouble = bool(model.problem) or (prediction is not None and bool(prediction.unmatched))
+        entries.append(ModelEntry(path, model.title, LETTERS[place], model.problem or remark(prediction), trouble))
+    return entries
+
+
+def image_figures(
+    catalog: ClassCatalog,
+    models: Sequence[ComparedModel],
+    results: Sequence[ModelResult],
+    difference: PairCount | None,
+    pair: tuple[int, int],
+) -> Figures:
+    """Of the image in view."""
+    times = [None if result.prediction is None else result.prediction.milliseconds for result in results]
+    tip = tr("Share of the pixels in this image")
+    return _figures(catalog, models, [result.figures for result in results], times, difference, pair, tip, folder=False)
+
+
+def folder_figures(
+    catalog: ClassCatalog, result: FolderComparison, figures: Sequence[ModelFigures | None], pair: tuple[int, int]
+) -> Figures:
+    """Of the folder, pooled."""
+    tip = tr(
+        "Pooled over {rows}, {judged} of them with ground truth",
+        rows=plural("{n} image", "{n} images", len(result.rows)),
+        judged=result.scored,
+    )
+    return _figures(catalog, result.models, figures, result.milliseconds, result.pairs.get(pair), pair, tip, folder=True)
+
+
+def _figures(
+    catalog: ClassCatalog,
+    models: Sequence[ComparedModel],
+    figures: Sequence[ModelFigures | None],
+    times: Sequence[float | None],
+    difference: PairCount | None,
+    pair: tuple[int, int],
+    tip: str,
+    *,
+    folder: bool,
+) -> Figures:
+    return Figures(
+        names=[(LETTERS[place], model.title) for place, model in enumerate(models)][: len(figures)],
+        rows=table_rows(catalog, figures, times, folder=folder) if figures else [],
+        curves=[() if found is None else found.curve for found in figures],
+        heading=heading(figures),
+        difference=[] if difference is None else difference_parts(difference, pair),
+        tip=tip,
+    )
 
 
 def table_rows(
@@ -167,3 +272,12 @@ def _best(values: Sequence[float | None]) -> frozenset[int]:
 
 def _share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "0 %"
+
+
+def model_curves(models: Sequence[ComparedModel], figures: Sequence[ModelFigures | None]) -> list[Curve]:
+    """Trimap curves for the plots, named as the panes and the table name the models; two files may have one name."""
+    return [
+        Curve(f"{LETTERS[place]}: {model.title}", found.curve, place)
+        for place, (model, found) in enumerate(zip(models, figures, strict=False))
+        if found is not None and found.curve
+    ]

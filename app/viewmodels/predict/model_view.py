@@ -1,4 +1,4 @@
-"""What the model dock shows: choices, device, settings of a run. Plain values."""
+"""What the model dock shows, and the text beside a receptive field. Plain values."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.text import tr
+
 if TYPE_CHECKING:  # numpy comes after the first frame
-    from deeplab_core.records import PredictOptions
+    from deeplab_core.receptive import ReceptiveField
+    from deeplab_core.records import ModelCard, PredictOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +76,35 @@ class RunSettings:
             precision=self.precision,  # type: ignore[arg-type]
             threshold=self.threshold or None,
         )
+
+
+def time_text(milliseconds: float) -> str:
+    """A time as shown: ``84 ms``, ``2.3 s``."""
+    return tr("{value:.0f} ms", value=milliseconds) if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
+
+
+def card_texts(card: ModelCard, path: Path | None) -> tuple[str, str]:
+    """(summary, details) of a model: what it is in a line; its classes, source, licence and file."""
+    summary = card.summary or tr("{title}, stride {output_stride}", title=card.catalog.title, output_stride=card.output_stride)
+    licence = tr("Licence: {licence}", licence=card.licence) if card.licence else ""
+    details = (card.catalog.title, card.source, licence, str(path or ""))
+    return summary, "\n".join(part for part in details if part)
+
+
+def field_text(field: ReceptiveField, name: str) -> str:
+    """The text beside a receptive field; ``name`` is the class of the label that it is about."""
+    whole = field.theoretical[0].extent
+    size = tr("{width} × {height} px", width=round(whole.width), height=round(whole.height))
+    scale = field.extent.width / max(field.gradient.shape[1], 1)
+    radii = ", ".join(
+        tr("{share:.0%} within {radius} px", share=share, radius=round(radius * scale)).replace("%", " %")
+        for share, radius in field.radii
+    )
+    lines = [
+        tr("{name} at {x}, {y}: theory {size}", name=name, x=field.x, y=field.y, size=size),
+        tr("gradient: {radii} · {milliseconds}", radii=radii, milliseconds=time_text(field.milliseconds)),
+    ]
+    branches = ", ".join(f"{branch.name}: {round(branch.extent.width)}" for branch in field.theoretical[1:])
+    if branches:
+        lines.insert(1, tr("dotted, by branch: {branches} px", branches=branches))
+    return "\n".join([*lines, field.note] if field.note else lines)

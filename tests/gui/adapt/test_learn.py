@@ -190,7 +190,7 @@ def run_folder_until(studio: Studio, number: int) -> None:
         if len(done) == number:
             studio.compute.paused = True
 
-    run = studio.program.predict.folder_run
+    run = studio.program.folder_run
     run.predicted.connect(count)
     studio.window.commands["model.run_folder"].trigger()
     studio.wait(lambda: len(done) >= number)
@@ -218,7 +218,7 @@ def test_accepted_during_a_folder_run_the_whole_folder_gets_the_new_model(half_w
     result_dialog(studio).accept_button.click()
     studio.compute.paused = False
     studio.wait(lambda: studio.program.models.card.name == "Stripes · learned")
-    studio.wait(lambda: not studio.program.predict.folder_run.running)
+    studio.wait(lambda: not studio.program.folder_run.running)
     studio.settle()
     assert "Folder run finished" in studio.titles()
     assert project.runs.unfinished() is None
@@ -264,7 +264,7 @@ def test_labels_that_the_learned_model_replaced_come_back_with_undo_folder_job(h
 
 def test_a_folder_run_that_is_to_begin_anew_can_be_cancelled(half_way):
     studio = half_way
-    run = studio.program.predict.folder_run
+    run = studio.program.folder_run
     asked_before = len([one for one in studio.compute.asked if isinstance(one, Predict)])
     options = replace(studio.program.models.run_settings.options(), flip=True)
     run.start(options)

@@ -14,7 +14,7 @@ CHAIR, SOFA = 9, 18
 
 def test_no_tool_of_the_window_takes_a_locked_class(studio: Studio, folder: Path) -> None:
     studio.open(folder)
-    edit, project = studio.program.edit, studio.program.projects.project
+    edit, project = studio.program.edit, studio.program.session.project
     assert project is not None
     edit.choose_tool("brush")
     edit.tools.choose_class(CHAIR)

@@ -12,9 +12,9 @@ from PySide6.QtWidgets import QFileDialog, QLabel
 
 from app.state.comparison import PLACE_TOKENS, count_pair
 from app.ui.compare.compare_dock import CompareDock
-from app.ui.compare.presenter import remark
 from app.ui.shell.theme import load_theme
 from app.viewmodels.annotate.panes import PaneKind, PaneLayout
+from app.viewmodels.compare.rows import remark
 from app.worker.messages import AskReceptive, Compare, EndCompare, InspectModel
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import ClassInfo
@@ -43,12 +43,12 @@ def said(studio: Studio, model: Path, key: str | None = None) -> np.ndarray:
 
 def answered(studio: Studio) -> None:
     """Wait until every model of the comparison has answered and is counted, or cannot."""
-    compare = studio.program.compare
+    compare, compared = studio.program.compare, studio.program.compared
 
     def finished() -> bool:
-        models = len(compare.models)
+        models = len(compared.models)
         known = [answer.figures is not None or answer.problem for answer in compare.results]
-        known += [bool(model.problem) for model in compare.models]
+        known += [bool(model.problem) for model in compared.models]
         return len(compare.results) == models and known.count(True) >= models and studio.image is compare.image
 
     studio.wait(finished)
@@ -111,7 +111,7 @@ def test_the_buttons_below_the_models_show_their_whole_text(studio: Studio, fold
 
 
 def test_two_models_stand_side_by_side(desk, models):
-    assert [model.path for model in desk.program.compare.models] == models[:2]
+    assert [model.path for model in desk.program.compared.models] == models[:2]
     assert desk.program.view.layout is PaneLayout.QUAD
     kinds = [pane.kind for pane in desk.program.view.panes]
     assert kinds == [PaneKind.MODEL_A, PaneKind.MODEL_B, PaneKind.DIFFERENCE, PaneKind.TRUTH]
@@ -126,7 +126,7 @@ def test_two_models_stand_side_by_side(desk, models):
 def test_the_second_model_is_one_of_the_same_classes(ready, models):
     ready.compute.catalogs[str(models[1])] = get_catalog("camvid11")
     begin(ready)
-    assert [model.path for model in ready.program.compare.models] == [models[0], models[2]]
+    assert [model.path for model in ready.program.compared.models] == [models[0], models[2]]
     assert not any(isinstance(request, InspectModel) and request.path == str(models[3]) for request in ready.compute.asked)
 
 
@@ -137,7 +137,7 @@ def test_a_model_with_a_class_more_is_of_the_same_classes(ready, models):
     more = ClassInfo(id=max(int(value) for value in known.ids) + 1, name="hammock", color=(1, 2, 3))
     ready.compute.catalogs[str(models[3])] = replace(known, classes=(*known.classes, more))
     begin(ready)
-    assert [model.path for model in ready.program.compare.models] == [models[0], models[3]]
+    assert [model.path for model in ready.program.compared.models] == [models[0], models[3]]
 
 
 def test_where_no_model_has_the_same_classes_a_person_chooses(ready, models):
@@ -145,20 +145,20 @@ def test_where_no_model_has_the_same_classes_a_person_chooses(ready, models):
         ready.compute.catalogs[str(path)] = get_catalog("camvid11")
     ready.compute.errors[str(models[2])] = WeightsError("the file is no checkpoint")
     begin(ready)
-    assert [model.path for model in ready.program.compare.models] == models[:1]
+    assert [model.path for model in ready.program.compared.models] == models[:1]
     (message,) = [found for found in ready.program.notifier.messages if found.replace_key == "compare"]
     assert message.title == "No other model has the same classes"
     assert "Check another model in the list" in message.detail
     assert dock(ready).isVisible()
     check(ready, 1)
-    assert [model.path for model in ready.program.compare.models] == models[:2]
+    assert [model.path for model in ready.program.compared.models] == models[:2]
 
 
 def test_a_single_model_is_told_what_it_lacks(studio, folder):
     studio.start_model()
     studio.open(folder)
     begin(studio)
-    assert len(studio.program.compare.models) == 1
+    assert len(studio.program.compared.models) == 1
     assert "Comparing requires two models" in studio.titles()
 
 
@@ -169,7 +169,7 @@ def test_the_search_for_a_second_model_can_be_stopped(ready, models):
     ready.press(Qt.Key.Key_Period, Qt.KeyboardModifier.ControlModifier)
     ready.compute.paused = False
     ready.settle()
-    assert [model.path for model in ready.program.compare.models] == models[:1]
+    assert [model.path for model in ready.program.compared.models] == models[:1]
     assert not ready.program.context["job_running"]
 
 
@@ -180,7 +180,7 @@ def test_who_chooses_first_ends_the_search(ready, models):
     dock(ready).chooser.item(3).setCheckState(Qt.CheckState.Checked)
     ready.compute.paused = False
     answered(ready)
-    assert [model.path for model in ready.program.compare.models] == [models[0], models[3]]
+    assert [model.path for model in ready.program.compared.models] == [models[0], models[3]]
 
 
 def test_figures_are_those_of_the_metrics(desk, models):
@@ -234,7 +234,7 @@ def test_a_third_and_a_fourth_model(desk, models):
     assert [pane.kind for pane in desk.program.view.panes][-1] is PaneKind.MODEL_D
     assert desk.program.compare.pair == (1, 2)
     check(desk, 0, on=False)
-    assert [model.path for model in desk.program.compare.models] == models[1:]
+    assert [model.path for model in desk.program.compared.models] == models[1:]
     assert dock(desk).chooser.item(1).text().startswith("A  ")
 
 
@@ -263,9 +263,9 @@ def test_classes_without_a_partner_and_freed_models_are_said(desk, models):
 
 
 def test_models_are_looked_for_again_only_when_their_lines_change(desk, models, monkeypatch):
-    compare, looked = desk.program.compare, []
-    listed = compare.choices
-    monkeypatch.setattr(compare, "choices", lambda: looked.append("") or listed())
+    compare, compared, looked = desk.program.compare, desk.program.compared, []
+    listed = compared.choices
+    monkeypatch.setattr(compared, "choices", lambda: looked.append("") or listed())
     before = desk.image
     desk.press(Qt.Key.Key_D)
     desk.wait(lambda: desk.image is not before)
@@ -319,7 +319,7 @@ def test_a_file_that_is_not_listed(desk, tmp_path, monkeypatch):
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_a, **_k: (str(other), ""))
     desk.qtbot.mouseClick(dock(desk).add_file, Qt.MouseButton.LeftButton)
     answered(desk)
-    assert desk.program.compare.models[-1].path == other
+    assert desk.program.compared.models[-1].path == other
     np.testing.assert_array_equal(desk.program.compare.labels[2], said(desk, other))
 
 
@@ -331,7 +331,7 @@ def test_a_file_begins_the_comparison(studio, folder, tmp_path, monkeypatch):
     studio.open(folder)
     studio.program.compare.ask_file()
     answered(studio)
-    assert [model.path for model in studio.program.compare.models] == [studio.program.models.path, other]
+    assert [model.path for model in studio.program.compared.models] == [studio.program.models.path, other]
     assert dock(studio).isVisible()
     assert "Comparing requires two models" not in studio.titles()
 
@@ -368,7 +368,7 @@ def test_the_folder(desk, models):
     for name in ("Trimap curve, image", "Trimap curve, folder"):
         program.plots.make(name, lambda chart, name=name: charts.update({name: chart}))
     on_image, on_folder = ({line.name: line for line in chart.series} for chart in charts.values())
-    for place, model in enumerate(program.compare.models):
+    for place, model in enumerate(program.compared.models):
         name = f"{'AB'[place]}: {model.title}"
         np.testing.assert_array_equal(on_image[name].y, program.compare.results[place].figures.curve)
         np.testing.assert_array_equal(on_folder[name].y, figures[place].curve)

@@ -96,7 +96,7 @@ def test_the_sample_asks_nothing_while_its_own_model_is_on_the_way(studio: Studi
     studio.program.projects.open(sample(tmp_path))
     studio.wait(lambda: studio.program.session.image is not None)
     studio.program.predict.run_image()
-    studio.program.predict.run_folder()
+    studio.program.folder_run.run()
     assert not asked
     studio.compute.paused = False
     studio.wait(lambda: studio.program.models.path == bundled)

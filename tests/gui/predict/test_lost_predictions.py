@@ -15,7 +15,7 @@ from tests.gui.studio import Studio
 def run_folder(studio: Studio, folder: Path) -> None:
     studio.open(folder)
     studio.start_model()
-    studio.program.predict.run_folder()
+    studio.program.folder_run.run()
     studio.wait(lambda: all(record.prediction for record in studio.program.session.project.images))
     studio.settle()
     assert studio.program.projects.close()

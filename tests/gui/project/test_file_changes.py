@@ -117,8 +117,8 @@ def test_a_new_size_is_no_reason_to_lose_the_mask(desk):
     desk.paint((10, 10), (40, 30))
     image, path, labels = desk.image.id, desk.image.path, desk.image.document.labels.copy()
     replaced(path, noise(79, (WIDTH + 20, HEIGHT)))
-    desk.wait(lambda: desk.program.projects.unreadable.shown is not None)
-    shown = desk.program.projects.unreadable.shown
+    desk.wait(lambda: desk.program.session.unreadable is not None)
+    shown = desk.program.session.unreadable
     assert shown.id == image
     replaced(path, noise(80))
     desk.wait(lambda: desk.program.session.image is not None)
@@ -171,7 +171,7 @@ def test_an_unreadable_image_opens_by_itself_when_it_is_repaired(desk, folder):
     (folder / "photo_1.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut off")
     project = desk.program.session.project
     desk.program.projects.open_image(project.images[1].id)
-    desk.wait(lambda: desk.program.projects.unreadable.shown is not None)
+    desk.wait(lambda: desk.program.session.unreadable is not None)
     (folder / "photo_1.jpg").write_bytes(good)
     desk.wait(lambda: desk.program.session.image is not None)
     assert desk.image.path.name == "photo_1.jpg"

@@ -84,7 +84,7 @@ def test_a_folder_run_says_what_each_image_gets(desk):
     dialog.leave.click()
     desk.settle()
     assert len(desk.compute.asked) == asked
-    assert not desk.program.predict.folder_run.running
+    assert not desk.program.folder_run.running
 
 
 def test_harmless_jobs_may_stop_asking_and_the_setting_brings_the_question_back(desk):
@@ -111,7 +111,7 @@ def test_the_rest_of_an_interrupted_run_is_announced_as_such(desk):
     desk.window.model.run_folder.click()
     desk.compute.paused = True
     question(desk).go.click()
-    desk.wait(lambda: desk.program.predict.folder_run.running)
+    desk.wait(lambda: desk.program.folder_run.running)
     desk.program.jobs.cancel_all()
     desk.compute.paused = False
     desk.wait(lambda: "Folder run stopped" in desk.titles())
@@ -257,10 +257,10 @@ def test_a_job_that_ends_with_its_project_says_nothing_and_changes_nothing_more(
     desk.program.folder_jobs.asks = False
     desk.compute.paused = True
     desk.window.model.run_folder.click()
-    desk.wait(lambda: desk.program.predict.folder_run.running)
+    desk.wait(lambda: desk.program.folder_run.running)
     desk.program.projects.open(folder, tmp_path / "elsewhere")
     desk.wait(lambda: desk.program.session.project is not None and desk.program.session.project.directory.name == "elsewhere")
-    assert not desk.program.predict.folder_run.running
+    assert not desk.program.folder_run.running
     desk.compute.paused = False
     desk.settle()
     assert not any("Folder run" in title for title in desk.titles())
@@ -302,7 +302,7 @@ def test_a_project_that_cannot_be_written_ends_the_job_with_one_message(desk, mo
     desk.window.model.run_folder.click()
     desk.wait(lambda: "Folder run stopped" in desk.titles())
     assert desk.titles().count("The project cannot be saved") == 1
-    assert not desk.program.predict.folder_run.running
+    assert not desk.program.folder_run.running
 
 
 def test_an_import_is_taken_back_with_its_statuses(desk, tmp_path):

@@ -41,7 +41,7 @@ def test_the_first_ones_are_stepped_over(studio, folder, broken):
 def test_a_folder_of_nothing_but_damaged_files_shows_the_reason(studio, folder):
     spoil(folder, 0, 1, 2, 3)
     studio.program.projects.open(folder)
-    studio.wait(lambda: studio.program.projects.unreadable.shown is not None)
+    studio.wait(lambda: studio.program.session.unreadable is not None)
     assert studio.program.session.image is None
     assert page(studio).title.text() == "photo_3.jpg"
     assert page(studio).what.text()
@@ -61,7 +61,7 @@ def test_next_and_previous_pass_damaged_ones(studio, folder, start, key, end):
     assert "2 images that cannot be read were skipped" in said.title
     (show,) = said.choices
     show.run()
-    studio.wait(lambda: studio.program.projects.unreadable.shown is not None)
+    studio.wait(lambda: studio.program.session.unreadable is not None)
 
 
 def test_chosen_in_the_list_it_says_what_is_wrong_and_keeps_the_strokes(studio, folder):
@@ -71,7 +71,7 @@ def test_chosen_in_the_list_it_says_what_is_wrong_and_keeps_the_strokes(studio, 
     first, steps = studio.image.id, studio.steps()
     labels = studio.image.document.labels.copy()
     studio.window.images.chosen.emit(ids(studio)[1])
-    studio.wait(lambda: studio.program.projects.unreadable.shown is not None)
+    studio.wait(lambda: studio.program.session.unreadable is not None)
     shown = page(studio)
     assert shown.title.text() == "photo_1.jpg"
     assert studio.program.session.image is None
@@ -93,14 +93,14 @@ def test_keys_go_on_from_it_in_both_directions_and_at_the_ends(studio, folder):
     studio.program.projects.open_image(ids(studio)[2])
     studio.wait(lambda: names(studio) == "photo_2.jpg")
     studio.program.projects.next_image()
-    studio.wait(lambda: studio.program.projects.unreadable.shown is not None)
-    assert studio.program.projects.unreadable.shown.id == last, "there is nothing behind it to go on to"
+    studio.wait(lambda: studio.program.session.unreadable is not None)
+    assert studio.program.session.unreadable.id == last, "there is nothing behind it to go on to"
     studio.program.projects.next_image()
     assert "This is the last image" in studio.titles()
     studio.program.projects.previous_image()
     studio.wait(lambda: studio.program.session.image is not None)
     assert names(studio) == "photo_2.jpg"
-    assert studio.program.projects.unreadable.shown is None
+    assert studio.program.session.unreadable is None
 
 
 def test_next_unreviewed_passes_them_too(studio, folder):
@@ -116,7 +116,7 @@ def test_a_repaired_file_opens_on_try_again_and_is_no_longer_called_damaged(stud
     studio.open(folder)
     image = ids(studio)[1]
     studio.program.projects.open_image(image)
-    studio.wait(lambda: studio.program.projects.unreadable.shown is not None)
+    studio.wait(lambda: studio.program.session.unreadable is not None)
     (folder / "photo_1.jpg").write_bytes(good)
     page(studio).again.click()
     studio.wait(lambda: studio.program.session.image is not None)

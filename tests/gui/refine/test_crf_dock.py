@@ -101,7 +101,7 @@ def test_never_more_than_one_request_and_only_the_newest_wish(desk):
     preview(desk)
     desk.compute.paused = True
     before = len(asked(desk))
-    crf = desk.program.refine.crf
+    crf = desk.program.crf
     for steps in range(1, 9):
         desk.program.refine.set_params(replace(crf.params, iterations=steps), dragging=True)
     assert len(asked(desk)) == before + 1
@@ -141,7 +141,7 @@ def test_an_exact_request_is_cancelled_by_a_newer_wish(desk):
 def test_an_answer_for_another_image_is_dropped(desk):
     preview(desk)
     desk.compute.paused = True
-    desk.program.refine.set_params(replace(desk.program.refine.crf.params, iterations=3), dragging=True)
+    desk.program.refine.set_params(replace(desk.program.crf.params, iterations=3), dragging=True)
     first = desk.image.id
     desk.press(Qt.Key.Key_D)
     desk.wait(lambda: desk.image.id != first)
@@ -187,8 +187,8 @@ def test_a_pane_shows_what_changes(desk):
 def test_figures_before_and_after_follow_the_preview(desk):
     desk.wait(lambda: desk.program.evaluation.live is not None)
     preview(desk)
-    desk.wait(lambda: desk.program.refine.meter.figures is not None)
-    figures = desk.program.refine.meter.figures
+    desk.wait(lambda: desk.program.refine_meter.figures is not None)
+    figures = desk.program.refine_meter.figures
     truth = desk.program.evaluation.live.truth
     judged, before, after = truth != 255, stripes(desk) == truth, moved(stripes(desk), 10) == truth
     assert figures.won == np.count_nonzero(judged & ~before & after)
@@ -217,13 +217,13 @@ def test_presets_set_the_sliders_and_are_told_apart_from_own_parameters(desk):
     dock.presets.setCurrentIndex(titles.index("DeepLab v2"))
     dock.presets.activated.emit(titles.index("DeepLab v2"))
     exact(desk)
-    assert desk.program.refine.crf.params == PRESETS["v2"].params
+    assert desk.program.crf.params == PRESETS["v2"].params
     assert dock.sliders["bilateral_sxy"].value == 67
     assert dock.normalization.currentData() == "symmetric"
     dock.sliders["bilateral_compat"].field.setValue(7.5)
     exact(desk)
     assert dock.presets.currentText() == "Custom"
-    assert desk.program.refine.crf.params.bilateral_compat == 7.5
+    assert desk.program.crf.params.bilateral_compat == 7.5
 
 
 def test_a_search_report_joins_the_list_and_stays_there(desk, tmp_path):
@@ -242,9 +242,9 @@ def test_a_search_report_joins_the_list_and_stays_there(desk, tmp_path):
 def test_a_file_that_is_no_report_is_refused_with_words(desk, tmp_path):
     wrong = tmp_path / "wrong.json"
     wrong.write_text('{"wormhole": 3}')
-    before = desk.program.refine.crf.params
+    before = desk.program.crf.params
     desk.program.refine.open_params(wrong)
-    assert desk.program.refine.crf.params == before
+    assert desk.program.crf.params == before
     assert any("CRF" in title for title in desk.titles())
 
 
@@ -337,7 +337,7 @@ def test_an_outline_is_refined_instead_of_filled(desk):
 
 
 def test_a_crf_that_changes_nothing_says_so(desk):
-    desk.program.refine.set_params(replace(desk.program.refine.crf.params, iterations=0))
+    desk.program.refine.set_params(replace(desk.program.crf.params, iterations=0))
     exact(desk)
     desk.press(Qt.Key.Key_Y, SHIFT)
     desk.settle()

@@ -67,7 +67,7 @@ def test_an_answer_of_the_image_before_changes_nothing(desk):
     desk.press(Qt.Key.Key_Y)
     exact(desk)
     desk.compute.paused = True
-    desk.program.refine.set_params(desk.program.refine.crf.params)
+    desk.program.refine.set_params(desk.program.crf.params)
     first = desk.image.id
     desk.program.projects.next_image()
     desk.wait(lambda: desk.image.id != first)

@@ -79,7 +79,7 @@ def test_a_move_of_a_slider_takes_few_modules_and_no_disk(studio: Studio, folder
     _watching.append(True)
     try:
         with way(found):
-            slider.changed.emit(getattr(studio.program.refine.crf.params, name) + 1, True)
+            slider.changed.emit(getattr(studio.program.crf.params, name) + 1, True)
             studio.wait(lambda: len(studio.compute.asked) > asked and studio.program.refine.requests.idle)
             studio.view.repaint()
     finally:
