@@ -6,8 +6,9 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args, get_type_hints
 
 import tomli_w
 
@@ -16,7 +17,7 @@ from deeplab_core.errors import AtrousError, WeightsError, message
 from deeplab_core.inference.geometry import frame_for
 from deeplab_core.nn.factory import check_architecture
 from deeplab_core.nn.options import check_stride
-from deeplab_core.reading import read_toml, shorten
+from deeplab_core.reading import convert, read_toml, shorten
 from deeplab_core.records import Preprocessing
 
 ClassWeighting = Literal["none", "median_frequency", "log_1.02", "log_1.10"]
@@ -365,52 +366,34 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 
-#: Lists of any length, by the type of their values.
-_LISTS: dict[str, type] = {
-    "average_with": str, "hard_classes": str, "freeze": str, "freeze_norms": str, "fixed_scales": float,
-}  # fmt: skip
-
-
 #: Strides that some network has; whether the recipe's has it is known once it is built.
 _STRIDES = (1, 2, 4, 8, 16, 32, 64)
 
 
 def _as(key: str, value: object, usual: object) -> Any:
-    """``value`` in the type of the field's present value."""
+    """``value`` in the type of its field; ``usual`` is an example."""
     if key == "output_stride" and value != 0:  # 0 is the network's usual one
         try:
             return check_stride(value, _STRIDES, "a network")
         except AtrousError as error:
             raise AtrousError(message("training recipe: {what}", what=error.what), why=error.why, remedy=error.remedy) from None
-    wrong = AtrousError(
-        message("training recipe: {key} = {value} is malformed", key=key, value=shorten(value)),
-        remedy=message("It looks like {usual}", usual=repr(usual)),
-    )
-    if isinstance(usual, bool):
-        if not isinstance(value, bool):
-            raise wrong
-        return value
-    if isinstance(usual, (int, float)):
-        if isinstance(value, float) and not math.isfinite(value):
-            raise wrong
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or (isinstance(usual, int) and value != int(value)):
-            raise wrong
-        return type(usual)(value)
-    if isinstance(usual, str):
-        if not isinstance(value, str):
-            raise wrong
-        return value
-    if isinstance(usual, tuple):
-        free = key in _LISTS
-        if not isinstance(value, (list, tuple)) or (not free and len(value) != len(usual)):
-            raise wrong
-        kind = _LISTS[key] if free else type(usual[0])
-        if free and not all(isinstance(part, str) == (kind is str) and not isinstance(part, bool) for part in value):
-            raise wrong
-        try:
-            return tuple(kind(part) for part in value)
-        except (TypeError, ValueError, OverflowError):
-            raise wrong from None
-    if not isinstance(value, Mapping):
-        raise wrong
-    return dict(value)
+    parts = [_whole(part) for part in value] if isinstance(value, (list, tuple)) else _whole(value)
+    kind: Any = str if key in _CHOICES else _kinds()[key]  # choices are checked with the rest of the recipe
+    try:
+        return convert(dict(value) if isinstance(value, Mapping) else parts, kind)
+    except ValueError:
+        raise AtrousError(
+            message("training recipe: {key} = {value} is malformed", key=key, value=shorten(value)),
+            remedy=message("It looks like {usual}", usual=repr(usual)),
+        ) from None
+
+
+@cache
+def _kinds() -> dict[str, Any]:
+    """The type of every field."""
+    return get_type_hints(Recipe)
+
+
+def _whole(value: object) -> object:
+    """A number as TOML's writers may give it: ``8.0`` for 8."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
