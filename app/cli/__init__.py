@@ -114,7 +114,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         return _complain(_one_line(error), 2)
     except (click.Abort, KeyboardInterrupt):
-        return _complain("interrupted; what was written so far is complete, and --resume goes on from there", 130)
+        return _complain("interrupted; everything written so far is complete. Use --resume to continue", 130)
     except AtrousError as error:
         return _complain(str(error), 2 if isinstance(error, BAD_INPUT) else 1)
     except BrokenPipeError:  # 'atrous models list | head'

@@ -97,7 +97,7 @@ def set_classes(folder: Path, name_or_file: str, *, project_dir: Path | None) ->
 @click.option("--add", metavar="NAME[=#rrggbb]", multiple=True, help="Add a class; without a colour it gets one that differs.")
 @click.option("--rename", metavar="OLD=NEW", multiple=True, help="Rename a class; models that know the old name still fit.")
 @click.option("--color", metavar="NAME=#rrggbb", multiple=True, help="Give a class another colour.")
-@click.option("--key", metavar="NAME=KEY", multiple=True, help="Give a class a key; NAME= takes it away.")
+@click.option("--key", metavar="NAME=KEY", multiple=True, help="Assign a key to a class; NAME= removes it.")
 @click.option("--order", metavar="NAME,NAME,...", help="List these classes first, in this order.")
 @click.option("--merge", metavar="NAME=INTO", multiple=True, help="Make the pixels of a class those of another.")
 @click.option("--delete", metavar="NAME", multiple=True, help="Remove a class; its pixels become void.")
@@ -167,7 +167,7 @@ def _locks(before: frozenset[int], catalog: ClassCatalog, lock: tuple[str, ...],
 @click.argument("folder", type=FOLDER)
 @_project_option
 def undo(folder: Path, *, project_dir: Path | None) -> int:
-    """Take the newest 'atrous classes edit' of the project of FOLDER back."""
+    """Undo the newest 'atrous classes edit' of the project of FOLDER."""
     with _opened(folder, project_dir) as project:
         done = project.undo_class_edit()
     say(f"Undone: {done.title}.")

@@ -56,7 +56,7 @@ def overwrite_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--overwrite`` of commands that only write reports."""
     return click.option(
         "--overwrite", is_flag=True, is_eager=True, expose_value=False, callback=remember_overwrite,
-        help="Let a report replace a file of another kind.",
+        help="Allow a report to replace a file of another kind.",
     )(command)  # fmt: skip
 
 

@@ -43,7 +43,7 @@ _AT_ONCE = 3
 @json_lines_option("Everything as one JSON line.")
 @click.option("--probe", type=click.Choice(list(PROBES)), hidden=True, help="Run one probe in this process.")
 def doctor(as_json: bool, probe: str | None) -> int:
-    """Import and try every part of this installation, and say what is wrong with it."""
+    """Import and try every part of this installation, and report problems."""
     if probe is not None:
         say(answer_probe(probe))
         return 0

@@ -55,13 +55,13 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     type=click.Choice(["edge", "void"]),
     default="edge",
     show_default=True,
-    help="Distance to a class edge, or to the truth's void ring.",
+    help="Distance to a class edge, or to the void ring of the ground truth.",
 )
 @click.option(
     "--threshold",
     type=Decimal(),
     callback=parse_threshold,
-    help="Of two classes: compare what this threshold would have called the object; it needs NAME.confidence.png beside every "
+    help="For two classes: evaluate the masks at this threshold; needs NAME.confidence.png next to every "
     "mask [default: the masks as they are].",
 )
 @click.option("--boundary/--no-boundary", default=True, show_default=True, help="Also measure boundary IoU and boundary F.")
@@ -71,13 +71,13 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     "photographs",
     metavar="DIR",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Photographs of the same names: finds the ground truth beside them, and shows the worst images.",
+    help="Photographs with the same names: to find the ground truth, and to show the worst images.",
 )
 @click.option(
     "--ambiguous",
     metavar="DIR",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="NAME.ambiguous.json: regions that are not scored.",
+    help="Folder of NAME.ambiguous.json: regions that are not scored.",
 )
 @click.option(
     "--slices",
@@ -85,7 +85,7 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     metavar="FILE",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What 'atrous inspect --json' wrote: kinds of failure and curves over size, occlusion, ... for the report; or curves of "
+    help="JSON of 'atrous inspect': adds kinds of failure and curves over size, occlusion, ... to the report; or curves of "
     "your own. May be repeated.",
 )
 @click.option(
@@ -96,11 +96,11 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     metavar="FILE",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON that 'atrous evaluate' wrote for another model on the same ground truth: the report draws its trimap curve too, "
-    "named like the file. May be repeated.",
+    help="JSON of 'atrous evaluate' for another model on the same ground truth: adds its trimap curve to the report, "
+    "named after the file. May be repeated.",
 )
 @json_option()
-@html_option("Write a report to read.")
+@html_option("Write an HTML report.")
 @overwrite_option
 def evaluate(
     prediction: Path,

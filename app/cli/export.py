@@ -32,7 +32,7 @@ def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--unit", type=click.Choice(["class", "component"]), help="COCO: an entry per class, or per region."),
         click.option(
             "--tolerance", metavar="PX", type=Decimal(0, 100),
-            help="Polygons may leave the border by so many px; what changes is counted [default: 0, every pixel is kept].",
+            help="Polygons may deviate from the outline by this many px; changed pixels are counted [default: 0, exact].",
         ),
         click.option(
             "--min-pixels", metavar="N", type=click.IntRange(0),
@@ -48,10 +48,10 @@ def _split_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option(
             "--split", "shares", metavar="NAME=SHARE", multiple=True,
-            help="Share the images out, as in --split train=0.8 --split val=0.2. Copies of an image are never parted.",
+            help="Split the images, as in --split train=0.8 --split val=0.2. Copies of an image stay together.",
         ),
         click.option("--split-list", "lists", metavar="NAME=FILE", multiple=True, help="Images of a split, one name a line."),
-        click.option("--seed", metavar="N", type=click.IntRange(0), default=0, show_default=True, help="Of --split."),
+        click.option("--seed", metavar="N", type=click.IntRange(0), default=0, show_default=True, help="Seed of --split."),
         click.option(
             "--group", metavar="parent|REGEX", default="",
             help="Keep images of one folder together, or of what a pattern finds in their paths, such as frames of a sequence.",
@@ -72,7 +72,7 @@ def _class_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Write a class as another one, as a new name, or as void; several may become one. May be repeated.",
         ),
         click.option("--catalog", metavar="NAME|FILE", help="Classes of the files: cityscapes19, ... [default: the project's]."),
-        click.option("--unmatched-to-void", is_flag=True, help="Write classes without a partner as void; they are counted."),
+        click.option("--unmatched-to-void", is_flag=True, help="Write classes without a match as void, and count them."),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -102,14 +102,14 @@ def _class_options(command: Callable[..., Any]) -> Callable[..., Any]:
     type=click.Choice(["stored", "oriented"]),
     default="stored",
     show_default=True,
-    help="Masks fit the file's raw pixels, or the picture as its EXIF tag turns it.",
+    help="Frame of the masks: the stored pixels, or the image as displayed (EXIF).",
 )
 @click.option(
     "--existing",
     type=click.Choice(["error", "skip", "replace"]),
     default="error",
     show_default=True,
-    help="What to do where files are already there.",
+    help="What to do with existing files.",
 )
 @keep_suffix_option
 @_class_options
@@ -133,7 +133,7 @@ def export(
     as_json: bool,
     **more: Any,
 ) -> int:
-    """Write the corrected masks of a project; each is read back and compared before it takes its place."""
+    """Export the corrected masks of a project. Every file is read back and compared before it is put in place."""
     from app.state.project import Project
     from deeplab_core.masks.export import export_masks
 

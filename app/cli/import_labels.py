@@ -79,9 +79,9 @@ _SHOWN = 20
 )
 @click.option("--extract-images", is_flag=True, help="First write images that SOURCE holds into FOLDER; none is replaced.")
 @click.option(
-    "--overwrite", is_flag=True, help="Replace also what you painted and masks that you reviewed; undo brings them back."
+    "--overwrite", is_flag=True, help="Also replace pixels that you painted and masks that you reviewed; undo restores them."
 )
-@click.option("--dry-run", is_flag=True, help="Read everything, say what would come in, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Read everything, print what would be imported, and change nothing.")
 @json_lines_option("JSON lines on stdout: the plan, every image, what failed, a summary.")
 def import_labels(
     source: Path,
@@ -99,7 +99,7 @@ def import_labels(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Read labels of other programs, and store them as masks of the project of a folder.
+    """Import labels of other programs as masks of a project.
 
     SOURCE is a folder, a zip file or a label file: labelme, X-AnyLabeling, ISAT, COCO, YOLO, CVAT, PASCAL VOC, Cityscapes,
     KITTI, ADE20K, Supervisely, Label Studio, NumPy, parquet or plain masks; docs/formats.md lists what each can hold. Pixels

@@ -31,14 +31,14 @@ _KINDS = (
 
 
 @click.command("inspect", cls=ReportingCommand)
-@click.option("--prediction", metavar="DIR", required=True, type=_FOLDER, help="Masks to look into.")
+@click.option("--prediction", metavar="DIR", required=True, type=_FOLDER, help="Masks to inspect.")
 @truth_options(
     "Ground truth: masks of the same names",
     catalog_help="What the ids mean: voc21, ... or a file [default: recognised from the masks]",
 )
 @click.option("--images", metavar="DIR", type=_FOLDER, help="Photographs: adds brightness and contrast; --cutouts needs them.")
 @click.option("--objects", metavar="DIR", type=_FOLDER, help="Lists of objects of rendered rooms: adds visible fractions.")
-@click.option("--ambiguous", metavar="DIR", type=_FOLDER, help="NAME.ambiguous.json: regions that are not scored.")
+@click.option("--ambiguous", metavar="DIR", type=_FOLDER, help="Folder of NAME.ambiguous.json: regions that are not scored.")
 @click.option("--second", metavar="DIR", type=_FOLDER, help="Masks of another model or of the CRF: ranks images by disagreement.")
 @click.option("--cell", metavar="TRUTH:PREDICTION", help="List the components of this cell, e.g. chair:sofa.")
 @click.option("--kind", type=click.Choice(_KINDS), help="List the components of this kind of failure.")
@@ -71,11 +71,11 @@ def inspect(
     cutouts: Path | None,
     json_file: Path | None,
 ) -> int:
-    """Find what goes wrong in a folder of masks, and where.
+    """Find where a folder of masks is wrong, and why.
 
-    With --truth: confused classes, kinds of failure and the IoU that each would give back, scores by size and occlusion, and the
-    largest connected errors. Without: the images in the order in which to look at them, by the confidences beside the masks
-    (predict --save-confidence) and by how they differ from --second.
+    With --truth: confused classes, kinds of failure and the IoU that fixing each would gain, scores by size and occlusion, and
+    the largest error components. Without: the images ranked for review, by the confidences beside the masks (predict
+    --save-confidence) and by disagreement with --second.
 
     Exit status 1 means that some files could not be inspected; the figures are those of the rest.
     """

@@ -39,7 +39,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "model_option",
         metavar="NAME=VALUE",
         multiple=True,
-        help="What the weights do not tell, e.g. atrous_rates=6,12,18, interpolation=bilinear, align_corners=true, "
+        help="Options that the weights do not contain, e.g. atrous_rates=6,12,18, interpolation=bilinear, align_corners=true, "
         "weights=ema_model, output=NAME (of a graph), catalog=FILE, mean=..., std=..., resize=...; may be repeated. "
         "'atrous models show' lists what is guessed.",
     )
@@ -71,7 +71,7 @@ threshold_option = click.option(
     type=Decimal(),
     callback=parse_threshold,
     default=None,
-    help="Of a model with one channel (sigmoid): a pixel is the object where its probability is above this "
+    help="For models with one channel (sigmoid): the probability above which a pixel is the object "
     "[default: the model's own, usually 0.5].",
 )
 

@@ -35,15 +35,15 @@ _SIZE = 513
 
 @click.group()
 def models() -> None:
-    """List the available models, fetch published ones, show what a checkpoint is, convert and export it."""
+    """List the available models, download published ones, show what a checkpoint is, convert and export it."""
 
 
 @models.command("list")
 @click.option("--installed", "only", flag_value="installed", help="Only installed models.")
-@click.option("--available", "only", flag_value="available", help="Only what can be fetched.")
+@click.option("--available", "only", flag_value="available", help="Only models that can be downloaded.")
 @json_lines_option("One JSON line per model.")
 def list_command(only: str | None, as_json: bool) -> None:
-    """List the available models, and those that 'atrous models get' fetches."""
+    """List the available models, and those that 'atrous models get' downloads."""
     if only != "available":
         _list_installed(as_json)
     if only != "installed":
@@ -92,14 +92,14 @@ def _headline(card: ModelCard) -> str:
 
 @models.command("get")
 @click.argument("model_id", metavar="ID")
-@click.option("--to", "folder", type=click.Path(file_okay=False, path_type=Path), help="Folder to put it in.")
-@click.option("--again", is_flag=True, help="Fetch it also where it is there already.")
+@click.option("--to", "folder", type=click.Path(file_okay=False, path_type=Path), help="Target folder.")
+@click.option("--again", is_flag=True, help="Download it again even if it is installed.")
 @json_lines_option("JSON lines: progress, then the model.")
 def get_command(model_id: str, folder: Path | None, again: bool, as_json: bool) -> int:
-    """Fetch a published model.
+    """Download a published model.
 
-    ID is one of those that 'atrous models list' shows. A download that was interrupted goes on where it ended; the system's
-    proxies and https_proxy are used.
+    ID is one of those that 'atrous models list' shows. An interrupted download resumes; the system's proxies and
+    https_proxy are used.
     """
     model = _named(model_id)
     there = find_installed(model, model_folders()) if folder is None and not again else None
@@ -110,7 +110,7 @@ def get_command(model_id: str, folder: Path | None, again: bool, as_json: bool) 
         with transfer(model.id, as_json=as_json) as report:
             found = install(model, target, again=again, progress=report)
     except KeyboardInterrupt:
-        say("atrous: stopped; what came so far is kept, and the same command goes on from there", err=True)
+        say("atrous: stopped; the partial download is kept. Run the same command to resume it", err=True)
         return 130
     from deeplab_core.weights import load_model
 
@@ -155,16 +155,16 @@ def _announce(model: PublishedModel, target: Path) -> None:
     "-o", "--output", "target", required=True, type=click.Path(dir_okay=False, path_type=Path),
     help="The file to write: *.safetensors.",
 )  # fmt: skip
-@click.option("--half", is_flag=True, help="Store float16: half the size; computed in float32 all the same.")
+@click.option("--half", is_flag=True, help="Store float16: half the size; inference stays in float32.")
 @click.option("--force", is_flag=True, help="Overwrite the target.")
 @model_options
 @json_lines_option("The result as one JSON line.")
 def convert_command(
     name_or_file: str, target: Path, half: bool, force: bool, as_json: bool, options_of_model: dict[str, Any]
 ) -> None:
-    """Write MODEL, a checkpoint of any known family, as safetensors with its card inside and beside it.
+    """Write MODEL, a checkpoint of any known family, as safetensors, with its card in the file and next to it.
 
-    The card beside the file is for people: what is edited there wins over everything else.
+    Edit the card next to the file to correct it: it overrides everything else.
     """
     if target.suffix.lower() != ".safetensors":
         raise click.UsageError(f"{target} does not end in .safetensors")
@@ -221,9 +221,11 @@ def _reread(target: Path, model: SegmentationModel) -> float:
     "-o", "--output", "target", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write: *.onnx."
 )
 @click.option("--output-stride", type=click.Choice(["8", "16", "32"]), help="Instead of the card's; it is fixed in the file.")
-@click.option("--gives", type=click.Choice(["logits", "labels"]), default="logits", show_default=True, help="What comes out.")
-@click.option("--size", metavar="HxW", help="Take only images of this size; free by default.")
-@click.option("--opset", type=click.IntRange(18, 25), default=18, show_default=True, help="Version of ONNX's operations.")
+@click.option(
+    "--gives", type=click.Choice(["logits", "labels"]), default="logits", show_default=True, help="Output of the graph."
+)
+@click.option("--size", metavar="HxW", help="Fixed size of the images [default: any].")
+@click.option("--opset", type=click.IntRange(18, 25), default=18, show_default=True, help="ONNX opset.")
 @click.option("--force", is_flag=True, help="Overwrite the target.")
 @json_lines_option("The result as one JSON line.")
 def export_command(
@@ -283,8 +285,14 @@ def refuse_overwriting(target: Path, force: bool) -> None:
 
 @models.command("show")
 @click.argument("name_or_file")
-@click.option("--layers", "every_layer", is_flag=True, help="Every layer, not only the sums of the network's parts.")
-@click.option("--size", type=click.IntRange(33, 8192), default=_SIZE, show_default=True, help="Side of the image for the costs.")
+@click.option("--layers", "every_layer", is_flag=True, help="List every layer, not only the totals of the network's parts.")
+@click.option(
+    "--size",
+    type=click.IntRange(33, 8192),
+    default=_SIZE,
+    show_default=True,
+    help="Side of the image that costs are stated for, px.",
+)
 @click.option("--output-stride", type=click.Choice(["8", "16", "32"]), help="Instead of the card's.")
 @model_options
 @json_lines_option("Card and figures as one JSON line.")

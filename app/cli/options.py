@@ -77,13 +77,13 @@ def truth_options(
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @click.option("--truth", "truth_folders", metavar="DIR", multiple=True, type=folder, help=f"{truth_help}{repeated}.")
         @click.option(
-            "--allow-predicted-truth", is_flag=True, help="Accept a --truth folder that holds what 'predict' or 'refine' wrote."
+            "--allow-predicted-truth", is_flag=True, help="Accept masks that 'predict' or 'refine' wrote as ground truth."
         )
         @click.option(
             "--mask-frame",
             type=click.Choice(["stored", "displayed"]),
-            help="Masks that fit an image in both ways lie as its pixels are stored, or as it is displayed (EXIF) "
-            "[default: what Atrous recorded; else such a mask is an error].",
+            help="Frame of masks that fit an image both ways: the stored pixels, or the image as displayed (EXIF) "
+            "[default: what Atrous recorded; otherwise such a mask is an error].",
         )
         @click.option("--catalog", "catalog_name", metavar="NAME_OR_FILE", help=f"{catalog_help}.")
         @functools.wraps(command)
@@ -141,7 +141,7 @@ def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return stride(device_option(precision(command)))
 
 
-def json_option(text: str = "Write every figure.") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def json_option(text: str = "Write all figures as JSON.") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add ``--json FILE``; the command gets it as ``json_file``, a path or None."""
     return click.option("--json", "json_file", metavar="FILE", type=ReportFile("JSON"), help=text)
 

@@ -55,7 +55,7 @@ def keep_suffix_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--keep-suffix",
         is_flag=True,
-        help="Name the mask of a.jpg a.jpg.png instead of a.png, so that a.jpg and a.png of one folder both get one.",
+        help="Keep the image's suffix: a.jpg gives a.jpg.png, so that a.jpg and a.png of one folder both get a mask.",
     )(command)
 
 

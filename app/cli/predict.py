@@ -78,20 +78,20 @@ def parse_scales(_context: click.Context, _parameter: click.Parameter, value: st
     "--engine",
     type=click.Choice(["auto", "torch", "onnx", "openvino"]),
     default=None,
-    help="What runs the network on the CPU: torch, one of the extras, or the fastest by a trial here (auto). One engine for the "
-    "whole run [default: torch; with --resume that of the earlier run].",
+    help="What runs the network on the CPU: torch, an engine of the extras, or the fastest in a short trial (auto) "
+    "[default: torch; with --resume that of the earlier run].",
 )
 @click.option(
     "--frame",
     type=click.Choice(["stored", "oriented"]),
     default="stored",
     show_default=True,
-    help="Masks fit the file's raw pixels, or the picture as its EXIF tag turns it.",
+    help="Frame of the masks: the stored pixels, or the image as displayed (EXIF).",
 )
 @keep_suffix_option
 @model_options
 @click.option("--save-confidence", is_flag=True, help="Also write NAME.confidence.png: 255 x the probability of the label.")
-@click.option("--resume", is_flag=True, help="Keep finished masks of an earlier, equal run.")
+@click.option("--resume", is_flag=True, help="Keep the finished masks of an earlier run with the same options.")
 @click.option("--overwrite", is_flag=True, help="Replace masks that are already there.")
 @json_lines_option("One JSON line per image and one summary, on stdout.")
 def predict(
@@ -116,10 +116,10 @@ def predict(
     options_of_model: dict[str, Any],
     keep_suffix: bool = False,
 ) -> int:
-    """Predict images and folders of images; write one indexed PNG each.
+    """Predict images and folders of images; write one indexed PNG per image.
 
-    Paths below each INPUT are kept. Under torchrun every process takes its share of the images; all leave with 1 where any of
-    them failed.
+    Relative paths below each INPUT are kept. Under torchrun each process predicts its share of the images; all exit with 1 if
+    any image failed.
     """
     from deeplab_core.records import PredictOptions
 

@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 @click.group()
 def project() -> None:
-    """Work on the project of a folder as a whole."""
+    """Commands for a whole project."""
 
 
 @project.command()
 @click.argument("folder", default=".", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @project_option(existing=True)
 @click.option("--list", "only_list", is_flag=True, help="List the daily copies and change nothing.")
-@click.option("--from", "name", metavar="NAME", help="Which copy; without it the newest.")
+@click.option("--from", "name", metavar="NAME", help="Which copy [default: the newest].")
 def restore(folder: Path, *, project_dir: Path | None, only_list: bool, name: str | None) -> int:
-    """Put a daily copy of a project's database back, e.g. after it was deleted or damaged.
+    """Restore a daily copy of a project's database, e.g. after it was deleted or damaged.
 
-    While a project is open in the window, its database is copied once a day; the last seven copies are kept. They hold
-    statuses, settings, strokes and undo steps. The database that is there now is set aside, and mask files stay as they are:
-    a mask that is newer than the copy counts.
+    While a project is open in the window, its database is copied once a day; the last seven copies are kept. They contain
+    statuses, settings, strokes and undo steps. The current database is set aside, and mask files are not changed: a mask that
+    is newer than the copy counts.
     """
     from app.state.backups import list_backups
     from app.state.backups import restore as put_back

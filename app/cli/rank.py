@@ -60,19 +60,25 @@ class _Score(click.ParamType):  # type: ignore[type-arg]  # generic from click 8
 @click.command("rank", cls=ReportingCommand)
 @click.argument("images", metavar="IMAGES", type=_FOLDER)
 @model_option
-@click.option("--second-model", "second_name", metavar="NAME_OR_FILE", help="Also order by how another model differs.")
+@click.option("--second-model", "second_name", metavar="NAME_OR_FILE", help="Also rank by disagreement with another model.")
 @click.option("--crf", callback=parse_crf, is_flag=False, flag_value="v1", default=None, metavar="[PRESET]",
-              help=f"Also order by what a CRF changes. {CRF_HELP}")  # fmt: skip
+              help=f"Also rank by what a CRF changes. {CRF_HELP}")  # fmt: skip
 @crf_engine_option
-@click.option("--flip", is_flag=True, help="Average with the mirrored image, and order by how the passes disagree.")
-@click.option("--scales", callback=parse_scales, default="1", show_default=True, help="The same over these relative sizes.")
+@click.option("--flip", is_flag=True, help="Average with the mirrored image, and rank by disagreement of the passes.")
+@click.option(
+    "--scales",
+    callback=parse_scales,
+    default="1",
+    show_default=True,
+    help="Average over these relative sizes, and rank likewise.",
+)
 @threshold_option
 @truth_options(
-    "Ground truth, masks of the same names: says how well each order finds the wrong pixels",
+    "Ground truth, masks with the same names: shows how well each ranking finds the wrong pixels",
     catalog_help="What the ids of --truth mean [default: recognised from the masks; the model's if only the values fit]",
 )
-@click.option("--ambiguous", metavar="DIR", type=_FOLDER, help="NAME.ambiguous.json: regions of the truth that do not count.")
-@click.option("--label-errors", is_flag=True, help="List labels of --truth that seem wrong.")
+@click.option("--ambiguous", metavar="DIR", type=_FOLDER, help="Folder of NAME.ambiguous.json: regions that are not scored.")
+@click.option("--label-errors", is_flag=True, help="List possible label errors in --truth.")
 @click.option(
     "--ranking", "rankings", metavar="SCORE", multiple=True, type=_Score(), cls=RenamedOption, old="--order",
     help="List the ranking by this score only; may be repeated. Scores: confidence, least_certain, expected_wrong, margin, "
@@ -104,13 +110,13 @@ def rank(
     precision: Precision,
     json_file: Path | None,
 ) -> int:
-    """Run a model over a folder and list the images on which it is least to be trusted, worst first.
+    """Run a model over a folder and rank its images for review, worst first.
 
-    Scores: confidence, margin and entropy of the model itself; with --flip or several --scales the disagreement of the passes,
-    with --second-model that of two models, with --crf that of model and CRF. No truth is needed; with --truth it is said how well
-    each ranking finds the wrong pixels, and --label-errors lists what seems wrong in the truth itself.
+    Scores: confidence, margin and entropy of the model; disagreement of its passes (--flip, several --scales), of two models
+    (--second-model), or of model and CRF (--crf). No ground truth is needed; with --truth the table shows how well each ranking
+    finds the wrong pixels, and --label-errors lists possible errors of the ground truth.
 
-    Exit status 1 says that some files could not be measured; the figures are those of the rest.
+    Exit status 1 means that some files could not be measured; the figures are those of the rest.
     """
     _check_usage(rankings, truth, ambiguous, label_errors, {
         "passes": flip or len(scales) > 1, "disagreement": second_name is not None, "crf": crf is not None

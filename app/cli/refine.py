@@ -35,7 +35,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.command(cls=ReportingCommand)
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("-o", "--output", "out", metavar="DIR", type=_OUTPUT, help="Folder of the masks.")
-@click.option("--model", "model_name", metavar="NAME_OR_FILE", help="Refine what this network says.")
+@click.option("--model", "model_name", metavar="NAME_OR_FILE", help="Refine the predictions of this network.")
 @click.option("--masks", metavar="DIR", type=_FOLDER, help="Refine these masks instead; void is filled in.")
 @truth_options(
     "Ground truth for --search [default: found beside the images]",
@@ -47,14 +47,14 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     type=Decimal(0.01, 0.99),
     default=0.7,
     show_default=True,
-    help="How sure a label of --masks is.",
+    help="Probability of a label of --masks.",
 )
 @click.option("--crf", callback=parse_crf, default="v1", show_default=True, metavar="PRESET", help=CRF_HELP)
 @crf_engine_option
-@click.option("--search", is_flag=True, help="Search parameters on images with ground truth, with the network's --model.")
-@click.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Groups of the cross-validation.")
-@click.option("--limit", type=click.IntRange(2), default=100, show_default=True, help="Images that --search uses at most.")
-@click.option("--report", metavar="FILE", type=ReportFile("JSON"), help="Write the search's result as JSON, for --crf.")
+@click.option("--search", is_flag=True, help="Search parameters on images with ground truth; needs --model.")
+@click.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Folds of the cross-validation.")
+@click.option("--limit", type=click.IntRange(2), default=100, show_default=True, help="Largest number of images for --search.")
+@click.option("--report", metavar="FILE", type=ReportFile("JSON"), help="Write the result of --search as JSON, for --crf.")
 @device_option
 @click.option(
     "--overwrite", is_flag=True, is_eager=True, callback=remember_overwrite,
@@ -83,8 +83,8 @@ def refine(
 ) -> int:
     """Refine with a fully connected CRF: a network's probabilities (--model) or masks (--masks).
 
-    With --search nothing is refined: parameters are searched on images with truth, cross-validated, and the answer may be that
-    the CRF does not help.
+    With --search nothing is refined: parameters are searched on images with ground truth and cross-validated. The result may be
+    that a CRF does not help.
     """
     if search:
         if model_name is None:

@@ -52,9 +52,9 @@ def report(
     json_file: Path | None,
     html_file: Path | None,
 ) -> int:
-    """Say what a data set holds: class shares, images without a class, tiny regions, undeclared ids, sizes, equal images.
+    """Summarise a data set: class shares, images without a class, tiny regions, undeclared ids, sizes, equal images.
 
-    Exit status 1 says that some images or masks could not be read; the figures are those of the rest.
+    Exit status 1 means that some images or masks could not be read; the figures are those of the rest.
     """
     from app.state.project import Project
     from deeplab_core.atomic import atomic_write

@@ -69,7 +69,7 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @click.option("--recipe", "recipe_file", metavar="FILE.toml", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="Recipe and data in one TOML file; flags win over it.")  # fmt: skip
+              help="Recipe and data in one TOML file; flags override it.")  # fmt: skip
 @click.option("-o", "--output", "out", metavar="DIR", required=True, type=click.Path(file_okay=False, path_type=Path),
               help="Folder of the run: state, log, finished model.")  # fmt: skip
 @click.option("--images", multiple=True, metavar="DIR", type=click.Path(path_type=Path), help="Training images; may be repeated.")
@@ -86,28 +86,32 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "--exclude",
     multiple=True,
     metavar="PATTERN",
-    help="Leave out training images of this name, e.g. 'Seq05VD_*'; wherever they come from.",
+    help="Leave out training images with such names, e.g. 'Seq05VD_*', from all sources.",
 )
 @click.option("--project", "projects", multiple=True, metavar="FOLDER",
               type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="A folder labelled in the window, or the DIR of its data (its --project DIR); may be repeated.")  # fmt: skip
-@click.option("--unmatched-to-void", is_flag=True, help="Projects: classes that the catalog has no partner for become void.")
+@click.option("--unmatched-to-void", is_flag=True, help="Projects: classes without a match in the catalog become void.")
 @click.option("--crop", default=None, metavar="HxW", help="Size of a training crop in px.")
 @click.option("--scales", default=None, metavar="LEAST,MOST", help="Random scale of an image.")
-@click.option("--freeze", multiple=True, metavar="PATTERN", help="Layers that stay as they are, e.g. 'encoder.blocks.?'.")
-@click.option("--fixed-scales", default=None, metavar="SCALE,...", help="A fixed set of views at these scales, not random ones.")
-@click.option("--cache-features/--no-cache-features", default=None, help="Keep what frozen layers give for fixed views on disk.")
+@click.option("--freeze", multiple=True, metavar="PATTERN", help="Layers that are not trained, e.g. 'encoder.blocks.?'.")
+@click.option(
+    "--fixed-scales", default=None, metavar="SCALE,...", help="Use a fixed set of views at these scales instead of random ones."
+)
+@click.option(
+    "--cache-features/--no-cache-features", default=None, help="Cache the output of frozen layers for fixed views on disk."
+)
 @click.option("--feature-cache", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
-              help="Where that is kept [default: 'features' in the output folder].")  # fmt: skip
-@click.option("--feature-gb", type=Decimal(), default=8.0, show_default=True, help="Room for it on disk.")
+              help="Folder of this cache [default: 'features' in the output folder].")  # fmt: skip
+@click.option("--feature-gb", type=Decimal(), default=8.0, show_default=True, help="Largest size of this cache.")
 @_recipe_options
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other value of the recipe, as in TOML.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option("--threads", type=int, default=None, help="Processor threads of the network [default: all].")
 @click.option("--cache-gb", type=Decimal(), default=4.0, show_default=True, help="Memory for decoded images.")
-@click.option("--state-minutes", type=Decimal(), default=10.0, show_default=True, help="Time between states on disk.")
-@click.option("--resume", is_flag=True, help="Go on from the state in the output folder, exactly.")
-@click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events, where it is installed.")
+@click.option("--state-minutes", type=Decimal(), default=10.0, show_default=True, help="Minutes between saved states.")
+@click.option("--resume", is_flag=True, help="Continue exactly from the state in the output folder.")
+@click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events, if it is installed.")
 @json_lines_option("One JSON line per epoch and one summary, on stdout.")
 def train(
     *,
@@ -137,11 +141,10 @@ def train(
     as_json: bool,
     **flags: object,
 ) -> int:
-    """Train a network on images and masks, or on what was corrected in the window.
+    """Train a network on images and masks, or on projects that were corrected in the window.
 
     Data sets in the layouts of VOC, Cityscapes and CamVid, folders of images and masks, and Atrous projects are read alike. Under
-    torchrun every process takes its share of each batch. Ctrl+C saves the state; --resume goes on from it
-    and needs no other flag but -o.
+    torchrun every process takes its share of each batch. Ctrl+C saves the state; --resume continues from it and needs only -o.
     """
     import torch
 
@@ -488,7 +491,7 @@ class _ConsoleCallback(_SilentCallback):
                 "summary", output=out, model=model, skipped=skipped, validation=found, ground_truth=truth, process=os.getpid()
             )  # fmt: skip
         elif model is None:
-            say(f"stopped; the state is kept, and 'atrous train --resume -o {out}' goes on", err=True)
+            say(f"stopped; the state is saved. Continue with 'atrous train --resume -o {out}'", err=True)
         else:
             left_out = f", {count(skipped, 'file')} skipped" if skipped else ""
             say(f"{model}: mIoU {found.get('mean_iou', 'not validated')}{left_out}")

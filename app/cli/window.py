@@ -27,7 +27,7 @@ def has_screen() -> bool:
     "--catalog",
     "catalog_name",
     metavar="NAME_OR_FILE",
-    help="Classes of a new project: voc21, ... or a file [default: those of its ground truth, asked in doubt; else voc21].",
+    help="Classes of a new project: voc21, ... or a file [default: those of its ground truth, or asked for; else voc21].",
 )
 @frame_options
 @click.option("--sample", is_flag=True, help="Open a copy of the sample project.")

@@ -179,7 +179,7 @@ def test_an_interrupted_download_says_that_it_can_go_on(
 
     monkeypatch.setattr("app.cli.models.install", interrupted)
     assert run(["models", "get", "tiny"]) == 130
-    assert "goes on from there" in capsys.readouterr().err
+    assert "to resume it" in capsys.readouterr().err
 
 
 def test_a_model_that_is_known_but_not_here_is_named_with_the_command(
