@@ -109,7 +109,7 @@ def import_labels(
     from deeplab_core.catalogs import get_catalog
     from deeplab_core.datasets import find_images
 
-    choices = _choices(pairs)
+    choices = parse_choices(pairs)
     existing, edits = _existing_classes(images, project_dir)
     chosen = get_catalog(catalog_name) if catalog_name is not None else None
     if chosen is not None and existing is not None and chosen.names != existing.names:
@@ -148,7 +148,8 @@ def import_labels(
     return 1 if failed or totals.failures or plan.unread else 0
 
 
-def _choices(pairs: Sequence[str]) -> dict[str, str]:
+def parse_choices(pairs: Sequence[str]) -> dict[str, str]:
+    """``--map`` as class -> class. Raises BadParameter for other forms and contradictions."""
     found: dict[str, str] = {}
     for pair in pairs:
         old, equals, new = (part.strip() for part in pair.rpartition("="))

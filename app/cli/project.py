@@ -11,6 +11,7 @@ from app.cli.frames import extract, frame_choice, frame_options
 from app.cli.options import project_option
 from app.cli.terminal import say
 from app.cli.transfer import megabytes
+from app.cli.two_projects import agreement, merge
 from app.text import counted
 
 if TYPE_CHECKING:
@@ -85,6 +86,10 @@ def frames(
     choice = frame_choice(every, seconds, start, end, frame_kind)
     _, summary = extract(video, folder, choice, dry_run=dry_run, as_json=as_json)
     return 1 if summary is not None and (summary.failed or summary.problems) else 0
+
+
+project.add_command(merge)
+project.add_command(agreement)
 
 
 def _content(backup: Backup) -> str:

@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject
 from app.actions.context import ContextKeys
 from app.controllers.adapt.learning import LearnController
 from app.controllers.annotate.classes import ClassesController
+from app.controllers.annotate.copies import CopyController
 from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.pixel_counts import PixelCounts
 from app.controllers.annotate.scribble import ScribbleController
@@ -70,7 +71,8 @@ FEATURES = {"project": "projects"} | {
     name: name
     for name in (
         "edit", "view", "classes", "models", "predict", "truth", "evaluation", "rankings", "inspect", "ambiguous", "refine",
-        "refine_folder", "scribble", "learn", "compare", "compare_folder", "receptive", "export", "folder_jobs", "folder_run",
+        "refine_folder", "scribble", "copies", "learn", "compare", "compare_folder", "receptive", "export", "folder_jobs",
+        "folder_run",
     )
 }  # fmt: skip
 
@@ -128,6 +130,10 @@ class Program(QObject):
         classes = ClassesController(self.services, self.edit, self.view, self)
         self.session.projectChanged.connect(classes.set_project)
         return classes
+
+    @cached_property
+    def copies(self) -> CopyController:
+        return CopyController(self.services, self.edit, self)
 
     @cached_property
     def projects(self) -> ProjectController:

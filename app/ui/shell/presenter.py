@@ -175,6 +175,7 @@ class WindowPresenter(QObject):
         self._follow_setting(_PEN_PRESSURE)
         self.canvas.hovered.connect(program.readout.hover)
         self.canvas.hovered.connect(program.ambiguous.hover)
+        self.canvas.hovered.connect(program.copies.hover)
         program.readout.changed.connect(window.status.show_readout)
         program.jobs.changed.connect(self._show_jobs)
         window.status.cancelAsked.connect(lambda job: job.cancel())

@@ -1,0 +1,100 @@
+"""Labels of one image for another of the same size: the whole mask, or one region at its place. No Qt, no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.state.document import Document
+from app.state.edits.region import connected_region, region_patch
+from app.state.import_plan import whole_patch
+from app.state.patch import TilePatch
+from app.state.provenance import Provenance
+from deeplab_core.errors import AtrousError, message
+from deeplab_core.geometry import Box
+from deeplab_core.labels import LabelMap
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegionClip:
+    """A copied region.
+
+    Attributes:
+        shape: (H, W) of its image.
+        rect: where it was.
+        where: (h, w) bool, its pixels in ``rect``.
+        name: of its class; empty for void.
+    """
+
+    shape: tuple[int, int]
+    rect: Box
+    where: NDArray[np.bool_]
+    name: str
+
+    @property
+    def pixels(self) -> int:
+        """Its size in px."""
+        return int(np.count_nonzero(self.where))
+
+
+def copy_region(document: Document, x: float, y: float) -> RegionClip | None:
+    """The 4-connected region of equal labels around a point in float image px; None outside the image."""
+    column, row = int(np.floor(x)), int(np.floor(y))
+    height, width = document.shape
+    if not (0 <= column < width and 0 <= row < height):
+        return None
+    value = int(document.labels[row, column])
+    rect, where = connected_region(document.labels, column, row)
+    name = "" if value == document.catalog.ignore else document.catalog.by_id(value).name
+    return RegionClip(document.shape, rect, where, name)
+
+
+def paste_patch(document: Document, clip: RegionClip) -> TilePatch:
+    """The step that gives the pixels of a copied region its class, at its place; they become the user's.
+
+    Raises:
+        AtrousError: the image has another size, or the project has no such class any more, or the class is locked.
+    """
+    _check_size(document, clip.shape)
+    catalog = document.catalog
+    info = catalog.by_name(clip.name) if clip.name else None
+    if clip.name and info is None:
+        raise AtrousError(
+            message("the project has no class {name} any more", name=clip.name), remedy=message("Copy a region of another class")
+        )
+    return region_patch(document, clip.rect, clip.where, catalog.ignore if info is None else info.id)
+
+
+def copied_mask_patch(document: Document, labels: LabelMap, provenance: NDArray[np.uint8]) -> TilePatch:
+    """The step that makes the labels of another image those of a document. Copied pixels become the user's.
+
+    Pixels that nobody has set there stay as they are, and so do pixels of locked classes.
+
+    Args:
+        labels, provenance: (H, W) of the other image, in the same classes.
+
+    Raises:
+        AtrousError: the images have other sizes, or nothing is labelled there.
+    """
+    height, width = labels.shape
+    _check_size(document, (height, width))
+    there = (provenance != Provenance.UNSET) | (labels != document.catalog.ignore)
+    if not there.any():
+        raise AtrousError(message("the previous image has no labels"), remedy=message("Label it first, or run a model on it"))
+    by = np.where(there, np.uint8(Provenance.PERSON), document.provenance)
+    return whole_patch(document, np.where(there, labels, document.labels).astype(labels.dtype, copy=False), by)
+
+
+def _check_size(document: Document, shape: tuple[int, int]) -> None:
+    if document.shape != shape:
+        (height, width), (rows, columns) = shape, document.shape
+        raise AtrousError(
+            message(
+                "the labels are for {width} x {height} px, but this image has {columns} x {rows}", width=width, height=height,
+                columns=columns, rows=rows,
+            ),
+            why=message("Labels are never resized, because that would change them"),
+            remedy=message("Copy from an image of the same size"),
+        )  # fmt: skip

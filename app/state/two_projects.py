@@ -1,0 +1,319 @@
+"""Two projects of the same images: which images belong together, what their users agree about, and merging one into the other.
+
+No Qt, no torch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.state.careful import look_into, meta_json
+from app.state.image_record import ImageRecord, ImageStatus
+from app.state.import_plan import whole_patch
+from app.state.opening import DATABASE, DIRECTORY_NAME
+from app.state.project import Project
+from app.state.provenance import Provenance, by_hand
+from deeplab_core.analysis.agreement import Agreement
+from deeplab_core.errors import AtrousError, ImageReadError, ProjectError, image_error, message
+from deeplab_core.labels import LabelMap, apply_lut
+from deeplab_core.masks.importing import ClassMapping, SourceClass, map_classes
+
+#: Whose labels a conflict gets.
+Side = Literal["a", "b"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One image in both projects."""
+
+    one: ImageRecord
+    other: ImageRecord
+
+    @property
+    def name(self) -> str:
+        """Its path in the first project."""
+        return self.one.relative_path
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Labels:
+    """One side of an image: labels in the first project's ids, who set them, and which pixels its user confirmed."""
+
+    labels: LabelMap
+    provenance: NDArray[np.uint8]
+    confirmed: NDArray[np.bool_]
+    reviewed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ImageMerge:
+    """What merging does to one image.
+
+    Attributes:
+        name: of the image.
+        labels, provenance: (H, W) the result.
+        changed: px of the first project that get another label.
+        confirmed: px whose label stays and that the second user confirms.
+        conflicts: (class of the first, class of the second) -> px that both users set differently.
+        reviewed: whether the result counts as reviewed.
+        take: whose labels the conflicts got; None where nobody decided.
+    """
+
+    name: str
+    labels: LabelMap
+    provenance: NDArray[np.uint8]
+    changed: int
+    confirmed: int
+    conflicts: Mapping[tuple[str, str], int]
+    reviewed: bool
+    take: Side | None
+
+    @property
+    def open(self) -> bool:
+        """Whether somebody has to decide: the image is not merged."""
+        return bool(self.conflicts) and self.take is None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "image": self.name, "take": self.take, "changed_px": self.changed, "confirmed_px": self.confirmed,
+            "conflict_px": sum(self.conflicts.values()),
+            "conflicts": [{"a": one, "b": other, "px": count} for (one, other), count in self.conflicts.items()],
+        }  # fmt: skip
+
+
+@dataclass(slots=True)
+class MergeTotals:
+    """What became of all images.
+
+    Attributes:
+        merged: images that changed.
+        same: images in which nothing is to be done.
+        open: images with conflicts that nobody has decided.
+        solved: images with conflicts that were decided.
+        changed_px: over all merged images.
+        failures: (image, error).
+    """
+
+    merged: int = 0
+    same: int = 0
+    solved: int = 0
+    changed_px: int = 0
+    open: list[ImageMerge] = field(default_factory=list)
+    failures: list[tuple[str, AtrousError]] = field(default_factory=list)
+
+
+class TwoProjects:
+    """Two open projects of the same images.
+
+    Attributes:
+        one, other: the projects.
+        pairs: images with labels in the second project that the first one has too, in the first one's order.
+        strangers: (image of the second project, why) that have labels and no partner.
+        mapping: the second project's classes in the first one's.
+    """
+
+    def __init__(self, one: Project, other: Project, choices: Mapping[str, str] | None = None) -> None:
+        self.one, self.other = one, other
+        known = other.catalog.classes
+        sources = [SourceClass(name=info.name, aliases=info.aliases) for info in known]
+        self.mapping: ClassMapping = map_classes(sources, one.catalog, choices)
+        self._open = {info.id: info.name for info, pair in zip(known, self.mapping.pairs, strict=True) if pair.how == "open"}
+        self._table = np.full(other.catalog.ignore + 1, one.catalog.ignore, one.catalog.dtype)
+        for info, pair in zip(known, self.mapping.pairs, strict=True):
+            if pair.target is not None:
+                self._table[info.id] = pair.target
+        self.strangers: list[tuple[str, str]] = []
+        self.pairs = tuple(self._pairs())
+
+    def _pairs(self) -> Iterator[Pair]:
+        labelled = self.other.labelled()
+        by_path = {record.relative_path: record for record in self.one.images}
+        partners: dict[int, ImageRecord] = {}
+        for record in self.other.images:
+            if record.id not in labelled:
+                continue
+            partner = by_path.get(record.relative_path)
+            if partner is None:
+                self.strangers.append((record.relative_path, "The first project has no image of this name"))
+            elif partner.missing or record.missing:
+                self.strangers.append((record.relative_path, "Its image file is missing"))
+            else:
+                partners[partner.id] = record
+        for record in self.one.images:
+            if record.id in partners:
+                yield Pair(record, partners[record.id])
+
+    def _side(self, project: Project, record: ImageRecord) -> _Labels:
+        document = project.load(record.id).document
+        labels = document.labels
+        if project is self.other:
+            present = np.unique(labels).tolist()
+            unknown = [self._open[number] for number in present if number in self._open]
+            if unknown:
+                raise self.mapping.open_error(unknown)
+            labels = apply_lut(labels, self._table)
+        confirmed = by_hand(document.provenance)
+        if record.reviewed:
+            confirmed = confirmed | (labels != self.one.catalog.ignore)
+        return _Labels(labels, document.provenance, confirmed, record.reviewed)
+
+    def _sides(self, pair: Pair) -> tuple[_Labels, _Labels]:
+        """Both sides of an image. Raises AtrousError: one cannot be read, or they are not of one picture."""
+        if self.one.content_key(pair.one.id) != self.other.content_key(pair.other.id):
+            raise ImageReadError(
+                message("the two projects have different pictures of this name"),
+                why=message("Labels of one do not fit the other"), remedy=message("Merge projects of the same images"),
+                path=self.other.path_of(pair.other),
+            )  # fmt: skip
+        return self._side(self.one, pair.one), self._side(self.other, pair.other)
+
+    # -- agreement ---------------------------------------------------------------------------------------------------------
+
+    def agreement(
+        self, *, least: ImageStatus = ImageStatus.TOUCHED, progress: Callable[[str], None] | None = None
+    ) -> tuple[Agreement, list[tuple[str, AtrousError]]]:
+        """Compare the images that both users worked on.
+
+        Args:
+            least: how far both must have come with an image.
+            progress: called with the name of every image that was looked into.
+
+        Returns:
+            The figures in the first project's classes, and (image, error) of what could not be compared.
+        """
+        found, failures = Agreement(self.one.catalog), []
+        for pair in self.compared(least):
+            try:
+                one, other = self._sides(pair)
+                found.update(pair.name, one.labels, other.labels)
+            except Exception as problem:
+                failures.append((pair.name, image_error(problem, self.one.path_of(pair.one))))
+            if progress is not None:
+                progress(pair.name)
+        return found, failures
+
+    def compared(self, least: ImageStatus = ImageStatus.TOUCHED) -> list[Pair]:
+        """Images with which both users have come so far."""
+        return [pair for pair in self.pairs if pair.one.status >= least and pair.other.status >= least]
+
+    # -- merging -----------------------------------------------------------------------------------------------------------
+
+    def look(self, pair: Pair, take: Side | None = None) -> ImageMerge:
+        """What merging an image would do. Pixels that only one user set get that user's label; what both set differently is a
+        conflict. Where no user set anything, the first project's labels count, and the second one's where it has none.
+
+        Raises:
+            AtrousError: a side cannot be read, its picture is another one, or it holds classes that the first project lacks.
+        """
+        one, other = self._sides(pair)
+        differs = one.labels != other.labels
+        conflict = differs & one.confirmed & other.confirmed
+        bare = (one.provenance == Provenance.UNSET) & ~one.confirmed & (other.provenance != Provenance.UNSET)
+        theirs = (other.confirmed & ~one.confirmed) | (bare & ~other.confirmed)
+        if take == "b":
+            theirs |= conflict
+        labels = np.where(theirs, other.labels, one.labels).astype(one.labels.dtype, copy=False)
+        provenance = np.where(theirs, other.provenance, one.provenance).astype(np.uint8, copy=False)
+        same = np.array_equal
+        reviewed = (one.reviewed and other.reviewed) or any(side.reviewed and same(labels, side.labels) for side in (one, other))
+        return ImageMerge(
+            name=pair.name, labels=labels, provenance=provenance, changed=int(np.count_nonzero(labels != one.labels)),
+            confirmed=int(np.count_nonzero(theirs & ~differs)), conflicts=self._pairs_of(one.labels, other.labels, conflict),
+            reviewed=reviewed, take=take if conflict.any() else None,
+        )  # fmt: skip
+
+    def _pairs_of(self, one: LabelMap, other: LabelMap, where: NDArray[np.bool_]) -> dict[tuple[str, str], int]:
+        names = {info.id: info.name for info in self.one.catalog.classes} | {int(self.one.catalog.ignore): "void"}
+        counts = Counter(zip(one[where].tolist(), other[where].tolist(), strict=True))
+        return {(names[first], names[second]): count for (first, second), count in counts.most_common()}
+
+    def merge(
+        self,
+        *,
+        prefer: Side | None = None,
+        solved: Mapping[str, Side] | None = None,
+        write: bool = True,
+        progress: Callable[[ImageMerge | None, str], None] | None = None,
+    ) -> MergeTotals:
+        """Merge the second project's labels into the first one's, as one step of each image that undo takes back.
+
+        Args:
+            prefer: whose labels conflicts get; None leaves images with conflicts as they are.
+            solved: the same image by image, which counts first.
+            write: False changes nothing.
+            progress: called with what was found (None for a failure) and the name of every image.
+        """
+        totals, decided = MergeTotals(), dict(solved or {})
+        title = f"Merge with {self.other.folder.name}"
+        for pair in self.pairs:
+            found = None
+            try:
+                found = self.look(pair, decided.get(pair.name, prefer))
+                if not found.open and write:
+                    self._store(pair, found, title)
+            except Exception as problem:
+                totals.failures.append((pair.name, image_error(problem, self.one.path_of(pair.one))))
+            else:
+                _count(totals, found)
+            if progress is not None:
+                progress(found, pair.name)
+        if write:
+            self.one.sync()
+        return totals
+
+    def _store(self, pair: Pair, found: ImageMerge, title: str) -> None:
+        document = self.one.load(pair.one.id).document
+        patch = whole_patch(document, found.labels, found.provenance)
+        if not patch.empty:
+            self.one.append_step(pair.one.id, title, Provenance.IMPORT, patch)
+            document.apply(patch)
+            move = self.one.journal.head(pair.one.id)
+            self.one.save_mask(pair.one.id, document.labels, document.provenance, move)
+        if found.reviewed != self.one.record(pair.one.id).reviewed:
+            self.one.set_status(pair.one.id, ImageStatus.REVIEWED if found.reviewed else ImageStatus.TOUCHED)
+
+
+def _count(totals: MergeTotals, found: ImageMerge) -> None:
+    if found.open:
+        totals.open.append(found)
+        return
+    totals.solved += bool(found.conflicts)
+    totals.changed_px += found.changed
+    if found.changed or found.confirmed:
+        totals.merged += 1
+    else:
+        totals.same += 1
+
+
+def project_at(path: Path) -> tuple[Path, Path | None]:
+    """(folder of the images, directory of the project or None for the usual one) of a folder with a project, or of its directory.
+
+    Raises:
+        ProjectError: there is no project.
+    """
+    if (path / DIRECTORY_NAME / DATABASE).is_file():
+        return path, None
+    if (path / DATABASE).is_file() and path.name == DIRECTORY_NAME:
+        return path.absolute().parent, None
+    if (path / DATABASE).is_file():
+        with look_into(path / DATABASE) as connection:
+            rows = connection.execute("SELECT value FROM meta WHERE key = 'folder'").fetchmany(1)
+        folder = Path(str(meta_json(rows[0][0], "folder"))) if rows else None
+        if folder is not None and folder.is_dir():
+            return folder, path
+        raise ProjectError(
+            message("the images of this project are not where they were"), why=str(folder or ""),
+            remedy=message("Open the project in the window with its folder, then try again"), path=path,
+        )  # fmt: skip
+    raise ProjectError(
+        message("there is no project here"), remedy=message("Name a folder of images that was opened, or its project directory"),
+        path=path,
+    )  # fmt: skip
