@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.console import ReportingCommand, emit, overwrite_option, progress, write_json
+from app.cli.console import ReportFile, ReportingCommand, emit, overwrite_option, progress, write_json
 from app.cli.import_labels import parse_choices
-from app.cli.options import ReportFile, json_option
+from app.cli.options import json_option
 from app.cli.terminal import say
 from app.cli.train_projects import say_repairs
 from app.text import counted
@@ -127,8 +127,8 @@ def agreement(one: Path, other: Path, *, pairs: tuple[str, ...], scope: str, jso
             say(f"{title:>24}  {_figure(iou):>7}  {_figure(near):>12}  {first:>11,} px  {second:>11,} px")
     say(f"{'pixels that agree':>24}  {_figure(found.share):>7}")
     say(f"{'Cohen kappa':>24}  {_figure(found.kappa):>7}")
-    for first, second, count in found.disagreements()[:_PAIRS]:
-        say(f"A {first}, B {second}: {count:,} px")
+    for one_class, other_class, count in found.disagreements()[:_PAIRS]:
+        say(f"A {one_class}, B {other_class}: {count:,} px")
     say("least agreement first:")
     for image in found.worst_first()[:_SHOWN]:
         say(f"{_figure(image.share):>7}  kappa {_figure(image.kappa):>7}  {image.name}")
