@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo, Color
     from deeplab_core.catalogs.editing import CatalogEdit
 
-_FORMS = ("labelme", "cvat", "yolo", "coco", "roboflow")
+_FORMS = ("labelme", "cvat", "yolo", "coco", "labelstudio", "roboflow")
 
 
 @click.group()
@@ -45,7 +45,7 @@ def show(source: str, *, project_dir: Path | None, output: Path | None, form: st
     """List the classes of the project of FOLDER, of a built-in catalog, or of a file.
 
     Files: JSON and YAML of Atrous, labels.txt (labelme), labelmap.txt (CVAT), names.yaml (YOLO), COCO categories, isat.yaml,
-    meta.json (Supervisely), _classes.csv (Roboflow), label_colors.txt (CamVid).
+    meta.json (Supervisely), _classes.csv (Roboflow), label_colors.txt (CamVid), XML of a Label Studio configuration or of CVAT.
     """
     from deeplab_core.catalogs import get_catalog, save_catalog
 

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from deeplab_core.catalogs.catalog import ClassCatalog, Color, parse_color
-from deeplab_core.catalogs.lists import LIST_FORMATS, list_text, read_csv_list, read_text_list, read_values
+from deeplab_core.catalogs.lists import (
+    LIST_FORMATS,
+    list_text,
+    read_csv_list,
+    read_markup_list,
+    read_text_list,
+    read_values,
+)
 from deeplab_core.errors import CatalogError, StorageError, message
 from deeplab_core.reading import read_json, read_yaml, shorten
 
@@ -23,7 +30,7 @@ DEFAULT_KEYS = "1234567890"
 
 _SUFFIXES = (".json", ".yaml", ".yml")
 #: Endings of class lists that are plain text or a table.
-_LISTS = {".txt": read_text_list, ".csv": read_csv_list}
+_LISTS = {".txt": read_text_list, ".csv": read_csv_list, ".xml": read_markup_list}
 _KEY = message("Give one character, or leave it out")
 _FORM = message(
     "A catalog has 'name' and 'classes'; each class has 'name', and may have 'id', 'color' ([r, g, b] or \"#rrggbb\") and 'key'"

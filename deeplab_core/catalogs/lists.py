@@ -11,7 +11,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,14 @@ from typing import Any
 from deeplab_core.catalogs.catalog import ClassCatalog, Color, is_background, parse_color
 from deeplab_core.catalogs.colors import class_colors
 from deeplab_core.errors import CatalogError, message
-from deeplab_core.reading import read_text, shorten
+from deeplab_core.markup import Element, parse_xml
+from deeplab_core.reading import read_bytes, read_text, shorten
 
 #: labelme's name for pixels that no figure counts (``examples/semantic_segmentation/labels.txt`` of labelme).
 IGNORE_NAME = "__ignore__"
 
+#: Largest XML file that may name classes, in bytes: CVAT's holds all shapes, too.
+_MOST_MARKUP = 256 << 20
 #: Most classes of a list: ids of wide masks end at 65534.
 _MOST = 65_534
 _LABELMAP_HEAD = "# label:color_rgb:parts:actions"
@@ -127,6 +130,57 @@ def read_csv_list(path: Path) -> ClassCatalog:
             raise _not_a_list(path, message("Row {number} reads {row}", number=number, row=shorten(",".join(row))))
         entries.append(_Entry(row[1], int(row[0])))
     return _catalog(path, entries)
+
+
+def read_markup_list(path: Path) -> ClassCatalog:
+    """A catalog from XML: the labelling configuration of a Label Studio project, or the labels of CVAT's ``annotations.xml``.
+
+    Of several controls of a configuration, all labels count, each once. Raises CatalogError.
+    """
+    data = read_bytes(path, limit=_MOST_MARKUP, what="the class list", error=CatalogError)
+    root = parse_xml(data, path=path, what="the class list", error=CatalogError)
+    rows = [_studio_label(label, path) for label in _within(root, lambda element: element.tag == "Label")]
+    if not rows:
+        found = [label for labels in _within(root, lambda element: element.tag == "labels") for label in labels.all("label")]
+        rows = [_cvat_label(label, path) for label in found]
+    if not rows:
+        raise _not_a_list(path, message("It has no label of Label Studio or CVAT"))
+    unique: dict[str, _Entry] = {}
+    for row in rows:
+        unique.setdefault(row.name, row)
+    return _catalog(path, list(unique.values()))
+
+
+def _within(element: Element, wanted: Callable[[Element], bool]) -> Iterator[Element]:
+    """An element and those below it that are wanted, in the order of the document; what is below a wanted one is left out."""
+    if wanted(element):
+        yield element
+        return
+    for child in element.children:
+        yield from _within(child, wanted)
+
+
+def _studio_label(label: Element, path: Path) -> _Entry:
+    key = label.attributes.get("hotkey", "").strip()
+    color = _css_color(label.attributes.get("background", ""))
+    return _Entry(_name(label.attributes.get("value"), path), None, color, key if len(key) == 1 else "")
+
+
+def _cvat_label(label: Element, path: Path) -> _Entry:
+    texts = {tag: child.text.strip() for tag in ("name", "color") for child in label.all(tag)}
+    return _Entry(_name(texts.get("name"), path), None, _css_color(texts.get("color", "")))
+
+
+def _css_color(text: str) -> Color | None:
+    """A colour as style sheets write it (names, ``#f00``, ``rgba(255, 0, 0, 0.7)``); None for what is none."""
+    from PIL import ImageColor
+
+    opaque = re.sub(r"^rgba\((.*),[^,]*\)$", r"rgb(\1)", text.strip().lower())
+    try:
+        red, green, blue, *_ = ImageColor.getrgb(opaque)
+    except ValueError:
+        return None
+    return red, green, blue
 
 
 def read_values(data: object, path: Path) -> ClassCatalog | None:
@@ -292,6 +346,18 @@ def _classes_csv(catalog: ClassCatalog) -> str:
     return stream.getvalue()
 
 
+def _studio(catalog: ClassCatalog) -> str:
+    from xml.sax.saxutils import quoteattr
+
+    rows = []
+    for info in catalog.classes:
+        key = f" hotkey={quoteattr(info.key)}" if info.key else ""
+        red, green, blue = info.color
+        rows.append(f'    <Label value={quoteattr(info.name)} background="#{red:02x}{green:02x}{blue:02x}"{key}/>')
+    head = ["<View>", '  <Image name="image" value="$image" zoom="true"/>', '  <BrushLabels name="tag" toName="image">']
+    return "\n".join([*head, *rows, "  </BrushLabels>", "</View>"]) + "\n"
+
+
 @dataclass(frozen=True, slots=True)
 class ListFormat:
     """A form in which a catalog is written for another program.
@@ -319,6 +385,7 @@ LIST_FORMATS: Mapping[str, ListFormat] = {
         ListFormat("cvat", "CVAT and VOC labelmap.txt", (".txt",), frozenset({"colours"}), _labelmap),
         ListFormat("yolo", "YOLO names.yaml", (".yaml", ".yml"), frozenset({"ids"}), _names_yaml),
         ListFormat("coco", "COCO categories", (".json",), frozenset({"ids", "colours"}), _categories),
+        ListFormat("labelstudio", "Label Studio configuration", (".xml",), frozenset({"colours"}), _studio),
         ListFormat("roboflow", "Roboflow _classes.csv", (".csv",), frozenset({"ids"}), _classes_csv),
     )
 }

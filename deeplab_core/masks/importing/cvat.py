@@ -8,9 +8,9 @@ import numpy as np
 
 from deeplab_core.errors import AtrousError, LabelSourceError
 from deeplab_core.images.probe import ImageInfo
+from deeplab_core.markup import Element, parse_xml
 from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.importing.canvas import Canvas
-from deeplab_core.masks.importing.markup import Element, parse_xml
 from deeplab_core.masks.importing.raster import Patch, Pen, Points, runs_to_mask
 from deeplab_core.masks.importing.reader import Reader, image_names
 from deeplab_core.masks.importing.records import Entry, SourceClass, Unread

@@ -180,3 +180,47 @@ def test_a_class_called_void_is_not_written_where_it_would_mean_void() -> None:
 def test_ids_of_a_labelmap_that_do_not_fit_are_refused(tmp_path: Path, ids: str) -> None:
     with pytest.raises(CatalogError):
         read(tmp_path, "labelmap.txt", f"# label:color_rgb:parts:actions\n# ids:{ids}\nroad:4,5,6::\ncar:7,8,9::\n")
+
+
+STUDIO = """<View>
+  <Image name="image" value="$image"/>
+  <!-- a remark -->
+  <BrushLabels name="tag" toName="image">
+    <Label value="Airplane" background="rgba(255, 0, 0, 0.7)" hotkey="a"/>
+    <Label value="Car" background="#0f0"/>
+    <Label value="background"/>
+  </BrushLabels>
+  <PolygonLabels name="poly" toName="image"><Label value="Car" background="blue"/><Label value="Sky" background="unknown"/>
+  </PolygonLabels>
+  <Choices name="c" toName="image"><Choice value="good"/></Choices>
+</View>
+"""
+
+
+def test_a_configuration_of_label_studio_is_a_class_list(tmp_path: Path) -> None:
+    catalog = read(tmp_path, "config.xml", STUDIO)
+    assert catalog.names == ("Airplane", "Car", "background", "Sky")
+    assert [info.color for info in catalog.classes[:3]] == [(255, 0, 0), (0, 255, 0), (0, 0, 0)]
+    assert len({info.color for info in catalog.classes}) == 4
+    assert catalog.classes[0].key == "a"
+    assert catalog.background == 2
+
+
+def test_the_labels_of_cvat_are_a_class_list(tmp_path: Path) -> None:
+    text = (
+        "<annotations><version>1.1</version><meta><task><labels><label><name>road</name><color>#0a0b0c</color><attributes/></label>"
+        "<label><name>car</name></label></labels></task></meta><image id='0' name='a.jpg'/></annotations>"
+    )
+    catalog = read(tmp_path, "annotations.xml", text)
+    assert catalog.names == ("road", "car")
+    assert catalog.by_id(0).color == (10, 11, 12)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "<View/>", "<View><Label/></View>", "<View><Label value=''/></View>", "no xml", "<!DOCTYPE a [<!ENTITY b 'c'>]><View/>"],
+)
+def test_xml_without_labels_is_refused_with_its_name(tmp_path: Path, text: str) -> None:
+    with pytest.raises(CatalogError) as raised:
+        read(tmp_path, "config.xml", text)
+    assert raised.value.path == tmp_path / "config.xml"

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deeplab_core.errors import DataFileError, LabelSourceError
+from deeplab_core.markup import parse_xml
 from deeplab_core.masks.importing import scan
 from deeplab_core.masks.importing.labelstudio import brush_mask
-from deeplab_core.masks.importing.markup import parse_xml
 
 from .sources import HEIGHT, SQUARE, WIDTH, box, photographs, planned, png, read_all, write
 
