@@ -11,6 +11,7 @@ torch.
 
 from deeplab_core.correction.corrector import LEVELS, Corrector
 from deeplab_core.correction.hierarchy import Hierarchy, build_hierarchy
+from deeplab_core.correction.jobs import ComponentJob, JobResult, run_component_job
 from deeplab_core.correction.proposal import ClickModel, Origin, Patch, Proposal, RegionPreview
 from deeplab_core.correction.scribble import REACHES
 from deeplab_core.correction.snapping import BANDS
@@ -20,11 +21,14 @@ __all__ = [
     "LEVELS",
     "REACHES",
     "ClickModel",
+    "ComponentJob",
     "Corrector",
     "Hierarchy",
+    "JobResult",
     "Origin",
     "Patch",
     "Proposal",
     "RegionPreview",
     "build_hierarchy",
+    "run_component_job",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from deeplab_core.correction.paths import placed
 from deeplab_core.geometry import Box
@@ -18,7 +19,6 @@ from deeplab_core.regions import Mask, find_regions
 Change = tuple[Box, Mask]
 
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
-_CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 
 def component_of(labels: LabelMap, x: int, y: int) -> Change:
@@ -91,23 +91,132 @@ def islands(labels: LabelMap, min_px: int, cls: int | None, ignore: int) -> tupl
     return place, changed, after[place.slices].copy()
 
 
-def all_but_largest(labels: LabelMap, cls: int, ignore: int) -> tuple[Box, Mask, LabelMap] | None:
-    """All components of a class but the largest, of equals the first in reading order; each with the class that surrounds it."""
-    found = find_regions(labels, labels == cls)
-    if len(found) < 2:
-        return None
+def all_but_largest(labels: LabelMap, cls: int | None, ignore: int) -> tuple[Box, Mask, LabelMap] | None:
+    """All components of a class but the largest, of equals the first in reading order; each with the class that surrounds it.
+
+    ``cls`` None: of every class, the largest first, until each class has one component. What only void surrounds stays.
+    """
     after = labels.copy()
-    mask = np.zeros(labels.shape, np.bool_)
-    for row in range(len(found)):
-        if row == int(found.pixels.argmax()):
+    while _give_away_smaller(after, cls, ignore) and cls is None:  # what was given away may have joined another small one
+        pass
+    return _differing(labels, after)
+
+
+def _give_away_smaller(after: LabelMap, cls: int | None, ignore: int) -> bool:
+    """One round of :func:`all_but_largest`, in place; whether something changed."""
+    found = find_regions(after, after == cls if cls is not None else after != ignore)
+    largest: dict[int, int] = {}
+    for row, (value, pixels) in enumerate(zip(found.values.tolist(), found.pixels.tolist(), strict=True)):
+        if value not in largest or pixels > found.pixels[largest[value]]:
+            largest[value] = row
+    changed = False
+    for row in np.argsort(-found.pixels, kind="stable").tolist():
+        if largest[int(found.values[row])] == row:
             continue
         box, part = found.box(row), found.mask(row)
-        around = surrounding_class(labels, box, part, ignore)
-        if around is not None:
+        around = surrounding_class(after, box, part, ignore)
+        if around is not None and around != int(found.values[row]):
             after[box.slices][part] = around
-            mask[box.slices] |= part
-    place = Box.around(mask)
-    return None if place is None else (place, mask[place.slices].copy(), after[place.slices].copy())
+            changed = True
+    return changed
+
+
+def _differing(labels: LabelMap, after: LabelMap) -> tuple[Box, Mask, LabelMap] | None:
+    different = labels != after
+    place = Box.around(different)
+    return None if place is None else (place, different[place.slices].copy(), after[place.slices].copy())
+
+
+def component_sizes(labels: LabelMap, cls: int | None, ignore: int) -> NDArray[np.int64]:
+    """Pixels of every component, rising; ``cls`` None: of all classes. So a count for every limit costs one search."""
+    return np.sort(find_regions(labels, labels == cls if cls is not None else labels != ignore).pixels)
+
+
+def crossed(labels: LabelMap, xs: NDArray[np.int64], ys: NDArray[np.int64]) -> list[Change]:
+    """Components under a line of pixels, the one with most of them first; of equals the one that comes first along the line."""
+    found: list[tuple[int, Change]] = []
+    left = np.ones(len(xs), np.bool_)
+    while left.any():
+        first = int(left.argmax())
+        box, mask = component_of(labels, int(xs[first]), int(ys[first]))
+        on = (xs >= box.x) & (xs < box.right) & (ys >= box.y) & (ys < box.bottom)
+        on[on] = mask[ys[on] - box.y, xs[on] - box.x]
+        found.append((int(np.count_nonzero(on)), (box, mask)))
+        left &= ~on
+    return [change for _, change in sorted(found, key=lambda entry: -entry[0])]
+
+
+def split_part(
+    box: Box, mask: Mask, line: tuple[NDArray[np.int64], NDArray[np.int64]], at: tuple[int, int] | None
+) -> tuple[Box, Mask] | None:
+    """The part that a line cuts off a component: the one that holds a pixel, or the second largest; None if nothing is cut off.
+
+    The rest is one component, and so is the part: what lies under the line, and pieces that it cuts off besides, goes to the one
+    of the two that it is connected to first, the rest before the part.
+
+    Args:
+        box: of the component.
+        mask: (height, width) bool in it.
+        line: columns and rows of an 8-connected line of pixels of the image.
+        at: column and row of a pixel of the image, or None.
+    """
+    cut = np.zeros(mask.shape, np.uint8)
+    x, y = line[0] - box.x, line[1] - box.y
+    # A line that is connected over corners lets components through there: one pixel more closes each of its corners.
+    corner = (np.abs(np.diff(x)) == 1) & (np.abs(np.diff(y)) == 1)
+    x, y = np.concatenate([x, x[1:][corner]]), np.concatenate([y, y[:-1][corner]])
+    inside = (x >= 0) & (y >= 0) & (x < box.width) & (y < box.height)
+    cut[y[inside], x[inside]] = 1
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(
+        (mask & (cut == 0)).view(np.uint8), connectivity=8, ltype=cv2.CV_32S
+    )  # fmt: skip
+    if count < 3:
+        return None
+    by_size = np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable") + 1
+    pointed = 0 if at is None or not box.holds(Box(*at, 1, 1)) else int(pieces[at[1] - box.y, at[0] - box.x])
+    part_number = pointed or int(by_size[1])
+    rest_number = int(next(number for number in by_size if number != part_number))
+    part, rest = pieces == part_number, pieces == rest_number
+    while True:
+        free = mask & ~part & ~rest
+        more = _reached(rest, free, pieces)
+        rest |= more
+        some = _reached(part, free & ~more, pieces)
+        part |= some
+        if not (more.any() or some.any()):
+            return box, part
+
+
+def _reached(own: Mask, free: Mask, pieces: NDArray[np.int32]) -> Mask:
+    """Free pixels beside a region, and whole pieces of which one pixel is."""
+    beside = cv2.dilate(own.view(np.uint8), _NEIGHBOURS).astype(np.bool_) & free
+    whole = np.zeros(int(pieces.max()) + 1, np.bool_)
+    whole[pieces[beside]] = True
+    whole[0] = False
+    found: Mask = beside | (whole[pieces] & free)
+    return found
+
+
+#: How much longer than the shortest way between two components one through a pixel of their bridge may be, and px besides.
+_DETOUR, _SPARE = 1.5, 1.5
+
+
+def bridge(first: Change, second: Change) -> Change | None:
+    """Pixels that join two components: those on a way between them at most half longer than the shortest; None if they touch."""
+    box = first[0].united(second[0])
+    away = [
+        cv2.distanceTransform((~placed(mask, own, box)).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        for own, mask in ((first[0], first[1]), (second[0], second[1]))
+    ]  # fmt: skip
+    inside = placed(first[1], first[0], box) | placed(second[1], second[0], box)
+    shortest = float(away[1][placed(first[1], first[0], box)].min())
+    if shortest < 1.5:  # neighbours, over a corner too
+        return None
+    near = (away[0] + away[1] <= _DETOUR * (shortest - 1) + 1 + _SPARE) & ~inside
+    # Pieces that reach one of the two only are no part of the bridge.
+    _, pieces = cv2.connectedComponents(near.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    touching = [np.unique(pieces[near & (one < 1.5)]) for one in away]
+    return _non_empty(box, np.isin(pieces, np.intersect1d(touching[0], touching[1])) & near)
 
 
 def grown(labels: LabelMap, px: int, cls: int, mask: Mask | None) -> Change | None:

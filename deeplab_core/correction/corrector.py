@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.correction import components, snapping
+from deeplab_core.correction.clicks.offers import check_clicks, offers
 from deeplab_core.correction.hierarchy import CUTS, Hierarchy, build_hierarchy
 from deeplab_core.correction.paths import check_path, check_point, path_pixels, placed, thick_line
 from deeplab_core.correction.probabilities import ClassProbabilities
@@ -141,11 +142,53 @@ class Corrector:
         found = components.islands(self.labels, _at_least_one(min_px, message("size of an island")), cls, self.catalog.ignore)
         return None if found is None else Proposal.within(self._size, *found, Origin.RECLASSIFIED)
 
-    def keep_largest(self, cls: int) -> Proposal | None:
-        """Give all components of a class but the largest to the classes that surround them most."""
-        self._check_class(cls)
+    def keep_largest(self, cls: int | None = None) -> Proposal | None:
+        """Give all components of a class but the largest to the classes that surround them most; ``cls`` None: of every class."""
+        if cls is not None:
+            self._check_class(cls)
         found = components.all_but_largest(self.labels, cls, self.catalog.ignore)
         return None if found is None else Proposal.within(self._size, *found, Origin.RECLASSIFIED)
+
+    def component_sizes(self, cls: int | None = None) -> NDArray[np.int64]:
+        """Pixels of every component, rising: how many :meth:`drop_islands` looks at for any limit is one ``searchsorted``."""
+        if cls is not None:
+            self._check_class(cls)
+        return components.component_sizes(self.labels, cls, self.catalog.ignore)
+
+    def split(self, path: Points, cls: int | None = None, at: tuple[float, float] | None = None) -> Proposal | None:
+        """Cut a component with a path, and give the part with the point ``at`` (or the smaller one) a class.
+
+        It is the component that holds ``at``, or the one in the middle of the path, or else the one that most of the path
+        crosses; None where nothing is cut off. Both parts are components afterwards; what lies under the path goes to the rest.
+        """
+        xs, ys = path_pixels(check_path(path, self._size), self._size)
+        pointed = None if at is None else check_point(*at, self._size)
+        middle = int(xs[xs.size // 2]), int(ys[ys.size // 2])
+        candidates = [components.component_of(self.labels, *(pointed or middle))]
+        if pointed is None:
+            candidates += components.crossed(self.labels, xs, ys)
+        for box, mask in candidates:
+            found = components.split_part(box, mask, (xs, ys), pointed)
+            if found is not None:
+                return self._reclassified(*found, self._class_or_guess(cls, *found))
+        return None
+
+    def merge(self, first: tuple[float, float], second: tuple[float, float]) -> Proposal | None:
+        """Join the components under two points: the second gets the first one's class, and so does the gap between them.
+
+        None if they are one component, or if the first is void.
+        """
+        one, two = (check_point(*point, self._size) for point in (first, second))
+        cls = int(self.labels[one[1], one[0]])
+        begin, end = (components.component_of(self.labels, *point) for point in (one, two))
+        if cls == self.catalog.ignore or (begin[0].holds(Box(*two, 1, 1)) and begin[1][two[1] - begin[0].y, two[0] - begin[0].x]):
+            return None
+        gap = components.bridge(begin, end)
+        box = end[0] if gap is None else end[0].united(gap[0])
+        mask = placed(end[1], end[0], box)
+        if gap is not None:
+            mask |= placed(gap[1], gap[0], box)
+        return self._reclassified(box, mask & (self.labels[box.slices] != cls), cls)
 
     def grow(self, px: int, cls: int, mask: Mask | None = None) -> Proposal | None:
         """Let a class grow by ``px``, in ``mask`` ((H, W) bool) only, if given: what is the class inside of it grows."""
@@ -279,36 +322,34 @@ class Corrector:
         cls: int,
         box: tuple[float, float, float, float] | None = None,
     ) -> list[Proposal] | None:
-        """What the click model makes of clicks, and of a box (left, top, right, bottom), best first; None without a model.
+        """What the click model makes of clicks, a box (left, top, right, bottom), or both, best first; None without a model.
 
-        A candidate's pixels become ``cls``; those that the user painted stay as they are. Candidates that change nothing are left
-        out.
+        Candidates that change nothing are left out; see :meth:`merge_clicks`.
         """
         self._check_class(cls)
         if self._click_model is None:
             return None
-        clicks = check_path(points, self._size)
-        for x, y in clicks:
-            check_point(float(x), float(y), self._size)
-        signs = np.asarray(positive, np.bool_)
-        if signs.shape != (len(clicks),):
-            raise AtrousError(
-                message("{clicks} clicks have {signs} signs", clicks=len(clicks), signs=signs.size),
-                remedy=message("Say of every click whether it is on the object"),
-            )
-        own = self.labels == cls
-        free = ~painted(self.provenance) & ~own
-        found = []
-        for mask in self._click_model.masks(self._rgb, clicks, signs, box, own):
-            if mask.shape != self._size or mask.dtype != np.bool_:
-                raise AtrousError(
-                    message("the click model's mask is {shape} {dtype}", shape=mask.shape, dtype=mask.dtype),
-                    remedy=message("Use another click model"),
-                )
-            proposal = Proposal(mask, cls, int(Origin.RECLASSIFIED)).only(free)
-            if proposal is not None:
-                found.append(proposal)
-        return found
+        clicks = check_clicks(points, positive, box, self._size)
+        masks = self._click_model.masks(self._rgb, clicks.points, clicks.positive, clicks.box, self.labels == cls)
+        return self.merge_clicks(masks, points, positive, cls, box)
+
+    def merge_clicks(
+        self,
+        masks: Sequence[Mask],
+        points: Points,
+        positive: Sequence[bool],
+        cls: int,
+        box: tuple[float, float, float, float] | None = None,
+    ) -> list[Proposal]:
+        """What of a click model's masks is taken, best first: :meth:`click` where the model runs elsewhere.
+
+        Only the regions change that hold a click (progressive merge, FocalClick, arXiv 2204.02574): a positive one adds, a
+        negative one takes away, and a box adds the regions that reach into it. What is taken away goes to the nearest other
+        class. Pixels that the user painted stay.
+        """
+        self._check_class(cls)
+        clicks = check_clicks(points, positive, box, self._size)
+        return offers(masks, clicks, cls, self.labels, painted(self.provenance), self.catalog.ignore)
 
     # Changing
 

@@ -19,6 +19,9 @@ from deeplab_core.geometry import Box
 
 Path = NDArray[np.float64]
 
+#: Coordinates that differ by less are one, px.
+_SAME = 1e-9
+
 #: A path may leave the image, but not by more than so many px: no screen reaches so far.
 _FARTHEST = 1e6
 
@@ -115,7 +118,7 @@ def _clipped(start: Path, end: Path, size: tuple[int, int]) -> Path | None:
     along = end - start
     first, last = 0.0, 1.0
     for axis, length in ((0, width), (1, height)):
-        if along[axis] == 0:
+        if abs(along[axis]) < _SAME:  # what is divided by less overflows
             if not -1 <= start[axis] <= length + 1:
                 return None
             continue
