@@ -9,7 +9,8 @@ torch.
     corrector.update(patch.inverted())                # takes it back
 """
 
-from deeplab_core.correction.corrector import LEVELS, Corrector
+from deeplab_core.correction.checks import LEVELS
+from deeplab_core.correction.corrector import Corrector
 from deeplab_core.correction.hierarchy import Hierarchy, build_hierarchy
 from deeplab_core.correction.jobs import ComponentJob, JobResult, run_component_job
 from deeplab_core.correction.proposal import ClickModel, Origin, Patch, Proposal, RegionPreview

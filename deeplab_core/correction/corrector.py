@@ -11,21 +11,19 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.correction import components, snapping
+from deeplab_core.correction.checks import at_least_one, check_level, check_maps, check_mask, sides
 from deeplab_core.correction.clicks.offers import check_clicks, offers
-from deeplab_core.correction.hierarchy import CUTS, Hierarchy, build_hierarchy
+from deeplab_core.correction.hierarchy import Hierarchy, build_hierarchy
 from deeplab_core.correction.paths import check_path, check_point, path_pixels, placed, thick_line
 from deeplab_core.correction.probabilities import ClassProbabilities
 from deeplab_core.correction.proposal import ClickModel, Origin, Patch, Proposal, RegionPreview, painted
 from deeplab_core.correction.scribble import ScribbleEngine
 from deeplab_core.errors import AtrousError, message
 from deeplab_core.geometry import Box, polygon_mask
-from deeplab_core.labels import LabelMap, check_labels, value_counts
+from deeplab_core.labels import LabelMap, value_counts
 from deeplab_core.regions import Mask
 
 Points = NDArray[Any] | Sequence[Sequence[float]]
-
-#: Levels of the region hierarchy.
-LEVELS = len(CUTS)
 
 
 class Corrector:
@@ -60,27 +58,8 @@ class Corrector:
         click_model: ClickModel | None = None,
         provenance: NDArray[np.uint8] | None = None,
     ) -> None:
-        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or not rgb.size:
-            raise AtrousError(
-                message("an image to correct is (H, W, 3) uint8, not {shape} {dtype}", shape=rgb.shape, dtype=rgb.dtype),
-                remedy=message("Convert it to 8-bit RGB first"),
-            )
-        check_labels(labels, catalog)
+        provenance = check_maps(rgb, labels, provenance, catalog)
         size = rgb.shape[0], rgb.shape[1]
-        if provenance is None:
-            provenance = np.zeros(size, np.uint8)
-        if labels.shape != size or provenance.shape != size or provenance.dtype != np.uint8:
-            raise AtrousError(
-                message(
-                    "the image is {width} x {height} px, the labels {size}, the provenance {provenance_size} {dtype}",
-                    width=size[1],
-                    height=size[0],
-                    size=_sides(labels),
-                    provenance_size=_sides(provenance),
-                    dtype=provenance.dtype,
-                ),
-                remedy=message("Pass maps of the image's size, provenance as uint8"),
-            )
         self.catalog = catalog
         self.labels: LabelMap = labels.copy()
         self.provenance: NDArray[np.uint8] = provenance.copy()
@@ -130,7 +109,7 @@ class Corrector:
     def fill_holes(self, cls: int, max_px: int) -> Proposal | None:
         """Give a class the regions that it encloses, those of at most ``max_px`` pixels (1 or more)."""
         self._check_class(cls)
-        found = components.holes(self.labels, cls, _at_least_one(max_px, message("size of a hole")))
+        found = components.holes(self.labels, cls, at_least_one(max_px, message("size of a hole")))
         return None if found is None else self._reclassified(*found, cls)
 
     def drop_islands(self, min_px: int, cls: int | None = None) -> Proposal | None:
@@ -139,7 +118,7 @@ class Corrector:
         """
         if cls is not None:
             self._check_class(cls)
-        found = components.islands(self.labels, _at_least_one(min_px, message("size of an island")), cls, self.catalog.ignore)
+        found = components.islands(self.labels, at_least_one(min_px, message("size of an island")), cls, self.catalog.ignore)
         return None if found is None else Proposal.within(self._size, *found, Origin.RECLASSIFIED)
 
     def keep_largest(self, cls: int | None = None) -> Proposal | None:
@@ -210,14 +189,14 @@ class Corrector:
     def region_at(self, x: float, y: float, level: int, cls: int | None = None) -> Proposal | None:
         """Give the region under a point a class; ``level`` 0 (fine) to 11 (coarse). None if every pixel of it has the class."""
         column, row = check_point(x, y, self._size)
-        node = self.hierarchy.node_at(column, row, _level(level))
+        node = self.hierarchy.node_at(column, row, check_level(level))
         box, mask = self._region_of(node, level)
         return self._reclassified(box, mask, self._region_class(cls, np.array([node]), box, mask))
 
     def regions_along(self, path: Points, level: int, cls: int | None = None) -> Proposal | None:
         """Give all regions that a path crosses one class."""
         xs, ys = path_pixels(check_path(path, self._size), self._size)
-        nodes = self.hierarchy.nodes_of(xs, ys, _level(level))
+        nodes = self.hierarchy.nodes_of(xs, ys, check_level(level))
         box, mask = self.hierarchy.mask(nodes, level)
         return self._reclassified(box, mask, self._region_class(cls, nodes, box, mask))
 
@@ -225,14 +204,14 @@ class Corrector:
         """The region under a point, to be outlined while the pointer moves; well below 2 ms for any image."""
         column, row = check_point(x, y, self._size)
         hierarchy = self.hierarchy
-        node = hierarchy.node_at(column, row, _level(level))
+        node = hierarchy.node_at(column, row, check_level(level))
         box, mask = hierarchy.small_mask(node, level)
         return RegionPreview(box, mask, hierarchy.image_pixels(node))
 
     def next_level(self, x: float, y: float, level: int, step: int) -> int:
         """The next coarser (``step`` 1) or finer (-1) level at which the region under a point changes by a fifth of its size."""
         column, row = check_point(x, y, self._size)
-        return self.hierarchy.next_level(column, row, _level(level), 1 if step > 0 else -1)
+        return self.hierarchy.next_level(column, row, check_level(level), 1 if step > 0 else -1)
 
     # Lines
 
@@ -279,7 +258,7 @@ class Corrector:
         if cls == self.catalog.ignore:
             return None
         box, mask = self._component_under(column, row)
-        outer, snapped = snapping.snapped_mask(self._rgb, box, mask, _at_least_one(band, message("width of a band")))
+        outer, snapped = snapping.snapped_mask(self._rgb, box, mask, at_least_one(band, message("width of a band")))
         current, place = self.labels[outer.slices], outer.slices
         wide = placed(mask, box, outer)
         free = ~painted(self.provenance[place]) & (current != self.catalog.ignore)
@@ -359,7 +338,7 @@ class Corrector:
         By the mean of the scores over the region: the network's second guess where the label is its first. Without scores the
         class that surrounds the region most. None if there is no other class, or no pixel.
         """
-        self._check_mask(mask)
+        check_mask(mask, self._size)
         box = Proposal(mask, 0, 0).bounds
         return self._guessed(box, mask[box.slices]) if not box.empty else None
 
@@ -371,7 +350,7 @@ class Corrector:
         Raises:
             AtrousError: the proposal is of another image, or its ids are not the catalog's.
         """
-        self._check_mask(proposal.mask)
+        check_mask(proposal.mask, self._size)
         box = proposal.bounds
         place = box.slices
         mask = proposal.mask[place]
@@ -383,7 +362,7 @@ class Corrector:
         else:
             if labels.shape != self._size:
                 raise AtrousError(
-                    message("labels of {size} px do not fit", size=_sides(labels)),
+                    message("labels of {size} px do not fit", size=sides(labels)),
                     remedy=message("Pass labels of the image's size"),
                 )
             for value in np.unique(labels[place][mask]).tolist():
@@ -478,47 +457,13 @@ class Corrector:
     def _outline_question(self, px: int, cls: int, mask: Mask | None) -> tuple[int, int, Mask | None]:
         self._check_class(cls)
         if mask is not None:
-            self._check_mask(mask)
-        return _at_least_one(px, message("number of px")), cls, mask
+            check_mask(mask, self._size)
+        return at_least_one(px, message("number of px")), cls, mask
 
     def _check_class(self, cls: int, *, void: bool = False) -> None:
         if not (void and cls == self.catalog.ignore):
             self.catalog.index_of(cls)
 
-    def _check_mask(self, mask: Mask) -> None:
-        if mask.shape != self._size or mask.dtype != np.bool_:
-            raise AtrousError(
-                message(
-                    "a mask of {size} px {dtype} does not fit an image of {width} x {height} px",
-                    size=_sides(mask),
-                    dtype=mask.dtype,
-                    width=self._size[1],
-                    height=self._size[0],
-                ),
-                remedy=message("Pass a boolean map of the image's size"),
-            )
-
 
 #: A lasso snaps, and a scribble reaches, over at most so many px.
 _WIDEST_SNAP, _FARTHEST_REACH = 100, 10_000
-
-
-def _sides(array: NDArray[Any]) -> str:
-    return " x ".join(str(side) for side in array.shape[::-1])
-
-
-def _level(level: int) -> int:
-    if not 0 <= level < LEVELS:
-        raise AtrousError(
-            message("there is no level {level} of regions", level=level),
-            remedy=message("Choose one of 0 (fine) to {highest} (coarse)", highest=LEVELS - 1),
-        )
-    return level
-
-
-def _at_least_one(number: int, what: str) -> int:
-    if number < 1 or number != int(number):
-        raise AtrousError(
-            message("the {what} is {number}", what=what, number=number), remedy=message("Give a whole number, 1 or more")
-        )
-    return int(number)
