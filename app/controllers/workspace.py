@@ -194,7 +194,7 @@ class Program(QObject):
 
     @cached_property
     def inspect(self) -> InspectController:
-        inspect = InspectController(self.services, self.models, self.evaluation, self.edit, self.folder_jobs, self)
+        inspect = InspectController(self.services, self.models, self.evaluation, self.edit, self)
         self.ambiguous.changed.connect(inspect.refresh_image)
         return inspect
 

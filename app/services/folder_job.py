@@ -202,18 +202,23 @@ class FolderJob(QObject, Generic[T]):
         """Images that have not ended, in order; those that are under way are among them."""
         return tuple(image for place, image in enumerate(self._order) if place not in self._ended)
 
-    def show(self) -> None:
-        """Let the status bar show it from now on, e.g. because it has grown."""
+    def show(self, title: str = "") -> None:
+        """Let the status bar show it from now on, e.g. because it has grown; under another title if one is given."""
+        self.job.title = title or self.job.title
         if not self._shown:
             self._shown = True
             self._jobs.add(self.job)
 
-    def extend(self, ids: Iterable[int]) -> None:
-        """Visit further images after the others. Raises RuntimeError if the job ends or has ended."""
+    def extend(self, ids: Iterable[int], *, first: bool = False) -> None:
+        """Visit further images after the others, or before them. Raises RuntimeError if the job ends or has ended."""
         if self._stopping or not self.running:
             raise RuntimeError("a job that ends visits no further images")
         added = list(ids)
-        self._waiting.extend(range(len(self._order), len(self._order) + len(added)))
+        places = range(len(self._order), len(self._order) + len(added))
+        if first:
+            self._waiting.extendleft(reversed(places))
+        else:
+            self._waiting.extend(places)
         self._order += added
         self.total += len(added)
         self._turn.start()

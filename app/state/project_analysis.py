@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.state.class_mapping import chosen_classes
@@ -15,7 +16,7 @@ from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.image import inspect_image
 from deeplab_core.analysis.objects import read_known_objects
 from deeplab_core.analysis.ranking import RANKINGS
-from deeplab_core.analysis.record import ImageAnalysis
+from deeplab_core.analysis.record import CLASSES, CONFUSION, ImageAnalysis
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.ground_truth import GroundTruthFiles
 from deeplab_core.datasets.sidecars import SidecarFiles
@@ -27,6 +28,29 @@ KIND, _MARKS = "inspection", "ambiguous"
 _VERSION = 4
 
 
+@dataclass(frozen=True, slots=True)
+class ImageScore:
+    """The figures by which an image is listed.
+
+    Attributes:
+        iou: mean IoU over the classes in the truth; None without truth.
+        uncertainty: mean of 1 - confidence over the prediction, 0..1; None without one.
+        classes: names of the classes in the mask (or, without one, in the prediction).
+    """
+
+    iou: float | None = None
+    uncertainty: float | None = None
+    classes: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(record: ImageAnalysis | None) -> ImageScore:
+        """The score in an image's record; an empty one if it was not scored."""
+        if record is None or record.scores is None:
+            return ImageScore()
+        iou = record.scores.get("iou")
+        return ImageScore(None if iou is None else 1 - iou, record.scores.get("uncertainty"), record.class_names)
+
+
 class ProjectAnalysis:
     """Every figure of a project's images; images go by ``str(image id)``.
 
@@ -34,7 +58,8 @@ class ProjectAnalysis:
 
     Attributes:
         project: whose images.
-        masks: of the labels that count (:func:`~app.state.samples.load_sample`, ``"effective"``).
+        masks: of the labels that count (:func:`~app.state.samples.load_sample`, ``"effective"``): the score for the list, and
+            once the folder was evaluated or inspected its figures and its error components.
         predictions: of the kept predictions.
         keys: per image id, what its error components were found from.
     """
@@ -51,6 +76,31 @@ class ProjectAnalysis:
     def __contains__(self, image: int) -> bool:
         return image in self.keys
 
+    def score(self, image: int) -> ImageScore:
+        """The score of an image; an empty one if it has none."""
+        return ImageScore.of(self.masks.get(str(image)))
+
+    def put_score(self, image: int, score: ImageAnalysis) -> None:
+        """Add or replace the score of an image's mask (:func:`~app.state.measurement.score_labels`)."""
+        self.masks.update(str(image), score)
+
+    def drop_score(self, image: int) -> bool:
+        """Forget the score of an image; False if it had none."""
+        record = self.masks.get(str(image))
+        if record is None or record.scores is None:
+            return False
+        rest = replace(record, counts={name: counts for name, counts in record.counts.items() if name != CLASSES}, scores=None)
+        if rest.counts:
+            self.masks.replace(str(image), rest)
+        else:
+            self.masks.remove(str(image))
+        return True
+
+    def has_figures(self, image: int) -> bool:
+        """Whether an image counts in the figures of the folder."""
+        record = self.masks.get(str(image))
+        return record is not None and CONFUSION in record.counts
+
     def put(self, image: int, key: str, inspection: ImageAnalysis) -> None:
         """Add the error components of an image's mask, or replace what was known of them."""
         self.masks.update(str(image), inspection)
@@ -66,19 +116,36 @@ class ProjectAnalysis:
         self.project.put_result(image, KIND, key, inspection.to_bytes())
 
     def drop(self, image: int) -> None:
-        """Forget an image's mask, e.g. because its ground truth is gone; nothing happens if it is unknown."""
+        """Forget figures and errors of an image's mask, e.g. because its ground truth is gone; its score stays."""
         self.keys.pop(image, None)
-        self.masks.remove(str(image))
+        score = _score_part(self.masks.get(str(image)))
+        if score is None:
+            self.masks.remove(str(image))
+        else:
+            self.masks.replace(str(image), score)
 
     def on_other_truth(self) -> ProjectAnalysis:
-        """What is left once the project has other ground truth: the scores that rest on the predictions alone."""
+        """What is left once the project has other ground truth: the scores that rest on the predictions alone, and the scores of
+        the list, until they are compared with the project.
+        """
         left = ProjectAnalysis(self.project)
+        for image in self.masks:
+            score = _score_part(self.masks.get(image))
+            if score is not None:
+                left.masks.update(image, score)
         for image in self.predictions:
             record = self.predictions.get(image)
             if record is not None and record.scores is not None:
                 scores = {name: score for name, score in record.scores.items() if RANKINGS[name].of == "prediction"}
                 left.predictions.update(image, ImageAnalysis(catalog=record.catalog, scores=scores))
         return left
+
+
+def _score_part(record: ImageAnalysis | None) -> ImageAnalysis | None:
+    if record is None or record.scores is None:
+        return None
+    classes = {name: counts for name, counts in record.counts.items() if name == CLASSES}
+    return ImageAnalysis(catalog=record.catalog, counts=classes, scores=record.scores)
 
 
 def inspect_sample(project: Project, sample: EvaluationSample, objects: Path | None) -> ImageAnalysis:

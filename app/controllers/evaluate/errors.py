@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,14 +12,14 @@ from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import EditController
 from app.controllers.evaluate.live import EvaluationController
+from app.controllers.evaluate.measuring import Round
 from app.controllers.predict.models import ModelsController
-from app.controllers.project.folder_jobs import FolderJobs
-from app.services.folder_job import FolderJob, Steps, background
 from app.services.services import Services
 from app.services.session import OpenImage
 from app.services.timers import single_shot
+from app.state.measurement import Part
 from app.state.project import Project
-from app.state.project_analysis import ObjectLists, ProjectAnalysis, inspect_sample, inspection_key, read_kept
+from app.state.project_analysis import ProjectAnalysis, inspect_sample, inspection_key
 from app.state.samples import Held, load_sample, truth_path
 from app.state.tools import Tool
 from app.text import tr
@@ -35,15 +34,6 @@ from deeplab_core.regions import Mask
 _RESTING_MS = 400
 #: Figures are signalled at most this often.
 _EMIT_MS, _EMIT_LATEST_MS = 150, 2000
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What a job found for one image: ``inspection`` is None where it is as it was; ``fresh`` where it is not kept yet."""
-
-    key: str
-    inspection: ImageAnalysis | None
-    fresh: bool = False
 
 
 class InspectController(QObject):
@@ -70,31 +60,28 @@ class InspectController(QObject):
         models: ModelsController,
         evaluation: EvaluationController,
         edit: EditController,
-        folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._session, self._models, self._evaluation, self._edit = services.session, models, evaluation, edit
-        self._folder_jobs = folder_jobs
+        self._measuring = evaluation.folder.measuring
         self._jobs, self._notifier, self._context = services.jobs, services.notifier, services.context
         self._report = partial(services.notifier.report_or_raise, replace_key="inspect")
         self.navigation: ErrorNavigation | None = None
-        self._job: FolderJob[None] | None = None
+        self._round: Round | None = None
         self._begun: Project | None = None  # the folder that was inspected
-        self._lists: ObjectLists | None = None
         self._viewed: OpenImage | None = None
         self._edited = False
-        self._again = False  # other ground truth came while the folder was inspected
         self._counting: int | None = None
         self._awaited: ErrorComponent | None = None
         self._stale: set[int] = set()
         self._resting = single_shot(self, _RESTING_MS, self._recount)
-        self._refreshes: dict[int, int] = {}
         self._emitting = single_shot(self, _EMIT_MS, self.changed.emit)
         services.session.projectChanged.connect(self._follow_project)
         services.session.imageChanged.connect(self._follow_image)
         services.session.recordChanged.connect(lambda record: self._stale.add(record.id))
         services.session.stepWritten.connect(self._stale.add)
+        self._measuring.measured.connect(self._follow_measured)
         evaluation.truthFound.connect(self._follow_truth)
         evaluation.figuresChanged.connect(lambda _figures: self._emit_soon())
         edit.changed.connect(self._follow_edit)
@@ -114,7 +101,7 @@ class InspectController(QObject):
     @property
     def inspecting(self) -> bool:
         """Whether the folder is being inspected."""
-        return self._job is not None
+        return self._round is not None
 
     def counts(self) -> NDArray[np.int64] | None:
         """(C, C + 1) confusion matrix of the folder, with every finished pixel of the current stroke; None before there is one.
@@ -150,7 +137,7 @@ class InspectController(QObject):
     def _start(self, only: set[int] | None) -> None:
         """Inspect the folder, or only some of its images."""
         project, index = self._session.project, self.index
-        if project is None or index is None or self._job is not None:
+        if project is None or index is None or self._round is not None:
             return
         ids = self._evaluation.truth.images_with_truth()
         if not ids:
@@ -163,10 +150,8 @@ class InspectController(QObject):
             ids = [image for image in ids if image in only]
         self._stale.clear()
         self._begun = project
-        self._job = self._folder_jobs.start(
-            project, tr("Analysing the folder"), ids, lambda image: self._visit(project, image),
-            on_failure=lambda image, error: self._fail(index, image, error), on_end=self._finish,
-        )  # fmt: skip
+        if ids:
+            self._round = self._measuring.start(ids, Part.ERRORS, tr("Analysing the folder"), self._finish)
 
     def refresh_image(self, image: int) -> None:
         """Something about an image other than its labels has changed (marks of ambiguity): inspect it again."""
@@ -177,14 +162,7 @@ class InspectController(QObject):
             self._edited = True
             self._recount()
             return
-        self._refreshes[image] = number = self._refreshes.get(image, 0) + 1
-
-        def done(found: _Found | None) -> None:
-            # Two changes in a row are inspected side by side; the answer to the earlier one may come last.
-            if self._refreshes.get(image) == number:
-                self._take(project, image, found)
-
-        self._jobs.run(lambda: self._inspect(project, image, ""), done, self._report)
+        self._measuring.ask(image, Part.ERRORS)
 
     def open_component(self, query: ComponentQuery, components: Sequence[ErrorComponent], place: int) -> None:
         """Open the image of a component of a list, there; the brush is selected with the truth's class."""
@@ -223,59 +201,31 @@ class InspectController(QObject):
 
     # -- the folder ------------------------------------------------------------------------------------------------------
 
-    def _visit(self, project: Project, image: int) -> Steps[None]:
-        known = "" if self.index is None else self.index.keys.get(image, "")
-        asked = self._refreshes.get(image)
-        found = yield from background(lambda: self._inspect(project, image, known))
-        if self._refreshes.get(image) == asked:
-            self._take(project, image, found)
+    def _follow_measured(self, _image: int, parts: Part, _found: object) -> None:
+        if Part.ERRORS in parts:
+            self._emit_soon()
 
-    def _fail(self, index: ProjectAnalysis, image: int, error: AtrousError) -> None:
-        self._evaluation.truth.note_problem(image, error)
-        if index is self.index:
-            index.drop(image)
-
-    def _finish(self, job: FolderJob[None]) -> None:
-        self._job = None
-        again, self._again = self._again, False
-        if job.abandoned:
-            return
-        self._stale.update(job.left)
-        if again and len(self._evaluation.index):
-            self.inspect_folder()
-        elif job.stopped and self.index is not None:
+    def _finish(self, begun: Round) -> None:
+        self._round = None
+        self._stale.update(begun.left)
+        if begun.stopped and self.index is not None:
             self._stale.update(record.id for record in self.index.project.images if record.id not in self.index)
         self._evaluation.folder.changed.emit()
         self._emit_soon()
 
-    def _inspect(self, project: Project, image: int, known: str) -> _Found | None:
-        """On a thread of the pool; None where the image has neither mask nor prediction."""
-        if truth_path(project, image) is None:
-            return None
-        objects = self._objects(project, image)
-        key = inspection_key(project, project.record(image), objects)
-        if key == known:
-            return _Found(key, None)
-        kept = read_kept(project, image, key)
-        if kept is not None:
-            return _Found(key, kept)
-        sample = load_sample(project, image, rgb=True, to_project=self._models.in_project_ids)
-        if sample.labels is None or sample.truth is None:
-            return None
-        return _Found(key, inspect_sample(project, sample, objects), fresh=True)
-
-    def _take(self, project: Project, image: int, found: _Found | None) -> None:
+    def _take(self, image: int, key: str, inspection: ImageAnalysis | None) -> None:
+        """Put the components of the image in view, or just left, into the pool; ``key`` is empty if it has changed since."""
         index = self.index
-        if index is None or index.project is not project:
+        if index is None:
             return
-        if found is None:
+        if inspection is None:
             index.drop(image)
-        elif found.inspection is not None:
+        else:
             try:
-                if found.fresh and found.key:
-                    index.keep(image, found.key, found.inspection)
+                if key:
+                    index.keep(image, key, inspection)
                 else:
-                    index.put(image, found.key, found.inspection)
+                    index.put(image, key, inspection)
             except AtrousError as error:
                 self._notifier.report(error, replace_key="save")
             self._evaluation.folder.show_live(image)
@@ -315,7 +265,7 @@ class InspectController(QObject):
             )
             if sample.labels is None or sample.truth is None:
                 return None
-            objects = self._objects(project, image.id)
+            objects = self._measuring.objects(project, image.id)
             return inspect_sample(project, sample, objects), objects
 
         def done(found: tuple[ImageAnalysis, Path | None] | None) -> None:
@@ -323,13 +273,13 @@ class InspectController(QObject):
             if index is not self.index:
                 return
             if found is None:
-                self._take(project, image.id, None)
+                self._take(image.id, "", None)
                 return
             inspection, objects = found
             current = document.revision == revision
             record = project.record(image.id)
             key = inspection_key(project, record, objects) if current else ""
-            self._take(project, image.id, _Found(key, inspection, fresh=current))
+            self._take(image.id, key, inspection)
             if current:
                 self._stale.discard(image.id)
             elif last:
@@ -395,32 +345,25 @@ class InspectController(QObject):
 
     def _follow_project(self, _project: Project | None) -> None:
         self._begun = None
-        self._lists, self._viewed, self._awaited, self._counting = None, None, None, None
-        self._edited, self._again = False, False
+        self._round, self._viewed, self._awaited, self._counting = None, None, None, None
+        self._edited = False
         self._stale.clear()
         self._set_navigation(None)
         self._emit_soon()
 
     def _follow_truth(self, _index: object) -> None:
         """Other ground truth: nothing that rests on another is shown any longer."""
-        self._lists = None
         project = self._session.project
         if project is not None:
             self._stale.update(record.id for record in project.images)
         if project is not None and self._begun is project:
             self._set_navigation(None)
-            if self._job is not None:
-                self._again = True
-                self._job.cancel()
-            elif len(self._evaluation.index):
+            if self._round is not None:
+                self._measuring.leave(self._round)
+                self._round = None
+            if len(self._evaluation.index):
                 self.inspect_folder()
         self._emit_soon()
-
-    def _objects(self, project: Project, image: int) -> Path | None:
-        lists = self._lists
-        if lists is None:
-            lists = self._lists = ObjectLists(self._evaluation.index)
-        return lists.of(project.record(image).relative_path)
 
     def _emit_soon(self) -> None:
         if not self._emitting.isActive():

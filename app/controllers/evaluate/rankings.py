@@ -114,7 +114,7 @@ class RankingsController(QObject):
 
     def ious(self) -> dict[int, float]:
         """Mean IoU of every image that was scored against ground truth."""
-        return {image: score.iou for image, score in self._evaluation.folder.scores.items() if score.iou is not None}
+        return self._evaluation.folder.ious()
 
     def scores(self, order: str | None = None) -> dict[int, float]:
         """Score of every image that has one, higher is worse, in the chosen ranking or another."""

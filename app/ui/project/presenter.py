@@ -8,15 +8,12 @@ from PySide6.QtGui import QImage
 from app.controllers.workspace import Program
 from app.services.session import OpenImage, Unreadable
 from app.state.image_record import ImageRecord, twins
-from app.state.image_scores import ImageScore
 from app.state.project import Project
 from app.text import displayed, tr
 from app.ui.project.image_list_model import ImageListModel, SortBy
 from app.ui.project.unreadable_page import UnreadablePage
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.project.image_list import ImageRow
-
-_NO_SCORE = ImageScore()
 
 
 class ImagesPresenter(QObject):
@@ -87,7 +84,7 @@ class ImagesPresenter(QObject):
         self._show_title()
 
     def _row(self, record: ImageRecord, position: int) -> ImageRow:
-        score = self._program.evaluation.folder.scores.get(record.id, _NO_SCORE)
+        score = self._program.evaluation.folder.score(record.id)
         return ImageRow(
             record=record,
             position=position,

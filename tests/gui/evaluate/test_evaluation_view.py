@@ -173,7 +173,7 @@ def test_what_was_inspected_is_not_read_again_at_the_next_visit(studio: Studio, 
     def refuse(*_args):
         raise AssertionError("an image was inspected again")
 
-    monkeypatch.setattr("app.controllers.evaluate.errors.inspect_sample", refuse)
+    monkeypatch.setattr("app.state.measurement.inspect_sample", refuse)
     studio.open(folder)
     studio.press(Qt.Key.Key_O)
     studio.wait(lambda: len(studio.program.inspect.index) == 4 and not studio.program.inspect.inspecting)

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
-from app.controllers.evaluate import folder as folder_judge
-from app.controllers.evaluate import image_scorer
+from app.controllers.evaluate import measuring
+from app.state import measurement
 from app.state.ambiguous import write_marks
 from app.state.edits import fill_patch
-from app.state.image_scores import ImageScore
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.samples import Held, load_sample
@@ -123,7 +122,9 @@ def test_scores_of_an_older_visit_are_shown_only_where_they_still_belong(studio:
     assert studio.program.projects.close()
     with Project.open(folder) as project:
         first, second, third, _ = (record.id for record in project.images)
-        project.put_result(first, "score", "", ImageScore(0.123).to_bytes())  # as an older version kept it
+        project.put_result(
+            first, "score", "", b'{"iou": 0.123, "uncertainty": null, "classes": []}'
+        )  # as an older version kept it
         project.drop_result(second, "score")
         patch = fill_patch(project.load(third).document, 5, 5, 15)
         assert not patch.empty
@@ -151,9 +152,14 @@ def test_what_is_asked_last_wins_whichever_thread_is_ready_first(studio: Studio,
     studio.open(folder)
     run_folder(studio)
     studio.settle()
-    scorer = studio.program.evaluation.folder._scorer
+    scorer = studio.program.evaluation.folder.measuring
     answers = []
-    monkeypatch.setattr(studio.program.jobs, "run", lambda work, done, failed, **_: answers.append((work, done)))
+
+    def run(work, done, _failed, **_options) -> None:
+        if isinstance(getattr(work, "__self__", None), measurement.Measurement):
+            answers.append((work, done))
+
+    monkeypatch.setattr(studio.program.jobs, "run", run)
     image = studio.image.id
     scorer.ask(image)
     studio.wait(lambda: bool(answers))
@@ -297,8 +303,8 @@ def test_measuring_that_is_stopped_goes_on_when_the_figures_are_looked_at(studio
     with Project.open(folder) as project:
         for record in project.images:
             project.drop_result(record.id, "score")
-    monkeypatch.setattr(image_scorer, "_SHOWN_FROM", 2)
-    gate = Gate(monkeypatch, image_scorer, "score_labels")
+    monkeypatch.setattr(measuring, "_SHOWN_FROM", 2)
+    gate = Gate(monkeypatch, measurement, "score_labels")
     studio.program.projects.open(folder)
     studio.wait(lambda: any(job.title == "Measuring IoU" for job in studio.program.jobs.running) and gate.reached.is_set())
     (job,) = [job for job in studio.program.jobs.running if job.title == "Measuring IoU"]
@@ -322,7 +328,7 @@ def test_a_folder_that_gets_other_ground_truth_while_it_is_evaluated_is_evaluate
     for path in sorted((folder.parent / "labels").glob("*.png")):
         write_indexed_png(other / path.name, np.ascontiguousarray(read_mask(path, catalog)[:, ::-1]), catalog)
     evaluation = studio.program.evaluation
-    gate = Gate(monkeypatch, folder_judge, "score_labels")
+    gate = Gate(monkeypatch, measurement, "score_labels")
     evaluation.folder.start()
     studio.wait(gate.reached.is_set)
     studio.program.truth.choose(other)

@@ -190,7 +190,7 @@ def test_changed_ground_truth_changes_every_figure(studio: Studio, tmp_path):
     studio.press(Qt.Key.Key_J, Qt.KeyboardModifier.ControlModifier)
     studio.settle()
     evaluation = studio.program.evaluation
-    before, scores = evaluation.folder.pooled.counts.copy(), {i: s.iou for i, s in evaluation.folder.scores.items()}
+    before, scores = evaluation.folder.pooled.counts.copy(), evaluation.folder.ious()
     studio.program.inspect.inspect_folder()
     studio.settle()
     inspected = studio.program.inspect.counts().copy()
@@ -198,13 +198,13 @@ def test_changed_ground_truth_changes_every_figure(studio: Studio, tmp_path):
     studio.settle()
     assert not np.array_equal(evaluation.folder.pooled.counts, before)
     assert evaluation.folder.pooled.counts[[0, 15]].sum() == 0
-    assert all(evaluation.folder.scores[i].iou != iou for i, iou in scores.items())
+    assert all(evaluation.folder.score(i).iou != iou for i, iou in scores.items())
     assert not np.array_equal(studio.program.inspect.counts(), inspected)
     assert set(np.unique(evaluation.live.truth)) == {7}
     studio.program.truth.choose_none()
     studio.settle()
     assert mean(studio) == ""
-    assert all(score.iou is None for score in evaluation.folder.scores.values())
+    assert not evaluation.folder.ious()
 
 
 def turned_folder(root: Path, orientation: int = 2) -> Path:
@@ -274,14 +274,14 @@ def test_an_image_that_is_left_right_after_a_stroke_keeps_its_iou(studio: Studio
     studio.open(folder)
     run(studio)
     image = studio.image.id
-    before = studio.program.evaluation.folder.scores[image].iou
+    before = studio.program.evaluation.folder.score(image).iou
     assert before is not None
     studio.program.tools.set_diameter(30)
     studio.paint((20, 20), (30, 30))
     studio.program.projects.next_image()
     studio.wait(lambda: studio.image.id != image)
     studio.settle()
-    after = studio.program.evaluation.folder.scores[image].iou
+    after = studio.program.evaluation.folder.score(image).iou
     assert after is not None
     assert after != before
 

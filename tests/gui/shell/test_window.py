@@ -11,7 +11,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton
 
 from app.actions.table import ACTIONS
-from app.controllers.evaluate import folder as folder_judge
+from app.state import measurement
 from app.state.image_record import ImageStatus
 from app.state.project import Project
 from app.state.provenance import Provenance
@@ -173,7 +173,7 @@ def test_judging_the_folder_scores_every_image_and_pools(studio, folder):
     rows = [studio.application.images.image_row(studio.application.images.index(place)) for place in range(4)]
     assert all(row.iou is not None for row in rows)
     worst = studio.program.evaluation.folder.worst_first()
-    assert [studio.program.evaluation.folder.scores[i].iou for i in worst] == sorted(row.iou for row in rows)
+    assert [studio.program.evaluation.folder.score(i).iou for i in worst] == sorted(row.iou for row in rows)
 
 
 def test_reviewed_next_walks_through_what_is_left(studio, folder):
@@ -355,15 +355,15 @@ def test_the_score_in_the_list_follows_the_hand(studio, folder):
     studio.start_model()
     studio.open(folder)
     evaluate_folder(studio)
-    before = studio.program.evaluation.folder.scores[studio.image.id].iou
+    before = studio.program.evaluation.folder.score(studio.image.id).iou
     pooled = studio.program.evaluation.folder.pooled.mean_iou("union").value
     studio.program.classes.choose(15)
     studio.paint((10, 10), (30, 30), (10, 40))
     judged = studio.program.evaluation.live
     studio.wait(
-        lambda: abs(studio.program.evaluation.folder.scores[studio.image.id].iou - judged.matrix.mean_iou("truth").value) < 1e-9
+        lambda: abs(studio.program.evaluation.folder.score(studio.image.id).iou - judged.matrix.mean_iou("truth").value) < 1e-9
     )
-    assert studio.program.evaluation.folder.scores[studio.image.id].iou != before
+    assert studio.program.evaluation.folder.score(studio.image.id).iou != before
     assert studio.program.evaluation.folder.pooled.mean_iou("union").value != pooled
     assert "Folder: mIoU" in studio.window.classes.note.text()
 
@@ -395,7 +395,7 @@ def test_judging_and_inspecting_without_truth_say_what_to_do(studio, tmp_path):
 def held_measuring(monkeypatch):
     """Judging the folder stops once it has read a mask, until it is let go: (reached, go on)."""
     reached, go_on = threading.Event(), threading.Event()
-    score = folder_judge.score_labels
+    score = measurement.score_labels
 
     def hold(*args, **named):
         if not reached.is_set():
@@ -403,7 +403,7 @@ def held_measuring(monkeypatch):
             assert go_on.wait(600)
         return score(*args, **named)
 
-    monkeypatch.setattr(folder_judge, "score_labels", hold)
+    monkeypatch.setattr(measurement, "score_labels", hold)
     yield reached, go_on
     go_on.set()
 

@@ -12,7 +12,6 @@ import pytest
 
 from app.services.settings import SettingsStore
 from app.state.ambiguous import _decode
-from app.state.image_scores import ImageScore
 from deeplab_core.analysis.compare import compare_reports
 from deeplab_core.analysis.objects import read_known_objects
 from deeplab_core.analysis.report import read_failures, read_other_curve, read_slices
@@ -105,11 +104,6 @@ READERS: dict[str, tuple[str, str, Callable[[Path], Any]]] = {
     "report": (json.dumps(FIGURES | {"images": []}), ".json", _twice),
     "receipt": (json.dumps({"id": "a", "bytes": 1}), ".json", _receipt),
     "marker": (json.dumps({"kind": "export", "outputs": {"a.png": None}}), ".json", _marker),
-    "score": (
-        json.dumps({"iou": 0.5, "uncertainty": 0.1, "classes": ["a"]}),
-        ".json",
-        lambda path: ImageScore.from_bytes(path.read_bytes()),
-    ),
     "list of images": ("a\nb.jpg\n# c\n", ".txt", lambda path: read_split(path, ["a.jpg", "b.jpg"])),
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ from app.state.ambiguous import write_marks
 from app.state.edits import fill_patch
 from app.state.ground_truth import GroundTruth
 from app.state.image_record import ImageStatus
-from app.state.image_scores import due_images, sample_stamp
+from app.state.measurement import due_images, sample_stamp
 from app.state.project import Project
 from app.state.provenance import Provenance
 from deeplab_core.catalogs import get_catalog

@@ -1,0 +1,420 @@
+"""Measures the images of the folder: one queue, one job over the folder, one pool of what is known of them.
+
+A score is kept with a stamp of everything that it was measured from: labels, prediction, ground truth, marks, classes; the error
+components of an image with a key of the same kind. Whatever may change one of them asks here for a new measurement; what is asked
+last wins, whichever thread is ready first. So that nothing depends on every caller remembering to ask, the stamps are compared
+with the project when it is opened, when its ground truth changes and when the rankings come into view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+
+from app.controllers.evaluate.ground_truth import GroundTruthController
+from app.controllers.predict.models import ModelsController
+from app.controllers.project.folder_jobs import FolderJobs
+from app.services.folder_job import FolderJob, Steps, background
+from app.services.services import Services
+from app.services.session import OpenImage
+from app.services.timers import single_shot
+from app.state.image_record import ImageRecord
+from app.state.measurement import Due, Figures, Inspected, Measured, Measurement, Part, due_images, read_score
+from app.state.project import Project
+from app.state.project_analysis import ObjectLists, ProjectAnalysis
+from app.state.samples import Held
+from app.text import tr
+from deeplab_core.analysis.record import ImageAnalysis
+from deeplab_core.errors import AtrousError
+from deeplab_core.records import Prediction, TrimapBand
+
+_KIND = "score"
+#: Predictions that wait in memory; later ones are read from the disk again.
+_HELD_PREDICTIONS = 4
+#: From so many images on measuring is a job with progress, and from so many it waits until the figures are looked at.
+_SHOWN_FROM, _LAZY_FROM = 20, 256
+#: Records that changed are looked at together after this pause.
+_QUIET_MS = 400
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Request:
+    parts: Part
+    held: Held | None = None
+    prediction: Prediction | None = None
+
+    @property
+    def patient(self) -> bool:
+        """Whether it may wait until the figures are looked at: nothing is held for it."""
+        return self.held is None and self.prediction is None
+
+
+@dataclass(slots=True, eq=False)
+class Round:
+    """Images that are measured for one purpose.
+
+    Attributes:
+        title: of the job while it measures them.
+        left: images that are not done.
+        on_end: called once, after the last one or when the job was stopped; not if another project was opened.
+        stopped: whether the job was stopped before the last one.
+    """
+
+    title: str
+    left: set[int]
+    on_end: Callable[[Round], object]
+    stopped: bool = False
+
+
+class Measuring(QObject):
+    """Everything that is known of the folder's images, and the job that measures them.
+
+    Attributes:
+        analysis: the pool; None without a project.
+        band: which band figures are counted by.
+
+    Signals:
+        scored(image id): one image has another score, or none any more.
+        rescored(): many have.
+        measured(image id, Part, Measured): an image was measured and is in the pool.
+        forgotten(image id): an image that was in the pool has no labels any more.
+    """
+
+    scored = Signal(int)
+    rescored = Signal()
+    measured = Signal(int, object, object)
+    forgotten = Signal(int)
+
+    def __init__(
+        self,
+        services: Services,
+        truth: GroundTruthController,
+        models: ModelsController,
+        folder_jobs: FolderJobs,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._truth, self._models = services.session, truth, models
+        self._jobs, self._notifier = services.jobs, services.notifier
+        self._folder_jobs = folder_jobs
+        self.analysis: ProjectAnalysis | None = None
+        self.band = TrimapBand()
+        self._stamps: dict[int, str] = {}
+        self._due: dict[int, _Request] = {}
+        self._lazy: tuple[int, ...] = ()
+        self._rounds: list[Round] = []
+        self._job: FolderJob[None] | None = None
+        self._queued: set[int] = set()  # images that the job has yet to visit
+        self._visited: _Request | None = None  # what is being measured now
+        self._lists: ObjectLists | None = None
+        self._altered: set[int] = set()
+        self._quiet = single_shot(self, _QUIET_MS, self._look_at_altered)
+        services.session.recordChanged.connect(self._follow_record)
+
+    # -- commands -----------------------------------------------------------------------------------------------------------
+
+    def set_project(self, project: Project | None) -> None:
+        """Follow another project; its kept scores are shown as soon as they are known to be right."""
+        self.analysis = None if project is None else ProjectAnalysis(project)
+        self._due, self._lazy, self._altered, self._rounds, self._lists = {}, (), set(), [], None
+        self._stamps = {}
+        if project is not None:
+            kept = project.results(_KIND)
+            self._stamps = {image: stamp for image, (stamp, _) in kept.items()}
+            self._compare(project, {image: data for image, (_, data) in kept.items()})
+
+    def follow_truth(self) -> None:
+        """Other ground truth: the figures that rest on the one before are forgotten."""
+        self._lists = None
+        if self.analysis is not None:
+            self.analysis = self.analysis.on_other_truth()
+
+    def follow_project(self, *, measure: bool = True) -> None:
+        """Drop whatever no longer belongs to the project's labels and ground truth; measure it, and what has no score yet."""
+        project = self._session.project
+        if project is not None:
+            self._compare(project, {}, measure)
+
+    def begin(self) -> None:
+        """The figures are looked at: nothing waits any longer."""
+        lazy, self._lazy = self._lazy, ()
+        for image in lazy:
+            self._due.setdefault(image, _Request(Part.SCORE))
+        self._pump(many=bool(lazy))
+        self.follow_project()
+
+    def ask(
+        self, image: int, parts: Part = Part.SCORE, *, held: Held | None = None, prediction: Prediction | None = None
+    ) -> None:
+        """Measure one image again, in the background, before those that are already waiting.
+
+        Args:
+            held: its labels, where it is or was just open.
+            prediction: the newest, where it is in memory.
+        """
+        if len(self._due) >= _HELD_PREDICTIONS:
+            prediction = None
+        self._add(image, _Request(parts, held, prediction))
+        self._pump(first=image)
+
+    def start(self, images: Iterable[int], parts: Part, title: str, on_end: Callable[[Round], object]) -> Round:
+        """Measure many images; the status bar shows it, and a user can stop it."""
+        begun = Round(title, set(images), on_end)
+        self._rounds.append(begun)
+        for image in images:
+            self._add(image, _Request(parts))
+        self._pump()
+        if self._job is not None:
+            self._job.show(title)
+        return begun
+
+    def leave(self, begun: Round) -> None:
+        """Let a round end without a word, because another one takes its place."""
+        if begun in self._rounds:
+            self._rounds.remove(begun)
+
+    def score_open(self, image: OpenImage) -> None:
+        """Score an image that is or was in view, with every finished pixel."""
+        # Not copied: a change since has it measured again.
+        held = Held(image.document.labels, image.document.provenance, image.info)
+        self.ask(image.id, held=held, prediction=image.prediction)
+
+    def objects(self, project: Project, image: int) -> Path | None:
+        """What the data itself says of the objects of an image, if there is such a file."""
+        lists = self._lists
+        if lists is None:
+            lists = self._lists = ObjectLists(self._truth.index)
+        return lists.of(project.record(image).relative_path)
+
+    # -- comparing with the project --------------------------------------------------------------------------------------
+
+    def _compare(self, project: Project, kept: dict[int, bytes], measure: bool = True) -> None:
+        """Find what does not belong to the project as it is; ``kept``: scores of an earlier visit that are not in the pool."""
+        stamps = dict(self._stamps)
+
+        def work() -> tuple[Due, dict[int, ImageAnalysis]]:
+            found = due_images(project, stamps)
+            right = kept.keys() - set(found.stale) - set(found.gone)
+            decoded = {image: read_score(kept[image], project.catalog) for image in sorted(right)}
+            damaged = tuple(image for image, score in decoded.items() if score is None)
+            known = {image: score for image, score in decoded.items() if score is not None}
+            return replace(found, stale=(*found.stale, *damaged)), known
+
+        def done(result: tuple[Due, dict[int, ImageAnalysis]]) -> None:
+            found, known = result
+            if project is not self._session.project or self.analysis is None:
+                return
+            viewed = self._session.image
+            stale = [image for image in found.stale if self._stamps.get(image) == stamps.get(image)]
+            for image in (*stale, *found.gone):
+                if viewed is None or image != viewed.id:
+                    self.analysis.drop_score(image)
+            for image, score in known.items():
+                if self._stamps.get(image) == stamps.get(image):
+                    self.analysis.put_score(image, score)
+            waiting = [image for image in stale if image not in self._due] if measure else []
+            if viewed is not None and viewed.id in waiting:
+                waiting.remove(viewed.id)
+                self.score_open(viewed)
+            if len(waiting) >= _LAZY_FROM and not self._due:
+                self._lazy = tuple(waiting)
+            else:
+                for image in waiting:
+                    self._due[image] = _Request(Part.SCORE)
+            self.rescored.emit()
+            self._pump(many=True)
+
+        self._jobs.run(work, done, self._ignore)
+
+    def _follow_record(self, record: ImageRecord) -> None:
+        self._altered.add(record.id)
+        self._quiet.start()
+
+    def _look_at_altered(self) -> None:
+        """Records were replaced by another part of the program: measure those with a changed stamp."""
+        project, viewed = self._session.project, self._session.image
+        altered, self._altered = self._altered, set()
+        if project is None:
+            return
+        stamps = {image: self._stamps.get(image, "") for image in altered if viewed is None or image != viewed.id}
+
+        def done(found: Due) -> None:
+            if project is not self._session.project:
+                return
+            for image in found.stale:
+                if image not in self._due and self._stamps.get(image, "") == stamps[image]:
+                    self._due[image] = _Request(Part.SCORE)
+            for image in found.gone:
+                self._forget_score(project, image)
+            self._pump()
+
+        self._jobs.run(lambda: due_images(project, stamps, only=frozenset(stamps)), done, self._ignore)
+
+    # -- the queue -------------------------------------------------------------------------------------------------------
+
+    def _add(self, image: int, request: _Request) -> None:
+        """Let an image wait; what an earlier request was to measure is measured with this one."""
+        waiting = self._due.pop(image, None)
+        parts = request.parts if waiting is None else request.parts | waiting.parts
+        self._due[image] = replace(request, parts=parts)
+
+    def _pump(self, *, first: int | None = None, many: bool = False) -> None:
+        """Have what is due measured; ``many``: the status bar shows it if there is much of it."""
+        project = self._session.project
+        if project is None:
+            return
+        if self._job is None and self._due:
+            order = [image for image in self._due if image != first]
+            order = order if first is None else [first, *order]
+            self._queued = set(order)
+            self._job = self._folder_jobs.start(
+                project, self._title, order, lambda image: self._visit(project, image), shown=bool(self._rounds),
+                on_failure=lambda image, error: self._fail(project, image, error), on_end=self._finish,
+            )  # fmt: skip
+        elif self._job is not None and not self._job.stopped:
+            self._job.extend([] if first is None else [first], first=True)
+            further = [image for image in self._due if image not in self._queued and image != first]
+            self._queued.update(self._due)
+            self._job.extend(further)
+        if many and self._job is not None and len(self._due) >= _SHOWN_FROM:
+            self._job.show()
+
+    def _visit(self, project: Project, image: int) -> Steps[None]:
+        self._queued.discard(image)
+        request = self._due.pop(image, None)
+        if request is None:
+            return  # it was moved to the front
+        self._visited = request
+        measurement = Measurement(
+            project, image, request.parts, self.band, lambda: self.objects(project, image),
+            known="" if self.analysis is None else self.analysis.keys.get(image, ""),
+            held=request.held, prediction=request.prediction, to_project=self._models.in_project_ids,
+        )  # fmt: skip
+        found = yield from background(measurement.run)
+        if not self._overtaken(image, request):
+            self._take(project, image, request, found)
+
+    def _overtaken(self, image: int, request: _Request) -> bool:
+        """Whether something newer is to be measured of an image; it is then measured together with what this one was for."""
+        newer = self._due.get(image)
+        if newer is not None:
+            self._due[image] = replace(newer, parts=newer.parts | request.parts)
+        return newer is not None
+
+    def _fail(self, project: Project, image: int, error: AtrousError) -> None:
+        request, self._visited = self._visited, None
+        if request is None or self._overtaken(image, request):
+            return
+        self._truth.note_problem(image, error)
+        if self.analysis is not None and self.analysis.project is project:
+            if Part.SCORE in request.parts:
+                self._forget_score(project, image)
+            if request.parts & (Part.FIGURES | Part.ERRORS):
+                self.analysis.drop(image)
+            self.measured.emit(image, request.parts, Measured(problem=error))
+        self._settle(image)
+
+    def _settle(self, image: int) -> None:
+        """An image is done; a round with its last one ends."""
+        for begun in tuple(self._rounds):
+            begun.left.discard(image)
+            if not begun.left:
+                self._rounds.remove(begun)
+                begun.on_end(begun)
+        if self._job is not None:
+            self._job.job.title = self._title
+
+    @property
+    def _title(self) -> str:
+        return self._rounds[-1].title if self._rounds else tr("Measuring IoU")
+
+    def _finish(self, job: FolderJob[None]) -> None:
+        self._job = None
+        if job.abandoned:
+            self._rounds.clear()
+            return
+        ended = self._rounds
+        if job.stopped:
+            left = set(job.left)
+            ended = [begun for begun in self._rounds if begun.left & left]  # others began while it was about to end
+            waiting = [image for image in dict.fromkeys(job.left) if image in self._due and self._due[image].patient]
+            scores = [image for image in waiting if Part.SCORE in self._due.pop(image).parts]
+            self._lazy = (*scores, *self._lazy)  # until the figures are looked at
+        self._rounds = [begun for begun in self._rounds if begun not in ended]
+        for begun in ended:
+            begun.stopped = job.stopped
+            begun.on_end(begun)
+        self._pump()
+
+    # -- taking ----------------------------------------------------------------------------------------------------------
+
+    def _take(self, project: Project, image: int, request: _Request, found: Measured) -> None:
+        """Put what was found into the pool and keep it with the project."""
+        analysis = self.analysis
+        if analysis is None or analysis.project is not project:
+            return
+        if found.problem is not None:
+            self._truth.note_problem(image, found.problem)
+        if not found.labelled:
+            self._forget_score(project, image)
+            if image in analysis.keys or analysis.has_figures(image):
+                analysis.drop(image)
+                self.forgotten.emit(image)
+        if Part.SCORE in request.parts and found.score is not None:
+            self._keep_score(project, image, found.score, found.stamp)
+        if Part.FIGURES in request.parts:
+            self._take_figures(analysis, image, found.figures)
+        if Part.ERRORS in request.parts:
+            self._take_errors(analysis, image, found.errors)
+        self.measured.emit(image, request.parts, found)
+        viewed = self._session.image
+        if found.head not in (None, project.journal.head(image)) and (viewed is None or viewed.id != image):
+            self.ask(image, request.parts)  # its last steps were just recorded
+        else:
+            self._settle(image)
+
+    def _take_figures(self, analysis: ProjectAnalysis, image: int, figures: Figures | None) -> None:
+        if figures is None:
+            analysis.drop(image)
+            return
+        analysis.masks.update(str(image), figures.mask)
+        if figures.prediction is not None:
+            analysis.predictions.update(str(image), figures.prediction)
+
+    def _take_errors(self, analysis: ProjectAnalysis, image: int, errors: Inspected | None) -> None:
+        if errors is None:
+            analysis.drop(image)
+        elif errors.record is not None:
+            try:
+                if errors.fresh:
+                    analysis.keep(image, errors.key, errors.record)
+                else:
+                    analysis.put(image, errors.key, errors.record)
+            except AtrousError as error:
+                self._notifier.report(error, replace_key="save")
+
+    def _keep_score(self, project: Project, image: int, score: ImageAnalysis, stamp: str) -> None:
+        assert self.analysis is not None
+        self.analysis.put_score(image, score)
+        self._stamps[image] = stamp
+        try:
+            project.put_result(image, _KIND, stamp, score.to_bytes())
+        except AtrousError as error:
+            self._notifier.report(error, replace_key="save")
+        self.scored.emit(image)
+
+    def _forget_score(self, project: Project, image: int) -> None:
+        known = self.analysis is not None and self.analysis.drop_score(image)
+        if self._stamps.pop(image, None) is not None or known:
+            try:
+                project.drop_result(image, _KIND)
+            except AtrousError as error:
+                self._notifier.report(error, replace_key="save")
+            self.scored.emit(image)
+
+    def _ignore(self, error: Exception) -> None:
+        if not isinstance(error, AtrousError):
+            raise error

@@ -1,0 +1,249 @@
+"""What is measured of an image of a project, in one go, and which images have to be measured again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import Flag, auto
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.state.ambiguous import fingerprint, fingerprints
+from app.state.mask_check import mask_counts
+from app.state.project import Project
+from app.state.project_analysis import inspect_sample, inspection_key, read_kept
+from app.state.samples import EvaluationSample, Held, ToProject, load_sample, truth_path, truth_stamp
+from deeplab_core.analysis.image import count_labels, iou_score
+from deeplab_core.analysis.record import CLASSES, ImageAnalysis
+from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.errors import AtrousError, ImageReadError, MaskFormatError
+from deeplab_core.labels import LabelMap
+from deeplab_core.notes import Note
+from deeplab_core.records import Prediction, TrimapBand
+
+#: Rises when scores are measured in another way.
+_VERSION = 2
+
+
+class Part(Flag):
+    """What can be measured of an image.
+
+    ``SCORE``: mean IoU, uncertainty and classes, for the list. ``FIGURES``: confusion, whole and by band, of the mask and of the
+    prediction. ``ERRORS``: error components, kinds of failure, objects, slices.
+    """
+
+    SCORE = auto()
+    FIGURES = auto()
+    ERRORS = auto()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Figures:
+    """Figures of the mask, and of the prediction if there is one.
+
+    Attributes:
+        truth: pixels of the ground truth, what was predicted where it is void, and the notes of its file.
+    """
+
+    mask: ImageAnalysis
+    prediction: ImageAnalysis | None
+    truth: tuple[NDArray[np.int64], NDArray[np.int64], tuple[Note, ...]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inspected:
+    """Error components of an image: ``record`` is None where they are as they were, ``fresh`` where they are not kept yet."""
+
+    key: str
+    record: ImageAnalysis | None
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """What was found of an image; a part that was not asked for, or that cannot be measured, is None.
+
+    Attributes:
+        labelled: whether it has labels.
+        head: of its journal when the labels were read; None if they were not.
+        score: a record with scores and classes, see :func:`score_labels`.
+        stamp: of what the score was measured from; empty if it must be measured again at the next visit.
+        problem: why the ground truth, or the pixels, could not be used.
+    """
+
+    labelled: bool = True
+    head: int | None = None
+    score: ImageAnalysis | None = None
+    stamp: str = ""
+    figures: Figures | None = None
+    errors: Inspected | None = None
+    problem: AtrousError | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measurement:
+    """What to measure of an image, and from what.
+
+    Attributes:
+        band: which band figures are counted by.
+        objects: finds the list of what the data itself says of the image's objects.
+        known: key of the error components that are known already.
+        held: its labels, where it is or was just open.
+        prediction: the newest, where it is in memory.
+        to_project: as for :func:`~app.state.samples.load_sample`.
+    """
+
+    project: Project
+    image: int
+    parts: Part
+    band: TrimapBand
+    objects: Callable[[], Path | None]
+    known: str = ""
+    held: Held | None = None
+    prediction: Prediction | None = None
+    to_project: ToProject | None = None
+
+    def run(self) -> Measured:
+        """Measure it; meant for another thread.
+
+        Raises:
+            AtrousError: the image or its labels cannot be read. A ground truth that cannot is the result's ``problem``.
+        """
+        parts, errors = self.parts, None
+        if Part.ERRORS in parts:
+            errors = self._kept_errors()
+            if errors is not None:
+                parts &= ~Part.ERRORS
+        if not parts:
+            return Measured(errors=errors)
+        try:
+            found = self._measure(parts)
+        except MaskFormatError as error:
+            return replace(self._measure(parts & Part.SCORE, truth=False), stamp="", problem=error)
+        except ImageReadError as error:
+            if Part.ERRORS not in parts or parts == Part.ERRORS:
+                raise
+            found = replace(self._measure(parts & ~Part.ERRORS), problem=error)  # only they need the pixels
+        return found if errors is None else replace(found, errors=errors)
+
+    def _kept_errors(self) -> Inspected | None:
+        """Error components that need not be found again; None where they do."""
+        project, image = self.project, self.image
+        if truth_path(project, image) is None:
+            return None
+        key = inspection_key(project, project.record(image), self.objects())
+        if key == self.known:
+            return Inspected(key, None)
+        kept = read_kept(project, image, key)
+        return None if kept is None else Inspected(key, kept)
+
+    def _measure(self, parts: Part, *, truth: bool = True) -> Measured:
+        project, image, key, objects = self.project, self.image, "", None
+        if Part.ERRORS in parts:
+            objects = self.objects()
+            key = inspection_key(project, project.record(image), objects)  # before the labels: a later change is another key
+        sample = load_sample(
+            project, image, truth=truth, rgb=Part.ERRORS in parts, with_prediction=bool(parts & (Part.SCORE | Part.FIGURES)),
+            held=self.held, prediction=self.prediction, to_project=self.to_project,
+        )  # fmt: skip
+        if sample.labels is None:
+            return Measured(labelled=False, head=sample.head)
+        score, stamp, errors = None, "", None
+        if Part.SCORE in parts:
+            score = score_labels(sample.labels, project.catalog, truth=sample.scored, confidence=sample.confidence)
+            stamp = sample_stamp(project, image, sample.head)
+        if Part.ERRORS in parts and sample.truth is not None:
+            errors = Inspected(key, inspect_sample(project, sample, objects), fresh=True)
+        figures = self._count(sample) if Part.FIGURES in parts else None
+        return Measured(True, sample.head, score, stamp, figures, errors)
+
+    def _count(self, sample: EvaluationSample) -> Figures | None:
+        truth, labels, catalog = sample.truth, sample.labels, self.project.catalog
+        if truth is None or labels is None:
+            return None
+
+        def count(found: LabelMap) -> ImageAnalysis:
+            return count_labels(found, catalog, truth=truth, exclude=sample.exclude, band=self.band)
+
+        model = None if sample.predicted is None else count(sample.predicted)
+        return Figures(count(labels), model, (*mask_counts(truth, catalog, labels), sample.truth_notes))
+
+
+def score_labels(
+    labels: LabelMap, catalog: ClassCatalog, *, truth: LabelMap | None = None, confidence: NDArray[np.uint8] | None = None
+) -> ImageAnalysis:
+    """Score one (H, W) label map; truth and confidence have its size where they are given.
+
+    Returns:
+        A record with the classes of the labels, the ranking score ``iou`` and ``uncertainty``, the mean of 1 - confidence.
+    """
+    fits = truth is not None and truth.shape == labels.shape
+    counted = count_labels(labels, catalog, truth=truth if fits else None)
+    uncertainty = {} if confidence is None else {"uncertainty": float(1.0 - confidence.mean() / 255.0)}
+    return ImageAnalysis(
+        catalog=catalog, counts={CLASSES: counted.counts[CLASSES]}, scores={**iou_score(counted), **uncertainty}
+    )  # fmt: skip
+
+
+def read_score(data: bytes, catalog: ClassCatalog) -> ImageAnalysis | None:
+    """The score that a project keeps; None for one that is damaged, of other classes, or of an earlier version."""
+    try:
+        found = ImageAnalysis.from_bytes(data, catalog)
+    except AtrousError:
+        return None
+    return found if found.scores is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What :func:`due_images` found, in the order of the project.
+
+    Attributes:
+        stale: ids of the images with a score that was measured from something else, or that have none.
+        gone: ids with a score but no labels any more.
+    """
+
+    stale: tuple[int, ...]
+    gone: tuple[int, ...]
+
+
+def sample_stamp(project: Project, image: int, head: int, marks: int | None = None, classes: str | None = None) -> str:
+    """A text that changes with everything that the score of an image is measured from.
+
+    Args:
+        head: number of the journal's last step in the labels.
+        marks: fingerprint of the image's ambiguous regions; None reads it.
+        classes: :meth:`ClassEdits.stamp <app.state.class_edits.ClassEdits.stamp>` of the project's catalog; None makes it.
+    """
+    record = project.record(image)
+    found = fingerprint(project, image) if marks is None else marks
+    parts = _VERSION, head, record.touched, record.prediction, record.content_key, found, truth_stamp(project, image)
+    text = "\n".join(map(str, (*parts, classes or project.class_edits.stamp(project.catalog))))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+
+
+def due_images(project: Project, stamps: Mapping[int, str], only: frozenset[int] | None = None) -> Due:
+    """Which images need another score. Looks at every ground truth file's time: meant for another thread.
+
+    Args:
+        stamps: :func:`sample_stamp` of the scores that are known, by image id.
+        only: look at these images alone.
+    """
+    journal = project.journal
+    heads = journal.heads() if only is None else {image: journal.head(image) for image in only}
+    marks = fingerprints(project) if only is None else {image: fingerprint(project, image) for image in only}
+    classes = project.class_edits.stamp(project.catalog)
+    stale, gone = [], []
+    for record in project.images:
+        image, head = record.id, heads.get(record.id, 0)
+        if record.missing or (only is not None and image not in only):
+            continue
+        if not (record.prediction or record.mask or record.touched or head):
+            if stamps.get(image):
+                gone.append(image)
+        elif stamps.get(image) != sample_stamp(project, image, head, marks.get(image, 0), classes):
+            stale.append(image)
+    return Due(tuple(stale), tuple(gone))
