@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Flag, auto
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +21,13 @@ from app.state.project_analysis import inspect_sample, inspection_key, read_kept
 from app.state.samples import EvaluationSample, Held, ToProject, load_sample, truth_path, truth_stamp
 from deeplab_core.analysis.image import count_labels, iou_score
 from deeplab_core.analysis.record import CLASSES, ImageAnalysis
+from deeplab_core.analysis.sparse import SparseCounts
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, ImageReadError, MaskFormatError
+from deeplab_core.images.limits import MAX_PIXELS
 from deeplab_core.labels import LabelMap
 from deeplab_core.notes import Note
+from deeplab_core.reading import VALUE_ERRORS, parse_json
 from deeplab_core.records import Prediction, TrimapBand
 
 #: Rises when scores are measured in another way.
@@ -142,19 +148,20 @@ class Measurement:
 
     def _measure(self, parts: Part, *, truth: bool = True) -> Measured:
         project, image, key, objects = self.project, self.image, "", None
+        # Stamp and key come before the labels and the ground truth: what changes in between has it measured again.
+        stamp = sample_stamp(project, image, project.journal.head(image)) if Part.SCORE in parts else ""
         if Part.ERRORS in parts:
             objects = self.objects()
-            key = inspection_key(project, project.record(image), objects)  # before the labels: a later change is another key
+            key = inspection_key(project, project.record(image), objects)
         sample = load_sample(
             project, image, truth=truth, rgb=Part.ERRORS in parts, with_prediction=bool(parts & (Part.SCORE | Part.FIGURES)),
             held=self.held, prediction=self.prediction, to_project=self.to_project,
         )  # fmt: skip
         if sample.labels is None:
             return Measured(labelled=False, head=sample.head)
-        score, stamp, errors = None, "", None
+        score = errors = None
         if Part.SCORE in parts:
             score = score_labels(sample.labels, project.catalog, truth=sample.scored, confidence=sample.confidence)
-            stamp = sample_stamp(project, image, sample.head)
         if Part.ERRORS in parts and sample.truth is not None:
             errors = Inspected(key, inspect_sample(project, sample, objects), fresh=True)
         figures = self._count(sample) if Part.FIGURES in parts else None
@@ -188,13 +195,30 @@ def score_labels(
     )  # fmt: skip
 
 
+def write_score(score: ImageAnalysis) -> bytes:
+    """The form in which a project keeps a score: small, because the scores of a whole folder are read when it is opened."""
+    classes = score.counts[CLASSES]
+    values = {"scores": dict(score.scores or {}), "places": classes.places.tolist(), "pixels": classes.values.tolist()}
+    return json.dumps(values, separators=(",", ":"), allow_nan=False).encode()
+
+
 def read_score(data: bytes, catalog: ClassCatalog) -> ImageAnalysis | None:
-    """The score that a project keeps; None for one that is damaged, of other classes, or of an earlier version."""
+    """The inverse of :func:`write_score`; None for a damaged score, or one of an earlier version."""
     try:
-        found = ImageAnalysis.from_bytes(data, catalog)
+        found = parse_json(data)
+        scores = {str(name): float(score) for name, score in found["scores"].items()}
+        places, pixels = [int(place) for place in found["places"]], [int(count) for count in found["pixels"]]
+        rising = all(before < after for before, after in pairwise((-1, *places, len(catalog) + 1)))
+        if not rising or len(places) != len(pixels) or not all(0 < count <= MAX_PIXELS for count in pixels):
+            return None
+        if not all(map(math.isfinite, scores.values())):
+            return None
     except AtrousError:
         return None
-    return found if found.scores is not None else None
+    except VALUE_ERRORS:
+        return None
+    counts = SparseCounts((len(catalog) + 1,), np.array(places, np.uint16), np.array(pixels, np.uint64))
+    return ImageAnalysis(catalog=catalog, counts={CLASSES: counts}, scores=scores)
 
 
 @dataclass(frozen=True, slots=True)

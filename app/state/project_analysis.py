@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -51,6 +52,21 @@ class ImageScore:
         return ImageScore(None if iou is None else 1 - iou, record.scores.get("uncertainty"), record.class_names)
 
 
+class ScoredImages:
+    """Scores that the project has kept, read on another thread: a folder may have 100,000.
+
+    Attributes:
+        pool: the records of the images.
+        listed: what :meth:`ProjectAnalysis.score` answers of them.
+    """
+
+    def __init__(self, catalog: ClassCatalog, records: Mapping[int, ImageAnalysis]) -> None:
+        self.pool = FolderAnalysis(catalog)
+        for image, record in records.items():
+            self.pool.update(str(image), record)
+        self.listed = {image: ImageScore.of(record) for image, record in records.items()}
+
+
 class ProjectAnalysis:
     """Every figure of a project's images; images go by ``str(image id)``.
 
@@ -69,6 +85,7 @@ class ProjectAnalysis:
         self.masks = FolderAnalysis(project.catalog)
         self.predictions = FolderAnalysis(project.catalog)
         self.keys: dict[int, str] = {}
+        self._listed: dict[int, ImageScore] = {}  # what score() has answered
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -78,14 +95,29 @@ class ProjectAnalysis:
 
     def score(self, image: int) -> ImageScore:
         """The score of an image; an empty one if it has none."""
-        return ImageScore.of(self.masks.get(str(image)))
+        found = self._listed.get(image)
+        record = None if found is not None else self.masks.get(str(image))
+        if record is not None and record.scores is not None:
+            found = self._listed[image] = ImageScore.of(record)
+        return found or ImageScore()
+
+    def adopt(self, scored: ScoredImages) -> None:
+        """Take scores that another thread has read; images that were scored since keep the score that they have."""
+        pool, self.masks = self.masks, scored.pool
+        for image in pool:
+            record = pool.get(image)
+            if record is not None:
+                self.masks.update(image, record)
+        self._listed = {**scored.listed, **self._listed}
 
     def put_score(self, image: int, score: ImageAnalysis) -> None:
         """Add or replace the score of an image's mask (:func:`~app.state.measurement.score_labels`)."""
         self.masks.update(str(image), score)
+        self._listed.pop(image, None)
 
     def drop_score(self, image: int) -> bool:
         """Forget the score of an image; False if it had none."""
+        self._listed.pop(image, None)
         record = self.masks.get(str(image))
         if record is None or record.scores is None:
             return False
@@ -125,14 +157,8 @@ class ProjectAnalysis:
             self.masks.replace(str(image), score)
 
     def on_other_truth(self) -> ProjectAnalysis:
-        """What is left once the project has other ground truth: the scores that rest on the predictions alone, and the scores of
-        the list, until they are compared with the project.
-        """
+        """What is left once the project has other ground truth: the scores that rest on the predictions alone."""
         left = ProjectAnalysis(self.project)
-        for image in self.masks:
-            score = _score_part(self.masks.get(image))
-            if score is not None:
-                left.masks.update(image, score)
         for image in self.predictions:
             record = self.predictions.get(image)
             if record is not None and record.scores is not None:

@@ -115,9 +115,8 @@ class FolderEvaluation(QObject):
             return
         evaluated = self._evaluated and bool(len(self._truth.index))
         self._evaluated = False
-        self.measuring.follow_truth()
+        self.measuring.follow_truth(measure=not evaluated)
         self.changed.emit()
-        self.measuring.follow_project(measure=not evaluated)
         if self._round is not None:
             self.measuring.leave(self._round)
             self._round = None

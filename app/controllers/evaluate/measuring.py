@@ -22,9 +22,9 @@ from app.services.services import Services
 from app.services.session import OpenImage
 from app.services.timers import single_shot
 from app.state.image_record import ImageRecord
-from app.state.measurement import Due, Figures, Inspected, Measured, Measurement, Part, due_images, read_score
+from app.state.measurement import Due, Figures, Inspected, Measured, Measurement, Part, due_images, read_score, write_score
 from app.state.project import Project
-from app.state.project_analysis import ObjectLists, ProjectAnalysis
+from app.state.project_analysis import ObjectLists, ProjectAnalysis, ScoredImages
 from app.state.samples import Held
 from app.text import tr
 from deeplab_core.analysis.record import ImageAnalysis
@@ -108,7 +108,7 @@ class Measuring(QObject):
         self._rounds: list[Round] = []
         self._job: FolderJob[None] | None = None
         self._queued: set[int] = set()  # images that the job has yet to visit
-        self._visited: _Request | None = None  # what is being measured now
+        self._visited: tuple[int, _Request] | None = None  # what is being measured now
         self._lists: ObjectLists | None = None
         self._altered: set[int] = set()
         self._quiet = single_shot(self, _QUIET_MS, self._look_at_altered)
@@ -117,20 +117,27 @@ class Measuring(QObject):
     # -- commands -----------------------------------------------------------------------------------------------------------
 
     def set_project(self, project: Project | None) -> None:
-        """Follow another project; its kept scores are shown as soon as they are known to be right."""
+        """Follow another project; :meth:`follow_truth` is the next call."""
         self.analysis = None if project is None else ProjectAnalysis(project)
-        self._due, self._lazy, self._altered, self._rounds, self._lists = {}, (), set(), [], None
-        self._stamps = {}
-        if project is not None:
-            kept = project.results(_KIND)
-            self._stamps = {image: stamp for image, (stamp, _) in kept.items()}
-            self._compare(project, {image: data for image, (_, data) in kept.items()})
+        self._due, self._lazy, self._altered, self._rounds, self._visited = {}, (), set(), [], None
 
-    def follow_truth(self) -> None:
-        """Other ground truth: the figures that rest on the one before are forgotten."""
-        self._lists = None
-        if self.analysis is not None:
-            self.analysis = self.analysis.on_other_truth()
+    def follow_truth(self, *, measure: bool = True) -> None:
+        """The project's ground truth is known, or another one: figures that rest on the one before are forgotten.
+
+        Scores that the project keeps are shown as soon as they are known to be right.
+
+        Args:
+            measure: whether images without one are measured.
+        """
+        project, self._lists = self._session.project, None
+        if project is None or self.analysis is None:
+            return
+        self.analysis = self.analysis.on_other_truth()
+        if self._visited is not None:
+            self._add(self._visited[0], _Request(self._visited[1].parts))
+        kept = project.results(_KIND)
+        self._stamps = {image: stamp for image, (stamp, _) in kept.items()}
+        self._compare(project, {image: data for image, (_, data) in kept.items()}, measure)
 
     def follow_project(self, *, measure: bool = True) -> None:
         """Drop whatever no longer belongs to the project's labels and ground truth; measure it, and what has no score yet."""
@@ -195,15 +202,15 @@ class Measuring(QObject):
         """Find what does not belong to the project as it is; ``kept``: scores of an earlier visit that are not in the pool."""
         stamps = dict(self._stamps)
 
-        def work() -> tuple[Due, dict[int, ImageAnalysis]]:
+        def work() -> tuple[Due, ScoredImages]:
             found = due_images(project, stamps)
             right = kept.keys() - set(found.stale) - set(found.gone)
             decoded = {image: read_score(kept[image], project.catalog) for image in sorted(right)}
             damaged = tuple(image for image, score in decoded.items() if score is None)
-            known = {image: score for image, score in decoded.items() if score is not None}
+            known = ScoredImages(project.catalog, {image: score for image, score in decoded.items() if score is not None})
             return replace(found, stale=(*found.stale, *damaged)), known
 
-        def done(result: tuple[Due, dict[int, ImageAnalysis]]) -> None:
+        def done(result: tuple[Due, ScoredImages]) -> None:
             found, known = result
             if project is not self._session.project or self.analysis is None:
                 return
@@ -212,9 +219,8 @@ class Measuring(QObject):
             for image in (*stale, *found.gone):
                 if viewed is None or image != viewed.id:
                     self.analysis.drop_score(image)
-            for image, score in known.items():
-                if self._stamps.get(image) == stamps.get(image):
-                    self.analysis.put_score(image, score)
+            if kept:
+                self.analysis.adopt(known)
             waiting = [image for image in stale if image not in self._due] if measure else []
             if viewed is not None and viewed.id in waiting:
                 waiting.remove(viewed.id)
@@ -287,13 +293,14 @@ class Measuring(QObject):
         request = self._due.pop(image, None)
         if request is None:
             return  # it was moved to the front
-        self._visited = request
+        self._visited = image, request
         measurement = Measurement(
             project, image, request.parts, self.band, lambda: self.objects(project, image),
             known="" if self.analysis is None else self.analysis.keys.get(image, ""),
             held=request.held, prediction=request.prediction, to_project=self._models.in_project_ids,
         )  # fmt: skip
         found = yield from background(measurement.run)
+        self._visited = None
         if not self._overtaken(image, request):
             self._take(project, image, request, found)
 
@@ -305,9 +312,10 @@ class Measuring(QObject):
         return newer is not None
 
     def _fail(self, project: Project, image: int, error: AtrousError) -> None:
-        request, self._visited = self._visited, None
-        if request is None or self._overtaken(image, request):
+        visited, self._visited = self._visited, None
+        if visited is None or self._overtaken(*visited):
             return
+        request = visited[1]
         self._truth.note_problem(image, error)
         if self.analysis is not None and self.analysis.project is project:
             if Part.SCORE in request.parts:
@@ -401,7 +409,7 @@ class Measuring(QObject):
         self.analysis.put_score(image, score)
         self._stamps[image] = stamp
         try:
-            project.put_result(image, _KIND, stamp, score.to_bytes())
+            project.put_result(image, _KIND, stamp, write_score(score))
         except AtrousError as error:
             self._notifier.report(error, replace_key="save")
         self.scored.emit(image)

@@ -12,6 +12,7 @@ import pytest
 
 from app.services.settings import SettingsStore
 from app.state.ambiguous import _decode
+from app.state.measurement import read_score
 from deeplab_core.analysis.compare import compare_reports
 from deeplab_core.analysis.objects import read_known_objects
 from deeplab_core.analysis.report import read_failures, read_other_curve, read_slices
@@ -104,6 +105,10 @@ READERS: dict[str, tuple[str, str, Callable[[Path], Any]]] = {
     "report": (json.dumps(FIGURES | {"images": []}), ".json", _twice),
     "receipt": (json.dumps({"id": "a", "bytes": 1}), ".json", _receipt),
     "marker": (json.dumps({"kind": "export", "outputs": {"a.png": None}}), ".json", _marker),
+    "score": (
+        json.dumps({"scores": {"iou": 0.5}, "places": [0, 3], "pixels": [5, 7]}), ".json",
+        lambda path: read_score(path.read_bytes(), get_catalog("voc21")),
+    ),
     "list of images": ("a\nb.jpg\n# c\n", ".txt", lambda path: read_split(path, ["a.jpg", "b.jpg"])),
 }  # fmt: skip
 
