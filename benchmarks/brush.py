@@ -18,7 +18,7 @@ from PySide6.QtCore import QEvent, QObject, QPointF, Qt
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication, QWidget
 
-from app.state.judgement import ImageJudgement
+from app.state.live_evaluation import LiveEvaluation
 from app.viewmodels.annotate.panes import PaneKind
 
 PANES = (1600, 1000)
@@ -60,7 +60,7 @@ def send(pane: QWidget, kind: QEvent.Type, at: QPointF, *, down: bool) -> None:
     QApplication.sendEvent(pane, event)
 
 
-def stroke(scene: canvas_scene.Scene, judgement: ImageJudgement | None, moves: int) -> tuple[list[float], list[float]]:
+def stroke(scene: canvas_scene.Scene, live: LiveEvaluation | None, moves: int) -> tuple[list[float], list[float]]:
     """Wall and CPU milliseconds of each move of one stroke."""
     counter = PaintCounter()
     panes = scene.area.views
@@ -80,8 +80,8 @@ def stroke(scene: canvas_scene.Scene, judgement: ImageJudgement | None, moves: i
         wall.append((time.perf_counter() - start) * 1e3)
         if len(counter.painted) != len(panes):
             raise RuntimeError("a pane was not repainted")  # the linked cursor alone dirties every pane
-        if judgement is not None:
-            judgement.matrix.iou()
+        if live is not None:
+            live.matrix.iou()
     send(first, QEvent.Type.MouseButtonRelease, points[-1], down=False)
     scene.app.processEvents()
     for pane in panes:
@@ -99,7 +99,7 @@ def main() -> None:
         height = round(size * 1e6 / width)
         scene = canvas_scene.Scene(width, height, PANES, "double")
         scene.view.set_kind(1, PaneKind.ERRORS)
-        judgement = ImageJudgement(scene.truth, scene.document)
+        live = LiveEvaluation(scene.truth, scene.document)
         print(
             f"{width} x {height} ({width * height / 1e6:.0f} MP), two linked panes of {scene.area.views[0].width()} px, live IoU"
         )
@@ -111,7 +111,7 @@ def main() -> None:
                 else:
                     scene.view.set_scale(scale)
                 scene.app.processEvents()
-                wall, cpu = stroke(scene, judgement, asked.moves)
+                wall, cpu = stroke(scene, live, asked.moves)
                 late = np.mean(np.asarray(wall) > FRAME_MS) * 100
                 print(
                     f"  brush {diameter:3d} {name:4s} wall {canvas_scene.percentiles(wall)} ({late:.1f} % over {FRAME_MS:.0f})"
@@ -119,7 +119,7 @@ def main() -> None:
                 )
         scene.view.set_layout("single")
         scene.view.set_scale(1.0)
-        judgement.close()
+        live.close()
         for diameter in (10, 200):
             scene.tools.set_diameter(diameter)
             scene.app.processEvents()

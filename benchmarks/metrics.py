@@ -22,7 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from app.state.document import Document
-from app.state.judgement import ImageJudgement
+from app.state.live_evaluation import LiveEvaluation
 from app.state.provenance import Provenance
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.geometry import Box
@@ -104,7 +104,7 @@ def strokes(diameter: int, rounds: int) -> None:
     for live in (False, True):
         document = Document(prediction.copy(), CATALOG)
         if live:
-            ImageJudgement(truth, document).histogram("edge")
+            LiveEvaluation(truth, document).histogram("edge")
         rng = np.random.default_rng(1)
         times = []
         for _ in range(rounds):

@@ -1,1 +1,1 @@
-"""What is open: project, document, edits, judgement. No Qt, no torch."""
+"""What is open: project, document, edits, live evaluation. No Qt, no torch."""

@@ -1,6 +1,6 @@
 """Ambiguous truth in a project: which pixels of an image the user has declared undecidable.
 
-The marks are the user's work, not a result: they stay when the folder is judged again, move with the image file, and an image
+The marks are the user's work, not a result: they stay when the folder is evaluated again, move with the image file, and an image
 that has some is never forgotten. Kept under the image's id in the form of :meth:`deeplab_core.analysis.AmbiguousMarks.to_dict`.
 """
 

@@ -103,12 +103,12 @@ class ProjectAnalysis:
 
     def adopt(self, scored: ScoredImages) -> None:
         """Take scores that another thread has read; images that were scored since keep the score that they have."""
-        pool, self.masks = self.masks, scored.pool
+        pool, self.masks, self._listed = self.masks, scored.pool, scored.listed
         for image in pool:
             record = pool.get(image)
             if record is not None:
                 self.masks.update(image, record)
-        self._listed = {**scored.listed, **self._listed}
+                self._listed.pop(int(image), None)
 
     def put_score(self, image: int, score: ImageAnalysis) -> None:
         """Add or replace the score of an image's mask (:func:`~app.state.measurement.score_labels`)."""

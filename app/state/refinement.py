@@ -100,7 +100,7 @@ def refine_figures(
     band: BandHistogram | None,
     index: NDArray[np.uint8] | None,
 ) -> RefineFigures:
-    """Judge the mask as it would be. Some 80 ms per megapixel: for a job.
+    """Evaluate the mask as it would be. About 80 ms per megapixel: for a job.
 
     Args:
         document: as it is; counted already in ``matrix``.
@@ -125,7 +125,7 @@ def refine_figures(
     rows.sort(key=lambda row: np.nan_to_num(row.after) - np.nan_to_num(row.before))
     losses = [row for row in rows if np.nan_to_num(row.after) < np.nan_to_num(row.before)]
     gains = [row for row in reversed(rows) if not np.nan_to_num(row.after) < np.nan_to_num(row.before)]
-    judged = truth != catalog.ignore
+    scored = truth != catalog.ignore
     right_before, right_after = document.labels == truth, shown == truth
     return RefineFigures(
         classes=(*losses, *gains),
@@ -134,6 +134,6 @@ def refine_figures(
         accuracy_before=matrix.pixel_accuracy(),
         accuracy_after=after.pixel_accuracy(),
         curve=curve,
-        won=int(np.count_nonzero(judged & ~right_before & right_after)),
-        lost=int(np.count_nonzero(judged & right_before & ~right_after)),
+        won=int(np.count_nonzero(scored & ~right_before & right_after)),
+        lost=int(np.count_nonzero(scored & right_before & ~right_after)),
     )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from app.state.ambiguous import excluded
 from app.state.class_mapping import in_project_ids
 from app.state.image_record import ImageStatus
-from app.state.judgement import without_marked
+from app.state.live_evaluation import without_marked
 from app.state.mask_reading import load_project_mask
 from app.state.project import Project
 from app.state.provenance import Provenance, by_hand

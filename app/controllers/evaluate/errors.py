@@ -43,7 +43,7 @@ class InspectController(QObject):
         navigation: the open list of components; None before one was opened.
 
     Signals:
-        viewAsked(): show the Judge view, or go back from it.
+        viewAsked(): show the evaluation view, or go back from it.
         changed(): figures or components are others; at most some seven times a second.
         componentReached(ErrorComponent): its image is in view: show the place.
         navigationChanged(ErrorNavigation | None): another place in the list.
@@ -118,11 +118,11 @@ class InspectController(QObject):
     # -- commands -----------------------------------------------------------------------------------------------------------
 
     def toggle_view(self) -> None:
-        """Show the Judge view, or go back to the picture."""
+        """Show the evaluation view, or go back to the picture."""
         self.viewAsked.emit()
 
     def begin(self) -> None:
-        """The Judge view is opened: inspect what is not known yet, or has changed since."""
+        """The evaluation view is opened: inspect what is not known yet, or has changed since."""
         if self.index is None or not len(self._evaluation.index):
             return
         if not len(self.index):

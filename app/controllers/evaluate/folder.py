@@ -12,7 +12,7 @@ from app.controllers.project.folder_jobs import FolderJobs
 from app.services.services import Services
 from app.services.session import OpenImage
 from app.services.timers import single_shot
-from app.state.judgement import ImageJudgement, folder_mean_text
+from app.state.live_evaluation import LiveEvaluation, folder_mean_text
 from app.state.mask_check import MaskCheck, sentence
 from app.state.measurement import Measured, Part
 from app.state.project import Project
@@ -68,7 +68,7 @@ class FolderEvaluation(QObject):
         self._check: MaskCheck | None = None
         self._round: Round | None = None
         self.band = band
-        self._current: ImageJudgement | None = None
+        self._current: LiveEvaluation | None = None
         self._viewed: OpenImage | None = None
         self._score_timer = single_shot(self, _SCORE_MS, self._score_view)
         services.session.predictionKept.connect(self.remeasure)
@@ -123,11 +123,11 @@ class FolderEvaluation(QObject):
         if evaluated:
             self.start()
 
-    def set_live(self, live: ImageJudgement | None) -> None:
+    def set_live(self, live: LiveEvaluation | None) -> None:
         """Take the live figures of the image in view; None if it has none."""
         self._current = live
 
-    def follow(self, live: ImageJudgement) -> None:
+    def follow(self, live: LiveEvaluation) -> None:
         """Let the pooled figures and the list follow the image in view. Costs O(classes^2), whatever the image's size."""
         image = self._session.image
         if image is None or image.document is not live.document:
@@ -225,13 +225,13 @@ class FolderEvaluation(QObject):
     def _measured(self, image: int) -> bool:
         return self.analysis is not None and self.analysis.has_figures(image)
 
-    def _live(self, image: int) -> ImageJudgement | None:
+    def _live(self, image: int) -> LiveEvaluation | None:
         """The live figures, if the image is in view and its ground truth was read."""
         viewed, live = self._viewed, self._current
         known = viewed is not None and viewed.id == image and live is not None and live.document is viewed.document
         return live if known else None
 
-    def _put_live(self, image: int, live: ImageJudgement) -> None:
+    def _put_live(self, image: int, live: LiveEvaluation) -> None:
         assert self.analysis is not None
         self.analysis.masks.update(str(image), live.record(self.measuring.band.rule, self.measuring.band.around))
 

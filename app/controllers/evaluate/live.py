@@ -18,7 +18,7 @@ from app.services.services import Services
 from app.services.session import OpenImage, unset
 from app.services.timers import single_shot
 from app.state.document import Document
-from app.state.judgement import Count, ImageJudgement, count_image
+from app.state.live_evaluation import Count, LiveEvaluation, count_image
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.samples import Held, load_sample, truth_path
@@ -85,7 +85,7 @@ class Figures:
     mean_before: float
 
 
-def _nothing_labelled(live: ImageJudgement) -> bool:
+def _nothing_labelled(live: LiveEvaluation) -> bool:
     """Whether no pixel of the mask was ever set: such an image is not measured, which is no IoU of 0."""
     matrix = live.matrix
     return bool(matrix.counts.sum() == matrix.void_predictions) and unset(live.document)
@@ -131,11 +131,11 @@ class EvaluationController(QObject):
         self._jobs, self._notifier = services.jobs, services.notifier
         self._settings, self._context = services.settings, services.context
         self._report = partial(services.notifier.report_or_raise, replace_key="truth")
-        self.live: ImageJudgement | None = None
+        self.live: LiveEvaluation | None = None
         self._before: ConfusionMatrix | None = None
         self._model_curve: BandHistogram | None = None
         self._band_shown: _Band | None = None
-        self._counting: ImageJudgement | None = None
+        self._counting: LiveEvaluation | None = None
         self._finding_edges = False
         kept = services.settings
         self.band = TrimapBand(width_px=kept["trimap.width"], rule=kept["trimap.rule"], around=kept["trimap.around"])
@@ -169,7 +169,7 @@ class EvaluationController(QObject):
         self.folder.remeasure(image_id)
 
     def evaluate_folder(self) -> None:
-        """Judge every image that has truth and a mask."""
+        """Evaluate every image that has truth and a mask."""
         self.folder.start()
 
     def set_band(self, band: TrimapBand) -> None:
@@ -328,7 +328,7 @@ class EvaluationController(QObject):
     def _adopt_truth(self, image: OpenImage, found: _Truth) -> None:
         self._forget()
         try:
-            self.live = ImageJudgement(found.labels, image.document, found.count, exclude=found.exclude)
+            self.live = LiveEvaluation(found.labels, image.document, found.count, exclude=found.exclude)
         except AtrousError as error:
             self._notifier.report(error, replace_key="truth")
             self._emit_nothing()
@@ -352,7 +352,7 @@ class EvaluationController(QObject):
         """The prediction's own curve: what 'now' is compared with."""
         self._model_curve = None
         if self.live is not None and (image is None or self.live.document is not image.document):
-            self._forget()  # a prediction is shown before the next image is judged; truth of the last one says nothing of it
+            self._forget()  # a prediction is shown before the next image is evaluated; truth of the last one says nothing of it
         reference = None if image is None else image.document.reference
         if self.live is None or image is None or reference is None or self.band.around == "prediction":
             self._wake()

@@ -11,7 +11,7 @@ from PySide6.QtGui import QColor
 from app.controllers.evaluate.live import Figures
 from app.controllers.workspace import Program
 from app.services.session import OpenImage
-from app.state.judgement import folder_mean_text
+from app.state.live_evaluation import folder_mean_text
 from app.text import plural, tr
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.annotate.class_rows import VOID_NAME, Measured, arranged, class_rows, mean_text

@@ -10,7 +10,7 @@ from app.controllers.annotate.edit import EditController, spaced
 from app.services import step_writer
 from app.services.undo import UndoHistory
 from app.state.document import Document
-from app.state.judgement import ImageJudgement
+from app.state.live_evaluation import LiveEvaluation
 from app.state.provenance import Provenance
 from app.state.tools import ToolState
 from deeplab_core.catalogs import get_catalog
@@ -29,7 +29,7 @@ class Desk:
         rng = np.random.default_rng(4)
         self.document = Document(rng.integers(0, 21, SHAPE, dtype=np.uint8), VOC)
         self.truth = rng.integers(0, 21, SHAPE, dtype=np.uint8)
-        self.live = ImageJudgement(self.truth, self.document)
+        self.live = LiveEvaluation(self.truth, self.document)
         self.edit = EditController(ToolState(7))
         self.history = UndoHistory()
         self.history.open(1, self.document, ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,9 @@ from app.state.ambiguous import write_marks
 from app.state.edits import fill_patch
 from app.state.ground_truth import GroundTruth
 from app.state.image_record import ImageStatus
-from app.state.measurement import due_images, sample_stamp
+from app.state.measurement import due_images, read_score, sample_stamp, score_labels, write_score
 from app.state.project import Project
+from app.state.project_analysis import ImageScore, ProjectAnalysis, ScoredImages
 from app.state.provenance import Provenance
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.datasets import find_truth
@@ -102,3 +104,43 @@ def test_an_image_without_labels_any_more_is_gone(project: Project) -> None:
     assert project.record(image).status == ImageStatus.NEW
     found = due_images(project, known)
     assert (found.stale, found.gone) == ((), (image,))
+
+
+def test_a_score_is_read_as_it_was_written_and_a_damaged_one_is_none() -> None:
+    truth, labels = np.zeros((6, 7), np.uint8), np.full((6, 7), 9, np.uint8)
+    labels[:, :3] = 0
+    score = score_labels(labels, VOC, truth=truth, confidence=np.full((6, 7), 51, np.uint8))
+    data = write_score(score)
+    found = read_score(data, VOC)
+    assert found is not None
+    assert (
+        ImageScore.of(found)
+        == ImageScore.of(score)
+        == ImageScore(pytest.approx(18 / 42), pytest.approx(0.8), ("background", "chair"))
+    )
+    values = json.loads(data)
+    for name, wrong in (
+        ("places", [9, 0]),
+        ("places", [0, 99]),
+        ("pixels", [18, -1]),
+        ("pixels", [18]),
+        ("scores", {"iou": "x"}),
+    ):
+        assert read_score(json.dumps({**values, name: wrong}).encode(), VOC) is None
+    assert read_score(b'{"iou": 0.5, "uncertainty": null, "classes": []}', VOC) is None  # of an earlier version
+    assert read_score(data[:-3], VOC) is None
+
+
+def test_scores_that_were_kept_do_not_replace_newer_ones(project: Project) -> None:
+    analysis = ProjectAnalysis(project)
+    first, second = (record.id for record in project.images[:2])
+    old, new = (score_labels(np.full((12, 16), value, np.uint8), VOC, truth=np.zeros((12, 16), np.uint8)) for value in (9, 0))
+    assert analysis.score(second) == ImageScore()  # the list asks before anything is known
+    analysis.put_score(first, new)
+    analysis.adopt(ScoredImages(VOC, {first: old, second: old}))
+    assert (analysis.score(first).iou, analysis.score(second).iou) == (1, 0)
+    analysis.drop(first)
+    assert analysis.score(first).iou == 1, "without figures an image keeps its place in the list"
+    assert analysis.drop_score(first)
+    assert not analysis.drop_score(first)
+    assert str(first) not in analysis.masks

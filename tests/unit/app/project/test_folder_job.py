@@ -197,6 +197,16 @@ def test_a_job_that_grows_visits_the_further_images_last(desk):
         job.extend([5])
 
 
+def test_further_images_can_come_before_those_that_wait(desk):
+    job = desk.start([1, 2, 3], square)
+    wait(lambda: bool(desk.pending))
+    job.extend([7, 8], first=True)
+    job.show("Evaluating")
+    desk.finish(job)
+    assert desk.begun == [1, 7, 8, 2, 3]
+    assert (job.done, job.total, job.job.title) == (5, 5, "Evaluating")
+
+
 # -- failures -------------------------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from app.state.document import Document
 from app.state.edits import StrokeSession, fill_patch
-from app.state.judgement import ImageJudgement, count_image, folder_mean_text
+from app.state.live_evaluation import LiveEvaluation, count_image, folder_mean_text
 from app.state.patch import PatchRecorder, TilePatch, diff_patch
 from app.state.provenance import Provenance
 from deeplab_core.analysis import FolderAnalysis
@@ -41,7 +41,7 @@ def scene(seed: int) -> tuple[np.ndarray, Document]:
     return truth, Document(np.where(rng.random(SHAPE) < 0.1, rng.choice(VALUES, SHAPE), truth).astype(np.uint8), CATALOG)
 
 
-def assert_as_from_scratch(live: ImageJudgement) -> None:
+def assert_as_from_scratch(live: LiveEvaluation) -> None:
     truth, labels = live.truth, live.document.labels
     assert live.matrix == ConfusionMatrix(CATALOG).update(truth=truth, prediction=labels)
     for rule, around in RULES:
@@ -74,7 +74,7 @@ steps = st.lists(
 @settings(max_examples=60)
 def test_live_figures_equal_a_recomputation_after_any_history(seed: int, history: list, early: set) -> None:
     truth, document = scene(seed)
-    live = ImageJudgement(truth, document)
+    live = LiveEvaluation(truth, document)
     for rule, around in early:  # built now, these must follow every step; the others are built at the end
         live.histogram(rule, around)
     done: list[TilePatch] = []
@@ -118,7 +118,7 @@ def test_live_figures_equal_a_recomputation_after_any_history(seed: int, history
 
 def test_the_band_around_the_truth_is_kept_and_the_one_around_the_prediction_is_made_anew() -> None:
     truth, document = scene(1)
-    live = ImageJudgement(truth, document)
+    live = LiveEvaluation(truth, document)
     around_truth, around_prediction = live.band("edge"), live.band("edge", "prediction")
     document.paint(Box(20, 20, 9, 9), np.ones((9, 9), bool), 11, Provenance.PERSON)
     assert live.band("edge") is around_truth
@@ -128,13 +128,13 @@ def test_the_band_around_the_truth_is_kept_and_the_one_around_the_prediction_is_
 @pytest.mark.parametrize("around", ["truth", "prediction"])
 def test_a_count_made_by_a_job_is_taken_unless_a_change_has_overtaken_it(around) -> None:
     truth, document = scene(3)
-    live = ImageJudgement(truth, document, count_image(truth, document, "edge", around))
+    live = LiveEvaluation(truth, document, count_image(truth, document, "edge", around))
     assert live.has_band("edge", around)
     assert live.has_histogram("edge", around)
     assert_as_from_scratch(live)
     overtaken = count_image(truth, document, "edge", around)
     document.paint(Box(20, 20, 9, 9), np.ones((9, 9), bool), 11, Provenance.PERSON)
-    later = ImageJudgement(truth, document, overtaken)
+    later = LiveEvaluation(truth, document, overtaken)
     assert not later.adopt(overtaken)
     assert later.has_band("edge", around) is (around == "truth")  # the truth has not moved
     assert not later.has_histogram("edge", around)
@@ -146,7 +146,7 @@ def test_a_count_made_by_a_job_is_taken_unless_a_change_has_overtaken_it(around)
 
 def test_a_count_of_another_image_is_refused() -> None:
     truth, document = scene(3)
-    live = ImageJudgement(truth, document)
+    live = LiveEvaluation(truth, document)
     smaller = Document(document.labels[:-1].copy(), document.catalog)
     with pytest.raises(ValueError, match="band index"):
         live.adopt(count_image(truth[:-1], smaller, "void"))
@@ -159,8 +159,8 @@ def test_a_box_that_is_counted_as_a_whole_gives_the_figures_of_single_pixels(see
     truth, document = scene(seed)
     rng = np.random.default_rng(seed)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("app.state.judgement._WHOLESALE", 1)
-        live = ImageJudgement(truth, document)
+        patched.setattr("app.state.live_evaluation._WHOLESALE", 1)
+        live = LiveEvaluation(truth, document)
         live.histogram("edge")
         live.histogram("void")
         for _ in range(3):
@@ -171,13 +171,13 @@ def test_a_box_that_is_counted_as_a_whole_gives_the_figures_of_single_pixels(see
 
 def test_errors_are_the_wrong_and_the_missing_pixels() -> None:
     truth = np.array([[0, 4, IGNORE, 11]], np.uint8)
-    live = ImageJudgement(truth, Document(np.array([[0, 11, 4, IGNORE]], np.uint8), CATALOG))
+    live = LiveEvaluation(truth, Document(np.array([[0, 11, 4, IGNORE]], np.uint8), CATALOG))
     assert live.errors().tolist() == [[False, True, False, True]]
 
 
-def test_a_closed_judgement_keeps_its_last_figures() -> None:
+def test_a_closed_evaluation_keeps_its_last_figures() -> None:
     truth, document = scene(2)
-    live = ImageJudgement(truth, document)
+    live = LiveEvaluation(truth, document)
     kept = live.matrix.copy()
     live.close()
     document.paint(Box(0, 0, 50, 50), np.ones((50, 50), bool), 11, Provenance.PERSON)
@@ -188,14 +188,14 @@ def test_a_closed_judgement_keeps_its_last_figures() -> None:
 def test_truth_of_another_size_or_catalog_is_refused() -> None:
     truth, document = scene(0)
     with pytest.raises(MaskFormatError, match=r"70 x 150 px, the image 150 x 70 px"):
-        ImageJudgement(truth.T, document)
+        LiveEvaluation(truth.T, document)
     with pytest.raises(CatalogError, match="77"):
-        ImageJudgement(np.full(SHAPE, 77, np.uint8), document)
+        LiveEvaluation(np.full(SHAPE, 77, np.uint8), document)
 
 
 def test_the_truth_is_copied_and_read_only() -> None:
     truth, document = scene(0)
-    live = ImageJudgement(truth, document)
+    live = LiveEvaluation(truth, document)
     truth[:] = 0
     assert_as_from_scratch(live)
     with pytest.raises(ValueError, match="read-only"):
@@ -204,7 +204,7 @@ def test_the_truth_is_copied_and_read_only() -> None:
 
 def test_what_an_image_adds_to_a_folder_follows_every_stroke() -> None:
     truth, document = scene(1)
-    live = ImageJudgement(truth, document)
+    live = LiveEvaluation(truth, document)
     folder = FolderAnalysis(CATALOG)
     folder.update("a", live.record("edge", "truth"))
     assert folder.matrix == live.matrix
@@ -222,7 +222,7 @@ def test_marked_pixels_are_in_no_figure_and_make_no_band_of_their_own() -> None:
     truth, document = scene(3)
     exclude = np.zeros(SHAPE, dtype=bool)
     exclude[20:40, 30:90] = True
-    live = ImageJudgement(truth, document, exclude=exclude)
+    live = LiveEvaluation(truth, document, exclude=exclude)
     scored = np.where(exclude, IGNORE, truth).astype(np.uint8)
 
     def check() -> None:
@@ -243,6 +243,6 @@ def test_marked_pixels_are_in_no_figure_and_make_no_band_of_their_own() -> None:
     stroke.commit()
     check()
     count = count_image(truth, document, "edge", exclude=exclude)
-    taken = ImageJudgement(truth, document, count, exclude=exclude)
+    taken = LiveEvaluation(truth, document, count, exclude=exclude)
     assert taken.matrix == live.matrix
     assert taken.histogram("edge") == live.histogram("edge")

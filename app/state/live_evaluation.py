@@ -66,19 +66,19 @@ def count_image(
     *,
     exclude: NDArray[np.bool_] | None = None,
 ) -> Count:
-    """Count a whole image: some 80 ms per megapixel, for a job.
+    """Count a whole image: about 80 ms per megapixel, for a job.
 
     Reads the document as it is while another thread may paint on it. That is no danger: every change raises the revision, and a
-    judgement takes only a count with the document's current revision.
+    live evaluation takes only a count with the document's current revision.
 
     Args:
-        truth, document: as :class:`ImageJudgement`.
+        truth, document: as :class:`LiveEvaluation`.
         rule, around: which band.
         index: the band's index, where it is known.
-        exclude: as :class:`ImageJudgement`.
+        exclude: as :class:`LiveEvaluation`.
 
     Raises:
-        MaskFormatError, CatalogError: as :class:`ImageJudgement`.
+        MaskFormatError, CatalogError: as :class:`LiveEvaluation`.
     """
     revision, catalog, labels = document.revision, document.catalog, document.labels
     _check_size(truth, document)
@@ -117,7 +117,7 @@ def folder_mean_text(pooled: ConfusionMatrix) -> str:
     return f"{text} ({compared.value:.3f} over the {compared.classes} in the ground truth)"
 
 
-class ImageJudgement:
+class LiveEvaluation:
     """Scores of one document against its truth; follows the document until :meth:`close`.
 
     Use it on the thread that changes the document.
@@ -126,7 +126,7 @@ class ImageJudgement:
         truth: (H, W) ids of the document's catalog, void = ``catalog.ignore``; read-only. Bands lie around it as it is.
         exclude: (H, W) bool, what is ambiguous of it, or None.
         scored: the same with the excluded pixels void: what is counted on. Read-only.
-        document: what is judged.
+        document: what is evaluated.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class ImageJudgement:
     def band(self, rule: BandRule, around: BandAround = "truth") -> NDArray[np.uint8]:
         """(H, W) uint8 band index (:func:`deeplab_core.metrics.trimap.band_map`); made when first asked for, then kept.
 
-        Around the prediction it is made again after every change, and only when asked for. Making one takes some 60 ms per
+        Around the prediction it is made again after every change, and only when asked for. Making one takes about 60 ms per
         megapixel: for large photographs let a job :func:`count_image` and :meth:`adopt` that.
         """
         key = rule, around
