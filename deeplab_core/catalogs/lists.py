@@ -34,7 +34,7 @@ _LABELMAP_HEAD = "# label:color_rgb:parts:actions"
 _LABELMAP_IDS = "# ids:"
 #: What a table of colours calls the pixels without a class.
 _VOID_NAME = "void"
-_LABELMAP_LINE = re.compile(r"(?P<name>[^#:][^:]*):(?P<color>\d{1,3},\d{1,3},\d{1,3})?:[^:]*:[^:]*")
+_LABELMAP_LINE = re.compile(r"[^#:][^:]*:(?:\s*\d{1,3}(?:\s*,\s*\d{1,3}){2}\s*(?::[^:]*:[^:]*)?|:[^:]*:[^:]*)")
 _COLOR_LINE = re.compile(r"(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})\s+(\S.*)")
 _FORM = message(
     "Give one class name for each line (labelme), 'name:r,g,b::' lines (CVAT labelmap.txt), 'names:' (YOLO), 'categories' "

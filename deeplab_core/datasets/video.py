@@ -354,8 +354,15 @@ def _opened(path: Path) -> Iterator[Any]:
     if not _is_container(head):
         # A playlist would make the decoder open other files and addresses.
         raise _unreadable(path, message("Its content is that of no known video"))
+    try:
+        name = os.fsencode(path.absolute()).decode("utf-8")
+    except UnicodeDecodeError as error:  # names of other systems; the decoder takes text only
+        raise ImageReadError(
+            message("the name of the video is no text"), why=message("It was written with another encoding"),
+            remedy=message("Rename the file or its folder"), path=path,
+        ) from error  # fmt: skip
     # Only FFmpeg: other readers take a name with % for a row of pictures. It turns frames as a player does.
-    capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+    capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
     try:
         capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         if not capture.isOpened():

@@ -224,3 +224,11 @@ def test_xml_without_labels_is_refused_with_its_name(tmp_path: Path, text: str) 
     with pytest.raises(CatalogError) as raised:
         read(tmp_path, "config.xml", text)
     assert raised.value.path == tmp_path / "config.xml"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["background:0,0,0\ndog:1,2,3\n", "background: 0, 0, 0 ::\r\ndog:1,2,3:head:run\r\n", "background:0,0,0::\ndog:::\n"],
+)
+def test_a_table_of_colours_is_known_by_its_lines(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path, "classes.txt", text).names == ("background", "dog")

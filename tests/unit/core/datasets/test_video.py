@@ -172,6 +172,14 @@ def test_a_name_with_a_percent_sign_is_a_file(tmp_path: Path) -> None:
     assert probe_video(path).declared == 30
 
 
+def test_names_of_other_systems(tmp_path: Path) -> None:
+    path = clip(tmp_path / "a.avi").rename(tmp_path / "häuser 한국.avi")
+    assert len(taken(path, FrameChoice())[1]) == 3
+    foreign = clip(tmp_path / "b.avi").rename(tmp_path / os.fsdecode(b"caf\xe9.avi"))
+    with pytest.raises(ImageReadError, match="no text"):
+        plan_frames(foreign, FrameChoice())
+
+
 def test_a_folder_with_other_content_is_refused(tmp_path: Path) -> None:
     path = clip(tmp_path / "a.avi")
     frames_folder(path).mkdir()
