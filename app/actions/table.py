@@ -34,6 +34,8 @@ _EDITABLE = ("can_edit",)
 # fmt: off
 _FILE = (
     _spec(Group.FILE, "project.open", _("Open folder…"), "window.open_folder", icon="folder", keys="Ctrl+O"),
+    _spec(Group.FILE, "project.open_video", _("Open video…"), "window.open_video",
+          tip=_("Writes frames of a video as images beside it and opens their folder")),
     _spec(Group.FILE, "project.open_sample", _("Open sample project"), "window.open_sample", icon="image"),
     _spec(Group.FILE, "project.rescan", _("Rescan folder"), "project.rescan", icon="refresh", keys="F5",
           enabled_when=("project_open",)),

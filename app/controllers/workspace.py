@@ -38,6 +38,7 @@ from app.controllers.project.file_changes import FileChanges, FileNotes
 from app.controllers.project.folder_jobs import FolderJobs
 from app.controllers.project.import_masks import ImportController, WelcomeController
 from app.controllers.project.navigation import ProjectController
+from app.controllers.project.videos import VideoController
 from app.controllers.refine.folder import RefineFolder
 from app.controllers.refine.meter import RefineMeter
 from app.controllers.refine.preview import RefineController
@@ -138,6 +139,10 @@ class Program(QObject):
     @cached_property
     def projects(self) -> ProjectController:
         return ProjectController(self.services, self.edit, self)
+
+    @cached_property
+    def videos(self) -> VideoController:
+        return VideoController(self.services, self.projects, self)
 
     @cached_property
     def folder_jobs(self) -> FolderJobs:

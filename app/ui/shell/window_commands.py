@@ -32,6 +32,7 @@ from app.ui.shell.theme import apply_theme, load_theme, resolve_theme_name
 from app.viewmodels.predict.model_options import option_rows
 from app.viewmodels.project.folder_plan import FolderPlan
 from deeplab_core import __version__
+from deeplab_core.datasets.video import VIDEO_SUFFIXES, is_video
 from deeplab_core.errors import AtrousError
 from deeplab_core.masks.export import ExportSummary
 from deeplab_core.model_files import file_filter, is_foreign_model, is_model_file, model_in_folder
@@ -76,6 +77,24 @@ class WindowActions(QObject):
         folder = QFileDialog.getExistingDirectory(self._window, tr("Open a folder of images"), start)
         if folder:
             self._program.projects.open(Path(folder))
+
+    def open_video(self) -> None:
+        """Ask for a video, and which of its frames become images."""
+        endings = " ".join(f"*{ending}" for ending in VIDEO_SUFFIXES)
+        kinds = tr("Videos ({endings});;All files (*)", endings=endings)
+        recent = self._program.projects.recent.folders()
+        start = str(recent[0].parent) if recent else str(Path.home())
+        path, _ = QFileDialog.getOpenFileName(self._window, tr("Open a video"), start, kinds)
+        if path:
+            self.take_video(Path(path))
+
+    def take_video(self, path: Path) -> None:
+        """Show which frames of a video become images, and take them."""
+        from app.ui.project.video_dialog import VideoDialog
+
+        dialog = VideoDialog(self._program.videos, path, self._window)
+        if dialog.exec() and dialog.plan is not None:
+            self._program.videos.start(dialog.plan, dialog.choice())
 
     def open_sample(self) -> None:
         """Copy the sample project where it may be worked in, once, and open it there."""
@@ -340,6 +359,8 @@ class WindowActions(QObject):
             self._program.models.load(path)
         elif path.is_dir():
             self._program.projects.open(path)
+        elif is_video(path):
+            self.take_video(path)
         else:
             self._program.projects.open(path.parent)
 

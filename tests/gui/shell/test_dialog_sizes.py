@@ -36,6 +36,7 @@ from app.ui.project.data_presenter import TruthDialog
 from app.ui.project.export_dialog import ExportDialog
 from app.ui.project.folder_question import FolderQuestion
 from app.ui.project.frame_dialog import FrameDialog
+from app.ui.project.video_dialog import VideoDialog
 from app.ui.shell.command_palette import CommandPalette
 from app.ui.shell.messages_dialog import MessagesDialog, TroubleDialog
 from app.ui.shell.settings_dialog import SettingsDialog
@@ -164,12 +165,16 @@ def _editor(studio: Studio, _folder: Path) -> QDialog:
     return ClassEditor(draft, studio.window)
 
 
+def _video(studio: Studio, tmp: Path) -> QDialog:
+    return VideoDialog(studio.program.videos, tmp / "a video with a long name of a camera.mp4", studio.window)
+
+
 MAKERS: dict[type[QDialog], Callable[[Studio, Path], QDialog]] = {
     SettingsDialog: _settings, ExportDialog: _export, FetchDialog: _fetch, KeySheet: _keys, ShortcutsDialog: _shortcuts,
     ChoiceDialog: _choice, TruthDialog: _truth, ClassesDialog: _classes, MappingDialog: _mapping, FrameDialog: _frame,
     LearnDialog: _learn, LearnResultDialog: _learned, ListDialog: _list, TroubleDialog: _trouble, CommandPalette: _palette,
     MessagesDialog: _messages, FolderQuestion: _job, ModelOptionsDialog: _options,
-    ClassEditor: _editor,
+    ClassEditor: _editor, VideoDialog: _video,
 }  # fmt: skip
 
 
