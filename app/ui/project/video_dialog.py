@@ -55,7 +55,8 @@ class VideoDialog(FittedDialog):
         rows = QGridLayout()
         rows.setColumnStretch(2, 1)
         self.column.addLayout(rows)
-        for place, (button, field) in enumerate(((self.by_number, self.every), (self.by_time, self.seconds))):
+        ways: list[tuple[QRadioButton, WholeField | DecimalField]] = [(self.by_number, self.every), (self.by_time, self.seconds)]
+        for place, (button, field) in enumerate(ways):
             self._ways.addButton(button)
             rows.addWidget(button, place, 0)
             rows.addWidget(field, place, 1)
