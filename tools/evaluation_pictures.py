@@ -1,4 +1,4 @@
-"""Pictures of the Judge view for the documentation, from a project of rendered rooms that was predicted already.
+"""Pictures of the Evaluation panel for the documentation, from a project of rendered rooms that was predicted already.
 
     QT_QPA_PLATFORM=offscreen python -m tools.evaluation_pictures --images DIR --project DIR -o docs/images [--cell chair:sofa]
 

@@ -1,4 +1,4 @@
-"""Learning from corrections: what there is to learn from, the job, and the person's decision about its result."""
+"""Learning from corrections: what there is to learn from, the job, and the user's decision about its result."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class LearnController(QObject):
     Signals:
         surveyed(Corrections): there is something to learn from; ask the user for the options, then call :meth:`start`.
         resultChanged(LearnResult | None): one waits, or none does any more.
-        shown(): the person wants to see the one that waits.
+        shown(): the user wants to see the one that waits.
     """
 
     surveyed = Signal(object)

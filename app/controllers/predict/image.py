@@ -40,7 +40,7 @@ class Suggestion:
 
     @property
     def conflicts(self) -> int:
-        """Pixels that the person set and for which the model says something else."""
+        """Pixels that the user set and for which the model says something else."""
         return int(np.count_nonzero(self.merge.conflicts))
 
 
@@ -104,7 +104,7 @@ class PredictController(QObject):
         self._jobs.cancel_all()
 
     def accept_suggestion(self) -> None:
-        """Lay the waiting prediction under the person's own pixels, as one step."""
+        """Lay the waiting prediction under the user's own pixels, as one step."""
         suggestion, image = self.suggestion, self._session.image
         if suggestion is None or image is None:
             return

@@ -35,7 +35,7 @@ class ModelsController(QObject):
         cardChanged(ModelCard | None): a model was loaded.
         deviceChanged(DeviceView): for the model dock.
         mappingNeeded(): classes of the model have no partner in the project, and no mapping was chosen.
-        mappingChanged(): the person has said it.
+        mappingChanged(): the user has said it.
         thresholdChanged(float): another threshold of the two-class model in use.
     """
 
@@ -203,7 +203,7 @@ class ModelsController(QObject):
         return project_mapping(project, source, self.card.id if catalog is None and self.card is not None else None)
 
     def agreed(self) -> bool:
-        """Whether every class of the model has a partner, or the person said that the others become void."""
+        """Whether every class of the model has a partner, or the user said that the others become void."""
         mapping = self.mapping()
         return mapping is None or not mapping.unmatched
 

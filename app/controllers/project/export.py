@@ -16,6 +16,7 @@ from app.services.services import Services
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.samples import ExportSource, LabelSource
 from app.text import mark, plural, spaced, tr
+from app.viewmodels.project.folder_plan import ScopeCount
 from deeplab_core.errors import AtrousError
 from deeplab_core.masks.export import (
     ExportItem,
@@ -98,10 +99,11 @@ class ExportController(QObject):
         least = {Scope.REVIEWED: ImageStatus.REVIEWED, Scope.TOUCHED: ImageStatus.TOUCHED, Scope.ALL: ImageStatus.NEW}[scope]
         return [record for record in project.images if record.status >= least and not record.missing]
 
-    def count(self, scope: Scope) -> tuple[int, int]:
-        """(images of a scope, how many of them have nothing but a prediction or no mask at all)."""
+    def count(self, scope: Scope) -> ScopeCount:
+        """How many images a scope has, and what there is to export of them."""
         records = self.records(scope)
-        return len(records), sum(not record.touched for record in records)
+        uncorrected = [record for record in records if not record.touched]
+        return ScopeCount(len(records), len(uncorrected), sum(bool(record.prediction) for record in uncorrected))
 
     def plan(self, request: ExportRequest) -> ExportPlan:
         """Target files and what is there already. Raises ExportError if the export is impossible."""

@@ -37,7 +37,7 @@ class RefineMeter(QObject):
         self._again = self._counting = False
 
     def measure(self, document: Document | None, shown: LabelMap | None) -> None:
-        """Judge ``shown``, the mask of a document as it would be; None forgets the figures."""
+        """Measure ``shown``, the mask of a document as it would be; None forgets the figures."""
         self._wanted = None if document is None or shown is None else (document, shown)
         if self._counting:
             self._again = True

@@ -399,7 +399,7 @@ class RefineController(QObject):
     # -- following -------------------------------------------------------------------------------------------------------
 
     def _follow_image(self, image: OpenImage | None) -> None:
-        """The preview goes with the person to the next image: that is how parameters are judged."""
+        """The preview goes with the user to the next image: so that parameters can be compared over images."""
         if self._followed is not None:
             self._followed.changed.disconnect(self._follow_change)
         self._followed = None if image is None else image.document

@@ -55,7 +55,7 @@ class LearnDialog(FittedDialog):
         self._check()
 
     def options(self) -> LearnOptions:
-        """What the person chose."""
+        """What the user chose."""
         return LearnOptions(
             layers=self.layers.currentData(), strength=self.strength.currentData(), new_classes=tuple(self._new_classes())
         )

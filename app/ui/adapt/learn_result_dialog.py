@@ -1,4 +1,4 @@
-"""After a model has learned: before and after, in figures and pictures, and the person's decision."""
+"""After a model has learned: before and after, in figures and pictures, and the user's decision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opens the dialogs of learning and carries the person's decisions back."""
+"""Opens the dialogs of learning and carries the user's decisions back."""
 
 from __future__ import annotations
 

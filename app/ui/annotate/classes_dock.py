@@ -22,6 +22,17 @@ from app.viewmodels.annotate.class_rows import ClassRow
 _ROWS_FIRST = 6
 
 
+class _ClassList(QListView):
+    """Shows whole rows only: a part of a row at the lower edge is left out."""
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        room = self.contentsRect().height()
+        cut = room % ROW if room < self.model().rowCount() * ROW else 0
+        if cut != self.viewportMargins().bottom():
+            self.setViewportMargins(0, 0, 0, cut)
+
+
 class ClassesDock(Panel):
     """List of classes with live figures.
 
@@ -62,7 +73,7 @@ class ClassesDock(Panel):
         self.body.addWidget(self.finder)
         self.model = ClassListModel()
         self.finder.textChanged.connect(self.model.set_text)
-        self.view = QListView()
+        self.view = _ClassList()
         self.view.setModel(self.model)
         self.delegate = ClassDelegate(theme)
         self.view.setItemDelegate(self.delegate)

@@ -211,10 +211,10 @@ def _difference(scene: Scene, one: Sampled, other: Sampled, truth: Sampled | Non
     overlay = np.full(one.shape, _VEIL_CORRECT, np.uint32)
     overlay[differ] = colors["unjudged"]
     if truth is not None:
-        judged = differ & (truth != scene.tables.ignore)
-        overlay[judged] = colors["neither"]
-        overlay[judged & (one == truth)] = colors["first"]
-        overlay[judged & (other == truth)] = colors["second"]
+        scored = differ & (truth != scene.tables.ignore)
+        overlay[scored] = colors["neither"]
+        overlay[scored & (one == truth)] = colors["first"]
+        overlay[scored & (other == truth)] = colors["second"]
     if scene.options.contours:
         overlay[edges(differ) & differ] = _BAND_LINE
     return overlay

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 #: Padding of the cards in px.
 PADDING = 12
@@ -39,6 +40,40 @@ class Panel(QDockWidget):
         self.body.setContentsMargins(PADDING, 2, PADDING, PADDING - 2)
         self.body.setSpacing(8)
         self.setWidget(frame)
+
+
+class WholeRows(QScrollArea):
+    """Scrolls a column of rows, and shows a row as a whole or not at all at its lower edge."""
+
+    def __init__(self, column: QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(column)
+        column.installEventFilter(self)
+        self.verticalScrollBar().valueChanged.connect(self._fit)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Resize:  # rows were shown or hidden
+            self._fit()
+        return super().eventFilter(watched, event)
+
+    def _fit(self) -> None:
+        """Leave out, below the last whole row, what would show a part of the next one."""
+        column, room, top = self.widget(), self.contentsRect().height(), self.verticalScrollBar().value()
+        if column is None:
+            return
+        rows = column.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly)
+        ends = [row.geometry().bottom() + 1 - top for row in rows if row.isVisible()]
+        whole = max((end for end in ends if 0 < end <= room), default=0)
+        cut = room - whole if whole and max(ends) > room else 0
+        if cut != self.viewportMargins().bottom():
+            self.setViewportMargins(0, 0, 0, cut)
 
 
 def toned(text: str = "", *, tone: str = "", size: str = "", strong: bool = False) -> QLabel:

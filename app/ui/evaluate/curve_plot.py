@@ -5,30 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QWidget
 
 from app.ui.evaluate.band_plot import BandPlot
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.curves import Curve
 
+#: Height of the axis of widths below the curves, px.
+_AXIS = 22
 _TOKENS = {"model": "muted", "now": "good", "with CRF": "accent"}
 
 
 class CurvePlot(QWidget):
-    """The curves of model and mask, with the names of those that are drawn above them."""
+    """The curves of model and mask, with the names of those that are drawn."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self._theme = theme
         self._shown: tuple[Curve, ...] = ()
         self._width = 1
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        self._legend = QHBoxLayout()
+        place = QGridLayout(self)  # the names lie over the plot, where the curves do not go: they rise from left to right
+        place.setContentsMargins(0, 0, 0, 0)
+        self._plot = BandPlot()
+        place.addWidget(self._plot, 0, 0)
+        names = QWidget()
+        names.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self._legend = QHBoxLayout(names)
+        self._legend.setContentsMargins(0, 0, 8, _AXIS)
         self._legend.setSpacing(10)
-        self._legend.addStretch(1)
-        column.addLayout(self._legend)
+        place.addWidget(names, 0, 0, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom)
         self._labels: dict[str, QLabel] = {}
         for name in _TOKENS:
             label = QLabel(name)
@@ -36,8 +41,6 @@ class CurvePlot(QWidget):
             label.setProperty("textSize", "small")
             self._labels[name] = label
             self._legend.addWidget(label)
-        self._plot = BandPlot()
-        column.addWidget(self._plot, 1)
         self.set_theme(theme)
 
     def set_theme(self, theme: Theme) -> None:

@@ -1,4 +1,4 @@
-"""The Judge view: takes the place of the picture, one page per question."""
+"""The Evaluation panel: takes the place of the picture, one page per question."""
 
 from __future__ import annotations
 

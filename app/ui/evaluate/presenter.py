@@ -1,4 +1,4 @@
-"""Opens the Judge view in the place of the picture and carries what is said between its pages and the program."""
+"""Opens the Evaluation panel in the place of the picture and carries what is said between its pages and the program."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from deeplab_core.analysis.outline import outline
 
 
 class EvaluationPresenter(QObject):
-    """The wires between the Judge view and the program. The view is made when it is first opened.
+    """The wires between the Evaluation panel and the program. The view is made when it is first opened.
 
     A new page is made and wired in :meth:`_make_view`, with one ``view.add_page(title, widget)``. A page that leads to error
     components calls :meth:`show_list` with what it wants to see.
 
     Attributes:
-        view: the Judge view, or None before it was opened; with it ``matrix``, ``failures`` and ``components``,
+        view: the Evaluation panel, or None before it was opened; with it ``matrix``, ``failures`` and ``components``,
             its pages.
     """
 
@@ -54,7 +54,7 @@ class EvaluationPresenter(QObject):
 
     @property
     def in_front(self) -> bool:
-        """Whether the Judge view has the place of the picture."""
+        """Whether the Evaluation panel has the place of the picture."""
         return self.view is not None and self._window.stack.currentWidget() is self.view
 
     def toggle(self) -> None:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:  # numpy comes after the first frame
 
 #: (rule, around) of each entry; the void rule needs truth, so it has no entry around the mask.
 _BANDS = (
-    (("edge", "truth"), mark("Class edge, around ground truth")),
-    (("edge", "prediction"), mark("Class edge, around mask")),
-    (("void", "truth"), mark("Void ring of the ground truth")),
+    (("edge", "truth"), mark("Edges of ground truth")),
+    (("edge", "prediction"), mark("Edges of the mask")),
+    (("void", "truth"), mark("Void ring")),
 )
 _RULE_TIPS = {
     "edge": mark(
@@ -129,7 +129,7 @@ class TrimapDock(Panel):
             from app.ui.evaluate.curve_plot import CurvePlot
 
             plot = CurvePlot(self._theme)
-            plot.setMinimumHeight(48)
+            plot.setMinimumHeight(56)
             self.plot = plot
             self._plot_place.addWidget(plot)
             self._draw()

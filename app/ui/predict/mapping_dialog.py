@@ -25,7 +25,7 @@ class MappingDialog(FittedDialog):
     """One row for each class of the model.
 
     Attributes:
-        adopt: the person wants the model's classes for the whole project instead.
+        adopt: the user wants the model's classes for the whole project instead.
     """
 
     def __init__(

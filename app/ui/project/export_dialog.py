@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from app.controllers.project.export import SCOPE_TITLES, ExportController, ExportRequest, Scope
 from app.services.settings import SettingsStore
-from app.text import plural, spaced, tr
+from app.text import spaced, tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import set_tone, toned
 from app.ui.project.export_options import ExportOptions
@@ -29,7 +29,7 @@ from deeplab_core.masks.export import EXPORTERS, FORMATS
 
 
 class ExportDialog(FittedDialog):
-    """Fills an :class:`ExportRequest`; :attr:`on_existing` is what the person decided about files that are there."""
+    """Fills an :class:`ExportRequest`; :attr:`on_existing` is what the user decided about files that are there."""
 
     def __init__(
         self, controller: ExportController, settings: SettingsStore, folder: Path, parent: QWidget | None = None
@@ -48,12 +48,11 @@ class ExportDialog(FittedDialog):
         self.format.setCurrentIndex(max(self.format.findData(settings["export.format"]), 0))
         self.scope = QComboBox()
         for scope in Scope:
-            total, _ = controller.count(scope)
-            self.scope.addItem(f"{tr(SCOPE_TITLES[scope])} ({spaced(total)})", scope)
+            self.scope.addItem(f"{tr(SCOPE_TITLES[scope])} ({spaced(controller.count(scope).images)})", scope)
         self.scope.setCurrentIndex(max(self.scope.findData(Scope(settings["export.scope"])), 0))
-        if not controller.count(Scope(self.scope.currentData()))[0]:
+        if not controller.count(Scope(self.scope.currentData())).images:
             self.scope.setCurrentIndex(self.scope.findData(Scope.ALL))
-        self.predictions = QCheckBox(tr("Export the model's prediction where no user has corrected it"))
+        self.predictions = QCheckBox(tr("Export the prediction of images without a corrected mask"))
         self.predictions.setChecked(True)
         self.keep_suffix = QCheckBox(tr("Keep the image's extension in the name: a.jpg.png for a.jpg"))
         self.stored = QRadioButton(tr("As stored in the file (for training code that ignores EXIF)"))
@@ -123,7 +122,7 @@ class ExportDialog(FittedDialog):
         self.options.set_format(name)
 
     def request(self) -> ExportRequest:
-        """What the person asked for."""
+        """What the user asked for."""
         return ExportRequest(
             format=self.format.currentData(),
             scope=Scope(self.scope.currentData()),
@@ -151,7 +150,7 @@ class ExportDialog(FittedDialog):
 
     def _check(self) -> None:
         """Say what would happen, before anything is written."""
-        total, bare = self._controller.count(Scope(self.scope.currentData()))
+        found = self._controller.count(Scope(self.scope.currentData()))
         self.existing.hide()
         tone, sentences = "muted", []
         try:
@@ -162,32 +161,10 @@ class ExportDialog(FittedDialog):
             self._say("bad", str(error)[:1].upper() + str(error)[1:])
             self.go.setEnabled(False)
             return
-        if not total:
+        if not found.images:
             tone, sentences = "warn", [tr("No image matches this scope yet.")]
         else:
-            sentences.append(
-                tr(
-                    "Masks of {total} will be written; the project's own masks do not change.",
-                    total=plural("{n} image", "{n} images", total),
-                )
-            )
-        if bare and not self.predictions.isChecked():
-            left = tr("has no corrected mask and is") if bare == 1 else tr("have no corrected mask and are")
-            sentences.append(
-                tr("{bare} {left} left out and listed in the summary.", bare=plural("{n} image", "{n} images", bare), left=left)
-            )
-        elif bare:
-            has, they = ("has", tr("its prediction is taken, or it is"))
-            if bare != 1:
-                has, they = ("have", tr("their prediction is taken, or they are"))
-            sentences.append(
-                tr(
-                    "{bare} {has} no corrected mask: {they} left out and counted.",
-                    bare=plural("{n} image", "{n} images", bare),
-                    has=has,
-                    they=they,
-                )
-            )
+            sentences.append(found.text(with_predictions=self.predictions.isChecked()))
         if plan.refused:
             tone = "warn"
             first = str(next(iter(plan.refused.values()))).replace(" (--keep-suffix)", "")
@@ -208,7 +185,7 @@ class ExportDialog(FittedDialog):
             )
         self._say(tone, " ".join(sentences) or tr("Every file is read back and verified before it replaces another."))
         decided = not plan.existing or self.replace.isChecked() or self.skip.isChecked()
-        self.go.setEnabled(bool(total) and decided)
+        self.go.setEnabled(bool(found.images) and decided)
 
     def _say(self, tone: str, text: str) -> None:
         set_tone(self.note, tone)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QModelIndex, QObject, Qt, Signal
 from PySide6.QtGui import QActionGroup, QKeyEvent
-from PySide6.QtWidgets import QAbstractItemView, QLineEdit, QListView, QMenu, QToolButton
+from PySide6.QtWidgets import QAbstractItemView, QLineEdit, QListView, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from app.text import mark, plural, spaced, tr
 from app.ui.common.panel import Panel, toned
@@ -62,6 +62,9 @@ class ImagesDock(Panel):
         self.filter.returnPressed.connect(self._open_first)
         self.filter.installEventFilter(self)
         self.body.addWidget(self.view, 1)
+        self.nothing = self._build_nothing()
+        self.body.addWidget(self.nothing, 1)
+        self.nothing.hide()
         self.count = toned("", tone="faint", size="caption")
         self.body.addWidget(self.count)
         self.body.setContentsMargins(12, 2, 6, 8)
@@ -113,8 +116,25 @@ class ImagesDock(Panel):
         self.show_current(self.delegate.current_id)
         self.arranged.emit()
 
+    def _build_nothing(self) -> QWidget:
+        """What is shown instead of the list if the filter matches nothing."""
+        box = QWidget()
+        column = QVBoxLayout(box)
+        column.setContentsMargins(0, 4, 6, 0)
+        text = toned(tr("No image matches the filter."), tone="muted", size="small")
+        text.setWordWrap(True)
+        column.addWidget(text)
+        self.clear_filter = QPushButton(tr("Clear filter"))
+        self.clear_filter.clicked.connect(self.filter.clear)
+        column.addWidget(self.clear_filter, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addStretch(1)
+        return box
+
     def _show_count(self) -> None:
         shown = self.model.rowCount()
+        nothing = self.model.filtered and not shown
+        self.nothing.setVisible(nothing)
+        self.view.setVisible(not nothing)
         self.count.setText(
             tr("{shown} shown", shown=spaced(shown)) if self.model.filtered else plural("{n} image", "{n} images", shown)
         )

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QPushButton, QScrollArea, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from app.text import mark, spaced, tr
-from app.ui.common.panel import Panel, set_tone, toned
+from app.ui.common.panel import Panel, WholeRows, set_tone, toned
 from app.ui.common.param_slider import ParamSlider
 from app.ui.refine.crf_figures import CRFFigures, difference
 from app.ui.shell.action_builder import ActionBuilder
@@ -107,11 +107,7 @@ class CRFDock(Panel):
         self.figures = CRFFigures(theme)
         column.addWidget(self.figures)
         column.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(page)
+        scroll = WholeRows(page)
         scroll.setMinimumHeight(32)
         self.body.addWidget(scroll, 1)
         self.status = toned("", tone="muted", size="small")

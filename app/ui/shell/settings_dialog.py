@@ -20,7 +20,7 @@ class FolderField(QWidget):
     """An empty line stands for a default that the placeholder names.
 
     Signals:
-        chosen(str): the path, or an empty text, once the person is done with it.
+        chosen(str): the path, or an empty text, once the user is done with it.
     """
 
     chosen = Signal(str)

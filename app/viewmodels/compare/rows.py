@@ -141,9 +141,9 @@ def folder_figures(
 ) -> Figures:
     """Of the folder, pooled."""
     tip = tr(
-        "Pooled over {rows}, {judged} of them with ground truth",
+        "Pooled over {rows}, {scored} of them with ground truth",
         rows=plural("{n} image", "{n} images", len(result.rows)),
-        judged=result.scored,
+        scored=result.scored,
     )
     return _figures(catalog, result.models, figures, result.milliseconds, result.pairs.get(pair), pair, tip, folder=True)
 
@@ -178,10 +178,10 @@ def table_rows(
         figures: by place; None for a model that has not answered.
         times: milliseconds by place; None or nan where unknown.
     """
-    judged = any(found is not None and found.iou for found in figures)
-    rows = [*_mean_rows(figures, folder=folder)] if judged else []
+    has_truth = any(found is not None and found.iou for found in figures)
+    rows = [*_mean_rows(figures, folder=folder)] if has_truth else []
     rows.append(_time_row(times))
-    rows += [_class_row(catalog, class_id, figures, judged=judged) for class_id in shown_classes(catalog, figures)]
+    rows += [_class_row(catalog, class_id, figures, has_truth=has_truth) for class_id in shown_classes(catalog, figures)]
     return rows
 
 
@@ -208,9 +208,9 @@ def _time_row(times: Sequence[float | None]) -> TableRow:
     return TableRow(tr("Time, ms"), spent, best=quick, tip=tip)
 
 
-def _class_row(catalog: ClassCatalog, class_id: int, figures: Sequence[ModelFigures | None], *, judged: bool) -> TableRow:
+def _class_row(catalog: ClassCatalog, class_id: int, figures: Sequence[ModelFigures | None], *, has_truth: bool) -> TableRow:
     info = catalog.by_id(class_id)
-    if judged:
+    if has_truth:
         values = [None if found is None else found.iou.get(class_id) for found in figures]
         return TableRow(info.name, _percents(values), info.color, _best(values), tr("IoU in percent"))
     values = [None if found is None else found.shares.get(class_id, 0.0) for found in figures]

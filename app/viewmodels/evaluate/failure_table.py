@@ -48,7 +48,7 @@ class FailureLine:
 
 @dataclass(frozen=True, slots=True)
 class ClassParts:
-    """Wrong pixels of one class by part: its misses and its false alarms, each judged for this class.
+    """Wrong pixels of one class by part: its misses and its false alarms, each counted for this class.
 
     Attributes:
         class_id, name, color: of the class.

@@ -1,4 +1,4 @@
-"""The plots of the Judge view, made from what is counted. The same definitions as the report; no Qt."""
+"""The plots of the Evaluation panel, made from what is counted. The same definitions as the report; no Qt."""
 
 from __future__ import annotations
 
@@ -261,7 +261,7 @@ def gain_chart(gain: GainCurve, title: str) -> Chart:
     line = Series(title, floats(gain.looked), floats(gain.found), token="accent")
     skill = "" if math.isnan(gain.skill) else tr(", skill {skill:.2f} (0 random, 1 best possible)", skill=gain.skill)
     note = tr(
-        "Area {area:.3f}{skill}. A tenth of the images holds {value:.0f} % of the errors.",
+        "Area {area:.3f}{skill}. The first tenth of the images has {value:.0f} % of the errors.",
         area=gain.area,
         skill=skill,
         value=100 * gain.found_after(0.1),

@@ -217,3 +217,39 @@ def _missing(project: Project) -> list[str]:
         if missing
         else []
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeCount:
+    """Images of a scope.
+
+    Attributes:
+        images: all of them.
+        uncorrected: those without a corrected mask.
+        predicted: of these, those with a prediction.
+    """
+
+    images: int
+    uncorrected: int
+    predicted: int
+
+    def text(self, *, with_predictions: bool) -> str:
+        """What an export writes of them, and what it leaves out; ``with_predictions``: also masks that only the model made."""
+        number = self.uncorrected
+        left_out = number - self.predicted if with_predictions else number
+        written = plural("{n} image", "{n} images", self.images - left_out)
+        text = tr("Masks of {written} will be written; the project's own masks do not change.", written=written)
+        if not number:
+            return text
+        bare = plural("{n} image has no corrected mask", "{n} images have no corrected mask", number)
+        if not with_predictions:
+            then = tr("left out and listed in the summary")
+        elif not left_out:
+            then = tr("the prediction is exported instead")
+        elif not self.predicted:
+            then = tr("left out, because there is no prediction either")
+        else:
+            exported = plural("{n} prediction is exported", "{n} predictions are exported", self.predicted)
+            left = plural("{n} image without a prediction is left out", "{n} images without a prediction are left out", left_out)
+            then = tr("{exported}, {left}", exported=exported, left=left)
+        return tr("{text} {bare}: {then}.", text=text, bare=bare, then=then)

@@ -1,4 +1,4 @@
-"""Queues, plots and ambiguous regions in the Judge view, by mouse and keys."""
+"""Rankings, plots and ambiguous regions in the Evaluation panel, by mouse and keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Judge view by user actions: from a number to its pixels and back."""
+"""The Evaluation panel by user actions: from a number to its pixels and back."""
 
 from __future__ import annotations
 

@@ -343,7 +343,7 @@ def test_closing_saves_and_reopening_shows_the_same(studio, folder):
 
 
 def evaluate_folder(studio: Studio) -> None:
-    """Judge the folder once its truth was found, and wait for the figures."""
+    """Evaluate the folder once its truth was found, and wait for the figures."""
     studio.wait(lambda: studio.program.context["has_truth"])
     finished = sum(title.startswith("Folder: mIoU") for title in studio.titles())
     studio.program.evaluation.evaluate_folder()
@@ -393,7 +393,7 @@ def test_judging_and_inspecting_without_truth_say_what_to_do(studio, tmp_path):
 
 @pytest.fixture
 def held_measuring(monkeypatch):
-    """Judging the folder stops once it has read a mask, until it is let go: (reached, go on)."""
+    """Evaluating the folder stops once it has read a mask, until it is let go: (reached, go on)."""
     reached, go_on = threading.Event(), threading.Event()
     score = measurement.score_labels
 
