@@ -29,7 +29,7 @@ from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
 from app.text import use_translator
 from app.ui.project.image_list_model import ImageListModel
-from app.ui.shell.main_window import MainWindow
+from app.ui.shell.main_window import DEFAULT_SIZE, MainWindow
 from app.ui.shell.theme import apply_theme, load_fonts, load_theme, resolve_theme_name
 
 if TYPE_CHECKING:
@@ -190,7 +190,8 @@ def main(
         if smoke is not None:
             from app.smoke import SmokeRun
 
-            application.smoke = SmokeRun(application, smoke, folder is not None)
+            application.window.resize(DEFAULT_SIZE)  # displays without a screen are smaller than any real one
+            application.smoke = SmokeRun(application.window, program, smoke, expects_image=folder is not None)
 
     _FirstFrame(application.window, begin)
     application.window.show()

@@ -10,12 +10,12 @@ from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QApplication
 
 from app.ui.common.chart_export import png_of
-from app.ui.shell.main_window import DEFAULT_SIZE
 from deeplab_core.atomic import atomic_write
 from deeplab_core.errors import AtrousError
 
 if TYPE_CHECKING:
-    from app.main import Application
+    from app.controllers.workspace import Program
+    from app.ui.shell.main_window import MainWindow
 
 _LOG = logging.getLogger(__name__)
 _POLL_MS, _PATIENCE_MS, _SETTLE_MS = 100, 600_000, 800
@@ -27,16 +27,14 @@ class SmokeRun(QObject):
     The exit status is 0 when all of it came, 1 when it did not come in time.
     """
 
-    def __init__(self, application: Application, picture: Path, expects_image: bool) -> None:
-        super().__init__(application)
-        self._application, self._picture, self._expects_image = application, picture, expects_image
+    def __init__(self, window: MainWindow, program: Program, picture: Path, *, expects_image: bool) -> None:
+        super().__init__(program)
+        self._window, self._program, self._picture, self._expects_image = window, program, picture, expects_image
         self._waited = 0
         self._timer = QTimer(self)
         self._timer.setInterval(_POLL_MS)
         self._timer.timeout.connect(self._check)
         self._timer.start()
-        # Displays without a screen are smaller than any real one.
-        application.window.resize(DEFAULT_SIZE)
 
     def _check(self) -> None:
         self._waited += _POLL_MS
@@ -49,8 +47,8 @@ class SmokeRun(QObject):
         QTimer.singleShot(_SETTLE_MS, lambda: self._end(1 if missing else 0))
 
     def _missing(self) -> str:
-        program = self._application.program
-        if program is None or program.models.hello is None:
+        program = self._program
+        if program.models.hello is None:
             return "the compute process"
         image = program.session.image
         if self._expects_image and image is None:
@@ -69,9 +67,9 @@ class SmokeRun(QObject):
     def _end(self, status: int) -> None:
         self._picture.parent.mkdir(parents=True, exist_ok=True)
         try:
-            atomic_write(self._picture, png_of(self._application.window.grab().toImage()))
+            atomic_write(self._picture, png_of(self._window.grab().toImage()))
         except AtrousError as error:
             _LOG.error("smoke run: %s", error)
             status = 1
-        self._application.window.close()
+        self._window.close()
         QApplication.exit(status)

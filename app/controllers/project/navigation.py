@@ -10,8 +10,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import EditController
-from app.controllers.project.health import ProjectHealth
-from app.controllers.project.unreadable import UnreadableImages
+from app.controllers.project.health import ProjectHealth, UnreadableImages
 from app.services.autosave import Autosaver, SaveState
 from app.services.jobs import Job, JobState
 from app.services.notifications import Choice

@@ -6,6 +6,8 @@ from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
+from app.services.timers import single_shot
+
 #: Padding of the cards in px.
 PADDING = 12
 
@@ -51,16 +53,17 @@ class WholeRows(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setWidget(column)
+        self._later = single_shot(self, 0, self._fit)  # the rows get their places after the column has its size
         column.installEventFilter(self)
         self.verticalScrollBar().valueChanged.connect(self._fit)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self._fit()
+        self._later.start()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Resize:  # rows were shown or hidden
-            self._fit()
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.Show, QEvent.Type.LayoutRequest):  # also: rows were shown or hidden
+            self._later.start()
         return super().eventFilter(watched, event)
 
     def _fit(self) -> None:

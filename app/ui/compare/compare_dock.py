@@ -4,32 +4,195 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
+from PySide6.QtGui import QColor
 from PySide6.QtWidgets import (
+    QAbstractItemView,
     QComboBox,
     QHBoxLayout,
+    QHeaderView,
     QLabel,
+    QListWidget,
+    QListWidgetItem,
     QPushButton,
     QSplitter,
     QStackedLayout,
+    QTableWidget,
+    QTableWidgetItem,
     QTabWidget,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
-from app.state.comparison import LETTERS, pairs_of
-from app.text import tr
+from app.state.comparison import LETTERS, PLACE_TOKENS, pairs_of
+from app.text import mark, tr
 from app.ui.canvas.colors import DIFFERENCE_COLORS
 from app.ui.common.panel import Panel, toned
-from app.ui.compare.chooser import CompareChooser
-from app.ui.compare.compare_plot import ComparePlot
-from app.ui.compare.difference_list import DifferenceList
-from app.ui.compare.table import CompareTable
+from app.ui.compare.table import CompareTable, swatch
+from app.ui.evaluate.band_plot import BandPlot
 from app.ui.shell.icons import make_icon
 from app.ui.shell.theme import Theme
-from app.viewmodels.compare.rows import Figures, ImageLine, ModelEntry
+from app.viewmodels.compare.rows import Figures, ImageLine, ModelEntry, signed
+
+_ROW = 26
+
+
+class CompareChooser(QListWidget):
+    """Models that may take part, the chosen ones with the letter of their pane.
+
+    Signals:
+        chosen(list of Path): who takes part now, in the order of the panes.
+    """
+
+    chosen = Signal(object)
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._entries: tuple[ModelEntry, ...] = ()
+        self.setAccessibleName(tr("Models to compare"))
+        self.setToolTip(tr("Check two to {most} models", most=len(LETTERS)))
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setIconSize(QSize(10, 10))
+        self.itemChanged.connect(self._emit_models)
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        self.show_entries(self._entries)
+
+    def show_entries(self, entries: Sequence[ModelEntry]) -> None:
+        """Show models with their check marks; emits no signal."""
+        self._entries = tuple(entries)
+        full = len([entry for entry in entries if entry.letter]) >= len(LETTERS)
+        with QSignalBlocker(self):
+            self.clear()
+            for entry in entries:
+                item = QListWidgetItem(f"{entry.letter}  {entry.title}" if entry.letter else entry.title)
+                item.setData(Qt.ItemDataRole.UserRole, entry.path)
+                flags = Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsSelectable
+                if entry.letter or not full:
+                    flags |= Qt.ItemFlag.ItemIsEnabled
+                item.setFlags(flags)
+                item.setCheckState(Qt.CheckState.Checked if entry.letter else Qt.CheckState.Unchecked)
+                item.setSizeHint(QSize(0, _ROW))
+                if entry.letter:
+                    item.setIcon(swatch(self._theme.color(PLACE_TOKENS[LETTERS.index(entry.letter)])))
+                if entry.trouble:
+                    item.setForeground(QColor(self._theme.color("warn")))
+                item.setToolTip("\n".join(part for part in (entry.title, entry.state, str(entry.path)) if part))
+                self.addItem(item)
+
+    def _emit_models(self, changed: QListWidgetItem) -> None:
+        """A newly checked model goes behind the others; the rest keeps its order."""
+        path = Path(changed.data(Qt.ItemDataRole.UserRole))
+        order = [entry.path for entry in sorted(self._entries, key=lambda entry: entry.letter) if entry.letter]
+        if changed.checkState() == Qt.CheckState.Checked and path not in order:
+            order.append(path)
+        elif changed.checkState() == Qt.CheckState.Unchecked and path in order:
+            order.remove(path)
+        self.chosen.emit(order)
+
+
+_COLUMNS = (mark("Image"), mark("Differ"), mark("mIoU"))
+_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+#: Lines that are made: the end of a longer list is not read.
+MOST = 500
+
+
+class DifferenceList(QTableWidget):
+    """A click, or Enter, opens the image.
+
+    Signals:
+        chosen(image id).
+    """
+
+    chosen = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(0, len(_COLUMNS), parent)
+        tips = ("", tr("Share of pixels on which the two models differ"), tr("Second minus first, in percentage points"))
+        for place, (title, tip) in enumerate(zip(_COLUMNS, tips, strict=True)):
+            heading = QTableWidgetItem(tr(title))
+            heading.setTextAlignment(_RIGHT if place else Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+            heading.setToolTip(tip)
+            self.setHorizontalHeaderItem(place, heading)
+        self.setAccessibleName(tr("Images on which the models differ most"))
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(24)
+        self.setShowGrid(False)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        header = self.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.setColumnWidth(1, 68)
+        self.setColumnWidth(2, 62)
+        self.cellClicked.connect(lambda row, _column: self._emit_image(row))
+        self.activated.connect(lambda index: self._emit_image(index.row()))
+
+    def show_lines(self, lines: Sequence[ImageLine]) -> None:
+        """Show images, the worst first; the selected image stays selected."""
+        rows = self.selectionModel().selectedRows()
+        before = rows[0].data(Qt.ItemDataRole.UserRole) if rows else None
+        shown = lines[:MOST]
+        self.setRowCount(len(shown))
+        for place, line in enumerate(shown):
+            name = QTableWidgetItem(line.name.rpartition("/")[2])
+            name.setData(Qt.ItemDataRole.UserRole, line.image)
+            name.setToolTip(line.name)
+            self.setItem(place, 0, name)
+            for column, text in ((1, f"{100 * line.share:.1f} %"), (2, signed(line.gain))):
+                item = QTableWidgetItem(text)
+                item.setTextAlignment(_RIGHT)
+                self.setItem(place, column, item)
+            if line.image == before:
+                self.selectRow(place)
+
+    def _emit_image(self, row: int) -> None:
+        item = self.item(row, 0)
+        if item is not None:
+            self.chosen.emit(item.data(Qt.ItemDataRole.UserRole))
+
+
+class ComparePlot(QWidget):
+    """The curves of the models that take part, each in the colour of its pane."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self._theme = theme
+        self._shown: tuple[tuple[float, ...], ...] = ()
+        self._width = 1
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        self._plot = BandPlot()
+        self._plot.setLabel("bottom", tr("band, px"))
+        self._plot.setAccessibleName(tr("mIoU inside the band by band width, for each model"))
+        column.addWidget(self._plot)
+        self.set_theme(theme)
+
+    @property
+    def lines(self) -> int:
+        """How many lines are drawn."""
+        return len([values for values in self._shown if values])
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        self._plot.set_theme(theme)
+        self.show_curves(self._shown, self._width)
+
+    def show_curves(self, curves: Sequence[tuple[float, ...]], width: int) -> None:
+        """Draw the curves by place (an empty one is left out) and mark the width of the band."""
+        self._shown, self._width = tuple(curves), width
+        lines = [(curve, self._theme.color(PLACE_TOKENS[place])) for place, curve in enumerate(curves) if curve]
+        self._plot.show_lines(lines, width)
+
 
 IMAGE, FOLDER = 0, 1
 

@@ -4,15 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QColor
+from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from app.state.comparison import PLACE_TOKENS
 from app.text import tr
-from app.ui.compare.swatch import swatch
 from app.ui.shell.theme import Theme
 from app.viewmodels.compare.rows import TableRow
+
+_SIDE = 12
+
+
+def swatch(color: QColor) -> QIcon:
+    """A rounded square of one colour."""
+    pixmap = QPixmap(2 * _SIDE, 2 * _SIDE)
+    pixmap.setDevicePixelRatio(2.0)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(color)
+    painter.drawRoundedRect(QRectF(0.5, 0.5, _SIDE - 1, _SIDE - 1), 2.5, 2.5)
+    painter.end()
+    return QIcon(pixmap)
+
 
 _ROW = 24
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter

@@ -3,21 +3,156 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from PySide6.QtCore import QModelIndex, QPoint, QSize, Qt, Signal
-from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QListView, QMenu, QPushButton, QStyleOptionViewItem, QVBoxLayout, QWidget
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QFontMetrics, QImage, QPainter, QPainterPath, QPen
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QListView,
+    QMenu,
+    QPushButton,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.text import counted, plural, spaced, tr
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import toned
-from app.ui.evaluate.component_delegate import ComponentDelegate
-from app.ui.evaluate.component_list_model import ComponentListModel, ComponentTile
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.error_list import KIND_TITLES, ComponentQuery, class_text
 from deeplab_core.analysis.components import ErrorComponent
 from deeplab_core.analysis.kinds import PARTS
 from deeplab_core.catalogs.catalog import ClassCatalog
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentTile:
+    """What is painted of one component: where it is, what it is, how large."""
+
+    component: ErrorComponent
+    name: str
+    label: str
+
+
+class ComponentListModel(QAbstractListModel):
+    """Components, largest first.
+
+    Args:
+        picture: gives the picture of a component, or None while it is made.
+    """
+
+    def __init__(self, picture: Callable[[ErrorComponent], QImage | None]) -> None:
+        super().__init__()
+        self._picture = picture
+        self._tiles: list[ComponentTile] = []
+
+    @property
+    def components(self) -> list[ErrorComponent]:
+        """All of them, in their order."""
+        return [tile.component for tile in self._tiles]
+
+    def tile(self, index: QModelIndex | QPersistentModelIndex) -> ComponentTile:
+        """What a row shows."""
+        return self._tiles[index.row()]
+
+    def picture(self, index: QModelIndex | QPersistentModelIndex) -> QImage | None:
+        """The picture of a row, or None while it is made."""
+        return self._picture(self._tiles[index.row()].component)
+
+    def set_tiles(self, tiles: Sequence[ComponentTile]) -> None:
+        """Show others; where only the end differs, the rest stays as it is scrolled and selected."""
+        new = list(tiles)
+        if new == self._tiles:
+            return
+        same = next((n for n, (old, now) in enumerate(zip(self._tiles, new, strict=False)) if old != now), None)
+        kept = min(len(self._tiles), len(new)) if same is None else same
+        if kept < len(self._tiles):
+            self.beginRemoveRows(QModelIndex(), kept, len(self._tiles) - 1)
+            del self._tiles[kept:]
+            self.endRemoveRows()
+        if kept < len(new):
+            self.beginInsertRows(QModelIndex(), kept, len(new) - 1)
+            self._tiles += new[kept:]
+            self.endInsertRows()
+
+    def refresh(self) -> None:
+        """Pictures have arrived."""
+        if self._tiles:
+            self.dataChanged.emit(self.index(0), self.index(len(self._tiles) - 1), [Qt.ItemDataRole.DecorationRole])
+
+    def rowCount(self, parent: QModelIndex | QPersistentModelIndex = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
+        return 0 if parent.isValid() else len(self._tiles)
+
+    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        if not index.isValid():
+            return None
+        tile = self._tiles[index.row()]
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
+            return f"{tile.name}: {tile.label}"
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return tr("{name}\n{label}\nClick to correct it", name=tile.name, label=tile.label)
+        return None
+
+
+#: Side of the picture, px, and room for the text below.
+PICTURE, _TEXT, _GAP = 148, 36, 6
+
+
+class ComponentDelegate(QStyledItemDelegate):
+    """Tiles of one size."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.theme = theme
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:  # noqa: ARG002 - Qt's signature
+        return QSize(PICTURE + 2 * _GAP, PICTURE + _TEXT + 2 * _GAP)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
+        model, theme = index.model(), self.theme
+        if not isinstance(model, ComponentListModel):
+            return
+        tile, picture = model.tile(index), model.picture(index)
+        rect = option.rect
+        chosen = bool(option.state & QStyle.StateFlag.State_Selected)
+        hovered = bool(option.state & QStyle.StateFlag.State_MouseOver)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        if chosen or hovered:
+            painter.setPen(QPen(theme.color("accent"), 1.5) if chosen else Qt.PenStyle.NoPen)
+            painter.setBrush(theme.color("accent_soft" if chosen else "raised"))
+            painter.drawRoundedRect(QRectF(rect).adjusted(1, 1, -1, -1), 6, 6)
+        box = QRect(rect.x() + _GAP, rect.y() + _GAP, PICTURE, PICTURE)
+        well = QPainterPath()
+        well.addRoundedRect(QRectF(box), 4, 4)
+        painter.fillPath(well, theme.color("well"))
+        if picture is None or picture.isNull():
+            painter.setPen(theme.color("faint"))
+            painter.setFont(theme.font("small"))
+            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, "…" if picture is None else tr("no picture"))
+        else:
+            size = picture.size().scaled(box.size(), Qt.AspectRatioMode.KeepAspectRatio)
+            target = QRect(0, 0, size.width(), size.height())
+            target.moveCenter(box.center())
+            painter.setClipPath(well)
+            painter.drawImage(target, picture)
+            painter.setClipping(False)
+        text = QRect(box.x() + 2, box.bottom() + 3, box.width() - 4, _TEXT)
+        for line, tone, top in ((tile.name, "text", 0), (tile.label, "muted", _TEXT // 2)):
+            font = theme.font("small")
+            painter.setFont(font)
+            painter.setPen(theme.color(tone))
+            mode = Qt.TextElideMode.ElideMiddle if tone == "text" else Qt.TextElideMode.ElideRight
+            shown = QFontMetrics(font).elidedText(line, mode, text.width())
+            place = QRect(text.x(), text.y() + top, text.width(), _TEXT // 2)
+            painter.drawText(place, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
+        painter.restore()
 
 
 class ComponentsPage(QWidget):

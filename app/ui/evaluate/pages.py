@@ -17,8 +17,7 @@ from app.text import plural, spaced, tr
 from app.ui.evaluate.ambiguous_page import AmbiguousPage
 from app.ui.evaluate.evaluation_view import EvaluationView
 from app.ui.evaluate.plot_page import PlotPage
-from app.ui.evaluate.ranking_page import RankingPage
-from app.ui.evaluate.ranking_table import RankingRow
+from app.ui.evaluate.ranking_page import RankingPage, RankingRow
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.evaluate.charts import Chart
 from app.viewmodels.evaluate.error_list import ComponentQuery

@@ -12,8 +12,7 @@ from app.text import plural, spaced, tr
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.error_outline import ErrorOutline
 from app.ui.evaluate.components_page import ComponentsPage
-from app.ui.evaluate.error_bar import ErrorBar
-from app.ui.evaluate.evaluation_view import EvaluationView
+from app.ui.evaluate.evaluation_view import ErrorBar, EvaluationView
 from app.ui.evaluate.failures_page import FailuresPage
 from app.ui.evaluate.matrix_page import MatrixPage
 from app.ui.shell.main_window import MainWindow

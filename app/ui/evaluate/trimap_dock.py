@@ -126,7 +126,7 @@ class TrimapDock(Panel):
     def build_plot(self) -> None:
         """Load the plotting library, after the first frame: it takes as long as the window itself."""
         if self.plot is None:
-            from app.ui.evaluate.curve_plot import CurvePlot
+            from app.ui.evaluate.band_plot import CurvePlot
 
             plot = CurvePlot(self._theme)
             plot.setMinimumHeight(56)

@@ -11,7 +11,7 @@ from app.state.image_record import ImageRecord, twins
 from app.state.project import Project
 from app.text import displayed, tr
 from app.ui.project.image_list_model import ImageListModel, SortBy
-from app.ui.project.unreadable_page import UnreadablePage
+from app.ui.project.start_page import UnreadablePage
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.project.image_list import ImageRow
 

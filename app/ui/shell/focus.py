@@ -24,10 +24,12 @@ from PySide6.QtWidgets import (
     QDoubleSpinBox,
     QHeaderView,
     QLineEdit,
+    QMainWindow,
     QPlainTextEdit,
     QScrollArea,
     QScrollBar,
     QSpinBox,
+    QStackedWidget,
     QTabBar,
     QTextEdit,
     QWidget,
@@ -35,7 +37,7 @@ from PySide6.QtWidgets import (
 from shiboken6 import isValid
 
 if TYPE_CHECKING:
-    from app.ui.shell.main_window import MainWindow
+    from app.ui.canvas.canvas_area import CanvasArea
 
 _CONTROLS = (QAbstractButton, QAbstractSlider, QComboBox, QAbstractItemView, QTabBar)
 
@@ -79,17 +81,23 @@ class PictureFocus(QObject):
     """Keeps the focus of a window on its picture.
 
     Args:
-        window: its ``stack`` holds the pages, one of which is the picture; everything else in it is panels and bars.
+        window: everything in it but the pages is panels and bars.
+        stack: holds the pages, one of which is the picture.
     """
 
-    def __init__(self, window: MainWindow) -> None:
+    def __init__(self, window: QMainWindow, stack: QStackedWidget) -> None:
         super().__init__(window)
-        self._window = window
+        self._window, self._stack = window, stack
+        self._canvas: CanvasArea | None = None
         self._left_at = QPoint()
         self._last: QWidget | None = None  # what had the focus on a page
         application = QApplication.instance()
         assert isinstance(application, QApplication)
         application.focusChanged.connect(self._follow)
+
+    def take_canvas(self, canvas: CanvasArea) -> None:
+        """The page with the picture, which is made after the first frame."""
+        self._canvas = canvas
 
     # -- where it is -----------------------------------------------------------------------------------------------------
 
@@ -101,13 +109,13 @@ class PictureFocus(QObject):
         target = focused if focused is not None and watched.isAncestorOf(focused) else watched
         if takes_text(target):
             return Place.TEXT
-        page, window = self._window.stack.currentWidget(), self._window
-        empty = target in (window, window.centralWidget(), window.stack, page)
-        return Place.PICTURE if page is window.canvas and (empty or is_view(target)) else Place.CONTROL
+        page, window = self._stack.currentWidget(), self._window
+        empty = target in (window, window.centralWidget(), self._stack, page)
+        return Place.PICTURE if page is self._canvas and (empty or is_view(target)) else Place.CONTROL
 
     def in_panels(self, widget: QWidget | None) -> bool:
         """Whether a widget is in a panel or a bar: anywhere in the window but on its page."""
-        return widget is not None and self._ours(widget) and not self._window.stack.isAncestorOf(widget)
+        return widget is not None and self._ours(widget) and not self._stack.isAncestorOf(widget)
 
     @property
     def typing(self) -> bool:
@@ -125,11 +133,11 @@ class PictureFocus(QObject):
         self._home().setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _page(self) -> QWidget:
-        return self._window.stack.currentWidget() or self._window.start_page
+        return self._stack.currentWidget() or self._window
 
     def _home(self) -> QWidget:
         """Where the focus belongs on the page in front: where it was last."""
-        page, canvas = self._page(), self._window.canvas
+        page, canvas = self._page(), self._canvas
         last = self._last if self._last is not None and isValid(self._last) else None
         if canvas is not None and page is canvas:
             return last if last in canvas.views else canvas.views[0]
@@ -173,7 +181,7 @@ class PictureFocus(QObject):
             self.give_back()
 
     def _follow(self, old: QWidget | None, new: QWidget | None) -> None:
-        if new is not None and self._window.stack.isAncestorOf(new):
+        if new is not None and self._stack.isAncestorOf(new):
             self._last = new
         elif self.in_panels(new) and not self.in_panels(old):
             self._left_at = QCursor.pos()
@@ -196,10 +204,10 @@ class PictureFocus(QObject):
         """(region, its first control) of the page and of everything around it, row by row."""
         window, page, central = self._window, self._page(), self._window.centralWidget()
         stops: list[tuple[QWidget, QWidget]] = [(page, self._home())]
-        if window.canvas is not None and page is window.canvas:
-            stops.append((window.canvas.views[0].chip, window.canvas.views[0].chip))
+        if self._canvas is not None and page is self._canvas:
+            stops.append((self._canvas.views[0].chip, self._canvas.views[0].chip))
         parts = [part for holder in (window, central) if holder is not None for part in holder.children()]
-        around = [part for part in parts if isinstance(part, QWidget) and part not in (central, window.stack)]
+        around = [part for part in parts if isinstance(part, QWidget) and part not in (central, self._stack)]
         around.sort(key=lambda part: (part.mapToGlobal(QPoint()).y(), part.mapToGlobal(QPoint()).x()))
         for part in around:
             if self._ours(part) and part.isVisible() and not part.visibleRegion().isEmpty():

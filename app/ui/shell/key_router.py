@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QEnterEvent, QKeyEvent, QMouseEvent
-from PySide6.QtWidgets import QAbstractItemView, QApplication, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QApplication, QMainWindow, QWidget
 from shiboken6 import isValid
 
 from app.actions.key_press import KeyPress, learn_printed, resolve
@@ -15,7 +15,7 @@ from app.ui.shell.focus import PictureFocus, Place, settle_policy
 from app.ui.shell.keys import press_of
 
 if TYPE_CHECKING:
-    from app.ui.shell.main_window import MainWindow
+    from app.ui.shell.action_builder import ActionBuilder
 
 #: Keys that work a focused control, unless Ctrl, Alt or Meta is down.
 _CONTROL_KEYS = frozenset(
@@ -30,14 +30,22 @@ _EDITING = frozenset(
 )
 
 
-class KeyRouter:
+class KeyRouter(QObject):
     """Takes key events of the window before any widget does.
 
     A widget that needs a key for itself declares it with a method ``wants_key(event) -> bool``.
+
+    Signals:
+        held(action id, bool): the key of a held command went down or up.
+        learned(dict): what is known of the user's keyboard, as in ``Keymap.printed``.
     """
 
-    def __init__(self, window: MainWindow, focus: PictureFocus) -> None:
-        self._window, self._focus = window, focus
+    held = Signal(str, bool)
+    learned = Signal(object)
+
+    def __init__(self, commands: ActionBuilder, focus: PictureFocus) -> None:
+        super().__init__(focus)
+        self._commands, self._focus = commands, focus
         self._held: dict[int, str] = {}  # which key holds which command
         self._came: tuple[QWidget, int, Place] | None = None  # where the last press came to, its key, and where it was meant for
 
@@ -50,7 +58,7 @@ class KeyRouter:
         if place is Place.ELSEWHERE or QApplication.activePopupWidget() is not None:
             return False
         press = press_of(event)
-        command = resolve(press, self._window.commands.keymap.find)
+        command = resolve(press, self._commands.keymap.find)
         if kind == QEvent.Type.ShortcutOverride:
             if command is not None:
                 event.accept()  # it comes back as a key press, and Qt's shortcuts do not run it as well
@@ -74,7 +82,7 @@ class KeyRouter:
     def let_go(self) -> None:
         """The window lost the keyboard: no release will come."""
         for command in self._held.values():
-            self._window.heldKey.emit(command, False)
+            self.held.emit(command, False)
         self._held.clear()
 
     def _press(self, watched: QWidget, event: QKeyEvent, press: KeyPress, place: Place, command: str | None) -> bool:
@@ -88,13 +96,13 @@ class KeyRouter:
         if command is None or (wants is not None and wants(event)) or not _for_command(press, place):
             return False
         self._learn(press)
-        action, spec = self._window.commands[command], by_id(command)
+        action, spec = self._commands[command], by_id(command)
         if not action.isEnabled():
             return False
         if spec.held:
             if not event.isAutoRepeat():
                 self._held[_identity(event)] = command
-                self._window.heldKey.emit(command, True)
+                self.held.emit(command, True)
         elif spec.repeats or not event.isAutoRepeat():
             action.trigger()
         return True
@@ -105,16 +113,16 @@ class KeyRouter:
             return False
         if not event.isAutoRepeat():
             del self._held[_identity(event)]
-            self._window.heldKey.emit(command, False)
+            self.held.emit(command, False)
         return True
 
     def _learn(self, press: KeyPress) -> None:
-        keymap = self._window.commands.keymap
+        keymap = self._commands.keymap
         printed = learn_printed(keymap.printed, press)
         if printed is not keymap.printed:
             keymap.printed = printed
-            self._window.commands.apply_keys()
-            self._window.keyboardLearned.emit(printed)
+            self._commands.apply_keys()
+            self.learned.emit(printed)
 
 
 def _for_command(press: KeyPress, place: Place) -> bool:
@@ -141,12 +149,16 @@ _HEARD = _KEYS | {
 
 
 class InputFilter(QObject):
-    """Hears the application's events on behalf of one window: the one place that sees widgets which are added later, too."""
+    """Filters the application's events for one window: the one place that sees widgets which are added later, too.
 
-    def __init__(self, window: MainWindow, focus: PictureFocus) -> None:
+    Attributes:
+        router: takes the keys.
+    """
+
+    def __init__(self, window: QMainWindow, commands: ActionBuilder, focus: PictureFocus) -> None:
         super().__init__(window)
         self._window, self._focus = window, focus
-        self._router = KeyRouter(window, focus)
+        self.router = KeyRouter(commands, focus)
         application = QApplication.instance()
         assert application is not None
         application.installEventFilter(self)
@@ -156,7 +168,7 @@ class InputFilter(QObject):
         if kind not in _HEARD or not isinstance(watched, QWidget):
             return False
         if kind in _KEYS:
-            return isinstance(event, QKeyEvent) and self._router.take(watched, event)
+            return isinstance(event, QKeyEvent) and self.router.take(watched, event)
         if kind == QEvent.Type.Show:  # not Polish: that can come before a widget is in the window
             if isinstance(watched, QAbstractItemView):
                 watched.setTabKeyNavigation(False)  # a table would keep Tab for its cells, and there would be no way out
@@ -164,7 +176,7 @@ class InputFilter(QObject):
                 settle_policy(watched)
         elif kind == QEvent.Type.WindowDeactivate:
             if watched is self._window:
-                self._router.let_go()
+                self.router.let_go()
         elif kind == QEvent.Type.MouseButtonPress and isinstance(event, QMouseEvent):
             self._focus.pressed(watched, event)
         elif isinstance(event, QMouseEvent | QEnterEvent):

@@ -52,7 +52,7 @@ _WIDTHS, _NARROW_WIDTHS, _NARROW = (196, 332), (160, 304), 1400
 #: Heights of the right docks by the tab in front: least px, share of the column, most px. The classes get the rest.
 _HEIGHTS = {
     "model": {"model": (118, 0.0, 136), "trimap": (204, 0.3, 300)},
-    "crf": {"crf": (150, 0.42, 404), "trimap": (176, 0.24, 230)},
+    "crf": {"crf": (150, 0.435, 404), "trimap": (176, 0.24, 230)},
 }
 _LAYOUT_VERSION = 3
 
@@ -125,8 +125,10 @@ class MainWindow(QMainWindow):
         self.toasts = ToastStack(central, notifier, theme)
         for name, dock in self.docks.items():
             dock.visibilityChanged.connect(lambda _visible, name=name: self._update_dock_key(name))
-        self.focus = PictureFocus(self)
-        self._input = InputFilter(self, self.focus)
+        self.focus = PictureFocus(self, self.stack)
+        self._input = InputFilter(self, self.commands, self.focus)
+        self._input.router.held.connect(self.heldKey)
+        self._input.router.learned.connect(self.keyboardLearned)
         self.set_theme(theme)
 
     # -- looks -----------------------------------------------------------------------------------------------------------
@@ -146,6 +148,7 @@ class MainWindow(QMainWindow):
     def show_canvas(self, canvas: CanvasArea) -> None:
         """Put the picture where the start page was."""
         self.canvas, self._instead = canvas, None
+        self.focus.take_canvas(canvas)
         self.show_page(canvas)
 
     def add_bar(self, bar: QWidget) -> None:

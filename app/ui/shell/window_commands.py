@@ -19,9 +19,9 @@ from app.services.folders import layout_file, log_folder
 from app.services.logs import report_text
 from app.services.notifications import Choice
 from app.text import displayed, mark, tr
+from app.ui.common.choice_dialog import FolderQuestion
 from app.ui.common.list_dialog import ListDialog
 from app.ui.predict.mapping_dialog import MappingDialog
-from app.ui.project.folder_question import FolderQuestion
 from app.ui.shell.command_palette import CommandPalette
 from app.ui.shell.main_window import MainWindow
 from app.ui.shell.messages_dialog import TroubleDialog

@@ -13,7 +13,7 @@ from app.controllers.project.folder_jobs import ASK_HARMLESS
 from app.services.folder_job import Steps, background
 from app.state.image_record import ImageStatus
 from app.state.provenance import Provenance
-from app.ui.project.folder_question import FolderQuestion
+from app.ui.common.choice_dialog import FolderQuestion
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import StorageError
 from deeplab_core.masks.png import write_indexed_png

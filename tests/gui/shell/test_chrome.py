@@ -17,7 +17,7 @@ from app.state.image_record import ImageStatus
 from app.ui.annotate.class_delegate import _IOU, _KEY, _SWATCH
 from app.ui.canvas.chip import PaneChip
 from app.ui.common import fitted_dialog
-from app.ui.project.image_delegate import paint_status
+from app.ui.project.images_dock import paint_status
 from app.ui.project.start_page import StartPage
 from app.ui.shell.messages_dialog import MessagesDialog
 from app.ui.shell.presenter import _suggestion_text

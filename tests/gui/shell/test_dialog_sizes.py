@@ -24,7 +24,7 @@ from app.ui.adapt.learn_dialog import LearnDialog
 from app.ui.adapt.learn_result_dialog import LearnResultDialog
 from app.ui.annotate.class_editor import ClassEditor
 from app.ui.common import fitted_dialog
-from app.ui.common.choice_dialog import ChoiceDialog
+from app.ui.common.choice_dialog import ChoiceDialog, FolderQuestion
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.list_dialog import ListDialog
@@ -34,7 +34,6 @@ from app.ui.predict.model_options_dialog import ModelOptionsDialog
 from app.ui.project.classes_dialog import ClassesDialog
 from app.ui.project.data_presenter import TruthDialog
 from app.ui.project.export_dialog import ExportDialog
-from app.ui.project.folder_question import FolderQuestion
 from app.ui.project.frame_dialog import FrameDialog
 from app.ui.project.video_dialog import VideoDialog
 from app.ui.shell.command_palette import CommandPalette
