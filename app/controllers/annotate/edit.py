@@ -20,6 +20,7 @@ from app.state.patch import TilePatch
 from app.state.provenance import Provenance
 from app.state.tools import Tool, ToolState
 from app.text import mark, spaced, tr
+from app.viewmodels.annotate.class_rows import class_name
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
@@ -453,10 +454,3 @@ def step_title(name: str, patch: TilePatch, source: Provenance) -> str:
 def _painted(catalog: ClassCatalog, value: int, only: frozenset[int] | None) -> str:
     over = [class_name(catalog, class_id) for class_id in only or ()]
     return " over ".join([class_name(catalog, value), *over])
-
-
-def class_name(catalog: ClassCatalog, class_id: int) -> str:
-    """Name of a label value as shown; the ignore value is 'void'."""
-    if class_id == catalog.ignore:
-        return "void"
-    return catalog.by_id(class_id).name

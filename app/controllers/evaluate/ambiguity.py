@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from app.controllers.annotate.edit import EditController, OutlineUse, class_name
+from app.controllers.annotate.edit import EditController, OutlineUse
 from app.controllers.evaluate.live import EvaluationController
 from app.services.notifications import Choice
 from app.services.services import Services
@@ -18,6 +18,7 @@ from app.state.ambiguous import ListedMark, error_at, list_marks, read_marks, wr
 from app.state.edits.raster import Point
 from app.state.tools import Tool
 from app.text import spaced, tr
+from app.viewmodels.annotate.class_rows import class_name
 from deeplab_core.datasets.ambiguous import AmbiguousMarks
 from deeplab_core.errors import AtrousError, ProjectError
 from deeplab_core.geometry import polygon_mask

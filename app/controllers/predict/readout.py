@@ -6,7 +6,6 @@ from html import escape
 
 from PySide6.QtCore import QObject, Signal
 
-from app.controllers.annotate.edit import class_name
 from app.controllers.evaluate.live import EvaluationController
 from app.controllers.predict.models import ModelsController
 from app.services.calls import Call
@@ -15,6 +14,7 @@ from app.services.session import OpenImage
 from app.services.timers import single_shot
 from app.state.document import Change, Document
 from app.text import tr
+from app.viewmodels.annotate.class_rows import class_name
 from app.worker.messages import URGENT, AskScores, ScoresAt
 
 #: Scores are asked for at this pace while the pointer moves.

@@ -12,6 +12,7 @@ from app.ui.common.panel import toned
 from app.ui.shell.action_builder import ActionBuilder
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.error_list import ErrorNavigation
+from app.viewmodels.evaluate.rankings import ScopeText
 from deeplab_core.catalogs.catalog import ClassCatalog
 
 
@@ -149,18 +150,12 @@ class EvaluationView(QWidget):
         """Bring a page to the front. Raises ValueError if no page has this title."""
         self.tabs.setCurrentIndex(self.titles.index(title))
 
-    def show_scope(self, text: str, explained: str = "", *, hint: str = "") -> None:
-        """What the figures are over.
-
-        Args:
-            text: short, e.g. ``"48 of 50 images"``.
-            explained: the same at length, for the tooltip; empty takes ``text``.
-            hint: what to do if there is nothing to show; it gets a line of its own.
-        """
-        self.scope.set_text(text)
-        self.scope.setToolTip(explained or text)
-        self.hint.setText(hint)
-        self.hint.setVisible(bool(hint))
+    def show_scope(self, scope: ScopeText) -> None:
+        """What the figures are over; a hint gets a line of its own."""
+        self.scope.set_text(scope.text)
+        self.scope.setToolTip(scope.tip or scope.text)
+        self.hint.setText(scope.hint)
+        self.hint.setVisible(bool(scope.hint))
 
     def set_theme(self, theme: Theme) -> None:
         """Dress every page that paints itself."""

@@ -9,18 +9,18 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QFileDialog
 
-from app.controllers.annotate.edit import class_name
 from app.controllers.workspace import Program
 from app.services.timers import single_shot
 from app.state.ambiguous import ListedMark, export_marks
-from app.text import plural, spaced, tr
+from app.text import plural, tr
 from app.ui.evaluate.ambiguous_page import AmbiguousPage
 from app.ui.evaluate.evaluation_view import EvaluationView
 from app.ui.evaluate.plot_page import PlotPage
-from app.ui.evaluate.ranking_page import RankingPage, RankingRow
+from app.ui.evaluate.ranking_page import RankingPage
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.evaluate.charts import Chart
 from app.viewmodels.evaluate.error_list import ComponentQuery
+from app.viewmodels.evaluate.rankings import classes_text, image_rows, issue_rows
 from deeplab_core.analysis.ranking import RANKINGS
 from deeplab_core.errors import AtrousError
 from deeplab_core.geometry import Box
@@ -35,7 +35,7 @@ class EvaluationPages(QObject):
     """The wires of these pages; made with the view.
 
     Attributes:
-        queue, plots, ambiguous: the pages.
+        ranking, plots, ambiguous: the pages.
 
     Signals:
         listAsked(ComponentQuery): a place of a plot leads to these error components.
@@ -46,10 +46,10 @@ class EvaluationPages(QObject):
     def __init__(self, window: MainWindow, program: Program, view: EvaluationView) -> None:
         super().__init__(view)
         self._window, self._program, self._view = window, program, view
-        self.queue = RankingPage(window.theme, self._thumbnail)
+        self.ranking = RankingPage(window.theme, self._thumbnail)
         self.plots = PlotPage(window.theme, program.plots.names)
         self.ambiguous = AmbiguousPage()
-        view.add_page(tr("Rankings"), self.queue)
+        view.add_page(tr("Rankings"), self.ranking)
         view.add_page(tr("Plots"), self.plots)
         view.add_page(tr("Ambiguous"), self.ambiguous)
         view.pageShown.connect(self._begin)
@@ -58,9 +58,9 @@ class EvaluationPages(QObject):
         rankings.changed.connect(self._refresh_soon)
         rankings.orderChanged.connect(lambda _order: self.refresh())
         rankings.placeReached.connect(self._show_place)
-        self.queue.orderChosen.connect(rankings.choose)
-        self.queue.opened.connect(lambda row: rankings.visit(row.image, row.box))
-        program.thumbnails.ready.connect(self.queue.rows.refresh)
+        self.ranking.orderChosen.connect(rankings.choose)
+        self.ranking.opened.connect(lambda row: rankings.visit(row.image, row.box))
+        program.thumbnails.ready.connect(self.ranking.rows.refresh)
         program.plots.changed.connect(self.refresh)
         self.plots.wanted.connect(self._make_plot)
         self.plots.chosen.connect(self._follow_plot)
@@ -77,8 +77,8 @@ class EvaluationPages(QObject):
         page = self._view.page
         if self._program.session.project is None or not self._view.isVisible():
             return
-        if page is self.queue:
-            self._show_queue()
+        if page is self.ranking:
+            self._show_ranking()
         elif page is self.plots:
             self.plots.refresh()
         elif page is self.ambiguous:
@@ -110,57 +110,21 @@ class EvaluationPages(QObject):
     # -- rankings ----------------------------------------------------------------------------------------------------------
 
     def _begin(self, _title: str) -> None:
-        if self._view.page in (self.queue, self.plots):
+        if self._view.page in (self.ranking, self.plots):
             self._program.rankings.begin()
         self.refresh()
 
-    def _show_queue(self) -> None:
+    def _show_ranking(self) -> None:
         rankings, order = self._program.rankings, self._program.rankings.order
         project = self._program.session.project
-        self.queue.show_order(order, rankings.available(), 0 if project is None else len(project.images))
-        if order == "label_errors":
-            columns: tuple[str, ...] = (tr("Image"), tr("Labelled"), tr("Predicted"), tr("Pixels"))
-            rows = self._issue_rows()
-            numbers = frozenset({3})
-        else:
-            columns, numbers = (tr("Image"), tr("Score"), tr("IoU"), tr("Status")), frozenset({1, 2})
-            rows = self._image_rows(order)
-        self.queue.show_rows(columns, numbers, rows, rankings.measuring)
-        self.queue.show_gain(self._gain_chart(order))
-
-    def _image_rows(self, order: str) -> list[RankingRow]:
-        project, rankings = self._program.session.project, self._program.rankings
-        assert project is not None
-        scores, ious = rankings.scores(order), rankings.ious()
-        rows = []
-        for image in rankings.ranking(order):
-            record = project.record(image)
-            score = scores.get(image)
-            figure = (
-                ""
-                if score is None
-                else tr("{score:,.0f} px", score=score).replace(",", "\u2009")
-                if score > 1
-                else f"{score:.3f}"
-            )
-            iou = f"{ious[image]:.3f}" if image in ious else ""
-            rows.append(RankingRow(image, (record.shown, figure, iou, record.status.name.lower())))
-        return rows
-
-    def _issue_rows(self) -> list[RankingRow]:
-        return [
-            RankingRow(
-                int(row.image),
-                (
-                    self._name(int(row.image)),
-                    self._classes((row.issue.given,)),
-                    self._classes((row.issue.suggested,)),
-                    spaced(row.issue.pixels),
-                ),
-                row.issue.box,
-            )
-            for row in self._program.rankings.issues()
-        ]
+        self.ranking.show_order(order, rankings.available(), 0 if project is None else len(project.images))
+        if project is not None:
+            if order == "label_errors":
+                found = issue_rows(project, rankings.issues())
+            else:
+                found = image_rows(project, rankings.ranking(order), rankings.scores(order), rankings.ious())
+            self.ranking.show_rows(found.columns, found.numbers, found.rows, rankings.measuring)
+        self.ranking.show_gain(self._gain_chart(order))
 
     def _gain_chart(self, order: str) -> Chart | None:
         from app.viewmodels.evaluate.plot_data import gain_chart
@@ -218,4 +182,4 @@ class EvaluationPages(QObject):
 
     def _classes(self, classes: tuple[int, ...]) -> str:
         project = self._program.session.project
-        return "" if project is None else " or ".join(class_name(project.catalog, class_id) for class_id in classes)
+        return "" if project is None else classes_text(project.catalog, classes)

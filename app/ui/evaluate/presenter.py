@@ -1,4 +1,4 @@
-"""Opens the Evaluation panel in the place of the picture and carries what is said between its pages and the program."""
+"""Opens the Evaluation panel in the place of the picture, and connects its pages and the list of errors with the program."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, QTimer
 from PySide6.QtGui import QImage
 
 from app.controllers.workspace import Program
-from app.text import plural, spaced, tr
+from app.text import tr
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.error_outline import ErrorOutline
 from app.ui.evaluate.components_page import ComponentsPage
@@ -17,15 +17,16 @@ from app.ui.evaluate.failures_page import FailuresPage
 from app.ui.evaluate.matrix_page import MatrixPage
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.evaluate.error_list import ComponentQuery, ErrorNavigation, nearest
+from app.viewmodels.evaluate.rankings import scope_text
 from deeplab_core.analysis.components import ErrorComponent
 from deeplab_core.analysis.outline import outline
 
 
 class EvaluationPresenter(QObject):
-    """The wires between the Evaluation panel and the program. The view is made when it is first opened.
+    """Makes the panel when it is first opened, and shows what is in front.
 
-    A new page is made and wired in :meth:`_make_view`, with one ``view.add_page(title, widget)``. A page that leads to error
-    components calls :meth:`show_list` with what it wants to see.
+    A new page is made and connected in :meth:`_make_view`, with one ``view.add_page(title, widget)``. A page that leads to error
+    components calls :meth:`show_list` with a query.
 
     Attributes:
         view: the Evaluation panel, or None before it was opened; with it ``matrix``, ``failures`` and ``components``,
@@ -128,7 +129,8 @@ class EvaluationPresenter(QObject):
             return
         inspect = self._program.inspect
         folder = inspect.folder
-        self._show_scope(view)
+        known, total = 0 if inspect.index is None else len(inspect.index), len(self._program.truth.index)
+        view.show_scope(scope_text(known, total, inspecting=inspect.inspecting))
         view.refresh.setEnabled(not inspect.inspecting)
         if view.page is self.matrix:
             self.matrix.show_counts(inspect.counts(), project.catalog, folder)
@@ -138,24 +140,6 @@ class EvaluationPresenter(QObject):
             self._list(self.components.query)
         else:
             self.pages.refresh()
-
-    def _show_scope(self, view: EvaluationView) -> None:
-        """What the figures are over, or what to do so that there are some."""
-        inspect, evaluation = self._program.inspect, self._program.evaluation
-        known, total = 0 if inspect.index is None else len(inspect.index), len(evaluation.index)
-        if not total:
-            view.show_scope(tr("no ground truth"), hint=tr("No ground truth found. Choose its folder in the Ground truth menu."))
-        elif known:
-            view.show_scope(
-                tr("{known} of {total}", known=spaced(known), total=plural("{n} image", "{n} images", total)),
-                tr("{known} of {total} with ground truth", known=known, total=plural("{n} image", "{n} images", total)),
-            )
-        elif inspect.inspecting:
-            view.show_scope(tr("reading…"))
-        else:
-            view.show_scope(
-                tr("no masks"), hint=tr("No image has both ground truth and a mask yet. Run the model on the folder.")
-            )
 
     def _list(self, query: ComponentQuery) -> None:
         project, folder = self._program.session.project, self._program.inspect.folder
@@ -179,7 +163,7 @@ class EvaluationPresenter(QObject):
         project = self._program.session.project
         return "" if project is None else project.record(int(component.image)).name
 
-    # -- walking ---------------------------------------------------------------------------------------------------------
+    # -- the list of errors -----------------------------------------------------------------------------------------------
 
     def _open(self, place: int) -> None:
         components = self.components.components

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QSize, Qt, Signal
 from PySide6.QtGui import QImage, QKeyEvent, QResizeEvent
@@ -25,27 +24,12 @@ from app.ui.common.chart_view import ChartView
 from app.ui.common.panel import toned
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.charts import Chart
+from app.viewmodels.evaluate.rankings import RankingRow
 from deeplab_core.analysis.ranking import RANKINGS
-from deeplab_core.geometry import Box
 
 _Index = QModelIndex | QPersistentModelIndex
 _LEFT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
 _RIGHT = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-
-
-@dataclass(frozen=True, slots=True)
-class RankingRow:
-    """One line: an image, or a place in it.
-
-    Attributes:
-        image: id.
-        cells: the text of the columns.
-        box: the place; None for the whole image.
-    """
-
-    image: int
-    cells: tuple[str, ...]
-    box: Box | None = None
 
 
 class RankingTable(QAbstractTableModel):

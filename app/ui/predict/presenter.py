@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject
 
-from app.controllers.annotate.edit import class_name
 from app.controllers.workspace import Program
 from app.text import tr
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.receptive_mark import ReceptiveMark
 from app.ui.shell.main_window import MainWindow
+from app.viewmodels.annotate.class_rows import class_name
 from app.viewmodels.predict.model_options import guesses_text
 from app.viewmodels.predict.model_view import card_texts, field_text
 from deeplab_core.receptive import ReceptiveField

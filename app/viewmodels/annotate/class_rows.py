@@ -16,6 +16,13 @@ if TYPE_CHECKING:  # numpy comes after the first frame
 VOID_NAME = mark("void (unlabelled)")
 
 
+def class_name(catalog: ClassCatalog, class_id: int) -> str:
+    """Name of a label value as shown; void for the ignore value."""
+    if class_id == catalog.ignore:
+        return tr("void")
+    return catalog.by_id(class_id).name
+
+
 @dataclass(frozen=True, slots=True)
 class ClassRow:
     """One class in the dock.

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from app.state.image_record import ImageRecord, ImageStatus
-from app.text import plain_number, read_number, tr
+from app.text import mark, plain_number, read_number, tr
 
 STATUS_TITLES: dict[ImageStatus, str] = {
-    ImageStatus.NEW: "new",
-    ImageStatus.PREDICTED: "predicted",
-    ImageStatus.TOUCHED: "corrected",
-    ImageStatus.REVIEWED: "reviewed",
+    ImageStatus.NEW: mark("new"),
+    ImageStatus.PREDICTED: mark("predicted"),
+    ImageStatus.TOUCHED: mark("corrected"),
+    ImageStatus.REVIEWED: mark("reviewed"),
 }
 
 

@@ -50,7 +50,7 @@ def click_row(studio: Studio, table, row: int, column: int = 0) -> None:
 
 
 def test_the_chosen_queue_leads_to_its_images_and_next_worst_follows_it(studio, folder):
-    page = pages(studio, folder, "Rankings").queue
+    page = pages(studio, folder, "Rankings").ranking
     assert page.rows.rowCount() == 4
     choose_order(page, "entropy")
     studio.settle()
@@ -69,7 +69,7 @@ def test_the_chosen_queue_leads_to_its_images_and_next_worst_follows_it(studio, 
 
 
 def test_an_image_without_a_score_is_last_and_a_ranking_keeps_its_old_name(studio, folder):
-    page = pages(studio, folder, "Rankings").queue
+    page = pages(studio, folder, "Rankings").ranking
     project, rankings = studio.program.session.project, studio.program.rankings
     lost = project.images[1].id
     rankings.predictions.remove(str(lost))
@@ -87,7 +87,7 @@ def test_an_image_without_a_score_is_last_and_a_ranking_keeps_its_old_name(studi
 
 
 def test_truth_shows_how_well_the_order_finds_the_errors(studio, folder):
-    page = pages(studio, folder, "Rankings").queue
+    page = pages(studio, folder, "Rankings").ranking
     choose_order(page, "confidence")
     studio.settle()
     assert page.right.isVisible()
@@ -97,7 +97,7 @@ def test_truth_shows_how_well_the_order_finds_the_errors(studio, folder):
 
 
 def test_an_order_without_figures_says_what_to_do(studio, folder):
-    page = pages(studio, folder, "Rankings").queue
+    page = pages(studio, folder, "Rankings").ranking
     choose_order(page, "passes")
     studio.settle()
     assert page.empty.isVisible()
