@@ -97,6 +97,12 @@ def set_classes(folder: Path, name_or_file: str, *, project_dir: Path | None) ->
 @click.option("--add", metavar="NAME[=#rrggbb]", multiple=True, help="Add a class; without a colour it gets one that differs.")
 @click.option("--rename", metavar="OLD=NEW", multiple=True, help="Rename a class; models that know the old name still fit.")
 @click.option("--color", metavar="NAME=#rrggbb", multiple=True, help="Give a class another colour.")
+@click.option(
+    "--colors",
+    "colors",
+    type=click.Choice(["distinct", "color-blind"]),
+    help="Give every class but the background a colour far from all others; color-blind: for red- and green-blind eyes too.",
+)
 @click.option("--key", metavar="NAME=KEY", multiple=True, help="Assign a key to a class; NAME= removes it.")
 @click.option("--order", metavar="NAME,NAME,...", help="List these classes first, in this order.")
 @click.option("--merge", metavar="NAME=INTO", multiple=True, help="Make the pixels of a class those of another.")
@@ -106,6 +112,7 @@ def set_classes(folder: Path, name_or_file: str, *, project_dir: Path | None) ->
 @click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
 def edit(
     folder: Path, *, project_dir: Path | None, add: tuple[str, ...], rename: tuple[str, ...], color: tuple[str, ...],
+    colors: str | None,
     key: tuple[str, ...], order: str | None, merge: tuple[str, ...], delete: tuple[str, ...], lock: tuple[str, ...],
     unlock: tuple[str, ...], dry_run: bool,
 ) -> int:  # fmt: skip
@@ -121,6 +128,8 @@ def edit(
     with _opened(folder, project_dir, read_only=dry_run) as project:
         steps = [_adding(value, project.class_edits.retired(project.catalog)) for value in add]
         steps += [_named(value, lambda now, info, name: editing.rename_class(now, info.id, name)) for value in rename]
+        if colors is not None:
+            steps.append(lambda now: editing.recolor_all(now, color_blind=colors == "color-blind"))
         steps += [_named(value, lambda now, info, text: editing.recolor_class(now, info.id, _color(text))) for value in color]
         steps += [_named(value, lambda now, info, text: editing.assign_key(now, info.id, text)) for value in key]
         if order is not None:
@@ -129,7 +138,7 @@ def edit(
         steps += [_deleting(name) for name in delete]
         if not steps and not lock and not unlock:
             raise click.UsageError(
-                "nothing to edit: give --add, --rename, --color, --key, --order, --merge, --delete, --lock or --unlock"
+                "nothing to edit: give --add, --rename, --color, --colors, --key, --order, --merge, --delete, --lock or --unlock"
             )
         edits: list[CatalogEdit] = []
         for step in steps:

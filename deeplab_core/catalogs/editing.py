@@ -81,6 +81,20 @@ def recolor_class(catalog: ClassCatalog, class_id: int, color: Color) -> Catalog
     return CatalogEdit(f"Colour of {catalog.by_id(class_id).name}", catalog.recolored(class_id, color))
 
 
+def recolor_all(catalog: ClassCatalog, *, color_blind: bool = False) -> CatalogEdit:
+    """Give every class a colour that is far from the others; the background keeps its own.
+
+    Args:
+        color_blind: far also for eyes without red or green cones, see :func:`distinct_colors`.
+    """
+    ground = next((info.color for info in catalog.classes if info.id == catalog.background), None)
+    given = [(info.name, ground if info.id == catalog.background else None) for info in catalog.classes]
+    colors = class_colors(given, color_blind=color_blind)
+    rows = tuple(replace(info, color=color) for info, color in zip(catalog.classes, colors, strict=True))
+    title = "Colours for colour-blind eyes" if color_blind else "Distinct colours"
+    return CatalogEdit(title, replace(catalog, classes=rows))
+
+
 def assign_key(catalog: ClassCatalog, class_id: int, key: str) -> CatalogEdit:
     """Give a class a key; the class that had it loses it. An empty key takes the class's key away.
 

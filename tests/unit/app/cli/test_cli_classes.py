@@ -196,3 +196,11 @@ def test_classes_are_locked_and_unlocked(folder: Path, capsys: pytest.CaptureFix
     assert run(["classes", "edit", str(folder), "--lock", "couch", "--unlock", "couch"]) == 2
     assert run(["classes", "edit", str(folder), "--lock", "unicorn"]) == 2
     assert "there is no class 'unicorn'" in capsys.readouterr().err
+
+
+def test_colours_of_all_classes_at_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["classes", "edit", str(folder), "--colors", "color-blind", "--color", "chair=#010203"]) == 0
+    assert "Colours for colour-blind eyes." in capsys.readouterr().out
+    with Project.open(folder, read_only=True) as project:
+        assert project.catalog.by_id(9).color == (1, 2, 3)
+        assert project.catalog.by_id(18).color != get_catalog("voc21").by_id(18).color

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deeplab_core.catalogs import ClassCatalog, builtin_catalogs
+from deeplab_core.catalogs import ClassCatalog, builtin_catalogs, get_catalog
 from deeplab_core.catalogs.catalog import ClassInfo, map_catalogs
+from deeplab_core.catalogs.colors import color_distance
 from deeplab_core.catalogs.editing import (
     CatalogEdit,
     add_class,
@@ -15,6 +16,7 @@ from deeplab_core.catalogs.editing import (
     delete_class,
     joined,
     merge_classes,
+    recolor_all,
     recolor_class,
     rename_class,
     reorder_classes,
@@ -158,3 +160,19 @@ def test_aliases_of_a_stranger_are_checked(aliases: object) -> None:
     data["classes"][9]["aliases"] = aliases
     with pytest.raises(CatalogError):
         ClassCatalog.from_dict(data)
+
+
+@pytest.mark.parametrize("color_blind", [False, True])
+def test_all_classes_get_colours_that_differ_but_the_background(color_blind: bool) -> None:
+    catalog = get_catalog("voc21")
+    edit = recolor_all(catalog, color_blind=color_blind)
+    assert edit.catalog.ids.tolist() == catalog.ids.tolist()
+    assert edit.catalog.names == catalog.names
+    assert edit.catalog.by_id(0).color == catalog.by_id(0).color
+    assert not edit.moved
+    colors = [info.color for info in edit.catalog.classes]
+    assert len(set(colors)) == 21
+    least = min(color_distance(a, b, color_blind=color_blind) for place, a in enumerate(colors) for b in colors[:place])
+    now = [info.color for info in catalog.classes]
+    before = min(color_distance(a, b, color_blind=color_blind) for place, a in enumerate(now) for b in now[:place])
+    assert least > before
