@@ -174,7 +174,7 @@ def test_killed_and_resumed_it_ends_with_the_same_weights(recipe: Path, tmp_path
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     steps = ["--set", "steps=40", "--set", "validate_every=0"]
     base = ["train", "--recipe", str(recipe), *steps, "--threads", "1", "--state-minutes", "0"]
-    assert subprocess.run(command(*base, "-o", whole), env=environment(), check=False).returncode == 0
+    assert run([*base, "-o", str(whole)]) == 0
     state = broken / "state.safetensors"
     with subprocess.Popen(command(*base, "-o", broken), env=environment()) as process:
         while not state.exists() and process.poll() is None:  # the limit of the whole test is that of pytest
@@ -216,7 +216,7 @@ def test_two_processes_train_as_one(start: str, recipe: Path, tmp_path: Path) ->
         folded = save_checkpoint(tmp_path / "folded.safetensors", FOLDED)
         base += ["--init", str(folded), "--network", "deeplabv3plus", "--fixed-scales", "0.75,1", "--cache-features"]
         base += ["--freeze", "encoder.stem", "--freeze", "encoder.blocks.?"]
-    assert subprocess.run(command(*base, "-o", one), env=environment(), check=False).returncode == 0
+    assert run([*base, "-o", str(one)]) == 0
     done = subprocess.run(command(*base, "-o", two, processes=2), env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert losses(two) == pytest.approx(losses(one), rel=0.02)

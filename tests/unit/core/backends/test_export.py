@@ -20,8 +20,11 @@ from deeplab_core.weights import load_model
 from tests.unit.core.backends.graphs import write_onnx
 from tests.unit.core.inference.networks import TinyNet, card
 
-for library in ("onnx", "onnxscript", "onnxruntime"):
-    pytest.importorskip(library, reason=f"{library} is not installed: nothing can be exported")
+
+@pytest.fixture(scope="module", autouse=True)
+def _libraries() -> None:
+    for library in ("onnx", "onnxscript", "onnxruntime"):  # seconds, so not when tests are collected, which every process does
+        pytest.importorskip(library, reason=f"{library} is not installed: nothing can be exported")
 
 
 @pytest.fixture(scope="module")

@@ -20,10 +20,13 @@ from deeplab_core.inference import engine_trial as trials
 from deeplab_core.inference.engine_trial import Trial, TrialRecord
 from tests.unit.core.inference.networks import TinyNet, card, photograph
 
-for library in ("onnx", "onnxruntime", "openvino"):
-    pytest.importorskip(library, reason=f"{library} is not installed: only torch can run a network")
-
 ENGINES: tuple[EngineName, ...] = ("onnx", "openvino")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _libraries() -> None:
+    for library in ("onnx", "onnxruntime", "openvino"):  # not when tests are collected, which every process does
+        pytest.importorskip(library, reason=f"{library} is not installed: only torch can run a network")
 
 
 def known(**changes: Any) -> Any:

@@ -11,7 +11,11 @@ import torch
 from deeplab_core.errors import WeightsError
 from deeplab_core.weights import load_model
 
-smp = pytest.importorskip("segmentation_models_pytorch")
+
+@pytest.fixture(scope="module")
+def smp() -> Any:
+    """The package: many seconds, so it is not imported when tests are collected, which every process does."""
+    return pytest.importorskip("segmentation_models_pytorch")
 
 
 @pytest.mark.parametrize(
@@ -28,7 +32,7 @@ smp = pytest.importorskip("segmentation_models_pytorch")
         ("DeepLabV3Plus", "resnet18", {"encoder_depth": 4}, "encoder_depth"),
     ],
 )
-def test_what_is_not_built_is_named(network: str, encoder: str, options: dict[str, Any], says: str) -> None:
+def test_what_is_not_built_is_named(smp: Any, network: str, encoder: str, options: dict[str, Any], says: str) -> None:
     made = getattr(smp, network)(encoder, encoder_weights=None, classes=2, **options)
     with pytest.raises(WeightsError, match=f"{says}.* is not supported.*supported: "):
         load_model(made.state_dict())
@@ -38,7 +42,7 @@ def test_what_is_not_built_is_named(network: str, encoder: str, options: dict[st
     "options",
     [{"encoder_output_stride": 8}, {"decoder_channels": 64}, {"aux_params": {"classes": 4}}, {"decoder_atrous_rates": (3, 6, 9)}],
 )
-def test_a_network_that_was_saved_whole_is_what_its_own_arguments_say(options: dict[str, Any], tmp_path: Path) -> None:
+def test_a_network_that_was_saved_whole_is_what_its_own_arguments_say(smp: Any, options: dict[str, Any], tmp_path: Path) -> None:
     torch.manual_seed(0)
     made = smp.DeepLabV3Plus("resnet18", encoder_weights=None, classes=3, **options).eval()
     torch.save(made, tmp_path / "whole.pth")
