@@ -71,11 +71,11 @@ lock: $(DEV_STAMP)  ## write the versions of this environment to requirements.lo
 	@$(BIN)/python -m tools.lock
 
 test: $(DEV_STAMP)  ## run the tests on every core; ARGS='-k brush' passes options on
-	@$(BIN)/python -m pytest -n logical --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder $(ARGS)
 
 coverage: $(DEV_STAMP)  ## run the tests and compare the covered statements with tests/coverage.json; FLOOR=--write raises its figures
 	@mkdir -p out
-	@$(BIN)/python -m pytest -n logical --dist loadfile --cov=deeplab_core --cov=app.state --cov-report=json:out/coverage.json $(ARGS)
+	@$(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder --cov=deeplab_core --cov=app.state --cov-report=json:out/coverage.json $(ARGS)
 	@$(BIN)/python -m tools.coverage_floor out/coverage.json $(FLOOR)
 
 snapshots: $(DEV_STAMP)  ## take the pictures again that the tests compare the main screens with

@@ -104,8 +104,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-snapshots", action="store_true", help="make the screens of this run the pictures to compare with")
 
 
+#: Parts of the tests that hold the longest files, in the order in which they begin. Workers take whole files, and a long one that
+#: begins last leaves the other workers idle.
+_FIRST = ("tests/e2e/", "tests/gui/", "tests/unit/tools/", "tests/unit/core/training/", "tests/contracts/")
+
+
+def _begins(item: pytest.Item) -> int:
+    return next((number for number, folder in enumerate(_FIRST) if item.nodeid.startswith(folder)), len(_FIRST))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip ``gpu`` tests without a CUDA device; mark tests that use ``shared_real`` as ``real``."""
+    """Begin with long files; skip ``gpu`` tests without a CUDA device; mark tests that use ``shared_real`` as ``real``."""
+    items.sort(key=_begins)
     for item in items:
         if "shared_real" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.real)

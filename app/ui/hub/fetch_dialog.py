@@ -119,9 +119,9 @@ class FetchDialog(FittedDialog):
         column.setContentsMargins(16, 12, 16, 12)
         column.setSpacing(4)
         self.name = toned(strong=True)
-        self.context = [toned(size="small", tone="muted") for _ in range(3)]
+        self.card_lines = [toned(size="small", tone="muted") for _ in range(3)]
         self.status = toned(size="small")
-        for label in (self.name, *self.context, self.status):
+        for label in (self.name, *self.card_lines, self.status):
             label.setWordWrap(True)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             column.addWidget(label)
@@ -218,7 +218,7 @@ class FetchDialog(FittedDialog):
                     else tr("No checksum is published.")
                 ),
             ]
-        for label, text in zip(self.context, texts, strict=True):
+        for label, text in zip(self.card_lines, texts, strict=True):
             label.setText(text)
             label.setVisible(bool(text))
 

@@ -72,10 +72,10 @@ def row_text(sheet: FetchDialog, column: int) -> list[str]:
 
 def test_a_model_comes_is_tried_and_can_be_used(studio: Studio, sheet: FetchDialog, qtbot) -> None:
     sheet.choose("tiny")
-    assert "mIoU 71.5 on VOC 2012 val" in sheet.facts[0].text()
-    assert "MIT" in sheet.facts[1].text()
-    assert "CC0" in sheet.facts[1].text()
-    assert "No checksum is published" in sheet.facts[2].text()
+    assert "mIoU 71.5 on VOC 2012 val" in sheet.card_lines[0].text()
+    assert "MIT" in sheet.card_lines[1].text()
+    assert "CC0" in sheet.card_lines[1].text()
+    assert "No checksum is published" in sheet.card_lines[2].text()
     qtbot.mouseClick(sheet.get, Qt.MouseButton.LeftButton)
     studio.wait(lambda: state(studio, "tiny") is FetchState.HERE)
     path = folder_of(studio) / "tiny.pth"
@@ -169,7 +169,7 @@ def test_a_model_for_browsers_opens_its_page_and_is_found_once_copied(
     monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toString()))
     sheet.choose("by-hand")
     assert not sheet.get.isVisible()
-    assert "mIoU unknown" in sheet.facts[0].text()
+    assert "mIoU unknown" in sheet.card_lines[0].text()
     assert f"copy it into {folder_of(studio)}" in sheet.status.text()
     qtbot.mouseClick(sheet.page, Qt.MouseButton.LeftButton)
     assert opened == ["https://drive.example/hand"]

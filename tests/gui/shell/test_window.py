@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from app.state.provenance import Provenance
 from app.ui.shell.action_builder import handler
 from app.viewmodels.annotate.panes import PaneKind, PaneLayout
 from deeplab_core.errors import ImageReadError
+from deeplab_core.model_files import FOREIGN_SUFFIXES, MODEL_SUFFIXES
 from tests.fakes.compute import striped_labels
 from tests.gui.studio import HEIGHT, WIDTH, Studio, make_folder
 
@@ -318,6 +320,21 @@ def test_dropping_a_folder_opens_it(studio, folder):
     studio.window.dropped.emit(folder)
     studio.wait(lambda: studio.program.session.image is not None)
     assert studio.program.projects.recent.folders()[0] == folder
+
+
+def test_a_dropped_model_is_loaded_and_its_folder_is_not_opened(studio, tmp_path, monkeypatch):
+    """Whatever its ending and the case of its letters: a release in ``.tar.gz`` once made a project of its folder."""
+    loaded: list[Path] = []
+    monkeypatch.setattr(studio.program.models, "load", loaded.append)
+    endings = (*MODEL_SUFFIXES, *FOREIGN_SUFFIXES)
+    dropped = [tmp_path / "nets" / f"net{ending}" for ending in (*endings, *map(str.upper, endings))]
+    (tmp_path / "nets").mkdir()
+    for path in dropped:
+        path.write_bytes(b"")
+        studio.window.dropped.emit(path)
+    assert loaded == dropped
+    assert studio.program.session.image is None
+    assert not (tmp_path / "nets" / ".atrous").exists()
 
 
 def test_the_readout_names_class_truth_and_the_model_s_guesses(studio, folder):
