@@ -36,8 +36,8 @@ class ExportOptions(QObject):
         super().__init__(parent)
         self._format = ""
         self.form = form
-        self.context = toned("", tone="muted", size="small")
-        self.context.setWordWrap(True)
+        self.about = toned("", tone="muted", size="small")
+        self.about.setWordWrap(True)
         self.images, self.shapes, self.unit = (_box(entries) for entries in (_PICTURES, _SHAPES, _UNITS))
         self.tolerance = DecimalField()
         self.tolerance.setRange(0, 100)
@@ -67,7 +67,7 @@ class ExportOptions(QObject):
         losses = _row(self.count, self.lost)
         self._rows: dict[str, QWidget | QHBoxLayout] = {}
         for name, text, field in (
-            ("facts", "", self.context),
+            ("facts", "", self.about),
             ("images", tr("Photographs"), self.images),
             ("shapes", tr("Shapes"), self.shapes),
             ("unit", tr("Annotations"), self.unit),
@@ -110,7 +110,7 @@ class ExportOptions(QObject):
             )
             self.form.setRowVisible(field, shown or (row == "lost" and (entry.group == "shapes" or bool(entry.loses))))
         loses = tr("Lost: {what}.", what=entry.loses) if entry.loses else tr("Nothing is lost.")
-        self.context.setText(
+        self.about.setText(
             tr("Writes {files}. Exact pixels: {exact}. {loses}", files=entry.writes, exact=entry.exact, loses=loses)
         )
         self.shapes.setCurrentIndex(self.shapes.findData("mask" if name == "cvat_images" else "polygon"))

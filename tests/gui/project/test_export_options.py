@@ -31,7 +31,7 @@ def test_a_format_shows_its_options_and_no_others(qtbot, name):
     ):  # fmt: skip
         assert field.isVisible() == (row in entry.options), row
     assert options.split.isVisible() == entry.splits
-    assert entry.writes in options.facts.text()
+    assert entry.writes in options.about.text()
     setup = options.setup()
     assert set(setup.options) <= set(entry.options)
     if not entry.extra:
