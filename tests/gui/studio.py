@@ -155,8 +155,8 @@ def studio(qtbot: QtBot, qapp: object, tmp_path: Path, monkeypatch: pytest.Monke
     made.program.jobs.cancel_all()
     made.program.projects.close()
     application.shut_down()
-    # Not closed, which asks about work that a failed test leaves unsaved. And deleted at once: the next window would be made beside
-    # it, and a style sheet of the application dresses every widget that exists.
+    # Not closed, which asks about work that a failed test leaves unsaved. And deleted at once: the next window would be made
+    # beside it, and a style sheet of the application dresses every widget that exists.
     application.window.deleteLater()
     application.deleteLater()
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
