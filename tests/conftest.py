@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Any
 
 # Before anything imports Qt or torch: both read these once.
@@ -18,6 +19,7 @@ os.environ.setdefault("FONTCONFIG_FILE", str(Path(__file__).with_name("gui") / "
 
 import pytest
 from hypothesis import settings
+from PySide6.QtWidgets import QApplication, QDialog
 from pytestqt.qtbot import QtBot
 
 # Tests run on shared machines: how long one example takes says nothing about the code.
@@ -45,11 +47,51 @@ REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 PATIENCE_MS = 240_000
 
 
+class _Broken:
+    """Whether a slot or a timer of the running test raised: no dialog and no wait outlasts that."""
+
+    by: BaseException | None = None
+
+
+@contextmanager
+def failing_at_once() -> Iterator[None]:
+    """What a slot raises ends the dialogs that wait for the user, as nobody will answer them, and the waits of ``qtbot``."""
+    report = sys.excepthook
+    _Broken.by = None
+
+    def end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        report(kind, error, trace)
+        _Broken.by = error
+        for widget in QApplication.topLevelWidgets():
+            if isinstance(widget, QDialog) and widget.isModal() and widget.isVisible():
+                widget.done(QDialog.DialogCode.Rejected)
+
+    sys.excepthook = end
+    try:
+        yield
+    finally:
+        sys.excepthook, _Broken.by = report, None
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """A test of the window that fails inside an event loop ends within seconds, not when its patience ends."""
+    if "qtbot" not in getattr(item, "fixturenames", ()):
+        return (yield)
+    with failing_at_once():
+        return (yield)
+
+
 class PatientBot(QtBot):
     """Waits for states, not for times: no test has a shorter limit than :data:`PATIENCE_MS`, and none has to name one."""
 
     def waitUntil(self, callback: Any, *, timeout: int = 0) -> None:
-        super().waitUntil(callback, timeout=max(timeout, PATIENCE_MS))
+        def reached() -> Any:
+            if _Broken.by is not None:
+                raise RuntimeError("the state will not come: a slot raised an exception") from _Broken.by
+            return callback()
+
+        super().waitUntil(reached, timeout=max(timeout, PATIENCE_MS))
 
     def waitSignal(self, signal: Any, *, timeout: int = 0, **named: Any) -> Any:
         return super().waitSignal(signal, timeout=max(timeout, PATIENCE_MS), **named)

@@ -20,6 +20,7 @@ from deeplab_core.images import read_image
 from deeplab_core.inference import Predictor
 from deeplab_core.refine import DenseCRF, ProbabilitySource, preset
 from deeplab_core.weights import load_model
+from tests.gui.studio import discard
 from tests.unit.app.tiny_model import save_photograph, save_tiny_model
 
 PATIENCE = 120_000
@@ -35,7 +36,6 @@ def opened(qtbot: QtBot, qapp: object, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("ATROUS_MODEL_DIR", str(models))
     settings_file().unlink(missing_ok=True)
     application = Application()
-    qtbot.addWidget(application.window)
     application.window.show()
     program = application.build()
     program.models.start()
@@ -44,8 +44,7 @@ def opened(qtbot: QtBot, qapp: object, tmp_path: Path, monkeypatch: pytest.Monke
     program.truth.choose_catalog(program.models.card.catalog)
     qtbot.waitUntil(lambda: program.context["has_prediction"] and not program.jobs.running, timeout=PATIENCE)
     yield program, photo, model
-    program.projects.close()
-    application.shut_down()
+    discard(application)
 
 
 @pytest.mark.e2e

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from app.services.session import OpenImage
 from app.ui.canvas.canvas_view import CanvasView
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.masks.png import write_indexed_png
+from tests.conftest import PatientBot
 from tests.fakes.compute import FakeComputeClient
 
 WIDTH, HEIGHT = 84, 60
@@ -135,28 +137,50 @@ def folder(tmp_path: Path) -> Path:
     return make_folder(tmp_path / "set")
 
 
-@pytest.fixture
-def studio(qtbot: QtBot, qapp: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
-    models = tmp_path / "models"
+@contextmanager
+def running(qtbot: QtBot, models: Path) -> Iterator[Studio]:
+    """A window with its program, which find one model in the new folder ``models``."""
     models.mkdir()
     (models / "stripes.safetensors").write_bytes(b"")
-    monkeypatch.setenv("ATROUS_MODEL_DIR", str(models))
-    monkeypatch.setattr("app.paths.BUNDLED_MODELS", tmp_path / "none bundled")
-    settings_file().unlink(missing_ok=True)
-    compute = FakeComputeClient(get_catalog("voc21"))
-    application = Application(compute)
-    made = Studio(qtbot, application, compute)
-    made.program.folder_jobs.asks = False  # tests of the question switch it on
-    application.window.resize(1200, 800)
-    with qtbot.waitExposed(application.window):
-        application.window.show()
-    application.window.activateWindow()
-    yield made
-    made.program.jobs.cancel_all()
-    made.program.projects.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATROUS_MODEL_DIR", str(models))
+        patch.setattr("app.paths.BUNDLED_MODELS", models / "none bundled")
+        settings_file().unlink(missing_ok=True)
+        compute = FakeComputeClient(get_catalog("voc21"))
+        application = Application(compute)
+        made = Studio(qtbot, application, compute)
+        made.program.folder_jobs.asks = False  # tests of the question switch it on
+        application.window.resize(1200, 800)
+        with qtbot.waitExposed(application.window):
+            application.window.show()
+        application.window.activateWindow()
+        yield made
+        discard(application)
+
+
+def discard(application: Application) -> None:
+    """End a program and delete its window.
+
+    It is not closed, which asks about work that a failed test leaves unsaved. And it is deleted at once: the next window would be
+    made beside it, and a style sheet of the application dresses every widget that exists.
+    """
+    if application.program is not None:
+        application.program.jobs.cancel_all()
+        application.program.projects.close()
     application.shut_down()
-    # Not closed, which asks about work that a failed test leaves unsaved. And deleted at once: the next window would be made
-    # beside it, and a style sheet of the application dresses every widget that exists.
     application.window.deleteLater()
     application.deleteLater()
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+@pytest.fixture
+def studio(qtbot: QtBot, qapp: object, tmp_path: Path) -> Iterator[Studio]:
+    with running(qtbot, tmp_path / "models") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared_studio(request: pytest.FixtureRequest, qapp: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """One window for the tests of a module that only show something in front of it."""
+    with running(PatientBot(request), tmp_path_factory.mktemp("shared") / "models") as made:
+        yield made

@@ -201,12 +201,12 @@ def _place(widget: QWidget, dialog: QDialog) -> QRect:
 
 
 @pytest.fixture
-def shown(studio: Studio, qtbot, tmp_path, monkeypatch) -> Callable[[type[QDialog], tuple[int, int]], QDialog]:
+def shown(shared_studio: Studio, qtbot, tmp_path, monkeypatch) -> Callable[[type[QDialog], tuple[int, int]], QDialog]:
     def show(kind: type[QDialog], screen: tuple[int, int]) -> QDialog:
         room = QSize(*screen) - fitted_dialog._FRAME
         monkeypatch.setattr(fitted_dialog, "screen_room", lambda _widget: room)
-        studio.window.resize(min(screen[0], 1200), min(screen[1], 800))
-        dialog = MAKERS[kind](studio, tmp_path)
+        shared_studio.window.resize(min(screen[0], 1200), min(screen[1], 800))
+        dialog = MAKERS[kind](shared_studio, tmp_path)
         qtbot.addWidget(dialog)
         dialog.show()
         qtbot.wait(20)
