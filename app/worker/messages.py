@@ -280,6 +280,48 @@ class AskReceptive(Request["Receptive"]):
     options: PredictOptions = field(default_factory=PredictOptions)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareClicks(Request["Clicked"]):
+    """Load a click network and compute its features of an image ahead. Answered by Clicked without masks.
+
+    Attributes:
+        model: its file, or encoder and decoder; it stays loaded, in place of another one.
+        image, source_key: the file and its content key.
+        device: ``"auto"`` is that of the model in use.
+    """
+
+    handler = "clicks"
+
+    model: tuple[str, ...]
+    image: str
+    source_key: str
+    device: str = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskClicks(PrepareClicks):
+    """What a click network makes of clicks, of a box, or of both; PrepareClicks need not come first. Answered by Clicked.
+
+    Attributes:
+        points: x and y of the clicks in image px, in their order; each inside the image.
+        positive: of each click, whether it is on the object.
+        box: left, top, right, bottom in image px, or None.
+        previous: (H, W) uint8, 1 where the class is now.
+    """
+
+    previous: PackedLabels
+    points: tuple[tuple[float, float], ...] = ()
+    positive: tuple[bool, ...] = ()
+    box: tuple[float, float, float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndClicks(Request["Clicked"]):
+    """Free the click network. Answered by Clicked without masks."""
+
+    handler = "clicks"
+
+
 # -- out-of-band ---------------------------------------------------------------------------------------------------------
 
 
@@ -423,6 +465,23 @@ class Receptive(Answer):
     """A receptive field."""
 
     found: ReceptiveField
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clicked(Answer):
+    """What a click network answers.
+
+    Attributes:
+        masks: (H, W) uint8 each, 1 on the object, best first: for ``Corrector.merge_clicks``.
+        title: what the network is; empty after EndClicks.
+        notes: what is unusual about it.
+        milliseconds: that it took in the compute process.
+    """
+
+    masks: tuple[PackedLabels, ...] = ()
+    title: str = ""
+    notes: tuple[str, ...] = ()
+    milliseconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,10 +16,13 @@ from app.services.calls import ComputeService
 from app.worker.messages import (
     PROTOCOL,
     Answer,
+    AskClicks,
     AskReceptive,
     AskScores,
+    Clicked,
     Compare,
     Compared,
+    EndClicks,
     EndCompare,
     Failed,
     Hello,
@@ -32,6 +35,7 @@ from app.worker.messages import (
     LoadModel,
     Predict,
     Predicted,
+    PrepareClicks,
     PrepareRefine,
     Progress,
     Receptive,
@@ -46,7 +50,7 @@ from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, ComputeError
 from deeplab_core.geometry import Extent
 from deeplab_core.images import probe_image, read_image
-from deeplab_core.learning import ClassGain, GainInterval, LearnPair, LearnReport
+from deeplab_core.learning import ClassGain, GainInterval, LearnPair, LearnReport, PackedLabels
 from deeplab_core.receptive import ReceptiveField, TheoreticalField
 from deeplab_core.records import ModelCard, Prediction, RunReport
 
@@ -165,6 +169,7 @@ class FakeComputeClient(ComputeService):
             InspectModel: self._answer_inspect, Learn: self._answer_learn, Compare: self._answer_compare,
             EndCompare: self._answer_compare, AskReceptive: self._answer_receptive,
             Refine: self._answer_refine, RefineBox: self._answer_refine, PrepareRefine: self._answer_refine,
+            AskClicks: self._answer_clicks, PrepareClicks: self._answer_clicks, EndClicks: self._answer_clicks,
         }  # fmt: skip
         answers[type(request)](request)
 
@@ -239,6 +244,20 @@ class FakeComputeClient(ComputeService):
         )  # fmt: skip
         self._report(Progress(request_id=request.request_id, fraction=1.0))
         self._answer(Predicted(request_id=request.request_id, prediction=prediction, image_notes=notes))
+
+    def _answer_clicks(self, request: Request[Answer]) -> None:
+        """A disk around the positive clicks (without any: the box), and a larger one."""
+        if isinstance(request, EndClicks):
+            self._answer(Clicked(request_id=request.request_id))
+            return
+        assert isinstance(request, PrepareClicks)
+        failed = next((self.errors[path] for path in (*request.model, request.image) if path in self.errors), None)
+        if failed is not None:
+            self._answer(Failed(request_id=request.request_id, error=failed.to_dict()))
+            return
+        found = clicked_masks(request) if isinstance(request, AskClicks) else []
+        masks = tuple(PackedLabels.of(mask.astype(np.uint8)) for mask in found)
+        self._answer(Clicked(request_id=request.request_id, masks=masks, title="imagined click network", milliseconds=1.0))
 
     def _answer_compare(self, request: Request[Answer]) -> None:
         if isinstance(request, EndCompare):
@@ -360,3 +379,15 @@ def striped_labels(catalog: ClassCatalog, height: int, width: int, source_key: s
     row = catalog.ids[stripe].astype(catalog.dtype)
     labels: NDArray[np.uint8] = np.ascontiguousarray(np.broadcast_to(row, (height, width)))
     return labels
+
+
+def clicked_masks(request: AskClicks) -> list[NDArray[np.bool_]]:
+    """What the imagined click network answers: disks of 20 and 40 px around the positive clicks, or the box."""
+    height, width = request.previous.shape
+    y, x = np.mgrid[:height, :width]
+    shown = [point for point, sign in zip(request.points, request.positive, strict=True) if sign]
+    if not shown and request.box is not None:
+        left, top, right, bottom = request.box
+        return [(x >= left) & (x < right) & (y >= top) & (y < bottom)]
+    away = np.min([np.full((height, width), 1e9), *((x - px) ** 2 + (y - py) ** 2 for px, py in shown)], axis=0)
+    return [away < radius**2 for radius in (20, 40)]

@@ -132,6 +132,12 @@ class DecoderEnds:
         return self.size is None or bool(re.search(r"low.*res", self.masks.name.lower()))
 
 
+def has_fine_maps(features: Sequence[Tensor]) -> bool:
+    """Whether a decoder takes SAM 2's finer maps besides the embedding."""
+    grids = {tensor.shape[-2:] for tensor in features if len(tensor.shape) == 4}
+    return len(grids) > 1 or any("high_res" in tensor.name.lower() for tensor in features)
+
+
 def is_coords(tensor: Tensor) -> bool:
     """Whether a tensor takes points as x and y."""
     name = tensor.name.lower()
@@ -173,7 +179,7 @@ class EncoderDecoder:
         self._encoder, self._decoder = encoder, decoder
         self._ends = DecoderEnds.of(decoder)
         self._image = image_input(decoder, self._ends.features) if encoder is None else image_input(encoder, encoder.inputs)
-        self._stretched = len(self._ends.features) > 1
+        self._stretched = has_fine_maps(self._ends.features)
         #: Whether masks cover all that the encoder sees, rather than the image's part of it; one graph gives the image's part.
         self._coarse = encoder is not None and self._ends.coarse
         self._sources = {} if encoder is None else sources(encoder, decoder, self._ends.features)
