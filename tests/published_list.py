@@ -9,13 +9,16 @@ import pytest
 
 
 def use_published_list(monkeypatch: pytest.MonkeyPatch, folder: Path, *rows: dict[str, object]) -> None:
-    """Replace the list; rows say what differs from a complete one. Plain http is allowed: the server has no certificate."""
+    """Replace the list; rows give what differs from a complete one; those of the family
+    "clicks" are click networks. Plain http is allowed: the server has no certificate."""
     complete = {
         "name": "DeepLabv3+, tiny", "publisher": "Somebody", "family": "atrous", "page": "https://models.example/page",
         "licence": "MIT", "data_licence": "Photographs: CC0", "catalog": "voc21", "classes": 21, "miou": 71.5,
         "miou_on": "VOC 2012 val", "miou_source": "its README",
     }  # fmt: skip
     path = folder / "published.json"
-    path.write_text(json.dumps({"models": [complete | row for row in rows]}))
+    models = [complete | row for row in rows if row.get("family") != "clicks"]
+    clicks = [complete | row for row in rows if row.get("family") == "clicks"]
+    path.write_text(json.dumps({"models": models, "click_networks": clicks}))
     monkeypatch.setattr("deeplab_core.hub.published._LIST", path)
     monkeypatch.setattr("deeplab_core.hub.published._PROTECTED", ("https://", "http://127.0.0.1:"))

@@ -20,7 +20,16 @@ from app.cli.transfer import megabytes, transfer
 from app.paths import MODEL_DIR_VARIABLE, download_folder, model_folders
 from deeplab_core.atomic import refuse_photograph
 from deeplab_core.errors import AtrousError, WeightsError
-from deeplab_core.hub import PublishedModel, find_installed, find_published, install, published_models, write_published_card
+from deeplab_core.hub import (
+    Installed,
+    PublishedModel,
+    click_networks,
+    find_installed,
+    find_published,
+    install,
+    published_models,
+    write_published_card,
+)
 from deeplab_core.hub.connection import proxy_for
 
 if TYPE_CHECKING:
@@ -29,6 +38,8 @@ if TYPE_CHECKING:
     from deeplab_core.nn.count import LayerRow
     from deeplab_core.records import ModelCard
 
+#: Folder of click networks in a folder of models, where no search for models looks.
+CLICK_FOLDER = "clicks"
 #: The size that the field states costs for.
 _SIZE = 513
 
@@ -65,11 +76,11 @@ def _list_installed(as_json: bool) -> None:
 
 
 def _list_available(as_json: bool) -> None:
-    folders = model_folders()
-    here = {model.id: path for model in published_models() if (path := find_installed(model, folders)) is not None}
+    everything = (*published_models(), *click_networks())
+    here = {model.id: path for model in everything if (path := find_installed(model, _searched(model))) is not None}
     if as_json:
-        for model in published_models():
-            fields = {name: getattr(model, name) for name in model.__dataclass_fields__}
+        for model in everything:
+            fields = asdict(model)
             emit("published", **fields, direct=model.direct, installed=here.get(model.id))
         return
     say(f"\nTo be fetched with 'atrous models get ID', into {download_folder()}:")
@@ -78,6 +89,16 @@ def _list_available(as_json: bool) -> None:
         say(f"\n{publisher}, licence {models[0].licence}")
         for model in models:
             say(_published_line(model, model.id in here))
+    say(f"\nClick networks, to be fetched into {download_folder() / CLICK_FOLDER} (docs/correcting.md):")
+    for model in click_networks():
+        where = "here" if model.id in here else megabytes(model.download_bytes)
+        checked = "sha256 known" if model.has_checksum else "no checksum"
+        say(f"  {model.id:<32} {where:>8}  {checked:<12}  {model.licence}")
+
+
+def _searched(model: PublishedModel) -> list[Path]:
+    """Folders that hold a published model if it is here. Click networks have their own: they are no models to predict with."""
+    return [folder / CLICK_FOLDER for folder in model_folders()] if model.for_clicks else model_folders()
 
 
 def _published_line(model: PublishedModel, here: bool) -> str:
@@ -102,8 +123,9 @@ def get_command(model_id: str, folder: Path | None, again: bool, as_json: bool) 
     https_proxy are used.
     """
     model = _named(model_id)
-    there = find_installed(model, model_folders()) if folder is None and not again else None
-    target = folder or (there.parent if there is not None else download_folder())
+    there = find_installed(model, _searched(model)) if folder is None and not again else None
+    own = download_folder() / CLICK_FOLDER if model.for_clicks else download_folder()
+    target = folder or (there.parent if there is not None else own)
     if not as_json and there is None and model.direct:
         _announce(model, target)
     try:
@@ -112,11 +134,8 @@ def get_command(model_id: str, folder: Path | None, again: bool, as_json: bool) 
     except KeyboardInterrupt:
         say("atrous: stopped; the partial download is kept. Run the same command to resume it", err=True)
         return 130
-    from deeplab_core.weights import load_model
-
     try:
-        _, card = load_model(found.path)
-        write_published_card(found.path, card, model)
+        use = _tried(found, model)
     except AtrousError as error:
         if as_json:
             emit("model", id=model.id, path=found.path, already=found.already, checksum=found.checksum, error=str(error))
@@ -128,15 +147,36 @@ def get_command(model_id: str, folder: Path | None, again: bool, as_json: bool) 
     say(f"{'It is there already' if found.already else 'Fetched'}: {found.path}")
     if found.checksum:
         say(f"Checksum: {found.checksum}.")
-    name = found.path.stem if found.path.parent in model_folders() else found.path
-    say(f"{model.title}, {card.catalog.title}. Use it with --model {name}")
+    say(use)
     return 0
+
+
+def _tried(found: Installed, model: PublishedModel) -> str:
+    """Open a model that was fetched, and say how it is used.
+
+    Raises:
+        AtrousError: it cannot be opened.
+    """
+    if found.decoder is not None:
+        from deeplab_core.backends import load_click_model
+
+        load_click_model([found.path, found.decoder])
+        return (
+            f"{model.title}, a click network: {found.path.name} with {found.decoder.name}. Scripts use it; see docs/correcting.md"
+        )
+    from deeplab_core.weights import load_model
+
+    _, card = load_model(found.path)
+    write_published_card(found.path, card, model)
+    name = found.path.stem if found.path.parent in model_folders() else found.path
+    return f"{model.title}, {card.catalog.title}. Use it with --model {name}"
 
 
 def _named(model_id: str) -> PublishedModel:
     model = find_published(model_id)
     if model is None:
-        close = difflib.get_close_matches(model_id, [known.id for known in published_models()], n=3, cutoff=0.6)
+        known = [one.id for one in (*published_models(), *click_networks())]
+        close = difflib.get_close_matches(model_id, known, n=3, cutoff=0.6)
         hint = f"perhaps you mean {' or '.join(close)}" if close else "'atrous models list' shows them"
         raise click.UsageError(f"no published model '{model_id}'; {hint}")
     return model
@@ -145,7 +185,7 @@ def _named(model_id: str) -> PublishedModel:
 def _announce(model: PublishedModel, target: Path) -> None:
     proxy = proxy_for(model.url)
     through = f" through the proxy {proxy}" if proxy else ""
-    say(f"{model.title}: {megabytes(model.approximate_bytes)} from {model.host}{through} to {target}", err=True)
+    say(f"{model.title}: {megabytes(model.download_bytes)} from {model.host}{through} to {target}", err=True)
     say(f"Licence: {model.licence}. Trained on {model.data_licence}.", err=True)
 
 

@@ -11,14 +11,16 @@ from deeplab_core.hub.install import (
     read_receipt,
     write_published_card,
 )
-from deeplab_core.hub.published import PublishedModel, find_published, published_models
+from deeplab_core.hub.published import PublishedModel, PublishedPart, click_networks, find_published, published_models
 
 __all__ = [
     "Installed",
     "Progress",
     "PublishedModel",
+    "PublishedPart",
     "Receipt",
     "by_hand",
+    "click_networks",
     "download",
     "find_installed",
     "find_published",

@@ -175,21 +175,23 @@ class Installed:
         already: it was there before.
         resumed_from: bytes that an earlier try had brought.
         checksum: one clause on what it was compared with.
+        decoder: the second file of a network for clicks.
     """
 
     path: Path
     already: bool = False
     resumed_from: int = 0
     checksum: str = ""
+    decoder: Path | None = None
 
 
 def find_installed(model: PublishedModel, folders: Iterable[Path]) -> Path | None:
-    """The file of a published model in one of the folders, by its name; None where it is not there."""
+    """The file of a published model in one of the folders, by its name; None where it, or its decoder, is not there."""
+    names = [model.installed_name, *([] if model.decoder is None else [model.decoder.file])]
     for folder in folders:
-        path = folder / model.installed_name
         with contextlib.suppress(OSError):
-            if path.is_file():
-                return path
+            if all((folder / name).is_file() for name in names):
+                return folder / names[0]
     return None
 
 
@@ -203,6 +205,8 @@ def install(
 ) -> Installed:
     """Fetch a published model into a folder, or find that it is there (or its archive, which is then only unpacked).
 
+    Of a network for clicks the encoder comes first, then the decoder.
+
     Args:
         again: fetch it also if it exists. A file whose publisher states no checksum must then be the one of the first
             download.
@@ -212,6 +216,31 @@ def install(
         DownloadError: it cannot be fetched, is not what was published, or needs a browser (the message names the page).
         StorageError, Cancelled: as :func:`~deeplab_core.hub.download.download`.
     """
+    found = _install_file(model, folder, again=again, cancel=cancel, progress=progress)
+    if model.decoder is None:
+        return found
+    part = model.decoder
+    size, digest = part.approximate_bytes, part.sha256_prefix
+    decoder = replace(model, file=part.file, url=part.url, approximate_bytes=size, sha256_prefix=digest, decoder=None)
+    second = _install_file(decoder, folder, again=again, cancel=cancel, progress=progress)
+    return Installed(
+        found.path,
+        already=found.already and second.already,
+        resumed_from=found.resumed_from + second.resumed_from,
+        checksum=found.checksum if found.checksum == second.checksum else f"{found.checksum}; of the decoder, {second.checksum}",
+        decoder=second.path,
+    )
+
+
+def _install_file(
+    model: PublishedModel,
+    folder: Path,
+    *,
+    again: bool,
+    cancel: IsCancelled | None,
+    progress: Callable[[Progress], None] | None,
+) -> Installed:
+    """One file of :func:`install`."""
     path = folder / model.installed_name
     receipt = read_receipt(path)
     if path.is_file() and not again:

@@ -22,6 +22,20 @@ _DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNOR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedPart:
+    """The second file of a published model: the decoder of a click network.
+
+    Attributes:
+        file, url, approximate_bytes, sha256_prefix: as for :class:`PublishedModel`.
+    """
+
+    file: str
+    url: str
+    approximate_bytes: int | None = None
+    sha256_prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedModel:
     """One published checkpoint. What could not be confirmed is empty, or None, and shown as unknown.
 
@@ -34,15 +48,16 @@ class PublishedModel:
         url: where the file itself can be fetched; empty where that needs a browser.
         page: to read about it, and to fetch the file by hand if ``url`` is empty.
         approximate_bytes: size as published, rounded.
-        sha256_prefix: first hex digits of the file's sha256, where its publisher states them.
+        sha256_prefix: first hex digits of the file's sha256, or all, where its publisher states them.
         member: the one file of a ``.tar.gz`` that is kept.
         licence: of the weights, or of the code where only that is stated.
         data_licence: what the photographs that it was trained on ask for.
-        catalog: built-in catalog of its classes.
-        classes: number of its output channels.
+        catalog: built-in catalog of its classes; empty for a network for clicks.
+        classes: number of its output channels; 0 for a network for clicks.
         miou: published mean IoU in percent, with what it was measured on and where that stands.
         needs: name of the extra without which it cannot be run.
         note: one clause more.
+        decoder: of a network for clicks, whose encoder is ``file``.
     """
 
     id: str
@@ -53,8 +68,8 @@ class PublishedModel:
     page: str
     licence: str
     data_licence: str
-    catalog: str
-    classes: int
+    catalog: str = ""
+    classes: int = 0
     url: str = ""
     approximate_bytes: int | None = None
     sha256_prefix: str = ""
@@ -64,6 +79,23 @@ class PublishedModel:
     miou_source: str = ""
     needs: str = ""
     note: str = ""
+    decoder: PublishedPart | None = None
+
+    @property
+    def for_clicks(self) -> bool:
+        """Whether it is a network for clicks, not for segmentation."""
+        return self.family == "clicks"
+
+    @property
+    def download_bytes(self) -> int | None:
+        """Size of all its files; None where one is unknown."""
+        sizes = [self.approximate_bytes, *([] if self.decoder is None else [self.decoder.approximate_bytes])]
+        return None if None in sizes else sum(size or 0 for size in sizes)
+
+    @property
+    def has_checksum(self) -> bool:
+        """Whether its publisher states a checksum of every file."""
+        return bool(self.sha256_prefix) and (self.decoder is None or bool(self.decoder.sha256_prefix))
 
     @property
     def data(self) -> str:
@@ -73,7 +105,7 @@ class PublishedModel:
     @property
     def title(self) -> str:
         """Name, data and publisher: the same architecture is published many times."""
-        return f"{self.name}, {self.data} ({self.publisher})"
+        return f"{self.name}, {self.data} ({self.publisher})" if self.data else f"{self.name} ({self.publisher})"
 
     @property
     def installed_name(self) -> str:
@@ -92,19 +124,25 @@ class PublishedModel:
 
 
 def published_models() -> tuple[PublishedModel, ...]:
-    """All published checkpoints, in the order of the list: by publisher, the best first."""
-    return _known(_LIST)
+    """All published networks for segmentation, in the order of the list: by publisher, the best first."""
+    return _known(_LIST, "models")
+
+
+def click_networks() -> tuple[PublishedModel, ...]:
+    """All published networks for clicks, by publisher, the smallest first."""
+    return _known(_LIST, "click_networks")
 
 
 @lru_cache(maxsize=8)
-def _known(path: Path) -> tuple[PublishedModel, ...]:
-    return tuple(_entry(row) for row in json.loads(path.read_text(encoding="utf-8"))["models"])
+def _known(path: Path, kind: str) -> tuple[PublishedModel, ...]:
+    return tuple(_entry(row) for row in json.loads(path.read_text(encoding="utf-8")).get(kind, ()))
 
 
 def find_published(model_id: str) -> PublishedModel | None:
     """The checkpoint of this id (or of this file name), whatever its case."""
     wanted = model_id.casefold()
-    return next((model for model in published_models() if wanted in (model.id, model.file.casefold())), None)
+    everything = (*published_models(), *click_networks())
+    return next((model for model in everything if wanted in (model.id, model.file.casefold())), None)
 
 
 def is_file_name(name: str) -> bool:
@@ -121,9 +159,12 @@ def _entry(row: dict[str, Any]) -> PublishedModel:
     unknown = set(row) - {field.name for field in fields(PublishedModel)}
     if unknown:
         raise ValueError(f"{row.get('id')}: unknown fields {sorted(unknown)}")
-    model = PublishedModel(**row)
+    decoder = row.get("decoder")
+    model = PublishedModel(**{**row, "decoder": None if decoder is None else PublishedPart(**decoder)})
     if not _ID.fullmatch(model.id) or not is_file_name(model.file) or (model.member and not is_file_name(model.member)):
         raise ValueError(f"{model.id}: id or file name is malformed")
-    if model.url and not model.url.startswith(_PROTECTED):
+    if model.decoder is not None and not is_file_name(model.decoder.file):
+        raise ValueError(f"{model.id}: name of the decoder is malformed")
+    if any(not url.startswith(_PROTECTED) for url in (model.url, "" if model.decoder is None else model.decoder.url) if url):
         raise ValueError(f"{model.id}: files are fetched over https only")
     return model

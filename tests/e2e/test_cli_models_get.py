@@ -205,3 +205,33 @@ def test_the_folder_of_the_settings_is_searched_and_fetched_to(tmp_path: Path, m
         assert download_folder(str(chosen)) == chosen
     finally:
         settings_file().unlink()
+
+
+def test_a_click_network_is_fetched_as_a_pair_opened_and_kept_apart(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.unit.core.backends.click_graphs import decoder, encoder
+
+    first, second = encoder(tmp_path / "sam_encoder.onnx"), decoder(tmp_path / "sam_decoder.onnx")
+    with serving() as running:
+        running.files["/sam_encoder.onnx"], running.files["/sam_decoder.onnx"] = first.read_bytes(), second.read_bytes()
+        part = {"file": "sam_decoder.onnx", "url": running.url("/sam_decoder.onnx"), "approximate_bytes": second.stat().st_size}
+        use_published_list(
+            monkeypatch, tmp_path,
+            {"id": "sam", "name": "SAM", "family": "clicks", "file": "sam_encoder.onnx", "url": running.url("/sam_encoder.onnx"),
+             "approximate_bytes": first.stat().st_size, "catalog": "", "classes": 0, "miou": None, "miou_on": "",
+             "miou_source": "", "decoder": part},
+        )  # fmt: skip
+        assert run(["models", "list", "--available"]) == 0
+        said = capsys.readouterr().out
+        assert "Click networks" in said
+        assert "no checksum" in said
+        assert run(["models", "get", "sam"]) == 0
+    said = capsys.readouterr().out
+    assert "a click network" in said
+    assert "states no checksum" in said
+    assert sorted(path.name for path in (folder / "clicks").glob("*.onnx")) == ["sam_decoder.onnx", "sam_encoder.onnx"]
+    assert run(["models", "list", "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [Path(line["installed"]).name for line in lines if line.get("id") == "sam"] == ["sam_encoder.onnx"]
+    assert not [line for line in lines if line.get("name") == "sam_encoder"], "it is no model to predict with"

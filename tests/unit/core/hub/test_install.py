@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import tarfile
@@ -14,7 +15,7 @@ import pytest
 
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import Cancelled, DownloadError, StorageError
-from deeplab_core.hub import Progress, PublishedModel, find_installed, install, read_receipt, write_published_card
+from deeplab_core.hub import Progress, PublishedModel, PublishedPart, find_installed, install, read_receipt, write_published_card
 from deeplab_core.hub.install import take_member
 from deeplab_core.records import ModelCard
 from deeplab_core.weights import card_path
@@ -63,6 +64,30 @@ def test_a_file_is_installed_with_a_receipt(server: FileServer, tmp_path: Path) 
     assert receipt is not None
     assert (receipt.id, receipt.url, receipt.bytes) == (model.id, model.url, 7000)
     assert find_installed(model, [tmp_path / "elsewhere", tmp_path]) == found.path
+
+
+def test_of_a_pair_both_files_are_fetched_and_checked(server: FileServer, tmp_path: Path) -> None:
+    server.files["/encoder.onnx"], server.files["/decoder.onnx"] = b"encoder" * 900, b"decoder" * 900
+    digest = hashlib.sha256(server.files["/decoder.onnx"]).hexdigest()
+    part = PublishedPart(file="decoder.onnx", url=server.url("/decoder.onnx"), sha256_prefix=digest)
+    unknown = {"catalog": "", "classes": 0, "miou": None, "miou_on": "", "miou_source": ""}
+    pair = unknown | {"family": "clicks", "file": "encoder.onnx"}
+    model = published(server.url("/encoder.onnx"), decoder=part, **pair)
+    assert model.title == "DeepLabv3+ (Somebody)"
+    assert not model.has_checksum, "that of the encoder is not known"
+    found = install(model, tmp_path)
+    assert found.decoder == tmp_path / "decoder.onnx"
+    assert "states no checksum" in found.checksum
+    assert f"of the decoder, it fits the published sha256 prefix {digest}" in found.checksum
+    assert find_installed(model, [tmp_path]) == found.path
+    again = install(model, tmp_path)
+    assert again.already
+    found.decoder.unlink()
+    assert find_installed(model, [tmp_path]) is None, "half a pair is not there"
+    assert not install(model, tmp_path).already
+    wrong = published(server.url("/encoder.onnx"), decoder=PublishedPart(file="d.onnx", url=part.url, sha256_prefix="00"), **pair)
+    with pytest.raises(DownloadError):
+        install(wrong, tmp_path)
 
 
 def test_what_is_there_is_not_fetched_again(server: FileServer, tmp_path: Path) -> None:

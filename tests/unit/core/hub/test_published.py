@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.hub import PublishedModel, find_published, published_models
+from deeplab_core.hub import PublishedModel, click_networks, find_published, published_models
 from deeplab_core.hub.published import _entry
 
 MODELS = published_models()
@@ -28,8 +28,29 @@ def test_every_entry_is_complete_enough_to_be_used(model: PublishedModel) -> Non
     assert model.sha256_prefix in model.file
 
 
+@pytest.mark.parametrize("model", click_networks(), ids=lambda model: model.id)
+def test_every_click_network_is_a_pair_with_a_licence(model: PublishedModel) -> None:
+    assert model.for_clicks
+    assert model.decoder is not None
+    assert model.licence
+    assert model.data_licence
+    assert (model.catalog, model.classes, model.miou) == ("", 0, None)
+    for file, url, digest in (
+        (model.file, model.url, model.sha256_prefix),
+        (model.decoder.file, model.decoder.url, model.decoder.sha256_prefix),
+    ):
+        assert file.endswith(".onnx")
+        assert url.endswith(f"/{file}")
+        assert re.fullmatch(r"|[0-9a-f]{64}", digest)
+    assert model.has_checksum or model.download_bytes is not None, "at least one of the two tells what was fetched"
+    assert find_published(model.id) is model
+
+
 def test_ids_titles_and_files_are_unique() -> None:
-    assert len({model.id for model in MODELS}) == len(MODELS)
+    everything = (*MODELS, *click_networks())
+    assert len({model.id for model in everything}) == len(everything)
+    assert len({model.installed_name for model in everything}) == len(everything)
+    assert len({model.title for model in everything}) == len(everything)
     assert len({model.title for model in MODELS}) == len(MODELS)
     assert len({model.installed_name for model in MODELS}) == len(MODELS)
 
@@ -77,6 +98,8 @@ def test_an_archive_s_member_is_installed_under_the_id() -> None:
         ({"member": "../net.pb"}, "malformed"),
         ({"id": "Net 1"}, "malformed"),
         ({"sice": 3}, "unknown fields"),
+        ({"decoder": {"file": "../d.onnx", "url": "https://models.example/d.onnx"}}, "malformed"),
+        ({"decoder": {"file": "d.onnx", "url": "http://models.example/d.onnx"}}, "https only"),
     ],
 )
 def test_a_slip_in_the_list_is_noticed(slip: dict[str, object], said: str) -> None:
