@@ -294,7 +294,7 @@ class Autosaver(QObject):
         except ProjectError:
             # The journal's bound dropped the step while the stack in memory still has it: what happened is a step of its own.
             patch = step.patch if entry.direction > 0 else step.patch.inverted()
-            title = step.title if entry.direction > 0 else f"Undo {step.title}"
+            title = step.title if entry.direction > 0 else message("Undo {step}", step=step.title)
             step.seq = self._project.append_step(step.image, title, step.source, patch).seq
 
     # -- mask files ------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from app.state.document import Document
 from app.state.journal import JournalStep
 from app.state.patch import TilePatch
 from app.state.provenance import Provenance
+from app.text import tr
 from deeplab_core.errors import ProjectError
 
 #: Packed bytes of all steps kept in memory. The journal keeps what is dropped here, within its own bound.
@@ -33,7 +34,7 @@ class Step:
 
     Attributes:
         image: id of the image's record.
-        title: e.g. ``"Brush: chair, 1 204 px"``.
+        title: in English, e.g. ``"Brush: chair, 1 204 px"``; a text of ``message`` is shown in the language of the window.
         source: who did it.
         patch: what it changed.
         seq: its number in the journal; None until it is recorded there.
@@ -67,7 +68,7 @@ class _StepCommand(QUndoCommand):
     """A step on a stack. The first redo does nothing: its pixels are already painted when it is pushed."""
 
     def __init__(self, history: UndoHistory, target: _Target, step: Step) -> None:
-        super().__init__(step.title)
+        super().__init__(tr(step.title))
         self._history = history
         self._target = target
         self.step = step

@@ -13,18 +13,21 @@ labels from a blank map.
 
 from __future__ import annotations
 
+import json
+import re
 import sqlite3
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from app.state.document import Document
 from app.state.patch import TilePatch, WrongSize
 from app.state.provenance import Provenance
 from app.state.store import Store
-from deeplab_core.errors import ProjectError, message
-from deeplab_core.reading import VALUE_ERRORS
+from deeplab_core.errors import MessageText, ProjectError, message
+from deeplab_core.reading import VALUE_ERRORS, parse_json
 
 #: Default bound of all patches kept by one project, in bytes of packed tiles.
 JOURNAL_BYTES = 256 * 1024 * 1024
@@ -37,6 +40,10 @@ _PRUNE_TO = 0.95
 
 # What a damaged row may say of its step, before it is shown.
 _LONGEST_TITLE, _LAST_TIME = 120, 4e9
+
+#: What separates the English title of a step from its template and values, and the most bytes of these.
+_BEHIND, _MOST_BEHIND = "\x1e", 4096
+_PLAIN_TEMPLATE = re.compile(r"(?:[^{}]|\{\w+\})*")
 
 # Steps in effect are dropped from the oldest on, undone ones from the newest on. Both orders leave histories without gaps: of
 # two steps in effect the newer was moved last, of two undone ones the older.
@@ -65,7 +72,7 @@ class JournalStep:
 
     Attributes:
         seq: number of the step; grows over the whole project.
-        title: what the undo menu says, e.g. ``"Brush: chair, 1 204 px"``.
+        title: what the undo menu says, e.g. ``"Brush: chair, 1 204 px"``; in English, shown through ``tr``.
         source: who did it.
         time: Unix time in seconds.
         pixels: labels changed.
@@ -126,7 +133,7 @@ class Journal:
             )
             cursor = connection.execute(
                 "INSERT INTO steps (image, title, source, time, pixels, bytes, patch) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (image, title, int(source), now, patch.changed_pixels, len(data), data),
+                (image, stored_title(title), int(source), now, patch.changed_pixels, len(data), data),
             )
             seq = cursor.lastrowid or 0
             connection.execute("INSERT INTO moves (image, step, direction) VALUES (?, ?, 1)", (image, seq))
@@ -206,10 +213,11 @@ class Journal:
         steps, damaged = [], []
         for seq, title, source, when, pixels, state, data in rows:
             try:
+                title = read_title(str(title))
                 patch, undone = TilePatch.from_bytes(data), StepState(state) is StepState.UNDONE
                 if document is not None and not document.fits(patch):
                     raise ValueError(f"it is for {patch.shape}")
-                steps.append(JournalStep(seq, str(title), Provenance(source), float(when), int(pixels), undone, patch))
+                steps.append(JournalStep(seq, title, Provenance(source), float(when), int(pixels), undone, patch))
             except _STRANGE:
                 broken.add(seq)
                 damaged.append(_damaged(seq, title, when))
@@ -350,11 +358,38 @@ class Journal:
         return True
 
 
+def stored_title(title: str) -> str:
+    """A step's title as the journal keeps it: the English text, and for a translation the template and values behind it."""
+    if not isinstance(title, MessageText) or not title.values:
+        return str(title)
+    return f"{title}{_BEHIND}{json.dumps(title.to_dict(), separators=(',', ':'))}"
+
+
+def read_title(stored: str) -> str:
+    """The inverse of :func:`stored_title`. A project may come from someone else: what does not give its text is left out."""
+    text, _, behind = stored.partition(_BEHIND)
+    if not behind:
+        return text
+    try:
+        data = parse_json(behind, limit=_MOST_BEHIND, error=ProjectError)
+        found = MessageText.from_dict(data) if _is_plain(data) else text
+    except _STRANGE:
+        return text
+    return found if found == text else text
+
+
+def _is_plain(data: Any, depth: int = 0) -> bool:
+    """Whether a template has nothing but names in braces: no attributes, and no format that could ask for much memory."""
+    if not isinstance(data, dict) or depth > 3 or not _PLAIN_TEMPLATE.fullmatch(str(data["template"])):
+        return False
+    return all(isinstance(value, str | int | float) or _is_plain(value, depth + 1) for value in data["values"].values())
+
+
 def _damaged(seq: object, title: object, when: object, lost_tiles: int | None = 0) -> DamagedStep:
     known = isinstance(when, float) and 0 < when < _LAST_TIME
     return DamagedStep(
         seq if isinstance(seq, int) else 0,
-        title[:_LONGEST_TITLE] if isinstance(title, str) else "",
+        read_title(title)[:_LONGEST_TITLE] if isinstance(title, str) else "",
         when if known and isinstance(when, float) else 0.0,
         lost_tiles,
     )

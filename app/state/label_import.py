@@ -234,7 +234,7 @@ def import_item(
         return None
     try:
         found = plan.read(item, rest=rest, frame=frame)
-        title = f"Import {plan.format.title}"
+        title = message("Import {format}", format=plan.format.title)
         by = set_by(found.provenance, found.labels.shape, reviewed=found.reviewed)
         changed, kept, locked = store_labels(project, image, found.labels, title, overwrite=overwrite, by=by)
         if found.reviewed and not kept and not locked and not project.record(image).reviewed:

@@ -252,7 +252,7 @@ class TwoProjects:
             progress: called with what was found (None for a failure) and the name of every image.
         """
         totals, decided = MergeTotals(), dict(solved or {})
-        title = f"Merge with {self.other.folder.name}"
+        title = message("Merge with {folder}", folder=self.other.folder.name)
         for pair in self.pairs:
             found = None
             try:

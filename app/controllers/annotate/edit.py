@@ -22,6 +22,7 @@ from app.state.tools import Tool, ToolState
 from app.text import mark, spaced, tr
 from app.viewmodels.annotate.class_rows import class_name
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.errors import message
 from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 
@@ -95,8 +96,8 @@ class EditController(QObject):
     through :attr:`refused`.
 
     Signals:
-        stepDone: (title, TilePatch, Provenance) after a step that changed something; the pixels are already painted, or, of a
-            step that changes much of a large image, being painted.
+        stepDone: (title in English, TilePatch, Provenance) after a step that changed something; the pixels are already painted,
+            or, of a step that changes much of a large image, being painted.
         changed: (Box) after any change of the labels, undo and redo included.
         documentChanged: (Document or None) another document is in view.
         refused: (text) why a verb did nothing, for the user.
@@ -106,7 +107,7 @@ class EditController(QObject):
         undoAsked, redoAsked: no stroke takes the verb; what they undo and redo is the history's matter.
     """
 
-    stepDone = Signal(str, object, object)
+    stepDone = Signal(object, object, object)
     changed = Signal(object)
     documentChanged = Signal(object)
     refused = Signal(str)
@@ -122,7 +123,7 @@ class EditController(QObject):
         self.tools = tools
         self._document: Document | None = None
         self._stroke: StrokeSession | None = None
-        self._stroke_title = ""
+        self._stroke_title: str = ""
         self._stroke_source = Provenance.PERSON
         self._stroke_value = 0
         self._stroke_rect = _NOWHERE
@@ -211,8 +212,8 @@ class EditController(QObject):
         diameter = self._diameter(pressure)
         only = None if value is None else self._only(document, (x, y))
         self._stroke = StrokeSession(document, value=value, diameter=diameter, only=only)
-        name = tr(_STROKE_TITLES[mode])
-        self._stroke_title = name if value is None else f"{name}: {_painted(document.catalog, value, only)}"
+        name = message(_STROKE_TITLES[mode])
+        self._stroke_title = name if value is None else _of_class(name, document.catalog, value, only)
         self._stroke_source = Provenance.MODEL if value is None else Provenance.PERSON
         self._stroke_value = 0 if value is None else value
         self._stroke_rect = _NOWHERE
@@ -302,16 +303,16 @@ class EditController(QObject):
         """Fill the 4-connected region of equal labels under a point with the selected class."""
         document, value = self._ready(), self.tools.class_id
         if document is not None and not self._refuses(document, value, *_label_at(document, x, y)):
-            name = tr("Fill: {class_name}", class_name=class_name(document.catalog, value))
+            name = message("Fill: {class_name}", class_name=class_name(document.catalog, value))
             self.carry_out(name, document, lambda: fill_patch(document, x, y, value))
 
     def polygon(self, points: Sequence[Point]) -> None:
         """Paint the inside of a closed polygon with the selected class, or pass it on (:meth:`set_outline_use`)."""
-        self._outline(tr("Polygon"), points)
+        self._outline(message("Polygon"), points)
 
     def lasso(self, points: Sequence[Point]) -> None:
         """Paint the inside of a freehand outline with the selected class, or pass it on (:meth:`set_outline_use`)."""
-        self._outline(tr("Lasso"), points)
+        self._outline(message("Lasso"), points)
 
     def _outline(self, name: str, points: Sequence[Point]) -> None:
         document, value = self._ready(), self.tools.class_id
@@ -319,7 +320,7 @@ class EditController(QObject):
             self.outlineDrawn.emit(self._outline_use, points)
         elif document is not None and points and not self._refuses(document, value):
             only = self._only(document, points[0])
-            name = f"{name}: {_painted(document.catalog, value, only)}"
+            name = _of_class(name, document.catalog, value, only)
             self.carry_out(name, document, lambda: polygon_patch(document, points, value, only=only))
 
     def _only(self, document: Document, start: Point) -> frozenset[int] | None:
@@ -442,15 +443,19 @@ def _label_at(document: Document, x: float, y: float) -> tuple[int, ...]:
 
 
 def step_title(name: str, patch: TilePatch, source: Provenance) -> str:
-    """Name and extent of a step: 'Brush: chair, 1 204 px'. Where only provenance changed, how many pixels that were."""
+    """Name and extent of a step in English: 'Brush: chair, 1 204 px'; where only provenance changed, the pixels of that."""
     if patch.changed_pixels:
-        return tr("{name}, {changed_pixels} px", name=name, changed_pixels=spaced(patch.changed_pixels))
-    verb = tr("confirmed") if source is Provenance.PERSON else tr("returned to the model")
-    return tr(
-        "{name}, {verb} {changed_provenance} px", name=name, verb=verb, changed_provenance=spaced(patch.changed_provenance())
-    )
+        return message("{name}, {pixels} px", name=name, pixels=spaced(patch.changed_pixels))
+    pixels = spaced(patch.changed_provenance())
+    if source is Provenance.PERSON:
+        return message("{name}, confirmed {pixels} px", name=name, pixels=pixels)
+    return message("{name}, returned to the model {pixels} px", name=name, pixels=pixels)
 
 
-def _painted(catalog: ClassCatalog, value: int, only: frozenset[int] | None) -> str:
+def _of_class(name: str, catalog: ClassCatalog, value: int, only: frozenset[int] | None) -> str:
+    """A step's title with the class that it paints, and the one that it may paint over."""
+    painted = class_name(catalog, value)
     over = [class_name(catalog, class_id) for class_id in only or ()]
-    return " over ".join([class_name(catalog, value), *over])
+    if over:
+        return message("{name}: {painted} over {other}", name=name, painted=painted, other=over[0])
+    return message("{name}: {painted}", name=name, painted=painted)

@@ -20,7 +20,7 @@ from app.state.refinement import painted_labels, taking_patch
 from app.state.tools import Tool
 from app.text import spaced, tr
 from app.worker.messages import URGENT, PrepareRefine, RefineBox, Refined
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.geometry import Box
 
 #: Tools with a follow-up of their strokes.
@@ -145,7 +145,7 @@ class ScribbleController(QObject):
             priority=URGENT, base=base, params=self._requests.crf.params, box=box, context=context, strokes=strokes,
             reach=reach,
         )  # fmt: skip
-        name = tr("Scribble: {name}", name=stroke.title.partition(": ")[2])
+        name = message("Scribble: {painted}", painted=stroke.title.partition(": ")[2])
         refinement = _Refinement(self._compute.submit(request), stroke, box, tuple(claims), name)
         self._current = refinement
         refinement.call.on(
@@ -175,7 +175,7 @@ class ScribbleController(QObject):
         if self._edit.pending_stroke is refinement.stroke:
             self._edit.finish_pending(refinement.name, follow)
         else:  # the waiting was over before: a step of its own
-            self._edit.carry_out(tr("{name}, refined", name=refinement.name), document, lambda: follow, Provenance.CRF)
+            self._edit.carry_out(message("{name}, refined", name=refinement.name), document, lambda: follow, Provenance.CRF)
 
     def _fail(self, refinement: _Refinement, error: AtrousError) -> None:
         if self._end(refinement):

@@ -124,7 +124,7 @@ class Undoing(QObject):
             self._notifier.info(title, f"{step}.", replace_key=_KEY)
 
     def _last_text(self, done: _Done) -> str:
-        return tr("Your last change is '{title}' in {name}.", title=done.title, name=self._name(done.image))
+        return tr("Your last change is '{title}' in {name}.", title=tr(done.title), name=self._name(done.image))
 
     def _way(self, done: _Done) -> Choice:
         return Choice(tr("Go to {name}", name=self._name(done.image)), lambda: self._session.open_image(done.image))

@@ -25,7 +25,7 @@ from app.state.samples import Held, load_sample, truth_path
 from app.text import tr
 from app.viewmodels.evaluate.curves import Curve, CurveSet
 from deeplab_core.datasets import GroundTruthFiles
-from deeplab_core.errors import AmbiguousFrameError, AtrousError
+from deeplab_core.errors import AmbiguousFrameError, AtrousError, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.trimap import BandAround, BandRule, band_map
@@ -159,7 +159,7 @@ class EvaluationController(QObject):
     def start_from_truth(self) -> None:
         """Replace the whole mask by the truth, as one step."""
         if self.live is not None:
-            self._edit.replace_all(self.live.truth, Provenance.IMPORT, tr("Replace by ground truth"))
+            self._edit.replace_all(self.live.truth, Provenance.IMPORT, message("Replace by ground truth"))
 
     def measure_again(self, image_id: int) -> None:
         """Other pixels of an image count from now on: measure it again, in view and in the folder's figures."""

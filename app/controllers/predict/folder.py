@@ -19,7 +19,7 @@ from app.state.runs import ItemState, Run
 from app.text import spaced, tr, waiting_text
 from app.viewmodels.project.folder_plan import plan_run
 from app.worker.messages import Predict
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.notes import RunNotes
 from deeplab_core.records import ModelCard, Prediction, PredictOptions
 
@@ -204,7 +204,7 @@ class FolderRun(QObject):
             # If it has been opened since, the prediction is kept and can be applied there.
             if patch is not None and not patch.empty and free():
                 run.change.before_step(image)
-                title = tr("{name}, {changed_pixels} px", name=run.card.name, changed_pixels=spaced(patch.changed_pixels))
+                title = message("{name}, {pixels} px", name=run.card.name, pixels=spaced(patch.changed_pixels))
                 self._session.write_step(image, title, patch, Provenance.MODEL)
 
     def _finish(self, run: _Run, job: FolderJob[Prediction]) -> None:

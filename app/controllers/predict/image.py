@@ -18,7 +18,7 @@ from app.state.patch import TilePatch
 from app.state.provenance import Merge, Provenance, merge_labels, would_change
 from app.text import displayed, tr
 from app.worker.messages import URGENT, Predict, Predicted
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.confusion import same_classes
 from deeplab_core.records import Prediction
@@ -119,7 +119,7 @@ class PredictController(QObject):
         """Replace the whole mask by the prediction, as one step."""
         image = self._session.image
         if image is not None and image.document.reference is not None:
-            self._edit.replace_all(image.document.reference, Provenance.MODEL, tr("Replace by prediction"))
+            self._edit.replace_all(image.document.reference, Provenance.MODEL, message("Replace by prediction"))
             self._decide()
 
     def start_from_blank(self) -> None:
@@ -127,7 +127,9 @@ class PredictController(QObject):
         image = self._session.image
         if image is not None:
             document = image.document
-            self._edit.replace_all(np.full_like(document.labels, document.catalog.ignore), Provenance.UNSET, tr("Clear mask"))
+            self._edit.replace_all(
+                np.full_like(document.labels, document.catalog.ignore), Provenance.UNSET, message("Clear mask")
+            )
 
     # -- answers ---------------------------------------------------------------------------------------------------------
 
@@ -234,10 +236,10 @@ class PredictController(QObject):
 
     def _lay(self, image: OpenImage, labels: LabelMap) -> None:
         document = image.document
-        name = self.models.card.name if self.models.card is not None else tr("Model")
+        name: str = self.models.card.name if self.models.card is not None else message("Model")
         source = Provenance.MODEL
         if image.prediction is not None and image.prediction.options.crf is not None:
-            name, source = tr("{name} and CRF", name=name), Provenance.CRF
+            name, source = message("{name} and CRF", name=name), Provenance.CRF
 
         def make() -> TilePatch:
             return merge_labels(document.labels, document.provenance, labels, source, locked=document.locked).patch

@@ -32,7 +32,7 @@ from app.state.provenance import Provenance
 from app.text import plural, spaced, tr
 from app.viewmodels.project.folder_plan import plan_of_import
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.masks.frames import Frame
 
 #: What the user decides about masks in other classes: True matches them by name, False reads them in the project's.
@@ -209,7 +209,7 @@ class ImportController(QObject):
                 run.change.before_step(image)
                 self._session.write_step(
                     image,
-                    tr("Import {name}, {changed_pixels} px", name=path.name, changed_pixels=spaced(patch.changed_pixels)),
+                    message("Import {file}, {pixels} px", file=path.name, pixels=spaced(patch.changed_pixels)),
                     patch,
                 )
                 run.counts.add(project.record(image).relative_path, found)
@@ -236,7 +236,7 @@ class ImportController(QObject):
         if project is None or image is None:
             return None
         found = read_import(project, image.id, path, frame, source, image.info)
-        self._edit.replace_all(found.labels, Provenance.IMPORT, tr("Import {name}", name=path.name), found.by)
+        self._edit.replace_all(found.labels, Provenance.IMPORT, message("Import {file}", file=path.name), found.by)
         return found
 
 

@@ -24,7 +24,7 @@ from app.text import plural, spaced, tr, waiting_text
 from app.viewmodels.project.folder_plan import plan_crf
 from app.worker.messages import Predict
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import CatalogError
+from deeplab_core.errors import CatalogError, message
 from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 from deeplab_core.records import ModelCard, Prediction, PredictOptions
@@ -76,7 +76,7 @@ class RefineFolder(QObject):
         self._edit.commit_stroke()
         self._models.remember_card()
         options = replace(self._models.run_settings.options(), crf=self._crf.params, crf_engine=self._crf.engine)
-        title = tr("CRF, {title}", title=self._crf.title()).rstrip(", ")
+        title = message("CRF, {preset}", preset=self._crf.title()) if self._crf.title() else message("CRF")
         run = _Run(project, card, options, title, FolderChange(project, tr("CRF on the folder"), Provenance.CRF, "crf-folder"))
         self._run = self._folder_jobs.start(
             project, tr("CRF on the folder"), [record.id for record in project.images if not record.missing],
@@ -125,7 +125,7 @@ class RefineFolder(QObject):
                     run.change.before_step(image)
                 self._session.write_step(
                     image,
-                    tr("{title}, {changed_pixels} px", title=run.title, changed_pixels=spaced(patch.changed_pixels)),
+                    message("{name}, {pixels} px", name=run.title, pixels=spaced(patch.changed_pixels)),
                     patch,
                     Provenance.CRF,
                 )
@@ -181,8 +181,8 @@ def _first_prediction(run: _Run, document: Document, earlier: Prediction | None)
     if labels is None or labels.shape != document.shape:
         return None
     patch = merge_labels(document.labels, document.provenance, labels, Provenance.MODEL, locked=document.locked).patch
-    name = run.card.name if earlier.card_id == run.card.id else tr("Prediction")
-    return tr("{name}, {changed_pixels} px", name=name, changed_pixels=spaced(patch.changed_pixels)), patch
+    name = run.card.name if earlier.card_id == run.card.id else message("Prediction")
+    return message("{name}, {pixels} px", name=name, pixels=spaced(patch.changed_pixels)), patch
 
 
 def _project_labels(project: Project, prediction: Prediction, catalog: ClassCatalog) -> LabelMap:

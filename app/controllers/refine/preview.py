@@ -29,7 +29,7 @@ from app.state.tools import Tool
 from app.text import mark, spaced, tr
 from app.viewmodels.annotate.panes import PaneKind, PaneLayout
 from app.worker.messages import Refined
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.geometry import Box, polygon_mask
 from deeplab_core.labels import LabelMap
 from deeplab_core.records import CRFParams
@@ -237,7 +237,7 @@ class RefineController(QObject):
         if image is not None:
             rect, inside = polygon_mask(points, image.document.shape)
             if not rect.empty:
-                self._when_exact(lambda: self._lay(tr("CRF in outline"), rect, inside))
+                self._when_exact(lambda: self._lay(message("CRF in outline"), rect, inside))
 
     def _take_outline(self, use: OutlineUse, points: Sequence[Point]) -> None:
         if use is OutlineUse.REFINE:
@@ -275,7 +275,11 @@ class RefineController(QObject):
             return taking_patch(document, rect, refined[rect.slices], where)
 
         # Of the mask itself the preset says little: what counts is that no network was asked.
-        title = tr("{name}, mask itself", name=name) if self.crf.base is Base.MASK else f"{name}, {self.crf.title()}".rstrip(", ")
+        title, preset = name, self.crf.title()
+        if self.crf.base is Base.MASK:
+            title = message("{name}, mask itself", name=name)
+        elif preset:
+            title = message("{name}, {preset}", name=name, preset=preset)
         self._edit.carry_out(title, document, make, Provenance.CRF)
 
     def _when_exact(self, then: Callable[[], None]) -> None:
