@@ -8,6 +8,7 @@ import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
@@ -112,13 +113,21 @@ def qtbot(qapp: object, request: pytest.FixtureRequest) -> QtBot:
     return PatientBot(request)
 
 
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folders that do not exist yet. ``mktemp`` would list all earlier ones for the next number: 11 ms after 8,000 of them."""
+    base = tmp_path_factory.mktemp("homes")
+    return (base / str(number) for number in count())
+
+
 @pytest.fixture(autouse=True)
-def _private_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+def _private_home(_homes: Iterator[Path]) -> None:
     """Settings, caches and logs of a test, and of the processes it starts, live in a home of its own.
 
     One home for all would hand the model used last by one test to the next that starts the real program.
     """
-    home = tmp_path_factory.mktemp("home")
+    home = next(_homes)
+    home.mkdir()
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "LOCALAPPDATA", "APPDATA"):
         os.environ[name] = str(home / name.lower())
     os.environ["HOME"] = os.environ["USERPROFILE"] = str(home)
