@@ -166,9 +166,15 @@ class Journal:
         return int(row[0]) if row else 0
 
     def only_newer(self, image: int, seq: int, source: Provenance) -> int | None:
-        """Number of the one step of an image above ``seq``, if it is in effect and ``source`` did it; None for all else."""
-        rows = self._store.rows("SELECT seq, state, source FROM steps WHERE image = ? AND seq > ?", (image, seq), (int, int, int))
-        return rows[0][0] if len(rows) == 1 and rows[0][1:] == (StepState.DONE, source) else None
+        """Number of the first step of an image above ``seq``, if ``source`` did it and it is the newest one in effect; else None.
+
+        Later steps that were undone again change nothing.
+        """
+        rows = self._store.rows(
+            "SELECT seq, state, source FROM steps WHERE image = ? AND seq > ? ORDER BY seq", (image, seq), (int, int, int)
+        )
+        in_effect = [row[0] for row in rows if row[1] == StepState.DONE]
+        return rows[0][0] if rows and in_effect == [rows[0][0]] and rows[0][2] == source else None
 
     def head(self, image: int) -> int:
         """Number of the image's last move; its journal base where it has none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -62,8 +62,8 @@ class FolderChange:
 class FolderJobs(QObject):
     """Every job over the folder begins here, and the last one of this session that changed something can be undone.
 
-    An image is restored if the job's step is the only one that is newer than before the job, and in effect: then nothing of the
-    user's is touched. The others keep what they have and are listed. That works until the next job that changes something.
+    An image is restored if the job's step is its newest one in effect: then nothing of the user's is touched. The others keep
+    what they have and are listed. That works until the next job that changes something; an undo that was stopped can be continued.
 
     Attributes:
         asks: whether the user is asked before a job begins; the window, which shows the question, sets it.
@@ -200,8 +200,10 @@ class FolderJobs(QObject):
         """A job that may change masks is over; what its message offers. None: it changes none, and the one before stays."""
         if change is None:
             return ()
-        self._set_last(change if change.steps or change.suggested else None)
-        return () if self._last is None else (Choice(tr("Undo folder job"), lambda: self._undo(change)),)
+        if not (change.steps or change.suggested):
+            return ()  # it changed nothing, so the one before can still be undone
+        self._set_last(change)
+        return (Choice(tr("Undo folder job"), lambda: self._undo(change)),)
 
     def undo(self) -> None:
         """Undo the last job."""
@@ -269,6 +271,9 @@ class FolderJobs(QObject):
         rows = [*((image, tr("It has changed since the job.")) for image in stays), *left]
         rows += [(image, str(error)) for image, error in job.failures.items()]
         done = len(change.steps) - len(rows)
+        if job.left and self._last is None:
+            again = {image: change.steps[image] for image in job.left}
+            self._set_last(replace(change, steps=again, suggested=[]))
         text = tr(
             "{done} {part} as before the job.",
             done=plural("{n} mask", "{n} masks", done),

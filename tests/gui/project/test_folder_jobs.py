@@ -9,7 +9,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel
 
-from app.controllers.project.folder_jobs import ASK_HARMLESS
+from app.controllers.project.folder_jobs import ASK_HARMLESS, FolderChange
 from app.services.folder_job import Steps, background
 from app.state.image_record import ImageStatus
 from app.state.provenance import Provenance
@@ -251,6 +251,57 @@ def test_an_image_that_moved_on_stays(desk):
     assert message.choices[-1].text == "Show unchanged images"
     message.choices[-1].run()
     assert listed == [(desk.image.id, "It has changed since the job.")]
+
+
+def test_a_step_that_was_undone_again_does_not_keep_an_image_from_being_restored(desk):
+    before = masks(desk)
+    go(desk, Qt.Key.Key_D)
+    refine_folder(desk)
+    desk.program.classes.choose(3)
+    desk.press(Qt.Key.Key_B)
+    desk.paint((20, 40), (40, 40))
+    desk.press(Qt.Key.Key_Z, CTRL)
+    desk.settle()
+    desk.window.commands["edit.undo_folder"].trigger()
+    desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
+    message = desk.program.notifier.messages[-1]
+    assert "changed since" not in message.detail
+    assert message.choices == ()
+    name = desk.program.session.project.record(desk.image.id).name
+    np.testing.assert_array_equal(desk.image.document.labels, before[name])
+
+
+def test_the_undo_lasts_until_the_next_job_that_changes_something(desk):
+    refine_folder(desk)
+    after = masks(desk)
+    for key in (Qt.Key.Key_D, Qt.Key.Key_D, Qt.Key.Key_A):
+        go(desk, key)
+    desk.program.evaluation.evaluate_folder()  # changes nothing
+    desk.wait(lambda: any(title.startswith(("Folder: mIoU", "Nothing could")) for title in desk.titles()))
+    empty = FolderChange(desk.program.session.project, "Another job", Provenance.CRF, "another")
+    assert desk.program.folder_jobs.remember(empty) == ()
+    assert desk.window.commands["edit.undo_folder"].isEnabled()
+    desk.window.commands["edit.undo_folder"].trigger()
+    desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
+    desk.settle()
+    assert any(not np.array_equal(labels, after[name]) for name, labels in masks(desk).items())
+
+
+def test_an_undo_that_was_stopped_can_be_continued(desk):
+    before = masks(desk)
+    refine_folder(desk)
+    desk.window.commands["edit.undo_folder"].trigger()
+    (job,) = [job for job in desk.program.jobs.running if job.title.startswith("Undoing")]
+    job.cancel()
+    desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
+    assert "not reached" in desk.program.notifier.messages[-1].detail
+    assert desk.window.commands["edit.undo_folder"].isEnabled()
+    desk.window.commands["edit.undo_folder"].trigger()
+    desk.wait(lambda: not desk.window.commands["edit.undo_folder"].isEnabled() and not desk.program.jobs.running)
+    desk.settle()
+    for name, labels in masks(desk).items():
+        if name != "photo_3.jpg":  # it had no mask; now it has the prediction that its undo ends at
+            np.testing.assert_array_equal(labels, before[name])
 
 
 def test_a_job_that_ends_with_its_project_says_nothing_and_changes_nothing_more(desk, folder, tmp_path):
