@@ -19,8 +19,8 @@ from deeplab_core.correction.clicks import ClickEngine, click_engine, role_of
 from deeplab_core.errors import WeightsError, message
 from deeplab_core.parallel import IsCancelled
 
-#: Words by which the two files of a pair differ: as samexporter, X-AnyLabeling, osam and the networks' authors name them.
-_HALVES = re.compile(r"(?:image|mask|prompt)?[._ -]*(?:encoder|decoder|preprocess)", re.IGNORECASE)
+#: Words by which the two files of a pair differ: as samexporter, X-AnyLabeling, osam, optimum and the authors name them.
+_HALVES = re.compile(r"[._ -]*(?:image|mask|prompt|vision)?[._ -]*(?:encoder|decoder|preprocess)", re.IGNORECASE)
 
 
 class OnnxGraph:

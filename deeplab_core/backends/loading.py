@@ -72,6 +72,13 @@ def load_engine(path: Path, sidecar: ModelCard | None = None, *, output: str = "
         graph = _open(path, file, 0 if stored_card is None else len(stored_card.catalog), output or stored)
     except WeightsError as error:
         raise _at(error, path) from error
+    if "embed" in graph.signature.output.name.lower():
+        raise WeightsError(
+            message("this graph gives features of an image, not classes"),
+            why=message("its output {name} is for the decoder of a click network", name=graph.signature.output.name),
+            remedy=message("Choose another model"),
+            path=path,
+        )
     classes = graph.signature.classes or _hidden_classes(graph) or (len(stored_card.catalog) if stored_card is not None else 0)
     if not classes:
         raise WeightsError(

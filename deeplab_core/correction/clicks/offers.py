@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -70,7 +71,7 @@ def offers(
     """
     own = labels == cls
     pixels = clicks.pixels
-    found: list[tuple[Proposal, NDArray[Any]]] = []
+    found: list[Proposal] = []
     for mask in masks:
         if mask.shape != labels.shape or mask.dtype != np.bool_:
             raise AtrousError(
@@ -82,10 +83,18 @@ def offers(
         proposal = _proposal(more, less, own, cls, labels, ignore)
         if proposal is None:
             continue
-        after = np.where(proposal.mask, proposal.labels, labels)
-        if not any(np.array_equal(after, other) for _, other in found):
-            found.append((proposal, after))
-    return [proposal for proposal, _ in found]
+        if not any(_same(proposal, other) for other in found):
+            found.append(proposal)
+    return found
+
+
+def _same(one: Proposal, other: Proposal) -> bool:
+    if one.bounds != other.bounds:
+        return False
+    place = one.bounds.slices
+    mask = one.mask[place]
+    first, second = (np.broadcast_to(given, one.mask.shape)[place][mask] for given in (one.labels, other.labels))
+    return np.array_equal(mask, other.mask[place]) and np.array_equal(first, second)
 
 
 def _proposal(more: Mask, less: Mask, own: Mask, cls: int, labels: LabelMap, ignore: int) -> Proposal | None:
@@ -93,9 +102,29 @@ def _proposal(more: Mask, less: Mask, own: Mask, cls: int, labels: LabelMap, ign
     if box is None:
         return None
     if less.any():
-        # What is taken off goes to the nearest other class, which may be some px away.
-        taken = components.given_to_nearest(labels, Box.whole(labels.shape), less, own, ignore)
+        # What is taken off goes to the nearest other class.
+        outer = _holding_nearest(labels, less, own, ignore)
+        place = outer.slices
+        taken = components.given_to_nearest(labels[place], Box.whole(outer.size), less[place], own[place], ignore)
         if taken is not None:
-            ids = np.where(more, labels.dtype.type(cls), taken[2])
+            ids = np.where(more, labels.dtype.type(cls), labels)
+            ids[place][less[place]] = taken[2][less[place]]
             return Proposal(more | less, ids, int(Origin.RECLASSIFIED), box)
     return Proposal(more, cls, int(Origin.RECLASSIFIED), box) if more.any() else None
+
+
+def _holding_nearest(labels: LabelMap, less: Mask, own: Mask, ignore: int) -> Box:
+    """A box around pixels that surely holds, of each, the nearest one of another class: large images need not be searched."""
+    inner, margin = Box.around(less) or Box(0, 0, 0, 0), 16
+    while True:
+        outer = inner.grown(margin, labels.shape)
+        other = (labels[outer.slices] != ignore) & ~own[outer.slices]
+        if outer == Box.whole(labels.shape):
+            return outer
+        farthest = np.inf
+        if other.any():
+            away = cv2.distanceTransform((~other).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+            farthest = float(away[less[outer.slices]].max())
+        if farthest <= margin:
+            return outer
+        margin = 2 * margin if farthest == np.inf else max(2 * margin, int(farthest) + 1)

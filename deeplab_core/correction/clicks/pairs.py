@@ -10,6 +10,8 @@ The encoder sees the image once. The decoder takes its features and points (1, N
   without mask input, and no padding point.
 - EfficientSAM: export_to_onnx.py and onnx_models.py in https://github.com/yformer/EfficientSAM: the image as it is, 0..1; points
   (1, 1, N, 2), of which six count; also as one graph.
+- Hugging Face's SAM: ``SamOnnxConfig`` in https://github.com/huggingface/optimum-onnx
+  (optimum/exporters/onnx/model_configs.py): points (1, 1, N, 2) without corners of boxes, and no mask input.
 - SAM 2: samexporter/export_sam2.py, https://github.com/wkentaro/osam (osam/_models/sam2) and onnxruntime's
   tools/transformers/models/sam2: two maps of features more, and the image stretched to a square.
 """
@@ -122,9 +124,19 @@ class DecoderEnds:
         )  # fmt: skip
 
     @property
-    def batched(self) -> bool:
-        """Whether points have a dimension more: EfficientSAM's."""
+    def nested(self) -> bool:
+        """Whether points have a dimension more: EfficientSAM's and Hugging Face's."""
         return len(self.coords.shape) == 4
+
+    @property
+    def batched(self) -> bool:
+        """Whether it is EfficientSAM's, which takes the image as it is, and six points."""
+        return self.nested and not self.points_only
+
+    @property
+    def points_only(self) -> bool:
+        """Whether corners of a box mean nothing to it: Hugging Face's."""
+        return self.coords.name == "input_points"
 
     @property
     def coarse(self) -> bool:
@@ -258,6 +270,8 @@ class EncoderDecoder:
         cancel: IsCancelled | None = None,
     ) -> list[Mask]:
         """See the protocol: by predicted quality, best first."""
+        if box is not None and self._ends.points_only:
+            return self._in_box(rgb, points, positive, box, previous, cancel)
         clicks = Clicks(points, positive, box)
         taking = box is None and not positive.any()
         if taking:  # ask for what lies under the clicks
@@ -282,6 +296,23 @@ class EncoderDecoder:
         if taking:
             return [previous & ~mask for mask in found]
         return found
+
+    def _in_box(
+        self,
+        rgb: NDArray[np.uint8],
+        points: NDArray[np.float64],
+        positive: NDArray[np.bool_],
+        box: tuple[float, float, float, float],
+        previous: Mask,
+        cancel: IsCancelled | None,
+    ) -> list[Mask]:
+        """A box for a decoder that knows points only: its centre is a click unless there is one; nothing outside counts."""
+        if not positive.any():
+            centre = np.array([[(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]])
+            points, positive = np.concatenate([centre, points]), np.concatenate([[True], positive])
+        inside = np.zeros_like(previous)
+        inside[max(int(box[1]), 0) : int(np.ceil(box[3])), max(int(box[0]), 0) : int(np.ceil(box[2]))] = True
+        return [mask & inside for mask in self.masks(rgb, points, positive, None, previous, cancel)]
 
     def _step(
         self,
@@ -338,7 +369,7 @@ class EncoderDecoder:
         if padding > 0:
             at = np.concatenate([at, np.zeros((padding, 2))])
             labels = np.concatenate([labels, np.full(padding, _NO_POINT)])
-        return (at[None, None], labels[None, None]) if ends.batched else (at[None], labels[None])
+        return (at[None, None], labels[None, None]) if ends.nested else (at[None], labels[None])
 
     def _mask_so_far(self, frame: Frame, start: Mask, before: _Answer | None) -> NDArray[np.float32]:
         """(1, 1, h, w) logits over all that the encoder sees."""

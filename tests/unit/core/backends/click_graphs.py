@@ -177,9 +177,10 @@ def decoder(
     that is given (with its indicator) is united with the disks. Without ``size_input`` the first output holds the coarse masks.
     """
     b = Builder()
-    batched = points.startswith("batched")
+    batched = points.startswith(("batched", "input"))
+    label_name = points.replace("coords", "labels").replace("points", "labels")
     coords = b("Reshape", points, b.constant([-1, 2], np.int64))
-    labels = b("Reshape", b("Cast", points.replace("coords", "labels"), to=TensorProto.FLOAT), b.constant([-1], np.int64))
+    labels = b("Reshape", b("Cast", label_name, to=TensorProto.FLOAT), b.constant([-1], np.int64))
     first = b("Mul", b("ReduceMean", features[0][0], keepdims=0), b.constant(0.0))
     for name, _ in features[1:]:
         first = b("Add", first, b("Mul", b("ReduceMean", name, keepdims=0), b.constant(0.0)))
@@ -228,7 +229,7 @@ def decoder(
         whole = answer(*grid(b("Cast", shape, to=TensorProto.INT64)))
         made[outputs[0]] = b("Unsqueeze", whole, b.constant([0], np.int64)) if batched else whole
     else:
-        made[outputs[0]] = coarse
+        made[outputs[0]] = b("Unsqueeze", coarse, b.constant([0], np.int64)) if batched else coarse
     made[outputs[1]] = b("Reshape", b.constant(scores), b.constant([1, 1, -1] if batched else [1, -1], np.int64))
     if len(outputs) > 2:
         made[outputs[2]] = coarse
@@ -236,7 +237,7 @@ def decoder(
         b.named(value, name)
     lead: list[Any] = [1, 1] if batched else [1]
     inputs: list[Any] = [(name, TensorProto.FLOAT, [1, *size]) for name, size in features]
-    inputs += [(points, TensorProto.FLOAT, [*lead, "n", 2]), (points.replace("coords", "labels"), label_kind, [*lead, "n"])]
+    inputs += [(points, TensorProto.FLOAT, [*lead, "n", 2]), (label_name, label_kind, [*lead, "n"])]
     if mask_input:
         inputs += [("mask_input", TensorProto.FLOAT, [1, 1, low, low]), ("has_mask_input", TensorProto.FLOAT, [1])]
     if size_input is not None:

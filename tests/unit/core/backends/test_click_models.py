@@ -22,6 +22,7 @@ from tests.unit.core.correction.scenes import CATALOG
 
 SMALL, PHOTO = (96, 128), (480, 640)
 SAM2 = (("high_res_feats_0", (32, 256, 256)), ("high_res_feats_1", (64, 128, 128)), ("image_embed", (256, 64, 64)))
+HUGGING = (("image_embeddings", (256, 64, 64)), ("image_positional_embeddings", (256, 64, 64)))
 SAM_MEAN = (123.675, 116.28, 103.53)
 
 
@@ -185,6 +186,11 @@ PAIRS: dict[str, Pair] = {
         decoder(at / "tiny.onnx", (("image_embeddings", SAM2[2][1]), ("high_res_features1", SAM2[0][1]),
                                    ("high_res_features2", SAM2[1][1])), size_input=TensorProto.INT64),
     ],
+    "Hugging Face": lambda at: [
+        encoder(at / "vision_encoder.onnx", HUGGING, name="pixel_values"),
+        decoder(at / "prompt_encoder_mask_decoder.onnx", HUGGING[::-1], points="input_points", mask_input=False, size_input=None,
+                outputs=("pred_masks", "iou_scores"), label_kind=TensorProto.INT64),
+    ],
 }  # fmt: skip
 
 
@@ -218,6 +224,10 @@ def test_a_box_and_clicks_of_a_pair(pair: tuple[str, list[Path]]) -> None:
     model = load_click_model(files[0])
     expected = np.zeros(PHOTO, bool)
     expected[100:200, 300:450] = True
+    if name == "Hugging Face":  # no box: a click in its centre, within it
+        expected &= around(PHOTO, (375, 150), 60, stretched=False)
+        assert overlap(ask(model, PHOTO, box=(300, 100, 450, 200))[0], expected) > 0.93
+        return
     assert overlap(ask(model, PHOTO, box=(300, 100, 450, 200))[0], expected) > 0.95
     less = ask(model, PHOTO, (330.5, 150.5, False), box=(300, 100, 450, 200))[0]
     if "mask" not in [tensor.name.split("_")[0] for tensor in model._decoder.inputs]:
@@ -408,6 +418,32 @@ def test_wrong_graphs_are_named(case: str, tmp_path: Path) -> None:
     assert said in f"{caught.value.what} {caught.value.why}"
     assert caught.value.path in files
     assert caught.value.remedy
+
+
+def test_an_encoder_is_no_model_to_predict_with(tmp_path: Path) -> None:
+    from deeplab_core.weights import load_model
+
+    path = encoder(tmp_path / "sam.encoder.onnx")
+    with pytest.raises(WeightsError, match="features of an image") as caught:
+        load_model(path)
+    assert caught.value.path == path
+
+
+def test_what_is_taken_away_goes_to_the_nearest_class_far_away_too() -> None:
+    from deeplab_core.correction.components import given_to_nearest
+    from deeplab_core.geometry import Box
+
+    labels = np.full((120, 150), 3, np.uint8)
+    labels[:, :2], labels[:2] = 7, 0
+    mask = np.ones(labels.shape, bool)
+    mask[40:90, 50:120] = False
+    one = Corrector(photo((120, 150)), labels, catalog=CATALOG)
+    (found,) = one.merge_clicks([mask], [(80, 60)], [False], 3)
+    expected = given_to_nearest(labels, Box.whole(labels.shape), ~mask, labels == 3, 255)
+    assert expected is not None
+    assert isinstance(found.labels, np.ndarray)
+    assert np.array_equal(found.mask, ~mask)
+    assert np.array_equal(found.labels[~mask], expected[2][~mask])
 
 
 def test_files_that_are_no_onnx_or_damaged_are_named(tmp_path: Path) -> None:
