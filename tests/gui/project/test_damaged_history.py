@@ -5,6 +5,7 @@ The history stays right, and the window offers a way out.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,13 @@ import pytest
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
+from app.state.import_plan import whole_patch
 from app.state.mask_file import read_mask_file
 from app.state.project import Project
+from app.state.provenance import Provenance
 from app.state.saved_masks import START_OVER, USE_MASK
 from app.state.store import DamagedStore
+from deeplab_core.catalogs.editing import add_class
 from deeplab_core.errors import ProjectError
 from tests.gui.studio import Studio
 
@@ -178,3 +182,35 @@ def test_the_window_offers_the_ways_out_of_a_refused_mask(studio: Studio, folder
     assert studio.program.projects.close()
     studio.open(folder)
     assert np.array_equal(studio.image.document.labels, states[-1])
+
+
+def test_a_mask_with_classes_that_the_database_lacks_brings_them_back(studio: Studio, folder: Path) -> None:
+    studio.open(folder)
+    image = studio.image.id
+    assert studio.program.projects.close()
+    with Project.open(folder) as project:
+        before = project.catalog
+        project.edit_classes(add_class(before, "lamp"))
+        lamp = project.catalog.classes[-1].id
+        document = project.load(image).document
+        labels = document.labels.copy()
+        labels[5:20, 5:30] = lamp
+        project.append_step(image, "Brush", Provenance.PERSON, whole_patch(document, labels))
+        project.save_mask(image, labels, np.full_like(document.provenance, Provenance.PERSON), project.journal.head(image))
+        text = json.dumps(before.to_dict())
+        project._store.write("UPDATE meta SET value = ? WHERE key = 'catalog'", (text,))
+        project._store.write("DELETE FROM meta WHERE key = 'class edits'")
+    studio.program.projects.open(folder)
+    studio.wait(lambda: any("does not know: lamp" in title for title in studio.titles()))
+    message = studio.program.notifier.messages[-1]
+    next(offer for offer in message.choices if offer.text == USE_MASK).run()
+    studio.wait(lambda: studio.program.session.image is not None and studio.image.id == image)
+    studio.settle()
+    assert np.array_equal(studio.image.document.labels, labels)
+    project = studio.program.session.project
+    assert project is not None
+    assert project.catalog.names[-1] == "lamp"
+    studio.program.edit.tools.choose_class(lamp)
+    studio.program.edit.choose_tool("brush")
+    studio.paint((40, 40), (50, 45))
+    assert (studio.image.document.labels == lamp).sum() > (labels == lamp).sum()
