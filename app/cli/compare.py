@@ -13,7 +13,7 @@ import click
 
 from app.cli.console import ReportingCommand, overwrite_option, progress, write_json
 from app.cli.ground_truth import masks_truth
-from app.cli.model_choice import resolve_model, tell_model
+from app.cli.model_choice import report_model, resolve_model
 from app.cli.options import FOLDER, TruthOptions, draws_options, json_option, network_options, truth_options
 from app.cli.plan import output_names, plan_outputs, report_refused
 from app.cli.predict import write_prediction
@@ -173,7 +173,7 @@ class _Measuring:
                 masks = Path(stack.enter_context(TemporaryDirectory(prefix="atrous-compare-")))
                 failed = self._predict(source.path, masks)
             ground = masks_truth(self._truth, masks, self._images)
-            ground.tell()
+            ground.report()
             total = len(pair_masks(masks, ground.folders, ground.catalog.name).pairs)
             with progress(f"evaluate {source.path.name}", total) as bar:
                 found = evaluate_folders(
@@ -196,7 +196,7 @@ class _Measuring:
             raise click.UsageError(f"to compare the model {model_path.name}, name the photographs with --images DIR")
         plan = plan_outputs([self._images], out)
         model, card = load_model(model_path, output_stride=self._options.output_stride)
-        tell_model(card)
+        report_model(card)
         predictor = Predictor(model, card, options=self._options, device=self._options.device)
         mark_output(out, "prediction", output_names(out, plan.tasks), catalog=card.catalog, model=card.id, frame="stored")
         failed = len(plan.refused)

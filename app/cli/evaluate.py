@@ -137,7 +137,7 @@ def evaluate(
     failures = tuple(kind for file in slice_files for kind in read_failures(file))
     curves = tuple(read_other_curve(file) for file in others)
     ground = masks_truth(truth, prediction, photographs)
-    ground.tell()
+    ground.report()
     truths, catalog = ground.folders, ground.catalog
     for curve in curves:
         curve.check(catalog, band_rule)

@@ -42,14 +42,14 @@ class GroundTruth:
     markers: tuple[OutputMarker, ...] = ()
     frame: Frame = "auto"
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Say on stderr what the user should know; nothing if everything was named and nothing is special about it."""
         if self.found:
             say(f"atrous: ground truth: {self.reason}", err=True)
         for marker in self.markers:
             say(f"atrous: ground truth: {marker.folder} is {marker.text()}", err=True)
         if self.classes_reason:
-            tell_classes(self.catalog, self.classes_reason)
+            report_classes(self.catalog, self.classes_reason)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -87,14 +87,14 @@ class TrainingTruth:
     def of(self, source: DataSource) -> Callable[[GroundTruthFiles], None]:
         """What is called with the ground truth of one source."""
 
-        def note(index: GroundTruthFiles) -> None:
-            found, marker = source.truth is None, index.marker
+        def note(matched: GroundTruthFiles) -> None:
+            found, marker = source.truth is None, matched.marker
             if found:
-                self._say(f"ground truth: {index.reason}")
+                self._say(f"ground truth: {matched.reason}")
             if marker is not None:
                 self._say(f"ground truth: {marker.folder} is {marker.text()}")
-            folders = [str(entry.folder) for entry in index.alternatives if entry.taken] or [
-                str(place) for place in index.folders
+            folders = [str(entry.folder) for entry in matched.alternatives if entry.taken] or [
+                str(place) for place in matched.folders
             ]
             untouched = None if marker is None else marker.untouched_images
             row = {"images": str(source.images), "folders": folders, "found": found, "untouched_images": untouched}
@@ -115,8 +115,8 @@ def recognised_classes(sources: Sequence[DataSource], say: Callable[[str], None]
     found: list[tuple[ClassCatalog, Path]] = []
     for source in sources:
         survey = source.survey()
-        if not survey.index.files:
-            raise source.without_masks(survey.index)
+        if not survey.matched.files:
+            raise source.without_masks(survey.matched)
         catalog = survey.classes.certain(source.truth or source.images)
         if found and found[0][0] != catalog:
             raise CatalogError(
@@ -129,7 +129,7 @@ def recognised_classes(sources: Sequence[DataSource], say: Callable[[str], None]
     return found[0][0]
 
 
-def tell_classes(catalog: ClassCatalog, reason: str) -> None:
+def report_classes(catalog: ClassCatalog, reason: str) -> None:
     """Say on stderr which classes were recognised, and by what."""
     say(f"atrous: classes: {catalog.title} ('{catalog.name}'). {reason}", err=True)
 
@@ -148,7 +148,7 @@ def masks_classes(options: TruthOptions, masks: Path) -> ClassCatalog:
         return named
     choice = choose_classes(pair_masks(masks, []).extra)
     catalog = choice.certain(masks)
-    tell_classes(catalog, choice.reason)
+    report_classes(catalog, choice.reason)
     return catalog
 
 
@@ -184,8 +184,8 @@ def masks_truth(options: TruthOptions, prediction: Path, photographs: Path | Non
         ground = named_truth(options, truths, fallback=own)
     elif photographs is not None:
         names = find_images(photographs)
-        ground, index = found_truth(options, photographs, names, fallback=own, compared=prediction)
-        if photographs in index.folders and any(name.lower().endswith((".png", ".tif", ".tiff", ".bmp")) for name in names):
+        ground, matched = found_truth(options, photographs, names, fallback=own, compared=prediction)
+        if photographs in matched.folders and any(name.lower().endswith((".png", ".tif", ".tiff", ".bmp")) for name in names):
             raise click.UsageError(
                 f"the ground truth lies among the photographs in {photographs}; put it into a folder of its own and name it "
                 "with --truth"
@@ -276,23 +276,23 @@ def found_truth(
         allow_predicted=options.allow_predicted,
         leave_out=compared,
     )
-    index = survey.index
-    index.check_certain()
-    if not index.files:
-        why = index.reason if folder is None else f"No mask in {folder} has the name of an image"
+    matched = survey.matched
+    matched.check_certain()
+    if not matched.files:
+        why = matched.reason if folder is None else f"No mask in {folder} has the name of an image"
         remedy = "Name the folder of the ground truth with --truth DIR"
         raise MaskFormatError("no ground truth was found for these images", why=why, remedy=remedy, path=images)
     catalog, why = _classes(survey.classes, folder or images)
     truth = GroundTruth(
-        folders=tuple(entry.folder for entry in index.alternatives if entry.taken) or index.folders,
+        folders=tuple(entry.folder for entry in matched.alternatives if entry.taken) or matched.folders,
         found=folder is None,
-        reason=index.reason,
+        reason=matched.reason,
         catalog=catalog,
         classes_reason="" if options.catalog_name is not None else why,
-        markers=() if index.marker is None else (index.marker,),
+        markers=() if matched.marker is None else (matched.marker,),
         frame=options.frame,
     )
-    return truth, index
+    return truth, matched
 
 
 def _choose(masks: Iterable[Path], fallback: ClassCatalog | None) -> ClassChoice:

@@ -94,7 +94,7 @@ def inspect(
     ground = masks_truth(truth, prediction, images) if truths else None
     catalog = masks_classes(truth, prediction) if ground is None else ground.catalog
     if ground is not None:
-        ground.tell()
+        ground.report()
     ids = (None, None) if cell is None else _cell_ids(cell, catalog)
     within = None if slice_name is None else _slice(slice_name)
     sources = FolderSources(images=images, objects=objects, ambiguous=ambiguous, second=second, frame=truth.frame)

@@ -85,7 +85,7 @@ def refuse_threshold(card: ModelCard, threshold: float | None) -> None:
         )
 
 
-def tell_model(card: ModelCard) -> None:
+def report_model(card: ModelCard) -> None:
     """Say on stderr which weights of a file are used, what is guessed about the network, and what was not read."""
     others = card.extra.get("other_weights")
     if others:

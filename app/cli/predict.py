@@ -14,7 +14,7 @@ import click
 
 from app.cli.console import Progress, emit, progress
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
-from app.cli.model_choice import model_option, model_options, refuse_threshold, resolve_model, tell_model, threshold_option
+from app.cli.model_choice import model_option, model_options, refuse_threshold, report_model, resolve_model, threshold_option
 from app.cli.options import json_lines_option, network_options
 from app.cli.plan import OutputPlan, Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.read_ahead import read_ahead
@@ -149,7 +149,7 @@ def predict(
     model, card = load_model(model_path, output_stride=output_stride, options=options_of_model)
     refuse_threshold(card, options.threshold)
     if rank == 0:
-        tell_model(card)
+        report_model(card)
     engine = _asked_engine(engine, out, resume=resume, world=world)
     options = replace(options, engine=engine)
     predictor = Predictor(model, card, options=options, device=device, trials=engine_trials_file())

@@ -148,7 +148,7 @@ def rank(
     found = _Ranked(FolderAnalysis(meter.catalog))
     labels = _Truth(images, names, truth, ambiguous, meter.catalog)
     if ground is not None:
-        ground.tell()
+        ground.report()
     found.failures += labels.problems
     _measure_all(images, names, meter, labels, found)
     say("\n".join(_report(found, predictor.card.name, labels, rankings, top, label_errors=label_errors)))
@@ -247,9 +247,9 @@ class _Truth:
         self.files: dict[str, Path] = {}
         self.problems: list[AtrousError] = []
         for folder in folders:
-            index = find_truth(images, names, truth_folder=folder, catalog=catalog, allow_predicted=truth.allow_predicted)
-            self.problems += [MaskFormatError(problem.message, path=images / problem.image) for problem in index.problems]
-            for name, path in index.files.items():
+            matched = find_truth(images, names, truth_folder=folder, catalog=catalog, allow_predicted=truth.allow_predicted)
+            self.problems += [MaskFormatError(problem.message, path=images / problem.image) for problem in matched.problems]
+            for name, path in matched.files.items():
                 other = self.files.setdefault(name, path)
                 if other != path:
                     raise click.UsageError(f"{name} has two true masks, {other} and {path}; name the folder of one")

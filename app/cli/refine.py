@@ -10,7 +10,7 @@ import click
 
 from app.cli.console import ReportFile, ReportingCommand, progress, remember_overwrite, write_json
 from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
-from app.cli.ground_truth import GroundTruth, found_truth, tell_classes
+from app.cli.ground_truth import GroundTruth, found_truth, report_classes
 from app.cli.model_choice import resolve_model
 from app.cli.options import Decimal, TruthOptions, device_option, truth_options
 from app.cli.plan import Task, keep_suffix_option, output_names, plan_outputs, report_refused
@@ -141,12 +141,12 @@ def _refine_masks(
     # Masks to refine are no ground truth: predictions are what they usually are.
     names = [task.name for task in tasks]
     found = survey_truth(_images_of(inputs), names, truth_folder=masks, catalog=options.catalog(), allow_predicted=True)
-    partners = {task: path for task in tasks if (path := found.index.get(task.name)) is not None}
+    partners = {task: path for task in tasks if (path := found.matched.get(task.name)) is not None}
     if not partners:
         raise click.UsageError(f"no mask in {masks} has the name of an image")
     catalog = found.classes.certain(masks)
     if options.catalog_name is None:
-        tell_classes(catalog, found.classes.reason)
+        report_classes(catalog, found.classes.reason)
     taken = [task.output for task in partners if task.output.exists()]
     if taken and not overwrite:
         there = f"{count(len(taken), 'mask')} {'is' if len(taken) == 1 else 'are'} already there, e.g. {taken[0]}"
@@ -206,12 +206,12 @@ def _search(
     predictor = Predictor(model, card, device=device)
     images = _images_of(inputs)
     tasks = plan_outputs(inputs, images / ".refine", keep_suffix=True).tasks
-    ground, index = found_truth(truth, images, [task.name for task in tasks], fallback=card.catalog)
-    ground.tell()
+    ground, matched = found_truth(truth, images, [task.name for task in tasks], fallback=card.catalog)
+    ground.report()
     mapping = map_catalogs(ground.catalog, card.catalog)
     if mapping.unmatched:
         say(f"atrous: void in this search, for the model has no such class: {', '.join(mapping.unmatched)}", err=True)
-    partners = {task: path for task in tasks if (path := index.get(task.name)) is not None}
+    partners = {task: path for task in tasks if (path := matched.get(task.name)) is not None}
     chosen = list(partners.items())[:: max(1, -(-len(partners) // limit))]
     if len(chosen) < 2:
         where = ", ".join(map(str, ground.folders))

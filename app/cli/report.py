@@ -112,9 +112,9 @@ def _of_masks(folder: Path, truth: TruthOptions) -> tuple[list[DataItem], ClassC
     from deeplab_core.datasets.report import items_of_masks
 
     names = find_images(folder)
-    ground, index = found_truth(truth, folder, names)
-    ground.tell()
-    return items_of_masks(folder, names, index.files, ground.catalog, frame=truth.frame), ground.catalog
+    ground, matched = found_truth(truth, folder, names)
+    ground.report()
+    return items_of_masks(folder, names, matched.files, ground.catalog, frame=truth.frame), ground.catalog
 
 
 def _say(found: DataSetReport) -> None:

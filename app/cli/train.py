@@ -150,7 +150,7 @@ def train(
 
     from deeplab_core.atomic import make_folder
     from deeplab_core.inference import pick_device
-    from deeplab_core.training import Trainer, process_group
+    from deeplab_core.training import RunFiles, Trainer, process_group
 
     _check_truth(truth, images, val_truth, val_images)
     if _goes_on(out, resume) and recipe_file is None and not images and not projects and (out / "recipe.toml").is_file():
@@ -182,20 +182,17 @@ def train(
             recipe,
             training,
             validation,
-            out,
+            RunFiles(
+                out, _data_note(reader.data), reader.data, feature_folder=feature_cache, feature_bytes=int(feature_gb * 1e9),
+                minutes_between_states=state_minutes, tensorboard=tensorboard,
+            ),
             group,
             callback,
-            data_note=_data_note(reader.data),
-            data_tables=reader.data,
-            feature_folder=feature_cache,
-            feature_bytes=int(feature_gb * 1e9),
-            minutes_between_states=state_minutes,
-            tensorboard=tensorboard,
             stop=stop,
-        )
+        )  # fmt: skip
         if resume:
             trainer.resume()
-            callback.note(f"going on after step {trainer.state.step} of {trainer.steps}")
+            callback.note(f"continuing after step {trainer.state.step} of {trainer.steps}")
         outcome = trainer.run()
         callback.close()
         callback.summary(out, outcome.model_path, outcome.history, len(training.bad.named), reader.truths.rows)

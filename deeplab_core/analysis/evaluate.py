@@ -268,7 +268,7 @@ class _Counter:
         path = confidence_file(pair.prediction)
         if path is None:
             raise MaskFormatError(
-                message("no confidence map stands beside this mask, so no other threshold can be measured"),
+                message("this mask has no confidence map beside it, so no other threshold can be measured"),
                 remedy=message("Predict with --save-confidence"),
                 path=pair.prediction,
             )

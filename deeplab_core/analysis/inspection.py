@@ -151,7 +151,7 @@ def inspect_folders(
     if not folders and not found.rankings and not found.failures:
         raise MaskFormatError(
             message("there is nothing to rank these masks by"),
-            why=message("No NAME{suffix} stands beside them, and no second folder was named", suffix=CONFIDENCE_SUFFIX),
+            why=message("There is no NAME{suffix} beside them, and no second folder was named", suffix=CONFIDENCE_SUFFIX),
             remedy=message("Predict with --save-confidence, or name a folder of other masks with --second"),
             path=root,
         )

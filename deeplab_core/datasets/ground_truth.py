@@ -38,7 +38,7 @@ class TruthAlternative:
     Attributes:
         folder: what to name as ground truth to get it.
         matches: how many images have a mask there.
-        taken: whether the index has files from it.
+        taken: whether files of it are matched.
         possible: whether it may be ground truth at all: no output of Atrous, no photographs, ids of the catalog.
         why: why it was taken or not, in words.
         marker: what Atrous wrote about it, None for other folders.
@@ -127,7 +127,7 @@ def find_truth(
         images: paths relative to it, with ``/``, as :func:`deeplab_core.images.find_images` lists them.
         layout: take only this layout; ``"auto"`` takes any.
         truth_folder: a folder that the user names, searched recursively instead: same relative path first, then a unique stem.
-            An export of Atrous is accepted, and its marker comes with the index.
+            An export of Atrous is accepted, and its marker comes with the files.
         catalog: what the masks must declare; also decides between Cityscapes' ``labelTrainIds`` (cityscapes19) and
             ``labelIds`` (any other). None only tells label maps from photographs.
         allow_predicted: accept a ``truth_folder`` of predictions or refined masks.
@@ -219,7 +219,7 @@ class _Search:
             if best.files:
                 uncertain.update(dict.fromkeys(self._uncertainties(best, rivals, problems)))
         uncertain.update(dict.fromkeys(_mixture(chosen)))
-        return self._index(chosen, problems, list(uncertain))
+        return self._matched(chosen, problems, list(uncertain))
 
     def _matches(self) -> list[list[Candidate]]:
         """For every folder of images the candidates that have a mask for one of them."""
@@ -320,7 +320,7 @@ class _Search:
     def _rank(candidate: Candidate) -> tuple[bool, int, bool]:
         return candidate.inside, candidate.affinity, candidate.outspoken
 
-    def _index(self, chosen: list[Candidate], problems: list[TruthProblem], uncertain: list[str]) -> GroundTruthFiles:
+    def _matched(self, chosen: list[Candidate], problems: list[TruthProblem], uncertain: list[str]) -> GroundTruthFiles:
         files: dict[str, Path] = {}
         votes: dict[Layout, int] = defaultdict(int)
         for candidate in chosen:

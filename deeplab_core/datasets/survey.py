@@ -45,11 +45,11 @@ class TruthSurvey:
     """What :func:`survey_truth` found.
 
     Attributes:
-        index: the ground truth; see :attr:`GroundTruthFiles.certain`.
+        matched: the ground truth; see :attr:`GroundTruthFiles.certain`.
         classes: its classes.
     """
 
-    index: GroundTruthFiles
+    matched: GroundTruthFiles
     classes: ClassChoice
 
 
@@ -80,13 +80,13 @@ def survey_truth(
             folder, names, truth_folder=truth_folder, catalog=classes, allow_predicted=allow_predicted, leave_out=leave_out
         )
 
-    index = find(catalog)
+    matched = find(catalog)
     if catalog is not None:
-        return TruthSurvey(index=index, classes=ClassChoice(catalog=catalog, reason="You named them", candidates=(catalog,)))
-    classes = choose_classes(index.files.values(), fallback=fallback)
-    if classes.catalog is not None and index.files:  # with the classes known, the contents of all folders can be checked
-        index = find(classes.catalog)
-    return TruthSurvey(index=index, classes=classes)
+        return TruthSurvey(matched=matched, classes=ClassChoice(catalog=catalog, reason="You named them", candidates=(catalog,)))
+    classes = choose_classes(matched.files.values(), fallback=fallback)
+    if classes.catalog is not None and matched.files:  # with the classes known, the contents of all folders can be checked
+        matched = find(classes.catalog)
+    return TruthSurvey(matched=matched, classes=classes)
 
 
 def choose_classes(masks: Iterable[Path], *, fallback: ClassCatalog | None = None) -> ClassChoice:

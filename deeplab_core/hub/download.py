@@ -110,30 +110,32 @@ def download(
             slower than :data:`SLOWEST` (the part is kept).
         StorageError: full disk, missing rights; the part is kept.
     """
-    job = _Job(url, target, sha256_prefix, sha256_of, approximate_bytes, cancel, progress, silence or SILENCE)
+    job = _Job(
+        url, target, prefix=sha256_prefix.lower(), prefix_of=sha256_of, silence=silence or SILENCE,
+        largest=LARGEST if approximate_bytes is None else 4 * approximate_bytes + SPARE,
+        cancel=cancel or (lambda: False), report=progress or (lambda _progress: None),
+    )  # fmt: skip
     with PartFile(target) as part:
         return job.run(part)
 
 
+@dataclass(eq=False)
 class _Job:
-    def __init__(
-        self,
-        url: str,
-        target: Path,
-        prefix: str,
-        prefix_of: str,
-        approximate: int | None,
-        cancel: IsCancelled | None,
-        progress: Callable[[Progress], None] | None,
-        silence: float,
-    ) -> None:
-        self._url, self._target, self._silence = url, target, silence
-        self._prefix, self._prefix_of = prefix.lower(), prefix_of
-        self._largest = LARGEST if approximate is None else 4 * approximate + SPARE
-        self._received = False
-        self._cancel = cancel or (lambda: False)
-        self._report = progress or (lambda _progress: None)
-        self._by_hand = message("To do without: fetch {url} elsewhere and copy it to {target}", url=url, target=target)
+    """One download, over as many connections as it takes."""
+
+    url: str
+    target: Path
+    prefix: str
+    prefix_of: str
+    largest: int
+    silence: float
+    cancel: IsCancelled
+    report: Callable[[Progress], None]
+    received: bool = False
+
+    @property
+    def by_hand(self) -> str:
+        return message("To do without: fetch {url} elsewhere and copy it to {target}", url=self.url, target=self.target)
 
     def run(self, part: PartFile) -> Fetched:
         earlier = self._resume_point(part)
@@ -149,34 +151,34 @@ class _Job:
                 if tries > len(BACK_OFF):
                     raise self._given_up(broken.error, part) from broken.error
                 total = part.origin.total if part.origin else None
-                self._report(Progress(part.size, total, "the connection broke; trying again"))
+                self.report(Progress(part.size, total, "the connection broke; trying again"))
                 self._wait(max(BACK_OFF[tries - 1], broken.wait))
                 resumed = resumed or part.size > 0
                 continue
-            if part.digest.startswith(self._prefix):
+            if part.digest.startswith(self.prefix):
                 break
             found = part.digest
             part.restart()
             if not resumed:  # a resumed file may have been joined from two; one that came in one piece is wrong
                 raise DownloadError(
-                    message("what came is not {file}", file=self._prefix_of),
+                    message("what came is not {file}", file=self.prefix_of),
                     why=message(
                         "its sha256 begins with {found} instead of {expected}; it was deleted",
                         found=found[:8],
-                        expected=self._prefix[:8],
+                        expected=self.prefix[:8],
                     ),
                     remedy=message("Try again; if it stays so, the file or something between you and the server has changed"),
-                    path=self._target,
+                    path=self.target,
                 )
             resumed = False
         size, digest = part.size, part.digest
         part.finish()
-        return Fetched(self._target, size, digest, earlier)
+        return Fetched(self.target, size, digest, earlier)
 
     def _resume_point(self, part: PartFile) -> int:
         """Bytes of an earlier try that can be gone on from."""
         origin = part.origin
-        known = origin is not None and origin.url == self._url and bool(origin.validator or self._prefix)
+        known = origin is not None and origin.url == self.url and bool(origin.validator or self.prefix)
         return part.size if known else 0
 
     def _fetch(self, part: PartFile) -> None:
@@ -187,23 +189,23 @@ class _Job:
             headers["Range"] = f"bytes={part.size}-"
             if part.origin.validator:
                 headers["If-Range"] = part.origin.validator
-        wire, throttle = Wire(), _Throttle(2 * self._silence)
-        with _watched(lambda: self._cancel() or throttle.is_slow(), wire):
+        wire, throttle = Wire(), _Throttle(2 * self.silence)
+        with _watched(lambda: self.cancel() or throttle.is_slow(), wire):
             try:
-                with open_address(self._url, headers, self._silence, wire) as response:
+                with open_address(self.url, headers, self.silence, wire) as response:
                     throttle.begin()
                     self._receive(response, part, throttle)
             except HTTPError as error:
                 error.close()
                 self._take_status(error, part)
             except (OSError, http.client.HTTPException, ValueError) as error:
-                if self._cancel():
+                if self.cancel():
                     raise Cancelled(remedy=_KEPT) from error
                 if throttle.slow:
                     raise self._too_slow(throttle, part) from error
                 # Without a single byte so far there is no connection to begin with, and waiting a few seconds does not fix that.
-                if _hopeless(error) or (isinstance(error, URLError) and not self._received):
-                    raise explain(error, self._url, self._by_hand) from error
+                if _hopeless(error) or (isinstance(error, URLError) and not self.received):
+                    raise explain(error, self.url, self.by_hand) from error
                 raise _Broken(error) from error
 
     def _take_status(self, error: HTTPError, part: PartFile) -> None:
@@ -215,7 +217,7 @@ class _Job:
             raise _Broken(error)
         if error.code in PASSING:
             raise _Broken(error, min(asked_to_wait(error.headers)[0], 30.0))
-        raise explain(error, self._url, self._by_hand)
+        raise explain(error, self.url, self.by_hand)
 
     def _receive(self, response: http.client.HTTPResponse, part: PartFile, throttle: _Throttle) -> None:
         total = self._place(response, part)
@@ -225,39 +227,39 @@ class _Job:
             raise DownloadError(
                 message("a web page came instead of the file"),
                 why=message("the server asks something first, or a login page of the network answered"),
-                remedy=message("Open {url} in a browser and copy the file to {folder}", url=self._url, folder=self._target),
+                remedy=message("Open {url} in a browser and copy the file to {folder}", url=self.url, folder=self.target),
             )
         self._check_room(total, part)
         while True:
-            if self._cancel():
+            if self.cancel():
                 raise Cancelled(remedy=_KEPT)
             block = response.read1(_CHUNK)
             if not block:
                 # If the wire was cut, this is not the end of the file.
-                if self._cancel():
+                if self.cancel():
                     raise Cancelled(remedy=_KEPT)
                 if throttle.slow:
                     raise self._too_slow(throttle, part)
                 break
             throttle.received += len(block)
             part.write(block)
-            self._received = True
-            if part.size > self._largest:
+            self.received = True
+            if part.size > self.largest:
                 part.restart()
                 raise self._too_large()
-            self._report(Progress(part.size, total))
+            self.report(Progress(part.size, total))
         if total is not None and part.size != total:
             if part.size > total:
                 part.restart()
             raise _Broken(ConnectionError(f"the connection ended after {part.size:,} of {total:,} bytes"))
         if not part.size:
-            raise DownloadError(message("an empty file came"), why=self._url, remedy=self._by_hand)
+            raise DownloadError(message("an empty file came"), why=self.url, remedy=self.by_hand)
 
     def _place(self, response: http.client.HTTPResponse, part: PartFile) -> int | None:
         """Bring the part in line with what the server sends: the rest, or the whole file. Returns the whole file's size."""
         headers = response.headers
         if response.status not in (200, 206):
-            raise explain(HTTPError(self._url, response.status, "", headers, None), self._url, self._by_hand)
+            raise explain(HTTPError(self.url, response.status, "", headers, None), self.url, self.by_hand)
         etag = headers.get("ETag", "")
         validator = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified", "")
         if not _VALIDATOR.fullmatch(validator):  # it could not be sent back
@@ -271,28 +273,28 @@ class _Job:
                 part.restart()
                 if not place:
                     raise _Broken(
-                        malformed(self._url, "Content-Range", message("It reads {sent}", sent=shorten(sent)), self._by_hand)
+                        malformed(self.url, "Content-Range", message("It reads {sent}", sent=shorten(sent)), self.by_hand)
                     )
                 raise _Broken(ConnectionError("the server sent another part than the one asked for"))
             if part.origin is None:
-                part.begin(Origin(self._url, validator, total))
+                part.begin(Origin(self.url, validator, total))
             return total if total is not None else known
         if part.size:
             part.restart()
         length = headers.get("Content-Length", "").strip()
         if length and not _NUMBER.fullmatch(length):
-            raise malformed(self._url, "Content-Length", message("It reads {length}", length=shorten(length)), self._by_hand)
+            raise malformed(self.url, "Content-Length", message("It reads {length}", length=shorten(length)), self.by_hand)
         total = int(length) if length else None
-        part.begin(Origin(self._url, validator, total))
+        part.begin(Origin(self.url, validator, total))
         return total
 
     def _check_room(self, total: int | None, part: PartFile) -> None:
         if total is None:
             return
-        if total > self._largest:
+        if total > self.largest:
             raise self._too_large()
         try:
-            free = shutil.disk_usage(self._target.parent).free
+            free = shutil.disk_usage(self.target.parent).free
         except OSError:  # a network drive that does not tell; writing will
             return
         if free < total - part.size + SPARE:
@@ -300,27 +302,27 @@ class _Job:
                 message("the disk has no room for {megabytes:,.0f} MB more", megabytes=(total - part.size) / 1e6),
                 why=message("{megabytes:,.0f} MB are free", megabytes=free / 1e6),
                 remedy=message("Free some space or choose another folder"),
-                path=self._target.parent,
+                path=self.target.parent,
             )
 
     def _too_large(self) -> DownloadError:
         return DownloadError(
             message("the server sends far more than the published file"),
-            why=self._url,
+            why=self.url,
             remedy=message("It was deleted; tell its publisher"),
         )
 
     def _too_slow(self, throttle: _Throttle, part: PartFile) -> DownloadError:
-        host = urlsplit(self._url).hostname or self._url
+        host = urlsplit(self.url).hostname or self.url
         remedy = (
-            message("{kept}. {by_hand}", kept=_KEPT, by_hand=self._by_hand)
+            message("{kept}. {by_hand}", kept=_KEPT, by_hand=self.by_hand)
             if part.size
-            else message("Try again later. {by_hand}", by_hand=self._by_hand)
+            else message("Try again later. {by_hand}", by_hand=self.by_hand)
         )
         return DownloadError(message("{host} is too slow", host=host), why=throttle.slow, remedy=remedy)
 
     def _given_up(self, error: Exception, part: PartFile) -> DownloadError:
-        failure = error if isinstance(error, DownloadError) else explain(error, self._url, self._by_hand)
+        failure = error if isinstance(error, DownloadError) else explain(error, self.url, self.by_hand)
         if part.size:
             failure.remedy = f"{_KEPT}. {failure.remedy}"
         return failure
@@ -328,7 +330,7 @@ class _Job:
     def _wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            if self._cancel():
+            if self.cancel():
                 raise Cancelled(remedy=_KEPT)
             time.sleep(min(left, 0.1))
 

@@ -249,14 +249,14 @@ def _install_file(
     if fetched is None:
         if not model.direct:
             raise by_hand(model, folder)
-        prefix, whose = model.sha256_prefix, "the published file"
+        prefix, expected = model.sha256_prefix, "the published file"
         if not prefix and receipt is not None and receipt.url == model.url:
-            prefix, whose = receipt.sha256, f"the file fetched on {receipt.fetched}"
+            prefix, expected = receipt.sha256, f"the file fetched on {receipt.fetched}"
         fetched = download(
             model.url,
             folder / model.file,
             sha256_prefix=prefix,
-            sha256_of=whose,
+            sha256_of=expected,
             approximate_bytes=model.approximate_bytes,
             cancel=cancel,
             progress=progress,

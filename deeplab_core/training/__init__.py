@@ -4,7 +4,7 @@ from deeplab_core.training.dataset import SegmentationDataset
 from deeplab_core.training.distributed import Group, process_group
 from deeplab_core.training.recipe import Recipe
 from deeplab_core.training.samples import DataSource, Sample, fits
-from deeplab_core.training.state import TrainingCallback
+from deeplab_core.training.state import RunFiles, TrainingCallback
 from deeplab_core.training.trainer import Outcome, Trainer
 from deeplab_core.training.validation import Validation, validate
 
@@ -13,6 +13,7 @@ __all__ = [
     "Group",
     "Outcome",
     "Recipe",
+    "RunFiles",
     "Sample",
     "SegmentationDataset",
     "Trainer",

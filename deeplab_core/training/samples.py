@@ -157,11 +157,11 @@ class DataSource:
         """
         return self._survey(self._chosen(), catalog)
 
-    def without_masks(self, index: GroundTruthFiles) -> MaskFormatError:
-        """The error for images of which none has a mask in ``index``."""
+    def without_masks(self, matched: GroundTruthFiles) -> MaskFormatError:
+        """The error for images of which none has a mask in ``matched``."""
         return MaskFormatError(
-            message("no image of the {count} chosen here has a mask", count=len(index.files) + len(index.missing)),
-            why=index.reason if self.truth is None else "",
+            message("no image of the {count} chosen here has a mask", count=len(matched.files) + len(matched.missing)),
+            why=matched.reason if self.truth is None else "",
             remedy=message("Name the folder of the masks with 'truth'"),
             path=self.images,
         )
@@ -177,7 +177,7 @@ class DataSource:
 
     def _survey(self, names: list[str], catalog: ClassCatalog | None) -> TruthSurvey:
         found = survey_truth(self.images, names, truth_folder=self.truth, catalog=catalog, allow_predicted=self.allow_predicted)
-        found.index.check_certain("--truth DIR (--val-truth for validation images, 'truth' in a recipe)")
+        found.matched.check_certain("--truth DIR (--val-truth for validation images, 'truth' in a recipe)")
         return found
 
     def samples(
@@ -198,17 +198,17 @@ class DataSource:
             AtrousError: the folder is missing or no image of it has a mask.
         """
         names = self._chosen(say)
-        index = self._survey(names, catalog).index
-        if index.files:
-            found_truth(index)
+        matched = self._survey(names, catalog).matched
+        if matched.files:
+            found_truth(matched)
         # Masks may lie among the images; they are no photographs that lack one.
-        masks = {os.path.abspath(mask) for mask in index.files.values()}  # noqa: PTH100  (links stay as they are)
+        masks = {os.path.abspath(mask) for mask in matched.files.values()}  # noqa: PTH100  (links stay as they are)
         names = [name for name in names if os.path.abspath(self.images / name) not in masks]  # noqa: PTH100
-        with_mask = [name for name in names if name in index.files]
-        found = [Sample(self.images / name, index.files[name], name=name, frame=self.frame) for name in with_mask]
+        with_mask = [name for name in names if name in matched.files]
+        found = [Sample(self.images / name, matched.files[name], name=name, frame=self.frame) for name in with_mask]
         if not found:
-            raise self.without_masks(index)
-        bare = [name for name in names if name not in index.files]
+            raise self.without_masks(matched)
+        bare = [name for name in names if name not in matched.files]
         if bare:
             have = "has" if len(bare) == 1 else "have"
             say(f"{self.images}: {len(found)} of {len(names)} images can be used; {len(bare)} {have} no mask ({some(bare)})")

@@ -22,7 +22,7 @@ from deeplab_core.errors import AtrousError, WeightsError, message
 from deeplab_core.reading import VALUE_ERRORS, parse_json, reason
 from deeplab_core.training.dataset import SegmentationDataset
 from deeplab_core.training.recipe import Recipe
-from deeplab_core.training.tables import first_difference
+from deeplab_core.training.tables import DataTables, first_difference
 
 _NOTE = "atrous_training"
 _VERSION = 1
@@ -275,6 +275,34 @@ def _same_files(before: Any, now: Any) -> bool:
         one == other or (not Path(one).is_absolute() and Path(one).name == Path(other).name)
         for one, other in zip(old, new, strict=True)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """What a run keeps on disk.
+
+    Attributes:
+        folder: of the run.
+        data_note: JSON values about the data, for the card.
+        data_tables: where the data is, for the folder's ``recipe.toml``, which is then enough to continue.
+        feature_folder: of the features of frozen layers; None is ``folder/features``. Only with ``cache_features``.
+        feature_bytes: that they may take.
+        minutes_between_states: how often the state is saved.
+        tensorboard: whether its events are written too.
+    """
+
+    folder: Path
+    data_note: Mapping[str, Any] = field(default_factory=dict)
+    data_tables: DataTables | None = None
+    feature_folder: Path | None = None
+    feature_bytes: int = 8 << 30
+    minutes_between_states: float = 10.0
+    tensorboard: bool = False
+
+    @property
+    def features(self) -> Path:
+        """Folder of the features of frozen layers."""
+        return self.feature_folder or self.folder / "features"
 
 
 class TrainingCallback(Protocol):

@@ -29,6 +29,7 @@ from deeplab_core.training.network import MovingAverage, build_network, demand_e
 from deeplab_core.training.recipe import Recipe
 from deeplab_core.training.schedule import poly_rate
 from deeplab_core.training.state import (
+    RunFiles,
     RunLog,
     RunState,
     TrainingCallback,
@@ -40,7 +41,6 @@ from deeplab_core.training.state import (
     random_states,
     restore_random,
 )
-from deeplab_core.training.tables import DataTables
 from deeplab_core.training.validation import Validation, validate
 from deeplab_core.weights import save_model
 
@@ -81,26 +81,16 @@ class Trainer:
         recipe: Recipe,
         train: SegmentationDataset,
         val: SegmentationDataset | None,
-        folder: Path,
+        files: RunFiles,
         group: Group,
         callback: TrainingCallback,
         *,
-        data_note: dict[str, Any] | None = None,
-        data_tables: DataTables | None = None,
-        feature_folder: Path | None = None,
-        feature_bytes: int = 8 << 30,
-        minutes_between_states: float = 10.0,
-        tensorboard: bool = False,
         stop: IsCancelled = lambda: False,
     ) -> None:
         """Build everything; reads and writes nothing but ``recipe.init``.
 
         Args:
             stop: asked after every step; True saves the state and ends the run.
-            data_note: JSON values about the data for the card.
-            feature_folder, feature_bytes: where the features of frozen layers are kept, ``folder/features`` if None, and how
-                much they may take; only with ``cache_features``.
-            data_tables: where the data lies, for the folder's ``recipe.toml``, which is then enough to go on.
         """
         if recipe.micro_batch % group.world:
             raise AtrousError(
@@ -113,9 +103,8 @@ class Trainer:
             )
         recipe.check_run(train.catalog)
         torch.manual_seed(recipe.seed)
-        self.recipe, self.train, self.val, self.folder, self.group = recipe, train, val, folder, group
-        self.callback, self._stop, self._minutes = callback, stop, minutes_between_states
-        self._tensorboard, self._data_note, self._data_tables = tensorboard, dict(data_note or {}), data_tables
+        self.recipe, self.train, self.val, self.files, self.group = recipe, train, val, files, group
+        self.callback, self._stop, self.folder = callback, stop, files.folder
         start = build_network(recipe, train.catalog, lambda how: train.some_inputs(recipe, how))
         model, self.lineage, self.preprocessing, self.start_lines = start.model, start.lineage, start.preprocessing, start.lines
         self._frozen = frozen_parts(model, recipe, start.taken)
@@ -157,7 +146,7 @@ class Trainer:
             part = FrozenPart(model, self._plain_forward.scores)
             views = len(train) * len(fixed_views(recipe))
             say = callback.note if group.leads else (lambda _text: None)
-            self.features = FeatureCache(part, feature_folder or folder / "features", feature_bytes, views=views, say=say)
+            self.features = FeatureCache(part, files.features, files.feature_bytes, views=views, say=say)
         self._saved, self._saved_step = time.monotonic(), 0
         torch.manual_seed(recipe.seed + 7919 * group.rank)  # dropout differs between processes
 
@@ -216,11 +205,11 @@ class Trainer:
                     self.callback.note(line)
                 note = {"lineage": self.lineage, "preprocessing": asdict(self.preprocessing)}
                 atomic_write(self.folder / "start.json", (json_text(note, indent=1) + "\n").encode())
-            tables = None if self._data_tables is None else self._data_tables.to_dict()
+            tables = None if self.files.data_tables is None else self.files.data_tables.to_dict()
             atomic_write(self.folder / "recipe.toml", self.recipe.to_toml(tables).encode("utf-8", "surrogateescape"))
         if self.features is not None:
             self.features.open()
-        log = RunLog(self.folder, tensorboard=self._tensorboard) if self.group.leads else None
+        log = RunLog(self.folder, tensorboard=self.files.tensorboard) if self.group.leads else None
         try:
             while self.state.step < self.steps:
                 if not self._epoch(log):
@@ -247,7 +236,7 @@ class Trainer:
         while state.step < last:
             rate = self._rate(state.step, self.steps)
             now = time.monotonic()
-            wants = (self._stop(), now - self._saved > 60 * self._minutes)
+            wants = (self._stop(), now - self._saved > 60 * self.files.minutes_between_states)
             loss, wants = self._step(batches, rate, wants)
             state.step += 1
             state.epoch_loss = (state.epoch_loss[0] + loss, state.epoch_loss[1] + 1)
@@ -277,7 +266,7 @@ class Trainer:
             log.write(state.history)
             self.callback.epoch(row)
         stopping = self._agree(self._stop()) and state.step < self.steps
-        late = time.monotonic() - self._saved > 60 * self._minutes
+        late = time.monotonic() - self._saved > 60 * self.files.minutes_between_states
         if self._agree(stopping or "val" in row or late):
             self._save_state()
         return not stopping
@@ -468,7 +457,7 @@ class Trainer:
             "recipe": recipe.to_dict()
             | {"init": Path(recipe.init).name, "average_with": [Path(name).name for name in recipe.average_with]},
             "lineage": self.lineage,
-            "data": {**self._data_note, "images": len(self.train), "validation_images": len(self.val) if self.val else 0},
+            "data": {**self.files.data_note, "images": len(self.train), "validation_images": len(self.val) if self.val else 0},
             "steps": self.state.step,
             "minutes": round(self.state.seconds / 60, 1),
             "validation": figures or last,

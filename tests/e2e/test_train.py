@@ -156,7 +156,7 @@ def test_a_run_goes_on_without_being_told_its_recipe(
     monkeypatch.chdir(tmp_path.parent)
     capsys.readouterr()
     assert run(["train", "--resume", "-o", str(out), "--threads", "1"]) == 0
-    assert "going on after step 1 of 1" in capsys.readouterr().err
+    assert "continuing after step 1 of 1" in capsys.readouterr().err
     after = weights(out / "model.safetensors")
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert run(["train", "--resume", "-o", str(out), "--threads", "1", "--catalog", "voc21"]) == 1
@@ -186,7 +186,7 @@ def test_killed_and_resumed_it_ends_with_the_same_weights(recipe: Path, tmp_path
         command(*base, "-o", broken, "--resume"), env=environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "going on after step" in done.stderr
+    assert "continuing after step" in done.stderr
     one, two = weights(whole / "model.safetensors"), weights(broken / "model.safetensors")
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert losses(whole) == losses(broken)

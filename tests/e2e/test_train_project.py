@@ -157,7 +157,7 @@ def test_a_run_on_a_project_goes_on_by_its_folder(tmp_path: Path, capsys: pytest
     assert train(tmp_path, "--project", photos, "--catalog", "voc21", "--unmatched-to-void", "--exclude", "b.*") == 0
     capsys.readouterr()
     assert run(["train", "--resume", "-o", str(tmp_path / "run"), "--threads", "1"]) == 0
-    assert "going on after step 1 of 1" in capsys.readouterr().err
+    assert "continuing after step 1 of 1" in capsys.readouterr().err
 
 
 def test_only_classes_that_occur_matter(tmp_path: Path) -> None:

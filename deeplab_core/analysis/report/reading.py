@@ -44,11 +44,11 @@ class OtherCurve:
     over_truth: bool = True
 
     def check(self, catalog: ClassCatalog, rule: BandRule, around: BandAround = "truth") -> None:
-        """Raise CatalogError or MaskFormatError where this curve cannot stand beside those of such an evaluation."""
+        """Raise CatalogError or MaskFormatError if this curve cannot be drawn with those of such an evaluation."""
         check_same_classes(catalog, self.catalog)
         if (self.rule, self.around) != (rule, around):
             raise MaskFormatError(
-                message("the trimap curve of {name} cannot stand in this report", name=self.name),
+                message("the trimap curve of {name} cannot be drawn in this report", name=self.name),
                 why=message(
                     "Its band is '{own_rule}' around the {own_around}, the report's '{rule}' around the {around}",
                     own_rule=self.rule,

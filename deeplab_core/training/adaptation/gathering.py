@@ -61,16 +61,29 @@ class Gathered:
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, eq=False)
 class Gatherer:
-    """Reads images and runs the frozen part over them."""
+    """Reads images and runs the frozen part over them.
 
-    def __init__(
-        self, split: FrozenSplit, card: ModelCard, plan: ClassPlan, device: torch.device, store: FeatureStore,
-        monitor: ProgressMonitor, *, align_corners: bool, minimum_side: int = 1,
-    ) -> None:  # fmt: skip
-        self._split, self._card, self._plan = split, card, plan
-        self._device, self._store, self._monitor = device, store, monitor
-        self._align_corners, self._minimum_side = align_corners, minimum_side
+    Attributes:
+        split: the network.
+        card: of the network.
+        plan: its classes and those of the masks.
+        device: where it computes.
+        store: where the features are kept.
+        monitor: cancel and progress.
+        align_corners: rule of the network's upsampling.
+        minimum_side: smallest input of the network, px.
+    """
+
+    split: FrozenSplit
+    card: ModelCard
+    plan: ClassPlan
+    device: torch.device
+    store: FeatureStore
+    monitor: ProgressMonitor
+    align_corners: bool
+    minimum_side: int = 1
 
     def gather(
         self, corrected: Sequence[Corrected], untouched: Sequence[Untouched], background: int, span: tuple[float, float]
@@ -90,13 +103,13 @@ class Gatherer:
         found = Gathered()
         wanted, others = spread(corrected, MOST_IMAGES), spread(untouched, background)
         length = (span[1] - span[0]) / max(1, len(wanted) + len(others))
-        room, size = self._store.room, 0
+        room, size = self.store.room, 0
         done = 0
         while done < len(wanted):
             self._read(wanted[done], found, span[0] + length * done)
             done += 1
             if found.corrected and not size:
-                size = room - self._store.room  # of the first one, plain and mirrored: the others will be about as large
+                size = room - self.store.room  # of the first one, plain and mirrored: the others will be about as large
                 fitting = spread(wanted[done:], int(_CORRECTED_SHARE * room / max(1, size)) - 1)
                 found.skipped += [(source.name, _NO_ROOM) for source in wanted[done:] if source not in fitting]
                 wanted[done:] = fitting
@@ -109,15 +122,15 @@ class Gatherer:
             raise AtrousError(
                 message("there is nothing to learn from"), why=why, remedy=message("Correct an image or two, then learn again")
             )
-        for number, other in enumerate(spread(others, int(self._store.room / max(1, size / 2))), start=done):
+        for number, other in enumerate(spread(others, int(self.store.room / max(1, size / 2))), start=done):
             self._read(other, found, span[0] + length * number)
         return found
 
     def _read(self, source: Corrected | Untouched, found: Gathered, fraction: float) -> None:
         """Take one image, or say why not."""
-        self._monitor.step(fraction, 0.0, f"looking at {source.name}")
+        self.monitor.step(fraction, 0.0, f"looking at {source.name}")
         try:
-            if self._store.full:
+            if self.store.full:
                 raise StorageError(_NO_ROOM)  # encoding it would be in vain
             if isinstance(source, Untouched):
                 found.untouched.append(Raw(source.name, self._encoded(source.read(), mirrored=False)))
@@ -127,7 +140,7 @@ class Gatherer:
             raise
         except Exception as problem:
             error = image_error(problem, source.name)
-            if not self._store.full:
+            if not self.store.full:
                 found.skipped.append((source.name, str(error)))
             elif not found.corrected:
                 raise error from None
@@ -147,24 +160,24 @@ class Gatherer:
                 ),
                 remedy=message("Open the image and correct it again"),
             )
-        places = self._plan.labels.index_lut()[labels]
-        taught = np.append(self._plan.taught(), [False, False])[places]
+        places = self.plan.labels.index_lut()[labels]
+        taught = np.append(self.plan.taught(), [False, False])[places]
         if taught.any():
             known = np.where(taught, places, -1).astype(np.int16)
             # The rest of a reviewed mask may be the old model's own filling of void, by which any change would count as an error.
             # Of a mask that was only touched up, the touched pixels alone are all errors, by which any change would be a gain.
-            if 2 * np.count_nonzero(labels != self._plan.labels.ignore) >= labels.size:
+            if 2 * np.count_nonzero(labels != self.plan.labels.ignore) >= labels.size:
                 mask = labels
             found.corrected.append(Raw(source.name, self._encoded(rgb, mirrored=True), known, mask))
 
     def _encoded(self, rgb: RGB, *, mirrored: bool) -> tuple[Encoded, ...]:
         sides = []
         for side in (False, True) if mirrored else (False,):
-            self._monitor.check()
+            self.monitor.check()
             sides.append(
                 encode(
-                    self._split, rgb, self._card.preprocessing, self._store, self._device,
-                    align_corners=self._align_corners, minimum_side=self._minimum_side, mirrored=side,
+                    self.split, rgb, self.card.preprocessing, self.store, self.device,
+                    align_corners=self.align_corners, minimum_side=self.minimum_side, mirrored=side,
                 )
             )  # fmt: skip
         return tuple(sides)

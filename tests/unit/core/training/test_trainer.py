@@ -11,7 +11,7 @@ import torch
 
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import AtrousError, WeightsError
-from deeplab_core.training import Group, Recipe, SegmentationDataset, Trainer
+from deeplab_core.training import Group, Recipe, RunFiles, SegmentationDataset, Trainer
 from deeplab_core.training.network import MovingAverage, freeze_norms
 from deeplab_core.training.state import RunState
 from deeplab_core.weights import load_model
@@ -44,7 +44,8 @@ def data(tmp_path: Path) -> SegmentationDataset:
 
 
 def trainer(recipe: Recipe, data: SegmentationDataset, out: Path, notes: Notes | None = None, **options: Any) -> Trainer:
-    return Trainer(recipe, data, options.pop("val", None), out, ALONE, notes or Notes(), **options)
+    val, stop = options.pop("val", None), options.pop("stop", lambda: False)
+    return Trainer(recipe, data, val, RunFiles(out, **options), ALONE, notes or Notes(), stop=stop)
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -334,7 +335,7 @@ def test_rounds_of_one_image_are_refused_where_the_network_pools_over_it(data: S
             trainer(replace(RECIPE, **values), data, tmp_path)
     alone = replace(RECIPE, batch=2, sync_norm=False)
     with pytest.raises(AtrousError, match="rounds of 1 image"):
-        Trainer(alone, data, None, tmp_path, Group(0, 2, torch.device("cpu")), Notes())
+        Trainer(alone, data, None, RunFiles(tmp_path), Group(0, 2, torch.device("cpu")), Notes())
     trainer(replace(RECIPE, batch=1, norm="frozen", steps=1), data, tmp_path / "frozen").run()
     without = replace(RECIPE, batch=1, steps=1, options={**RECIPE.options, "image_pooling": False})
     trainer(without, data, tmp_path / "without").run()
@@ -342,4 +343,4 @@ def test_rounds_of_one_image_are_refused_where_the_network_pools_over_it(data: S
 
 def test_a_batch_that_processes_cannot_share_is_refused(data: SegmentationDataset, tmp_path: Path) -> None:
     with pytest.raises(AtrousError, match="3 processes"):
-        Trainer(RECIPE, data, None, tmp_path, Group(0, 3, torch.device("cpu")), Notes())
+        Trainer(RECIPE, data, None, RunFiles(tmp_path), Group(0, 3, torch.device("cpu")), Notes())

@@ -16,7 +16,7 @@ from deeplab_core.inference import Predictor
 from deeplab_core.learning import LearnOptions
 from deeplab_core.nn import create_model
 from deeplab_core.records import ModelCard, Preprocessing
-from deeplab_core.training import DataSource, Group, Recipe, SegmentationDataset, Trainer
+from deeplab_core.training import DataSource, Group, Recipe, RunFiles, SegmentationDataset, Trainer
 from deeplab_core.training.adaptation import Corrected, Untouched, adapt
 from deeplab_core.weights import load_model, save_model
 from tests.unit.core.training.learner_world import COLOURS, room
@@ -47,7 +47,7 @@ def _indices(path: Path) -> np.ndarray:
 
 
 def trained(recipe: Recipe, data: SegmentationDataset, out: Path, **options: Any) -> Trainer:
-    trainer = Trainer(recipe, data, options.pop("val", None), out, ALONE, Notes())
+    trainer = Trainer(recipe, data, options.pop("val", None), RunFiles(out), ALONE, Notes())
     trainer.run()
     return trainer
 
@@ -69,7 +69,7 @@ def test_one_channel_is_trained_and_validated(data: SegmentationDataset, tmp_pat
 def test_it_takes_the_steps_of_two_channels_whose_first_is_0(data: SegmentationDataset, tmp_path: Path) -> None:
     """Binary cross entropy is the cross entropy of ``(0, z)``: the loss that is logged is that of the definition."""
     recipe = replace(RECIPE, sigmoid=True, steps=1, rate=1e-9)
-    trainer = Trainer(recipe, data, None, tmp_path / "run", ALONE, Notes())
+    trainer = Trainer(recipe, data, None, RunFiles(tmp_path / "run"), ALONE, Notes())
     batch = next(iter(data.batches(recipe, 0, preprocessing=trainer.preprocessing)))
     torch.manual_seed(1)
     total, weight = trainer.forward(batch.input(), batch.labels)
@@ -85,7 +85,12 @@ def test_a_checkpoint_of_one_channel_keeps_it_for_two_classes_only(data: Segment
     trained(replace(RECIPE, sigmoid=True, steps=1), data, tmp_path / "run")
     start = str(tmp_path / "run" / "model.safetensors")
     again = Trainer(
-        replace(RECIPE, network="", backbone="", options={}, init=start, steps=1), data, None, tmp_path / "a", ALONE, Notes()
+        replace(RECIPE, network="", backbone="", options={}, init=start, steps=1),
+        data,
+        None,
+        RunFiles(tmp_path / "a"),
+        ALONE,
+        Notes(),
     )
     assert again.model.num_classes == 1
     assert any(name.startswith("classifier") for name in again.lineage["taken"])
@@ -93,7 +98,12 @@ def test_a_checkpoint_of_one_channel_keeps_it_for_two_classes_only(data: Segment
         DataSource(images=tmp_path / "data" / "images", truth=tmp_path / "data" / "labels").samples(CATALOG), CATALOG
     )
     more = Trainer(
-        replace(RECIPE, network="", backbone="", options={}, init=start, steps=1), three, None, tmp_path / "b", ALONE, Notes()
+        replace(RECIPE, network="", backbone="", options={}, init=start, steps=1),
+        three,
+        None,
+        RunFiles(tmp_path / "b"),
+        ALONE,
+        Notes(),
     )
     assert more.model.num_classes == 3
 
@@ -101,7 +111,7 @@ def test_a_checkpoint_of_one_channel_keeps_it_for_two_classes_only(data: Segment
 def test_one_channel_needs_two_classes(data: SegmentationDataset, tmp_path: Path) -> None:
     three = SegmentationDataset(data.samples, CATALOG)
     with pytest.raises(AtrousError, match="sigmoid is for two classes"):
-        Trainer(replace(RECIPE, sigmoid=True), three, None, tmp_path / "run", ALONE, Notes())
+        Trainer(replace(RECIPE, sigmoid=True), three, None, RunFiles(tmp_path / "run"), ALONE, Notes())
 
 
 def test_gray_networks_are_trained_and_four_channels_refused(data: SegmentationDataset, tmp_path: Path) -> None:
@@ -110,7 +120,7 @@ def test_gray_networks_are_trained_and_four_channels_refused(data: SegmentationD
     model, card = load_model(tmp_path / "run" / "model.safetensors")
     assert (model.in_channels, card.preprocessing.channel_order) == (1, "gray")
     with pytest.raises(WeightsError, match="4 channels and cannot be trained"):
-        Trainer(replace(RECIPE, options=options | {"in_channels": 4}), data, None, tmp_path / "four", ALONE, Notes())
+        Trainer(replace(RECIPE, options=options | {"in_channels": 4}), data, None, RunFiles(tmp_path / "four"), ALONE, Notes())
 
 
 # -- learning from corrections -------------------------------------------------------------------------------------------
