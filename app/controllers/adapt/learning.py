@@ -97,13 +97,13 @@ class LearnController(QObject):
         if not self._models.ask_unless_agreed():
             return
         self._edit.commit_stroke()
-        held = self._open_masks(project)
+        masks = self._open_masks(project)
 
         def found(corrections: Corrections) -> None:
             if project is self._session.project:
                 self._offer(corrections)
 
-        self._jobs.run(lambda: survey(project, card.catalog, card.id, held), found, self._report)
+        self._jobs.run(lambda: survey(project, card.catalog, card.id, masks), found, self._report)
 
     def start(self, corrections: Corrections, options: LearnOptions) -> None:
         """Have the model in use learn, in the background."""
@@ -161,7 +161,7 @@ class LearnController(QObject):
         target = project.directory / MODELS / waiting.name
         try:
             # The file moves last: whatever fails before or with it, the result still waits where it was.
-            with _remembered_classes(project, result), _said(target):
+            with _remembered_classes(project, result), _explained(target):
                 replace_file(waiting, target)
         except AtrousError as error:
             self._report(error)
@@ -223,7 +223,7 @@ class LearnController(QObject):
 
     def _open_masks(self, project: Project) -> dict[int, Held]:
         """Copies of labels with their newest state in memory: jobs never look at a document."""
-        held = {}
+        masks = {}
         autosaver, image = self._session.autosaver, self._session.image
         for record in project.images:
             document = None
@@ -233,8 +233,8 @@ class LearnController(QObject):
                 document = autosaver.held(record.id)
             if document is not None:
                 document.settle()
-                held[record.id] = Held(document.labels.copy(), document.provenance.copy())
-        return held
+                masks[record.id] = Held(document.labels.copy(), document.provenance.copy())
+        return masks
 
     def _offer(self, corrections: Corrections) -> None:
         if corrections.images:
@@ -291,7 +291,7 @@ def _remembered_classes(project: Project, result: LearnResult) -> Iterator[None]
         raise
 
 
-class _said(contextlib.AbstractContextManager[None]):  # noqa: N801  (reads as a verb where it is used)
+class _explained(contextlib.AbstractContextManager[None]):  # noqa: N801  (reads as a verb where it is used)
     """Turns an error about a file into one with a remedy for the model."""
 
     def __init__(self, path: Path) -> None:

@@ -92,7 +92,7 @@ class OutlineUse(StrEnum):
 class EditController(QObject):
     """Owns the document in view, the current tools and the stroke that is being painted.
 
-    Coordinates are float image px. A verb without an open document, or refused for a reason, changes nothing and says why
+    Coordinates are float image px. A method without an open document, or refused for a reason, changes nothing and says why
     through :attr:`refused`.
 
     Signals:
@@ -100,11 +100,11 @@ class EditController(QObject):
             or, of a step that changes much of a large image, being painted.
         changed: (Box) after any change of the labels, undo and redo included.
         documentChanged: (Document or None) another document is in view.
-        refused: (text) why a verb did nothing, for the user.
+        refused: (text) why a method did nothing, for the user.
         busyChanged: (bool) a stroke began or ended.
         strokePending: (PendingStroke) a painted stroke has ended while strokes are held (:meth:`hold_strokes`).
         outlineDrawn: (OutlineUse, points) an outline that is not filled.
-        undoAsked, redoAsked: no stroke takes the verb; what they undo and redo is the history's matter.
+        undoAsked, redoAsked: no stroke takes the command; what they undo and redo is the history's matter.
     """
 
     stepDone = Signal(object, object, object)
@@ -337,7 +337,7 @@ class EditController(QObject):
         """Do a step that may look at the whole image: a fill, a prediction, the truth. The current action is finished first.
 
         On a small image it is done on return. On a large one it is worked out in the background and painted between other
-        events; any other verb, and :meth:`commit_stroke`, waits for it.
+        events; any other method, and :meth:`commit_stroke`, waits for it.
 
         Args:
             name: the step's title without its extent.

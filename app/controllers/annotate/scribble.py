@@ -202,14 +202,14 @@ class ScribbleController(QObject):
         """Nothing followed. Say so if that is because most of what lies around the stroke was painted by the user."""
         document, place = refinement.stroke.document, refinement.box.slices
         others = document.labels[place] != refinement.stroke.value
-        held = int(np.count_nonzero(others & painted(document.provenance[place])))
-        if held and 2 * held >= int(np.count_nonzero(others)):
+        own = int(np.count_nonzero(others & painted(document.provenance[place])))
+        if own and 2 * own >= int(np.count_nonzero(others)):
             self._notifier.info(
                 tr("The stroke stops at your own pixels"),
                 tr(
-                    "You painted {held} px around it, and refinement does not change those. Paint over them, or restore "
+                    "You painted {own} px around it, and refinement does not change those. Paint over them, or restore "
                     "them to the prediction first.",
-                    held=spaced(held),
+                    own=spaced(own),
                 ),
                 replace_key="crf",
             )

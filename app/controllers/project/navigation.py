@@ -232,11 +232,11 @@ class ProjectController(QObject):
             return
         self._session.opening = image
         self._edit.commit_stroke()
-        held = autosaver.held(image)
+        unsaved = autosaver.held(image)
 
         def done(found: ReadParts) -> None:
             if self._session.opening == image and self._session.project is project:
-                self._show(image, found, held)
+                self._show(image, found, unsaved)
 
         def failed(error: Exception) -> None:
             if self._session.opening == image and self._session.project is project:
@@ -244,9 +244,9 @@ class ProjectController(QObject):
                 self.unreadable.meet(image, error, iter(()) if onward is None else onward)
                 self._update_context()
 
-        self._jobs.run(lambda: read_parts(project, image, labels=held is None), done, failed)
+        self._jobs.run(lambda: read_parts(project, image, labels=unsaved is None), done, failed)
 
-    def _show(self, image: int, found: ReadParts, held: Document | None) -> None:
+    def _show(self, image: int, found: ReadParts, unsaved: Document | None) -> None:
         project, history, autosaver = self._session.project, self._session.history, self._session.autosaver
         assert project is not None
         assert history is not None
@@ -254,8 +254,8 @@ class ProjectController(QObject):
         if found.loaded is not None:
             document, steps, saved = found.loaded.document, found.loaded.steps, found.loaded.saved
         else:
-            assert held is not None
-            document, steps, saved = held, (), False
+            assert unsaved is not None
+            document, steps, saved = unsaved, (), False
         note = " ".join(part for part in (found.data.note, found.loaded.notice if found.loaded else "") if part)
         path = project.path_of(project.record(image))
         self._session.image = OpenImage(

@@ -456,6 +456,6 @@ class RefineController(QObject):
 
 def _own_pixels_text(document: Document, rect: Box, where: NDArray[np.bool_] | None) -> str:
     """How many pixels there were painted by the user, in a sentence."""
-    held = painted(document.provenance[rect.slices])
-    count = int(np.count_nonzero(held if where is None else held & where))
+    own = painted(document.provenance[rect.slices])
+    count = int(np.count_nonzero(own if where is None else own & where))
     return tr("You painted {count} px there, and refinement does not change those.", count=spaced(count)) if count else ""

@@ -133,12 +133,12 @@ class ClassBars(QWidget):
             row, kind = self._at(event.pos())
             if row >= 0:
                 parts = self._rows[row]
-                said = [
+                parts_text = [
                     tr("{kind}: {pixels} px", kind=tr(KIND_TITLES[one]), pixels=spaced(pixels))
                     for one, pixels in zip(PARTS, parts.parts, strict=True)
                     if kind is None or one is kind
                 ]
-                lines = [f"<b>{escape(parts.name)}</b>", *said, tr("Click to see them")]
+                lines = [f"<b>{escape(parts.name)}</b>", *parts_text, tr("Click to see them")]
                 QToolTip.showText(event.globalPos(), "<br>".join(lines), self)
             return True
         return super().event(event)

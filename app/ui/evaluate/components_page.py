@@ -312,12 +312,12 @@ def _detail(components: Sequence[ErrorComponent], totals: tuple[int, int] | None
             else ""
         )
     pixels, number = totals
-    said = tr("{pixels} px in {number}", pixels=spaced(pixels), number=plural("{n} component", "{n} components", number))
+    text = tr("{pixels} px in {number}", pixels=spaced(pixels), number=plural("{n} component", "{n} components", number))
     if len(components) < number:
         return tr(
-            "{said}; the {components} largest, in {images}",
-            said=said,
+            "{text}; the {components} largest, in {images}",
+            text=text,
             components=len(components),
             images=plural("{n} image", "{n} images", images),
         )
-    return f"{said}, {counted(images, 'image')}"
+    return f"{text}, {counted(images, 'image')}"

@@ -117,14 +117,14 @@ class FailuresPage(QWidget):
     def show_folder(self, folder: FolderAnalysis | None) -> None:
         """Show another folder, or the same with other figures."""
         self._folder = folder
-        held = self.class_id
+        kept = self.class_id
         parts = [] if folder is None else class_parts(folder)
         with QSignalBlocker(self.classes):
             self.classes.clear()
             self.classes.addItem(tr("All classes"), None)
             for part in parts:
                 self.classes.addItem(part.name, part.class_id)
-            self.classes.setCurrentIndex(max(self.classes.findData(held), 0))
+            self.classes.setCurrentIndex(max(self.classes.findData(kept), 0))
         self.bars.show_parts(parts)
         self._lay_out()
 

@@ -172,13 +172,13 @@ class MatrixPage(QWidget):
             )
             return
         query = _query(table, row, column)
-        said = tr(
+        text = tr(
             "{title}: {pixels} px{share}", title=query.title(table.catalog), pixels=pixels, share=_share(table, row, column, ", ")
         )
         totals = None if self._folder is None else query.totals(self._folder)
         if totals is not None and totals[1]:
-            said += f" · {counted(totals[1], 'component')}"
-        self.readout.set_text(tr("{said} · click to see them", said=said) if table.counts[row, column] else said)
+            text += f" · {counted(totals[1], 'component')}"
+        self.readout.set_text(tr("{text} · click to see them", text=text) if table.counts[row, column] else text)
 
     def _ask_cell(self, row: int, column: int) -> None:
         table = self.matrix.table

@@ -84,10 +84,10 @@ class MatrixView(QAbstractScrollArea):
 
     def show_table(self, table: MatrixTable | None) -> None:
         """Show another matrix; the selected cell stays where its classes still are."""
-        held = None if self._table is None or self._cell[0] < 0 else self._table.cell(*self._cell)
+        kept = None if self._table is None or self._cell[0] < 0 else self._table.cell(*self._cell)
         self._table, self._ground = table, None
         self._measure_headers()
-        self._cell = (-1, -1) if table is None or held is None else _place_of(table, held)
+        self._cell = (-1, -1) if table is None or kept is None else _place_of(table, kept)
         self._arrange()
 
     def set_side(self, side: int) -> None:

@@ -95,6 +95,10 @@ class RankingTable(QAbstractTableModel):
 _NAME = int(Qt.ItemDataRole.UserRole)
 #: From this width in px on the plot is beside the table.
 _BESIDE = 900
+#: Below this width, px, there is room for the rankings and the images only.
+_NARROW = 560
+#: Width of the list of rankings, px, and in a narrow page.
+_ORDERS, _ORDERS_NARROW = 232, 150
 
 
 class RankingPage(QWidget):
@@ -111,7 +115,9 @@ class RankingPage(QWidget):
     def __init__(self, theme: Theme, picture: Callable[[int], QImage | None]) -> None:
         super().__init__()
         self.orders = QListWidget()
-        self.orders.setFixedWidth(232)
+        self.orders.setFixedWidth(_ORDERS)
+        self.orders.setTextElideMode(Qt.TextElideMode.ElideRight)
+        self.orders.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.orders.setAccessibleName(tr("Ranking"))
         for name, text in RANKINGS.items():
             item = QListWidgetItem(text.title)
@@ -120,7 +126,7 @@ class RankingPage(QWidget):
             self.orders.addItem(item)
         self.what = toned("", tone="muted", size="small")
         self.what.setWordWrap(True)
-        self.what.setFixedWidth(232)
+        self.what.setFixedWidth(_ORDERS)
         self.rows = RankingTable(picture)
         self.table = QTableView()
         self.table.setModel(self.rows)
@@ -149,6 +155,7 @@ class RankingPage(QWidget):
             for place, part in enumerate(parts):
                 column.addWidget(part, 0 if isinstance(part, QLabel) and place and part is self.gain_note else 1)
         self.right = right
+        self._has_gain = False
         self.split = QSplitter()
         self.split.setChildrenCollapsible(False)
         self.split.addWidget(middle)
@@ -213,14 +220,18 @@ class RankingPage(QWidget):
 
     def show_gain(self, chart: Chart | None) -> None:
         """Show how well the order finds errors; None without truth."""
-        self.right.setVisible(chart is not None)
+        self._has_gain = chart is not None
+        self.right.setVisible(self._has_gain and self.width() >= _NARROW)
         self.gain.show_chart(chart)
         self.gain_note.setText("" if chart is None else chart.note)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """In a narrow window the plot goes below the table, so that names stay readable."""
+        """In a narrow window the plot goes below the table, so that names stay readable; in a very narrow one it is left out."""
         super().resizeEvent(event)
-        beside = self.width() >= _BESIDE
+        beside, narrow = self.width() >= _BESIDE, self.width() < _NARROW
+        self.orders.setFixedWidth(_ORDERS_NARROW if narrow else _ORDERS)
+        self.what.setVisible(not narrow)
+        self.right.setVisible(self._has_gain and not narrow)
         self.split.setOrientation(Qt.Orientation.Horizontal if beside else Qt.Orientation.Vertical)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

@@ -19,7 +19,7 @@ _MUTED = 0.35
 
 
 class SliceBars(QWidget):
-    """Bars from 0 to 1; what each is over and how many objects or images it rests on is said below it.
+    """Bars from 0 to 1; what each is over and how many objects or images it rests on is shown below it.
 
     A bar of few is muted; everything else is in its tooltip.
 
@@ -147,9 +147,9 @@ class SliceBars(QWidget):
     def event(self, event: QEvent) -> bool:
         if isinstance(event, QHelpEvent):
             bar = next((bar for n, bar in enumerate(self._chart.bars) if self.bar_rect(n).contains(event.pos())), None)
-            said = escape(self._chart.text if bar is None else f"{bar.label}: {bar.text}")
+            text = escape(self._chart.text if bar is None else f"{bar.label}: {bar.text}")
             if bar is not None and not isnan(bar.value):
-                said += tr("<br>Click to see the errors")
-            QToolTip.showText(event.globalPos(), said, self)
+                text += tr("<br>Click to see the errors")
+            QToolTip.showText(event.globalPos(), text, self)
             return True
         return super().event(event)

@@ -113,8 +113,8 @@ class FetchFilter(QSortFilterProxyModel):
 
     def filterAcceptsRow(self, source_row: int, source_parent: _Index) -> bool:  # noqa: ARG002 - Qt's own signature
         model = self._table.models[source_row]
-        said = f"{model.title} {model.id} {model.licence}".casefold()
-        return (not self._data or model.data == self._data) and all(word in said for word in self._words)
+        text = f"{model.title} {model.id} {model.licence}".casefold()
+        return (not self._data or model.data == self._data) and all(word in text for word in self._words)
 
 
 def size_text(size: int | None) -> str:

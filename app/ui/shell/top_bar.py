@@ -44,9 +44,9 @@ class ClassChip(QAbstractButton):
         """Show a class; without a colour there is none to select."""
         self._name, self._key = name, key
         self._color = QColor(*color) if color is not None else QColor()
-        said = tr("Selected class: {name}", name=name) + (tr(", key {key}", key=key) if key else "")
-        self.setAccessibleName(said if color is not None else tr("No class selected"))
-        self.setToolTip(tr("{said}. Click or press / to find another class", said=said) if color is not None else "")
+        text = tr("Selected class: {name}", name=name) + (tr(", key {key}", key=key) if key else "")
+        self.setAccessibleName(text if color is not None else tr("No class selected"))
+        self.setToolTip(tr("{text}. Click or press / to find another class", text=text) if color is not None else "")
         self.setEnabled(color is not None)
         self.update()
 
