@@ -147,7 +147,6 @@ def read_mask_file(path: Path, catalog: ClassCatalog, shape: tuple[int, int] | N
         ProjectError: the file is missing, cut short, has a wrong checksum, holds undeclared ids, or was changed by another
             program (which has dropped the provenance).
     """
-    from deeplab_core.labels import check_labels
     from deeplab_core.masks.stored import read_stored
 
     note, packed, size = _own_chunks(path)
@@ -158,10 +157,7 @@ def read_mask_file(path: Path, catalog: ClassCatalog, shape: tuple[int, int] | N
         if values is None:
             raise _damaged(path, message("It holds colours, not ids"))
         labels = np.array(values, dtype=catalog.dtype, order="C")
-        unknown = _unknown_classes(labels, catalog, note)
-        if unknown:
-            raise UnknownClasses(unknown, path)
-        check_labels(labels, catalog)
+        _check(labels, catalog, note, path)
     except MaskFormatError as error:
         raise _damaged(path, message("{what}. {why}", what=error.what, why=error.why) if error.why else error.what) from error
     try:
@@ -169,6 +165,19 @@ def read_mask_file(path: Path, catalog: ClassCatalog, shape: tuple[int, int] | N
     except ValueError as error:
         raise _damaged(path, message("Provenance: {error}", error=error)) from error
     return MaskContent(labels, provenance.reshape(labels.shape), note)
+
+
+def _check(labels: LabelMap, catalog: ClassCatalog, note: MaskNote, path: Path) -> None:
+    """Raise UnknownClasses or MaskFormatError where labels have ids that the catalog lacks."""
+    from deeplab_core.labels import check_labels
+
+    try:
+        check_labels(labels, catalog)
+    except MaskFormatError:
+        unknown = _unknown_classes(labels, catalog, note)
+        if unknown:
+            raise UnknownClasses(unknown, path) from None
+        raise
 
 
 @lru_cache(maxsize=4)
