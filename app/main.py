@@ -144,6 +144,7 @@ def main(
     project_dir: Path | None = None,
     catalog: ClassCatalog | None = None,
     smoke: Path | None = None,
+    accept: bool = False,
 ) -> int:
     """Open the window, on a folder where one is given; returns the exit status when it is closed.
 
@@ -152,6 +153,7 @@ def main(
         catalog: classes of a new project; None recognises them from the ground truth.
         smoke: open, wait for the compute process and, if a model is available, one prediction; save a picture of the window
             here and quit.
+        accept: begin a new project with what is proposed instead of showing it first; ``smoke`` does so too.
     """
     QApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
     qt = QApplication(sys.argv[:1])
@@ -184,7 +186,7 @@ def main(
                 application.window_actions.offer_crash(traces)
         program.truth.asks = smoke is None
         if folder is not None:
-            program.projects.open(folder, project_dir, catalog=catalog)
+            program.new_project.open(folder, project_dir, catalog=catalog, ask=smoke is None and not accept)
         QTimer.singleShot(0, program.models.start)
         QTimer.singleShot(200, application.window.trimap.build_plot)
         if smoke is not None:

@@ -29,6 +29,7 @@ def has_screen() -> bool:
     metavar="NAME_OR_FILE",
     help="Classes of a new project: voc21, ... or a file [default: those of its ground truth, or asked for; else voc21].",
 )
+@click.option("-y", "--yes", is_flag=True, help="Begin a new project with what is proposed for it, without asking.")
 @frame_options
 @click.option("--sample", is_flag=True, help="Open a copy of the sample project.")
 @click.option(
@@ -44,6 +45,7 @@ def window(
     folder: Path | None,
     project_dir: Path | None,
     catalog_name: str | None,
+    yes: bool,
     sample: bool,
     smoke: Path | None,
     every: int | None,
@@ -88,7 +90,7 @@ def window(
     except Exception as error:
         _show_broken(error)
         raise
-    return int(main(folder, project_dir=project_dir, catalog=catalog, smoke=smoke))
+    return int(main(folder, project_dir=project_dir, catalog=catalog, smoke=smoke, accept=yes))
 
 
 def _is_video(path: Path) -> bool:

@@ -37,7 +37,9 @@ from app.controllers.project.export import ExportController
 from app.controllers.project.file_changes import FileChanges, FileNotes
 from app.controllers.project.folder_jobs import FolderJobs
 from app.controllers.project.import_masks import ImportController, WelcomeController
+from app.controllers.project.label_imports import LabelImports
 from app.controllers.project.navigation import ProjectController
+from app.controllers.project.new_project import NewProjectController
 from app.controllers.project.videos import VideoController
 from app.controllers.refine.folder import RefineFolder
 from app.controllers.refine.meter import RefineMeter
@@ -268,6 +270,14 @@ class Program(QObject):
     @cached_property
     def imports(self) -> ImportController:
         return ImportController(self.services, self.truth, self.edit, self.folder_jobs, self)
+
+    @cached_property
+    def label_imports(self) -> LabelImports:
+        return LabelImports(self.services, self.edit, self.folder_jobs, self)
+
+    @cached_property
+    def new_project(self) -> NewProjectController:
+        return NewProjectController(self.services, self.projects, self.models, self.label_imports, self)
 
     @cached_property
     def welcome(self) -> WelcomeController:

@@ -6,15 +6,17 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.state.class_edits import ClassEdits
+from app.state.document import Document
 from app.state.image_record import ImageStatus
 from app.state.import_plan import set_by, whole_patch
 from app.state.locks import held
+from app.state.patch import TilePatch
 from app.state.project import Project
 from app.state.provenance import Provenance, users_own
 from app.text import counted
@@ -272,6 +274,31 @@ def store_labels(
         StorageError, ProjectError: it cannot be recorded; nothing was changed.
     """
     document = project.load(image, (labels.shape[0], labels.shape[1])).document
+    step = label_step(document, labels, overwrite=overwrite, by=by)
+    if not step.patch.tiles:
+        return False, step.kept, step.locked
+    project.append_step(image, title, Provenance.IMPORT, step.patch)
+    document.apply(step.patch)
+    project.save_mask(image, document.labels, document.provenance, project.journal.head(image))
+    return True, step.kept, step.locked
+
+
+class LabelStep(NamedTuple):
+    """The step that gives a document imported labels.
+
+    Attributes:
+        patch: what it changes.
+        kept: px that it leaves because the user set them.
+        locked: px that it leaves because of a locked class.
+    """
+
+    patch: TilePatch
+    kept: int
+    locked: int
+
+
+def label_step(document: Document, labels: LabelMap, *, overwrite: bool, by: NDArray[np.uint8] | None = None) -> LabelStep:
+    """See :class:`LabelStep`; arguments as of :func:`store_labels`."""
     source = np.full_like(document.provenance, Provenance.IMPORT) if by is None else by
     own: NDArray[np.bool_] = users_own(document.provenance)
     kept = locked = 0
@@ -281,10 +308,4 @@ def store_labels(
         source = np.where(own, document.provenance, source)
     if document.locked:
         locked = int(np.count_nonzero(held(document.labels, labels, document.locked) & (document.labels != labels)))
-    patch = whole_patch(document, labels, source)
-    if not patch.tiles:
-        return False, kept, locked
-    project.append_step(image, title, Provenance.IMPORT, patch)
-    document.apply(patch)
-    project.save_mask(image, document.labels, document.provenance, project.journal.head(image))
-    return True, kept, locked
+    return LabelStep(whole_patch(document, labels, source), kept, locked)

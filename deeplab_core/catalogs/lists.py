@@ -420,3 +420,21 @@ def list_text(catalog: ClassCatalog, key: str) -> str:
                 remedy=message("Rename the class, or choose another form"),
             )
     return form.text(catalog)
+
+
+def named_catalog(names: Iterable[str], name: str) -> ClassCatalog:
+    """A catalog of class names that the user typed: ids in their order, colours that are easy to tell apart.
+
+    Args:
+        names: of the classes; empty ones are left out, and one that means the background becomes the catalog's.
+        name: of the catalog.
+
+    Raises:
+        CatalogError: no name is left, or one occurs twice.
+    """
+    wanted = [" ".join(part.split()) for part in names]
+    try:
+        return _catalog(Path(name), [_Entry(part) for part in wanted if part])
+    except CatalogError as error:
+        remedy = message("Give each class a name of its own, with commas between them")
+        raise CatalogError(message("these names are no class list"), why=error.why or error.what, remedy=remedy) from error

@@ -185,6 +185,8 @@ class PredictController(QObject):
         image = self._session.image
         if image is None or image.prediction is not None or not self._settings["work.auto_predict"]:
             return
+        if self.models.begins_empty:
+            return
         if self.models.card is not None and self._context["can_edit"] and unset(image.document):
             self.run_image()
 

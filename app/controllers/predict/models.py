@@ -14,6 +14,7 @@ from app.services.model_notes import note_of
 from app.services.notifications import Choice
 from app.services.services import Services
 from app.state.class_mapping import card_key, choose_classes, in_project_ids, project_mapping
+from app.state.new_project import BEGINS_EMPTY
 from app.state.project import Project
 from app.text import tr
 from app.viewmodels.predict.model_view import DeviceView, ModelChoice, RunSettings
@@ -192,7 +193,13 @@ class ModelsController(QObject):
     def set_project(self, project: Project | None) -> None:
         """Follow another project: its catalog decides what the model's classes become."""
         self._project, self._chosen = project, False
-        self.ask_unless_agreed()
+        if not self.begins_empty:
+            self.ask_unless_agreed()
+
+    @property
+    def begins_empty(self) -> bool:
+        """Whether the project's images begin without a prediction, because the user said so and has chosen no model since."""
+        return self._project is not None and not self._chosen and self._project.setting(BEGINS_EMPTY) is True
 
     def mapping(self, catalog: ClassCatalog | None = None) -> CatalogMapping | None:
         """How classes of the model (or of another catalog) become the project's."""
@@ -269,7 +276,8 @@ class ModelsController(QObject):
         self._context.update(model_ready=True)
         self.cardChanged.emit(answer.card)
         self.choicesChanged.emit()
-        self.ask_unless_agreed()
+        if not self.begins_empty:
+            self.ask_unless_agreed()
 
     def _fail(self, call: Call[Loaded], path: Path, error: AtrousError) -> None:
         self._loading.remove(call)

@@ -69,11 +69,13 @@ class ProjectController(QObject):
     # -- folders ---------------------------------------------------------------------------------------------------------
 
     def open(
-        self, folder: Path, project_dir: Path | None = None, *, read_only: bool = False, catalog: ClassCatalog | None = None
-    ) -> None:
+        self, folder: Path, project_dir: Path | None = None, *, read_only: bool = False, catalog: ClassCatalog | None = None,
+        begin: Callable[[Project], object] = settle, then: Callable[[Project], object] = lambda _project: None,
+    ) -> None:  # fmt: skip
         """Open a folder in the background; the project that is open stays until the new one is ready.
 
         ``catalog`` are the classes that the user named for a new project; see :func:`app.state.class_choice.take_named`.
+        ``begin`` settles ground truth and classes on a thread of the pool; ``then`` gets the project once it is shown.
         """
         job = self._jobs.add(Job(tr("Opening {name}", name=displayed(folder.name))))
         self.opening.emit(str(folder))
@@ -83,7 +85,7 @@ class ProjectController(QObject):
             try:
                 if catalog is not None:
                     take_named(project, catalog)
-                return project, settle(project)
+                return project, begin(project)
             except BaseException:
                 project.close()
                 raise
@@ -96,6 +98,7 @@ class ProjectController(QObject):
                 project.close()
             else:
                 self._take(project, prepared)
+                then(project)
 
         def failed(error: Exception) -> None:
             job.finish(JobState.FAILED)

@@ -21,6 +21,7 @@ from app.ui.evaluate.presenter import EvaluationPresenter
 from app.ui.predict.presenter import ModelPresenter, ReceptiveFieldPresenter
 from app.ui.project.data_presenter import DataPresenter
 from app.ui.project.image_list_model import ImageListModel
+from app.ui.project.labels_presenter import LabelsPresenter
 from app.ui.project.presenter import ImagesPresenter
 from app.ui.refine.presenter import CRFPresenter
 from app.ui.shell.main_window import MainWindow
@@ -52,6 +53,7 @@ class WindowPresenter(QObject):
         self.learn = LearnPresenter(self.window, self.program)
         self.inspect = EvaluationPresenter(self.window, self.program, self.canvas)
         self.truth = DataPresenter(self.window, self.program)
+        self.labels = LabelsPresenter(self.window, self.program)
 
     # -- the picture -----------------------------------------------------------------------------------------------------
 

@@ -53,7 +53,7 @@ class WindowActions(QObject):
         window.closing.connect(self._close)
         window.start_page.openAsked.connect(self.open_folder)
         window.start_page.sampleAsked.connect(self.open_sample)
-        window.start_page.folderChosen.connect(program.projects.open)
+        window.start_page.folderChosen.connect(program.new_project.open)
         window.model.openAsked.connect(self.open_model)
         window.model.getAsked.connect(self.get_model)
         window.model.optionsAsked.connect(self.edit_model_options)
@@ -76,7 +76,7 @@ class WindowActions(QObject):
         start = str(recent[0].parent) if recent else str(Path.home())
         folder = QFileDialog.getExistingDirectory(self._window, tr("Open a folder of images"), start)
         if folder:
-            self._program.projects.open(Path(folder))
+            self._program.new_project.open(Path(folder))
 
     def open_video(self) -> None:
         """Ask for a video, and which of its frames become images."""
@@ -348,7 +348,7 @@ class WindowActions(QObject):
         menu = self._window.recent_menu
         menu.clear()
         for folder in self._program.projects.recent.folders():
-            menu.addAction(displayed(str(folder)), partial(self._program.projects.open, folder))
+            menu.addAction(displayed(str(folder)), partial(self._program.new_project.open, folder))
         menu.setEnabled(True)
         if menu.isEmpty():
             menu.addAction(tr("No folder yet")).setEnabled(False)
@@ -357,12 +357,10 @@ class WindowActions(QObject):
         is_model = model_in_folder(path) is not None if path.is_dir() else is_model_file(path) or is_foreign_model(path)
         if is_model:
             self._program.models.load(path)
-        elif path.is_dir():
-            self._program.projects.open(path)
         elif is_video(path):
             self.take_video(path)
         else:
-            self._program.projects.open(path.parent)
+            self._program.new_project.open(path if path.is_dir() else path.parent)
 
     def _say_mapping(self) -> None:
         mapping = self._program.models.mapping()

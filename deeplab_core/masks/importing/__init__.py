@@ -9,6 +9,7 @@
 
 from deeplab_core.masks.importing.formats import FORMATS, get_format
 from deeplab_core.masks.importing.mapping import SYNONYMS, ClassMapping, MappedClass, map_classes
+from deeplab_core.masks.importing.nearby import LabelsNearby, find_labels
 from deeplab_core.masks.importing.plan import ImportPlan, recognise, scan
 from deeplab_core.masks.importing.records import Format, ImportedImage, ImportItem, SourceClass, Unread
 from deeplab_core.masks.importing.source import open_source
@@ -21,9 +22,11 @@ __all__ = [
     "ImportItem",
     "ImportPlan",
     "ImportedImage",
+    "LabelsNearby",
     "MappedClass",
     "SourceClass",
     "Unread",
+    "find_labels",
     "get_format",
     "map_classes",
     "open_source",

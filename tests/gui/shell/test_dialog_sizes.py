@@ -20,6 +20,7 @@ from app.services.notifications import Choice
 from app.state.class_choice import CatalogEffect, ClassQuestion
 from app.state.corrections import CorrectedMask, Corrections
 from app.state.ground_truth import FrameQuestion
+from app.state.new_project import look_at
 from app.ui.adapt.learn_dialog import LearnDialog
 from app.ui.adapt.learn_result_dialog import LearnResultDialog
 from app.ui.annotate.class_editor import ClassEditor
@@ -35,6 +36,7 @@ from app.ui.project.classes_dialog import ClassesDialog
 from app.ui.project.data_presenter import TruthDialog
 from app.ui.project.export_dialog import ExportDialog
 from app.ui.project.frame_dialog import FrameDialog
+from app.ui.project.new_project_dialog import NewProjectDialog
 from app.ui.project.video_dialog import VideoDialog
 from app.ui.shell.command_palette import CommandPalette
 from app.ui.shell.messages_dialog import MessagesDialog, TroubleDialog
@@ -158,6 +160,13 @@ def _palette(studio: Studio, _tmp: Path) -> QDialog:
     return CommandPalette(studio.window.commands, studio.window)
 
 
+def _new_project(studio: Studio, tmp: Path) -> QDialog:
+    from tests.gui.studio import make_folder
+
+    folder = make_folder(tmp / "a folder with a name that is rather long" / "and another one")
+    return NewProjectDialog(studio.program.new_project, look_at(folder), studio.window)
+
+
 def _editor(studio: Studio, _folder: Path) -> QDialog:
     draft = ClassDraft(get_catalog("voc21"))
     draft.merge(9, 18)
@@ -173,7 +182,7 @@ MAKERS: dict[type[QDialog], Callable[[Studio, Path], QDialog]] = {
     ChoiceDialog: _choice, TruthDialog: _truth, ClassesDialog: _classes, MappingDialog: _mapping, FrameDialog: _frame,
     LearnDialog: _learn, LearnResultDialog: _learned, ListDialog: _list, TroubleDialog: _trouble, CommandPalette: _palette,
     MessagesDialog: _messages, FolderQuestion: _job, ModelOptionsDialog: _options,
-    ClassEditor: _editor, VideoDialog: _video,
+    ClassEditor: _editor, VideoDialog: _video, NewProjectDialog: _new_project,
 }  # fmt: skip
 
 

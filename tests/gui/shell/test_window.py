@@ -318,6 +318,8 @@ def test_an_image_that_changed_on_disk_is_said_until_a_person_has_looked(studio,
 
 def test_dropping_a_folder_opens_it(studio, folder):
     studio.window.dropped.emit(folder)
+    studio.wait(lambda: studio.application.presenter.labels.dialog is not None)
+    studio.application.presenter.labels.dialog.go.click()
     studio.wait(lambda: studio.program.session.image is not None)
     assert studio.program.projects.recent.folders()[0] == folder
 

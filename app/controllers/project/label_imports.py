@@ -1,0 +1,219 @@
+"""Labels of other programs into the open project: looked at, read for a preview, and imported as a job over the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal
+
+from app.controllers.annotate.edit import EditController
+from app.controllers.project.folder_jobs import FolderChange, FolderJobs
+from app.services.folder_job import FolderJob, Steps, background, pause
+from app.services.jobs import Job, JobState
+from app.services.notifications import Choice
+from app.services.services import Services
+from app.state.image_record import ImageStatus
+from app.state.import_plan import set_by
+from app.state.label_import import ImportTotals, LabelStep, label_step
+from app.state.patch import TilePatch
+from app.state.project import Project
+from app.state.provenance import Provenance
+from app.text import plural, spaced, tr
+from app.viewmodels.project.label_summary import summary_of
+from deeplab_core.errors import image_error
+from deeplab_core.masks.frames import Frame
+from deeplab_core.masks.importing import ImportedImage, ImportItem, ImportPlan
+
+_KEY = "import"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRequest:
+    """What the user decided about an import.
+
+    Attributes:
+        plan: its classes are mapped, and none of them is open.
+        rest: class that pixels without a label become, or ``"void"``; None is what the format says.
+        frame: frame of the photographs that the labels are in; ``"auto"`` tells by the size.
+        overwrite: replace also what the user painted and masks that the user reviewed.
+    """
+
+    plan: ImportPlan
+    rest: str | None = None
+    frame: Frame = "auto"
+    overwrite: bool = False
+
+
+@dataclass
+class _Run:
+    """One import; ``items`` by image."""
+
+    project: Project
+    request: LabelRequest
+    items: Mapping[int, ImportItem]
+    change: FolderChange
+    totals: ImportTotals = field(default_factory=ImportTotals)
+
+
+class LabelImports(QObject):
+    """Verbs of importing labels.
+
+    Signals:
+        sourceChosen(Path): labels were named by a menu, a drop or a new project; the dialog shows what an import would do.
+        finished(ImportSummary): an import is over; the summary says what came in and what did not.
+        summaryAsked(ImportSummary): the user wants to see the summary.
+    """
+
+    sourceChosen = Signal(object)
+    finished = Signal(object)
+    summaryAsked = Signal(object)
+
+    def __init__(
+        self,
+        services: Services,
+        edit: EditController,
+        folder_jobs: FolderJobs,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._edit, self._folder_jobs = services.session, edit, folder_jobs
+        self._jobs, self._notifier = services.jobs, services.notifier
+        self._run: FolderJob[None] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether an import goes on; a second one does not begin."""
+        return self._run is not None
+
+    def start(self, request: LabelRequest) -> bool:
+        """Import the labels of every image that the plan has; whether it began."""
+        project = self._session.project
+        if project is None or project.read_only or self._run is not None:
+            return False
+        plan = request.plan
+        by_name = {item.name: item for item in plan.items}
+        items = {record.id: by_name[record.relative_path] for record in project.images if record.relative_path in by_name}
+        change = FolderChange(project, tr("The import of labels"), Provenance.IMPORT, _KEY)
+        run = _Run(project, request, items, change)
+        self._run = self._folder_jobs.start(
+            project, tr("Importing {format}", format=plan.format.title), items, lambda image: self._import(run, image),
+            writes=True, on_end=lambda job: self._finish(run, job),
+        )  # fmt: skip
+        return self._run is not None
+
+    def preview(self, request: LabelRequest, item: ImportItem, then: Callable[[ImportedImage | Exception], None]) -> None:
+        """Read the labels of one image in the background; nothing is stored."""
+        self._jobs.run(lambda: request.plan.read(item, rest=request.rest, frame=request.frame), then, then)
+
+    # -- the run ---------------------------------------------------------------------------------------------------------
+
+    def _import(self, run: _Run, image: int) -> Steps[None]:
+        """Give one image its labels. Steps are written on the window's thread, those of the image in view to its document."""
+        project, request, item = run.project, run.request, run.items[image]
+        while request.overwrite or not project.record(image).reviewed:
+            if not self._folder_jobs.settled(image):
+                yield from pause()
+                continue
+            view = self._session.image
+            if view is not None and view.id == image:
+                found = yield from background(lambda: request.plan.read(item, rest=request.rest, frame=request.frame))
+                if self._session.image is view:
+                    self._into_view(run, image, found)
+                    return
+                continue
+            newest = project.journal.newest(image)
+            step, found = yield from background(lambda: _step(project, image, request, item))
+            if self._session.is_in_use(image) or project.journal.newest(image) != newest:
+                continue  # it was opened meanwhile: decide again
+            if not step.patch.empty:
+                run.change.before_step(image)
+                self._session.write_step(image, _title(request.plan, step.patch), step.patch)
+            self._count(run, image, found, step)
+            return
+        run.totals.reviewed += 1
+
+    def _into_view(self, run: _Run, image: int, found: ImportedImage) -> None:
+        view = self._session.image
+        assert view is not None
+        document, overwrite = view.document, run.request.overwrite
+        by = _provenance(found)
+        self._edit.commit_stroke()
+        step = label_step(document, found.labels, overwrite=overwrite, by=by)
+        if not step.patch.empty:
+            run.change.before_step(image)
+            title = tr("Import {format}", format=run.request.plan.format.title)
+            self._edit.carry_out(
+                title, document, lambda: label_step(document, found.labels, overwrite=overwrite, by=by).patch, Provenance.IMPORT
+            )
+            self._edit.commit_stroke()
+        self._count(run, image, found, step)
+
+    def _count(self, run: _Run, image: int, found: ImportedImage, step: LabelStep) -> None:
+        totals, project = run.totals, run.project
+        totals.add(found)
+        totals.kept_pixels += step.kept
+        totals.locked_pixels += step.locked
+        totals.images += not step.patch.empty
+        totals.unchanged += step.patch.empty
+        if found.reviewed and not step.kept and not step.locked and not project.record(image).reviewed:
+            project.set_status(image, ImageStatus.REVIEWED)
+
+    def _finish(self, run: _Run, job: FolderJob[None]) -> None:
+        self._run = None
+        if job.abandoned:
+            return
+        totals, plan = run.totals, run.request.plan
+        totals.failures += [
+            (run.items[image].name, image_error(error, run.project.path_of(run.project.record(image))))
+            for image, error in job.failures.items()
+        ]
+        summary = summary_of(plan, totals, plan.rest_name(run.request.rest), left=len(job.left))
+        show = Choice(tr("Show summary"), lambda: self.summaryAsked.emit(summary))
+        choices = (show, *self._folder_jobs.remember(run.change))
+        say = self._notifier.warning if summary.troubled else self._notifier.info
+        title = plural("Labels of {n} image imported", "Labels of {n} images imported", totals.images)
+        say(title, summary.short, replace_key=_KEY, choices=choices)
+        self.finished.emit(summary)
+
+    # -- looking ---------------------------------------------------------------------------------------------------------
+
+    def look(
+        self, source: Path, work: Callable[[Project], ImportPlan], then: Callable[[ImportPlan], None],
+        failed: Callable[[Exception], None],
+    ) -> None:  # fmt: skip
+        """Make a plan of an import in the background; the answer counts only while the same project is open."""
+        project = self._session.project
+        if project is None:
+            return
+        job = self._jobs.add(Job(tr("Reading {name}", name=source.name)))
+
+        def done(plan: ImportPlan) -> None:
+            job.finish()
+            if project is self._session.project:
+                then(plan)
+
+        def fail(error: Exception) -> None:
+            job.finish(JobState.FAILED)
+            if project is self._session.project:
+                failed(error)
+
+        self._jobs.run(lambda: work(project), done, fail)
+
+
+def _step(project: Project, image: int, request: LabelRequest, item: ImportItem) -> tuple[LabelStep, ImportedImage]:
+    """The step of an image that is not open, and what was read."""
+    found = request.plan.read(item, rest=request.rest, frame=request.frame)
+    document = project.load(image, (found.labels.shape[0], found.labels.shape[1])).document
+    return label_step(document, found.labels, overwrite=request.overwrite, by=_provenance(found)), found
+
+
+def _provenance(found: ImportedImage) -> NDArray[np.uint8]:
+    return set_by(found.provenance, found.labels.shape, reviewed=found.reviewed)
+
+
+def _title(plan: ImportPlan, patch: TilePatch) -> str:
+    return tr("Import {format}, {pixels} px", format=plan.format.title, pixels=spaced(patch.changed_pixels))

@@ -1,0 +1,86 @@
+"""What an import of labels brought in, and what it did not, in words. No Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.state.label_import import ImportTotals
+from app.text import displayed, error_detail, error_title, plural, spaced, tr
+from deeplab_core.masks.importing import ImportPlan
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSummary:
+    """The end of an import.
+
+    Attributes:
+        source: what was imported, and its format.
+        short: the facts in one line, for a message.
+        facts: (what, how much) of everything that came in and that was left.
+        classes: (name, px) of the classes that came in, most pixels first; void is the last.
+        unread: (file or part, why) of everything that was not taken as it is.
+        troubled: something failed, was not read, or is not as in the source.
+    """
+
+    source: str
+    short: str
+    facts: tuple[tuple[str, str], ...]
+    classes: tuple[tuple[str, str], ...]
+    unread: tuple[tuple[str, str], ...]
+    troubled: bool
+
+
+def summary_of(plan: ImportPlan, totals: ImportTotals, rest: str, *, left: int = 0) -> ImportSummary:
+    """Describe an import.
+
+    Args:
+        rest: name of the class that pixels without a label became, or ``"void"``.
+        left: images that it did not reach, because it was stopped.
+    """
+    total = totals.labelled + totals.unlabelled
+    facts = [(tr("Images that took labels"), spaced(totals.images))]
+    facts += _some(tr("Images that had these labels already"), totals.unchanged)
+    facts += _some(tr("Images that kept the mask that you reviewed"), totals.reviewed)
+    facts += _some(tr("Images that the import did not reach"), left)
+    facts += _some(tr("Images that failed"), len(totals.failures))
+    facts += _some(tr("Images without labels in the source"), len(plan.without_labels))
+    facts += _some(tr("Regions"), totals.regions)
+    facts.append((tr("Labelled pixels"), _pixels(totals.labelled, total)))
+    if totals.unlabelled:
+        facts.append((tr("Pixels without a label, now {name}", name=rest), _pixels(totals.unlabelled, total)))
+    facts += _some(tr("Pixels of several classes; the format's order decided"), totals.overlaps)
+    facts += _some(tr("Pixels that you set and that were kept"), totals.kept_pixels)
+    facts += _some(tr("Pixels that a locked class kept"), totals.locked_pixels)
+    facts += _some(tr("Objects told apart in the source that masks do not tell apart"), totals.instances)
+    unread = [(displayed(name), f"{error_title(error)}. {error_detail(error)}") for name, error in totals.failures]
+    unread += [(displayed(part.name), _times(part.why, part.count)) for part in totals.not_read()]
+    unread += [(displayed(part.name), _times(part.why, part.count)) for part in (*plan.without_image, *plan.unread)]
+    unread += [(tr("Note"), line) for line in totals.notes.lines()]
+    names = sorted((name for name in totals.classes if name != "void"), key=lambda name: -totals.classes[name])
+    names += ["void"] if totals.classes["void"] else []
+    classes = tuple((name, _pixels(totals.classes[name], total)) for name in names)
+    short = [plural("{n} region", "{n} regions", totals.regions)] if totals.regions else []
+    short.append(plural("{n} px", "{n} px", totals.labelled))
+    if totals.failures:
+        short.append(plural("{n} image failed", "{n} images failed", len(totals.failures)))
+    if unread:
+        short.append(plural("{n} remark", "{n} remarks", len(unread)))
+    troubled = bool(totals.failures or totals.skipped or plan.without_image or plan.unread or totals.notes.warning or left)
+    source = tr("{format} from {name}", format=plan.format.title, name=displayed(plan.source.name))
+    return ImportSummary(source, f"{', '.join(short)}.", tuple(facts), classes, tuple(unread), troubled)
+
+
+def _some(text: str, count: int) -> list[tuple[str, str]]:
+    return [(text, spaced(count))] if count else []
+
+
+def _pixels(count: int, total: int) -> str:
+    if not total:
+        return spaced(count)
+    share = f"{count / total:.1%}".replace("%", "\u2009%")
+    return tr("{count} px ({share})", count=spaced(count), share=share)
+
+
+def _times(why: str, count: int) -> str:
+    text = why[:1].upper() + why[1:].rstrip(".") + "."
+    return text if count == 1 else tr("{text} {count} times.", text=text, count=spaced(count))

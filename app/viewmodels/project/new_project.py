@@ -1,0 +1,165 @@
+"""The page of a new project in words: each guess with what it rests on and what follows from it. No Qt."""
+
+from __future__ import annotations
+
+from app.state.class_choice import CatalogEffect
+from app.state.ground_truth import GroundTruth, TruthChoice
+from app.state.new_project import ClassOffer, FolderLook, LabelOffer
+from app.text import displayed, error_detail, error_title, plural, spaced, tr
+from app.viewmodels.project.data_choices import truth_options
+from deeplab_core.catalogs.catalog import ClassCatalog, map_catalogs
+from deeplab_core.datasets import GroundTruthFiles
+
+#: Names that a sentence lists.
+_NAMED = 4
+
+#: (text, tone) of a line below a choice.
+Line = tuple[str, str]
+
+
+def images_line(look: FolderLook) -> Line:
+    """What the folder holds."""
+    text = plural("{n} image", "{n} images", len(look.images))
+    if look.left_out:
+        return f"{text}. {' '.join(look.left_out)}", "warn"
+    return text, "muted"
+
+
+def class_title(offer: ClassOffer, model: str = "") -> str:
+    """Classes in a list of choices, with their source."""
+    count = plural("{n} class", "{n} classes", len(offer.catalog))
+    name = "" if offer.path is None else displayed(offer.path.name)
+    titles = {
+        "truth": tr("{title}: found in the ground truth", title=offer.catalog.title),
+        "labels": tr("Those of the labels in {name}", name=name),
+        "list": tr("Those listed in {name}", name=name),
+        "named": tr("{title}: as you named them", title=offer.catalog.title),
+        "typed": tr("Typed names"),
+        "model": tr("Those of the model {name}", name=model),
+        "builtin": offer.catalog.title,
+        "object": tr("Object and background"),
+    }
+    return f"{titles[offer.source]} ({count})" if offer.source not in ("object", "builtin") else titles[offer.source]
+
+
+def class_line(offer: ClassOffer, effect: CatalogEffect | None, current: bool) -> Line:
+    """What follows from classes for the ground truth.
+
+    Args:
+        effect: what they make of it; None without ground truth.
+        current: whether ``effect`` is about these classes; else it is still being measured.
+    """
+    if not current:
+        return tr("The ground truth is being read…"), "muted"
+    if effect is None or not effect.sampled:
+        reason = f"{offer.reason}." if offer.reason else ""
+        return reason or tr("You can add, rename and merge classes at any time."), "muted"
+    if effect.refused:
+        ids = ", ".join(map(str, list(effect.undeclared)[:_NAMED]))
+        text = tr(
+            "{refused} of {sampled} ground truth files that were checked cannot be read in these classes.",
+            refused=spaced(effect.refused),
+            sampled=spaced(effect.sampled),
+        )
+        return text + (tr(" Undeclared ids: {ids}.", ids=ids) if ids else ""), "bad"
+    text = tr(
+        "Fits the ground truth: {classes} of {count} classes occur in {sampled}.",
+        classes=spaced(effect.classes),
+        count=spaced(len(offer.catalog)),
+        sampled=plural("the checked file", "{n} checked files", effect.sampled),
+    )
+    if offer.reason:
+        text = f"{text} {offer.reason[:1].upper()}{offer.reason[1:]}."
+    return text, "muted" if offer.certain else "warn"
+
+
+def truth_line(look: FolderLook, choice: TruthChoice | None, truth: GroundTruthFiles) -> Line:
+    """What follows from a choice of ground truth.
+
+    Args:
+        truth: the files that it gives.
+    """
+    if choice is None or not choice.folders:
+        if not look.truth.certain and (choice is None or choice.how == "later"):
+            reason = look.truth.reason
+            return f"{reason[:1].upper()}{reason[1:]}." if reason else tr("Several folders may be the ground truth."), "warn"
+        return tr("No IoU is computed. Labelling, prediction, refinement and export work."), "muted"
+    answers = truth_options(truth, choice, len(look.images), GroundTruth(truth, choice=choice))
+    answer = next((answer for answer in answers if answer.value == choice.folders[0]), None)
+    if answer is None:
+        return "", "muted"
+    return f"{displayed(answer.title)}. {answer.effect}", "warn" if answer.doubtful else "muted"
+
+
+def labels_title(offer: LabelOffer, folder: str) -> str:
+    """Labels in a list of choices."""
+    name = displayed(offer.path.name) if str(offer.path) != folder else tr("the folder of the images")
+    return tr("{format} in {name}", format=offer.title, name=name) if offer.title else tr("Masks in {name}", name=name)
+
+
+def labels_line(offer: LabelOffer | None, catalog: ClassCatalog, images: int) -> Line:
+    """What follows from labels to start from."""
+    if offer is None:
+        return tr("Images begin with the model's prediction, or empty."), "muted"
+    if offer.error is not None:
+        return f"{error_title(offer.error)}. {error_detail(offer.error)}", "bad"
+    if offer.plan is None:
+        return tr("The labels are being read…"), "muted"
+    plan = offer.plan.mapped(catalog)
+    if not plan.items:
+        return tr("No image has labels there: names are compared with and without their folders."), "bad"
+    parts = [
+        tr("{count} of {images} have labels.", count=spaced(len(plan.items)), images=plural("{n} image", "{n} images", images))
+    ]
+    if plan.without_image:
+        parts.append(
+            plural("{n} label file belongs to no image.", "{n} label files belong to no image.", len(plan.without_image))
+        )
+    if plan.unread:
+        parts.append(plural("{n} file is not read.", "{n} files are not read.", len(plan.unread)))
+    open_ = () if plan.mapping is None else plan.mapping.unmapped
+    if open_:
+        parts.append(tr("No class here for {names}: you are asked before the import.", names=_named(open_)))
+    elif offer.plan.classes:
+        parts.append(tr("Every class of the labels has a partner."))
+    if offer.reason:
+        parts.append(f"{offer.reason[:1].upper()}{offer.reason[1:]}.")
+    return " ".join(parts), "warn" if open_ or plan.unread or plan.without_image else "muted"
+
+
+def partners(model: ClassCatalog, catalog: ClassCatalog) -> tuple[int, tuple[str, ...]]:
+    """How many classes of a model other than its background have a partner, and the names of those without one."""
+    lost = map_catalogs(model, catalog).unmatched
+    found = [info for info in model.classes if info.name not in lost and info.id != model.background]
+    return len(found), lost
+
+
+def model_line(model: ClassCatalog | None, catalog: ClassCatalog, *, wanted: bool) -> Line:
+    """What follows from a model.
+
+    Args:
+        model: its classes; None while it is being loaded.
+        wanted: whether it predicts the images.
+    """
+    if not wanted:
+        return tr("Images begin empty. You can run a model at any time."), "muted"
+    if model is None:
+        return tr("The model is being loaded…"), "muted"
+    found, lost = partners(model, catalog)
+    if not lost:
+        return tr("Every class of the model has a partner."), "muted"
+    if not found:
+        return tr("None of the model's objects has a class here: it would predict void or background only."), "warn"
+    text = plural(
+        "{n} class of the model has no partner and becomes void: {names}.",
+        "{n} classes of the model have no partner and become void: {names}.",
+        len(lost),
+        names=_named(lost),
+    )
+    return text, "warn"
+
+
+def _named(names: tuple[str, ...]) -> str:
+    more = len(names) - _NAMED
+    listed = ", ".join(names[:_NAMED])
+    return tr("{names} and {more} more", names=listed, more=spaced(more)) if more > 0 else listed
