@@ -63,7 +63,7 @@ class FolderJobs(QObject):
     """Every job over the folder begins here, and the last one of this session that changed something can be undone.
 
     An image is restored if the job's step is its newest one in effect: then nothing of the user's is touched. The others keep
-    what they have and are listed. That works until the next job that changes something; an undo that was stopped can be continued.
+    what they have and are listed. That works until the next job that changes something; a stopped undo can be continued.
 
     Attributes:
         asks: whether the user is asked before a job begins; the window, which shows the question, sets it.
