@@ -45,22 +45,31 @@ def gained(own: Mask, mask: Mask, pixels: NDArray[np.int64], box: tuple[float, f
         box: left, top, right, bottom in image px, or None.
     """
     new = mask & ~own
-    if not new.any():
+    place = Box.around(new)
+    if place is None:
         return new
-    seeds = np.zeros(own.shape, np.bool_)
-    seeds[pixels[:, 1], pixels[:, 0]] = True
+    # Of a large image only the box of what is new is looked at.
+    part = new[place.slices]
+    seeds = np.zeros(part.shape, np.bool_)
+    inside = ((pixels >= (place.x, place.y)) & (pixels < (place.right, place.bottom))).all(axis=1)
+    seeds[pixels[inside, 1] - place.y, pixels[inside, 0] - place.x] = True
     extended = clicked(own, pixels)
-    place = Box.around(extended)
-    if place is not None:
-        outer = place.grown(1, own.shape).slices
-        seeds[outer] |= cv2.dilate(extended[outer].astype(np.uint8), _NEIGHBOURS).astype(np.bool_)
+    object_box = Box.around(extended)
+    if object_box is not None:
+        outer = object_box.grown(1, own.shape)
+        beside = cv2.dilate(extended[outer.slices].view(np.uint8), _NEIGHBOURS).astype(np.bool_)
+        common = outer.intersected(place)
+        if not common.empty:
+            seeds[common.within(place).slices] |= beside[common.within(outer).slices]
     if box is not None:
         left, top, right, bottom = box
-        inside = np.zeros_like(new)
-        inside[max(int(top), 0) : int(np.ceil(bottom)), max(int(left), 0) : int(np.ceil(right))] = True
-        seeds |= inside & new
-    rows, columns = np.nonzero(seeds & new)
-    return clicked(new, np.column_stack([columns, rows]))
+        drawn = Box.between(int(left), int(top), int(np.ceil(right)), int(np.ceil(bottom))).intersected(place)
+        if not drawn.empty:
+            seeds[drawn.within(place).slices] = True
+    rows, columns = np.nonzero(seeds & part)
+    found = np.zeros_like(new)
+    found[place.slices] = clicked(part, np.column_stack([columns, rows]))
+    return found
 
 
 def lost(own: Mask, mask: Mask, pixels: NDArray[np.int64]) -> Mask:

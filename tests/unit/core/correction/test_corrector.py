@@ -29,6 +29,8 @@ TOOLS: dict[str, Ask] = {
     "drop_islands": lambda c, _x, y, _cls: c.drop_islands(y + 2),
     "drop_islands of a class": lambda c, _x, y, cls: c.drop_islands(y + 2, cls),
     "keep_largest": lambda c, _x, _y, cls: c.keep_largest(cls),
+    "keep_largest of every class": lambda c, _x, _y, _cls: c.keep_largest(),
+    "merge": lambda c, x, y, _cls: c.merge((x, y), (0, 0)),
     "grow": lambda c, _x, y, cls: c.grow(y % 4 + 1, cls),
     "shrink": lambda c, _x, y, cls: c.shrink(y % 4 + 1, cls),
     "smooth": lambda c, _x, y, cls: c.smooth(y % 4 + 1, cls),
@@ -119,6 +121,8 @@ POINT_TOOLS: dict[str, Callable[[Corrector, float, float], Any]] = {
     "region_preview": lambda c, x, y: c.region_preview(x, y, 4),
     "next_level": lambda c, x, y: c.next_level(x, y, 4, 1),
     "snap_border": lambda c, x, y: c.snap_border(x, y, 5),
+    "split": lambda c, x, y: c.split([(x, y), (x, y)], 3),
+    "merge": lambda c, x, y: c.merge((x, y), (1, 1)),
     "regions_along": lambda c, x, y: c.regions_along([(x, y)], 4, 3),
     "scribble": lambda c, x, y: c.scribble([(x, y), (x, y)], 3, 12),
 }
