@@ -23,7 +23,7 @@ from app.actions.keymap import Keymap
 from app.actions.table import ACTIONS
 from app.import_trouble import explain, is_import_trouble
 from app.paths import RESOURCES
-from app.services.crash import CrashWatch
+from app.services.crash import CrashReporter
 from app.services.folders import layout_file, log_folder, settings_file
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
@@ -161,7 +161,7 @@ def main(
     qt.setDesktopFileName("atrous")
     load_fonts()
     translate_window(QLocale())
-    watch = CrashWatch(log_folder())
+    watch = CrashReporter(log_folder())
     traces = watch.start(os.getpid())
     application = Application()
 

@@ -57,7 +57,7 @@ class SaveState(StrEnum):
 
 
 @dataclass(slots=True)
-class _Held:
+class _WatchedDocument:
     """A document that is looked after.
 
     Attributes:
@@ -119,7 +119,7 @@ class Autosaver(QObject):
         self._project = project
         self._journal_bytes = journal_bytes
         self._entries: deque[_Entry] = deque()
-        self._held: dict[int, _Held] = {}
+        self._documents: dict[int, _WatchedDocument] = {}
         self._current: int | None = None
         self._failures: dict[str, AtrousError] = {}
         self._state = SaveState.SAVED
@@ -142,8 +142,8 @@ class Autosaver(QObject):
 
     def held(self, image: int) -> Document | None:
         """The document of an image without an up-to-date mask file. Use it instead of loading the image again."""
-        held = self._held.get(image)
-        return None if held is None else held.document
+        watched = self._documents.get(image)
+        return None if watched is None else watched.document
 
     def watch(self, image: int, document: Document, *, saved: bool) -> None:
         """Look after the document of the image that comes into view; the one before it is saved at once.
@@ -154,13 +154,13 @@ class Autosaver(QObject):
         """
         self.leave()
         self._current = image
-        held = self._held.get(image)
-        if held is None or held.document is not document:
+        watched = self._documents.get(image)
+        if watched is None or watched.document is not document:
             saved = saved or self._project.read_only  # what another window has not saved yet is not ours to save
-            self._held[image] = _Held(image, document, 0 if saved else None)
-        if self._held[image].dirty:
+            self._documents[image] = _WatchedDocument(image, document, 0 if saved else None)
+        if self._documents[image].dirty:
             self._idle.start()
-        self._tell()
+        self._emit_state()
 
     def leave(self) -> None:
         """No image is in view any more; what it has unsaved is saved at once."""
@@ -172,12 +172,12 @@ class Autosaver(QObject):
     def forget(self, image: int) -> None:
         """Let go of an image that starts over; whatever it had unsaved is dropped on purpose."""
         self._entries = deque(entry for entry in self._entries if entry.step.image != image)
-        self._held.pop(image, None)
+        self._documents.pop(image, None)
         self._succeed(_mask(image))
         if self._current == image:
             self._current = None
         self._writer.submit(_nothing).result()
-        self._tell()
+        self._emit_state()
 
     @Slot(int, object)
     def record_step(self, _image: int, step: Step) -> None:
@@ -195,14 +195,14 @@ class Autosaver(QObject):
         self._idle.stop()
         if not self._drain():
             return
-        for held in list(self._held.values()):
-            if held.dirty and held.writing != held.steps:
-                self._start_write(held)
-        self._tell()
+        for watched in list(self._documents.values()):
+            if watched.dirty and watched.writing != watched.steps:
+                self._start_write(watched)
+        self._emit_state()
 
     def _save_idle(self) -> None:
         """Write what is behind, unless a large step is still being painted: that is no idle time."""
-        if all(held.document.settled for held in self._held.values()):
+        if all(watched.document.settled for watched in self._documents.values()):
             self.save_now()
         else:
             self._idle.start()
@@ -217,13 +217,13 @@ class Autosaver(QObject):
 
     def in_memory(self) -> tuple[int, ...]:
         """Ids of the images with documents in memory and hold work."""
-        return tuple(held.image for held in self._held.values() if held.document.provenance.any())
+        return tuple(watched.image for watched in self._documents.values() if watched.document.provenance.any())
 
     def save_again(self, images: Collection[int]) -> None:
         """Write documents of :meth:`in_memory` again because their files are gone."""
-        for held in self._held.values():
-            if held.image in images:
-                held.saved = None
+        for watched in self._documents.values():
+            if watched.image in images:
+                watched.saved = None
         self.retry()
 
     def flush(self) -> None:
@@ -235,19 +235,19 @@ class Autosaver(QObject):
         self._writer.submit(_nothing).result()
         if not self._drain():
             raise self._failures[_JOURNAL]
-        for held in list(self._held.values()):
-            if held.dirty:
-                self._write(held.image, held.document.snapshot(), self._project.journal.head(held.image))
-                held.saved = held.steps
-                held.writing = None
-                self._succeed(_mask(held.image))
-                self.saved.emit(held.image)
-                self._release(held.image)
+        for watched in list(self._documents.values()):
+            if watched.dirty:
+                self._write(watched.image, watched.document.snapshot(), self._project.journal.head(watched.image))
+                watched.saved = watched.steps
+                watched.writing = None
+                self._succeed(_mask(watched.image))
+                self.saved.emit(watched.image)
+                self._release(watched.image)
         self._project.sync()
         self._succeed(_DISK)
         for timer in (self._idle, self._sync):
             timer.stop()
-        self._tell()
+        self._emit_state()
 
     def stop(self) -> None:
         """End the writer thread after its current work. Flush first; what is unsaved then stays in the journal."""
@@ -259,16 +259,16 @@ class Autosaver(QObject):
 
     def _record(self, entry: _Entry) -> None:
         self._entries.append(entry)
-        held = self._held.get(entry.step.image)
-        if held is not None:
-            held.steps += 1
+        watched = self._documents.get(entry.step.image)
+        if watched is not None:
+            watched.steps += 1
         # While the disk refuses, only the retry timer asks it again: a stroke must not wait for a dead disk every time.
         if _JOURNAL not in self._failures:
             self._drain()
         if not self._sync.isActive():
             self._sync.start()
         self._idle.start()
-        self._tell()
+        self._emit_state()
 
     def _drain(self) -> bool:
         """Hand the journal what it has yet to take, in order; False where the disk refuses."""
@@ -308,12 +308,12 @@ class Autosaver(QObject):
         if notice:
             self.noticed.emit(image, notice)
 
-    def _start_write(self, held: _Held) -> None:
+    def _start_write(self, watched: _WatchedDocument) -> None:
         # Every entry is in the journal now, so the last step boundary of the document is the journal's head. The copy is taken
         # in the writer thread: at 100 megapixels it takes longer than a hand that paints may wait.
-        image, steps, snapshot = held.image, held.steps, held.document.snapshot()
+        image, steps, snapshot = watched.image, watched.steps, watched.document.snapshot()
         move = self._project.journal.head(image)
-        held.writing = steps
+        watched.writing = steps
 
         def work() -> None:
             self._write(image, snapshot, move)
@@ -323,26 +323,26 @@ class Autosaver(QObject):
 
     @Slot(int, int, object)
     def _finish_write(self, image: int, steps: int, error: AtrousError | None) -> None:
-        held = self._held.get(image)
-        if held is None or held.writing != steps:
+        watched = self._documents.get(image)
+        if watched is None or watched.writing != steps:
             return  # A flush or a newer writing has overtaken this one.
-        held.writing = None
+        watched.writing = None
         if error is not None:
             self._fail(_mask(image), error)
             return
-        held.saved = steps
+        watched.saved = steps
         self._succeed(_mask(image))
-        if not held.dirty:
+        if not watched.dirty:
             self.saved.emit(image)
             self._release(image)
-        self._tell()
+        self._emit_state()
 
     def _release(self, image: int) -> None:
         """Let go of a document that is neither in view nor behind its file."""
-        held = self._held.get(image)
+        watched = self._documents.get(image)
         waiting = any(entry.step.image == image for entry in self._entries)
-        if held is not None and image != self._current and not held.dirty and held.writing is None and not waiting:
-            del self._held[image]
+        if watched is not None and image != self._current and not watched.dirty and watched.writing is None and not waiting:
+            del self._documents[image]
 
     # -- the disk --------------------------------------------------------------------------------------------------------
 
@@ -377,7 +377,7 @@ class Autosaver(QObject):
         self._failures[what] = error
         self._retry.start(self._retry_ms)
         self._retry_ms = min(self._retry_ms * 2, _LAST_RETRY_MS)
-        self._tell()
+        self._emit_state()
         if known is None or str(known) != str(error):
             self.failed.emit(error)
 
@@ -385,16 +385,16 @@ class Autosaver(QObject):
         if self._failures.pop(what, None) is not None and not self._failures:
             self._retry.stop()
             self._retry_ms = _FIRST_RETRY_MS
-            self._tell()
+            self._emit_state()
             self.recovered.emit()
 
-    def _tell(self) -> None:
+    def _emit_state(self) -> None:
         state = SaveState.SAVED
         if self._failures:
             state = SaveState.FAILED
-        elif any(held.writing is not None for held in self._held.values()):
+        elif any(watched.writing is not None for watched in self._documents.values()):
             state = SaveState.SAVING
-        elif self._entries or any(held.dirty for held in self._held.values()):
+        elif self._entries or any(watched.dirty for watched in self._documents.values()):
             state = SaveState.DIRTY
         if state != self._state:
             self._state = state

@@ -16,7 +16,7 @@ from app.services.compute_link import STOP_PATIENCE, WorkerLink
 from app.text import mark, tr
 from app.worker import bootstrap
 from app.worker.bootstrap import CannotStart
-from app.worker.heartbeat import HeartWatch
+from app.worker.heartbeat import HeartbeatMonitor
 from app.worker.messages import (
     PROTOCOL,
     URGENT,
@@ -50,7 +50,7 @@ LOOK_MS = 500
 #: A process that still does not answer is reported again after this, in seconds.
 SAY_AGAIN = 60.0
 #: A request during which the process died this often is given up.
-_STRIKES = 2
+_MOST_CRASHES = 2
 _TOO_LARGE = mark("it may be too large for the memory of this device")
 
 
@@ -59,7 +59,7 @@ class _Entry:
     """A request without an answer."""
 
     request: Request[Answer]
-    strikes: int = 0
+    crashes: int = 0
     cancelled_at: float | None = None
 
 
@@ -74,7 +74,7 @@ class _Generation:
     reload_id: int | None = None
     ended_by_us: str = ""
     born: float = field(default_factory=time.monotonic)
-    heart: HeartWatch = field(default_factory=lambda: HeartWatch(time.monotonic()))
+    heart: HeartbeatMonitor = field(default_factory=lambda: HeartbeatMonitor(time.monotonic()))
     reported: float | None = None  # silence at which it was reported last, in seconds
 
 
@@ -101,13 +101,13 @@ class ComputeClient(ComputeService):
         self._lives = 0
         self._deaths: list[float] = []
         self._model: LoadModel | None = None
-        self._model_strikes = 0
+        self._model_crashes = 0
         self._card: ModelCard | None = None
         self._returning = False
         self._down = True
         self._hopeless = ""
-        self._arrived.connect(self._hear, Qt.ConnectionType.QueuedConnection)
-        self._ended.connect(self._bury, Qt.ConnectionType.QueuedConnection)
+        self._arrived.connect(self._on_message, Qt.ConnectionType.QueuedConnection)
+        self._ended.connect(self._on_process_exit, Qt.ConnectionType.QueuedConnection)
         self._rebirth = QTimer(self, singleShot=True)
         self._rebirth.timeout.connect(self._spawn)
         self._patience = QTimer(self, interval=250)
@@ -142,7 +142,7 @@ class ComputeClient(ComputeService):
         if life is None or life.ended_by_us:
             return
         life.ended_by_us = tr("it did not answer and was ended at your request")
-        self._blame(life)
+        self._count_crash(life)
         life.link.kill()
 
     def stop(self) -> None:
@@ -215,12 +215,12 @@ class ComputeClient(ComputeService):
 
     # -- hearing ---------------------------------------------------------------------------------------------------------
 
-    def _hear(self, number: int, message: object) -> None:
+    def _on_message(self, number: int, message: object) -> None:
         life = self._life
         if life is None or life.number != number:
             return
         if isinstance(message, Hello):
-            self._greet(life, message)
+            self._on_hello(life, message)
         elif isinstance(message, CannotStart):  # the next try would end in the same way
             life.ended_by_us = message.reason
             life.link.kill()
@@ -238,7 +238,7 @@ class ComputeClient(ComputeService):
             else:
                 self._close(message)
 
-    def _greet(self, life: _Generation, hello: Hello) -> None:
+    def _on_hello(self, life: _Generation, hello: Hello) -> None:
         refusal = ""
         if hello.protocol != PROTOCOL:
             refusal = tr(
@@ -272,7 +272,7 @@ class ComputeClient(ComputeService):
 
     def _finish_reload(self, life: _Generation, answer: Answer) -> None:
         life.reload_id = None
-        self._model_strikes = 0
+        self._model_crashes = 0
         self._returning = False
         if isinstance(answer, Failed):
             self._lose_model(AtrousError.from_dict(answer.error))
@@ -288,12 +288,12 @@ class ComputeClient(ComputeService):
             return
         if isinstance(answer, Loaded):
             assert isinstance(entry.request, LoadModel)
-            self._model, self._card, self._model_strikes = entry.request, answer.card, 0
+            self._model, self._card, self._model_crashes = entry.request, answer.card, 0
         self._answer(answer)
 
     # -- dying -----------------------------------------------------------------------------------------------------------
 
-    def _bury(self, number: int, reason: str) -> None:
+    def _on_process_exit(self, number: int, reason: str) -> None:
         life = self._life
         if life is None or life.number != number or self._down:
             return
@@ -305,7 +305,7 @@ class ComputeClient(ComputeService):
         self._deaths = [death for death in self._deaths if now - death < _MINUTE]
         if not life.ended_by_us:
             self._deaths.append(now)
-            self._blame(life)
+            self._count_crash(life)
         self._drop_cancelled([n for n, entry in self._entries.items() if entry.cancelled_at is not None])
         reason = life.ended_by_us or reason
         _log.warning("compute process %s: %s", life.link.pid, reason)
@@ -320,13 +320,13 @@ class ComputeClient(ComputeService):
             delay = BACK_OFF[len(self._deaths) - 1] if self._deaths else 0.0
             self._rebirth.start(round(delay * 1000))
 
-    def _blame(self, life: _Generation) -> None:
+    def _count_crash(self, life: _Generation) -> None:
         """Count a death against the request that was running, and fail it the second time."""
         if life.running is None:
             return
         if life.running == life.reload_id:
-            self._model_strikes += 1
-            if self._model_strikes >= _STRIKES and self._model is not None:
+            self._model_crashes += 1
+            if self._model_crashes >= _MOST_CRASHES and self._model is not None:
                 error = ComputeError(
                     tr("loading this model ended the compute process twice"),
                     why=life.ended_by_us or tr(_TOO_LARGE),
@@ -338,9 +338,9 @@ class ComputeClient(ComputeService):
         entry = self._entries.get(life.running)
         if entry is None or entry.cancelled_at is not None:
             return
-        entry.strikes += 1
-        if entry.strikes >= _STRIKES:
-            self._fail(life.running, _poisonous(entry.request, life.ended_by_us))
+        entry.crashes += 1
+        if entry.crashes >= _MOST_CRASHES:
+            self._fail(life.running, _crashed_twice(entry.request, life.ended_by_us))
 
     def _give_up(self, reason: str) -> None:
         self._down, self._hopeless = True, reason
@@ -409,7 +409,7 @@ def _silent(life: _Generation, entry: _Entry | None) -> str:
     return tr("No response for {silence:.0f} seconds, {doing}.{state}", silence=life.heart.silence, doing=doing, state=state)
 
 
-def _poisonous(request: Request[Answer], ending: str) -> ComputeError:
+def _crashed_twice(request: Request[Answer], ending: str) -> ComputeError:
     if isinstance(request, Predict):
         return ComputeError(
             tr("predicting this image ended the compute process twice"),

@@ -21,7 +21,7 @@ _LOG = logging.getLogger(__name__)
 _TRACES = "crash-{pid}.txt"
 
 
-class CrashWatch(QObject):
+class CrashReporter(QObject):
     """Catches unexpected exceptions of every thread and keeps a faulthandler file while the program runs.
 
     Signals:

@@ -17,7 +17,7 @@ MOST_FOLDERS = 128
 QUIET_MS = 700
 
 
-class FolderWatch(QObject):
+class FolderWatcher(QObject):
     """Watches some folders and a few files.
 
     Signals:
@@ -34,11 +34,11 @@ class FolderWatch(QObject):
         self._files: frozenset[str] = frozenset()
         self._stir = single_shot(self, QUIET_MS, self.stirred.emit)
         self._touch = single_shot(self, QUIET_MS, self.touched.emit)
-        self._watcher.directoryChanged.connect(self._hear_folder)
-        self._watcher.fileChanged.connect(self._hear_file)
+        self._watcher.directoryChanged.connect(self._on_folder)
+        self._watcher.fileChanged.connect(self._on_file)
         application = QGuiApplication.instance()
         if isinstance(application, QGuiApplication):
-            application.applicationStateChanged.connect(self._hear_state)
+            application.applicationStateChanged.connect(self._on_state)
 
     def watch_folders(self, folders: Iterable[Path]) -> None:
         """Watch these folders from now on, the first :data:`MOST_FOLDERS` of them, and no others."""
@@ -65,16 +65,16 @@ class FolderWatch(QObject):
         if missing:
             self._watcher.addPaths(missing)
 
-    def _hear_folder(self, _folder: str) -> None:
+    def _on_folder(self, _folder: str) -> None:
         self._add_files()
         self._stir.start()
         self._touch.start()
 
-    def _hear_file(self, _path: str) -> None:
+    def _on_file(self, _path: str) -> None:
         self._add_files()
         self._touch.start()
 
-    def _hear_state(self, state: Qt.ApplicationState) -> None:
+    def _on_state(self, state: Qt.ApplicationState) -> None:
         if state is Qt.ApplicationState.ApplicationActive:
             self._add_files()
             self._stir.start()

@@ -99,7 +99,7 @@ class _StepCommand(QUndoCommand):
 
 
 @dataclass(slots=True)
-class _Shelf:
+class _ImageUndoStack:
     """An image's stack, its target and its commands in order (those beyond the stack's index can be redone).
 
     Attributes:
@@ -139,7 +139,7 @@ class UndoHistory(QObject):
         self.group = QUndoGroup(self)
         self.writer = StepWriter(self)
         self._budget = budget
-        self._shelves: dict[int, _Shelf] = {}
+        self._stacks: dict[int, _ImageUndoStack] = {}
         self.group.indexChanged.connect(self.changed)
         self.group.activeStackChanged.connect(self.changed)
         # Not while the stack that calls the commands is still at it (the history list jumps over several steps at once).
@@ -150,18 +150,18 @@ class UndoHistory(QObject):
 
         A stack of this session that holds the same document stays as it is.
         """
-        shelf = self._shelves.get(image)
-        if shelf is None or shelf.target.document is not document:
+        opened = self._stacks.get(image)
+        if opened is None or opened.target.document is not document:
             self._remove(image)
             known = [(Step(image, step.title, step.source, step.patch, step.seq, checked=False), step.undone) for step in steps]
             done = [step for step, undone in known if not undone]
             undone = [step for step, undone in known if undone]
             start = done.pop(0) if done and _is_first_prediction(done[0]) else None
-            shelf = self._build(_Target(image, document), [*done, *undone], len(done), start)
+            opened = self._build(_Target(image, document), [*done, *undone], len(done), start)
         else:
-            del self._shelves[image]
-        self._shelves[image] = shelf  # the last place of the dictionary is the most recently used
-        self.group.setActiveStack(shelf.stack)
+            del self._stacks[image]
+        self._stacks[image] = opened  # the last place of the dictionary is the most recently used
+        self.group.setActiveStack(opened.stack)
         self._bound()
 
     def close(self) -> None:
@@ -176,22 +176,22 @@ class UndoHistory(QObject):
     def push(self, title: str, patch: TilePatch, source: Provenance) -> Step | None:
         """Take a step of the image in view that was just painted. A patch without tiles is no step: None."""
         self._cut()
-        shelf = self._active()
-        if shelf is None or patch.empty:
+        opened = self._active()
+        if opened is None or patch.empty:
             return None
-        step = Step(shelf.target.image, title, source, patch)
-        if shelf.start is None and shelf.stack.index() == 0 and _is_first_prediction(step):
-            shelf.stack.clear()
-            shelf.commands.clear()
-            shelf.start = step
+        step = Step(opened.target.image, title, source, patch)
+        if opened.start is None and opened.stack.index() == 0 and _is_first_prediction(step):
+            opened.stack.clear()
+            opened.commands.clear()
+            opened.start = step
             self.stepPushed.emit(step.image, step)
             self.changed.emit()
             self._bound()
             return step
-        command = _StepCommand(self, shelf.target, step)
-        del shelf.commands[shelf.stack.index() :]
-        shelf.commands.append(command)
-        shelf.stack.push(command)
+        command = _StepCommand(self, opened.target, step)
+        del opened.commands[opened.stack.index() :]
+        opened.commands.append(command)
+        opened.stack.push(command)
         self.stepPushed.emit(step.image, step)
         self._bound()
         return step
@@ -227,99 +227,99 @@ class UndoHistory(QObject):
     @property
     def steps(self) -> Sequence[Step]:
         """Steps of the image in view, oldest first; those from :attr:`index` on are undone."""
-        shelf = self._active()
-        if shelf is None:
+        opened = self._active()
+        if opened is None:
             return []
-        start = [] if shelf.start is None else [shelf.start]
-        return [*start, *(command.step for command in shelf.commands)]
+        start = [] if opened.start is None else [opened.start]
+        return [*start, *(command.step for command in opened.commands)]
 
     @property
     def start(self) -> Step | None:
         """The first prediction of the image in view, at which undo stops; None if there is none."""
-        shelf = self._active()
-        return None if shelf is None else shelf.start
+        opened = self._active()
+        return None if opened is None else opened.start
 
     @property
     def index(self) -> int:
         """How many steps of the image in view are in effect."""
-        shelf = self._active()
-        return 0 if shelf is None else shelf.stack.index() + (shelf.start is not None)
+        opened = self._active()
+        return 0 if opened is None else opened.stack.index() + (opened.start is not None)
 
     def nbytes(self) -> int:
         """Packed bytes of all steps in memory."""
-        return sum(shelf.nbytes for shelf in self._shelves.values())
+        return sum(opened.nbytes for opened in self._stacks.values())
 
-    def _active(self) -> _Shelf | None:
+    def _active(self) -> _ImageUndoStack | None:
         stack = self.group.activeStack()
-        return next((shelf for shelf in self._shelves.values() if shelf.stack is stack), None) if stack is not None else None
+        return next((opened for opened in self._stacks.values() if opened.stack is stack), None) if stack is not None else None
 
-    def _build(self, target: _Target, steps: Sequence[Step], index: int, start: Step | None) -> _Shelf:
-        shelf = _Shelf(QUndoStack(self.group), target, start=start)
+    def _build(self, target: _Target, steps: Sequence[Step], index: int, start: Step | None) -> _ImageUndoStack:
+        opened = _ImageUndoStack(QUndoStack(self.group), target, start=start)
         target.silent = True
         for step in steps:
             command = _StepCommand(self, target, step)
-            shelf.commands.append(command)
-            shelf.stack.push(command)
-        shelf.stack.setIndex(index)
+            opened.commands.append(command)
+            opened.stack.push(command)
+        opened.stack.setIndex(index)
         target.silent = False
-        return shelf
+        return opened
 
     @Slot()
     def _cut(self) -> None:
         """Go on with the part of a history that a damaged step leaves: what is newer than it, or older where it is undone."""
-        for image, shelf in list(self._shelves.items()):
-            if shelf.target.failure is None:
+        for image, opened in list(self._stacks.items()):
+            if opened.target.failure is None:
                 continue
-            command, direction, error = shelf.target.failure
-            place = shelf.commands.index(command)
-            rest = shelf.commands[place + 1 :] if direction < 0 else shelf.commands[:place]
-            start = None if direction < 0 else shelf.start
-            self._replace(shelf, [other.step for other in rest], 0 if direction < 0 else place, start)
+            command, direction, error = opened.target.failure
+            place = opened.commands.index(command)
+            rest = opened.commands[place + 1 :] if direction < 0 else opened.commands[:place]
+            start = None if direction < 0 else opened.start
+            self._replace(opened, [other.step for other in rest], 0 if direction < 0 else place, start)
             self.stepDamaged.emit(image, command.step, error)
 
-    def _replace(self, shelf: _Shelf, steps: Sequence[Step], index: int, start: Step | None) -> None:
+    def _replace(self, opened: _ImageUndoStack, steps: Sequence[Step], index: int, start: Step | None) -> None:
         """Put a stack of other steps in a stack's place; an active one stays active."""
-        image, active = shelf.target.image, shelf is self._active()
-        rebuilt = self._build(_Target(image, shelf.target.document), steps, index, start)
+        image, active = opened.target.image, opened is self._active()
+        rebuilt = self._build(_Target(image, opened.target.document), steps, index, start)
         self._remove(image)
-        self._shelves[image] = rebuilt
+        self._stacks[image] = rebuilt
         if active:
             self.group.setActiveStack(rebuilt.stack)
 
     def _remove(self, image: int) -> None:
-        shelf = self._shelves.pop(image, None)
-        if shelf is not None:
-            self.group.removeStack(shelf.stack)
-            shelf.commands.clear()
-            shelf.stack.setParent(None)
-            shelf.stack.deleteLater()
+        opened = self._stacks.pop(image, None)
+        if opened is not None:
+            self.group.removeStack(opened.stack)
+            opened.commands.clear()
+            opened.stack.setParent(None)
+            opened.stack.deleteLater()
 
     def _bound(self) -> None:
         """Drop whole stacks of images out of view first, least recently used first, then the oldest steps in view."""
         excess = self.nbytes() - self._budget
         active = self._active()
-        for image, shelf in list(self._shelves.items()):
+        for image, opened in list(self._stacks.items()):
             if excess <= 0:
                 return
-            if shelf is not active:
-                excess -= shelf.nbytes
+            if opened is not active:
+                excess -= opened.nbytes
                 self._remove(image)
         if excess > 0 and active is not None:
             self._shorten(active, excess)
 
-    def _shorten(self, shelf: _Shelf, excess: int) -> None:
+    def _shorten(self, opened: _ImageUndoStack, excess: int) -> None:
         """QUndoStack drops old commands by count only, so the rest moves to a new stack. The newest step always stays."""
-        if shelf.start is not None and shelf.commands:
-            excess -= shelf.start.patch.nbytes  # nothing reads it any more; undo ends above it all the same
-            shelf.start = None
-        index = shelf.stack.index()
+        if opened.start is not None and opened.commands:
+            excess -= opened.start.patch.nbytes  # nothing reads it any more; undo ends above it all the same
+            opened.start = None
+        index = opened.stack.index()
         drop = 0
         while excess > 0 and drop < index - 1:
-            excess -= shelf.commands[drop].step.patch.nbytes
+            excess -= opened.commands[drop].step.patch.nbytes
             drop += 1
         if drop == 0:
             return
-        self._replace(shelf, [command.step for command in shelf.commands[drop:]], index - drop, None)
+        self._replace(opened, [command.step for command in opened.commands[drop:]], index - drop, None)
 
 
 def _is_first_prediction(step: Step) -> bool:

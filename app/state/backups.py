@@ -173,13 +173,13 @@ class Upkeep:
         try:
             with self._store.reader() as connection:
                 connection.set_progress_handler(self._stopped.is_set, 100_000)
-                (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+                (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         except DamagedStore:
             if self._stopped.is_set():
                 return
             raise
-        if said != "ok":
-            raise self._store.note_damage(str(said))
+        if found != "ok":
+            raise self._store.note_damage(str(found))
 
 
 def _today() -> str:
@@ -297,9 +297,9 @@ def _look(path: Path, *, thorough: bool = False) -> tuple[Backup, str]:
             if strange := strange_objects(connection, version):
                 raise ProjectError(message("it is not as Atrous made it: {object}", object=strange[0]))
             if thorough:
-                (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-                if said != "ok":
-                    raise ProjectError(message("it is damaged: {problem}", problem=said))
+                (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+                if found != "ok":
+                    raise ProjectError(message("it is damaged: {problem}", problem=found))
             images, worked_on, steps = (
                 int(connection.execute(f"SELECT count(*) FROM {what}").fetchone()[0])
                 for what in ("images", "images WHERE status > 1", "steps")

@@ -83,7 +83,7 @@ class RemovedStore(StorageError):
     """The database was deleted or replaced while it was open: what is written goes nowhere until it is written again."""
 
 
-class Patience:
+class StatementLimit:
     """Ends a statement that runs longer than any of ours could on a file of this size; SQLite asks every so many steps."""
 
     def __init__(self, path: Path) -> None:
@@ -168,12 +168,12 @@ def _from_text(data: bytes) -> str:
     return text
 
 
-def be_careful(connection: sqlite3.Connection, patience: Patience) -> None:
+def be_careful(connection: sqlite3.Connection, guard: StatementLimit) -> None:
     """What sqlite.org/security.html advises for files from elsewhere, before anything is read."""
     for limit, value in _LIMITS:
         connection.setlimit(limit, value)
-    patience.measure()
-    connection.set_progress_handler(patience, _TICK)
+    guard.measure()
+    connection.set_progress_handler(guard, _TICK)
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("PRAGMA mmap_size = 0")
@@ -183,7 +183,7 @@ def be_careful(connection: sqlite3.Connection, patience: Patience) -> None:
 def look_into(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that only reads the plain file and touches nothing, neither locks nor companions. Raises sqlite3.Error."""
     with contextlib.closing(connect(path, "immutable=1", timeout=0.0)) as connection:
-        be_careful(connection, Patience(path))
+        be_careful(connection, StatementLimit(path))
         yield connection
 
 
@@ -193,9 +193,9 @@ def damaged_reader(path: Path) -> Iterator[sqlite3.Connection]:
     last: Exception | None = None
     for mode in ("ro", "immutable=1"):
         connection = connect(path, mode, timeout=0.0)
-        patience = Patience(path)
+        guard = StatementLimit(path)
         try:
-            be_careful(connection, patience)
+            be_careful(connection, guard)
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except SQLITE_ERRORS as error:
             connection.close()

@@ -188,9 +188,9 @@ def count_pair(one: LabelMap, other: LabelMap, ignore: int, truth: LabelMap | No
     places = np.flatnonzero(one.ravel() != other.ravel())
     if truth is None:
         return PairCount(one.size, places.size, unjudged=places.size)
-    said, against, right = (labels.ravel()[places] for labels in (one, other, truth))
+    own, against, right = (labels.ravel()[places] for labels in (one, other, truth))
     scored = right != ignore
-    first, second = int(np.count_nonzero(scored & (said == right))), int(np.count_nonzero(scored & (against == right)))
+    first, second = int(np.count_nonzero(scored & (own == right))), int(np.count_nonzero(scored & (against == right)))
     labelled = int(np.count_nonzero(scored))
     return PairCount(one.size, places.size, first, second, labelled - first - second, places.size - labelled)
 

@@ -11,7 +11,7 @@ import numpy as np
 from app.state.class_mapping import project_mapping
 from app.state.image_record import ImageStatus
 from app.state.project import Project
-from app.state.samples import Held, confirmed_labels, load_sample
+from app.state.samples import OpenLabels, confirmed_labels, load_sample
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
 from deeplab_core.learning import MOST_IMAGES, PackedLabels
@@ -99,7 +99,7 @@ class Corrections:
         return tuple(sorted(rows, key=lambda row: -row.pixels))
 
 
-def survey(project: Project, model: ClassCatalog, card_id: str, held: Mapping[int, Held]) -> Corrections:
+def survey(project: Project, model: ClassCatalog, card_id: str, held: Mapping[int, OpenLabels]) -> Corrections:
     """Collect what the user has corrected. Reads masks: meant for another thread.
 
     Of an image that is reviewed the whole mask counts; of one that was only touched, the pixels that the user painted or brought

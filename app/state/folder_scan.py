@@ -48,19 +48,21 @@ class ScanReport:
 
     def sentences(self) -> tuple[str, ...]:
         """The report in words, what needs attention only: moved, changed, missing, left out."""
-        told = []
+        lines = []
         if self.moved:
-            told.append(f"{_images(len(self.moved))} moved; the masks went along. {_named([new for _, new in self.moved])}")
+            lines.append(f"{_images(len(self.moved))} moved; the masks went along. {_named([new for _, new in self.moved])}")
         if self.changed:
-            told.append(f"{_images(len(self.changed))} changed since the last visit; check the masks. {_named(self.changed)}")
+            lines.append(f"{_images(len(self.changed))} changed since the last visit; check the masks. {_named(self.changed)}")
         if self.missing:
-            told.append(f"{_images(len(self.missing))} with masks not found any more; the masks are kept. {_named(self.missing)}")
-        return (*told, *self.left_out)
+            lines.append(
+                f"{_images(len(self.missing))} with masks not found any more; the masks are kept. {_named(self.missing)}"
+            )
+        return (*lines, *self.left_out)
 
 
 @dataclass(slots=True)
 class _Known:
-    """A row of the database while it is being matched; ``size`` is -1 where only a mask file told of the image."""
+    """A row of the database while it is being matched; ``size`` is -1 where only a mask file lines of the image."""
 
     id: int
     path: str

@@ -187,15 +187,15 @@ def read_import(
         ImageReadError, MaskFormatError: the file does not fit the image or the classes.
     """
     info = info or probe_image(project.path_of(project.record(image)))
-    by, said = _imported_by(path, info, (info.height, info.width))
+    by, confirmed = _imported_by(path, info, (info.height, info.width))
     found = load_project_mask(path, source or project.class_edits.reading_catalog(project.catalog), info, frame=frame)
     if source is None:
         labels = project.class_edits.current_ids(found.labels, project.catalog)
-        return ImportedMask(labels, project.catalog, class_histogram(labels, project.catalog), (*found.notes, *said), by)
+        return ImportedMask(labels, project.catalog, class_histogram(labels, project.catalog), (*found.notes, *confirmed), by)
     mapping = map_catalogs(source, project.catalog)
     present = np.flatnonzero(value_counts(found.labels)).tolist()
     lost = [info.name for info in source.classes if info.id in present and info.name in mapping.unmatched]
-    notes = (*found.notes, *said)
+    notes = (*found.notes, *confirmed)
     if lost:
         text = f"{', '.join(lost)} became void, because the project has no such class"
         notes = (*notes, Note("classes", text, "has classes that the project lacks", warning=True))
@@ -230,12 +230,14 @@ def whole_patch(document: Document, labels: LabelMap, by: NDArray[np.uint8] | No
 def _imported_by(path: Path, info: ImageInfo, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], tuple[Note, ...]]:
     """(H, W) who set the pixels of an imported mask: what an export of Atrous says beside it, else the import."""
     try:
-        said = read_confirmed(path, info)
+        confirmed = read_confirmed(path, info)
     except MaskFormatError as error:
         text = f"who set each pixel was not read: {error.what}"
         note = Note("provenance", text, "has a damaged record of who set each pixel", warning=True)
         return set_by(None, shape), (note,)
-    return set_by(None if said is None else said.codes, shape, reviewed=said is not None and said.reviewed), ()
+    return set_by(
+        None if confirmed is None else confirmed.codes, shape, reviewed=confirmed is not None and confirmed.reviewed
+    ), ()
 
 
 def set_by(codes: NDArray[np.uint8] | None, shape: tuple[int, ...], *, reviewed: bool = False) -> NDArray[np.uint8]:

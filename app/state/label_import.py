@@ -81,28 +81,28 @@ class ImportTotals:
         first = f"{counted(self.images, 'image')} took labels: "
         if self.regions:
             first += f"{counted(self.regions, 'region')}, "
-        said = [f"{first}{self.labelled:,} px."]
+        clauses = [f"{first}{self.labelled:,} px."]
         if self.unlabelled:
             total = self.labelled + self.unlabelled
-            said.append(
+            clauses.append(
                 f"{self.unlabelled:,} px ({self.unlabelled / total:.1%}) have no label in the source: they became {rest}."
             )
         if self.overlaps:
-            said.append(f"{self.overlaps:,} px are claimed by regions of several classes; the format's order decided.")
+            clauses.append(f"{self.overlaps:,} px are claimed by regions of several classes; the format's order decided.")
         if self.instances:
             noun = counted(self.instances, "object")
-            said.append(
+            clauses.append(
                 f"{noun} told apart in the source {'is' if self.instances == 1 else 'are'} not kept apart: masks hold classes."
             )
         if self.unchanged:
-            said.append(f"{counted(self.unchanged, 'image')} had these labels already.")
+            clauses.append(f"{counted(self.unchanged, 'image')} had these labels already.")
         if self.reviewed:
-            said.append(f"{counted(self.reviewed, 'image')} kept the mask that you reviewed (--overwrite replaces it).")
+            clauses.append(f"{counted(self.reviewed, 'image')} kept the mask that you reviewed (--overwrite replaces it).")
         if self.kept_pixels:
-            said.append(f"{self.kept_pixels:,} px that you set were kept (--overwrite replaces them).")
+            clauses.append(f"{self.kept_pixels:,} px that you set were kept (--overwrite replaces them).")
         if self.locked_pixels:
-            said.append(f"{self.locked_pixels:,} px stayed as they were, because a class is locked.")
-        return said
+            clauses.append(f"{self.locked_pixels:,} px stayed as they were, because a class is locked.")
+        return clauses
 
     def not_read(self) -> list[Unread]:
         """Parts of images that were not read."""

@@ -85,9 +85,9 @@ class LogMark:
             checksum, _, text = data.rstrip(b" \n").partition(b" ")
             if int(checksum, 16) != zlib.crc32(text):
                 return None
-            said = parse_json(text)
-            images = {str(path): int(steps) for path, steps in dict(said["images"]).items()}
-            return MarkNote(int(said["changes"]), float(said["when"]), images, said.get("damaged") is True)
+            values = parse_json(text)
+            images = {str(path): int(steps) for path, steps in dict(values["images"]).items()}
+            return MarkNote(int(values["changes"]), float(values["when"]), images, values.get("damaged") is True)
         except _UNREADABLE:
             return None
 
@@ -154,8 +154,8 @@ class LogMark:
             self._descriptor = None
 
     def _text(self, images: dict[str, int]) -> bytes:
-        said = {"changes": self._changes, "when": time.time(), "images": images, "damaged": self._damaged}
-        return json.dumps(said).encode("ascii")
+        values = {"changes": self._changes, "when": time.time(), "images": images, "damaged": self._damaged}
+        return json.dumps(values).encode("ascii")
 
 
 #: No link is followed, and a pipe does not make the program wait.

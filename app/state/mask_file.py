@@ -113,8 +113,8 @@ def encode_mask(labels: LabelMap, provenance: NDArray[np.uint8], catalog: ClassC
 
     plain = _in_memory_values(catalog)
     parts = encode_ids_png(labels, plain) if catalog.wide else encode_indexed_png(labels, plain)
-    said = {"move": note.move, "image": note.image, "content_key": note.content_key, "classes": _packed(catalog)}
-    text = _KEYWORD + b"\0" + json.dumps(said).encode("ascii")
+    values = {"move": note.move, "image": note.image, "content_key": note.content_key, "classes": _packed(catalog)}
+    text = _KEYWORD + b"\0" + json.dumps(values).encode("ascii")
     end = next(place for place in range(len(parts) - 1, -1, -1) if parts[place][4:8] == b"IEND")
     return [*parts[:end], _chunk(_TEXT, text), _chunk(_PROVENANCE, _pack_runs(provenance)), *parts[end:]]
 
@@ -239,7 +239,7 @@ def _own_chunks(path: Path) -> tuple[MaskNote, bytes, tuple[int, int]]:
         raise _damaged(path, error.strerror or str(error)) from error
     except ValueError as error:
         raise _damaged(path, str(error)) from error
-    said, packed, size = None, None, None
+    stored, packed, size = None, None, None
     for kind, content in _chunks(data, path):
         if kind == b"IHDR" and len(content) == 13:
             width, height = struct.unpack_from(">II", content)
@@ -247,11 +247,11 @@ def _own_chunks(path: Path) -> tuple[MaskNote, bytes, tuple[int, int]]:
         elif kind == _PROVENANCE:
             packed = content
         elif kind == _TEXT and content.startswith(_KEYWORD + b"\0"):
-            said = content[len(_KEYWORD) + 1 :]
-    if said is None or packed is None or size is None:
+            stored = content[len(_KEYWORD) + 1 :]
+    if stored is None or packed is None or size is None:
         raise _damaged(path, message("Another program has changed it"))
     try:
-        values: dict[str, Any] = json.loads(said)
+        values: dict[str, Any] = json.loads(stored)
         classes = values.get("classes", "")
         packed_classes = classes if isinstance(classes, str) else ""
         note = MaskNote(int(values["move"]), str(values["image"]), str(values["content_key"]), packed_classes)

@@ -18,7 +18,7 @@ from app.state.ambiguous import fingerprint, fingerprints
 from app.state.mask_check import mask_counts
 from app.state.project import Project
 from app.state.project_analysis import inspect_sample, inspection_key, read_kept
-from app.state.samples import EvaluationSample, Held, ToProject, load_sample, truth_path, truth_stamp
+from app.state.samples import EvaluationSample, OpenLabels, ToProject, load_sample, truth_path, truth_stamp
 from deeplab_core.analysis.image import count_labels, iou_score
 from deeplab_core.analysis.record import CLASSES, ImageAnalysis
 from deeplab_core.analysis.sparse import SparseCounts
@@ -108,7 +108,7 @@ class Measurement:
     band: TrimapBand
     objects: Callable[[], Path | None]
     known: str = ""
-    held: Held | None = None
+    held: OpenLabels | None = None
     prediction: Prediction | None = None
     to_project: ToProject | None = None
 

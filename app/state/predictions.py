@@ -1,4 +1,4 @@
-"""Predictions kept on disk, so that a folder opens with what a model has already said.
+"""Predictions kept on disk, so that a folder opens with what a model has already found.
 
 Two files per (image content, model card, options). The labels, a grey PNG with a JSON note in a text chunk, stay for as long as
 the project: they are what "predicted" means. The confidence, a grey PNG too, is ten times as large and only refines figures: its
@@ -177,7 +177,7 @@ class PredictionCache:
     def missing(self, keys: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
         """Those of many (source key, card id, options key) that have no entry. Lists the folder once.
 
-        Where it cannot be listed, none is said to be missing.
+        Where it cannot be listed, none counts as missing.
         """
         try:
             os.scandir(self._folder).close()
@@ -321,14 +321,14 @@ def _encode(prediction: Prediction) -> list[bytes]:
     """The parts of a labels file. The note stands before the pixels, so that it can be read without them."""
     from deeplab_core.masks.png import encode_png
 
-    said = {
+    values = {
         "card_id": prediction.card_id,
         "source_key": prediction.source_key,
         "options": asdict(prediction.options),
         "report": asdict(prediction.report),
         "uncertainty": prediction.uncertainty,
     }
-    content = _KEYWORD + json.dumps(said).encode("ascii")
+    content = _KEYWORD + json.dumps(values).encode("ascii")
     chunk = struct.pack(">I", len(content)) + b"tEXt" + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(b"tEXt")))
     parts = encode_png(prediction.labels)
     start = next(place for place, part in enumerate(parts) if part[4:8] == b"IDAT")

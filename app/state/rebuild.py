@@ -137,15 +137,15 @@ class _Losses:
     def sentences(self) -> list[str]:
         if not self.tables:
             return ["Everything could be read from it; nothing is lost."]
-        told = [f"Not all of it could be read: {', '.join(self.tables)}. The saved masks are kept."]
+        lines = [f"Not all of it could be read: {', '.join(self.tables)}. The saved masks are kept."]
         if self.spared:
-            told.append(f"{self.spared} lost rows were taken from the copy {self.copy}.")
+            lines.append(f"{self.spared} lost rows were taken from the copy {self.copy}.")
         if self.images:
             more = f" and {len(self.images) - 5} more" if len(self.images) > 5 else ""
-            told.append(f"Strokes or undo steps of these images are lost; check them: {', '.join(self.images[:5])}{more}.")
+            lines.append(f"Strokes or undo steps of these images are lost; check them: {', '.join(self.images[:5])}{more}.")
         if self.copies:
-            told.append("Daily copies are listed by: atrous project restore FOLDER --list")
-        return told
+            lines.append("Daily copies are listed by: atrous project restore FOLDER --list")
+        return lines
 
 
 @dataclass(frozen=True, slots=True)

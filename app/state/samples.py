@@ -37,7 +37,7 @@ LabelSource = Literal["effective", "mask", "confirmed", "prediction", "none"]
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class OpenLabels:
     """What is known in memory of an image that is open: newer than the disk, and not read again.
 
     Attributes:
@@ -96,7 +96,7 @@ def load_sample(
     truth: bool = True,
     rgb: bool = False,
     with_prediction: bool = False,
-    held: Held | None = None,
+    held: OpenLabels | None = None,
     prediction: Prediction | None = None,
     to_project: ToProject | None = None,
 ) -> EvaluationSample:
@@ -187,7 +187,7 @@ class _Truth:
     notes: tuple[Note, ...] = ()
 
 
-def _truth(project: Project, image: int, held: Held | None, info: ImageInfo | None, size: tuple[int, ...] | None) -> _Truth:
+def _truth(project: Project, image: int, held: OpenLabels | None, info: ImageInfo | None, size: tuple[int, ...] | None) -> _Truth:
     """Ground truth in memory or on disk; ``size`` is the (height, width) of the labels that it is for, None for any."""
     notes: tuple[Note, ...] = ()
     if held is not None and held.truth is not None:
@@ -321,7 +321,7 @@ class ExportSource:
 
 
 def _mask(
-    project: Project, image: int, held: Held | None, info: ImageInfo | None
+    project: Project, image: int, held: OpenLabels | None, info: ImageInfo | None
 ) -> tuple[LabelMap | None, NDArray[np.uint8] | None, str]:
     """Labels and provenance of the mask, None if nothing was set in it; and what was repaired, in words."""
     notice = ""

@@ -276,22 +276,22 @@ class SavedMasks:
         named = [str(step) for step in list(damaged.values())[:_MOST_NAMED]]
         more = f" and {len(damaged) - _MOST_NAMED} more" if len(damaged) > _MOST_NAMED else ""
         head = "A damaged step of the journal was" if len(damaged) == 1 else f"{len(damaged)} damaged steps of the journal were"
-        told = f"{head} set aside: {', '.join(named)}{more}. The mask and all other steps are kept, but undo ends there."
+        notice = f"{head} set aside: {', '.join(named)}{more}. The mask and all other steps are kept, but undo ends there."
         tiles = sum(step.lost_tiles or 0 for step in lost)
         wholly = sum(step.lost_tiles is None for step in lost)
         if tiles or wholly:
             parts = [f"{tiles} tile{'s' if tiles > 1 else ''} of 64 x 64 px"] if tiles else []
             parts += [f"all of {wholly} step{'s' if wholly > 1 else ''}"] if wholly else []
-            told += f" The mask did not hold {' and '.join(parts)} yet: check it."
+            notice += f" The mask did not hold {' and '.join(parts)} yet: check it."
         if not self._store.read_only:
             for step in damaged.values():
                 self._journal.retire(record.id, step.seq)
             if tiles or wholly:
                 self._store.write(
                     "UPDATE images SET flags = flags | ?, note = ? WHERE id = ?",
-                    (int(ImageFlag.DAMAGED), _LOST + told, record.id),
+                    (int(ImageFlag.DAMAGED), _LOST + notice, record.id),
                 )
-        return [told]
+        return [notice]
 
     # -- saving ----------------------------------------------------------------------------------------------------------
 

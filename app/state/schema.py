@@ -121,11 +121,11 @@ def strange_objects(connection: sqlite3.Connection, version: int, *, reading: bo
         return [f"table {row[1]} is missing or changed" for row in sorted(tables - found, key=str)]
     known = {(row[0], row[1]) for row in wanted}
     there = {(row[0], row[1]) for row in found}
-    told = []
+    problems = []
     for kind, name, *_ in sorted(found - wanted, key=str):
-        told.append(f"{kind} {name} is changed" if (kind, name) in known else f"{kind} {name} is not of Atrous")
-    told += [f"{kind} {name} is missing" for kind, name in sorted(known - there)]
-    return told
+        problems.append(f"{kind} {name} is changed" if (kind, name) in known else f"{kind} {name} is not of Atrous")
+    problems += [f"{kind} {name} is missing" for kind, name in sorted(known - there)]
+    return problems
 
 
 def table_as_expected(connection: sqlite3.Connection, table: str, version: int) -> bool:

@@ -24,8 +24,8 @@ from app.state.careful import (
     COMPANIONS,
     SQLITE_ERRORS,
     DamagedStore,
-    Patience,
     RemovedStore,
+    StatementLimit,
     be_careful,
     check_kinds,
     connect,
@@ -89,7 +89,7 @@ class Store:
         self._depth = 0
         self._about = ""
         self._seen: tuple[FileState | None, ...] | None = None
-        self._patience = Patience(path)
+        self._guard = StatementLimit(path)
         for suffix in ("", *COMPANIONS):
             refuse_link(path.with_name(path.name + suffix))
         self._mark = LogMark(path.with_name(path.name + "-mark"))
@@ -130,7 +130,7 @@ class Store:
             if outermost:
                 self.check_present()
                 self._about = ""
-                self._patience.renew()
+                self._guard.renew()
             self._about = self._about or about
             self._depth += 1
             counted = None
@@ -168,7 +168,7 @@ class Store:
             StorageError: it cannot be read.
         """
         with self._mutex:
-            self._patience.renew()
+            self._guard.renew()
             try:
                 found = self._connection.execute(sql, values).fetchall()
             except SQLITE_ERRORS as error:
@@ -318,7 +318,7 @@ class Store:
 
     def _copy_to(self, target: Path) -> bool:
         """Copy what this connection holds; False if that cannot be read."""
-        self._patience.renew()
+        self._guard.renew()
         try:
             with contextlib.closing(connect(target, "rwc", timeout=2.0)) as copy:
                 self._connection.backup(copy)
@@ -366,14 +366,14 @@ class Store:
     def _further(self, timeout: float) -> sqlite3.Connection:
         """One more connection to the file that is open; never creates one."""
         connection = connect(self.path, "ro" if self.read_only else "rw", timeout=timeout)
-        be_careful(connection, Patience(self.path))
+        be_careful(connection, StatementLimit(self.path))
         return connection
 
     def _open_to_write(self) -> sqlite3.Connection:
         refuse_foreign(self.path)
         connection = connect(self.path, "rwc", timeout=2.0)
         try:
-            be_careful(connection, self._patience)
+            be_careful(connection, self._guard)
             version = self._check_version(connection)
             self._check_schema(connection, version)
             connection.execute("PRAGMA foreign_keys = ON")
@@ -398,7 +398,7 @@ class Store:
         for query in ("mode=ro", "immutable=1"):
             connection = connect(self.path, query.removeprefix("mode="), timeout=2.0)
             try:
-                be_careful(connection, self._patience)
+                be_careful(connection, self._guard)
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
                 version = self._check_version(connection)
                 if version == 0:

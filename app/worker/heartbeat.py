@@ -104,7 +104,7 @@ def read_vitals(pid: int | None) -> Vitals | None:
     return Vitals(state in ("T", "t"), state == "D", ticks / os.sysconf("SC_CLK_TCK"))
 
 
-class HeartWatch:
+class HeartbeatMonitor:
     """Decides from beats, ticks and :class:`Vitals` whether a process has stopped answering.
 
     Call :meth:`tick` regularly, every half second or so.

@@ -8,8 +8,8 @@ import threading
 import time
 from multiprocessing.connection import Connection
 
-from app.worker.lane import Lane
 from app.worker.messages import Answer, Cancel, Hello, Learn, Progress, Request, Shutdown, WasCancelled
+from app.worker.request_queue import RequestQueue
 from app.worker.session import ComputeSession, hello
 from deeplab_core.inference import warm_up
 from deeplab_core.printable import log_to_stderr
@@ -22,7 +22,7 @@ _LEAVE_AFTER = 2.0
 _log = logging.getLogger(__name__)
 
 
-class _Speaker:
+class _Sender:
     """Sends messages from two threads without mixing them."""
 
     def __init__(self, connection: Connection) -> None:
@@ -38,21 +38,21 @@ class _Speaker:
                 _log.info("%s has no receiver any more", type(message).__name__)
 
 
-def _listen(connection: Connection, lane: Lane, speaker: _Speaker) -> None:
+def _listen(connection: Connection, queue: RequestQueue, sender: _Sender) -> None:
     """Receive until the pipe closes; it closes when the window's process ends, however it ends."""
     try:
         while True:
             message = connection.recv()
             if isinstance(message, Request):
-                lane.put(message)
+                queue.put(message)
             elif isinstance(message, Cancel):
-                for request_id in lane.cancel(message.request_id):
-                    speaker.say(WasCancelled(request_id=request_id))
+                for request_id in queue.cancel(message.request_id):
+                    sender.say(WasCancelled(request_id=request_id))
             elif isinstance(message, Shutdown):
                 break
     except (EOFError, OSError):
         pass
-    lane.close()
+    queue.close()
     # The main thread leaves between two layers; one that hangs in native code must not outlive the window.
     threading.Timer(_LEAVE_AFTER, os._exit, (0,)).start()
 
@@ -60,38 +60,38 @@ def _listen(connection: Connection, lane: Lane, speaker: _Speaker) -> None:
 class _ProgressReporter:
     """Passes progress of one request on, at most every :data:`PROGRESS_INTERVAL` seconds; first and last always."""
 
-    def __init__(self, request_id: int, speaker: _Speaker) -> None:
+    def __init__(self, request_id: int, sender: _Sender) -> None:
         self._request_id = request_id
-        self._speaker = speaker
+        self._sender = sender
         self._last = float("-inf")
 
     def __call__(self, fraction: float, text: str = "") -> None:
         now = time.monotonic()
         if now - self._last >= PROGRESS_INTERVAL:
             self._last = now
-            self._speaker.say(Progress(request_id=self._request_id, fraction=fraction, text=text))
+            self._sender.say(Progress(request_id=self._request_id, fraction=fraction, text=text))
 
 
 class _Server:
     """Answers requests one at a time; while a model learns, urgent ones are let through between two of its steps."""
 
-    def __init__(self, lane: Lane, speaker: _Speaker) -> None:
-        self._lane, self._speaker = lane, speaker
+    def __init__(self, queue: RequestQueue, sender: _Sender) -> None:
+        self._queue, self._sender = queue, sender
         self._session = ComputeSession()
 
     def answer(self, request: Request[Answer]) -> None:
         """Serve a request and say what came of it."""
-        report = _ProgressReporter(request.request_id, self._speaker)
+        report = _ProgressReporter(request.request_id, self._sender)
         # The first word about a request tells the client which one is running, should the process die of it.
         report(0.0, "")
-        cancelled = self._attentive if isinstance(request, Learn) else self._lane.running_is_cancelled
-        self._speaker.say(self._session.answer(request, cancelled, report))
+        cancelled = self._attentive if isinstance(request, Learn) else self._queue.running_is_cancelled
+        self._sender.say(self._session.answer(request, cancelled, report))
 
     def _attentive(self) -> bool:
-        while (urgent := self._lane.take_urgent()) is not None:
+        while (urgent := self._queue.take_urgent()) is not None:
             self.answer(urgent)
-            self._lane.finish_urgent()
-        return self._lane.running_is_cancelled()
+            self._queue.finish_urgent()
+        return self._queue.running_is_cancelled()
 
 
 def _warm_up() -> None:
@@ -104,13 +104,13 @@ def _warm_up() -> None:
 def serve(connection: Connection) -> int:
     """Say Hello, then answer requests until Shutdown or the end of the pipe. Returns the exit status."""
     log_to_stderr("compute: %(levelname)s %(name)s: %(message)s")
-    speaker = _Speaker(connection)
-    lane = Lane()
-    server = _Server(lane, speaker)
-    threading.Thread(target=_listen, args=(connection, lane, speaker), name="listener", daemon=True).start()
-    speaker.say(hello())
+    sender = _Sender(connection)
+    queue = RequestQueue()
+    server = _Server(queue, sender)
+    threading.Thread(target=_listen, args=(connection, queue, sender), name="listener", daemon=True).start()
+    sender.say(hello())
     # The compiled kernels take a second to import; the first model is read at the same time.
     threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
-    while (request := lane.take()) is not None:
+    while (request := queue.take()) is not None:
         server.answer(request)
     return 0

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from app.worker.bootstrap import CannotStart
-from app.worker.lane import Lane
 from app.worker.messages import (
     PROTOCOL,
     AskScores,
@@ -30,6 +29,7 @@ from app.worker.messages import (
     Shutdown,
     WasCancelled,
 )
+from app.worker.request_queue import RequestQueue
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import WeightsError
 from deeplab_core.records import ModelCard, Prediction
@@ -68,10 +68,10 @@ def run(pipe: Connection, greeting: str = "") -> None:
             qt_modules=("PySide6.QtGui",) if greeting == "qt" else (),
         )
     )  # fmt: skip
-    lane = Lane()
-    threading.Thread(target=_listen, args=(connection, lane), daemon=True).start()
+    queue = RequestQueue()
+    threading.Thread(target=_listen, args=(connection, queue), daemon=True).start()
     loaded = ""
-    while (request := lane.take()) is not None:
+    while (request := queue.take()) is not None:
         connection.send(Progress(request_id=request.request_id, fraction=0.0))
         if isinstance(request, LoadModel):
             if request.path.endswith("loads once"):
@@ -87,27 +87,27 @@ def run(pipe: Connection, greeting: str = "") -> None:
         elif isinstance(request, AskScores):
             connection.send(ScoresAt(request_id=request.request_id, class_ids=(1,), probabilities=(0.9,)))
         elif isinstance(request, Predict):
-            _predict(connection, lane, request, loaded)
+            _predict(connection, queue, request, loaded)
     os._exit(0)
 
 
-def _listen(connection: OneAtATime, lane: Lane) -> None:
+def _listen(connection: OneAtATime, queue: RequestQueue) -> None:
     try:
         while True:
             message = connection.recv()
             if isinstance(message, Request):
-                lane.put(message)
+                queue.put(message)
             elif isinstance(message, Cancel):
-                for number in lane.cancel(message.request_id):
+                for number in queue.cancel(message.request_id):
                     connection.send(WasCancelled(request_id=number))
             elif isinstance(message, Shutdown):
                 break
     except (EOFError, OSError):
         os._exit(0)
-    lane.close()
+    queue.close()
 
 
-def _predict(connection: OneAtATime, lane: Lane, request: Predict, loaded: str) -> None:
+def _predict(connection: OneAtATime, queue: RequestQueue, request: Predict, loaded: str) -> None:
     name = Path(request.image).name
     if name == "poison":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -128,9 +128,9 @@ def _predict(connection: OneAtATime, lane: Lane, request: Predict, loaded: str) 
         ctypes.PyDLL(None).sleep(3600)
     while name == "deaf":
         time.sleep(1)
-    while name == "slow" and not lane.running_is_cancelled():
+    while name == "slow" and not queue.running_is_cancelled():
         time.sleep(0.01)
-    if lane.running_is_cancelled():
+    if queue.running_is_cancelled():
         connection.send(WasCancelled(request_id=request.request_id))
         return
     prediction = Prediction(

@@ -22,7 +22,7 @@ from app.services.services import Services
 from app.state.class_mapping import choose_classes, forget_choices
 from app.state.corrections import Corrections, survey
 from app.state.project import Project
-from app.state.samples import Held
+from app.state.samples import OpenLabels
 from app.text import plural, spaced, tr
 from app.viewmodels.project.folder_plan import plan_of_learned
 from app.worker.messages import CorrectedImage, Learn, Learned, LearnTask
@@ -221,7 +221,7 @@ class LearnController(QObject):
 
     # -- inside ----------------------------------------------------------------------------------------------------------
 
-    def _open_masks(self, project: Project) -> dict[int, Held]:
+    def _open_masks(self, project: Project) -> dict[int, OpenLabels]:
         """Copies of labels with their newest state in memory: jobs never look at a document."""
         masks = {}
         autosaver, image = self._session.autosaver, self._session.image
@@ -233,7 +233,7 @@ class LearnController(QObject):
                 document = autosaver.held(record.id)
             if document is not None:
                 document.settle()
-                masks[record.id] = Held(document.labels.copy(), document.provenance.copy())
+                masks[record.id] = OpenLabels(document.labels.copy(), document.provenance.copy())
         return masks
 
     def _offer(self, corrections: Corrections) -> None:

@@ -20,7 +20,7 @@ from app.services.timers import single_shot
 from app.state.measurement import Part
 from app.state.project import Project
 from app.state.project_analysis import ProjectAnalysis, inspect_sample, inspection_key
-from app.state.samples import Held, load_sample, truth_path
+from app.state.samples import OpenLabels, load_sample, truth_path
 from app.state.tools import Tool
 from app.text import tr
 from app.viewmodels.evaluate.error_list import ComponentQuery, ErrorNavigation
@@ -256,7 +256,7 @@ class InspectController(QObject):
         live, document = self._evaluation.live, image.document
         truth = live.truth if live is not None and live.document is document else None
         revision = document.revision
-        held = Held(document.labels.copy(), document.provenance.copy(), image.info, image.rgb, truth)
+        held = OpenLabels(document.labels.copy(), document.provenance.copy(), image.info, image.rgb, truth)
         self._counting = image.id
 
         def work() -> tuple[ImageAnalysis, Path | None] | None:

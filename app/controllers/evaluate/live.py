@@ -21,7 +21,7 @@ from app.state.document import Document
 from app.state.live_evaluation import Count, LiveEvaluation, count_image
 from app.state.project import Project
 from app.state.provenance import Provenance
-from app.state.samples import Held, load_sample, truth_path
+from app.state.samples import OpenLabels, load_sample, truth_path
 from app.text import tr
 from app.viewmodels.evaluate.curves import Curve, CurveSet
 from deeplab_core.datasets import GroundTruthFiles
@@ -289,7 +289,7 @@ class EvaluationController(QObject):
             self._emit_nothing()
             return
         rule, around, document = self.band.rule, self.band.around, image.document
-        held = Held(document.labels, document.provenance, image.info)
+        held = OpenLabels(document.labels, document.provenance, image.info)
 
         def read() -> _Truth | None:
             sample = load_sample(project, image.id, labels="none", held=held)

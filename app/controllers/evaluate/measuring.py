@@ -25,7 +25,7 @@ from app.state.image_record import ImageRecord
 from app.state.measurement import Due, Figures, Inspected, Measured, Measurement, Part, due_images, read_score, write_score
 from app.state.project import Project
 from app.state.project_analysis import ObjectLists, ProjectAnalysis, ScoredImages
-from app.state.samples import Held
+from app.state.samples import OpenLabels
 from app.text import tr
 from deeplab_core.analysis.record import ImageAnalysis
 from deeplab_core.errors import AtrousError
@@ -43,7 +43,7 @@ _QUIET_MS = 400
 @dataclass(frozen=True, slots=True, eq=False)
 class _Request:
     parts: Part
-    held: Held | None = None
+    held: OpenLabels | None = None
     prediction: Prediction | None = None
 
     @property
@@ -154,7 +154,7 @@ class Measuring(QObject):
         self.follow_project()
 
     def ask(
-        self, image: int, parts: Part = Part.SCORE, *, held: Held | None = None, prediction: Prediction | None = None
+        self, image: int, parts: Part = Part.SCORE, *, held: OpenLabels | None = None, prediction: Prediction | None = None
     ) -> None:
         """Measure one image again, in the background, before those that are already waiting.
 
@@ -186,7 +186,7 @@ class Measuring(QObject):
     def score_open(self, image: OpenImage) -> None:
         """Score an image that is or was in view, with every finished pixel."""
         # Not copied: a change since has it measured again.
-        held = Held(image.document.labels, image.document.provenance, image.info)
+        held = OpenLabels(image.document.labels, image.document.provenance, image.info)
         self.ask(image.id, held=held, prediction=image.prediction)
 
     def objects(self, project: Project, image: int) -> Path | None:

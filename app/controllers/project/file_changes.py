@@ -15,7 +15,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import EditController
 from app.services.autosave import SaveState
-from app.services.folder_watch import FolderWatch
+from app.services.folder_watch import FolderWatcher
 from app.services.notifications import Choice
 from app.services.services import Services
 from app.services.session import OpenImage, Unreadable
@@ -47,7 +47,7 @@ class FileChanges(QObject):
         super().__init__(parent)
         self._session, self._edit = services.session, edit
         self._jobs, self._notifier = services.jobs, services.notifier
-        self.watch = FolderWatch(self)
+        self.watch = FolderWatcher(self)
         self._seen: int | None = None  # what the folder held at the last look
         self._looking = False
         self._not_before = 0.0

@@ -37,7 +37,7 @@ _UNSTROKED = -1
 
 
 @dataclass(eq=False)
-class _Desk:
+class _Refiners:
     """An image that is being refined.
 
     Attributes:
@@ -61,7 +61,7 @@ class Handler:
 
     def __init__(self, state: WorkerState) -> None:
         self._state = state
-        self._desks: OrderedDict[tuple[str, str, str], _Desk] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, str], _Refiners] = OrderedDict()
         self._warm = False
 
     @property
@@ -81,33 +81,33 @@ class Handler:
             scores = scores.weighed(request.base.threshold)
         if request.base.labels is None and request.base.channel_ids and scores is None:
             return Refined(request_id=request.request_id, labels=None, no_scores=True)
-        desk = self._desk(request.base)
-        if request.base.labels is None and scores is not None and scores.size != desk.exact.size:
+        refiners = self._refiners(request.base)
+        if request.base.labels is None and scores is not None and scores.size != refiners.exact.size:
             raise ComputeError(message("the image has another size than when it was predicted"), path=request.base.image)
         if isinstance(request, PrepareRefine):
-            self._prepare(desk, request.params)
+            self._prepare(refiners, request.params)
         elif isinstance(request, RefineBox):
-            labels = self._box(desk, request, scores, cancel)
+            labels = self._box(refiners, request, scores, cancel)
         elif request.quick:
-            labels, note = self._quick(desk, request, scores, cancel)
+            labels, note = self._quick(refiners, request, scores, cancel)
         else:
-            labels, note = self._exact(desk, request, scores, cancel)
+            labels, note = self._exact(refiners, request, scores, cancel)
         spent = 1e3 * (time.perf_counter() - began)
         return Refined(request_id=request.request_id, labels=labels, milliseconds=spent, note=note)
 
-    def _desk(self, base: RefineBase) -> _Desk:
+    def _refiners(self, base: RefineBase) -> _Refiners:
         engine = choose_engine(base.engine, self._device)
         key = base.source_key, base.image, engine
-        desk = self._desks.get(key)
-        if desk is None:
+        refiners = self._kept.get(key)
+        if refiners is None:
             rgb = read_image(base.image).rgb
-            desk = _Desk(*self._crfs(rgb, engine))
-            self._desks[key] = desk
+            refiners = _Refiners(*self._crfs(rgb, engine))
+            self._kept[key] = refiners
             kept = 1 if rgb.shape[0] * rgb.shape[1] > _LARGE else _KEPT
-            while len(self._desks) > kept:
-                self._desks.popitem(last=False)
-        self._desks.move_to_end(key)
-        return desk
+            while len(self._kept) > kept:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return refiners
 
     def _crfs(self, rgb: NDArray[np.uint8], engine: Engine) -> tuple[DenseCRF, DenseCRF]:
         threads = min(2, available_cores())
@@ -120,32 +120,36 @@ class Handler:
         picture = np.asarray(cv2.resize(rgb, small[::-1], interpolation=cv2.INTER_AREA), np.uint8)
         return exact, DenseCRF(picture, threads=threads)
 
-    def _prepare(self, desk: _Desk, params: CRFParams) -> None:
+    def _prepare(self, refiners: _Refiners, params: CRFParams) -> None:
         if not self._warm:
             warm_up()
             self._warm = True
-        desk.exact.prepare(params)
+        refiners.exact.prepare(params)
 
     # -- whole images ----------------------------------------------------------------------------------------------------
 
-    def _exact(self, desk: _Desk, request: Refine, scores: Scores | None, cancel: IsCancelled | None) -> tuple[NDArray[Any], str]:
+    def _exact(
+        self, refiners: _Refiners, request: Refine, scores: Scores | None, cancel: IsCancelled | None
+    ) -> tuple[NDArray[Any], str]:
         if scores is not None and request.base.labels is None:
             source: ProbabilitySource | None = ProbabilitySource.of_scores(scores)
         else:
             source = None
-        return self._refined(desk.exact, request, source, request.base.labels, request.strokes, request.params, None, cancel)
+        return self._refined(refiners.exact, request, source, request.base.labels, request.strokes, request.params, None, cancel)
 
-    def _quick(self, desk: _Desk, request: Refine, scores: Scores | None, cancel: IsCancelled | None) -> tuple[NDArray[Any], str]:
-        crf, size = desk.quick, desk.quick.size
+    def _quick(
+        self, refiners: _Refiners, request: Refine, scores: Scores | None, cancel: IsCancelled | None
+    ) -> tuple[NDArray[Any], str]:
+        crf, size = refiners.quick, refiners.quick.size
         source = None
         if scores is not None and request.base.labels is None:
-            if desk.sampled is None or desk.sampled[0] != (scores.grids, scores.neutral):
-                rows, columns = (_centres(large, small) for large, small in zip(desk.exact.size, size, strict=True))
+            if refiners.sampled is None or refiners.sampled[0] != (scores.grids, scores.neutral):
+                rows, columns = (_centres(large, small) for large, small in zip(refiners.exact.size, size, strict=True))
                 planes = np.ascontiguousarray(np.moveaxis(scores.sampled(rows, columns), 2, 0))
-                desk.sampled = (scores.grids, scores.neutral), planes
-            source = ProbabilitySource.of(desk.sampled[1])
+                refiners.sampled = (scores.grids, scores.neutral), planes
+            source = ProbabilitySource.of(refiners.sampled[1])
         scale = min(1.0, (QUICK_FIELD / (size[0] * size[1])) ** 0.5)
-        params = scaled_params(request.params, desk.share)
+        params = scaled_params(request.params, refiners.share)
         labels, strokes = _sampled(request.base.labels, size), _sampled(request.strokes, size)
         request = replace(request, base=replace(request.base, renamed=_sampled_pair(request.base.renamed, size)))
         return self._refined(crf, request, source, labels, strokes, params, scale, cancel)
@@ -176,7 +180,7 @@ class Handler:
 
     # -- strokes ---------------------------------------------------------------------------------------------------------
 
-    def _box(self, desk: _Desk, request: RefineBox, scores: Scores | None, cancel: IsCancelled | None) -> NDArray[Any]:
+    def _box(self, refiners: _Refiners, request: RefineBox, scores: Scores | None, cancel: IsCancelled | None) -> NDArray[Any]:
         base, context, box = request.base, request.context, request.box
         rows, columns = context.slices
         named = _named(request.strokes, base.ignore)
@@ -195,7 +199,7 @@ class Handler:
         keep[np.argsort(~keep, kind="stable")[:2]] = True
         probabilities, ids = np.ascontiguousarray(probabilities[keep], np.float32), ids[keep]
         marginals = refine_region(
-            np.ascontiguousarray(desk.exact.rgb[rows, columns]),
+            np.ascontiguousarray(refiners.exact.rgb[rows, columns]),
             probabilities,
             box.within(context),
             request.params,
@@ -203,7 +207,7 @@ class Handler:
             ignore=_UNSTROKED,
             margin=max(source.size),  # the context is the margin
             reach=request.reach,
-            threads=desk.exact.threads,
+            threads=refiners.exact.threads,
             origin=(context.y, context.x),
             scale=min(1.0, (BOX_FIELD / request.strokes.size) ** 0.5),
             cancel=cancel,

@@ -16,7 +16,7 @@ from app.state.ambiguous import write_marks
 from app.state.edits import fill_patch
 from app.state.project import Project
 from app.state.provenance import Provenance
-from app.state.samples import Held, load_sample
+from app.state.samples import OpenLabels, load_sample
 from deeplab_core.datasets.ambiguous import AmbiguousMarks
 from deeplab_core.images.identity import content_key
 from deeplab_core.masks.png import write_indexed_png
@@ -167,7 +167,7 @@ def test_what_is_asked_last_wins_whichever_thread_is_ready_first(studio: Studio,
     old = older()
     project = studio.program.session.project
     labels = load_sample(project, image).truth.copy()
-    held = Held(labels, np.full(labels.shape, Provenance.PERSON, np.uint8))
+    held = OpenLabels(labels, np.full(labels.shape, Provenance.PERSON, np.uint8))
     scorer.ask(image, held=held)
     done_older(old)  # comes in now, and is not kept: something newer was asked for
     studio.wait(lambda: bool(answers))

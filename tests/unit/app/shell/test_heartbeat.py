@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.worker import heartbeat
-from app.worker.heartbeat import LONG_CALL, SILENCE, HeartWatch, Vitals, read_vitals
+from app.worker.heartbeat import LONG_CALL, SILENCE, HeartbeatMonitor, Vitals, read_vitals
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
@@ -28,7 +28,7 @@ def idle(seconds: float = 3.0) -> Callable[[], Vitals]:
 
 def reported_after(look: Callable[[float], Vitals | None], *, heard: bool = True, tick: float = 0.5) -> float:
     """Seconds of silence until a watch reports."""
-    watch = HeartWatch(0.0)
+    watch = HeartbeatMonitor(0.0)
     now = 0.0
     if heard:
         now = tick
@@ -78,7 +78,7 @@ def test_before_the_first_beat_a_system_that_says_nothing_has_more_time() -> Non
 @given(st.lists(st.floats(0, 100_000), min_size=1, max_size=4))
 def test_a_sleeping_computer_reports_nothing(sleeps: list[float]) -> None:
     """The clock jumps; the beats go on after it."""
-    watch, now = HeartWatch(0.0), 0.0
+    watch, now = HeartbeatMonitor(0.0), 0.0
     for sleep in sleeps:
         for _ in range(3):
             now += 0.5
@@ -91,7 +91,7 @@ def test_a_sleeping_computer_reports_nothing(sleeps: list[float]) -> None:
 
 @given(st.lists(st.floats(-5, 5), max_size=40))
 def test_a_clock_that_goes_back_breaks_nothing(steps: list[float]) -> None:
-    watch, now = HeartWatch(0.0), 0.0
+    watch, now = HeartbeatMonitor(0.0), 0.0
     for step in steps:
         now += step
         watch.tick(now, 0, idle())
@@ -99,7 +99,7 @@ def test_a_clock_that_goes_back_breaks_nothing(steps: list[float]) -> None:
 
 
 def test_a_beat_ends_the_silence_and_only_a_beat() -> None:
-    watch, now = HeartWatch(0.0), 0.0
+    watch, now = HeartbeatMonitor(0.0), 0.0
     watch.tick(now, 1, idle())
     while not watch.silent:
         now += 0.5

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from app.services.crash import CrashWatch
+from app.services.crash import CrashReporter
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.logs import LOG_NAME, report_text, start_logging
 from app.services.notifications import Notifier, Severity
@@ -114,7 +114,7 @@ def test_the_report_has_the_log_and_hides_the_home_folder(tmp_path, monkeypatch)
 
 @pytest.fixture
 def watch(qapp, tmp_path):
-    made = CrashWatch(tmp_path)
+    made = CrashReporter(tmp_path)
     hook, thread_hook = sys.excepthook, threading.excepthook
     yield made
     made.stop()

@@ -8,7 +8,7 @@ import threading
 from app.worker.messages import URGENT, Answer, Request
 
 
-class Lane:
+class RequestQueue:
     """Waiting requests and the running ones. Every method may be called from any thread.
 
     One request runs at a time; a long one may let urgent ones through (:meth:`take_urgent`), and then pauses.
@@ -32,7 +32,7 @@ class Lane:
             self._changed.notify()
 
     def take(self) -> Request[Answer] | None:
-        """Wait for the next request and make it the running one; None once the lane is closed."""
+        """Wait for the next request and make it the running one; None once the queue is closed."""
         with self._changed:
             self._running.clear()
             self._cancelled.clear()
