@@ -108,7 +108,7 @@ def test_killed_in_the_middle_of_a_run(client: RecordedCompute, image: str, qtbo
         for n in range(2, 5):
             client.predict(image, str(n))
     with qtbot.waitSignals([client.crashed, client.restarted], timeout=PATIENCE, order="strict"):
-        os.kill(client.pid or 0, signal.SIGKILL)
+        client.signal(signal.SIGKILL)
     qtbot.waitUntil(lambda: len(done) == 5, timeout=PATIENCE)
     assert done == [str(n) for n in range(5)]
 
@@ -129,7 +129,7 @@ def test_a_stopped_process_is_noticed_in_every_state(
     def stop_and_restart(state: str) -> None:
         before = len(reports)
         with qtbot.waitSignal(client.restarted, timeout=PATIENCE):
-            os.kill(client.pid or 0, signal.SIGSTOP)
+            client.signal(signal.SIGSTOP)
             qtbot.waitUntil(lambda: len(reports) > before, timeout=PATIENCE)
             assert state in reports[-1]
             assert "The system has suspended it" in reports[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
@@ -48,6 +49,12 @@ class RecordedCompute(QObject):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.service, name)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the compute process. Sent to process 0, in place of none, it would stop the tests themselves."""
+        pid: int | None = getattr(self.service, "pid", None)
+        assert pid is not None, "there is no compute process"
+        os.kill(pid, number)
 
     def load(self, path: str, device: str = "auto") -> int:
         return self._submit(LoadModel(priority=URGENT, path=path, device=device), "loaded")

@@ -238,7 +238,7 @@ def test_a_hung_process_is_reported_and_waiting_changes_nothing(name: str, impat
     assert heard.answers() == {}
     assert client.waiting == 2
     if name == "stops":
-        os.kill(client.pid or 0, signal.SIGCONT)
+        client.signal(signal.SIGCONT)
         heard.wait("responsive")
         heard.wait("predicted", 2)
         assert heard.answers() == {hung: "predicted", after: "predicted"}
@@ -292,7 +292,7 @@ def test_an_idle_process_that_is_stopped_is_reported_and_cancel_still_answers(
 ) -> None:
     client.start()
     heard.wait("hello")
-    os.kill(client.pid or 0, signal.SIGSTOP)
+    client.signal(signal.SIGSTOP)
     heard.wait("unresponsive")
     assert "nothing to do" in heard.of("unresponsive")[0]
     late = client.predict("late.png", "l")
@@ -306,7 +306,7 @@ def test_stopping_the_client_ends_a_stopped_process(client: RecordedCompute, hea
     client.start()
     heard.wait("hello")
     pid = client.pid
-    os.kill(pid or 0, signal.SIGSTOP)
+    client.signal(signal.SIGSTOP)
     heard.wait("unresponsive")
     client.stop()
     assert pid is not None
