@@ -95,15 +95,15 @@ def offered() -> frozenset[str]:
     """Every name of a command, button, box or setting, without its ellipsis."""
     names = {spec.text for spec in ACTIONS} | {setting.label for setting in SETTINGS}
     for _, tree in trees():
-        constants = {}
-        for node in ast.walk(tree):
+        constants, nodes = {}, list(ast.walk(tree))
+        for node in nodes:
             if isinstance(node, ast.Assign):
                 values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
                 targets = node.targets[0].elts if isinstance(node.targets[0], ast.Tuple) else [node.targets[0]]
                 for target, value in zip(targets, values, strict=False):
                     if isinstance(target, ast.Name) and (text := literal(value)):
                         constants[target.id] = text
-        for node in ast.walk(tree):
+        for node in nodes:
             if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in WIDGETS:
                 for argument in node.args[:2]:
                     text = constants.get(argument.id) if isinstance(argument, ast.Name) else literal(argument)
