@@ -55,9 +55,8 @@ def window(
     frame_kind: str,
 ) -> int:
     """Open the window, on FOLDER where one is given. Of a VIDEO, frames are written beside it, and their folder is opened."""
-    choice = frame_choice(every, seconds, start, end, frame_kind)
-    if folder is not None and folder.is_file() and _is_video(folder):
-        folder = extract(folder, None, choice)[0].folder
+    if folder is not None and folder.is_file() and _is_video(folder):  # numpy is not imported for a window without one
+        folder = extract(folder, None, frame_choice(every, seconds, start, end, frame_kind))[0].folder
     elif every is not None or seconds is not None:
         raise click.UsageError("--every and --seconds are for videos; give the file of one")
     if folder is not None and not folder.is_dir():
