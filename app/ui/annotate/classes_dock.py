@@ -95,6 +95,8 @@ class DataChoice(QWidget):
 
 #: Rows that the list has before anything else gets room.
 _ROWS_FIRST = 5
+#: Room beyond those rows before the line about the ground truth is shown, px: it has a gap of its own.
+_SLACK = 12
 
 
 class _ClassList(QListView):
@@ -239,7 +241,7 @@ class ClassesDock(Panel):
         left = frame.height() - sum(part.sizeHint().height() for part in shown) - gaps
         lines = self.note.heightForWidth(max(frame.width() - 12, 1))
         self.note.setVisible(bool(self.note.text()) and left - lines >= _ROWS_FIRST * ROW)
-        self.choice.show_line(left >= _ROWS_FIRST * ROW)
+        self.choice.show_line(left >= _ROWS_FIRST * ROW + _SLACK)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if watched is self.mean and isinstance(event, QMouseEvent) and event.type() == QEvent.Type.MouseButtonRelease:

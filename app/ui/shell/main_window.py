@@ -51,7 +51,7 @@ _SMALLEST = QSize(720, 400)
 _WIDTHS, _NARROW_WIDTHS, _NARROW = (196, 332), (160, 304), 1400
 #: Heights of the right docks by the tab in front: least px, share of the column, most px. The classes get the rest.
 _HEIGHTS = {
-    "model": {"model": (118, 0.0, 136), "trimap": (204, 0.3, 300)},
+    "model": {"model": (118, 0.0, 136), "trimap": (196, 0.3, 300)},
     "crf": {"crf": (204, 0.435, 404), "trimap": (176, 0.24, 230)},
 }
 _LAYOUT_VERSION = 3
