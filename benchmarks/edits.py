@@ -104,7 +104,7 @@ def journal(side: int = 4096, steps: int = 200) -> None:
                 session.begin(x, y)
                 session.extend([(x + d, y + 60 * np.sin(d / 90)) for d in range(0, 600, 8)])
                 patch = session.commit()
-                append = partial(project.append_step, image, "Brush", Provenance.PERSON, patch)
+                append = partial(project.append_step, image, "Brush", Provenance.USER, patch)
                 waits.append(timed(append, time.perf_counter))
                 if number % 10 == 0:
                     syncs.append(timed(project.sync, time.perf_counter))

@@ -111,7 +111,7 @@ def strokes(diameter: int, rounds: int) -> None:
             rect = Box(int(rng.integers(0, 4096 - diameter)), int(rng.integers(0, 4096 - diameter)), diameter, diameter)
             value = int(rng.integers(0, CLASSES))
             start = time.process_time()
-            document.paint(rect, disk, value, Provenance.PERSON)
+            document.paint(rect, disk, value, Provenance.USER)
             times.append((time.process_time() - start) * 1e3)
         middle, high = np.percentile(times, [50, 95])
         what = "dab with live IoU and band" if live else "dab alone"

@@ -6,6 +6,7 @@ the catalog's in-memory ignore value (255, or 65535).
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,32 @@ from deeplab_core.errors import MaskFormatError, message
 
 #: (H, W): uint8, or uint16 for a wide catalog.
 LabelMap = NDArray[np.uint8 | np.uint16]
+
+
+class Provenance(IntEnum):
+    """Who set a pixel: value of the (H, W) uint8 map beside a label map. A value of a later version counts as the user's.
+
+    Attributes:
+        CRF: a CRF or a graph cut chose the pixel; in a correction, of a class and place that the user chose.
+        USER: the user painted the pixel or drew its outline: nothing but another edit of the user changes it.
+        RECLASSIFIED: the user gave another class to a region with an outline that is not the user's (a fill). The class is fixed;
+            a CRF may still move the outline (ADR 89). Never the source of a step: programs that do not know it would call
+            the step damaged.
+    """
+
+    UNSET = 0
+    MODEL = 1
+    CRF = 2
+    USER = 3
+    IMPORT = 4
+    RECLASSIFIED = 5
+
+
+def painted(provenance: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(H, W) bool: pixels that no CRF, graph cut or prediction may change: the user painted them, or a later version set them."""
+    found: NDArray[np.bool_] = (provenance == Provenance.USER) | (provenance > Provenance.RECLASSIFIED)
+    return found
+
 
 #: How many undeclared values an error message names.
 NAMED_VALUES = 5

@@ -97,7 +97,7 @@ class Unreadable:
 
 def by_hand(document: Document) -> bool:
     """Whether the user (or an import) has set any pixel: then a prediction may only be suggested."""
-    return bool(document.provenance.max() >= Provenance.PERSON)
+    return bool(document.provenance.max() >= Provenance.USER)
 
 
 def unset(document: Document) -> bool:

@@ -395,7 +395,7 @@ class ClassEdits:
         if patch.empty:
             return 0
         document.apply(patch)
-        return 0 if self._store.read_only else self._journal.append(image, title, Provenance.PERSON, patch).seq
+        return 0 if self._store.read_only else self._journal.append(image, title, Provenance.USER, patch).seq
 
     def _followed(self, image: int) -> _Followed:
         row = self._store.row("SELECT data FROM results WHERE image = ? AND kind = ?", (image, _KIND), (bytes,))

@@ -83,7 +83,7 @@ def copied_mask_patch(document: Document, labels: LabelMap, provenance: NDArray[
     there = (provenance != Provenance.UNSET) | (labels != document.catalog.ignore)
     if not there.any():
         raise AtrousError(message("the previous image has no labels"), remedy=message("Label it first, or run a model on it"))
-    by = np.where(there, np.uint8(Provenance.PERSON), document.provenance)
+    by = np.where(there, np.uint8(Provenance.USER), document.provenance)
     return whole_patch(document, np.where(there, labels, document.labels).astype(labels.dtype, copy=False), by)
 
 

@@ -253,7 +253,7 @@ def set_by(codes: NDArray[np.uint8] | None, shape: tuple[int, ...], *, reviewed:
         return by
     kept = codes != Provenance.UNSET
     if reviewed:
-        kept &= (codes == Provenance.PERSON) | (codes == Provenance.RECLASSIFIED)
+        kept &= (codes == Provenance.USER) | (codes == Provenance.RECLASSIFIED)
     by[kept] = codes[kept]
     return by
 

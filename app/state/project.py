@@ -254,7 +254,7 @@ class Project(ProjectValues):
         record = self.record(image)
         with self._store.transaction(record.relative_path):
             # Only the user reclassifies, and the tiles of a stroke need not be looked into twice.
-            fresh = source is Provenance.PERSON and self._store.version < WITH_RECLASSIFIED
+            fresh = source is Provenance.USER and self._store.version < WITH_RECLASSIFIED
             if fresh and patch.gives(Provenance.RECLASSIFIED):
                 self._store.demand_version(WITH_RECLASSIFIED)
             step = self.journal.append(image, title, source, patch)

@@ -3,38 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.state.locks import held
 from app.state.patch import TilePatch, diff_patch
-from deeplab_core.labels import LabelMap
+from deeplab_core.labels import LabelMap, Provenance, painted
 
-
-class Provenance(IntEnum):
-    """Value of the (H, W) uint8 map beside every label map; a value of a later version counts as the user's.
-
-    Attributes:
-        PERSON: the user painted the pixel: nothing but another edit of the user changes it.
-        RECLASSIFIED: the user gave another class to a region with an outline that is not the user's (a fill). The class is fixed;
-            the CRF may still move the outline (ADR 89). Never the source of a step: programs that do not know it would call
-            the step damaged.
-    """
-
-    UNSET = 0
-    MODEL = 1
-    CRF = 2
-    PERSON = 3
-    IMPORT = 4
-    RECLASSIFIED = 5
-
-
-def painted(provenance: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """(H, W) bool: pixels that no CRF and no prediction may change: painted by the user, or set in a way not known here."""
-    found: NDArray[np.bool_] = (provenance == Provenance.PERSON) | (provenance > Provenance.RECLASSIFIED)
-    return found
+__all__ = [
+    "Merge", "Provenance", "by_hand", "merge_labels", "painted", "reclassified", "users_own",
+]  # fmt: skip
 
 
 def reclassified(provenance: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -45,13 +24,13 @@ def reclassified(provenance: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 def users_own(provenance: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """(H, W) bool: pixels that a prediction must not change: painted or reclassified."""
-    found: NDArray[np.bool_] = (provenance == Provenance.PERSON) | (provenance >= Provenance.RECLASSIFIED)
+    found: NDArray[np.bool_] = (provenance == Provenance.USER) | (provenance >= Provenance.RECLASSIFIED)
     return found
 
 
 def by_hand(provenance: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """(H, W) bool: pixels with a class that the user confirmed: painted, reclassified or imported."""
-    found: NDArray[np.bool_] = provenance >= Provenance.PERSON
+    found: NDArray[np.bool_] = provenance >= Provenance.USER
     return found
 
 

@@ -308,7 +308,7 @@ class ExportSource:
         if codes is None:  # a prediction that no user has taken over
             codes = np.full(sample.labels.shape, Provenance.MODEL, np.uint8)
         # A code of a later version counts as the user's, as everywhere else.
-        self._codes = np.where(codes > Provenance.RECLASSIFIED, np.uint8(Provenance.PERSON), codes)
+        self._codes = np.where(codes > Provenance.RECLASSIFIED, np.uint8(Provenance.USER), codes)
         if np.isin(codes, (Provenance.MODEL, Provenance.CRF, Provenance.RECLASSIFIED)).any():
             newest = sample.prediction or self._project.prediction_of(self._image)
             self._models = () if newest is None else (newest.card_id,)

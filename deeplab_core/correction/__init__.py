@@ -13,9 +13,10 @@ from deeplab_core.correction.checks import LEVELS
 from deeplab_core.correction.corrector import Corrector
 from deeplab_core.correction.hierarchy import Hierarchy, build_hierarchy
 from deeplab_core.correction.jobs import ComponentJob, JobResult, run_component_job
-from deeplab_core.correction.proposal import ClickModel, Origin, Patch, Proposal, RegionPreview
+from deeplab_core.correction.proposal import ClickModel, Patch, Proposal, RegionPreview
 from deeplab_core.correction.scribble import REACHES
 from deeplab_core.correction.snapping import BANDS
+from deeplab_core.labels import Provenance
 
 __all__ = [
     "BANDS",
@@ -26,9 +27,9 @@ __all__ = [
     "Corrector",
     "Hierarchy",
     "JobResult",
-    "Origin",
     "Patch",
     "Proposal",
+    "Provenance",
     "RegionPreview",
     "build_hierarchy",
     "run_component_job",

@@ -16,11 +16,11 @@ from deeplab_core.correction.clicks.offers import check_clicks, offers
 from deeplab_core.correction.hierarchy import Hierarchy, build_hierarchy
 from deeplab_core.correction.paths import check_path, check_point, path_pixels, placed, thick_line
 from deeplab_core.correction.probabilities import ClassProbabilities
-from deeplab_core.correction.proposal import ClickModel, Origin, Patch, Proposal, RegionPreview, painted
+from deeplab_core.correction.proposal import ClickModel, Patch, Proposal, RegionPreview
 from deeplab_core.correction.scribble import ScribbleEngine
 from deeplab_core.errors import AtrousError, message
 from deeplab_core.geometry import Box, polygon_mask
-from deeplab_core.labels import LabelMap, value_counts
+from deeplab_core.labels import LabelMap, Provenance, painted, value_counts
 from deeplab_core.regions import Mask
 
 Points = NDArray[Any] | Sequence[Sequence[float]]
@@ -119,14 +119,14 @@ class Corrector:
         if cls is not None:
             self._check_class(cls)
         found = components.islands(self.labels, at_least_one(min_px, message("size of an island")), cls, self.catalog.ignore)
-        return None if found is None else Proposal.within(self._size, *found, Origin.RECLASSIFIED)
+        return None if found is None else Proposal.within(self._size, *found, Provenance.RECLASSIFIED)
 
     def keep_largest(self, cls: int | None = None) -> Proposal | None:
         """Give all components of a class but the largest to the classes that surround them most; ``cls`` None: of every class."""
         if cls is not None:
             self._check_class(cls)
         found = components.all_but_largest(self.labels, cls, self.catalog.ignore)
-        return None if found is None else Proposal.within(self._size, *found, Origin.RECLASSIFIED)
+        return None if found is None else Proposal.within(self._size, *found, Provenance.RECLASSIFIED)
 
     def component_sizes(self, cls: int | None = None) -> NDArray[np.int64]:
         """Pixels of every component, rising: how many :meth:`drop_islands` looks at for any limit is one ``searchsorted``."""
@@ -172,17 +172,17 @@ class Corrector:
     def grow(self, px: int, cls: int, mask: Mask | None = None) -> Proposal | None:
         """Let a class grow by ``px``, in ``mask`` ((H, W) bool) only, if given: what is the class inside of it grows."""
         found = components.grown(self.labels, *self._outline_question(px, cls, mask))
-        return None if found is None else Proposal.within(self._size, *found, cls, Origin.USER)
+        return None if found is None else Proposal.within(self._size, *found, cls, Provenance.USER)
 
     def shrink(self, px: int, cls: int, mask: Mask | None = None) -> Proposal | None:
         """Let a class shrink by ``px``; what it loses takes the nearest other class."""
         found = components.shrunk(self.labels, *self._outline_question(px, cls, mask), self.catalog.ignore)
-        return None if found is None else Proposal.within(self._size, *found, Origin.USER)
+        return None if found is None else Proposal.within(self._size, *found, Provenance.USER)
 
     def smooth(self, px: int, cls: int, mask: Mask | None = None) -> Proposal | None:
         """Smooth the outline of a class: what is thinner than about ``px`` disappears, outside and inside."""
         found = components.smoothed(self.labels, *self._outline_question(px, cls, mask), self.catalog.ignore)
-        return None if found is None else Proposal.within(self._size, *found, Origin.USER)
+        return None if found is None else Proposal.within(self._size, *found, Provenance.USER)
 
     # Regions
 
@@ -244,7 +244,7 @@ class Corrector:
         )  # fmt: skip
         stroke = placed(line, box, outer) & (self.labels[outer.slices] == other)
         sources = np.zeros(self._size, np.uint8)
-        sources[outer.slices] = np.where(stroke, np.uint8(Origin.USER), np.uint8(Origin.CRF))
+        sources[outer.slices] = np.where(stroke, np.uint8(Provenance.USER), np.uint8(Provenance.CRF))
         return Proposal.within(self._size, outer, turned | stroke, cls, sources)
 
     def snap_border(self, x: float, y: float, band: int) -> Proposal | None:
@@ -265,9 +265,9 @@ class Corrector:
         gained = snapped & free & (current != cls)
         lost = components.given_to_nearest(self.labels, outer, wide & ~snapped & free, current == cls, self.catalog.ignore)
         if lost is None:
-            return Proposal.within(self._size, outer, gained, cls, Origin.CRF)
+            return Proposal.within(self._size, outer, gained, cls, Provenance.CRF)
         ids = np.where(gained, self.labels.dtype.type(cls), lost[2])
-        return Proposal.within(self._size, outer, gained | lost[1], ids, Origin.CRF)
+        return Proposal.within(self._size, outer, gained | lost[1], ids, Provenance.CRF)
 
     def lasso(self, path: Points, cls: int, snap: float = 0) -> Proposal | None:
         """Give the inside of a closed path a class; its ends are joined by a line.
@@ -280,7 +280,7 @@ class Corrector:
         box, mask = polygon_mask(points, self._size)
         if not mask.any() or (self.labels[box.slices][mask] == cls).all():
             return None
-        return Proposal.within(self._size, box, mask, cls, Origin.USER)
+        return Proposal.within(self._size, box, mask, cls, Provenance.USER)
 
     def snapped(self, path: Points, snap: float) -> NDArray[np.float64]:
         """(M, 2) float64: a closed path moved to the image's edges by at most ``snap`` px, to be shown while it is drawn."""
@@ -345,7 +345,7 @@ class Corrector:
     def apply(self, proposal: Proposal) -> Patch:
         """Change the labels as a proposal says, and nothing outside of its mask.
 
-        Pixels that the user had painted stay the user's where the proposal only gives a class (:attr:`Origin.RECLASSIFIED`).
+        Pixels that the user had painted stay the user's where the proposal only gives a class (:attr:`Provenance.RECLASSIFIED`).
 
         Raises:
             AtrousError: the proposal is of another image, or its ids are not the catalog's.
@@ -370,7 +370,7 @@ class Corrector:
             after = np.where(mask, labels[place], before).astype(before.dtype)
         given = proposal.provenance
         new = np.broadcast_to(np.uint8(given) if isinstance(given, int) else given[place], mask.shape)
-        kept = painted(sources) & (new == Origin.RECLASSIFIED)
+        kept = painted(sources) & (new == Provenance.RECLASSIFIED)
         patch = Patch(box, before, after, sources, np.where(mask & ~kept, new, sources))
         self._write(patch)
         return patch
@@ -413,7 +413,7 @@ class Corrector:
     def _reclassified(self, box: Box, mask: Mask, cls: int | None) -> Proposal | None:
         if cls is None or not (mask & (self.labels[box.slices] != cls)).any():
             return None
-        return Proposal.within(self._size, box, mask, cls, Origin.RECLASSIFIED)
+        return Proposal.within(self._size, box, mask, cls, Provenance.RECLASSIFIED)
 
     def _class_or_guess(self, cls: int | None, box: Box, mask: Mask) -> int | None:
         if cls is None:

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.correction import components
-from deeplab_core.correction.proposal import Origin, painted
 from deeplab_core.errors import AtrousError, message
 from deeplab_core.geometry import Box
-from deeplab_core.labels import LabelMap, check_labels
+from deeplab_core.labels import LabelMap, Provenance, check_labels, painted
 from deeplab_core.regions import Mask
 
 Operation = Literal["drop islands", "fill holes", "keep largest", "grow", "shrink", "smooth"]
@@ -88,7 +87,7 @@ def run_component_job(job: ComponentJob, labels: LabelMap, provenance: NDArray[n
         return JobResult(labels, provenance, 0, kept)
     after, sources = labels.copy(), provenance.copy()
     after[place][free] = ids[free]
-    sources[place][free] = Origin.USER if job.operation in _OUTLINES else Origin.RECLASSIFIED
+    sources[place][free] = Provenance.USER if job.operation in _OUTLINES else Provenance.RECLASSIFIED
     return JobResult(after, sources, int(np.count_nonzero(free)), kept)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Protocol, Self
 
 import numpy as np
@@ -15,30 +14,6 @@ from deeplab_core.labels import LabelMap
 from deeplab_core.regions import Mask
 
 
-class Origin(IntEnum):
-    """Provenance that a tool gives to pixels (values of the provenance map beside every label map).
-
-    Attributes:
-        CRF: the user chose the class and where to look, a CRF or a graph cut chose the pixels.
-        USER: the user drew the outline.
-        RECLASSIFIED: the user chose the class of a region whose outline is the machine's; the outline may still be refined.
-    """
-
-    CRF = 2
-    USER = 3
-    RECLASSIFIED = 5
-
-
-#: Provenance from which a pixel is the user's own, or set in a way that this version does not know: no CRF may change it.
-_OWN = (int(Origin.USER), int(Origin.RECLASSIFIED) + 1)
-
-
-def painted(provenance: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """(H, W) bool: pixels whose outline the user drew; no CRF and no graph cut changes them."""
-    found: NDArray[np.bool_] = (provenance == _OWN[0]) | (provenance >= _OWN[1])
-    return found
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Proposal:
     """What a tool would change. Nothing outside of the mask changes.
@@ -46,7 +21,7 @@ class Proposal:
     Attributes:
         mask: (H, W) bool.
         labels: class id of all pixels of the mask, or (H, W) ids of which only those of the mask count.
-        provenance: 0..255 of all pixels of the mask, see :class:`Origin`; or (H, W) uint8 of which only the mask counts.
+        provenance: 0..255 of all pixels of the mask, see :class:`Provenance`; or (H, W) uint8 of which only the mask counts.
         box: holds all pixels of the mask; None finds it.
     """
 

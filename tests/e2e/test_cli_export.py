@@ -37,9 +37,9 @@ def folder(tmp_path: Path) -> Path:
             document = project.load(ids[name]).document
             labels = np.full_like(document.labels, 0)
             labels[5:10, 5:25] = class_id
-            provenance = np.full_like(document.provenance, Provenance.PERSON)
+            provenance = np.full_like(document.provenance, Provenance.USER)
             patch = diff_patch(document.labels, document.provenance, labels, provenance)
-            project.append_step(ids[name], "Brush", Provenance.PERSON, patch)
+            project.append_step(ids[name], "Brush", Provenance.USER, patch)
         project.set_status(ids["a"], ImageStatus.REVIEWED)
         predicted = np.full((20, 30), SOFA, np.uint8)
         key = project.content_key(ids["c"])

@@ -39,10 +39,10 @@ def folder(tmp_path: Path) -> Path:
             labels = np.zeros_like(document.labels)
             labels[5:10, 5:25] = CHAIR if record.relative_path.startswith("one") else SOFA
             labels[0, :3] = 255
-            provenance = np.full_like(document.provenance, Provenance.PERSON)
+            provenance = np.full_like(document.provenance, Provenance.USER)
             provenance[15:] = Provenance.MODEL
             patch = diff_patch(document.labels, document.provenance, labels, provenance)
-            project.append_step(record.id, "Brush", Provenance.PERSON, patch)
+            project.append_step(record.id, "Brush", Provenance.USER, patch)
             project.set_status(record.id, ImageStatus.REVIEWED)
     return folder
 
@@ -93,7 +93,7 @@ def test_classes_are_mapped_and_provenance_comes_along(folder: Path, tmp_path: P
         found = read_confirmed(out / f"{name}.png", probe_image(folder / f"{name}.jpg"))
         assert found is not None
         assert found.reviewed
-        assert set(np.unique(found.codes)) == {int(Provenance.MODEL), int(Provenance.PERSON)}
+        assert set(np.unique(found.codes)) == {int(Provenance.MODEL), int(Provenance.USER)}
 
 
 def test_an_import_reads_who_set_each_pixel(folder: Path, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_an_import_reads_who_set_each_pixel(folder: Path, tmp_path: Path) -> Non
             assert not found.notes
             by = project.load(record.id).document.provenance
             rest = Provenance.MODEL if record.relative_path == "two/f0.jpg" else Provenance.IMPORT
-            assert (by[:15] == Provenance.PERSON).all()
+            assert (by[:15] == Provenance.USER).all()
             assert (by[15:] == rest).all()
         (out / "provenance/one/f0.png").write_bytes(b"damaged")
         _, found = import_patch(project, project.images[0].id, out / "one/f0.png", "stored", None)

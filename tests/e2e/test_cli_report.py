@@ -31,8 +31,8 @@ def test_of_a_project(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
         document = project.load(record.id).document
         labels = np.zeros_like(document.labels)
         labels[5:10, 5:25] = 9
-        patch = diff_patch(document.labels, document.provenance, labels, np.full_like(document.provenance, Provenance.PERSON))
-        project.append_step(record.id, "Brush", Provenance.PERSON, patch)
+        patch = diff_patch(document.labels, document.provenance, labels, np.full_like(document.provenance, Provenance.USER))
+        project.append_step(record.id, "Brush", Provenance.USER, patch)
         project.set_status(record.id, ImageStatus.REVIEWED)
     out = tmp_path / "out"
     assert run(["report", str(folder), "--json", str(out / "r.json"), "--html", str(out / "r.html")]) == 0

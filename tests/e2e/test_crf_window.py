@@ -74,7 +74,7 @@ def test_previews_scribbles_and_a_death(opened, qtbot):
     program.edit.end_stroke()
     qtbot.waitUntil(lambda: len(program.session.history.steps) == steps + 1, timeout=PATIENCE)
     assert program.session.history.undo_text.startswith("Scribble: class 4")
-    drawn = document.provenance == Provenance.PERSON
+    drawn = document.provenance == Provenance.USER
     assert (document.labels[drawn] == 4).all()
     assert (document.provenance == Provenance.CRF).any()
     after = document.labels.copy()
@@ -94,4 +94,4 @@ def test_previews_scribbles_and_a_death(opened, qtbot):
     qtbot.waitUntil(lambda: refine.status.phase is Phase.NO_SCORES, timeout=PATIENCE)
     program.predict.run_image()
     qtbot.waitUntil(lambda: refine.status.phase is Phase.EXACT, timeout=PATIENCE)
-    assert (refine.shown[document.provenance == Provenance.PERSON] == 4).all()
+    assert (refine.shown[document.provenance == Provenance.USER] == 4).all()

@@ -49,7 +49,7 @@ def work():
         word = "undo"
     else:
         patch = paint(document, turn)
-        history.push(f"Brush {turn}", patch, Provenance.PERSON)
+        history.push(f"Brush {turn}", patch, Provenance.USER)
         word = "nothing" if patch.empty else "paint"
     print(word, image, turn, flush=True)
     turn += 1
@@ -130,7 +130,7 @@ def _work(folder, say):
 
     def draw(seed):
         patch = paint(document, seed)
-        step = project.append_step(image, f"Brush {seed}", Provenance.PERSON, patch)
+        step = project.append_step(image, f"Brush {seed}", Provenance.USER, patch)
         say()
         return step
 
@@ -211,7 +211,7 @@ def test_sigkill_at_any_line_of_the_saving_code(tmp_path):
                 allowed = states[completed : completed + 2]
                 assert any(same(loaded.document, state) for state in allowed), f"killed at line {line} after {completed} steps"
                 # And the project goes on working.
-                project.append_step(image, "more", Provenance.PERSON, paint(loaded.document, 77))
+                project.append_step(image, "more", Provenance.USER, paint(loaded.document, 77))
                 assert same(project.load(image).document, loaded.document)
         tried += 1
         if said.endswith("!"):
@@ -248,7 +248,7 @@ def test_a_real_full_disk(tmp_path):
                 patch = paint(document, seed)
                 seed += 1
                 try:
-                    project.append_step(image, f"Brush {seed}", Provenance.PERSON, patch)
+                    project.append_step(image, f"Brush {seed}", Provenance.USER, patch)
                 except StorageError as error:
                     refusal = str(error)
                     break
@@ -261,7 +261,7 @@ def test_a_real_full_disk(tmp_path):
             assert (mount / "project/masks/a.png.png").read_bytes() == mask
             assert len(project.load(image).steps) == done
             filler.unlink()
-            project.append_step(image, "kept in memory until now", Provenance.PERSON, patch)
+            project.append_step(image, "kept in memory until now", Provenance.USER, patch)
             project.save_mask(image, document.labels, document.provenance, project.journal.head(image))
         with Project.open(folder, mount / "project") as project:
             loaded = project.load(image)

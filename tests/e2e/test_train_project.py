@@ -49,8 +49,8 @@ def label(project: Project, name: str, values: list[int]) -> None:
     rows = SHAPE[0] // 2 // len(values)
     for place, value in enumerate(values):
         after[place * rows : (place + 1) * rows] = value
-        mine[place * rows : (place + 1) * rows] = Provenance.PERSON
-    project.append_step(image, "Brush", Provenance.PERSON, diff_patch(document.labels, document.provenance, after, mine))
+        mine[place * rows : (place + 1) * rows] = Provenance.USER
+    project.append_step(image, "Brush", Provenance.USER, diff_patch(document.labels, document.provenance, after, mine))
 
 
 def labelled(folder: Path, catalog: ClassCatalog, *names: str) -> Path:

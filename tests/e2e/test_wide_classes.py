@@ -41,8 +41,8 @@ def photos(tmp_path: Path, names: Path) -> Path:
             document = project.load(record.id).document
             labels = np.zeros(SHAPE, np.uint16)
             labels[5:20, 5:30], labels[20:40, 10:40], labels[41:43], labels[44:] = 280 + number, 100, 65535, 255
-            patch = diff_patch(document.labels, document.provenance, labels, np.full(SHAPE, Provenance.PERSON, np.uint8))
-            project.append_step(record.id, "Brush", Provenance.PERSON, patch)
+            patch = diff_patch(document.labels, document.provenance, labels, np.full(SHAPE, Provenance.USER, np.uint8))
+            project.append_step(record.id, "Brush", Provenance.USER, patch)
             document.apply(patch)
             project.save_mask(record.id, document.labels, document.provenance, project.journal.head(record.id))
     return folder

@@ -101,7 +101,7 @@ class Session:
             self._number += 1
             title = f"Brush {self._number}"
             patch = paint(document, rng.getrandbits(30))
-            if self.history.push(title, patch, Provenance.PERSON) is not None:
+            if self.history.push(title, patch, Provenance.USER) is not None:
                 done.append(title)
                 undone.clear()
         elif action == "undo" and done:

@@ -124,7 +124,7 @@ class EditController(QObject):
         self._document: Document | None = None
         self._stroke: StrokeSession | None = None
         self._stroke_title: str = ""
-        self._stroke_source = Provenance.PERSON
+        self._stroke_source = Provenance.USER
         self._stroke_value = 0
         self._stroke_rect = _NOWHERE
         self._pending: PendingStroke | None = None
@@ -214,7 +214,7 @@ class EditController(QObject):
         self._stroke = StrokeSession(document, value=value, diameter=diameter, only=only)
         name = message(_STROKE_TITLES[mode])
         self._stroke_title = name if value is None else _of_class(name, document.catalog, value, only)
-        self._stroke_source = Provenance.MODEL if value is None else Provenance.PERSON
+        self._stroke_source = Provenance.MODEL if value is None else Provenance.USER
         self._stroke_value = 0 if value is None else value
         self._stroke_rect = _NOWHERE
         self.busyChanged.emit(True)
@@ -249,7 +249,7 @@ class EditController(QObject):
     def end_stroke(self) -> None:
         """The brush was lifted: commit the stroke, or hold it (:meth:`hold_strokes`)."""
         stroke, document = self._stroke, self._document
-        if stroke is None or document is None or not self._holding or self._stroke_source is not Provenance.PERSON:
+        if stroke is None or document is None or not self._holding or self._stroke_source is not Provenance.USER:
             self.commit_stroke()
             return
         self._stroke = None
@@ -278,7 +278,7 @@ class EditController(QObject):
         if follow is not None and follow.tiles:
             pending.document.apply(follow)
             patch = patch.then(follow)
-        self._announce(name or pending.title, patch, Provenance.PERSON)
+        self._announce(name or pending.title, patch, Provenance.USER)
 
     @property
     def pending_stroke(self) -> PendingStroke | None:
@@ -332,7 +332,7 @@ class EditController(QObject):
         return frozenset({int(document.labels[row, column])})
 
     def carry_out(
-        self, name: str, document: Document, make: Callable[[], TilePatch], source: Provenance = Provenance.PERSON
+        self, name: str, document: Document, make: Callable[[], TilePatch], source: Provenance = Provenance.USER
     ) -> None:
         """Do a step that may look at the whole image: a fill, a prediction, the truth. The current action is finished first.
 
@@ -447,7 +447,7 @@ def step_title(name: str, patch: TilePatch, source: Provenance) -> str:
     if patch.changed_pixels:
         return message("{name}, {pixels} px", name=name, pixels=spaced(patch.changed_pixels))
     pixels = spaced(patch.changed_provenance())
-    if source is Provenance.PERSON:
+    if source is Provenance.USER:
         return message("{name}, confirmed {pixels} px", name=name, pixels=pixels)
     return message("{name}, returned to the model {pixels} px", name=name, pixels=pixels)
 

@@ -30,7 +30,7 @@ def region_patch(
     where: NDArray[np.bool_],
     value: int,
     *,
-    source: Provenance = Provenance.PERSON,
+    source: Provenance = Provenance.USER,
     only: frozenset[int] | None = None,
 ) -> TilePatch:
     """The patch that sets the pixels of ``rect`` where ``where`` ((h, w) bool) holds to ``value``.
@@ -112,7 +112,7 @@ def polygon_patch(
     points: Sequence[Point],
     value: int,
     *,
-    source: Provenance = Provenance.PERSON,
+    source: Provenance = Provenance.USER,
     only: frozenset[int] | None = None,
 ) -> TilePatch:
     """Set every pixel with a centre inside a closed polygon (even-odd); a lasso is the same with freehand points.

@@ -48,7 +48,7 @@ class StrokeSession:
         *,
         value: int | None,
         diameter: float,
-        source: Provenance = Provenance.PERSON,
+        source: Provenance = Provenance.USER,
         only: frozenset[int] | None = None,
     ) -> None:
         if value is None and document.reference is None:

@@ -13,10 +13,10 @@ from deeplab_core.correction import components
 from deeplab_core.correction.clicks.graphs import Clicks
 from deeplab_core.correction.clicks.merging import gained, lost
 from deeplab_core.correction.paths import check_path, check_point
-from deeplab_core.correction.proposal import Origin, Proposal
+from deeplab_core.correction.proposal import Proposal
 from deeplab_core.errors import AtrousError, message
 from deeplab_core.geometry import Box
-from deeplab_core.labels import LabelMap
+from deeplab_core.labels import LabelMap, Provenance
 from deeplab_core.regions import Mask
 
 
@@ -109,8 +109,8 @@ def _proposal(more: Mask, less: Mask, own: Mask, cls: int, labels: LabelMap, ign
         if taken is not None:
             ids = np.where(more, labels.dtype.type(cls), labels)
             ids[place][less[place]] = taken[2][less[place]]
-            return Proposal(more | less, ids, int(Origin.RECLASSIFIED), box)
-    return Proposal(more, cls, int(Origin.RECLASSIFIED), box) if more.any() else None
+            return Proposal(more | less, ids, int(Provenance.RECLASSIFIED), box)
+    return Proposal(more, cls, int(Provenance.RECLASSIFIED), box) if more.any() else None
 
 
 def _holding_nearest(labels: LabelMap, less: Mask, own: Mask, ignore: int) -> Box:

@@ -98,7 +98,7 @@ def work(folder: Path, root: Path) -> None:
         project.save_mask(ids[name], document.labels, document.provenance, project.journal.head(ids[name]))
 
     image, document = begin("a.png")  # strokes, undo and redo, a mask, reviewed, one stroke behind the mask
-    steps = [stroke(project, image, document, seed, Provenance.PERSON) for seed in range(4)]
+    steps = [stroke(project, image, document, seed, Provenance.USER) for seed in range(4)]
     undo(project, image, document, steps[3])
     undo(project, image, document, steps[2])
     document.apply(steps[2].patch)
@@ -108,7 +108,7 @@ def work(folder: Path, root: Path) -> None:
 
     image, document = begin("b.png")  # a model's step, corrected, and a newer prediction that waits
     stroke(project, image, document, 10, Provenance.MODEL)
-    stroke(project, image, document, 11, Provenance.PERSON)
+    stroke(project, image, document, 11, Provenance.USER)
     save("b.png")
     random = np.random.default_rng(3)
     prediction = Prediction(
@@ -118,13 +118,13 @@ def work(folder: Path, root: Path) -> None:
     project.keep_prediction(image, prediction, suggestion=True)
 
     image, document = begin("c.png")  # only the journal: a superseded step and an undone one
-    first = stroke(project, image, document, 20, Provenance.PERSON)
+    first = stroke(project, image, document, 20, Provenance.USER)
     undo(project, image, document, first)
     stroke(project, image, document, 21, Provenance.IMPORT)
     undo(project, image, document, stroke(project, image, document, 22, Provenance.CRF))
 
     image, document = begin("deep/d.png")  # one step, saved; the journal's bound then drops the oldest saved step of all
-    stroke(project, image, document, 30, Provenance.PERSON)
+    stroke(project, image, document, 30, Provenance.USER)
     save("deep/d.png")
     project.journal.prune(project.journal.nbytes() - 1)
 
@@ -136,7 +136,7 @@ def work(folder: Path, root: Path) -> None:
     for key, value in settings().items():
         project.set_setting(key, value)
     project.tidy(10**9)
-    stroke(project, ids["a.png"], documents["a.png"], 5, Provenance.PERSON)  # in the log only
+    stroke(project, ids["a.png"], documents["a.png"], 5, Provenance.USER)  # in the log only
     write_expected(root, project, ids, documents, prediction)
     os.kill(os.getpid(), 9)
 

@@ -159,7 +159,7 @@ def test_before_a_learned_model_takes_over_its_effect_is_said(learned):
 
 def test_accepted_the_model_is_used_and_the_rest_is_predicted_anew(learned):
     painted = learned.image.document.labels.copy()
-    by_hand = learned.image.document.provenance == Provenance.PERSON
+    by_hand = learned.image.document.provenance == Provenance.USER
     project = learned.program.session.project
     first = next(record.id for record in project.images if record.touched and record.id != learned.image.id)
     before = len([one for one in learned.compute.asked if isinstance(one, Predict)])
@@ -230,7 +230,7 @@ def test_accepted_during_a_folder_run_the_whole_folder_gets_the_new_model(half_w
         studio.settle()
         labels, key = studio.image.document.labels, studio.image.key
         if touched:
-            by_hand = studio.image.document.provenance == Provenance.PERSON
+            by_hand = studio.image.document.provenance == Provenance.USER
             assert by_hand.any()
             assert (labels[by_hand] == 9).all()
         elif not np.array_equal(labels, striped_labels(studio.compute.catalog, *labels.shape, key + LEARNED)):

@@ -34,7 +34,7 @@ def test_left_drag_paints_the_class_in_hand_as_one_step(qtbot):
     assert np.array_equal(bench.document.labels == CHAIR, stamped((90, 120), (30, 40), (60, 40), 9))
     assert [title for title, _ in bench.steps] == [f"Brush: chair, {np.count_nonzero(bench.document.labels)} px"]
     painted = bench.document.labels == CHAIR
-    assert np.all(bench.document.provenance[painted] == Provenance.PERSON)
+    assert np.all(bench.document.provenance[painted] == Provenance.USER)
 
 
 def test_titles_have_thin_spaces_between_thousands(qtbot):
@@ -158,7 +158,7 @@ def test_fill_takes_the_connected_region(qtbot):
 def test_a_step_that_changes_nothing_is_no_step(qtbot):
     bench = make_bench(qtbot)
     bench.document.labels[:] = CHAIR
-    bench.document.provenance[:] = Provenance.PERSON
+    bench.document.provenance[:] = Provenance.USER
     bench.edit.choose_tool(Tool.FILL)
     bench.click(20, 20)
     bench.edit.choose_tool(Tool.BRUSH)

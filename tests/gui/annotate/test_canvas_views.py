@@ -327,6 +327,6 @@ def test_a_canvas_that_is_gone_leaves_document_and_tools_usable(qtbot):
     other.set_layers(bench.layers)
     other.deleteLater()
     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
-    bench.document.paint(Box(0, 0, 2, 2), np.ones((2, 2), bool), CHAIR, Provenance.PERSON)
+    bench.document.paint(Box(0, 0, 2, 2), np.ones((2, 2), bool), CHAIR, Provenance.USER)
     bench.tools.choose_class(SOFA)
     assert bench.document.labels[0, 0] == CHAIR

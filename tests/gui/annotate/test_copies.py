@@ -46,7 +46,7 @@ def test_the_mask_of_the_image_before_becomes_the_user_s_own(studio: Studio, fol
     labels, provenance = studio.image.document.labels, studio.image.document.provenance
     there = source != 255
     assert np.array_equal(labels[there], source[there])
-    assert (provenance[there] == Provenance.PERSON).all()
+    assert (provenance[there] == Provenance.USER).all()
     assert np.array_equal(labels[~there], before[~there])
     assert len(studio.steps()) == steps + 1
     assert studio.steps()[-1].startswith("Copy of ")

@@ -115,7 +115,7 @@ def test_another_image_in_view_does_not_cut_a_fill_short(desk):
 
 def test_a_change_by_somebody_else_meanwhile_is_kept(desk, qtbot):
     desk.edit.fill(5, 5)
-    desk.document.paint(Box(200, 200, 20, 20), np.ones((20, 20), dtype=bool), 9, Provenance.PERSON)
+    desk.document.paint(Box(200, 200, 20, 20), np.ones((20, 20), dtype=bool), 9, Provenance.USER)
     qtbot.waitUntil(lambda: len(desk.titles) == 1 and desk.document.settled)
     assert (desk.document.labels[200:220, 200:220] == 9).all()
     assert desk.counted_right()
@@ -125,13 +125,13 @@ def test_a_stroke_over_pixels_that_are_right_already_says_how_many_it_confirmed(
     desk.document.labels[:] = 7
     desk.edit.begin_stroke(50.5, 50.5)
     desk.edit.commit_stroke()
-    confirmed = np.count_nonzero(desk.document.provenance == Provenance.PERSON)
+    confirmed = np.count_nonzero(desk.document.provenance == Provenance.USER)
     assert desk.titles == [f"Brush: {VOC.by_id(7).name}, confirmed {confirmed} px"]
 
 
 def test_restoring_what_agrees_with_the_model_says_how_many_were_handed_back(desk):
     desk.document.reference = desk.document.labels.copy()
-    desk.document.provenance[:] = Provenance.PERSON
+    desk.document.provenance[:] = Provenance.USER
     desk.edit.begin_stroke(50.5, 50.5, "restore")
     desk.edit.commit_stroke()
     assert desk.titles[0].startswith("Restore to prediction, returned to the model ")

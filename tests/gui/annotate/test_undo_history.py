@@ -28,7 +28,7 @@ def history(qapp):
 
 def draw(history, document, seed):
     patch = paint(document, seed)
-    history.push(f"Brush {seed}", patch, Provenance.PERSON)
+    history.push(f"Brush {seed}", patch, Provenance.USER)
     return state(document)
 
 
@@ -55,7 +55,7 @@ def test_pushing_paints_nothing_twice(history):
     history.open(1, document, [])
     patch = paint(document, 1)
     revision = document.revision
-    history.push("Brush", patch, Provenance.PERSON)
+    history.push("Brush", patch, Provenance.USER)
     assert document.revision == revision
 
 
@@ -64,7 +64,7 @@ def test_a_step_that_changed_nothing_does_not_enter(history):
     history.open(1, document, [])
     draw(history, document, 1)
     repeated = paint(document, 1)
-    assert history.push("Brush again", repeated, Provenance.PERSON) is None
+    assert history.push("Brush again", repeated, Provenance.USER) is None
     assert history.undo_text == "Brush 1"
 
 
@@ -106,7 +106,7 @@ def journal_steps(count, undone=0):
     for seed in range(count):
         patch = paint(document, seed)
         again = seed >= count - undone
-        steps.append(JournalStep(10 + seed, f"Brush {seed}", Provenance.PERSON, 0.0, patch.changed_pixels, again, patch))
+        steps.append(JournalStep(10 + seed, f"Brush {seed}", Provenance.USER, 0.0, patch.changed_pixels, again, patch))
     for step in reversed(steps[count - undone :]):
         document.apply(step.patch.inverted())
     return document, steps
@@ -195,5 +195,5 @@ def test_forgetting_an_image_drops_its_steps(history):
     history.forget(1)
     assert not history.can_undo
     assert history.steps == []
-    assert history.push("nowhere", paint(document, 2), Provenance.PERSON) is None
+    assert history.push("nowhere", paint(document, 2), Provenance.USER) is None
     assert np.count_nonzero(document.labels != 255)

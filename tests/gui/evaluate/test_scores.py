@@ -128,7 +128,7 @@ def test_scores_of_an_older_visit_are_shown_only_where_they_still_belong(studio:
         project.drop_result(second, "score")
         patch = fill_patch(project.load(third).document, 5, 5, 15)
         assert not patch.empty
-        project.append_step(third, "Fill", Provenance.PERSON, patch)
+        project.append_step(third, "Fill", Provenance.USER, patch)
     studio.open(folder)
     assert_fresh(studio, 4)
 
@@ -167,7 +167,7 @@ def test_what_is_asked_last_wins_whichever_thread_is_ready_first(studio: Studio,
     old = older()
     project = studio.program.session.project
     labels = load_sample(project, image).truth.copy()
-    held = OpenLabels(labels, np.full(labels.shape, Provenance.PERSON, np.uint8))
+    held = OpenLabels(labels, np.full(labels.shape, Provenance.USER, np.uint8))
     scorer.ask(image, held=held)
     done_older(old)  # comes in now, and is not kept: something newer was asked for
     studio.wait(lambda: bool(answers))

@@ -48,7 +48,7 @@ class Desk:
 
     def draw(self, seed):
         patch = paint(self.document, seed)
-        return self.history.push(f"Brush {seed}", patch, Provenance.PERSON)
+        return self.history.push(f"Brush {seed}", patch, Provenance.USER)
 
     def stored(self, path):
         """What another program would read from the disk now."""
@@ -380,7 +380,7 @@ def test_the_mask_file_holds_no_half_stroke_and_esc_does_not_bring_one_back(qtbo
     assert np.array_equal(document.labels, boundary[0])
     assert desk.saver.state is SaveState.SAVED
     patch = paint(document, 5)
-    desk.history.push("after", patch, Provenance.PERSON)
+    desk.history.push("after", patch, Provenance.USER)
     desk.saver.flush()
     assert same(desk.stored("a.png").document, document)
 

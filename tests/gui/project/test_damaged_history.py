@@ -195,8 +195,8 @@ def test_a_mask_with_classes_that_the_database_lacks_brings_them_back(studio: St
         document = project.load(image).document
         labels = document.labels.copy()
         labels[5:20, 5:30] = lamp
-        project.append_step(image, "Brush", Provenance.PERSON, whole_patch(document, labels))
-        project.save_mask(image, labels, np.full_like(document.provenance, Provenance.PERSON), project.journal.head(image))
+        project.append_step(image, "Brush", Provenance.USER, whole_patch(document, labels))
+        project.save_mask(image, labels, np.full_like(document.provenance, Provenance.USER), project.journal.head(image))
         text = json.dumps(before.to_dict())
         project._store.write("UPDATE meta SET value = ? WHERE key = 'catalog'", (text,))
         project._store.write("DELETE FROM meta WHERE key = 'class edits'")

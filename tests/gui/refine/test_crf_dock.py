@@ -288,7 +288,7 @@ def test_a_persons_pixels_stay_and_steer_the_preview(desk):
     desk.program.classes.choose(9)
     preview(desk)
     desk.paint((20, 20), (40, 20))
-    drawn = desk.image.document.provenance == Provenance.PERSON
+    drawn = desk.image.document.provenance == Provenance.USER
     assert (desk.program.refine.shown[drawn] == 9).all()
     before = len(asked(desk))
     desk.wait(lambda: len(asked(desk)) > before)
@@ -299,7 +299,7 @@ def test_a_persons_pixels_stay_and_steer_the_preview(desk):
     desk.settle()
     document = desk.image.document
     assert (document.labels[drawn] == 9).all()
-    assert (document.provenance[drawn] == Provenance.PERSON).all()
+    assert (document.provenance[drawn] == Provenance.USER).all()
     np.testing.assert_array_equal(document.labels[~drawn], moved(stripes(desk), 10)[~drawn])
 
 
@@ -454,7 +454,7 @@ def test_a_scribble_and_what_follows_are_one_step(desk):
     desk.paint((30, 30), (40, 30))
     desk.wait(lambda: len(desk.steps()) == 2)
     document = desk.image.document
-    drawn = document.provenance == Provenance.PERSON
+    drawn = document.provenance == Provenance.USER
     assert 30 < np.count_nonzero(drawn) < 100
     assert (document.labels[drawn] == 9).all()
     followed = document.provenance == Provenance.CRF

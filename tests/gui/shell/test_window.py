@@ -92,7 +92,7 @@ def test_running_again_never_overwrites_a_person(studio, folder):
     studio.open(folder)
     studio.program.classes.choose(9)
     studio.paint((20, 20), (60, 20))
-    mine = studio.image.document.provenance == Provenance.PERSON
+    mine = studio.image.document.provenance == Provenance.USER
     before = studio.image.document.labels.copy()
     studio.window.model.run_image.click()
     studio.settle()

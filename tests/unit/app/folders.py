@@ -44,7 +44,7 @@ def paint(document: Document, seed: int, value: int | None = None) -> TilePatch:
     return stroke.commit()
 
 
-def stroke(project: Project, image: int, document: Document, seed: int, source: Provenance = Provenance.PERSON) -> int:
+def stroke(project: Project, image: int, document: Document, seed: int, source: Provenance = Provenance.USER) -> int:
     """Paint a random stroke and journal it; returns its number."""
     return project.append_step(image, f"Brush {seed}", source, paint(document, seed)).seq
 

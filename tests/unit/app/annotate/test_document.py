@@ -71,14 +71,14 @@ def test_an_empty_patch_is_no_change():
 def test_a_model_never_overwrites_a_person():
     rng = np.random.default_rng(0)
     document = Document(rng.integers(0, 21, (90, 80)).astype(np.uint8), VOC, rng.integers(0, 5, (90, 80)).astype(np.uint8))
-    person = document.provenance == Provenance.PERSON
+    person = document.provenance == Provenance.USER
     kept = document.labels[person].copy()
     new = rng.integers(0, 21, (90, 80)).astype(np.uint8)
     merge = merge_labels(document.labels, document.provenance, new, Provenance.MODEL)
     old = document.labels.copy()
     document.apply(merge.patch)
     assert np.array_equal(document.labels[person], kept)
-    assert (document.provenance[person] == Provenance.PERSON).all()
+    assert (document.provenance[person] == Provenance.USER).all()
     assert np.array_equal(document.labels[~person], new[~person])
     assert (document.provenance[~person] == Provenance.MODEL).all()
     assert merge.kept_pixels == person.sum()

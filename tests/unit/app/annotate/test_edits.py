@@ -100,7 +100,7 @@ def test_diameter_one_paints_exactly_the_pixel_under_the_point(at):
     patch = stroke(document, [at], value=2, diameter=1).commit()
     assert np.argwhere(document.labels == 2).tolist() == [[7, 5]]
     assert patch.changed_pixels == 1
-    assert np.argwhere(document.provenance == Provenance.PERSON).tolist() == [[7, 5]]
+    assert np.argwhere(document.provenance == Provenance.USER).tolist() == [[7, 5]]
 
 
 def test_a_thin_line_is_one_pixel_wide():
@@ -134,7 +134,7 @@ def test_painting_the_same_class_over_a_models_pixels_is_a_persons_word():
     patch = stroke(document, [(30, 30)], value=0, diameter=9).commit()
     assert not patch.empty
     assert patch.changed_pixels == 0
-    assert document.provenance[30, 30] == Provenance.PERSON
+    assert document.provenance[30, 30] == Provenance.USER
 
 
 @given(path, st.integers(1, 60), st.frozensets(st.integers(0, 7), max_size=4))
@@ -208,5 +208,5 @@ def test_a_polygon_paints_its_inside_and_spares_protected_classes():
     changed = old != document.labels
     assert set(old[changed].tolist()) == {1, 2}
     assert set(document.labels[changed].tolist()) == {7}
-    assert (document.provenance[changed] == Provenance.PERSON).all()
+    assert (document.provenance[changed] == Provenance.USER).all()
     assert polygon_patch(document, [(1.0, 1.0), (2.0, 2.0)], 7).empty

@@ -24,11 +24,11 @@ def test_every_step_is_there_again_with_its_name_and_source(project):
     image = image_id(project, "a.png")
     document = project.load(image).document
     patch = paint(document, 1)
-    project.append_step(image, "Brush: chair, 1 204 px", Provenance.PERSON, patch)
+    project.append_step(image, "Brush: chair, 1 204 px", Provenance.USER, patch)
     loaded = project.load(image)
     assert same(loaded.document, document)
     (step,) = loaded.steps
-    assert (step.title, step.source) == ("Brush: chair, 1 204 px", Provenance.PERSON)
+    assert (step.title, step.source) == ("Brush: chair, 1 204 px", Provenance.USER)
     assert (step.pixels, step.undone) == (patch.changed_pixels, False)
     assert not loaded.saved
 
@@ -39,7 +39,7 @@ def test_a_new_step_supersedes_what_was_undone(project):
     first = stroke(project, image, document, 1)
     kept = Document(document.labels.copy(), document.catalog, document.provenance.copy())
     patch = paint(document, 2)
-    second = project.append_step(image, "second", Provenance.PERSON, patch).seq
+    second = project.append_step(image, "second", Provenance.USER, patch).seq
     document.apply(patch.inverted())
     project.journal.undo(image, second)
     assert [(step.seq, step.undone) for step in project.load(image).steps] == [(first, False), (second, True)]
@@ -65,7 +65,7 @@ def test_a_mask_saved_before_an_undo_and_another_stroke_still_leads_to_the_right
     document = project.load(image).document
     stroke(project, image, document, 1)
     patch = paint(document, 2)
-    second = project.append_step(image, "second", Provenance.PERSON, patch).seq
+    second = project.append_step(image, "second", Provenance.USER, patch).seq
     project.save_mask(image, document.labels, document.provenance, project.journal.head(image))
     document.apply(patch.inverted())
     project.journal.undo(image, second)
@@ -124,7 +124,7 @@ class JournalMachine(RuleBasedStateMachine):
     def paint(self, seed):
         patch = paint(self.document, seed)
         if not patch.empty:
-            self.done.append(self.project.append_step(self.image, str(seed), Provenance.PERSON, patch))
+            self.done.append(self.project.append_step(self.image, str(seed), Provenance.USER, patch))
             self.undone.clear()
 
     @precondition(lambda self: self.done)

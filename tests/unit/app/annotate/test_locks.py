@@ -150,7 +150,7 @@ def worked_on(folder: Path, *locked: int) -> None:
         image = image_id(project, "a.png")
         made = project.load(image).document
         for seed, value in enumerate((CHAIR, SOFA, CAT, CHAIR)):
-            project.append_step(image, f"Brush {seed}", Provenance.PERSON, paint(made, seed, value))
+            project.append_step(image, f"Brush {seed}", Provenance.USER, paint(made, seed, value))
         project.save_mask(image, made.labels, made.provenance, project.journal.head(image))
         project.lock_classes(locked)
 

@@ -61,9 +61,9 @@ def test_painted_pixels_stay_and_outlines_move_in_attached_pieces(seed):
     after = composed(labels, sources, refined, where)
     np.testing.assert_array_equal(after, np.where(changing, refined, labels))
     assert not changing[~where].any()
-    assert not changing[(sources == Provenance.PERSON) | (sources > Provenance.RECLASSIFIED)].any()
+    assert not changing[(sources == Provenance.USER) | (sources > Provenance.RECLASSIFIED)].any()
     soft = sources == Provenance.RECLASSIFIED
-    free = ~soft & (sources != Provenance.PERSON) & (sources <= Provenance.RECLASSIFIED)
+    free = ~soft & (sources != Provenance.USER) & (sources <= Provenance.RECLASSIFIED)
     np.testing.assert_array_equal(changing[free], (where & (labels != refined))[free])
     moving = changing & soft
     for value in range(4):
@@ -105,10 +105,10 @@ def test_a_fill_owns_the_class_and_not_the_outline():
 
 def test_pixels_that_the_user_painted_stay_painted_when_they_are_filled():
     document = reclassified()
-    document.paint(Box(20, 15, 5, 5), np.ones((5, 5), bool), SOFA, Provenance.PERSON)
+    document.paint(Box(20, 15, 5, 5), np.ones((5, 5), bool), SOFA, Provenance.USER)
     document.apply(fill_patch(document, 30, 20, PERSON))
     assert (document.labels[10:30, 15:45] == PERSON).all()
-    assert (document.provenance[15:20, 20:25] == Provenance.PERSON).all()
+    assert (document.provenance[15:20, 20:25] == Provenance.USER).all()
     assert (document.provenance == Provenance.RECLASSIFIED).sum() == 575
 
 
@@ -138,7 +138,7 @@ def test_a_prediction_goes_under_the_users_pixels(seed):
     document = random_document(seed)
     new = np.random.default_rng(seed).integers(0, 4, document.shape).astype(np.uint8)
     merge = merge_labels(document.labels, document.provenance, new, Provenance.MODEL)
-    own = (document.provenance == Provenance.PERSON) | (document.provenance >= Provenance.RECLASSIFIED)
+    own = (document.provenance == Provenance.USER) | (document.provenance >= Provenance.RECLASSIFIED)
     assert merge.kept_pixels == own.sum()
     np.testing.assert_array_equal(merge.conflicts, own & (document.labels != new))
     labels, sources = document.labels.copy(), document.provenance.copy()
@@ -149,7 +149,7 @@ def test_a_prediction_goes_under_the_users_pixels(seed):
 
 def test_a_mask_that_is_all_the_users_own_has_nothing_to_take():
     labels = np.full((4, 4), SOFA, np.uint8)
-    for source in (Provenance.PERSON, Provenance.RECLASSIFIED, *NEWER):
+    for source in (Provenance.USER, Provenance.RECLASSIFIED, *NEWER):
         assert not would_change(labels, np.full((4, 4), source, np.uint8), labels, Provenance.MODEL)
 
 
@@ -253,7 +253,7 @@ def test_patches_and_mask_files_carry_it(tmp_path):
     document = reclassified()
     patch = fill_patch(document, 30, 20, PERSON)
     assert patch.gives(Provenance.RECLASSIFIED)
-    assert not patch.gives(Provenance.PERSON)
+    assert not patch.gives(Provenance.USER)
     document.apply(TilePatch.from_bytes(patch.to_bytes()))
     write_mask_file(tmp_path / "mask.png", document.labels, document.provenance, CATALOG, MaskNote(1))
     read = read_mask_file(tmp_path / "mask.png", CATALOG)
@@ -279,17 +279,17 @@ def test_only_a_project_with_such_a_region_is_closed_to_older_programs(folder, m
     with Project.open(folder, catalog=CATALOG) as project:
         image = project.images[0].id
         document = project.load(image).document
-        painted = fill_patch(document, 5, 5, CHAIR, source=Provenance.PERSON)
+        painted = fill_patch(document, 5, 5, CHAIR, source=Provenance.USER)
         document.apply(painted)
-        project.append_step(image, "Polygon", Provenance.PERSON, painted)
+        project.append_step(image, "Polygon", Provenance.USER, painted)
         assert version(project) == OPENED_AT
         document.apply(patch := fill_patch(Document(document.labels.copy(), CATALOG), 5, 5, SOFA))
-        project.append_step(image, "Fill", Provenance.PERSON, patch)
+        project.append_step(image, "Fill", Provenance.USER, patch)
         assert version(project) == WITH_RECLASSIFIED
     with Project.open(folder) as project:
         loaded = project.load(image)
         np.testing.assert_array_equal(loaded.document.provenance, document.provenance)
-        assert [step.source for step in loaded.steps] == [Provenance.PERSON, Provenance.PERSON]
+        assert [step.source for step in loaded.steps] == [Provenance.USER, Provenance.USER]
     # The answer of a program that knows only the first version.
     monkeypatch.setattr("app.state.store.MIGRATIONS", ("",) * OPENED_AT)
     with pytest.raises(ProjectError, match="newer version of Atrous"):
@@ -300,8 +300,8 @@ def test_a_mask_with_such_a_region_closes_a_database_that_does_not_know(folder):
     document = reclassified()
     with Project.open(folder, catalog=CATALOG) as project:
         image = project.images[0].id
-        patch = fill_patch(Document.blank(document.shape, CATALOG), 1, 1, 3, source=Provenance.PERSON)
-        project.append_step(image, "Polygon", Provenance.PERSON, patch)
+        patch = fill_patch(Document.blank(document.shape, CATALOG), 1, 1, 3, source=Provenance.USER)
+        project.append_step(image, "Polygon", Provenance.USER, patch)
         project.save_mask(image, document.labels, document.provenance, project.journal.head(image))
         assert version(project) == OPENED_AT
         project.load(image)

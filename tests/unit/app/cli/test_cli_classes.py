@@ -111,7 +111,7 @@ def test_merge_and_delete_say_what_they_change_and_can_be_undone(folder: Path, c
         image = image_id(project, "a.png")
         document = project.load(image).document
         for seed, value in enumerate((9, 18, 15)):
-            project.append_step(image, "Brush", Provenance.PERSON, paint(document, seed, value))
+            project.append_step(image, "Brush", Provenance.USER, paint(document, seed, value))
         before = document.labels.copy()
     command = ["classes", "edit", str(folder), "--add", "bean bag", "--merge", "chair=bean bag", "--delete", "person"]
     assert run([*command, "--dry-run"]) == 0
@@ -165,7 +165,7 @@ def test_a_refused_choice_names_the_classes_that_occur(folder: Path, capsys: pyt
         image = image_id(project, "a.png")
         document = project.load(image).document
         patch = paint(document, 1, 18)
-        project.append_step(image, "Brush", Provenance.PERSON, patch)
+        project.append_step(image, "Brush", Provenance.USER, patch)
         pixels = int((document.labels == 18).sum())
     assert run(["classes", "set", str(folder), "camvid11"]) == 2
     said = capsys.readouterr().err
@@ -176,7 +176,7 @@ def test_a_refused_choice_names_the_classes_that_occur(folder: Path, capsys: pyt
         erased = project.load(image).document
         blank = np.full_like(erased.labels, 255)
         patch = diff_patch(erased.labels, erased.provenance, blank, erased.provenance)
-        project.append_step(image, "Erase", Provenance.PERSON, patch)
+        project.append_step(image, "Erase", Provenance.USER, patch)
     assert run(["classes", "set", str(folder), "camvid11"]) == 2
     assert "No pixel has one of the classes that would be lost" in capsys.readouterr().err
 

@@ -116,9 +116,9 @@ def test_what_the_user_did_stays(tmp_path: Path, capsys: pytest.CaptureFixture[s
         for record in project.images[:2]:
             document = project.load(record.id).document
             painted, by = document.labels.copy(), document.provenance.copy()
-            painted[:8], by[:8] = 1, Provenance.PERSON
+            painted[:8], by[:8] = 1, Provenance.USER
             patch = diff_patch(document.labels, document.provenance, painted, by)
-            project.append_step(record.id, "Brush", Provenance.PERSON, patch)
+            project.append_step(record.id, "Brush", Provenance.USER, patch)
         reviewed = next(record for record in project.images if record.relative_path == "sub/b.jpg")
         project.set_status(reviewed.id, ImageStatus.REVIEWED)
     assert do(labels, "--images", images, "--json") == 0
@@ -126,7 +126,7 @@ def test_what_the_user_did_stays(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert (summary["images"], summary["reviewed"], summary["unchanged"]) == (1, 1, 0)
     document = stored(images, "a.jpg")
     assert (document.labels[:8] == 1).all()
-    assert (document.provenance[:8] == Provenance.PERSON).all()
+    assert (document.provenance[:8] == Provenance.USER).all()
     assert document.labels[12, 25] == 2
     assert not (stored(images, "sub/b.jpg").provenance == Provenance.IMPORT).any()
     assert do(labels, "--images", images, "--json", "--overwrite") == 0
@@ -305,9 +305,9 @@ def test_who_set_the_pixels_comes_back_with_an_export(tmp_path: Path, reviewed: 
         record = project.images[0]
         document = project.load(record.id).document
         labels, by = np.ones_like(document.labels), np.full_like(document.provenance, Provenance.MODEL)
-        labels[:8], by[:8], by[8:10] = 2, Provenance.PERSON, Provenance.RECLASSIFIED
+        labels[:8], by[:8], by[8:10] = 2, Provenance.USER, Provenance.RECLASSIFIED
         patch = diff_patch(document.labels, document.provenance, labels, by)
-        project.append_step(record.id, "Brush", Provenance.PERSON, patch)
+        project.append_step(record.id, "Brush", Provenance.USER, patch)
         if reviewed:
             project.set_status(record.id, ImageStatus.REVIEWED)
         item = replace(ExportSource(project, record.id).item(), provenance=lambda: by, reviewed=reviewed)
@@ -364,11 +364,11 @@ def test_a_mask_for_the_image_in_view_brings_who_set_its_pixels(tmp_path: Path) 
         found = read_import(project, project.images[0].id, out / "a.png", "auto", None)
         assert found.by is not None
         assert (found.by == Provenance.IMPORT).all()
-        codes = np.full((HEIGHT, WIDTH), Provenance.PERSON, np.uint8)
+        codes = np.full((HEIGHT, WIDTH), Provenance.USER, np.uint8)
         from deeplab_core.masks.confirmed import encode_provenance
 
         (out / "provenance/a.png").write_bytes(b"".join(encode_provenance(codes)))
-        assert (read_import(project, project.images[0].id, out / "a.png", "auto", None).by == Provenance.PERSON).all()
+        assert (read_import(project, project.images[0].id, out / "a.png", "auto", None).by == Provenance.USER).all()
 
 
 def test_a_new_project_keeps_the_ids_of_atrous_s_own_masks(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def put(folder: Path, name: str, change: Callable[[np.ndarray, np.ndarray], None
             project.set_status(image, ImageStatus.REVIEWED)
 
 
-def area(rows: slice, value: int, by: int = Provenance.PERSON) -> Callable[[np.ndarray, np.ndarray], None]:
+def area(rows: slice, value: int, by: int = Provenance.USER) -> Callable[[np.ndarray, np.ndarray], None]:
     def change(labels: np.ndarray, provenance: np.ndarray) -> None:
         labels[rows], provenance[rows] = value, by
 
@@ -78,7 +78,7 @@ def test_each_user_s_pixels_come_together(two: tuple[Path, Path], capsys: pytest
     labels, provenance = labels_of(one, "a.png")
     assert (labels[:10] == CHAIR).all()
     assert (labels[10:30] == SOFA).all()
-    assert (provenance[:30] == Provenance.PERSON).all()
+    assert (provenance[:30] == Provenance.USER).all()
     labels, provenance = labels_of(one, "b.png")
     assert (labels[:5] == CAT).all()  # the first user had nothing there
     assert (provenance[:5] == Provenance.MODEL).all()

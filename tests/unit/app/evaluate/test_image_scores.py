@@ -47,7 +47,7 @@ def project(tmp_path: Path):
 
 def paint(project: Project, image: int, value: int = 9) -> None:
     patch = fill_patch(project.load(image).document, 3, 3, value)
-    project.append_step(image, "Fill", Provenance.PERSON, patch)
+    project.append_step(image, "Fill", Provenance.USER, patch)
 
 
 def stamps(project: Project) -> dict[int, str]:

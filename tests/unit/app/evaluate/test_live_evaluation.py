@@ -99,7 +99,7 @@ def test_live_figures_equal_a_recomputation_after_any_history(seed: int, history
                 for rect in boxes:
                     recorder.touch(rect)
                     disk = np.hypot(*np.ogrid[-1 : 1 : rect.height * 1j, -1 : 1 : rect.width * 1j]) <= 1
-                    document.paint(rect, disk, value, Provenance.PERSON)
+                    document.paint(rect, disk, value, Provenance.USER)
                 done.append(recorder.finish())
                 undone.clear()
             case ("model", other):
@@ -120,7 +120,7 @@ def test_the_band_around_the_truth_is_kept_and_the_one_around_the_prediction_is_
     truth, document = scene(1)
     live = LiveEvaluation(truth, document)
     around_truth, around_prediction = live.band("edge"), live.band("edge", "prediction")
-    document.paint(Box(20, 20, 9, 9), np.ones((9, 9), bool), 11, Provenance.PERSON)
+    document.paint(Box(20, 20, 9, 9), np.ones((9, 9), bool), 11, Provenance.USER)
     assert live.band("edge") is around_truth
     assert live.band("edge", "prediction") is not around_prediction
 
@@ -133,7 +133,7 @@ def test_a_count_made_by_a_job_is_taken_unless_a_change_has_overtaken_it(around)
     assert live.has_histogram("edge", around)
     assert_as_from_scratch(live)
     overtaken = count_image(truth, document, "edge", around)
-    document.paint(Box(20, 20, 9, 9), np.ones((9, 9), bool), 11, Provenance.PERSON)
+    document.paint(Box(20, 20, 9, 9), np.ones((9, 9), bool), 11, Provenance.USER)
     later = LiveEvaluation(truth, document, overtaken)
     assert not later.adopt(overtaken)
     assert later.has_band("edge", around) is (around == "truth")  # the truth has not moved
@@ -165,7 +165,7 @@ def test_a_box_that_is_counted_as_a_whole_gives_the_figures_of_single_pixels(see
         live.histogram("void")
         for _ in range(3):
             where = rng.random((15, 20)) < 0.5
-            document.paint(Box(int(rng.integers(20)), int(rng.integers(20)), 20, 15), where, 11, Provenance.PERSON)
+            document.paint(Box(int(rng.integers(20)), int(rng.integers(20)), 20, 15), where, 11, Provenance.USER)
             assert_as_from_scratch(live)
 
 
@@ -180,7 +180,7 @@ def test_a_closed_evaluation_keeps_its_last_figures() -> None:
     live = LiveEvaluation(truth, document)
     kept = live.matrix.copy()
     live.close()
-    document.paint(Box(0, 0, 50, 50), np.ones((50, 50), bool), 11, Provenance.PERSON)
+    document.paint(Box(0, 0, 50, 50), np.ones((50, 50), bool), 11, Provenance.USER)
     assert live.matrix == kept
     live.close()
 

@@ -85,9 +85,9 @@ def test_the_key_changes_with_a_stroke_the_truth_and_marks(project):
     document = project.load(image, (24, 30)).document
     after = document.labels.copy()
     after[2:5, 2:5] = 7
-    mine = np.full_like(document.provenance, Provenance.PERSON)
+    mine = np.full_like(document.provenance, Provenance.USER)
     patch = diff_patch(document.labels, document.provenance, after, mine)
-    project.append_step(image, "Brush", Provenance.PERSON, patch)
+    project.append_step(image, "Brush", Provenance.USER, patch)
     seen.add(key_of(project))
     (project.folder.parent / "truth.png").write_bytes(b"another truth")
     seen.add(key_of(project))
@@ -128,8 +128,8 @@ def test_the_key_does_not_change_when_a_mask_is_merely_saved(project):
     document = project.load(image, (24, 30)).document
     after = document.labels.copy()
     after[2:5, 2:5] = 7
-    mine = np.full_like(document.provenance, Provenance.PERSON)
-    project.append_step(image, "Brush", Provenance.PERSON, diff_patch(document.labels, document.provenance, after, mine))
+    mine = np.full_like(document.provenance, Provenance.USER)
+    project.append_step(image, "Brush", Provenance.USER, diff_patch(document.labels, document.provenance, after, mine))
     before = key_of(project)
     project.save_mask(image, after, mine, project.journal.head(image))
     assert project.record(image).mask

@@ -51,7 +51,7 @@ def labelled(project: Project, name: str = "a.png", *, save: bool = False) -> np
     image = image_id(project, name)
     document = project.load(image).document
     for seed, value in enumerate((CHAIR, SOFA, 15, CHAIR)):
-        project.append_step(image, f"Brush {seed}", Provenance.PERSON, paint(document, seed, value))
+        project.append_step(image, f"Brush {seed}", Provenance.USER, paint(document, seed, value))
     if save:
         project.save_mask(image, document.labels, document.provenance, project.journal.head(image))
     return document.labels.copy()
@@ -83,7 +83,7 @@ def test_pixels_of_a_merged_class_get_the_other_id(folder: Path, save: bool, reo
     again = project.load(image_id(project, "a.png"))
     assert np.array_equal(again.document.labels, merged(before))
     assert again.move == loaded.move
-    assert (again.document.provenance == Provenance.PERSON).sum() == (before != VOID).sum()
+    assert (again.document.provenance == Provenance.USER).sum() == (before != VOID).sum()
     project.close()
 
 
@@ -141,7 +141,7 @@ def test_undo_keeps_what_the_user_did_since(folder: Path) -> None:
         project.edit_classes(merge_classes(project.catalog, [CHAIR], SOFA))
         image = image_id(project, "a.png")
         document = project.load(image).document
-        project.append_step(image, "Brush since", Provenance.PERSON, paint(document, 77, 15))
+        project.append_step(image, "Brush since", Provenance.USER, paint(document, 77, 15))
         since = document.labels.copy()
         project.undo_class_edit()
         loaded = project.load(image)
@@ -260,7 +260,7 @@ def test_undo_keeps_an_added_class_that_has_pixels_and_drops_one_that_has_none(f
         vase = add_class(lamp.catalog, "vase")
         project.edit_classes(joined(project.catalog, [lamp, vase, merge_classes(vase.catalog, [CHAIR], SOFA)]))
         document = project.load(image).document
-        project.append_step(image, "Brush", Provenance.PERSON, paint(document, 5, 21))
+        project.append_step(image, "Brush", Provenance.USER, paint(document, 5, 21))
         if save:
             project.save_mask(image, document.labels, document.provenance, project.journal.head(image))
         lamps = document.labels == 21
@@ -303,11 +303,11 @@ def test_undo_and_redo_never_bring_a_deleted_class_back(folder: Path) -> None:
         whole = np.ones(document.shape, dtype=bool)
         for title, value in (("Chairs", CHAIR), ("All person", 15)):
             before, sources = document.labels.copy(), document.provenance.copy()
-            document.paint(Box.whole(document.shape), whole, value, Provenance.PERSON)
+            document.paint(Box.whole(document.shape), whole, value, Provenance.USER)
             patch = diff_patch(before, sources, document.labels, document.provenance)
-            project.append_step(image, title, Provenance.PERSON, patch)
-        project.append_step(image, "Sofa", Provenance.PERSON, paint(document, 3, SOFA))
-        chairs = project.append_step(image, "Chairs again", Provenance.PERSON, paint(document, 4, CHAIR))
+            project.append_step(image, title, Provenance.USER, patch)
+        project.append_step(image, "Sofa", Provenance.USER, paint(document, 3, SOFA))
+        chairs = project.append_step(image, "Chairs again", Provenance.USER, paint(document, 4, CHAIR))
         project.journal.undo(image, chairs.seq)
         project.edit_classes(delete_class(project.catalog, CHAIR))
         assert [step.title for step in project.load(image).steps] == ["Sofa"]
@@ -440,7 +440,7 @@ def test_any_history_of_edits_gives_the_same_labels(tmp_path_factory: pytest.Tem
                 continue  # what undo makes of later strokes has a test of its own
             image = image_id(project, "a.png")
             document = project.load(image).document
-            project.append_step(image, "Brush", Provenance.PERSON, paint(document, 100 + number, value))
+            project.append_step(image, "Brush", Provenance.USER, paint(document, 100 + number, value))
             truth["a.png"] = document.labels.copy()
         elif verb == "save":
             image = image_id(project, "a.png")
@@ -512,7 +512,7 @@ def _with_lamps(folder: Path, *, save: bool = True) -> tuple[np.ndarray, bytes]:
         project.edit_classes(add_class(project.catalog, "lamp", color=(1, 2, 3)))
         image, lamp = image_id(project, "a.png"), project.catalog.classes[-1].id
         document = project.load(image).document
-        project.append_step(image, "Brush", Provenance.PERSON, paint(document, 3, lamp))
+        project.append_step(image, "Brush", Provenance.USER, paint(document, 3, lamp))
         if save:
             project.save_mask(image, document.labels, document.provenance, project.journal.head(image))
         return document.labels.copy(), older

@@ -33,8 +33,8 @@ class Work:
                 rect = Box(x, y, 4, 4)
                 recorder = PatchRecorder(document.labels, document.provenance)
                 recorder.touch(rect)
-                document.paint(rect, where, number + 1, Provenance.PERSON)
-                step = project.append_step(self.image, f"Brush {number}, 16 px", Provenance.PERSON, recorder.finish())
+                document.paint(rect, where, number + 1, Provenance.USER)
+                step = project.append_step(self.image, f"Brush {number}, 16 px", Provenance.USER, recorder.finish())
                 self.seqs.append(step.seq)
                 self.states.append(document.labels.copy())
                 if number + 1 == saved:
@@ -85,7 +85,7 @@ def test_an_image_opens_with_its_mask_and_all_sound_steps(tmp_path, harm, saved,
             assert [step.title for step in loaded.steps] == [f"Brush {n}, 16 px" for n in range(which + 1, 5)]
         # The work goes on, is saved, and opens again; lost pixels stay marked until the user has looked.
         patch = paint(loaded.document, 7)
-        project.append_step(work.image, "more", Provenance.PERSON, patch)
+        project.append_step(work.image, "more", Provenance.USER, patch)
         assert same(project.load(work.image).document, loaded.document)
         project.save_mask(work.image, loaded.document.labels, loaded.document.provenance, project.journal.head(work.image))
         assert project.record(work.image).to_check == (which >= saved)

@@ -105,7 +105,7 @@ def labelled(project: Project, source: Provenance, class_id: int = 5) -> None:
     project.append_step(image, "step", source, patch)
 
 
-@pytest.mark.parametrize("source", [Provenance.PERSON, Provenance.MODEL])
+@pytest.mark.parametrize("source", [Provenance.USER, Provenance.MODEL])
 def test_a_labelled_project_never_gets_other_ids_silently(tmp_path, source):
     folder = ade(tmp_path / "set")
     with Project.open(folder) as project:
@@ -114,7 +114,7 @@ def test_a_labelled_project_never_gets_other_ids_silently(tmp_path, source):
         assert project.catalog.name == "voc21"
         assert questions.classes is not None
         assert questions.classes.effects[0].catalog.name == "ade20k150"
-        assert (questions.classes.touched, questions.classes.predicted) == ((1, 0) if source is Provenance.PERSON else (0, 1))
+        assert (questions.classes.touched, questions.classes.predicted) == ((1, 0) if source is Provenance.USER else (0, 1))
 
 
 def test_labels_that_the_ground_truth_allows_keep_their_classes(tmp_path):
@@ -122,7 +122,7 @@ def test_labels_that_the_ground_truth_allows_keep_their_classes(tmp_path):
     for name in names:
         grey(tmp_path / "gt" / name, [0, 3, 7, 255])
     with Project.open(photographs(tmp_path / "images", names)) as project:
-        labelled(project, Provenance.PERSON)
+        labelled(project, Provenance.USER)
         assert settle(project).classes is None
         assert project.catalog.name == "voc21"
         assert stored_how(project) == "labels"
@@ -134,7 +134,7 @@ def test_other_classes_set_masks_of_a_model_aside_but_never_those_of_the_user(tm
         assert choose_catalog(project, get_catalog("ade20k150"), "user") == 1
         assert project.catalog.name == "ade20k150"
         assert not project.labelled()
-        labelled(project, Provenance.PERSON)
+        labelled(project, Provenance.USER)
         with pytest.raises(CatalogError, match="you worked on 1 image "):
             choose_catalog(project, get_catalog("camvid11"), "user")
         assert project.catalog.name == "ade20k150"

@@ -32,8 +32,8 @@ def label(project: Project) -> None:
     image = project.images[0].id
     document = project.load(image).document
     labels = np.full_like(document.labels, 3)
-    patch = diff_patch(document.labels, document.provenance, labels, np.full_like(document.provenance, Provenance.PERSON))
-    project.append_step(image, "Brush", Provenance.PERSON, patch)
+    patch = diff_patch(document.labels, document.provenance, labels, np.full_like(document.provenance, Provenance.USER))
+    project.append_step(image, "Brush", Provenance.USER, patch)
 
 
 @pytest.mark.parametrize("arguments", [["--catalog", "camvid11"], ["--sample", "--catalog", "camvid11"]])

@@ -85,14 +85,14 @@ def test_a_prediction_counts_until_the_mask_holds_anything(project):
 
 def test_a_cleared_mask_of_the_user_counts_as_it_is(project):
     predict(project, 3)
-    step(project, 5, Provenance.PERSON)
+    step(project, 5, Provenance.USER)
     step(project, 255, Provenance.UNSET)
     assert counted(project) == {255}
 
 
 def test_confirmed_pixels_are_those_of_the_user_until_the_image_is_reviewed(project):
     step(project, 3, Provenance.MODEL)
-    step(project, 5, Provenance.PERSON, slice(0, 4))
+    step(project, 5, Provenance.USER, slice(0, 4))
     step(project, 7, Provenance.IMPORT, slice(4, 8))
     assert counted(project, labels="confirmed") == {5, 7, 255}
     project.set_status(project.images[0].id, ImageStatus.REVIEWED)
@@ -100,9 +100,9 @@ def test_confirmed_pixels_are_those_of_the_user_until_the_image_is_reviewed(proj
 
 
 def test_labels_in_memory_win_over_those_on_disk(project):
-    step(project, 5, Provenance.PERSON)
+    step(project, 5, Provenance.USER)
     labels = np.full((HEIGHT, WIDTH), 9, np.uint8)
-    assert counted(project, held=OpenLabels(labels, np.full_like(labels, Provenance.PERSON))) == {9}
+    assert counted(project, held=OpenLabels(labels, np.full_like(labels, Provenance.USER))) == {9}
 
 
 def test_a_prediction_of_a_file_that_was_replaced_does_not_count(project):
@@ -188,7 +188,7 @@ def test_a_mask_in_the_project_s_own_colours_is_read_by_them(project, tmp_path):
     [
         ((), False, 0, True),
         (((5, Provenance.CRF, slice(None)),), False, 0, True),
-        (((5, Provenance.CRF, slice(None)), (7, Provenance.PERSON, slice(0, 4))), False, 4 * WIDTH, False),
+        (((5, Provenance.CRF, slice(None)), (7, Provenance.USER, slice(0, 4))), False, 4 * WIDTH, False),
         (((5, Provenance.IMPORT, slice(None)),), False, HEIGHT * WIDTH, False),
         (((5, Provenance.MODEL, slice(None)),), True, 0, False),
     ],

@@ -498,7 +498,7 @@ def test_starting_over_is_safe_wherever_it_stops(folder, monkeypatch, bounded, s
         patch = paint(loaded.document, 90)
         from app.state.provenance import Provenance
 
-        project.append_step(image, "new", Provenance.PERSON, patch)
+        project.append_step(image, "new", Provenance.USER, patch)
         assert "kept" in save(project, image, loaded.document)
         assert same(project.load(image).document, loaded.document)
     files = [path.read_bytes() for path in (folder / ".atrous/masks").iterdir()]

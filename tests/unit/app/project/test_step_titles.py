@@ -34,7 +34,7 @@ def test_a_title_is_kept_in_english_and_shown_translated(tmp_path: Path, german:
         image = project.images[0].id
         patch = fill_patch(project.load(image).document, 3, 3, 9)
         name = message("{name}: {painted}", name=message("Brush"), painted="chair")
-        project.append_step(image, step_title(name, patch, Provenance.PERSON), Provenance.PERSON, patch)
+        project.append_step(image, step_title(name, patch, Provenance.USER), Provenance.USER, patch)
     with Project.open(tmp_path) as project:
         (step,) = project.load(project.images[0].id).steps
         assert step.title == "Brush: chair, 192 px"

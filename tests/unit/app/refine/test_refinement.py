@@ -38,7 +38,7 @@ def test_taking_gives_what_was_shown_and_marks_only_what_changed(seed):
     patch = taking_patch(document, Box.whole(document.shape), refined, where)
     document.apply(patch)
     np.testing.assert_array_equal(document.labels, shown)
-    person = provenance == Provenance.PERSON
+    person = provenance == Provenance.USER
     np.testing.assert_array_equal(document.labels[person], labels[person])
     changed = document.labels != labels
     assert patch.changed_pixels == np.count_nonzero(changed)
@@ -67,7 +67,7 @@ def test_strokes_are_the_pixels_that_the_user_painted():
     document = random_document(5)
     strokes = painted_labels(document.labels, document.provenance, 255)
     assert strokes is not None
-    drawn = document.provenance == Provenance.PERSON
+    drawn = document.provenance == Provenance.USER
     np.testing.assert_array_equal(strokes, np.where(drawn, document.labels, 255))
     assert painted_labels(document.labels, np.zeros_like(document.provenance), 255) is None
 

@@ -10,12 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.state.provenance import Provenance
-from app.state.provenance import painted as app_painted
-from deeplab_core.correction import BANDS, LEVELS, REACHES, Corrector, Origin, Patch, Proposal
-from deeplab_core.correction.proposal import painted
+from deeplab_core.correction import BANDS, LEVELS, REACHES, Corrector, Patch, Proposal, Provenance
 from deeplab_core.errors import AtrousError, CatalogError, ComputeError, MaskFormatError
 from deeplab_core.geometry import Box
+from deeplab_core.labels import painted
 from tests.unit.core.correction.scenes import CATALOG, WIDE, correctors, disk_corrector, disk_scene, scores_of
 
 Ask = Callable[[Corrector, int, int, int], Proposal | None]
@@ -72,7 +70,7 @@ def test_a_tool_offers_valid_labels_and_changes_nothing_outside_of_its_mask(tool
     assert np.array_equal(corrector.provenance[~proposal.mask], provenance[~proposal.mask])
     if tool in BY_MACHINE:
         held = painted(provenance)
-        stroke = proposal.provenance == Origin.USER if isinstance(proposal.provenance, np.ndarray) else np.zeros_like(held)
+        stroke = proposal.provenance == Provenance.USER if isinstance(proposal.provenance, np.ndarray) else np.zeros_like(held)
         assert not (held & proposal.mask & ~stroke).any(), "a machine changes no painted pixel"
     corrector.update(patch.inverted())
     assert np.array_equal(corrector.labels, labels)
@@ -242,13 +240,7 @@ def test_a_class_given_to_a_region_leaves_painted_pixels_the_users() -> None:
     corrector.apply(proposal)
     assert (corrector.labels == 3).all()
     assert (corrector.provenance[20:24] == 3).all()
-    assert (corrector.provenance[:20] == Origin.RECLASSIFIED).all()
-
-
-def test_provenance_has_the_values_of_the_documents() -> None:
-    assert (Origin.CRF, Origin.USER, Origin.RECLASSIFIED) == (Provenance.CRF, Provenance.PERSON, Provenance.RECLASSIFIED)
-    values = np.arange(256, dtype=np.uint8)
-    assert np.array_equal(painted(values), app_painted(values))
+    assert (corrector.provenance[:20] == Provenance.RECLASSIFIED).all()
 
 
 def test_a_proposal_of_another_image_is_refused() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deeplab_core.correction import BANDS, REACHES, Corrector, Origin
+from deeplab_core.correction import BANDS, REACHES, Corrector, Provenance
 from deeplab_core.correction.paths import path_pixels
 from deeplab_core.kernels.shortest_paths import best_offsets
 from tests.unit.core.correction.scenes import CATALOG, disk_corrector, disk_scene
@@ -27,7 +27,7 @@ def test_a_scribble_finds_the_object_that_it_is_drawn_in(reach: int, scores: boo
     proposal = corrector.scribble([(24, 24), (40, 24)], 3, reach)
     assert proposal is not None
     assert overlap(proposal.mask, inside) > (0.9 if reach > 12 else 0.6)
-    stroke = np.asarray(proposal.provenance) == Origin.USER
+    stroke = np.asarray(proposal.provenance) == Provenance.USER
     assert stroke.sum() == 17
     assert stroke[24, 24:41].all()
 

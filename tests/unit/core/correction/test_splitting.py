@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deeplab_core.correction import ComponentJob, Corrector, JobResult, Origin, run_component_job
+from deeplab_core.correction import ComponentJob, Corrector, JobResult, Provenance, run_component_job
 from deeplab_core.correction.components import component_of
 from deeplab_core.errors import AtrousError, CatalogError, MaskFormatError
 from deeplab_core.regions import find_regions
@@ -121,7 +121,7 @@ def test_no_class_has_two_components_unless_void_is_around(corrector: Corrector)
 def run(job: ComponentJob, rows: list[str], painted: set[tuple[int, int]] = frozenset()) -> tuple[list[str], JobResult]:  # type: ignore[assignment]
     corrector = drawn(*rows)
     for x, y in painted:
-        corrector.provenance[y, x] = Origin.USER
+        corrector.provenance[y, x] = Provenance.USER
     result = run_component_job(job, corrector.labels, corrector.provenance, CATALOG)
     shown = drawn(*rows)
     shown.labels = result.labels
@@ -132,10 +132,10 @@ def test_a_job_does_what_the_tool_does_and_leaves_painted_pixels() -> None:
     rows, result = run(ComponentJob("drop islands", 3), ["d.....", ".....d", "..bb.."], {(5, 1)})
     assert rows == ["......", ".....d", "......"]
     assert (result.changed_pixels, result.kept_pixels) == (3, 1)
-    assert result.provenance[0, 0] == Origin.RECLASSIFIED
+    assert result.provenance[0, 0] == Provenance.RECLASSIFIED
     rows, result = run(ComponentJob("grow", 1, 3), [".....", "..d..", "....."])
     assert rows == ["..d..", ".ddd.", "..d.."]
-    assert result.provenance[0, 2] == Origin.USER
+    assert result.provenance[0, 2] == Provenance.USER
     assert run(ComponentJob("fill holes", 1, 3), ["ddd", "d.d", "ddd"])[0] == ["ddd"] * 3
     assert run(ComponentJob("keep largest"), ["dd.d", "...."])[0] == ["dd..", "...."]
     assert run(ComponentJob("shrink", 1, 3), ["ddd."])[0] == ["dd.."]
@@ -156,7 +156,7 @@ def test_a_job_changes_no_painted_pixel_and_counts_what_it_changes(corrector: Co
     result = run_component_job(ComponentJob(operation, px, cls), corrector.labels, corrector.provenance, corrector.catalog)  # type: ignore[arg-type]
     assert np.array_equal(labels, corrector.labels)
     assert np.array_equal(provenance, corrector.provenance)
-    own = (provenance == Origin.USER) | (provenance > Origin.RECLASSIFIED)
+    own = (provenance == Provenance.USER) | (provenance > Provenance.RECLASSIFIED)
     assert np.array_equal(result.labels[own], labels[own])
     assert np.array_equal(result.provenance[own], provenance[own])
     assert result.changed_pixels == np.count_nonzero(result.labels != labels)
