@@ -23,7 +23,7 @@ from deeplab_core.catalogs.catalog import ClassCatalog, map_catalogs
 from deeplab_core.catalogs.lists import named_catalog
 from deeplab_core.datasets import CatalogGuess, GroundTruthFiles, TruthAlternative, find_truth, guess_catalog
 from deeplab_core.errors import AtrousError
-from deeplab_core.masks.importing import ImportPlan, find_labels
+from deeplab_core.masks.importing import LABEL_ENDINGS, ImportPlan, find_labels
 from deeplab_core.metrics.confusion import same_classes
 
 if TYPE_CHECKING:
@@ -137,6 +137,16 @@ def has_project(folder: Path, project_dir: Path | None = None) -> bool:
     """Whether a folder has a project already, or something in its place that opening it will report."""
     directory = folder / DIRECTORY_NAME if project_dir is None else project_dir
     return (directory / DATABASE).exists() or (project_dir is None and directory.exists())
+
+
+def holds_labels_only(path: Path) -> bool:
+    """Whether a file or folder that was dropped on an open project holds labels and no image of its own."""
+    if path.is_file():
+        return path.suffix.lower() in LABEL_ENDINGS
+    try:
+        return not survey(path)[0] and bool(find_labels(path))
+    except AtrousError:
+        return False
 
 
 def look_at(folder: Path, project_dir: Path | None = None, *, named: ClassCatalog | None = None) -> FolderLook:

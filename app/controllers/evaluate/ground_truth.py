@@ -302,8 +302,8 @@ class GroundTruthController(QObject):
         self._questions = replace(self._questions, classes=None)
         self._session.change_classes(change, done)
 
-    def edit_classes(self, edit: CatalogEdit) -> None:
-        """Apply an edit of the classes; the image in view follows at once, the others when they are read."""
+    def edit_classes(self, edit: CatalogEdit, then: Callable[[], object] = lambda: None) -> None:
+        """Apply an edit of the classes; the image in view follows at once, the others when they are read; ``then`` goes on."""
 
         def change(project: Project) -> OpenQuestions:
             project.edit_classes(edit)
@@ -312,7 +312,12 @@ class GroundTruthController(QObject):
             return OpenQuestions(frame=open_frame_question(project))
 
         undo = Choice(tr("Undo"), self.undo_class_edit)
-        self._session.change_classes(change, lambda: self._edited(tr("The classes were edited"), edit.title, undo))
+
+        def done() -> None:
+            self._edited(tr("The classes were edited"), edit.title, undo)
+            then()
+
+        self._session.change_classes(change, done)
 
     def undo_class_edit(self) -> None:
         """Take the newest edit of the classes back."""

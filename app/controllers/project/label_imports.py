@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +16,27 @@ from app.services.folder_job import FolderJob, Steps, background, pause
 from app.services.jobs import Job, JobState
 from app.services.notifications import Choice
 from app.services.services import Services
+from app.state.class_choice import known_catalogs
+from app.state.class_edits import ClassEdits
 from app.state.image_record import ImageStatus
 from app.state.import_plan import set_by
-from app.state.label_import import ImportTotals, LabelStep, label_step
+from app.state.label_import import ImportTotals, LabelStep, label_step, plan_labels
+from app.state.opencv import opencv
 from app.state.patch import TilePatch
 from app.state.project import Project
 from app.state.provenance import Provenance
-from app.text import plural, spaced, tr
-from app.viewmodels.project.label_summary import summary_of
-from deeplab_core.errors import image_error
+from app.text import displayed, plural, spaced, tr
+from app.viewmodels.project.label_summary import image_text, summary_of
+from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.errors import AtrousError, image_error
+from deeplab_core.images.decode import read_image
+from deeplab_core.labels import LabelMap
 from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.importing import ImportedImage, ImportItem, ImportPlan
 
 _KEY = "import"
+#: Longer side of the picture in dialogs, px.
+_PREVIEW_PX = 900
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +54,51 @@ class LabelRequest:
     rest: str | None = None
     frame: Frame = "auto"
     overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedLabels:
+    """Labels that were looked at.
+
+    Attributes:
+        source: file or folder, as the user named it.
+        images: how many images the project has.
+        catalog, edits: classes of the project, and their edits.
+        known: catalogs that plain masks may be made in, the project's first.
+        plan: what an import would do, its classes not mapped yet; None if the labels cannot be read.
+        reason: what the classes of plain masks rest on, in words.
+        error: why the labels cannot be read; None if they can.
+        format_key: the format that the user named; None if it was to be recognised.
+    """
+
+    source: Path
+    images: int
+    catalog: ClassCatalog
+    edits: ClassEdits
+    known: tuple[ClassCatalog, ...] = ()
+    plan: ImportPlan | None = None
+    reason: str = ""
+    error: AtrousError | None = None
+    format_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Preview:
+    """A picture with labels.
+
+    Attributes:
+        name: of the image, below its folder.
+        rgb: (h, w, 3) uint8.
+        labels: (H, W) ids of ``catalog``, to be sampled to the size of ``rgb``; None shows the picture alone.
+        catalog: what the labels are in.
+        note: what the picture shows, in words; empty if there is nothing to say.
+    """
+
+    name: str
+    rgb: NDArray[np.uint8]
+    labels: LabelMap | None = None
+    catalog: ClassCatalog | None = None
+    note: str = ""
 
 
 @dataclass
@@ -105,9 +158,60 @@ class LabelImports(QObject):
         )  # fmt: skip
         return self._run is not None
 
-    def preview(self, request: LabelRequest, item: ImportItem, then: Callable[[ImportedImage | Exception], None]) -> None:
-        """Read the labels of one image in the background; nothing is stored."""
-        self._jobs.run(lambda: request.plan.read(item, rest=request.rest, frame=request.frame), then, then)
+    def plan(
+        self,
+        source: Path,
+        then: Callable[[PlannedLabels], None],
+        *,
+        format_key: str | None = None,
+        mask_classes: ClassCatalog | None = None,
+    ) -> None:
+        """Look at labels in the background; what cannot be read comes with its error. Nothing is stored.
+
+        Args:
+            format_key: what they are; None recognises it.
+            mask_classes: what plain masks are made in; None recognises it, else takes the project's.
+        """
+        project = self._session.project
+        if project is None or project.read_only:
+            return
+        names = [record.relative_path for record in project.images if not record.missing]
+        planned = PlannedLabels(
+            source=source, images=len(names), catalog=project.catalog, edits=project.class_edits,
+            known=tuple(known_catalogs(project)), format_key=format_key,
+        )  # fmt: skip
+        job = self._jobs.add(Job(tr("Reading {name}", name=displayed(source.name))))
+
+        def work() -> PlannedLabels:
+            try:
+                plan, reason = plan_labels(
+                    source, project.folder, names, format_key=format_key, mask_classes=mask_classes,
+                    project_classes=project.catalog, edits=project.class_edits,
+                )  # fmt: skip
+            except AtrousError as error:
+                return replace(planned, error=error)
+            return replace(planned, plan=plan, reason=reason)
+
+        def done(found: PlannedLabels) -> None:
+            job.finish()
+            if project is self._session.project:
+                then(found)
+
+        def failed(error: Exception) -> None:
+            job.finish(JobState.FAILED)
+            self._notifier.report_or_raise(error)
+
+        self._jobs.run(work, done, failed)
+
+    def preview(self, request: LabelRequest, item: ImportItem, then: Callable[[Preview | Exception], None]) -> None:
+        """Read one image and its labels in the background; nothing is stored."""
+
+        def work() -> Preview:
+            found = request.plan.read(item, rest=request.rest, frame=request.frame)
+            rgb = scaled(read_image(request.plan.images / item.name).rgb)
+            return Preview(item.name, rgb, found.labels, found.catalog, image_text(found))
+
+        self._jobs.run(work, then, then)
 
     # -- the run ---------------------------------------------------------------------------------------------------------
 
@@ -179,29 +283,17 @@ class LabelImports(QObject):
         say(title, summary.short, replace_key=_KEY, choices=choices)
         self.finished.emit(summary)
 
-    # -- looking ---------------------------------------------------------------------------------------------------------
 
-    def look(
-        self, source: Path, work: Callable[[Project], ImportPlan], then: Callable[[ImportPlan], None],
-        failed: Callable[[Exception], None],
-    ) -> None:  # fmt: skip
-        """Make a plan of an import in the background; the answer counts only while the same project is open."""
-        project = self._session.project
-        if project is None:
-            return
-        job = self._jobs.add(Job(tr("Reading {name}", name=source.name)))
-
-        def done(plan: ImportPlan) -> None:
-            job.finish()
-            if project is self._session.project:
-                then(plan)
-
-        def fail(error: Exception) -> None:
-            job.finish(JobState.FAILED)
-            if project is self._session.project:
-                failed(error)
-
-        self._jobs.run(lambda: work(project), done, fail)
+def scaled(rgb: NDArray[np.uint8], side: int = _PREVIEW_PX) -> NDArray[np.uint8]:
+    """A (H, W, 3) uint8 picture with a longer side of at most ``side`` px."""
+    height, width = rgb.shape[:2]
+    factor = min(1.0, side / max(height, width))
+    if factor == 1.0:
+        return rgb
+    cv2 = opencv()
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    small: NDArray[np.uint8] = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    return small
 
 
 def _step(project: Project, image: int, request: LabelRequest, item: ImportItem) -> tuple[LabelStep, ImportedImage]:

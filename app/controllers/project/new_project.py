@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.predict.models import ModelsController
-from app.controllers.project.label_imports import LabelImports, LabelRequest
+from app.controllers.project.label_imports import LabelImports, LabelRequest, Preview, scaled
 from app.controllers.project.navigation import ProjectController
 from app.paths import is_sample_project
 from app.services.calls import Call
@@ -32,7 +29,6 @@ from app.state.new_project import (
     read_labels,
     settle_new,
 )
-from app.state.opencv import opencv
 from app.state.project import Project
 from app.text import displayed, tr
 from app.worker.messages import URGENT, Predict, Predicted
@@ -42,34 +38,14 @@ from deeplab_core.datasets import GroundTruthFiles, find_truth, guess_catalog
 from deeplab_core.errors import AtrousError
 from deeplab_core.images.decode import read_image
 from deeplab_core.images.identity import content_key
-from deeplab_core.labels import LabelMap
 from deeplab_core.masks.importing import ImportPlan
 
-#: Longer side of the picture on the page, px.
-_PREVIEW_PX = 900
 #: Images that are tried for the picture, if the first ones cannot be read.
 _TRIED = 5
 
 T = TypeVar("T")
 #: Ground truth, and the classes to choose from because of it, likeliest first.
 TruthFound = tuple[GroundTruthFiles, tuple[ClassOffer, ...]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Preview:
-    """A picture with labels.
-
-    Attributes:
-        name: of the image, below its folder.
-        rgb: (h, w, 3) uint8.
-        labels: (H, W) ids of ``catalog``, to be sampled to the size of ``rgb``; None shows the picture alone.
-        catalog: what the labels are in.
-    """
-
-    name: str
-    rgb: NDArray[np.uint8]
-    labels: LabelMap | None = None
-    catalog: ClassCatalog | None = None
 
 
 class NewProjectController(QObject):
@@ -241,15 +217,3 @@ class NewProjectController(QObject):
             (failed or self._notifier.report_or_raise)(error)
 
         self._jobs.run(work, done, fail)
-
-
-def scaled(rgb: NDArray[np.uint8], side: int = _PREVIEW_PX) -> NDArray[np.uint8]:
-    """A (H, W, 3) uint8 picture with a longer side of at most ``side`` px."""
-    height, width = rgb.shape[:2]
-    factor = min(1.0, side / max(height, width))
-    if factor == 1.0:
-        return rgb
-    cv2 = opencv()
-    size = max(1, round(width * factor)), max(1, round(height * factor))
-    small: NDArray[np.uint8] = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-    return small

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
-from app.controllers.project.new_project import NewProjectController, Preview
+from app.controllers.project.label_imports import Preview
+from app.controllers.project.new_project import NewProjectController
 from app.state.new_project import FolderLook, LabelOffer
 from app.text import displayed, error_detail, error_title, tr
 from app.ui.adapt.learn_picture import LearnPicture, composed

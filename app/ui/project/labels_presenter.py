@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QDialog
 
+from app.controllers.project.label_imports import LabelRequest, PlannedLabels
 from app.controllers.workspace import Program
 from app.state.new_project import FolderLook
+from app.ui.project.import_dialog import ImportDialog
 from app.ui.project.new_project_dialog import NewProjectDialog
+from app.ui.project.summary_dialog import SummaryDialog
 from app.ui.shell.main_window import MainWindow
+from app.viewmodels.project.label_summary import ImportSummary
+from deeplab_core.catalogs.editing import CatalogEdit
 
 
 class LabelsPresenter(QObject):
@@ -24,12 +31,34 @@ class LabelsPresenter(QObject):
         self.dialog: QDialog | None = None
         program.new_project.asked.connect(self._ask_new_project)
         program.new_project.asks = True
+        program.label_imports.sourceChosen.connect(self._look_at_labels)
+        program.label_imports.summaryAsked.connect(self._show_summary)
+        program.label_imports.finished.connect(lambda summary: self._show_summary(summary) if summary.troubled else None)
 
     def _ask_new_project(self, look: FolderLook) -> None:
         new = self._program.new_project
         dialog = NewProjectDialog(new, look, self._window)
         dialog.decided.connect(lambda chosen: new.accept(look, chosen))
         self._open(dialog)
+
+    def _look_at_labels(self, source: Path) -> None:
+        self._program.label_imports.plan(source, self._show_plan)
+
+    def _show_plan(self, planned: PlannedLabels) -> None:
+        dialog = ImportDialog(self._program.label_imports, planned, self._window)
+        dialog.decided.connect(self._import)
+        self._open(dialog)
+
+    def _import(self, request: LabelRequest, edit: CatalogEdit | None) -> None:
+        """Add the classes that the user wants, then import."""
+        imports = self._program.label_imports
+        if edit is None:
+            imports.start(request)
+        else:
+            self._program.truth.edit_classes(edit, lambda: imports.start(request))
+
+    def _show_summary(self, summary: ImportSummary) -> None:
+        self._open(SummaryDialog(summary, self._window))
 
     def _open(self, dialog: QDialog) -> None:
         """Show a dialog; one that is still open makes way."""

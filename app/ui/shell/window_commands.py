@@ -18,6 +18,7 @@ from app.paths import SAMPLE_PROJECT, copy_sample_project, sample_home
 from app.services.folders import layout_file, log_folder
 from app.services.logs import report_text
 from app.services.notifications import Choice
+from app.state.new_project import holds_labels_only
 from app.text import displayed, mark, tr
 from app.ui.common.choice_dialog import FolderQuestion
 from app.ui.common.list_dialog import ListDialog
@@ -40,6 +41,7 @@ from deeplab_core.model_files import file_filter, is_foreign_model, is_model_fil
 if TYPE_CHECKING:
     from app.ui.hub.fetch_dialog import FetchDialog
 
+_LABEL_FILTER = mark("Labels (*.json *.xml *.zip *.txt *.parquet *.npz *.npy);;All files (*)")
 _MASK_FILTER = mark("Masks (*.png *.tif *.tiff *.bmp *.gif);;All files (*)")
 
 
@@ -150,9 +152,16 @@ class WindowActions(QObject):
         self._window.crf.openAsked.emit()
 
     def import_masks(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self._window, tr("Folder of masks to start from"), self._folder())
+        """Import the labels of a folder; the dialog shows first what that would do."""
+        folder = QFileDialog.getExistingDirectory(self._window, tr("Folder of labels to import"), self._folder())
         if folder:
-            self._program.imports.import_masks(Path(folder))
+            self._program.label_imports.sourceChosen.emit(Path(folder))
+
+    def import_file(self) -> None:
+        """Import the labels of a file or archive."""
+        path, _ = QFileDialog.getOpenFileName(self._window, tr("File of labels to import"), self._folder(), tr(_LABEL_FILTER))
+        if path:
+            self._program.label_imports.sourceChosen.emit(Path(path))
 
     def start_from_file(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self._window, tr("Mask to start from"), self._folder(), tr(_MASK_FILTER))
@@ -359,6 +368,8 @@ class WindowActions(QObject):
             self._program.models.load(path)
         elif is_video(path):
             self.take_video(path)
+        elif self._program.session.project is not None and holds_labels_only(path):
+            self._program.label_imports.sourceChosen.emit(path)
         else:
             self._program.new_project.open(path if path.is_dir() else path.parent)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.state.label_import import ImportTotals
 from app.text import displayed, error_detail, error_title, plural, spaced, tr
-from deeplab_core.masks.importing import ImportPlan
+from deeplab_core.masks.importing import ImportedImage, ImportPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,20 @@ def summary_of(plan: ImportPlan, totals: ImportTotals, rest: str, *, left: int =
     troubled = bool(totals.failures or totals.skipped or plan.without_image or plan.unread or totals.notes.warning or left)
     source = tr("{format} from {name}", format=plan.format.title, name=displayed(plan.source.name))
     return ImportSummary(source, f"{', '.join(short)}.", tuple(facts), classes, tuple(unread), troubled)
+
+
+def image_text(found: ImportedImage) -> str:
+    """What the labels of one image hold, in a line."""
+    total = found.labelled + found.unlabelled
+    parts = [displayed(found.name)]
+    if found.regions:
+        parts.append(plural("{n} region", "{n} regions", found.regions))
+    parts.append(tr("labelled: {pixels}", pixels=_pixels(found.labelled, total)))
+    if found.overlaps:
+        parts.append(tr("in several classes: {pixels}", pixels=_pixels(found.overlaps, total)))
+    if found.skipped:
+        parts.append(plural("{n} part is not read", "{n} parts are not read", sum(part.count for part in found.skipped)))
+    return " · ".join(parts)
 
 
 def _some(text: str, count: int) -> list[tuple[str, str]]:

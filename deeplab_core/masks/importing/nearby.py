@@ -14,7 +14,7 @@ from deeplab_core.masks.importing.records import Format
 from deeplab_core.masks.importing.source import open_source
 
 #: Endings of files that hold outlines or whole data sets. Folders of masks are found as ground truth is.
-_ENDINGS = frozenset({".json", ".xml", ".txt", ".zip", ".parquet"})
+LABEL_ENDINGS = frozenset({".json", ".xml", ".txt", ".zip", ".parquet"})
 #: Files that make the folder above the images the root of a data set.
 _ROOTS = frozenset({"data.yaml", "dataset.yaml", "data.yml", "obj.data", "meta.json", "annotations.xml"})
 #: Pictures that are no masks.
@@ -95,7 +95,7 @@ def _is_root(folder: Path) -> bool:
 
 
 def _is_label_file(entry: os.DirEntry[str]) -> bool:
-    return split_name(entry.name)[1] in _ENDINGS and entry.is_file(follow_symlinks=False)
+    return split_name(entry.name)[1] in LABEL_ENDINGS and entry.is_file(follow_symlinks=False)
 
 
 def _holds_photographs(path: Path) -> bool:
@@ -114,7 +114,7 @@ def _holds_labels(path: Path) -> bool:
         if count > _MOST_FILES:
             return False
         for name in names:
-            if not is_passed_over(name) and split_name(name)[1] in _ENDINGS:
+            if not is_passed_over(name) and split_name(name)[1] in LABEL_ENDINGS:
                 if os.stat(f"{place}/{name}").st_size > _MOST_BYTES:  # noqa: PTH116 -- thousands of files
                     return False
                 found = True

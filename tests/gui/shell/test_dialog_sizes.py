@@ -15,12 +15,15 @@ from PySide6.QtWidgets import QAbstractButton, QDialog, QLabel, QPushButton, QWi
 import app.ui
 from app.actions.keymap import Keymap
 from app.actions.table import ACTIONS
+from app.controllers.project.label_imports import PlannedLabels
 from app.services.folders import log_folder
 from app.services.notifications import Choice
 from app.state.class_choice import CatalogEffect, ClassQuestion
 from app.state.corrections import CorrectedMask, Corrections
 from app.state.ground_truth import FrameQuestion
+from app.state.label_import import plan_labels
 from app.state.new_project import look_at
+from app.state.project import Project
 from app.ui.adapt.learn_dialog import LearnDialog
 from app.ui.adapt.learn_result_dialog import LearnResultDialog
 from app.ui.annotate.class_editor import ClassEditor
@@ -36,7 +39,9 @@ from app.ui.project.classes_dialog import ClassesDialog
 from app.ui.project.data_presenter import TruthDialog
 from app.ui.project.export_dialog import ExportDialog
 from app.ui.project.frame_dialog import FrameDialog
+from app.ui.project.import_dialog import ImportDialog
 from app.ui.project.new_project_dialog import NewProjectDialog
+from app.ui.project.summary_dialog import SummaryDialog
 from app.ui.project.video_dialog import VideoDialog
 from app.ui.shell.command_palette import CommandPalette
 from app.ui.shell.messages_dialog import MessagesDialog, TroubleDialog
@@ -48,6 +53,7 @@ from app.viewmodels.predict.model_options import OptionRow
 from app.viewmodels.project.data_choices import Answer
 from app.viewmodels.project.folder_plan import FolderPlan
 from app.viewmodels.project.frame_preview import FramePreview
+from app.viewmodels.project.label_summary import ImportSummary
 from deeplab_core.catalogs import builtin_catalogs, get_catalog
 from deeplab_core.catalogs.catalog import map_catalogs
 from deeplab_core.learning import ClassGain, GainInterval, LearnReport
@@ -167,6 +173,25 @@ def _new_project(studio: Studio, tmp: Path) -> QDialog:
     return NewProjectDialog(studio.program.new_project, look_at(folder), studio.window)
 
 
+def _import(studio: Studio, tmp: Path) -> QDialog:
+    from tests.gui.studio import make_folder
+
+    folder = make_folder(tmp / "set")
+    catalog = get_catalog("ade20k150")
+    plan, reason = plan_labels(tmp / "set" / "labels", folder, [path.name for path in folder.iterdir()], mask_classes=_VOC)
+    with Project.open(folder, tmp / "data", catalog=catalog) as project:
+        planned = PlannedLabels(
+            source=tmp / "set" / "labels", images=4, catalog=catalog, edits=project.class_edits, plan=plan, reason=reason * 3
+        )
+    return ImportDialog(studio.program.label_imports, planned, studio.window)
+
+
+def _summary(studio: Studio, _tmp: Path) -> QDialog:
+    rows = tuple((f"{number}.json", _LONG) for number in range(40))
+    facts = tuple((_LONG, "12 px (1.2 %)") for _ in range(9))
+    return SummaryDialog(ImportSummary("labelme JSON", "", facts, rows[:30], rows, True), studio.window)
+
+
 def _editor(studio: Studio, _folder: Path) -> QDialog:
     draft = ClassDraft(get_catalog("voc21"))
     draft.merge(9, 18)
@@ -182,7 +207,8 @@ MAKERS: dict[type[QDialog], Callable[[Studio, Path], QDialog]] = {
     ChoiceDialog: _choice, TruthDialog: _truth, ClassesDialog: _classes, MappingDialog: _mapping, FrameDialog: _frame,
     LearnDialog: _learn, LearnResultDialog: _learned, ListDialog: _list, TroubleDialog: _trouble, CommandPalette: _palette,
     MessagesDialog: _messages, FolderQuestion: _job, ModelOptionsDialog: _options,
-    ClassEditor: _editor, VideoDialog: _video, NewProjectDialog: _new_project,
+    ClassEditor: _editor, VideoDialog: _video, NewProjectDialog: _new_project, ImportDialog: _import,
+    SummaryDialog: _summary,
 }  # fmt: skip
 
 
