@@ -312,12 +312,8 @@ class GroundTruthController(QObject):
             return OpenQuestions(frame=open_frame_question(project))
 
         undo = Choice(tr("Undo"), self.undo_class_edit)
-
-        def done() -> None:
-            self._edited(tr("The classes were edited"), edit.title, undo)
-            then()
-
-        self._session.change_classes(change, done)
+        title = tr("The classes were edited")
+        self._session.change_classes(change, lambda: self._edited(title, edit.title, undo, then=then))
 
     def undo_class_edit(self) -> None:
         """Take the newest edit of the classes back."""
@@ -335,9 +331,10 @@ class GroundTruthController(QObject):
         """Count the pixels of classes over all masks, in the background."""
         self._with_project(lambda project: count_pixels(project, class_ids), lambda _project, found: then(found))
 
-    def _edited(self, title: str, detail: str, *choices: Choice) -> None:
+    def _edited(self, title: str, detail: str, *choices: Choice, then: Callable[[], object] = lambda: None) -> None:
         self._notifier.info(title, f"{detail}.", replace_key=_KEY, choices=choices)
         self.classesChanged.emit()
+        then()
 
     def keep_catalog(self, *, later: bool = False) -> None:
         """Keep the project's classes; ``later`` puts the question off until the user asks for it."""

@@ -72,6 +72,8 @@ class ImportDialog(FittedDialog):
         self.item.currentIndexChanged.connect(self._want_preview)
         self.caption = toned("", tone="muted", size="small")
         self.caption.setWordWrap(True)
+        self.caption.setMinimumHeight(2 * self.caption.fontMetrics().height())
+        self.caption.setAlignment(Qt.AlignmentFlag.AlignTop)
         left.addWidget(self.picture, 1)
         left.addWidget(self.item)
         left.addWidget(self.caption)
