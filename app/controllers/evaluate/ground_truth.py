@@ -312,8 +312,7 @@ class GroundTruthController(QObject):
             return OpenQuestions(frame=open_frame_question(project))
 
         undo = Choice(tr("Undo"), self.undo_class_edit)
-        title = tr("The classes were edited")
-        self._session.change_classes(change, lambda: self._edited(title, edit.title, undo, then=then))
+        self._session.change_classes(change, lambda: self._edited(tr("The classes were edited"), edit.title, undo, then=then))
 
     def undo_class_edit(self) -> None:
         """Take the newest edit of the classes back."""

@@ -111,8 +111,11 @@ class ImportDialog(FittedDialog):
         ):
             self.frame.addItem(text, value)
         self.frame.currentIndexChanged.connect(self._want_preview)
-        self.overwrite = QCheckBox(tr("Replace also what you painted and masks that you reviewed"))
+        self.overwrite = QCheckBox(tr("Replace also what you painted or reviewed"))
         self._form = form
+        for box in (self.format, self.mask_classes, self.rest, self.frame, self.item):
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            box.setMinimumContentsLength(16)
         for text, field in (
             (tr("Source"), path),
             (tr("Format"), self.format),
@@ -138,8 +141,8 @@ class ImportDialog(FittedDialog):
         right.addWidget(self.table, 1)
         bulk = QHBoxLayout()
         bulk.setSpacing(8)
-        self.add_open = QPushButton(tr("Add the open ones"))
-        self.void_open = QPushButton(tr("Void for the open ones"))
+        self.add_open = QPushButton(tr("Add all"))
+        self.void_open = QPushButton(tr("Void for all"))
         for button, value in ((self.add_open, NEW), (self.void_open, VOID)):
             button.setAutoDefault(False)
             button.clicked.connect(lambda _on=False, value=value: self._decide_open(value))
