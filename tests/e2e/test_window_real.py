@@ -54,7 +54,7 @@ def main():
     timer = QTimer()
     timer.timeout.connect(look)
     timer.start(50)
-    QTimer.singleShot(150_000, lambda: (print("said", said), qt.exit(1)))
+    QTimer.singleShot(600_000, lambda: (print("said", said), qt.exit(1)))
     status = qt.exec()
     application.shut_down()
     return status
