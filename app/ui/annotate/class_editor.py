@@ -39,7 +39,7 @@ class ClassEditor(FittedDialog):
     countAsked = Signal(list)
 
     def __init__(self, draft: ClassDraft, parent: QWidget | None = None) -> None:
-        super().__init__(tr("Edit classes"), parent, size=QSize(560, 560))
+        super().__init__(tr("Edit classes"), parent, size=QSize(640, 560))
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.draft = draft
@@ -67,6 +67,7 @@ class ClassEditor(FittedDialog):
         row.setSpacing(8)
         self.add = self._button(row, tr("Add"), self._add)
         self.color = self._button(row, tr("Colour…"), self._ask_color)
+        self.colors = self._button(row, tr("All colours…"), self._ask_colors)
         self.up = self._button(row, tr("Up"), lambda: self._with_selected(lambda number: self.draft.move(number, -1)))
         self.down = self._button(row, tr("Down"), lambda: self._with_selected(lambda number: self.draft.move(number, 1)))
         self.merge = self._button(row, tr("Merge into…"), self._ask_merge)
@@ -210,6 +211,22 @@ class ClassEditor(FittedDialog):
         color = QColorDialog.getColor(QColor(*info.color), self, tr("Colour of {name}", name=info.name))
         if color.isValid():
             self._with_selected(lambda number: self.draft.recolor(number, (color.red(), color.green(), color.blue())))
+
+    def _ask_colors(self) -> None:
+        menu = self.colors_menu()
+        menu.exec(self.colors.mapToGlobal(self.colors.rect().bottomLeft()))
+        menu.deleteLater()
+
+    def colors_menu(self) -> QMenu:
+        """Sets of colours for all classes."""
+        menu = QMenu(self)
+        for text, color_blind in ((tr("Distinct colours"), False), (tr("Distinct for colour-blind eyes"), True)):
+            action = menu.addAction(text)
+            action.triggered.connect(lambda _on=False, blind=color_blind: self._recolor_all(color_blind=blind))
+        return menu
+
+    def _recolor_all(self, *, color_blind: bool) -> None:
+        self._try(lambda: self.draft.recolor_all(color_blind=color_blind), self.table.currentRow())
 
     def _ask_merge(self) -> None:
         menu = self.merge_menu()

@@ -13,6 +13,7 @@ from deeplab_core.catalogs.editing import (
     delete_class,
     joined,
     merge_classes,
+    recolor_all,
     recolor_class,
     rename_class,
     reorder_classes,
@@ -81,6 +82,10 @@ class ClassDraft:
         """Give a class another colour."""
         if color != self.catalog.by_id(class_id).color:
             self._do(recolor_class(self.catalog, class_id, color))
+
+    def recolor_all(self, *, color_blind: bool) -> None:
+        """Give every class but the background a colour far from the others, for colour-blind eyes too on request."""
+        self._do(recolor_all(self.catalog, color_blind=color_blind))
 
     def move(self, class_id: int, by: int) -> None:
         """Move a class up (negative) or down in the list; it stops at the ends."""

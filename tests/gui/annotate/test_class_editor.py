@@ -142,3 +142,18 @@ def test_an_edit_does_not_wait_for_background_work(studio: Studio, folder: Path)
     free.set()
     studio.settle()
     assert ended == [True]
+
+
+def test_all_colours_can_be_made_distinct_for_colour_blind_eyes_and_taken_back(studio: Studio, folder: Path) -> None:
+    studio.open(folder)
+    dialog = edit(studio)
+    before = [info.color for info in dialog.draft.catalog.classes]
+    dialog.colors_menu().actions()[1].trigger()
+    colors = [info.color for info in dialog.draft.catalog.classes]
+    assert colors[0] == before[0]  # the background keeps its colour
+    assert len(set(colors)) == len(colors)
+    assert colors[1:] != before[1:]
+    assert "No pixel" in dialog.effect.text()
+    dialog.undo.click()
+    assert [info.color for info in dialog.draft.catalog.classes] == before
+    dialog.reject()
