@@ -144,7 +144,7 @@ class Program(QObject):
 
     @cached_property
     def videos(self) -> VideoController:
-        return VideoController(self.services, self.projects, self)
+        return VideoController(self.services, self.new_project, self)
 
     @cached_property
     def folder_jobs(self) -> FolderJobs:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
-from app.controllers.project.navigation import ProjectController
+from app.controllers.project.new_project import NewProjectController
 from app.services.jobs import Job, JobState
 from app.services.services import Services
 from app.text import plural, tr
@@ -29,7 +29,7 @@ class VideoController(QObject):
     refused = Signal(object)
     _progressed = Signal(object, int, int)
 
-    def __init__(self, services: Services, projects: ProjectController, parent: QObject | None = None) -> None:
+    def __init__(self, services: Services, projects: NewProjectController, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._projects, self._jobs, self._notifier = projects, services.jobs, services.notifier
         self._asked = 0
@@ -53,7 +53,7 @@ class VideoController(QObject):
         self._jobs.run(lambda: plan_frames(video, choice), done, failed)
 
     def start(self, plan: FramePlan, choice: FrameChoice) -> None:
-        """Write the frames, and open their folder. A run that was stopped goes on with the next one."""
+        """Write the frames, and open their folder as any other one. A run that was stopped goes on with the next one."""
         stopped = threading.Event()
         job = self._jobs.add(Job(tr("Reading frames of {name}", name=plan.info.path.name), stopped.set, guards_close=True))
 

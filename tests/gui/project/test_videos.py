@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app.ui.project.new_project_dialog import NewProjectDialog
 from app.ui.project.video_dialog import VideoDialog
 from deeplab_core.datasets.video import FrameChoice, frames_folder, plan_frames
 from tests.gui.studio import Studio
@@ -18,6 +19,19 @@ def shown(studio: Studio, path: Path) -> VideoDialog:
     dialog.show()
     studio.settle()
     return dialog
+
+
+def accept_page(studio: Studio) -> None:
+    """Wait for the page of a new project that the folder of frames gets, and accept it."""
+    assert studio.application.presenter is not None
+    labels = studio.application.presenter.labels
+    studio.wait(lambda: isinstance(labels.dialog, NewProjectDialog))
+    studio.settle()
+    assert studio.program.session.project is None
+    assert isinstance(labels.dialog, NewProjectDialog)
+    labels.dialog.go.click()
+    studio.wait(lambda: studio.program.session.image is not None)
+    studio.settle()
 
 
 def test_the_need_follows_the_choice(studio: Studio, tmp_path: Path) -> None:
@@ -53,8 +67,7 @@ def test_frames_are_written_and_their_folder_opens(studio: Studio, tmp_path: Pat
 
     monkeypatch.setattr(VideoDialog, "exec", answer)
     studio.window.dropped.emit(path)
-    studio.wait(lambda: studio.program.session.image is not None)
-    studio.settle()
+    accept_page(studio)
     project = studio.program.session.project
     assert project is not None
     assert project.folder == frames_folder(path)
@@ -74,6 +87,5 @@ def test_a_stopped_job_says_how_to_go_on(studio: Studio, tmp_path: Path) -> None
     message = studio.program.notifier.messages[-1]
     assert "Open the video again to go on." in message.detail
     videos.start(plan, choice)
-    studio.wait(lambda: studio.program.session.project is not None)
-    studio.settle()
+    accept_page(studio)
     assert len(list(frames_folder(path).glob("*.png"))) == 60
