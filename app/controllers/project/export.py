@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from threading import Event
 from typing import Literal
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
@@ -13,14 +14,15 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 from app.controllers.predict.models import ModelsController
 from app.services.jobs import Job, JobState
 from app.services.services import Services
+from app.state.class_choice import known_catalogs
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.samples import ExportSource, LabelSource
-from app.text import mark, plural, spaced, tr
+from app.text import error_detail, error_title, mark, plural, spaced, tr
 from app.viewmodels.project.folder_plan import ScopeCount
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
 from deeplab_core.masks.export import (
     ExportItem,
-    ExportPlan,
     ExportSetup,
     ExportSummary,
     Loss,
@@ -29,6 +31,8 @@ from deeplab_core.masks.export import (
     measure_losses,
     plan_export,
 )
+from deeplab_core.masks.export.plan import ExistingTarget
+from deeplab_core.masks.export.splits import group_of, read_splits
 
 
 class Scope(StrEnum):
@@ -65,17 +69,35 @@ class ExportRequest:
         return self.setup or ExportSetup(format=self.format)
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedExport:
+    """What an export would do.
+
+    Attributes:
+        existing, refused: see :class:`deeplab_core.masks.export.ExportPlan`; where images are shared out, files of every split.
+        groups: number of groups that stay together in a split; 0 for none.
+        left_out: number of images that no list of a split names.
+    """
+
+    existing: tuple[ExistingTarget, ...]
+    refused: Mapping[str, AtrousError]
+    groups: int = 0
+    left_out: int = 0
+
+
 class ExportController(QObject):
     """Verbs of exporting.
 
     Signals:
         finished(ExportSummary, ExportRequest): an export is over.
-        measured(str, bool): what a format would lose, in words, and whether that is anything.
+        measured(str, str): what a format would lose, in words, and their tone; empty where counting was stopped.
+        counted(int, int): images that were counted, and all of them.
     """
 
     finished = Signal(object, object)
-    measured = Signal(str, bool)
-    _noted = Signal(int, int)
+    measured = Signal(str, str)
+    counted = Signal(int, int)
+    _noted = Signal(object, int, int)
 
     def __init__(
         self,
@@ -86,6 +108,7 @@ class ExportController(QObject):
         super().__init__(parent)
         self._session, self._models, self._jobs, self._notifier = services.session, models, services.jobs, services.notifier
         self._job: Job | None = None
+        self._counting: Job | None = None
         self._noted.connect(self._show_progress, Qt.ConnectionType.QueuedConnection)
         self._stop = False
 
@@ -105,54 +128,94 @@ class ExportController(QObject):
         uncorrected = [record for record in records if not record.touched]
         return ScopeCount(len(records), len(uncorrected), sum(bool(record.prediction) for record in uncorrected))
 
-    def plan(self, request: ExportRequest) -> ExportPlan:
-        """Target files and what is there already. Raises ExportError if the export is impossible."""
+    @property
+    def catalogs(self) -> list[ClassCatalog]:
+        """The project's classes, then others that files may have; empty without a project."""
+        project = self._session.project
+        return [] if project is None else known_catalogs(project)
+
+    def plan(self, request: ExportRequest) -> PlannedExport:
+        """Target files and what is there already. Raises ExportError or DataFileError if the export is impossible."""
         how = request.how
         items, exporter = self._items(request), how.exporter()
         items = map_items(items, how.class_map, how.catalog, unmatched_to_void=how.unmatched_to_void)
+        group = group_of(how.group)
+        groups = 0 if group is None else len({group(item.name) for item in items})
+        left_out = 0
+        if how.lists:
+            parts = read_splits([item.name for item in items], how.lists).parts
+            left_out = len(items) - len(parts)
+            items = [replace(item, split=parts[item.name]) for item in items if item.name in parts]
         plan = plan_export(items, exporter, request.target, provenance=request.provenance)
-        # Which image goes to which split is known when the masks were read: a file in any of them is asked about.
+        # Which image goes to which share is known when the masks were read: a file in any of them is asked about.
         for split in how.shares:
-            parts = [replace(item, split=split) for item in items]
-            other = plan_export(parts, exporter, request.target, provenance=request.provenance)
+            dealt = [replace(item, split=split) for item in items]
+            other = plan_export(dealt, exporter, request.target, provenance=request.provenance)
             known = {found.path for found in plan.existing}
             more = tuple(found for found in other.existing if found.path not in known)
             plan = replace(plan, existing=(*plan.existing, *more))
-        return plan
+        return PlannedExport(plan.existing, plan.refused, groups, left_out)
 
     def measure(self, request: ExportRequest) -> bool:
-        """Count in the background what the format would lose; ends with :attr:`measured`. False while another job runs."""
-        if self._session.project is None or self._job is not None:
+        """Count in the background what the format would lose; ends with :attr:`measured`. False while it is counting."""
+        if self._session.project is None or self._counting is not None or not self._saved():
             return False
-        how = request.how
-        items = map_items(self._items(request), how.class_map, how.catalog, unmatched_to_void=how.unmatched_to_void)
-        self._stop = False
-        self._job = self._jobs.add(Job(tr("Counting what is lost"), self._ask_stop))
+        items = self._items(request)
+        how = replace(request.how, shares={})  # shares lose nothing; dealing them out reads every mask once more
+        stop = Event()
+        self._counting = job = self._jobs.add(Job(tr("Counting what is lost"), stop.set))
 
         def work() -> str:
-            found = measure_losses(items, how.exporter(), frame=request.frame, progress=self._note, cancel=lambda: self._stop)
+            prepared, _ = how.prepare(items)
+            found = measure_losses(
+                prepared,
+                how.exporter(),
+                frame=request.frame,
+                progress=lambda done, total: self._noted.emit(job, done, total),
+                cancel=stop.is_set,
+            )
             return _lost_text(found)
 
-        self._jobs.run(work, self._end_measure, self._fail)
+        def end(text: str) -> None:
+            stopped = stop.is_set()
+            job.finish(JobState.CANCELLED if stopped else JobState.DONE)
+            self._counting = None
+            if not stopped:
+                self.measured.emit(text or tr("Every pixel comes back."), "warn" if text else "good")
+            else:
+                self.measured.emit("", "muted")
+
+        def fail(error: Exception) -> None:
+            job.finish(JobState.FAILED)
+            self._counting = None
+            self.measured.emit(f"{error_title(error)}. {error_detail(error)}" if isinstance(error, AtrousError) else "", "bad")
+            if not isinstance(error, AtrousError):
+                self._notifier.report_or_raise(error, replace_key="export")
+
+        self._jobs.run(work, end, fail)
         return True
 
-    def _end_measure(self, text: str) -> None:
-        if self._job is not None:
-            self._job.finish(JobState.CANCELLED if self._stop else JobState.DONE)
-            self._job = None
-        self.measured.emit(text or tr("Every pixel comes back."), bool(text))
+    def stop_measuring(self) -> None:
+        """Stop counting; :attr:`measured` follows, without a text."""
+        if self._counting is not None:
+            self._counting.cancel()
 
-    def start(self, request: ExportRequest, on_existing: Literal["replace", "skip", "error"]) -> None:
-        """Export in the background. What is on the canvas is saved first."""
+    def _saved(self) -> bool:
+        """Save what is on the canvas; False, and reported, if that fails."""
         project = self._session.project
-        if project is None or self._job is not None:
-            return
-        if self._session.autosaver is not None and not project.read_only:
+        if self._session.autosaver is not None and project is not None and not project.read_only:
             try:
                 self._session.autosaver.flush()
             except AtrousError as error:
                 self._notifier.report(error, replace_key="save")
-                return
+                return False
+        return True
+
+    def start(self, request: ExportRequest, on_existing: Literal["replace", "skip", "error"]) -> None:
+        """Export in the background. What is on the canvas is saved first."""
+        project = self._session.project
+        if project is None or self._job is not None or not self._saved():
+            return
         items = self._items(request)
         self._stop = False
         self._job = self._jobs.add(Job(tr("Exporting"), self._ask_stop, guards_close=True))
@@ -185,12 +248,14 @@ class ExportController(QObject):
         ]
 
     def _note(self, done: int, total: int) -> None:
-        self._noted.emit(done, total)  # from a thread of the pool
+        self._noted.emit(self._job, done, total)  # from a thread of the pool
 
-    @Slot(int, int)
-    def _show_progress(self, done: int, total: int) -> None:
-        if self._job is not None:
-            self._job.progress(done, total)
+    @Slot(object, int, int)
+    def _show_progress(self, job: Job, done: int, total: int) -> None:
+        if job is self._counting:
+            self.counted.emit(done, total)
+        if job is not None and job.running:
+            job.progress(done, total)
 
     def _ask_stop(self) -> None:
         self._stop = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QSize, Qt, Slot
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -20,8 +20,8 @@ from PySide6.QtWidgets import (
 
 from app.controllers.project.export import SCOPE_TITLES, ExportController, ExportRequest, Scope
 from app.services.settings import SettingsStore
-from app.text import spaced, tr
-from app.ui.common.fitted_dialog import FittedDialog
+from app.text import plural, spaced, tr
+from app.ui.common.fitted_dialog import FittedDialog, bring_into_screen
 from app.ui.common.panel import set_tone, toned
 from app.ui.project.export_options import ExportOptions
 from deeplab_core.errors import AtrousError
@@ -37,6 +37,7 @@ class ExportDialog(FittedDialog):
         super().__init__(tr("Export masks"), parent, size=QSize(680, 0))
         self._controller, self._settings = controller, settings
         self.on_existing = "error"
+        self._fitted_size = QSize()
         column = self.column
         form = QFormLayout()
         form.setHorizontalSpacing(16)
@@ -70,15 +71,15 @@ class ExportDialog(FittedDialog):
         line.addWidget(self.target, 1)
         line.addWidget(choose)
         form.addRow(tr("Format"), self.format)
-        self.options = ExportOptions(form, self)
+        self.options = ExportOptions(form, controller.catalogs, self)
         for text, part in (
             (tr("Images"), self.scope),
             ("", self.predictions),
-            (tr("Names"), self.keep_suffix),
             (tr("Orientation"), frames),
             (tr("Into"), line),
         ):
             form.addRow(text, part)
+        self.options.add_more((tr("Names"), self.keep_suffix))
         column.addLayout(form)
         self.note = toned("", tone="muted", size="small")
         self.note.setWordWrap(True)
@@ -108,7 +109,10 @@ class ExportDialog(FittedDialog):
         self.scope.currentIndexChanged.connect(self._check)
         self.options.changed.connect(self._check)
         self.options.measure.connect(self._measure)
-        controller.measured.connect(self._show_losses)
+        self.options.resized.connect(self._refit)
+        controller.measured.connect(self.options.say_lost)
+        controller.counted.connect(self.options.say_counted)
+        self.finished.connect(controller.stop_measuring)
         self.target.textChanged.connect(self._check)
         self.predictions.toggled.connect(self._check)
         self.keep_suffix.toggled.connect(self._check)
@@ -134,19 +138,26 @@ class ExportDialog(FittedDialog):
             provenance=self.options.provenance.isChecked(),
         )
 
-    def _measure(self) -> None:
+    def _measure(self, wanted: bool) -> None:
+        if not wanted:
+            self._controller.stop_measuring()
+            return
         try:
-            started = self._controller.measure(self.request())
+            if self._controller.measure(self.request()):
+                self.options.say_counting()
         except AtrousError as error:
             self.options.say_lost(tr(error.what), "bad")
-            return
-        if started:
-            self.options.say_lost(tr("Counting…"), "muted")
-            self.options.count.setEnabled(False)
 
-    @Slot(str, bool)
-    def _show_losses(self, text: str, lossy: bool) -> None:
-        self.options.say_lost(text, "warn" if lossy else "good")
+    def _refit(self) -> None:
+        """Grow and shrink with the rows that are shown, unless the user gave the dialog a size."""
+        if self.isVisible() and self.size() == self._fitted_size:
+            self.fit()
+            bring_into_screen(self)
+
+    def fit(self) -> None:
+        """Take the size that the content needs, as far as the screen has it."""
+        super().fit()
+        self._fitted_size = self.size()
 
     def _check(self) -> None:
         """Say what would happen, before anything is written."""
@@ -165,8 +176,17 @@ class ExportDialog(FittedDialog):
             tone, sentences = "warn", [tr("No image matches this scope yet.")]
         else:
             sentences.append(found.text(with_predictions=self.predictions.isChecked()))
+        if plan.groups:
+            sentences.append(plural("{n} group stays together.", "{n} groups stay together.", plan.groups))
+        if plan.left_out:
+            tone = "warn"
+            sentences.append(plural("{n} image is in no list.", "{n} images are in no list.", plan.left_out))
+        if self.options.warning():
+            tone = "warn"
+            sentences.append(self.options.warning())
         if plan.refused:
             tone = "warn"
+            self.options.more.setChecked(True)  # the remedy is there
             first = str(next(iter(plan.refused.values()))).replace(" (--keep-suffix)", "")
             sentences.append(
                 tr("{refused} cannot be exported; the others are. {first}", refused=spaced(len(plan.refused)), first=first)
@@ -190,6 +210,7 @@ class ExportDialog(FittedDialog):
     def _say(self, tone: str, text: str) -> None:
         set_tone(self.note, tone)
         self.note.setText(text)
+        self._refit()
 
     def _choose(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, tr("Export into"), self.target.text())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 import numpy as np
 import pytest
+from PIL import Image
 from PySide6.QtWidgets import QComboBox, QFormLayout, QWidget
 
 from app.controllers.project.export import Scope
@@ -22,8 +25,11 @@ def test_a_format_shows_its_options_and_no_others(qtbot, name):
     page = QWidget()
     qtbot.addWidget(page)
     options = ExportOptions(QFormLayout(page))
+    options.add_more()
     page.show()
     options.set_format(name)
+    assert not options.class_map.isVisible()
+    options.more.setChecked(True)
     entry = FORMATS[name]
     for row, field in (
         ("images", options.images), ("shapes", options.shapes), ("unit", options.unit), ("tolerance", options.tolerance),
@@ -111,6 +117,114 @@ def test_files_of_any_split_are_asked_about(dialog, tmp_path):
     (tmp_path / "out/labels/val").mkdir(parents=True)
     (tmp_path / "out/labels/val/photo_0.txt").write_text("mine")
     assert not dialog.existing.isVisible()
-    dialog.options.split.setChecked(True)
+    choose(dialog.options.split, "shares")
     assert dialog.existing.isVisible()
     assert dialog.request().how.shares == {"train": 0.8, "val": 0.2}
+
+
+def test_shares_have_a_seed_and_groups_that_a_pattern_finds(studio, dialog, tmp_path):
+    options = dialog.options
+    choose(dialog.scope, Scope.ALL)
+    choose(dialog.format, "voc")
+    dialog.target.setText(str(tmp_path / "out"))
+    assert not options.shares.isVisible()
+    choose(options.split, "shares")
+    assert options.shares.isVisible()
+    assert not options.lists.isVisible()
+    options.shares.setText("train=half")
+    assert not dialog.go.isEnabled()
+    assert "no share of a split" in dialog.note.text()
+    options.shares.setText("")
+    assert "no split is named" in dialog.note.text().casefold()
+    options.shares.setText("train=0.5, test=0.5")
+    choose(options.group, "pattern")
+    assert "The pattern is empty" in dialog.note.text()
+    options.pattern.setText("photo_(")
+    assert "no regular expression" in dialog.note.text()
+    options.pattern.setText(r"photo_\d")
+    assert "groups stay together" in dialog.note.text()
+    options.seed.setValue(7)
+    options.stratified.setChecked(False)
+    how = dialog.request().how
+    assert (how.shares, how.seed, how.group, how.stratified) == ({"train": 0.5, "test": 0.5}, 7, r"photo_\d", False)
+    choose(dialog.format, "indexed")
+    assert dialog.request().how.shares == {}
+
+
+def test_lists_name_the_images_of_the_splits(studio, dialog, tmp_path):
+    options = dialog.options
+    choose(dialog.format, "voc")
+    dialog.target.setText(str(tmp_path / "out"))
+    choose(options.split, "lists")
+    (item,) = (record.relative_path for record in studio.program.export.records(Scope.TOUCHED))
+    listed = tmp_path / "mine.txt"
+    options.lists.setText(f"mine={listed}")
+    assert not dialog.go.isEnabled()
+    listed.write_text("nothing\n")
+    options.changed.emit()
+    assert "names no image that is exported" in dialog.note.text()
+    listed.write_text(f"{item}\n")
+    options.changed.emit()
+    assert dialog.go.isEnabled()
+    choose(dialog.scope, Scope.ALL)
+    assert "in no list" in dialog.note.text()
+    studio.program.export.start(dialog.request(), "error")
+    studio.wait(lambda: "Export finished" in studio.titles())
+    assert len((tmp_path / "out/ImageSets/Segmentation/mine.txt").read_text().split()) == 1
+
+
+def test_another_catalog_gets_the_classes_by_name_and_by_choice(studio, dialog, tmp_path):
+    options = dialog.options
+    dialog.target.setText(str(tmp_path / "out"))
+    classes = tmp_path / "classes.txt"
+    classes.write_text("background\nseat\nperson\n")
+    options.more.setChecked(True)
+    options.catalog.read(tmp_path / "none.txt")
+    assert not dialog.go.isEnabled()
+    options.catalog.read(classes)
+    assert options.partners.isVisible()
+    assert not options.class_map.isVisible()
+    assert "chair" in options.partners.without_partner()
+    assert "person" not in options.partners.without_partner()
+    assert "have no partner" in dialog.note.text()
+    options.unmatched.setChecked(True)
+    assert "partner" not in dialog.note.text()
+    choose(options.partners.boxes["chair"], "seat")
+    assert dialog.request().how.class_map == {"chair": "seat"}
+    studio.program.export.start(dialog.request(), "error")
+    studio.wait(lambda: "Export finished" in studio.titles())
+    marker = read_marker(tmp_path / "out")
+    assert marker is not None
+    assert marker.catalog is not None
+    assert "seat" in marker.catalog.names
+    (written,) = (tmp_path / "out").glob("*.png")
+    drawn = studio.image.document.labels == 9
+    assert (np.asarray(Image.open(written))[drawn] == marker.catalog.by_name("seat").id).all()
+
+
+def test_counting_can_be_stopped_and_does_not_keep_an_export_from_starting(studio, dialog, tmp_path, monkeypatch):
+    release = Event()
+
+    def slow(_items, _exporter, *, cancel, **_more):
+        release.wait(20)
+        assert cancel()
+        return {}
+
+    monkeypatch.setattr("app.controllers.project.export.measure_losses", slow)
+    options = dialog.options
+    dialog.target.setText(str(tmp_path / "out"))
+    choose(dialog.format, "labelme")
+    options.count.click()
+    assert options.count.text() == "Stop"
+    assert "Counting" in options.lost.text()
+    options.count.click()
+    release.set()
+    studio.wait(lambda: options.count.text() == "Count what is lost")
+    assert options.lost.text() == ""
+    release.clear()
+    options.count.click()
+    dialog.go.click()
+    studio.program.export.start(dialog.request(), "error")
+    release.set()
+    studio.wait(lambda: "Export finished" in studio.titles())
+    assert list((tmp_path / "out").glob("*.json"))
