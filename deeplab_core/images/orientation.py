@@ -84,3 +84,8 @@ def _with_views(array: NDArray[Any], orientation: int) -> NDArray[Any]:
     if orientation in (3, 4, 7, 8):
         turned = turned[::-1]
     return np.ascontiguousarray(turned)
+
+
+def valid_orientation(value: int) -> int:
+    """The value if it is one of the eight orientations, else 1, as every viewer treats a broken tag."""
+    return value if 1 <= value <= 8 else 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import stat
 import struct
-from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,8 +13,9 @@ from typing import BinaryIO
 from deeplab_core.errors import ImageReadError, message
 from deeplab_core.images.file_names import IMAGE_SUFFIXES
 from deeplab_core.images.guard import COPY_AGAIN, decoder_guard
+from deeplab_core.images.info import ImageInfo
 from deeplab_core.images.limits import MAX_PIXELS, check_size, too_large
-from deeplab_core.images.orientation import swaps_sides
+from deeplab_core.images.orientation import swaps_sides, valid_orientation
 
 #: What to do to have HEIC images read.
 INSTALL_HEIC = "install pillow-heif (pip install 'atrous[heic]') to read HEIC"
@@ -44,38 +44,6 @@ __all__ = [
     "probe_stream",
     "unreadable",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageInfo:
-    """Header facts of one image file.
-
-    Attributes:
-        path: the file.
-        width, height: of the *oriented* picture, in px.
-        orientation: EXIF orientation 1..8; 1 where the file names none.
-        mode: kind of pixels as Pillow names them: ``"L"``, ``"RGB"``, ``"RGBA"``, ``"P"``, ``"I;16"``, ``"CMYK"``, ...
-        format: ``"JPEG"``, ``"PNG"``, ``"TIFF"``, ...
-        nbytes: size of the file.
-    """
-
-    path: Path
-    width: int
-    height: int
-    orientation: int = 1
-    mode: str = "RGB"
-    format: str = ""
-    nbytes: int = 0
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) of the oriented picture."""
-        return self.width, self.height
-
-    @property
-    def stored_size(self) -> tuple[int, int]:
-        """(width, height) of the file's raw pixels, before the EXIF orientation is applied."""
-        return (self.height, self.width) if swaps_sides(self.orientation) else (self.width, self.height)
 
 
 def probe_image(path: str | Path) -> ImageInfo:
@@ -172,11 +140,6 @@ def exif_orientation(exif: bytes) -> int:
     except (KeyError, struct.error):
         return 1
     return 1
-
-
-def valid_orientation(value: int) -> int:
-    """The value if it is one of the eight orientations, else 1, as every viewer treats a broken tag."""
-    return value if 1 <= value <= 8 else 1
 
 
 def unreadable(error: OSError, path: Path) -> ImageReadError:

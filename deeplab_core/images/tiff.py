@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from deeplab_core.errors import ImageReadError, message
 from deeplab_core.images.channels import NOTHING_DECLARED, Declared, scale_to_uint8
 from deeplab_core.images.guard import decoder_guard
+from deeplab_core.images.info import ImageInfo
 from deeplab_core.images.limits import check_memory
-from deeplab_core.images.orientation import swaps_sides
+from deeplab_core.images.orientation import swaps_sides, valid_orientation
 from deeplab_core.images.pillow import Image
-from deeplab_core.images.probe import ImageInfo, valid_orientation
 from deeplab_core.notes import Note
 
 _ORIENTATION_TAG = 274

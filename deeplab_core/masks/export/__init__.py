@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from deeplab_core.errors import message
-from deeplab_core.masks.export.formats import FORMATS, ExportFormat
+from deeplab_core.masks.export.formats import EXPORTERS, FORMATS, ExportFormat, get_exporter
 
 if TYPE_CHECKING:
     from deeplab_core.masks.export.class_map import map_items, parse_class_map
@@ -54,42 +52,6 @@ _MODULES = {
     "splits": ("SplitPlan", "read_splits", "share_splits"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
-
-
-def get_exporter(name: str, **options: Any) -> Exporter:
-    """An exporter by name; ``options`` as its class documents them.
-
-    Raises:
-        ExportError: there is no such format (the message names the choices), or the extra that it needs is not installed.
-    """
-    if name not in FORMATS:
-        from deeplab_core.errors import ExportError
-
-        raise ExportError(
-            message("there is no export format '{name}'", name=name),
-            remedy=message("Choose one of {formats}", formats=", ".join(FORMATS)),
-        )
-    exporter: Exporter = EXPORTERS[name](**options)
-    return exporter
-
-
-class _Classes(Mapping[str, type[Any]]):
-    """Format name -> class of its exporter, imported when it is asked for."""
-
-    def __getitem__(self, name: str) -> type[Any]:
-        module, _, kind = FORMATS[name].home.partition(":")
-        found: type[Any] = getattr(import_module(f"{__name__}.{module}"), kind)
-        return found
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(FORMATS)
-
-    def __len__(self) -> int:
-        return len(FORMATS)
-
-
-#: Every exporter by name, in the order in which choices are shown.
-EXPORTERS: Mapping[str, type[Any]] = _Classes()
 
 
 def __getattr__(name: str) -> object:

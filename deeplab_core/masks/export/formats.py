@@ -5,8 +5,15 @@ Only facts: a format's code is imported when it is used, so that listing the for
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+from deeplab_core.errors import ExportError, message
+
+if TYPE_CHECKING:
+    from deeplab_core.masks.export.exporter import Exporter
 
 #: Options that formats may have; each is an argument of the format's class.
 OptionName = Literal["images", "unmatched_to_void", "unit", "shapes", "tolerance", "min_pixels", "opacity", "contours"]
@@ -160,3 +167,37 @@ _TABLE = (
 
 #: Every format by name, in the order in which choices are shown.
 FORMATS: dict[str, ExportFormat] = {entry.name: entry for entry in _TABLE}
+
+
+def get_exporter(name: str, **options: Any) -> Exporter:
+    """An exporter by name; ``options`` as its class documents them.
+
+    Raises:
+        ExportError: there is no such format (the message names the choices), or the extra that it needs is not installed.
+    """
+    if name not in FORMATS:
+        raise ExportError(
+            message("there is no export format '{name}'", name=name),
+            remedy=message("Choose one of {formats}", formats=", ".join(FORMATS)),
+        )
+    exporter: Exporter = EXPORTERS[name](**options)
+    return exporter
+
+
+class _Classes(Mapping[str, type[Any]]):
+    """Format name -> class of its exporter, imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> type[Any]:
+        module, _, kind = FORMATS[name].home.partition(":")
+        found: type[Any] = getattr(import_module(f"{__package__}.{module}"), kind)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(FORMATS)
+
+    def __len__(self) -> int:
+        return len(FORMATS)
+
+
+#: Every exporter by name, in the order in which choices are shown.
+EXPORTERS: Mapping[str, type[Any]] = _Classes()

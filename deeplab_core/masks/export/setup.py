@@ -12,10 +12,9 @@ import numpy as np
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, ExportError, message
 from deeplab_core.images.identity import content_key
-from deeplab_core.masks.export import get_exporter
 from deeplab_core.masks.export.class_map import map_items
 from deeplab_core.masks.export.exporter import Exporter, ExportItem
-from deeplab_core.masks.export.formats import FORMATS
+from deeplab_core.masks.export.formats import FORMATS, get_exporter
 from deeplab_core.masks.export.splits import SplitPlan, group_of, read_splits, share_splits
 
 
