@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from deeplab_core.catalogs.catalog import ClassCatalog
     from deeplab_core.masks.frames import Frame
     from deeplab_core.masks.importing import ImportPlan
+    from deeplab_core.masks.importing.records import Unread
 
 #: Keys of the formats, in the order of the table in :mod:`deeplab_core.masks.importing.formats`, which a test compares.
 FORMATS = (
@@ -136,6 +137,7 @@ def import_labels(
     _tell_plan(plan, reason, new=existing is None, as_json=as_json)
     if plan.mapping is not None:
         plan.mapping.check()
+        plan.rest_name(unlabelled)
     if not plan.items:
         raise click.UsageError(f"no image of {images} has labels in {source}; names are compared with and without their folders")
     options: dict[str, Any] = {"rest": unlabelled, "frame": frames[mask_frame]}
@@ -224,11 +226,14 @@ def _tell_plan(plan: ImportPlan, reason: str, *, new: bool, as_json: bool) -> No
     if empty:
         say(f"{counted(empty, 'class', 'classes')} of the source {'has' if empty == 1 else 'have'} no region.")
     _list_unread("labels without an image", [f"{part.name}: {part.why}" for part in plan.without_image])
-    _list_unread("not read", [_unread_line(part.name, part.why, part.count) for part in plan.unread])
+    _list_unread("not read", [_unread_line(part) for part in plan.unread])
 
 
-def _unread_line(name: str, why: str, count: int) -> str:
-    return f"{name}: {why}" if count == 1 else f"{count:,} times {name}: {why}"
+def _unread_line(part: Unread) -> str:
+    name, why = part.name, part.why
+    if not part.image:
+        return f"{name}: {why}" if part.count == 1 else f"{part.count:,} times {name}: {why}"
+    return f"{part.image}: {name}: {why}" if part.count == 1 else f"{part.count:,} times {name}: {why}; first in {part.image}"
 
 
 def _list_unread(title: str, lines: Sequence[str]) -> None:
@@ -311,7 +316,7 @@ def _tell_totals(plan: ImportPlan, totals: ImportTotals, unlabelled: str | None,
     for line in totals.notes.spoken():
         say(line)
     for part in totals.not_read():
-        say(f"not read: {_unread_line(part.name, part.why, part.count)}")
+        say(f"not read: {_unread_line(part)}")
     if plan.without_labels:
         count = len(plan.without_labels)
         say(f"{counted(count, 'image')} {'has' if count == 1 else 'have'} no labels in the source.")

@@ -43,6 +43,7 @@ class ImportTotals:
         regions, labelled, unlabelled, overlaps, instances: as in :class:`ImportedImage`, added up.
         classes: px by name of the class, void last.
         skipped: parts of images that were not read, counted by what they are and why.
+        first_skipped: the first image with such a part, by what it is and why.
         failures: (image, error).
         notes: what was read in an unusual way.
     """
@@ -59,6 +60,7 @@ class ImportTotals:
     instances: int = 0
     classes: Counter[str] = field(default_factory=Counter)
     skipped: Counter[tuple[str, str]] = field(default_factory=Counter)
+    first_skipped: dict[tuple[str, str], str] = field(default_factory=dict)
     failures: list[tuple[str, AtrousError]] = field(default_factory=list)
     notes: RunNotes = field(default_factory=lambda: RunNotes("mask"))
 
@@ -74,6 +76,7 @@ class ImportTotals:
                 self.classes[name] += count
         for part in found.skipped:
             self.skipped[part.name, part.why] += part.count
+            self.first_skipped.setdefault((part.name, part.why), found.name)
         self.notes.add(found.name, found.notes)
 
     def lines(self, rest: str) -> list[str]:
@@ -106,7 +109,7 @@ class ImportTotals:
 
     def not_read(self) -> list[Unread]:
         """Parts of images that were not read."""
-        return [Unread(name, why, count) for (name, why), count in self.skipped.items()]
+        return [Unread(*kind, count, self.first_skipped[kind]) for kind, count in self.skipped.items()]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

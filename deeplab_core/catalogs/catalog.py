@@ -6,6 +6,7 @@ An id is a name, never arithmetic: catalogs may have gaps (Cityscapes label ids)
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -93,9 +94,10 @@ class ClassCatalog:
                     )
                 )
             self._index[info.id] = position
-        if len({info.name for info in self.classes}) != len(self.classes):
+        twice = [name for name, count in Counter(info.name for info in self.classes).items() if count > 1]
+        if twice:
             raise CatalogError(
-                message("catalog '{name}' uses a class name twice", name=self.name),
+                message("catalog '{name}' has the class '{class_name}' twice", name=self.name, class_name=twice[0]),
                 remedy=message("Give every class its own name"),
             )
         if self.background is not None and self.background not in self._index:

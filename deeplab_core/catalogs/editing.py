@@ -15,6 +15,8 @@ from deeplab_core.errors import CatalogError, message
 from deeplab_core.reading import shorten
 
 _LONGEST_NAME = 100
+#: Names of void in files of labels, without upper case: no class has one of them.
+VOID_NAMES = frozenset({"void", "__ignore__", "_ignore_"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,12 @@ def _new_name(catalog: ClassCatalog, name: str, of: int | None = None) -> str:
             message("{name} is no class name", name=shorten(name)),
             why=why,
             remedy=message("Give a short name of letters and digits"),
+        )
+    if name.casefold() in VOID_NAMES:
+        raise CatalogError(
+            message("{name} is no class name", name=shorten(name)),
+            why=message("Void means that a pixel has no class"),
+            remedy=message("Choose another name, for example 'unclear'"),
         )
     other = next((info for info in catalog.classes if info.name.casefold() == name.casefold() and info.id != of), None)
     if other is not None:

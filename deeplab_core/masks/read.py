@@ -310,11 +310,14 @@ def _from_colors(colors: NDArray[np.uint8], catalog: ClassCatalog, path: Path) -
             refused.update(dict(zip(strangers.tolist(), pixels.tolist(), strict=True)))
         labels[start : start + _STRIP_ROWS] = found - 2
     if refused:
-        raise _color_error(refused, catalog, table, path)
+        grey = bool((colors == colors[..., :1]).all())
+        raise _color_error(refused, catalog, table, path, grey=grey)
     return labels
 
 
-def _color_error(refused: Counter[int], catalog: ClassCatalog, table: dict[Color, set[int]], path: Path) -> MaskFormatError:
+def _color_error(
+    refused: Counter[int], catalog: ClassCatalog, table: dict[Color, set[int]], path: Path, *, grey: bool
+) -> MaskFormatError:
     names = []
     shared = []
     for code, pixels in refused.most_common(NAMED_VALUES):
@@ -323,7 +326,6 @@ def _color_error(refused: Counter[int], catalog: ClassCatalog, table: dict[Color
         if color in table:
             shared.append(f"{color} stands for {_owner_names(table[color], catalog)}")
     more = len(refused) - len(names)
-    grey = all(code >> 16 == code >> 8 & 255 == code & 255 for code in refused)
     return MaskFormatError(
         message(
             "the mask holds colours that '{catalog}' does not tell apart: {colors}",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.state.label_import import ImportTotals
 from app.text import displayed, error_detail, error_title, plural, spaced, tr
-from deeplab_core.masks.importing import ImportedImage, ImportPlan
+from deeplab_core.masks.importing import ImportedImage, ImportPlan, Unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def summary_of(plan: ImportPlan, totals: ImportTotals, rest: str, *, left: int =
     facts += _some(tr("Pixels that a locked class kept"), totals.locked_pixels)
     facts += _some(tr("Objects told apart in the source that masks do not tell apart"), totals.instances)
     unread = [(displayed(name), f"{error_title(error)}. {error_detail(error)}") for name, error in totals.failures]
-    unread += [(displayed(part.name), _times(part.why, part.count)) for part in totals.not_read()]
+    unread += [(displayed(part.image), _part(part)) for part in totals.not_read()]
     unread += [(displayed(part.name), _times(part.why, part.count)) for part in (*plan.without_image, *plan.unread)]
     unread += [(tr("Note"), line) for line in totals.notes.lines()]
     names = sorted((name for name in totals.classes if name != "void"), key=lambda name: -totals.classes[name])
@@ -93,6 +93,12 @@ def _pixels(count: int, total: int) -> str:
         return spaced(count)
     share = f"{count / total:.1%}".replace("%", "\u2009%")
     return tr("{count} px ({share})", count=spaced(count), share=share)
+
+
+def _part(part: Unread) -> str:
+    """What was not read of an image, and of others like it."""
+    text = f"{part.name[:1].upper()}{part.name[1:]}: {part.why.rstrip('.')}."
+    return text if part.count == 1 else tr("{text} {count} times, first here.", text=text, count=spaced(part.count))
 
 
 def _times(why: str, count: int) -> str:

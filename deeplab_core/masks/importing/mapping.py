@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
+from deeplab_core.catalogs.editing import VOID_NAMES
 from deeplab_core.errors import LabelSourceError, UnmappedClasses, message
 from deeplab_core.masks.importing.records import SourceClass
 from deeplab_core.wording import name_some
@@ -39,8 +40,6 @@ SYNONYMS: tuple[tuple[str, ...], ...] = (
     ("road", "roads"),
     ("windowpane", "window"),
 )
-#: Names of void that the formats themselves use.
-_VOID = frozenset({"void", "__ignore__", "_ignore_"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +157,7 @@ def _map_one(one: SourceClass, catalog: ClassCatalog, choice: str | None, edited
     found = None if one.undeclared else _named(one, catalog)
     if found is not None:
         return MappedClass(one, found[0].id, found[1])
-    if one.name in _VOID:
+    if one.name.casefold() in VOID_NAMES:
         return MappedClass(one, None, "name")
     if one.ignored:
         return MappedClass(one, None, "format")

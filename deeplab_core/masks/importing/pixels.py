@@ -111,12 +111,11 @@ class VocReader(PixelReader):
 
     def scan(self) -> None:
         masks = _class_masks(self.source)
-        folders = sorted({folder_of(name) for name in masks})
+        folders = sorted({_class_folder(name) for name in masks})
         plain = [folder for folder in folders if PurePosixPath(folder).name.lower() == "segmentationclass"]
-        for folder in folders:
-            if plain and folder not in plain and any(_beside(folder, one) for one in plain):
-                self.leave_out(folder, "The masks in SegmentationClass are read")
         kept = [folder for folder in folders if not plain or folder in plain or not any(_beside(folder, one) for one in plain)]
+        for folder in sorted(set(folders) - set(kept)):
+            self.leave_out(folder, "The masks in SegmentationClass are read")
         labelmap, listed = _named(self.source, "labelmap.txt"), _named(self.source, "class_names.txt")
         if labelmap is not None:
             self._table = _labelmap(self.source, labelmap)
@@ -130,7 +129,7 @@ class VocReader(PixelReader):
                 remedy=message("Export it again"),
                 path=self.source.path,
             )
-        self.entries = [Entry(names=(_stem(name),), file=name) for name in masks if folder_of(name) in kept]
+        self.entries = [Entry(names=(_stem(name),), file=name) for name in masks if _class_folder(name) in kept]
         self.classes = [
             SourceClass(name=info.name, color=info.color, background=info.id == self._catalog.background)
             for info in self._catalog.classes
@@ -155,9 +154,8 @@ class VocReader(PixelReader):
 
     def draw(self, entry: Entry, canvas: Canvas, info: ImageInfo, frame: Frame) -> None:
         super().draw(entry, canvas, info, frame)
-        parts = list(PurePosixPath(entry.file).parts)
-        parts[-2] = "SegmentationObject"
-        self.count_objects(canvas, "/".join(parts))
+        root = PurePosixPath(_class_folder(entry.file))
+        self.count_objects(canvas, str(root.with_name("SegmentationObject") / PurePosixPath(entry.file).relative_to(root)))
 
 
 class CvatMaskReader(VocReader):
@@ -417,10 +415,12 @@ READERS: dict[str, type[Reader]] = {
 
 
 def _class_masks(source: Source) -> list[str]:
-    return [
-        name for name in source.with_ending(*_MASKS)
-        if PurePosixPath(name).parent.name.lower().startswith("segmentationclass")
-    ]  # fmt: skip
+    return [name for name in source.with_ending(*_MASKS) if _class_folder(name)]
+
+
+def _class_folder(name: str) -> str:
+    """The folder ``SegmentationClass`` that a mask is in, directly or in folders of its own, with a ``/`` behind; else empty."""
+    return next((f"{one}/" for one in PurePosixPath(name).parents if one.name.lower().startswith("segmentationclass")), "")
 
 
 def _in_folder(source: Source, folder: str) -> list[str]:

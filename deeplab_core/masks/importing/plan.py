@@ -15,6 +15,7 @@ from deeplab_core.atomic import atomic_write
 from deeplab_core.catalogs import with_default_keys
 from deeplab_core.catalogs.catalog import IGNORE, IGNORE_WIDE, ClassCatalog, ClassInfo, is_background
 from deeplab_core.catalogs.colors import class_colors
+from deeplab_core.catalogs.editing import VOID_NAMES, add_class
 from deeplab_core.errors import AtrousError, LabelSourceError, MaskFormatError, message, one_image
 from deeplab_core.images.file_names import PHOTO_SUFFIXES, split_name
 from deeplab_core.images.limits import check_size
@@ -119,7 +120,8 @@ class ImportPlan:
         """The source's classes as a catalog for a new project.
 
         An export of Atrous brings its project's own catalog back, and files of ids the ids that they hold. Otherwise ids follow
-        the order of the source, and formats of regions get a class ``background`` with the id 0 unless the source has one.
+        the order of the source, and formats of regions get a class ``background`` with the id 0 unless the source has one, or
+        says what class the rest is.
         Colours are the source's, else those of :func:`class_colors`.
 
         Raises:
@@ -137,7 +139,7 @@ class ImportPlan:
         names = [one for one in self.classes if _is_class(one)]
         if background is None:
             background = next((one.name for one in names if one.name.strip("_") == "background"), None)
-        if regions and background is None:
+        if regions and background is None and self._reader.rest is None:
             background = "background"
             names.insert(0, SourceClass(name=background, background=True))
         title = name or self.source.stem
@@ -155,8 +157,6 @@ class ImportPlan:
 
     def _with_strangers(self, catalog: ClassCatalog) -> ClassCatalog:
         """A known catalog with the classes of the source that it lacks behind its own, for a mapping without questions."""
-        from deeplab_core.catalogs.editing import add_class
-
         free = map_classes([one for one in self.classes if _is_class(one)], catalog).unmapped
         for name in free:
             catalog = add_class(catalog, name).catalog
@@ -415,7 +415,7 @@ def _told(chosen: Format, info: ImageInfo, shown: Path) -> Frame:
 
 def _is_class(one: SourceClass) -> bool:
     """Whether a class of a source can be one of a new project: it is no void, and the source gives it a name or an id."""
-    return one.name not in ("void", "__ignore__", "_ignore_") and one.id != IGNORE and not one.undeclared
+    return one.name.casefold() not in VOID_NAMES and one.id != IGNORE and not one.undeclared
 
 
 def _refuse_absent(canvas: Canvas, mapping: ClassMapping) -> None:

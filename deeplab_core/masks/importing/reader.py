@@ -111,6 +111,8 @@ def text_of(value: Any) -> str:
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"{shorten(value)} is no class name")
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("the name of its class is empty")
     return str(value)
 
 

@@ -79,15 +79,18 @@ class Unread:
         name: a file, or what it is within a file.
         why: the reason, a sentence without a full stop.
         count: how many of the same kind.
+        image: the image that the first of them belongs to, empty for a file.
     """
 
     name: str
     why: str
     count: int = 1
+    image: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {"name": self.name, "why": self.why, "count": self.count}
+        found = {"name": self.name, "why": self.why, "count": self.count}
+        return {**found, "image": self.image} if self.image else found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -393,3 +393,23 @@ def test_a_new_project_keeps_the_ids_of_atrous_s_own_masks(tmp_path: Path) -> No
         with Project.open(images, again) as project:
             assert project.catalog.ids.tolist() == [3, 8]
             assert np.array_equal(project.load(project.images[0].id).document.labels, labels)
+
+
+def test_an_unknown_class_for_the_rest_stops_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, labels = images_and_labels(tmp_path)
+    assert do(labels, "--images", images, "--unlabelled", "nope") == 2
+    assert capsys.readouterr().err.count("has no class 'nope'") == 1
+    assert not (images / ".atrous").exists()
+
+
+def test_what_is_not_read_names_its_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images, labels = images_and_labels(tmp_path)
+    write(labels / "a.json", labelme("a.jpg", shape("road", SQUARE), shape("road", [[1, 1], [2, 2]])))
+    assert do(labels, "--images", images) == 0
+    assert "not read: a.jpg: a shape: it has 2 of at least 3 points" in capsys.readouterr().out
+    write(labels / "b.json", labelme("b.jpg", shape("road", [[1, 1], [2, 2]])))
+    assert do(labels, "--images", images, "--dry-run", "--json") == 0
+    rows = events(capsys.readouterr().out)["summary"][0]["not_read"]
+    assert rows == [{"name": "a shape", "why": "it has 2 of at least 3 points", "count": 2, "image": "a.jpg"}]

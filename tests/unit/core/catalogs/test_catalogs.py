@@ -92,7 +92,7 @@ def test_own_keys_are_kept_and_others_get_none(tmp_path: Path) -> None:
         ("classes: [{name: b, color: '#12345g'}]", "not a colour"),
         ("classes: [{name: b, color: [1, 2, 300]}]", "not a colour"),
         ("classes: [{name: a, id: 3}, {name: b, id: 3}]", "3 twice"),
-        ("classes: [a, a]", "name twice"),
+        ("classes: [a, a]", "has the class 'a' twice"),
         ("classes: [{name: a, id: -1}]", "out of range"),
         ("{file_ignore: 0, classes: [a, b]}", "also the id of 'a'"),
         ("{file_ignore: 70000, classes: [a, b]}", "does not fit"),

@@ -61,7 +61,7 @@ def test_a_name_is_used_once(name: str) -> None:
     assert rename_class(VOC, CHAIR.id, name.upper()).catalog.by_id(CHAIR.id).name == name.upper().strip()
 
 
-@pytest.mark.parametrize("name", ["", "  ", "a\x1bb", "x" * 101])
+@pytest.mark.parametrize("name", ["", "  ", "a\x1bb", "x" * 101, "void", " VOID ", "__ignore__"])
 def test_a_name_can_be_read(name: str) -> None:
     with pytest.raises(CatalogError, match="no class name"):
         add_class(VOC, name)

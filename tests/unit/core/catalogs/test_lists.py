@@ -76,7 +76,7 @@ def test_ids_above_254_make_wide_masks(tmp_path: Path) -> None:
     [
         ("labels.txt", "", "no classes"),
         ("labels.txt", "__ignore__\n", "no classes"),
-        ("labels.txt", "a\nb\na\n", "uses a class name twice"),
+        ("labels.txt", "a\nb\na\n", "has the class 'a' twice"),
         ("labelmap.txt", "# label:color_rgb:parts:actions\ndog 1,2,3\n", "Line 2"),
         ("labelmap.txt", "dog:300,2,3::\n", "300,2,3 is not a colour"),
         ("_classes.csv", "Class, Pixel Value\ndog, 1\n", "first line"),

@@ -208,3 +208,16 @@ def test_own_classes_make_a_catalog(tmp_path: Path) -> None:
     assert plan.mapped(catalog).mapping is not None
     assert plan.mapped(catalog).read(plan.items[0]).labels.max() == catalog.ignore
     assert CATALOG.background == 0
+
+
+def test_a_shape_without_a_name_is_counted_and_void_is_no_class(tmp_path: Path) -> None:
+    images = photographs(tmp_path)
+    write(images / "a.json", labelme("a.jpg", shape(" ", SQUARE), shape("Void", SQUARE), shape("car", [[30, 20], [38, 28], [30, 28]])))
+    plan = scan(images, images, ["a.jpg"])
+    plan = plan.mapped(plan.own_catalog())
+    assert plan.mapping is not None
+    assert plan.mapping.catalog.names == ("background", "car")
+    assert plan.mapping.unmapped == ()
+    found = plan.read(plan.items[0])
+    assert [(part.name, part.why) for part in found.skipped] == [("a shape", "the name of its class is empty")]
+    assert int((found.labels == 255).sum()) == 16 * 12

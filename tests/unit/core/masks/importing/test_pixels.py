@@ -318,3 +318,43 @@ def test_without_datumaro_the_error_says_how_to_install_it(tmp_path: Path) -> No
     with pytest.raises(LabelSourceError, match=r"atrous\[formats\]"):
         scan(tmp_path / "in", tmp_path, [], format="datumaro")
     assert json.loads((tmp_path / "in/a.json").read_text())
+
+
+@pytest.mark.parametrize("key", ["voc", "cvat_masks"])
+def test_masks_in_folders_of_their_own_are_found(tmp_path: Path, key: str) -> None:
+    images = photographs(tmp_path / "images", ["one/a.jpg", "two/a.jpg"])
+    objects = np.zeros((HEIGHT, WIDTH), np.uint8)
+    objects[:4] = 3
+    drawn = {name: blobs(VOC, (HEIGHT, WIDTH), number) for number, name in enumerate(("one", "two"))}
+    for name, labels in drawn.items():
+        (tmp_path / f"set/SegmentationClass/{name}").mkdir(parents=True)
+        write_indexed_png(tmp_path / f"set/SegmentationClass/{name}/a.png", labels, VOC)
+        grey(tmp_path / f"set/SegmentationObject/{name}/a.png", objects)
+    if key == "cvat_masks":
+        lines = [f"{info.name}:{','.join(map(str, info.color))}::" for info in VOC.classes]
+        write(tmp_path / "set/labelmap.txt", "\n".join([*lines, "void:224,224,192::"]))
+    found = labels_of(tmp_path / "set", images, VOC, ["one/a.jpg", "two/a.jpg"], key)
+    assert all(np.array_equal(found[f"{name}/a.jpg"], labels) for name, labels in drawn.items())
+    plan = scan(tmp_path / "set", images, ["one/a.jpg", "two/a.jpg"]).mapped(VOC)
+    assert plan.read(plan.items[0]).instances == 1
+
+
+def test_a_new_project_gets_the_ids_of_cityscapes(tmp_path: Path) -> None:
+    images = photographs(tmp_path / "images", ["x.png"])
+    cityscapes(tmp_path / "gt", "x", [("road", [[0, 9], [30, 9], [30, 29]])])
+    own = scan(tmp_path / "gt", images, ["x.png"]).own_catalog()
+    assert {info.id: info.name for info in own.classes} == {info.id: info.name for info in CITY34.classes}
+    assert own.background is None
+
+
+def test_one_strange_colour_is_not_taken_for_ids_in_three_channels(tmp_path: Path) -> None:
+    images = photographs(tmp_path / "images", ["a.jpg"])
+    colors = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    colors[3:9], colors[0, 0] = (1, 2, 3), (9, 9, 9)
+    grey(tmp_path / "set/SegmentationClass/a.png", colors)
+    write(tmp_path / "set/labelmap.txt", "background:0,0,0::\ncar:1,2,3::\n")
+    plan = scan(tmp_path / "set", images, ["a.jpg"])
+    plan = plan.mapped(plan.own_catalog())
+    with pytest.raises(AtrousError, match=r"\(9, 9, 9\)") as caught:
+        plan.read(plan.items[0])
+    assert "three channels" not in str(caught.value)
