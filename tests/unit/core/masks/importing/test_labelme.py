@@ -212,7 +212,8 @@ def test_own_classes_make_a_catalog(tmp_path: Path) -> None:
 
 def test_a_shape_without_a_name_is_counted_and_void_is_no_class(tmp_path: Path) -> None:
     images = photographs(tmp_path)
-    write(images / "a.json", labelme("a.jpg", shape(" ", SQUARE), shape("Void", SQUARE), shape("car", [[30, 20], [38, 28], [30, 28]])))
+    car = shape("car", [[30, 20], [38, 28], [30, 28]])
+    write(images / "a.json", labelme("a.jpg", shape(" ", SQUARE), shape("Void", SQUARE), car))
     plan = scan(images, images, ["a.jpg"])
     plan = plan.mapped(plan.own_catalog())
     assert plan.mapping is not None
