@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -32,7 +33,7 @@ from deeplab_core.masks.export import (
     plan_export,
 )
 from deeplab_core.masks.export.plan import ExistingTarget
-from deeplab_core.masks.export.splits import group_of, read_splits
+from deeplab_core.masks.export.splits import SplitPlan, group_of, read_splits
 
 
 class Scope(StrEnum):
@@ -85,8 +86,15 @@ class PlannedExport:
     left_out: int = 0
 
 
+class _StoppedError(Exception):
+    """The user stopped the export while the images were shared out."""
+
+
 class ExportController(QObject):
     """Verbs of exporting.
+
+    Attributes:
+        splits: how the last export shared its images out, in words; empty without splits.
 
     Signals:
         finished(ExportSummary, ExportRequest): an export is over.
@@ -109,6 +117,7 @@ class ExportController(QObject):
         self._session, self._models, self._jobs, self._notifier = services.session, models, services.jobs, services.notifier
         self._job: Job | None = None
         self._counting: Job | None = None
+        self.splits = ""
         self._noted.connect(self._show_progress, Qt.ConnectionType.QueuedConnection)
         self._stop = False
 
@@ -221,9 +230,16 @@ class ExportController(QObject):
         self._job = self._jobs.add(Job(tr("Exporting"), self._ask_stop, guards_close=True))
         self._job.progress(0, len(items))
 
-        def work() -> ExportSummary:
-            prepared, _ = request.how.prepare(items)
-            return export_masks(
+        def look(_name: str) -> None:
+            if self._stop:
+                raise _StoppedError
+
+        def work() -> tuple[ExportSummary, str]:
+            try:
+                prepared, splits = request.how.prepare(items, look)
+            except _StoppedError:
+                return ExportSummary(not_reached=len(items), cancelled=True), ""
+            summary = export_masks(
                 prepared,
                 request.how.exporter(),
                 request.target,
@@ -233,8 +249,9 @@ class ExportController(QObject):
                 cancel=lambda: self._stop,
                 provenance=request.provenance,
             )
+            return summary, _split_text(splits)
 
-        self._jobs.run(work, lambda summary: self._end(summary, request), self._fail)
+        self._jobs.run(work, lambda found: self._end(found[0], found[1], request), self._fail)
 
     def _items(self, request: ExportRequest) -> list[ExportItem]:
         """Per image its mask, else its prediction; read on a thread of the pool."""
@@ -260,7 +277,8 @@ class ExportController(QObject):
     def _ask_stop(self) -> None:
         self._stop = True
 
-    def _end(self, summary: ExportSummary, request: ExportRequest) -> None:
+    def _end(self, summary: ExportSummary, splits: str, request: ExportRequest) -> None:
+        self.splits = splits
         if self._job is not None:
             self._job.finish(JobState.CANCELLED if summary.cancelled else JobState.DONE)
             self._job = None
@@ -284,6 +302,21 @@ def _lost_text(found: Mapping[str, Loss | AtrousError]) -> str:
     if refused:
         parts.append(plural("{n} image cannot be exported.", "{n} images cannot be exported.", len(refused)))
         parts.append(refused[0].what)
+    return " ".join(parts)
+
+
+def _split_text(plan: SplitPlan | None) -> str:
+    """How images were shared out, in words; empty without splits."""
+    if plan is None:
+        return ""
+    numbers = ", ".join(f"{name} {spaced(number)}" for name, number in Counter(plan.parts.values()).items())
+    parts = [tr("Splits: {numbers}.", numbers=numbers)]
+    if plan.duplicates:
+        parts.append(
+            plural("{n} set of equal images kept together.", "{n} sets of equal images kept together.", len(plan.duplicates))
+        )
+    if plan.left_out:
+        parts.append(plural("{n} image is in no list.", "{n} images are in no list.", len(plan.left_out)))
     return " ".join(parts)
 
 

@@ -394,7 +394,7 @@ class WindowActions(QObject):
                 Choice(tr("Skipped files"), lambda: ListDialog(tr("Export"), intro, troubled, None, self._window).exec())
             )
         say = self._program.notifier.warning if summary.failed else self._program.notifier.info
-        detail = f"{lines[0]} {', '.join(lines[1:5])}".strip()
+        detail = " ".join(filter(None, (lines[0], self._program.export.splits, ", ".join(lines[1:5]))))
         say(
             tr("Export stopped") if summary.cancelled else tr("Export finished"),
             detail,

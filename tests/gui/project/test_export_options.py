@@ -171,6 +171,31 @@ def test_lists_name_the_images_of_the_splits(studio, dialog, tmp_path):
     studio.program.export.start(dialog.request(), "error")
     studio.wait(lambda: "Export finished" in studio.titles())
     assert len((tmp_path / "out/ImageSets/Segmentation/mine.txt").read_text().split()) == 1
+    assert "Splits: mine 1. 3 images are in no list." in studio.program.notifier.messages[-1].detail
+
+
+def test_an_export_can_be_stopped_while_images_are_shared_out(studio, dialog, tmp_path, monkeypatch):
+    release, done = Event(), []
+
+    def slow(items, progress):
+        release.wait(20)
+        progress(items[0].name)
+        return {}
+
+    choose(dialog.format, "voc")
+    choose(dialog.options.split, "shares")
+    dialog.target.setText(str(tmp_path / "out"))
+    monkeypatch.setattr("deeplab_core.masks.export.setup._classes", slow)
+    export = studio.program.export
+    export.finished.connect(lambda summary, _request: done.append(summary))
+    export.start(dialog.request(), "error")
+    (job,) = (job for job in studio.program.jobs.running if job.title == "Exporting")
+    job.cancel()
+    release.set()
+    studio.wait(lambda: done)
+    assert done[0].cancelled
+    assert done[0].not_reached == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_another_catalog_gets_the_classes_by_name_and_by_choice(studio, dialog, tmp_path):

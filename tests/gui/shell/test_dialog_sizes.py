@@ -78,7 +78,12 @@ def _export(studio: Studio, tmp: Path) -> QDialog:
     from tests.gui.studio import make_folder
 
     studio.open(make_folder(tmp / "set"))
-    return ExportDialog(studio.program.export, studio.program.settings, tmp / "set" / "images", studio.window)
+    dialog = ExportDialog(studio.program.export, studio.program.settings, tmp / "set" / "images", studio.window)
+    dialog.format.setCurrentIndex(dialog.format.findData("coco_instances"))
+    dialog.options.split.setCurrentIndex(dialog.options.split.findData("shares"))
+    dialog.options.more.setChecked(True)
+    dialog.options.catalog.setCurrentIndex(1)
+    return dialog
 
 
 def _fetch(studio: Studio, _tmp: Path) -> QDialog:
