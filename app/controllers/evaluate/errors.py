@@ -106,7 +106,7 @@ class InspectController(QObject):
     def counts(self) -> NDArray[np.int64] | None:
         """(C, C + 1) confusion matrix of the folder, with every finished pixel of the current stroke; None before there is one.
 
-        The image in view counts as its live live says; the components follow when the hand rests.
+        The image in view counts with its live figures; the components follow after a pause.
         """
         self._evaluation.folder.catch_up()
         return None if self.folder is None else self.folder.total(CONFUSION)

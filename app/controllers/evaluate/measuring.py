@@ -151,7 +151,8 @@ class Measuring(QObject):
         for image in lazy:
             self._due.setdefault(image, _Request(Part.SCORE))
         self._pump(many=bool(lazy))
-        self.follow_project()
+        if self._session.project is not None:
+            self._compare(self._session.project, {}, patient=False)
 
     def ask(
         self, image: int, parts: Part = Part.SCORE, *, held: OpenLabels | None = None, prediction: Prediction | None = None
@@ -198,8 +199,13 @@ class Measuring(QObject):
 
     # -- comparing with the project --------------------------------------------------------------------------------------
 
-    def _compare(self, project: Project, kept: dict[int, bytes], measure: bool = True) -> None:
-        """Find what does not belong to the project as it is; ``kept``: scores of an earlier visit that are not in the pool."""
+    def _compare(self, project: Project, kept: dict[int, bytes], measure: bool = True, *, patient: bool = True) -> None:
+        """Find what does not belong to the project as it is, and measure it.
+
+        Args:
+            kept: scores of an earlier visit that are not in the pool.
+            patient: whether many images may wait until the figures are looked at.
+        """
         stamps = dict(self._stamps)
 
         def work() -> tuple[Due, ScoredImages]:
@@ -225,7 +231,7 @@ class Measuring(QObject):
             if viewed is not None and viewed.id in waiting:
                 waiting.remove(viewed.id)
                 self.score_open(viewed)
-            if len(waiting) >= _LAZY_FROM and not self._due:
+            if patient and len(waiting) >= _LAZY_FROM and not self._due:
                 self._lazy = tuple(waiting)
             else:
                 for image in waiting:

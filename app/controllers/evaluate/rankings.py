@@ -318,8 +318,8 @@ class RankingsController(QObject):
             self.placeReached.emit(awaited[1])
 
     def _follow_truth(self) -> None:
-        """Other ground truth: what is shown is measured again."""
-        self._known = False
+        """Other ground truth: what is shown is measured again, or read again if it was measured from the same."""
+        self._keys, self._known = {}, False  # scores that rest on ground truth have left the pool
         if self.predictions is not None and len(self.predictions):
             self.measure_folder()
 

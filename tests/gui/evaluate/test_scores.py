@@ -317,6 +317,35 @@ def test_measuring_that_is_stopped_goes_on_when_the_figures_are_looked_at(studio
     assert_fresh(studio, 4)
 
 
+def test_what_is_looked_at_is_measured_at_once_however_much_it_is(studio: Studio, folder: Path, monkeypatch) -> None:
+    studio.start_model()
+    studio.open(folder)
+    run_folder(studio)
+    assert_fresh(studio, 4)
+    monkeypatch.setattr(measuring, "_LAZY_FROM", 2)
+    catalog = studio.program.models.card.catalog
+    for path in sorted((folder.parent / "labels").glob("*.png"))[1:]:  # not of the image in view, which is measured live
+        write_indexed_png(path, np.full((HEIGHT, WIDTH), 9, np.uint8), catalog)
+        os.utime(path, ns=(1, 1))
+    studio.program.evaluation.folder.look()
+    assert_fresh(studio, 4)
+
+
+def test_the_same_ground_truth_again_leaves_no_image_without_a_ranking_score(studio: Studio, folder: Path) -> None:
+    studio.start_model()
+    studio.open(folder)
+    run_folder(studio)
+    rankings, truth = studio.program.rankings, studio.program.truth
+    rankings.begin()
+    studio.wait(lambda: len(rankings.scores("label_errors")) == 4 and not rankings.measuring)
+    before, announced = rankings.scores("label_errors"), []
+    truth.changed.connect(announced.append)
+    truth.choose(truth.index.folders[0])
+    studio.wait(lambda: bool(announced))
+    studio.wait(lambda: not rankings.measuring and rankings.scores("label_errors") == pytest.approx(before))
+    assert len(rankings.scores("label_errors")) == 4
+
+
 def test_a_folder_that_gets_other_ground_truth_while_it_is_evaluated_is_evaluated_by_that(
     studio: Studio, folder: Path, tmp_path: Path, monkeypatch
 ) -> None:
