@@ -179,7 +179,8 @@ class FolderJobs(QObject):
         choices = (*self.failures_choice(job), *self.remember(change))
         say = self._notifier.warning if job.failures else self._notifier.info
         text = f"{'; '.join(parts)}. {remarks}".strip()
-        say(f"{title} {'stopped' if job.stopped else 'finished'}", text, replace_key=key, choices=choices)
+        ended = tr("{title} stopped", title=title) if job.stopped else tr("{title} finished", title=title)
+        say(ended, text, replace_key=key, choices=choices)
 
     def failures_choice(self, job: FolderJob[Any]) -> tuple[Choice, ...]:
         """The button that lists what failed; empty if nothing did."""
@@ -187,7 +188,7 @@ class FolderJobs(QObject):
             return ()
         intro = tr("The run continued with the rest. Each image is listed with the reason; 'Run folder' tries them again.")
         rows = [(image, str(error)) for image, error in job.failures.items()]
-        return (Choice(tr("Show failures"), lambda: self.imagesListed.emit("What failed", intro, rows)),)
+        return (Choice(tr("Show failures"), lambda: self.imagesListed.emit(tr("What failed"), intro, rows)),)
 
     def settled(self, image: int) -> bool:
         """Whether an image is either in view or neither being opened nor being saved."""
@@ -271,8 +272,9 @@ class FolderJobs(QObject):
         rows = [*((image, tr("It has changed since the job.")) for image in stays), *left]
         rows += [(image, str(error)) for image, error in job.failures.items()]
         done = len(change.steps) - len(rows)
-        if job.left and self._last is None:
-            again = {image: change.steps[image] for image in job.left}
+        undone_not = (*job.left, *job.failures)  # failed ones last: the others can be restored although one is damaged
+        if undone_not and self._last is None:
+            again = {image: change.steps[image] for image in undone_not}
             self._set_last(replace(change, steps=again, suggested=[]))
         text = tr(
             "{done} {part} as before the job.",
@@ -300,7 +302,7 @@ class FolderJobs(QObject):
                 part=tr("is") if gone == 1 else tr("are"),
             )
         intro = tr("Every other image is as it was before the job.")
-        show = Choice(tr("Show unchanged images"), lambda: self.imagesListed.emit("What stays as it is", intro, rows))
+        show = Choice(tr("Show unchanged images"), lambda: self.imagesListed.emit(tr("What stays as it is"), intro, rows))
         self._notifier.info(
             tr("{title} was undone", title=change.title), text, replace_key="folder undo", choices=(show,) if rows else ()
         )
@@ -312,4 +314,4 @@ def _give_up(_image: int, error: AtrousError) -> None:
 
 
 def _stay(images: Sequence[object]) -> str:
-    return "stays" if len(images) == 1 else "stay"
+    return tr("stays") if len(images) == 1 else tr("stay")

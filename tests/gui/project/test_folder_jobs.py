@@ -304,6 +304,27 @@ def test_an_undo_that_was_stopped_can_be_continued(desk):
             np.testing.assert_array_equal(labels, before[name])
 
 
+def test_an_image_that_could_not_be_restored_is_tried_again(desk, monkeypatch):
+    before = masks(desk)
+    refine_folder(desk)
+    session, undo_step = desk.program.session, desk.program.session.undo_step
+
+    def full(image, seq):
+        raise StorageError("the project cannot be saved", why="The disk is full")
+
+    monkeypatch.setattr(session, "undo_step", full)
+    desk.window.commands["edit.undo_folder"].trigger()
+    desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
+    monkeypatch.setattr(session, "undo_step", undo_step)
+    assert desk.window.commands["edit.undo_folder"].isEnabled()
+    desk.window.commands["edit.undo_folder"].trigger()
+    desk.wait(lambda: not desk.window.commands["edit.undo_folder"].isEnabled() and not desk.program.jobs.running)
+    desk.settle()
+    for name, labels in masks(desk).items():
+        if name != "photo_3.jpg":  # it had no mask; now it has the prediction that its undo ends at
+            np.testing.assert_array_equal(labels, before[name])
+
+
 def test_a_job_that_ends_with_its_project_says_nothing_and_changes_nothing_more(desk, folder, tmp_path):
     desk.program.folder_jobs.asks = False
     desk.compute.paused = True
