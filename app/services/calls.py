@@ -131,7 +131,7 @@ class LatestCall:
         Args:
             submit: submits the request with its handlers, with everything as it is then, or returns None if there is nothing to
                 ask any more. It runs now if no call is under way, otherwise after the running one.
-            interruptible: a newer wish abandons this call; otherwise its answer is delivered first.
+            interruptible: a newer request abandons this call; otherwise its answer is delivered first.
         """
         self._next = (submit, interruptible)
         if not self._busy:

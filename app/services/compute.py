@@ -82,8 +82,9 @@ class ComputeClient(ComputeService):
     """Runs the compute process and keeps every promise of :class:`ComputeService` across its deaths.
 
     A process that dies is started again, at most three times a minute. The model is loaded again and every request without an
-    answer is sent again; the one that was running gets one more try and then fails, named, so that one poisonous image cannot
-    hold up a folder. A process that is alive and does not answer is reported (:attr:`unresponsive`); :meth:`restart` ends it.
+    answer is sent again; the one that was running gets one more try and then fails, named, so that one image that crashes it
+    cannot hold up a folder. A process that is alive and does not answer is reported (:attr:`unresponsive`); :meth:`restart` ends
+    it.
 
     Args:
         parent: Qt parent.

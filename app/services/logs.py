@@ -54,7 +54,7 @@ def _from_qt(kind: QtMsgType, context: QMessageLogContext, text: str) -> None:
 
 
 def report_text(folder: Path, facts: dict[str, str]) -> str:
-    """What 'Copy report' copies: versions, the given facts and the end of the log, the person's folder shortened to ``~``."""
+    """What 'Copy report' copies: versions, the given facts and the end of the log, the user's folder shortened to ``~``."""
     lines = [
         f"Atrous {__version__}",
         f"Python {platform.python_version()} on {platform.platform()}",

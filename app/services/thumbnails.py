@@ -1,4 +1,4 @@
-"""Thumbnails: made on two threads when a row is seen, kept on disk, newest wish first."""
+"""Thumbnails: made on two threads when a row is seen, kept on disk, newest request first."""
 
 from __future__ import annotations
 

@@ -2,9 +2,8 @@
 
 Undo stops at the first prediction of an image (ADR 90): that step is in the journal, and not on the stack.
 
-Commands only copy tiles. What can fail (the journal's disk) listens to the signals and deals with it; a step with a record that
-is
-damaged changes nothing and is cut out of the history. The stacks of a session and the steps of the journal are the same records,
+Commands only copy tiles. What can fail (the journal's disk) listens to the signals and deals with it; a step with a damaged
+record changes nothing and is cut out of the history. The stacks of a session and the steps of the journal are the same records,
 so a reopened image can be undone further.
 """
 

@@ -62,7 +62,7 @@ class ScanReport:
 
 @dataclass(slots=True)
 class _Known:
-    """A row of the database while it is being matched; ``size`` is -1 where only a mask file lines of the image."""
+    """A row of the database while it is being matched; ``size`` is -1 where only a mask file knows of the image."""
 
     id: int
     path: str

@@ -20,7 +20,7 @@ def pick_device(asked: str = "auto") -> tuple[torch.device, str]:
         asked: ``"auto"`` (cuda, then mps, then cpu) or a torch device string such as ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
 
     Returns:
-        The device, and a note for the person: empty where the wish was met, else what is used instead and why.
+        The device, and a note for the user: empty if it is the device asked for, else what is used instead and why.
 
     Raises:
         DeviceError: ``asked`` is no device that this program knows.

@@ -33,7 +33,7 @@ Engine = Literal["native", "torch", "pydensecrf"]
 
 
 def choose_engine(wanted: CRFEngine, device: str) -> Engine:
-    """The engine for a wish: ``auto`` is ours, by torch where ``device`` is a CUDA device, else by compiled loops."""
+    """The engine for a setting: ``auto`` is ours, by torch where ``device`` is a CUDA device, else by compiled loops."""
     if wanted == "auto":
         return "torch" if device.startswith("cuda") else "native"
     return wanted

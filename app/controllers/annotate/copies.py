@@ -13,7 +13,7 @@ from app.state.document import Document
 from app.state.image_record import ImageRecord
 from app.state.patch import TilePatch
 from app.text import plural, tr
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 
 _KEY = "copies"
 
@@ -57,8 +57,7 @@ class CopyController(QObject):
         if clip is None:
             self._notifier.info(tr("No region was copied"), tr("Point at a region and choose 'Copy region'."), replace_key=_KEY)
             return
-        self._edit.commit_stroke()
-        name = tr("Paste: {name}", name=clip.name or tr("unlabelled"))
+        name = message("Paste: {name}", name=clip.name or message("unlabelled"))
         self._write(name, image.document, lambda: paste_patch(image.document, clip))
 
     def copy_previous(self) -> None:
@@ -70,12 +69,11 @@ class CopyController(QObject):
         if before is None:
             self._notifier.info(tr("This is the first image"), tr("There is no mask to copy."), replace_key=_KEY)
             return
-        self._edit.commit_stroke()
         held = None if self._session.autosaver is None else self._session.autosaver.held(before.id)
 
         def done(other: Document) -> None:
             if self._session.image is image:
-                name = tr("Copy of {name}", name=before.shown)
+                name = message("Copy of {name}", name=before.shown)
                 self._write(name, image.document, lambda: copied_mask_patch(image.document, other.labels, other.provenance))
 
         if held is not None:
@@ -93,6 +91,7 @@ class CopyController(QObject):
 
     def _write(self, name: str, document: Document, make: Callable[[], TilePatch]) -> None:
         """Do a step; what is refused is reported and changes nothing."""
+        self._edit.commit_stroke()  # the step rests on the finished pixels
         try:
             patch = make()
         except AtrousError as error:

@@ -204,7 +204,7 @@ class EditController(QObject):
         if document is None:
             return False
         if mode == "restore" and document.reference is None:
-            self.refused.emit("There is no prediction to restore yet. Run the model on this image first.")
+            self.refused.emit(tr("There is no prediction to restore yet. Run the model on this image first."))
             return False
         value = {"paint": self.tools.class_id, "erase": eraser_value(document.catalog), "restore": None}[mode]
         if value is not None and self._refuses(document, value):
@@ -410,7 +410,7 @@ class EditController(QObject):
 
     def _ready(self) -> Document | None:
         if self._document is None:
-            self.refused.emit("Open an image first.")
+            self.refused.emit(tr("Open an image first."))
             return None
         if self._locked is not None:
             self.refused.emit(self._locked)

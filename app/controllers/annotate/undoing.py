@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from PySide6.QtCore import QObject
@@ -72,6 +73,7 @@ class Undoing(QObject):
                 tr("Nothing undone yet"),
                 tr("Undo"),
                 tr("Undo again to revert its newest step, '{undo_text}'.", undo_text=history.undo_text),
+                self.undo,
             )
 
     def redo(self) -> None:
@@ -85,7 +87,10 @@ class Undoing(QObject):
             self._say_where(tr("Redone in {name}", name=self._name()), title)
         else:
             self._ask(
-                tr("Nothing redone yet"), tr("Redo"), tr("Redo again to repeat '{redo_text}'.", redo_text=history.redo_text)
+                tr("Nothing redone yet"),
+                tr("Redo"),
+                tr("Redo again to repeat '{redo_text}'.", redo_text=history.redo_text),
+                self.redo,
             )
 
     # -- saying ----------------------------------------------------------------------------------------------------------
@@ -94,14 +99,14 @@ class Undoing(QObject):
         image = self._session.image
         return image is not None and (image.id in self._changed or image.id == self._asked)
 
-    def _ask(self, title: str, verb: str, what: str) -> None:
+    def _ask(self, title: str, verb: str, what: str, command: Callable[[], None]) -> None:
         image = self._session.image
         if image is None:
             return
         self._asked = image.id
         detail = tr("You have not changed {name} since the project was opened. {what}", name=self._name(), what=what)
         elsewhere = self._elsewhere()
-        choices = [Choice(tr("{verb} here", verb=verb), self.undo if verb == "Undo" else self.redo)]
+        choices = [Choice(tr("{verb} here", verb=verb), command)]
         if elsewhere is not None:
             detail += f" {self._last_text(elsewhere)}"
             choices.append(self._way(elsewhere))

@@ -151,13 +151,13 @@ class CompareFolder(QObject):
         if prediction.note:
             run.notes[prediction.note] = None
         if prediction.unmatched:
-            one = len(prediction.unmatched) == 1
-            classes = tr(
-                "{unmatched} of {title}",
-                unmatched=plural("{n} class", "{n} classes", len(prediction.unmatched)),
+            note = plural(
+                "{n} class of {title} has no partner in this project and counts as void.",
+                "{n} classes of {title} have no partner in this project and count as void.",
+                len(prediction.unmatched),
                 title=model.title,
             )
-            run.notes[f"{classes} {'has' if one else 'have'} no partner in this project and count{'s' * one} as void."] = None
+            run.notes[note] = None
         if len(labels) < len(result.models):
             return None
         packed = run.predicted.pop(image)

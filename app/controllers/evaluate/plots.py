@@ -83,21 +83,21 @@ class PlotsController(QObject):
         self._curves = CurveSet()
         self.progress: tuple[ProgressSample, ...] = ()
         self._makers: dict[str, Callable[[], AnyChart]] = {
-            "Trimap curve, image": lambda: self._trimap("image"),
-            "Trimap curve, folder": lambda: self._trimap("folder"),
-            "Confusion matrix": self._heat,
-            "Reliability": self._reliability,
-            "Precision and recall": self._precision_recall,
-            "Objects by size": lambda: self._objects("size"),
-            "Objects by occlusion": lambda: self._objects("border_share"),
-            "Objects by visible fraction": lambda: self._objects("visible_fraction"),
-            "Objects by brightness": lambda: self._objects("brightness"),
-            "Objects by contrast": lambda: self._objects("contrast"),
-            "Pixels by distance": lambda: self._pixels("distance"),
-            "Pixels by brightness": lambda: self._pixels("brightness"),
-            "Pixels by contrast": lambda: self._pixels("contrast"),
-            "Cumulative gain": self._gain,
-            "Progress": self._progress,
+            mark("Trimap curve, image"): lambda: self._trimap("image"),
+            mark("Trimap curve, folder"): lambda: self._trimap("folder"),
+            mark("Confusion matrix"): self._heat,
+            mark("Reliability"): self._reliability,
+            mark("Precision and recall"): self._precision_recall,
+            mark("Objects by size"): lambda: self._objects("size"),
+            mark("Objects by occlusion"): lambda: self._objects("border_share"),
+            mark("Objects by visible fraction"): lambda: self._objects("visible_fraction"),
+            mark("Objects by brightness"): lambda: self._objects("brightness"),
+            mark("Objects by contrast"): lambda: self._objects("contrast"),
+            mark("Pixels by distance"): lambda: self._pixels("distance"),
+            mark("Pixels by brightness"): lambda: self._pixels("brightness"),
+            mark("Pixels by contrast"): lambda: self._pixels("contrast"),
+            mark("Cumulative gain"): self._gain,
+            mark("Progress"): self._progress,
         }
         names = list(self._makers)
         self.names = (*names[:2], _IOU, *names[2:])

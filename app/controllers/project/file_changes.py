@@ -23,7 +23,7 @@ from app.services.timers import single_shot
 from app.state.folder_scan import ScanReport, survey
 from app.state.mask_check import sentence
 from app.state.project import Project
-from app.text import tr
+from app.text import plural, tr
 from deeplab_core.errors import AtrousError
 from deeplab_core.notes import Note, note_text
 
@@ -220,11 +220,11 @@ class FileChanges(QObject):
 
 def changes_text(report: ScanReport) -> str:
     """What a look at the folder found, in sentences; empty if nothing needs to be said."""
-    counts = [
-        f"{count} {'image was' if count == 1 else 'images were'} {verb}."
-        for count, verb in ((report.added, "added"), (report.removed, "removed"))
-        if count
-    ]
+    counts = []
+    if report.added:
+        counts.append(plural("{n} image was added.", "{n} images were added.", report.added))
+    if report.removed:
+        counts.append(plural("{n} image was removed.", "{n} images were removed.", report.removed))
     return " ".join((*counts, *report.sentences()))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QListWidget, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
 
 from app.text import tr
 from app.ui.common.chart_export import export_chart
@@ -37,7 +37,9 @@ class PlotPage(QWidget):
     def __init__(self, theme: Theme, names: Sequence[str]) -> None:
         super().__init__()
         self.list = QListWidget()
-        self.list.addItems(list(names))
+        for name in names:
+            item = QListWidgetItem(tr(name), self.list)
+            item.setData(Qt.ItemDataRole.UserRole, name)
         self.list.setFixedWidth(190)
         self.list.setAccessibleName(tr("Plots"))
         self.list.setUniformItemSizes(True)
@@ -67,14 +69,14 @@ class PlotPage(QWidget):
         row.addWidget(self.list)
         row.addLayout(column, 1)
         self.setFocusProxy(self.list)
-        self.list.currentTextChanged.connect(self._want)
+        self.list.currentItemChanged.connect(lambda _item, _before: self._want(self.name))
         self.empty.hide()
 
     @property
     def name(self) -> str:
-        """The plot that is chosen; empty before one is."""
+        """The plot that is chosen, by its name in English; empty before one is."""
         item = self.list.currentItem()
-        return "" if item is None else item.text()
+        return "" if item is None else str(item.data(Qt.ItemDataRole.UserRole))
 
     def sizeHint(self) -> QSize:
         return QSize(800, 500)
@@ -110,7 +112,7 @@ class PlotPage(QWidget):
         self.view.show_chart(chart)
 
     def _want(self, name: str) -> None:
-        self._show_empty(name, tr("Counting…"))
+        self._show_empty(tr(name), tr("Counting…"))
         self.wanted.emit(name)
 
     def _show_empty(self, title: str, text: str) -> None:

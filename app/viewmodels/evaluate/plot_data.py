@@ -27,7 +27,7 @@ from deeplab_core.metrics.precision_recall import PrecisionRecall
 from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS
 
 _TOKENS = {"model": "muted", "now": "good", "with CRF": "accent"}
-_NAMES = {"now": mark("current mask")}
+_NAMES = {"now": mark("current mask"), "model": mark("model"), "with CRF": mark("with CRF")}
 _OBJECT_TITLES = {
     ObjectAxis.SIZE: mark("Objects by size"),
     ObjectAxis.BORDER_SHARE: mark("Objects by occlusion (shared outline)"),

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QApplication, QMessageBox
 
 from app.state.image_record import ImageStatus
 from app.state.provenance import Provenance
-from app.text import counted
+from app.text import counted, use_translator
 from tests.fakes.compute import striped_labels
 from tests.gui.studio import HEIGHT, WIDTH, Studio
 
@@ -185,6 +185,34 @@ def test_an_image_of_another_session_asks_once(desk, folder):
     desk.press(Qt.Key.Key_Y, CTRL)  # it was changed in this session: nothing is asked
     np.testing.assert_array_equal(desk.image.document.labels, painted)
     assert newest(desk) == "Redone in photo_1.jpg"
+
+
+def test_the_button_of_the_question_undoes_and_redoes_in_every_language(desk, folder):
+    stroke(desk)
+    painted = desk.image.document.labels.copy()
+    assert desk.program.projects.close()
+    desk.open(folder)
+    use_translator(lambda text, _many, _number: {"Undo": "Zurück", "Redo": "Wiederholen"}.get(text, text))
+    try:
+        undo(desk)
+        choice = desk.program.notifier.messages[-1].choices[0]
+        assert choice.text == "Zurück here"
+        choice.run()
+    finally:
+        use_translator(None)
+    np.testing.assert_array_equal(desk.image.document.labels, stripes(desk))
+    desk.settle()
+    assert desk.program.projects.close()
+    desk.open(folder)
+    use_translator(lambda text, _many, _number: {"Undo": "Zurück", "Redo": "Wiederholen"}.get(text, text))
+    try:
+        desk.press(Qt.Key.Key_Y, CTRL)
+        choice = desk.program.notifier.messages[-1].choices[0]
+        assert choice.text == "Wiederholen here"
+        choice.run()
+    finally:
+        use_translator(None)
+    np.testing.assert_array_equal(desk.image.document.labels, painted)
 
 
 def test_on_the_image_that_is_being_worked_on_nothing_is_said(desk):
