@@ -5,7 +5,7 @@ Ids are names: renaming, recolouring and reordering change no pixel, and a new c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from deeplab_core.catalogs.builtin import BUILTIN_NAMES
@@ -54,20 +54,55 @@ def add_class(
     """
     name = _new_name(catalog, name)
     gone = reserved or {}
-    known = {*catalog.ids.tolist(), *gone, catalog.file_ignore}
-    number = next((place for place in range(catalog.ignore) if place not in known), None)
-    if number is None or (not catalog.wide and len(catalog) >= catalog.ignore - 1):
-        raise CatalogError(
-            message("'{catalog}' has no free id for another class", catalog=catalog.name),
-            why=message("Its masks have 8 bits and {count} classes", count=len(catalog))
-            if not catalog.wide
-            else message("All 65,534 ids are used"),
-            remedy=message("Begin a new project with a class list of more than 254 classes: its masks have 16 bits"),
-        )
+    number = next(_free_ids(catalog, gone, len(catalog)))
     if color is None:
         *_, color = class_colors([*((info.name, info.color) for info in (*catalog.classes, *gone.values())), (name, None)])
     added = replace(catalog, classes=(*catalog.classes, ClassInfo(number, name, color)))
     return CatalogEdit(f"Add {name}", _own(assign_key(added, number, key).catalog if key else added))
+
+
+def take_list(
+    catalog: ClassCatalog, listed: ClassCatalog, *, only: bool = False, reserved: Mapping[int, ClassInfo] | None = None
+) -> CatalogEdit:
+    """Add the classes of a class list that a catalog lacks; those that it has keep id and name, whatever ids the list has.
+
+    A class of the list is one of the catalog if each is the other's match by :meth:`ClassCatalog.by_name`.
+
+    Args:
+        only: also take away the classes that the list lacks (their pixels become void), and take the list's colours and order.
+        reserved: see :func:`add_class`.
+
+    Raises:
+        CatalogError: the list changes nothing, a name of it cannot be used, or the masks' number of bits leaves no id.
+    """
+    mine: dict[int, ClassInfo] = {}
+    for row in listed.classes:
+        match = catalog.by_name(row.name)
+        if match is not None and listed.by_name(match.name) is row:
+            mine[row.id] = match
+    kept = {info.id for info in mine.values()}
+    gone = [info.id for info in catalog.classes if only and info.id not in kept]
+    new = [row for row in listed.classes if row.id not in mine]
+    used = {info.color for info in catalog.classes}
+    known: list[tuple[str, Color | None]] = [(info.name, info.color) for info in catalog.classes]
+    colors = class_colors([*known, *((row.name, None if row.color in used else row.color) for row in new)])
+    free = _free_ids(catalog, reserved or {}, len(catalog) - len(gone))
+    for row, color in zip(new, colors[len(catalog) :], strict=True):
+        mine[row.id] = ClassInfo(next(free), _new_name(catalog, row.name), color, aliases=row.aliases)
+    if only:
+        rows = tuple(replace(mine[row.id], color=row.color) for row in listed.classes)
+    else:
+        rows = (*catalog.classes, *(mine[row.id] for row in new))
+    if rows == catalog.classes:
+        raise CatalogError(
+            message("'{name}' has no other classes than the project", name=listed.title),
+            remedy=message("Choose another class list"),
+        )
+    ground = None if catalog.background in gone else catalog.background
+    if ground is None and listed.background is not None:
+        ground = mine[listed.background].id
+    title = f"Only the classes of {listed.title}" if only else f"Classes of {listed.title}"
+    return CatalogEdit(title, _own(replace(catalog, classes=rows, background=ground)), dict.fromkeys(gone))
 
 
 def rename_class(catalog: ClassCatalog, class_id: int, name: str) -> CatalogEdit:
@@ -178,6 +213,22 @@ def moved_by(steps: Iterable[Mapping[int, int | None]]) -> dict[int, int | None]
         moved = {old: None if new is None else step.get(new, new) for old, new in moved.items()}
         moved.update({old: new for old, new in step.items() if old not in moved})
     return moved
+
+
+def _free_ids(catalog: ClassCatalog, reserved: Collection[int], count: int) -> Iterator[int]:
+    """Ids that a catalog with ``count`` classes may give to further ones; raises CatalogError after the last."""
+    used = {*catalog.ids.tolist(), *reserved, catalog.file_ignore}
+    for number in range(catalog.ignore):
+        if number not in used and (catalog.wide or count < catalog.ignore - 1):
+            count += 1
+            yield number
+    raise CatalogError(
+        message("'{catalog}' has no free id for another class", catalog=catalog.name),
+        why=message("Its masks have 8 bits and {count} classes", count=count)
+        if not catalog.wide
+        else message("All 65,534 ids are used"),
+        remedy=message("Begin a new project with a class list of more than 254 classes: its masks have 16 bits"),
+    )
 
 
 def _with(catalog: ClassCatalog, changed: ClassInfo) -> ClassCatalog:

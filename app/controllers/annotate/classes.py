@@ -44,6 +44,11 @@ class ClassesController(QObject):
     def catalog(self) -> ClassCatalog | None:
         return None if self._project is None else self._project.catalog
 
+    @property
+    def locked(self) -> frozenset[int]:
+        """Classes with pixels that keep them (ADR 125)."""
+        return frozenset() if self._project is None else self._project.locked_classes
+
     def set_project(self, project: Project | None) -> None:
         """Follow another project: its catalog, its keys, the classes it hides."""
         self._keep_selected()  # in the project that is left
@@ -117,20 +122,26 @@ class ClassesController(QObject):
 
     def set_visible(self, class_id: int, visible: bool) -> None:
         """Show or hide a class in every pane."""
-        hidden = self._view.overlay.hidden - {class_id} if visible else self._view.overlay.hidden | {class_id}
-        self._set_hidden(hidden)
-        self._keep("hidden_classes", sorted(hidden))
+        self._hide(self._view.overlay.hidden - {class_id} if visible else self._view.overlay.hidden | {class_id})
+
+    def set_locked(self, class_id: int, locked: bool) -> None:
+        """Lock a class, so that no tool, job or import gives or takes its pixels, or let them change again."""
+        self._lock(self.locked | {class_id} if locked else self.locked - {class_id})
+
+    def set_states(self, locked: frozenset[int], hidden: frozenset[int]) -> None:
+        """Lock and hide these classes and no others; ids that the project does not have are left out."""
+        if self.catalog is not None:
+            known = frozenset(self.catalog.ids.tolist())
+            self._lock(locked & known)
+            self._hide(hidden & known)
 
     def show_only(self, class_id: int) -> None:
         """Hide every class but one."""
         if self.catalog is not None:
-            hidden = frozenset(self.catalog.ids.tolist()) - {class_id}
-            self._set_hidden(hidden)
-            self._keep("hidden_classes", sorted(hidden))
+            self._hide(frozenset(self.catalog.ids.tolist()) - {class_id})
 
     def show_all(self) -> None:
-        self._set_hidden(frozenset())
-        self._keep("hidden_classes", [])
+        self._hide(frozenset())
 
     def _step(self, direction: int) -> None:
         if self.order:
@@ -156,6 +167,21 @@ class ClassesController(QObject):
         if name != self._kept_name:
             self._kept_name = name
             self._keep("selected_class", name)
+
+    def _lock(self, locked: frozenset[int]) -> None:
+        if self._project is None or locked == self.locked:
+            return
+        try:
+            self._project.lock_classes(locked)
+        except AtrousError as error:
+            self._notifier.report(error)
+            return
+        self.changed.emit()
+
+    def _hide(self, hidden: frozenset[int]) -> None:
+        if hidden != self._view.overlay.hidden:
+            self._set_hidden(hidden)
+            self._keep("hidden_classes", sorted(hidden))
 
     def _set_hidden(self, hidden: frozenset[int]) -> None:
         self._view.set_overlay(replace(self._view.overlay, hidden=hidden))

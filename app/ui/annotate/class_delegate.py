@@ -28,6 +28,8 @@ ROW = 28
 _SWATCH, _KEY, _SHARE, _BAR, _IOU, _DELTA = 22, 16, 44, 46, 36, 44
 #: A shorter bar says nothing, in px.
 _LEAST_BAR = 20
+#: The lock behind a name, and its distance from it, in px.
+LOCK, LOCK_GAP = 13, 4
 #: Names longer than this are cut, in px.
 _LONGEST = 150
 #: Smallest change of IoU that the two decimals can show.
@@ -51,10 +53,11 @@ class ClassDelegate(QStyledItemDelegate):
         self.with_delta = False
         self._longest = 0
 
-    def measure(self, names: Iterable[str]) -> None:
+    def measure(self, rows: Iterable[ClassRow]) -> None:
         """Learn how wide the names are: the share, then the bar, give way before a name is cut."""
         metrics = QFontMetrics(self.theme.font("body"))
-        self._longest = min(max((metrics.horizontalAdvance(name) for name in names), default=0), _LONGEST)
+        widths = (metrics.horizontalAdvance(row.name) + (LOCK + LOCK_GAP if row.locked else 0) for row in rows)
+        self._longest = min(max(widths, default=0), _LONGEST)
 
     def _room(self, rect: QRect) -> tuple[int, int]:
         """Widths of the bar and of the share in a row: 0 where the names need the room."""
@@ -128,8 +131,7 @@ class ClassDelegate(QStyledItemDelegate):
         painter.setFont(theme.font("body"))
         painter.setPen(theme.color("text" if strong else "muted"))
         box = QRect(left + _KEY, rect.top(), right - left - _KEY - 4, rect.height())
-        name = QFontMetrics(painter.font()).elidedText(row.name, Qt.TextElideMode.ElideRight, box.width())
-        painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, name)
+        paint_name(painter, box, row.name, locked=row.locked, color=theme.color("text"))
         if option.state & QStyle.StateFlag.State_HasFocus:
             painter.setPen(QPen(theme.color("accent"), 1.5))
             painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -193,6 +195,17 @@ def paint_swatch(painter: QPainter, square: QRectF, color: QColor, theme: Theme,
     painter.setPen(QPen(theme.color("border_strong"), 1))
     painter.setBrush(color)
     painter.drawRoundedRect(square, radius, radius)
+
+
+def paint_name(painter: QPainter, box: QRect, name: str, *, locked: bool, color: QColor) -> None:
+    """The name of a class with the painter's font and pen, cut where it has no room, and a lock behind it."""
+    metrics = QFontMetrics(painter.font())
+    room = box.width() - (LOCK + LOCK_GAP if locked else 0)
+    text = metrics.elidedText(name, Qt.TextElideMode.ElideRight, room)
+    painter.drawText(QRect(box.left(), box.top(), room, box.height()), Qt.AlignmentFlag.AlignVCenter, text)
+    if locked:
+        lock = icon_pixmap("lock", color, LOCK, painter.device().devicePixelRatioF())
+        painter.drawPixmap(box.left() + metrics.horizontalAdvance(text) + LOCK_GAP, box.center().y() - LOCK // 2, lock)
 
 
 def readable(color: QColor, theme: Theme) -> QColor:

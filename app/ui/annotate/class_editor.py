@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from PySide6.QtCore import QItemSelectionModel, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QColorDialog,
+    QFileDialog,
     QHBoxLayout,
     QHeaderView,
     QMenu,
@@ -18,37 +20,52 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.text import error_detail, error_title, tr
+from app.text import displayed, error_detail, error_title, tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import set_tone, toned
-from app.viewmodels.annotate.class_editor import ClassDraft, effect_text
-from deeplab_core.errors import CatalogError
+from app.viewmodels.annotate.class_editor import LIST_FILES, ClassDraft, effect_text, list_filters
+from deeplab_core.catalogs.editing import CatalogEdit
+from deeplab_core.errors import AtrousError, CatalogError
 
-_COLOR, _NAME, _ID = range(3)
+_COLOR, _NAME, _ID, _LOCKED, _HIDDEN = range(5)
 
 
 class ClassEditor(FittedDialog):
     """A table of the classes and the buttons that edit them; nothing changes before Apply.
 
     Signals:
-        decided(CatalogEdit): apply this edit.
+        decided(ClassDraft): apply its edits, locks and hidden classes.
         countAsked(list): how many pixels do these class ids have? The answer goes to :meth:`show_counts`.
+        listAsked(Path, bool): take the classes of a file in, and no others where the flag says so; answer with :meth:`take`,
+            :meth:`refuse`.
+        saveAsked(Path, str | None): write the classes of the draft to a file, in a form of ``LIST_FORMATS`` or in our own; answer
+            with :meth:`say`, :meth:`refuse`.
     """
 
     decided = Signal(object)
     countAsked = Signal(list)
+    listAsked = Signal(object, bool)
+    saveAsked = Signal(object, object)
 
-    def __init__(self, draft: ClassDraft, parent: QWidget | None = None) -> None:
-        super().__init__(tr("Edit classes"), parent, size=QSize(640, 560))
+    def __init__(self, draft: ClassDraft, folder: Path, parent: QWidget | None = None) -> None:
+        """Show a draft; file dialogs begin in ``folder``."""
+        super().__init__(tr("Edit classes"), parent, size=QSize(680, 580))
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.draft = draft
+        self.draft, self._folder = draft, folder
         self._counts: Mapping[int, tuple[int, int]] | None = {}
         self._unread = 0
         self._asked: list[int] = []
         self._filling = False
-        self.table = QTableWidget(0, 3)
-        self.table.setHorizontalHeaderLabels([tr("Colour"), tr("Name"), tr("Id")])
+        self.table = QTableWidget(0, 5)
+        self.table.setHorizontalHeaderLabels([tr("Colour"), tr("Name"), tr("Id"), tr("Locked"), tr("Hidden")])
+        for column, tip in (
+            (_LOCKED, tr("No tool, job or import gives a pixel a locked class or takes it from one.")),
+            (_HIDDEN, tr("A hidden class is not drawn over the image.")),
+        ):
+            head = self.table.horizontalHeaderItem(column)
+            assert head is not None
+            head.setToolTip(tip)
         self.table.verticalHeader().hide()
         self.table.setShowGrid(False)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -59,7 +76,7 @@ class ClassEditor(FittedDialog):
         header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.table.setMinimumHeight(220)
-        self.table.itemChanged.connect(self._renamed)
+        self.table.itemChanged.connect(self._edited)
         self.table.itemDoubleClicked.connect(self._double_clicked)
         self.table.itemSelectionChanged.connect(self._enable)
         self.column.addWidget(self.table, 1)
@@ -82,6 +99,10 @@ class ClassEditor(FittedDialog):
         self.undo.setAutoDefault(False)
         self.undo.clicked.connect(self._undo)
         self.buttons.addWidget(self.undo)
+        self.take_list = self._button(self.buttons, tr("Import…"), self._ask_list)
+        self.take_list.setToolTip(tr("Take the classes of a file: labelme, CVAT, YOLO, COCO, Label Studio and others"))
+        self.save_list = self._button(self.buttons, tr("Export…"), self._ask_save)
+        self.save_list.setToolTip(tr("Write these classes to a file for another program"))
         self.buttons.addStretch(1)
         cancel = QPushButton(tr("Cancel"))
         cancel.setAutoDefault(False)
@@ -104,6 +125,19 @@ class ClassEditor(FittedDialog):
         """Show how many (images, pixels) the classes have that :attr:`countAsked` named."""
         self._counts, self._unread = counts, unread
         self._show_effect()
+
+    def take(self, edit: CatalogEdit) -> None:
+        """Take in what the classes of a file change."""
+        self._try(lambda: self.draft.do(edit), self.table.currentRow())
+
+    def say(self, text: str, tone: str = "muted") -> None:
+        """Show a line below the table, until the next edit."""
+        set_tone(self.effect, tone)
+        self.effect.setText(text)
+
+    def refuse(self, error: AtrousError) -> None:
+        """Show why something could not be done."""
+        self.say(f"{error_title(error)}. {error_detail(error)}", "bad")
 
     def showEvent(self, event: QShowEvent) -> None:
         """Bring the selected class into sight as soon as the table has its height."""
@@ -137,6 +171,8 @@ class ClassEditor(FittedDialog):
                 name.setToolTip(tr("Formerly {names}", names=", ".join(info.aliases)))
             for column, item in ((_COLOR, swatch), (_NAME, name), (_ID, number)):
                 self.table.setItem(place, column, item)
+            self.table.setItem(place, _LOCKED, _box(tr("{name} is locked", name=info.name), info.id in self.draft.locked))
+            self.table.setItem(place, _HIDDEN, _box(tr("{name} is hidden", name=info.name), info.id in self.draft.hidden))
         self._filling = False
         current = self.table.model().index(min(max(row, 0), len(classes) - 1), _NAME)
         flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
@@ -151,8 +187,8 @@ class ClassEditor(FittedDialog):
         self.down.setEnabled(0 <= row < count - 1)
         self.merge.setEnabled(row >= 0 and count > 1)
         self.delete.setEnabled(row >= 0 and count > 1)
-        self.undo.setEnabled(bool(self.draft.edits))
-        self.apply.setEnabled(bool(self.draft.edits))
+        self.undo.setEnabled(self.draft.changed)
+        self.apply.setEnabled(self.draft.changed)
 
     def _show_effect(self) -> None:
         losses = self.draft.losses
@@ -170,8 +206,7 @@ class ClassEditor(FittedDialog):
             act()
         except CatalogError as error:
             self._fill(row)
-            set_tone(self.effect, "bad")
-            self.effect.setText(f"{error_title(error)}. {error_detail(error)}")
+            self.refuse(error)
             return False
         self._fill(row)
         return True
@@ -194,10 +229,16 @@ class ClassEditor(FittedDialog):
             self.table.setFocus()
             self.table.editItem(item)
 
-    def _renamed(self, item: QTableWidgetItem) -> None:
-        if not self._filling and item.column() == _NAME:
-            row, number = item.row(), int(self.draft.catalog.ids[item.row()])
+    def _edited(self, item: QTableWidgetItem) -> None:
+        if self._filling:
+            return
+        row, number, on = item.row(), int(self.draft.catalog.ids[item.row()]), item.checkState() is Qt.CheckState.Checked
+        if item.column() == _NAME:
             self._try(lambda: self.draft.set_name(number, item.text()), row)
+        elif item.column() in (_LOCKED, _HIDDEN):
+            (self.draft.set_locked if item.column() == _LOCKED else self.draft.set_hidden)(number, on)
+            self._enable()
+            self._show_effect()
 
     def _double_clicked(self, item: QTableWidgetItem) -> None:
         if item.column() == _COLOR:
@@ -248,13 +289,49 @@ class ClassEditor(FittedDialog):
         if number is not None and self._try(lambda: self.draft.merge(number, into), self.table.currentRow()):
             self.select(into)
 
+    def _ask_list(self) -> None:
+        menu = self.list_menu()
+        menu.exec(self.take_list.mapToGlobal(self.take_list.rect().bottomLeft()))
+        menu.deleteLater()
+
+    def list_menu(self) -> QMenu:
+        """What can be made of the classes of a file."""
+        menu = QMenu(self)
+        for text, only in ((tr("Add the classes of a file…"), False), (tr("Only the classes of a file…"), True)):
+            menu.addAction(text).triggered.connect(lambda _on=False, only=only: self._choose_list(only))
+        return menu
+
+    def _choose_list(self, only: bool) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, tr("File of classes"), str(self._folder), tr(LIST_FILES))
+        if path:
+            self._folder = Path(path).parent
+            self.say(tr("Reading {name}…", name=displayed(Path(path).name)))
+            self.listAsked.emit(Path(path), only)
+
+    def _ask_save(self) -> None:
+        filters = list_filters()
+        text, chosen = QFileDialog.getSaveFileName(self, tr("Export the classes"), str(self._folder), ";;".join(filters))
+        if text:
+            key, endings = filters.get(chosen, next(iter(filters.values())))
+            path = Path(text)
+            self._folder = path.parent
+            self.saveAsked.emit(path if path.suffix else path.with_suffix(endings[0]), key)
+
     def _undo(self) -> None:
         row = self.table.currentRow()
         self.draft.undo()
         self._fill(row)
 
     def _apply(self) -> None:
-        whole = self.draft.whole
-        if whole is not None:
+        if self.draft.changed:
             self.accept()
-            self.decided.emit(whole)
+            self.decided.emit(self.draft)
+
+
+def _box(text: str, on: bool) -> QTableWidgetItem:
+    """A box to tick, which a screen reader calls ``text``."""
+    item = QTableWidgetItem()
+    item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsUserCheckable)
+    item.setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
+    item.setData(Qt.ItemDataRole.AccessibleTextRole, text)
+    return item

@@ -55,8 +55,10 @@ class ClassListModel(QAbstractListModel):
         if not index.isValid():
             return None
         row = self.class_row(index)
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
+        if role == Qt.ItemDataRole.DisplayRole:
             return row.name
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            return tr("{name}, locked", name=row.name) if row.locked else row.name
         if role == Qt.ItemDataRole.ToolTipRole:
             return _tooltip(row)
         return None
@@ -64,6 +66,8 @@ class ClassListModel(QAbstractListModel):
 
 def _tooltip(row: ClassRow) -> str:
     lines = [tr("{name} (id {class_id})", name=row.name, class_id=row.class_id), tr("{share:.2%} of the image", share=row.share)]
+    if row.locked:
+        lines.append(tr("Locked: no tool, job or import changes its pixels."))
     if row.iou is not None:
         lines.append(
             tr("IoU {iou:.4f}", iou=row.iou)

@@ -114,7 +114,8 @@ class ClassesDock(Panel):
     """List of classes with live figures.
 
     Signals:
-        chosen(class_id), visibilityChosen(class_id, visible), soloChosen(class_id), colorChosen(class_id, QColor),
+        chosen(class_id), visibilityChosen(class_id, visible), soloChosen(class_id), lockChosen(class_id, locked),
+        colorChosen(class_id, QColor),
         keyChosen(class_id, key), keyReleased(class_id): a key that stays with a class, or no longer does.
         leftFinder(): the user found a class and wants the keyboard back on the picture.
         editAsked(class_id): the class editor, with this class selected.
@@ -124,6 +125,7 @@ class ClassesDock(Panel):
     chosen = Signal(int)
     visibilityChosen = Signal(int, bool)
     soloChosen = Signal(int)
+    lockChosen = Signal(int, bool)
     colorChosen = Signal(int, QColor)
     keyChosen = Signal(int, str)
     keyReleased = Signal(int)
@@ -179,7 +181,7 @@ class ClassesDock(Panel):
         """Show the classes and their figures."""
         self.delegate.with_iou = any(row.iou is not None for row in rows)
         self.delegate.with_delta = any(row.delta is not None and abs(row.delta) >= LEAST_DELTA for row in rows)
-        self.delegate.measure(row.name for row in rows)
+        self.delegate.measure(rows)
         before = self._place()
         self.model.set_rows(rows)
         if self._place() != before:
@@ -294,13 +296,22 @@ class ClassesDock(Panel):
         index = self.view.indexAt(point)
         if not index.isValid():
             return
-        row = self.model.class_row(index)
+        menu = self.class_menu(self.model.class_row(index))
+        menu.exec(self.view.viewport().mapToGlobal(point))
+        menu.deleteLater()
+
+    def class_menu(self, row: ClassRow) -> QMenu:
+        """What can be done with a class."""
         menu = QMenu(self)
         menu.addAction(tr("Select"), lambda: self.chosen.emit(row.class_id))
         menu.addAction(
             tr("Hide") if row.visible else tr("Show"), lambda: self.visibilityChosen.emit(row.class_id, not row.visible)
         )
         menu.addAction(tr("Show only this class"), lambda: self.soloChosen.emit(row.class_id))
+        lock = menu.addAction(
+            tr("Unlock") if row.locked else tr("Lock"), lambda: self.lockChosen.emit(row.class_id, not row.locked)
+        )
+        lock.setEnabled(not row.void)
         menu.addAction(tr("Show errors"), lambda: self.errorsAsked.emit(row.class_id)).setEnabled(row.iou is not None)
         menu.addSeparator()
         menu.addAction(tr("Change colour…"), lambda: self._ask_color(row))
@@ -310,5 +321,4 @@ class ClassesDock(Panel):
             keys.addAction(key, partial(self.keyChosen.emit, row.class_id, key))
         keys.addSeparator()
         keys.addAction(tr("No fixed key"), lambda: self.keyReleased.emit(row.class_id)).setEnabled(row.fixed_key)
-        menu.exec(self.view.viewport().mapToGlobal(point))
-        menu.deleteLater()
+        return menu

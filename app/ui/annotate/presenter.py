@@ -31,6 +31,7 @@ class ClassesPresenter(QObject):
         dock.chosen.connect(classes.choose)
         dock.visibilityChosen.connect(classes.set_visible)
         dock.soloChosen.connect(classes.show_only)
+        dock.lockChosen.connect(classes.set_locked)
         dock.keyChosen.connect(classes.assign_key)
         dock.keyReleased.connect(classes.release_key)
         dock.colorChosen.connect(lambda class_id, color: classes.recolor(class_id, _rgb(color)))
@@ -67,6 +68,7 @@ class ClassesPresenter(QObject):
             keys=program.classes.keys,
             assigned=program.classes.assigned,
             hidden=program.view.overlay.hidden,
+            locked=program.classes.locked,
         )
         self._dock.set_rows(rows)
         self._show_selected()
@@ -101,7 +103,7 @@ class ClassesPresenter(QObject):
         else:
             info = catalog.by_id(selected)
             key = next((key for key, class_id in self._program.classes.keys.items() if class_id == selected), "")
-            chip.show_class(info.name, key, info.color)
+            chip.show_class(info.name, key, info.color, locked=selected in self._program.classes.locked)
 
     # -- order -----------------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt
@@ -16,7 +17,7 @@ from app.state.class_pixels import PixelCounts
 from app.state.ground_truth import FrameQuestion, How
 from app.state.import_plan import ImportPlan, mapping_text
 from app.state.project import Project
-from app.text import tr
+from app.text import displayed, plural, tr
 from app.ui.annotate.class_editor import ClassEditor
 from app.ui.common.choice_dialog import ChoiceDialog
 from app.ui.project.classes_dialog import ClassesDialog
@@ -25,8 +26,12 @@ from app.ui.shell.main_window import MainWindow
 from app.viewmodels.annotate.class_editor import ClassDraft
 from app.viewmodels.project.data_choices import Answer, classes_source, truth_intro, truth_line, truth_options
 from app.viewmodels.project.frame_preview import FramePreview
+from deeplab_core.catalogs import get_catalog, save_catalog
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.catalogs.editing import CatalogEdit, take_list
+from deeplab_core.catalogs.lists import LIST_FORMATS
 from deeplab_core.datasets import GroundTruthFiles
+from deeplab_core.errors import AtrousError
 
 
 class TruthDialog(ChoiceDialog):
@@ -157,8 +162,9 @@ class DataPresenter(QObject):
         project, truth = self._program.session.project, self._program.truth
         if project is None or project.read_only:
             return
-        draft = ClassDraft(project.catalog, project.class_edits.retired(project.catalog))
-        dialog = ClassEditor(draft, self._window)
+        classes, hidden = self._program.classes, self._program.view.overlay.hidden
+        draft = ClassDraft(project.catalog, project.class_edits.retired(project.catalog), locked=classes.locked, hidden=hidden)
+        dialog = ClassEditor(draft, project.folder, self._window)
         dialog.select(class_id)
 
         def counted(asked: list[int], found: PixelCounts) -> None:
@@ -166,8 +172,57 @@ class DataPresenter(QObject):
                 dialog.show_counts(found.by_class, len(found.errors))
 
         dialog.countAsked.connect(lambda ids: truth.count_class_pixels(ids, lambda found: counted(ids, found)))
-        dialog.decided.connect(truth.edit_classes)
+        dialog.listAsked.connect(partial(self._read_list, dialog))
+        dialog.saveAsked.connect(partial(self._save_list, dialog))
+        dialog.decided.connect(partial(self._apply_draft, project))
         self._open(dialog)
+
+    def _apply_draft(self, project: Project, draft: ClassDraft) -> None:
+        """Edit the classes, then lock and hide what the draft says."""
+
+        def mark_classes() -> None:
+            if self._program.session.project is project:
+                self._program.classes.set_states(draft.locked, draft.hidden)
+
+        if draft.whole is None:
+            mark_classes()
+        else:
+            self._program.truth.edit_classes(draft.whole, mark_classes)
+
+    def _read_list(self, dialog: ClassEditor, path: Path, only: bool) -> None:
+        """Read a class list in the background; a draft that was edited meanwhile is asked again."""
+        before, reserved = dialog.draft.catalog, dialog.draft.reserved
+
+        def read() -> CatalogEdit:
+            return take_list(before, get_catalog(path), only=only, reserved=reserved)
+
+        def done(edit: CatalogEdit) -> None:
+            if self.dialog is dialog:
+                if dialog.draft.catalog == before:
+                    dialog.take(edit)
+                else:
+                    self._read_list(dialog, path, only)
+
+        self._program.jobs.run(read, done, partial(self._refuse, dialog))
+
+    def _save_list(self, dialog: ClassEditor, path: Path, form: str | None) -> None:
+        catalog = dialog.draft.catalog
+
+        def done(_none: object) -> None:
+            if self.dialog is dialog:
+                lost = form is not None and "colours" not in LIST_FORMATS[form].keeps
+                said = plural(
+                    "{n} class written to {name}.", "{n} classes written to {name}.", len(catalog), name=displayed(path.name)
+                )
+                dialog.say(f"{said} {tr('This form keeps no colours.')}" if lost else said)
+
+        self._program.jobs.run(lambda: save_catalog(catalog, path, form), done, partial(self._refuse, dialog))
+
+    def _refuse(self, dialog: ClassEditor, error: Exception) -> None:
+        if isinstance(error, AtrousError) and self.dialog is dialog:
+            dialog.refuse(error)
+        else:
+            self._program.notifier.report_or_raise(error)
 
     def _ask_frame(self, question: FrameQuestion) -> None:
         self._program.truth.preview_frame(question, lambda preview: self._show_frame(question, preview))

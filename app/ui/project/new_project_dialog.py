@@ -39,6 +39,7 @@ from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import set_tone, toned
 from app.ui.project.first_picture import FirstPicture
+from app.viewmodels.annotate.class_editor import LIST_FILES
 from app.viewmodels.project.data_choices import Answer, truth_options
 from app.viewmodels.project.new_project import (
     Line,
@@ -59,7 +60,6 @@ from deeplab_core.records import ModelCard
 
 _SIZE = QSize(1040, 0)
 _FILE, _FOLDER, _TYPED = "file", "folder", "typed"
-_LISTS = mark("Class lists (*.txt *.json *.yaml *.yml *.csv *.xml);;All files (*)")
 _LABELS = mark("Labels (*.json *.xml *.zip *.parquet *.npz *.npy);;All files (*)")
 
 
@@ -265,7 +265,7 @@ class NewProjectDialog(FittedDialog):
             self.typed.setFocus()
             self._take_typed()
         elif data == _FILE:
-            path, _ = QFileDialog.getOpenFileName(self, tr("File of classes"), str(self._look.folder), tr(_LISTS))
+            path, _ = QFileDialog.getOpenFileName(self, tr("File of classes"), str(self._look.folder), tr(LIST_FILES))
             if path:
                 self.read_list(Path(path))
             else:

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QPushButton, QSizePo
 
 from app.actions.table import TOOLBAR
 from app.text import mark, tr
-from app.ui.annotate.class_delegate import paint_swatch
+from app.ui.annotate.class_delegate import paint_name, paint_swatch
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import toned
 from app.ui.shell.action_builder import ActionBuilder
@@ -27,7 +27,7 @@ class ClassChip(QAbstractButton):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.theme = theme
-        self._name, self._key, self._color = "", "", QColor()
+        self._name, self._key, self._color, self._locked = "", "", QColor(), False
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
         self.setFixedSize(_WIDTHS[0], _HEIGHT)
@@ -40,11 +40,12 @@ class ClassChip(QAbstractButton):
         """Take less room in a narrow window."""
         self.setFixedWidth(_WIDTHS[1] if on else _WIDTHS[0])
 
-    def show_class(self, name: str, key: str, color: tuple[int, int, int] | None) -> None:
-        """Show a class; without a colour there is none to select."""
-        self._name, self._key = name, key
+    def show_class(self, name: str, key: str, color: tuple[int, int, int] | None, *, locked: bool = False) -> None:
+        """Show a class, with a lock behind the name of a locked one; without a colour there is none to select."""
+        self._name, self._key, self._locked = name, key, locked
         self._color = QColor(*color) if color is not None else QColor()
         text = tr("Selected class: {name}", name=name) + (tr(", key {key}", key=key) if key else "")
+        text += tr(", locked") if locked else ""
         self.setAccessibleName(text if color is not None else tr("No class selected"))
         self.setToolTip(tr("{text}. Click or press / to find another class", text=text) if color is not None else "")
         self.setEnabled(color is not None)
@@ -80,8 +81,8 @@ class ClassChip(QAbstractButton):
         left = _PAD + _SWATCH + _GAP
         painter.setFont(theme.font("body", bold=True))
         painter.setPen(theme.color("text"))
-        name = QFontMetrics(painter.font()).elidedText(self._name, Qt.TextElideMode.ElideRight, right - left)
-        painter.drawText(QRect(left, 0, right - left, self.height()), middle, name)
+        box = QRect(left, 0, right - left, self.height())
+        paint_name(painter, box, self._name, locked=self._locked, color=theme.color("text"))
 
 
 #: The slider is logarithmic: half of it for brushes up to 32 px.

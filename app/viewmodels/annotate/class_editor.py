@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from app.text import plural, tr
+from app.text import mark, plural, tr
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo, Color
 from deeplab_core.catalogs.editing import (
     CatalogEdit,
@@ -18,6 +18,10 @@ from deeplab_core.catalogs.editing import (
     rename_class,
     reorder_classes,
 )
+from deeplab_core.catalogs.lists import LIST_FORMATS
+
+#: Files that class lists are read from, for a file dialog.
+LIST_FILES = mark("Class lists (*.txt *.json *.yaml *.yml *.csv *.xml);;All files (*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,34 +33,77 @@ class ClassLoss:
     target: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """An edit of the classes, None for a step that only locks or hides, and what is locked and hidden after it."""
+
+    edit: CatalogEdit | None
+    locked: frozenset[int]
+    hidden: frozenset[int]
+
+
 class ClassDraft:
-    """The project's classes with edits that are not applied yet.
+    """The project's classes with edits that are not applied yet, and which of them are locked and hidden.
 
     Attributes:
         before: the project's classes.
-        catalog: the classes with the edits.
-        edits: what was done, oldest first.
     """
 
-    def __init__(self, catalog: ClassCatalog, reserved: Mapping[int, ClassInfo] | None = None) -> None:
+    def __init__(
+        self,
+        catalog: ClassCatalog,
+        reserved: Mapping[int, ClassInfo] | None = None,
+        *,
+        locked: frozenset[int] = frozenset(),
+        hidden: frozenset[int] = frozenset(),
+    ) -> None:
         """Begin with no edit.
 
         Args:
             reserved: classes that are gone, by their ids, which a new class must not get.
+            locked, hidden: ids as the project has them.
         """
         self.before = catalog
         self._reserved = dict(reserved or {})
-        self.edits: list[CatalogEdit] = []
+        self._steps = [_Step(None, locked, hidden)]
+
+    @property
+    def edits(self) -> list[CatalogEdit]:
+        """What was done to the classes, oldest first."""
+        return [step.edit for step in self._steps if step.edit is not None]
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to apply or to undo."""
+        return len(self._steps) > 1
 
     @property
     def catalog(self) -> ClassCatalog:
         """The classes with every edit of the draft."""
-        return self.edits[-1].catalog if self.edits else self.before
+        edits = self.edits
+        return edits[-1].catalog if edits else self.before
+
+    @property
+    def locked(self) -> frozenset[int]:
+        """Ids of the classes of the draft that keep their pixels."""
+        return self._steps[-1].locked.intersection(self.catalog.ids.tolist())
+
+    @property
+    def hidden(self) -> frozenset[int]:
+        """Ids of the classes of the draft that are not drawn."""
+        return self._steps[-1].hidden.intersection(self.catalog.ids.tolist())
+
+    @property
+    def reserved(self) -> dict[int, ClassInfo]:
+        """Classes by their ids, which a new class must not get: those that are gone, in the project and in the draft."""
+        used = {info.id: info for edit in self.edits for info in edit.catalog.classes}
+        return self._reserved | {info.id: info for info in self.before.classes} | used
 
     @property
     def whole(self) -> CatalogEdit | None:
         """All edits as one; None without any."""
-        return joined(self.before, self.edits) if self.edits else None
+        edits = self.edits
+        return joined(self.before, edits) if edits else None
 
     @property
     def losses(self) -> list[ClassLoss]:
@@ -68,24 +115,22 @@ class ClassDraft:
 
     def add(self, name: str) -> ClassInfo:
         """Add a class with a colour that differs from the others. Raises CatalogError."""
-        used = {info.id: info for edit in self.edits for info in edit.catalog.classes}
-        before = {info.id: info for info in self.before.classes}
-        self._do(add_class(self.catalog, name, reserved=self._reserved | before | used))
+        self.do(add_class(self.catalog, name, reserved=self.reserved))
         return self.catalog.classes[-1]
 
     def set_name(self, class_id: int, name: str) -> None:
         """Raises CatalogError for a name that is not free; the same name changes nothing."""
         if " ".join(name.split()) != self.catalog.by_id(class_id).name:
-            self._do(rename_class(self.catalog, class_id, name))
+            self.do(rename_class(self.catalog, class_id, name))
 
     def recolor(self, class_id: int, color: Color) -> None:
         """Give a class another colour."""
         if color != self.catalog.by_id(class_id).color:
-            self._do(recolor_class(self.catalog, class_id, color))
+            self.do(recolor_class(self.catalog, class_id, color))
 
     def recolor_all(self, *, color_blind: bool) -> None:
         """Give every class but the background a colour far from the others, for colour-blind eyes too on request."""
-        self._do(recolor_all(self.catalog, color_blind=color_blind))
+        self.do(recolor_all(self.catalog, color_blind=color_blind))
 
     def move(self, class_id: int, by: int) -> None:
         """Move a class up (negative) or down in the list; it stops at the ends."""
@@ -94,23 +139,41 @@ class ClassDraft:
         new = min(max(old + by, 0), len(order) - 1)
         if new != old:
             order.insert(new, order.pop(old))
-            self._do(reorder_classes(self.catalog, order))
+            self.do(reorder_classes(self.catalog, order))
 
     def merge(self, class_id: int, into: int) -> None:
         """Give the pixels of a class to another one. Raises CatalogError."""
-        self._do(merge_classes(self.catalog, [class_id], into))
+        self.do(merge_classes(self.catalog, [class_id], into))
 
     def delete(self, class_id: int) -> None:
         """Make the pixels of a class void. Raises CatalogError for the last class."""
-        self._do(delete_class(self.catalog, class_id))
+        self.do(delete_class(self.catalog, class_id))
 
     def undo(self) -> None:
         """Take the last edit of the draft back."""
-        if self.edits:
-            self.edits.pop()
+        if self.changed:
+            self._steps.pop()
 
-    def _do(self, edit: CatalogEdit) -> None:
-        self.edits.append(edit)
+    def do(self, edit: CatalogEdit) -> None:
+        """Take an edit of :attr:`catalog` in."""
+        self._steps.append(replace(self._steps[-1], edit=edit))
+
+    def set_locked(self, class_id: int, on: bool) -> None:
+        """Lock a class, so that no tool, job or import gives or takes its pixels, or let them change again."""
+        locked = self.locked | {class_id} if on else self.locked - {class_id}
+        self._steps.append(_Step(None, locked, self.hidden))
+
+    def set_hidden(self, class_id: int, on: bool) -> None:
+        """Leave a class out of the picture, or draw it again."""
+        hidden = self.hidden | {class_id} if on else self.hidden - {class_id}
+        self._steps.append(_Step(None, self.locked, hidden))
+
+
+def list_filters() -> dict[str, tuple[str | None, tuple[str, ...]]]:
+    """Filters of a file dialog that saves a class list -> key of the form (None: our own) and its endings, the usual first."""
+    forms: list[tuple[str, str | None, tuple[str, ...]]] = [(tr("Atrous class list"), None, (".json", ".yaml", ".yml"))]
+    forms += [(form.title, form.key, form.suffixes) for form in LIST_FORMATS.values()]
+    return {f"{title} ({' '.join('*' + ending for ending in endings)})": (key, endings) for title, key, endings in forms}
 
 
 def effect_text(losses: Collection[ClassLoss], counts: Mapping[int, tuple[int, int]] | None, unread: int = 0) -> str:

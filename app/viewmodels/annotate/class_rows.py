@@ -36,7 +36,9 @@ class ClassRow:
         iou: against the truth, 0..1; None without truth or where the class is in neither map.
         delta: IoU now minus IoU when the image was opened; None where either is missing.
         visible: whether it is drawn.
+        locked: whether no tool, job or import gives or takes its pixels.
         present: whether it is in the mask or in the truth.
+        void: whether it stands for the pixels without a class.
     """
 
     class_id: int
@@ -48,7 +50,9 @@ class ClassRow:
     iou: float | None = None
     delta: float | None = None
     visible: bool = True
+    locked: bool = False
     present: bool = False
+    void: bool = False
 
 
 def arranged(catalog: ClassCatalog, present: frozenset[int]) -> list[int]:
@@ -125,6 +129,7 @@ def class_rows(
     keys: Mapping[str, int],
     assigned: Mapping[str, int],
     hidden: Collection[int] = (),
+    locked: Collection[int] = (),
 ) -> list[ClassRow]:
     """The rows of the dock.
 
@@ -134,16 +139,19 @@ def class_rows(
         keys: key -> class id, as the keys work now.
         assigned: the ones of them that never move.
         hidden: ids that are not drawn.
+        locked: ids with pixels that keep them.
     """
     known = {*catalog.ids.tolist(), catalog.ignore}
     key_of = {class_id: key for key, class_id in keys.items()}
     rows = []
     for class_id in [class_id for class_id in order if class_id in known] or arranged(catalog, frozenset()):
-        row = ClassRow(catalog.ignore, tr(VOID_NAME), catalog.ignore_color, "`")
+        row = ClassRow(catalog.ignore, tr(VOID_NAME), catalog.ignore_color, "`", void=True)
         if class_id != catalog.ignore:
             info = catalog.by_id(class_id)
             key = key_of.get(class_id, "")
-            row = ClassRow(class_id, info.name, info.color, key, key in assigned, visible=class_id not in hidden)
+            row = ClassRow(
+                class_id, info.name, info.color, key, key in assigned, visible=class_id not in hidden, locked=class_id in locked
+            )
         share = measured.shares.get(class_id, 0.0)
         iou, before = _known(measured.iou.get(class_id)), _known(measured.before.get(class_id))
         delta = iou - before if iou is not None and before is not None else None

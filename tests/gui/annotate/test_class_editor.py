@@ -6,10 +6,12 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLineEdit
+from PySide6.QtWidgets import QFileDialog, QLineEdit
 
 from app.ui.annotate.class_editor import ClassEditor
+from deeplab_core.catalogs import get_catalog
 from tests.gui.studio import Studio
 
 CHAIR, SOFA, PERSON = 9, 18, 15
@@ -156,4 +158,112 @@ def test_all_colours_can_be_made_distinct_for_colour_blind_eyes_and_taken_back(s
     assert "No pixel" in dialog.effect.text()
     dialog.undo.click()
     assert [info.color for info in dialog.draft.catalog.classes] == before
+    dialog.reject()
+
+
+LOCKED, HIDDEN = 3, 4
+
+
+def tick(studio: Studio, dialog: ClassEditor, class_id: int, column: int) -> None:
+    """Tick a box with the keyboard."""
+    dialog.table.setCurrentCell(dialog.draft.catalog.ids.tolist().index(class_id), column)
+    studio.qtbot.keyClick(dialog.table, Qt.Key.Key_Space)
+
+
+def test_classes_are_locked_and_hidden_with_the_other_edits(studio: Studio, folder: Path) -> None:
+    studio.open(folder)
+    before = chairs(studio)
+    dialog = edit(studio)
+    tick(studio, dialog, CHAIR, LOCKED)
+    tick(studio, dialog, PERSON, LOCKED)
+    tick(studio, dialog, PERSON, HIDDEN)
+    tick(studio, dialog, SOFA, HIDDEN)
+    dialog.undo.click()
+    assert (dialog.draft.locked, dialog.draft.hidden) == ({CHAIR, PERSON}, {PERSON})
+    project = studio.program.session.project
+    assert project is not None
+    assert not project.locked_classes
+    dialog.table.selectRow(dialog.draft.catalog.ids.tolist().index(SOFA))
+    dialog._merge(PERSON)
+    dialog.apply.click()
+    studio.settle()
+    assert "sofa" not in names(studio)
+    assert project.locked_classes == {CHAIR, PERSON}
+    assert studio.program.view.overlay.hidden == {PERSON}
+    assert "Selected class: chair" in studio.window.top_bar.class_chip.accessibleName()
+    assert studio.window.top_bar.class_chip.accessibleName().endswith(", locked")
+    model = studio.window.classes.model
+    row = model.class_row(model.index(model.place_of(CHAIR) or 0))
+    assert row.locked
+    assert "Locked" in str(model.data(model.index(model.place_of(CHAIR) or 0), Qt.ItemDataRole.ToolTipRole))
+    studio.paint((10, 40), (30, 50))
+    assert np.array_equal(studio.image.document.labels == CHAIR, before == CHAIR)
+    unlock = next(action for action in studio.window.classes.class_menu(row).actions() if action.text() == "Unlock")
+    unlock.trigger()
+    assert project.locked_classes == {PERSON}
+    assert not studio.window.top_bar.class_chip.accessibleName().endswith(", locked")
+
+
+def test_only_a_lock_is_no_edit_of_the_classes(studio: Studio, folder: Path) -> None:
+    studio.open(folder)
+    dialog = edit(studio)
+    tick(studio, dialog, CHAIR, LOCKED)
+    dialog.apply.click()
+    studio.settle()
+    assert studio.program.classes.locked == {CHAIR}
+    assert not any("The classes were edited" in title for title in studio.titles())
+    dialog = edit(studio)
+    assert dialog.draft.locked == {CHAIR}
+    tick(studio, dialog, CHAIR, LOCKED)
+    dialog.apply.click()
+    assert not studio.program.classes.locked
+
+
+def test_class_lists_come_in_and_go_out(studio: Studio, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    studio.open(folder)
+    chairs(studio)
+    labels, out = tmp_path / "labels.txt", tmp_path / "out"
+    labels.write_text("background\nchair\nbean bag\n")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(labels), ""))
+    dialog = edit(studio)
+    add, only = dialog.list_menu().actions()
+    add.trigger()
+    studio.wait(lambda: dialog.draft.changed)
+    assert dialog.draft.catalog.names[-1] == "bean bag"
+    assert len(dialog.draft.catalog) == 22
+    add.trigger()
+    studio.wait(lambda: "no other classes" in dialog.effect.text())
+    only.trigger()
+    studio.wait(lambda: len(dialog.draft.catalog) == 3)
+    assert [info.id for info in dialog.draft.catalog.classes] == [0, CHAIR, 21]
+    studio.wait(lambda: "sofa: no mask has a pixel of it" in dialog.effect.text())
+
+    chosen = "YOLO names.yaml (*.yaml *.yml)"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(out), chosen))
+    dialog.save_list.click()
+    studio.wait(lambda: "3 classes written to out.yaml" in dialog.effect.text())
+    assert "no colours" in dialog.effect.text()
+    assert get_catalog(tmp_path / "out.yaml").names == ("background", "chair", "bean bag")
+    chosen = "labelme labels.txt (*.txt)"
+    dialog.save_list.click()
+    studio.wait(lambda: "cannot be written as labelme" in dialog.effect.text())
+    assert not (tmp_path / "out.txt").exists()
+    dialog.apply.click()
+    studio.settle()
+    assert names(studio) == ["background", "chair", "bean bag"]
+    assert CHAIR in studio.image.document.labels
+
+
+def test_a_file_that_is_no_class_list_is_refused_in_place(
+    studio: Studio, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio.open(folder)
+    bad = tmp_path / "a.json"
+    bad.write_text("{")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(bad), ""))
+    dialog = edit(studio)
+    dialog.list_menu().actions()[0].trigger()
+    studio.wait(lambda: str(bad) in dialog.effect.text() or "a.json" in dialog.effect.text())
+    studio.wait(lambda: "Reading" not in dialog.effect.text())
+    assert not dialog.draft.changed
     dialog.reject()

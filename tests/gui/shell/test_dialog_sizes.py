@@ -200,7 +200,7 @@ def _summary(studio: Studio, _tmp: Path) -> QDialog:
 def _editor(studio: Studio, _folder: Path) -> QDialog:
     draft = ClassDraft(get_catalog("voc21"))
     draft.merge(9, 18)
-    return ClassEditor(draft, studio.window)
+    return ClassEditor(draft, Path(), studio.window)
 
 
 def _video(studio: Studio, tmp: Path) -> QDialog:

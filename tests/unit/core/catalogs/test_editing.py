@@ -20,6 +20,7 @@ from deeplab_core.catalogs.editing import (
     recolor_class,
     rename_class,
     reorder_classes,
+    take_list,
 )
 from deeplab_core.errors import CatalogError
 
@@ -50,6 +51,39 @@ def test_a_reserved_id_stays_unused_to_the_end() -> None:
     rows = tuple(ClassInfo(number, f"class {number}", (number, 0, 0)) for number in range(253))
     with pytest.raises(CatalogError, match="no free id"):
         add_class(ClassCatalog("own", "Own", rows), "last", reserved={253: CHAIR, 254: SOFA})
+
+
+def test_a_list_adds_what_is_missing_and_replaces_on_request() -> None:
+    rows = (ClassInfo(0, "lamp", (0, 0, 0)), ClassInfo(1, "couch", (1, 2, 3)), ClassInfo(2, "Chair", (4, 5, 6)))
+    listed = ClassCatalog("own", "own.json", rows)
+    more = take_list(VOC, listed, reserved={21: CHAIR})
+    assert more.catalog.classes[:-1] == VOC.classes
+    added = more.catalog.classes[-1]
+    assert (added.id, added.name) == (22, "lamp")
+    assert added.color not in {info.color for info in VOC.classes}  # black is the background's
+    assert not more.moved
+    whole = take_list(VOC, listed, only=True)
+    assert [(info.id, info.name, info.color) for info in whole.catalog.classes] == [
+        (21, "lamp", (0, 0, 0)), (SOFA.id, "sofa", (1, 2, 3)), (CHAIR.id, "chair", (4, 5, 6)),
+    ]  # fmt: skip
+    assert whole.catalog.background is None
+    assert set(whole.moved) == set(VOC.ids.tolist()) - {CHAIR.id, SOFA.id}
+    assert not any(whole.moved.values())
+    with pytest.raises(CatalogError, match="no other classes"):
+        take_list(more.catalog, listed)
+
+
+def test_a_list_with_two_names_of_a_class_keeps_them_apart() -> None:
+    rows = (ClassInfo(0, "couch", (1, 2, 3)), ClassInfo(1, "sofa", (4, 5, 6)), ClassInfo(2, "background", (0, 0, 0)))
+    edit = take_list(VOC, ClassCatalog("own", "Own", rows, background=2), only=True)
+    assert [(info.id, info.name) for info in edit.catalog.classes] == [(21, "couch"), (SOFA.id, "sofa"), (0, "background")]
+    assert edit.catalog.background == 0
+
+
+def test_a_list_that_needs_more_than_eight_bits_is_refused() -> None:
+    listed = ClassCatalog("own", "Own", tuple(ClassInfo(number, f"class {number}", (number, 0, 0)) for number in range(240)))
+    with pytest.raises(CatalogError, match="no free id"):
+        take_list(VOC, listed)
 
 
 @pytest.mark.parametrize("name", ["chair", "CHAIR", " chair "])
