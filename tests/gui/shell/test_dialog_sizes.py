@@ -249,6 +249,7 @@ def shown(shared_studio: Studio, qtbot, tmp_path, monkeypatch) -> Callable[[type
         dialog = MAKERS[kind](shared_studio, tmp_path)
         qtbot.addWidget(dialog)
         dialog.show()
+        shared_studio.settle()  # a dialog may measure something in the background and show it then
         qtbot.wait(20)
         assert dialog.width() <= room.width()
         assert dialog.height() <= room.height()
