@@ -28,7 +28,7 @@ from app.state.provenance import Provenance
 from app.text import displayed, plural, spaced, tr
 from app.viewmodels.project.label_summary import image_text, summary_of
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, image_error
+from deeplab_core.errors import AtrousError, image_error, message
 from deeplab_core.images.decode import read_image
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.frames import Frame
@@ -232,7 +232,7 @@ class LabelImports(QObject):
             newest = project.journal.newest(image)
             step, found = yield from background(lambda: _step(project, image, request, item))
             if self._session.is_in_use(image) or project.journal.newest(image) != newest:
-                continue  # it was opened meanwhile: decide again
+                continue  # it has been opened since: decide again
             if not step.patch.empty:
                 run.change.before_step(image)
                 self._session.write_step(image, _title(request.plan, step.patch), step.patch)
@@ -249,7 +249,7 @@ class LabelImports(QObject):
         step = label_step(document, found.labels, overwrite=overwrite, by=by)
         if not step.patch.empty:
             run.change.before_step(image)
-            title = tr("Import {format}", format=run.request.plan.format.title)
+            title = message("Import {format}", format=run.request.plan.format.title)
             self._edit.carry_out(
                 title, document, lambda: label_step(document, found.labels, overwrite=overwrite, by=by).patch, Provenance.IMPORT
             )
@@ -308,4 +308,4 @@ def _provenance(found: ImportedImage) -> NDArray[np.uint8]:
 
 
 def _title(plan: ImportPlan, patch: TilePatch) -> str:
-    return tr("Import {format}, {pixels} px", format=plan.format.title, pixels=spaced(patch.changed_pixels))
+    return message("Import {format}, {pixels} px", format=plan.format.title, pixels=spaced(patch.changed_pixels))

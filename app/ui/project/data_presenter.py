@@ -190,7 +190,7 @@ class DataPresenter(QObject):
             self._program.truth.edit_classes(draft.whole, mark_classes)
 
     def _read_list(self, dialog: ClassEditor, path: Path, only: bool) -> None:
-        """Read a class list in the background; a draft that was edited meanwhile is asked again."""
+        """Read a class list in the background; a draft that was edited since is asked again."""
         before, reserved = dialog.draft.catalog, dialog.draft.reserved
 
         def read() -> CatalogEdit:

@@ -19,9 +19,9 @@ LISTED = 400
 
 #: How a kind of failure reads as the title of a list.
 KIND_TITLES: dict[FailureKind, str] = {
-    FailureKind.BOUNDARY: "boundary",
-    FailureKind.EXTENT: "extent",
-    FailureKind.SEGMENT: "segment",
+    FailureKind.BOUNDARY: mark("boundary"),
+    FailureKind.EXTENT: mark("extent"),
+    FailureKind.SEGMENT: mark("segment"),
     FailureKind.CLASS_SWAP: mark("class swap"),
     FailureKind.MISSED_OBJECT: mark("missed object"),
     FailureKind.INVENTED_OBJECT: mark("invented object"),
