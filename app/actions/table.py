@@ -161,10 +161,10 @@ _CLASSES = (
           enabled_when=("project_open",)),
     _spec(Group.CLASSES, "class.show_all", _("Show all classes"), "classes.show_all", icon="eye", enabled_when=("project_open",),
           separated=True),
-    _spec(Group.CLASSES, "class.edit", "Edit classes…", "window.edit_classes", enabled_when=("project_open",), separated=True,
-          tip="Add, rename, recolour, reorder, merge and delete classes"),
-    _spec(Group.CLASSES, "class.undo_edit", "Undo the edit of the classes", "window.undo_class_edit",
-          enabled_when=("project_open",), tip="Take the newest edit of the classes back, with the undo steps from before it"),
+    _spec(Group.CLASSES, "class.edit", _("Edit classes…"), "window.edit_classes", enabled_when=("project_open",),
+          separated=True, tip=_("Add, rename, recolour, reorder, merge and delete classes")),
+    _spec(Group.CLASSES, "class.undo_edit", _("Undo the edit of the classes"), "window.undo_class_edit",
+          enabled_when=("project_open",), tip=_("Take the newest edit of the classes back, with the undo steps from before it")),
 )
 
 _VIEW = (

@@ -260,7 +260,8 @@ def _report(
     for name, error in summary.failed:
         if as_json:
             emit("failed", image=name, error=error.to_dict())
-        say(f"atrous: not exported: {name}: {error}", err=True)
+        text = str(error).removeprefix(f"{name}: ")
+        say(f"atrous: not exported: {name}: {text}", err=True)
     if as_json:
         emit(
             "summary",

@@ -46,6 +46,7 @@ class FittedDialog(QDialog):
         self.setWindowTitle(title)
         self._wanted = size
         self._fitted = False
+        self._fitted_size = QSize()
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, _EDGE, 0, _EDGE - 4)
         outer.setSpacing(0)
@@ -75,7 +76,9 @@ class FittedDialog(QDialog):
         self.buttons.setContentsMargins(_SIDE, 12, _SIDE, 0)
         self.buttons.setSpacing(8)
         outer.addWidget(foot)
-        self.area.verticalScrollBar().rangeChanged.connect(lambda _low, high: self._show_edge(high > 0))
+        bar = self.area.verticalScrollBar()
+        bar.rangeChanged.connect(lambda _low, high: self._show_edge(high > 0))
+        bar.rangeChanged.connect(self._follow_content, Qt.ConnectionType.QueuedConnection)  # after the layout has settled
         self._show_edge(False)
 
     def setVisible(self, visible: bool) -> None:
@@ -90,7 +93,7 @@ class FittedDialog(QDialog):
         room = screen_room(self.parentWidget() or self)
         width = min(max(self._wanted.width(), self.minimumSizeHint().width()), room.width())
         self.resize(width, min(self._wanted.height() or self._natural_height(width), room.height()))
-        self._fitted = True  # a user's own size is kept when the dialog is shown again
+        self._fitted, self._fitted_size = True, self.size()  # a user's own size is kept when the dialog is shown again
 
     def minimumSizeHint(self) -> QSize:
         """Wide enough for the content, which scrolls up and down only; the layout itself limits the height."""
@@ -104,6 +107,12 @@ class FittedDialog(QDialog):
         around = layout.totalHeightForWidth(width) if layout.hasHeightForWidth() else layout.totalSizeHint().height()
         page = self._page.heightForWidth(width) if self._page.hasHeightForWidth() else self._page.sizeHint().height()
         return around - self.area.sizeHint().height() + page
+
+    def _follow_content(self, _low: int, high: int) -> None:
+        """Grow with content that came later, for example a measurement, unless the user chose a size."""
+        if high > 0 and self.isVisible() and not self._wanted.height() and self.size() == self._fitted_size:
+            self.fit()
+            bring_into_screen(self)
 
     def _show_edge(self, scrolls: bool) -> None:
         """A line above the buttons while there is more content than can be seen."""

@@ -37,7 +37,6 @@ class ExportDialog(FittedDialog):
         super().__init__(tr("Export masks"), parent, size=QSize(680, 0))
         self._controller, self._settings = controller, settings
         self.on_existing = "error"
-        self._fitted_size = QSize()
         column = self.column
         form = QFormLayout()
         form.setHorizontalSpacing(16)
@@ -153,11 +152,6 @@ class ExportDialog(FittedDialog):
         if self.isVisible() and self.size() == self._fitted_size:
             self.fit()
             bring_into_screen(self)
-
-    def fit(self) -> None:
-        """Take the size that the content needs, as far as the screen has it."""
-        super().fit()
-        self._fitted_size = self.size()
 
     def _check(self) -> None:
         """Say what would happen, before anything is written."""

@@ -111,7 +111,7 @@ class ImportDialog(FittedDialog):
         ):
             self.frame.addItem(text, value)
         self.frame.currentIndexChanged.connect(self._want_preview)
-        self.overwrite = QCheckBox(tr("Replace also what you painted or reviewed"))
+        self.overwrite = QCheckBox(tr("Also replace what you painted or reviewed"))
         self._form = form
         for box in (self.format, self.mask_classes, self.rest, self.frame, self.item):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)

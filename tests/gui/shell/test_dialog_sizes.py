@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, QRect, QSize
-from PySide6.QtWidgets import QAbstractButton, QDialog, QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QLabel, QPushButton, QWidget
 
 import app.ui
 from app.actions.keymap import Keymap
@@ -315,3 +315,16 @@ def test_the_sheet_of_keys_uses_fewer_columns_on_a_narrow_screen(shown):
 
     assert columns(shown(KeySheet, (1920, 1080))) == 3
     assert columns(shown(KeySheet, (853, 480))) < 3
+
+
+def test_a_dialog_grows_with_what_comes_later_and_keeps_the_user_s_size(shown, qtbot):
+    dialog = shown(ChoiceDialog, (1280, 1600))
+    before = dialog.height()
+    dialog.column.addWidget(QLabel("later<br>" * 9))
+    qtbot.waitUntil(lambda: dialog.height() > before and dialog.area.verticalScrollBar().maximum() == 0)
+    chosen = QSize(dialog.width() + 9, before)
+    dialog.resize(chosen)
+    dialog.column.addWidget(QLabel("still later<br>" * 9))
+    qtbot.waitUntil(lambda: dialog.area.verticalScrollBar().maximum() > 0)
+    QApplication.processEvents()
+    assert dialog.size() == chosen

@@ -413,3 +413,13 @@ def test_what_is_not_read_names_its_image(tmp_path: Path, capsys: pytest.Capture
     assert do(labels, "--images", images, "--dry-run", "--json") == 0
     rows = events(capsys.readouterr().out)["summary"][0]["not_read"]
     assert rows == [{"name": "a shape", "why": "it has 2 of at least 3 points", "count": 2, "image": "a.jpg"}]
+
+
+def test_an_image_that_is_not_exported_is_named_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images, labels = images_and_labels(tmp_path)
+    assert do(labels, "--images", images) == 0
+    out = ["export", str(images), "--scope", "all", "--format", "cityscapes", "-o", str(tmp_path / "out")]
+    assert run(out) == 1
+    line = next(line for line in capsys.readouterr().err.splitlines() if "not exported: a.jpg" in line)
+    assert line.count("a.jpg") == 1
+    assert "Cityscapes has no class for background" in line

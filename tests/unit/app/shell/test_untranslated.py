@@ -56,6 +56,15 @@ def _texts(node: ast.expr) -> list[str]:
     return []
 
 
+def test_the_actions_are_translated() -> None:
+    for path in sorted((ROOT / "actions").rglob("*.py")):
+        calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+        for call in calls:
+            if getattr(call.func, "id", "") == "_spec":
+                texts = [call.args[2], *(word.value for word in call.keywords if word.arg == "tip")]
+                assert not any(isinstance(text, ast.Constant | ast.JoinedStr) for text in texts), f"{path.name}:{call.lineno}"
+
+
 def test_texts_are_translated() -> None:
     files = [path for folder in ("ui", "controllers", "services") for path in sorted((ROOT / folder).rglob("*.py"))]
     found = {path.relative_to(ROOT).as_posix(): texts for path in files if (texts := untranslated(path))}
