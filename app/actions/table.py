@@ -6,6 +6,7 @@ from typing import Any
 
 from app.actions.spec import ActionSpec, Gesture, Group
 from app.text import mark as _
+from deeplab_core.errors import message
 
 #: What runs again and again while its key is held; everything else runs once, however long a key is down.
 _REPEATING = frozenset(
@@ -147,8 +148,8 @@ CLASS_KEYS = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "0")
 
 _CLASSES = (
     *(
-        _spec(Group.CLASSES, f"class.key_{key}", f"Class with the key {key}", "classes.choose_key", argument=key, keys=key,
-              enabled_when=_ON_IMAGE)
+        _spec(Group.CLASSES, f"class.key_{key}", message("Class with the key {key}", key=key), "classes.choose_key",
+              argument=key, keys=key, enabled_when=_ON_IMAGE)
         for key in CLASS_KEYS
     ),
     _spec(Group.CLASSES, "class.void", _("Unlabelled (void)"), "classes.choose_void", keys="`", enabled_when=_ON_IMAGE,
