@@ -195,6 +195,8 @@ def _setup(
     from deeplab_core.masks.export import ExportSetup, parse_class_map
     from deeplab_core.masks.export.splits import parse_lists, parse_shares
 
+    if group and not shares:
+        raise click.UsageError("--group says which images of --split stay together; give --split, too")
     return ExportSetup(
         format=kind,
         options={name: value for name, value in options.items() if value is not None},

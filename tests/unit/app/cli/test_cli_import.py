@@ -423,3 +423,11 @@ def test_an_image_that_is_not_exported_is_named_once(tmp_path: Path, capsys: pyt
     line = next(line for line in capsys.readouterr().err.splitlines() if "not exported: a.jpg" in line)
     assert line.count("a.jpg") == 1
     assert "Cityscapes has no class for background" in line
+
+
+def test_groups_without_splits_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images, labels = images_and_labels(tmp_path)
+    assert do(labels, "--images", images) == 0
+    assert run(["export", str(images), "--scope", "all", "--group", "parent", "-o", str(tmp_path / "out")]) == 2
+    assert "give --split" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
