@@ -183,7 +183,7 @@ def test_only_the_last_images_keep_their_lattices(desk: Desk, tmp_path: Path) ->
     for number in range(4):
         photo = save_photograph(tmp_path / f"{number}.png", 20, 30, seed=number)
         desk.refine(RefineBase(image=str(photo), source_key=str(number), labels=mask))
-    assert len(desk.session.handler("refine")._desks) == 2
+    assert len(desk.session.handler("refine")._kept) == 2
 
 
 @pytest.mark.parametrize("way", ["exact", "quick", "box"])
