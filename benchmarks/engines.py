@@ -2,8 +2,8 @@
 
 The peers' route is what their example code does: normalise, forward pass as built (NCHW memory, batch norms as layers) under
 ``torch.no_grad``, logits upsampled to the image, ``max(1)[1]``. ``VainF`` is its network built from our layers (its MobileNetV2
-pads before the expansion, its decoder has one dense convolution); segmentation_models.pytorch is that library's own network,
-whose weights are then loaded into ours. CPU time of one thread, medians of interleaved runs in one process, so that only ratios
+pads before the expansion, its decoder has one dense convolution); segmentation_models.pytorch is that library's own network;
+its weights are then loaded into ours. CPU time of one thread, medians of interleaved runs in one process, so that only ratios
 count::
 
     python benchmarks/engines.py [--runs 7] [--networks NAME ...] [--json out/engines.json]
@@ -54,7 +54,7 @@ SIDES = {"VainF": 513, "smp": 512}
 
 
 def warmed(network: torch.nn.Module) -> torch.nn.Module:
-    """Random weights whose batch norms have seen one batch."""
+    """Random weights, with batch norms that have seen one batch."""
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0

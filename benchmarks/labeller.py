@@ -66,7 +66,7 @@ class Case:
 
 
 def mean_iou(truth: np.ndarray, labels: np.ndarray) -> float:
-    """Over the classes of the truth, whose void counts nowhere: the program's usual rule."""
+    """Over the classes of the truth, without its void: the program's usual rule."""
     valid = truth != CATALOG.ignore
     table = np.bincount(truth[valid].astype(np.int64) * 256 + labels[valid], minlength=1 << 16).reshape(256, 256)
     hit, union = table.diagonal().astype(float), (table.sum(0) + table.sum(1) - table.diagonal()).astype(float)
@@ -361,7 +361,7 @@ def scribbles(target: Target, corrector: Corrector) -> Iterator[Offer]:
     # Begins on the pointer, so that the class there is the one that is taken from.
     path = np.stack([(target.x + 0.5, target.y + 0.5), chord[0], chord[1]])
     diameter = max(1.0, target.depth)
-    # Nobody tries a reach many times as long as what is to be turned.
+    # A labeller does not try a reach many times as long as what is to be turned.
     reaches = [reach for reach in REACHES if reach <= max(REACHES[0], 2 * np.hypot(target.box.width, target.box.height))]
     return offered("scribble", (corrector.scribble(path, target.cls, reach, diameter) for reach in reaches), seconds)
 

@@ -56,7 +56,7 @@ class _Broken:
 
 @contextmanager
 def failing_at_once() -> Iterator[None]:
-    """What a slot raises ends the dialogs that wait for the user, as nobody will answer them, and the waits of ``qtbot``."""
+    """What a slot raises ends the dialogs that wait for the user, as no user will answer them, and the waits of ``qtbot``."""
     report = sys.excepthook
     _Broken.by = None
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from deeplab_core.nn.count import LayerRow
     from deeplab_core.records import ModelCard
 
-#: Folder of click networks in a folder of models, where no search for models looks.
+#: Folder of click networks in a folder of models; searches for models skip it.
 CLICK_FOLDER = "clicks"
 #: The size that the field states costs for.
 _SIZE = 513

@@ -117,7 +117,7 @@ def project_option(
     """Add ``--project DIR``; the command gets it as ``project_dir``, a path or None.
 
     Args:
-        text: what the help says of it.
+        text: its description in the help.
         existing: whether one that is missing is a wrong option.
     """
     folder = click.Path(exists=existing, file_okay=False, path_type=Path)

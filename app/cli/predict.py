@@ -299,7 +299,7 @@ def _tried_engine(predictor: Predictor, tasks: Sequence[Task]) -> EngineChoice:
                 image = read_image(task.image, fourth=predictor.model.in_channels == 4)
                 engine = predictor.choose_engine(image.pixels(predictor.model.in_channels))
         except AtrousError:
-            continue  # its own turn says what is wrong with it
+            continue  # reported when its turn comes
         say(f"engine: {engine}", err=True)
         return engine
     return "torch"

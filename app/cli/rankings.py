@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def ranking_lines(folder: FolderAnalysis, top: int, only: Collection[str] = ()) -> list[str]:
-    """The first images of every ranking by a score of the predictions, or of some, each below a line that says what it is."""
+    """The first images of every ranking by a score of the predictions, or of some rankings, each below a heading."""
     from deeplab_core.analysis.ranking import RANKINGS
 
     lines = []

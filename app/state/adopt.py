@@ -88,7 +88,7 @@ def learn_classes(store: Store, notes: Iterable[MaskNote], *, blank: bool = Fals
 
 
 def with_classes(catalog: ClassCatalog, classes: Iterable[ClassInfo]) -> ClassCatalog:
-    """The catalog with the classes whose ids it lacks behind its own; names and keys that are taken are changed."""
+    """The catalog, followed by the classes with ids that it lacks; names and keys that are taken are changed."""
     rows = list(catalog.classes)
     for info in classes:
         if all(info.id != known.id for known in rows):

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from app.state.project import Project
 
 _SETTING = "class edits"
-#: Kind of the result that says which edits an image's labels have followed.
+#: Kind of the result that records which edits an image's labels have followed.
 _KIND = "class edits"
 
 #: What a damaged or strange record of edits raises.
@@ -426,7 +426,7 @@ def _allowed(catalog: ClassCatalog) -> NDArray[np.bool_]:
 
 
 def _within(steps: Sequence[JournalStep], allowed: NDArray[np.bool_]) -> Iterator[JournalStep]:
-    """The steps that can be undone and redone without an id that no class has: others stand in the way of what is behind them."""
+    """The steps that can be undone and redone without an id that no class has: other steps block those behind them."""
     done = [step for step in steps if not step.undone]
     undone = [step for step in steps if step.undone]
     first = next((place for place in range(len(done), 0, -1) if not _holds_only(done[place - 1].patch, allowed)), 0)

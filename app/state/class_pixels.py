@@ -19,7 +19,7 @@ class PixelCounts:
 
     Attributes:
         by_class: id -> (images, pixels); ids without a pixel are left out.
-        errors: of images whose labels cannot be read.
+        errors: of images with unreadable labels.
     """
 
     by_class: Mapping[int, tuple[int, int]]

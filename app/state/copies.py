@@ -70,7 +70,7 @@ def paste_patch(document: Document, clip: RegionClip) -> TilePatch:
 def copied_mask_patch(document: Document, labels: LabelMap, provenance: NDArray[np.uint8]) -> TilePatch:
     """The step that makes the labels of another image those of a document. Copied pixels become the user's.
 
-    Pixels that nobody has set there stay as they are, and so do pixels of locked classes.
+    Pixels that are not set there stay as they are, and so do pixels of locked classes.
 
     Args:
         labels, provenance: (H, W) of the other image, in the same classes.

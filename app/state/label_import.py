@@ -137,7 +137,7 @@ def plan_labels(
 
     Args:
         names: paths of the images below their folder, with ``/``.
-        mask_classes: what the user says that plain masks are made in.
+        mask_classes: the classes of plain masks that the user named.
         project_classes: of the project, None for a new one.
         edits: of the project's classes: plain masks may hold the ids of classes that are gone.
 

@@ -95,7 +95,7 @@ class Measurement:
 
     Attributes:
         band: which band figures are counted by.
-        objects: finds the list of what the data itself says of the image's objects.
+        objects: finds the file in which the data lists the image's objects.
         known: key of the error components that are known already.
         held: its labels, where it is or was just open.
         prediction: the newest, where it is in memory.

@@ -51,7 +51,7 @@ class ClassOffer:
         catalog: the classes.
         source: where they come from.
         path: file or folder that they were read from; None for others.
-        certain: nothing speaks against them, so that nobody needs to be asked.
+        certain: nothing contradicts them, so the user need not be asked.
         reason: what that rests on, in words; empty if there is nothing to say.
     """
 
@@ -262,7 +262,7 @@ def classes_of_file(path: Path) -> ClassOffer:
 
 
 def proposal(look: FolderLook, *, by_user: bool) -> NewProject:
-    """What the page shows first, and what is taken if nobody is asked.
+    """What the page shows first, and what is taken if the user is not asked.
 
     Args:
         by_user: the user sees it before it is taken; else what is not certain is stored as not confirmed.

@@ -73,7 +73,7 @@ class ProjectAnalysis:
     Use it on one thread; :func:`inspection_key` and :func:`read_kept` may run on others.
 
     Attributes:
-        project: whose images.
+        project: the one that the images belong to.
         masks: of the labels that count (:func:`~app.state.samples.load_sample`, ``"effective"``): the score for the list, and
             once the folder was evaluated or inspected its figures and its error components.
         predictions: of the kept predictions.
@@ -178,9 +178,9 @@ def inspect_sample(project: Project, sample: EvaluationSample, objects: Path | N
     """Inspect an image; its ambiguous regions are left out.
 
     Args:
-        project: whose classes count.
+        project: defines the classes.
         sample: with labels, ground truth and pixels.
-        objects: list of what the data itself says of its objects (rendered rooms), or None.
+        objects: file in which the data lists its objects (rendered rooms), or None.
 
     Raises:
         MaskFormatError: the list of objects cannot be read.
@@ -215,7 +215,7 @@ def inspection_key(project: Project, record: ImageRecord, objects: Path | None) 
 
     Args:
         project, record: the image; its ground truth is the project's.
-        objects: what the data says of its objects, if there is such a file.
+        objects: file in which the data lists its objects, or None.
     """
     marks = project.result(record.id, _MARKS)
     head, damaged = project.journal.head(record.id), ImageFlag.DAMAGED in record.flags

@@ -25,7 +25,7 @@ from deeplab_core.errors import AtrousError, ImageReadError, ProjectError, image
 from deeplab_core.labels import LabelMap, apply_lut
 from deeplab_core.masks.importing import ClassMapping, SourceClass, map_classes
 
-#: Whose labels a conflict gets.
+#: The project that a conflict takes its labels from.
 Side = Literal["a", "b"]
 
 
@@ -60,10 +60,10 @@ class ImageMerge:
         name: of the image.
         labels, provenance: (H, W) the result.
         changed: px of the first project that get another label.
-        confirmed: px whose label stays and that the second user confirms.
+        confirmed: px that keep their label and that the second user confirms.
         conflicts: (class of the first, class of the second) -> px that both users set differently.
         reviewed: whether the result counts as reviewed.
-        take: whose labels the conflicts got; None where nobody decided.
+        take: the project that the conflicts took their labels from; None if that is undecided.
     """
 
     name: str
@@ -77,7 +77,7 @@ class ImageMerge:
 
     @property
     def open(self) -> bool:
-        """Whether somebody has to decide: the image is not merged."""
+        """Whether a decision is missing: the image is not merged."""
         return bool(self.conflicts) and self.take is None
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class MergeTotals:
     Attributes:
         merged: images that changed.
         same: images in which nothing is to be done.
-        open: images with conflicts that nobody has decided.
+        open: images with conflicts that are undecided.
         solved: images with conflicts that were decided.
         changed_px: over all merged images.
         failures: (image, error).
@@ -208,7 +208,7 @@ class TwoProjects:
 
     def look(self, pair: Pair, take: Side | None = None) -> ImageMerge:
         """What merging an image would do. Pixels that only one user set get that user's label; what both set differently is a
-        conflict. Where no user set anything, the first project's labels count, and the second one's where it has none.
+        conflict. Pixels that neither user set keep the first project's label, or get the second one's if they have none.
 
         Raises:
             AtrousError: a side cannot be read, its picture is another one, or it holds classes that the first project lacks.
@@ -246,7 +246,7 @@ class TwoProjects:
         """Merge the second project's labels into the first one's, as one step of each image that undo takes back.
 
         Args:
-            prefer: whose labels conflicts get; None leaves images with conflicts as they are.
+            prefer: the project that conflicts take their labels from; None leaves images with conflicts as they are.
             solved: the same image by image, which counts first.
             write: False changes nothing.
             progress: called with what was found (None for a failure) and the name of every image.

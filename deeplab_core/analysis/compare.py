@@ -361,7 +361,7 @@ def _truth_classes(report: ComparedSide, keys: list[str], classes: int) -> NDArr
 
 
 def _differing(old: ComparedSide, new: ComparedSide, keys: list[str]) -> list[str]:
-    """Names of the images whose ground truth differs: in its hash, or, without one, in the pixels of a class."""
+    """Names of the images with different ground truth: by its hash or, without one, by the pixels of each class."""
     differing = []
     for key in keys:
         ours, theirs = old.images[key], new.images[key]

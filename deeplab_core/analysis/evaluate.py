@@ -285,7 +285,7 @@ class _Counter:
         return read_confidence(path, shape, lambda pixels: self.reader.turned_like_prediction(pixels, mask, info))
 
     def _excluded(self, pair: MaskPair, truth: LabelMap) -> NDArray[np.bool_] | None:
-        """(H, W) bool: pixels whose truth the user has marked as ambiguous."""
+        """(H, W) bool: pixels of the truth that the user has marked as ambiguous."""
         path = None if self.marks is None else self.marks.of(pair.name)
         return None if path is None else read_ambiguous(path, truth.shape).mask()
 

@@ -97,7 +97,7 @@ class Evaluation:
         band: rule and reference of the bands.
         boundary_ratio: width of the inner boundaries as a share of the diagonal; None where they were not asked for.
         analysis: the images, pooled.
-        threshold: that the masks were made with, for a two-class (sigmoid) network whose run says so; None otherwise.
+        threshold: that the masks were made with, if the run of a two-class (sigmoid) network records it; None otherwise.
         cityscapes: the benchmark's own scores under the catalogs ``cityscapes19`` and ``cityscapes34``, else None.
         intervals: bootstrap over images.
         images: one result per compared pair, by name.

@@ -178,7 +178,7 @@ def count_labels(
         labels: (H, W) ids of ``catalog``.
         truth: (H, W) ids, or None: then only the classes are counted.
         exclude: (H, W) bool, pixels of the ground truth that are not scored; bands lie around the ground truth as it is.
-        band: whose rule and reference the confusion is counted by.
+        band: the confusion is counted by its rule and reference.
         index: (H, W) uint8 band index of it, if it is known.
 
     Raises:

@@ -260,7 +260,7 @@ def _coco(row: object, path: Path) -> _Entry:
 
 
 def _color(value: object, kind: type, path: Path) -> Color | None:
-    """A colour of a list: a text for ``str``, three numbers for ``list``; None where there is no value."""
+    """A colour of a list: a text for ``str``, three numbers for ``list``; None if there is no value."""
     if value is None or (kind is str and value == ""):
         return None
     try:

@@ -20,7 +20,7 @@ LEVELS = len(CUTS)
 def check_maps(
     rgb: NDArray[np.uint8], labels: LabelMap, provenance: NDArray[np.uint8] | None, catalog: ClassCatalog
 ) -> NDArray[np.uint8]:
-    """The provenance of an image's pixels: nobody's where it is None.
+    """The provenance of an image's pixels; all of them count as not set if it is None.
 
     Raises:
         AtrousError: shapes or types do not fit.

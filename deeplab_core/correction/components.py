@@ -151,8 +151,8 @@ def split_part(
 ) -> tuple[Box, Mask] | None:
     """The part that a line cuts off a component: the one that holds a pixel, or the second largest; None if nothing is cut off.
 
-    The rest is one component, and so is the part: what lies under the line, and pieces that it cuts off besides, goes to the one
-    of the two that it is connected to first, the rest before the part.
+    The rest is one component, and so is the part. Pixels under the line, and other pieces that it cuts off, go to the one of the
+    two that they are connected to first, the rest before the part.
 
     Args:
         box: of the component.

@@ -102,7 +102,7 @@ class Corrector:
         return self._reclassified(box, mask, self._class_or_guess(cls, box, mask))
 
     def dissolve_at(self, x: float, y: float) -> Proposal | None:
-        """Give the component under a point to the class that surrounds it most; None where no class touches it."""
+        """Give the component under a point to the class that surrounds it most; None if no class touches it."""
         box, mask = self._component_under(*check_point(x, y, self._size))
         return self._reclassified(box, mask, components.surrounding_class(self.labels, box, mask, self.catalog.ignore))
 
@@ -138,7 +138,7 @@ class Corrector:
         """Cut a component with a path, and give the part with the point ``at`` (or the smaller one) a class.
 
         It is the component that holds ``at``, or the one in the middle of the path, or else the one that most of the path
-        crosses; None where nothing is cut off. Both parts are components afterwards; what lies under the path goes to the rest.
+        crosses; None if nothing is cut off. Both parts are components afterwards; the pixels under the path go to the rest.
         """
         xs, ys = path_pixels(check_path(path, self._size), self._size)
         pointed = None if at is None else check_point(*at, self._size)
@@ -216,8 +216,8 @@ class Corrector:
     # Lines
 
     def scribble(self, path: Points, cls: int, reach: float, diameter: float = 1) -> Proposal | None:
-        """Turn pixels of the class under the path's beginning into ``cls``, as far as the image says that they belong to the
-        path.
+        """Turn pixels of the class under the path's beginning into ``cls``, as far as the image suggests that they belong to
+        the path.
 
         A CRF of these two classes decides, within about two ``reach`` (px) of the path; pixels of other classes and those that
         the user painted stay as they are. If the path begins on ``cls`` itself, it takes from the class that it crosses most.

@@ -1,6 +1,6 @@
 """Points and paths of the pointer: checked, clipped, and turned into pixels.
 
-Coordinates are float image px, x to the right and y down; the image's top left corner is (0, 0), so a point lies in the pixel of
+Coordinates are float image px, x to the right and y down; the image's top left corner is (0, 0), so the pixel of a point is in
 column ``floor(x)`` and row ``floor(y)``.
 """
 

@@ -39,7 +39,7 @@ class Proposal:
         labels: int | LabelMap,
         provenance: int | NDArray[np.uint8],
     ) -> Self | None:
-        """A proposal from a mask, and labels if they are an array, of (height, width) in a box; None where no pixel is in it.
+        """A proposal from a mask, and labels if they are an array, of (height, width) in a box; None if it holds no pixel.
 
         A provenance that is an array has the image's size.
         """
@@ -61,7 +61,7 @@ class Proposal:
         return Box.around(self.mask) or Box(0, 0, 0, 0)
 
     def only(self, where: NDArray[np.bool_]) -> Proposal | None:
-        """The part of it in an (H, W) bool, e.g. where one class is now; None where nothing is left."""
+        """The part of it in an (H, W) bool, e.g. where one class is now; None if nothing is left."""
         box = self.bounds
         mask = np.zeros_like(self.mask)
         np.logical_and(self.mask[box.slices], where[box.slices], out=mask[box.slices])

@@ -37,7 +37,7 @@ _STEPS = 5
 #: deviations in px and grey levels, weights.
 _NEAR_SXY, _NEAR_WEIGHT = 3.0, 3.0
 _ALIKE_SXY, _ALIKE_SRGB, _ALIKE_WEIGHT = 50.0, 10.0, 2.0
-#: Belief in the class at the stroke, falling with distance, and in the label of a pixel where no network is asked.
+#: Belief in the class at the stroke, falling with distance, and in the label of a pixel if no network is asked.
 _STROKE_BELIEF, _LABEL_BELIEF = 0.98, 0.7
 #: No network is believed more than this against a stroke.
 _MOST_BELIEF = 0.9

@@ -103,7 +103,7 @@ class DataSetReport:
         void_pixels, pixels: void pixels, and all pixels, of the labels.
         classes: per class, in the catalog's order.
         unlabelled: images without labels.
-        empty: images whose labels hold no class, or nothing but the background.
+        empty: images with labels that hold no class, or nothing but the background.
         unread: image -> why its labels or pixels cannot be read.
         undeclared: id -> (pixels, images) of values in mask files that the catalog does not declare.
         sizes: (width, height) as displayed -> number of images, most frequent first.
@@ -352,7 +352,7 @@ def _duplicates(tally: _Tally) -> tuple[tuple[tuple[str, ...], bool | None], ...
 def items_of_masks(
     folder: Path, images: Sequence[str], masks: Mapping[str, Path], catalog: ClassCatalog, *, frame: Frame = "auto"
 ) -> list[DataItem]:
-    """The items of a folder of images whose labels are mask files.
+    """The items of a folder of images with mask files as labels.
 
     Args:
         folder: of the images.

@@ -57,7 +57,7 @@ class PublishedModel:
         miou: published mean IoU in percent, with what it was measured on and where that stands.
         needs: name of the extra without which it cannot be run.
         note: one clause more.
-        decoder: of a network for clicks, whose encoder is ``file``.
+        decoder: of a network for clicks; ``file`` is then its encoder.
     """
 
     id: str

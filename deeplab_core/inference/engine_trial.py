@@ -29,7 +29,7 @@ from deeplab_core.nn import SegmentationModel
 from deeplab_core.reading import json_text, read_json
 from deeplab_core.records import EngineChoice
 
-#: Share of pixels whose labels a reduced precision has to keep.
+#: Least share of pixels that must keep their label under a reduced precision.
 LEAST_AGREEMENT = 0.995
 #: Timed runs of each engine; the fastest counts, since other programs only ever make one slower.
 _RUNS = 3

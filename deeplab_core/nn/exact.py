@@ -92,7 +92,7 @@ def _blocks(size: int, source: int) -> list[tuple[int, int, int, int]]:
 class ConvOverUpsampled(nn.Module):
     """A 3x3 convolution over fine features beside upsampled coarse ones, without upsampling the coarse ones.
 
-    The part over the coarse features is nine 1x1 convolutions on the coarse grid, whose results are upsampled along one axis and
+    The part over the coarse features is nine 1x1 convolutions on the coarse grid; their results are upsampled along one axis and
     then the other, each moved by its offset in the kernel. For 256 channels from a grid of a quarter of the sides that takes a
     seventh of the multiplications.
 

@@ -1,8 +1,8 @@
 """Run by the peers' Python: the masks that supervision finds in a YOLO or COCO data set.
 
 Arguments: ``yolo`` or ``coco``, the folder of the images, the folder of the labels or the JSON file, ``data.yaml`` (YOLO only,
-else ``-``), a folder for the arrays ``<stem>.npy``, (H, W) int32: the number of the class in the printed list, -1 where no mask
-is. Masks are painted in their order.
+else ``-``), a folder for the arrays ``<stem>.npy``, (H, W) int32: the number of the class in the printed list, -1 outside all
+masks. Masks are painted in their order.
 """
 
 import json

@@ -191,7 +191,7 @@ class Measuring(QObject):
         self.ask(image.id, held=held, prediction=image.prediction)
 
     def objects(self, project: Project, image: int) -> Path | None:
-        """What the data itself says of the objects of an image, if there is such a file."""
+        """The file in which the data lists the objects of an image, if there is one."""
         lists = self._lists
         if lists is None:
             lists = self._lists = ObjectLists(self._truth.index)

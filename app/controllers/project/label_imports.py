@@ -117,7 +117,7 @@ class LabelImports(QObject):
 
     Signals:
         sourceChosen(Path): labels were named by a menu, a drop or a new project; the dialog shows what an import would do.
-        finished(ImportSummary): an import is over; the summary says what came in and what did not.
+        finished(ImportSummary): an import is over; the summary lists what was imported and what was not.
         summaryAsked(ImportSummary): the user wants to see the summary.
     """
 

@@ -36,7 +36,7 @@ class ClassEditor(FittedDialog):
     Signals:
         decided(ClassDraft): apply its edits, locks and hidden classes.
         countAsked(list): how many pixels do these class ids have? The answer goes to :meth:`show_counts`.
-        listAsked(Path, bool): take the classes of a file in, and no others where the flag says so; answer with :meth:`take`,
+        listAsked(Path, bool): take the classes of a file in and, if the flag is set, no others; answer with :meth:`take` or
             :meth:`refuse`.
         saveAsked(Path, str | None): write the classes of the draft to a file, in a form of ``LIST_FORMATS`` or in our own; answer
             with :meth:`say`, :meth:`refuse`.

@@ -16,7 +16,7 @@ from deeplab_core.labels import apply_lut
 
 
 class FirstPicture(QWidget):
-    """A picture, a choice of what it shows, and a line that says what that is.
+    """A picture, a choice of what it shows, and a line that describes it.
 
     Attributes:
         predicted: what the model in use predicts for the image; None before it is known.

@@ -143,7 +143,7 @@ class NewProjectDialog(FittedDialog):
         self.go.setFocus()
 
     def _row(self, text: str, *fields: QWidget) -> QLabel:
-        """A row of the form with a line below that says what follows from it."""
+        """A row of the form with a line below it that explains its effect."""
         place = self._grid.rowCount()
         label = toned(text, tone="muted")
         label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)

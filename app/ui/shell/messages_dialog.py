@@ -91,7 +91,7 @@ class MessagesDialog(FittedDialog):
 
 
 class TroubleDialog(FittedDialog):
-    """Says what happened and what became of the work."""
+    """Explains what happened and what became of the work."""
 
     def __init__(self, title: str, text: str, details: str, logs: Path, parent: QWidget | None = None) -> None:
         super().__init__(title, parent, size=QSize(640, 420))

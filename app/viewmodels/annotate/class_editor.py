@@ -182,7 +182,7 @@ def effect_text(losses: Collection[ClassLoss], counts: Mapping[int, tuple[int, i
     Args:
         losses: classes that are gone.
         counts: id -> (images, pixels), as far as they have pixels; None while they are being counted.
-        unread: images whose masks could not be read.
+        unread: images with unreadable masks.
     """
     if not losses:
         return tr("No pixel of a mask changes.")

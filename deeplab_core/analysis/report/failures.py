@@ -45,7 +45,7 @@ def read_failures(path: Path | str) -> tuple[KindOfFailure, ...]:
     None where the file is of another format.
 
     Raises:
-        MaskFormatError: the file says that it is an inspection and is none.
+        MaskFormatError: the file claims to be an inspection and is none.
     """
     path = Path(path)
     remedy = "Write it again with 'atrous inspect --json'"

@@ -4,7 +4,7 @@ Signature (https://github.com/vietanhdev/samexporter, samexporter/export_sam3.py
 (3, 1008, 1008), the image stretched, and gives three maps of features with three of positions. The decoder takes them with
 boxes (N, 1, 4) of centre, width and height relative to the image, their labels (N, 1), and True in (1, N) where a row is none;
 a point is a box of 1 % of the image. Where a text encoder would come in, zeros do (``SAM3ImageDecoder``). It answers with every
-object of the kind, of which those that a positive click or the box lies on are taken.
+object of the kind, of which those under a positive click or the box are taken.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def is_concept_decoder(graph: Graph) -> bool:
 class ConceptPair:
     """SAM 3's encoder and decoder.
 
-    Negative clicks alone ask for the object that they lie on, to be taken from the class.
+    Negative clicks alone ask for the object under them, to be taken from the class.
 
     Raises:
         WeightsError: the two do not fit each other, or have another signature.
@@ -171,7 +171,7 @@ class ConceptPair:
 
 
 def _meant(mask: Mask, clicks: Clicks) -> bool:
-    """Whether a positive click lies on an object, or most of the object in the box."""
+    """Whether a positive click hits an object, or the box holds most of it."""
     shown = clicks.pixels[clicks.positive]
     if len(shown):
         return bool(mask[shown[:, 1], shown[:, 0]].any())

@@ -127,7 +127,7 @@ class ClickEngine(Protocol):
 
     @abstractmethod
     def prepare(self, rgb: NDArray[np.uint8], cancel: IsCancelled | None = None) -> None:
-        """Compute what depends on the image only; nothing where it is kept, or where nothing does."""
+        """Compute what depends on the image only, unless it is kept already or there is no such part."""
 
     @abstractmethod
     def masks(

@@ -65,7 +65,7 @@ _Features = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """Where an image lies in what the encoder sees.
+    """The position of an image in the input of the encoder.
 
     Attributes:
         content: (h, w) that the image takes, at its top left.
@@ -176,8 +176,8 @@ class EncoderDecoder:
     """A pair, or one graph that is both.
 
     Features of the last images are kept. The first click sees the component of the class that it hits, if it hits one; each later
-    click continues from the best mask of those before it. Negative clicks alone ask for the object that they lie on, to be taken
-    from the class: these networks know objects, not what is left of one.
+    click continues from the best mask of those before it. Negative clicks alone ask for the object under them, to be taken from
+    the class: these networks know objects, not what is left of one.
 
     Args:
         encoder: None if the decoder takes the image itself.
@@ -274,7 +274,7 @@ class EncoderDecoder:
             return self._in_box(rgb, points, positive, box, previous, cancel)
         clicks = Clicks(points, positive, box)
         taking = box is None and not positive.any()
-        if taking:  # ask for what lies under the clicks
+        if taking:  # ask for what is under the clicks
             clicks = Clicks(points, np.ones_like(positive), None)
         features, frame = self._of_image(rgb, cancel)
         # Of the first click only: the later ones continue from what the network said.

@@ -101,7 +101,7 @@ def _keys(items: Sequence[ExportItem]) -> dict[str, str]:
 
 
 def _classes(items: Sequence[ExportItem], progress: Callable[[str], None] | None) -> dict[str, list[int]]:
-    """Class ids of every image whose labels can be read, void and background left out."""
+    """Class ids of every image with readable labels, void and background left out."""
     found = {}
     for item in items:
         try:

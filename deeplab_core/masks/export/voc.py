@@ -91,7 +91,7 @@ def labelmap_text(catalog: ClassCatalog, *, void: bool = False) -> str:
     """``labelmap.txt`` as CVAT and Datumaro read it: name, colour, parts, actions.
 
     Args:
-        catalog: whose classes are listed.
+        catalog: the classes to list.
         void: for files with palettes: name the colour of void too, and the ids where they are not positions. Datumaro refuses
             pictures with a colour that the table lacks.
 

@@ -1,4 +1,4 @@
-"""Labels in or beside a folder of images that nobody named: what a new project can start from."""
+"""Labels in or beside a folder of images that the user did not name: what a new project can start from."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class ImportPlan:
 
         An export of Atrous brings its project's own catalog back, and files of ids the ids that they hold. Otherwise ids follow
         the order of the source, and formats of regions get a class ``background`` with the id 0 unless the source has one, or
-        says what class the rest is.
+        names the class of the rest.
         Colours are the source's, else those of :func:`class_colors`.
 
         Raises:
@@ -380,7 +380,7 @@ def reader_class(chosen: Format) -> type[Reader]:
 
 
 def _confirmed(reader: Reader, item: ImportItem, info: ImageInfo, canvas: Canvas) -> Confirmed | None:
-    """Who set the pixels, where the source says so; a damaged record of it is noted."""
+    """Who set the pixels, if the source records it; a damaged record is noted."""
     try:
         return reader.confirmed(item.entry, info)
     except MaskFormatError as problem:

@@ -73,7 +73,7 @@ class Reader(ABC):
         return entry.size
 
     def confirmed(self, entry: Entry, info: ImageInfo) -> Confirmed | None:
-        """Who set the pixels, where the source says so. Raises MaskFormatError."""
+        """Who set the pixels, if the source records it. Raises MaskFormatError."""
         del entry, info
         return None
 

@@ -143,7 +143,7 @@ class ImportedImage:
         notes: what was read in an unusual way.
         provenance: (H, W) uint8 who set each pixel, see :data:`deeplab_core.masks.confirmed.CODES`; None unless an export
             of Atrous has it beside the mask.
-        reviewed: whether that export says that a user confirmed the whole mask.
+        reviewed: whether that export marks the whole mask as confirmed by a user.
     """
 
     name: str

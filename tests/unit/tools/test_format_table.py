@@ -1,4 +1,4 @@
-"""``docs/formats.md`` says what the tables of formats say."""
+"""``docs/formats.md`` agrees with the tables of formats."""
 
 from __future__ import annotations
 

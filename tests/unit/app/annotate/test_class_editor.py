@@ -1,4 +1,4 @@
-"""The draft behind the class editor, and what it says of the masks."""
+"""The draft behind the class editor, and its texts about the masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts of the Rankings page, and what the panel says that its figures are over."""
+"""Texts of the Rankings page, and the panel's text about the images behind its figures."""
 
 from __future__ import annotations
 

@@ -334,7 +334,7 @@ def test_labels_of_another_time_lose_no_pixel_in_silence(folder: Path) -> None:
         image = image_id(project, "a.png")
         project.edit_classes(merge_classes(project.catalog, [CHAIR], SOFA))
         load(project)
-        # the note says that the image has followed, but its labels are those of before
+        # the note records that the image has followed, but its labels are those of before
         known = project.class_edits.reading_catalog(project.catalog)
         loaded = project._masks.load(project.record(image), (90, 130), known)
         project._masks.save(project.record(image), before, loaded.document.provenance, loaded.move, known)

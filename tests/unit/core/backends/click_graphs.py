@@ -65,7 +65,7 @@ class Builder:
         return self("Cast", steps, to=TensorProto.FLOAT)
 
     def nearest(self, points: str, valid: str, rows: str, columns: str) -> str:
-        """(h, w) squared distance to the nearest of (N, 2) points x, y with ``valid`` (N,) 1; 1e8 where there is none."""
+        """(h, w) squared distance to the nearest of (N, 2) points x, y with ``valid`` (N,) 1; 1e8 if there is none."""
         axis2, last = self.constant([2], np.int64), self.constant([1, 2], np.int64)
         x = self("Unsqueeze", self("Slice", points, *self.span(0, 1, 1)), axis2)
         y = self("Unsqueeze", self("Slice", points, *self.span(1, 2, 1)), axis2)

@@ -242,7 +242,7 @@ def test_negative_clicks_alone_take_the_object_under_them_from_the_class(pair: t
 
 
 class Counted:
-    """A graph whose runs are counted."""
+    """A graph that counts its runs."""
 
     def __init__(self, path: Path) -> None:
         self._graph = OnnxGraph(path)

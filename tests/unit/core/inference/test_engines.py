@@ -122,7 +122,7 @@ def test_two_processes_add_to_one_record(tmp_path: Path) -> None:
 
 
 class Off:
-    """A graph whose numbers are wrong by a share of their range, on large images only (small ones are compared at once)."""
+    """A graph with numbers that are wrong by a share of their range, on large images only (small ones are compared at once)."""
 
     def __init__(self, inner: Any, share: float) -> None:
         self.inner, self.share = inner, share
