@@ -24,8 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from app.state.edits.raster import capsule_spans
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.correction import BANDS, LEVELS, REACHES, Corrector, Origin, Proposal
+from deeplab_core.correction import BANDS, LEVELS, REACHES, Corrector, Proposal
 from deeplab_core.geometry import Box
+from deeplab_core.labels import Provenance
 from deeplab_core.regions import find_regions
 
 CATALOG = get_catalog("voc21")
@@ -200,7 +201,7 @@ def brush(target: Target, labels: np.ndarray, only: bool) -> Iterator[Offer]:
     for _, start, end, radius in sorted(strokes(target, gain), key=lambda each: -each[0])[:4]:
         found = painted(labels.shape, start, end, radius)
         if found is not None:
-            proposal = Proposal(found[1], target.cls, int(Origin.USER), found[0])
+            proposal = Proposal(found[1], target.cls, int(Provenance.USER), found[0])
             seconds = CLICK + float(np.hypot(*(end - start))) / STROKE_SPEED
             chosen = proposal.only(here) if only else proposal
             if chosen is not None:
@@ -281,7 +282,7 @@ def lassos(target: Target, corrector: Corrector, rng: np.random.Generator | None
 
 def exact(target: Target, shape: tuple[int, int]) -> Iterator[Offer]:
     """The bound of every tool that works on one component: all of its pixels, and no others."""
-    proposal = Proposal.within(shape, target.box, target.mask, target.cls, int(Origin.USER))
+    proposal = Proposal.within(shape, target.box, target.mask, target.cls, int(Provenance.USER))
     if proposal is not None:
         yield Offer("exact", proposal, CLICK)
 
