@@ -116,12 +116,8 @@ def decided_text(how: str) -> str:
     return tr(_REASONS[how]) if how in _REASONS else how
 
 
-def matched_line(plan: ImportPlan | None, images: int, reason: str, error: AtrousError | None) -> tuple[str, str]:
-    """(text, tone): how many images have labels, or why the labels cannot be read."""
-    if plan is None:
-        return ("" if error is None else f"{error_title(error)}. {error_detail(error)}"), "bad"
-    if not plan.items:
-        return tr("No image has labels there: names are compared with and without their folders."), "bad"
+def match_sentences(plan: ImportPlan, images: int) -> list[str]:
+    """How many of the images have labels, and which label files are left over."""
     parts = [
         tr("{count} of {images} have labels.", count=spaced(len(plan.items)), images=plural("{n} image", "{n} images", images))
     ]
@@ -131,6 +127,16 @@ def matched_line(plan: ImportPlan | None, images: int, reason: str, error: Atrou
         )
     if plan.unread:
         parts.append(plural("{n} file is not read.", "{n} files are not read.", len(plan.unread)))
+    return parts
+
+
+def matched_line(plan: ImportPlan | None, images: int, reason: str, error: AtrousError | None) -> tuple[str, str]:
+    """(text, tone): how many images have labels, or why the labels cannot be read."""
+    if plan is None:
+        return ("" if error is None else f"{error_title(error)}. {error_detail(error)}"), "bad"
+    if not plan.items:
+        return tr("No image has labels there: names are compared with and without their folders."), "bad"
+    parts = match_sentences(plan, images)
     if reason:
         parts.append(f"{reason[:1].upper()}{reason[1:]}.")
     return " ".join(parts), "warn" if plan.unread or plan.without_image else "muted"

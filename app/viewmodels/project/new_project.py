@@ -7,6 +7,7 @@ from app.state.ground_truth import GroundTruth, TruthChoice
 from app.state.new_project import ClassOffer, FolderLook, LabelOffer
 from app.text import displayed, error_detail, error_title, plural, spaced, tr
 from app.viewmodels.project.data_choices import truth_options
+from app.viewmodels.project.label_plan import match_sentences
 from deeplab_core.catalogs.catalog import ClassCatalog, map_catalogs
 from deeplab_core.datasets import GroundTruthFiles
 
@@ -108,15 +109,7 @@ def labels_line(offer: LabelOffer | None, catalog: ClassCatalog, images: int) ->
     plan = offer.plan.mapped(catalog)
     if not plan.items:
         return tr("No image has labels there: names are compared with and without their folders."), "bad"
-    parts = [
-        tr("{count} of {images} have labels.", count=spaced(len(plan.items)), images=plural("{n} image", "{n} images", images))
-    ]
-    if plan.without_image:
-        parts.append(
-            plural("{n} label file belongs to no image.", "{n} label files belong to no image.", len(plan.without_image))
-        )
-    if plan.unread:
-        parts.append(plural("{n} file is not read.", "{n} files are not read.", len(plan.unread)))
+    parts = match_sentences(plan, images)
     open_ = () if plan.mapping is None else plan.mapping.unmapped
     if open_:
         parts.append(tr("No class here for {names}: you are asked before the import.", names=_named(open_)))
