@@ -8,14 +8,14 @@ from pathlib import Path
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QAbstractItemView, QComboBox, QFileDialog, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
-from app.text import displayed, mark, tr
+from app.text import displayed, tr
+from app.viewmodels.annotate.class_editor import LIST_FILES
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import ClassCatalog, map_catalogs
 from deeplab_core.errors import AtrousError
 from deeplab_core.masks.export.class_map import VOID
 
 _FILE = "file"
-_LISTS = mark("Class lists (*.txt *.json *.yaml *.yml *.csv *.xml);;All files (*)")
 _ROW_HEIGHT = 32
 
 
@@ -48,7 +48,7 @@ class CatalogBox(QComboBox):
     def _choose(self, place: int) -> None:
         self.problem = None
         if self.itemData(place) == _FILE:
-            path, _ = QFileDialog.getOpenFileName(self, tr("Classes of the files"), "", tr(_LISTS))
+            path, _ = QFileDialog.getOpenFileName(self, tr("Classes of the files"), "", tr(LIST_FILES))
             self._show(self._before)
             if path:
                 self.read(Path(path))

@@ -27,7 +27,7 @@ from deeplab_core.correction.clicks.graphs import (
     shapes,
     unfit,
 )
-from deeplab_core.correction.clicks.pairs import image_input, sources
+from deeplab_core.correction.clicks.pairs import PAIR_REMEDY, image_input, sources
 from deeplab_core.errors import ComputeError, message
 from deeplab_core.geometry import Box
 from deeplab_core.parallel import IsCancelled
@@ -40,7 +40,6 @@ _POINT = 0.01
 _MOST = 4
 #: Normalisation of an encoder that takes floats: to -1..1.
 _HALVES = Colours(1 / 255, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-_REMEDY = message("Choose another click network; encoder and decoder must be of one export")
 #: What a decoder takes besides features; rows and columns of masks that are asked for.
 _PROMPT: Final = ("box_coords", "box_labels", "box_masks")
 _SIZES: Final = ("original_height", "original_width")
@@ -95,7 +94,7 @@ class ConceptPair:
             planes = colours.of(resized(rgb, size)).transpose(2, 0, 1)
             pixels = fed(planes if len(shape) == 3 else planes[None], self._image)
             outputs = list(self._sources.values())
-            found = self._encoder.run({self._image.name: pixels}, outputs, remedy=_REMEDY, cancel=cancel)
+            found = self._encoder.run({self._image.name: pixels}, outputs, remedy=PAIR_REMEDY, cancel=cancel)
             kept = dict(zip(self._sources, found, strict=True))
             self._features.keep(name, kept, sum(array.nbytes for array in kept.values()))
         return kept
@@ -122,7 +121,7 @@ class ConceptPair:
             if name in self._inputs:
                 feeds[name] = fed(np.full([side_ or 1 for side_ in self._inputs[name].shape], max(round(side * scale), 1)),
                                   self._inputs[name])  # fmt: skip
-        raw, scores = self._decoder.run(feeds, self._outputs, remedy=_REMEDY, cancel=cancel)
+        raw, scores = self._decoder.run(feeds, self._outputs, remedy=PAIR_REMEDY, cancel=cancel)
         grids = raw.reshape(-1, *raw.shape[-2:])
         if scores.size != len(grids):
             raise ComputeError(

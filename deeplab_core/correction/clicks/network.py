@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.correction.clicks.graphs import (
+    KEPT_STEPS,
     NORMALISED,
     UNIT,
     Clicks,
@@ -47,8 +48,6 @@ _EXPANSION, _LEAST_SIDE, _SAME_PART = 1.4, 200, 0.5
 _GRAIN = 32
 #: Probabilities above which a pixel is the object: the network's own, then a tighter and a looser outline.
 _LIMITS: Final = (0.5, 0.75, 0.25)
-#: Clicks whose results are kept, so that the next click begins where the last one ended.
-_STEPS = 24
 
 _REMEDY = message("Choose another click network, or export it for images of any size")
 
@@ -139,7 +138,7 @@ class ClickNetwork:
                 message("The graph does not contain ImageNet's mean: colours are normalised before it, not inside of it."),
             )  # fmt: skip
         self._names = ImageNames()
-        self._steps: Store[_Answer] = Store(most=_STEPS)
+        self._steps: Store[_Answer] = Store(most=KEPT_STEPS)
 
     def prepare(self, rgb: NDArray[np.uint8], cancel: IsCancelled | None = None) -> None:
         """Nothing: such a network sees image and clicks together."""

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.correction.clicks.graphs import (
     BYTES,
+    KEPT_STEPS,
     NORMALISED,
     UNIT,
     Clicks,
@@ -56,8 +57,8 @@ _SIDE, _COARSER = 1024, 4
 _SURE = 10.0
 #: Points that EfficientSAM's decoder looks at (``decoder_max_num_input_points``); it cuts off the others.
 _SIX = 6
-_STEPS = 24
-_REMEDY = message("Choose another click network; encoder and decoder must be of one export")
+#: What to do about graphs that do not belong together.
+PAIR_REMEDY = message("Choose another click network; encoder and decoder must be of one export")
 _POSITIVE, _NEGATIVE, _CORNERS, _NO_POINT = 1, 0, (2, 3), -1
 
 _Features = dict[str, NDArray[Any]]
@@ -200,7 +201,7 @@ class EncoderDecoder:
         self.notes: tuple[str, ...] = ()
         self._names = ImageNames()
         self._features: Store[tuple[_Features, Frame]] = Store()
-        self._steps: Store[_Answer] = Store(most=_STEPS)
+        self._steps: Store[_Answer] = Store(most=KEPT_STEPS)
 
     def _taken_colours(self, graph: Graph) -> Colours:
         if self._image.dtype == np.uint8 or len(self._image.shape) == 3:
@@ -221,7 +222,7 @@ class EncoderDecoder:
                 features = {self._image.name: pixels}
             else:
                 outputs = list(self._sources.values())
-                found = self._encoder.run({self._image.name: pixels}, outputs, remedy=_REMEDY, cancel=cancel)
+                found = self._encoder.run({self._image.name: pixels}, outputs, remedy=PAIR_REMEDY, cancel=cancel)
                 features = dict(zip(self._sources, found, strict=True))
             kept = features, frame
             self._features.keep(name, kept, sum(array.nbytes for array in features.values()))
@@ -337,7 +338,7 @@ class EncoderDecoder:
         if ends.size is not None:
             feeds[ends.size.name] = fed(np.array(frame.content), ends.size)
         outputs = [ends.masks.name] + ([] if ends.scores is None else [ends.scores.name])
-        found = self._decoder.run(feeds, outputs, remedy=_REMEDY, cancel=cancel)
+        found = self._decoder.run(feeds, outputs, remedy=PAIR_REMEDY, cancel=cancel)
         logits = found[0].reshape(-1, *found[0].shape[-2:]).astype(np.float32)
         scores = found[1].ravel() if len(found) > 1 else np.zeros(len(logits))
         if not len(logits) or scores.size != len(logits) or not np.isfinite(logits).all():
