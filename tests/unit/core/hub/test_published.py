@@ -43,7 +43,7 @@ def test_every_click_network_is_a_pair_with_a_licence(model: PublishedModel) -> 
         assert url.endswith(f"/{file}")
         assert re.fullmatch(r"|[0-9a-f]{64}", digest)
     assert model.has_checksum or model.download_bytes is not None, "at least one of the two tells what was fetched"
-    assert find_published(model.id) is model
+    assert find_published(model.id) == model
 
 
 def test_ids_titles_and_files_are_unique() -> None:
@@ -76,7 +76,7 @@ def test_torchvision_s_entries_are_those_of_torchvision_itself() -> None:
 def test_a_model_is_found_by_id_or_file_name_whatever_the_case() -> None:
     model = find_published("TORCHVISION-deeplabv3-resnet50")
     assert model is not None
-    assert find_published(model.file) is model
+    assert find_published(model.file) == model
     assert find_published("nobody") is None
 
 
