@@ -4,7 +4,7 @@
     OMP_NUM_THREADS=2 python benchmarks/learn.py --case camvid --model MODEL.safetensors --sequence 0006R0
     OMP_NUM_THREADS=2 python benchmarks/learn.py --case road --sequence 0016E5
 
-A simulated labeller corrects k random images to their truth, has the model learn, and accepts unless the report says that it is
+A simulated labeller corrects k random images to their truth, has the model learn, and accepts unless the report calls it
 no better. The score is the mIoU, pooled over all the *other* images, against that of the model before. ``voc`` starts from a
 real DeepLabv3 (MobileNetV2, VOC-21) on photographs; ``camvid`` from a model that never saw the sequence that is corrected;
 ``road`` from the VOC network on frames of CamVid, where the labeller adds the class road, which that network has never known.

@@ -3,9 +3,10 @@
     OMP_NUM_THREADS=2 python benchmarks/learn_time.py [--network bundled|full]
 
 Ten labelled images and 32 untouched ones, blocks of colour each, through the learning of the window.
-``bundled`` has the shape of the bundled models (separable decoder), ``full`` the paper's decoder over MobileNetV2, whose 3x3
-convolutions over 304 channels take most of its time. The weights are random: the steps take as long as with trained ones. Not in
-it is the pass that judges left-out images once more where a part of the change is withdrawn (ten predictions from kept features).
+``bundled`` has the shape of the bundled models (separable decoder), ``full`` the paper's decoder over MobileNetV2. The 3x3
+convolutions over its 304 channels take most of its time. The weights are random: the steps take as long as with trained ones.
+Not included is a second pass over the left-out images, after a part of the change is withdrawn (ten predictions from kept
+features).
 """
 
 from __future__ import annotations

@@ -188,7 +188,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for masks and results, outside of the repository")
     parser.add_argument("--list", choices=("40", "20", "tune"), default="40")
     parser.add_argument("--only", nargs="*", choices=list(ROWS), default=list(ROWS), metavar="ROW")
-    parser.add_argument("--images", type=int, default=None, help="the first so many of the list")
+    parser.add_argument("--images", type=int, default=None, help="only this number of images, from the start of the list")
     parser.add_argument("--single", action="store_true", help="one action of each tool instead of whole images")
     parser.add_argument("--show", action="store_true", help="print what is kept, measure nothing")
     asked = parser.parse_args()

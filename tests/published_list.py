@@ -12,7 +12,7 @@ def use_published_list(monkeypatch: pytest.MonkeyPatch, folder: Path, *rows: dic
     """Replace the list; rows give what differs from a complete one; those of the family
     "clicks" are click networks. Plain http is allowed: the server has no certificate."""
     complete = {
-        "name": "DeepLabv3+, tiny", "publisher": "Somebody", "family": "atrous", "page": "https://models.example/page",
+        "name": "DeepLabv3+, tiny", "publisher": "Example Lab", "family": "atrous", "page": "https://models.example/page",
         "licence": "MIT", "data_licence": "Photographs: CC0", "catalog": "voc21", "classes": 21, "miou": 71.5,
         "miou_on": "VOC 2012 val", "miou_source": "its README",
     }  # fmt: skip

@@ -42,7 +42,7 @@ def percentages(report: Mapping[str, Any]) -> dict[str, float]:
 
 
 def fallen(now: Mapping[str, float], floors: Mapping[str, float]) -> list[str]:
-    """A line for each package whose figure fell, or that is no longer measured."""
+    """A line for each package that has a lower figure, or that is no longer measured."""
     lines = []
     for name, floor in floors.items():
         if name not in now:

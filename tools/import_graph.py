@@ -117,7 +117,7 @@ def section() -> str:
             "",
             *mermaid(reduced(core)),
             "",
-            "The features, and whose modules each imports:",
+            "The features, and the features that each imports:",
             "",
             *_features(edges),
             END,

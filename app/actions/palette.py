@@ -9,7 +9,7 @@ from app.actions.spec import ActionSpec
 from app.text import mark as _
 from app.text import tr
 
-#: Names of commands whose object is only clear from their place in a menu.
+#: Full names of commands; in a menu, a shorter name is clear from its place.
 FULL_NAMES = {
     "project.rescan": _("Rescan the folder for new images"),
     "project.save": _("Save the mask of this image now"),

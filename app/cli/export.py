@@ -196,7 +196,7 @@ def _setup(
     from deeplab_core.masks.export.splits import parse_lists, parse_shares
 
     if group and not shares:
-        raise click.UsageError("--group says which images of --split stay together; give --split, too")
+        raise click.UsageError("--group keeps images of --split together; give --split, too")
     return ExportSetup(
         format=kind,
         options={name: value for name, value in options.items() if value is not None},

@@ -81,7 +81,7 @@ def frames(
     """Write frames of VIDEO as images into a folder of their own, which any command opens.
 
     Frames are named after the video and their number. A run that was stopped goes on where it was, and a finer choice adds the
-    frames between; nothing is written twice. Exit status 1 says that the video is damaged; what could be decoded is there.
+    frames between; nothing is written twice. Exit status 1: the video is damaged; what could be decoded is there.
     """
     choice = frame_choice(every, seconds, start, end, frame_kind)
     _, summary = extract(video, folder, choice, dry_run=dry_run, as_json=as_json)

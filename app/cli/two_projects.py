@@ -41,7 +41,7 @@ def _sides(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command(cls=ReportingCommand)
 @_sides
 @click.option(
-    "--prefer", type=click.Choice(["a", "b"]), help="Whose labels conflicts get [default: such images stay as they are]."
+    "--prefer", type=click.Choice(["a", "b"]), help="The project that wins conflicts [default: such images stay as they are]."
 )
 @click.option(
     "--solve", "solve_file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -62,7 +62,7 @@ def merge(
 
     A and B are folders of the same images that were opened, or the directories of their projects. Pixels that only one user set
     get that user's label. Pixels that both set differently are a conflict: the image stays as it is until --prefer or --solve
-    decides. Every image is one step that can be undone in the window. Exit status 1 says that images are open or failed.
+    decides. Every image is one step that can be undone in the window. Exit status 1: images are open or failed.
     """
     solved = _decisions(solve_file) if solve_file is not None else {}
     with ExitStack() as stack:
@@ -201,7 +201,7 @@ def _write_conflicts(path: Path, both: TwoProjects, images: list[ImageMerge]) ->
 
 
 def _decisions(path: Path) -> dict[str, Side]:
-    """Whose labels each image gets, by a list that was filled in. Raises DataFileError."""
+    """The project that each image gets its labels from, by a list that was filled in. Raises DataFileError."""
     from deeplab_core.reading import expecting, read_json
 
     data = read_json(path, what="the list of conflicts")

@@ -25,7 +25,7 @@ class KeptPredictions:
         has_labels: whether an image has a mask or steps of its own, by its id.
 
     Attributes:
-        lost: emitted with the record of an image whose prediction could not be read, on the thread that found it.
+        lost: emitted with the record of an image if its prediction could not be read, on the thread that found it.
     """
 
     def __init__(

@@ -99,8 +99,8 @@ def inspect_folders(
     """Inspect every predicted mask that has a truth of the same name (:func:`~deeplab_core.datasets.pairing.pair_masks`).
 
     Masks are ranked too, those without truth included: by ``NAME.confidence.png`` beside them, and by how they differ from
-    ``sources.second``. A file that fails is collected and the rest goes on; a mask whose confidence or second mask fails is
-    inspected all the same. Memory holds what :class:`~deeplab_core.analysis.record.ImageAnalysis` keeps of each image.
+    ``sources.second``. A file that fails is collected and the rest goes on; a mask is inspected even if its
+    confidence or second mask fails. Memory holds what :class:`~deeplab_core.analysis.record.ImageAnalysis` keeps of each image.
 
     Args:
         prediction_dir: folder of masks.

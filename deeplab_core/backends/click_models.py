@@ -94,7 +94,7 @@ def load_click_model(paths: Path | Sequence[Path], device: str = "cpu") -> Click
 
 
 def find_partner(path: Path) -> Path | None:
-    """The other file of a pair: the only ``.onnx`` file beside it whose name differs by "encoder", "decoder" or "preprocess".
+    """The other file of a pair: the only ``.onnx`` file beside it with a name that differs in "encoder", "decoder", "preprocess".
 
     Raises:
         WeightsError: several such files.

@@ -71,7 +71,7 @@ class Hierarchy:
         return nodes
 
     def next_level(self, x: int, y: int, level: int, step: int) -> int:
-        """The next coarser (``step`` 1) or finer (-1) cut whose region at a pixel has another size: a fifth larger, or smaller.
+        """The next coarser (``step`` 1) or finer (-1) cut with another size of the region at a pixel: a fifth larger, or smaller.
 
         The present level if there is no next one.
         """

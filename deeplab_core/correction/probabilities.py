@@ -65,7 +65,7 @@ class ClassProbabilities:
         return int(self.values.shape[0])
 
     def present(self, least: float) -> NDArray[np.int64]:
-        """Channels whose probability exceeds ``least`` somewhere."""
+        """Channels with a probability above ``least`` somewhere."""
         return np.flatnonzero(self.values.reshape(self.classes, -1).max(axis=1) > least)
 
     def plane(self, channel: int, size: tuple[int, int]) -> NDArray[np.float32]:

@@ -43,7 +43,7 @@ _STROKE_BELIEF, _LABEL_BELIEF = 0.98, 0.7
 _MOST_BELIEF = 0.9
 #: How many px a change of colour by 1 (Lab) adds to a distance, and what the square root of a probability is in such units.
 _CLIMB, _CLASS_CLIMB = 1.0, 30.0
-#: Parts of the image whose kernels are kept: one for each reach of the last stroke.
+#: Number of parts of the image that keep their kernels: one for each reach of the last stroke.
 _KEPT = 3
 
 

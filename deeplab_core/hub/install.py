@@ -208,7 +208,7 @@ def install(
     Of a network for clicks the encoder comes first, then the decoder.
 
     Args:
-        again: fetch it also if it exists. A file whose publisher states no checksum must then be the one of the first
+        again: fetch it also if it exists. If its publisher states no checksum, it must then be the file of the first
             download.
         cancel, progress: see :func:`deeplab_core.hub.download.download`.
 

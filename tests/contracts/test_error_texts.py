@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-#: Packages whose errors a window may show. The command line raises its own errors in English.
+#: Packages with errors that a window may show. The command line raises its own errors in English.
 SCOPE = ("deeplab_core", "app/state", "app/worker", "app/services", "app/controllers", "app/ui")
 #: Keyword arguments of an error that are texts; the first positional one is ``what``.
 TEXTS = ("what", "why", "remedy")

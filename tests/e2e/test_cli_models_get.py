@@ -86,14 +86,14 @@ def test_a_model_is_fetched_loaded_described_and_then_found_by_its_id(
     assert "fits the published sha256" in shown.out
     assert "Licence: MIT. Trained on Photographs: CC0." in shown.err
     card = read_card(path)
-    assert card.name == "DeepLabv3+, tiny, VOC (Somebody)"
+    assert card.name == "DeepLabv3+, tiny, VOC (Example Lab)"
     assert card.source == server.url("/tiny-abc.safetensors")
     assert len(load_model(path)[1].catalog) == 5
     assert run(["models", "get", "TINY"]) == 0
     assert "there already" in capsys.readouterr().out
     assert len(server.seen) == 1
     assert run(["models", "show", "tiny"]) == 0
-    assert "DeepLabv3+, tiny, VOC (Somebody)" in capsys.readouterr().out
+    assert "DeepLabv3+, tiny, VOC (Example Lab)" in capsys.readouterr().out
 
 
 def test_the_list_shows_what_is_here_and_what_can_be_fetched(

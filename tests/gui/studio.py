@@ -116,7 +116,7 @@ class Studio:
 
 
 def make_folder(root: Path, count: int = 4, *, truth: bool = True) -> Path:
-    """Photographs of noise in ``root/images`` and, with truth, a person in the left half of each."""
+    """Photographs of noise in ``root/images`` and, with truth, class person in the left half of each."""
     catalog = get_catalog("voc21")
     random = np.random.default_rng(5)
     (root / "images").mkdir(parents=True)

@@ -235,7 +235,7 @@ def _noticed(project: Project, document: Document) -> str | None:
         project.sync()
     except AtrousError as error:
         return None if error.remedy else "noticed, but without a remedy"
-    return "not noticed: the program says that all is saved"
+    return "not noticed: the program claims that all is saved"
 
 
 def empty_database(base: Path) -> str | None:

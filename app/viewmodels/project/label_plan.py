@@ -21,7 +21,7 @@ _REASONS = {
     "synonym": mark("synonym"),
     "id": mark("same id"),
     "chosen": mark("your choice"),
-    "format": mark("the format says so"),
+    "format": mark("stated by the format"),
     "edited": mark("the class was edited"),
     "open": mark("no partner"),
 }

@@ -349,7 +349,7 @@ def _precision_recall(evaluation: Evaluation) -> Iterator[Section]:
         text = f"at the threshold {best.threshold:g}: precision {percent(best.precision)}, recall {percent(best.recall)}"
         rows.append(("largest IoU", best.iou, "", text))
     rule = (
-        f"The object is '{name}'. Each threshold calls the pixels whose probability is above it; probabilities are those of the "
+        f"The object is '{name}'. Each threshold selects the pixels with a probability above it; probabilities are those of the "
         "confidence maps, in 255 levels. Large dots: the masks as they are, and the threshold of the largest IoU."
     )
     figure = plots.precision_recall_svg(found, point)

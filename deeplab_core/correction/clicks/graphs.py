@@ -31,7 +31,7 @@ SAM_MEAN: Final = (123.675, 116.28, 103.53)
 
 #: Bytes of features that are kept; those of the image used last always are.
 _ROOM = 256 << 20
-#: Clicks whose results are kept, so that the next click begins where the last one ended.
+#: Number of clicks that keep their results, so that the next click begins where the last one ended.
 KEPT_STEPS: Final = 24
 
 

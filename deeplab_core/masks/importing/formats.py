@@ -125,7 +125,7 @@ FORMATS: tuple[Format, ...] = (
         key="masks", title="plain masks", module="pixels", lossless=True,
         lost=("nothing",),
         rule="every pixel has the class of its id or colour; the user, the folder's marker or file names say of which catalog",
-        layout="mask files that are called as their images, where nothing else fits",
+        layout="mask files with the names of their images, if nothing else fits",
     ),
     Format(
         key="datumaro", title="others through Datumaro", module="long_tail", lossless=False, extra="formats", recognised=False,

@@ -157,7 +157,7 @@ def test_before_a_learned_model_takes_over_its_effect_is_said(learned):
     learned.settle()
 
 
-def test_accepted_the_model_is_used_and_the_rest_is_predicted_anew(learned):
+def test_accepted_the_model_is_used_and_the_rest_is_predicted_again(learned):
     painted = learned.image.document.labels.copy()
     by_hand = learned.image.document.provenance == Provenance.USER
     project = learned.program.session.project
@@ -262,7 +262,7 @@ def test_labels_that_the_learned_model_replaced_come_back_with_undo_folder_job(h
     assert "1 mask is as before the job." in studio.program.notifier.messages[-1].detail
 
 
-def test_a_folder_run_that_is_to_begin_anew_can_be_cancelled(half_way):
+def test_a_folder_run_that_will_restart_can_be_cancelled(half_way):
     studio = half_way
     run = studio.program.folder_run
     asked_before = len([one for one in studio.compute.asked if isinstance(one, Predict)])

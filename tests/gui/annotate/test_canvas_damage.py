@@ -17,7 +17,7 @@ from deeplab_core.geometry import Box
     density=st.floats(0, 0.05),
     banded=st.booleans(),
 )
-def test_every_changed_pixel_lies_in_a_box(seed, height, width, density, banded):
+def test_every_changed_pixel_is_in_a_box(seed, height, width, density, banded):
     rng = np.random.default_rng(seed)
     before = np.zeros((height, width), np.uint8)
     after = (rng.random((height, width)) < density).astype(np.uint8)

@@ -27,7 +27,7 @@ mappings = st.builds(
 
 
 @given(mappings)
-def test_the_picture_covers_exactly_the_pixels_whose_centre_lies_on_it(mapping):
+def test_the_picture_covers_exactly_the_pixels_with_their_centre_on_it(mapping):
     rect = mapping.picture_rect()
     columns, rows = mapping.columns(0, mapping.width), mapping.rows(0, mapping.height)
     on = np.flatnonzero((columns >= 0) & (columns < mapping.image_width))

@@ -28,7 +28,7 @@ def stamped(shape, start, end, diameter):
     return found
 
 
-def test_left_drag_paints_the_class_in_hand_as_one_step(qtbot):
+def test_left_drag_paints_the_current_class_as_one_step(qtbot):
     bench = make_bench(qtbot)
     bench.drag([(30, 40), (60, 40)])
     assert np.array_equal(bench.document.labels == CHAIR, stamped((90, 120), (30, 40), (60, 40), 9))
@@ -45,7 +45,7 @@ def test_titles_have_thin_spaces_between_thousands(qtbot):
     assert bench.steps[0][0] == f"Brush: chair, {area // 1000}\u2009{area % 1000:03d} px"
 
 
-def test_right_drag_restores_the_prediction_with_any_tool_in_hand(qtbot):
+def test_right_drag_restores_the_prediction_with_any_tool(qtbot):
     bench = make_bench(qtbot)
     bench.tools.set_diameter(200)
     bench.drag([(60, 45)])
@@ -91,7 +91,7 @@ def test_escape_takes_the_stroke_back_and_the_held_button_does_nothing_more(qtbo
     assert not bench.steps
 
 
-def test_undo_in_the_middle_of_a_stroke_takes_back_the_stroke_in_hand_only(qtbot):
+def test_undo_in_the_middle_of_a_stroke_undoes_this_stroke_only(qtbot):
     bench = make_bench(qtbot)
 
     class History:
@@ -246,7 +246,7 @@ def test_a_read_only_project_refuses_with_its_reason(qtbot):
     assert not bench.document.labels.any()
 
 
-def test_opening_another_image_keeps_the_stroke_in_hand(qtbot):
+def test_opening_another_image_keeps_the_current_stroke(qtbot):
     bench = make_bench(qtbot)
     bench.drag([(30, 40), (60, 40)], release=False)
     bench.edit.set_document(None)
@@ -254,7 +254,7 @@ def test_opening_another_image_keeps_the_stroke_in_hand(qtbot):
     assert bench.document.labels.any()
 
 
-def test_losing_the_window_keeps_the_stroke_in_hand(qtbot):
+def test_losing_the_window_keeps_the_current_stroke(qtbot):
     bench = make_bench(qtbot)
     bench.drag([(30, 40), (60, 40)], release=False)
     bench.area.hide()
@@ -375,7 +375,7 @@ def test_a_pen_paints_by_its_pressure_and_its_other_end_erases(qtbot):
     assert not bench.document.labels.any()
 
 
-def test_pressure_counts_once_the_setting_says_so(studio: Studio, folder, qtbot):
+def test_pressure_counts_once_the_setting_is_on(studio: Studio, folder, qtbot):
     studio.open(folder)
     studio.program.tools.set_diameter(20)
     studio.program.classes.choose(CHAIR)

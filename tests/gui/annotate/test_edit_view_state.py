@@ -124,7 +124,7 @@ def test_verbs_without_an_image_say_so(qtbot):
     assert said == ["Open an image first."] * 3
 
 
-def test_every_change_is_told_once_with_its_rectangle(qtbot):
+def test_every_change_is_emitted_once_with_its_rectangle(qtbot):
     bench = make_bench(qtbot)
     told = []
     bench.edit.changed.connect(told.append)

@@ -113,7 +113,7 @@ def test_another_image_in_view_does_not_cut_a_fill_short(desk):
     assert len(desk.titles) == 1
 
 
-def test_a_change_by_somebody_else_meanwhile_is_kept(desk, qtbot):
+def test_a_change_by_another_user_is_kept(desk, qtbot):
     desk.edit.fill(5, 5)
     desk.document.paint(Box(200, 200, 20, 20), np.ones((20, 20), dtype=bool), 9, Provenance.USER)
     qtbot.waitUntil(lambda: len(desk.titles) == 1 and desk.document.settled)

@@ -154,7 +154,7 @@ def test_where_no_model_has_the_same_classes_a_person_chooses(ready, models):
     assert [model.path for model in ready.program.compared.models] == models[:2]
 
 
-def test_a_single_model_is_told_what_it_lacks(studio, folder):
+def test_a_single_model_shows_what_it_lacks(studio, folder):
     studio.start_model()
     studio.open(folder)
     begin(studio)
@@ -509,7 +509,7 @@ def test_another_image_takes_the_field_away(plain):
     assert plain.view._mark is None
 
 
-def test_a_model_without_gradients_says_so(plain):
+def test_a_model_without_gradients_is_reported(plain):
     plain.compute.errors[plain.program.models.card.id] = WeightsError("this model has no receptive field to show")
     plain.press(Qt.Key.Key_R, SHIFT)
     hover(plain, 44, 22)

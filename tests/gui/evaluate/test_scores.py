@@ -192,7 +192,7 @@ def test_a_region_marked_as_ambiguous_changes_the_score_without_evaluating_the_f
     assert listed(studio)[marked] == 0 < before[marked]
 
 
-def test_an_unreadable_truth_leaves_the_image_without_iou_and_says_so(studio: Studio, folder: Path) -> None:
+def test_an_unreadable_truth_is_reported_and_leaves_the_image_without_iou(studio: Studio, folder: Path) -> None:
     (folder.parent / "labels" / "photo_1.png").write_bytes(b"no picture")
     studio.start_model()
     studio.open(folder)

@@ -81,11 +81,11 @@ def test_a_model_comes_is_tried_and_can_be_used(studio: Studio, sheet: FetchDial
     path = folder_of(studio) / "tiny.pth"
     assert path.read_bytes() == CONTENT
     card = json.loads(path.with_name("tiny.pth.card.json").read_text())
-    assert card["name"] == "DeepLabv3+, tiny, VOC (Somebody)"
+    assert card["name"] == "DeepLabv3+, tiny, VOC (Example Lab)"
     assert card["extra"]["published"]["miou"] == "71.5"
     dock = studio.window.model.models
-    assert "DeepLabv3+, tiny, VOC (Somebody)" in [dock.itemText(place) for place in range(dock.count())]
-    assert "DeepLabv3+, tiny, VOC (Somebody) downloaded" in studio.titles()
+    assert "DeepLabv3+, tiny, VOC (Example Lab)" in [dock.itemText(place) for place in range(dock.count())]
+    assert "DeepLabv3+, tiny, VOC (Example Lab) downloaded" in studio.titles()
     assert studio.program.models.path != path  # a model in use is not changed behind the user's back
     qtbot.mouseClick(sheet.use, Qt.MouseButton.LeftButton)
     studio.wait(lambda: studio.program.models.path == path)
@@ -152,7 +152,7 @@ def test_a_file_that_is_gone_says_why_and_what_to_do(studio: Studio, sheet: Fetc
 
 def test_a_file_that_cannot_be_used_is_kept(studio: Studio, sheet: FetchDialog, qtbot) -> None:
     path = folder_of(studio) / "tiny.pth"
-    studio.compute.errors[str(path)] = WeightsError("nobody's weights", path=path)
+    studio.compute.errors[str(path)] = WeightsError("damaged weights", path=path)
     sheet.choose("tiny")
     qtbot.mouseClick(sheet.get, Qt.MouseButton.LeftButton)
     studio.wait(lambda: state(studio, "tiny") is FetchState.UNUSABLE)

@@ -24,7 +24,7 @@ def test_the_next_model_is_tried_where_the_first_cannot_be_read(studio: Studio, 
     assert studio.titles() == []
 
 
-def test_where_none_can_be_read_the_last_reason_is_said(studio: Studio, tmp_path) -> None:  # noqa: F811
+def test_if_none_can_be_read_the_last_reason_is_shown(studio: Studio, tmp_path) -> None:  # noqa: F811
     path = tmp_path / "models" / "stripes.safetensors"
     studio.compute.errors[str(path)] = WeightsError("not a safetensors file")
     studio.program.models.start()

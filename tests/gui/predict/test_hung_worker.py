@@ -49,7 +49,7 @@ def test_wait_closes_the_message_and_leaves_the_process_alone(silent):
     button(silent, "Wait").click()
     assert TITLE not in toasts(silent)
     assert "The model process ended" not in silent.titles()
-    assert silent.window.model.device.text() == "not responding", "the panel still says it"
+    assert silent.window.model.device.text() == "not responding", "the panel still shows it"
 
 
 def test_restart_by_the_button_and_by_the_command(silent):

@@ -22,7 +22,7 @@ def run_folder(studio: Studio, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["damaged", "gone"])
-def test_a_lost_prediction_is_told_and_the_image_is_not_called_predicted(studio: Studio, folder: Path, how: str) -> None:
+def test_a_lost_prediction_is_reported_and_the_image_is_not_called_predicted(studio: Studio, folder: Path, how: str) -> None:
     run_folder(studio, folder)
     with Project.open(folder, read_only=True) as reader:
         record = reader.images[2]
@@ -43,7 +43,7 @@ def test_a_lost_prediction_is_told_and_the_image_is_not_called_predicted(studio:
     assert [other.status for other in project.images if other.id != record.id] == [ImageStatus.PREDICTED] * 3
 
 
-def test_an_image_whose_confidence_made_room_is_shown_with_its_prediction(studio: Studio, folder: Path) -> None:
+def test_an_image_without_its_confidence_is_shown_with_its_prediction(studio: Studio, folder: Path) -> None:
     run_folder(studio, folder)
     for path in (folder / ".atrous/predictions").glob("??/*.confidence.png"):
         path.unlink()

@@ -178,7 +178,7 @@ def test_painting_while_the_file_is_written_keeps_it_dirty(qtbot, desk):
     assert desk.stored("a.png").saved
 
 
-def test_a_full_disk_is_told_once_and_nothing_is_lost(qtbot, desk, disk):
+def test_a_full_disk_is_reported_once_and_nothing_is_lost(qtbot, desk, disk):
     a = desk.show("a.png")
     desk.draw(1)
     desk.saver.flush()
@@ -250,7 +250,7 @@ def test_a_mask_file_that_cannot_be_written_leaves_the_old_one_and_the_journal_r
     assert [path.name for path in (desk.folder / ".atrous/masks").iterdir()] == ["a.png.png"]
 
 
-def test_an_unexpected_error_in_the_writer_is_told_not_swallowed(qtbot, desk, monkeypatch, caplog):
+def test_an_unexpected_error_in_the_writer_is_reported(qtbot, desk, monkeypatch, caplog):
     def broken(*_):
         raise RuntimeError("a bug")
 

@@ -79,7 +79,7 @@ def test_the_image_in_view_is_read_again_and_the_strokes_stay(desk, folder):
     desk.wait(lambda: desk.program.session.project.record(image).changed)
 
 
-def test_strokes_and_mask_are_named_only_where_there_are_some(desk, folder):
+def test_strokes_and_mask_are_named_only_if_present(desk, folder):
     before = desk.image.rgb.copy()
     replaced(desk.image.path, noise(77))
     desk.wait(lambda: not np.array_equal(desk.image.rgb, before))

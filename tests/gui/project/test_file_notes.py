@@ -34,7 +34,7 @@ def details(studio, title: str) -> str:
     return next(message.detail for message in reversed(studio.program.notifier.messages) if title in message.title)
 
 
-def test_a_scaled_image_says_so_in_the_status_line_and_once_in_the_messages(studio, tmp_path):
+def test_a_scaled_image_is_noted_in_the_status_line_and_once_in_the_messages(studio, tmp_path):
     folder = tmp_path / "camera"
     folder.mkdir()
     for name in ("a.png", "b.png"):

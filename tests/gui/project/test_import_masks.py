@@ -73,7 +73,7 @@ def test_other_folders_are_only_offered_theirs(studio, without_model, tmp_path):
     studio.wait(lambda: "4 masks imported" in studio.titles())
 
 
-def test_a_project_somebody_worked_in_is_left_alone(studio, without_model, tmp_path):
+def test_a_project_with_work_is_left_alone(studio, without_model, tmp_path):
     sample = copy_sample_project(tmp_path / "sample")
     studio.open(sample)
     studio.wait(lambda: "24 masks imported" in studio.titles())

@@ -48,7 +48,7 @@ def show(studio: Studio, image: int) -> None:
     studio.settle()
 
 
-def test_equal_names_are_told_apart_and_what_is_left_out_is_told(studio: Studio, photos: Path) -> None:
+def test_equal_names_are_distinguished_and_what_is_left_out_is_reported(studio: Studio, photos: Path) -> None:
     studio.open(photos)
     assert {"a.jpg", "a.png", "b"} <= titles(studio)
     said = [message.detail for message in studio.program.notifier.messages]

@@ -69,7 +69,7 @@ def test_a_project_that_is_deleted_while_nothing_is_done_is_noticed_at_closing(s
     assert stored(folder, "photo_0.jpg").document.provenance.any()
 
 
-def test_undo_and_new_strokes_meanwhile_are_kept(studio, folder):
+def test_undo_and_new_strokes_during_the_check_are_kept(studio, folder):
     studio.open(folder)
     for row in (10, 20, 30):
         studio.paint((10, row), (60, row))

@@ -210,7 +210,7 @@ def test_figures_before_and_after_follow_the_preview(desk):
 # -- parameters ----------------------------------------------------------------------------------------------------------------
 
 
-def test_presets_set_the_sliders_and_are_told_apart_from_own_parameters(desk):
+def test_presets_set_the_sliders_and_differ_from_own_parameters(desk):
     dock = desk.window.crf
     titles = [dock.presets.itemText(place) for place in range(dock.presets.count())]
     assert titles[: len(PRESETS)] == [preset.title for preset in PRESETS.values()]
@@ -336,7 +336,7 @@ def test_an_outline_is_refined_instead_of_filled(desk):
     assert (desk.image.document.labels[12:38, 12:58] == 9).all()
 
 
-def test_a_crf_that_changes_nothing_says_so(desk):
+def test_a_crf_without_changes_is_reported(desk):
     desk.program.refine.set_params(replace(desk.program.crf.params, iterations=0))
     exact(desk)
     desk.press(Qt.Key.Key_Y, SHIFT)

@@ -89,7 +89,7 @@ def test_by_key_the_picture_says_at_once_that_it_is_computing(desk):
     assert "computing" not in desk.view.chip.accessibleName()
 
 
-def test_without_scores_the_picture_says_so(studio, folder):
+def test_without_scores_the_picture_shows_a_text(studio, folder):
     studio.open(folder)
     studio.press(Qt.Key.Key_Y)
     studio.wait(lambda: studio.program.refine.status.phase is Phase.NO_SCORES)

@@ -242,7 +242,7 @@ def test_switching_a_view_off_and_on_keeps_the_panes(studio: Studio, folder, kin
         assert [pane.kind for pane in view.panes] == before
 
 
-def test_a_view_whose_place_was_taken_goes_to_the_active_pane(studio: Studio, folder):
+def test_a_view_without_its_place_goes_to_the_active_pane(studio: Studio, folder):
     studio.open(folder)
     view = studio.program.view
     view.set_layout("triple")

@@ -313,7 +313,7 @@ def test_stopping_the_client_ends_a_stopped_process(client: RecordedCompute, hea
     assert gone(pid)
 
 
-def test_a_process_whose_imports_fail_is_not_tried_again(qtbot: QtBot) -> None:
+def test_a_process_with_failing_imports_is_not_tried_again(qtbot: QtBot) -> None:
     client = RecordedCompute(ComputeClient(target=partial(scripted_worker.run, greeting="broken")))
     heard = Heard(client, qtbot)
     client.start()

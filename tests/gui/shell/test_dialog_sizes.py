@@ -109,7 +109,7 @@ def _truth(studio: Studio, tmp: Path) -> QDialog:
 
 def _classes(studio: Studio, _tmp: Path) -> QDialog:
     effects = tuple(CatalogEffect(get_catalog(name), 400, 64, 3, 0.25, {77: 12_000}) for name in builtin_catalogs())
-    question = ClassQuestion(effects, f"Nothing in {_LONG} says what its classes are", "voc21", 12, 40)
+    question = ClassQuestion(effects, f"Nothing in {_LONG} defines its classes", "voc21", 12, 40)
     return ClassesDialog(question, _VOC, "voc21", asked=True, parent=studio.window)
 
 

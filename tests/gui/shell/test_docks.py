@@ -185,7 +185,7 @@ def test_down_and_enter_lead_from_the_filter_to_its_first_match(dock, qtbot):
     assert heard.args == [1]
 
 
-def test_the_trimap_dock_tells_the_band(qtbot):
+def test_the_trimap_dock_emits_the_band(qtbot):
     dock = TrimapDock(load_theme("dark"))
     qtbot.addWidget(dock)
     dock.show_band(TrimapBand(width_px=7, rule="void"))

@@ -309,7 +309,7 @@ def test_the_window_follows_keys_of_other_layouts_and_shows_them(work):
 
 
 def test_classes_of_a_mask_that_no_model_made_come_first_too(studio, folder):
-    """An image whose file had changed has no prediction; its classes were in the order of the catalog."""
+    """After its file changed, an image has no prediction; its classes were in the order of the catalog."""
     studio.open(folder)
     studio.program.classes.choose(17)
     studio.press(Qt.Key.Key_B)

@@ -54,7 +54,7 @@ def test_rows_that_are_shown_later_are_whole_too(qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: area.viewport().height() == 4 * ROW)
 
 
-def test_a_filter_that_matches_nothing_says_so(studio: Studio, folder: object) -> None:
+def test_a_filter_without_matches_shows_a_text(studio: Studio, folder: object) -> None:
     studio.open(folder)  # type: ignore[arg-type]
     images = studio.window.images
     images.filter.setText("no such image")

@@ -203,7 +203,7 @@ def test_letter_keys_rest_while_a_text_field_has_the_keyboard(studio, folder):
     assert studio.program.tools.tool == "brush"
 
 
-def test_class_keys_and_finder_take_a_class_in_hand(studio, folder):
+def test_class_keys_and_finder_select_a_class(studio, folder):
     studio.open(folder)
     key, class_id = next(iter(studio.program.classes.keys.items()))
     studio.qtbot.keyClicks(studio.view, key)
@@ -277,7 +277,7 @@ def test_a_second_window_is_read_only_and_says_why(studio, tmp_path):
         assert not studio.window.commands["model.run_folder"].isEnabled()
 
 
-def test_an_empty_folder_says_so(studio, tmp_path):
+def test_an_empty_folder_shows_a_text(studio, tmp_path):
     (tmp_path / "nothing").mkdir()
     studio.program.projects.open(tmp_path / "nothing")
     studio.wait(lambda: studio.window.start_page.title.text() == "No images here")

@@ -49,7 +49,7 @@ def test_the_ring_is_even_on_both_sides() -> None:
         assert (row[10 + ring :] == 9).all()
 
 
-def test_two_objects_of_one_class_are_told_apart_by_void() -> None:
+def test_void_separates_two_objects_of_one_class() -> None:
     ids = np.ones((10, 10), np.uint8)
     ids[:, 5:] = 2
     assert (mask_from_ids(ids, [9, 9], ring=1)[:, 4:6] == VOID).all()

@@ -70,7 +70,7 @@ def test_every_bundled_model_and_font_has_terms() -> None:
     assert fonts == {"Inter"}  # OFL.txt is Inter's; another font brings a text of its own
 
 
-def test_what_nobody_needs_at_run_time_is_no_dependency(metadata: Message) -> None:
+def test_what_is_unused_at_run_time_is_no_dependency(metadata: Message) -> None:
     required = {str(line).split(";")[0].lower() for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in str(line)}
     names = {line.split(">")[0].split("!")[0].split("=")[0].strip() for line in required}
     assert "torch" in names

@@ -96,7 +96,7 @@ def test_a_merge_may_be_limited_to_a_part():
     assert set(document.provenance[where].tolist()) == {Provenance.CRF}
 
 
-def test_rect_of_a_change_lies_inside_the_image():
+def test_rect_of_a_change_is_inside_the_image():
     document = Document.blank((33, 47), VOC)
     heard = []
     document.changed.connect(lambda change: heard.append(change.rect))

@@ -53,7 +53,7 @@ def naive_stroke(shape, points, diameter):
 
 
 @given(path, st.integers(2, 90), st.sampled_from([CATALOG, WIDE]))
-def test_a_stroke_paints_what_lies_within_its_radius_and_is_undone_byte_for_byte(points, diameter, catalog):
+def test_a_stroke_paints_within_its_radius_and_is_undone_byte_for_byte(points, diameter, catalog):
     document = make_document(catalog=catalog)
     before = snapshot(document)
     old = document.labels.copy()

@@ -70,7 +70,7 @@ def test_bad_usage_is_one_line_and_status_2(
     assert says in one_line_error(capsys)
 
 
-def test_window_without_a_screen_says_so(
+def test_window_without_a_screen_is_an_error(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
@@ -123,7 +123,7 @@ class TestPlan:
         assert [task.name for task in plan.tasks] == ["b.jpg"]
         assert "never replaced" in str(plan.refused[0][1])
 
-    def test_what_is_left_out_is_told(self, tmp_path: Path) -> None:
+    def test_what_is_left_out_is_reported(self, tmp_path: Path) -> None:
         photograph(tmp_path / "in" / "a.jpg")
         (tmp_path / "in" / "b.cr2").write_bytes(b"x")
         (said,) = plan_outputs([tmp_path / "in"], tmp_path / "out").left_out

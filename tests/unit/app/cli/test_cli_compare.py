@@ -97,7 +97,7 @@ def test_photographs_and_curves_reach_the_page(scenes: Path, capsys: pytest.Capt
     assert "not curves" in capsys.readouterr().err
 
 
-def test_the_trimap_curve_of_another_model_stands_in_the_report(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_trimap_curve_of_another_model_is_in_the_report(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = scenes / "after.html"
     assert evaluate(scenes, "before", "--resamples", "0", "--no-boundary") == 0
     other = ["--compare-with", str(scenes / "before.json"), "--resamples", "0", "--no-boundary", "--html", str(page)]
@@ -181,7 +181,7 @@ def test_reports_of_other_classes_get_no_mark(scenes: Path, capsys: pytest.Captu
     assert not any(line.startswith(("+", "-")) for line in found.splitlines())
 
 
-def test_a_comparison_against_predicted_ground_truth_says_so(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_comparison_against_predicted_ground_truth_is_marked(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mark_output(scenes / "truth", "prediction", {f"{seed}.png": None for seed in range(8)}, catalog=VOC)
     for name in ("before", "after"):
         assert evaluate(scenes, name, "--resamples", "0", "--no-boundary", "--allow-predicted-truth") == 0

@@ -110,7 +110,7 @@ def test_one_broken_part_fails_the_doctor_and_the_rest_is_still_tried(
     assert "atrous: torch: torch cannot be imported" in shown.err
 
 
-def test_a_command_whose_package_is_broken_says_so_in_one_line(tmp_path: Path) -> None:
+def test_a_command_with_a_broken_package_reports_it_in_one_line(tmp_path: Path) -> None:
     path = break_module(tmp_path / "broken", *BROKEN["torch"][:2])
     done = subprocess.run(
         [sys.executable, "-m", "app", "predict", str(ROOT / "resources/sample_project/images"), "-o", str(tmp_path / "out"),
@@ -149,4 +149,4 @@ def test_without_qt_and_terminal_the_desktop_says_it(tool: str, tmp_path: Path, 
     assert "Atrous cannot open" in said
     assert "libEGL.so.1 is missing" in said
     program.unlink()
-    assert not show_without_qt("Atrous", "nobody hears it")
+    assert not show_without_qt("Atrous", "there is no screen")

@@ -52,7 +52,7 @@ def test_every_differing_pixel_is_counted_once(seed):
     assert (back.first, back.second, back.neither) == (count.second, count.first, count.neither)
 
 
-def test_without_truth_nobody_is_right():
+def test_without_truth_neither_is_right():
     one, other, _ = maps(1)
     count = count_pair(one, other, 255)
     assert (count.first, count.second, count.neither, count.unjudged) == (0, 0, 0, count.differ)

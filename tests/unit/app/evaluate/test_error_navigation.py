@@ -79,7 +79,7 @@ def test_slices_of_objects_and_pixels_lead_to_their_components():
     assert share.title(VOC) == "objects, visible share 25 % to 50 %"
 
 
-def test_the_walk_passes_over_what_was_mended():
+def test_next_error_skips_what_was_fixed():
     patches = [("1", 5, 6, CHAIR, SOFA), ("2", 5, 5, CHAIR, SOFA), ("3", 5, 4, CHAIR, SOFA)]
     folder = folder_of(*patches)
     query = ComponentQuery(CHAIR, SOFA)

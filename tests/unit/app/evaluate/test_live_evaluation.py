@@ -116,7 +116,7 @@ def test_live_figures_equal_a_recomputation_after_any_history(seed: int, history
     assert_as_from_scratch(live)
 
 
-def test_the_band_around_the_truth_is_kept_and_the_one_around_the_prediction_is_made_anew() -> None:
+def test_the_band_around_the_truth_is_kept_and_the_one_around_the_prediction_is_made_again() -> None:
     truth, document = scene(1)
     live = LiveEvaluation(truth, document)
     around_truth, around_prediction = live.band("edge"), live.band("edge", "prediction")

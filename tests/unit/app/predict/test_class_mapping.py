@@ -102,7 +102,7 @@ def test_settings_of_another_form_are_passed_over(photos: Path, stored: object) 
         assert pairs(project, THREE, "m") == {0: 0, 1: 0, 2: 0}
 
 
-def test_the_object_of_a_network_is_told_by_the_choices_for_that_network(photos: Path) -> None:
+def test_the_choices_for_a_network_name_its_object(photos: Path) -> None:
     classes = numbered_catalog(2)
     with Project.open(photos) as project:
         for card_id, choices in ((ONE, {0: 0, 1: 4}), (TWO, {0: 4, 1: 0})):

@@ -397,7 +397,7 @@ def test_a_lost_prediction_takes_no_work_back(tmp_path, case):
         assert len(project.load(a).steps) == 1
 
 
-def test_a_prediction_whose_confidence_made_room_is_a_prediction(tmp_path):
+def test_a_prediction_without_its_confidence_is_a_prediction(tmp_path):
     folder, a = predicted(tmp_path)
     for path in files(folder / ".atrous/predictions", ".confidence.png"):
         path.unlink()

@@ -126,7 +126,7 @@ def test_a_step_that_is_gone_costs_itself_only(tmp_path, saved):
 
 @pytest.mark.parametrize("change", ["direction = 7", "direction = 'x'", "image = 2", "image = 99", "step = 12345", "step = 'x'"])
 @pytest.mark.parametrize("which", [1, 4])
-def test_a_move_that_makes_no_sense_is_told_and_reaches_no_other_image(tmp_path, change, which):
+def test_a_move_that_makes_no_sense_is_reported_and_reaches_no_other_image(tmp_path, change, which):
     work = Work(tmp_path / "photos", 0)
     make_image(work.folder / "b.png", 7)
     with Project.open(work.folder) as project:
@@ -144,7 +144,7 @@ def test_a_move_that_makes_no_sense_is_told_and_reaches_no_other_image(tmp_path,
         assert (project.load(other).document.labels == 255).all()
 
 
-def test_a_move_that_went_to_another_image_is_told_also_with_a_bounded_journal(tmp_path):
+def test_a_move_to_another_image_is_reported_also_with_a_bounded_journal(tmp_path):
     work = Work(tmp_path / "photos", 3)
     make_image(work.folder / "b.png", 7)
     with Project.open(work.folder) as project:

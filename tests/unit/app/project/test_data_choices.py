@@ -301,7 +301,7 @@ def test_a_read_only_project_in_other_classes_has_no_wrong_figures(tmp_path):
         assert "CamVid" in project.ground_truth.problem
 
 
-def test_a_catalog_against_which_the_ground_truth_speaks_says_so(tmp_path):
+def test_a_catalog_that_contradicts_the_ground_truth_is_reported(tmp_path):
     with Project.open(camvid(tmp_path / "set")) as project:
         settle(project)
         question = class_question(project, project.ground_truth)

@@ -150,7 +150,7 @@ def test_a_call_moves_the_progress_on(desk):
     assert job.job.fraction == pytest.approx(0.5)
 
 
-def test_progress_is_told_ten_times_a_second_at_most(desk, monkeypatch):
+def test_progress_is_emitted_ten_times_a_second_at_most(desk, monkeypatch):
     clock = [100.0]
     monkeypatch.setattr("app.services.jobs.time.monotonic", lambda: clock[0])
     job = desk.start(range(100), square)

@@ -61,7 +61,7 @@ def test_looking_writes_nothing(images: Path) -> None:
     assert not has_project(images)
 
 
-def test_a_plain_folder_gets_the_default_classes_which_nobody_confirmed(images: Path) -> None:
+def test_a_plain_folder_gets_the_default_classes_unconfirmed(images: Path) -> None:
     chosen = proposal(look_at(images), by_user=False)
     assert (chosen.classes.catalog, chosen.how) == (VOC, "later")
     assert (chosen.truth, chosen.labels) == (None, None)

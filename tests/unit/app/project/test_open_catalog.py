@@ -87,7 +87,7 @@ def test_a_project_without_labels_takes_them_later_too(folder: Path) -> None:
         assert project.catalog.name == "camvid11"
 
 
-def test_a_labelled_project_keeps_its_classes_and_says_so(folder: Path) -> None:
+def test_a_labelled_project_keeps_its_classes_and_reports_it(folder: Path) -> None:
     with Project.open(folder) as project:
         label(project)
     with Project.open(folder, catalog=CAMVID) as project:

@@ -277,7 +277,7 @@ def test_copied_folders_with_new_times_are_not_called_changed(folder, tmp_path):
         assert not project.record(image).changed
 
 
-def test_rescan_finds_what_appeared_meanwhile(folder):
+def test_rescan_finds_new_files(folder):
     with Project.open(folder) as project:
         make_image(folder / "new.png", 7)
         assert project.rescan().added == 1

@@ -81,7 +81,7 @@ def test_a_reader_makes_no_copy(folder, day):
     assert not (folder / ".atrous/backups").exists()
 
 
-def test_a_copy_holds_what_only_the_log_holds_and_strokes_go_on_meanwhile(folder, day):
+def test_a_copy_holds_what_only_the_log_holds_and_does_not_stop_strokes(folder, day):
     with Project.open(folder) as project:
         image = image_id(project, "a.png")
         document = project.load(image).document

@@ -674,7 +674,7 @@ def test_temporary_files_of_killed_programs_are_swept_after_a_day(folder, tmp_pa
 
 
 @pytest.mark.parametrize("said", ["database or disk is full", "disk I/O error"])
-def test_a_full_disk_says_so_and_leaves_no_empty_project(folder, monkeypatch, said):
+def test_a_full_disk_is_reported_and_leaves_no_empty_project(folder, monkeypatch, said):
     """SQLite names the second if there is no room for the index of the log."""
 
     def full(*_args, **_kwargs):

@@ -168,7 +168,7 @@ def test_a_kill_before_the_first_mask_file_is_no_damage(folder, monkeypatch):
         assert same(loaded.document, document)
 
 
-def test_the_window_tells_what_was_kept_aside(folder, qtbot):
+def test_the_window_reports_what_was_kept_aside(folder, qtbot):
     work_on(folder, "a.png")
     with Project.open(folder) as project:
         image = image_id(project, "a.png")

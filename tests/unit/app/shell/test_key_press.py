@@ -122,7 +122,7 @@ CASES = [
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize(("position", "key", "text", "modifiers", "wanted"), CASES)
-def test_a_key_means_what_is_printed_on_it_else_what_lies_there(platform, position, key, text, modifiers, wanted):
+def test_a_key_means_what_is_printed_on_it_else_its_position(platform, position, key, text, modifiers, wanted):
     assert command(platform, position, key, text, modifiers) == wanted
 
 

@@ -45,7 +45,7 @@ def test_cancel_is_asked_once(registry):
     job.finish(JobState.CANCELLED)
 
 
-def test_a_job_that_cannot_be_stopped_says_so(registry):
+def test_a_job_that_cannot_be_stopped_is_marked(registry):
     job = registry.add(Job("Look for images"))
     assert not job.can_cancel
     job.cancel()
@@ -85,7 +85,7 @@ def test_a_reported_error_says_what_why_and_remedy(qapp):
     assert message.detail == "The disk is full. Free some space."
 
 
-def test_an_error_that_nobody_handles_is_raised_not_reported(qapp):
+def test_an_unhandled_error_is_raised_not_reported(qapp):
     notifier = Notifier()
     notifier.report_or_raise(StorageError("the disk is full"), replace_key="save")
     with pytest.raises(ZeroDivisionError):
@@ -130,7 +130,7 @@ def test_traces_of_a_crashed_run_are_found_once(watch, tmp_path):
     assert (tmp_path / f"crash-{os.getppid()}.txt").exists()
 
 
-def test_unexpected_exceptions_of_any_thread_are_told(watch, qtbot):
+def test_unexpected_exceptions_of_any_thread_are_reported(watch, qtbot):
     heard = []
     watch.unexpected.connect(lambda short, details: heard.append((short, details)))
     watch.start(os.getpid())

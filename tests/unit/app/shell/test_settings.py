@@ -38,7 +38,7 @@ def test_defaults_hold_and_nothing_is_written_before_a_change(store, path):
     assert not path.exists()
 
 
-def test_a_change_tells_once_and_survives(store, path):
+def test_a_change_is_emitted_once_and_survives(store, path):
     heard = []
     store.changed.connect(heard.append)
     store.set("canvas.opacity", 60)

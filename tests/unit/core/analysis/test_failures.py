@@ -101,7 +101,7 @@ def test_an_object_at_the_image_border_is_truncated_also_behind_a_void_ring() ->
 
 
 def test_an_occluder_cuts_an_object_in_two() -> None:
-    """A person before a sofa: both halves are cut, with a void ring between or without."""
+    """One person in front of a sofa: both halves are cut, with a void ring between or without."""
     truth = room()
     truth[20:40, 5:75] = SOFA
     truth[5:50, 36:42] = 255

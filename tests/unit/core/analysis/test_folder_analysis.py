@@ -232,7 +232,7 @@ def test_counts_are_kept_small_and_negative_ones_refused() -> None:
 
 
 def scored(score: float, wrong: int | None = None, *weights: float) -> ImageAnalysis:
-    """A record whose prediction has ``wrong`` of 100 pixels wrong."""
+    """A record of a prediction with ``wrong`` of 100 pixels wrong."""
     record = measure_ranking(np.zeros((2, 2), np.uint8), None, CATALOG)
     counts = {} if wrong is None else {CONFUSION: SparseCounts.of(np.array([[100 - wrong, wrong, 0, 0], [0] * 4, [0] * 4]))}
     scores = {"confidence": score, "disagreement": 10 * score}

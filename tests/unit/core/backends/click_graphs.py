@@ -19,7 +19,7 @@ FAR = 1e4
 
 
 def disk(size: tuple[int, int], at: Sequence[tuple[float, float]], radius: float = RADIUS) -> NDArray[np.bool_]:
-    """(H, W) bool: pixels whose centre is nearer than ``radius`` to the centre of one of the pixels x, y."""
+    """(H, W) bool: pixels with a centre nearer than ``radius`` to the centre of one of the pixels x, y."""
     y, x = np.mgrid[: size[0], : size[1]]
     return np.any([(x - px) ** 2 + (y - py) ** 2 < radius**2 for px, py in at], axis=0)
 

@@ -145,7 +145,7 @@ def test_builtin_catalogs_read_back_from_every_form(tmp_path: Path, name: str, k
     assert get_catalog(path).names == catalog.names
 
 
-def test_a_form_that_cannot_hold_a_name_says_so(tmp_path: Path) -> None:
+def test_a_form_that_cannot_hold_a_name_is_an_error(tmp_path: Path) -> None:
     catalog = ClassCatalog("own", "Own", (ClassInfo(0, "a:b", (0, 0, 0)),))
     assert "a:b" in list_text(catalog, "labelme")
     with pytest.raises(CatalogError, match="separates entries"):

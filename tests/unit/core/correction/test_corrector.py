@@ -40,7 +40,7 @@ TOOLS: dict[str, Ask] = {
     "lasso": lambda c, x, y, cls: c.lasso([(0, 0), (x + 1, 0), (x + 1, y + 1)], cls),
     "snapping lasso": lambda c, x, y, cls: c.lasso([(0, 0), (x + 1, 0), (x + 1, y + 1), (0, y + 1)], cls, snap=3),
 }
-#: Tools whose pixels a machine chooses: they leave what the user painted alone.
+#: Tools that choose pixels by computation: they leave what the user painted alone.
 BY_MACHINE = ("scribble", "snap_border")
 
 

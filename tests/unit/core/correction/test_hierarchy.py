@@ -34,7 +34,7 @@ def test_levels_are_nested_partitions_of_connected_regions(height: int, width: i
         assert regions == min(CUTS[level], leaves)
         if level:
             pairs = np.unique(np.stack([hierarchy.cuts[level - 1], hierarchy.cuts[level]]), axis=1)
-            assert pairs.shape[1] == np.unique(hierarchy.cuts[level - 1]).size, "a region lies in one region of the next level"
+            assert pairs.shape[1] == np.unique(hierarchy.cuts[level - 1]).size, "a region is inside one region of the next level"
     level = int(rng.integers(LEVELS))
     for node in np.unique(hierarchy.cuts[level])[:20].tolist():
         box, mask = hierarchy.mask(node, level)

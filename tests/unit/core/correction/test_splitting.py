@@ -24,7 +24,7 @@ def test_a_line_cuts_a_component_and_the_smaller_part_gets_the_class() -> None:
     assert after(corrector, corrector.split([(5.5, 0), (5.5, 3.9)], 7))[1:3] == cut
     corrector = drawn(*rows)
     assert after(corrector, corrector.split([(5.5, 0), (5.5, 3.9)], 7, at=(1.5, 1.5)))[1:3] == [".bbbbdd.", ".bbbbdd."], (
-        "what lies under the line goes to the rest"
+        "pixels under the line go to the rest"
     )
     assert drawn(*rows).split([(2.5, 0), (2.5, 1.9)], 7) is None, "the line ends inside"
     assert drawn(*rows).split([(0.5, 0), (7.5, 0.5)], 7) is None, "it runs beside"

@@ -86,21 +86,21 @@ def test_the_next_run_goes_on_from_what_is_there(server: FileServer, target: Pat
     assert server.seen == [("/net.pth", "bytes=1200000-", '"one"')]
 
 
-def test_a_server_without_ranges_starts_anew(server: FileServer, target: Path) -> None:
+def test_a_server_without_ranges_starts_again(server: FileServer, target: Path) -> None:
     leave_part(server, target, 1_200_000)
     server.ranges = False
     download(server.url("/net.pth"), target)
     assert target.read_bytes() == CONTENT
 
 
-def test_a_file_that_changed_meanwhile_is_not_joined_with_the_old_one(server: FileServer, target: Path) -> None:
+def test_a_file_that_changed_is_not_joined_with_the_old_one(server: FileServer, target: Path) -> None:
     leave_part(server, target, 1_200_000)
     server.files["/net.pth"], server.etag = CONTENT[::-1], '"two"'
     download(server.url("/net.pth"), target)
     assert target.read_bytes() == CONTENT[::-1]
 
 
-def test_a_date_will_do_where_there_is_no_etag(server: FileServer, target: Path) -> None:
+def test_a_date_replaces_a_missing_etag(server: FileServer, target: Path) -> None:
     server.etag, server.modified = "", "Wed, 21 Oct 2020 07:28:00 GMT"
     leave_part(server, target, 700_000)
     download(server.url("/net.pth"), target)
@@ -123,7 +123,7 @@ def test_a_weak_etag_is_no_reason_to_join(server: FileServer, target: Path) -> N
     assert server.seen == [("/net.pth", "", "")]
 
 
-def test_a_part_that_was_damaged_on_disk_is_fetched_anew(server: FileServer, target: Path) -> None:
+def test_a_part_that_was_damaged_on_disk_is_fetched_again(server: FileServer, target: Path) -> None:
     leave_part(server, target, 1_200_000)
     part = target.with_name("net.pth.part")
     part.write_bytes(b"\0" * 1_200_000)
@@ -183,7 +183,7 @@ def test_a_protected_address_never_leads_to_an_unprotected_one(target: Path) -> 
     assert followed.full_url == "https://cdn.example/net.pth"
 
 
-def test_a_missing_file_says_so_and_what_to_do(server: FileServer, target: Path) -> None:
+def test_a_missing_file_is_reported_with_a_remedy(server: FileServer, target: Path) -> None:
     with pytest.raises(DownloadError, match="no longer has the file") as caught:
         download(server.url("/absent.pth"), target)
     assert str(target) in caught.value.remedy
@@ -323,7 +323,7 @@ def test_a_server_without_a_valid_certificate_is_not_believed(server: FileServer
         download(server.url("/net.pth").replace("http:", "https:"), target)
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(target: Path) -> None:
+def test_an_untrusted_certificate_is_refused(target: Path) -> None:
     with serving(protected=True) as server:
         server.files["/net.pth"] = CONTENT
         with pytest.raises(DownloadError, match=r"certificate of 127\.0\.0\.1 is not trusted") as caught:

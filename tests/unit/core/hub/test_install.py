@@ -40,7 +40,7 @@ def packed(*members: tuple[str, bytes], links: tuple[tuple[str, str], ...] = ())
 
 def published(url: str, **rest: object) -> PublishedModel:
     fields = {
-        "id": "some-net", "name": "DeepLabv3+", "publisher": "Somebody", "family": "vainf", "file": "net.pth",
+        "id": "some-net", "name": "DeepLabv3+", "publisher": "Example Lab", "family": "vainf", "file": "net.pth",
         "page": "https://models.example/page", "licence": "MIT", "data_licence": "VOC: Flickr's terms", "catalog": "voc21",
         "classes": 21, "miou": 71.0, "miou_on": "VOC 2012 val", "miou_source": "its README", "url": url,
     }  # fmt: skip
@@ -73,7 +73,7 @@ def test_of_a_pair_both_files_are_fetched_and_checked(server: FileServer, tmp_pa
     unknown = {"catalog": "", "classes": 0, "miou": None, "miou_on": "", "miou_source": ""}
     pair = unknown | {"family": "clicks", "file": "encoder.onnx"}
     model = published(server.url("/encoder.onnx"), decoder=part, **pair)
-    assert model.title == "DeepLabv3+ (Somebody)"
+    assert model.title == "DeepLabv3+ (Example Lab)"
     assert not model.has_checksum, "that of the encoder is not known"
     found = install(model, tmp_path)
     assert found.decoder == tmp_path / "decoder.onnx"
@@ -201,7 +201,7 @@ def test_the_card_says_what_is_published_and_a_person_s_card_stays(tmp_path: Pat
     written = write_published_card(path, card, model)
     assert written == card_path(path)
     kept = ModelCard.from_dict(json.loads(written.read_text()))
-    assert kept.name == "DeepLabv3+, VOC (Somebody)"
+    assert kept.name == "DeepLabv3+, VOC (Example Lab)"
     assert "Flickr" in kept.licence
     assert kept.extra["published"]["miou"] == "71.0"
     assert kept.extra["family"] == "vainf"

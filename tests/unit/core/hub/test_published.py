@@ -42,7 +42,7 @@ def test_every_click_network_is_a_pair_with_a_licence(model: PublishedModel) -> 
         assert file.endswith(".onnx")
         assert url.endswith(f"/{file}")
         assert re.fullmatch(r"|[0-9a-f]{64}", digest)
-    assert model.has_checksum or model.download_bytes is not None, "at least one of the two tells what was fetched"
+    assert model.has_checksum or model.download_bytes is not None, "one of the two must identify what was fetched"
     assert find_published(model.id) == model
 
 
@@ -77,7 +77,7 @@ def test_a_model_is_found_by_id_or_file_name_whatever_the_case() -> None:
     model = find_published("TORCHVISION-deeplabv3-resnet50")
     assert model is not None
     assert find_published(model.file) == model
-    assert find_published("nobody") is None
+    assert find_published("unknown") is None
 
 
 def test_an_archive_s_member_is_installed_under_the_id() -> None:

@@ -97,7 +97,7 @@ def test_colour_masks_with_soft_edges_are_still_masks(tmp_path: Path) -> None:
 @pytest.mark.parametrize("photo_form", [NFC, NFD])
 @pytest.mark.parametrize("mask_form", [NFC, NFD])
 @pytest.mark.parametrize("layout", ["{}.png", "labels/{}.png", "labels/{}.jpg.png", "{}_mask.png"])
-def test_masks_are_told_by_name_in_every_unicode_form(tmp_path: Path, photo_form: str, mask_form: str, layout: str) -> None:
+def test_masks_are_recognised_by_name_in_every_unicode_form(tmp_path: Path, photo_form: str, mask_form: str, layout: str) -> None:
     photograph(tmp_path / f"{photo_form}.jpg")
     mask(tmp_path / layout.format(mask_form))
     scan = scan_folder(tmp_path)
@@ -267,7 +267,7 @@ def test_every_pairing_by_name_holds_in_every_unicode_form(tmp_path_factory: pyt
     assert Photographs.below(root / "t").of(f"{forms[0]}.png") == root / "t" / f"{forms[1]}.png"
 
 
-def test_companions_of_an_equal_pair_are_told_apart(tmp_path: Path) -> None:
+def test_sidecar_files_of_an_equal_pair_are_distinguished(tmp_path: Path) -> None:
     for name in ("a.jpg", "a.png", "b.jpg"):
         photograph(tmp_path / name)
     (tmp_path / "a.jpg.confidence.png").write_bytes(b"x")

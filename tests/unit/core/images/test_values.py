@@ -357,7 +357,7 @@ class TestJpegEnds:
         assert [note.summary for note in found.notes] == ["has no end marker"]
 
     @pytest.mark.parametrize("kept", [0.9, 0.5, 0.3])
-    def test_data_that_stop_are_named_whatever_stands_behind_them(self, folder: Path, jpeg: bytes, kept: float) -> None:
+    def test_data_that_stop_are_named_whatever_follows(self, folder: Path, jpeg: bytes, kept: float) -> None:
         (folder / "b.jpg").write_bytes(jpeg[: int(len(jpeg) * kept)] + b"\xff\xd9")
         found = read_image(folder / "b.jpg")
         assert found.rgb.shape == (240, 320, 3)

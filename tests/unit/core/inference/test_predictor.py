@@ -139,7 +139,7 @@ def test_symmetric_image_gives_symmetric_labels_with_mirroring() -> None:
     assert (labels == labels[:, ::-1]).mean() > 0.999
 
 
-def test_memory_running_out_halves_the_tiles_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_running_out_halves_the_tiles_and_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     predictor = Predictor(TinyNet(), card(), device="cpu")
     rgb = photograph(800, 960)
     expected = predictor(rgb).labels

@@ -1,4 +1,4 @@
-"""Ranking scores of a photograph, straight from networks: whose labels count, whose differ, and in which ids."""
+"""Ranking scores of a photograph, straight from networks: the labels that count, those that differ, and in which ids."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ BENCHMARK = {
 }
 #: Formats without a value for void in their files: it comes back as this catalog's unlabelled class.
 WITHOUT_VOID = {"cityscapes", "cityscapes_ids", "yolo", "cvat_images", "cvat_masks"}
-#: Formats whose files hold the photographs.
+#: Formats with the photographs in their files.
 WITH_PHOTOGRAPHS = {"parquet"}
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")

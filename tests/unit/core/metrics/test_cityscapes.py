@@ -19,7 +19,7 @@ CAR, TRUCK, ROAD, RIDER, PERSON = 13, 14, 0, 12, 11
 
 
 def street() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two cars of 8 and 2 px, a person of 4 px, on a road; half of the first car is called truck, one road pixel car."""
+    """Two cars of 8 and 2 px, one person of 4 px, on a road; half of the first car is called truck, one road pixel car."""
     truth = np.full((4, 10), ROAD, np.uint8)
     instances = np.full((4, 10), 7, np.int32)  # label id of road: no instance
     truth[0, :8] = CAR

@@ -212,7 +212,7 @@ def test_impossible_counts_are_refused(counts: np.ndarray) -> None:
         ConfusionMatrix(ABC, counts)
 
 
-def test_damaged_and_foreign_bytes_are_told_apart() -> None:
+def test_damaged_and_foreign_bytes_are_distinguished() -> None:
     data = matrix_of([[5, 1, 0, 0], [2, 7, 0, 0], [0, 0, 1, 0]]).to_bytes()
     negative = data[:24] + zlib.compress(struct.pack("<Iq", 0, -5))
     torn = data[:24] + zlib.compress(struct.pack("<Iq", 0, 5)[:-1])

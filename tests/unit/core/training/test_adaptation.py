@@ -56,7 +56,7 @@ def blue(taught: tuple[SegmentationModel, ModelCard]) -> Adapted:
     return adapt(*taught, rooms, known, options=LearnOptions(strength="strong"))
 
 
-def test_corrections_help_on_images_that_nobody_corrected(taught, blue) -> None:
+def test_corrections_help_on_uncorrected_images(taught, blue) -> None:
     before, after = (score(*one, "chair", "blue sofa") for one in (taught, (blue.model, blue.card)))
     assert mean(after) > mean(before) + 0.05
     assert blue.report.verdict == "better"
@@ -79,7 +79,7 @@ def test_nothing_is_forgotten(taught, blue) -> None:
     assert blue.report.kept > 0.93
 
 
-def test_only_what_lies_behind_the_encoder_changes_and_the_start_is_left_alone(taught, blue) -> None:
+def test_only_the_layers_behind_the_encoder_change(taught, blue) -> None:
     before, after = taught[0].state_dict(), blue.model.state_dict()
     changed = {key for key in before if not torch.equal(before[key], after[key])}
     assert changed
@@ -165,7 +165,7 @@ def test_what_is_said_of_images_left_out_belongs_to_the_share_that_is_taken(taug
 
 
 @pytest.mark.usefixtures("brief")
-def test_what_nobody_vouches_for_in_a_reviewed_mask_judges_nothing(taught) -> None:
+def test_unconfirmed_pixels_of_a_reviewed_mask_are_not_scored(taught) -> None:
     """Void that the old model filled would be right before, and wrong after every change."""
 
     def reviewed(seed: int, filled: int) -> Corrected:

@@ -185,7 +185,7 @@ def test_new_classes_share_their_parents_probability(name, backbone) -> None:
     torch.testing.assert_close(after[:, 1], before[:, 1])
 
 
-def test_a_network_whose_layers_mix_the_classes_refuses_new_ones() -> None:
+def test_a_network_that_mixes_the_classes_refuses_new_ones() -> None:
     with pytest.raises(WeightsError, match="cannot learn new classes"):
         grow(network("fcn", "vgg16", classes=2), (0,))
 

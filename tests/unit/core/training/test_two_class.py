@@ -66,7 +66,7 @@ def test_one_channel_is_trained_and_validated(data: SegmentationDataset, tmp_pat
     assert ((labels == 3) == (channels == 1))[known].mean() > 0.8
 
 
-def test_it_takes_the_steps_of_two_channels_whose_first_is_0(data: SegmentationDataset, tmp_path: Path) -> None:
+def test_it_takes_the_steps_of_two_channels_with_the_first_0(data: SegmentationDataset, tmp_path: Path) -> None:
     """Binary cross entropy is the cross entropy of ``(0, z)``: the loss that is logged is that of the definition."""
     recipe = replace(RECIPE, sigmoid=True, steps=1, rate=1e-9)
     trainer = Trainer(recipe, data, None, RunFiles(tmp_path / "run"), ALONE, Notes())

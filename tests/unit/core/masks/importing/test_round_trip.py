@@ -24,7 +24,7 @@ READ_AS = {
     "coco_panoptic": "coco_panoptic", "labelme": "labelme", "yolo": "yolo", "cvat_images": "cvat", "cvat_masks": "cvat_masks",
     "parquet": "parquet",
 }  # fmt: skip
-#: Formats of outlines whose reader draws void as what is around it.
+#: Formats of outlines that draw void as what is around it when they are read.
 WITHOUT_VOID = frozenset({"yolo", "cvat_images", "cvat_masks"})
 NAMES = [getattr(one, "name", one) for one in EXPORTS]
 TRIED = [(name, classes) for name in NAMES if name != "overlay" for classes in ("voc21", "cityscapes19", "camvid11")]
