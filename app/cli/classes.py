@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,7 @@ def show(source: str, *, project_dir: Path | None, output: Path | None, form: st
     Files: JSON and YAML of Atrous, labels.txt (labelme), labelmap.txt (CVAT), names.yaml (YOLO), COCO categories, isat.yaml,
     meta.json (Supervisely), _classes.csv (Roboflow), label_colors.txt (CamVid), XML of a Label Studio configuration or of CVAT.
     """
+    from app.state.class_keys import assigned_keys, keyed
     from deeplab_core.catalogs import get_catalog, save_catalog
 
     if form is not None and output is None:
@@ -56,7 +58,7 @@ def show(source: str, *, project_dir: Path | None, output: Path | None, form: st
         catalog = get_catalog(source)
     else:
         with _opened(Path(source), project_dir, read_only=True) as project:
-            catalog, locked = project.catalog, project.locked_classes
+            catalog, locked = keyed(project.catalog, assigned_keys(project)), project.locked_classes
     if output is not None:
         if output.exists() and not overwrite:
             raise CatalogError("the file exists already", remedy="Choose another name, or give --overwrite", path=output)
@@ -120,9 +122,10 @@ def edit(
 
     The options apply in the order of this list, as one edit; if one of them is refused, nothing is changed. Only --merge and
     --delete change pixels, those of locked classes too. 'atrous classes undo' takes the edit back, until the next one; locks
-    stay.
+    and assigned keys stay.
     """
     from app.state.class_choice import store_how
+    from app.state.class_keys import assign_keys, assigned_keys
     from deeplab_core.catalogs import editing
 
     with _opened(folder, project_dir, read_only=dry_run) as project:
@@ -131,7 +134,8 @@ def edit(
         if colors is not None:
             steps.append(lambda now: editing.recolor_all(now, color_blind=colors == "color-blind"))
         steps += [_named(value, lambda now, info, text: editing.recolor_class(now, info.id, _color(text))) for value in color]
-        steps += [_named(value, lambda now, info, text: editing.assign_key(now, info.id, text)) for value in key]
+        keys = assigned_keys(project)
+        steps += [_named(value, partial(_assign, keys)) for value in key]
         if order is not None:
             steps.append(lambda now: editing.reorder_classes(now, [_class(now, name).id for name in order.split(",")]))
         steps += [_named(value, _merge) for value in merge]
@@ -150,6 +154,8 @@ def edit(
         if whole is not None and not dry_run:
             project.edit_classes(whole)
             store_how(project, "user", "You edited them on the command line")
+        if keys != assigned_keys(project) and not dry_run:
+            assign_keys(project, keys)
         if locks != project.locked_classes and not dry_run:
             project.lock_classes(locks)
     for done in edits:
@@ -208,6 +214,20 @@ def _adding(value: str, reserved: Mapping[int, ClassInfo]) -> _Step:
 
     name, _, color = value.partition("=")
     return lambda catalog: add_class(catalog, name, color=_color(color) if color else None, reserved=reserved)
+
+
+def _assign(keys: dict[str, int], catalog: ClassCatalog, info: ClassInfo, key: str) -> CatalogEdit:
+    """Assign a key; digits are also noted in ``keys``, which the window uses."""
+    from app.state.class_keys import with_key
+    from deeplab_core.catalogs import DEFAULT_KEYS
+    from deeplab_core.catalogs.editing import assign_key
+
+    edit = assign_key(catalog, info.id, key)
+    if key in DEFAULT_KEYS:
+        now = with_key(keys, info.id, key)
+        keys.clear()
+        keys.update(now)
+    return edit
 
 
 def _merge(catalog: ClassCatalog, info: ClassInfo, into: str) -> CatalogEdit:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from app.state.class_keys import forget_keys
 from app.state.class_pixels import count_pixels
 from app.state.mask_reading import standard_colors
 from app.text import counted
@@ -33,6 +34,8 @@ How = Literal["certain", "labels", "asked", "user", "later"]
 
 #: Setting that keeps who chose the classes; the classes themselves are the project's catalog.
 SETTING = "catalog_choice"
+#: Setting with the ids of classes that are not drawn.
+HIDDEN = "hidden_classes"
 #: Masks that a preview reads, spread evenly over the folder.
 _SAMPLES = 12
 
@@ -307,8 +310,11 @@ def choose_catalog(project: Project, catalog: ClassCatalog, how: How, reason: st
         for image in project.labelled():
             project.start_over(image)
             cleared += 1
+        forget_keys(project)  # the same ids are other classes now
         if project.locked_classes:
-            project.lock_classes(())  # the same ids are other classes now
+            project.lock_classes(())
+        if project.setting(HIDDEN):
+            project.set_setting(HIDDEN, [])
     project.set_catalog(catalog)
     store_how(project, how, reason)
     return cleared

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from PySide6.QtCore import QObject, Signal
@@ -10,13 +11,12 @@ from app.actions.table import CLASS_KEYS
 from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.view import ViewState
 from app.services.services import Services
+from app.state.class_choice import HIDDEN
+from app.state.class_keys import assign_keys, assigned_keys, with_key
 from app.state.project import Project
-from app.viewmodels.annotate.class_rows import arranged, assigned_keys, effective_keys
+from app.viewmodels.annotate.class_rows import arranged, effective_keys
 from deeplab_core.catalogs.catalog import ClassCatalog, Color
 from deeplab_core.errors import AtrousError
-
-#: Settings of a project with the assigned keys, and what an earlier version kept.
-_KEYS_KEPT = ("assigned_class_keys", "class_keys")
 
 
 class ClassesController(QObject):
@@ -35,7 +35,8 @@ class ClassesController(QObject):
         #: Keys that never move, and all keys as they work on the image in view.
         self.assigned: dict[str, int] = {}
         self.keys: dict[str, int] = {}
-        self._present: frozenset[int] = frozenset()
+        #: Classes of the image in view, which get the free keys.
+        self.present: frozenset[int] = frozenset()
         self._kept_name: object = None
         #: Ids in the order of the dock: what 'next class' steps through.
         self.order: list[int] = []
@@ -53,12 +54,11 @@ class ClassesController(QObject):
         """Follow another project: its catalog, its keys, the classes it hides."""
         self._keep_selected()  # in the project that is left
         self._project = project
-        self._present = frozenset()
+        self.present = frozenset()
         if project is not None:
-            stored, older = (value if isinstance(value, dict) else None for value in map(project.setting, _KEYS_KEPT))
-            self.assigned = assigned_keys(project.catalog, CLASS_KEYS, stored, older)
+            self.assigned = assigned_keys(project)
             self._share_keys()
-            hidden = project.setting("hidden_classes", [])
+            hidden = project.setting(HIDDEN, [])
             self._set_hidden(frozenset(hidden) & frozenset(project.catalog.ids.tolist()))
             self._kept_name = project.setting("selected_class")
             kept = project.catalog.by_name(self._kept_name) if isinstance(self._kept_name, str) else None
@@ -71,7 +71,7 @@ class ClassesController(QObject):
 
     def arrange(self, present: frozenset[int]) -> None:
         """Order the classes for an image, and give the free keys to those that are in it. Nothing is emitted."""
-        self._present = present
+        self.present = present
         self._share_keys()
         if self.catalog is not None:
             self.order = arranged(self.catalog, present)
@@ -102,12 +102,11 @@ class ClassesController(QObject):
 
     def assign_key(self, class_id: int, key: str) -> None:
         """Give a class a key that never moves; the class that had it gets a free one."""
-        others = {known: owner for known, owner in self.assigned.items() if known != key and owner != class_id}
-        self._assign(others | {key: class_id})
+        self._assign(with_key(self.assigned, class_id, key))
 
     def release_key(self, class_id: int) -> None:
         """Take an assigned key from a class; it is one of the free ones then."""
-        self._assign({known: owner for known, owner in self.assigned.items() if owner != class_id})
+        self._assign(with_key(self.assigned, class_id, ""))
 
     def recolor(self, class_id: int, color: Color) -> None:
         """Give a class another colour; no pixel of any mask changes."""
@@ -128,12 +127,15 @@ class ClassesController(QObject):
         """Lock a class, so that no tool, job or import gives or takes its pixels, or let them change again."""
         self._lock(self.locked | {class_id} if locked else self.locked - {class_id})
 
-    def set_states(self, locked: frozenset[int], hidden: frozenset[int]) -> None:
-        """Lock and hide these classes and no others; ids that the project does not have are left out."""
+    def set_states(self, locked: frozenset[int], hidden: frozenset[int], keys: Mapping[str, int]) -> None:
+        """Lock and hide these classes and no others, and assign these keys; ids that the project does not have are left out."""
         if self.catalog is not None:
             known = frozenset(self.catalog.ids.tolist())
             self._lock(locked & known)
             self._hide(hidden & known)
+            assigned = {key: class_id for key, class_id in keys.items() if class_id in known}
+            if assigned != self.assigned:
+                self._assign(assigned)
 
     def show_only(self, class_id: int) -> None:
         """Hide every class but one."""
@@ -152,12 +154,16 @@ class ClassesController(QObject):
     def _assign(self, assigned: dict[str, int]) -> None:
         self.assigned = assigned
         self._share_keys()
-        self._keep(_KEYS_KEPT[0], assigned)
+        if self._project is not None and not self._project.read_only:
+            try:
+                assign_keys(self._project, assigned)
+            except AtrousError as error:
+                self._notifier.report(error)
         self.changed.emit()
 
     def _share_keys(self) -> None:
         if self.catalog is not None:
-            self.keys = effective_keys(self.catalog, CLASS_KEYS, self.assigned, self._present)
+            self.keys = effective_keys(self.catalog, CLASS_KEYS, self.assigned, self.present)
 
     def _keep_selected(self) -> None:
         """Remember the selected class by its name: ids change with the classes of a project."""
@@ -181,7 +187,7 @@ class ClassesController(QObject):
     def _hide(self, hidden: frozenset[int]) -> None:
         if hidden != self._view.overlay.hidden:
             self._set_hidden(hidden)
-            self._keep("hidden_classes", sorted(hidden))
+            self._keep(HIDDEN, sorted(hidden))
 
     def _set_hidden(self, hidden: frozenset[int]) -> None:
         self._view.set_overlay(replace(self._view.overlay, hidden=hidden))

@@ -24,17 +24,19 @@ from app.text import displayed, error_detail, error_title, tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import set_tone, toned
 from app.viewmodels.annotate.class_editor import LIST_FILES, ClassDraft, effect_text, list_filters
+from app.viewmodels.annotate.class_rows import key_choices
+from deeplab_core.catalogs import DEFAULT_KEYS
 from deeplab_core.catalogs.editing import CatalogEdit
 from deeplab_core.errors import AtrousError, CatalogError
 
-_COLOR, _NAME, _ID, _LOCKED, _HIDDEN = range(5)
+_COLOR, _NAME, _KEY, _ID, _LOCKED, _HIDDEN = range(6)
 
 
 class ClassEditor(FittedDialog):
     """A table of the classes and the buttons that edit them; nothing changes before Apply.
 
     Signals:
-        decided(ClassDraft): apply its edits, locks and hidden classes.
+        decided(ClassDraft): apply its edits, locks, hidden classes and keys.
         countAsked(list): how many pixels do these class ids have? The answer goes to :meth:`show_counts`.
         listAsked(Path, bool): take the classes of a file in and, if the flag is set, no others; answer with :meth:`take` or
             :meth:`refuse`.
@@ -57,9 +59,10 @@ class ClassEditor(FittedDialog):
         self._unread = 0
         self._asked: list[int] = []
         self._filling = False
-        self.table = QTableWidget(0, 5)
-        self.table.setHorizontalHeaderLabels([tr("Colour"), tr("Name"), tr("Id"), tr("Locked"), tr("Hidden")])
+        self.table = QTableWidget(0, 6)
+        self.table.setHorizontalHeaderLabels([tr("Colour"), tr("Name"), tr("Key"), tr("Id"), tr("Locked"), tr("Hidden")])
         for column, tip in (
+            (_KEY, tr("An assigned key stays with its class. Grey keys are free: they go to the classes of the image in view.")),
             (_LOCKED, tr("No tool, job or import gives a pixel a locked class or takes it from one.")),
             (_HIDDEN, tr("A hidden class is not drawn over the image.")),
         ):
@@ -84,10 +87,11 @@ class ClassEditor(FittedDialog):
         row.setSpacing(8)
         self.add = self._button(row, tr("Add"), self._add)
         self.color = self._button(row, tr("Colour…"), self._ask_color)
-        self.colors = self._button(row, tr("All colours…"), self._ask_colors)
+        self.colors = self._button(row, tr("All colours…"), lambda: self._ask(self.colors, self.colors_menu()))
+        self.key = self._button(row, tr("Key…"), lambda: self._ask(self.key, self.key_menu()))
         self.up = self._button(row, tr("Up"), lambda: self._with_selected(lambda number: self.draft.move(number, -1)))
         self.down = self._button(row, tr("Down"), lambda: self._with_selected(lambda number: self.draft.move(number, 1)))
-        self.merge = self._button(row, tr("Merge into…"), self._ask_merge)
+        self.merge = self._button(row, tr("Merge into…"), lambda: self._ask(self.merge, self.merge_menu()))
         self.delete = self._button(row, tr("Delete"), lambda: self._with_selected(self.draft.delete))
         row.addStretch(1)
         self.column.addLayout(row)
@@ -99,7 +103,7 @@ class ClassEditor(FittedDialog):
         self.undo.setAutoDefault(False)
         self.undo.clicked.connect(self._undo)
         self.buttons.addWidget(self.undo)
-        self.take_list = self._button(self.buttons, tr("Import…"), self._ask_list)
+        self.take_list = self._button(self.buttons, tr("Import…"), lambda: self._ask(self.take_list, self.list_menu()))
         self.take_list.setToolTip(tr("Take the classes of a file: labelme, CVAT, YOLO, COCO, Label Studio and others"))
         self.save_list = self._button(self.buttons, tr("Export…"), self._ask_save)
         self.save_list.setToolTip(tr("Write these classes to a file for another program"))
@@ -119,7 +123,7 @@ class ClassEditor(FittedDialog):
         """Select a class by its id; nothing happens for an id that is not listed."""
         ids = self.draft.catalog.ids.tolist()
         if class_id in ids:
-            self.table.selectRow(ids.index(class_id))
+            self._select_row(ids.index(class_id))
 
     def show_counts(self, counts: Mapping[int, tuple[int, int]], unread: int) -> None:
         """Show how many (images, pixels) the classes have that :attr:`countAsked` named."""
@@ -160,6 +164,8 @@ class ClassEditor(FittedDialog):
     def _fill(self, row: int) -> None:
         self._filling = True
         classes = self.draft.catalog.classes
+        key_of = {class_id: key for key, class_id in self.draft.all_keys.items()}
+        assigned = self.draft.keys.values()
         self.table.setRowCount(len(classes))
         for place, info in enumerate(classes):
             swatch, name, number = QTableWidgetItem(), QTableWidgetItem(info.name), QTableWidgetItem(str(info.id))
@@ -169,20 +175,28 @@ class ClassEditor(FittedDialog):
             number.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
             if info.aliases:
                 name.setToolTip(tr("Formerly {names}", names=", ".join(info.aliases)))
-            for column, item in ((_COLOR, swatch), (_NAME, name), (_ID, number)):
+            key = QTableWidgetItem(key_of.get(info.id, ""))
+            key.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
+            key.setToolTip(tr("Assigned") if info.id in assigned else tr("Double-click to assign a digit"))
+            if info.id not in assigned:
+                key.setForeground(self.palette().placeholderText())
+            for column, item in ((_COLOR, swatch), (_NAME, name), (_KEY, key), (_ID, number)):
                 self.table.setItem(place, column, item)
             self.table.setItem(place, _LOCKED, _box(tr("{name} is locked", name=info.name), info.id in self.draft.locked))
             self.table.setItem(place, _HIDDEN, _box(tr("{name} is hidden", name=info.name), info.id in self.draft.hidden))
         self._filling = False
-        current = self.table.model().index(min(max(row, 0), len(classes) - 1), _NAME)
-        flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
-        self.table.selectionModel().setCurrentIndex(current, flags)
+        self._select_row(min(max(row, 0), len(classes) - 1))
         self._enable()
         self._show_effect()
+
+    def _select_row(self, row: int) -> None:
+        flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
+        self.table.selectionModel().setCurrentIndex(self.table.model().index(row, _NAME), flags)
 
     def _enable(self) -> None:
         row, count = self.table.currentRow(), len(self.draft.catalog)
         self.color.setEnabled(row >= 0)
+        self.key.setEnabled(row >= 0)
         self.up.setEnabled(row > 0)
         self.down.setEnabled(0 <= row < count - 1)
         self.merge.setEnabled(row >= 0 and count > 1)
@@ -235,6 +249,8 @@ class ClassEditor(FittedDialog):
         row, number, on = item.row(), int(self.draft.catalog.ids[item.row()]), item.checkState() is Qt.CheckState.Checked
         if item.column() == _NAME:
             self._try(lambda: self.draft.set_name(number, item.text()), row)
+        elif item.column() == _KEY:
+            self._try(lambda: self.draft.set_key(number, item.text()), row)
         elif item.column() in (_LOCKED, _HIDDEN):
             (self.draft.set_locked if item.column() == _LOCKED else self.draft.set_hidden)(number, on)
             self._enable()
@@ -253,10 +269,25 @@ class ClassEditor(FittedDialog):
         if color.isValid():
             self._with_selected(lambda number: self.draft.recolor(number, (color.red(), color.green(), color.blue())))
 
-    def _ask_colors(self) -> None:
-        menu = self.colors_menu()
-        menu.exec(self.colors.mapToGlobal(self.colors.rect().bottomLeft()))
+    def _ask(self, button: QPushButton, menu: QMenu) -> None:
+        """Show a menu below its button."""
+        menu.exec(button.mapToGlobal(button.rect().bottomLeft()))
         menu.deleteLater()
+
+    def key_menu(self) -> QMenu:
+        """The keys that the selected class can get."""
+        menu = QMenu(self)
+        owners = {key: self.draft.catalog.by_id(class_id).name for key, class_id in self.draft.keys.items()}
+        for key, text in key_choices(DEFAULT_KEYS, owners):
+            menu.addAction(text).triggered.connect(lambda _on=False, key=key: self._set_key(key))
+        menu.addSeparator()
+        free = menu.addAction(tr("No fixed key"))
+        free.setEnabled(self.selected in self.draft.keys.values())
+        free.triggered.connect(lambda: self._set_key(""))
+        return menu
+
+    def _set_key(self, key: str) -> None:
+        self._with_selected(lambda number: self.draft.set_key(number, key))
 
     def colors_menu(self) -> QMenu:
         """Sets of colours for all classes."""
@@ -268,11 +299,6 @@ class ClassEditor(FittedDialog):
 
     def _recolor_all(self, *, color_blind: bool) -> None:
         self._try(lambda: self.draft.recolor_all(color_blind=color_blind), self.table.currentRow())
-
-    def _ask_merge(self) -> None:
-        menu = self.merge_menu()
-        menu.exec(self.merge.mapToGlobal(self.merge.rect().bottomLeft()))
-        menu.deleteLater()
 
     def merge_menu(self) -> QMenu:
         """The classes that the selected one can be merged into."""
@@ -288,11 +314,6 @@ class ClassEditor(FittedDialog):
         number = self.selected
         if number is not None and self._try(lambda: self.draft.merge(number, into), self.table.currentRow()):
             self.select(into)
-
-    def _ask_list(self) -> None:
-        menu = self.list_menu()
-        menu.exec(self.take_list.mapToGlobal(self.take_list.rect().bottomLeft()))
-        menu.deleteLater()
 
     def list_menu(self) -> QMenu:
         """What can be made of the classes of a file."""

@@ -17,36 +17,36 @@ class ClassListModel(QAbstractListModel):
 
     def __init__(self) -> None:
         super().__init__()
-        self._rows: list[ClassRow] = []
+        self.rows: list[ClassRow] = []
         self._shown: list[int] = []
         self._text = ""
 
     def set_rows(self, rows: Sequence[ClassRow]) -> None:
         """Show these rows. Where only figures changed, the list keeps its scroll place."""
-        same = [row.class_id for row in rows] == [row.class_id for row in self._rows]
+        same = [row.class_id for row in rows] == [row.class_id for row in self.rows]
         if same and not self._text:
-            self._rows = list(rows)
+            self.rows = list(rows)
             if rows:
                 self.dataChanged.emit(self.index(0), self.index(len(rows) - 1))
             return
         self.beginResetModel()
-        self._rows = list(rows)
-        self._shown = matching(self._rows, self._text)
+        self.rows = list(rows)
+        self._shown = matching(self.rows, self._text)
         self.endResetModel()
 
     def set_text(self, text: str) -> None:
         """Show only classes with a name that contains ``text``."""
         self.beginResetModel()
         self._text = text.strip()
-        self._shown = matching(self._rows, text)
+        self._shown = matching(self.rows, text)
         self.endResetModel()
 
     def class_row(self, index: _Index) -> ClassRow:
-        return self._rows[self._shown[index.row()]]
+        return self.rows[self._shown[index.row()]]
 
     def place_of(self, class_id: int) -> int | None:
         """Row of a class in the list; None while it is filtered away."""
-        return next((place for place, at in enumerate(self._shown) if self._rows[at].class_id == class_id), None)
+        return next((place for place, at in enumerate(self._shown) if self.rows[at].class_id == class_id), None)
 
     def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
         return 0 if parent.isValid() else len(self._shown)

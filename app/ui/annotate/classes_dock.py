@@ -28,7 +28,7 @@ from app.ui.annotate.class_list_model import ClassListModel
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import Panel, set_tone, toned
 from app.ui.shell.theme import Theme
-from app.viewmodels.annotate.class_rows import ClassRow
+from app.viewmodels.annotate.class_rows import ClassRow, key_choices
 
 
 class DataChoice(QWidget):
@@ -314,11 +314,12 @@ class ClassesDock(Panel):
         lock.setEnabled(not row.void)
         menu.addAction(tr("Show errors"), lambda: self.errorsAsked.emit(row.class_id)).setEnabled(row.iou is not None)
         menu.addSeparator()
-        menu.addAction(tr("Change colour…"), lambda: self._ask_color(row))
+        menu.addAction(tr("Change colour…"), lambda: self._ask_color(row)).setEnabled(not row.void)
         menu.addAction(tr("Edit classes…"), lambda: self.editAsked.emit(row.class_id))
         keys = menu.addMenu(tr("Assign key"))
-        for key in CLASS_KEYS:
-            keys.addAction(key, partial(self.keyChosen.emit, row.class_id, key))
+        keys.setEnabled(not row.void)
+        for key, text in key_choices(CLASS_KEYS, {other.key: other.name for other in self.model.rows if other.fixed_key}):
+            keys.addAction(text, partial(self.keyChosen.emit, row.class_id, key))
         keys.addSeparator()
         keys.addAction(tr("No fixed key"), lambda: self.keyReleased.emit(row.class_id)).setEnabled(row.fixed_key)
         return menu

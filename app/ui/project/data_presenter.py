@@ -163,7 +163,10 @@ class DataPresenter(QObject):
         if project is None or project.read_only:
             return
         classes, hidden = self._program.classes, self._program.view.overlay.hidden
-        draft = ClassDraft(project.catalog, project.class_edits.retired(project.catalog), locked=classes.locked, hidden=hidden)
+        draft = ClassDraft(
+            project.catalog, project.class_edits.retired(project.catalog), locked=classes.locked, hidden=hidden,
+            keys=classes.assigned, present=classes.present,
+        )  # fmt: skip
         dialog = ClassEditor(draft, project.folder, self._window)
         dialog.select(class_id)
 
@@ -178,11 +181,11 @@ class DataPresenter(QObject):
         self._open(dialog)
 
     def _apply_draft(self, project: Project, draft: ClassDraft) -> None:
-        """Edit the classes, then lock and hide what the draft says."""
+        """Edit the classes, then lock and hide what the draft says, and assign its keys."""
 
         def mark_classes() -> None:
             if self._program.session.project is project:
-                self._program.classes.set_states(draft.locked, draft.hidden)
+                self._program.classes.set_states(draft.locked, draft.hidden, draft.keys)
 
         if draft.whole is None:
             mark_classes()
@@ -206,7 +209,7 @@ class DataPresenter(QObject):
         self._program.jobs.run(read, done, partial(self._refuse, dialog))
 
     def _save_list(self, dialog: ClassEditor, path: Path, form: str | None) -> None:
-        catalog = dialog.draft.catalog
+        catalog = dialog.draft.listed
 
         def done(_none: object) -> None:
             if self.dialog is dialog:

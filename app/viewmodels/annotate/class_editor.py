@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from app.state.class_keys import keyed, with_key
 from app.text import mark, plural, tr
+from app.viewmodels.annotate.class_rows import effective_keys
+from deeplab_core.catalogs import DEFAULT_KEYS
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo, Color
 from deeplab_core.catalogs.editing import (
     CatalogEdit,
@@ -35,15 +38,16 @@ class ClassLoss:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """An edit of the classes, None for a step that only locks or hides, and what is locked and hidden after it."""
+    """An edit of the classes, None for a step that leaves them, and what is locked, hidden and assigned after it."""
 
     edit: CatalogEdit | None
     locked: frozenset[int]
     hidden: frozenset[int]
+    keys: Mapping[str, int]
 
 
 class ClassDraft:
-    """The project's classes with edits that are not applied yet, and which of them are locked and hidden.
+    """The project's classes with edits that are not applied yet, which of them are locked and hidden, and their keys.
 
     Attributes:
         before: the project's classes.
@@ -56,16 +60,21 @@ class ClassDraft:
         *,
         locked: frozenset[int] = frozenset(),
         hidden: frozenset[int] = frozenset(),
+        keys: Mapping[str, int] | None = None,
+        present: frozenset[int] = frozenset(),
     ) -> None:
         """Begin with no edit.
 
         Args:
             reserved: classes that are gone, by their ids, which a new class must not get.
             locked, hidden: ids as the project has them.
+            keys: assigned key -> class id, as the project has them.
+            present: ids of the classes in the image in view, which get the free keys.
         """
         self.before = catalog
         self._reserved = dict(reserved or {})
-        self._steps = [_Step(None, locked, hidden)]
+        self._present = present
+        self._steps = [_Step(None, locked, hidden, dict(keys or {}))]
 
     @property
     def edits(self) -> list[CatalogEdit]:
@@ -92,6 +101,22 @@ class ClassDraft:
     def hidden(self) -> frozenset[int]:
         """Ids of the classes of the draft that are not drawn."""
         return self._steps[-1].hidden.intersection(self.catalog.ids.tolist())
+
+    @property
+    def keys(self) -> dict[str, int]:
+        """Assigned key -> class id, of the classes of the draft."""
+        known = set(self.catalog.ids.tolist())
+        return {key: class_id for key, class_id in self._steps[-1].keys.items() if class_id in known}
+
+    @property
+    def all_keys(self) -> dict[str, int]:
+        """Key -> class id as the keys would work on the image in view: the assigned ones and the free ones."""
+        return effective_keys(self.catalog, DEFAULT_KEYS, self.keys, self._present)
+
+    @property
+    def listed(self) -> ClassCatalog:
+        """The classes with their assigned keys, to be written to a file."""
+        return keyed(self.catalog, self.keys)
 
     @property
     def reserved(self) -> dict[int, ClassInfo]:
@@ -161,12 +186,22 @@ class ClassDraft:
     def set_locked(self, class_id: int, on: bool) -> None:
         """Lock a class, so that no tool, job or import gives or takes its pixels, or let them change again."""
         locked = self.locked | {class_id} if on else self.locked - {class_id}
-        self._steps.append(_Step(None, locked, self.hidden))
+        self._steps.append(replace(self._steps[-1], edit=None, locked=locked))
 
     def set_hidden(self, class_id: int, on: bool) -> None:
         """Leave a class out of the picture, or draw it again."""
         hidden = self.hidden | {class_id} if on else self.hidden - {class_id}
-        self._steps.append(_Step(None, self.locked, hidden))
+        self._steps.append(replace(self._steps[-1], edit=None, hidden=hidden))
+
+    def set_key(self, class_id: int, key: str) -> None:
+        """Assign a digit to a class, which the class that had it loses; an empty key frees the class's own.
+
+        Raises:
+            CatalogError: it is no digit.
+        """
+        keys = with_key(self.keys, class_id, key.strip())
+        if keys != self.keys:
+            self._steps.append(replace(self._steps[-1], edit=None, keys=keys))
 
 
 def list_filters() -> dict[str, tuple[str | None, tuple[str, ...]]]:

@@ -73,25 +73,6 @@ def matching(rows: Sequence[ClassRow], text: str) -> list[int]:
     return sorted(found, key=lambda place: (not rows[place].name.lower().startswith(wanted), place))
 
 
-def assigned_keys(
-    catalog: ClassCatalog, keys: Sequence[str], chosen: Mapping[str, int] | None = None, older: Mapping[str, int] | None = None
-) -> dict[str, int]:
-    """Key -> class id of the keys that never move: the user's choice, else the catalog's own.
-
-    Args:
-        chosen: what the user has assigned; None before the first time.
-        older: what an earlier version kept: every key of the first ten classes beside those that the user had chosen.
-
-    The keys that a catalog gets when it names none (first key, first class) were not chosen: they stay free.
-    """
-    filled = {(key, info.id) for key, info in zip(keys, catalog.classes, strict=False)}
-    if chosen is not None:
-        pairs = set(chosen.items())
-    else:
-        pairs = (set(older.items()) if older is not None else {(info.key, info.id) for info in catalog.classes}) - filled
-    return {key: class_id for key, class_id in sorted(pairs) if key in keys and class_id in catalog.ids}
-
-
 def effective_keys(
     catalog: ClassCatalog, keys: Sequence[str], assigned: Mapping[str, int], present: frozenset[int]
 ) -> dict[str, int]:
@@ -102,6 +83,11 @@ def effective_keys(
     free = [key for key in keys if key not in assigned]
     without = [class_id for class_id in arranged(catalog, present)[:-1] if class_id not in assigned.values()]
     return {**assigned, **dict(zip(free, without, strict=False))}
+
+
+def key_choices(keys: Sequence[str], owners: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(key, text) of every key that can be assigned, for a menu; ``owners`` are the names of the classes that have one."""
+    return [(key, f"{key}   {owners[key]}" if key in owners else key) for key in keys]
 
 
 @dataclass(frozen=True, slots=True)

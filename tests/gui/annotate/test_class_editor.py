@@ -161,7 +161,7 @@ def test_all_colours_can_be_made_distinct_for_colour_blind_eyes_and_taken_back(s
     dialog.reject()
 
 
-LOCKED, HIDDEN = 3, 4
+LOCKED, HIDDEN = 4, 5
 
 
 def tick(studio: Studio, dialog: ClassEditor, class_id: int, column: int) -> None:
@@ -267,3 +267,37 @@ def test_a_file_that_is_no_class_list_is_refused_in_place(
     studio.wait(lambda: "Reading" not in dialog.effect.text())
     assert not dialog.draft.changed
     dialog.reject()
+
+
+def test_a_key_is_assigned_by_typing_or_from_the_menu_and_works_on_the_picture(studio: Studio, folder: Path) -> None:
+    studio.open(folder)
+    dialog = edit(studio)
+    row = dialog.table.currentRow()
+    item = dialog.table.item(row, 2)
+    assert item is not None
+    dialog.table.setFocus()
+    dialog.table.editItem(item)
+    editor = dialog.table.findChild(QLineEdit)
+    assert editor is not None
+    studio.qtbot.keyClicks(editor, "7")
+    studio.qtbot.keyClick(editor, Qt.Key.Key_Return)
+    studio.wait(lambda: dialog.draft.keys == {"7": CHAIR})
+    dialog.table.item(row, 2).setText("b")  # type: ignore[union-attr]
+    assert "no key of a class" in dialog.effect.text()
+    assert dialog.table.item(row, 2).text() == "7"  # type: ignore[union-attr]
+    dialog.select(PERSON)
+    menu = dialog.key_menu()
+    assert [action.text() for action in menu.actions()][6] == "7   chair"
+    menu.actions()[2].trigger()
+    dialog.apply.click()
+    studio.settle()
+    assert studio.program.classes.assigned == {"7": CHAIR, "3": PERSON}
+    studio.press(Qt.Key.Key_7, on=studio.view)
+    assert studio.program.edit.tools.class_id == CHAIR
+    dialog = edit(studio, PERSON)
+    free = dialog.key_menu().actions()[-1]
+    assert free.isEnabled()
+    free.trigger()
+    dialog.apply.click()
+    studio.settle()
+    assert studio.program.classes.assigned == {"7": CHAIR}

@@ -21,7 +21,7 @@ from app.ui.project.images_dock import ImagesDock
 from app.ui.shell.status_line import clock
 from app.ui.shell.theme import load_theme
 from app.ui.shell.toasts import ToastStack
-from app.viewmodels.annotate.class_rows import ClassRow, arranged, assigned_keys, effective_keys, matching
+from app.viewmodels.annotate.class_rows import ClassRow, arranged, effective_keys, matching
 from app.viewmodels.project.image_list import ImageRow, Wanted
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.records import TrimapBand
@@ -152,10 +152,6 @@ def test_classes_of_the_image_come_first_and_void_last():
     assert order[-1] == 255
     rows = [ClassRow(1, "chair", (0, 0, 0)), ClassRow(2, "armchair", (0, 0, 0)), ClassRow(3, "sofa", (0, 0, 0))]
     assert matching(rows, "cha") == [0, 1]
-    assert assigned_keys(catalog, ("1", "2"), {"1": 18, "7": 3, "2": 99}) == {"1": 18}
-    assert assigned_keys(catalog, ("1", "2")) == {}  # the catalog names none itself
-    assert assigned_keys(catalog, ("1", "2"), None, {"1": 0, "2": 18}) == {"2": 18}  # as an earlier version kept them
-    assert assigned_keys(catalog, ("1", "2"), {"1": 0}) == {"1": 0}
 
 
 def test_an_assigned_key_never_moves_and_free_ones_go_to_the_classes_of_the_image():

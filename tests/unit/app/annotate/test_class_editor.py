@@ -72,3 +72,25 @@ def test_what_happens_to_pixels_is_said_before(draft: ClassDraft) -> None:
         "person: no mask has a pixel of it.",
         "1 image could not be read.",
     ]
+
+
+def test_an_assigned_key_stays_with_its_class_and_free_ones_follow_the_image() -> None:
+    draft = ClassDraft(get_catalog("voc21"), keys={"2": SOFA}, present=frozenset({0, CHAIR, PERSON, SOFA}))
+    assert [draft.all_keys[key] for key in "1234"] == [0, SOFA, CHAIR, PERSON]
+    draft.set_key(PERSON, " 1 ")
+    assert draft.keys == {"2": SOFA, "1": PERSON}
+    assert [draft.all_keys[key] for key in "1234"] == [PERSON, SOFA, 0, CHAIR]
+    draft.set_key(CHAIR, "2")  # the class that had it gets a free one
+    assert draft.keys == {"1": PERSON, "2": CHAIR}
+    assert draft.all_keys["4"] == SOFA
+    draft.set_key(PERSON, "1")
+    draft.merge(CHAIR, SOFA)
+    assert draft.keys == {"1": PERSON}
+    assert {info.name: info.key for info in draft.listed.classes if info.key} == {"person": "1"}
+    for _ in range(3):
+        draft.undo()
+    assert draft.keys == {"2": SOFA}
+    assert not draft.changed
+    with pytest.raises(CatalogError, match="no key of a class"):
+        draft.set_key(CHAIR, "x")
+    assert not draft.changed
