@@ -14,6 +14,7 @@ from app.cli.options import FOLDER, json_lines_option
 from app.cli.terminal import say
 from app.text import counted
 from deeplab_core.errors import CatalogError
+from deeplab_core.wording import name_some
 
 if TYPE_CHECKING:
     from app.state.project import Project
@@ -73,21 +74,28 @@ def show(source: str, *, project_dir: Path | None, output: Path | None, form: st
 
 @classes.command("set")
 @click.argument("folder", type=FOLDER)
-@click.argument("name_or_file")
+@click.argument("name_or_file", required=False)
+@click.option("--names", metavar="NAME,NAME,...", help="The names of the classes, instead of a catalog: 'crack, no crack'.")
 @_project_option
-def set_classes(folder: Path, name_or_file: str, *, project_dir: Path | None) -> int:
-    """Give the project of FOLDER the classes of a built-in catalog or a file.
+def set_classes(folder: Path, name_or_file: str | None, *, names: str | None, project_dir: Path | None) -> int:
+    """Give the project of FOLDER the classes of a built-in catalog or a file, or classes with the given names.
+
+    A class called background is what the eraser paints. Void is no class: it is there without being named.
 
     Labels that only a model has made are cleared if their ids would mean something else; their masks are kept aside. Images that
     you worked on keep their ids, so classes that lack one of them are refused.
     """
     from app.state.class_choice import choose_catalog
+    from app.state.new_project import typed_classes
     from deeplab_core.catalogs import get_catalog
 
-    catalog = get_catalog(name_or_file)
+    if (name_or_file is None) == (names is None):
+        raise click.UsageError("give the name of a catalog, a file, or --names 'crack, no crack'")
+    catalog = typed_classes(names).catalog if names is not None else get_catalog(str(name_or_file))
     with _opened(folder, project_dir) as project:
         cleared = choose_catalog(project, catalog, "user", "You chose them on the command line")
-    say(f"The project has the {counted(len(catalog), 'class', 'classes')} of {catalog.title}.")
+    of = f"of {catalog.title}" if names is None else f"{name_some(catalog.names, 20)}"
+    say(f"The project has the {counted(len(catalog), 'class', 'classes')} {of}.")
     if cleared:
         say(f"The labels that a model had made on {counted(cleared, 'image')} were cleared; their masks are kept aside.")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from app.cli.options import json_lines_option, project_option
 from app.cli.terminal import say
 from app.cli.train_projects import say_repairs
 from app.text import counted
+from deeplab_core.wording import name_some
 
 if TYPE_CHECKING:
     from app.state.class_edits import ClassEdits
@@ -142,12 +144,12 @@ def import_labels(
         raise click.UsageError(f"no image of {images} has labels in {source}; names are compared with and without their folders")
     options: dict[str, Any] = {"rest": unlabelled, "frame": frames[mask_frame]}
     totals = (
-        _read_only(plan, options, as_json=as_json)
+        _read_only(plan, project_dir, options, new=existing is None, overwrite=overwrite, as_json=as_json)
         if dry_run
         else _store(plan, catalog, project_dir, options, overwrite=overwrite, as_json=as_json)
     )
     _tell_totals(plan, totals, unlabelled, dry_run=dry_run, as_json=as_json)
-    return 1 if failed or totals.failures or plan.unread else 0
+    return 1 if failed or totals.incomplete or plan.unread else 0
 
 
 def parse_choices(pairs: Sequence[str]) -> dict[str, str]:
@@ -243,23 +245,23 @@ def _list_unread(title: str, lines: Sequence[str]) -> None:
         say(f"atrous: {title}: {len(lines) - _SHOWN:,} more", err=True)
 
 
-def _read_only(plan: ImportPlan, options: dict[str, Any], *, as_json: bool) -> ImportTotals:
+def _read_only(
+    plan: ImportPlan, project_dir: Path | None, options: dict[str, Any], *, new: bool, overwrite: bool, as_json: bool
+) -> ImportTotals:
     """Read all labels and store nothing."""
-    from app.state.label_import import ImportTotals
-    from deeplab_core.errors import image_error
+    from app.state.label_import import ImportTotals, import_item
+    from app.state.project import Project
 
     totals = ImportTotals()
-    with progress("read", len(plan.items)) as bar:
+    with ExitStack() as stack, progress("read", len(plan.items)) as bar:
+        project = None if new else stack.enter_context(Project.open(plan.images, project_dir, read_only=True))
+        ids = {} if project is None else {record.relative_path: record.id for record in project.images}
         for item in plan.items:
-            try:
-                found = plan.read(item, **options)
-            except Exception as problem:
-                totals.failures.append((item.name, image_error(problem, plan.images / item.name)))
-            else:
-                totals.images += 1
-                totals.add(found)
-                if as_json:
-                    emit("image", **found.to_dict())
+            # An image that is new since the project was opened last is none of a read-only one yet.
+            image = ids.get(item.name)
+            found = import_item(project if image is not None else None, image, plan, item, totals, overwrite=overwrite, **options)
+            if found is not None and as_json:
+                emit("image", **found.to_dict())
             bar.advance(item.name)
     return totals
 
@@ -302,10 +304,16 @@ def _check_writable(project: Project) -> None:
 
 
 def _tell_totals(plan: ImportPlan, totals: ImportTotals, unlabelled: str | None, *, dry_run: bool, as_json: bool) -> None:
-    for name, error in totals.failures:
-        if as_json:
-            emit("failed", image=name, error=error.to_dict())
-        say(f"atrous: not imported: {name}: {error}", err=True)
+    for name, error in totals.failures if as_json else ():
+        emit("failed", image=name, error=error.to_dict())
+    for error, names in totals.failed_alike():
+        if len(names) == 1:
+            say(f"atrous: not imported: {names[0]}: {error}", err=True)
+        else:
+            say(
+                f"atrous: not imported: {counted(len(names), 'image')} ({name_some(names, 5)}), the first because: {error}",
+                err=True,
+            )
     if as_json:
         emit("summary", format=plan.format.key, dry_run=dry_run, **totals.to_dict())
         return

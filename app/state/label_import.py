@@ -23,7 +23,7 @@ from app.text import counted
 from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, Cancelled, LabelSourceError, image_error, message
-from deeplab_core.labels import LabelMap
+from deeplab_core.labels import LabelMap, class_histogram
 from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.importing import ImportedImage, ImportItem, ImportPlan, open_source, recognise, scan
 from deeplab_core.masks.importing.records import Unread
@@ -37,19 +37,21 @@ class ImportTotals:
     Attributes:
         images: that took labels.
         unchanged: images that have these labels already.
+        held: images that took nothing, because all that is new to them is kept (``kept_pixels``, ``locked_pixels``).
         reviewed: images that kept their mask, because the user declared it good.
         kept_pixels: px of the user that were kept.
         locked_pixels: px that kept a locked class, or were to get one.
-        regions, labelled, unlabelled, overlaps, instances: as in :class:`ImportedImage`, added up.
-        classes: px by name of the class, void last.
-        skipped: parts of images that were not read, counted by what they are and why.
-        first_skipped: the first image with such a part, by what it is and why.
+        regions, labelled, unlabelled, overlaps, instances: of the source, as in :class:`ImportedImage`, added up.
+        classes: px that came in by name of the class, void last.
+        skipped: parts of images that were not read, counted by what they are, why, and whether they are damaged.
+        first_skipped: the first image with such a part.
         failures: (image, error).
         notes: what was read in an unusual way.
     """
 
     images: int = 0
     unchanged: int = 0
+    held: int = 0
     reviewed: int = 0
     kept_pixels: int = 0
     locked_pixels: int = 0
@@ -59,32 +61,50 @@ class ImportTotals:
     overlaps: int = 0
     instances: int = 0
     classes: Counter[str] = field(default_factory=Counter)
-    skipped: Counter[tuple[str, str]] = field(default_factory=Counter)
-    first_skipped: dict[tuple[str, str], str] = field(default_factory=dict)
+    skipped: Counter[tuple[str, str, bool]] = field(default_factory=Counter)
+    first_skipped: dict[tuple[str, str, bool], str] = field(default_factory=dict)
     failures: list[tuple[str, AtrousError]] = field(default_factory=list)
     notes: RunNotes = field(default_factory=lambda: RunNotes("mask"))
 
-    def add(self, found: ImportedImage) -> None:
-        """Count what was read for one image."""
+    def add(self, found: ImportedImage, step: LabelStep | None = None) -> None:
+        """Count what was read for one image.
+
+        Args:
+            step: what that changes of it; None for an image without labels of its own.
+        """
+        kept, locked = (0, 0) if step is None else (step.kept, step.locked)
+        self.kept_pixels += kept
+        self.locked_pixels += locked
+        if step is None or not step.patch.empty:
+            self.images += 1
+        elif kept or locked:
+            self.held += 1
+        else:
+            self.unchanged += 1
         self.regions += found.regions
         self.labelled += found.labelled
         self.unlabelled += found.unlabelled
         self.overlaps += found.overlaps
         self.instances += found.instances
-        for name, count in zip((*found.catalog.names, "void"), found.px.tolist(), strict=True):
+        px = found.px if step is None else step.px
+        for name, count in zip((*found.catalog.names, "void"), px.tolist(), strict=True):
             if count:
                 self.classes[name] += count
         for part in found.skipped:
-            self.skipped[part.name, part.why] += part.count
-            self.first_skipped.setdefault((part.name, part.why), found.name)
+            kind = (part.name, part.why, part.damaged)
+            self.skipped[kind] += part.count
+            self.first_skipped.setdefault(kind, found.name)
         self.notes.add(found.name, found.notes)
 
     def lines(self, rest: str) -> list[str]:
         """What came in, one sentence a line; ``rest`` is what pixels without a label became."""
-        first = f"{counted(self.images, 'image')} took labels: "
-        if self.regions:
-            first += f"{counted(self.regions, 'region')}, "
-        clauses = [f"{first}{self.labelled:,} px."]
+        read = f"{counted(self.regions, 'region')}, {self.labelled:,} px" if self.regions else f"{self.labelled:,} px"
+        others = self.unchanged + self.held
+        if others or self.kept_pixels or self.locked_pixels:
+            every = counted(self.images + others, "image")
+            clauses = [f"{counted(self.images, 'image')} took labels; the source has {read} for {every}."]
+        else:
+            clauses = [f"{counted(self.images, 'image')} took labels: {read}."]
         if self.unlabelled:
             total = self.labelled + self.unlabelled
             clauses.append(
@@ -99,6 +119,8 @@ class ImportTotals:
             )
         if self.unchanged:
             clauses.append(f"{counted(self.unchanged, 'image')} had these labels already.")
+        if self.held:
+            clauses.append(f"{counted(self.held, 'image')} took nothing: all that is new to {_it(self.held)} is kept.")
         if self.reviewed:
             clauses.append(f"{counted(self.reviewed, 'image')} kept the mask that you reviewed (--overwrite replaces it).")
         if self.kept_pixels:
@@ -109,18 +131,39 @@ class ImportTotals:
 
     def not_read(self) -> list[Unread]:
         """Parts of images that were not read."""
-        return [Unread(*kind, count, self.first_skipped[kind]) for kind, count in self.skipped.items()]
+        return [
+            Unread(name, why, count, self.first_skipped[name, why, damaged], damaged)
+            for (name, why, damaged), count in self.skipped.items()
+        ]
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether something that should have come in did not: an image failed, or a region is damaged."""
+        return bool(self.failures) or any(damaged for _, _, damaged in self.skipped)
+
+    def failed_alike(self) -> list[tuple[AtrousError, tuple[str, ...]]]:
+        """The failures with the images of each kind: their errors say the same of other files. The first error speaks for all."""
+        groups: dict[tuple[object, ...], tuple[AtrousError, list[str]]] = {}
+        for name, error in self.failures:
+            kind = (type(error), *(getattr(text, "template", text) for text in (error.what, error.why, error.remedy)))
+            groups.setdefault(kind, (error, []))[1].append(name)
+        return [(error, tuple(names)) for error, names in groups.values()]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
-            "images": self.images, "unchanged": self.unchanged, "reviewed": self.reviewed, "failed": len(self.failures),
+            "images": self.images, "unchanged": self.unchanged, "held": self.held, "reviewed": self.reviewed,
+            "failed": len(self.failures),
             "regions": self.regions, "labelled_px": self.labelled, "unlabelled_px": self.unlabelled,
             "overlap_px": self.overlaps, "instances": self.instances, "kept_px": self.kept_pixels,
             "locked_px": self.locked_pixels,
             "pixels": dict(self.classes), "not_read": [part.to_dict() for part in self.not_read()],
             "notes": self.notes.to_list(),
         }  # fmt: skip
+
+
+def _it(number: int) -> str:
+    return "it" if number == 1 else "them"
 
 
 def plan_labels(
@@ -212,8 +255,8 @@ def new_classes(plan: ImportPlan) -> ClassCatalog:
 
 
 def import_item(
-    project: Project,
-    image: int,
+    project: Project | None,
+    image: int | None,
     plan: ImportPlan,
     item: ImportItem,
     totals: ImportTotals,
@@ -227,41 +270,39 @@ def import_item(
     Pixels that the user set stay as they are, and so does the whole mask of an image that the user declared good.
 
     Args:
-        image: id of the image in the project.
+        project: None, or a project that is open for reading only, stores nothing and counts what would be stored.
+        image: id of the image in the project; None if it is none of the project yet.
         rest, frame: see :meth:`ImportPlan.read`.
         overwrite: replace these, too; the step can be undone.
 
     Returns:
         What was read; None where the image kept its mask, or failed.
     """
-    if project.record(image).reviewed and not overwrite:
+    if project is not None and image is not None and project.record(image).reviewed and not overwrite:
         totals.reviewed += 1
         return None
+    step = None
     try:
         found = plan.read(item, rest=rest, frame=frame)
-        title = message("Import {format}", format=plan.format.title)
-        by = set_by(found.provenance, found.labels.shape, reviewed=found.reviewed)
-        changed, kept, locked = store_labels(project, image, found.labels, title, overwrite=overwrite, by=by)
-        if found.reviewed and not kept and not locked and not project.record(image).reviewed:
-            project.set_status(image, ImageStatus.REVIEWED)
+        if project is not None and image is not None:
+            title = message("Import {format}", format=plan.format.title)
+            by = set_by(found.provenance, found.labels.shape, reviewed=found.reviewed)
+            step = store_labels(project, image, found.labels, title, overwrite=overwrite, by=by)
+            whole = found.reviewed and not step.kept and not step.locked
+            if whole and not project.read_only and not project.record(image).reviewed:
+                project.set_status(image, ImageStatus.REVIEWED)
     except Cancelled:
         raise
     except Exception as problem:
         totals.failures.append((item.name, image_error(problem, plan.images / item.name)))
         return None
-    totals.add(found)
-    totals.kept_pixels += kept
-    totals.locked_pixels += locked
-    if changed:
-        totals.images += 1
-    else:
-        totals.unchanged += 1
+    totals.add(found, step)
     return found
 
 
 def store_labels(
     project: Project, image: int, labels: LabelMap, title: str, *, overwrite: bool, by: NDArray[np.uint8] | None = None
-) -> tuple[bool, int, int]:
+) -> LabelStep:
     """Write imported labels into an image that is not open: journal first, then the mask file.
 
     Args:
@@ -271,19 +312,19 @@ def store_labels(
         by: (H, W) uint8 provenance that the source has; None makes every pixel one of an import.
 
     Returns:
-        Whether anything changed, how many px of the user were kept, and how many because of a locked class.
+        The step; nothing was written if it changes nothing or the project is read-only.
 
     Raises:
         StorageError, ProjectError: it cannot be recorded; nothing was changed.
     """
     document = project.load(image, (labels.shape[0], labels.shape[1])).document
     step = label_step(document, labels, overwrite=overwrite, by=by)
-    if not step.patch.tiles:
-        return False, step.kept, step.locked
+    if step.patch.empty or project.read_only:
+        return step
     project.append_step(image, title, Provenance.IMPORT, step.patch)
     document.apply(step.patch)
     project.save_mask(image, document.labels, document.provenance, project.journal.head(image))
-    return True, step.kept, step.locked
+    return step
 
 
 class LabelStep(NamedTuple):
@@ -293,11 +334,13 @@ class LabelStep(NamedTuple):
         patch: what it changes.
         kept: px that it leaves because the user set them.
         locked: px that it leaves because of a locked class.
+        px: (C + 1,) int64 px of the imported labels that the image has afterwards, by class, void last.
     """
 
     patch: TilePatch
     kept: int
     locked: int
+    px: NDArray[np.int64]
 
 
 def label_step(document: Document, labels: LabelMap, *, overwrite: bool, by: NDArray[np.uint8] | None = None) -> LabelStep:
@@ -305,10 +348,14 @@ def label_step(document: Document, labels: LabelMap, *, overwrite: bool, by: NDA
     source = np.full_like(document.provenance, Provenance.IMPORT) if by is None else by
     own: NDArray[np.bool_] = users_own(document.provenance)
     kept = locked = 0
+    wanted = after = labels
     if not overwrite and own.any():
         kept = int(np.count_nonzero(own & (document.labels != labels)))
-        labels = np.where(own, document.labels, labels)
+        labels = after = np.where(own, document.labels, labels)
         source = np.where(own, document.provenance, source)
     if document.locked:
-        locked = int(np.count_nonzero(held(document.labels, labels, document.locked) & (document.labels != labels)))
-    return LabelStep(whole_patch(document, labels, source), kept, locked)
+        stays = held(document.labels, labels, document.locked)
+        locked = int(np.count_nonzero(stays & (document.labels != labels)))
+        after = np.where(stays, document.labels, labels)
+    came = wanted if after is wanted else wanted[after == wanted]
+    return LabelStep(whole_patch(document, labels, source), kept, locked, class_histogram(came, document.catalog))

@@ -72,6 +72,7 @@ class LabelOffer:
         plan: what an import would do, its classes not mapped yet; None before they were read.
         reason: what the classes of plain masks rest on, in words.
         error: why they cannot be read; None if they can.
+        large: why they were not looked at, in words: they are read if the user chooses them. Empty for others.
     """
 
     path: Path
@@ -79,6 +80,7 @@ class LabelOffer:
     plan: ImportPlan | None = None
     reason: str = ""
     error: AtrousError | None = None
+    large: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ def holds_labels_only(path: Path) -> bool:
     if path.is_file():
         return path.suffix.lower() in LABEL_ENDINGS
     try:
-        return not survey(path)[0] and bool(find_labels(path))
+        return not survey(path)[0] and any(near.format is not None or near.path == path for near in find_labels(path))
     except AtrousError:
         return False
 
@@ -168,6 +170,9 @@ def look_at(folder: Path, project_dir: Path | None = None, *, named: ClassCatalo
     for near in find_labels(folder):
         if near.path in taken or any(near.path in path.parents for path in taken):
             continue  # the files are the ground truth already
+        if near.format is None:
+            labels.append(LabelOffer(near.path, "", large=near.large))
+            continue
         offer = LabelOffer(near.path, near.format.title)
         labels.append(read_labels(offer, folder, images) if not labels else offer)
     labels = [offer for offer in labels if offer.plan is None or offer.plan.items]
@@ -186,7 +191,7 @@ def read_labels(offer: LabelOffer, folder: Path, images: Sequence[str], catalog:
         plan, reason = plan_labels(offer.path, folder, list(images), project_classes=catalog)
     except AtrousError as error:
         return replace(offer, plan=None, error=error)
-    return replace(offer, title=plan.format.title, plan=plan, reason=reason, error=None)
+    return replace(offer, title=plan.format.title, plan=plan, reason=reason, error=None, large="")
 
 
 def class_offers(

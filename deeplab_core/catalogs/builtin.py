@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from deeplab_core.catalogs.catalog import ClassCatalog, Color, parse_color
+from deeplab_core.catalogs.catalog import ClassCatalog, Color, parse_color, without_void
 from deeplab_core.catalogs.lists import (
     LIST_FORMATS,
     list_text,
@@ -137,6 +137,7 @@ def _build(data: object, path: Path | None) -> ClassCatalog:
         rows = [_row(row, position) for position, row in enumerate(data["classes"])]
         name = data.get("name", path.stem if path is not None else None)
         catalog = ClassCatalog.from_dict({**data, "name": name, "classes": rows})
+        catalog = without_void(catalog, given="file_ignore" in data)
         _check(catalog)
     except CatalogError as error:
         if path is None:

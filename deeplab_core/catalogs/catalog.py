@@ -298,6 +298,59 @@ def fold_name(name: str) -> str:
     return _SYNONYMS.get(plain, plain)
 
 
+#: What files of labels call void, in lower case.
+_VOID = frozenset({"void", "__ignore__", "_ignore_"})
+
+
+def is_void(name: str) -> bool:
+    """Whether a class name means void (``void``, ``__ignore__``, ``_ignore_``): no class can have it."""
+    return name.strip().casefold() in _VOID
+
+
+def listed_catalog(name: str, classes: Iterable[ClassInfo], *, void: int | None = None) -> ClassCatalog:
+    """A catalog of classes as a file lists them, by one rule for names that mean more than a class.
+
+    ``void`` is no class, see :func:`without_void`. The first class that means the background (:func:`is_background`) is the
+    catalog's.
+
+    Args:
+        name: of the catalog, and its title.
+        classes: with the ids that the file gives them.
+        void: value of void in files, if the file says that beside its classes.
+
+    Raises:
+        CatalogError: void is named twice, no class is left, or a name or an id occurs twice.
+    """
+    rows = tuple(classes)
+    background = next((info.id for info in rows if is_background(info.name)), None)
+    catalog = ClassCatalog(name, name, rows, background=background)
+    catalog = replace(catalog, file_ignore=catalog.ignore if void is None else void)
+    return without_void(catalog, given=void is not None)
+
+
+def without_void(catalog: ClassCatalog, *, given: bool) -> ClassCatalog:
+    """The catalog without a class that means void: the class's id becomes the value of void in files, its colour void's colour.
+
+    Args:
+        given: whether :attr:`ClassCatalog.file_ignore` is what a file says, and no default.
+
+    Raises:
+        CatalogError: void is named twice, or no class is left.
+    """
+    voids = [info for info in catalog.classes if is_void(info.name)]
+    if not voids:
+        return catalog
+    if len(voids) > 1 or (given and catalog.file_ignore != voids[0].id):
+        raise CatalogError(
+            message("catalog '{name}' says twice what void is", name=catalog.name),
+            why=message("Void means that a pixel has no class: '{class_name}' is no class name", class_name=voids[-1].name),
+            remedy=message("Name void once, or rename the class"),
+        )
+    kept = tuple(info for info in catalog.classes if info is not voids[0])
+    rest = replace(catalog, classes=kept, ignore_color=voids[0].color)
+    return replace(rest, file_ignore=voids[0].id if voids[0].id <= rest.ignore else rest.ignore)
+
+
 #: Names that programs give to the pixels outside every object, without case, spaces and underscores.
 _BACKGROUND = frozenset({"background", "bg"})
 

@@ -9,14 +9,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from deeplab_core.catalogs.builtin import BUILTIN_NAMES
-from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo, Color
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo, Color, is_void
 from deeplab_core.catalogs.colors import class_colors
 from deeplab_core.errors import CatalogError, message
 from deeplab_core.reading import shorten
 
 _LONGEST_NAME = 100
-#: Names of void in files of labels, without upper case: no class has one of them.
-VOID_NAMES = frozenset({"void", "__ignore__", "_ignore_"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +259,7 @@ def _new_name(catalog: ClassCatalog, name: str, of: int | None = None) -> str:
             why=why,
             remedy=message("Give a short name of letters and digits"),
         )
-    if name.casefold() in VOID_NAMES:
+    if is_void(name):
         raise CatalogError(
             message("{name} is no class name", name=shorten(name)),
             why=message("Void means that a pixel has no class"),

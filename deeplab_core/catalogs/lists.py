@@ -1,8 +1,8 @@
 """Class lists of other programs, read as catalogs and written from them.
 
 What a list does not say is filled in by one rule: ids count from 0 in the order of the list, colours come from
-:func:`~deeplab_core.catalogs.colors.class_colors`. A class called ``background`` becomes the background of the catalog, and
-labelme's ``__ignore__`` and the ``void`` of a table of colours its void.
+:func:`~deeplab_core.catalogs.colors.class_colors`. What names mean is one rule for all lists, too:
+:func:`~deeplab_core.catalogs.catalog.listed_catalog`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deeplab_core.catalogs.catalog import ClassCatalog, Color, is_background, parse_color
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo, Color, is_void, listed_catalog, parse_color
 from deeplab_core.catalogs.colors import class_colors
 from deeplab_core.errors import CatalogError, message
 from deeplab_core.markup import Element, parse_xml
@@ -32,8 +32,6 @@ _MOST = 65_534
 _LABELMAP_HEAD = "# label:color_rgb:parts:actions"
 #: A remark for other programs; without it the ids of a ``labelmap.txt`` count from 0 in the order of the lines.
 _LABELMAP_IDS = "# ids:"
-#: What a table of colours calls the pixels without a class.
-_VOID_NAME = "void"
 _LABELMAP_LINE = re.compile(r"[^#:][^:]*:(?:\s*\d{1,3}(?:\s*,\s*\d{1,3}){2}\s*(?::[^:]*:[^:]*)?|:[^:]*:[^:]*)")
 _COLOR_LINE = re.compile(r"(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})\s+(\S.*)")
 _FORM = message(
@@ -107,8 +105,8 @@ def parse_labelmap(text: str, path: Path) -> Labelmap:
 def _table(path: Path, rows: Sequence[_Entry], *, numbered: bool = False) -> Labelmap:
     """The catalog of a table of colours."""
     places = [_Entry(row.name, place if row.number is None else row.number, row.color) for place, row in enumerate(rows)]
-    void = next((row for row in places if row.name.casefold() == _VOID_NAME), None)
-    catalog = _catalog(path, [row for row in places if row.name.casefold() != _VOID_NAME])
+    void = next((row for row in places if is_void(row.name)), None)
+    catalog = _catalog(path, [row for row in places if not is_void(row.name)])
     if void is not None and void.color is not None:
         catalog = replace(catalog, ignore_color=void.color)
     return Labelmap(catalog, None if void is None else void.number, numbered)
@@ -280,22 +278,19 @@ def _name(value: object, path: Path) -> str:
 
 def _catalog(path: Path, entries: list[_Entry]) -> ClassCatalog:
     """The catalog of a list. Raises CatalogError if it is empty, too long, or uses a name or an id twice."""
-    entries = [entry for entry in entries if entry.name != IGNORE_NAME]
-    if not entries:
+    # labelme numbers its classes from the first one behind __ignore__, which is -1; other names of void have a number.
+    entries = [entry for entry in entries if entry.name != IGNORE_NAME or entry.number is not None]
+    if all(is_void(entry.name) for entry in entries):
         raise _not_a_list(path, message("It has no classes"))
     if len(entries) > _MOST:
         raise _not_a_list(path, message("It has {count:,} classes; masks can hold {most:,}", count=len(entries), most=_MOST))
     colors = class_colors([(entry.name, entry.color) for entry in entries])
-    rows = []
-    for place, (entry, color) in enumerate(zip(entries, colors, strict=True)):
-        number = place if entry.number is None else entry.number
-        rows.append({"id": number, "name": entry.name, "color": color, "key": entry.key})
-    background = next((row["id"] for row in rows if is_background(str(row["name"]))), None)
-    wide = len(rows) > 254 or max(int(str(row["id"])) for row in rows) >= 255
+    rows = [
+        ClassInfo(place if entry.number is None else entry.number, entry.name, color, entry.key)
+        for place, (entry, color) in enumerate(zip(entries, colors, strict=True))
+    ]
     try:
-        return ClassCatalog.from_dict(
-            {"name": path.stem, "classes": rows, "background": background, "file_ignore": 65535 if wide else 255}
-        )
+        return listed_catalog(path.stem, rows)
     except CatalogError as error:
         raise CatalogError(error.what, why=error.why, remedy=error.remedy or _FORM, path=path) from error
 
@@ -407,7 +402,7 @@ def list_text(catalog: ClassCatalog, key: str) -> str:
             remedy=message("Choose a form that keeps ids: {formats}", formats=with_ids),
         )
     for name in catalog.names:
-        if key == "cvat" and name.casefold() == _VOID_NAME:
+        if is_void(name):
             raise CatalogError(
                 message("'{name}' cannot be written as {form}", name=catalog.name, form=form.title),
                 why=message("A class '{name}' means void there", name=name),
@@ -426,7 +421,8 @@ def named_catalog(names: Iterable[str], name: str) -> ClassCatalog:
     """A catalog of class names that the user typed: ids in their order, colours that are easy to tell apart.
 
     Args:
-        names: of the classes; empty ones are left out, and one that means the background becomes the catalog's.
+        names: of the classes; empty ones and names of void are left out (every project has void), and one that means the
+            background becomes the catalog's.
         name: of the catalog.
 
     Raises:
@@ -434,7 +430,7 @@ def named_catalog(names: Iterable[str], name: str) -> ClassCatalog:
     """
     wanted = [" ".join(part.split()) for part in names]
     try:
-        return _catalog(Path(name), [_Entry(part) for part in wanted if part])
+        return _catalog(Path(name), [_Entry(part) for part in wanted if part and not is_void(part)])
     except CatalogError as error:
         remedy = message("Give each class a name of its own, with commas between them")
         raise CatalogError(message("these names are no class list"), why=error.why or error.what, remedy=remedy) from error

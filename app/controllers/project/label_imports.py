@@ -257,12 +257,8 @@ class LabelImports(QObject):
         self._count(run, image, found, step)
 
     def _count(self, run: _Run, image: int, found: ImportedImage, step: LabelStep) -> None:
-        totals, project = run.totals, run.project
-        totals.add(found)
-        totals.kept_pixels += step.kept
-        totals.locked_pixels += step.locked
-        totals.images += not step.patch.empty
-        totals.unchanged += step.patch.empty
+        project = run.project
+        run.totals.add(found, step)
         if found.reviewed and not step.kept and not step.locked and not project.record(image).reviewed:
             project.set_status(image, ImageStatus.REVIEWED)
 

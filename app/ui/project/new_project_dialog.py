@@ -434,7 +434,7 @@ class NewProjectDialog(FittedDialog):
         self._set_line(self.images_line, images_line(look))
         self._show_classes()
         self._set_line(self.truth_line, truth_line(look, self._truth_choice, self._truth))
-        self._set_line(self.labels_line, labels_line(self._label, catalog, len(look.images)))
+        self._set_line(self.labels_line, labels_line(self._label, catalog, len(look.images), self._labels))
         card = self._card
         self._set_line(self.model_line, model_line(None if card is None else card.catalog, catalog, wanted=self._wants_model))
         waits = self._label is not None and self._label.plan is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.state.label_import import ImportTotals
@@ -40,6 +41,7 @@ def summary_of(plan: ImportPlan, totals: ImportTotals, rest: str, *, left: int =
     total = totals.labelled + totals.unlabelled
     facts = [(tr("Images that took labels"), spaced(totals.images))]
     facts += _some(tr("Images that had these labels already"), totals.unchanged)
+    facts += _some(tr("Images that took nothing, because their pixels are kept"), totals.held)
     facts += _some(tr("Images that kept the mask that you reviewed"), totals.reviewed)
     facts += _some(tr("Images that the import did not reach"), left)
     facts += _some(tr("Images that failed"), len(totals.failures))
@@ -52,7 +54,7 @@ def summary_of(plan: ImportPlan, totals: ImportTotals, rest: str, *, left: int =
     facts += _some(tr("Pixels that you set and that were kept"), totals.kept_pixels)
     facts += _some(tr("Pixels that a locked class kept"), totals.locked_pixels)
     facts += _some(tr("Objects told apart in the source that masks do not tell apart"), totals.instances)
-    unread = [(displayed(name), f"{error_title(error)}. {error_detail(error)}") for name, error in totals.failures]
+    unread = [(_images(names), f"{error_title(error)}. {error_detail(error)}") for error, names in totals.failed_alike()]
     unread += [(displayed(part.image), _part(part)) for part in totals.not_read()]
     unread += [(displayed(part.name), _times(part.why, part.count)) for part in (*plan.without_image, *plan.unread)]
     unread += [(tr("Note"), line) for line in totals.notes.lines()]
@@ -82,6 +84,12 @@ def image_text(found: ImportedImage) -> str:
     if found.skipped:
         parts.append(plural("{n} part is not read", "{n} parts are not read", sum(part.count for part in found.skipped)))
     return " · ".join(parts)
+
+
+def _images(names: Sequence[str]) -> str:
+    """The first of some images, and how many more there are."""
+    first = displayed(names[0])
+    return first if len(names) == 1 else tr("{name} and {count} more", name=first, count=spaced(len(names) - 1))
 
 
 def _some(text: str, count: int) -> list[tuple[str, str]]:

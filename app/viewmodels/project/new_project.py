@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.state.class_choice import CatalogEffect
 from app.state.ground_truth import GroundTruth, TruthChoice
 from app.state.new_project import ClassOffer, FolderLook, LabelOffer
@@ -95,13 +97,27 @@ def truth_line(look: FolderLook, choice: TruthChoice | None, truth: GroundTruthF
 def labels_title(offer: LabelOffer, folder: str) -> str:
     """Labels in a list of choices."""
     name = displayed(offer.path.name) if str(offer.path) != folder else tr("the folder of the images")
+    if offer.large:
+        return tr("{name}: not looked at, {size}", name=name, size=tr(offer.large))
     return tr("{format} in {name}", format=offer.title, name=name) if offer.title else tr("Masks in {name}", name=name)
 
 
-def labels_line(offer: LabelOffer | None, catalog: ClassCatalog, images: int) -> Line:
-    """What follows from labels to start from."""
+def labels_line(offer: LabelOffer | None, catalog: ClassCatalog, images: int, offers: Sequence[LabelOffer] = ()) -> Line:
+    """What follows from labels to start from.
+
+    Args:
+        offers: all that the user can choose.
+    """
     if offer is None:
-        return tr("Images begin with the model's prediction, or empty."), "muted"
+        text = tr("Images begin with the model's prediction, or empty.")
+        large = next((other for other in offers if other.large), None)
+        if large is None:
+            return text, "muted"
+        name, size = displayed(large.path.name), tr(large.large)
+        return (
+            f"{text} {tr('{name} has {size} and was not looked at: choose it to read its labels.', name=name, size=size)}",
+            "warn",
+        )
     if offer.error is not None:
         return f"{error_title(offer.error)}. {error_detail(offer.error)}", "bad"
     if offer.plan is None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.catalogs.catalog import IGNORE, IGNORE_WIDE, ClassCatalog, ClassInfo, is_background
+from deeplab_core.catalogs.catalog import IGNORE, IGNORE_WIDE, ClassCatalog, ClassInfo, is_void, listed_catalog
 from deeplab_core.catalogs.colors import class_colors
 from deeplab_core.errors import AtrousError, LabelSourceError, MaskFormatError, message
 from deeplab_core.images.file_names import PHOTO_SUFFIXES, split_name
@@ -272,12 +272,8 @@ def _named_catalog(names: Mapping[int, str], void: int | None) -> ClassCatalog:
     """The catalog of ids and names, with the value of void in files. Raises CatalogError where they are none."""
     colors = class_colors([(name, None) for name in names.values()])
     rows = zip(names.items(), colors, strict=True)
-    classes = tuple(ClassInfo(number, name, color) for (number, name), color in rows)
-    background = next((info.id for info in classes if is_background(info.name)), None)
-    wide = len(classes) >= IGNORE or max(names) >= IGNORE
-    ignore = IGNORE_WIDE if wide else IGNORE
-    file_ignore = ignore if void is None else void
-    return ClassCatalog("classes", "Classes", classes, background=background, file_ignore=file_ignore)
+    given = None if any(map(is_void, names.values())) else void
+    return listed_catalog("classes", [ClassInfo(number, name, color) for (number, name), color in rows], void=given)
 
 
 READERS: dict[str, type[Reader]] = {"numpy": NumpyReader, "parquet": ParquetReader}

@@ -38,7 +38,8 @@ class Canvas:
         self._codes = {name: number + 1 for number, name in enumerate(self.names)}
         self._disputed: NDArray[np.bool_] | None = None
         self._objects: set[Hashable] = set()
-        self._skipped: Counter[tuple[str, str]] = Counter()
+        self._skipped: Counter[tuple[str, str, bool]] = Counter()
+        self._missing = 0
 
     @property
     def instances(self) -> int:
@@ -53,7 +54,12 @@ class Canvas:
     @property
     def skipped(self) -> tuple[Unread, ...]:
         """What was not drawn, counted by kind and reason."""
-        return tuple(Unread(what, why, count) for (what, why), count in self._skipped.items())
+        return tuple(Unread(what, why, count, damaged=damaged) for (what, why, damaged), count in self._skipped.items())
+
+    @property
+    def lost(self) -> bool:
+        """Whether all pixels of the image are without a label only because its regions were not drawn."""
+        return bool(self._missing) and not self.regions and not np.any(self.values == VOID)
 
     def code(self, name: str | None) -> int:
         """Value of a class in :attr:`values`; None is void. Raises KeyError for a class that the source did not list."""
@@ -97,9 +103,17 @@ class Canvas:
         """Count objects that masks tell apart."""
         self._objects.update(objects)
 
-    def skip(self, what: str, why: str, count: int = 1) -> None:
-        """Count something that is not drawn; ``what`` is a kind ("a point"), ``why`` a sentence without a full stop."""
-        self._skipped[(what, why)] += count
+    def skip(self, what: str, why: str, *, area: bool = True, damaged: bool = False) -> None:
+        """Count something that is not drawn.
+
+        Args:
+            what: its kind (``"a point"``).
+            why: a sentence without a full stop.
+            area: whether it marks a place in the image, rather than being about the image as a whole.
+            damaged: see :class:`Unread`.
+        """
+        self._skipped[what, why, damaged] += 1
+        self._missing += area
 
     @contextmanager
     def drawing(self, what: str) -> Iterator[None]:
@@ -107,6 +121,6 @@ class Canvas:
         try:
             yield
         except AtrousError as problem:
-            self.skip(what, problem.what if not problem.why else f"{problem.what}: {problem.why}")
+            self.skip(what, problem.what if not problem.why else f"{problem.what}: {problem.why}", damaged=True)
         except VALUE_ERRORS as problem:
-            self.skip(what, shorten(reason(problem), 200).strip("'\""))
+            self.skip(what, shorten(reason(problem), 200).strip("'\""), damaged=True)

@@ -19,6 +19,8 @@ from deeplab_core.masks.importing.records import Entry, Unread
 from deeplab_core.masks.importing.source import MAX_SET_FILE, Source
 from deeplab_core.reading import expecting, shorten
 
+#: Kinds of results that are about an image as a whole.
+_NO_PLACE = frozenset({"choices", "taxonomy", "textarea", "rating", "number", "datetime", "pairwise", "ranker", "relation"})
 #: Kinds of results that have an area, by the key that holds their labels.
 _AREAS = ("brushlabels", "polygonlabels", "rectanglelabels", "ellipselabels")
 
@@ -73,7 +75,9 @@ class LabelStudioReader(Reader):
             with canvas.drawing("a result"):
                 label = _label(result)
                 if label is None:
-                    canvas.skip(f"a result of the kind {shorten(result.get('type', '?'), 40)}", "It has no area or no label")
+                    kind = result.get("type", "?")
+                    area = kind not in _NO_PLACE
+                    canvas.skip(f"a result of the kind {shorten(kind, 40)}", "It has no area or no label", area=area)
                     continue
                 value = result["value"] if isinstance(result.get("value"), dict) else result
                 patch = _patch(value, pen)

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
-from deeplab_core.catalogs.editing import VOID_NAMES
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo, is_void
 from deeplab_core.errors import LabelSourceError, UnmappedClasses, message
 from deeplab_core.masks.importing.records import SourceClass
 from deeplab_core.wording import name_some
@@ -157,7 +156,7 @@ def _map_one(one: SourceClass, catalog: ClassCatalog, choice: str | None, edited
     found = None if one.undeclared else _named(one, catalog)
     if found is not None:
         return MappedClass(one, found[0].id, found[1])
-    if one.name.casefold() in VOID_NAMES:
+    if is_void(one.name):
         return MappedClass(one, None, "name")
     if one.ignored:
         return MappedClass(one, None, "format")

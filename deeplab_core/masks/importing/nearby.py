@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.images.file_names import PHOTO_SUFFIXES, is_passed_over, split_name
 from deeplab_core.masks.importing.plan import recognise
 from deeplab_core.masks.importing.records import Format
@@ -25,15 +25,17 @@ _MOST_FILES, _MOST_PLACES, _MOST_BYTES = 20_000, 40, 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class LabelsNearby:
-    """Labels that were recognised.
+    """Labels that were recognised, or that are too large to be looked at without being asked.
 
     Attributes:
         path: the file or folder to read them from.
-        format: what they are.
+        format: what they are; None if they were not looked at.
+        large: why they were not looked at, in words; else empty.
     """
 
     path: Path
-    format: Format
+    format: Format | None
+    large: str = ""
 
 
 def find_labels(folder: str | Path) -> tuple[LabelsNearby, ...]:
@@ -41,38 +43,42 @@ def find_labels(folder: str | Path) -> tuple[LabelsNearby, ...]:
 
     Looked at are the folder, its direct subfolders, files and folders beside it, and the one or two folders above it where a
     file marks them as the root of a data set. A folder beside it that has photographs of its own is passed over: its labels are
-    theirs. Plain masks are not among the results (see
-    :func:`deeplab_core.datasets.find_truth`), nor is what is too large to be looked at without being asked: more than 20,000
-    files, or a file above 64 MB.
+    theirs. Plain masks are not among the results (see :func:`deeplab_core.datasets.find_truth`).
 
     Args:
         folder: of the images.
 
     Returns:
-        What is certainly of one format, nearest first.
+        What is certainly of one format, nearest first; behind that what is too large to be looked at without being asked: more
+        than 20,000 files, or a file above 64 MB.
     """
     found: list[LabelsNearby] = []
-    for path in _places(Path(folder)):
-        if any(other.path in path.parents for other in found):
+    large: list[LabelsNearby] = []
+    for path, why in _places(Path(folder)):
+        if any(other.path in path.parents for other in (*found, *large)):
             continue  # its files were looked at with the folder above
+        if why:
+            large.append(LabelsNearby(path, None, why))
+            continue
         try:
             recognised = recognise(open_source(path))
         except AtrousError:
             continue
         if recognised.key != "masks":
             found.append(LabelsNearby(path, recognised))
-    return tuple(found)
+    return (*found, *large)
 
 
-def _places(folder: Path) -> Iterator[Path]:
-    """What may hold labels, nearest first."""
+def _places(folder: Path) -> Iterator[tuple[Path, str]]:
+    """What may hold labels, nearest first, and what about it is too large."""
     listed = [folder, *_below(folder, but=None)]
     roots = [above for above in (folder.parent, folder.parent.parent) if _is_root(above)]
     listed += roots if roots else _below(folder.parent, but=folder)
     for path in dict.fromkeys(listed):
         beside = path.parent == folder.parent and path != folder
-        if _holds_labels(path) and not (beside and path not in roots and _holds_photographs(path)):
-            yield path
+        size = _label_size(path)
+        if size is not None and not (beside and path not in roots and _holds_photographs(path)):
+            yield path, size
 
 
 def _below(folder: Path, but: Path | None) -> list[Path]:
@@ -103,19 +109,22 @@ def _holds_photographs(path: Path) -> bool:
     return any(split_name(name)[1] in _PHOTOGRAPHS and not is_passed_over(name) for name in names)
 
 
-def _holds_labels(path: Path) -> bool:
-    """Whether a place has a label file that is small enough to be looked at; stops at the bound."""
+def _label_size(path: Path) -> str | None:
+    """What is too large about the label files of a place, in words; empty if nothing is, None if there are none."""
     if path.is_file():
-        return path.stat().st_size <= _MOST_BYTES
-    count, found = 0, False
+        return _too_large(path.stat().st_size)
+    count, found, largest = 0, False, 0
     for place, below, names in os.walk(path):
         below[:] = [name for name in below if not is_passed_over(name)]
         count += len(names)
-        if count > _MOST_FILES:
-            return False
-        for name in names:
-            if not is_passed_over(name) and split_name(name)[1] in LABEL_ENDINGS:
-                if os.stat(f"{place}/{name}").st_size > _MOST_BYTES:  # noqa: PTH116 -- thousands of files
-                    return False
-                found = True
-    return found
+        labels = [name for name in names if not is_passed_over(name) and split_name(name)[1] in LABEL_ENDINGS]
+        found = found or bool(labels)
+        if found and count > _MOST_FILES:
+            return message("more than {most:,} files", most=_MOST_FILES)
+        sizes = (os.stat(f"{place}/{name}").st_size for name in labels)  # noqa: PTH116 -- thousands of files
+        largest = max(largest, *sizes, 0) if labels else largest
+    return _too_large(largest) if found else None
+
+
+def _too_large(size: int) -> str:
+    return message("a file of {megabytes:,} MB", megabytes=size >> 20) if size > _MOST_BYTES else ""

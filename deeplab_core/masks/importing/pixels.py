@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs import get_catalog, voc_color
-from deeplab_core.catalogs.catalog import IGNORE, IGNORE_WIDE, ClassCatalog, ClassInfo, Color, is_background
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo, Color, is_background, listed_catalog
 from deeplab_core.catalogs.lists import Labelmap, parse_labelmap
 from deeplab_core.errors import AtrousError, LabelSourceError, MaskFormatError, message
 from deeplab_core.images.probe import ImageInfo
@@ -225,7 +225,7 @@ class CityscapesReader(PixelReader):
                     continue
                 label = _cityscapes_label(text_of(row["label"]))
                 if label is None:
-                    canvas.skip("a license plate", "Cityscapes does not draw it")
+                    canvas.skip("a license plate", "Cityscapes does not draw it", area=False)
                     continue
                 patch = pen.pillow_polygon(pen.points(row["polygon"], least=2), outline=False)
                 canvas.paint(label, patch.mask, top=patch.top, left=patch.left, instance=(label, number))
@@ -295,10 +295,9 @@ class AdeReader(PixelReader):
             rows = [line.split("\t") for line in text.splitlines()[1:] if line.strip()]
             titles = {whole(int(row[0]), least=1): row[-1].strip() for row in rows}
             self._aliases = {title: tuple(part.strip() for part in title.split(",")) for title in titles.values()}
-            own = _catalog("objectInfo", [(title, voc_color(number)) for number, title in titles.items()])
-            classes = tuple(replace(info, id=number) for info, number in zip(own.classes, titles, strict=True))
-            background = next((info.id for info in classes if info.id and is_background(info.name)), None)
-            self._catalog = replace(own, classes=classes, background=background, file_ignore=0)
+            classes = tuple(ClassInfo(number, title, voc_color(number)) for number, title in titles.items())
+            background = next((info.id for info in classes if is_background(info.name)), None)
+            self._catalog = ClassCatalog("objectInfo", "objectInfo", classes, background=background, file_ignore=0)
 
     def catalog(self, entry: Entry) -> ClassCatalog:
         del entry
@@ -478,10 +477,7 @@ def _class_names(source: Source, name: str) -> ClassCatalog:
 
 
 def _catalog(name: str, rows: list[tuple[str, Color]]) -> ClassCatalog:
-    classes = tuple(ClassInfo(number, title, color) for number, (title, color) in enumerate(rows))
-    background = next((info.id for info in classes if is_background(info.name)), None)
-    ignore = IGNORE_WIDE if len(classes) > IGNORE - 1 else IGNORE
-    return ClassCatalog(name=name, title=name, classes=classes, background=background, file_ignore=ignore)
+    return listed_catalog(name, [ClassInfo(number, title, color) for number, (title, color) in enumerate(rows)])
 
 
 def _cityscapes_classes(*, counted: bool) -> list[SourceClass]:

@@ -13,9 +13,9 @@ import numpy as np
 
 from deeplab_core.atomic import atomic_write
 from deeplab_core.catalogs import with_default_keys
-from deeplab_core.catalogs.catalog import IGNORE, IGNORE_WIDE, ClassCatalog, ClassInfo, is_background
+from deeplab_core.catalogs.catalog import IGNORE, IGNORE_WIDE, ClassCatalog, ClassInfo, is_background, is_void
 from deeplab_core.catalogs.colors import class_colors
-from deeplab_core.catalogs.editing import VOID_NAMES, add_class
+from deeplab_core.catalogs.editing import add_class
 from deeplab_core.errors import AtrousError, LabelSourceError, MaskFormatError, message, one_image
 from deeplab_core.images.file_names import PHOTO_SUFFIXES, split_name
 from deeplab_core.images.limits import check_size
@@ -157,6 +157,8 @@ class ImportPlan:
 
     def _with_strangers(self, catalog: ClassCatalog) -> ClassCatalog:
         """A known catalog with the classes of the source that it lacks behind its own, for a mapping without questions."""
+        kept = tuple(info for info in catalog.classes if not is_void(info.name))
+        catalog = replace(catalog, classes=kept) if kept != catalog.classes else catalog
         free = map_classes([one for one in self.classes if _is_class(one)], catalog).unmapped
         for name in free:
             catalog = add_class(catalog, name).catalog
@@ -197,6 +199,8 @@ class ImportPlan:
             canvas = Canvas(width, height, [one.name for one in self.classes])
             with expecting("the labels of this image cannot be read", path=self._shown(item), error=LabelSourceError):
                 self._reader.draw(item.entry, canvas, info, resolved)
+            if canvas.lost:
+                raise _lost(canvas, self._shown(item))
         return canvas, info, resolved
 
     def rest_name(self, rest: str | None = None) -> str:
@@ -415,7 +419,19 @@ def _told(chosen: Format, info: ImageInfo, shown: Path) -> Frame:
 
 def _is_class(one: SourceClass) -> bool:
     """Whether a class of a source can be one of a new project: it is no void, and the source gives it a name or an id."""
-    return one.name.casefold() not in VOID_NAMES and one.id != IGNORE and not one.undeclared
+    return not is_void(one.name) and one.id != IGNORE and not one.undeclared
+
+
+def _lost(canvas: Canvas, shown: Path) -> LabelSourceError:
+    """The error for an image that would become empty because nothing of its labels can be drawn."""
+    kinds = [part.name if part.count == 1 else f"{part.count:,} x {part.name}" for part in canvas.skipped]
+    lines = [f"{kind}: {part.why}" for kind, part in zip(kinds, canvas.skipped, strict=True)]
+    return LabelSourceError(
+        message("none of the labels of this image can be read"),
+        why=message("It has {parts}", parts="; ".join(lines)),
+        remedy=message("Export the labels as outlines or masks, or leave the image out"),
+        path=shown,
+    )
 
 
 def _refuse_absent(canvas: Canvas, mapping: ClassMapping) -> None:

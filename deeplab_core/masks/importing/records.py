@@ -80,16 +80,18 @@ class Unread:
         why: the reason, a sentence without a full stop.
         count: how many of the same kind.
         image: the image that the first of them belongs to, empty for a file.
+        damaged: whether it is of the format's own kind and has wrong values, rather than something that the format leaves out.
     """
 
     name: str
     why: str
     count: int = 1
     image: str = ""
+    damaged: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        found = {"name": self.name, "why": self.why, "count": self.count}
+        found = {"name": self.name, "why": self.why, "count": self.count, "damaged": self.damaged}
         return {**found, "image": self.image} if self.image else found
 
 

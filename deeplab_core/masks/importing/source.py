@@ -16,7 +16,7 @@ from typing import Any
 from deeplab_core.errors import AtrousError, LabelSourceError, message
 from deeplab_core.images.file_names import is_passed_over, split_name
 from deeplab_core.images.guard import decoder_guard
-from deeplab_core.reading import parse_json, parse_yaml, read_bytes
+from deeplab_core.reading import parse_json, parse_yaml, read_bytes, read_yaml
 
 #: How many files are looked at to recognise a format.
 SAMPLES = 20
@@ -26,6 +26,9 @@ MAX_FILES = 1_000_000
 MAX_IMAGE_FILE, MAX_SET_FILE = 256 << 20, 1 << 30
 #: Largest mask or table in a zip file, bytes.
 MAX_MEMBER = 1 << 30
+
+#: Files that describe a data set and hold no labels, in lower case. YAML files are recognised by what they hold.
+_HEADS = frozenset({"labelmap.txt", "class_names.txt", "classes.txt", "obj.names", "obj.data", "meta.json", "objectinfo150.txt"})
 
 _ZIP_REMEDY = message("Download it again, or unpack it and import the folder")
 
@@ -38,11 +41,13 @@ class Source:
         names: files, relative and with ``/``, sorted; hidden ones and bookkeeping of systems are passed over. A single file is
             the only name, but files beside it can be read.
         single: whether one file was named, which is no zip file.
+        head: name of the file that the user named in place of its data set; empty if there is none.
     """
 
-    def __init__(self, path: Path, names: tuple[str, ...], base: Path, *, single: bool = False) -> None:
+    def __init__(self, path: Path, names: tuple[str, ...], base: Path, *, single: bool = False, head: Path | None = None) -> None:
+        self.head = "" if head is None else head.relative_to(base).as_posix() if head.is_relative_to(base) else head.name
         self.path, self.names, self.single = path, names, single
-        self._base = base
+        self._base, self._head = base, head
 
     def with_ending(self, *endings: str) -> list[str]:
         """Names with one of these endings, such as ``".json"``."""
@@ -98,7 +103,7 @@ class Source:
     def _resolved(self, name: str) -> Path | None:
         if not is_inside(name):
             return None
-        path = self._base / name
+        path = self._head if self._head is not None and name == self.head else self._base / name
         return path if path.is_file() else None
 
 
@@ -160,6 +165,8 @@ class ZipSource(Source):
 def open_source(path: str | Path) -> Source:
     """Look at a folder, a zip file or a file of labels. A folder that holds one zip file and nothing else is that zip file.
 
+    A file that describes a data set and has no labels itself (``data.yaml``, ``labelmap.txt``) stands for its folder.
+
     Raises:
         LabelSourceError: it does not exist, is no file or folder, or is a damaged zip file.
     """
@@ -177,7 +184,27 @@ def open_source(path: str | Path) -> Source:
         )
     if split_name(path.name)[1] == ".zip":
         return ZipSource(path)
+    folder = _described(path)
+    if folder is not None:
+        return Source(folder, tuple(sorted(_walk(folder))), folder, head=path)
     return Source(path, (path.name,), path.parent, single=True)
+
+
+def _described(path: Path) -> Path | None:
+    """The data set that a file describes; None for other files. YOLO's ``path`` names its folder, if that exists here."""
+    if path.name.lower() in _HEADS:
+        return path.parent
+    if split_name(path.name)[1] not in (".yaml", ".yml"):
+        return None
+    with suppress(AtrousError):
+        values = read_yaml(path, what="the class list", error=LabelSourceError)
+        if isinstance(values, dict) and isinstance(values.get("label"), list):
+            return path.parent
+        if isinstance(values, dict) and isinstance(values.get("names"), list | dict):
+            place = values.get("path")
+            named = path.parent / place if isinstance(place, str) and place and "\0" not in place else path.parent
+            return named if named.is_dir() else path.parent
+    return None
 
 
 def is_inside(name: str) -> bool:

@@ -124,7 +124,8 @@ def _row(line: str) -> tuple[int, list[float]] | None:
 
 def _class_list(source: Source) -> str | None:
     """The file that names the classes: a YAML file with ``names``, or ``classes.txt``."""
-    for name in sorted(source.with_ending(".yaml", ".yml"), key=lambda one: (one.count("/"), one)):
+    listed = sorted(source.with_ending(".yaml", ".yml"), key=lambda one: (one.count("/"), one))
+    for name in ([source.head] if source.head.lower().endswith((".yaml", ".yml")) else []) + listed:
         try:
             values: Any = source.read_yaml(name)
         except AtrousError:

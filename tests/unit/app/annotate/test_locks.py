@@ -179,10 +179,13 @@ def test_an_import_keeps_locked_pixels_even_with_overwrite(folder: Path) -> None
         before = made.labels.copy()
         labels = np.full_like(before, CAT)
         labels[:20] = CHAIR
-        _, _, locked = store_labels(project, image, labels, "Import", overwrite=True)
+        step = store_labels(project, image, labels, "Import", overwrite=True)
         after = project.load(image).document.labels
         assert np.array_equal(after == CHAIR, before == CHAIR)
-        assert locked == int((held(before, labels, frozenset({CHAIR})) & (before != labels)).sum())
+        stays = held(before, labels, frozenset({CHAIR})) & (before != labels)
+        assert step.locked == int(stays.sum())
+        assert step.px.sum() == labels.size - step.locked
+        assert step.px[made.catalog.index_of(CAT)] == ((labels == CAT) & (after == CAT)).sum()
         assert (after[20:][before[20:] != CHAIR] == CAT).all()
 
 

@@ -70,6 +70,16 @@ def test_show_never_replaces_a_photograph(folder: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().err
 
 
+def test_set_takes_typed_names(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["classes", "set", str(folder), "--names", " crack, void; no  crack "]) == 0
+    assert "crack, no crack" in capsys.readouterr().out
+    with Project.open(folder, read_only=True) as project:
+        assert [(info.id, info.name, info.key) for info in project.catalog.classes] == [(0, "crack", "1"), (1, "no crack", "2")]
+    for wrong in ([], ["voc21", "--names", "a"], ["--names", "void"], ["--names", "a, a"], ["--names", " ,"]):
+        assert run(["classes", "set", str(folder), *wrong]) == 2
+        assert capsys.readouterr().err
+
+
 def test_set_takes_a_list_for_a_project_without_labels(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "labels.txt").write_text("__ignore__\n_background_\ncrack\n")
     assert run(["classes", "set", str(folder), str(tmp_path / "labels.txt")]) == 0

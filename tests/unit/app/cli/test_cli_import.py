@@ -407,12 +407,101 @@ def test_an_unknown_class_for_the_rest_stops_before_anything_is_written(
 def test_what_is_not_read_names_its_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images, labels = images_and_labels(tmp_path)
     write(labels / "a.json", labelme("a.jpg", shape("road", SQUARE), shape("road", [[1, 1], [2, 2]])))
-    assert do(labels, "--images", images) == 0
+    assert do(labels, "--images", images) == 1  # an object that the user drew did not come in
     assert "not read: a.jpg: a shape: it has 2 of at least 3 points" in capsys.readouterr().out
-    write(labels / "b.json", labelme("b.jpg", shape("road", [[1, 1], [2, 2]])))
-    assert do(labels, "--images", images, "--dry-run", "--json") == 0
+    write(labels / "b.json", labelme("b.jpg", shape("road", [[1, 1], [2, 2]]), shape("road", SQUARE)))
+    assert do(labels, "--images", images, "--dry-run", "--json") == 1
     rows = events(capsys.readouterr().out)["summary"][0]["not_read"]
-    assert rows == [{"name": "a shape", "why": "it has 2 of at least 3 points", "count": 2, "image": "a.jpg"}]
+    assert rows == [{"name": "a shape", "why": "it has 2 of at least 3 points", "count": 2, "damaged": True, "image": "a.jpg"}]
+
+
+@pytest.mark.parametrize("form", ["coco", "yolo", "cvat", "labelme", "labelstudio"])
+def test_an_image_without_any_readable_region_fails_and_does_not_become_empty(
+    tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Boxes and lines have no area in these formats: the image of b would become background all over."""
+    images, labels = photographs(tmp_path / "images", ["a.jpg", "b.jpg"]), tmp_path / "labels"
+    size = f"width='{WIDTH}' height='{HEIGHT}'"
+    if form == "coco":
+        outline = {"category_id": 1, "segmentation": [[5, 4, 20, 4, 20, 15]]}
+        box_only = {"category_id": 2, "image_id": 2, "bbox": [5, 4, 10, 10], "segmentation": []}
+        write(labels / "a.json", coco(outline, box_only))
+    elif form == "yolo":
+        write(labels / "data.yaml", "names: [road, car]\n")
+        write(labels / "labels/a.txt", "0 0.1 0.1 0.5 0.1 0.5 0.5\n")
+        write(labels / "labels/b.txt", "1 0.5 0.5 0.2 0.2\n")
+    elif form == "cvat":
+        area, line = "<polygon label='road' points='5,4;20,4;20,15'/>", "<polyline label='car' points='5,4;20,4'/>"
+        rows = f"<image name='a.jpg' {size}>{area}</image><image name='b.jpg' {size}>{line}</image>"
+        write(labels / "a.xml", f"<annotations><version>1.1</version>{rows}</annotations>")
+    elif form == "labelme":
+        write(labels / "a.json", labelme("a.jpg", shape("road", SQUARE)))
+        write(labels / "b.json", labelme("b.jpg", shape("car", [[1, 1], [2, 2]], "unknown")))
+    else:
+        value = {"polygonlabels": ["road"], "points": [[10, 10], [50, 10], [50, 50]]}
+        sized = {"original_width": WIDTH, "original_height": HEIGHT}
+        drawn = {"type": "polygonlabels", "value": value, **sized}
+        point = {"type": "keypointlabels", "value": {"keypointlabels": ["car"], "x": 1, "y": 1}, **sized}
+        day = {"type": "choices", "value": {"choices": ["day"]}, **sized}
+        tasks = [("a.jpg", [drawn, day]), ("b.jpg", [point, day])]
+        write(labels / "a.json", [{"data": {"image": name}, "annotations": [{"result": rows}]} for name, rows in tasks])
+    assert do(labels, "--images", images) == 1
+    assert "b.jpg: " in (said := capsys.readouterr().err)
+    assert "none of the labels of this image can be read" in said
+    assert (stored(images, "a.jpg").labels == 1).any()
+    assert (stored(images, "b.jpg").provenance == Provenance.UNSET).all()
+
+
+def test_what_is_about_the_image_as_a_whole_leaves_it_empty(tmp_path: Path) -> None:
+    images = photographs(tmp_path / "images", ["a.jpg"])
+    day = {"type": "choices", "value": {"choices": ["day"]}, "original_width": WIDTH, "original_height": HEIGHT}
+    path = write(tmp_path / "a.json", [{"data": {"image": "a.jpg"}, "annotations": [{"result": [day]}]}])
+    assert do(path, "--images", started(images)) == 0
+    assert (stored(images, "a.jpg").labels == 0).all()
+
+
+def test_images_that_fail_alike_are_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"{number}.jpg" for number in range(7)]
+    images = photographs(tmp_path / "images", names)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    for name in names[:6]:
+        Image.new("RGB", (WIDTH, HEIGHT)).save(images / name, exif=exif)
+    rows = [{"category_id": 1, "image_id": number, "segmentation": [[5, 4, 20, 4, 20, 15]]} for number in range(1, 8)]
+    path = write(tmp_path / "a.json", coco(*rows, names=names))
+    assert do(path, "--images", images) == 1
+    said = capsys.readouterr().err
+    assert said.count("not imported") == said.count("Say which frame") == 1
+    assert "not imported: 6 images (0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg and 1 more)" in said.replace("\u2009", " ")
+    assert do(path, "--images", images, "--json") == 1
+    assert len(events(capsys.readouterr().out)["failed"]) == 6
+
+
+@pytest.mark.parametrize("dry", [False, True])
+def test_what_a_locked_class_or_the_user_keeps_did_not_come_in(
+    tmp_path: Path, dry: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = started(photographs(tmp_path / "images", ["a.jpg", "b.jpg", "c.jpg"]))
+    road = np.ones((HEIGHT, WIDTH), np.uint8)
+    _painted(images, road)
+    with Project.open(images) as project:
+        project.lock_classes(frozenset({1}))
+    for name in "abc":
+        write(tmp_path / f"labels/{name}.json", labelme(f"{name}.jpg", shape("car" if name == "a" else "road", SQUARE)))
+    write(tmp_path / "labels/c.json", labelme("c.jpg", shape("car", SQUARE)))
+    options = ["--dry-run"] if dry else []
+    assert do(tmp_path / "labels", "--images", images, "--json", "--overwrite", *options) == 0
+    summary = events(capsys.readouterr().out)["summary"][0]
+    assert [summary[key] for key in ("images", "unchanged", "held")] == [2, 0, 1]
+    square = 16 * 12
+    total = WIDTH * HEIGHT
+    assert summary["locked_px"] == total + square
+    assert summary["pixels"] == {"background": 2 * (total - square), "car": square}
+    assert do(tmp_path / "labels", "--images", images, *options) == 0
+    out = capsys.readouterr().out.replace("\u2009", " ")
+    assert f"{1 if dry else 2} image" in out
+    assert "took nothing: all that is new to" in out
+    assert "the source has 3 regions" in out
 
 
 def test_an_image_that_is_not_exported_is_named_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

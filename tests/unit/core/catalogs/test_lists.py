@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deeplab_core.catalogs import BUILTIN_NAMES, builtin_catalogs, get_catalog, save_catalog
-from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
-from deeplab_core.catalogs.lists import LIST_FORMATS, list_text
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo, is_void
+from deeplab_core.catalogs.lists import LIST_FORMATS, list_text, named_catalog
 from deeplab_core.errors import CatalogError
 
 
@@ -99,7 +99,7 @@ def test_what_is_no_list_is_refused_with_its_place(tmp_path: Path, name: str, te
 
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=8).filter(
-    lambda name: ":" not in name and not name.startswith("#") and name != "__ignore__" and name.casefold() != "void"
+    lambda name: ":" not in name and not name.startswith("#") and not is_void(name)
 )
 
 
@@ -169,11 +169,57 @@ def test_void_in_a_table_of_colours_is_no_class(tmp_path: Path, name: str, text:
     assert catalog.file_ignore == 255
 
 
-def test_a_class_called_void_is_not_written_where_it_would_mean_void() -> None:
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels.txt", "road\nvoid\nbackground\n"),
+        ("names.yaml", "names: [road, VOID, background]\n"),
+        ("names.yaml", "names: {0: road, 1: __ignore__, 2: background}\n"),
+        ("names.json", '["road", "void", "background"]'),
+        ("own.json", '{"classes": ["road", "void", "background"], "background": 2}'),
+        ("own.yaml", "classes: [{name: road}, {name: void}, {name: background}]\nbackground: 2\nfile_ignore: 1\n"),
+        ("_classes.csv", "Pixel Value,Class\n0,road\n1,void\n2,background\n"),
+        ("c.json", '{"categories": [{"id": 2, "name": "background"}, {"id": 1, "name": "void"}, {"id": 0, "name": "road"}]}'),
+        ("meta.json", '{"classes": [{"title": "road"}, {"title": "void"}, {"title": "background"}]}'),
+        ("labels.xml", "<View><Label value='road'/><Label value='void'/><Label value='background'/></View>"),
+    ],
+)
+def test_void_is_a_value_and_no_class_in_every_list(tmp_path: Path, name: str, text: str) -> None:
+    catalog = read(tmp_path, name, text)
+    assert {info.name: info.id for info in catalog.classes} == {"road": 0, "background": 2}
+    assert (catalog.file_ignore, catalog.background) == (1, 2)
+
+
+def test_a_value_of_void_that_no_file_can_hold_is_that_of_other_lists(tmp_path: Path) -> None:
+    catalog = read(tmp_path, "c.json", '{"categories": [{"id": 1, "name": "road"}, {"id": 4000, "name": "void"}]}')
+    assert (catalog.wide, catalog.file_ignore) == (False, 255)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels.txt", "void\nroad\nVoid\n"),
+        ("own.json", '{"classes": ["road", "void"], "file_ignore": 255}'),
+    ],
+)
+def test_void_named_twice_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    with pytest.raises(CatalogError, match="twice what void is"):
+        read(tmp_path, name, text)
+
+
+def test_typed_names_leave_void_out() -> None:
+    catalog = named_catalog(["crack", "void", "no crack"], "typed")
+    assert [(info.id, info.name) for info in catalog.classes] == [(0, "crack"), (1, "no crack")]
+    assert catalog.file_ignore == 255
+    with pytest.raises(CatalogError, match="no class list"):
+        named_catalog(["void"], "typed")
+
+
+@pytest.mark.parametrize("key", sorted(LIST_FORMATS))
+def test_a_class_called_void_is_not_written_where_it_would_mean_void(key: str) -> None:
     catalog = ClassCatalog("own", "Own", (ClassInfo(0, "Void", (0, 0, 0)),))
     with pytest.raises(CatalogError, match="Void"):
-        list_text(catalog, "cvat")
-    assert "Void" in list_text(catalog, "yolo")
+        list_text(catalog, key)
 
 
 @pytest.mark.parametrize("ids", ["0", "a,b", "0,1,2", "1,1"])

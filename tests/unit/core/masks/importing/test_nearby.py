@@ -32,7 +32,10 @@ def labelme(path: Path, image: str = "a.jpg") -> Path:
 
 def found(images: Path) -> list[tuple[str, str]]:
     root = images.parent
-    return [(near.path.relative_to(root).as_posix(), near.format.key) for near in find_labels(images)]
+    return [
+        (near.path.relative_to(root).as_posix(), near.large if near.format is None else near.format.key)
+        for near in find_labels(images)
+    ]
 
 
 def test_outlines_beside_their_images_are_found_once(images: Path) -> None:
@@ -75,7 +78,13 @@ def test_what_is_too_large_is_left_to_the_user(images: Path, monkeypatch: pytest
         labelme(images.parent / "json" / f"{number}.json")
     assert found(images) == [("json", "labelme")]
     monkeypatch.setattr(module, "_MOST_FILES", 3)
-    assert found(images) == []
+    assert found(images) == [("json", "more than 3 files")]
+    labelme(images / "a.json")
+    assert found(images) == [("images", "labelme"), ("json", "more than 3 files")]
+    (images / "a.json").unlink()
+    for number in range(4):
+        photograph(images / f"more/{number}.jpg", (20, 30))
+    assert found(images) == [("json", "more than 3 files")]  # many photographs are nothing to tell
     monkeypatch.setattr(module, "_MOST_FILES", 30)
     monkeypatch.setattr(module, "_MOST_BYTES", 20)
-    assert found(images) == []
+    assert found(images) == [("json", "a file of 0 MB")]

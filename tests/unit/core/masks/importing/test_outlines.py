@@ -44,6 +44,24 @@ def test_yolo_small_regions_cover_large_ones(tmp_path: Path) -> None:
     assert found["b.jpg"].unlabelled == WIDTH * HEIGHT
 
 
+def test_a_file_that_describes_a_data_set_stands_for_it(tmp_path: Path) -> None:
+    images = photographs(tmp_path / "images")
+    write(tmp_path / "set/labels/a.txt", yolo_line(1, SQUARE))
+    other = write(tmp_path / "set/a.yaml", "names: [a, b]\n")
+    named = write(tmp_path / "set/data.yaml", "path: /nowhere\ntrain: ../images\nnames: [road, car]\n")
+    above = write(tmp_path / "set.yaml", "path: set\nnames: {0: road, 1: car}\n")
+    listed = write(tmp_path / "set/classes.txt", "road\ncar\n")
+    for path in (named, above):
+        plan = planned(path, images)
+        assert (plan.format.key, [item.name for item in plan.items]) == ("yolo", ["a.jpg"])
+        assert [one.name for one in plan.classes] == ["road", "car"]
+        assert (read_all(plan)["a.jpg"].labels == 2).any()
+    assert [one.name for one in scan(other, images, ["a.jpg"]).classes] == ["a", "b"]
+    assert scan(listed, images, ["a.jpg"]).format.key == "yolo"
+    with pytest.raises(LabelSourceError, match="no known format"):
+        scan(write(tmp_path / "set/settings.yaml", "batch: 4\n"), images, ["a.jpg"])
+
+
 def test_yolo_is_recognised_with_either_list_of_classes(tmp_path: Path) -> None:
     for number, (name, text) in enumerate([("data.yaml", "names: [road, car]\n"), ("classes.txt", "road\ncar\n")]):
         folder = tmp_path / str(number)
