@@ -18,6 +18,7 @@ from app.cli.options import json_lines_option
 from app.cli.terminal import say
 from app.cli.transfer import megabytes, transfer
 from app.paths import MODEL_DIR_VARIABLE, download_folder, model_folders
+from app.services.model_notes import figures_line
 from deeplab_core.atomic import refuse_photograph
 from deeplab_core.errors import AtrousError, WeightsError
 from deeplab_core.hub import (
@@ -70,7 +71,8 @@ def _list_installed(as_json: bool) -> None:
         elif entry.card is None:
             say(f"{entry.path.stem}\n    cannot be used: {entry.error}")
         else:
-            say(f"{entry.path.stem}\n    {_headline(entry.card)}\n    {entry.path}")
+            lines = (_headline(entry.card), figures_line(entry.card.extra), str(entry.path))
+            say("\n    ".join([entry.path.stem, *(line for line in lines if line)]))
     if not entries and not as_json:
         say(f"No model is installed. Get one of those below, or set {MODEL_DIR_VARIABLE} to a folder of checkpoints.")
 

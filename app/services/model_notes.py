@@ -1,4 +1,4 @@
-"""The metadata of a model file, read without loading it: the name and the one line of its card. No Qt, no torch."""
+"""The metadata of a model file, read without loading it: what its card says of it. No Qt, no torch."""
 
 from __future__ import annotations
 
@@ -7,17 +7,29 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from app.text import tr
 from deeplab_core.errors import AtrousError
 from deeplab_core.reading import parse_json, read_json
 from deeplab_core.records import CARD_KEY, card_path
 
+#: Fewer classes have no best and weakest ones that differ.
+_ENOUGH = 4
+
 
 @dataclass(frozen=True, slots=True)
 class ModelNote:
-    """Name and summary of a card; empty where the file has none, or one that cannot be read."""
+    """What a card says; empty where the file has none, or one that cannot be read.
+
+    Attributes:
+        name, summary: as the card has them, in one line.
+        classes: names of its classes.
+        figures: see :func:`figures_line`.
+    """
 
     name: str = ""
     summary: str = ""
+    classes: tuple[str, ...] = ()
+    figures: str = ""
 
 
 def note_of(path: Path) -> ModelNote:
@@ -42,7 +54,64 @@ def _read(path: Path, beside: Path, _version: tuple[int, int], _beside_version: 
         return ModelNote()
     if not isinstance(card, Mapping):
         return ModelNote()
-    return ModelNote(_line(card.get("name")), _line(card.get("summary")))
+    return ModelNote(
+        _line(card.get("name")), _line(card.get("summary")), _classes(card.get("catalog")), figures_line(card.get("extra"))
+    )
+
+
+def figures_line(extra: object) -> str:
+    """How good a model is, with the data that the figure belongs to, and its best and weakest classes; empty if nothing is known.
+
+    Args:
+        extra: of a card. ``figures`` has ``{"miou": 0.457, "on": "101 frames of another drive", "iou": {class: IoU}}``, with
+            fractions; ``published`` is what a list of published models states; ``training`` has the last validation of
+            ``atrous train``.
+    """
+    if not isinstance(extra, Mapping):
+        return ""
+    training = _table(extra.get("training"))
+    found, on = _table(extra.get("figures")), ""
+    if found:
+        on = _line(found.get("on"))
+    elif published := _table(extra.get("published")):
+        return _published_line(published)
+    elif found := _table(training.get("validation")):
+        count = _table(training.get("data")).get("validation_images")
+        found = {"miou": found.get("mean_iou"), **found}
+        on = tr("{count} validation images", count=count) if isinstance(count, int) else tr("its validation images")
+    mean = _fraction(found.get("miou"))
+    if mean is None:
+        return ""
+    text = tr("mIoU {miou:.1f} on {on}", miou=100 * mean, on=on)
+    classes = sorted(
+        ((value, str(name)) for name, number in _table(found.get("iou")).items() if (value := _fraction(number)) is not None),
+        reverse=True,
+    )
+    if len(classes) < _ENOUGH:
+        return text
+    best, weakest = (", ".join(f"{name} {100 * value:.0f}" for value, name in part) for part in (classes[:2], classes[:-3:-1]))
+    return tr("{text}; best: {best}; weakest: {weakest}", text=text, best=best, weakest=weakest)
+
+
+def _published_line(published: Mapping[str, object]) -> str:
+    try:
+        miou = float(str(published.get("miou")))
+    except ValueError:
+        return ""
+    return tr("mIoU {miou:.1f} on {on}, as published", miou=miou, on=_line(published.get("miou_on")))
+
+
+def _table(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _fraction(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and 0 <= value <= 1 else None
+
+
+def _classes(catalog: object) -> tuple[str, ...]:
+    rows = _table(catalog).get("classes")
+    return tuple(_line(_table(row).get("name")) for row in rows) if isinstance(rows, list) else ()
 
 
 def _inside(path: Path) -> str:

@@ -26,6 +26,10 @@ from deeplab_core.model_files import ENGINE_SUFFIXES, find_models
 from deeplab_core.records import ModelCard, Prediction, RunReport
 
 _SILENT = "compute silent"
+#: Setting of a project: the model that the user chose while it was open.
+_CHOSEN = "model.chosen"
+#: Bundled models for folders of the user, in the order in which they are tried.
+_FOR_FOLDERS = ("photos-voc.safetensors", "camvid.safetensors")
 
 
 class ModelsController(QObject):
@@ -55,6 +59,7 @@ class ModelsController(QObject):
         self._loading: list[Call[Loaded]] = []
         self._untried: list[Path] = []
         self._chosen = False
+        self._refused: Path | None = None
         self.card: ModelCard | None = None
         self.path: Path | None = None
         self.hello: Hello | None = None
@@ -106,18 +111,27 @@ class ModelsController(QObject):
         found = find_models(folders)
         if self.path is not None and self.path not in found:
             found.insert(0, self.path)
-        return [ModelChoice(path, self._title(path), _tip(path)) for path in found]
+        return [ModelChoice(path, self._title(path), _tip(path), note_of(path).figures) for path in found]
 
     def load(self, path: Path, *, chosen: bool = True) -> None:
         """Load a model file; the one before stays in use where that fails.
 
         Args:
-            chosen: the user chose this one; otherwise the next available one is tried if it fails, and the sample project
-                may take the model that was made for it.
+            chosen: the user chose this one, which the project remembers; otherwise the next available one is tried if it fails,
+                and a project may take the model that was made for such images.
         """
         if chosen:
             self._untried, self._chosen = [], True
+            self._remember_choice(path)
         self._ask_for(path, {})
+
+    def _remember_choice(self, path: Path) -> None:
+        if self._project is None or self._project.read_only:
+            return
+        try:
+            self._project.set_setting(_CHOSEN, str(path))
+        except AtrousError as error:
+            self._notifier.report(error)
 
     def set_options(self, options: Mapping[str, str]) -> None:
         """Load the model in use again with options that its weights do not tell; they are kept in the card beside its file."""
@@ -194,7 +208,7 @@ class ModelsController(QObject):
         """Follow another project: its catalog decides what the model's classes become."""
         self._project, self._chosen = project, False
         if not self.begins_empty:
-            self.ask_unless_agreed()
+            self._settle()
 
     @property
     def begins_empty(self) -> bool:
@@ -222,15 +236,31 @@ class ModelsController(QObject):
         """
         if self.agreed():
             return True
-        project = self._project
-        own = project is not None and is_sample_project(project.folder) and not self._chosen and self.path != FIRST_MODEL
-        if self._loading:
-            return False
-        if own and FIRST_MODEL.is_file():
-            self.load(FIRST_MODEL, chosen=False)
-        else:
+        if not self._loading and not self._take_own(always=self._project is not None and is_sample_project(self._project.folder)):
             self.mappingNeeded.emit()
         return False
+
+    def _settle(self) -> None:
+        """Take the model of the project instead of a bundled one for other images; ask if a question is left."""
+        if not self._take_own(always=False):
+            self.ask_unless_agreed()
+
+    def _take_own(self, *, always: bool) -> bool:
+        """Load the model that the user chose for the project, or the bundled one for such images; True if it is on the way.
+
+        Args:
+            always: a bundled one also replaces a model of the user, which otherwise stays.
+        """
+        if self._project is None or self._chosen or self._loading:
+            return False
+        kept = self._project.setting(_CHOSEN)
+        own = Path(kept) if isinstance(kept, str) and Path(kept).exists() else None
+        if own is None and (always or (self.path is not None and self.path.parent == BUNDLED_MODELS)):
+            own = _model_for(self._project)
+        if own is None or own in (self.path, self._refused):
+            return False
+        self.load(own, chosen=False)
+        return True
 
     def agree(self, overrides: dict[int, int | None]) -> None:
         """The person's choice for the model in use: its class id -> the project's, or None for void."""
@@ -277,7 +307,7 @@ class ModelsController(QObject):
         self.cardChanged.emit(answer.card)
         self.choicesChanged.emit()
         if not self.begins_empty:
-            self.ask_unless_agreed()
+            self._settle()
 
     def _fail(self, call: Call[Loaded], path: Path, error: AtrousError) -> None:
         self._loading.remove(call)
@@ -287,7 +317,7 @@ class ModelsController(QObject):
         self._show_unchanged()
         self._notifier.report(error, replace_key="model")
         self.choicesChanged.emit()
-        self._chosen = self._chosen or path == FIRST_MODEL  # it cannot be read: the model before stays, also in the sample
+        self._refused = path  # it cannot be read: the model before stays, also in the sample
         self.ask_unless_agreed()  # a question about the model before may have waited for this one
 
     def _drop(self, call: Call[Loaded]) -> None:
@@ -364,8 +394,22 @@ class ModelsController(QObject):
 
 def _tip(path: Path) -> str:
     """What the model knows, in one line, and where it lies."""
-    summary = note_of(path).summary
-    return f"{summary}\n{path}" if summary else str(path)
+    note = note_of(path)
+    return "\n".join(part for part in (note.summary, note.figures, str(path)) if part)
+
+
+def _model_for(project: Project) -> Path | None:
+    """The bundled model for the images of a project: the sample's own, the one for photographs, or the one for streets, whichever
+    has no class that the project lacks. None if there is no such file.
+    """
+    if is_sample_project(project.folder):
+        return FIRST_MODEL if FIRST_MODEL.is_file() else None
+    for name in _FOR_FOLDERS:
+        path = BUNDLED_MODELS / name
+        classes = note_of(path).classes if path.is_file() else ()
+        if classes and all(project.catalog.by_name(info) is not None for info in classes):
+            return path
+    return None
 
 
 def _first_choice(path: Path) -> tuple[bool, bool, bool]:

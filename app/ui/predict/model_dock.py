@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QPushButton, QToolButton, QWidget
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QSignalBlocker, QSize, Qt, Signal
+from PySide6.QtGui import QPainter, QPalette
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QPushButton,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QToolButton,
+    QWidget,
+)
 
 from app.text import mark, tr
 from app.ui.common.elided_label import ElidedLabel
@@ -23,6 +34,36 @@ _NO_MODEL = mark(
 )
 _OPEN, _GET = mark("Open a model file…"), mark("Get a model…")
 _PRECISIONS = (("auto", "auto"), ("fp32", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"))
+
+#: Role of the line about a model in the opened list; the closed box shows the title only.
+_LINE = Qt.ItemDataRole.UserRole + 1
+#: Height of a separator, and the widest list, in px.
+_GAP, _WIDEST = 9, 760
+
+
+class _ModelLine(QStyledItemDelegate):
+    """Shows title and line of a model in the opened list, and separators as a line."""
+
+    def initStyleOption(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
+        super().initStyleOption(option, index)
+        line = index.data(_LINE)
+        if line:
+            option.text = tr("{title}: {line}", title=index.data(), line=line)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
+        if not _is_separator(index):
+            super().paint(painter, option, index)
+            return
+        rect, palette = option.rect, option.palette
+        painter.setPen(palette.color(QPalette.ColorRole.Mid))
+        painter.drawLine(rect.left(), rect.center().y(), rect.right(), rect.center().y())
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
+        return QSize(0, _GAP) if _is_separator(index) else super().sizeHint(option, index)
+
+
+def _is_separator(index: QModelIndex | QPersistentModelIndex) -> bool:
+    return bool(index.data(Qt.ItemDataRole.AccessibleDescriptionRole) == "separator")  # as QComboBox marks them
 
 
 class ModelDock(Panel):
@@ -55,6 +96,7 @@ class ModelDock(Panel):
         self.models.setAccessibleName(tr("Model"))
         self.models.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.models.setMinimumContentsLength(12)
+        self.models.setItemDelegate(_ModelLine(self.models))
         self.models.activated.connect(self._choose)
         self.body.addWidget(self.models)
         self.summary = ElidedLabel(Qt.TextElideMode.ElideRight)
@@ -120,6 +162,7 @@ class ModelDock(Panel):
             for choice in choices:
                 self.models.addItem(choice.title, choice.path)
                 self.models.setItemData(self.models.count() - 1, choice.tooltip, Qt.ItemDataRole.ToolTipRole)
+                self.models.setItemData(self.models.count() - 1, choice.figures, _LINE)
             if not choices:
                 self.models.addItem(tr("No model yet"))
             self.models.insertSeparator(self.models.count())
@@ -128,6 +171,8 @@ class ModelDock(Panel):
             places = [place for place, choice in enumerate(choices) if choice.path == current]
             self._current = places[0] if places else (-1 if choices else 0)
             self.models.setCurrentIndex(self._current)
+        list_of_models = self.models.view()
+        list_of_models.setMinimumWidth(min(_WIDEST, list_of_models.sizeHintForColumn(0) + 2 * _GAP))
         self.hint.setVisible(not choices)
         self.summary.setVisible(bool(choices))
 

@@ -15,11 +15,12 @@ if TYPE_CHECKING:  # numpy comes after the first frame
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """A model that can be loaded."""
+    """A model that can be loaded; ``figures`` says in one line how good it is, and on which images."""
 
     path: Path
     title: str
     tooltip: str = ""
+    figures: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from app.paths import SAMPLE_PROJECT
+from app.state.project import Project
 from app.worker.messages import LoadModel
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import WeightsError
@@ -129,6 +131,52 @@ def test_another_folder_keeps_the_model_used_last_and_asks(studio: Studio, tmp_p
     studio.open(folder)
     studio.wait(lambda: bool(asked))
     assert studio.program.models.path == street
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of bundled models for rooms, photographs and streets, with cards beside them; no model of the user."""
+    bundled = tmp_path / "bundled"
+    bundled.mkdir()
+    for name, classes in (("rooms-voc", "voc21"), ("photos-voc", "voc21"), ("camvid", "camvid11")):
+        (bundled / f"{name}.safetensors").write_bytes(b"")
+        card = {"name": name, "catalog": get_catalog(classes).to_dict()}
+        (bundled / f"{name}.safetensors.card.json").write_text(json.dumps(card))
+    (tmp_path / "models" / "stripes.safetensors").unlink()
+    for place in ("app.paths", "app.controllers.predict.models"):
+        monkeypatch.setattr(f"{place}.BUNDLED_MODELS", bundled)
+    monkeypatch.setattr("app.controllers.predict.models.FIRST_MODEL", bundled / "rooms-voc.safetensors")
+    return bundled
+
+
+def test_photographs_streets_and_the_sample_open_with_their_own_models(studio: Studio, tmp_path, folder, shipped):  # noqa: F811
+    studio.compute.catalogs[str(shipped / "camvid.safetensors")] = get_catalog("camvid11")
+    asked = []
+    studio.program.models.mappingNeeded.connect(lambda: asked.append(True))
+    studio.start_model()
+    assert studio.program.models.path == shipped / "rooms-voc.safetensors"
+    studio.open(folder)
+    studio.wait(lambda: studio.program.models.path == shipped / "photos-voc.safetensors")
+    streets = make_folder(tmp_path / "streets", 1, truth=False)
+    with Project.open(streets) as project:
+        project.set_catalog(get_catalog("camvid11"))
+    studio.open(streets)
+    studio.wait(lambda: studio.program.models.path == shipped / "camvid.safetensors")
+    studio.open(sample(tmp_path))
+    studio.wait(lambda: studio.program.models.path == shipped / "rooms-voc.safetensors")
+    assert not asked
+
+
+def test_a_folder_opens_with_the_model_that_was_chosen_for_it(studio: Studio, tmp_path, folder, shipped):  # noqa: F811
+    studio.start_model()
+    studio.open(folder)
+    studio.wait(lambda: studio.program.models.path == shipped / "photos-voc.safetensors")
+    studio.program.models.load(shipped / "rooms-voc.safetensors")
+    studio.wait(lambda: studio.program.models.path == shipped / "rooms-voc.safetensors")
+    studio.open(make_folder(tmp_path / "other", 1))
+    studio.wait(lambda: studio.program.models.path == shipped / "photos-voc.safetensors")
+    studio.open(folder)
+    studio.wait(lambda: studio.program.models.path == shipped / "rooms-voc.safetensors")
 
 
 def test_every_model_in_the_dock_says_what_it_knows(studio: Studio, tmp_path):  # noqa: F811

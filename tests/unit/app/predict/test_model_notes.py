@@ -1,0 +1,35 @@
+"""What the list says of a model in one line: how good it is, on which images, at what it is best and weakest."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.services.model_notes import figures_line
+
+IOU = {"background": 0.9, "chair": 0.447, "sofa": 0.426, "bottle": 0.64, "cow": None}
+
+
+@pytest.mark.parametrize(
+    ("extra", "line"),
+    [
+        (
+            {"training": {"data": {"validation_images": 48}, "validation": {"mean_iou": 0.669, "iou": IOU}}},
+            "mIoU 66.9 on 48 validation images; best: background 90, bottle 64; weakest: sofa 43, chair 45",
+        ),
+        ({"training": {"validation": {"mean_iou": 0.5, "iou": {"road": 0.5}}}}, "mIoU 50.0 on its validation images"),
+        (
+            {"figures": {"miou": 0.457, "on": "a drive"}, "training": {"validation": {"mean_iou": 0.9}}},
+            "mIoU 45.7 on a drive",
+        ),
+        ({"published": {"miou": "67.4", "miou_on": "COCO val2017"}}, "mIoU 67.4 on COCO val2017, as published"),
+        ({"published": {"id": "x"}}, ""),
+        ({"training": {"validation": None}}, ""),
+        ({"figures": {"miou": "many", "on": 3}}, ""),
+        ({"figures": {"miou": float("nan")}}, ""),
+        ({"training": {"validation": {"mean_iou": 7}}}, ""),
+        ({}, ""),
+        (None, ""),
+    ],
+)
+def test_the_line_names_the_figure_and_its_images(extra: object, line: str) -> None:
+    assert figures_line(extra) == line
