@@ -60,9 +60,9 @@ def main(images: Path, project: Path, output: Path, cell: str, size: str, theme:
         print(output / f"{name}.png")
 
     program.projects.open(images, project)
-    wait(lambda: program.session.image is not None and len(program.evaluation.index))
+    wait(lambda: program.session.image is not None and len(program.truth.index))
     inspect.toggle_view()
-    wait(lambda: inspect.index is not None and len(inspect.index) == len(program.evaluation.index) and not inspect.inspecting)
+    wait(lambda: inspect.index is not None and len(inspect.index) == len(program.truth.index) and not inspect.inspecting)
     binding = application.presenter
     assert binding is not None
     shown, matrix = binding.inspect, binding.inspect.matrix.matrix

@@ -280,7 +280,7 @@ _TRUTH = (
           enabled_when=("has_images",)),
     _spec(Group.TRUTH, "truth.frame", _("Mask orientation…"), "truth.review_frame", enabled_when=("has_images",),
           tip=_("Shows an image with EXIF orientation and its mask in both orientations")),
-    _spec(Group.TRUTH, "evaluate.folder", _("Evaluate folder"), "evaluation.evaluate_folder", icon="trimap", keys="Ctrl+J",
+    _spec(Group.TRUTH, "evaluate.folder", _("Evaluate folder"), "folder_evaluation.start", icon="trimap", keys="Ctrl+J",
           enabled_when=("has_images",), tip=_("Per-class IoU and trimap curve over all images with ground truth and a mask")),
     _spec(Group.TRUTH, "inspect.view", _("Evaluation panel"), "inspect.toggle_view", icon="matrix", keys="O",
           enabled_when=("has_images",), checked_from="evaluation_open", separated=True,

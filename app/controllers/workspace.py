@@ -23,8 +23,11 @@ from app.controllers.compare.models import ComparedModels
 from app.controllers.evaluate.ambiguity import AmbiguousController
 from app.controllers.evaluate.cutouts import CutoutCache
 from app.controllers.evaluate.errors import InspectController
+from app.controllers.evaluate.figures import EvaluationFigures
+from app.controllers.evaluate.folder import FolderEvaluation
 from app.controllers.evaluate.ground_truth import GroundTruthController
 from app.controllers.evaluate.live import EvaluationController
+from app.controllers.evaluate.measuring import Measuring
 from app.controllers.evaluate.plots import PlotsController, PlotSources
 from app.controllers.evaluate.rankings import RankingsController
 from app.controllers.predict.folder import FolderRun
@@ -65,17 +68,17 @@ if TYPE_CHECKING:
 #: Features that follow the work from the start, whether they are shown or not.
 LISTENERS = (
     "view_settings", "classes", "projects", "folder_jobs", "undoing", "file_changes", "truth", "models", "predict",
-    "evaluation", "file_notes", "ambiguous", "rankings", "inspect", "cutouts", "refine", "scribble", "learn", "compare",
-    "compare_folder", "plots", "threshold", "receptive", "welcome", "counts", "readout",
+    "evaluation", "folder_evaluation", "file_notes", "ambiguous", "rankings", "inspect", "cutouts", "refine", "scribble",
+    "learn", "compare", "compare_folder", "plots", "threshold", "receptive", "welcome", "counts", "readout",
 )  # fmt: skip
 
 #: Name in the table of commands -> attribute of :class:`Program`.
 FEATURES = {"project": "projects"} | {
     name: name
     for name in (
-        "edit", "view", "classes", "models", "predict", "truth", "evaluation", "rankings", "inspect", "ambiguous", "refine",
-        "refine_folder", "scribble", "copies", "learn", "compare", "compare_folder", "receptive", "export", "folder_jobs",
-        "folder_run",
+        "edit", "view", "classes", "models", "predict", "truth", "evaluation", "folder_evaluation", "rankings", "inspect",
+        "ambiguous", "refine", "refine_folder", "scribble", "copies", "learn", "compare", "compare_folder", "receptive", "export",
+        "folder_jobs", "folder_run",
     )
 }  # fmt: skip
 
@@ -144,7 +147,9 @@ class Program(QObject):
 
     @cached_property
     def videos(self) -> VideoController:
-        return VideoController(self.services, self.new_project, self)
+        videos = VideoController(self.services, self)
+        videos.taken.connect(lambda folder: self.new_project.open(folder))
+        return videos
 
     @cached_property
     def folder_jobs(self) -> FolderJobs:
@@ -187,28 +192,43 @@ class Program(QObject):
 
     @cached_property
     def evaluation(self) -> EvaluationController:
-        return EvaluationController(self.services, self.models, self.edit, self.truth, self.folder_jobs, self)
+        return EvaluationController(self.services, self.figures, self.edit, self.truth, self)
+
+    @cached_property
+    def figures(self) -> EvaluationFigures:
+        return EvaluationFigures(self.services, self)
+
+    @cached_property
+    def measuring(self) -> Measuring:
+        return Measuring(self.services, self.figures, self.truth, self.models, self.folder_jobs, self)
+
+    @cached_property
+    def folder_evaluation(self) -> FolderEvaluation:
+        return FolderEvaluation(self.services, self.truth, self.figures, self.measuring, self)
 
     @cached_property
     def ambiguous(self) -> AmbiguousController:
-        return AmbiguousController(self.services, self.evaluation, self.edit, self)
+        ambiguous = AmbiguousController(self.services, self.figures, self.edit, self)
+        ambiguous.changed.connect(self.evaluation.measure_again)
+        ambiguous.changed.connect(self.folder_evaluation.remeasure)
+        return ambiguous
 
     @cached_property
     def rankings(self) -> RankingsController:
-        rankings = RankingsController(self.services, self.models, self.evaluation, self.folder_jobs, self)
+        rankings = RankingsController(self.services, self.figures, self.measuring, self)
         self.ambiguous.changed.connect(rankings.remeasure)
         return rankings
 
     @cached_property
     def inspect(self) -> InspectController:
-        inspect = InspectController(self.services, self.models, self.evaluation, self.edit, self)
+        inspect = InspectController(self.services, self.figures, self.measuring, self.truth, self.models, self.edit, self)
         self.ambiguous.changed.connect(inspect.refresh_image)
         return inspect
 
     @cached_property
     def cutouts(self) -> CutoutCache:
         cutouts = CutoutCache(self.services, self.models, self)
-        self.evaluation.truthFound.connect(lambda _index: cutouts.clear())
+        self.figures.truthFound.connect(lambda _index: cutouts.clear())
         return cutouts
 
     @cached_property
@@ -227,7 +247,7 @@ class Program(QObject):
 
     @cached_property
     def refine_meter(self) -> RefineMeter:
-        return RefineMeter(self.services, self.evaluation, self)
+        return RefineMeter(self.services, self.figures, self)
 
     @cached_property
     def refine_folder(self) -> RefineFolder:
@@ -253,7 +273,7 @@ class Program(QObject):
 
     @cached_property
     def compare_folder(self) -> CompareFolder:
-        return CompareFolder(self.services, self.compared, self.models, self.evaluation, self.folder_jobs, self)
+        return CompareFolder(self.services, self.compared, self.models, self.figures, self.folder_jobs, self)
 
     @cached_property
     def threshold(self) -> ThresholdController:
@@ -304,7 +324,7 @@ class Program(QObject):
                 folder.changed,
             ),
         )  # fmt: skip
-        return PlotsController(self.services, self.models, self.evaluation, sources, self)
+        return PlotsController(self.services, self.models, self.figures, self.evaluation, sources, self)
 
     @cached_property
     def thumbnails(self) -> ThumbnailLoader:

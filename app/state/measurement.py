@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Flag, auto
@@ -15,11 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.ambiguous import fingerprint, fingerprints
+from app.state.class_mapping import in_project_ids, object_id
+from app.state.image_record import ImageRecord
 from app.state.mask_check import mask_counts
 from app.state.project import Project
 from app.state.project_analysis import inspect_sample, inspection_key, read_kept
+from app.state.provenance import Provenance
 from app.state.samples import EvaluationSample, OpenLabels, ToProject, load_sample, truth_path, truth_stamp
 from deeplab_core.analysis.image import count_labels, iou_score
+from deeplab_core.analysis.ranking_scores import VERSION as RANKING_VERSION
+from deeplab_core.analysis.ranking_scores import measure_ranking
 from deeplab_core.analysis.record import CLASSES, ImageAnalysis
 from deeplab_core.analysis.sparse import SparseCounts
 from deeplab_core.catalogs.catalog import ClassCatalog
@@ -32,18 +38,22 @@ from deeplab_core.records import Prediction, TrimapBand
 
 #: Rises when scores are measured in another way.
 _VERSION = 2
+#: Kind of the project's results that holds ranking scores; older projects have it, so the name stays.
+RANKING_KIND = "doubt"
 
 
 class Part(Flag):
     """What can be measured of an image.
 
     ``SCORE``: mean IoU, uncertainty and classes, for the list. ``FIGURES``: confusion, whole and by band, of the mask and of the
-    prediction. ``ERRORS``: error components, kinds of failure, objects, slices.
+    prediction. ``ERRORS``: error components, kinds of failure, objects, slices. ``RANKING``: ranking scores and label issues of
+    the newest prediction.
     """
 
     SCORE = auto()
     FIGURES = auto()
     ERRORS = auto()
+    RANKING = auto()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,8 +70,8 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Inspected:
-    """Error components of an image: ``record`` is None where they are as they were, ``fresh`` where they are not kept yet."""
+class Found:
+    """A part that the project keeps: ``record`` is None where it is as it was, ``fresh`` where it is not kept yet."""
 
     key: str
     record: ImageAnalysis | None
@@ -85,8 +95,24 @@ class Measured:
     score: ImageAnalysis | None = None
     stamp: str = ""
     figures: Figures | None = None
-    errors: Inspected | None = None
+    errors: Found | None = None
+    ranking: Found | None = None
     problem: AtrousError | None = None
+
+
+class KeptModels:
+    """Which predictions are kept of each image; listed once, because that opens every file of them."""
+
+    def __init__(self, project: Project) -> None:
+        self._project, self._mutex = project, threading.Lock()
+        self._found: dict[str, list[tuple[str, str]]] | None = None
+
+    def of(self, content_key: str) -> list[tuple[str, str]]:
+        """(card id, options key) of each kept prediction of an image."""
+        with self._mutex:
+            if self._found is None:
+                self._found = self._project.predictions.kept()
+        return self._found.get(content_key, [])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +122,9 @@ class Measurement:
     Attributes:
         band: which band figures are counted by.
         objects: finds the file in which the data lists the image's objects.
+        models: of which models predictions are kept.
         known: key of the error components that are known already.
+        known_ranking: key of the ranking scores that are known already.
         held: its labels, where it is or was just open.
         prediction: the newest, where it is in memory.
         to_project: as for :func:`~app.state.samples.load_sample`.
@@ -107,7 +135,9 @@ class Measurement:
     parts: Part
     band: TrimapBand
     objects: Callable[[], Path | None]
+    models: KeptModels
     known: str = ""
+    known_ranking: str = ""
     held: OpenLabels | None = None
     prediction: Prediction | None = None
     to_project: ToProject | None = None
@@ -118,44 +148,70 @@ class Measurement:
         Raises:
             AtrousError: the image or its labels cannot be read. A ground truth that cannot is the result's ``problem``.
         """
-        parts, errors = self.parts, None
-        if Part.ERRORS in parts:
-            errors = self._kept_errors()
-            if errors is not None:
-                parts &= ~Part.ERRORS
-        if not parts:
-            return Measured(errors=errors)
+        parts = self.parts
+        errors = self._kept_errors() if Part.ERRORS in parts else None
+        ranking = self._kept_ranking() if Part.RANKING in parts else None
+        parts &= ~((Part.ERRORS if errors else Part(0)) | (Part.RANKING if ranking else Part(0)))
+        found = self._measure_rest(parts) if parts else Measured()
+        return replace(found, errors=errors or found.errors, ranking=ranking or found.ranking)
+
+    def _measure_rest(self, parts: Part) -> Measured:
+        """What is not kept; a ground truth that cannot be used, and pixels that only the errors need, stop nothing else."""
         try:
-            found = self._measure(parts)
+            return self._measure(parts)
         except MaskFormatError as error:
             return replace(self._measure(parts & Part.SCORE, truth=False), stamp="", problem=error)
         except ImageReadError as error:
             if Part.ERRORS not in parts or parts == Part.ERRORS:
                 raise
-            found = replace(self._measure(parts & ~Part.ERRORS), problem=error)  # only they need the pixels
-        return found if errors is None else replace(found, errors=errors)
+            return replace(self._measure(parts & ~Part.ERRORS), problem=error)
 
-    def _kept_errors(self) -> Inspected | None:
+    def _kept_errors(self) -> Found | None:
         """Error components that need not be found again; None where they do."""
         project, image = self.project, self.image
         if truth_path(project, image) is None:
             return None
         key = inspection_key(project, project.record(image), self.objects())
         if key == self.known:
-            return Inspected(key, None)
+            return Found(key, None)
         kept = read_kept(project, image, key)
-        return None if kept is None else Inspected(key, kept)
+        return None if kept is None else Found(key, kept)
+
+    def _kept_ranking(self) -> Found | None:
+        """Ranking scores that need not be measured again; None where they do."""
+        project, record, key = self.project, self.project.record(self.image), self._ranking_key()
+        if key == self.known_ranking:
+            return Found(key, None)
+        stored = project.result(self.image, RANKING_KIND)
+        known = read_ranking(stored[1], project.catalog) if stored is not None and stored[0] == key else None
+        # Measured while the confidence was not kept: once it is kept again, there is more to measure.
+        if known is None or ("confidence" not in (known.scores or ()) and _confident(project, record)):
+            return None
+        return Found(key, known)
+
+    def _ranking_key(self) -> str:
+        """What the ranking scores of an image follow from; another key means that they must be measured again."""
+        project, image = self.project, self.image
+        record = project.record(image)
+        others = sorted(" ".join(other) for other in self.models.of(record.content_key))
+        head = project.journal.head(image)  # what a CRF has set in the mask counts
+        classes = project.class_edits.stamp(project.catalog)
+        source = record.prediction, record.content_key, record.mask, head
+        parts = RANKING_VERSION, classes, *source, fingerprint(project, image), truth_stamp(project, image), *others
+        return hashlib.sha256("\n".join(map(str, parts)).encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
     def _measure(self, parts: Part, *, truth: bool = True) -> Measured:
         project, image, key, objects = self.project, self.image, "", None
-        # Stamp and key come before the labels and the ground truth: what changes in between has it measured again.
+        # Stamp and keys come before the labels and the ground truth: what changes in between has it measured again.
         stamp = sample_stamp(project, image, project.journal.head(image)) if Part.SCORE in parts else ""
+        ranking_key = self._ranking_key() if Part.RANKING in parts else ""
         if Part.ERRORS in parts:
             objects = self.objects()
             key = inspection_key(project, project.record(image), objects)
         sample = load_sample(
-            project, image, truth=truth, rgb=Part.ERRORS in parts, with_prediction=bool(parts & (Part.SCORE | Part.FIGURES)),
-            held=self.held, prediction=self.prediction, to_project=self.to_project,
+            project, image, truth=truth, rgb=Part.ERRORS in parts,
+            with_prediction=bool(parts & (Part.SCORE | Part.FIGURES | Part.RANKING)), held=self.held, prediction=self.prediction,
+            to_project=self.to_project,
         )  # fmt: skip
         if sample.labels is None:
             return Measured(labelled=False, head=sample.head)
@@ -163,9 +219,39 @@ class Measurement:
         if Part.SCORE in parts:
             score = score_labels(sample.labels, project.catalog, truth=sample.scored, confidence=sample.confidence)
         if Part.ERRORS in parts and sample.truth is not None:
-            errors = Inspected(key, inspect_sample(project, sample, objects), fresh=True)
+            errors = Found(key, inspect_sample(project, sample, objects), fresh=True)
         figures = self._count(sample) if Part.FIGURES in parts else None
-        return Measured(True, sample.head, score, stamp, figures, errors)
+        ranking = self._rank(sample, ranking_key) if Part.RANKING in parts else None
+        return Measured(True, sample.head, score, stamp, figures, errors, ranking)
+
+    def _rank(self, sample: EvaluationSample, key: str) -> Found | None:
+        """Ranking scores of the newest prediction; None if there is none of the project's classes."""
+        project, prediction, labels = self.project, sample.prediction, sample.predicted
+        if prediction is None or labels is None:
+            return None
+        content_key = project.record(self.image).content_key
+        mine = prediction.card_id, prediction.options.cache_key()
+        others: list[LabelMap] = []
+        for model in self.models.of(content_key):
+            other = None if model == mine else project.predictions.get(content_key, *model)
+            mapped = None if other is None else self._in_project_ids(other)
+            if mapped is not None and mapped.shape == labels.shape:
+                others.append(mapped)
+        record = measure_ranking(
+            labels,
+            prediction.known_confidence,
+            project.catalog,
+            model=prediction.uncertainty,
+            truth=sample.truth,
+            exclude=sample.exclude,
+            others=others,
+            refined=_refined(sample),
+            object_id=object_id(project, prediction),
+        )
+        return Found(key, record, fresh=True)
+
+    def _in_project_ids(self, prediction: Prediction) -> LabelMap | None:
+        return in_project_ids(self.project, prediction) if self.to_project is None else self.to_project(prediction)
 
     def _count(self, sample: EvaluationSample) -> Figures | None:
         truth, labels, catalog = sample.truth, sample.labels, self.project.catalog
@@ -271,3 +357,25 @@ def due_images(project: Project, stamps: Mapping[int, str], only: frozenset[int]
         elif stamps.get(image) != sample_stamp(project, image, head, marks.get(image, 0), classes):
             stale.append(image)
     return Due(tuple(stale), tuple(gone))
+
+
+def read_ranking(data: bytes, catalog: ClassCatalog) -> ImageAnalysis | None:
+    """A kept record; None for one that is damaged or of other classes: it is measured again."""
+    try:
+        return ImageAnalysis.from_bytes(data, catalog)
+    except AtrousError:
+        return None
+
+
+def _refined(sample: EvaluationSample) -> LabelMap | None:
+    """The prediction with the pixels that a CRF has set in the mask; None where it has set none."""
+    if sample.provenance is None or sample.labels is None or sample.predicted is None:
+        return None
+    by_crf = sample.provenance == Provenance.CRF
+    return np.where(by_crf, sample.labels, sample.predicted) if by_crf.any() else None
+
+
+def _confident(project: Project, record: ImageRecord) -> bool:
+    """Whether the confidence of an image's newest prediction is kept."""
+    card_id, _, options_key = record.prediction.rpartition(" ")
+    return project.predictions.has_confidence(record.content_key, card_id, options_key)

@@ -78,6 +78,7 @@ class ProjectAnalysis:
             once the folder was evaluated or inspected its figures and its error components.
         predictions: of the kept predictions.
         keys: per image id, what its error components were found from.
+        ranking_keys: per image id, what the ranking scores of its prediction were measured from.
     """
 
     def __init__(self, project: Project) -> None:
@@ -85,6 +86,7 @@ class ProjectAnalysis:
         self.masks = FolderAnalysis(project.catalog)
         self.predictions = FolderAnalysis(project.catalog)
         self.keys: dict[int, str] = {}
+        self.ranking_keys: dict[int, str] = {}
         self._listed: dict[int, ImageScore] = {}  # what score() has answered
 
     def __len__(self) -> int:

@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.controllers.compare.models import ComparedModels
 from app.controllers.compare.requests import ModelRequest, ask_model
-from app.controllers.evaluate.live import EvaluationController
+from app.controllers.evaluate.figures import EvaluationFigures
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
 from app.services.folder_job import FolderJob, Steps, background
@@ -72,18 +72,18 @@ class CompareFolder(QObject):
         services: Services,
         compared: ComparedModels,
         models: ModelsController,
-        evaluation: EvaluationController,
+        figures: EvaluationFigures,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._compared, self._session, self._models, self._evaluation = compared, services.session, models, evaluation
+        self._compared, self._session, self._models, self._figures = compared, services.session, models, figures
         self._folder_jobs = folder_jobs
         self._compute, self._notifier, self._context = services.compute, services.notifier, services.context
         self._job: FolderJob[_Counted | None] | None = None
         self.result: FolderComparison | None = None
         services.session.projectChanged.connect(self._leave)
-        evaluation.truthFound.connect(lambda _index: self._leave(None))
+        figures.truthFound.connect(lambda _index: self._leave(None))
 
     def start(self) -> None:
         """Say what that takes, then compare the chosen models on every image of the folder, as one job that can be stopped."""
@@ -102,13 +102,13 @@ class CompareFolder(QObject):
             return  # the question was answered late
         result = FolderComparison(
             models,
-            self._evaluation.band,
+            self._figures.band,
             [FolderAnalysis(project.catalog) for _ in models],
             {pair: PairCount() for pair in pairs_of(len(models))},
             times=[[] for _ in models],
         )
         self.result = result
-        run = _Run(project, self._models.run_settings.options(), self._evaluation.band, result)
+        run = _Run(project, self._models.run_settings.options(), self._figures.band, result)
         blocks = [images[first : first + BLOCK] for first in range(0, len(images), BLOCK)]
         self._job = self._folder_jobs.start(
             project, tr("Comparing models on the folder"), [image for block in blocks for _ in models for image in block],
@@ -125,7 +125,7 @@ class CompareFolder(QObject):
 
     def curves(self) -> list[Curve]:
         """Trimap curve of each model over the folder, in the band that is measured now; empty for another one."""
-        result, band = self.result, self._evaluation.band
+        result, band = self.result, self._figures.band
         if result is None or (result.band.rule, result.band.around) != (band.rule, band.around):
             return []
         return model_curves(result.models, self.figures())

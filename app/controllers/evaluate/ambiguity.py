@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import EditController, OutlineUse
-from app.controllers.evaluate.live import EvaluationController
+from app.controllers.evaluate.figures import EvaluationFigures
 from app.services.notifications import Choice
 from app.services.services import Services
 from app.state.ambiguous import ListedMark, error_at, list_marks, read_marks, write_marks
@@ -38,16 +38,15 @@ class AmbiguousController(QObject):
     def __init__(
         self,
         services: Services,
-        evaluation: EvaluationController,
+        figures: EvaluationFigures,
         edit: EditController,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._session, self._evaluation, self._edit = services.session, evaluation, edit
+        self._session, self._figures, self._edit = services.session, figures, edit
         self._notifier, self._context = services.notifier, services.context
         self._place: tuple[int, int] | None = None
         self._tool_before: Tool | None = None
-        self.changed.connect(evaluation.measure_again)
         edit.outlineDrawn.connect(self._take_outline)
         services.session.imageChanged.connect(lambda _image: self._end_outline())
         services.context.changed.connect(self._follow_context)
@@ -60,7 +59,7 @@ class AmbiguousController(QObject):
 
     def mark_error(self) -> None:
         """Mark the connected error under the pointer."""
-        image, live = self._session.image, self._evaluation.live
+        image, live = self._session.image, self._figures.live
         if image is None or live is None:
             return
         found = None
@@ -172,7 +171,7 @@ class AmbiguousController(QObject):
 
     def _classes_in(self, place: tuple[slice, slice], inside: NDArray[np.bool_]) -> tuple[int, ...]:
         """Classes that the truth has in the outline: what it may be, for the list."""
-        live = self._evaluation.live
+        live = self._figures.live
         if live is None:
             return ()
         values = np.unique(live.truth[place][inside]).tolist()

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import EditController
-from app.controllers.evaluate.live import EvaluationController
-from app.controllers.evaluate.measuring import Round
+from app.controllers.evaluate.figures import EvaluationFigures
+from app.controllers.evaluate.ground_truth import GroundTruthController
+from app.controllers.evaluate.measuring import Measuring, Round
 from app.controllers.predict.models import ModelsController
 from app.services.services import Services
 from app.services.session import OpenImage
@@ -57,14 +58,16 @@ class InspectController(QObject):
     def __init__(
         self,
         services: Services,
+        figures: EvaluationFigures,
+        measuring: Measuring,
+        truth: GroundTruthController,
         models: ModelsController,
-        evaluation: EvaluationController,
         edit: EditController,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._session, self._models, self._evaluation, self._edit = services.session, models, evaluation, edit
-        self._measuring = evaluation.folder.measuring
+        self._session, self._figures, self._measuring, self._truth = services.session, figures, measuring, truth
+        self._models, self._edit = models, edit
         self._jobs, self._notifier, self._context = services.jobs, services.notifier, services.context
         self._report = partial(services.notifier.report_or_raise, replace_key="inspect")
         self.navigation: ErrorNavigation | None = None
@@ -82,8 +85,8 @@ class InspectController(QObject):
         services.session.recordChanged.connect(lambda record: self._stale.add(record.id))
         services.session.stepWritten.connect(self._stale.add)
         self._measuring.measured.connect(self._follow_measured)
-        evaluation.truthFound.connect(self._follow_truth)
-        evaluation.figuresChanged.connect(lambda _figures: self._emit_soon())
+        figures.truthFound.connect(self._follow_truth)
+        figures.followed.connect(self._emit_soon)
         edit.changed.connect(self._follow_edit)
 
     # -- what is known ---------------------------------------------------------------------------------------------------
@@ -91,7 +94,7 @@ class InspectController(QObject):
     @property
     def index(self) -> ProjectAnalysis | None:
         """What is known of the project's images; None without a project."""
-        return self._evaluation.folder.analysis
+        return self._figures.analysis
 
     @property
     def folder(self) -> FolderAnalysis | None:
@@ -108,7 +111,7 @@ class InspectController(QObject):
 
         The image in view counts with its live figures; the components follow after a pause.
         """
-        self._evaluation.folder.catch_up()
+        self._figures.catch_up()
         return None if self.folder is None else self.folder.total(CONFUSION)
 
     def components(self, query: ComponentQuery) -> list[ErrorComponent]:
@@ -123,7 +126,7 @@ class InspectController(QObject):
 
     def begin(self) -> None:
         """The evaluation view is opened: inspect what is not known yet, or has changed since."""
-        if self.index is None or not len(self._evaluation.index):
+        if self.index is None or not len(self._truth.index):
             return
         if not len(self.index):
             self.inspect_folder()
@@ -139,7 +142,7 @@ class InspectController(QObject):
         project, index = self._session.project, self.index
         if project is None or index is None or self._round is not None:
             return
-        ids = self._evaluation.truth.images_with_truth()
+        ids = self._truth.images_with_truth()
         if not ids:
             return
         if self._session.autosaver is not None:
@@ -210,7 +213,7 @@ class InspectController(QObject):
         self._stale.update(begun.left)
         if begun.stopped and self.index is not None:
             self._stale.update(record.id for record in self.index.project.images if record.id not in self.index)
-        self._evaluation.folder.changed.emit()
+        self._figures.changed.emit()
         self._emit_soon()
 
     def _take(self, image: int, key: str, inspection: ImageAnalysis | None) -> None:
@@ -228,7 +231,7 @@ class InspectController(QObject):
                     index.put(image, key, inspection)
             except AtrousError as error:
                 self._notifier.report(error, replace_key="save")
-            self._evaluation.folder.show_live(image)
+            self._figures.show_live(image)
         self._emit_soon()
 
     # -- the image in view -----------------------------------------------------------------------------------------------
@@ -253,7 +256,7 @@ class InspectController(QObject):
     def _recount_image(self, project: Project, index: ProjectAnalysis, image: OpenImage, *, last: bool) -> None:
         if truth_path(project, image.id) is None:
             return
-        live, document = self._evaluation.live, image.document
+        live, document = self._figures.live, image.document
         truth = live.truth if live is not None and live.document is document else None
         revision = document.revision
         held = OpenLabels(document.labels.copy(), document.provenance.copy(), image.info, image.rgb, truth)
@@ -361,7 +364,7 @@ class InspectController(QObject):
             if self._round is not None:
                 self._measuring.leave(self._round)
                 self._round = None
-            if len(self._evaluation.index):
+            if len(self._truth.index):
                 self.inspect_folder()
         self._emit_soon()
 

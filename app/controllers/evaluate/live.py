@@ -1,4 +1,4 @@
-"""Truth and what follows from it: live IoU of the image in view, its trimap band and curve."""
+"""The image in view against its ground truth: live IoU, trimap band and curve."""
 
 from __future__ import annotations
 
@@ -10,21 +10,17 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.edit import EditController
-from app.controllers.evaluate.folder import FolderEvaluation
+from app.controllers.evaluate.figures import EvaluationFigures
 from app.controllers.evaluate.ground_truth import GroundTruthController
-from app.controllers.predict.models import ModelsController
-from app.controllers.project.folder_jobs import FolderJobs
 from app.services.services import Services
 from app.services.session import OpenImage, unset
 from app.services.timers import single_shot
 from app.state.document import Document
 from app.state.live_evaluation import Count, LiveEvaluation, count_image
-from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.samples import OpenLabels, load_sample, truth_path
 from app.text import tr
 from app.viewmodels.evaluate.curves import Curve, CurveSet
-from deeplab_core.datasets import GroundTruthFiles
 from deeplab_core.errors import AmbiguousFrameError, AtrousError, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import ConfusionMatrix
@@ -92,16 +88,9 @@ def _nothing_labelled(live: LiveEvaluation) -> bool:
 
 
 class EvaluationController(QObject):
-    """Owns the ground truth and the live figures of the image in view.
-
-    Attributes:
-        live: confusion matrix and bands of the image in view, updated with each edit; None without ground truth.
-        folder: the figures of the folder.
-        truth: the project's choices of ground truth.
-        band: the trimap band that is measured.
+    """Makes the live figures of the image in view.
 
     Signals:
-        truthFound(GroundTruthFiles): another index of truth files.
         layersChanged(): truth or band of the image in view changed: the panes need them again.
         figuresChanged(Figures | None): after an edit, at most twenty times a second.
         curvesChanged(CurveSet), bandFigures(inside, outside): mIoU of the image in the band and out of it, or None.
@@ -109,7 +98,6 @@ class EvaluationController(QObject):
         truthNoted(file name, notes): the ground truth of the image in view was read in an unusual way.
     """
 
-    truthFound = Signal(object)
     layersChanged = Signal()
     figuresChanged = Signal(object)
     curvesChanged = Signal(object)
@@ -120,39 +108,38 @@ class EvaluationController(QObject):
     def __init__(
         self,
         services: Services,
-        models: ModelsController,
+        figures: EvaluationFigures,
         edit: EditController,
         truth: GroundTruthController,
-        folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._session, self._edit, self.truth = services.session, edit, truth
+        self._session, self._figures, self._edit, self._truth = services.session, figures, edit, truth
         self._jobs, self._notifier = services.jobs, services.notifier
         self._settings, self._context = services.settings, services.context
         self._report = partial(services.notifier.report_or_raise, replace_key="truth")
-        self.live: LiveEvaluation | None = None
         self._before: ConfusionMatrix | None = None
         self._model_curve: BandHistogram | None = None
         self._band_shown: _Band | None = None
         self._counting: LiveEvaluation | None = None
         self._finding_edges = False
-        kept = services.settings
-        self.band = TrimapBand(width_px=kept["trimap.width"], rule=kept["trimap.rule"], around=kept["trimap.around"])
-        self.folder = FolderEvaluation(services, truth, self.band, models, folder_jobs, self)
-        self.folder.changed.connect(self._emit_curves)
+        figures.changed.connect(self._emit_curves)
         self._figures_timer = single_shot(self, _FIGURES_MS, self._emit_figures)
         self._curve_timer = single_shot(self, _CURVE_MS, self._emit_curves)
-        services.session.projectChanged.connect(self._follow_project)
-        truth.changed.connect(self._follow_truth)
+        figures.truthFound.connect(lambda _index: self._follow_image(self._session.image))
         services.session.imageChanged.connect(self._follow_image)
         services.session.predictionChanged.connect(self._measure_model)
         edit.changed.connect(self._wake)
 
     @property
-    def index(self) -> GroundTruthFiles:
-        """Ground truth files of the open project; empty without one."""
-        return self.truth.index
+    def live(self) -> LiveEvaluation | None:
+        """Confusion matrix and bands of the image in view, updated with each edit; None without ground truth."""
+        return self._figures.live
+
+    @property
+    def band(self) -> TrimapBand:
+        """The trimap band that is measured."""
+        return self._figures.band
 
     # -- truth -----------------------------------------------------------------------------------------------------------
 
@@ -162,22 +149,16 @@ class EvaluationController(QObject):
             self._edit.replace_all(self.live.truth, Provenance.IMPORT, message("Replace by ground truth"))
 
     def measure_again(self, image_id: int) -> None:
-        """Other pixels of an image count from now on: measure it again, in view and in the folder's figures."""
+        """Other pixels of an image count from now on: measure it again if it is in view."""
         image = self._session.image
         if image is not None and image.id == image_id and self.live is not None:
             self._read_truth(image)
-        self.folder.remeasure(image_id)
-
-    def evaluate_folder(self) -> None:
-        """Evaluate every image that has truth and a mask."""
-        self.folder.start()
 
     def set_band(self, band: TrimapBand) -> None:
         """Measure in another band."""
         if band == self.band:
             return
-        self.band = band
-        self.folder.band = band
+        self._figures.band = band
         for name, value in (("width", band.width_px), ("rule", band.rule), ("around", band.around)):
             self._settings.set(f"trimap.{name}", value)
         self.bandChanged.emit(band)
@@ -264,17 +245,6 @@ class EvaluationController(QObject):
 
     # -- the image in view -----------------------------------------------------------------------------------------------
 
-    def _follow_project(self, project: Project | None) -> None:
-        self.folder.set_project(project)
-        self.folder.follow_truth()
-        self.truthFound.emit(self.index)
-
-    def _follow_truth(self, _truth: object) -> None:
-        """Other ground truth, or another frame of it: every figure is measured again."""
-        self.folder.follow_truth()
-        self.truthFound.emit(self.index)
-        self._follow_image(self._session.image)
-
     def _follow_image(self, image: OpenImage | None) -> None:
         self._forget()
         if image is None or self._session.project is None:
@@ -318,7 +288,7 @@ class EvaluationController(QObject):
             if not isinstance(error, AtrousError):
                 raise error
             if self._session.image is image:
-                self.truth.note_problem(image.id, error)
+                self._truth.note_problem(image.id, error)
                 if not isinstance(error, AmbiguousFrameError):  # that is asked
                     self._notifier.report(error, replace_key="truth")
                 self._emit_nothing()
@@ -328,13 +298,12 @@ class EvaluationController(QObject):
     def _adopt_truth(self, image: OpenImage, found: _Truth) -> None:
         self._forget()
         try:
-            self.live = LiveEvaluation(found.labels, image.document, found.count, exclude=found.exclude)
+            self._figures.live = LiveEvaluation(found.labels, image.document, found.count, exclude=found.exclude)
         except AtrousError as error:
             self._notifier.report(error, replace_key="truth")
             self._emit_nothing()
             return
-        self.folder.set_live(self.live)
-        self._before = self.live.matrix.copy()
+        self._before = self._figures.live.matrix.copy()
         self._context.update(has_truth=True)
         self._measure_model(image)
         self.layersChanged.emit()
@@ -344,8 +313,7 @@ class EvaluationController(QObject):
     def _forget(self) -> None:
         if self.live is not None:
             self.live.close()
-        self.live, self._before, self._model_curve = None, None, None
-        self.folder.set_live(None)
+        self._figures.live, self._before, self._model_curve = None, None, None
         self._context.update(has_truth=False)
 
     def _measure_model(self, image: OpenImage | None) -> None:
@@ -396,7 +364,7 @@ class EvaluationController(QObject):
             return
         catalog = live.document.catalog
         mean = live.matrix.mean_iou("truth")
-        self.folder.follow(live)
+        self._figures.follow()
         if _nothing_labelled(live):
             nothing = dict.fromkeys(catalog.ids.tolist(), np.nan)
             self.figuresChanged.emit(Figures(nothing, np.nan, mean.classes, np.nan, nothing, np.nan))
@@ -418,7 +386,7 @@ class EvaluationController(QObject):
         if band.around == "prediction":
             self.layersChanged.emit()
         if live is None:
-            self.curvesChanged.emit(CurveSet(folder=self.folder.curves(band)))
+            self.curvesChanged.emit(CurveSet(folder=self._figures.curves(band)))
             self.bandFigures.emit(None, None)
             return
         if not live.has_histogram(band.rule, band.around):
@@ -426,7 +394,7 @@ class EvaluationController(QObject):
             return
         if self._model_curve is None and _nothing_labelled(live):
             why = tr("Nothing is labelled yet. The curve shows mIoU inside the band for every width.")
-            self.curvesChanged.emit(CurveSet((), self.folder.curves(band), why))
+            self.curvesChanged.emit(CurveSet((), self._figures.curves(band), why))
             self.bandFigures.emit(None, None)
             return
         histogram = live.histogram(band.rule, band.around)
@@ -436,7 +404,7 @@ class EvaluationController(QObject):
         lines.append(Curve("now", tuple(histogram.curve("truth").mean_iou.tolist())))
         empty = all(np.isnan(value) for line in lines for value in line.values)
         why = tr("This ground truth has no void ring: choose the class edge.") if empty else ""
-        self.curvesChanged.emit(CurveSet(() if empty else tuple(lines), self.folder.curves(band), why))
+        self.curvesChanged.emit(CurveSet(() if empty else tuple(lines), self._figures.curves(band), why))
         inside, outside = (part(band.width_px).mean_iou("truth").value for part in (histogram.inside, histogram.outside))
         self.bandFigures.emit(None if np.isnan(inside) else inside, None if np.isnan(outside) else outside)
 

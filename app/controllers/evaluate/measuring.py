@@ -14,6 +14,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
+from app.controllers.evaluate.figures import EvaluationFigures
 from app.controllers.evaluate.ground_truth import GroundTruthController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
@@ -22,14 +23,26 @@ from app.services.services import Services
 from app.services.session import OpenImage
 from app.services.timers import single_shot
 from app.state.image_record import ImageRecord
-from app.state.measurement import Due, Figures, Inspected, Measured, Measurement, Part, due_images, read_score, write_score
+from app.state.measurement import (
+    RANKING_KIND,
+    Due,
+    Figures,
+    Found,
+    KeptModels,
+    Measured,
+    Measurement,
+    Part,
+    due_images,
+    read_score,
+    write_score,
+)
 from app.state.project import Project
 from app.state.project_analysis import ObjectLists, ProjectAnalysis, ScoredImages
 from app.state.samples import OpenLabels
 from app.text import tr
 from deeplab_core.analysis.record import ImageAnalysis
 from deeplab_core.errors import AtrousError
-from deeplab_core.records import Prediction, TrimapBand
+from deeplab_core.records import Prediction
 
 _KIND = "score"
 #: Predictions that wait in memory; later ones are read from the disk again.
@@ -70,38 +83,27 @@ class Round:
 
 
 class Measuring(QObject):
-    """Everything that is known of the folder's images, and the job that measures them.
-
-    Attributes:
-        analysis: the pool; None without a project.
-        band: which band figures are counted by.
+    """The job that measures the images of the folder, and fills the pool of what is known of them.
 
     Signals:
-        scored(image id): one image has another score, or none any more.
-        rescored(): many have.
         measured(image id, Part, Measured): an image was measured and is in the pool.
-        forgotten(image id): an image that was in the pool has no labels any more.
     """
 
-    scored = Signal(int)
-    rescored = Signal()
     measured = Signal(int, object, object)
-    forgotten = Signal(int)
 
     def __init__(
         self,
         services: Services,
+        figures: EvaluationFigures,
         truth: GroundTruthController,
         models: ModelsController,
         folder_jobs: FolderJobs,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._session, self._truth, self._models = services.session, truth, models
+        self._session, self._figures, self._truth, self._models = services.session, figures, truth, models
         self._jobs, self._notifier = services.jobs, services.notifier
         self._folder_jobs = folder_jobs
-        self.analysis: ProjectAnalysis | None = None
-        self.band = TrimapBand()
         self._stamps: dict[int, str] = {}
         self._due: dict[int, _Request] = {}
         self._lazy: tuple[int, ...] = ()
@@ -110,34 +112,21 @@ class Measuring(QObject):
         self._queued: set[int] = set()  # images that the job has yet to visit
         self._visited: tuple[int, _Request] | None = None  # what is being measured now
         self._lists: ObjectLists | None = None
+        self._kept_models: KeptModels | None = None
         self._altered: set[int] = set()
         self._quiet = single_shot(self, _QUIET_MS, self._look_at_altered)
         services.session.recordChanged.connect(self._follow_record)
+        services.session.projectChanged.connect(self._follow_project)
+        services.session.predictionKept.connect(lambda _image, _prediction: self._forget_models())
+        services.session.predictionChanged.connect(lambda _image: self._forget_models())
+        truth.changed.connect(lambda _truth: self._follow_truth())
+
+    @property
+    def analysis(self) -> ProjectAnalysis | None:
+        """The pool; None without a project."""
+        return self._figures.analysis
 
     # -- commands -----------------------------------------------------------------------------------------------------------
-
-    def set_project(self, project: Project | None) -> None:
-        """Follow another project; :meth:`follow_truth` is the next call."""
-        self.analysis = None if project is None else ProjectAnalysis(project)
-        self._due, self._lazy, self._altered, self._rounds, self._visited = {}, (), set(), [], None
-
-    def follow_truth(self, *, measure: bool = True) -> None:
-        """The project's ground truth is known, or another one: figures that rest on the one before are forgotten.
-
-        Scores that the project keeps are shown as soon as they are known to be right.
-
-        Args:
-            measure: whether images without one are measured.
-        """
-        project, self._lists = self._session.project, None
-        if project is None or self.analysis is None:
-            return
-        self.analysis = self.analysis.on_other_truth()
-        if self._visited is not None:
-            self._add(self._visited[0], _Request(self._visited[1].parts))
-        kept = project.results(_KIND)
-        self._stamps = {image: stamp for image, (stamp, _) in kept.items()}
-        self._compare(project, {image: data for image, (_, data) in kept.items()}, measure)
 
     def follow_project(self, *, measure: bool = True) -> None:
         """Drop whatever no longer belongs to the project's labels and ground truth; measure it, and what has no score yet."""
@@ -170,6 +159,7 @@ class Measuring(QObject):
 
     def start(self, images: Iterable[int], parts: Part, title: str, on_end: Callable[[Round], object]) -> Round:
         """Measure many images; the status bar shows it, and a user can stop it."""
+        self._forget_models()
         begun = Round(title, set(images), on_end)
         self._rounds.append(begun)
         for image in images:
@@ -196,6 +186,34 @@ class Measuring(QObject):
         if lists is None:
             lists = self._lists = ObjectLists(self._truth.index)
         return lists.of(project.record(image).relative_path)
+
+    # -- following -------------------------------------------------------------------------------------------------------
+
+    def _follow_project(self, _project: Project | None) -> None:
+        self._due, self._lazy, self._altered, self._rounds, self._visited = {}, (), set(), [], None
+        self._forget_models()
+        self._follow_truth()
+
+    def _follow_truth(self) -> None:
+        """The project's ground truth is known, or another one: figures that rest on the one before are forgotten.
+
+        Scores that the project keeps are shown as soon as they are known to be right. Images without one are measured, unless
+        the folder was evaluated: then all of them will be.
+        """
+        project, self._lists = self._session.project, None
+        if project is not None and self.analysis is not None:
+            self._figures.analysis = self.analysis.on_other_truth()
+            if self._visited is not None:
+                self._add(self._visited[0], _Request(self._visited[1].parts))
+            kept = project.results(_KIND)
+            self._stamps = {image: stamp for image, (stamp, _) in kept.items()}
+            measure = not (self._figures.evaluated and len(self._truth.index))
+            self._compare(project, {image: data for image, (_, data) in kept.items()}, measure)
+        self._figures.truthFound.emit(self._truth.index)
+
+    def _forget_models(self) -> None:
+        """Predictions may have been added: they are listed again."""
+        self._kept_models = None
 
     # -- comparing with the project --------------------------------------------------------------------------------------
 
@@ -236,7 +254,7 @@ class Measuring(QObject):
             else:
                 for image in waiting:
                     self._due[image] = _Request(Part.SCORE)
-            self.rescored.emit()
+            self._figures.rescored.emit()
             self._pump(many=True)
 
         self._jobs.run(work, done, self._ignore)
@@ -300,10 +318,12 @@ class Measuring(QObject):
         if request is None:
             return  # it was moved to the front
         self._visited = image, request
+        models = self._kept_models = self._kept_models or KeptModels(project)
+        keys, ranking_keys = ({}, {}) if self.analysis is None else (self.analysis.keys, self.analysis.ranking_keys)
         measurement = Measurement(
-            project, image, request.parts, self.band, lambda: self.objects(project, image),
-            known="" if self.analysis is None else self.analysis.keys.get(image, ""),
-            held=request.held, prediction=request.prediction, to_project=self._models.in_project_ids,
+            project, image, request.parts, self._figures.counted_band, lambda: self.objects(project, image), models,
+            known=keys.get(image, ""), known_ranking=ranking_keys.get(image, ""), held=request.held,
+            prediction=request.prediction, to_project=self._models.in_project_ids,
         )  # fmt: skip
         found = yield from background(measurement.run)
         self._visited = None
@@ -376,13 +396,15 @@ class Measuring(QObject):
             self._forget_score(project, image)
             if image in analysis.keys or analysis.has_figures(image):
                 analysis.drop(image)
-                self.forgotten.emit(image)
+                self._figures.changed.emit()
         if Part.SCORE in request.parts and found.score is not None:
             self._keep_score(project, image, found.score, found.stamp)
         if Part.FIGURES in request.parts:
             self._take_figures(analysis, image, found.figures)
         if Part.ERRORS in request.parts:
             self._take_errors(analysis, image, found.errors)
+        if Part.RANKING in request.parts and found.ranking is not None:
+            self._take_ranking(analysis, image, found.ranking)
         self.measured.emit(image, request.parts, found)
         viewed = self._session.image
         if found.head not in (None, project.journal.head(image)) and (viewed is None or viewed.id != image):
@@ -398,7 +420,7 @@ class Measuring(QObject):
         if figures.prediction is not None:
             analysis.predictions.update(str(image), figures.prediction)
 
-    def _take_errors(self, analysis: ProjectAnalysis, image: int, errors: Inspected | None) -> None:
+    def _take_errors(self, analysis: ProjectAnalysis, image: int, errors: Found | None) -> None:
         if errors is None:
             analysis.drop(image)
         elif errors.record is not None:
@@ -410,6 +432,17 @@ class Measuring(QObject):
             except AtrousError as error:
                 self._notifier.report(error, replace_key="save")
 
+    def _take_ranking(self, analysis: ProjectAnalysis, image: int, ranking: Found) -> None:
+        if ranking.record is None:
+            return
+        analysis.predictions.update(str(image), ranking.record)
+        analysis.ranking_keys[image] = ranking.key
+        if ranking.fresh:
+            try:
+                analysis.project.put_result(image, RANKING_KIND, ranking.key, ranking.record.to_bytes())
+            except AtrousError as error:
+                self._notifier.report(error, replace_key="save")
+
     def _keep_score(self, project: Project, image: int, score: ImageAnalysis, stamp: str) -> None:
         assert self.analysis is not None
         self.analysis.put_score(image, score)
@@ -418,7 +451,7 @@ class Measuring(QObject):
             project.put_result(image, _KIND, stamp, write_score(score))
         except AtrousError as error:
             self._notifier.report(error, replace_key="save")
-        self.scored.emit(image)
+        self._figures.scored.emit(image)
 
     def _forget_score(self, project: Project, image: int) -> None:
         known = self.analysis is not None and self.analysis.drop_score(image)
@@ -427,7 +460,7 @@ class Measuring(QObject):
                 project.drop_result(image, _KIND)
             except AtrousError as error:
                 self._notifier.report(error, replace_key="save")
-            self.scored.emit(image)
+            self._figures.scored.emit(image)
 
     def _ignore(self, error: Exception) -> None:
         if not isinstance(error, AtrousError):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal, SignalInstance
 
+from app.controllers.evaluate.figures import EvaluationFigures
 from app.controllers.evaluate.live import EvaluationController
 from app.controllers.predict.models import ModelsController
 from app.services.services import Services
@@ -73,13 +74,14 @@ class PlotsController(QObject):
         self,
         services: Services,
         models: ModelsController,
+        figures: EvaluationFigures,
         evaluation: EvaluationController,
         sources: PlotSources,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._jobs, self._notifier = services.jobs, services.notifier
-        self._session, self._models, self._evaluation, self._sources = services.session, models, evaluation, sources
+        self._session, self._models, self._figures, self._sources = services.session, models, figures, sources
         self._curves = CurveSet()
         self.progress: tuple[ProgressSample, ...] = ()
         self._makers: dict[str, Callable[[], AnyChart]] = {
@@ -102,13 +104,13 @@ class PlotsController(QObject):
         names = list(self._makers)
         self.names = (*names[:2], _IOU, *names[2:])
         self._quiet = single_shot(self, _QUIET_MS, self.record)
-        self._evaluation.curvesChanged.connect(self._follow_curves)
+        evaluation.curvesChanged.connect(self._follow_curves)
         for signal in sources.changed:
             signal.connect(lambda *_: self.changed.emit())
         self._models.thresholdChanged.connect(lambda _value: self.changed.emit())
         self._session.projectChanged.connect(self._follow_project)
         self._session.recordChanged.connect(lambda _record: self._quiet.start())
-        self._evaluation.folder.changed.connect(lambda: self._quiet.start())
+        self._figures.changed.connect(lambda: self._quiet.start())
 
     def make(self, name: str, shown: Shown) -> None:
         """Make a plot and hand it over, at once or, where it takes counting, when it is there. Raises KeyError for no plot."""
@@ -123,7 +125,7 @@ class PlotsController(QObject):
         project = self._session.project
         if project is None or project.read_only:
             return
-        records, pooled = project.images, self._evaluation.folder.pooled
+        records, pooled = project.images, self._figures.pooled
         miou = None if pooled is None else pooled.mean_iou("truth").value  # followed over time: one class set
         sample = ProgressSample(
             time=time.time(),
@@ -151,18 +153,18 @@ class PlotsController(QObject):
         if scope == "folder":
             curves, makers = self._curves.folder, self._sources.folder_curves
         curves = (*curves, *(curve for make in makers for curve in make()))
-        band = self._evaluation.band
+        band = self._figures.band
         return trimap_chart(curves, tr(_BANDS[band.rule, band.around]), scope)
 
     @property
     def _folder(self) -> FolderAnalysis | None:
         """Everything that was measured on the masks of the folder; None before an image was analysed."""
-        known = self._evaluation.folder.analysis
+        known = self._figures.analysis
         return known.masks if known is not None and len(known) else None
 
     def _total(self, name: str) -> NDArray[np.int64]:
         """Sum of the counts of a name over all predictions, see :mod:`deeplab_core.analysis.record`."""
-        known = self._evaluation.folder.analysis
+        known = self._figures.analysis
         return np.zeros((LEVELS, 2), dtype=np.int64) if known is None else known.predictions.total(name)
 
     def _make_iou(self, shown: Shown) -> None:
@@ -178,7 +180,7 @@ class PlotsController(QObject):
     def _heat(self) -> AnyChart:
         from app.viewmodels.evaluate.plot_data import heat_chart
 
-        self._evaluation.folder.catch_up()
+        self._figures.catch_up()
         folder = self._folder
         counts = None if folder is None else folder.total(CONFUSION)
         return _nothing(tr("Confusion matrix")) if folder is None or counts is None else heat_chart(counts, folder.catalog)

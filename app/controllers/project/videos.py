@@ -7,7 +7,6 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
-from app.controllers.project.new_project import NewProjectController
 from app.services.jobs import Job, JobState
 from app.services.services import Services
 from app.text import plural, tr
@@ -23,15 +22,17 @@ class VideoController(QObject):
     Signals:
         planned(FramePlan): the answer to the last :meth:`plan`.
         refused(AtrousError): the same where the video cannot be read or its folder cannot be used.
+        taken(Path): the frames are in this folder, which is to be opened.
     """
 
     planned = Signal(object)
     refused = Signal(object)
+    taken = Signal(object)
     _progressed = Signal(object, int, int)
 
-    def __init__(self, services: Services, projects: NewProjectController, parent: QObject | None = None) -> None:
+    def __init__(self, services: Services, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._projects, self._jobs, self._notifier = projects, services.jobs, services.notifier
+        self._jobs, self._notifier = services.jobs, services.notifier
         self._asked = 0
         self._progressed.connect(self._show, Qt.ConnectionType.QueuedConnection)
 
@@ -67,7 +68,7 @@ class VideoController(QObject):
             job.finish(JobState.CANCELLED if summary.cancelled else JobState.DONE)
             self._say(plan, summary)
             if not summary.cancelled and summary.written + summary.kept:
-                self._projects.open(plan.folder)
+                self.taken.emit(plan.folder)
 
         def failed(error: Exception) -> None:
             job.finish(JobState.FAILED)

@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from app.controllers.evaluate.live import EvaluationController
+from app.controllers.evaluate.figures import EvaluationFigures
 from app.services.services import Services
 from app.state.document import Document
 from app.state.refinement import RefineFigures, refine_figures
@@ -29,9 +29,9 @@ class RefineMeter(QObject):
 
     changed = Signal(object)
 
-    def __init__(self, services: Services, evaluation: EvaluationController, parent: QObject | None = None) -> None:
+    def __init__(self, services: Services, figures: EvaluationFigures, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._evaluation, self._jobs = evaluation, services.jobs
+        self._figures, self._jobs = figures, services.jobs
         self.figures: RefineFigures | None = None
         self._wanted: tuple[Document, NDArray[Any]] | None = None
         self._again = self._counting = False
@@ -49,7 +49,7 @@ class RefineMeter(QObject):
         return (Curve(tr("with CRF"), self.figures.curve),) if self.figures is not None and self.figures.curve else ()
 
     def _count(self) -> None:
-        live, band = self._evaluation.live, self._evaluation.band
+        live, band = self._figures.live, self._figures.band
         if self._wanted is None or live is None or live.document is not self._wanted[0]:
             self._set(None)
             return

@@ -40,7 +40,7 @@ class ClassesPresenter(QObject):
         program.session.imageChanged.connect(self._follow_image)
         program.session.predictionChanged.connect(self._follow_prediction)
         program.evaluation.figuresChanged.connect(self._follow_figures)
-        program.evaluation.folder.changed.connect(self.show)
+        program.figures.changed.connect(self.show)
         program.counts.changed.connect(self.show)
         program.counts.counted.connect(self._follow_present)
         program.tools.changed.connect(self._follow_tools)
@@ -81,7 +81,7 @@ class ClassesPresenter(QObject):
 
     def _folder_text(self) -> str:
         """The folder's pooled figures with their rule; empty before it is evaluated."""
-        folder = self._program.evaluation.folder
+        folder = self._program.figures
         pooled = folder.pooled
         if pooled is None:
             return ""
@@ -114,7 +114,7 @@ class ClassesPresenter(QObject):
         self._program.classes.arrange(self._arranged)
 
     def _truth_classes(self) -> set[int]:
-        live = self._program.evaluation.live
+        live = self._program.figures.live
         if live is None:
             return set()
         return set(live.document.catalog.ids[np.flatnonzero(live.matrix.truth_pixels())].tolist())

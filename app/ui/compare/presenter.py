@@ -109,6 +109,6 @@ class ComparePresenter(QObject):
             figures = folder_figures(catalog, result, folder.figures(), compare.pair)
         else:
             figures = image_figures(catalog, self._program.compared.models, compare.results, compare.difference, compare.pair)
-        dock.show_figures(figures, self._program.evaluation.band.width_px)
+        dock.show_figures(figures, self._program.figures.band.width_px)
         lines = [] if result is None else image_lines(result.rows, compare.pair)
         dock.show_images(lines, tr("Run the folder to list the images on which these models differ most."))

@@ -83,7 +83,7 @@ class DataPresenter(QObject):
         choice.truthAsked.connect(truth.review)
         window.classes.editAsked.connect(self.edit_classes)
         program.session.projectChanged.connect(self._follow_project)
-        program.evaluation.truthFound.connect(lambda _index: self._show())
+        program.figures.truthFound.connect(lambda _index: self._show())
         program.classes.changed.connect(self._show)
         truth.classesChanged.connect(self._show)
         truth.truthAsked.connect(self._ask_truth)

@@ -37,9 +37,9 @@ class ImagesPresenter(QObject):
         projects.opening.connect(window.start_page.show_busy)
         self._program.thumbnails.ready.connect(self._model.refresh)
         self._program.thumbnails.failed.connect(projects.unreadable.note)
-        self._program.evaluation.folder.scored.connect(self._show_score)
-        self._program.evaluation.truthFound.connect(lambda _index: self._show_rows())
-        self._program.evaluation.folder.rescored.connect(self._show_rows)
+        self._program.figures.scored.connect(self._show_score)
+        self._program.figures.truthFound.connect(lambda _index: self._show_rows())
+        self._program.figures.rescored.connect(self._show_rows)
         window.images.chosen.connect(projects.open_image)
         window.images.sortChosen.connect(lambda order: self._program.settings.set("images.sort", str(order)))
         window.images.arranged.connect(self._show_title)
@@ -84,14 +84,14 @@ class ImagesPresenter(QObject):
         self._show_title()
 
     def _row(self, record: ImageRecord, position: int) -> ImageRow:
-        score = self._program.evaluation.folder.score(record.id)
+        score = self._program.figures.score(record.id)
         return ImageRow(
             record=record,
             position=position,
             iou=score.iou,
             uncertainty=score.uncertainty,
             classes=frozenset(name.lower() for name in score.classes),
-            has_truth=self._program.evaluation.index.get(record.relative_path) is not None,
+            has_truth=self._program.truth.index.get(record.relative_path) is not None,
             has_twin=record.id in self._twins,
         )
 

@@ -119,7 +119,7 @@ def test_the_figures_use_the_classes_after_a_merge(studio: Studio, folder: Path)
     studio.program.edit.tools.choose_class(CHAIR)
     studio.program.edit.choose_tool("brush")
     studio.paint((10, 10), (30, 20))
-    judged = studio.program.evaluation.index
+    judged = studio.program.truth.index
     assert len(judged.files) == 4
     studio.wait(lambda: studio.window.classes.mean.text().startswith("mIoU"))
     assert not studio.program.truth.problems

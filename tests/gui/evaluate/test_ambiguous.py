@@ -20,7 +20,7 @@ def judged(studio: Studio, folder) -> None:
     studio.press(Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier | SHIFT)
     studio.settle()
     studio.press(Qt.Key.Key_J, Qt.KeyboardModifier.ControlModifier)
-    studio.wait(lambda: studio.program.evaluation.folder.pooled is not None)
+    studio.wait(lambda: studio.program.figures.pooled is not None)
     studio.settle()
 
 
@@ -44,7 +44,7 @@ def from_scratch(studio: Studio) -> ConfusionMatrix:
 
 def test_the_error_under_the_pointer_leaves_every_figure_and_comes_back(studio, folder):
     judged(studio, folder)
-    before, pooled = studio.program.evaluation.live.matrix.copy(), studio.program.evaluation.folder.pooled.copy()
+    before, pooled = studio.program.evaluation.live.matrix.copy(), studio.program.figures.pooled.copy()
     labels = studio.image.document.labels.copy()
     x, y = wrong_pixel(studio)
     point_at(studio, x, y)
@@ -54,7 +54,7 @@ def test_the_error_under_the_pointer_leaves_every_figure_and_comes_back(studio, 
     matrix = studio.program.evaluation.live.matrix
     assert matrix == from_scratch(studio)
     assert before.counts.sum() - matrix.counts.sum() == mark.pixels
-    assert studio.program.evaluation.folder.pooled == pooled - before + matrix
+    assert studio.program.figures.pooled == pooled - before + matrix
     assert "ambiguous: not counted" in readout_at(studio, x, y)
     np.testing.assert_array_equal(studio.image.document.labels, labels)
 
@@ -62,7 +62,7 @@ def test_the_error_under_the_pointer_leaves_every_figure_and_comes_back(studio, 
     studio.settle()
     assert read_marks(studio.program.session.project, studio.image.id) is None
     assert studio.program.evaluation.live.matrix == before
-    assert studio.program.evaluation.folder.pooled == pooled
+    assert studio.program.figures.pooled == pooled
 
 
 def readout_at(studio: Studio, x: int, y: int) -> str:
@@ -112,14 +112,14 @@ def test_a_right_pixel_is_nothing_to_mark(studio, folder):
 
 def test_a_mark_in_another_image_reaches_the_folders_figures(studio, folder):
     judged(studio, folder)
-    pooled = studio.program.evaluation.folder.pooled.copy()
+    pooled = studio.program.figures.pooled.copy()
     other = next(record.id for record in studio.program.session.project.images if record.id != studio.image.id)
-    share = studio.program.evaluation.folder.analysis.masks.get(str(other)).matrix
+    share = studio.program.figures.analysis.masks.get(str(other)).matrix
     assert studio.program.ambiguous.mark(other, np.ones((20, 20), dtype=bool), (5, 5), (15,), "glass")
     studio.settle()
-    now = studio.program.evaluation.folder.pooled
+    now = studio.program.figures.pooled
     assert pooled.counts.sum() - now.counts.sum() == 400
-    assert now == pooled - share + studio.program.evaluation.folder.analysis.masks.get(str(other)).matrix
+    assert now == pooled - share + studio.program.figures.analysis.masks.get(str(other)).matrix
     (listed,) = studio.program.ambiguous.listed()
     assert (listed.image, listed.mark.reason) == (other, "glass")
     studio.program.ambiguous.describe(other, 0, "mirror")
@@ -127,7 +127,7 @@ def test_a_mark_in_another_image_reaches_the_folders_figures(studio, folder):
     undo = next(message for message in studio.program.notifier.messages if message.choices)
     undo.choices[0].run()
     studio.settle()
-    assert studio.program.evaluation.folder.pooled == pooled
+    assert studio.program.figures.pooled == pooled
 
 
 def test_damaged_marks_can_be_forgotten(studio, folder):

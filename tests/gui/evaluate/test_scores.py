@@ -152,7 +152,7 @@ def test_what_is_asked_last_wins_whichever_thread_is_ready_first(studio: Studio,
     studio.open(folder)
     run_folder(studio)
     studio.settle()
-    scorer = studio.program.evaluation.folder.measuring
+    scorer = studio.program.measuring
     answers = []
 
     def run(work, done, _failed, **_options) -> None:
@@ -187,7 +187,7 @@ def test_a_region_marked_as_ambiguous_changes_the_score_without_evaluating_the_f
     sample = load_sample(project, marked)
     region = sample.labels == sample.truth
     write_marks(project, marked, AmbiguousMarks(*region.shape).marked(region))
-    studio.program.evaluation.measure_again(marked)
+    studio.program.folder_evaluation.remeasure(marked)
     assert_fresh(studio, 4)
     assert listed(studio)[marked] == 0 < before[marked]
 
@@ -222,7 +222,7 @@ def test_pooled_figures_matrix_and_queues_follow_what_a_run_changes(studio: Stud
     for record in project.images:
         sample = load_sample(project, record.id)
         pooled.update(truth=sample.scored, prediction=sample.labels)
-    studio.wait(lambda: studio.program.evaluation.folder.pooled == pooled)
+    studio.wait(lambda: studio.program.figures.pooled == pooled)
     studio.program.inspect.toggle_view()
     studio.program.inspect.toggle_view()
     studio.settle()
@@ -238,10 +238,10 @@ def test_an_image_predicted_after_the_folder_was_evaluated_joins_its_figures(stu
     studio.program.predict.run_image()
     studio.settle()
     studio.press(Qt.Key.Key_J, CTRL)
-    studio.wait(lambda: studio.program.evaluation.folder.images == 1)
+    studio.wait(lambda: studio.program.figures.images == 1)
     studio.settle()
     run_folder(studio)
-    studio.wait(lambda: studio.program.evaluation.folder.images == 4)
+    studio.wait(lambda: studio.program.figures.images == 4)
     assert_fresh(studio, 4)
 
 
@@ -313,7 +313,7 @@ def test_measuring_that_is_stopped_goes_on_when_the_figures_are_looked_at(studio
     studio.wait(lambda: not job.running)
     studio.settle()
     assert len(listed(studio)) < 4
-    studio.program.evaluation.folder.look()
+    studio.program.measuring.begin()
     assert_fresh(studio, 4)
 
 
@@ -327,7 +327,7 @@ def test_what_is_looked_at_is_measured_at_once_however_much_it_is(studio: Studio
     for path in sorted((folder.parent / "labels").glob("*.png"))[1:]:  # not of the image in view, which is measured live
         write_indexed_png(path, np.full((HEIGHT, WIDTH), 9, np.uint8), catalog)
         os.utime(path, ns=(1, 1))
-    studio.program.evaluation.folder.look()
+    studio.program.measuring.begin()
     assert_fresh(studio, 4)
 
 
@@ -356,12 +356,11 @@ def test_a_folder_that_gets_other_ground_truth_while_it_is_evaluated_is_evaluate
     other.mkdir()
     for path in sorted((folder.parent / "labels").glob("*.png")):
         write_indexed_png(other / path.name, np.ascontiguousarray(read_mask(path, catalog)[:, ::-1]), catalog)
-    evaluation = studio.program.evaluation
     gate = Gate(monkeypatch, measurement, "score_labels")
-    evaluation.folder.start()
+    studio.program.folder_evaluation.start()
     studio.wait(gate.reached.is_set)
     studio.program.truth.choose(other)
-    studio.wait(lambda: evaluation.index.folders == (other,))
+    studio.wait(lambda: studio.program.truth.index.folders == (other,))
     gate.open.set()
     studio.wait(lambda: any(title.startswith("Folder: mIoU") for title in studio.titles()))
     assert_fresh(studio, 4)
@@ -369,4 +368,4 @@ def test_a_folder_that_gets_other_ground_truth_while_it_is_evaluated_is_evaluate
         ConfusionMatrix(catalog).update(truth=sample.scored, prediction=sample.labels).counts
         for sample in (load_sample(studio.program.session.project, r.id) for r in studio.program.session.project.images)
     )
-    np.testing.assert_array_equal(evaluation.folder.pooled.counts, total)
+    np.testing.assert_array_equal(studio.program.figures.pooled.counts, total)

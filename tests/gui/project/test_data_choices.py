@@ -79,7 +79,7 @@ def test_a_doubt_is_asked_once_and_the_answer_is_kept(studio: Studio, tmp_path):
     studio.program.projects.close()
     studio.open(folder)
     assert dialog(studio) is None
-    assert len(studio.program.evaluation.index) == 4
+    assert len(studio.program.truth.index) == 4
 
 
 def test_escape_means_no_ground_truth_for_now(studio: Studio, tmp_path):
@@ -91,7 +91,7 @@ def test_escape_means_no_ground_truth_for_now(studio: Studio, tmp_path):
     studio.program.projects.close()
     studio.open(folder)
     assert dialog(studio) is None
-    assert len(studio.program.evaluation.index) == 0
+    assert len(studio.program.truth.index) == 0
     studio.window.classes.choice.button.click()
     studio.settle()
     again = dialog(studio)
@@ -113,7 +113,7 @@ def test_predictions_are_asked_about_before_they_are_used(studio: Studio, tmp_pa
     wanted = "Use them" if answer else "Do not use them"
     next(button for button in box.buttons() if button.text() == wanted).click()
     studio.settle()
-    assert len(studio.program.evaluation.index) == (4 if answer else 0)
+    assert len(studio.program.truth.index) == (4 if answer else 0)
 
 
 def test_an_export_is_accepted_when_named_and_says_how_much_no_user_touched(studio: Studio, tmp_path):
@@ -125,7 +125,7 @@ def test_an_export_is_accepted_when_named_and_says_how_much_no_user_touched(stud
     studio.program.truth.choose(out)
     studio.settle()
     assert dialog(studio) is None
-    assert len(studio.program.evaluation.index) == 4
+    assert len(studio.program.truth.index) == 4
     assert "no user touched 3 of its 4 images" in line(studio)
 
 
@@ -189,22 +189,22 @@ def test_changed_ground_truth_changes_every_figure(studio: Studio, tmp_path):
     run(studio)
     studio.press(Qt.Key.Key_J, Qt.KeyboardModifier.ControlModifier)
     studio.settle()
-    evaluation = studio.program.evaluation
-    before, scores = evaluation.folder.pooled.counts.copy(), evaluation.folder.ious()
+    evaluation, figures = studio.program.evaluation, studio.program.figures
+    before, scores = figures.pooled.counts.copy(), figures.ious()
     studio.program.inspect.inspect_folder()
     studio.settle()
     inspected = studio.program.inspect.counts().copy()
     studio.program.truth.choose(other)
     studio.settle()
-    assert not np.array_equal(evaluation.folder.pooled.counts, before)
-    assert evaluation.folder.pooled.counts[[0, 15]].sum() == 0
-    assert all(evaluation.folder.score(i).iou != iou for i, iou in scores.items())
+    assert not np.array_equal(figures.pooled.counts, before)
+    assert figures.pooled.counts[[0, 15]].sum() == 0
+    assert all(figures.score(i).iou != iou for i, iou in scores.items())
     assert not np.array_equal(studio.program.inspect.counts(), inspected)
     assert set(np.unique(evaluation.live.truth)) == {7}
     studio.program.truth.choose_none()
     studio.settle()
     assert mean(studio) == ""
-    assert not evaluation.folder.ious()
+    assert not figures.ious()
 
 
 def turned_folder(root: Path, orientation: int = 2) -> Path:
@@ -274,23 +274,23 @@ def test_an_image_that_is_left_right_after_a_stroke_keeps_its_iou(studio: Studio
     studio.open(folder)
     run(studio)
     image = studio.image.id
-    before = studio.program.evaluation.folder.score(image).iou
+    before = studio.program.figures.score(image).iou
     assert before is not None
     studio.program.tools.set_diameter(30)
     studio.paint((20, 20), (30, 30))
     studio.program.projects.next_image()
     studio.wait(lambda: studio.image.id != image)
     studio.settle()
-    after = studio.program.evaluation.folder.score(image).iou
+    after = studio.program.figures.score(image).iou
     assert after is not None
     assert after != before
 
 
 def test_an_image_that_came_with_a_rescan_has_its_ground_truth(studio: Studio, folder):
     studio.open(folder)
-    assert len(studio.program.evaluation.index) == 4
+    assert len(studio.program.truth.index) == 4
     for place, kind in (("images", "jpg"), ("labels", "png")):
         source = folder.parent / place / f"photo_0.{kind}"
         (folder.parent / place / f"photo_9.{kind}").write_bytes(source.read_bytes())
     studio.program.projects.rescan()
-    studio.wait(lambda: len(studio.program.evaluation.index) == 5)
+    studio.wait(lambda: len(studio.program.truth.index) == 5)

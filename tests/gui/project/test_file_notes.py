@@ -93,7 +93,7 @@ def test_judging_the_folder_says_that_the_ground_truth_is_binary(studio, folder)
     studio.start_model()
     studio.program.folder_run.run()
     studio.settle()
-    studio.program.evaluation.folder.start()
+    studio.program.folder_evaluation.start()
     studio.wait(lambda: any("Check the ground truth" in title for title in studio.titles()))
     assert "only 0 (background) and 255" in details(studio, "Check the ground truth")
 

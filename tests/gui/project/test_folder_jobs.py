@@ -276,7 +276,7 @@ def test_the_undo_lasts_until_the_next_job_that_changes_something(desk):
     after = masks(desk)
     for key in (Qt.Key.Key_D, Qt.Key.Key_D, Qt.Key.Key_A):
         go(desk, key)
-    desk.program.evaluation.evaluate_folder()  # changes nothing
+    desk.program.folder_evaluation.start()  # changes nothing
     desk.wait(lambda: any(title.startswith(("Folder: mIoU", "Nothing could")) for title in desk.titles()))
     empty = FolderChange(desk.program.session.project, "Another job", Provenance.CRF, "another")
     assert desk.program.folder_jobs.remember(empty) == ()

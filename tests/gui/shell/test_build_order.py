@@ -78,7 +78,7 @@ def session(qtbot: QtBot, program: Program, folder: Path) -> dict[str, Any]:
         "shares": program.counts.shares(),
         "by hand": program.counts.by_hand,
         "facts": {name: program.context[name] for name in ("can_undo", "can_redo", "has_prediction", "can_edit", "project_open")},
-        "scores": program.evaluation.folder.ious(),
+        "scores": program.figures.ious(),
     }
 
 

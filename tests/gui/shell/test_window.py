@@ -169,13 +169,13 @@ def test_judging_the_folder_scores_every_image_and_pools(studio, folder):
     studio.window.model.run_folder.click()
     studio.wait(lambda: "Folder run finished" in studio.titles())
     studio.settle()
-    studio.program.evaluation.evaluate_folder()
+    studio.program.folder_evaluation.start()
     studio.wait(lambda: any(title.startswith("Folder: mIoU") for title in studio.titles()))
-    assert studio.program.evaluation.folder.images == 4
+    assert studio.program.figures.images == 4
     rows = [studio.application.images.image_row(studio.application.images.index(place)) for place in range(4)]
     assert all(row.iou is not None for row in rows)
-    worst = studio.program.evaluation.folder.worst_first()
-    assert [studio.program.evaluation.folder.score(i).iou for i in worst] == sorted(row.iou for row in rows)
+    worst = studio.program.figures.worst_first()
+    assert [studio.program.figures.score(i).iou for i in worst] == sorted(row.iou for row in rows)
 
 
 def test_reviewed_next_walks_through_what_is_left(studio, folder):
@@ -365,7 +365,7 @@ def evaluate_folder(studio: Studio) -> None:
     """Evaluate the folder once its truth was found, and wait for the figures."""
     studio.wait(lambda: studio.program.context["has_truth"])
     finished = sum(title.startswith("Folder: mIoU") for title in studio.titles())
-    studio.program.evaluation.evaluate_folder()
+    studio.program.folder_evaluation.start()
     studio.wait(lambda: sum(title.startswith("Folder: mIoU") for title in studio.titles()) > finished)
     studio.settle()
 
@@ -374,16 +374,14 @@ def test_the_score_in_the_list_follows_the_hand(studio, folder):
     studio.start_model()
     studio.open(folder)
     evaluate_folder(studio)
-    before = studio.program.evaluation.folder.score(studio.image.id).iou
-    pooled = studio.program.evaluation.folder.pooled.mean_iou("union").value
+    before = studio.program.figures.score(studio.image.id).iou
+    pooled = studio.program.figures.pooled.mean_iou("union").value
     studio.program.classes.choose(15)
     studio.paint((10, 10), (30, 30), (10, 40))
     judged = studio.program.evaluation.live
-    studio.wait(
-        lambda: abs(studio.program.evaluation.folder.score(studio.image.id).iou - judged.matrix.mean_iou("truth").value) < 1e-9
-    )
-    assert studio.program.evaluation.folder.score(studio.image.id).iou != before
-    assert studio.program.evaluation.folder.pooled.mean_iou("union").value != pooled
+    studio.wait(lambda: abs(studio.program.figures.score(studio.image.id).iou - judged.matrix.mean_iou("truth").value) < 1e-9)
+    assert studio.program.figures.score(studio.image.id).iou != before
+    assert studio.program.figures.pooled.mean_iou("union").value != pooled
     assert "Folder: mIoU" in studio.window.classes.note.text()
 
 
@@ -395,9 +393,9 @@ def test_the_pooled_figures_equal_judging_again(studio, folder):
     studio.paint((10, 10), (30, 30), (10, 40))
     studio.qtbot.wait(150)
     studio.settle()
-    live = studio.program.evaluation.folder.pooled.counts.copy()
+    live = studio.program.figures.pooled.counts.copy()
     evaluate_folder(studio)
-    np.testing.assert_array_equal(studio.program.evaluation.folder.pooled.counts, live)
+    np.testing.assert_array_equal(studio.program.figures.pooled.counts, live)
 
 
 def test_judging_and_inspecting_without_truth_say_what_to_do(studio, tmp_path):
@@ -439,21 +437,21 @@ def test_a_stroke_while_its_image_is_judged_is_in_the_pooled_figures(studio, fol
     reached, go_on = held_measuring
     open_scored(studio, folder)
     evaluation, before = studio.program.evaluation, studio.program.evaluation.live.matrix.counts.copy()
-    evaluation.evaluate_folder()
+    studio.program.folder_evaluation.start()
     studio.wait(reached.is_set)
     studio.paint((10, 10), (30, 30), (10, 40))
     go_on.set()
     studio.wait(lambda: any(title.startswith("Folder: mIoU") for title in studio.titles()))
     studio.settle()
     assert (evaluation.live.matrix.counts != before).any()
-    np.testing.assert_array_equal(evaluation.folder.pooled.counts, evaluation.live.matrix.counts)
+    np.testing.assert_array_equal(studio.program.figures.pooled.counts, evaluation.live.matrix.counts)
 
 
 def test_a_stroke_on_an_image_that_is_judged_and_left_is_in_the_pooled_figures(studio, folder, held_measuring):
     reached, go_on = held_measuring
     open_scored(studio, folder)
     evaluation, first = studio.program.evaluation, studio.image.id
-    evaluation.evaluate_folder()
+    studio.program.folder_evaluation.start()
     studio.wait(reached.is_set)
     studio.paint((10, 10), (30, 30), (10, 40))
     painted = evaluation.live.matrix.counts.copy()
@@ -463,8 +461,8 @@ def test_a_stroke_on_an_image_that_is_judged_and_left_is_in_the_pooled_figures(s
     go_on.set()
     studio.wait(lambda: any(title.startswith("Folder: mIoU") for title in studio.titles()))
     studio.settle()
-    assert evaluation.folder.images == 1
-    np.testing.assert_array_equal(evaluation.folder.pooled.counts, painted)
+    assert studio.program.figures.images == 1
+    np.testing.assert_array_equal(studio.program.figures.pooled.counts, painted)
 
 
 def test_a_compute_process_that_is_back_shows_its_device_again(studio):
@@ -485,5 +483,5 @@ def test_classes_of_the_truth_stand_first_in_an_unlabelled_image(studio, folder)
 
 def test_a_score_that_comes_after_the_project_was_left_changes_nothing(studio):
     assert studio.program.session.project is None
-    studio.program.evaluation.folder.scored.emit(1)
+    studio.program.figures.scored.emit(1)
     assert studio.application.images.rowCount() == 0
