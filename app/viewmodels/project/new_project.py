@@ -114,10 +114,8 @@ def labels_line(offer: LabelOffer | None, catalog: ClassCatalog, images: int, of
         if large is None:
             return text, "muted"
         name, size = displayed(large.path.name), tr(large.large)
-        return (
-            f"{text} {tr('{name} has {size} and was not looked at: choose it to read its labels.', name=name, size=size)}",
-            "warn",
-        )
+        more = tr("{name} has {size} and was not looked at: choose it to read its labels.", name=name, size=size)
+        return f"{text} {more}", "warn"
     if offer.error is not None:
         return f"{error_title(offer.error)}. {error_detail(offer.error)}", "bad"
     if offer.plan is None:
