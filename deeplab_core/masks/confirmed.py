@@ -8,7 +8,7 @@ mask.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from deeplab_core.errors import MaskFormatError, message
 from deeplab_core.images.orientation import to_oriented
 from deeplab_core.images.probe import ImageInfo
-from deeplab_core.masks.output_marker import OutputMarker, read_marker
+from deeplab_core.masks.output_marker import OutputMarker, ProvenanceFile, read_marker
 from deeplab_core.masks.png import encode_png
 
 #: Value in the picture -> what it means. They are the codes that a project keeps for its pixels.
@@ -93,19 +93,47 @@ def read_confirmed(mask: str | Path, info: ImageInfo | None = None) -> Confirmed
     if found is None:
         return None
     marker, name = found
-    entry = marker.provenance[name]
+    return _read(marker, marker.provenance[name], info)
+
+
+def confirmed_of(marker: OutputMarker, labels: Path, image: str, info: ImageInfo) -> Confirmed | None:
+    """Who set the pixels of an image, as the export in its marker's folder says, whatever the format of the labels.
+
+    Args:
+        labels: the file with the labels, of one image or of all.
+        image: path of the image below its folder, with ``/``: pictures are called as their images.
+        info: its header facts.
+
+    Returns:
+        (H, W) in the oriented frame; None where the export did not write the labels, or has no picture for the image.
+
+    Raises:
+        MaskFormatError: see :func:`read_confirmed`.
+    """
+    inside = labels.is_relative_to(marker.folder)
+    if not marker.provenance or not inside or not marker.wrote(labels):
+        return None
+    entry = marker.provenance.get(labels.relative_to(marker.folder).as_posix())
+    if entry is None:
+        named = {provenance_name(stem) for stem in (image, str(PurePosixPath(image).with_suffix("")))}
+        entry = next((one for one in marker.provenance.values() if one.file in named), None)
+    return None if entry is None else _read(marker, entry, info)
+
+
+def _read(marker: OutputMarker, entry: ProvenanceFile, info: ImageInfo | None) -> Confirmed:
+    path = marker.folder / entry.file
     if ".." in Path(entry.file).parts or Path(entry.file).is_absolute():
         raise MaskFormatError(
-            message("the marker of the folder names a file outside of it"), remedy=message("Export the masks again"), path=mask
+            message("the marker of the folder names a file outside of it"), remedy=message("Export the masks again"), path=path
         )
-    codes = read_codes(marker.folder / entry.file)
+    codes = read_codes(path)
     if info is not None:
         stored = marker.frame != "oriented"
         if codes.shape[::-1] != (info.stored_size if stored else info.size):
             raise MaskFormatError(
                 message("the picture of who set each pixel has another size than the image"),
                 remedy=message("Export the masks again"),
-                path=marker.folder / entry.file,
+                path=path,
             )
         codes = to_oriented(codes, info.orientation) if stored else codes
     return Confirmed(np.ascontiguousarray(codes), entry.reviewed)

@@ -81,6 +81,7 @@ class OutputMarker:
         others: further files with labels below the folder, such as the pictures in class colours beside ids.
         provenance: output -> the picture beside it that says who set its pixels; see :mod:`deeplab_core.masks.confirmed`.
         project_catalog: classes that the labels had in their project, where the files hold other ids; else None.
+        sources: output -> its image below the folder of the images, where the format gives outputs other names.
     """
 
     folder: Path
@@ -95,6 +96,7 @@ class OutputMarker:
     others: frozenset[str] = frozenset()
     provenance: Mapping[str, ProvenanceFile] = field(default_factory=dict)
     project_catalog: ClassCatalog | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def images(self) -> int | None:
@@ -174,6 +176,7 @@ def mark_output(
     others: Iterable[str] = (),
     provenance: Mapping[str, ProvenanceFile] | None = None,
     project_catalog: ClassCatalog | None = None,
+    sources: Mapping[str, str] | None = None,
 ) -> OutputMarker:
     """Write the marker of a folder, together with what earlier runs left in it.
 
@@ -185,7 +188,7 @@ def mark_output(
         outputs: paths below ``folder`` with ``/``; see :class:`OutputMarker`.
         catalog, model, frame: of these outputs.
         earlier: what :func:`read_marker` said before this run began; outputs that are written again are replaced.
-        models, others, provenance, project_catalog: of these outputs, see :class:`OutputMarker`.
+        models, others, provenance, project_catalog, sources: of these outputs, see :class:`OutputMarker`.
 
     Raises:
         StorageError: it cannot be written; no mask should be written then.
@@ -200,11 +203,13 @@ def mark_output(
         model = model if model == earlier.model else None
         frame = frame if frame == earlier.frame else None
     kept_entries = {} if earlier is None else {name: entry for name, entry in earlier.provenance.items() if name in kept}
+    kept_sources = {} if earlier is None else {name: image for name, image in earlier.sources.items() if name in kept}
     marker = OutputMarker(
         folder=folder, kind=kind, catalog=catalog, model=model, frame=frame, outputs={**kept, **outputs}, complete=complete,
         models=tuple(sorted({*models, *(earlier.models if earlier is not None and kept else ())})),
         others=frozenset(others) | (frozenset() if earlier is None else earlier.others),
         provenance={**kept_entries, **(provenance or {})}, project_catalog=project_catalog,
+        sources={**kept_sources, **(sources or {})},
     )  # fmt: skip
     make_folder(folder)
     atomic_write(folder / MARKER_NAME, (json.dumps(_to_dict(marker), ensure_ascii=True, indent=1) + "\n").encode())
@@ -234,6 +239,7 @@ def _to_dict(marker: OutputMarker) -> dict[str, Any]:
         "models": list(marker.models),
         "others": sorted(marker.others),
         "provenance": {name: {"file": entry.file, "reviewed": entry.reviewed} for name, entry in marker.provenance.items()},
+        **({"sources": dict(marker.sources)} if marker.sources else {}),
         "outputs": {
             name: None if entry is None else {"untouched_pixels": entry.pixels, "untouched": entry.whole}
             for name, entry in marker.outputs.items()
@@ -267,6 +273,7 @@ def _from_marker(folder: Path, data: dict[str, Any]) -> OutputMarker | None:
         others=frozenset(_texts(data.get("others"))),
         provenance=_provenance(data.get("provenance")),
         project_catalog=_catalog(data.get("project_catalog")),
+        sources=_named(data.get("sources")),
     )
 
 
@@ -277,6 +284,11 @@ def catalog_version(catalog: ClassCatalog) -> str:
 
 def _texts(values: object) -> list[str]:
     return [value for value in values if isinstance(value, str)] if isinstance(values, list) else []
+
+
+def _named(data: object) -> dict[str, str]:
+    entries = data.items() if isinstance(data, dict) else ()
+    return {str(name): value for name, value in entries if isinstance(value, str)}
 
 
 def _provenance(data: object) -> dict[str, ProvenanceFile]:

@@ -137,6 +137,7 @@ class CityscapesExporter(LayoutExporter):
     """
 
     name = "cityscapes"
+    renames = True
 
     def __init__(self, *, unmatched_to_void: bool = False, images: Pictures = "copy") -> None:
         self.unmatched_to_void = unmatched_to_void

@@ -126,11 +126,13 @@ class Exporter(ABC):
         name: what the command line and settings call it; :data:`deeplab_core.masks.export.FORMATS` has the rest of its facts.
         follows_frame: whether the choice between stored and oriented frame applies; pictures to look at, and formats with their
             readers apply the EXIF orientation themselves, are always oriented.
+        renames: whether outputs have other names than their images, so that the marker of the folder has to say whose they are.
         images: whether photographs are copied to their places in the layout, linked there, or left out.
     """
 
     name: ClassVar[str]
     follows_frame: ClassVar[bool] = True
+    renames: ClassVar[bool] = False
     images: Pictures = "none"
 
     def written_catalog(self, catalog: ClassCatalog) -> ClassCatalog:

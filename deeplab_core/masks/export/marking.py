@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deeplab_core.errors import StorageError
 from deeplab_core.masks.confirmed import provenance_name
-from deeplab_core.masks.export.exporter import CollectionExporter, Exporter, ExportItem
+from deeplab_core.masks.export.exporter import CollectionExporter, Exporter, ExportItem, LayoutExporter
 from deeplab_core.masks.export.plan import ExportPlan
 from deeplab_core.masks.output_marker import (
     OutputMarker,
@@ -56,6 +56,9 @@ class Marking:
         self._others = {
             path.relative_to(target).as_posix() for _, own in planned for path in (own if one_file else own[:-1])
         }  # also files of items that fail: whatever of them is left is ours
+        if isinstance(exporter, LayoutExporter):
+            self._others.update(exporter.shared(items))
+        self._sources = {self._names[item.name]: item.name for item in items} if exporter.renames else {}
         self.written: dict[str, Untouched | None] = {}
         self._models: dict[str, tuple[str, ...]] = {}
         self._provenance: dict[str, ProvenanceFile] = {}
@@ -93,7 +96,7 @@ class Marking:
             else:
                 mark_output(
                     self._target, earlier.kind, {}, catalog=earlier.catalog, model=earlier.model, frame=earlier.frame,
-                    earlier=earlier, project_catalog=earlier.project_catalog,
+                    earlier=earlier, project_catalog=earlier.project_catalog, sources=earlier.sources,
                 )  # fmt: skip
 
     def _write(self, outputs: dict[str, Untouched | None]) -> None:
@@ -101,4 +104,5 @@ class Marking:
             self._target, "export", outputs, catalog=self._catalog, frame=self._frame, earlier=self._earlier,
             models=chain.from_iterable(self._models.values()), others=self._others, provenance=self._provenance,
             project_catalog=self._project_catalog,
+            sources={name: image for name, image in self._sources.items() if name in outputs},
         )  # fmt: skip

@@ -118,7 +118,8 @@ class _YoloSession(LayoutSession):
 
         splits = dict.fromkeys(("train", "val", *(item.part for item in items)))
         used = {item.part for item in items}
-        data: dict[str, object] = {"path": "."}
+        # Without "path" YOLO's programs start at the folder of this file; "." would be their own folder of data sets.
+        data: dict[str, object] = {}
         for split in splits:
             # YOLO's programs want both entries; a split without images of its own names those of the training.
             data[split] = f"images/{split if split in used else next(iter(sorted(used)))}"

@@ -78,10 +78,12 @@ READERS: dict[str, type[Reader]] = {"binary": BinaryReader}
 
 
 def _layers(source: Source) -> dict[str, dict[str, str]]:
-    """Image -> class -> file, of all masks that are in a folder."""
+    """Image -> class -> file, of all masks that are in a folder. One folder that holds those of the classes counts for nothing."""
+    paths = {name: PurePosixPath(name).with_suffix("").parts for name in source.with_ending(*_MASKS)}
+    while paths and len({parts[0] for parts in paths.values()}) == 1 and all(len(parts) > 2 for parts in paths.values()):
+        paths = {name: parts[1:] for name, parts in paths.items()}
     found: dict[str, dict[str, str]] = defaultdict(dict)
-    for name in source.with_ending(*_MASKS):
-        parts = PurePosixPath(name).with_suffix("").parts
+    for name, parts in paths.items():
         if len(parts) > 1:
             found["/".join(parts[1:])][parts[0]] = name
     return found

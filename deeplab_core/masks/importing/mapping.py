@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo, is_void
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo, is_background, is_void
 from deeplab_core.errors import LabelSourceError, UnmappedClasses, message
 from deeplab_core.masks.importing.records import SourceClass
 from deeplab_core.wording import name_some
@@ -160,8 +160,8 @@ def _map_one(one: SourceClass, catalog: ClassCatalog, choice: str | None, edited
         return MappedClass(one, None, "name")
     if one.ignored:
         return MappedClass(one, None, "format")
-    if one.background and catalog.background is not None:
-        return MappedClass(one, catalog.background, "format")
+    if (one.background or is_background(one.name)) and catalog.background is not None:
+        return MappedClass(one, catalog.background, "format" if one.background else "synonym")
     return MappedClass(one, None, "absent" if one.regions == 0 else "open")
 
 

@@ -17,14 +17,13 @@ from deeplab_core.catalogs.lists import Labelmap, parse_labelmap
 from deeplab_core.errors import AtrousError, LabelSourceError, MaskFormatError, message
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.labels import apply_lut
-from deeplab_core.masks.confirmed import Confirmed, read_confirmed
 from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.importing.canvas import NOTHING, VOID, Canvas
 from deeplab_core.masks.importing.raster import Pen
 from deeplab_core.masks.importing.reader import Reader, folder_of, size_of, text_of
 from deeplab_core.masks.importing.records import Entry, SourceClass, Unread
 from deeplab_core.masks.importing.source import Source
-from deeplab_core.masks.output_marker import RUN_RECORD, read_marker
+from deeplab_core.masks.output_marker import RUN_RECORD
 from deeplab_core.masks.read import interpret, palette_meaning
 from deeplab_core.masks.stored import StoredMask, read_stored
 from deeplab_core.reading import decode_text, expecting, whole
@@ -56,9 +55,6 @@ class PixelReader(Reader):
 
     def size(self, entry: Entry) -> tuple[int, int] | None:
         return entry.size or self.stored(entry.file).size
-
-    def confirmed(self, entry: Entry, info: ImageInfo) -> Confirmed | None:
-        return read_confirmed(self.source.local(entry.file), info)
 
     def fill(self, canvas: Canvas, name: str, catalog: ClassCatalog) -> NDArray[np.uint16]:
         """Fill the canvas with a mask file, read by the rules of :func:`read_mask`. Returns the codes."""
@@ -388,13 +384,10 @@ class MaskReader(PixelReader):
                 message("plain masks do not name their classes"), why=message("Their values are ids of a catalog"),
                 remedy=message("Name the catalog with --mask-classes"), path=self.source.path,
             )  # fmt: skip
-        marker = read_marker(self.source.path) if self.source.path.is_dir() else None
-        beside = set() if marker is None else {entry.file for entry in marker.provenance.values()}
-        found = self.source.with_ending(*_MASKS)
-        masks = [name for name in found if name not in beside and not _is_confidence(name)]
+        masks = [name for name in self.source.with_ending(*_MASKS) if not _is_confidence(name)]
         self.entries = [Entry(names=(_stem(name),), file=name) for name in masks]
         self.declared = self.given
-        others = {name for name in self.source.names if PurePosixPath(name).name != RUN_RECORD} - set(masks) - beside
+        others = {name for name in self.source.names if PurePosixPath(name).name != RUN_RECORD} - set(masks)
         self.unread = [Unread(name, "It is no mask") for name in sorted(others)]
         self.classes = [
             SourceClass(name=info.name, color=info.color, background=info.id == self.given.background)

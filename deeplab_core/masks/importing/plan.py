@@ -23,15 +23,14 @@ from deeplab_core.images.orientation import to_oriented
 from deeplab_core.images.probe import ImageInfo, probe_image
 from deeplab_core.labels import apply_lut, class_histogram
 from deeplab_core.masks.confirmed import Confirmed
-from deeplab_core.masks.frames import Frame, is_ambiguous_frame, recorded_frame
+from deeplab_core.masks.frames import Frame, is_ambiguous_frame
 from deeplab_core.masks.importing.canvas import NOTHING, VOID, Canvas
 from deeplab_core.masks.importing.formats import FORMATS, get_format
 from deeplab_core.masks.importing.mapping import ClassMapping, map_classes
 from deeplab_core.masks.importing.matching import match
 from deeplab_core.masks.importing.reader import Reader
-from deeplab_core.masks.importing.records import Format, ImportedImage, ImportItem, SourceClass, Unread
+from deeplab_core.masks.importing.records import Entry, Format, ImportedImage, ImportItem, SourceClass, Unread
 from deeplab_core.masks.importing.source import Source, is_inside, open_source
-from deeplab_core.masks.output_marker import read_marker
 from deeplab_core.notes import Note
 from deeplab_core.reading import expecting
 
@@ -294,7 +293,7 @@ class ImportPlan:
         if frame != "auto":
             return frame
         if is_ambiguous_frame(size, info):
-            recorded = recorded_frame(self._reader.source.local(item.entry.file)) if item.entry.file else None
+            recorded = self._reader.source.recorded_frame(item.entry.file) if item.entry.file else None
             return recorded or _told(self.format, info, self._shown(item))
         return "stored" if size == info.stored_size else "oriented"
 
@@ -329,7 +328,8 @@ def scan(
     reader.given = mask_classes
     with expecting(f"these labels cannot be read as {chosen.title}", path=opened.path, error=LabelSourceError):
         reader.scan()
-    items, without_image, without_labels = match(reader.entries, names)
+    entries = [_recorded_name(opened, entry) for entry in reader.entries]
+    items, without_image, without_labels = match(entries, names)
     return ImportPlan(
         source=Path(source), images=Path(images), format=chosen, classes=tuple(reader.classes), items=tuple(items),
         without_image=tuple(without_image), without_labels=tuple(without_labels), unread=tuple(reader.unread),
@@ -339,12 +339,12 @@ def scan(
 
 def _recorded(source: Source) -> ClassCatalog | None:
     """Classes of the project that the labels were exported from, as the marker in the folder or above it has them."""
-    folder = source.path if source.path.is_dir() else source.path.parent
-    for place in (folder, *folder.absolute().parents[:2]):
-        marker = read_marker(place)
-        if marker is not None:
-            return marker.project_catalog or marker.catalog
-    return None
+    return None if source.marker is None else source.marker.project_catalog or source.marker.catalog
+
+
+def _recorded_name(source: Source, entry: Entry) -> Entry:
+    image = source.recorded_image(entry.file) if entry.file else None
+    return entry if image is None else replace(entry, names=(image, *entry.names))
 
 
 def recognise(source: Source) -> Format:
@@ -386,7 +386,7 @@ def reader_class(chosen: Format) -> type[Reader]:
 def _confirmed(reader: Reader, item: ImportItem, info: ImageInfo, canvas: Canvas) -> Confirmed | None:
     """Who set the pixels, if the source records it; a damaged record is noted."""
     try:
-        return reader.confirmed(item.entry, info)
+        return reader.source.confirmed(item.entry.file, item.name, info) if item.entry.file else None
     except MaskFormatError as problem:
         text = f"who set each pixel was not read: {problem.what}"
         canvas.notes.append(Note("provenance", text, "has a damaged record of who set each pixel", warning=True))

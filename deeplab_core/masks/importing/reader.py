@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, LabelSourceError, message
 from deeplab_core.images.probe import ImageInfo
-from deeplab_core.masks.confirmed import Confirmed
 from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.importing.canvas import Canvas
 from deeplab_core.masks.importing.records import Entry, SourceClass, Unread
@@ -71,11 +70,6 @@ class Reader(ABC):
     def size(self, entry: Entry) -> tuple[int, int] | None:
         """(width, height) of the labels in px; None for outlines that are given in parts of the image's sides."""
         return entry.size
-
-    def confirmed(self, entry: Entry, info: ImageInfo) -> Confirmed | None:
-        """Who set the pixels, if the source records it. Raises MaskFormatError."""
-        del entry, info
-        return None
 
     def embedded(self, entry: Entry) -> bytes | None:
         """The image's own file where the source holds it, else None. Raises AtrousError."""

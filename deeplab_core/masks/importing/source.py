@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import weakref
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -16,6 +16,10 @@ from typing import Any
 from deeplab_core.errors import AtrousError, LabelSourceError, message
 from deeplab_core.images.file_names import is_passed_over, split_name
 from deeplab_core.images.guard import decoder_guard
+from deeplab_core.images.probe import ImageInfo
+from deeplab_core.masks.confirmed import Confirmed, confirmed_of
+from deeplab_core.masks.frames import recorded_frame
+from deeplab_core.masks.output_marker import MARKER_NAME, OutputMarker, StoredFrame, read_marker
 from deeplab_core.reading import parse_json, parse_yaml, read_bytes, read_yaml
 
 #: How many files are looked at to recognise a format.
@@ -42,12 +46,25 @@ class Source:
             the only name, but files beside it can be read.
         single: whether one file was named, which is no zip file.
         head: name of the file that the user named in place of its data set; empty if there is none.
+        marker: what Atrous recorded about the files, in their folder, above it or in the archive; None for files of others. The
+            pictures of who set each pixel that it lists are not among ``names``.
     """
 
-    def __init__(self, path: Path, names: tuple[str, ...], base: Path, *, single: bool = False, head: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        names: Iterable[str],
+        base: Path,
+        *,
+        single: bool = False,
+        head: Path | None = None,
+        marker: OutputMarker | None = None,
+    ) -> None:
         self.head = "" if head is None else head.relative_to(base).as_posix() if head.is_relative_to(base) else head.name
-        self.path, self.names, self.single = path, names, single
+        self.path, self.single, self.marker = path, single, marker or _marker_near(base)
         self._base, self._head = base, head
+        pictures = _pictures(self.marker, base)
+        self.names = tuple(sorted(name for name in names if name not in pictures))
 
     def with_ending(self, *endings: str) -> list[str]:
         """Names with one of these endings, such as ``".json"``."""
@@ -67,6 +84,25 @@ class Source:
                 path=self.path,
             )
         return found
+
+    def recorded_frame(self, name: str) -> StoredFrame | None:
+        """The frame that Atrous recorded for a file; None for files of others."""
+        return recorded_frame(self.local(name).absolute())
+
+    def recorded_image(self, name: str) -> str | None:
+        """The image that a file is of, if Atrous recorded it: the name of the file is another one then."""
+        path = self._base.absolute() / name
+        if self.marker is None or not self.marker.sources or not path.is_relative_to(self.marker.folder):
+            return None
+        return self.marker.sources.get(path.relative_to(self.marker.folder).as_posix())
+
+    def confirmed(self, name: str, image: str, info: ImageInfo) -> Confirmed | None:
+        """Who set the pixels of an image, if Atrous recorded it beside its labels: see :func:`confirmed_of`.
+
+        Args:
+            name: the file with the labels.
+        """
+        return None if self.marker is None else confirmed_of(self.marker, self.local(name).absolute(), image, info)
 
     def read(self, name: str, *, limit: int = MAX_IMAGE_FILE, what: str = "the label file") -> bytes:
         """Content of a file. Raises LabelSourceError: missing, too large, or unreadable."""
@@ -131,7 +167,31 @@ class ZipSource(Source):
         self._members = kept
         folder = Path(tempfile.mkdtemp(prefix="atrous-import-"))
         self._end = weakref.finalize(self, _clean, self._archive, folder)
-        super().__init__(path, tuple(sorted(kept)), folder)
+        self._base, self.path, self.single = folder, path, False
+        own = self._own_marker(members)
+        self._marked_whole = own is None  # the marker, if there is one, is beside the archive
+        super().__init__(path, kept, folder, marker=own or _marker_near(path.parent))
+
+    def recorded_frame(self, name: str) -> StoredFrame | None:
+        return super().recorded_frame(name) or recorded_frame(self.path.absolute())
+
+    def confirmed(self, name: str, image: str, info: ImageInfo) -> Confirmed | None:
+        if self.marker is None or not self._marked_whole:
+            return super().confirmed(name, image, info)
+        return confirmed_of(self.marker, self.path.absolute(), image, info)
+
+    def _own_marker(self, members: Iterable[zipfile.ZipInfo]) -> OutputMarker | None:
+        """The marker nearest to the top of the archive, with the pictures that it lists; they are unpacked."""
+        found = [info for info in members if is_inside(info.filename) and PurePosixPath(info.filename).name == MARKER_NAME]
+        if not found:
+            return None
+        top = min(found, key=lambda info: info.filename.count("/"))
+        path = self._base / top.filename
+        self._unpack(top, path)
+        marker = read_marker(path.parent)
+        for name in _pictures(marker, self._base):
+            self._resolved(name)
+        return marker
 
     def _resolved(self, name: str) -> Path | None:
         info = self._members.get(name)
@@ -172,10 +232,9 @@ def open_source(path: str | Path) -> Source:
     """
     path = Path(path)
     if path.is_dir():
-        names = tuple(sorted(_walk(path)))
-        if len(names) == 1 and split_name(names[0])[1] == ".zip":
-            return ZipSource(path / names[0])
-        return Source(path, names, path)
+        source = Source(path, _walk(path), path)
+        alone = len(source.names) == 1 and split_name(source.names[0])[1] == ".zip"
+        return ZipSource(path / source.names[0]) if alone else source
     if not path.is_file():
         raise LabelSourceError(
             message("there is no such file or folder"),
@@ -186,7 +245,7 @@ def open_source(path: str | Path) -> Source:
         return ZipSource(path)
     folder = _described(path)
     if folder is not None:
-        return Source(folder, tuple(sorted(_walk(folder))), folder, head=path)
+        return Source(folder, _walk(folder), folder, head=path)
     return Source(path, (path.name,), path.parent, single=True)
 
 
@@ -231,6 +290,21 @@ def _walk(folder: Path) -> Iterator[str]:
                     path=folder,
                 )
             yield name if relative == "." else f"{relative}/{name}"
+
+
+def _marker_near(folder: Path) -> OutputMarker | None:
+    """What Atrous recorded about the files of a folder: in it, or up to two folders above."""
+    places = (folder.absolute(), *folder.absolute().parents[:2])
+    return next((marker for marker in map(read_marker, places) if marker is not None), None)
+
+
+def _pictures(marker: OutputMarker | None, base: Path) -> frozenset[str]:
+    """Names of the pictures of who set each pixel, below a folder."""
+    if marker is None:
+        return frozenset()
+    base = base.absolute()
+    paths = [marker.folder / entry.file for entry in marker.provenance.values()]
+    return frozenset(path.relative_to(base).as_posix() for path in paths if path.is_relative_to(base))
 
 
 def _clean(archive: zipfile.ZipFile, folder: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import ClassCatalog
@@ -74,3 +76,32 @@ def test_exports_are_recognised(tmp_path: Path, name: str) -> None:
     item = ExportItem(name="a.png", catalog=catalog, labels=lambda: labels, image_path=images / "a.png")
     assert export_masks([item], get_exporter(name), tmp_path / "out").failed == ()
     assert scan(tmp_path / "out", images, ["a.png"], mask_classes=catalog).format.key == READ_AS[name]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name in READ_AS])
+def test_an_export_says_who_set_the_pixels_in_which_frame_and_of_which_image(tmp_path: Path, name: str) -> None:
+    """From its folder and from an archive of it; the size of a turned square photograph does not tell the frame."""
+    catalog, side = catalog_for(name, "voc21"), 12
+    (tmp_path / "images/north").mkdir(parents=True)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.new("RGB", (side, side)).save(tmp_path / "images/north/a_1.jpg", exif=exif)
+    labels = np.full((side, side), int(catalog.ids[1]), catalog.dtype)
+    labels[:3, :4], labels[6:, 5:] = int(catalog.ids[2]), int(catalog.ids[0])
+    codes = np.full(labels.shape, 1, np.uint8)
+    codes[2:7, 1:4] = 3
+    item = ExportItem(
+        name="north/a_1.jpg", catalog=catalog, labels=lambda: labels, image_path=tmp_path / "images/north/a_1.jpg",
+        provenance=lambda: codes,
+    )  # fmt: skip
+    assert export_masks([item], get_exporter(name), tmp_path / "out", provenance=True).failed == ()
+    sources = [tmp_path / "out"]
+    if name != "cvat_masks":  # is an archive already
+        sources.append(Path(shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path, "out")))
+    for source in sources:
+        plan = scan(source, tmp_path / "images", [item.name], format=READ_AS[name], mask_classes=catalog).mapped(catalog)
+        assert (plan.without_image, plan.unread, plan.recorded) == ((), (), catalog)
+        found = plan.read(plan.items[0])
+        assert np.array_equal(found.labels, labels)
+        assert found.provenance is not None
+        assert np.array_equal(found.provenance, codes)
