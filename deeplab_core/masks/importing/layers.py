@@ -78,7 +78,7 @@ READERS: dict[str, type[Reader]] = {"binary": BinaryReader}
 
 
 def _layers(source: Source) -> dict[str, dict[str, str]]:
-    """Image -> class -> file, of all masks that are in a folder. One folder that holds those of the classes counts for nothing."""
+    """Image -> class -> file, of all masks in folders. One folder that holds all those of the classes counts for nothing."""
     paths = {name: PurePosixPath(name).with_suffix("").parts for name in source.with_ending(*_MASKS)}
     while paths and len({parts[0] for parts in paths.values()}) == 1 and all(len(parts) > 2 for parts in paths.values()):
         paths = {name: parts[1:] for name, parts in paths.items()}
