@@ -39,10 +39,9 @@ from app.controllers.predict.threshold import ThresholdController
 from app.controllers.project.export import ExportController
 from app.controllers.project.file_changes import FileChanges, FileNotes
 from app.controllers.project.folder_jobs import FolderJobs
-from app.controllers.project.import_masks import ImportController, WelcomeController
 from app.controllers.project.label_imports import LabelImports
 from app.controllers.project.navigation import ProjectController
-from app.controllers.project.new_project import NewProjectController
+from app.controllers.project.new_project import NewProjectController, WelcomeController
 from app.controllers.project.videos import VideoController
 from app.controllers.refine.folder import RefineFolder
 from app.controllers.refine.meter import RefineMeter
@@ -288,10 +287,6 @@ class Program(QObject):
         return ExportController(self.services, self.models, self)
 
     @cached_property
-    def imports(self) -> ImportController:
-        return ImportController(self.services, self.truth, self.edit, self.folder_jobs, self)
-
-    @cached_property
     def label_imports(self) -> LabelImports:
         return LabelImports(self.services, self.edit, self.folder_jobs, self)
 
@@ -301,7 +296,7 @@ class Program(QObject):
 
     @cached_property
     def welcome(self) -> WelcomeController:
-        return WelcomeController(self.services, self.models, self.imports, self)
+        return WelcomeController(self.services, self.models, self.label_imports, self)
 
     @cached_property
     def counts(self) -> PixelCounts:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from app.state.document import Document
 from app.state.edits.region import connected_region, region_patch
-from app.state.import_plan import whole_patch
+from app.state.edits.whole_mask import whole_patch
 from app.state.patch import TilePatch
 from app.state.provenance import Provenance
 from deeplab_core.errors import AtrousError, message

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from app.state.class_edits import ClassEdits
 from app.state.document import Document
+from app.state.edits.whole_mask import set_by, whole_patch
 from app.state.image_record import ImageStatus
-from app.state.import_plan import set_by, whole_patch
 from app.state.locks import held
+from app.state.mask_check import sentence
 from app.state.patch import TilePatch
 from app.state.project import Project
 from app.state.provenance import Provenance, users_own
@@ -27,6 +28,7 @@ from deeplab_core.labels import LabelMap, class_histogram
 from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.importing import ImportedImage, ImportItem, ImportPlan, open_source, recognise, scan
 from deeplab_core.masks.importing.records import Unread
+from deeplab_core.masks.plausibility import MaskStatistics
 from deeplab_core.notes import RunNotes
 
 
@@ -47,6 +49,7 @@ class ImportTotals:
         first_skipped: the first image with such a part.
         failures: (image, error).
         notes: what was read in an unusual way.
+        masks: pixels by class of what was read from masks, by which they are found to be implausible; None before the first.
     """
 
     images: int = 0
@@ -65,6 +68,7 @@ class ImportTotals:
     first_skipped: dict[tuple[str, str, bool], str] = field(default_factory=dict)
     failures: list[tuple[str, AtrousError]] = field(default_factory=list)
     notes: RunNotes = field(default_factory=lambda: RunNotes("mask"))
+    masks: MaskStatistics | None = None
 
     def add(self, found: ImportedImage, step: LabelStep | None = None) -> None:
         """Count what was read for one image.
@@ -95,6 +99,16 @@ class ImportTotals:
             self.skipped[kind] += part.count
             self.first_skipped.setdefault(kind, found.name)
         self.notes.add(found.name, found.notes)
+        if not found.regions and not found.unlabelled:
+            if self.masks is None:
+                self.masks = MaskStatistics(found.catalog)
+            self.masks.add(found.name, found.px)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Why the masks may not be what they are taken for, one sentence each."""
+        findings = () if self.masks is None else self.masks.findings()
+        return [sentence(note.text) for note in findings if note.warning]
 
     def lines(self, rest: str) -> list[str]:
         """What came in, one sentence a line; ``rest`` is what pixels without a label became."""
@@ -127,7 +141,7 @@ class ImportTotals:
             clauses.append(f"{self.kept_pixels:,} px that you set were kept (--overwrite replaces them).")
         if self.locked_pixels:
             clauses.append(f"{self.locked_pixels:,} px stayed as they were, because a class is locked.")
-        return clauses
+        return clauses + self.warnings
 
     def not_read(self) -> list[Unread]:
         """Parts of images that were not read."""
@@ -158,7 +172,7 @@ class ImportTotals:
             "overlap_px": self.overlaps, "instances": self.instances, "kept_px": self.kept_pixels,
             "locked_px": self.locked_pixels,
             "pixels": dict(self.classes), "not_read": [part.to_dict() for part in self.not_read()],
-            "notes": self.notes.to_list(),
+            "notes": self.notes.to_list(), "warnings": self.warnings,
         }  # fmt: skip
 
 
@@ -235,6 +249,13 @@ def map_labels(
         if str(number) in numbers:
             decided[str(number)] = moves.get(number)
     return plan.mapped(catalog, choices, decided)
+
+
+def absent_classes(plan: ImportPlan, catalog: ClassCatalog, edits: ClassEdits | None) -> frozenset[str]:
+    """Classes of masks that have no partner in ``catalog`` and no pixel; reads masks until every other open class was found."""
+    mapping = map_labels(plan, catalog, edits=edits).settled().mapping
+    pairs = () if mapping is None else mapping.pairs
+    return frozenset(pair.source.name for pair in pairs if pair.how == "absent")
 
 
 def new_classes(plan: ImportPlan) -> ClassCatalog:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.careful import look_into, meta_json
+from app.state.edits.whole_mask import whole_patch
 from app.state.image_record import ImageRecord, ImageStatus
-from app.state.import_plan import whole_patch
 from app.state.opening import DATABASE, DIRECTORY_NAME
 from app.state.project import Project
 from app.state.provenance import Provenance, by_hand

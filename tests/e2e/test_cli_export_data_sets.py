@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from app.cli import run
-from app.state.import_plan import import_patch
+from app.state.label_import import ImportTotals, import_item, plan_labels
 from app.state.patch import diff_patch
 from app.state.project import ImageStatus, Project
 from app.state.provenance import Provenance
@@ -103,17 +103,19 @@ def test_an_import_reads_who_set_each_pixel(folder: Path, tmp_path: Path) -> Non
         project.set_status(touched.id, ImageStatus.TOUCHED)
     assert run(["export", str(folder), "-o", str(out), "--scope", "touched", "--provenance"]) == 0
     with Project.open(folder, tmp_path / "second") as project:
-        for record in project.images:
-            patch, found = import_patch(project, record.id, (out / record.relative_path).with_suffix(".png"), "stored", None)
-            project.append_step(record.id, "Import", Provenance.IMPORT, patch)
-            assert not found.notes
-            by = project.load(record.id).document.provenance
-            rest = Provenance.MODEL if record.relative_path == "two/f0.jpg" else Provenance.IMPORT
+        ids = {record.relative_path: record.id for record in project.images}
+        plan = plan_labels(out, folder, list(ids), project_classes=project.catalog)[0].mapped(project.catalog)
+        totals = ImportTotals()
+        assert len(plan.items) == len(ids)
+        for item in plan.items:
+            assert import_item(project, ids[item.name], plan, item, totals) is not None
+            by = project.load(ids[item.name]).document.provenance
+            rest = Provenance.MODEL if item.name == "two/f0.jpg" else Provenance.IMPORT
             assert (by[:15] == Provenance.USER).all()
             assert (by[15:] == rest).all()
+        assert not totals.notes
         (out / "provenance/one/f0.png").write_bytes(b"damaged")
-        _, found = import_patch(project, project.images[0].id, out / "one/f0.png", "stored", None)
-        assert [note.kind for note in found.notes] == ["provenance"]
+        assert [note.kind for note in plan.read(plan.items[0]).notes] == ["provenance"]
 
 
 def test_what_a_format_cannot_carry_is_counted_first(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 from app.services.step_writer import StepWriter
 from app.state.document import Change, Document
 from app.state.edits import StrokeSession, eraser_value, fill_patch, polygon_patch
-from app.state.import_plan import whole_patch
+from app.state.edits.whole_mask import whole_patch
 from app.state.patch import TilePatch
 from app.state.provenance import Provenance
 from app.state.tools import Tool, ToolState

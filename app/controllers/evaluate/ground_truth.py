@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,6 @@ from app.state.ground_truth import (
     search,
     store_choice,
     store_frame,
-    stored_frame,
     stored_frame_of,
     taken_folders,
 )
@@ -94,7 +93,6 @@ class GroundTruthController(QObject):
         self._session, self._jobs, self._notifier = services.session, services.jobs, services.notifier
         self._report = partial(services.notifier.report_or_raise, replace_key=_KEY)
         self._questions = OpenQuestions()
-        self._waiting: Callable[[Frame], None] | None = None
         self.problems: list[tuple[str, str]] = []
         self.asks = True
         services.session.projectChanged.connect(self._follow_project)
@@ -185,9 +183,6 @@ class GroundTruthController(QObject):
     def answer_frame(self, question: FrameQuestion, frame: Frame) -> None:
         """Say how the masks of a folder are turned; ``auto`` puts the question off."""
         self.set_frame(question.folder, frame)
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting(frame)
         self._ask()
 
     def set_frame(self, folder: Path, frame: Frame) -> None:
@@ -222,28 +217,6 @@ class GroundTruthController(QObject):
                     tr("There is nothing to choose."),
                     replace_key=_KEY,
                 )
-
-        self._with_project(read, done)
-
-    def with_frame(self, folder: Path, files: Mapping[str, Path], then: Callable[[Frame], None]) -> None:
-        """Call ``then`` with the frame of the masks of a folder; asks first if only the user knows it.
-
-        Args:
-            folder: of the masks.
-            files: relative image path -> mask.
-        """
-
-        def read(project: Project) -> tuple[Frame, FrameQuestion | None]:
-            frame = stored_frame(project, folder)
-            return frame, frame_question(project, folder, files) if frame == "auto" else None
-
-        def done(_project: Project, found: tuple[Frame, FrameQuestion | None]) -> None:
-            frame, question = found
-            if question is None or not self.asks:
-                then(frame)
-            else:
-                self._waiting = then
-                self.frameAsked.emit(question)
 
         self._with_project(read, done)
 
@@ -350,7 +323,7 @@ class GroundTruthController(QObject):
     # -- inside ----------------------------------------------------------------------------------------------------------
 
     def _follow_project(self, project: Project | None) -> None:
-        self._questions, self._waiting = OpenQuestions(), None
+        self._questions = OpenQuestions()
         if project is not None and isinstance(self._session.prepared, OpenQuestions):
             self._questions = self._session.prepared
         self.problems = [(problem.image, problem.message) for problem in self.index.problems]

@@ -18,9 +18,10 @@ from app.services.notifications import Choice
 from app.services.services import Services
 from app.state.class_choice import known_catalogs
 from app.state.class_edits import ClassEdits
+from app.state.edits.whole_mask import set_by
+from app.state.ground_truth import store_frame, stored_frame
 from app.state.image_record import ImageStatus
-from app.state.import_plan import set_by
-from app.state.label_import import ImportTotals, LabelStep, label_step, plan_labels
+from app.state.label_import import ImportTotals, LabelStep, absent_classes, label_step, map_labels, plan_labels
 from app.state.opencv import opencv
 from app.state.patch import TilePatch
 from app.state.project import Project
@@ -33,10 +34,13 @@ from deeplab_core.images.decode import read_image
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.importing import ImportedImage, ImportItem, ImportPlan
+from deeplab_core.metrics.confusion import same_classes
 
 _KEY = "import"
 #: Longer side of the picture in dialogs, px.
 _PREVIEW_PX = 900
+#: Masks that are read to find out which classes occur, and images that are looked at for their frame.
+_MOST_SEARCHED, _MOST_PROBED = 300, 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +73,10 @@ class PlannedLabels:
         reason: what the classes of plain masks rest on, in words.
         error: why the labels cannot be read; None if they can.
         format_key: the format that the user named; None if it was to be recognised.
+        absent: classes of masks without a partner in the project and without a pixel.
+        frame: the frame of these masks that the user named before; ``"auto"`` without an answer.
+        undecided: names of images that fit their labels both as stored and as displayed; of many images some were looked at.
+        image: the one image whose mask the labels are to replace; empty for all images.
     """
 
     source: Path
@@ -80,6 +88,24 @@ class PlannedLabels:
     reason: str = ""
     error: AtrousError | None = None
     format_key: str | None = None
+    absent: frozenset[str] = frozenset()
+    frame: Frame = "auto"
+    undecided: tuple[str, ...] = ()
+    image: str = ""
+
+    @property
+    def certain(self) -> LabelRequest | None:
+        """The import, if the user has nothing to decide or to check; else None."""
+        if self.plan is None or not self.plan.items or self.undecided:
+            return None
+        declared = self.plan.declared
+        own = (self.catalog, self.edits.reading_catalog(self.catalog))
+        if self.plan.format.key == "masks" and declared is not None and not any(same_classes(declared, one) for one in own):
+            return None
+        mapped = map_labels(self.plan, self.catalog, edits=self.edits).without(self.absent)
+        if mapped.mapping is None or mapped.mapping.unmapped:
+            return None
+        return LabelRequest(plan=mapped, frame=self.frame, overwrite=bool(self.image))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,11 +143,13 @@ class LabelImports(QObject):
 
     Signals:
         sourceChosen(Path): labels were named by a menu, a drop or a new project; the dialog shows what an import would do.
+        planAsked(PlannedLabels): the same for labels that were looked at already.
         finished(ImportSummary): an import is over; the summary lists what was imported and what was not.
         summaryAsked(ImportSummary): the user wants to see the summary.
     """
 
     sourceChosen = Signal(object)
+    planAsked = Signal(object)
     finished = Signal(object)
     summaryAsked = Signal(object)
 
@@ -148,6 +176,7 @@ class LabelImports(QObject):
         if project is None or project.read_only or self._run is not None:
             return False
         plan = request.plan
+        self._keep_frame(project, request)
         by_name = {item.name: item for item in plan.items}
         items = {record.id: by_name[record.relative_path] for record in project.images if record.relative_path in by_name}
         change = FolderChange(project, tr("The import of labels"), Provenance.IMPORT, _KEY)
@@ -158,6 +187,38 @@ class LabelImports(QObject):
         )  # fmt: skip
         return self._run is not None
 
+    def _keep_frame(self, project: Project, request: LabelRequest) -> None:
+        folder = _folder_of_frame(request.plan.source, request.plan.format.lossless)
+        if folder is None or request.frame == "auto":
+            return
+        try:
+            if stored_frame(project, folder) != request.frame:
+                store_frame(project, folder, request.frame)
+        except AtrousError as error:
+            self._notifier.report(error)
+
+    def replace_mask(self, source: Path) -> None:
+        """Replace the mask of the image in view by labels, as one undoable step; asks for what they do not say."""
+        project, image = self._session.project, self._session.image
+        if project is not None and image is not None:
+            self.take(source, project.record(image.id).relative_path)
+
+    def take(self, source: Path, image: str = "") -> None:
+        """Import labels, of one image or of all, at once if the user has nothing to decide; else the dialog opens.
+
+        Args:
+            image: the one whose mask they replace, whatever its user has painted; empty for all, which keep that.
+        """
+
+        def planned(found: PlannedLabels) -> None:
+            request = found.certain
+            if request is None:
+                self.planAsked.emit(found)
+            else:
+                self.start(request)
+
+        self.plan(source, planned, image=image)
+
     def plan(
         self,
         source: Path,
@@ -165,20 +226,22 @@ class LabelImports(QObject):
         *,
         format_key: str | None = None,
         mask_classes: ClassCatalog | None = None,
+        image: str = "",
     ) -> None:
         """Look at labels in the background; what cannot be read comes with its error. Nothing is stored.
 
         Args:
             format_key: what they are; None recognises it.
             mask_classes: what plain masks are made in; None recognises it, else takes the project's.
+            image: the only image that they are for; empty for all.
         """
         project = self._session.project
         if project is None or project.read_only:
             return
-        names = [record.relative_path for record in project.images if not record.missing]
+        names = [image] if image else [record.relative_path for record in project.images if not record.missing]
         planned = PlannedLabels(
             source=source, images=len(names), catalog=project.catalog, edits=project.class_edits,
-            known=tuple(known_catalogs(project)), format_key=format_key,
+            known=tuple(known_catalogs(project)), format_key=format_key, image=image,
         )  # fmt: skip
         job = self._jobs.add(Job(tr("Reading {name}", name=displayed(source.name))))
 
@@ -190,7 +253,7 @@ class LabelImports(QObject):
                 )  # fmt: skip
             except AtrousError as error:
                 return replace(planned, error=error)
-            return replace(planned, plan=plan, reason=reason)
+            return _looked_into(project, replace(planned, plan=plan.for_image(image) if image else plan, reason=reason))
 
         def done(found: PlannedLabels) -> None:
             job.finish()
@@ -276,6 +339,8 @@ class LabelImports(QObject):
         choices = (show, *self._folder_jobs.remember(run.change))
         say = self._notifier.warning if summary.troubled else self._notifier.info
         title = plural("Labels of {n} image imported", "Labels of {n} images imported", totals.images)
+        if totals.unchanged and not totals.images:
+            title = plural("{n} image had these labels already", "{n} images had these labels already", totals.unchanged)
         say(title, summary.short, replace_key=_KEY, choices=choices)
         self.finished.emit(summary)
 
@@ -290,6 +355,25 @@ def scaled(rgb: NDArray[np.uint8], side: int = _PREVIEW_PX) -> NDArray[np.uint8]
     size = max(1, round(width * factor)), max(1, round(height * factor))
     small: NDArray[np.uint8] = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
     return small
+
+
+def _looked_into(project: Project, planned: PlannedLabels) -> PlannedLabels:
+    """Find the classes that occur and the images that need a frame. Meant for another thread."""
+    plan = planned.plan
+    assert plan is not None
+    folder = _folder_of_frame(plan.source, plan.format.lossless)
+    frame: Frame = "auto" if folder is None else stored_frame(project, folder)
+    few = len(plan.items) <= _MOST_SEARCHED
+    absent = absent_classes(plan, planned.catalog, planned.edits) if few else frozenset()
+    undecided = tuple(plan.undecided_frames(_MOST_PROBED)) if frame == "auto" else ()
+    return replace(planned, absent=absent, frame=frame, undecided=undecided)
+
+
+def _folder_of_frame(source: Path, masks: bool) -> Path | None:
+    """The folder whose masks have one frame, which is stored with the project; None for labels that are no masks, or packed."""
+    if source.is_dir():
+        return source if masks else None
+    return source.parent if masks and source.suffix.lower() != ".zip" else None
 
 
 def _step(project: Project, image: int, request: LabelRequest, item: ImportItem) -> tuple[LabelStep, ImportedImage]:

@@ -14,8 +14,10 @@ from app.controllers.project.navigation import ProjectController
 from app.paths import is_sample_project
 from app.services.calls import Call
 from app.services.jobs import Job, JobState
+from app.services.notifications import Choice
 from app.services.services import Services
 from app.state.class_choice import CatalogEffect
+from app.state.image_record import ImageStatus
 from app.state.new_project import (
     ClassOffer,
     FolderLook,
@@ -217,3 +219,43 @@ class NewProjectController(QObject):
             (failed or self._notifier.report_or_raise)(error)
 
         self._jobs.run(work, done, fail)
+
+
+#: Name of a folder of masks to correct, as the sample project has one. Ground truth has other names.
+MASKS = "masks"
+
+
+class WelcomeController(QObject):
+    """Offers masks when a project without any work in it opens and no model is there to predict one."""
+
+    def __init__(
+        self,
+        services: Services,
+        models: ModelsController,
+        imports: LabelImports,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._models, self._imports, self._notifier = models, imports, services.notifier
+        services.session.projectChanged.connect(self._offer_masks)
+
+    def _offer_masks(self, project: Project | None) -> None:
+        self._notifier.withdraw("welcome")
+        if project is None or project.read_only or self._models.choices():
+            return
+        folder = project.folder / MASKS
+        if not folder.is_dir() or any(record.status is not ImageStatus.NEW for record in project.images):
+            return
+        if is_sample_project(project.folder):
+            self._imports.take(folder)
+            return
+        self._notifier.info(
+            tr("No model yet, but masks were found"),
+            tr("Start from the masks in {short}? They are not changed.", short=_short(folder)),
+            replace_key="welcome",
+            choices=(Choice(tr("Use these masks"), lambda: self._imports.take(folder)),),
+        )
+
+
+def _short(folder: Path) -> str:
+    return f"{folder.parent.name}/{folder.name}"

@@ -32,6 +32,11 @@ class LearnPicture(QWidget):
     def sizeHint(self) -> QSize:
         return QSize(280, 210)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is shown."""
+        return self._image is None
+
     def show_picture(self, picture: NDArray[np.uint8] | None) -> None:
         """Show (h, w, 3) uint8, or nothing."""
         self._image = None

@@ -10,12 +10,10 @@ from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QDialog, QFileDialog, QMessageBox, QPushButton, QWidget
 
 from app.controllers.evaluate.ground_truth import PredictedQuestion
-from app.controllers.project.import_masks import Decided
 from app.controllers.workspace import Program
 from app.state.class_choice import ClassQuestion, known_catalogs, stored_how, stored_reason
 from app.state.class_pixels import PixelCounts
 from app.state.ground_truth import FrameQuestion, How
-from app.state.import_plan import ImportPlan, mapping_text
 from app.state.project import Project
 from app.text import displayed, plural, tr
 from app.ui.annotate.class_editor import ClassEditor
@@ -90,7 +88,6 @@ class DataPresenter(QObject):
         truth.classesAsked.connect(self._ask_classes)
         truth.frameAsked.connect(self._ask_frame)
         truth.predictedAsked.connect(self._ask_predicted)
-        program.imports.classesAsked.connect(self._ask_import)
         self._show()
 
     def _follow_project(self, _project: Project | None) -> None:
@@ -259,36 +256,6 @@ class DataPresenter(QObject):
         box.setDefaultButton(keep)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._open(box)
-
-    def _ask_import(self, plan: ImportPlan, then: Decided) -> None:
-        """Masks are made in other classes than the project has."""
-        project = self._program.session.project
-        if project is None or plan.classes is None:
-            return
-        theirs, ours = plan.classes, project.catalog
-        intro = tr(
-            "{reason}. The masks in {name} use {title}; the project uses {title2}.",
-            reason=plan.reason,
-            name=plan.folder.name,
-            title=theirs.title,
-            title2=ours.title,
-        )
-        answers = [
-            Answer(True, tr("Match the classes by name"), "", mapping_text(theirs, ours), chosen=True),
-            Answer(
-                False,
-                tr("Read the ids as {title}", title=ours.title),
-                "",
-                tr("Every id keeps its number and takes the project's name for it. Files with ids that the project lacks fail."),
-                doubtful=True,
-            ),
-        ]
-        question = tr("The masks use other classes. How should they be read?")
-        dialog = ChoiceDialog(
-            tr("Import masks"), question, intro, answers, go=tr("Import"), leave=tr("Cancel"), parent=self._window
-        )
-        dialog.decided.connect(then)
-        self._open(dialog)
 
     def _open(self, dialog: QDialog) -> None:
         self.dialog = dialog

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtWidgets import (
@@ -29,8 +30,8 @@ from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.list_dialog import ListDialog
 from app.ui.common.panel import set_tone, toned
 from app.viewmodels.project.label_plan import NEW, OPEN, VOID, ClassDecisions, decided_text, left_out, matched_line
-from deeplab_core.errors import AtrousError
-from deeplab_core.masks.importing import FORMATS
+from deeplab_core.errors import AtrousError, CatalogError
+from deeplab_core.masks.importing import FORMATS, ImportPlan
 
 _SIZE = QSize(1000, 0)
 _MOST_LISTED = 200
@@ -46,12 +47,15 @@ class ImportDialog(FittedDialog):
     decided = Signal(object, object)
 
     def __init__(self, controller: LabelImports, planned: PlannedLabels, parent: QWidget | None = None) -> None:
-        heading = tr("Import labels from {name}", name=displayed(planned.source.name))
+        name = displayed(planned.source.name)
+        heading = tr("Import labels from {name}", name=name)
+        if planned.image:
+            heading = tr("Replace the mask of {image} by {name}", image=displayed(planned.image), name=name)
         super().__init__(tr("Import labels"), parent, heading=heading, size=_SIZE)
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._controller, self._planned = controller, planned
-        self._decisions = ClassDecisions(planned.plan, planned.catalog, planned.edits)
+        self._decisions = ClassDecisions(planned.plan, planned.catalog, planned.edits, planned.absent)
         self._previewed = 0
         self._filling = False
         self._later = QTimer(self)
@@ -104,14 +108,11 @@ class ImportDialog(FittedDialog):
         self.rest = QComboBox()
         self.rest.currentIndexChanged.connect(self._want_preview)
         self.frame = QComboBox()
-        for text, value in (
-            (tr("As their size and format say"), "auto"),
-            (tr("As stored in the image file"), "stored"),
-            (tr("As displayed (EXIF orientation applied)"), "oriented"),
-        ):
-            self.frame.addItem(text, value)
-        self.frame.currentIndexChanged.connect(self._want_preview)
+        self.frame.currentIndexChanged.connect(self._check)
+        self.frame_note = toned("", tone="warn", size="small")
+        self.frame_note.setWordWrap(True)
         self.overwrite = QCheckBox(tr("Also replace what you painted or reviewed"))
+        self.overwrite.setChecked(bool(self._planned.image))
         self._form = form
         for box in (self.format, self.mask_classes, self.rest, self.frame, self.item):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -156,7 +157,10 @@ class ImportDialog(FittedDialog):
         options.setVerticalSpacing(8)
         options.addRow(tr("Pixels without a label"), self.rest)
         options.addRow(tr("Orientation"), self.frame)
+        options.addRow("", self.frame_note)
         options.addRow("", self.overwrite)
+        options.setRowVisible(self.overwrite, not self._planned.image)
+        self._options = options
         right.addLayout(options)
         row.addLayout(right, 3)
         self.column.addLayout(row, 1)
@@ -180,7 +184,7 @@ class ImportDialog(FittedDialog):
         """Show another plan, or why there is none."""
         self._planned = planned
         plan = planned.plan
-        self._decisions = ClassDecisions(plan, planned.catalog, planned.edits)
+        self._decisions = ClassDecisions(plan, planned.catalog, planned.edits, planned.absent)
         if plan is not None:
             self.format.setCurrentIndex(self.format.findData(plan.format.key))
         elif planned.format_key is None:
@@ -195,10 +199,12 @@ class ImportDialog(FittedDialog):
             if plan is not None
             else ""
         )
+        self._fill_frame()
         self._fill_table()
         self.item.clear()
-        for item in () if plan is None else plan.items[:_MOST_LISTED]:
-            self.item.addItem(displayed(item.name))
+        shown = [item.name for item in plan.items[:_MOST_LISTED]] if plan is not None else []
+        self.item.addItems([displayed(name) for name in shown])
+        self.item.setCurrentIndex(next((place for place, name in enumerate(shown) if name in planned.undecided), 0))
         self.item.setVisible(self.item.count() > 1)
         self._check()
 
@@ -206,7 +212,32 @@ class ImportDialog(FittedDialog):
         key, catalog = self.format.currentData(), self.mask_classes.currentData()
         self._set_line(self.matched, (tr("The labels are being read…"), "muted"))
         self.go.setEnabled(False)
-        self._controller.plan(self._planned.source, self._take, format_key=key, mask_classes=catalog)
+        image = self._planned.image
+        self._controller.plan(self._planned.source, self._take, format_key=key, mask_classes=catalog, image=image)
+
+    def _fill_frame(self) -> None:
+        """The orientations to choose from; where only the user knows it, none is chosen."""
+        planned, before = self._planned, self.frame.currentData()
+        self.frame.blockSignals(True)
+        self.frame.clear()
+        first = tr("decide…") if planned.undecided else tr("As their size and format say")
+        for text, value in (
+            (first, "auto"),
+            (tr("As stored in the image file"), "stored"),
+            (tr("As displayed (EXIF orientation applied)"), "oriented"),
+        ):
+            self.frame.addItem(text, value)
+        self.frame.setCurrentIndex(max(self.frame.findData(before or planned.frame), 0))
+        self.frame.blockSignals(False)
+        self.frame_note.setText(
+            plural(
+                "{n} image fits its labels both ways: choose the one that matches in the picture.",
+                "At least {n} images fit their labels both ways: choose the one that matches in the picture.",
+                len(planned.undecided),
+            )
+            if planned.undecided
+            else ""
+        )
 
     def _fill_table(self) -> None:
         self._filling = True
@@ -233,7 +264,14 @@ class ImportDialog(FittedDialog):
     def _choose(self, name: str, value: str) -> None:
         if self._filling:
             return
-        self._decisions.choose(name, value)
+        try:
+            self._decisions.choose(name, value)
+        except CatalogError as error:
+            self._fill_table()
+            self._check()
+            self.note.show()
+            self._set_line(self.note, (f"{error_title(error)}. {error_detail(error)}", "bad"))
+            return
         for place, row in enumerate(self._decisions.rows):
             item = self.table.item(place, 3)
             if item is not None:
@@ -241,11 +279,9 @@ class ImportDialog(FittedDialog):
         self._check()
 
     def _decide_open(self, value: str) -> None:
-        for row in self._decisions.rows:
-            if row.value == OPEN:
-                self._decisions.choose(row.name, value)
+        for name in self._decisions.open:
+            self._choose(name, value)
         self._fill_table()
-        self._check()
 
     def _check(self) -> None:
         open_ = self._decisions.open
@@ -257,8 +293,14 @@ class ImportDialog(FittedDialog):
             text = plural("{n} class has no partner: decide what it becomes.", "{n} classes have no partner: decide.", len(open_))
             self._set_line(self.note, (text, "warn"))
         self._fill_rest()
-        self.go.setEnabled(plan is not None and bool(plan.items) and not open_)
+        self._options.setRowVisible(self.frame_note, self._undecided)
+        self.go.setEnabled(plan is not None and bool(plan.items) and not open_ and not self._undecided)
         self._want_preview()
+
+    @property
+    def _undecided(self) -> bool:
+        """Whether the user has to choose the orientation."""
+        return bool(self._planned.undecided) and self.frame.currentData() == "auto"
 
     def _fill_rest(self) -> None:
         """What pixels without a label become; masks have none."""
@@ -278,23 +320,28 @@ class ImportDialog(FittedDialog):
     # -- one image -------------------------------------------------------------------------------------------------------
 
     def request(self) -> LabelRequest | None:
-        """What the user asks for; None while classes are open or there is nothing to import."""
+        """What the user asks for; None while something is to be decided or there is nothing to import."""
         mapped = self._decisions.mapped
-        if mapped is None or self._decisions.open:
+        if mapped is None or self._decisions.open or self._undecided:
             return None
+        return self._request(mapped)
+
+    def _request(self, plan: ImportPlan) -> LabelRequest:
         frame = self.frame.currentData()
-        return LabelRequest(plan=mapped, rest=self.rest.currentData(), frame=frame, overwrite=self.overwrite.isChecked())
+        return LabelRequest(plan=plan, rest=self.rest.currentData(), frame=frame, overwrite=self.overwrite.isChecked())
 
     def _want_preview(self) -> None:
         self._later.start(0)
 
     def _preview(self) -> None:
-        request, place = self.request(), self.item.currentIndex()
-        if request is None or place < 0:
+        plan, place = self._decisions.preview, self.item.currentIndex()
+        if plan is None or place < 0:
             self.picture.show_picture(None)
-            open_ = bool(self._decisions.open)
-            self.caption.setText(tr("The preview comes when every class is decided.") if open_ else "")
+            self.caption.setText("")
             return
+        request = self._request(plan)
+        if self._undecided:
+            request = replace(request, frame="oriented")
         self._previewed += 1
         wanted = self._previewed
 
@@ -306,7 +353,10 @@ class ImportDialog(FittedDialog):
                 self.caption.setText(f"{error_title(found)}. {error_detail(found)}")
             elif isinstance(found, Preview) and found.labels is not None and found.catalog is not None:
                 self.picture.show_picture(composed(found.rgb, found.labels, found.catalog))
-                self.caption.setText(found.note or displayed(found.name))
+                notes = [found.note or displayed(found.name)]
+                notes += [tr("Open classes are shown as new ones.")] if self._decisions.open else []
+                notes += [tr("The labels are shown as displayed.")] if self._undecided else []
+                self.caption.setText("\n".join(notes))
 
         self._controller.preview(request, request.plan.items[place], done)
 

@@ -32,6 +32,7 @@ class LabelsPresenter(QObject):
         program.new_project.asked.connect(self._ask_new_project)
         program.new_project.asks = True
         program.label_imports.sourceChosen.connect(self._look_at_labels)
+        program.label_imports.planAsked.connect(self._show_plan)
         program.label_imports.summaryAsked.connect(self._show_summary)
         program.label_imports.finished.connect(lambda summary: self._show_summary(summary) if summary.troubled else None)
 

@@ -18,7 +18,7 @@ _ROW, _HEAD, _MOST = 28, 36, 8
 
 
 class SummaryDialog(FittedDialog):
-    """Three tables: facts, classes, and what was not read and why."""
+    """Three tables: facts, what was not read and why, and classes."""
 
     def __init__(self, summary: ImportSummary, parent: QWidget | None = None) -> None:
         super().__init__(tr("Import summary"), parent, heading=tr("What came in"), size=QSize(720, 0))
@@ -26,10 +26,10 @@ class SummaryDialog(FittedDialog):
         self._summary = summary
         self.column.addWidget(toned(summary.source, tone="muted"))
         self.facts = self._table((tr("What"), tr("How much")), summary.facts, wide=0)
-        self.classes = self._table((tr("Class"), tr("Pixels")), summary.classes, wide=0)
         if summary.unread:
             self.column.addWidget(toned(tr("Not taken as it is"), strong=True))
             self.unread = self._table((tr("File or part"), tr("Why")), summary.unread, wide=1)
+        self.classes = self._table((tr("Class"), tr("Pixels")), summary.classes, wide=0)
         self.column.addStretch(1)
         copy = QPushButton(tr("Copy"))
         copy.setAutoDefault(False)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from app.ui.hub.fetch_dialog import FetchDialog
 
 _LABEL_FILTER = mark("Labels (*.json *.xml *.zip *.txt *.parquet *.npz *.npy);;All files (*)")
-_MASK_FILTER = mark("Masks (*.png *.tif *.tiff *.bmp *.gif);;All files (*)")
+_MASK_FILTER = mark("Masks and labels (*.png *.tif *.tiff *.bmp *.pgm *.json *.xml *.txt *.npz *.npy);;All files (*)")
 
 
 class WindowActions(QObject):
@@ -65,7 +65,6 @@ class WindowActions(QObject):
         program.models.mappingNeeded.connect(self._say_mapping)
         program.folder_jobs.imagesListed.connect(self.show_images)
         program.export.finished.connect(self._say_exported)
-        program.imports.reported.connect(self._show_import)
         program.settings.changed.connect(self._follow_setting)
         program.folder_jobs.asked.connect(self._ask_folder_job)
         program.folder_jobs.asks = True
@@ -164,9 +163,10 @@ class WindowActions(QObject):
             self._program.label_imports.sourceChosen.emit(Path(path))
 
     def start_from_file(self) -> None:
+        """Replace the mask of the image in view by a mask or other labels."""
         path, _ = QFileDialog.getOpenFileName(self._window, tr("Mask to start from"), self._folder(), tr(_MASK_FILTER))
         if path:
-            self._program.imports.start_from_file(Path(path))
+            self._program.label_imports.replace_mask(Path(path))
 
     def export_masks(self) -> None:
         from app.ui.project.export_dialog import ExportDialog
@@ -245,12 +245,6 @@ class WindowActions(QObject):
             return
         rows = [(project.record(image).shown, displayed(why)) for image, why in images]
         ListDialog(heading, intro, rows, lambda row: self._program.projects.open_image(images[row][0]), self._window).exec()
-
-    def _show_import(self, rows: list[tuple[str, str]]) -> None:
-        intro = tr("Everything else was imported. The source folder was not changed.")
-        dialog = ListDialog(tr("Skipped files"), intro, rows, None, self._window)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
 
     def show_messages(self) -> None:
         """Everything that was said; it stays open beside the work."""

@@ -6,9 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from app.state.image_record import ImageRecord
-from app.state.import_plan import ImportPlan
 from app.state.project import Project
-from app.text import displayed, mark, plural, tr
+from app.text import mark, plural, tr
 
 _ALL_BACK = mark("'Undo folder job' restores them.")
 
@@ -116,43 +115,6 @@ def plan_comparison(project: Project, models: int) -> FolderPlan:
         tr("No mask changes."),
     )
     return FolderPlan(tr("Compare the models on the whole folder?"), (*lines, *_missing(project)), tr("Compare"), harmless=True)
-
-
-def plan_of_import(project: Project, plan: ImportPlan) -> FolderPlan:
-    """Masks from elsewhere become the masks of images that the user has not worked on."""
-    records = [record for record in project.images if record.relative_path in plan.files]
-    groups = _groups(project, records)
-    free = groups.labelled + groups.bare
-    gets = tr("gets its mask") if free == 1 else tr("get their masks")
-    lines = [
-        tr(
-            "{free} {gets} from {name}, one undo step each.",
-            free=plural("{n} image", "{n} images", free),
-            gets=gets,
-            name=displayed(plan.folder.name),
-        )
-    ]
-    if free:
-        lines[0] += f" {tr(_ALL_BACK)}"
-    if groups.touched:
-        keeps = tr("keeps its mask") if groups.touched == 1 else tr("keep their masks")
-        lines.append(
-            tr(
-                "{touched} that you have edited {keeps}{of_them}.",
-                touched=plural("{n} image", "{n} images", groups.touched),
-                keeps=keeps,
-                of_them=_of_them(groups),
-            )
-        )
-    if plan.missing:
-        lines.append(
-            tr(
-                "{missing} {part} no mask there.",
-                missing=plural("{n} image", "{n} images", plan.missing),
-                part=tr("has") if plan.missing == 1 else tr("have"),
-            )
-        )
-    return FolderPlan(tr("Import these masks?"), tuple(lines), tr("Import"))
 
 
 def plan_of_learned(project: Project, model: str) -> FolderPlan:

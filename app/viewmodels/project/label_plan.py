@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from app.state.class_edits import ClassEdits
@@ -9,7 +10,7 @@ from app.state.label_import import map_labels
 from app.text import displayed, error_detail, error_title, mark, plural, spaced, tr
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.catalogs.editing import CatalogEdit, add_class, joined
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, CatalogError
 from deeplab_core.masks.importing import ImportPlan
 from deeplab_core.masks.importing.mapping import VOID_NAME
 
@@ -22,7 +23,7 @@ _REASONS = {
     "id": mark("same id"),
     "chosen": mark("your choice"),
     "format": mark("stated by the format"),
-    "edited": mark("the class was edited"),
+    "edit": mark("the class was edited"),
     "open": mark("no partner"),
 }
 
@@ -51,10 +52,18 @@ class ClassDecisions:
         base: the project's classes.
         edit: adds the classes that the project lacks; None without one.
         mapped: the plan with its classes mapped; None without a plan.
+        rows: the classes that occur, open ones first.
     """
 
-    def __init__(self, plan: ImportPlan | None, catalog: ClassCatalog, edits: ClassEdits | None) -> None:
-        self._plan, self._edits = plan, edits
+    def __init__(
+        self,
+        plan: ImportPlan | None,
+        catalog: ClassCatalog,
+        edits: ClassEdits | None,
+        absent: Collection[str] = (),
+    ) -> None:
+        """Begin with nothing decided; classes without a partner that ``absent`` names have no pixel and are not asked about."""
+        self._plan, self._edits, self._absent = plan, edits, absent
         self.base = catalog
         self._choices: dict[str, str] = {}
         self.edit: CatalogEdit | None = None
@@ -73,34 +82,58 @@ class ClassDecisions:
         """Classes that the user has to decide about."""
         return tuple(row.name for row in self.rows if row.value == OPEN)
 
+    @property
+    def preview(self) -> ImportPlan | None:
+        """The plan for a picture, in which open classes are classes of their own; None without a plan."""
+        if self._plan is None or not self.open:
+            return self.mapped
+        choices = {**self._choices, **dict.fromkeys(self.open, NEW)}
+        try:
+            return self._with(choices)[1]
+        except CatalogError:  # a name that the project cannot have
+            return self._with({**self._choices, **dict.fromkeys(self.open, VOID)})[1]
+
     def choose(self, name: str, value: str) -> None:
-        """Decide what a class becomes. Raises CatalogError for a new class that the project cannot have."""
+        """Decide what a class becomes. Raises CatalogError for a new class that the project cannot have; nothing was changed."""
+        before = dict(self._choices)
         self._choices[name] = value
         order = [row.name for row in self.rows]
-        self._map()
+        try:
+            self._map()
+        except CatalogError:
+            self._choices = before
+            raise
         self.rows.sort(key=lambda row: order.index(row.name))
 
-    def _map(self) -> None:
-        if self._plan is None:
-            return
+    def _with(self, choices: Mapping[str, str]) -> tuple[CatalogEdit | None, ImportPlan]:
+        """The edit that adds classes, and the plan with its classes mapped."""
+        assert self._plan is not None
         added: list[CatalogEdit] = []
         names: dict[str, str] = {}
         gone = {} if self._edits is None else self._edits.retired(self.base)
-        for name, value in self._choices.items():
+        for name, value in choices.items():
             if value == NEW:
                 now = added[-1].catalog if added else self.base
                 added.append(add_class(now, name, color=self._color(name, now), reserved=gone))
                 names[name] = added[-1].catalog.classes[-1].name
             elif value != OPEN:
                 names[name] = VOID_NAME if value == VOID else value
-        self.edit = joined(self.base, added) if added else None
-        self.mapped = map_labels(self._plan, self.catalog, names, self._edits)
+        edit = joined(self.base, added) if added else None
+        catalog = self.base if edit is None else edit.catalog
+        return edit, map_labels(self._plan, catalog, names, self._edits).without(self._absent)
+
+    def _map(self) -> None:
+        if self._plan is None:
+            return
+        self.edit, self.mapped = self._with(self._choices)
         mapping = self.mapped.mapping
         by_id = {info.id: info.name for info in self.catalog.classes}
         self.rows = []
         for pair in () if mapping is None else mapping.pairs:
             one = pair.source
             chosen = self._choices.get(one.name)
+            if pair.how == "absent" and chosen is None:
+                continue  # nothing of it comes in
             value = OPEN if pair.how == "open" else VOID if pair.target is None else by_id[pair.target]
             value = NEW if chosen == NEW else value
             self.rows.append(ClassRow(one.name, "" if one.regions is None else spaced(one.regions), value, pair.how))

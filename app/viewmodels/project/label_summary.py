@@ -57,7 +57,7 @@ def summary_of(plan: ImportPlan, totals: ImportTotals, rest: str, *, left: int =
     unread = [(_images(names), f"{error_title(error)}. {error_detail(error)}") for error, names in totals.failed_alike()]
     unread += [(displayed(part.image), _part(part)) for part in totals.not_read()]
     unread += [(displayed(part.name), _times(part.why, part.count)) for part in (*plan.without_image, *plan.unread)]
-    unread += [(tr("Note"), line) for line in totals.notes.lines()]
+    unread += [(tr("Note"), line) for line in (*totals.warnings, *totals.notes.lines())]
     names = sorted((name for name in totals.classes if name != "void"), key=lambda name: -totals.classes[name])
     names += ["void"] if totals.classes["void"] else []
     classes = tuple((name, _pixels(totals.classes[name], total)) for name in names)
@@ -68,6 +68,7 @@ def summary_of(plan: ImportPlan, totals: ImportTotals, rest: str, *, left: int =
     if unread:
         short.append(plural("{n} remark", "{n} remarks", len(unread)))
     troubled = bool(totals.failures or totals.skipped or plan.without_image or plan.unread or totals.notes.warning or left)
+    troubled = troubled or bool(totals.warnings)
     source = tr("{format} from {name}", format=plan.format.title, name=displayed(plan.source.name))
     return ImportSummary(source, f"{', '.join(short)}.", tuple(facts), classes, tuple(unread), troubled)
 

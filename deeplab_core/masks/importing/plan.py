@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -16,7 +16,7 @@ from deeplab_core.catalogs import with_default_keys
 from deeplab_core.catalogs.catalog import IGNORE, IGNORE_WIDE, ClassCatalog, ClassInfo, is_background, is_void
 from deeplab_core.catalogs.colors import class_colors
 from deeplab_core.catalogs.editing import add_class
-from deeplab_core.errors import AtrousError, LabelSourceError, MaskFormatError, message, one_image
+from deeplab_core.errors import AmbiguousFrameError, AtrousError, LabelSourceError, MaskFormatError, message, one_image
 from deeplab_core.images.file_names import PHOTO_SUFFIXES, split_name
 from deeplab_core.images.limits import check_size
 from deeplab_core.images.orientation import to_oriented
@@ -100,14 +100,51 @@ class ImportPlan:
             if not missing:
                 break
             with suppress(AtrousError):
-                canvas = self._drawn(item, frame)[0]
+                try:
+                    canvas = self._drawn(item, frame)[0]
+                except AmbiguousFrameError:
+                    canvas = self._drawn(item, "oriented")[0]  # the same classes occur in both frames
                 for code in np.unique(canvas.values).tolist():
                     missing.pop(code, None)
             if progress is not None:
                 progress(item.name)
-        names = set(missing.values())
-        pairs = tuple(replace(pair, how="absent") if pair.source.name in names else pair for pair in self.mapping.pairs)
+        return self.without(missing.values())
+
+    def without(self, names: Collection[str]) -> ImportPlan:
+        """A copy in which open classes of these names count as classes without a pixel; an image that has one fails."""
+        if self.mapping is None:
+            return self
+        absent = {pair.source.name for pair in self.mapping.pairs if pair.how == "open"}.intersection(names)
+        pairs = tuple(replace(pair, how="absent") if pair.source.name in absent else pair for pair in self.mapping.pairs)
         return replace(self, mapping=replace(self.mapping, pairs=pairs))
+
+    def for_image(self, name: str) -> ImportPlan:
+        """A copy with the labels of one image alone; a source that holds labels once means this image, whatever it names."""
+        items = tuple(item for item in self.items if item.name == name)
+        if not items and len(self._reader.entries) == 1:
+            items = (ImportItem(name, self._reader.entries[0]),)
+        missing = () if items else (name,)
+        return replace(self, items=items, without_image=() if items else self.without_image, without_labels=missing)
+
+    def undecided_frames(self, most: int) -> list[str]:
+        """Images that fit their labels both as stored and as displayed, so that :meth:`read` needs a frame for them.
+
+        Args:
+            most: how many images are looked at, spread over all of them.
+        """
+        found = []
+        for item in self.items[:: max(1, -(-len(self.items) // most))]:
+            path = self.images / item.name
+            try:
+                info = probe_image(path)
+                if info.orientation != 1 and info.stored_size == info.size:
+                    with one_image(path):
+                        self._frame(item, info, "auto")
+            except AmbiguousFrameError:
+                found.append(item.name)
+            except AtrousError:
+                continue  # it is named when it is read
+        return found
 
     def _uncounted(self) -> dict[int, str]:
         """Value on the canvas -> name of the open classes with an unknown number of pixels."""

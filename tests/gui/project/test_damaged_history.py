@@ -13,7 +13,7 @@ import pytest
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
-from app.state.import_plan import whole_patch
+from app.state.edits.whole_mask import whole_patch
 from app.state.mask_file import read_mask_file
 from app.state.project import Project
 from app.state.provenance import Provenance

@@ -71,19 +71,6 @@ def test_ground_truth_that_contradicts_itself_is_said(studio, folder):
     assert sum("ground truth was read by colour" in title for title in studio.titles()) == 1
 
 
-def test_importing_binary_masks_says_that_the_object_is_void(studio, folder):
-    mask = np.zeros((60, 84), np.uint8)
-    mask[:, :40] = 255
-    for number in range(4):
-        Image.fromarray(mask).save(folder.parent / "labels" / f"photo_{number}.png")
-    studio.open(folder)
-    studio.program.imports.import_masks(folder.parent / "labels")
-    studio.wait(lambda: "4 masks imported" in studio.titles())
-    said = details(studio, "4 masks imported")
-    assert "only 0 (background) and 255" in said
-    assert "48 % of the pixels count nowhere" in said
-
-
 def test_judging_the_folder_says_that_the_ground_truth_is_binary(studio, folder):
     mask = np.zeros((60, 84), np.uint8)
     mask[:, :40] = 255

@@ -163,35 +163,11 @@ def test_a_job_that_was_agreed_to_after_another_folder_was_opened_does_not_begin
     assert not desk.program.context["crf_running"]
 
 
-# -- importing ------------------------------------------------------------------------------------------------------------------
-
-
 def make_masks(folder: Path, names: list[str]) -> Path:
     folder.mkdir()
     for name in names:
         write_indexed_png(folder / name, np.full((HEIGHT, WIDTH), 5, np.uint8), get_catalog("voc21"))
     return folder
-
-
-def test_an_import_says_who_gets_a_mask_and_who_keeps_one(desk, tmp_path):
-    found = make_masks(tmp_path / "mine", ["photo_0.png", "photo_2.png", "photo_3.png"])
-    before = masks(desk)
-    desk.program.imports.import_masks(found)
-    dialog = question(desk)
-    said = texts(dialog)
-    assert "2 images get their masks from mine, one undo step each." in said
-    assert "1 image that you have edited keeps its mask (1 reviewed)." in said
-    assert "1 image has no mask there." in said
-    dialog.leave.click()
-    desk.settle()
-    for name, labels in masks(desk).items():
-        np.testing.assert_array_equal(labels, before[name])
-    desk.program.imports.import_masks(found)
-    question(desk).go.click()
-    desk.wait(lambda: "2 masks imported" in desk.titles())
-    after = masks(desk)
-    assert (after["photo_3.jpg"] == 5).all()
-    np.testing.assert_array_equal(after["photo_0.jpg"], before["photo_0.jpg"])
 
 
 # -- taking it back -------------------------------------------------------------------------------------------------------------
@@ -381,12 +357,12 @@ def test_an_import_is_taken_back_with_its_statuses(desk, tmp_path):
     found = make_masks(tmp_path / "mine", ["photo_2.png", "photo_3.png"])
     before, status = masks(desk), statuses(desk)
     desk.program.folder_jobs.asks = False
-    desk.program.imports.import_masks(found)
-    desk.wait(lambda: "2 masks imported" in desk.titles())
+    desk.program.label_imports.take(found)
+    desk.wait(lambda: "Labels of 2 images imported" in desk.titles())
     desk.settle()
     assert statuses(desk)[2:] == [ImageStatus.TOUCHED, ImageStatus.TOUCHED]
     desk.window.commands["edit.undo_folder"].trigger()
-    desk.wait(lambda: "The import of masks was undone" in desk.titles())
+    desk.wait(lambda: "The import of labels was undone" in desk.titles())
     desk.settle()
     assert statuses(desk) == status
     for name, labels in masks(desk).items():

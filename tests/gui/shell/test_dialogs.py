@@ -22,7 +22,6 @@ from app.ui.shell.shortcut_sheet import KeySheet
 from app.ui.shell.shortcuts_dialog import ShortcutsDialog
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import map_catalogs
-from tests.gui.studio import HEIGHT, WIDTH
 
 
 @pytest.fixture
@@ -200,23 +199,16 @@ def test_copy_report_holds_model_and_project(studio, folder):
     assert "Atrous" in text
 
 
-def test_start_from_a_mask_file_is_one_step(studio, folder, tmp_path):
-    studio.open(folder)
-    labels = np.full((HEIGHT, WIDTH), 12, dtype=np.uint8)
-    Image.fromarray(labels).save(tmp_path / "mask.png")
-    studio.program.imports.start_from_file(tmp_path / "mask.png")
-    studio.wait(lambda: (studio.image.document.labels == 12).all())
-    assert studio.steps()[-1].startswith("Import mask.png")
-
-
 def test_importing_masks_keeps_what_a_person_did(studio, folder):
     studio.open(folder)
     studio.program.classes.choose(9)
     studio.paint((20, 20), (60, 20))
     mine = studio.image.document.labels.copy()
-    studio.program.imports.import_masks(folder.parent / "labels")
-    studio.wait(lambda: "3 masks imported" in studio.titles())
-    np.testing.assert_array_equal(studio.image.document.labels, mine)
+    studio.program.label_imports.take(folder.parent / "labels")
+    studio.wait(lambda: "Labels of 4 images imported" in studio.titles())
+    here = studio.image.document.labels
+    np.testing.assert_array_equal(here[mine == 9], 9)
+    assert (here[mine != 9] == 15).any()
     studio.program.projects.next_image()
     studio.wait(lambda: studio.image.path.name == "photo_1.jpg")
     assert (studio.image.document.labels[:, :40] == 15).all()

@@ -15,7 +15,7 @@ import app
 from app.state.document import Document
 from app.state.edits import StrokeSession, fill_patch, polygon_patch
 from app.state.edits.region import region_patch
-from app.state.import_plan import whole_patch
+from app.state.edits.whole_mask import whole_patch
 from app.state.label_import import store_labels
 from app.state.locks import Locks, held, parse_locks
 from app.state.patch import TilePatch
@@ -212,7 +212,7 @@ KNOWN = {
     "state/patch.py",  # defines them
     "state/provenance.py",  # merge_labels
     "state/refinement.py",  # taking_patch, through may_change
-    "state/import_plan.py",  # whole_patch
+    "state/edits/whole_mask.py",
     "state/edits/region.py", "state/edits/stroke.py", "state/document.py",
     "state/class_edits.py",  # exempt
 }  # fmt: skip

@@ -354,21 +354,15 @@ def _painted(images: Path, labels: np.ndarray) -> Path:
     return images
 
 
-def test_a_mask_for_the_image_in_view_brings_who_set_its_pixels(tmp_path: Path) -> None:
-    from app.state.import_plan import read_import
-
-    images = _painted(started(photographs(tmp_path / "images", ["a.jpg"])), np.ones((HEIGHT, WIDTH), np.uint8))
-    out = tmp_path / "out"
-    assert run(["export", str(images), "-o", str(out), "--scope", "touched", "--provenance"]) == 0
-    with Project.open(images) as project:
-        found = read_import(project, project.images[0].id, out / "a.png", "auto", None)
-        assert found.by is not None
-        assert (found.by == Provenance.IMPORT).all()
-        codes = np.full((HEIGHT, WIDTH), Provenance.USER, np.uint8)
-        from deeplab_core.masks.confirmed import encode_provenance
-
-        (out / "provenance/a.png").write_bytes(b"".join(encode_provenance(codes)))
-        assert (read_import(project, project.images[0].id, out / "a.png", "auto", None).by == Provenance.USER).all()
+def test_binary_masks_are_warned_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = photographs(tmp_path / "images", ["a.jpg"])
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    labels[4:9] = 255
+    Image.fromarray(labels).save(masks / "a.png")
+    assert do(masks, "--images", images, "--mask-classes", "voc21", "--catalog", "voc21") == 0
+    assert "The masks hold only 0 (background) and 255" in capsys.readouterr().out
 
 
 def test_a_new_project_keeps_the_ids_of_atrous_s_own_masks(tmp_path: Path) -> None:
