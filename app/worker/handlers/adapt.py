@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from app.worker.messages import CorrectedImage, Learn, Learned
+from app.worker.messages import CorrectedImage, Learn, Learned, LearnTask
 from app.worker.state import WorkerState, read_for
 from deeplab_core.atomic import make_folder
 from deeplab_core.backends import engine_of
@@ -16,7 +16,7 @@ from deeplab_core.errors import WeightsError, message
 from deeplab_core.inference import pick_device
 from deeplab_core.parallel import IsCancelled, ProgressCallback
 from deeplab_core.records import ModelCard
-from deeplab_core.training.adaptation import Corrected, Untouched, adapt
+from deeplab_core.training.adaptation import Adapted, Corrected, Untouched, adapt
 from deeplab_core.weights import load_model, save_model
 
 
@@ -27,11 +27,18 @@ class Handler:
         pass
 
     def answer(self, request: Learn, cancel: IsCancelled | None, progress: ProgressCallback | None) -> Learned:
-        return _learn(request, cancel, progress)
+        card, adapted = learn(request.task, cancel, progress)
+        return Learned(
+            request_id=request.request_id,
+            path=str(Path(request.task.target)),
+            card=ModelCard.from_dict(card.to_dict()),  # plain values only: nothing of torch may reach the window's process
+            report=adapted.report,
+            pairs=adapted.pairs,
+        )
 
 
-def _learn(request: Learn, cancel: IsCancelled | None, progress: ProgressCallback | None) -> Learned:
-    """Load the model again, adapt it, and write it beside its card.
+def learn(task: LearnTask, cancel: IsCancelled | None, progress: ProgressCallback | None) -> tuple[ModelCard, Adapted]:
+    """Load the model again, adapt it, and write it with its card, which is returned.
 
     The model is read from its file because the one in use has its batch norms folded away; that one is not touched.
 
@@ -39,7 +46,6 @@ def _learn(request: Learn, cancel: IsCancelled | None, progress: ProgressCallbac
         AtrousError: as :func:`deeplab_core.training.adaptation.adapt` and ``load_model``; StorageError where the target cannot
             be written.
     """
-    task = request.task
     if progress is not None:
         progress(0.0, "reading the model")
     if engine_of(Path(task.model)):
@@ -65,14 +71,7 @@ def _learn(request: Learn, cancel: IsCancelled | None, progress: ProgressCallbac
     )
     target = Path(task.target)
     make_folder(target.parent)
-    saved = save_model(target, adapted.model, adapted.card)
-    return Learned(
-        request_id=request.request_id,
-        path=str(target),
-        card=ModelCard.from_dict(saved.to_dict()),  # plain values only: nothing of torch may reach the window's process
-        report=adapted.report,
-        pairs=adapted.pairs,
-    )
+    return save_model(target, adapted.model, adapted.card), adapted
 
 
 def _corrected(image: CorrectedImage, channels: int) -> Callable[[], tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
