@@ -24,7 +24,7 @@ FOREIGN_SUFFIXES = (
     ".engine",
 )  # fmt: skip
 #: Weights inside a folder, the first that is there.
-_FOLDER_NAMES = (
+FOLDER_NAMES = (
     "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
     "diffusion_pytorch_model.safetensors",
 )  # fmt: skip
@@ -36,6 +36,11 @@ def is_model_file(path: Path) -> bool:
     """Whether a file's name is that of a model: by :data:`MODEL_SUFFIXES`, in any case of letters. Parts of one are not."""
     name = path.name.lower()
     return name.endswith(MODEL_SUFFIXES) and _SHARD.fullmatch(name) is None
+
+
+def is_shard(name: str) -> bool:
+    """Whether a file's name is that of a part of weights in several files."""
+    return _SHARD.fullmatch(name) is not None
 
 
 def is_foreign_model(path: Path) -> bool:
@@ -51,7 +56,7 @@ def file_filter(title: str = "Models") -> str:
 
 def model_in_folder(folder: Path) -> Path | None:
     """The weights of a ``save_pretrained`` folder, or None if it is none."""
-    return next((folder / name for name in _FOLDER_NAMES if (folder / name).is_file()), None)
+    return next((folder / name for name in FOLDER_NAMES if (folder / name).is_file()), None)
 
 
 def find_models(folders: Iterable[str | Path]) -> list[Path]:

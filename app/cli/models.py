@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
 from dataclasses import asdict
@@ -14,24 +13,20 @@ import click
 
 from app.cli.console import emit
 from app.cli.model_choice import known_models, model_options, option_text, resolve_model
+from app.cli.model_get import CLICK_FOLDER, get_command, searched
 from app.cli.options import json_lines_option
 from app.cli.terminal import say
-from app.cli.transfer import megabytes, transfer
-from app.paths import MODEL_DIR_VARIABLE, download_folder, model_folders
+from app.cli.transfer import megabytes
+from app.paths import MODEL_DIR_VARIABLE, download_folder
 from app.services.model_notes import figures_line
 from deeplab_core.atomic import refuse_photograph
-from deeplab_core.errors import AtrousError, WeightsError
+from deeplab_core.errors import WeightsError
 from deeplab_core.hub import (
-    Installed,
     PublishedModel,
     click_networks,
     find_installed,
-    find_published,
-    install,
     published_models,
-    write_published_card,
 )
-from deeplab_core.hub.connection import proxy_for
 
 if TYPE_CHECKING:
     from deeplab_core.backends import EngineModel
@@ -39,8 +34,6 @@ if TYPE_CHECKING:
     from deeplab_core.nn.count import LayerRow
     from deeplab_core.records import ModelCard
 
-#: Folder of click networks in a folder of models; searches for models skip it.
-CLICK_FOLDER = "clicks"
 #: The size that the field states costs for.
 _SIZE = 513
 
@@ -48,6 +41,9 @@ _SIZE = 513
 @click.group()
 def models() -> None:
     """List the available models, download published ones, show what a checkpoint is, convert and export it."""
+
+
+models.add_command(get_command)
 
 
 @models.command("list")
@@ -79,7 +75,7 @@ def _list_installed(as_json: bool) -> None:
 
 def _list_available(as_json: bool) -> None:
     everything = (*published_models(), *click_networks())
-    here = {model.id: path for model in everything if (path := find_installed(model, _searched(model))) is not None}
+    here = {model.id: path for model in everything if (path := find_installed(model, searched(model))) is not None}
     if as_json:
         for model in everything:
             fields = asdict(model)
@@ -98,11 +94,6 @@ def _list_available(as_json: bool) -> None:
         say(f"  {model.id:<32} {where:>8}  {checked:<12}  {model.licence}")
 
 
-def _searched(model: PublishedModel) -> list[Path]:
-    """Folders that hold a published model if it is here. Click networks have their own: they are no models to predict with."""
-    return [folder / CLICK_FOLDER for folder in model_folders()] if model.for_clicks else model_folders()
-
-
 def _published_line(model: PublishedModel, here: bool) -> str:
     miou = f"{model.miou:g}" if model.miou is not None else "unknown"
     where = "here" if here else megabytes(model.approximate_bytes) if model.direct else "browser"
@@ -111,84 +102,6 @@ def _published_line(model: PublishedModel, here: bool) -> str:
 
 def _headline(card: ModelCard) -> str:
     return card.summary or f"{card.name}, {card.catalog.title}"
-
-
-@models.command("get")
-@click.argument("model_id", metavar="ID")
-@click.option("--to", "folder", type=click.Path(file_okay=False, path_type=Path), help="Target folder.")
-@click.option("--again", is_flag=True, help="Download it again even if it is installed.")
-@json_lines_option("JSON lines: progress, then the model.")
-def get_command(model_id: str, folder: Path | None, again: bool, as_json: bool) -> int:
-    """Download a published model.
-
-    ID is one of those that 'atrous models list' shows. An interrupted download resumes; the system's proxies and
-    https_proxy are used.
-    """
-    model = _named(model_id)
-    there = find_installed(model, _searched(model)) if folder is None and not again else None
-    own = download_folder() / CLICK_FOLDER if model.for_clicks else download_folder()
-    target = folder or (there.parent if there is not None else own)
-    if not as_json and there is None and model.direct:
-        _announce(model, target)
-    try:
-        with transfer(model.id, as_json=as_json) as report:
-            found = install(model, target, again=again, progress=report)
-    except KeyboardInterrupt:
-        say("atrous: stopped; the partial download is kept. Run the same command to resume it", err=True)
-        return 130
-    try:
-        use = _tried(found, model)
-    except AtrousError as error:
-        if as_json:
-            emit("model", id=model.id, path=found.path, already=found.already, checksum=found.checksum, error=str(error))
-        say(f"atrous: {found.path} is there, but cannot be used: {error}", err=True)
-        return 1
-    if as_json:
-        emit("model", id=model.id, path=found.path, already=found.already, checksum=found.checksum, error=None)
-        return 0
-    say(f"{'It is there already' if found.already else 'Fetched'}: {found.path}")
-    if found.checksum:
-        say(f"Checksum: {found.checksum}.")
-    say(use)
-    return 0
-
-
-def _tried(found: Installed, model: PublishedModel) -> str:
-    """Open a model that was fetched, and say how it is used.
-
-    Raises:
-        AtrousError: it cannot be opened.
-    """
-    if found.decoder is not None:
-        from deeplab_core.backends import load_click_model
-
-        load_click_model([found.path, found.decoder])
-        return (
-            f"{model.title}, a click network: {found.path.name} with {found.decoder.name}. Scripts use it; see docs/correcting.md"
-        )
-    from deeplab_core.weights import load_model
-
-    _, card = load_model(found.path)
-    write_published_card(found.path, card, model)
-    name = found.path.stem if found.path.parent in model_folders() else found.path
-    return f"{model.title}, {card.catalog.title}. Use it with --model {name}"
-
-
-def _named(model_id: str) -> PublishedModel:
-    model = find_published(model_id)
-    if model is None:
-        known = [one.id for one in (*published_models(), *click_networks())]
-        close = difflib.get_close_matches(model_id, known, n=3, cutoff=0.6)
-        hint = f"perhaps you mean {' or '.join(close)}" if close else "'atrous models list' shows them"
-        raise click.UsageError(f"no published model '{model_id}'; {hint}")
-    return model
-
-
-def _announce(model: PublishedModel, target: Path) -> None:
-    proxy = proxy_for(model.url)
-    through = f" through the proxy {proxy}" if proxy else ""
-    say(f"{model.title}: {megabytes(model.download_bytes)} from {model.host}{through} to {target}", err=True)
-    say(f"Licence: {model.licence}. Trained on {model.data_licence}.", err=True)
 
 
 @models.command("convert")

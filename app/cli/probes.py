@@ -413,6 +413,7 @@ PROBES: dict[str, Probe] = {
     "engines": Probe(_engines, remedy="Look at the row of torch"),
     "litert": _imports("ai_edge_litert.interpreter", "litert", "ai-edge-litert"),
     "densecrf": _of(_densecrf, "pydensecrf", "crf"),
+    "hub": _imports("huggingface_hub", "hub", "huggingface-hub"),
     "timm": _imports("timm", "timm"),
     "heic": _of(_heic, "pillow_heif", "heic"),
 }

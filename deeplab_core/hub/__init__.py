@@ -1,6 +1,7 @@
 """Checkpoints that others publish: what there is, fetching it safely, and what is known of a file that was fetched. No torch."""
 
 from deeplab_core.hub.download import Progress, download
+from deeplab_core.hub.huggingface import HubAddress, find_on_hub, hub_address, hub_place
 from deeplab_core.hub.install import (
     Installed,
     Receipt,
@@ -14,6 +15,7 @@ from deeplab_core.hub.install import (
 from deeplab_core.hub.published import PublishedModel, PublishedPart, click_networks, find_published, published_models
 
 __all__ = [
+    "HubAddress",
     "Installed",
     "Progress",
     "PublishedModel",
@@ -23,7 +25,10 @@ __all__ = [
     "click_networks",
     "download",
     "find_installed",
+    "find_on_hub",
     "find_published",
+    "hub_address",
+    "hub_place",
     "install",
     "published_card",
     "published_models",

@@ -1,0 +1,136 @@
+"""``atrous models get hf://owner/name`` against a server of our own that answers as the Hugging Face Hub does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.cli import run
+from app.services.folders import settings_file
+from deeplab_core.errors import DownloadError
+from deeplab_core.hub import find_on_hub, hub_address
+from deeplab_core.weights import read_card
+from tests.file_server import FileServer, serving
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("ATROUS_MODEL_DIR", str(tmp_path / "models"))
+    settings_file().unlink(missing_ok=True)
+    with serving() as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.address)
+        yield running
+
+
+def publish(server: FileServer, repository: str, files: dict[str, bytes], *, licence: str = "mit", sha256: str = "") -> None:
+    """Put a repository on the server; ``sha256`` is what it states of its weights instead of the truth."""
+    siblings = []
+    for name, content in files.items():
+        server.files[f"/{repository}/resolve/{COMMIT}/{name}"] = content
+        row: dict[str, object] = {"rfilename": name, "size": len(content)}
+        if not name.endswith(".json"):
+            digest = sha256 or hashlib.sha256(content).hexdigest()
+            row["lfs"] = {"sha256": digest, "size": len(content), "pointerSize": 134}
+        siblings.append(row)
+    answer = {
+        "_id": "1", "id": repository, "modelId": repository, "sha": COMMIT, "private": False, "gated": False,
+        "tags": [f"license:{licence}"], "cardData": {"license": licence}, "siblings": siblings,
+    }  # fmt: skip
+    text = json.dumps(answer).encode()
+    for place in ("", "/revision/main"):
+        server.files[f"/api/models/{repository}{place}?blobs=true"] = server.files[f"/api/models/{repository}{place}"] = text
+
+
+def test_the_weights_come_checked_with_their_licence_and_are_found_by_their_address(
+    server: FileServer, model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = model_file.read_bytes()
+    publish(server, "lab/net", {"README.md": b"about", "net.safetensors": weights, "notes.json": b"{}"}, licence="apache-2.0")
+    assert run(["models", "get", "hf://lab/net"]) == 0
+    shown = capsys.readouterr()
+    assert "Licence: apache-2.0." in shown.err
+    path = tmp_path / "models" / "lab--net" / "net.safetensors"
+    assert path.read_bytes() == weights
+    assert "fits the published sha256" in shown.out
+    card = read_card(path)
+    assert card.licence.startswith("apache-2.0")
+    assert card.source == server.url(f"/lab/net/resolve/{COMMIT}/net.safetensors")
+    asked = len(server.seen)
+    assert run(["models", "show", "hf://lab/net"]) == 0
+    assert run(["models", "show", "hf://lab/other"]) == 2
+    assert "atrous models get hf://lab/other" in capsys.readouterr().err
+    assert len(server.seen) == asked, "nothing but 'get' asks the server"
+
+
+def test_other_bytes_than_the_stated_ones_are_refused(
+    server: FileServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(server, "lab/net", {"net.safetensors": b"weights" * 99}, sha256="0" * 64)
+    assert run(["models", "get", "hf://lab/net"]) == 1
+    assert "what came is not the published file" in capsys.readouterr().err
+    assert not list((tmp_path / "models").glob("*/*.safetensors"))
+
+
+def test_of_a_repository_with_parts_all_come_and_their_index_first(server: FileServer) -> None:
+    files = {"config.json": b"{}", "model-00001-of-00002.safetensors": b"a", "model-00002-of-00002.safetensors": b"b"}
+    publish(server, "lab/parts", {**files, "model.safetensors.index.json": b"{}", "other/config.json": b"{}"})
+    found = find_on_hub(hub_address("hf://lab/parts"))
+    assert [model.file for model in found] == [
+        "model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "config.json",
+    ]  # fmt: skip
+    assert [bool(model.sha256_prefix) for model in found] == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("files", "file", "why"),
+    [
+        (["a.pth", "b.pth"], "", "holds several models"),
+        (["a.txt"], "", "no file of weights"),
+        (["a.pth"], "/b.pth", "has no file"),
+        (["../a.pth"], "/../a.pth", "no name of a file"),
+        (["sub/con.pth"], "", "no name of a file"),
+    ],
+)
+def test_it_is_said_which_weights_cannot_be_meant(server: FileServer, files: list[str], file: str, why: str) -> None:
+    publish(server, "lab/net", dict.fromkeys(files, b"x"))
+    with pytest.raises(DownloadError, match=why):
+        find_on_hub(hub_address(f"hf://lab/net{file}"))
+
+
+def test_a_safetensors_file_comes_before_others_and_one_may_be_named(server: FileServer) -> None:
+    publish(server, "lab/net", dict.fromkeys(("a.pth", "b.safetensors", "sub/c.pth"), b"x"))
+    assert find_on_hub(hub_address("hf://lab/net"))[0].file == "b.safetensors"
+    assert find_on_hub(hub_address("hf://lab/net@main/sub/c.pth"))[0].id == "hf://lab/net/sub/c.pth"
+
+
+def test_what_cannot_be_reached_is_explained(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DownloadError, match="no public repository"):
+        find_on_hub(hub_address("hf://lab/absent"))
+    publish(server, "lab/odd", {"a.pth": b"x"})
+    for place in [place for place in server.files if place.startswith("/api")]:
+        server.files[place] = b"no json"
+    with pytest.raises(DownloadError, match="cannot be fetched"):
+        find_on_hub(hub_address("hf://lab/odd"))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(DownloadError, match="cannot be fetched"):
+        find_on_hub(hub_address("hf://lab/net"))
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(DownloadError, match="cannot be looked up"):
+        find_on_hub(hub_address("hf://lab/net"))
+
+
+@pytest.mark.parametrize("text", ["hf://lab", "hf://lab/../x", "hf://la b/net", "hf:///net", "hf://lab/n..t"])
+def test_malformed_addresses_are_refused(text: str) -> None:
+    with pytest.raises(DownloadError, match="no address of a repository"):
+        hub_address(text)
+    assert hub_address("lab/net") is None
