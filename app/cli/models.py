@@ -18,7 +18,6 @@ from app.cli.options import json_lines_option
 from app.cli.terminal import say
 from app.cli.transfer import megabytes
 from app.paths import MODEL_DIR_VARIABLE, download_folder
-from app.services.model_notes import figures_line
 from deeplab_core.atomic import refuse_photograph
 from deeplab_core.errors import WeightsError
 from deeplab_core.hub import (
@@ -59,6 +58,8 @@ def list_command(only: str | None, as_json: bool) -> None:
 
 
 def _list_installed(as_json: bool) -> None:
+    from app.services.model_notes import figures_line
+
     entries = known_models()
     for entry in entries:
         if as_json:
