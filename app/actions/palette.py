@@ -59,6 +59,7 @@ FULL_NAMES = {
     "model.compare": _("Compare models on this image"),
     "model.compare_file": _("Compare models: add a model file"),
     "model.compare_folder": _("Compare models on the folder"),
+    "model.compare_all": _("Compare all installed models on the folder"),
     "model.mapping": _("Match the model classes to the project classes"),
     "refine.preview": _("CRF preview on this image"),
     "refine.split": _("Split mask and CRF preview"),

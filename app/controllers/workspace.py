@@ -272,7 +272,9 @@ class Program(QObject):
 
     @cached_property
     def compare_folder(self) -> CompareFolder:
-        return CompareFolder(self.services, self.compared, self.models, self.figures, self.folder_jobs, self)
+        folder = CompareFolder(self.services, self.compared, self.models, self.figures, self.folder_jobs, self)
+        self.compare.folderWanted.connect(folder.start)
+        return folder
 
     @cached_property
     def threshold(self) -> ThresholdController:

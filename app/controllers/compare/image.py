@@ -62,11 +62,13 @@ class CompareController(QObject):
         modelsChanged(): who takes part, or what is known of them.
         resultsChanged(): an answer, a figure or the pair.
         fileWanted(): ask for a model file and call :meth:`add_file`.
+        folderWanted(): the models that take part are to be compared on the folder.
     """
 
     modelsChanged = Signal()
     resultsChanged = Signal()
     fileWanted = Signal()
+    folderWanted = Signal()
 
     def __init__(
         self,
@@ -90,7 +92,7 @@ class CompareController(QObject):
         self._counted: tuple[object, ...] = ()
         self._before: dict[str, Any] = {}
         self.pair = (0, 1)
-        self.on = False
+        self.on = self._folder_wanted = False
         compared.chosen.connect(self._follow_chosen)
         compared.learned.connect(self._follow_learned)
         models.cardChanged.connect(lambda _card: self._follow_models())
@@ -118,6 +120,22 @@ class CompareController(QObject):
         if len(self._compared.models) < 2:
             self._compared.seek()
 
+    def all_on_folder(self) -> None:
+        """Compare every installed model that can be compared, four at most, on the image and then on the folder."""
+        if self._session.project is None:
+            return
+        if not self.on:
+            self._enter()
+        self._folder_wanted = True
+        self._compared.choose(self._compared.installed())
+        self._want_folder()
+
+    def _want_folder(self) -> None:
+        """Ask for the comparison of the folder as soon as the cards of all models were read."""
+        if self._folder_wanted and self._compared.known:
+            self._folder_wanted = False
+            self.folderWanted.emit()
+
     def _enter(self) -> None:
         self.on = True
         self._before = {name: value for name, value in self._view.to_dict().items() if name != "overlay"}
@@ -127,7 +145,7 @@ class CompareController(QObject):
         """Give the panes back what they showed."""
         if not self.on:
             return
-        self.on = False
+        self.on = self._folder_wanted = False
         self._compared.stop_search()
         self._drop()
         self._seen = None
@@ -170,6 +188,7 @@ class CompareController(QObject):
             self.modelsChanged.emit()
             self._next()
             self.resultsChanged.emit()
+            self._want_folder()
 
     def _follow_models(self) -> None:
         if self.on:

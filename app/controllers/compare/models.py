@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.controllers.predict.models import ModelCards, ModelsController
 from app.services.jobs import Job, JobRegistry, JobState
+from app.services.model_notes import note_of
 from app.services.services import Services
 from app.state.comparison import LETTERS, ComparedModel
 from app.text import tr
@@ -85,6 +86,28 @@ class ComparedModels(QObject):
         if len(last) > 1:
             return last
         return [self._in_use.path] if self._in_use.path is not None else at_hand[:1]
+
+    def installed(self) -> list[Path]:
+        """Every model that can be compared with the one in use, that one first: files with its classes, or with more or fewer
+        of them, then files that name no classes.
+        """
+        first = self._in_use.path or next((path for path, _ in self.choices()), None)
+        if first is None:
+            return []
+        mine = set(note_of(first).classes)
+        told, silent = [], []
+        for path, _ in self.choices():
+            theirs = set(note_of(path).classes)
+            if not mine or not theirs:
+                silent.append(path)
+            elif theirs <= mine or theirs >= mine:
+                told.append(path)
+        return list(dict.fromkeys([first, *told, *silent]))
+
+    @property
+    def known(self) -> bool:
+        """Whether the card of everyone that takes part was read, or cannot be."""
+        return all(model.card is not None or model.problem for model in self.models)
 
     def seek(self) -> None:
         """Look for a second model that knows the classes of the first."""

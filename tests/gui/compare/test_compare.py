@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -529,3 +530,17 @@ def test_comparing_over_the_folder_says_first_what_it_takes(desk, models):
     dialog.go.click()
     desk.wait(lambda: desk.program.compare_folder.result is not None and not desk.program.context["compare_running"])
     np.testing.assert_array_equal(desk.image.document.labels, before)
+
+
+def test_one_command_compares_every_installed_model_on_the_folder(ready: Studio, models: list[Path]) -> None:
+    streets = models[0].parent / "streets.safetensors"
+    for path, classes in ((models[0], "voc21"), (models[2], "voc21"), (streets, "camvid11")):
+        path.write_bytes(b"")
+        path.with_name(f"{path.name}.card.json").write_text(json.dumps({"catalog": get_catalog(classes).to_dict()}))
+    for _ in range(2):  # the second time it is on already, and every card is known
+        ready.program.compare_folder.result = None
+        ready.window.commands["model.compare_all"].trigger()
+        ready.wait(lambda: ready.program.compare_folder.result is not None and not ready.program.context["compare_running"])
+        answered(ready)
+        assert [model.path for model in ready.program.compared.models] == [models[0], models[2], models[1], models[3]]
+        assert [figures is None for figures in ready.program.compare_folder.figures()] == [False] * 4
