@@ -177,7 +177,7 @@ def test_an_interrupted_download_says_that_it_can_go_on(
     def interrupted(*_arguments: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("app.cli.models.install", interrupted)
+    monkeypatch.setattr("app.cli.model_get.install", interrupted)
     assert run(["models", "get", "tiny"]) == 130
     assert "to resume it" in capsys.readouterr().err
 
