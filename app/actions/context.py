@@ -26,6 +26,8 @@ CONTEXT_KEYS: dict[str, str] = {
     "tool_eraser": "the current tool is the eraser",
     "tool_restore": "the current tool is the restore brush",
     "tool_fill": "the current tool is fill",
+    "tool_components": "the current tool acts on components",
+    "tool_regions": "the current tool acts on regions",
     "tool_lasso": "the current tool is the lasso",
     "tool_polygon": "the current tool is the polygon",
     "tool_pick": "the current tool is the class picker",

@@ -132,6 +132,13 @@ _TOOLS = (
         _("Restores the model's pixels; right-drag does the same with any tool"),
     ),
     _tool("fill", _("Fill"), "fill", "G", _("Gives a connected area the current class; the CRF may still move its outline")),
+    _tool(
+        "components",
+        _("Components"),
+        "components",
+        "Z",
+        _("Outlines the connected area of one class; click or a class key gives it a class, drag cuts it, Ctrl+drag joins two"),
+    ),
     _tool("lasso", _("Lasso"), "lasso", "L", _("Fills what you draw around")),
     _tool("polygon", _("Polygon"), "polygon", "P", _("Click the corners; Enter closes, Backspace removes the last one")),
     _tool("pick", _("Pick class"), "pick", "I", _("Selects the class under the pointer")),
@@ -141,6 +148,14 @@ _TOOLS = (
     _spec(Group.TOOLS, "brush.smaller", _("Smaller brush"), "edit.scale_brush", argument=-1, keys="[", enabled_when=_ON_IMAGE),
     _spec(Group.TOOLS, "brush.within", _("Paint only over the class where a stroke begins"), "edit.toggle_within", keys="Shift+B",
           enabled_when=_ON_IMAGE, checked_from="within_on", tip=_("Brush, eraser, lasso and polygon change nothing else")),
+)
+
+_COMPONENTS = (
+    _spec(Group.TOOLS, "components.guess", _("Give the component its second guess"), "components.take_guess", keys="Shift+Z",
+          enabled_when=("can_edit", "tool_components"), separated=True,
+          tip=_("The class that the network finds most likely after the present one; Shift+click does the same")),
+    _spec(Group.TOOLS, "components.dissolve", _("Give the component to its surroundings"), "components.dissolve", keys="Del",
+          enabled_when=("can_edit", "tool_components"), tip=_("The class that touches it most replaces it")),
 )
 
 #: Keys of the class dock in their order on the keyboard.
@@ -345,6 +360,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
     *_EDIT,
     *_NAVIGATE,
     *_TOOLS,
+    *_COMPONENTS,
     *_CLASSES,
     *_VIEW,
     *_MODEL,
@@ -355,7 +371,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
 )
 
 #: Tool buttons of the top bar, left to right.
-TOOLBAR = ("tool.brush", "tool.eraser", "tool.fill", "tool.lasso", "tool.polygon", "tool.pick", "tool.restore")
+TOOLBAR = ("tool.brush", "tool.eraser", "tool.fill", "tool.components", "tool.lasso", "tool.polygon", "tool.pick", "tool.restore")
 
 #: What the hands do on the picture that no command stands for.
 GESTURES: tuple[Gesture, ...] = (

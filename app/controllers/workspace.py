@@ -11,7 +11,9 @@ from PySide6.QtCore import QObject
 from app.actions.context import ContextKeys
 from app.controllers.adapt.learning import LearnController
 from app.controllers.annotate.classes import ClassesController
+from app.controllers.annotate.components import ComponentsController
 from app.controllers.annotate.copies import CopyController
+from app.controllers.annotate.corrections import Corrections
 from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.pixel_counts import PixelCounts
 from app.controllers.annotate.scribble import ScribbleController
@@ -69,6 +71,7 @@ LISTENERS = (
     "view_settings", "classes", "projects", "folder_jobs", "undoing", "file_changes", "truth", "models", "predict",
     "evaluation", "folder_evaluation", "file_notes", "ambiguous", "rankings", "inspect", "cutouts", "refine", "scribble",
     "learn", "compare", "compare_folder", "plots", "threshold", "receptive", "welcome", "counts", "readout",
+    "corrections", "components",
 )  # fmt: skip
 
 #: Name in the table of commands -> attribute of :class:`Program`.
@@ -77,7 +80,7 @@ FEATURES = {"project": "projects"} | {
     for name in (
         "edit", "view", "classes", "models", "predict", "truth", "evaluation", "folder_evaluation", "rankings", "inspect",
         "ambiguous", "refine", "refine_folder", "scribble", "copies", "learn", "compare", "compare_folder", "receptive", "export",
-        "folder_jobs", "folder_run",
+        "folder_jobs", "folder_run", "components",
     )
 }  # fmt: skip
 
@@ -139,6 +142,14 @@ class Program(QObject):
     @cached_property
     def copies(self) -> CopyController:
         return CopyController(self.services, self.edit, self)
+
+    @cached_property
+    def corrections(self) -> Corrections:
+        return Corrections(self.services, self.models, self.edit, self)
+
+    @cached_property
+    def components(self) -> ComponentsController:
+        return ComponentsController(self.services, self.corrections, self.classes, self)
 
     @cached_property
     def projects(self) -> ProjectController:

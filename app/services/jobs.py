@@ -171,6 +171,49 @@ class JobRegistry(QObject):
         self.changed.emit()
 
 
+class LatestWork:
+    """At most one background function under way; of later ones only the newest is begun, once it has ended."""
+
+    def __init__(self, jobs: JobRegistry, failed: Callable[[Exception], None]) -> None:
+        self._jobs, self._failed = jobs, failed
+        self._busy = False
+        self._waiting: tuple[Callable[[], Any], Callable[[Any], None]] | None = None
+        self._wanted: Callable[[Any], None] | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way or waits."""
+        return not self._busy and self._waiting is None
+
+    def ask(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        """Run ``work`` on the pool, then ``done(result)``; the result of what is under way is dropped."""
+        self._wanted = None
+        if self._busy:
+            self._waiting = work, done
+            return
+        self._waiting, self._busy, self._wanted = None, True, done
+        self._jobs.run(work, lambda result: self._finish(done, result), self._fail)
+
+    def stop(self) -> None:
+        """Begin nothing more, and drop the result of what is under way."""
+        self._waiting = self._wanted = None
+
+    def _finish(self, done: Callable[[Any], None], result: object) -> None:
+        self._busy = False
+        if self._wanted is done:
+            done(result)
+        self._go_on()
+
+    def _fail(self, error: Exception) -> None:
+        self._busy = False
+        self._go_on()
+        self._failed(error)
+
+    def _go_on(self) -> None:
+        if self._waiting is not None and not self._busy:
+            self.ask(*self._waiting)
+
+
 @dataclass(slots=True)
 class _Outcome:
     """What a background function came to, and who wants to know."""

@@ -16,9 +16,14 @@ class Tool(StrEnum):
     FILL = "fill"
     LASSO = "lasso"
     POLYGON = "polygon"
+    COMPONENTS = "components"
+    REGIONS = "regions"
     PICK = "pick"
     PAN = "pan"
 
+
+#: Tools that need the corrector of the image in view.
+CORRECTION_TOOLS = frozenset({Tool.COMPONENTS, Tool.REGIONS})
 
 #: Brush diameters in px of the image. 1 paints a single pixel.
 MIN_DIAMETER, MAX_DIAMETER = 1, 1000

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.correction.paths import placed
 from deeplab_core.geometry import Box
+from deeplab_core.kernels.compiled import use_compiled
 from deeplab_core.labels import LabelMap, value_counts
 from deeplab_core.regions import Mask, find_regions
 
@@ -274,25 +275,33 @@ def given_to_nearest(labels: LabelMap, box: Box, lost: Mask, own: Mask, ignore: 
         lost: (height, width) bool, what is given up.
         own: (height, width) bool, pixels of the class, those that it keeps included: no pixel may take them.
     """
-    from deeplab_core.kernels.fill import filled
-
     part = labels[box.slices].copy()
     part[own] = ignore
     if not lost.any() or not (part != ignore).any():
         return None
-    around = filled(part, ignore)
-    if around is None:  # thick void: OpenCV's nearest pixel, whichever comes first
-        around = _nearest(part, part == ignore)
+    around = None
+    if use_compiled(part.size):
+        from deeplab_core.kernels.fill import filled
+
+        around = filled(part, ignore)
+    if around is None:  # not compiled, or void so thick that the loop would take seconds
+        around = _nearest(part, lost, ignore)
     return box, lost, around
 
 
-def _nearest(labels: LabelMap, missing: Mask) -> LabelMap:
-    _, numbers = cv2.distanceTransformWithLabels(
-        missing.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    table = np.zeros(int(numbers.max()) + 1, labels.dtype)
-    table[numbers[~missing]] = labels[~missing]
-    return np.asarray(table[numbers], labels.dtype)
+def _nearest(labels: LabelMap, lost: Mask, ignore: int) -> LabelMap:
+    """A copy in which every lost pixel has the nearest label: one distance map for each class that is there."""
+    values = np.flatnonzero(value_counts(labels))
+    values = values[values != ignore]
+    around = labels.copy()
+    best = np.full(int(np.count_nonzero(lost)), np.inf, np.float32)
+    chosen = np.full(best.size, ignore, labels.dtype)
+    for value in values.tolist():  # rising, so that the smallest of equally near ones stays
+        away = cv2.distanceTransform((labels != value).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[lost]
+        nearer = away < best
+        best[nearer], chosen[nearer] = away[nearer], value
+    around[lost] = chosen
+    return around
 
 
 def _non_empty(box: Box, mask: Mask) -> Change | None:

@@ -42,6 +42,9 @@ class Corrector:
         click_model: for :meth:`click`; None offers no clicks.
         provenance: (H, W) uint8, who set each pixel; copied. Pixels that the user painted are changed by component, region and
             lasso tools only, never by a CRF or a graph cut. None: no pixel is painted.
+        hierarchy: of this image, if it was computed elsewhere; see :meth:`prepare`.
+        shared: read ``labels`` and ``provenance`` where they are instead of copying them. Whoever changes them calls
+            :meth:`forget`, and no one calls :meth:`apply` or :meth:`update`.
 
     Raises:
         AtrousError: shapes or types do not fit, with what is expected.
@@ -57,19 +60,21 @@ class Corrector:
         scores: NDArray[Any] | None = None,
         click_model: ClickModel | None = None,
         provenance: NDArray[np.uint8] | None = None,
+        hierarchy: Hierarchy | None = None,
+        shared: bool = False,
     ) -> None:
         provenance = check_maps(rgb, labels, provenance, catalog)
         size = rgb.shape[0], rgb.shape[1]
         self.catalog = catalog
-        self.labels: LabelMap = labels.copy()
-        self.provenance: NDArray[np.uint8] = provenance.copy()
+        self.labels: LabelMap = labels if shared else labels.copy()
+        self.provenance: NDArray[np.uint8] = provenance if shared else provenance.copy()
         self._rgb = np.ascontiguousarray(rgb)
         self._size = size
         self._probabilities = None if scores is None else ClassProbabilities.of(scores, len(catalog), size)
         self._scribbles = ScribbleEngine(self._rgb, self._probabilities)
         self._click_model = click_model
         self._building = threading.Lock()
-        self._hierarchy: Hierarchy | None = None
+        self._hierarchy = hierarchy
         self._component: tuple[Box, Mask] | None = None
         self._region: tuple[tuple[int, int], Box, Mask] | None = None
 
@@ -95,6 +100,10 @@ class Corrector:
             return self._hierarchy
 
     # Components
+
+    def component_mask(self, x: float, y: float) -> tuple[Box, Mask]:
+        """The component of equal labels under a point: its box and (height, width) bool mask, not to be changed."""
+        return self._component_under(*check_point(x, y, self._size))
 
     def component_at(self, x: float, y: float, cls: int | None = None) -> Proposal | None:
         """Give the component of equal labels under a point another class; None if it has it, or if no class is second."""
@@ -332,12 +341,16 @@ class Corrector:
 
     # Changing
 
-    def guess(self, mask: Mask) -> int | None:
+    def guess(self, mask: Mask, box: Box | None = None) -> int | None:
         """The class that a region most likely is, other than the one that most of its pixels have now.
 
         By the mean of the scores over the region: the network's second guess where the label is its first. Without scores the
-        class that surrounds the region most. None if there is no other class, or no pixel.
+        class that surrounds the region most. None if there is no other class, or no pixel. ``mask`` is (H, W), or (height,
+        width) in a ``box``.
         """
+        if box is not None:
+            check_mask(mask, box.size)
+            return self._guessed(box, mask)
         check_mask(mask, self._size)
         box = Proposal(mask, 0, 0).bounds
         return self._guessed(box, mask[box.slices]) if not box.empty else None
@@ -388,10 +401,14 @@ class Corrector:
             )
         self._write(patch)
 
+    def forget(self) -> None:
+        """The shared labels have changed: forget what was found in them."""
+        self._component = None
+
     def _write(self, patch: Patch) -> None:
         self.labels[patch.box.slices] = patch.after
         self.provenance[patch.box.slices] = patch.provenance_after
-        self._component = None
+        self.forget()
 
     # What tools share
 

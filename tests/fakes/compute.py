@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer
 
 from app.services.calls import ComputeService
+from app.worker.correction_messages import PrepareRegions, RegionsReady
 from app.worker.messages import (
     PROTOCOL,
     Answer,
@@ -47,6 +48,7 @@ from app.worker.messages import (
     WasCancelled,
 )
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.correction.hierarchy import Hierarchy
 from deeplab_core.errors import AtrousError, ComputeError
 from deeplab_core.geometry import Extent
 from deeplab_core.images import probe_image, read_image
@@ -170,6 +172,7 @@ class FakeComputeClient(ComputeService):
             EndCompare: self._answer_compare, AskReceptive: self._answer_receptive,
             Refine: self._answer_refine, RefineBox: self._answer_refine, PrepareRefine: self._answer_refine,
             AskClicks: self._answer_clicks, PrepareClicks: self._answer_clicks, EndClicks: self._answer_clicks,
+            PrepareRegions: self._answer_regions,
         }  # fmt: skip
         answers[type(request)](request)
 
@@ -259,6 +262,20 @@ class FakeComputeClient(ComputeService):
         masks = tuple(PackedLabels.of(mask.astype(np.uint8)) for mask in found)
         self._answer(Clicked(request_id=request.request_id, masks=masks, title="imagined click network", milliseconds=1.0))
 
+    def _answer_regions(self, request: Request[Answer]) -> None:
+        """Blocks of 12 px, and from level 6 on all of them as one; of the scores the next class of the catalog comes second."""
+        assert isinstance(request, PrepareRegions)
+        info = probe_image(request.image)
+        labels = self._kept.get(request.source_key)
+        scores = None
+        if labels is not None and request.channel_ids:
+            scores = np.full((len(request.catalog), *labels.shape), 0.0, np.float16)
+            for channel, class_id in enumerate(request.catalog.ids.tolist()):
+                scores[channel][labels == class_id] = 0.75
+                scores[(channel + 1) % len(request.catalog)][labels == class_id] = 0.25
+        hierarchy = imagined_regions(info.height, info.width, len(request.catalog) if scores is not None else 0)
+        self._answer(RegionsReady(request_id=request.request_id, hierarchy=hierarchy, scores=scores, milliseconds=1.0))
+
     def _answer_compare(self, request: Request[Answer]) -> None:
         if isinstance(request, EndCompare):
             self._answer(Compared(request_id=request.request_id, prediction=None))
@@ -316,6 +333,23 @@ class FakeComputeClient(ComputeService):
             if request.strokes is not None:
                 labels = np.where(request.strokes == base.ignore, labels, request.strokes)
         self._answer(Refined(request_id=request.request_id, labels=labels, milliseconds=1.0))
+
+
+def imagined_regions(height: int, width: int, classes: int) -> Hierarchy:
+    """Regions without looking at an image: blocks of 12 px up to level 5, then one region."""
+    rows, columns = -(-height // 12), -(-width // 12)
+    leaves = (np.arange(height)[:, None] // 12 * columns + np.arange(width) // 12).astype(np.uint16)
+    count = rows * columns
+    y, x = np.divmod(np.arange(count), columns)
+    boxes = np.stack([x * 12, y * 12, np.minimum(x * 12 + 11, width - 1), np.minimum(y * 12 + 11, height - 1)], axis=1)
+    root = [[0, 0, width - 1, height - 1]]
+    cuts = np.tile(np.arange(count), (12, 1))
+    cuts[6:] = count
+    pixels = np.append(np.bincount(leaves.ravel(), minlength=count), height * width)
+    return Hierarchy(
+        (height, width), leaves, np.full(count + 1, count, np.int32), pixels.astype(np.int64),
+        np.concatenate([boxes, root]).astype(np.int32), np.zeros((count + 1, classes)), cuts.astype(np.int32),
+    )  # fmt: skip
 
 
 def compared_labels(catalog: ClassCatalog, height: int, width: int, source_key: str, model: str) -> NDArray[np.uint8]:

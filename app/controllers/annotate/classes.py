@@ -24,9 +24,11 @@ class ClassesController(QObject):
 
     Signals:
         changed(): catalog, colours, keys or order have changed.
+        keyChosen(class id): the key of a class was pressed; it is the selected one.
     """
 
     changed = Signal()
+    keyChosen = Signal(int)
 
     def __init__(self, services: Services, edit: EditController, view: ViewState, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -84,11 +86,16 @@ class ClassesController(QObject):
     def choose_key(self, key: str) -> None:
         """Select the class with this key; nothing if no class has it."""
         if key in self.keys:
-            self._edit.choose_class(self.keys[key])
+            self._press(self.keys[key])
 
     def choose_void(self) -> None:
         if self.catalog is not None:
-            self._edit.choose_class(self.catalog.ignore)
+            self._press(self.catalog.ignore)
+
+    def _press(self, class_id: int) -> None:
+        if not self._edit.busy:
+            self._edit.choose_class(class_id)
+            self.keyChosen.emit(class_id)
 
     def next_class(self) -> None:
         self._step(1)

@@ -200,17 +200,17 @@ class EditController(QObject):
     def begin_stroke(self, x: float, y: float, mode: StrokeMode = "paint", pressure: float = 1.0) -> bool:
         """Put the brush down at a point; False if that was refused. A stroke in progress is committed first."""
         self.commit_stroke()
-        document = self._ready()
+        document = self.ready()
         if document is None:
             return False
         if mode == "restore" and document.reference is None:
             self.refused.emit(tr("There is no prediction to restore yet. Run the model on this image first."))
             return False
         value = {"paint": self.tools.class_id, "erase": eraser_value(document.catalog), "restore": None}[mode]
-        if value is not None and self._refuses(document, value):
+        if value is not None and self.refuses(document, value):
             return False
         diameter = self._diameter(pressure)
-        only = None if value is None else self._only(document, (x, y))
+        only = None if value is None else self.only(document, (x, y))
         self._stroke = StrokeSession(document, value=value, diameter=diameter, only=only)
         name = message(_STROKE_TITLES[mode])
         self._stroke_title = name if value is None else _of_class(name, document.catalog, value, only)
@@ -301,8 +301,8 @@ class EditController(QObject):
 
     def fill(self, x: float, y: float) -> None:
         """Fill the 4-connected region of equal labels under a point with the selected class."""
-        document, value = self._ready(), self.tools.class_id
-        if document is not None and not self._refuses(document, value, *_label_at(document, x, y)):
+        document, value = self.ready(), self.tools.class_id
+        if document is not None and not self.refuses(document, value, *_label_at(document, x, y)):
             name = message("Fill: {class_name}", class_name=class_name(document.catalog, value))
             self.carry_out(name, document, lambda: fill_patch(document, x, y, value))
 
@@ -315,15 +315,15 @@ class EditController(QObject):
         self._outline(message("Lasso"), points)
 
     def _outline(self, name: str, points: Sequence[Point]) -> None:
-        document, value = self._ready(), self.tools.class_id
+        document, value = self.ready(), self.tools.class_id
         if document is not None and self._outline_use is not OutlineUse.FILL:
             self.outlineDrawn.emit(self._outline_use, points)
-        elif document is not None and points and not self._refuses(document, value):
-            only = self._only(document, points[0])
+        elif document is not None and points and not self.refuses(document, value):
+            only = self.only(document, points[0])
             name = _of_class(name, document.catalog, value, only)
             self.carry_out(name, document, lambda: polygon_patch(document, points, value, only=only))
 
-    def _only(self, document: Document, start: Point) -> frozenset[int] | None:
+    def only(self, document: Document, start: Point) -> frozenset[int] | None:
         """Ids that what begins here may overwrite; None where it may overwrite any."""
         if not self.tools.within:
             return None
@@ -408,7 +408,8 @@ class EditController(QObject):
             self.commit_stroke()
             self.redoAsked.emit()
 
-    def _ready(self) -> Document | None:
+    def ready(self) -> Document | None:
+        """The document in view, if it may be changed; None after saying why not."""
         if self._document is None:
             self.refused.emit(tr("Open an image first."))
             return None
@@ -417,7 +418,7 @@ class EditController(QObject):
             return None
         return self._document
 
-    def _refuses(self, document: Document, *values: int) -> bool:
+    def refuses(self, document: Document, *values: int) -> bool:
         """Whether one of these classes is locked, which is said."""
         locked = next((value for value in values if value in document.locked), None)
         if locked is not None:

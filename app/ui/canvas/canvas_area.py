@@ -18,6 +18,7 @@ from app.text import tr
 from app.ui.canvas.canvas_view import CanvasView
 from app.ui.canvas.colors import OverlayTables, overlay_tables
 from app.ui.canvas.compose import Scene
+from app.ui.canvas.correction_tools import CorrectionFeatures
 from app.ui.canvas.error_outline import ErrorOutline
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.layers import LayerSet
@@ -51,7 +52,14 @@ class CanvasArea(QWidget):
     pressed = Signal()
     hovered = Signal(object, object)
 
-    def __init__(self, view: ViewState, edit: EditController, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        view: ViewState,
+        edit: EditController,
+        parent: QWidget | None = None,
+        *,
+        features: CorrectionFeatures | None = None,
+    ) -> None:
         super().__init__(parent)
         self._view = view
         self._edit = edit
@@ -59,7 +67,7 @@ class CanvasArea(QWidget):
         self._tables: OverlayTables | None = None
         self._captions: dict[PaneKind, str] = {}
         self._style = CanvasStyle.default()
-        self._toolbox = ToolBox(edit, view, self)
+        self._toolbox = ToolBox(edit, view, features, self)
         self._views = [CanvasView(index, view, edit.tools, self._toolbox, self._style, self) for index in range(_PANES)]
         self._holder: QWidget | None = None
         self._fitting = False

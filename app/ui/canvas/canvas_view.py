@@ -46,9 +46,10 @@ _OPACITY_STEP = 0.05
 class WheelActions:
     """Turns wheel events into verbs; fractions of a notch add up."""
 
-    def __init__(self, view: ViewState, tools: ToolState) -> None:
+    def __init__(self, view: ViewState, tools: ToolState, toolbox: ToolBox) -> None:
         self._view = view
         self._tools = tools
+        self._toolbox = toolbox
         self._rest = 0.0
 
     def turn(self, event: QWheelEvent, at: tuple[float, float]) -> None:
@@ -62,6 +63,12 @@ class WheelActions:
             self._rest -= steps
             if steps:
                 self._tools.scale_diameter(steps)
+        elif modifiers & Qt.KeyboardModifier.AltModifier and self._toolbox.turns:
+            self._rest += delta / _NOTCH
+            steps = int(self._rest)
+            self._rest -= steps
+            if steps:
+                self._toolbox.turn(steps)
         elif modifiers & Qt.KeyboardModifier.AltModifier:
             self._view.set_opacity(self._view.overlay.opacity + delta / _NOTCH * _OPACITY_STEP)
         elif delta:
@@ -101,7 +108,7 @@ class CanvasView(QWidget):
         self._tools = tools
         self._toolbox = toolbox
         self._style = style
-        self._wheel = WheelActions(view, tools)
+        self._wheel = WheelActions(view, tools, toolbox)
         self._frame = Frame()
         self._scene: Scene | None = None
         self._pane = Pane(PaneKind.IMAGE)
@@ -345,6 +352,7 @@ class CanvasView(QWidget):
     def leaveEvent(self, event: QEvent) -> None:
         self._update_ring()
         self._pointer = None
+        self._toolbox.leave()
         self.hovered.emit(None, None)
         self.pointed.emit(None, None)
         super().leaveEvent(event)

@@ -102,6 +102,18 @@ def draw_line(painter: QPainter, start: QPointF, end: QPointF, color: QColor) ->
         painter.drawLine(start, end)
 
 
+def draw_path(painter: QPainter, points: Sequence[QPointF], color: QColor) -> None:
+    """A line that is drawn freehand."""
+    path = QPainterPath()
+    path.addPolygon(QPolygonF(list(points)))
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    for pen in _pens(color):
+        pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+        painter.setPen(pen)
+        painter.drawPath(path)
+
+
 def draw_outline(painter: QPainter, points: Sequence[QPointF], color: QColor) -> None:
     """A lasso or polygon: its border, a tint inside, and a thin line back to the start."""
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -116,11 +128,7 @@ def draw_outline(painter: QPainter, points: Sequence[QPointF], color: QColor) ->
         back = QPen(_light(color), 1.0, Qt.PenStyle.DashLine)
         painter.setPen(back)
         painter.drawLine(points[-1], points[0])
-    painter.setBrush(Qt.BrushStyle.NoBrush)
-    for pen in _pens(color):
-        pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
-        painter.setPen(pen)
-        painter.drawPath(path)
+    draw_path(painter, points, color)
 
 
 def draw_corners(painter: QPainter, points: Sequence[QPointF], color: QColor) -> None:

@@ -9,6 +9,7 @@ from shiboken6 import isValid
 from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.view import ViewState
 from app.state.tools import Tool
+from app.ui.canvas.correction_tools import ComponentTool, CorrectionFeatures, CorrectionTool
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.tools import (
     BrushTool,
@@ -33,6 +34,10 @@ _TOOLS: dict[Tool, type[CanvasTool]] = {
     Tool.PICK: PickTool,
     Tool.PAN: PanTool,
 }
+#: Tools of a whole program: they need more than a document.
+_CORRECTIONS: dict[Tool, type[CorrectionTool]] = {
+    Tool.COMPONENTS: ComponentTool,
+}
 
 
 class ToolBox(QObject):
@@ -49,10 +54,19 @@ class ToolBox(QObject):
     marksChanged = Signal()
     cursorChanged = Signal()
 
-    def __init__(self, edit: EditController, view: ViewState, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        edit: EditController,
+        view: ViewState,
+        features: CorrectionFeatures | None = None,
+        parent: QObject | None = None,
+    ) -> None:
         super().__init__(parent)
         self._edit = edit
-        self._tools = {tool: kind(edit, view) for tool, kind in _TOOLS.items()}
+        self._tools: dict[Tool, CanvasTool] = {tool: kind(edit, view) for tool, kind in _TOOLS.items()}
+        if features is not None:
+            self._tools |= {tool: kind(features, view) for tool, kind in _CORRECTIONS.items()}
+            features.components.targetChanged.connect(self.marksChanged)
         self._dragging: CanvasTool | None = None
         self._button = Qt.MouseButton.NoButton
         self._space = False
@@ -122,6 +136,22 @@ class ToolBox(QObject):
             self.marksChanged.emit()
         else:
             self.press(button, pointer)
+
+    def leave(self) -> None:
+        """The pointer left the picture without a button."""
+        if self._dragging is None:
+            self.current.leave()
+            self.marksChanged.emit()
+
+    @property
+    def turns(self) -> bool:
+        """Whether Alt+wheel is the current tool's."""
+        return self.current.turns
+
+    def turn(self, steps: int) -> None:
+        """The wheel was turned with Alt."""
+        self.current.turn(steps)
+        self.marksChanged.emit()
 
     @property
     def outline_open(self) -> bool:

@@ -51,6 +51,8 @@ class CanvasTool:
     #: Whether the ring is drawn as one that takes away.
     erases = False
     cursor = Qt.CursorShape.CrossCursor
+    #: Whether Alt+wheel is the tool's own.
+    turns = False
 
     def __init__(self, edit: EditController, view: ViewState) -> None:
         self.edit = edit
@@ -72,6 +74,12 @@ class CanvasTool:
 
     def hover(self, pointer: Pointer) -> None:
         """The pointer moved without a button."""
+
+    def leave(self) -> None:
+        """The pointer left the picture."""
+
+    def turn(self, steps: int) -> None:
+        """The wheel was turned with Alt by whole notches, where :attr:`turns` says so."""
 
     def double_click(self) -> None:
         """The button went down twice at one place."""

@@ -15,6 +15,7 @@ from app.text import mark, spaced, tr
 from app.ui.adapt.presenter import LearnPresenter
 from app.ui.annotate.presenter import ClassesPresenter
 from app.ui.canvas.canvas_area import CanvasArea
+from app.ui.canvas.correction_tools import CorrectionFeatures
 from app.ui.canvas.layers import LayerSet, PictureSource
 from app.ui.compare.presenter import ComparePresenter
 from app.ui.evaluate.presenter import EvaluationPresenter
@@ -35,7 +36,8 @@ class WindowPresenter(QObject):
     def __init__(self, window: MainWindow, program: Program, images: ImageListModel) -> None:
         super().__init__(window)
         self.window, self.program = window, program
-        self.canvas = CanvasArea(program.view, program.edit)
+        features = CorrectionFeatures(program.corrections, program.components)
+        self.canvas = CanvasArea(program.view, program.edit, features=features)
         self.canvas.set_theme(window.theme)
         self._picture: PictureSource | None = None
         self._pictured: OpenImage | None = None

@@ -1,0 +1,203 @@
+"""The Components tool: the connected component of one class under the pointer, and what is done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QObject, Signal
+
+from app.controllers.annotate.classes import ClassesController
+from app.controllers.annotate.corrections import Corrections, Target
+from app.services.jobs import LatestWork
+from app.services.services import Services
+from app.services.timers import single_shot
+from app.state.document import Document
+from app.state.tools import Tool
+from app.text import tr
+from app.viewmodels.annotate.class_rows import class_name
+from app.viewmodels.annotate.correction import Pointed, pointed_lines
+from deeplab_core.errors import message
+
+Point = tuple[float, float]
+
+#: On images of more pixels a component is found in the background.
+_BACKGROUND_PIXELS = 4_000_000
+#: After a change of the labels the component under the pointer is found again, ms.
+_SOON_MS = 30
+
+
+class ComponentsController(QObject):
+    """Follows the pointer while the Components tool is chosen.
+
+    Attributes:
+        target: the component under the pointer; None if there is none.
+
+    Signals:
+        targetChanged(): another one, or none.
+    """
+
+    targetChanged = Signal()
+
+    def __init__(
+        self, services: Services, corrections: Corrections, classes: ClassesController, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._corrections, self._edit, self._notifier = corrections, corrections.edit, services.notifier
+        self._work = LatestWork(services.jobs, services.notifier.report_or_raise)
+        self._place: Point | None = None
+        self.target: Target | None = None
+        self._soon = single_shot(self, _SOON_MS, self._look)
+        corrections.changed.connect(self._look_again)
+        self._edit.tools.changed.connect(self._follow_tools)
+        classes.keyChosen.connect(self._take_key)
+
+    @property
+    def _on(self) -> bool:
+        return self._edit.tools.tool is Tool.COMPONENTS
+
+    # -- the component under the pointer -----------------------------------------------------------------------------------
+
+    def hover(self, x: float | None, y: float | None) -> None:
+        """The pointer is over this point in image px, or over none."""
+        self._place = None if x is None or y is None else (x, y)
+        self._look()
+
+    def _look(self) -> None:
+        self._soon.stop()
+        document, corrector = self._edit.document, self._corrections.corrector
+        place = self._inside(self._place)
+        if place is None or document is None or corrector is None or not self._on or self._edit.busy:
+            self._work.stop()
+            self._show(None)
+        elif document.labels.size <= _BACKGROUND_PIXELS:
+            self._show(self._found(place))
+        else:
+            self._work.ask(lambda: self._found(place), self._show)
+
+    def _found(self, place: Point) -> Target | None:
+        """The target at a place; also called in the background."""
+        document, corrector = self._edit.document, self._corrections.corrector
+        if document is None or corrector is None:
+            return None
+        box, mask = corrector.component_mask(*place)
+        selected = self._edit.tools.class_id
+        present = int(document.labels[int(place[1]), int(place[0])])
+        last = self.target
+        if last is not None and last.mask is mask:
+            pixels, guess = last.pixels, self._guess
+        else:
+            pixels, guess = int(mask.sum()), corrector.guess(mask, box)
+        self._guess = guess
+        at = Pointed(pixels, present, selected, guess, document.locked)
+        tint = selected if selected != present and not document.locked.intersection({selected, present}) else None
+        return Target(box, mask, pixels, pointed_lines(document.catalog, at), tint)
+
+    _guess: int | None = None
+
+    def _show(self, target: Target | None) -> None:
+        if target is not self.target:
+            self.target = target
+            self.targetChanged.emit()
+
+    def _look_again(self) -> None:
+        """Labels, scores or image have changed."""
+        if self._on and not self._soon.isActive():
+            self._soon.start()
+
+    def _follow_tools(self) -> None:
+        self._look()
+
+    def _inside(self, place: Point | None) -> Point | None:
+        document = self._edit.document
+        if place is None or document is None:
+            return None
+        height, width = document.shape
+        return place if 0 <= place[0] < width and 0 <= place[1] < height else None
+
+    # -- what is done with it ----------------------------------------------------------------------------------------------
+
+    def reassign(self, x: float, y: float, *, guess: bool = False) -> None:
+        """Give the component under a point the selected class, or its second guess."""
+        self._give((x, y), None if guess else self._edit.tools.class_id)
+
+    def take_guess(self) -> None:
+        """Give the component under the pointer its second guess."""
+        if self._pointed():
+            self._give(self._place, None)
+
+    def dissolve(self) -> None:
+        """Give the component under the pointer to the class that surrounds it most."""
+        document, place = self._changeable(self._place) if self._pointed() else None, self._inside(self._place)
+        corrector = self._corrections.corrector
+        if document is None or place is None or corrector is None:
+            return
+        proposal = corrector.dissolve_at(*place)
+        if proposal is None:
+            self._say(tr("No class surrounds this component"))
+        elif not self._corrections.apply(message("Give to the surroundings"), proposal):
+            self._say_nothing()
+
+    def split(self, path: Sequence[Point]) -> None:
+        """Cut the component that a line crosses, and give the smaller part the selected class, or the second guess."""
+        corrector, document = self._corrections.corrector, self._edit.ready()
+        if corrector is None or document is None or len(path) < 2:
+            return
+        self._edit.commit_stroke()
+        selected = self._edit.tools.class_id
+        proposal = corrector.split(path, selected) or corrector.split(path)
+        if proposal is None:
+            self._say(tr("The line cuts nothing off: draw it all the way across a component"))
+            return
+        name = class_name(document.catalog, proposal.labels) if isinstance(proposal.labels, int) else ""
+        if not self._corrections.apply(message("Split: {name}", name=name), proposal):
+            self._say_nothing()
+
+    def merge(self, first: Point, second: Point) -> None:
+        """Join two components: the second one, and the gap between them, get the class of the first."""
+        corrector, document = self._corrections.corrector, self._changeable(self._inside(second))
+        if corrector is None or document is None or self._inside(first) is None:
+            return
+        proposal = corrector.merge(first, second)
+        name = class_name(document.catalog, int(document.labels[int(first[1]), int(first[0])]))
+        if proposal is None:
+            self._say(tr("Nothing to join: these are one component, or the first one is unlabelled"))
+        elif not self._corrections.apply(message("Join: {name}", name=name), proposal):
+            self._say_nothing()
+
+    def _give(self, at: Point | None, cls: int | None) -> None:
+        place = self._inside(at)
+        document, corrector = self._changeable(place), self._corrections.corrector
+        if document is None or corrector is None or place is None:
+            return
+        proposal = corrector.component_at(*place, cls)
+        if proposal is None:
+            if cls is None:
+                self._say(tr("There is no second guess for this component"))
+            return
+        name = class_name(document.catalog, proposal.labels) if isinstance(proposal.labels, int) else ""
+        self._corrections.apply(message("Component: {name}", name=name), proposal)
+
+    def _changeable(self, place: Point | None) -> Document | None:
+        """The document, if the component at a place may be changed; says why not."""
+        document = self._edit.ready()
+        if document is None or place is None:
+            return None
+        self._edit.commit_stroke()
+        return None if self._edit.refuses(document, int(document.labels[int(place[1]), int(place[0])])) else document
+
+    def _pointed(self) -> bool:
+        """Whether the pointer is on a component; says so if not."""
+        there = self._inside(self._place) is not None
+        if not there:
+            self._say(tr("Point at a component first"))
+        return there
+
+    def _take_key(self, class_id: int) -> None:
+        if self._on and self._inside(self._place) is not None:
+            self._give(self._place, class_id)
+
+    def _say_nothing(self) -> None:
+        self._say(tr("Nothing changed: the labels are there already"))
+
+    def _say(self, text: str) -> None:
+        self._notifier.info(text, "", replace_key="correction")

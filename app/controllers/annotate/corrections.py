@@ -1,0 +1,176 @@
+"""The correction tools' common ground: the corrector of the image in view, what the compute process adds to it, and one way in
+which what they offer becomes a step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal
+
+from app.controllers.annotate.edit import EditController
+from app.controllers.predict.models import ModelsController
+from app.services.calls import Call, LatestCall
+from app.services.services import Services
+from app.services.session import OpenImage
+from app.state.document import Document
+from app.state.edits.proposal import proposal_patch
+from app.state.tools import CORRECTION_TOOLS
+from app.worker.correction_messages import PrepareRegions, RegionsReady
+from deeplab_core.geometry import Box
+
+if TYPE_CHECKING:  # OpenCV comes with the first image
+    from deeplab_core.correction import Corrector, Proposal
+
+#: Behind what the image in view is asked for, before a run over the folder.
+_SOON = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """What a tool would change, to be outlined over the picture.
+
+    Attributes:
+        box: in image px.
+        mask: (h, w) bool over the box; it may be smaller than the box, then each of its pixels stands for several.
+        pixels: of the image.
+        lines: what is said of it beside the pointer, the first one in bold; empty says nothing.
+        class_id: the class that it would get, for its tint; None tints nothing.
+    """
+
+    box: Box
+    mask: NDArray[np.bool_]
+    pixels: int
+    lines: tuple[str, ...] = ()
+    class_id: int | None = None
+
+
+class Corrections(QObject):
+    """Owns the :class:`~deeplab_core.correction.Corrector` of the image in view; it reads the document's own arrays.
+
+    From the first use of a correction tool on, the compute process is asked for regions and class scores of every image after
+    its prediction. Until they come tools that need no regions work without scores.
+
+    Signals:
+        changed(): another image, regions or scores have come, or the labels have changed.
+    """
+
+    changed = Signal()
+
+    def __init__(self, services: Services, models: ModelsController, edit: EditController, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._compute, self._notifier = services.session, services.compute, services.notifier
+        self._models, self.edit = models, edit
+        self._call = LatestCall()
+        self._corrector: Corrector | None = None
+        self._document: Document | None = None
+        self._ready: RegionsReady | None = None
+        self._asked = ""
+        self._used = False
+        services.session.imageChanged.connect(self._show_image)
+        services.session.predictionChanged.connect(lambda _image: self._ask())
+        edit.changed.connect(self._forget)
+        edit.tools.changed.connect(self._follow_tool)
+
+    @property
+    def corrector(self) -> Corrector | None:
+        """Of the image in view; None without one."""
+        image = self._session.image
+        if image is None or self.edit.document is not image.document:
+            return None
+        if self._corrector is None or self._document is not image.document:
+            from deeplab_core.correction import Corrector
+
+            document, ready = image.document, self._ready
+            self._document = document
+            self._corrector = Corrector(
+                image.rgb,
+                document.labels,
+                catalog=document.catalog,
+                scores=None if ready is None else ready.scores,
+                provenance=document.provenance,
+                hierarchy=None if ready is None else ready.hierarchy,
+                shared=True,
+            )
+        return self._corrector
+
+    @property
+    def regions_ready(self) -> bool:
+        """Whether region tools can answer at once."""
+        return self._ready is not None
+
+    def apply(self, name: str, proposal: Proposal | None, start: tuple[float, float] | None = None) -> bool:
+        """Make what a tool offers a step; whether there was anything to do.
+
+        Args:
+            name: of the step, without its extent.
+            start: where the action began, for "paint only over the class where a stroke begins".
+        """
+        document = self.edit.document
+        if proposal is None or document is None:
+            return False
+        if isinstance(proposal.labels, int) and self.edit.refuses(document, proposal.labels):
+            return False
+        only = None if start is None else self.edit.only(document, start)
+        patch = proposal_patch(document, proposal, only)
+        if patch.empty:
+            return False
+        self.edit.carry_out(name, document, lambda: patch)
+        return True
+
+    # -- what the compute process adds -------------------------------------------------------------------------------------
+
+    def _follow_tool(self) -> None:
+        if self.edit.tools.tool in CORRECTION_TOOLS and not self._used:
+            self._used = True
+            self._ask()
+
+    def _show_image(self, _image: OpenImage | None) -> None:
+        self._call.stop()
+        self._corrector = self._document = self._ready = None
+        self._asked = ""
+        self._ask()
+        self.changed.emit()
+
+    def _forget(self, _rect: Box) -> None:
+        if self._corrector is not None:
+            self._corrector.forget()
+        self.changed.emit()
+
+    def _ask(self) -> None:
+        image = self._session.image
+        if self._used and image is not None:
+            self._call.ask(self._submit)
+
+    def _submit(self) -> Call[RegionsReady] | None:
+        image = self._session.image
+        if image is None:
+            return None
+        catalog, threshold = image.document.catalog, None
+        ids: tuple[int, ...] = ()
+        card = self._models.card
+        if card is not None and image.prediction is not None and image.prediction.card_id == card.id:
+            mapping = self._models.mapping()
+            if mapping is not None and not mapping.unmatched:
+                ids = tuple(int(mapping.lut[class_id]) for class_id in card.catalog.ids)
+                threshold = self._models.run_settings.options().threshold
+        options = None if image.prediction is None else image.prediction.options.cache_key()
+        wanted = f"{image.key} {ids} {threshold} {options}"
+        if self._ready is not None and wanted == self._asked:
+            return None
+        self._asked = wanted
+        request = PrepareRegions(
+            priority=_SOON, image=str(image.path), source_key=image.key, catalog=catalog, channel_ids=ids, threshold=threshold
+        )
+        return self._compute.submit(request).on(
+            done=lambda answer: self._take(answer, image),
+            failed=lambda error: self._notifier.report(error, replace_key="regions"),
+        )
+
+    def _take(self, answer: RegionsReady, image: OpenImage) -> None:
+        if self._session.image is image:
+            self._ready, self._corrector = answer, None
+            self.changed.emit()

@@ -1,0 +1,69 @@
+"""What a correction tool offers, as a step of a document; and operations on components, as what they would offer."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.state.document import Document
+from app.state.edits.region import allowed
+from app.state.locks import held
+from app.state.patch import TilePatch, patch_of_region
+from app.state.provenance import Provenance, painted
+from deeplab_core.correction import ComponentJob, Corrector, Proposal
+
+
+def proposal_patch(document: Document, proposal: Proposal, only: frozenset[int] | None = None) -> TilePatch:
+    """The patch that a proposal makes of a document. Pixels of locked classes stay as they are.
+
+    Pixels that the user painted stay the user's where the proposal only gives a class (``RECLASSIFIED``).
+
+    Args:
+        only: overwrite only pixels that have one of these values now; None protects nothing.
+    """
+    rect = proposal.bounds
+    place = rect.slices
+    before, sources = document.labels[place], document.provenance[place]
+    given = proposal.labels if isinstance(proposal.labels, int) else proposal.labels[place]
+    after = np.asarray(given, before.dtype)
+    where = proposal.mask[place]
+    if only is not None:
+        where = where & allowed(before, only)
+    if document.locked:
+        where = where & ~held(before, after, document.locked)
+    by = proposal.provenance if isinstance(proposal.provenance, int) else proposal.provenance[place]
+    new = np.broadcast_to(np.asarray(by, np.uint8), sources.shape)
+    kept = painted(sources) & (new == Provenance.RECLASSIFIED)
+    labels = np.where(where, after, before)
+    return patch_of_region(document.labels, document.provenance, rect, labels, np.where(where & ~kept, new, sources))
+
+
+def job_proposal(
+    corrector: Corrector,
+    job: ComponentJob,
+    component: tuple[float, float] | None = None,
+    within: NDArray[np.bool_] | None = None,
+) -> Proposal | None:
+    """What an operation on components would change in one image; None if nothing.
+
+    Args:
+        component: a point (x, y) of the one component that grows, shrinks or becomes smooth; None for all of the class.
+        within: (H, W) bool, the only pixels that may change.
+    """
+    operation, px, cls = job.operation, job.px, job.cls
+    mask = None
+    if component is not None:
+        box, part = corrector.component_mask(*component)
+        mask = np.zeros(corrector.size, np.bool_)
+        mask[box.slices] = part
+    if operation == "drop islands":
+        found = corrector.drop_islands(px, cls)
+    elif operation == "keep largest":
+        found = corrector.keep_largest(cls)
+    else:
+        assert cls is not None  # ComponentJob sees to it
+        if operation == "fill holes":
+            found = corrector.fill_holes(cls, px)
+        else:
+            found = {"grow": corrector.grow, "shrink": corrector.shrink, "smooth": corrector.smooth}[operation](px, cls, mask)
+    return found if found is None or within is None else found.only(within)

@@ -1,0 +1,144 @@
+"""Tools that act on what is under the pointer: components and regions. One strategy each, as in :mod:`app.ui.canvas.tools`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QPainter
+
+from app.controllers.annotate.components import ComponentsController
+from app.controllers.annotate.corrections import Corrections, Target
+from app.controllers.annotate.view import ViewState
+from app.ui.canvas.geometry import Mapping
+from app.ui.canvas.marks import draw_line, draw_path
+from app.ui.canvas.target_mark import TargetMark, draw_words
+from app.ui.canvas.tools import CanvasTool, Pointer
+
+#: So far (view px) the pointer moves before a press is a drag.
+_DRAG = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionFeatures:
+    """The features behind the correction tools."""
+
+    corrections: Corrections
+    components: ComponentsController
+
+
+class CorrectionTool(CanvasTool):
+    """Base: outlines a target, says a few words beside the pointer, and tells a click from a drag."""
+
+    def __init__(self, features: CorrectionFeatures, view: ViewState) -> None:
+        super().__init__(features.corrections.edit, view)
+        self.features = features
+        self._mark = TargetMark()
+        self._at: Pointer | None = None
+        self._pressed: Pointer | None = None
+        self._path: list[tuple[float, float]] = []
+        self.edit.documentChanged.connect(self.abort)
+
+    @property
+    def target(self) -> Target | None:
+        """What is outlined."""
+        return None
+
+    @property
+    def busy(self) -> bool:
+        return self._pressed is not None
+
+    @property
+    def dragging(self) -> bool:
+        """Whether the button is down and the pointer has left the place where it went down."""
+        return len(self._path) > 1
+
+    def press(self, pointer: Pointer) -> None:
+        self._pressed = self._at = pointer
+        self._path = [(pointer.x, pointer.y)]
+
+    def move(self, pointer: Pointer) -> None:
+        self._at = pointer
+        if self._pressed is not None:
+            away = pointer.view - self._pressed.view
+            if self.dragging or math.hypot(away.x(), away.y()) >= _DRAG:
+                self._path.append((pointer.x, pointer.y))
+
+    def release(self) -> None:
+        pressed, path, self._pressed, self._path = self._pressed, self._path, None, []
+        if pressed is not None and len(path) > 1:
+            self.dragged(pressed, path)
+        elif pressed is not None:
+            self.clicked(pressed)
+
+    def hover(self, pointer: Pointer) -> None:
+        self._at = pointer
+
+    def leave(self) -> None:
+        self._at = None
+
+    def abort(self) -> bool:
+        had, self._pressed, self._path = self._pressed is not None, None, []
+        return had
+
+    def clicked(self, pointer: Pointer) -> None:
+        """The button went down and up at one place."""
+
+    def dragged(self, start: Pointer, path: list[tuple[float, float]]) -> None:
+        """The button went down, moved along a path in image px, and up."""
+
+    def paint(self, painter: QPainter, mapping: Mapping) -> None:
+        target = self.target
+        if target is not None:
+            tint = None if target.class_id is None else self.color_of(target.class_id)
+            self._mark.paint(painter, mapping, target, tint)
+            if self._at is not None and self._at.mapping == mapping and not self.dragging:
+                draw_words(painter, mapping, self._at.view, target.lines)
+
+    def color_of(self, class_id: int) -> QColor:
+        """The colour of a class."""
+        document = self.edit.document
+        if document is None or class_id == document.catalog.ignore:
+            return QColor(235, 235, 235)
+        return QColor(*document.catalog.by_id(class_id).color)
+
+
+class ComponentTool(CorrectionTool):
+    """Click: the selected class; Shift+click: the second guess; drag: cut along the line; Ctrl+drag: join two components."""
+
+    cursor = Qt.CursorShape.CrossCursor
+
+    @property
+    def target(self) -> Target | None:
+        return self.features.components.target
+
+    def hover(self, pointer: Pointer) -> None:
+        super().hover(pointer)
+        self.features.components.hover(pointer.x, pointer.y)
+
+    def leave(self) -> None:
+        super().leave()
+        self.features.components.hover(None, None)
+
+    def clicked(self, pointer: Pointer) -> None:
+        self.features.components.reassign(pointer.x, pointer.y, guess=pointer.shift)
+
+    def dragged(self, start: Pointer, path: list[tuple[float, float]]) -> None:
+        if _joins(start):
+            self.features.components.merge(path[0], path[-1])
+        else:
+            self.features.components.split(path)
+
+    def paint(self, painter: QPainter, mapping: Mapping) -> None:
+        super().paint(painter, mapping)
+        if self.dragging and self._pressed is not None:
+            points = [mapping.to_view(*point) for point in self._path]
+            if _joins(self._pressed):
+                draw_line(painter, points[0], points[-1], self.class_color())
+            else:
+                draw_path(painter, points, self.class_color())
+
+
+def _joins(pointer: Pointer) -> bool:
+    return bool(pointer.modifiers & Qt.KeyboardModifier.ControlModifier)

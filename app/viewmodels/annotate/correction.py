@@ -1,0 +1,42 @@
+"""What is said beside the pointer of a correction tool. No Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.text import plural, tr
+from app.viewmodels.annotate.class_rows import class_name
+from deeplab_core.catalogs.catalog import ClassCatalog
+
+
+@dataclass(frozen=True, slots=True)
+class Pointed:
+    """A component or region under the pointer.
+
+    Attributes:
+        pixels: of it.
+        class_id: what it is now; None for a region, which may hold several classes.
+        selected: the class that a click gives.
+        guess: its second guess; None if there is none.
+        locked: classes that give and take no pixel.
+    """
+
+    pixels: int
+    class_id: int | None
+    selected: int
+    guess: int | None
+    locked: frozenset[int] = frozenset()
+
+
+def pointed_lines(catalog: ClassCatalog, at: Pointed) -> tuple[str, ...]:
+    """The lines beside the pointer: class and size, then what a click and Shift+click do."""
+    size = plural("{n} px", "{n} px", at.pixels)
+    first = size if at.class_id is None else tr("{name}, {size}", name=class_name(catalog, at.class_id), size=size)
+    if at.class_id in at.locked:
+        return first, tr("Locked")
+    lines = [first]
+    if at.selected != at.class_id and at.selected not in at.locked:
+        lines.append(tr("Click: {name}", name=class_name(catalog, at.selected)))
+    if at.guess is not None and at.guess not in (at.class_id, *at.locked):
+        lines.append(tr("Shift+click: {name}", name=class_name(catalog, at.guess)))
+    return tuple(lines)
