@@ -21,6 +21,7 @@ PRESETS: dict[str, dict[str, tuple[str, ...]]] = {
         "tool.polygon": ("Shift+P",),
         "tool.lasso": ("Shift+L",),
         "tool.pan": ("Z",),
+        "tool.components": ("Alt+Z",),
         "class.previous": ("-",),
         "class.next": ("=",),
         "class.swap": ("X",),

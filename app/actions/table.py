@@ -139,6 +139,13 @@ _TOOLS = (
         "Z",
         _("Outlines the connected area of one class; click or a class key gives it a class, drag cuts it, Ctrl+drag joins two"),
     ),
+    _tool(
+        "regions",
+        _("Regions"),
+        "regions",
+        "Shift+G",
+        _("Click or drag gives parts of the image that are alike the selected class; Alt+wheel makes them larger or smaller"),
+    ),
     _tool("lasso", _("Lasso"), "lasso", "L", _("Fills what you draw around")),
     _tool("polygon", _("Polygon"), "polygon", "P", _("Click the corners; Enter closes, Backspace removes the last one")),
     _tool("pick", _("Pick class"), "pick", "I", _("Selects the class under the pointer")),
@@ -156,6 +163,18 @@ _COMPONENTS = (
           tip=_("The class that the network finds most likely after the present one; Shift+click does the same")),
     _spec(Group.TOOLS, "components.dissolve", _("Give the component to its surroundings"), "components.dissolve", keys="Del",
           enabled_when=("can_edit", "tool_components"), tip=_("The class that touches it most replaces it")),
+    *(
+        _spec(Group.TOOLS, f"components.{operation.replace(' ', '_')}", text, "window.change_components", argument=operation,
+              keys=keys, enabled_when=_EDITABLE, separated=operation == "drop islands", tip=tip)
+        for operation, text, keys, tip in (
+            ("drop islands", _("Drop islands…"), "Shift+I", _("Small components go to the class around them")),
+            ("fill holes", _("Fill holes…"), (), _("Small areas inside of a class get its class")),
+            ("keep largest", _("Keep the largest component…"), (), _("The other components go to the classes around them")),
+            ("grow", _("Grow a class…"), (), _("By some px, everywhere or one component")),
+            ("shrink", _("Shrink a class…"), (), _("By some px; what it loses takes the nearest class")),
+            ("smooth", _("Smooth an outline…"), (), _("Removes teeth and thin parts")),
+        )
+    ),
 )
 
 #: Keys of the class dock in their order on the keyboard.
@@ -371,7 +390,17 @@ ACTIONS: tuple[ActionSpec, ...] = (
 )
 
 #: Tool buttons of the top bar, left to right.
-TOOLBAR = ("tool.brush", "tool.eraser", "tool.fill", "tool.components", "tool.lasso", "tool.polygon", "tool.pick", "tool.restore")
+TOOLBAR = (
+    "tool.brush",
+    "tool.eraser",
+    "tool.fill",
+    "tool.components",
+    "tool.regions",
+    "tool.lasso",
+    "tool.polygon",
+    "tool.pick",
+    "tool.restore",
+)
 
 #: What the hands do on the picture that no command stands for.
 GESTURES: tuple[Gesture, ...] = (
@@ -380,7 +409,7 @@ GESTURES: tuple[Gesture, ...] = (
     Gesture(_("Shift+click"), _("Straight line from the last point")),
     Gesture(_("Wheel, Ctrl+wheel"), _("Zoom at the pointer")),
     Gesture(_("Shift+wheel"), _("Brush size")),
-    Gesture(_("Alt+wheel"), _("Overlay opacity")),
+    Gesture(_("Alt+wheel"), _("Overlay opacity; larger or smaller regions")),
     Gesture(_("Space+drag, middle drag"), _("Pan the image")),
     Gesture(_("Enter / Backspace"), _("Close the polygon / remove its last corner")),
     Gesture(_("Esc"), _("Cancel the current stroke or polygon")),

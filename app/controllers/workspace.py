@@ -11,11 +11,13 @@ from PySide6.QtCore import QObject
 from app.actions.context import ContextKeys
 from app.controllers.adapt.learning import LearnController
 from app.controllers.annotate.classes import ClassesController
+from app.controllers.annotate.component_jobs import ComponentJobs
 from app.controllers.annotate.components import ComponentsController
 from app.controllers.annotate.copies import CopyController
 from app.controllers.annotate.corrections import Corrections
 from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.pixel_counts import PixelCounts
+from app.controllers.annotate.regions import RegionsController
 from app.controllers.annotate.scribble import ScribbleController
 from app.controllers.annotate.undoing import Undoing
 from app.controllers.annotate.view import ViewSettingsSync, ViewState
@@ -71,7 +73,7 @@ LISTENERS = (
     "view_settings", "classes", "projects", "folder_jobs", "undoing", "file_changes", "truth", "models", "predict",
     "evaluation", "folder_evaluation", "file_notes", "ambiguous", "rankings", "inspect", "cutouts", "refine", "scribble",
     "learn", "compare", "compare_folder", "plots", "threshold", "receptive", "welcome", "counts", "readout",
-    "corrections", "components",
+    "corrections", "components", "regions",
 )  # fmt: skip
 
 #: Name in the table of commands -> attribute of :class:`Program`.
@@ -150,6 +152,14 @@ class Program(QObject):
     @cached_property
     def components(self) -> ComponentsController:
         return ComponentsController(self.services, self.corrections, self.classes, self)
+
+    @cached_property
+    def regions(self) -> RegionsController:
+        return RegionsController(self.services, self.corrections, self)
+
+    @cached_property
+    def component_jobs(self) -> ComponentJobs:
+        return ComponentJobs(self.services, self.corrections, self.evaluation, self.folder_jobs, self)
 
     @cached_property
     def projects(self) -> ProjectController:

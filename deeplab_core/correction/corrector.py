@@ -217,6 +217,19 @@ class Corrector:
         box, mask = hierarchy.small_mask(node, level)
         return RegionPreview(box, mask, hierarchy.image_pixels(node))
 
+    def regions_preview(self, path: Points, level: int) -> RegionPreview:
+        """All regions that a path crosses, to be outlined while it is drawn."""
+        xs, ys = path_pixels(check_path(path, self._size), self._size)
+        hierarchy = self.hierarchy
+        nodes = hierarchy.nodes_of(xs, ys, check_level(level))
+        box, mask = hierarchy.small_mask(nodes, level)
+        return RegionPreview(box, mask, sum(map(hierarchy.image_pixels, nodes.tolist())))
+
+    def region_guess(self, x: float, y: float, level: int) -> int | None:
+        """The class that :meth:`region_at` gives without one."""
+        node = self.hierarchy.node_at(*check_point(x, y, self._size), check_level(level))
+        return self._region_class(None, np.array([node]), *self._region_of(node, level))
+
     def next_level(self, x: float, y: float, level: int, step: int) -> int:
         """The next coarser (``step`` 1) or finer (-1) level at which the region under a point changes by a fifth of its size."""
         column, row = check_point(x, y, self._size)

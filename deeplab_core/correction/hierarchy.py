@@ -92,9 +92,9 @@ class Hierarchy:
         box = Box(int(columns[0]), int(rows[0]), columns.size, rows.size)
         return box, small[(2 * rows + 1) * h // (2 * height) - top][:, (2 * columns + 1) * w // (2 * width) - left]
 
-    def small_mask(self, node: int, level: int) -> tuple[Box, Mask]:
-        """A node as a box of the image and an (h, w) bool mask over the box, at the copy's scale."""
-        (left, top, right, bottom), small = self._chosen(node, level)
+    def small_mask(self, nodes: NDArray[np.int32] | int, level: int) -> tuple[Box, Mask]:
+        """Nodes of a cut as a box of the image and an (h, w) bool mask over the box, at the copy's scale."""
+        (left, top, right, bottom), small = self._chosen(nodes, level)
         (height, width), (h, w) = self.size, self.leaves.shape
         rows, columns = _taps(top, bottom, h, height), _taps(left, right, w, width)
         return Box(int(columns[0]), int(rows[0]), columns.size, rows.size), small

@@ -45,6 +45,7 @@ class ComponentsController(QObject):
         self._corrections, self._edit, self._notifier = corrections, corrections.edit, services.notifier
         self._work = LatestWork(services.jobs, services.notifier.report_or_raise)
         self._place: Point | None = None
+        self._last: Point | None = None
         self.target: Target | None = None
         self._soon = single_shot(self, _SOON_MS, self._look)
         corrections.changed.connect(self._look_again)
@@ -55,17 +56,30 @@ class ComponentsController(QObject):
     def _on(self) -> bool:
         return self._edit.tools.tool is Tool.COMPONENTS
 
+    @property
+    def place(self) -> Point | None:
+        """Where the pointer is on the image, or was when it left it for a menu."""
+        return self._corrections.inside(self._last)
+
+    def class_here(self) -> int:
+        """The class at :attr:`place`; the selected one if that is nowhere."""
+        document, place = self._edit.document, self.place
+        if document is None or place is None:
+            return self._edit.tools.class_id
+        return int(document.labels[int(place[1]), int(place[0])])
+
     # -- the component under the pointer -----------------------------------------------------------------------------------
 
     def hover(self, x: float | None, y: float | None) -> None:
         """The pointer is over this point in image px, or over none."""
         self._place = None if x is None or y is None else (x, y)
+        self._last = self._place or self._last
         self._look()
 
     def _look(self) -> None:
         self._soon.stop()
         document, corrector = self._edit.document, self._corrections.corrector
-        place = self._inside(self._place)
+        place = self._corrections.inside(self._place)
         if place is None or document is None or corrector is None or not self._on or self._edit.busy:
             self._work.stop()
             self._show(None)
@@ -107,13 +121,6 @@ class ComponentsController(QObject):
     def _follow_tools(self) -> None:
         self._look()
 
-    def _inside(self, place: Point | None) -> Point | None:
-        document = self._edit.document
-        if place is None or document is None:
-            return None
-        height, width = document.shape
-        return place if 0 <= place[0] < width and 0 <= place[1] < height else None
-
     # -- what is done with it ----------------------------------------------------------------------------------------------
 
     def reassign(self, x: float, y: float, *, guess: bool = False) -> None:
@@ -127,7 +134,7 @@ class ComponentsController(QObject):
 
     def dissolve(self) -> None:
         """Give the component under the pointer to the class that surrounds it most."""
-        document, place = self._changeable(self._place) if self._pointed() else None, self._inside(self._place)
+        document, place = self._changeable(self._place) if self._pointed() else None, self._corrections.inside(self._place)
         corrector = self._corrections.corrector
         if document is None or place is None or corrector is None:
             return
@@ -154,8 +161,8 @@ class ComponentsController(QObject):
 
     def merge(self, first: Point, second: Point) -> None:
         """Join two components: the second one, and the gap between them, get the class of the first."""
-        corrector, document = self._corrections.corrector, self._changeable(self._inside(second))
-        if corrector is None or document is None or self._inside(first) is None:
+        corrector, document = self._corrections.corrector, self._changeable(self._corrections.inside(second))
+        if corrector is None or document is None or self._corrections.inside(first) is None:
             return
         proposal = corrector.merge(first, second)
         name = class_name(document.catalog, int(document.labels[int(first[1]), int(first[0])]))
@@ -165,7 +172,7 @@ class ComponentsController(QObject):
             self._say_nothing()
 
     def _give(self, at: Point | None, cls: int | None) -> None:
-        place = self._inside(at)
+        place = self._corrections.inside(at)
         document, corrector = self._changeable(place), self._corrections.corrector
         if document is None or corrector is None or place is None:
             return
@@ -187,13 +194,13 @@ class ComponentsController(QObject):
 
     def _pointed(self) -> bool:
         """Whether the pointer is on a component; says so if not."""
-        there = self._inside(self._place) is not None
+        there = self._corrections.inside(self._place) is not None
         if not there:
             self._say(tr("Point at a component first"))
         return there
 
     def _take_key(self, class_id: int) -> None:
-        if self._on and self._inside(self._place) is not None:
+        if self._on and self._corrections.inside(self._place) is not None:
             self._give(self._place, class_id)
 
     def _say_nothing(self) -> None:

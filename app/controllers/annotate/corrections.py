@@ -102,6 +102,14 @@ class Corrections(QObject):
         """Whether region tools can answer at once."""
         return self._ready is not None
 
+    def inside(self, place: tuple[float, float] | None) -> tuple[float, float] | None:
+        """A place in image px, if it is on the image in view; else None."""
+        document = self.edit.document
+        if place is None or document is None:
+            return None
+        height, width = document.shape
+        return place if 0 <= place[0] < width and 0 <= place[1] < height else None
+
     def apply(self, name: str, proposal: Proposal | None, start: tuple[float, float] | None = None) -> bool:
         """Make what a tool offers a step; whether there was anything to do.
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from app.state.document import Document
 from app.state.edits.region import allowed
 from app.state.locks import held
-from app.state.patch import TilePatch, patch_of_region
+from app.state.patch import TilePatch, diff_patch, patch_of_region
 from app.state.provenance import Provenance, painted
-from deeplab_core.correction import ComponentJob, Corrector, Proposal
+
+if TYPE_CHECKING:  # OpenCV comes with the first image
+    from deeplab_core.correction import ComponentJob, Corrector, Proposal
 
 
 def proposal_patch(document: Document, proposal: Proposal, only: frozenset[int] | None = None) -> TilePatch:
@@ -67,3 +71,19 @@ def job_proposal(
         else:
             found = {"grow": corrector.grow, "shrink": corrector.shrink, "smooth": corrector.smooth}[operation](px, cls, mask)
     return found if found is None or within is None else found.only(within)
+
+
+def job_patch(document: Document, job: ComponentJob) -> tuple[TilePatch, int]:
+    """An operation on a document of a folder: its patch, and how many pixels it left because the user painted them.
+
+    Pixels that the user painted stay, and so do those of locked classes.
+    """
+    from deeplab_core.correction import run_component_job
+
+    result = run_component_job(job, document.labels, document.provenance, document.catalog)
+    labels, provenance = result.labels, result.provenance
+    if document.locked and result.changed_pixels:
+        kept = held(document.labels, labels, document.locked)
+        labels = np.where(kept, document.labels, labels)
+        provenance = np.where(kept, document.provenance, provenance)
+    return diff_patch(document.labels, document.provenance, labels, provenance), result.kept_pixels

@@ -47,9 +47,11 @@ class CanvasArea(QWidget):
 
     Signals:
         hovered: (x, y) integer image px under the pointer, or (None, None).
+        menuAsked: (command ids) a right click asks for a menu at the pointer.
     """
 
     pressed = Signal()
+    menuAsked = Signal(object)
     hovered = Signal(object, object)
 
     def __init__(
@@ -90,6 +92,7 @@ class CanvasArea(QWidget):
         view.blinkChanged.connect(self._show_all)
         self._toolbox.marksChanged.connect(self._update_marks)
         self._toolbox.cursorChanged.connect(self._update_cursors)
+        self._toolbox.menuAsked.connect(self.menuAsked)
         self._arrange()
 
     # -- what the window tells -------------------------------------------------------------------------------------------

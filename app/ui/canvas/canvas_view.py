@@ -52,8 +52,8 @@ class WheelActions:
         self._toolbox = toolbox
         self._rest = 0.0
 
-    def turn(self, event: QWheelEvent, at: tuple[float, float]) -> None:
-        """Act on one event; ``at`` is the image point under the cursor."""
+    def turn(self, event: QWheelEvent, pointer: Pointer) -> None:
+        """Act on one event at the pointer's place."""
         # Alt turns the wheel sideways on some systems, Shift on others: the direction that moved counts.
         delta = event.angleDelta().y() or event.angleDelta().x()
         modifiers = event.modifiers()
@@ -68,11 +68,11 @@ class WheelActions:
             steps = int(self._rest)
             self._rest -= steps
             if steps:
-                self._toolbox.turn(steps)
+                self._toolbox.turn(steps, pointer)
         elif modifiers & Qt.KeyboardModifier.AltModifier:
             self._view.set_opacity(self._view.overlay.opacity + delta / _NOTCH * _OPACITY_STEP)
         elif delta:
-            self._view.zoom_at(*at, WHEEL_STEP ** (delta / _NOTCH))
+            self._view.zoom_at(pointer.x, pointer.y, WHEEL_STEP ** (delta / _NOTCH))
 
 
 #: A press this close (view px) to the split line grabs the line.
@@ -338,11 +338,10 @@ class CanvasView(QWidget):
             self._moved(event.position(), event.modifiers(), pressure, eraser=eraser)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        mapping = self.mapping
-        if mapping is None:
+        if self.mapping is None:
             event.ignore()
             return
-        self._wheel.turn(event, mapping.to_image(event.position()))
+        self._wheel.turn(event, self._pointer_at(event.position(), event.modifiers()))
         event.accept()
 
     def enterEvent(self, event: QEnterEvent) -> None:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPainter
 
+from app.controllers.annotate.component_jobs import ComponentJobs
 from app.controllers.annotate.components import ComponentsController
 from app.controllers.annotate.corrections import Corrections, Target
+from app.controllers.annotate.regions import RegionsController
 from app.controllers.annotate.view import ViewState
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.marks import draw_line, draw_path
@@ -26,6 +28,8 @@ class CorrectionFeatures:
 
     corrections: Corrections
     components: ComponentsController
+    component_jobs: ComponentJobs
+    regions: RegionsController
 
 
 class CorrectionTool(CanvasTool):
@@ -107,7 +111,10 @@ class CorrectionTool(CanvasTool):
 class ComponentTool(CorrectionTool):
     """Click: the selected class; Shift+click: the second guess; drag: cut along the line; Ctrl+drag: join two components."""
 
-    cursor = Qt.CursorShape.CrossCursor
+    menu = (
+        "components.guess", "components.dissolve", "components.drop_islands", "components.fill_holes",
+        "components.keep_largest", "components.grow", "components.shrink", "components.smooth",
+    )  # fmt: skip
 
     @property
     def target(self) -> Target | None:
@@ -120,6 +127,10 @@ class ComponentTool(CorrectionTool):
     def leave(self) -> None:
         super().leave()
         self.features.components.hover(None, None)
+
+    def press(self, pointer: Pointer) -> None:
+        super().press(pointer)
+        self.features.components.hover(pointer.x, pointer.y)
 
     def clicked(self, pointer: Pointer) -> None:
         self.features.components.reassign(pointer.x, pointer.y, guess=pointer.shift)
@@ -138,6 +149,45 @@ class ComponentTool(CorrectionTool):
                 draw_line(painter, points[0], points[-1], self.class_color())
             else:
                 draw_path(painter, points, self.class_color())
+
+
+class RegionTool(CorrectionTool):
+    """Click: the region under the pointer; drag: all regions on the way; Shift: the likeliest class; Alt+wheel: how coarse."""
+
+    turns = True
+
+    @property
+    def target(self) -> Target | None:
+        return self.features.regions.target
+
+    def hover(self, pointer: Pointer) -> None:
+        super().hover(pointer)
+        self.features.regions.hover(pointer.x, pointer.y)
+
+    def leave(self) -> None:
+        super().leave()
+        self.features.regions.hover(None, None)
+
+    def press(self, pointer: Pointer) -> None:
+        super().press(pointer)
+        self.features.regions.hover(pointer.x, pointer.y)
+
+    def move(self, pointer: Pointer) -> None:
+        super().move(pointer)
+        if self.dragging:
+            self.features.regions.cross(self._path)
+
+    def turn(self, steps: int, pointer: Pointer) -> None:
+        if not self.dragging:
+            self.hover(pointer)
+            self.features.regions.turn(steps)
+
+    def clicked(self, pointer: Pointer) -> None:
+        self.features.regions.assign([(pointer.x, pointer.y)], guess=pointer.shift)
+
+    def dragged(self, start: Pointer, path: list[tuple[float, float]]) -> None:
+        self.features.regions.assign(path, guess=start.shift)
+        self.features.regions.hover(*path[-1])
 
 
 def _joins(pointer: Pointer) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QObject, Qt, Signal
-from PySide6.QtGui import QPainter
+from PySide6.QtGui import QColor, QPainter
 from shiboken6 import isValid
 
 from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.view import ViewState
 from app.state.tools import Tool
-from app.ui.canvas.correction_tools import ComponentTool, CorrectionFeatures, CorrectionTool
+from app.ui.canvas.correction_tools import ComponentTool, CorrectionFeatures, CorrectionTool, RegionTool
 from app.ui.canvas.geometry import Mapping
+from app.ui.canvas.target_mark import TargetMark
 from app.ui.canvas.tools import (
     BrushTool,
     CanvasTool,
@@ -37,7 +38,10 @@ _TOOLS: dict[Tool, type[CanvasTool]] = {
 #: Tools of a whole program: they need more than a document.
 _CORRECTIONS: dict[Tool, type[CorrectionTool]] = {
     Tool.COMPONENTS: ComponentTool,
+    Tool.REGIONS: RegionTool,
 }
+#: Tint of what the dialog of component operations would change.
+_EFFECT = QColor(255, 214, 64)
 
 
 class ToolBox(QObject):
@@ -49,9 +53,11 @@ class ToolBox(QObject):
     Signals:
         marksChanged: what a tool draws over the picture changed.
         cursorChanged: another ring or cursor shape is due.
+        menuAsked: (command ids) a right click on a tool with a menu.
     """
 
     marksChanged = Signal()
+    menuAsked = Signal(object)
     cursorChanged = Signal()
 
     def __init__(
@@ -67,6 +73,9 @@ class ToolBox(QObject):
         if features is not None:
             self._tools |= {tool: kind(features, view) for tool, kind in _CORRECTIONS.items()}
             features.components.targetChanged.connect(self.marksChanged)
+            features.component_jobs.changed.connect(self.marksChanged)
+            features.regions.targetChanged.connect(self.marksChanged)
+        self._features, self._effect = features, TargetMark()
         self._dragging: CanvasTool | None = None
         self._button = Qt.MouseButton.NoButton
         self._space = False
@@ -104,6 +113,10 @@ class ToolBox(QObject):
             return
         if button == Qt.MouseButton.RightButton and self.outline_open:
             self.shorten()
+            return
+        if button == Qt.MouseButton.RightButton and self.current.menu:
+            self.current.hover(pointer)
+            self.menuAsked.emit(self.current.menu)
             return
         self._dragging, self._button = tool, button
         tool.press(pointer)
@@ -148,9 +161,9 @@ class ToolBox(QObject):
         """Whether Alt+wheel is the current tool's."""
         return self.current.turns
 
-    def turn(self, steps: int) -> None:
+    def turn(self, steps: int, pointer: Pointer) -> None:
         """The wheel was turned with Alt."""
-        self.current.turn(steps)
+        self.current.turn(steps, pointer)
         self.marksChanged.emit()
 
     @property
@@ -187,6 +200,9 @@ class ToolBox(QObject):
 
     def paint(self, painter: QPainter, mapping: Mapping) -> None:
         """Draw the tools' current action."""
+        effect = None if self._features is None else self._features.component_jobs.target
+        if effect is not None:
+            self._effect.paint(painter, mapping, effect, _EFFECT)
         self.current.paint(painter, mapping)
 
     def _let_go(self) -> None:

@@ -53,6 +53,8 @@ class CanvasTool:
     cursor = Qt.CursorShape.CrossCursor
     #: Whether Alt+wheel is the tool's own.
     turns = False
+    #: Commands of the menu that a right click opens; empty where the right button restores the prediction.
+    menu: tuple[str, ...] = ()
 
     def __init__(self, edit: EditController, view: ViewState) -> None:
         self.edit = edit
@@ -78,7 +80,7 @@ class CanvasTool:
     def leave(self) -> None:
         """The pointer left the picture."""
 
-    def turn(self, steps: int) -> None:
+    def turn(self, steps: int, pointer: Pointer) -> None:
         """The wheel was turned with Alt by whole notches, where :attr:`turns` says so."""
 
     def double_click(self) -> None:

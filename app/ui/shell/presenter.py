@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isnan
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtGui import QCursor
+from PySide6.QtWidgets import QMenu
 
 from app.controllers.evaluate.live import Figures
 from app.controllers.predict.image import Suggestion
@@ -36,7 +39,7 @@ class WindowPresenter(QObject):
     def __init__(self, window: MainWindow, program: Program, images: ImageListModel) -> None:
         super().__init__(window)
         self.window, self.program = window, program
-        features = CorrectionFeatures(program.corrections, program.components)
+        features = CorrectionFeatures(program.corrections, program.components, program.component_jobs, program.regions)
         self.canvas = CanvasArea(program.view, program.edit, features=features)
         self.canvas.set_theme(window.theme)
         self._picture: PictureSource | None = None
@@ -185,9 +188,17 @@ class WindowPresenter(QObject):
         window.status.cancelAsked.connect(lambda job: job.cancel())
         window.themed.connect(self.canvas.set_theme)
         self.canvas.pressed.connect(window.toasts.make_room)
+        self.canvas.menuAsked.connect(self._show_menu)
         window.status.messagesAsked.connect(window.commands["help.messages"].trigger)
         program.notifier.changed.connect(lambda: window.status.show_messages(len(program.notifier.messages)))
         window.heldKey.connect(lambda _action, down: program.view.hold_blink(down))
+
+    def _show_menu(self, commands: Sequence[str]) -> None:
+        """The menu of a tool, at the pointer."""
+        menu = QMenu(self.canvas)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addActions([self.window.commands[command] for command in commands])
+        menu.popup(QCursor.pos())
 
     def _show_diameter(self) -> None:
         self.window.top_bar.show_diameter(self.program.tools.diameter)

@@ -21,6 +21,7 @@ from app.services.notifications import Choice
 from app.state.new_project import holds_labels_only
 from app.text import displayed, mark, tr
 from app.ui.common.choice_dialog import FolderQuestion
+from app.ui.common.fitted_dialog import bring_into_screen
 from app.ui.common.list_dialog import ListDialog
 from app.ui.predict.mapping_dialog import MappingDialog
 from app.ui.shell.command_palette import CommandPalette
@@ -33,12 +34,14 @@ from app.ui.shell.theme import apply_theme, load_theme, resolve_theme_name
 from app.viewmodels.predict.model_options import option_rows
 from app.viewmodels.project.folder_plan import FolderPlan
 from deeplab_core import __version__
+from deeplab_core.correction.jobs import Operation
 from deeplab_core.datasets.video import VIDEO_SUFFIXES, is_video
 from deeplab_core.errors import AtrousError
 from deeplab_core.masks.export import ExportSummary
 from deeplab_core.model_files import file_filter, is_foreign_model, is_model_file, model_in_folder
 
 if TYPE_CHECKING:
+    from app.ui.annotate.component_dialog import ComponentDialog
     from app.ui.hub.fetch_dialog import FetchDialog
 
 _LABEL_FILTER = mark("Labels (*.json *.xml *.zip *.txt *.parquet *.npz *.npy);;All files (*)")
@@ -69,6 +72,7 @@ class WindowActions(QObject):
         program.folder_jobs.asked.connect(self._ask_folder_job)
         program.folder_jobs.asks = True
         self.folder_question: FolderQuestion | None = None
+        self.component_dialog: ComponentDialog | None = None
 
     # -- folders and files -----------------------------------------------------------------------------------------------
 
@@ -119,6 +123,32 @@ class WindowActions(QObject):
     def edit_classes(self) -> None:
         """Open the class editor on the selected class."""
         self._window.classes.editAsked.emit(self._program.edit.tools.class_id)
+
+    def change_components(self, operation: Operation) -> None:
+        """Show the operations on components; the dialog stays open beside the picture."""
+        from app.ui.annotate.component_dialog import ComponentDialog
+
+        program = self._program
+        catalog = program.classes.catalog
+        if catalog is None:
+            return
+        if self.component_dialog is not None:
+            self.component_dialog.choose(operation)
+            self.component_dialog.activateWindow()
+            return
+        at = program.components.place
+        cls = program.components.class_here()
+        dialog = ComponentDialog(program.component_jobs, catalog, operation, cls, at, self._window)
+        self.component_dialog = dialog
+        dialog.closed.connect(self._end_component_dialog)
+        dialog.fit()
+        corner = self._window.classes.mapToGlobal(self._window.classes.rect().topRight())
+        dialog.move(corner.x() - dialog.width(), corner.y())  # beside the picture, which shows the effect
+        dialog.show()
+        bring_into_screen(dialog)
+
+    def _end_component_dialog(self) -> None:
+        self.component_dialog = None
 
     def undo_class_edit(self) -> None:
         """Take the newest edit of the classes back."""

@@ -37,6 +37,6 @@ def pointed_lines(catalog: ClassCatalog, at: Pointed) -> tuple[str, ...]:
     lines = [first]
     if at.selected != at.class_id and at.selected not in at.locked:
         lines.append(tr("Click: {name}", name=class_name(catalog, at.selected)))
-    if at.guess is not None and at.guess not in (at.class_id, *at.locked):
+    if at.guess is not None and at.guess not in (at.class_id, at.selected, *at.locked):
         lines.append(tr("Shift+click: {name}", name=class_name(catalog, at.guess)))
     return tuple(lines)

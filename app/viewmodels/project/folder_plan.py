@@ -141,6 +141,28 @@ def plan_of_learned(project: Project, model: str) -> FolderPlan:
     return FolderPlan(tr("Use the learned model?"), (*lines, *_missing(project)), tr("Use model"))
 
 
+def plan_component_job(project: Project, title: str, images: Collection[int]) -> FolderPlan:
+    """An operation on components over some images with labels; reviewed images are not among them."""
+    lines = [
+        tr(
+            "The masks of {images} may change, one undo step each. {undo}",
+            images=plural("{n} image", "{n} images", len(images)),
+            undo=tr(_ALL_BACK),
+        ),
+        tr("Pixels that you painted stay, and so do locked classes."),
+    ]
+    reviewed = sum(record.reviewed for record in project.images)
+    if reviewed:
+        lines.append(
+            tr(
+                "{reviewed} marked as reviewed {keeps}.",
+                reviewed=plural("{n} image", "{n} images", reviewed),
+                keeps=tr("keeps its mask") if reviewed == 1 else tr("keep their masks"),
+            )
+        )
+    return FolderPlan(tr("{title} in these images?", title=title), (*lines, *_missing(project)), tr("Change masks"))
+
+
 def _groups(project: Project, records: Collection[ImageRecord]) -> _Groups:
     labelled = project.labelled()
     reviewed = sum(record.reviewed for record in records)

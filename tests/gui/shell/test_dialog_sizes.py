@@ -27,6 +27,7 @@ from app.state.project import Project
 from app.ui.adapt.learn_dialog import LearnDialog
 from app.ui.adapt.learn_result_dialog import LearnResultDialog
 from app.ui.annotate.class_editor import ClassEditor
+from app.ui.annotate.component_dialog import ComponentDialog
 from app.ui.common import fitted_dialog
 from app.ui.common.choice_dialog import ChoiceDialog, FolderQuestion
 from app.ui.common.elided_label import ElidedLabel
@@ -207,12 +208,17 @@ def _video(studio: Studio, tmp: Path) -> QDialog:
     return VideoDialog(studio.program.videos, tmp / "a video with a long name of a camera.mp4", studio.window)
 
 
+def _components(studio: Studio, _tmp: Path) -> QDialog:
+    return ComponentDialog(studio.program.component_jobs, _VOC, "smooth", 9, None, studio.window)
+
+
 MAKERS: dict[type[QDialog], Callable[[Studio, Path], QDialog]] = {
     SettingsDialog: _settings, ExportDialog: _export, FetchDialog: _fetch, KeySheet: _keys, ShortcutsDialog: _shortcuts,
     ChoiceDialog: _choice, TruthDialog: _truth, ClassesDialog: _classes, MappingDialog: _mapping, FrameDialog: _frame,
     LearnDialog: _learn, LearnResultDialog: _learned, ListDialog: _list, TroubleDialog: _trouble, CommandPalette: _palette,
     MessagesDialog: _messages, FolderQuestion: _job, ModelOptionsDialog: _options,
-    ClassEditor: _editor, VideoDialog: _video, NewProjectDialog: _new_project, ImportDialog: _import,
+    ClassEditor: _editor, VideoDialog: _video, ComponentDialog: _components,
+    NewProjectDialog: _new_project, ImportDialog: _import,
     SummaryDialog: _summary,
 }  # fmt: skip
 

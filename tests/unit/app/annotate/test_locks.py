@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import app
 from app.state.document import Document
 from app.state.edits import StrokeSession, fill_patch, polygon_patch
+from app.state.edits.proposal import job_patch, proposal_patch
 from app.state.edits.region import region_patch
 from app.state.edits.whole_mask import whole_patch
 from app.state.label_import import store_labels
@@ -24,6 +25,7 @@ from app.state.provenance import Provenance, merge_labels
 from app.state.refinement import composed, taking_patch, would_take
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.editing import delete_class, merge_classes
+from deeplab_core.correction import ComponentJob, Proposal
 from deeplab_core.errors import AtrousError, CatalogError, ProjectLocked
 from deeplab_core.geometry import Box
 from tests.unit.app.folders import image_id, make_folder, paint
@@ -86,6 +88,8 @@ WRITERS: dict[str, Writer] = {
     "CRF": _patch(lambda made, seed: taking_patch(made, Box.whole(SHAPE), noise(seed + 3))),
     "CRF in a box": _patch(lambda made, seed: taking_patch(made, Box(7, 9, 40, 33), noise(seed + 3)[9:42, 7:47])),
     "import": _patch(lambda made, seed: whole_patch(made, noise(seed + 4))),
+    "correction tool": _patch(lambda made, _: proposal_patch(made, Proposal(np.ones(SHAPE, bool), CAT, Provenance.RECLASSIFIED))),
+    "component job": _patch(lambda made, _: job_patch(made, ComponentJob("grow", 3, CAT))[0]),
 }
 
 
@@ -213,7 +217,7 @@ KNOWN = {
     "state/provenance.py",  # merge_labels
     "state/refinement.py",  # taking_patch, through may_change
     "state/edits/whole_mask.py",
-    "state/edits/region.py", "state/edits/stroke.py", "state/document.py",
+    "state/edits/proposal.py", "state/edits/region.py", "state/edits/stroke.py", "state/document.py",
     "state/class_edits.py",  # exempt
 }  # fmt: skip
 

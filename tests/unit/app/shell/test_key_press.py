@@ -54,7 +54,7 @@ FRENCH = [
     ("0", K.Key_Agrave, "à", CTRL, "view.actual_size"),
     ("Q", K.Key_A, "a", NONE, "go.previous"),  # letters mean what is printed, wherever they lie
     ("A", K.Key_Q, "q", NONE, "class.previous"),
-    ("W", K.Key_Z, "z", NONE, None),  # not W, which is there on a US keyboard
+    ("W", K.Key_Z, "z", NONE, "tool.components"),  # not W, which is there on a US keyboard
     ("W", K.Key_Z, "", CTRL, "edit.undo"),
     ("Z", K.Key_W, "w", NONE, "class.next"),
     (";", K.Key_M, "m", NONE, "tool.pan"),

@@ -1,0 +1,116 @@
+"""The Regions tool: the region of the image under the pointer, as coarse as the wheel says, and what is done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QObject, Signal
+
+from app.controllers.annotate.corrections import Corrections, Target
+from app.services.services import Services
+from app.services.timers import single_shot
+from app.state.tools import Tool
+from app.text import tr
+from app.viewmodels.annotate.class_rows import class_name
+from app.viewmodels.annotate.correction import Pointed, pointed_lines
+from deeplab_core.errors import message
+
+Point = tuple[float, float]
+
+#: The level that a session begins with: some 120 regions in an image.
+FIRST_LEVEL = 5
+#: After a change of the labels the region under the pointer is looked at again, ms.
+_SOON_MS = 30
+
+
+class RegionsController(QObject):
+    """Follows the pointer while the Regions tool is chosen.
+
+    Attributes:
+        level: 0 (fine) to 11 (coarse); stays from click to click and from image to image.
+        target: the region under the pointer, or those that the drag has crossed; None if there is none.
+
+    Signals:
+        targetChanged(): another one, or none.
+    """
+
+    targetChanged = Signal()
+
+    def __init__(self, services: Services, corrections: Corrections, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._corrections, self._edit, self._notifier = corrections, corrections.edit, services.notifier
+        self.level = FIRST_LEVEL
+        self.target: Target | None = None
+        self._place: Point | None = None
+        self._soon = single_shot(self, _SOON_MS, self._look)
+        corrections.changed.connect(self._look_again)
+        self._edit.tools.changed.connect(self._look)
+
+    @property
+    def _on(self) -> bool:
+        return self._edit.tools.tool is Tool.REGIONS
+
+    def hover(self, x: float | None, y: float | None) -> None:
+        """The pointer is over this point in image px, or over none."""
+        self._place = None if x is None or y is None else (x, y)
+        self._look()
+
+    def turn(self, steps: int) -> None:
+        """Go to coarser (positive) or finer regions, as far as the one under the pointer changes."""
+        corrector, place = self._corrections.corrector, self._corrections.inside(self._place)
+        if corrector is None or place is None or not self._corrections.regions_ready:
+            return
+        for _ in range(abs(steps)):
+            self.level = corrector.next_level(*place, self.level, 1 if steps > 0 else -1)
+        self._look()
+
+    def cross(self, path: Sequence[Point]) -> None:
+        """The pointer is dragged along a path: outline all regions that it crosses."""
+        corrector, inside = self._corrections.corrector, [point for point in path if self._corrections.inside(point) is not None]
+        if corrector is None or not inside or not self._corrections.regions_ready:
+            return
+        found = corrector.regions_preview(inside, self.level)
+        self._show(Target(found.box, found.mask, found.pixels, (), self._edit.tools.class_id))
+
+    def assign(self, path: Sequence[Point], *, guess: bool = False) -> None:
+        """Give the regions along a path, or the one under a single point, the selected class, or what they most likely are."""
+        document, corrector = self._edit.ready(), self._corrections.corrector
+        inside = [point for point in path if self._corrections.inside(point) is not None]
+        if document is None or corrector is None or not inside:
+            return
+        if not self._corrections.regions_ready:
+            self._notifier.info(tr("The regions of this image are being computed"), "", replace_key="correction")
+            return
+        self._edit.commit_stroke()
+        cls = None if guess else self._edit.tools.class_id
+        if len(inside) > 1:
+            proposal = corrector.regions_along(inside, self.level, cls)
+        else:
+            proposal = corrector.region_at(*inside[0], self.level, cls)
+        if proposal is None:
+            return
+        assert isinstance(proposal.labels, int)
+        given = class_name(document.catalog, proposal.labels)
+        name = message("Regions: {name}", name=given) if len(inside) > 1 else message("Region: {name}", name=given)
+        self._corrections.apply(name, proposal, start=inside[0])
+
+    def _look(self) -> None:
+        self._soon.stop()
+        document, corrector, place = self._edit.document, self._corrections.corrector, self._corrections.inside(self._place)
+        if document is None or corrector is None or place is None or not self._on or not self._corrections.regions_ready:
+            self._show(None)
+            return
+        found = corrector.region_preview(*place, self.level)
+        selected = self._edit.tools.class_id
+        guess = corrector.region_guess(*place, self.level)
+        at = Pointed(found.pixels, None, selected, guess, document.locked)
+        self._show(Target(found.box, found.mask, found.pixels, pointed_lines(document.catalog, at), selected))
+
+    def _look_again(self) -> None:
+        if self._on and not self._soon.isActive():
+            self._soon.start()
+
+    def _show(self, target: Target | None) -> None:
+        if target is not self.target:
+            self.target = target
+            self.targetChanged.emit()

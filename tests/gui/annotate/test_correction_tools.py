@@ -1,0 +1,207 @@
+"""The Components tool and its dialog by mouse and keys: how few actions a job takes, and what stays as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPointF, Qt
+
+from app.state.image_record import ImageStatus
+from app.state.provenance import Provenance
+from app.state.tools import Tool
+from app.ui.annotate.component_dialog import ComponentDialog
+from app.viewmodels.annotate.component_jobs import Scope
+from tests.gui.canvas_fixture import turn_wheel
+from tests.gui.studio import HEIGHT, WIDTH, Studio
+
+CHAIR, SOFA, CAT = 9, 18, 8
+SHIFT = Qt.KeyboardModifier.ShiftModifier
+
+
+def furniture(*, islands: int = 0) -> np.ndarray:
+    """A chair of 20 x 20 px on background, and single pixels of cat in rows."""
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    labels[10:30, 10:30] = CHAIR
+    for number in range(islands):
+        labels[34 + 3 * (number // 20), 4 + 4 * (number % 20)] = CAT
+    return labels
+
+
+@pytest.fixture
+def desk(studio: Studio, folder: Path) -> Studio:
+    """The window on an image whose prediction is the furniture with 40 islands."""
+    for path in folder.iterdir():
+        studio.compute.known[str(path)] = furniture(islands=40)
+    studio.start_model()
+    studio.open(folder)
+    assert np.array_equal(studio.image.document.labels, furniture(islands=40))
+    return studio
+
+
+def dialog(studio: Studio) -> ComponentDialog:
+    assert studio.application.window_actions is not None
+    found = studio.application.window_actions.component_dialog
+    assert found is not None
+    return found
+
+
+def point_at(studio: Studio, x: int, y: int) -> None:
+    studio.qtbot.mouseMove(studio.view, studio.point(x, y))
+    studio.settle()
+
+
+def test_a_chair_becomes_a_sofa_in_two_actions(desk: Studio) -> None:
+    desk.program.classes.choose(SOFA)
+    desk.press(Qt.Key.Key_Z)
+    assert desk.program.tools.tool is Tool.COMPONENTS
+    desk.qtbot.mouseClick(desk.view, Qt.MouseButton.LeftButton, pos=desk.point(20, 20))
+    document = desk.image.document
+    assert (document.labels[10:30, 10:30] == SOFA).all()
+    assert (document.provenance[10:30, 10:30] == Provenance.RECLASSIFIED).all()
+    assert desk.steps()[-1].startswith("Component: sofa, 400")
+    desk.program.edit.undo()
+    desk.settle()
+    assert np.array_equal(document.labels, furniture(islands=40))
+
+
+def test_what_the_pointer_is_on_is_outlined_and_a_class_key_gives_it_a_class(desk: Studio) -> None:
+    desk.press(Qt.Key.Key_Z)
+    desk.settle()
+    point_at(desk, 20, 20)
+    target = desk.program.components.target
+    assert target is not None
+    assert target.pixels == 400
+    assert target.lines[0].startswith("chair, 400")
+    assert any(line.startswith("Shift+click: cow") for line in target.lines)  # the fake's second guess
+    key = next(key for key, class_id in desk.program.classes.keys.items() if class_id == CAT)
+    desk.press(Qt.Key(ord(key)))
+    assert (desk.image.document.labels[10:30, 10:30] == CAT).all()
+
+
+def test_shift_click_takes_the_second_guess_and_delete_the_surroundings(desk: Studio) -> None:
+    desk.press(Qt.Key.Key_Z)
+    desk.settle()
+    desk.qtbot.mouseClick(desk.view, Qt.MouseButton.LeftButton, SHIFT, pos=desk.point(20, 20))
+    assert desk.image.document.labels[20, 20] == CHAIR + 1
+    point_at(desk, 20, 20)
+    desk.press(Qt.Key.Key_Delete)
+    assert not desk.image.document.labels[10:30, 10:30].any()
+    assert desk.steps()[-1].startswith("Give to the surroundings, 400")
+
+
+def test_forty_islands_are_dropped_in_two_actions(desk: Studio) -> None:
+    desk.press(Qt.Key.Key_I, SHIFT)
+    desk.settle()
+    shown = dialog(desk)
+    assert shown.effect.text().startswith("This image: 40 islands, 40")
+    shown.number.setValue(1)
+    desk.settle()
+    assert shown.effect.text() == "This image: nothing changes."
+    shown.number.setValue(50)
+    desk.press(Qt.Key.Key_Return, on=shown.number)
+    desk.settle()
+    assert np.array_equal(desk.image.document.labels, furniture())
+    assert desk.program.component_jobs.target is None
+
+
+def test_a_drag_cuts_a_component_and_ctrl_drag_joins_two(desk: Studio) -> None:
+    desk.program.classes.choose(SOFA)
+    desk.press(Qt.Key.Key_Z)
+    desk.paint((5, 15), (20, 15), (35, 15))
+    labels = desk.image.document.labels
+    assert (labels[10:15, 10:30] == SOFA).all()
+    assert (labels[16:30, 10:30] == CHAIR).all()
+    assert desk.steps()[-1].startswith("Split: sofa")
+    desk.qtbot.mousePress(desk.view, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ControlModifier, desk.point(20, 25))
+    desk.qtbot.mouseMove(desk.view, desk.point(20, 11))
+    desk.qtbot.mouseRelease(desk.view, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ControlModifier, desk.point(20, 11))
+    assert (labels[10:30, 10:30] == CHAIR).all()
+    assert desk.steps()[-1].startswith("Join: chair")
+
+
+def test_locked_classes_keep_their_pixels(desk: Studio) -> None:
+    project = desk.program.session.project
+    assert project is not None
+    project.lock_classes([CAT])
+    before = desk.image.document.labels.copy()
+    desk.press(Qt.Key.Key_I, SHIFT)
+    desk.settle()
+    desk.press(Qt.Key.Key_Return, on=dialog(desk).number)
+    desk.settle()
+    assert np.array_equal(desk.image.document.labels, before)
+    assert desk.titles()[-1] == "Drop islands: nothing changed"
+    desk.press(Qt.Key.Key_Z)
+    desk.program.classes.choose(SOFA)
+    desk.qtbot.mouseClick(desk.view, Qt.MouseButton.LeftButton, pos=desk.point(4, 34))
+    assert np.array_equal(desk.image.document.labels, before)
+    assert any("cat is locked" in title for title in desk.titles())
+
+
+def test_islands_of_a_folder_are_counted_and_dropped_as_one_job(desk: Studio) -> None:
+    desk.program.folder_run.run()
+    desk.settle()
+    project = desk.program.session.project
+    assert project is not None
+    last = project.images[-1].id
+    project.set_status(last, ImageStatus.REVIEWED)
+    desk.press(Qt.Key.Key_I, SHIFT)
+    shown = dialog(desk)
+    shown.scope.setCurrentIndex(shown.scope.findData(Scope.FOLDER))
+    desk.settle()
+    assert shown.effect.text().startswith("40 islands in 1 image")  # the others have no mask before they are opened
+    desk.press(Qt.Key.Key_Return, on=shown.number)
+    desk.settle()
+    assert np.array_equal(desk.image.document.labels, furniture())
+    desk.program.folder_jobs.undo()
+    desk.settle()
+    assert np.array_equal(desk.image.document.labels, furniture(islands=40))
+
+
+def test_a_region_gets_a_class_by_a_click_and_several_by_a_drag(desk: Studio) -> None:
+    desk.program.classes.choose(SOFA)
+    desk.press(Qt.Key.Key_G, SHIFT)
+    assert desk.program.tools.tool is Tool.REGIONS
+    desk.settle()
+    labels = desk.image.document.labels
+    point_at(desk, 30, 6)
+    target = desk.program.regions.target
+    assert target is not None
+    assert target.pixels == 144  # a block of the fake's regions
+    desk.qtbot.mouseClick(desk.view, Qt.MouseButton.LeftButton, pos=desk.point(30, 6))
+    assert (labels[:12, 24:36] == SOFA).all()
+    assert (labels == SOFA).sum() == 144
+    assert desk.steps()[-1].startswith("Region: sofa, 1")
+    desk.paint((40, 30), (55, 30), (64, 30))
+    assert (labels[24:36, 36:72] == SOFA).all()
+    assert desk.steps()[-1].startswith("Regions: sofa, ")
+
+
+def test_alt_wheel_moves_through_the_regions_and_the_plain_wheel_zooms(desk: Studio) -> None:
+    desk.press(Qt.Key.Key_G, SHIFT)
+    desk.settle()
+    point_at(desk, 30, 6)
+    opacity, scale = desk.program.view.overlay.opacity, desk.program.view.scale
+    turn_wheel(desk.view, QPointF(desk.point(30, 6)), 1, Qt.KeyboardModifier.AltModifier)
+    target = desk.program.regions.target
+    assert target is not None
+    assert target.pixels == WIDTH * HEIGHT
+    assert (desk.program.view.overlay.opacity, desk.program.view.scale) == (opacity, scale)
+    turn_wheel(desk.view, QPointF(desk.point(30, 6)), -1, Qt.KeyboardModifier.AltModifier)
+    assert desk.program.regions.target is not None
+    assert desk.program.regions.target.pixels == 144
+    turn_wheel(desk.view, QPointF(desk.point(30, 6)), 1)
+    assert desk.program.view.scale > scale
+
+
+def test_regions_paint_only_over_the_class_where_they_begin_if_that_is_on(desk: Studio) -> None:
+    desk.program.classes.choose(SOFA)
+    desk.program.edit.toggle_within()
+    desk.press(Qt.Key.Key_G, SHIFT)
+    desk.settle()
+    desk.qtbot.mouseClick(desk.view, Qt.MouseButton.LeftButton, pos=desk.point(20, 20))  # on the chair
+    labels = desk.image.document.labels
+    assert (labels == SOFA).sum() == 144
+    desk.paint((6, 6), (6, 20))  # from the background on
+    assert (labels[10:30, 10:30] != 0).all()
