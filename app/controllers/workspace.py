@@ -159,7 +159,7 @@ class Program(QObject):
 
     @cached_property
     def component_jobs(self) -> ComponentJobs:
-        return ComponentJobs(self.services, self.corrections, self.evaluation, self.folder_jobs, self)
+        return ComponentJobs(self.services, self.corrections, self.evaluation, self.folder_jobs, self.projects, self)
 
     @cached_property
     def projects(self) -> ProjectController:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, Signal
 from app.controllers.annotate.corrections import Corrections, Target
 from app.controllers.evaluate.live import EvaluationController
 from app.controllers.project.folder_jobs import FolderChange, FolderJobs
+from app.controllers.project.navigation import ProjectController
 from app.services.folder_job import FolderJob, Steps, background, pause
 from app.services.jobs import LatestWork
 from app.services.services import Services
@@ -60,19 +61,19 @@ class ComponentJobs(QObject):
         corrections: Corrections,
         evaluation: EvaluationController,
         folder_jobs: FolderJobs,
+        projects: ProjectController,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._session, self._notifier = services.session, services.notifier
         self._corrections, self._evaluation, self._folder_jobs = corrections, evaluation, folder_jobs
+        self._projects = projects
         self._work = LatestWork(services.jobs, services.notifier.report_or_raise)
         self._choice: JobChoice | None = None
         self._at: Point | None = None
         self._proposal: Proposal | None = None
         self._count: _Count | None = None
         self._effect = ""
-        #: Gives the images of the list as the user sees it.
-        self.listed: Callable[[], Iterable[int]] = tuple
         self.target: Target | None = None
         corrections.changed.connect(self._preview)
 
@@ -166,7 +167,7 @@ class ComponentJobs(QObject):
 
     def _ids(self, project: Project, scope: Scope) -> tuple[int, ...]:
         labelled = project.labelled()
-        wanted = self.listed() if scope is Scope.LIST else (record.id for record in project.images)
+        wanted = self._projects.order if scope is Scope.LIST else (record.id for record in project.images)
         return tuple(
             image for image in wanted
             if image in labelled and not project.record(image).missing and not project.record(image).reviewed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
@@ -396,6 +396,11 @@ class ProjectController(QObject):
             self.open_image(image, around)
             return
         self._notifier.info(tr("Every image in the list is reviewed"), tr("Export the masks with Ctrl+E."), replace_key="go")
+
+    @property
+    def order(self) -> Sequence[int]:
+        """Images as the list shows them."""
+        return self._order
 
     def set_order(self, ids: Iterable[int]) -> None:
         """The order of the list as the user sees it: 'next' and 'previous' follow it."""

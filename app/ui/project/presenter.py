@@ -27,7 +27,6 @@ class ImagesPresenter(QObject):
         self._twins: frozenset[int] = frozenset()
         projects, session = program.projects, program.session
         images.modelReset.connect(lambda: projects.set_order(images.shown_ids()))
-        program.component_jobs.listed = images.shown_ids
         session.projectChanged.connect(self._show_project)
         session.listChanged.connect(self._show_rows)
         session.imageChanged.connect(self._show_image)
