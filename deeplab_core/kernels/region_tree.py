@@ -105,6 +105,7 @@ def merge_tree(
         (2N - 1,) int32, the parent of every node; the root's is itself. Nodes from N on are merges, in their order; of equal
         costs the pair that was found first merges first.
     """
+    features = np.ascontiguousarray(features)  # the loop is compiled for one layout
     parents: NDArray[np.int32] = _merge(features, pixels, ends, borders, border_weight, size_exponent)
     return parents
 

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Saved by another process, so that this one, which plays the window, never imports torch for it."""
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"

@@ -19,8 +19,8 @@ graph = pytest.importorskip("skimage.graph", reason="scikit-image is not install
 @settings(max_examples=25)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 60), st.floats(1e-4, 2.0), st.integers(0, 2**32 - 1))
 def test_the_watershed_is_scikit_images(height: int, width: int, wanted: int, compactness: float, seed: int) -> None:
-    relief = np.random.default_rng(seed).random((height, width)) * 30
-    places = grid_markers(relief.astype(np.float32), wanted)
+    relief = np.random.default_rng(seed).random((height, width), np.float32) * np.float32(30)
+    places = grid_markers(relief, wanted)
     markers = np.zeros((height, width), np.int32)
     markers.ravel()[places] = np.arange(1, places.size + 1)
     expected = segmentation.watershed(relief, markers, compactness=compactness)
@@ -28,7 +28,7 @@ def test_the_watershed_is_scikit_images(height: int, width: int, wanted: int, co
 
 
 def test_flat_ground_is_shared_by_distance_and_the_same_each_time() -> None:
-    relief = np.zeros((20, 30))
+    relief = np.zeros((20, 30), np.float32)
     places = np.array([5 * 30 + 4, 15 * 30 + 24])
     first, again = watershed(relief, places, 0.1), watershed(relief, places, 0.1)
     assert np.array_equal(first, again)
