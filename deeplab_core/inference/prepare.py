@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from deeplab_core.nn import SegmentationModel
-from deeplab_core.nn.exact import save_arithmetic
+from deeplab_core.nn.exact import can_save_arithmetic, save_arithmetic
 
 M = TypeVar("M", bound=SegmentationModel)
 
@@ -40,21 +40,31 @@ def prepare_for_inference(model: M, device: torch.device | str = "cpu", *, fold:
         device: where the copy goes.
         fold: False keeps the batch norms.
     """
-    plain = copy.deepcopy(model).eval().requires_grad_(False)
-    prepared = _saving(_folded(plain) if fold else plain)
+    prepared = _copy(model)
+    logits = _fold_norms(prepared) if fold else None
+    if can_save_arithmetic(prepared):
+        if logits is None:
+            logits = _coarse_logits(prepared)
+        save_arithmetic(prepared)
+        if not _equal(_coarse_logits(prepared), logits, SAVING_TOLERANCE):
+            prepared = _copy(model)
+            if fold:
+                _fold_norms(prepared)
     return prepared.to(device).to(memory_format=torch.channels_last)
 
 
-def _saving(model: M) -> M:
-    """The network, or a copy that takes its cheaper ways where that changes its logits on a probe by rounding only."""
-    cheaper = copy.deepcopy(model)
-    if not save_arithmetic(cheaper):
-        return model
-    probe = _probe(model)
+def _copy(model: M) -> M:
+    return copy.deepcopy(model).eval().requires_grad_(False)
+
+
+def _coarse_logits(model: SegmentationModel) -> Tensor:
     with torch.inference_mode():
-        expected, got = model.coarse_logits(probe), cheaper.coarse_logits(probe)
-    span = expected.max() - expected.min()
-    return cheaper if bool((got - expected).abs().max() <= SAVING_TOLERANCE * span) else model
+        return model.coarse_logits(_probe(model))
+
+
+def _equal(got: Tensor, expected: Tensor, tolerance: float) -> bool:
+    """Whether logits differ by at most ``tolerance`` of the expected ones' range."""
+    return bool((got - expected).abs().max() <= tolerance * (expected.max() - expected.min()))
 
 
 def _probe(model: SegmentationModel) -> Tensor:
@@ -62,31 +72,29 @@ def _probe(model: SegmentationModel) -> Tensor:
     return torch.randn(1, model.in_channels, side, side, generator=torch.Generator().manual_seed(0))
 
 
-def _folded(model: M) -> M:
+def _fold_norms(model: SegmentationModel) -> Tensor | None:
+    """Fold what can be folded in place; norms come back where folding would change the logits.
+
+    Returns:
+        The logits of the probe by the network as it is now; None without batch norms: the probe would be wasted, and a graph of
+        one fixed size refuses it.
+    """
     if not any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
-        return model  # the probe would be wasted, and a graph of one fixed size refuses it
-    probe = _probe(model)
+        return None
     with torch.inference_mode():
-        pairs, expected = _observe(model, probe)
+        pairs, expected = _observe(model, _probe(model))
     if not pairs:
-        return model
-    folded = copy.deepcopy(model)
-    # The copy has the same modules in the same order, so pairs are found again by position.
-    order = {id(module): position for position, module in enumerate(model.modules())}
-    twins = list(folded.modules())
+        return expected
+    before = [(pair.conv.weight, pair.conv.bias) for pair in pairs]
     for pair in pairs:
-        _fold(
-            _Pair(
-                twins[order[id(pair.conv)]],  # type: ignore[arg-type]
-                twins[order[id(pair.norm)]],  # type: ignore[arg-type]
-                twins[order[id(pair.norm_parent)]],
-                pair.norm_name,
-            )
-        )
-    with torch.inference_mode():
-        error = (folded.coarse_logits(probe) - expected).abs().max()
-    span = expected.max() - expected.min()
-    return folded if bool(error <= FOLDING_TOLERANCE * span) else model
+        _fold(pair)
+    logits = _coarse_logits(model)
+    if _equal(logits, expected, FOLDING_TOLERANCE):
+        return logits
+    for pair, (weight, bias) in zip(pairs, before, strict=True):
+        pair.conv.weight, pair.conv.bias = weight, bias
+        setattr(pair.norm_parent, pair.norm_name, pair.norm)
+    return expected
 
 
 def _observe(model: SegmentationModel, probe: Tensor) -> tuple[list[_Pair], Tensor]:

@@ -30,6 +30,11 @@ class Saving(Protocol):
         """Prepare the cheaper way from the weights as they are; they must not change afterwards."""
 
 
+def can_save_arithmetic(model: nn.Module) -> bool:
+    """Whether a module of a network has a cheaper way."""
+    return any(isinstance(module, Saving) for module in model.modules())
+
+
 def save_arithmetic(model: nn.Module) -> bool:
     """Let every module of a network for inference take its cheaper way, and say whether there was one.
 

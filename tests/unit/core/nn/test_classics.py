@@ -62,7 +62,7 @@ def classics() -> dict[str, SegmentationModel]:
         return {name: create_model(name, num_classes=4) for name in model_names()}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(name=st.sampled_from(model_names()), height=st.integers(1, 90), width=st.integers(1, 90))
 def test_output_has_the_size_of_the_input(classics: dict[str, SegmentationModel], name: str, height: int, width: int) -> None:
     model = classics[name]

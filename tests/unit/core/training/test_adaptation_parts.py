@@ -37,6 +37,12 @@ def network(name: str, backbone: str | None = None, classes: int = 4, **options:
     return create_model(name, backbone=backbone, num_classes=classes, **options).eval()
 
 
+@pytest.fixture(scope="module")
+def fcn():
+    """A network whose last layers mix the classes. It has 134 million weights: no test changes it."""
+    return network("fcn", "vgg16", classes=2)
+
+
 NETWORKS = [
     ("deeplabv3plus", "mobilenet_v2", {**SMALL, "separable": True}, BehindEncoder),
     ("deeplabv3", "mobilenet_v2", {"aspp_channels": 8, "folded_norm": True}, BehindEncoder),
@@ -50,8 +56,8 @@ NETWORKS = [
 
 
 @pytest.mark.parametrize(("name", "backbone", "options", "kind"), NETWORKS, ids=[f"{n}-{b}" for n, b, _, _ in NETWORKS])
-def test_two_halves_make_the_network(name, backbone, options, kind) -> None:
-    model = network(name, backbone, **options) if (name, backbone) != ("fcn", "vgg16") else network(name, backbone, classes=2)
+def test_two_halves_make_the_network(name, backbone, options, kind, fcn) -> None:
+    model = network(name, backbone, **options) if (name, backbone) != ("fcn", "vgg16") else fcn
     split = split_network(model, "decoder")
     assert isinstance(split, kind)
     x = torch.randn(1, 3, 49, 65)
@@ -185,9 +191,9 @@ def test_new_classes_share_their_parents_probability(name, backbone) -> None:
     torch.testing.assert_close(after[:, 1], before[:, 1])
 
 
-def test_a_network_that_mixes_the_classes_refuses_new_ones() -> None:
+def test_a_network_that_mixes_the_classes_refuses_new_ones(fcn) -> None:
     with pytest.raises(WeightsError, match="cannot learn new classes"):
-        grow(network("fcn", "vgg16", classes=2), (0,))
+        grow(fcn, (0,))
 
 
 def test_ids_and_names_of_new_classes_never_collide() -> None:

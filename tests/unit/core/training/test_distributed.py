@@ -29,9 +29,27 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4, affine=False))
 
 
+def all_of_it(rank: int, folder: str, port: int) -> None:
+    """What the tests ask of two processes. One pair does it all: importing torch takes longer than any of it."""
+    torch.set_num_threads(1)
+    one_share(rank, folder)
+    norm_half(rank, folder)
+    join_and_leave(rank, folder, port)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the two processes left what they computed."""
+    folder = tmp_path_factory.mktemp("processes")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    multiprocessing.spawn(all_of_it, args=(str(folder), port), nprocs=2)
+    return folder
+
+
 def one_share(rank: int, folder: str) -> None:
     """Process 0 holds three images of the batch, process 1 two."""
-    torch.set_num_threads(1)
     dist.init_process_group(
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2, timeout=timedelta(seconds=600)
     )
@@ -50,13 +68,12 @@ def one_share(rank: int, folder: str) -> None:
         "gradients": gradients,
         "counts": torch.from_numpy(counts),
     }
-    torch.save(kept, f"{folder}/{rank}.pt")
+    torch.save(kept, f"{folder}/share {rank}.pt")
     dist.destroy_process_group()
 
 
-def test_two_processes_norm_as_one(tmp_path: Path) -> None:
-    multiprocessing.spawn(one_share, args=(str(tmp_path),), nprocs=2)
-    shares = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+def test_two_processes_norm_as_one(folder: Path) -> None:
+    shares = [torch.load(folder / f"share {rank}.pt", weights_only=True) for rank in range(2)]
     model = network()
     x = batch().requires_grad_()
     out = model(x)
@@ -74,14 +91,13 @@ def test_two_processes_norm_as_one(tmp_path: Path) -> None:
 
 def norm_half(rank: int, folder: str) -> None:
     """Half of a batch in bfloat16, as autocast hands it over; more pixels than bfloat16 can count."""
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/half meeting", rank=rank, world_size=2)
     norm = synchronise_norms(nn.Sequential(nn.BatchNorm2d(2)), Group(rank, 2, torch.device("cpu")))
     x = fine_batch()[rank : rank + 1].bfloat16().requires_grad_()
     out = norm(x)
     out.float().square().sum().backward()
     assert out.dtype == torch.bfloat16
-    torch.save({"out": out.detach(), "state": norm.state_dict(), "x": x.grad}, f"{folder}/{rank}.pt")
+    torch.save({"out": out.detach(), "state": norm.state_dict(), "x": x.grad}, f"{folder}/half {rank}.pt")
     dist.destroy_process_group()
 
 
@@ -89,9 +105,8 @@ def fine_batch() -> torch.Tensor:
     return torch.randn(2, 2, 37, 41, generator=torch.Generator().manual_seed(2)) * 2 + 5
 
 
-def test_autocast_keeps_its_dtype_and_loses_no_counts(tmp_path: Path) -> None:
-    multiprocessing.spawn(norm_half, args=(str(tmp_path),), nprocs=2)
-    shares = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+def test_autocast_keeps_its_dtype_and_loses_no_counts(folder: Path) -> None:
+    shares = [torch.load(folder / f"half {rank}.pt", weights_only=True) for rank in range(2)]
     norm = nn.Sequential(nn.BatchNorm2d(2))
     expected = norm(fine_batch().bfloat16().float())
     assert torch.allclose(torch.cat([share["out"] for share in shares]).float(), expected, atol=0.02)
@@ -101,25 +116,22 @@ def test_autocast_keeps_its_dtype_and_loses_no_counts(tmp_path: Path) -> None:
         assert share["x"].dtype == torch.bfloat16
 
 
-def join_and_leave(rank: int, port: int) -> None:
+def join_and_leave(rank: int, folder: str, port: int) -> None:
     """What torchrun announces to a process, then the imports that an optimizer makes when it is first used."""
     announced = {"RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in announced.items()})
-    torch.set_num_threads(1)
     with process_group(torch.device("cpu")) as group:
         importlib.import_module("torch._dynamo")
         assert group.sum(torch.ones(1)).item() == 2
         joined = weakref.ref(dist.group.WORLD)
     gc.collect()
+    # Threads of gloo that outlived the group asked a dying interpreter for its lock, and the process aborted after its work.
     assert joined() is None, "something still holds the group, so its threads run on into the interpreter's end"
+    Path(folder, f"left {rank}").touch()
 
 
-def test_leaving_the_group_ends_its_threads() -> None:
-    """Threads of gloo that outlived the group asked a dying interpreter for its lock, and the process aborted after its work."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.spawn(join_and_leave, args=(port,), nprocs=2)
+def test_leaving_the_group_ends_its_threads(folder: Path) -> None:
+    assert {path.name for path in folder.glob("left *")} == {"left 0", "left 1"}
 
 
 def test_alone_nothing_changes() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,23 @@ FIXED = replace(
 )  # fmt: skip
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> SegmentationDataset:
-    return dataset(make_folder(tmp_path / "data"))
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> SegmentationDataset:
+    return dataset(make_folder(tmp_path_factory.mktemp("made") / "data"))
+
+
+@dataclass(frozen=True)
+class Unbroken:
+    """A run of :data:`FIXED` that nothing disturbed."""
+
+    folder: Path
+    losses: list[float]
+
+
+@pytest.fixture(scope="module")
+def unbroken(data: SegmentationDataset, tmp_path_factory: pytest.TempPathFactory) -> Unbroken:
+    folder = tmp_path_factory.mktemp("unbroken") / "run"
+    return Unbroken(folder, run(FIXED, data, folder))
 
 
 @pytest.mark.parametrize(
@@ -85,8 +100,10 @@ def run(recipe: Recipe, data: SegmentationDataset, out: Path, notes: Notes | Non
     return notes.losses
 
 
-def test_kept_features_give_the_losses_of_the_network_itself(data: SegmentationDataset, tmp_path: Path) -> None:
-    kept = run(FIXED, data, tmp_path / "kept")
+def test_kept_features_give_the_losses_of_the_network_itself(
+    data: SegmentationDataset, unbroken: Unbroken, tmp_path: Path
+) -> None:
+    kept = unbroken.losses
     plain = run(replace(FIXED, cache_features=False), data, tmp_path / "plain")
     assert len(kept) == 12
     assert kept[0] == pytest.approx(plain[0], rel=1e-4)
@@ -95,8 +112,9 @@ def test_kept_features_give_the_losses_of_the_network_itself(data: SegmentationD
 
 
 @pytest.mark.parametrize("spoil", ["nothing", "cleared", "damaged", "no room"])
-def test_a_resumed_run_is_exact_whatever_became_of_the_cache(spoil: str, data: SegmentationDataset, tmp_path: Path) -> None:
-    whole = run(FIXED, data, tmp_path / "one")
+def test_a_resumed_run_is_exact_whatever_became_of_the_cache(
+    spoil: str, data: SegmentationDataset, unbroken: Unbroken, tmp_path: Path
+) -> None:
     broken = Notes()
     options: dict[str, Any] = {"feature_bytes": 0} if spoil == "no room" else {}
     part = trainer(FIXED, data, tmp_path / "two", broken, stop=lambda: len(broken.losses) >= 7, **options)
@@ -111,15 +129,14 @@ def test_a_resumed_run_is_exact_whatever_became_of_the_cache(spoil: str, data: S
             if number % 2:
                 data_of_file[-5] ^= 64
             path.write_bytes(data_of_file[: None if number % 2 else 100])
-    assert broken.losses + run(FIXED, data, tmp_path / "two", **options) == whole
-    assert same(weights(tmp_path / "one" / "model.safetensors"), weights(tmp_path / "two" / "model.safetensors"))
+    assert broken.losses + run(FIXED, data, tmp_path / "two", **options) == unbroken.losses
+    assert same(weights(unbroken.folder / "model.safetensors"), weights(tmp_path / "two" / "model.safetensors"))
 
 
-def test_a_full_cache_is_said_once_and_changes_nothing(data: SegmentationDataset, tmp_path: Path) -> None:
-    whole = run(FIXED, data, tmp_path / "one")
-    size = next((tmp_path / "one" / "features").glob("*/*.safetensors")).stat().st_size
+def test_a_full_cache_is_said_once_and_changes_nothing(data: SegmentationDataset, unbroken: Unbroken, tmp_path: Path) -> None:
+    size = next((unbroken.folder / "features").glob("*/*.safetensors")).stat().st_size
     notes = Notes()
-    assert run(FIXED, data, tmp_path / "two", notes, feature_bytes=3 * size) == whole
+    assert run(FIXED, data, tmp_path / "two", notes, feature_bytes=3 * size) == unbroken.losses
     said = [line for line in notes.said if "is full" in line]
     assert len(said) == 1
     assert "--feature-gb" in said[0]
@@ -128,7 +145,8 @@ def test_a_full_cache_is_said_once_and_changes_nothing(data: SegmentationDataset
     assert sum(path.stat().st_size for path in kept) <= 3 * size
     # What belongs to other weights takes room too, and is named.
     notes = Notes()
-    part = trainer(replace(FIXED, seed=9), data, tmp_path / "x", notes, feature_folder=tmp_path / "one" / "features",
+    shutil.copytree(unbroken.folder / "features", tmp_path / "features")
+    part = trainer(replace(FIXED, seed=9, steps=1), data, tmp_path / "x", notes, feature_folder=tmp_path / "features",
                    feature_bytes=size)  # fmt: skip
     part.run()
     assert "belong to other weights" in next(line for line in notes.said if "is full" in line)
@@ -154,13 +172,13 @@ def test_features_are_computed_once_for_every_view(data: SegmentationDataset, tm
         (0.75, (33, 33), False), (0.75, (33, 33), True), (1.0, (33, 49), False), (1.0, (33, 49), True),
     ]  # fmt: skip
     notes = Notes()
-    recipe = replace(FIXED, steps=0, epochs=3)
+    recipe = replace(FIXED, steps=0, epochs=2)
     part = trainer(recipe, data, tmp_path / "run", notes)
     assert part.per_epoch == 2 * -(-6 * 2 // 5)
     part.run()
     assert part.features is not None
     assert part.features.computed == len(data) * len(views)
-    again = trainer(recipe, data, tmp_path / "again", feature_folder=tmp_path / "run" / "features")
+    again = trainer(replace(recipe, epochs=1), data, tmp_path / "again", feature_folder=tmp_path / "run" / "features")
     again.run()
     assert again.features is not None
     assert again.features.computed == 0, "the same weights and pixels, another run"
