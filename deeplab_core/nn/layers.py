@@ -30,6 +30,20 @@ class Norm:
         return nn.Identity() if self.folded else nn.BatchNorm2d(channels, eps=self.eps, momentum=self.momentum)
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a convolution sees of its input: side of the kernel, stride, atrous rate.
+
+    Attributes:
+        padding: on every side; None keeps the size at stride 1.
+    """
+
+    kernel: int
+    stride: int = 1
+    rate: int = 1
+    padding: int | None = None
+
+
 def resize(x: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
     """Bilinear resampling of ``(N, C, h, w)`` to ``(N, C, *size)``; the tensor itself where the size is already right."""
     if tuple(x.shape[-2:]) == tuple(size):
@@ -59,7 +73,7 @@ class ConvNormAct(nn.Module):
     """Convolution, batch norm, activation; keys ``conv`` and ``norm``.
 
     Args:
-        padding: None keeps the size at stride 1.
+        window: or its kernel alone.
         bias: whether the convolution has a bias although a norm follows (bubbliiiing's heads); a folded norm always has one.
     """
 
@@ -67,24 +81,23 @@ class ConvNormAct(nn.Module):
         self,
         in_channels: int,
         out_channels: int,
-        kernel: int,
+        window: int | Window,
         *,
-        stride: int = 1,
-        rate: int = 1,
         groups: int = 1,
         norm: Norm | None,
         act: Activation | None = "relu",
         bias: bool = False,
-        padding: int | None = None,
     ) -> None:
         super().__init__()
+        if isinstance(window, int):
+            window = Window(window)
         self.conv = nn.Conv2d(
             in_channels,
             out_channels,
-            kernel,
-            stride=stride,
-            padding=same_padding(kernel, rate) if padding is None else padding,
-            dilation=rate,
+            window.kernel,
+            stride=window.stride,
+            padding=same_padding(window.kernel, window.rate) if window.padding is None else window.padding,
+            dilation=window.rate,
             groups=groups,
             bias=bias or norm is None or norm.folded,
         )
@@ -120,8 +133,7 @@ class SeparableConvNormAct(nn.Module):
         self.depthwise = ConvNormAct(
             in_channels,
             in_channels,
-            kernel,
-            rate=rate,
+            Window(kernel, rate=rate),
             groups=in_channels,
             norm=inner_norm,
             act="relu" if inner == "norm_relu" else None,

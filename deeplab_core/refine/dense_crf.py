@@ -75,7 +75,6 @@ class DenseCRF:
         device: str = "cuda",
         threads: int = 1,
         memory_limit: int = MEMORY_LIMIT,
-        origin: tuple[int, int] = (0, 0),
     ) -> None:
         rgb = as_array(rgb, "pixels of the picture")
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
@@ -87,9 +86,18 @@ class DenseCRF:
         self.device = device
         self.threads = threads
         self.memory_limit = memory_limit
-        self._origin = origin
+        self._origin = (0, 0)
         self._small: DenseCRF | None = None
         self._lattices: OrderedDict[tuple[float, float], Lattice] = OrderedDict()
+
+    @classmethod
+    def of_part(
+        cls, rgb: NDArray[np.uint8], origin: tuple[int, int], params: CRFParams | None = None, *, threads: int = 1
+    ) -> DenseCRF:
+        """The CRF of a part of an image, which begins at row and column ``origin``: its lattices have the cells of the whole."""
+        crf = cls(rgb, params, threads=threads)
+        crf._origin = origin
+        return crf
 
     @property
     def size(self) -> tuple[int, int]:

@@ -68,7 +68,7 @@ def refine_region(
     strokes = None if clamp is None else clamp[rows, columns]
     if strokes is not None and reach is not None:
         part = with_strokes(part, strokes, reach, ignore)
-    crf = DenseCRF(rgb[rows, columns], params, threads=threads, origin=(origin[0] + outer.y, origin[1] + outer.x))
+    crf = DenseCRF.of_part(rgb[rows, columns], (origin[0] + outer.y, origin[1] + outer.x), params, threads=threads)
     whole = crf.marginals(part, clamp=strokes, ignore=ignore, scale=scale, cancel=cancel)
     inner = box.within(outer)
     planes = whole.q.reshape(*whole.size, -1)[inner.slices]

@@ -138,7 +138,7 @@ def export_masks(
     replace = on_existing == "replace"
     marked_frame = frame if exporter.follows_frame else "oriented"
     marking = Marking(Path(target), items, plan, exporter, marked_frame, replace=replace)
-    run = _Run(items, exporter, Path(target), plan, marking, frame, replace=replace, provenance=provenance)
+    run = _Run(items, exporter, Path(target), plan, marking, _Options(frame, replace, provenance))
     run.progress, run.cancel = progress, cancel
     try:
         run.write()
@@ -223,6 +223,15 @@ def _class_loss(item: ExportItem) -> Loss:
     return Loss() if item.loss is None else item.loss()
 
 
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """``frame`` and ``provenance`` of :func:`export_masks`; ``replace``: existing files give way."""
+
+    frame: Frame
+    replace: bool
+    provenance: bool
+
+
 class _Run:
     progress: Callable[[int, int], None] | None = None
     cancel: IsCancelled | None = None
@@ -234,14 +243,10 @@ class _Run:
         target: Path,
         plan: ExportPlan,
         marking: Marking,
-        frame: Frame,
-        *,
-        replace: bool,
-        provenance: bool,
+        options: _Options,
     ) -> None:
         self._items, self._exporter, self._target = items, exporter, target
-        self._marking, self._plan, self._frame = marking, plan, frame
-        self._replace, self._provenance = replace, provenance
+        self._marking, self._plan, self._options = marking, plan, options
         self._written: list[str] = []
         self._skipped: list[tuple[str, str]] = []
         self._failed: list[tuple[str, AtrousError]] = []
@@ -290,10 +295,10 @@ class _Run:
     def _write_item(self, session: LayoutSession, item: ExportItem, paths: Sequence[Path]) -> bool:
         """Whether the item is in the target now."""
         # Looked at again, because a long run leaves time for someone else to put a file here.
-        if not self._replace and any(existing_target(path) is not None for path in paths):
+        if not self._options.replace and any(existing_target(path) is not None for path in paths):
             self._skipped.append((item.name, "already there"))
             return True
-        labels = _labels_of(item, self._exporter, self._frame)
+        labels = _labels_of(item, self._exporter, self._options.frame)
         if labels is None:
             self._skipped.append((item.name, "no mask"))
             return False
@@ -308,18 +313,18 @@ class _Run:
 
     def _companions(self, item: ExportItem, labels: LabelMap, encoded: Encoded) -> tuple[list[Part], list[Note]]:
         parts, notes = [], []
-        if self._provenance:
+        if self._options.provenance:
             parts += provenance_part(item, labels, stored=self._stored)
         world, note = world_file_part(item, encoded.parts[-1].name, stored=self._stored)
         if note is not None:
             notes.append(note)
-        if world is not None and (self._replace or existing_target(self._target / world.name) is None):
+        if world is not None and (self._options.replace or existing_target(self._target / world.name) is None):
             parts.append(world)
         return parts, notes
 
     @property
     def _stored(self) -> bool:
-        return self._frame == "stored" and self._exporter.follows_frame
+        return self._options.frame == "stored" and self._exporter.follows_frame
 
     def _write_part(self, part: Part) -> None:
         path = self._target / part.name
@@ -330,7 +335,7 @@ class _Run:
         path = self._target / part.name
         data, check = part.data, part.check
         try:
-            if part.merge is not None and not self._replace and path.is_file():
+            if part.merge is not None and not self._options.replace and path.is_file():
                 data = part.merge(read_bytes(path, limit=_MOST_SHARED, what="the list of the earlier export"))
                 check = holds(data)
             make_folder(path.parent)
@@ -353,7 +358,7 @@ class _Run:
             self._tried += len(items)
             self._failed += [(name, self._plan.refused[name]) for name in refused]
             return
-        if not self._replace and existing_target(path) is not None:
+        if not self._options.replace and existing_target(path) is not None:
             self._tried += len(items)
             self._skipped += [(item.name, "already there") for item in items]
             return
@@ -396,12 +401,12 @@ class _Run:
         try:
             if item.name in self._plan.refused:
                 raise self._plan.refused[item.name]
-            labels = _labels_of(item, self._exporter, self._frame)
+            labels = _labels_of(item, self._exporter, self._options.frame)
             if labels is None:
                 self._skipped.append((item.name, "no mask"))
                 return None
             part = session.encode(item, labels)
-            parts = provenance_part(item, labels, stored=self._stored) if self._provenance else []
+            parts = provenance_part(item, labels, stored=self._stored) if self._options.provenance else []
             for beside in parts:
                 self._write_part(beside)
             self._nbytes += place_picture(item, self._exporter, self._target)
@@ -426,7 +431,7 @@ class _Run:
 
     def _count(self, item: ExportItem, labels: LabelMap, loss: Loss, notes: Iterable[Note]) -> None:
         self._written.append(item.name)
-        self._marking.note(item, provenance=self._provenance and item.provenance is not None)
+        self._marking.note(item, provenance=self._options.provenance and item.provenance is not None)
         counts = class_histogram(labels, item.catalog)
         names = (*item.catalog.names, "void")
         self._pixels[item.name] = {name: int(n) for name, n in zip(names, counts, strict=True) if n}

@@ -11,9 +11,9 @@ from typing import Literal
 from torch import Tensor, nn
 
 from deeplab_core.errors import AtrousError, message
-from deeplab_core.nn.backbones.resnet import ResidualUnit
+from deeplab_core.nn.backbones.resnet import ResidualUnit, UnitForm
 from deeplab_core.nn.base import Encoder
-from deeplab_core.nn.layers import ConvNormAct, Norm
+from deeplab_core.nn.layers import ConvNormAct, Norm, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +74,21 @@ class DRN(Encoder):
         for number, (depth, width, stride, rate) in enumerate(rows, start=1):
             plain = layout.kind == "D" and number in (1, 2, 7, 8)
             bottleneck = layout.block == "bottleneck" and 3 <= number <= 6
+            form = UnitForm(bottleneck, norm, residual=number < 7)
             units: list[nn.Module] = []
             for index in range(depth):
                 step = stride if index == 0 else 1
                 if plain:
-                    units.append(ConvNormAct(channels, width, 3, stride=step, rate=rate, norm=norm))
+                    units.append(ConvNormAct(channels, width, Window(3, stride=step, rate=rate), norm=norm))
                     channels = width
                     continue
                 out = width * 4 if bottleneck else width
                 unit = ResidualUnit(
                     channels,
                     width,
-                    bottleneck=bottleneck,
+                    form,
                     stride=step,
                     project=index == 0 and (step != 1 or channels != out),
-                    residual=number < 7,
-                    norm=norm,
                 )
                 unit.set_atrous(step, rate)
                 units.append(unit)

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deeplab_core.errors import AtrousError, message
-from deeplab_core.nn.backbones.resnet import ResidualUnit
+from deeplab_core.nn.backbones.resnet import ResidualUnit, UnitForm
 from deeplab_core.nn.base import Encoder
-from deeplab_core.nn.layers import ConvNormAct, Norm, resize
+from deeplab_core.nn.layers import ConvNormAct, Norm, Window, resize
 
 #: Channels of the finest branch.
 HRNETS = {"hrnetv2_32": 32, "hrnetv2_48": 48}
@@ -41,8 +41,7 @@ class FusionModule(nn.Module):
         super().__init__()
         widths = [width * 2**i for i in range(branches)]
         self.branches = nn.ModuleList(
-            nn.Sequential(*(ResidualUnit(w, w, bottleneck=False, stride=1, project=False, norm=norm) for _ in range(4)))
-            for w in widths
+            nn.Sequential(*(ResidualUnit(w, w, UnitForm(False, norm), stride=1, project=False) for _ in range(4))) for w in widths
         )
         self.fuse = nn.ModuleList()
         for target in range(branches):
@@ -54,7 +53,7 @@ class FusionModule(nn.Module):
                 for index in range(target - source):
                     last = index == target - source - 1
                     out = widths[target] if last else widths[source]
-                    steps.append(ConvNormAct(widths[source], out, 3, stride=2, norm=norm, act=None if last else "relu"))
+                    steps.append(ConvNormAct(widths[source], out, Window(3, stride=2), norm=norm, act=None if last else "relu"))
                 row.append(steps)
             self.fuse.append(row)
 
@@ -88,16 +87,16 @@ class HRNet(Encoder):
         o = options or HRNetOptions()
         norm = Norm(o.norm_eps, o.norm_momentum)
         width = HRNETS[name]
-        self.stem1 = ConvNormAct(3, 64, 3, stride=2, norm=norm, act="relu" if o.first_stem_relu else None)
-        self.stem2 = ConvNormAct(64, 64, 3, stride=2, norm=norm)
+        self.stem1 = ConvNormAct(3, 64, Window(3, stride=2), norm=norm, act="relu" if o.first_stem_relu else None)
+        self.stem2 = ConvNormAct(64, 64, Window(3, stride=2), norm=norm)
         self.layer1 = nn.Sequential(
-            *(ResidualUnit(64 if i == 0 else 256, 64, bottleneck=True, stride=1, project=i == 0, norm=norm) for i in range(4))
+            *(ResidualUnit(64 if i == 0 else 256, 64, UnitForm(True, norm), stride=1, project=i == 0) for i in range(4))
         )
         self.transitions = nn.ModuleList(
-            [ConvNormAct(256, width, 3, norm=norm), ConvNormAct(256, 2 * width, 3, stride=2, norm=norm)]
+            [ConvNormAct(256, width, 3, norm=norm), ConvNormAct(256, 2 * width, Window(3, stride=2), norm=norm)]
         )
         for step in (2, 3):
-            self.transitions.append(ConvNormAct(width * 2 ** (step - 1), width * 2**step, 3, stride=2, norm=norm))
+            self.transitions.append(ConvNormAct(width * 2 ** (step - 1), width * 2**step, Window(3, stride=2), norm=norm))
         self.stages = nn.ModuleList(
             nn.ModuleList(FusionModule(number, width, norm) for _ in range(count))
             for number, count in enumerate(_MODULES, start=2)

@@ -12,7 +12,7 @@ from torch.nn import functional
 from deeplab_core.nn.atrous import RateOnset, plan_stages
 from deeplab_core.nn.base import Encoder
 from deeplab_core.nn.exact import applies
-from deeplab_core.nn.layers import ConvNormAct, Norm, set_atrous
+from deeplab_core.nn.layers import ConvNormAct, Norm, Window, set_atrous
 
 #: Expansion, channels, units and stride of each stage (table 2 of the paper).
 STAGES: tuple[tuple[int, int, int, int], ...] = (
@@ -78,7 +78,7 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and in_channels == out_channels
         self.pad_before = pad_before
         self.expand: nn.Module = ConvNormAct(in_channels, hidden, 1, norm=norm, act="relu6") if expansion != 1 else nn.Identity()
-        self.depthwise = ConvNormAct(hidden, hidden, 3, stride=stride, groups=hidden, norm=norm, act="relu6")
+        self.depthwise = ConvNormAct(hidden, hidden, Window(3, stride=stride), groups=hidden, norm=norm, act="relu6")
         self.project = ConvNormAct(hidden, out_channels, 1, norm=norm, act=None)
         self.margin = 0
         self.register_buffer("border", None, persistent=False)
@@ -140,7 +140,7 @@ class MobileNetV2(Encoder):
         self.options = options or MobileNetV2Options()
         norm = Norm(self.options.norm_eps, self.options.norm_momentum, self.options.folded_norm)
         channels = round(32 * self.options.width)
-        self.stem = ConvNormAct(3, channels, 3, stride=2, norm=norm, act="relu6", padding=self.options.stem_padding)
+        self.stem = ConvNormAct(3, channels, Window(3, stride=2, padding=self.options.stem_padding), norm=norm, act="relu6")
         self.minimum_side = 1 if self.options.stem_padding else 3
         blocks: list[nn.Module] = []
         taps: list[int] = []

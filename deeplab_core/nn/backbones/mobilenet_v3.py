@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from deeplab_core.nn.atrous import RateOnset, plan_stages
 from deeplab_core.nn.base import Encoder
-from deeplab_core.nn.layers import Activation, ConvNormAct, Norm, set_atrous
+from deeplab_core.nn.layers import Activation, ConvNormAct, Norm, Window, set_atrous
 
 
 class UnitPlan(NamedTuple):
@@ -90,7 +90,7 @@ class InvertedResidualV3(nn.Module):
         if plan.expanded != in_channels:
             self.expand = ConvNormAct(in_channels, plan.expanded, 1, norm=norm, act=plan.act)
         self.depthwise = ConvNormAct(
-            plan.expanded, plan.expanded, plan.kernel, stride=plan.stride, groups=plan.expanded, norm=norm, act=plan.act
+            plan.expanded, plan.expanded, Window(plan.kernel, stride=plan.stride), groups=plan.expanded, norm=norm, act=plan.act
         )
         self.squeeze: nn.Module = SqueezeExcite(plan.expanded) if plan.squeeze else nn.Identity()
         self.project = ConvNormAct(plan.expanded, plan.out_channels, 1, norm=norm, act=None)
@@ -111,7 +111,7 @@ class MobileNetV3Large(Encoder):
         super().__init__()
         self.options = options or MobileNetV3Options()
         norm = Norm(self.options.norm_eps, self.options.norm_momentum)
-        self.stem = ConvNormAct(3, 16, 3, stride=2, norm=norm, act="hardswish")
+        self.stem = ConvNormAct(3, 16, Window(3, stride=2), norm=norm, act="hardswish")
         channels = [16, *(plan.out_channels for plan in LARGE)]
         self.blocks = nn.ModuleList(InvertedResidualV3(before, plan, norm) for before, plan in zip(channels, LARGE, strict=False))
         self.last = ConvNormAct(160, 960, 1, norm=norm, act="hardswish")

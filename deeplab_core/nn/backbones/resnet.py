@@ -48,32 +48,45 @@ class ResNetOptions:
         return self.rate_onset or ("whole_stage" if self.multi_grid else "after_first_unit")
 
 
+@dataclass(frozen=True, slots=True)
+class UnitForm:
+    """What the units of a stage have in common.
+
+    Attributes:
+        bottleneck: 1x1, 3x3, 1x1 convolutions instead of two 3x3 ones.
+        norm: behind each of them.
+        stride_in: see :class:`ResNetOptions`.
+        residual: off leaves the shortcut out (the last layers of DRN-C).
+    """
+
+    bottleneck: bool
+    norm: Norm
+    stride_in: Literal["3x3", "1x1"] = "3x3"
+    residual: bool = True
+
+
 class ResidualUnit(nn.Module):
     """Two 3x3 convolutions (basic) or 1x1, 3x3, 1x1 (bottleneck) beside a shortcut; keys as torchvision's.
 
     Args:
         project: the shortcut is a 1x1 convolution.
-        stride_in: see :class:`ResNetOptions`.
-        residual: off leaves the shortcut out (the last layers of DRN-C).
     """
 
     def __init__(
         self,
         in_channels: int,
         width: int,
+        form: UnitForm,
         *,
-        bottleneck: bool,
         stride: int,
         project: bool,
-        stride_in: Literal["3x3", "1x1"] = "3x3",
-        residual: bool = True,
-        norm: Norm,
     ) -> None:
         super().__init__()
+        bottleneck, norm = form.bottleneck, form.norm
         out_channels = width * 4 if bottleneck else width
         self.bottleneck = bottleneck
-        self.stride_in = stride_in
-        self.residual = residual
+        self.stride_in = form.stride_in
+        self.residual = form.residual
         self.relu = nn.ReLU()
         self.conv1 = nn.Conv2d(in_channels, width, 1 if bottleneck else 3, bias=False)
         self.bn1 = norm.build(width)
@@ -122,8 +135,8 @@ class ResNet(Encoder):
         kind, depths = RESNETS[name]
         self.options = options or ResNetOptions()
         norm = Norm(self.options.norm_eps, self.options.norm_momentum)
-        bottleneck = kind == "bottleneck"
-        expansion = 4 if bottleneck else 1
+        form = UnitForm(kind == "bottleneck", norm, self.options.stride_in)
+        expansion = 4 if form.bottleneck else 1
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = norm.build(64)
         self.relu = nn.ReLU()
@@ -138,11 +151,9 @@ class ResNet(Encoder):
                     ResidualUnit(
                         channels,
                         width,
-                        bottleneck=bottleneck,
+                        form,
                         stride=stride if index == 0 else 1,
                         project=project,
-                        stride_in=self.options.stride_in,
-                        norm=norm,
                     )
                 )
                 channels = width * expansion

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from deeplab_core.nn.atrous import RateOnset, plan_stages
 from deeplab_core.nn.base import Encoder
-from deeplab_core.nn.layers import ConvNormAct, Norm, set_atrous
+from deeplab_core.nn.layers import ConvNormAct, Norm, Window, set_atrous
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,48 +90,47 @@ class XceptionOptions:
     norm_momentum: float = 3e-4
 
 
-class SeparableUnit(nn.Module):
-    """Depthwise 3x3 and pointwise 1x1, each with its norm.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitSteps:
+    """What a unit does around its two convolutions.
 
-    Keys: ``depthwise``, ``depthwise_norm``, ``pointwise``, ``pointwise_norm``.
-
-    Args:
+    Attributes:
         pre_relu: rectify the input.
         depthwise_norm: norm between the halves.
         depthwise_relu, post_relu: rectify behind each half.
         pointwise_norm: norm behind the unit.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        norm: Norm,
-        pre_relu: bool,
-        depthwise_norm: bool,
-        depthwise_relu: bool = False,
-        post_relu: bool = False,
-        pointwise_norm: bool = True,
-    ) -> None:
+    pre_relu: bool
+    depthwise_norm: bool
+    depthwise_relu: bool = False
+    post_relu: bool = False
+    pointwise_norm: bool = True
+
+
+class SeparableUnit(nn.Module):
+    """Depthwise 3x3 and pointwise 1x1, each with its norm.
+
+    Keys: ``depthwise``, ``depthwise_norm``, ``pointwise``, ``pointwise_norm``.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, steps: UnitSteps, norm: Norm) -> None:
         super().__init__()
-        self.pre_relu = pre_relu
-        self.depthwise_relu = depthwise_relu
-        self.post_relu = post_relu
+        self.steps = steps
         self.depthwise = nn.Conv2d(in_channels, in_channels, 3, padding=1, groups=in_channels, bias=False)
-        self.depthwise_norm: nn.Module = norm.build(in_channels) if depthwise_norm else nn.Identity()
+        self.depthwise_norm: nn.Module = norm.build(in_channels) if steps.depthwise_norm else nn.Identity()
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=False)
-        self.pointwise_norm: nn.Module = norm.build(out_channels) if pointwise_norm else nn.Identity()
+        self.pointwise_norm: nn.Module = norm.build(out_channels) if steps.pointwise_norm else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, in, H, W)`` to ``(N, out, H', W')``."""
-        if self.pre_relu:
+        if self.steps.pre_relu:
             x = functional.relu(x)
         x = self.depthwise_norm(self.depthwise(x))
-        if self.depthwise_relu:
+        if self.steps.depthwise_relu:
             x = functional.relu(x)
         x = self.pointwise_norm(self.pointwise(x))
-        return functional.relu(x) if self.post_relu else x
+        return functional.relu(x) if self.steps.post_relu else x
 
 
 class XceptionBlock(nn.Module):
@@ -156,8 +155,9 @@ class XceptionBlock(nn.Module):
         super().__init__()
         self.downsample = downsample
         self.last_unit_dilates = last_unit_dilates
+        steps = UnitSteps(pre_relu=True, depthwise_norm=options.depthwise_norm)
         self.units = nn.ModuleList(
-            SeparableUnit(before, after, norm=norm, pre_relu=True, depthwise_norm=options.depthwise_norm)
+            SeparableUnit(before, after, steps, norm)
             for before, after in zip((in_channels, *channels[:-1]), channels, strict=True)
         )
         self.shortcut: ConvNormAct | None = None
@@ -206,8 +206,8 @@ class Xception(Encoder):
         layout = XCEPTIONS[name]
         self.options = o = options or XceptionOptions()
         norm = Norm(o.norm_eps, o.norm_momentum)
-        self.stem1 = ConvNormAct(3, 32, 3, stride=2, norm=norm, padding=o.stem_padding)
-        self.stem2 = ConvNormAct(32, 64, 3, norm=norm, padding=o.stem_padding)
+        self.stem1 = ConvNormAct(3, 32, Window(3, stride=2, padding=o.stem_padding), norm=norm)
+        self.stem2 = ConvNormAct(32, 64, Window(3, padding=o.stem_padding), norm=norm)
         plan = (*layout.entry, *(((728, 728, 728), 1) for _ in range(layout.middle)), (layout.exit, 2))
         self.strides = tuple(stride for _, stride in plan)
         blocks: list[nn.Module] = []
@@ -230,18 +230,14 @@ class Xception(Encoder):
         final: list[nn.Module] = []
         for index, width in enumerate(layout.final):
             ends = index == len(layout.final) - 1 and not o.final_norm
-            final.append(
-                SeparableUnit(
-                    channels,
-                    width,
-                    norm=norm,
-                    pre_relu=o.final_input_relu and index == 0,
-                    depthwise_norm=o.depthwise_norm,
-                    depthwise_relu=o.final_depthwise_relu,
-                    post_relu=not ends,
-                    pointwise_norm=not ends,
-                )
+            steps = UnitSteps(
+                pre_relu=o.final_input_relu and index == 0,
+                depthwise_norm=o.depthwise_norm,
+                depthwise_relu=o.final_depthwise_relu,
+                post_relu=not ends,
+                pointwise_norm=not ends,
             )
+            final.append(SeparableUnit(channels, width, steps, norm))
             channels = width
         self.final = nn.ModuleList(final)
         if o.low_level == "before_stride":

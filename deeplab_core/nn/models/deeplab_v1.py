@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deeplab_core.nn.base import SegmentationModel
-from deeplab_core.nn.layers import ConvNormAct, initialise
+from deeplab_core.nn.layers import ConvNormAct, Window, initialise
 from deeplab_core.nn.models.vgg import vgg_stages
 
 
@@ -35,7 +35,7 @@ class LargeFOV(SegmentationModel):
         super().__init__(num_classes=num_classes, output_stride=8, output_strides=(8,), align_corners=True)
         self.options = o = options
         self.stages = vgg_stages(paddings=(1, 1, 1, 1, 2), rates=(1, 1, 1, 1, 2))
-        self.fc6 = ConvNormAct(512, o.channels, o.kernel, rate=o.rate, norm=None)
+        self.fc6 = ConvNormAct(512, o.channels, Window(o.kernel, rate=o.rate), norm=None)
         self.fc7 = ConvNormAct(o.channels, o.channels, 1, norm=None)
         self.dropout = nn.Dropout(0.5)
         self.classifier = nn.Conv2d(o.channels, num_classes, 1)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deeplab_core.nn.base import SegmentationModel
-from deeplab_core.nn.layers import ConvNormAct, initialise
+from deeplab_core.nn.layers import ConvNormAct, Window, initialise
 from deeplab_core.nn.models.bilinear import fill_bilinear
 from deeplab_core.nn.models.vgg import vgg_stages
 
@@ -70,7 +70,7 @@ class DilatedNet(SegmentationModel):
         super().__init__(num_classes=num_classes, output_stride=8, output_strides=(8,))
         self.options = o = options
         self.stages = vgg_stages(paddings=(0,) * 5, rates=(1, 1, 1, 1, 2))
-        self.fc6 = ConvNormAct(512, 4096, 7, rate=4, norm=None, padding=0)
+        self.fc6 = ConvNormAct(512, 4096, Window(7, rate=4, padding=0), norm=None)
         self.fc7 = ConvNormAct(4096, 4096, 1, norm=None)
         self.dropout = nn.Dropout(0.5)
         self.front = nn.Conv2d(4096, num_classes, 1)
@@ -83,7 +83,7 @@ class DilatedNet(SegmentationModel):
             for index, (width, rate) in enumerate(zip(widths, o.rates, strict=True)):
                 # The large module pads once, by what all its layers consume.
                 padding = (sum(o.rates) if index == 0 else 0) if o.context == "large" else rate
-                layer = ConvNormAct(channels, width, 3, rate=rate, norm=None, padding=padding)
+                layer = ConvNormAct(channels, width, Window(3, rate=rate, padding=padding), norm=None)
                 identity_init(layer.conv, num_classes)
                 self.context.append(layer)
                 channels = width

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deeplab_core.nn.base import Encoder, SegmentationModel
-from deeplab_core.nn.layers import ConvNormAct, Norm, initialise, resize
+from deeplab_core.nn.layers import ConvNormAct, Norm, Window, initialise, resize
 from deeplab_core.nn.models.bilinear import fill_bilinear
 from deeplab_core.nn.models.deeplab import AuxiliaryHead
 from deeplab_core.nn.models.vgg import vgg_stages
@@ -40,7 +40,7 @@ class FCN(SegmentationModel):
         super().__init__(num_classes=num_classes, output_stride=32, output_strides=(32,))
         self.variant = options.variant
         self.stages = vgg_stages(first_padding=100)
-        self.fc6 = ConvNormAct(512, 4096, 7, norm=None, padding=0)
+        self.fc6 = ConvNormAct(512, 4096, Window(7, padding=0), norm=None)
         self.fc7 = ConvNormAct(4096, 4096, 1, norm=None)
         self.dropout = nn.Dropout2d(0.5)
         self.score_fr = nn.Conv2d(4096, num_classes, 1)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deeplab_core.nn.base import SegmentationModel
-from deeplab_core.nn.layers import ConvNormAct, Norm, initialise
+from deeplab_core.nn.layers import ConvNormAct, Norm, Window, initialise
 from deeplab_core.nn.models.vgg import STAGES, vgg_stages
 
 
@@ -115,7 +115,7 @@ class DeconvNet(SegmentationModel):
         super().__init__(num_classes=num_classes, output_stride=1, output_strides=(1,))
         norm = Norm()
         self.encoder = vgg_stages(norm=norm)
-        self.fc6 = ConvNormAct(512, options.hidden, 7, norm=norm, bias=True, padding=0)
+        self.fc6 = ConvNormAct(512, options.hidden, Window(7, padding=0), norm=norm, bias=True)
         self.fc7 = ConvNormAct(options.hidden, options.hidden, 1, norm=norm, bias=True)
         self.fc6_deconv = TransposedNormAct(options.hidden, 512, 7, padding=0, norm=norm)
         self.decoder = nn.ModuleList()

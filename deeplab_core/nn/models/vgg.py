@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from deeplab_core.nn.layers import ConvNormAct, Norm
+from deeplab_core.nn.layers import ConvNormAct, Norm, Window
 
 #: Channels and number of 3x3 convolutions of the five stages.
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -38,7 +38,9 @@ def vgg_stages(
         for index in range(count):
             first = not len(stages) and index == 0 and first_padding is not None
             convs.append(
-                ConvNormAct(channels, width, 3, rate=rate, norm=norm, bias=True, padding=first_padding if first else padding)
+                ConvNormAct(
+                    channels, width, Window(3, rate=rate, padding=first_padding if first else padding), norm=norm, bias=True
+                )
             )
             channels = width
         stages.append(convs)
