@@ -1,4 +1,4 @@
-"""Judging against the ways in which the field does it: confusion, trimap curves, boundary scores, and a whole set.
+"""Evaluation against the ways in which the field does it: confusion, trimap curves, boundary scores, and a whole set.
 
 Peers are run where they are installed (torchmetrics) and written out as formulas otherwise: ``_fast_hist`` as in the widely used
 PyTorch repositories (int64 bincount), a curve by one distance transform and one bincount per width, or by one dilation per width.
@@ -6,7 +6,7 @@ Every pair is checked for equal results before it is timed. Each peer is run in 
 fills the caches with its tensors would slow down whatever comes next), and times are CPU time of one thread, so that a busy
 machine disturbs both sides alike; medians, and the ratio of medians.
 
-    OMP_NUM_THREADS=1 python benchmarks/judge.py [--rounds 15] [--images 1449]
+    OMP_NUM_THREADS=1 python benchmarks/evaluation.py [--rounds 15] [--images 1449]
 """
 
 from __future__ import annotations

@@ -53,13 +53,13 @@ def _from_qt(kind: QtMsgType, context: QMessageLogContext, text: str) -> None:
     logging.getLogger(f"qt.{getattr(context, 'category', None) or 'default'}").log(_LEVELS.get(kind, logging.INFO), text)
 
 
-def report_text(folder: Path, facts: dict[str, str]) -> str:
-    """What 'Copy report' copies: versions, the given facts and the end of the log, the user's folder shortened to ``~``."""
+def report_text(folder: Path, details: dict[str, str]) -> str:
+    """What 'Copy report' copies: versions, the given details and the end of the log, the user's folder shortened to ``~``."""
     lines = [
         f"Atrous {__version__}",
         f"Python {platform.python_version()} on {platform.platform()}",
         f"Qt {qVersion()}, {os.cpu_count()} cores, frozen: {bool(getattr(sys, 'frozen', False))}",
-        *(f"{name}: {value}" for name, value in facts.items()),
+        *(f"{name}: {value}" for name, value in details.items()),
         "",
         f"Last lines of {LOG_NAME}:",
         *last_lines(folder / LOG_NAME, _REPORT_LINES),

@@ -51,8 +51,8 @@ class ThumbnailLoader(QObject):
 
     def get(self, image: int, path: Path, size: int, mtime_ns: int) -> QImage | None:
         """The thumbnail if it is in memory; otherwise None, and it is made. A failed one is an empty QImage."""
-        facts = f"{path}\n{size}\n{mtime_ns}\n{SIDE}".encode("utf-8", "surrogateescape")
-        name = hashlib.sha1(facts, usedforsecurity=False).hexdigest()
+        source = f"{path}\n{size}\n{mtime_ns}\n{SIDE}".encode("utf-8", "surrogateescape")
+        name = hashlib.sha1(source, usedforsecurity=False).hexdigest()
         key = image, name
         found = self._kept.get(key)
         if found is not None:

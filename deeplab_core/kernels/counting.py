@@ -3,7 +3,7 @@
 Label maps are flat areas with few edges, so both loops look at eight pixels at once, as one 64-bit word: words that repeat cost
 one comparison each, a word of one class costs one addition however often it repeats. At class edges, and in maps without flat
 areas, every pixel is counted by itself, in four private histograms in turn, so that an addition need not wait for the one before
-it to the same cell. What then bounds them is measured in ``benchmarks/judge.py``.
+it to the same cell. What then bounds them is measured in ``benchmarks/evaluation.py``.
 
 The loops let other threads run. Importing this module imports numba; :mod:`deeplab_core.kernels.compiled` decides when.
 """

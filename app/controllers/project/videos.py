@@ -82,16 +82,16 @@ class VideoController(QObject):
             job.progress(done, max(total, done))
 
     def _say(self, plan: FramePlan, summary: FrameSummary) -> None:
-        facts = []
+        remarks = []
         if summary.kept:
-            facts.append(tr("{kept} were there.", kept=plural("{n} frame", "{n} frames", summary.kept)))
+            remarks.append(tr("{kept} were there.", kept=plural("{n} frame", "{n} frames", summary.kept)))
         if summary.failed:
-            facts.append(tr("{failed} could not be decoded.", failed=plural("{n} frame", "{n} frames", len(summary.failed))))
-        facts += [tr(text) for text in summary.problems]
+            remarks.append(tr("{failed} could not be decoded.", failed=plural("{n} frame", "{n} frames", len(summary.failed))))
+        remarks += [tr(text) for text in summary.problems]
         if summary.cancelled:
-            facts.append(tr("Open the video again to go on."))
+            remarks.append(tr("Open the video again to go on."))
         title = tr(
             "{written} written to {folder}", written=plural("{n} frame", "{n} frames", summary.written), folder=plan.folder.name
         )
         say = self._notifier.warning if summary.failed or summary.problems else self._notifier.info
-        say(title, " ".join(facts), replace_key=_KEY)
+        say(title, " ".join(remarks), replace_key=_KEY)

@@ -221,7 +221,7 @@ class CanvasView(QWidget):
         mapping = self.mapping
         if mapping is not None:
             if self._mark is not None:
-                self._mark.paint(painter, mapping, self._style, told=self._index == 0)
+                self._mark.paint(painter, mapping, self._style, with_text=self._index == 0)
             if self._outline is not None:
                 self._outline.paint(painter, mapping)
             self._toolbox.paint(painter, mapping)

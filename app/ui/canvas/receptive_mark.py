@@ -40,8 +40,8 @@ class ReceptiveMark:
         self._heat = _heat_image(density)
         self.outlines = {share: _outline(density, mass_level(density, share), field.extent) for share in SHARES}
 
-    def paint(self, painter: QPainter, mapping: Mapping, style: CanvasStyle, *, told: bool) -> None:
-        """Paint into a pane; ``told`` adds the text."""
+    def paint(self, painter: QPainter, mapping: Mapping, style: CanvasStyle, *, with_text: bool) -> None:
+        """Paint into a pane; ``with_text`` adds the text."""
         picture = QRectF(mapping.to_view(0, 0), mapping.to_view(mapping.image_width, mapping.image_height))
         painter.save()
         painter.setClipRect(picture)
@@ -59,7 +59,7 @@ class ReceptiveMark:
             painter.setPen(QPen(_LIGHT, 1.5, Qt.PenStyle.SolidLine if share <= 0.5 else Qt.PenStyle.DashLine))
             painter.drawPath(path)
         painter.restore()
-        if told:
+        if with_text:
             _draw_text(painter, self.text, style)
 
 

@@ -18,14 +18,14 @@ _ROW, _HEAD, _MOST = 28, 36, 8
 
 
 class SummaryDialog(FittedDialog):
-    """Three tables: facts, what was not read and why, and classes."""
+    """Three tables: counts, what was not read and why, and classes."""
 
     def __init__(self, summary: ImportSummary, parent: QWidget | None = None) -> None:
         super().__init__(tr("Import summary"), parent, heading=tr("What came in"), size=QSize(720, 0))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._summary = summary
         self.column.addWidget(toned(summary.source, tone="muted"))
-        self.facts = self._table((tr("What"), tr("How much")), summary.facts, wide=0)
+        self.counts = self._table((tr("What"), tr("How much")), summary.counts, wide=0)
         if summary.unread:
             self.column.addWidget(toned(tr("Not taken as it is"), strong=True))
             self.unread = self._table((tr("File or part"), tr("Why")), summary.unread, wide=1)
@@ -67,5 +67,5 @@ class SummaryDialog(FittedDialog):
         return table
 
     def _copy(self) -> None:
-        rows = (*self._summary.facts, *self._summary.classes, *self._summary.unread)
+        rows = (*self._summary.counts, *self._summary.classes, *self._summary.unread)
         QGuiApplication.clipboard().setText("\n".join(f"{name}\t{text}" for name, text in rows))

@@ -16,8 +16,8 @@ class ImportSummary:
 
     Attributes:
         source: what was imported, and its format.
-        short: the facts in one line, for a message.
-        facts: (what, how much) of everything that came in and that was left.
+        short: the counts in one line, for a message.
+        counts: (what, how much) of everything that came in and that was left.
         classes: (name, px) of the classes that came in, most pixels first; void is the last.
         unread: (file or part, why) of everything that was not taken as it is.
         troubled: something failed, was not read, or is not as in the source.
@@ -25,7 +25,7 @@ class ImportSummary:
 
     source: str
     short: str
-    facts: tuple[tuple[str, str], ...]
+    counts: tuple[tuple[str, str], ...]
     classes: tuple[tuple[str, str], ...]
     unread: tuple[tuple[str, str], ...]
     troubled: bool
@@ -39,21 +39,21 @@ def summary_of(plan: ImportPlan, totals: ImportTotals, rest: str, *, left: int =
         left: images that it did not reach, because it was stopped.
     """
     total = totals.labelled + totals.unlabelled
-    facts = [(tr("Images that took labels"), spaced(totals.images))]
-    facts += _some(tr("Images that had these labels already"), totals.unchanged)
-    facts += _some(tr("Images that took nothing, because their pixels are kept"), totals.held)
-    facts += _some(tr("Images that kept the mask that you reviewed"), totals.reviewed)
-    facts += _some(tr("Images that the import did not reach"), left)
-    facts += _some(tr("Images that failed"), len(totals.failures))
-    facts += _some(tr("Images without labels in the source"), len(plan.without_labels))
-    facts += _some(tr("Regions"), totals.regions)
-    facts.append((tr("Labelled pixels"), _pixels(totals.labelled, total)))
+    counts = [(tr("Images that took labels"), spaced(totals.images))]
+    counts += _some(tr("Images that had these labels already"), totals.unchanged)
+    counts += _some(tr("Images that took nothing, because their pixels are kept"), totals.held)
+    counts += _some(tr("Images that kept the mask that you reviewed"), totals.reviewed)
+    counts += _some(tr("Images that the import did not reach"), left)
+    counts += _some(tr("Images that failed"), len(totals.failures))
+    counts += _some(tr("Images without labels in the source"), len(plan.without_labels))
+    counts += _some(tr("Regions"), totals.regions)
+    counts.append((tr("Labelled pixels"), _pixels(totals.labelled, total)))
     if totals.unlabelled:
-        facts.append((tr("Pixels without a label, now {name}", name=rest), _pixels(totals.unlabelled, total)))
-    facts += _some(tr("Pixels of several classes; the format's order decided"), totals.overlaps)
-    facts += _some(tr("Pixels that you set and that were kept"), totals.kept_pixels)
-    facts += _some(tr("Pixels that a locked class kept"), totals.locked_pixels)
-    facts += _some(tr("Objects told apart in the source that masks do not tell apart"), totals.instances)
+        counts.append((tr("Pixels without a label, now {name}", name=rest), _pixels(totals.unlabelled, total)))
+    counts += _some(tr("Pixels of several classes; the format's order decided"), totals.overlaps)
+    counts += _some(tr("Pixels that you set and that were kept"), totals.kept_pixels)
+    counts += _some(tr("Pixels that a locked class kept"), totals.locked_pixels)
+    counts += _some(tr("Objects told apart in the source that masks do not tell apart"), totals.instances)
     unread = [(_images(names), f"{error_title(error)}. {error_detail(error)}") for error, names in totals.failed_alike()]
     unread += [(displayed(part.image), _part(part)) for part in totals.not_read()]
     unread += [(displayed(part.name), _times(part.why, part.count)) for part in (*plan.without_image, *plan.unread)]
@@ -70,7 +70,7 @@ def summary_of(plan: ImportPlan, totals: ImportTotals, rest: str, *, left: int =
     troubled = bool(totals.failures or totals.skipped or plan.without_image or plan.unread or totals.notes.warning or left)
     troubled = troubled or bool(totals.warnings)
     source = tr("{format} from {name}", format=plan.format.title, name=displayed(plan.source.name))
-    return ImportSummary(source, f"{', '.join(short)}.", tuple(facts), classes, tuple(unread), troubled)
+    return ImportSummary(source, f"{', '.join(short)}.", tuple(counts), classes, tuple(unread), troubled)
 
 
 def image_text(found: ImportedImage) -> str:

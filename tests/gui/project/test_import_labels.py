@@ -58,7 +58,7 @@ def test_a_class_without_a_partner_is_decided_then_everything_comes_in_and_can_b
     assert (mask == 0).sum() > 0
     summary = studio.application.presenter.labels.dialog
     assert isinstance(summary, SummaryDialog)
-    shown = {summary.facts.item(row, 0).text() for row in range(summary.facts.rowCount())}
+    shown = {summary.counts.item(row, 0).text() for row in range(summary.counts.rowCount())}
     assert "Regions" in shown
     summary.accept()
     next(choice for choice in message.choices if "Undo" in choice.text).run()
