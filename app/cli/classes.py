@@ -199,12 +199,10 @@ def undo(folder: Path, *, project_dir: Path | None) -> int:
 
 def _effect(project: Project, whole: CatalogEdit) -> list[str]:
     """What happens to pixels, in words; empty for an edit that moves none."""
-    from app.state.class_pixels import count_pixels
-
     if not whole.moved:
         return []
     before, after = project.catalog, whole.catalog
-    counts = count_pixels(project, whole.moved)
+    counts = project.count_pixels(whole.moved)
     lines = []
     for old, new in whole.moved.items():
         images, pixels = counts.of(old)

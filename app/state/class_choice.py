@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from app.state.class_keys import forget_keys
-from app.state.class_pixels import count_pixels
 from app.state.mask_reading import standard_colors
 from app.text import counted
 from deeplab_core.catalogs import builtin_catalogs
@@ -242,7 +241,7 @@ def _painted_changes(project: Project, catalog: ClassCatalog) -> str:
     """Why the user's labels would mean something else, in words: the classes that occur, with their pixels."""
     now = {info.id: info for info in catalog.classes}
     others = [info for info in project.catalog.classes if info.id not in now or now[info.id].name != info.name]
-    counts = count_pixels(project, [info.id for info in others])
+    counts = project.count_pixels([info.id for info in others])
     parts = []
     for info in others:
         pixels = counts.of(info.id)[1]

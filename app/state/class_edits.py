@@ -14,17 +14,16 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.state.careful import meta_json
-from app.state.class_pixels import count_pixels
 from app.state.journal import Journal, JournalStep
 from app.state.patch import TilePatch, diff_patch
 from app.state.provenance import Provenance
@@ -36,9 +35,6 @@ from deeplab_core.catalogs.editing import CatalogEdit, moved_by
 from deeplab_core.errors import AtrousError, CatalogError, message
 from deeplab_core.labels import LabelMap, apply_lut
 from deeplab_core.reading import VALUE_ERRORS, parse_json, whole
-
-if TYPE_CHECKING:
-    from app.state.project import Project
 
 _SETTING = "class edits"
 #: Kind of the result that records which edits an image's labels have followed.
@@ -261,13 +257,8 @@ class ClassEdits:
             self._write((*self.entries[:-1], replace(edit, undone=True)), restored)
             return edit, restored
 
-    def drop_unused(self, project: Project, edit: ClassEdit) -> ClassCatalog:
-        """The project's classes without those that an undone edit had added, unless an image has pixels of them."""
-        catalog = project.catalog
-        if not edit.added:
-            return catalog
-        counts = count_pixels(project, edit.added)
-        unused = set() if counts.errors else {number for number in edit.added if not counts.of(number)[1]}
+    def drop(self, catalog: ClassCatalog, unused: Collection[int]) -> ClassCatalog:
+        """The project's classes without these, which no pixel has."""
         kept = replace(catalog, classes=tuple(info for info in catalog.classes if info.id not in unused))
         with self._mutex:
             self._write(self.entries, kept)

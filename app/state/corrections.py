@@ -114,7 +114,7 @@ def survey(project: Project, model: ClassCatalog, card_id: str, held: Mapping[in
     images, skipped, empty = [], [], 0
     for record in _evenly(touched, MOST_IMAGES):
         try:
-            now = load_sample(project, record.id, labels="mask", truth=False, held=held.get(record.id))
+            now = load_sample(project, record.id, labels="mask", truth=False, opened=held.get(record.id))
         except AtrousError as error:
             skipped.append((record.relative_path, str(error)))
             continue

@@ -126,18 +126,18 @@ def stat_images(folder: Path, paths: Iterable[str]) -> dict[str, tuple[int, int]
     return found
 
 
-def reconcile(store: Store, folder: Path, found: dict[str, tuple[int, int]], in_hand: Collection[int] = ()) -> ScanReport:
+def reconcile(store: Store, folder: Path, found: dict[str, tuple[int, int]], in_use: Collection[int] = ()) -> ScanReport:
     """Bring the ``images`` table in line with the files in the folder and say what happened.
 
     Args:
         found: result of :func:`stat_images`.
-        in_hand: ids of images that count as worked on: a window shows them.
+        in_use: ids of images that count as worked on: a window shows them.
 
     Raises:
         StorageError, ProjectError: the database cannot be written or is damaged; nothing was changed.
     """
     known = [
-        _Known(image, path, size, mtime_ns, key, flags, bool(worked) or image in in_hand)
+        _Known(image, path, size, mtime_ns, key, flags, bool(worked) or image in in_use)
         for image, path, size, mtime_ns, key, flags, worked in store.rows(
             "SELECT id, path, size, mtime_ns, content_key, flags, status > 0 OR mask != '' OR flags & 16 OR"
             " EXISTS (SELECT 1 FROM steps WHERE image = images.id) OR"

@@ -125,7 +125,7 @@ class Measurement:
         models: of which models predictions are kept.
         known: key of the error components that are known already.
         known_ranking: key of the ranking scores that are known already.
-        held: its labels, where it is or was just open.
+        opened: its labels, where it is or was just open.
         prediction: the newest, where it is in memory.
         to_project: as for :func:`~app.state.samples.load_sample`.
     """
@@ -138,7 +138,7 @@ class Measurement:
     models: KeptModels
     known: str = ""
     known_ranking: str = ""
-    held: OpenLabels | None = None
+    opened: OpenLabels | None = None
     prediction: Prediction | None = None
     to_project: ToProject | None = None
 
@@ -210,8 +210,8 @@ class Measurement:
             key = inspection_key(project, project.record(image), objects)
         sample = load_sample(
             project, image, truth=truth, rgb=Part.ERRORS in parts,
-            with_prediction=bool(parts & (Part.SCORE | Part.FIGURES | Part.RANKING)), held=self.held, prediction=self.prediction,
-            to_project=self.to_project,
+            with_prediction=bool(parts & (Part.SCORE | Part.FIGURES | Part.RANKING)), opened=self.opened,
+            prediction=self.prediction, to_project=self.to_project,
         )  # fmt: skip
         if sample.labels is None:
             return Measured(labelled=False, head=sample.head)

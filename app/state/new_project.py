@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal
 from app.state.class_choice import CatalogEffect, measure_effects, store_how
 from app.state.class_choice import How as ClassesHow
 from app.state.class_mapping import choose_classes
-from app.state.data_choices import OpenQuestions, open_frame_question
+from app.state.data_choices import OpenQuestions, ground_truth_of, open_frame_question, store_choice, taken_folders
 from app.state.folder_scan import survey
-from app.state.ground_truth import GroundTruth, TruthChoice, ground_truth_of, store_choice, taken_folders
+from app.state.ground_truth import GroundTruth, TruthChoice
 from app.state.label_import import new_classes, plan_labels
 from app.state.layout import DATABASE, DIRECTORY_NAME
 from app.state.mask_reading import standard_colors

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from app.signal import Signal
 from app.state.adopt import forget_gone_masks, with_classes
 from app.state.backups import Upkeep
 from app.state.class_edits import ClassEdit, ClassEdits
+from app.state.class_pixels import PixelCounts
 from app.state.folder_scan import ScanReport, reconcile, stat_images, survey, unheard
 from app.state.ground_truth import GroundTruth
 from app.state.image_record import (
@@ -44,7 +45,7 @@ from app.state.schema import WITH_RECLASSIFIED
 from app.state.store import DamagedStore
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.catalogs.editing import CatalogEdit
-from deeplab_core.errors import ImageReadError, message
+from deeplab_core.errors import AtrousError, ImageReadError, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.records import Prediction
 
@@ -160,16 +161,11 @@ class Project(ProjectValues):
         """The image file."""
         return self.folder / record.relative_path
 
-    def subscribe(self, listener: Callable[[ImageRecord], None]) -> Callable[[], None]:
-        """Connect ``listener`` to :attr:`record_changed`; returns the function that ends it."""
-        self.record_changed.connect(listener)
-        return lambda: self.record_changed.disconnect(listener)
-
-    def rescan(self, in_hand: Collection[int] = ()) -> ScanReport:
-        """Look at the folder again: new, moved, changed and missing images. Those ``in_hand`` are never forgotten."""
+    def rescan(self, in_use: Collection[int] = ()) -> ScanReport:
+        """Look at the folder again: new, moved, changed and missing images. Those ``in_use`` are never forgotten."""
         found, left_out = survey(self.folder)
         if not self.read_only:
-            self.report = replace(reconcile(self._store, self.folder, found, in_hand), left_out=unheard(self._store, left_out))
+            self.report = replace(reconcile(self._store, self.folder, found, in_use), left_out=unheard(self._store, left_out))
             self._read_records()
         return self.report
 
@@ -424,11 +420,27 @@ class Project(ProjectValues):
         self._catalog = edit.catalog
 
     def undo_class_edit(self) -> ClassEdit:
-        """Take the newest edit of the classes back; raises CatalogError if there is none. No image may be open."""
+        """Take the newest edit of the classes back; raises CatalogError if there is none. No image may be open.
+
+        Classes that it had added stay where an image has pixels of them, or cannot be read.
+        """
         self._check_writable()
         edit, self._catalog = self.class_edits.undo(self._catalog)
-        self._catalog = self.class_edits.drop_unused(self, edit)
+        if edit.added:
+            counts = self.count_pixels(edit.added)
+            unused = set() if counts.errors else {number for number in edit.added if not counts.of(number)[1]}
+            self._catalog = self.class_edits.drop(self._catalog, unused)
         return edit
+
+    def count_pixels(self, class_ids: Collection[int]) -> PixelCounts:
+        """Count the pixels of classes over all labelled images. Reads every mask: meant for another thread."""
+        counts = PixelCounts()
+        for image in sorted(self.labelled()):
+            try:
+                counts.add(self.load(image).document.labels, class_ids)
+            except AtrousError as error:
+                counts.errors.append(error)
+        return counts
 
     # -- inside ----------------------------------------------------------------------------------------------------------
 

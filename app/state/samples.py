@@ -96,7 +96,7 @@ def load_sample(
     truth: bool = True,
     rgb: bool = False,
     with_prediction: bool = False,
-    held: OpenLabels | None = None,
+    opened: OpenLabels | None = None,
     prediction: Prediction | None = None,
     to_project: ToProject | None = None,
 ) -> EvaluationSample:
@@ -121,7 +121,7 @@ def load_sample(
         truth: read the ground truth.
         rgb: read the pixels too.
         with_prediction: read the newest prediction also where the mask counts.
-        held: labels of an image that is open.
+        opened: labels of an image that is open.
         prediction: the newest prediction, where it is in memory.
         to_project: turns predictions into the project's ids; by default what the project remembers of the model's classes.
 
@@ -129,15 +129,15 @@ def load_sample(
         ImageReadError, MaskFormatError, ProjectError: a file cannot be used, or sizes differ.
     """
     record = project.record(image)
-    pixels = None if held is None else held.rgb
-    info = None if held is None else held.info
+    pixels = None if opened is None else opened.rgb
+    info = None if opened is None else opened.info
     if rgb and pixels is None:
         data = read_image(project.path_of(record))
         pixels, info = data.rgb, data.info
     elif info is None and labels != "none":
         info = probe_image(project.path_of(record))
     head = project.journal.head(image)
-    found, provenance, notice = (None, None, "") if labels in ("none", "prediction") else _mask(project, image, held, info)
+    found, provenance, notice = (None, None, "") if labels in ("none", "prediction") else _mask(project, image, opened, info)
     if labels == "confirmed" and found is not None and provenance is not None:
         found = confirmed_labels(found, provenance, project.catalog.ignore, reviewed=record.status >= ImageStatus.REVIEWED)
     newest = predicted = None
@@ -147,7 +147,7 @@ def load_sample(
             found = predicted
     read = _Truth()
     if truth and (found is not None or labels == "none"):
-        read = _truth(project, image, held, info, None if found is None else found.shape)
+        read = _truth(project, image, opened, info, None if found is None else found.shape)
     return EvaluationSample(
         labels=found,
         truth=read.labels,
@@ -187,11 +187,13 @@ class _Truth:
     notes: tuple[Note, ...] = ()
 
 
-def _truth(project: Project, image: int, held: OpenLabels | None, info: ImageInfo | None, size: tuple[int, ...] | None) -> _Truth:
+def _truth(
+    project: Project, image: int, opened: OpenLabels | None, info: ImageInfo | None, size: tuple[int, ...] | None
+) -> _Truth:
     """Ground truth in memory or on disk; ``size`` is the (height, width) of the labels that it is for, None for any."""
     notes: tuple[Note, ...] = ()
-    if held is not None and held.truth is not None:
-        whole = held.truth
+    if opened is not None and opened.truth is not None:
+        whole = opened.truth
     else:
         file = load_truth(project, image, info)
         if file is None:
@@ -321,13 +323,13 @@ class ExportSource:
 
 
 def _mask(
-    project: Project, image: int, held: OpenLabels | None, info: ImageInfo | None
+    project: Project, image: int, opened: OpenLabels | None, info: ImageInfo | None
 ) -> tuple[LabelMap | None, NDArray[np.uint8] | None, str]:
     """Labels and provenance of the mask, None if nothing was set in it; and what was repaired, in words."""
     notice = ""
     record = project.record(image)
-    if held is not None:
-        labels, provenance = held.labels, held.provenance
+    if opened is not None:
+        labels, provenance = opened.labels, opened.provenance
     elif record.touched or record.mask or project.journal.head(image):
         loaded = project.load(image, None if info is None else (info.height, info.width))
         labels, provenance, notice = loaded.document.labels, loaded.document.provenance, loaded.notice

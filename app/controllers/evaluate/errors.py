@@ -259,12 +259,12 @@ class InspectController(QObject):
         live, document = self._figures.live, image.document
         truth = live.truth if live is not None and live.document is document else None
         revision = document.revision
-        held = OpenLabels(document.labels.copy(), document.provenance.copy(), image.info, image.rgb, truth)
+        opened = OpenLabels(document.labels.copy(), document.provenance.copy(), image.info, image.rgb, truth)
         self._counting = image.id
 
         def work() -> tuple[ImageAnalysis, Path | None] | None:
             sample = load_sample(
-                project, image.id, rgb=True, held=held, prediction=image.prediction, to_project=self._models.in_project_ids
+                project, image.id, rgb=True, opened=opened, prediction=image.prediction, to_project=self._models.in_project_ids
             )
             if sample.labels is None or sample.truth is None:
                 return None

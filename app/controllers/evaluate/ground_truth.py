@@ -24,22 +24,22 @@ from app.state.class_choice import (
     labelled_images,
     store_how,
 )
-from app.state.class_pixels import PixelCounts, count_pixels
-from app.state.data_choices import OpenQuestions, leave_out_other_classes, open_frame_question, read_again
-from app.state.ground_truth import (
-    FrameQuestion,
-    GroundTruth,
-    How,
-    TruthChoice,
+from app.state.class_pixels import PixelCounts
+from app.state.data_choices import (
+    OpenQuestions,
     frame_question,
     ground_truth_of,
     index_of,
+    leave_out_other_classes,
+    open_frame_question,
+    read_again,
     search,
     store_choice,
     store_frame,
     stored_frame_of,
     taken_folders,
 )
+from app.state.ground_truth import FrameQuestion, GroundTruth, How, TruthChoice
 from app.state.project import Project
 from app.text import plural, spaced, tr
 from app.viewmodels.project.frame_preview import FramePreview, frame_preview
@@ -301,7 +301,7 @@ class GroundTruthController(QObject):
 
     def count_class_pixels(self, class_ids: Collection[int], then: Callable[[PixelCounts], None]) -> None:
         """Count the pixels of classes over all masks, in the background."""
-        self._with_project(lambda project: count_pixels(project, class_ids), lambda _project, found: then(found))
+        self._with_project(lambda project: project.count_pixels(class_ids), lambda _project, found: then(found))
 
     def _edited(self, title: str, detail: str, *choices: Choice, then: Callable[[], object] = lambda: None) -> None:
         self._notifier.info(title, f"{detail}.", replace_key=_KEY, choices=choices)

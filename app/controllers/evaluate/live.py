@@ -259,10 +259,10 @@ class EvaluationController(QObject):
             self._emit_nothing()
             return
         rule, around, document = self.band.rule, self.band.around, image.document
-        held = OpenLabels(document.labels, document.provenance, image.info)
+        opened = OpenLabels(document.labels, document.provenance, image.info)
 
         def read() -> _Truth | None:
-            sample = load_sample(project, image.id, labels="none", held=held)
+            sample = load_sample(project, image.id, labels="none", opened=opened)
             if sample.truth is None:
                 return None
             count = count_image(sample.truth, document, rule, around, exclude=sample.exclude)

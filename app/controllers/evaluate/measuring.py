@@ -56,13 +56,13 @@ _QUIET_MS = 400
 @dataclass(frozen=True, slots=True, eq=False)
 class _Request:
     parts: Part
-    held: OpenLabels | None = None
+    opened: OpenLabels | None = None
     prediction: Prediction | None = None
 
     @property
     def patient(self) -> bool:
-        """Whether it may wait until the figures are looked at: nothing is held for it."""
-        return self.held is None and self.prediction is None
+        """Whether it may wait until the figures are looked at: nothing in memory is kept for it."""
+        return self.opened is None and self.prediction is None
 
 
 @dataclass(slots=True, eq=False)
@@ -144,17 +144,17 @@ class Measuring(QObject):
             self._compare(self._session.project, {}, patient=False)
 
     def ask(
-        self, image: int, parts: Part = Part.SCORE, *, held: OpenLabels | None = None, prediction: Prediction | None = None
+        self, image: int, parts: Part = Part.SCORE, *, opened: OpenLabels | None = None, prediction: Prediction | None = None
     ) -> None:
         """Measure one image again, in the background, before those that are already waiting.
 
         Args:
-            held: its labels, where it is or was just open.
+            opened: its labels, where it is or was just open.
             prediction: the newest, where it is in memory.
         """
         if len(self._due) >= _HELD_PREDICTIONS:
             prediction = None
-        self._add(image, _Request(parts, held, prediction))
+        self._add(image, _Request(parts, opened, prediction))
         self._pump(first=image)
 
     def start(self, images: Iterable[int], parts: Part, title: str, on_end: Callable[[Round], object]) -> Round:
@@ -177,8 +177,8 @@ class Measuring(QObject):
     def score_open(self, image: OpenImage) -> None:
         """Score an image that is or was in view, with every finished pixel."""
         # Not copied: a change since has it measured again.
-        held = OpenLabels(image.document.labels, image.document.provenance, image.info)
-        self.ask(image.id, held=held, prediction=image.prediction)
+        opened = OpenLabels(image.document.labels, image.document.provenance, image.info)
+        self.ask(image.id, opened=opened, prediction=image.prediction)
 
     def objects(self, project: Project, image: int) -> Path | None:
         """The file in which the data lists the objects of an image, if there is one."""
@@ -322,7 +322,7 @@ class Measuring(QObject):
         keys, ranking_keys = ({}, {}) if self.analysis is None else (self.analysis.keys, self.analysis.ranking_keys)
         measurement = Measurement(
             project, image, request.parts, self._figures.counted_band, lambda: self.objects(project, image), models,
-            known=keys.get(image, ""), known_ranking=ranking_keys.get(image, ""), held=request.held,
+            known=keys.get(image, ""), known_ranking=ranking_keys.get(image, ""), opened=request.opened,
             prediction=request.prediction, to_project=self._models.in_project_ids,
         )  # fmt: skip
         found = yield from background(measurement.run)

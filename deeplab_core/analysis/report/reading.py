@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.analysis.report.figures import FORMAT
+from deeplab_core.analysis.evaluation import FORMAT
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, MaskFormatError, message
 from deeplab_core.metrics.confusion import check_same_classes

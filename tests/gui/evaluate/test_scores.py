@@ -167,8 +167,8 @@ def test_what_is_asked_last_wins_whichever_thread_is_ready_first(studio: Studio,
     old = older()
     project = studio.program.session.project
     labels = load_sample(project, image).truth.copy()
-    held = OpenLabels(labels, np.full(labels.shape, Provenance.USER, np.uint8))
-    scorer.ask(image, held=held)
+    opened = OpenLabels(labels, np.full(labels.shape, Provenance.USER, np.uint8))
+    scorer.ask(image, opened=opened)
     done_older(old)  # comes in now, and is not kept: something newer was asked for
     studio.wait(lambda: bool(answers))
     work, done = answers.pop()

@@ -14,9 +14,9 @@ from app.services.settings import SettingsStore
 from app.state.ambiguous import _decode
 from app.state.measurement import read_score
 from deeplab_core.analysis.compare import compare_reports
+from deeplab_core.analysis.evaluation import FORMAT
 from deeplab_core.analysis.objects import read_known_objects
 from deeplab_core.analysis.report import read_failures, read_other_curve, read_slices
-from deeplab_core.analysis.report.figures import FORMAT
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.datasets.ambiguous import AmbiguousMarks, read_ambiguous
 from deeplab_core.datasets.split_list import read_split

@@ -361,7 +361,7 @@ def test_an_image_is_never_called_predicted_without_a_prediction(tmp_path, how, 
         path.unlink()
     with Project.open(folder) as project:
         told, lost = [], []
-        project.subscribe(told.append)
+        project.record_changed.connect(told.append)
         project.kept_predictions.lost.connect(lost.append)
         assert project.record(a).status is ImageStatus.PREDICTED
         if found_by == "opening" and how == "damaged":

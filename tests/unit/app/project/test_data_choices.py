@@ -10,16 +10,8 @@ import pytest
 from PIL import Image
 
 from app.state.class_choice import choose_catalog, class_question, decide_classes, measure_effects, stored_how
-from app.state.data_choices import settle
-from app.state.ground_truth import (
-    TruthChoice,
-    frame_question,
-    ground_truth_of,
-    store_choice,
-    store_frame,
-    stored_choice,
-    stored_frame,
-)
+from app.state.data_choices import frame_question, ground_truth_of, settle, store_choice, store_frame, stored_choice, stored_frame
+from app.state.ground_truth import TruthChoice
 from app.state.patch import diff_patch
 from app.state.project import Project
 from app.state.provenance import Provenance

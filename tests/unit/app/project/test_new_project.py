@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from app.state.class_choice import stored_how
-from app.state.ground_truth import stored_choice
+from app.state.data_choices import stored_choice
 from app.state.new_project import (
     BEGINS_EMPTY,
     NewProject,

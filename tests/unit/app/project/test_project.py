@@ -82,7 +82,7 @@ def test_statuses_flags_and_settings_are_kept(folder):
     with Project.open(folder) as project:
         a, b = image_id(project, "a.png"), image_id(project, "b.png")
         told = []
-        project.subscribe(told.append)
+        project.record_changed.connect(told.append)
         project.set_status(a, ImageStatus.REVIEWED)
         project.set_failed(b, "not an image")
         assert [record.id for record in told] == [a, b]

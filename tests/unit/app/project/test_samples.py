@@ -102,7 +102,7 @@ def test_confirmed_pixels_are_those_of_the_user_until_the_image_is_reviewed(proj
 def test_labels_in_memory_win_over_those_on_disk(project):
     step(project, 5, Provenance.USER)
     labels = np.full((HEIGHT, WIDTH), 9, np.uint8)
-    assert counted(project, held=OpenLabels(labels, np.full_like(labels, Provenance.USER))) == {9}
+    assert counted(project, opened=OpenLabels(labels, np.full_like(labels, Provenance.USER))) == {9}
 
 
 def test_a_prediction_of_a_file_that_was_replaced_does_not_count(project):
@@ -143,7 +143,7 @@ def test_an_image_without_ground_truth_has_labels_and_confidence(project):
 def test_a_mask_in_memory_of_another_size_than_the_ground_truth_is_refused(project):
     labels = np.zeros((HEIGHT, WIDTH + 1), np.uint8)
     with pytest.raises(MaskFormatError, match="ground truth is 30 x 24 px"):
-        load_sample(project, project.images[0].id, held=OpenLabels(labels, np.ones_like(labels)))
+        load_sample(project, project.images[0].id, opened=OpenLabels(labels, np.ones_like(labels)))
 
 
 @pytest.mark.parametrize(("frame", "corner"), [("stored", (0, 29)), ("oriented", (0, 0))])

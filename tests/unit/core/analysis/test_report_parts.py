@@ -16,9 +16,9 @@ from PIL import Image
 
 from deeplab_core.analysis import report
 from deeplab_core.analysis.evaluate import evaluate_folders
+from deeplab_core.analysis.evaluation import FORMAT
 from deeplab_core.analysis.inspection import inspect_folders
 from deeplab_core.analysis.report import ReportExtras, read_failures, read_slices, render_report
-from deeplab_core.analysis.report.figures import FORMAT
 from deeplab_core.analysis.report.plots import polyline, score_ticks, slices_svg
 from deeplab_core.analysis.report.slices import SliceCurve, SlicePoint
 from deeplab_core.analysis.report.thumbnails import Photographs
