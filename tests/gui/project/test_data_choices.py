@@ -150,7 +150,7 @@ def test_a_doubt_about_the_classes_is_asked_and_the_answer_changes_everything(st
     asked.go.click()
     studio.settle()
     assert studio.program.session.project.catalog.name == "camvid11"
-    assert {row.class_id for row in studio.window.classes.model._rows} >= {0, 3, 7}
+    assert {row.class_id for row in studio.window.classes.model.rows} >= {0, 3, 7}
     studio.program.projects.close()
     studio.open(folder)
     assert dialog(studio) is None
