@@ -231,7 +231,7 @@ class ClassEdits:
             self._write(entries, edit.catalog)
 
     def undo(self, catalog: ClassCatalog) -> tuple[ClassEdit, ClassCatalog]:
-        """Take the newest edit back; :meth:`drop_unused` completes it.
+        """Take the newest edit back; :meth:`drop` completes it.
 
         Returns:
             The edit, and the classes as they were, with those that the edit added behind them. Colours and keys that were

@@ -18,8 +18,8 @@ from app.services.notifications import Choice
 from app.services.services import Services
 from app.state.class_choice import known_catalogs
 from app.state.class_edits import ClassEdits
+from app.state.data_choices import store_frame, stored_frame
 from app.state.edits.whole_mask import set_by
-from app.state.ground_truth import store_frame, stored_frame
 from app.state.image_record import ImageStatus
 from app.state.label_import import ImportTotals, LabelStep, absent_classes, label_step, map_labels, plan_labels
 from app.state.opencv import opencv
