@@ -46,6 +46,8 @@ _FILE = (
           enabled_when=("project_writable", "has_images"), tip=_("Masks, labelme, YOLO, CVAT and other formats")),
     _spec(Group.FILE, "project.import_file", _("Import labels from a file…"), "window.import_file", icon="import",
           enabled_when=("project_writable", "has_images"), tip=_("COCO, CVAT, Label Studio, a zip file and others")),
+    _spec(Group.FILE, "project.merge", _("Merge with another project…"), "window.merge_project", enabled_when=("has_images",),
+          tip=_("Labels of another user for the same images: how far you agree, and one project with the work of both")),
     _spec(Group.FILE, "project.export", _("Export masks…"), "window.export_masks", icon="export", keys="Ctrl+E",
           enabled_when=("has_images",)),
     _spec(Group.FILE, "app.settings", _("Settings…"), "window.show_settings", icon="settings", keys="Ctrl+,", separated=True),

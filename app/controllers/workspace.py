@@ -44,6 +44,7 @@ from app.controllers.project.export import ExportController
 from app.controllers.project.file_changes import FileChanges, FileNotes
 from app.controllers.project.folder_jobs import FolderJobs
 from app.controllers.project.label_imports import LabelImports
+from app.controllers.project.merging import MergeController
 from app.controllers.project.navigation import ProjectController
 from app.controllers.project.new_project import NewProjectController, WelcomeController
 from app.controllers.project.videos import VideoController
@@ -312,6 +313,10 @@ class Program(QObject):
     @cached_property
     def label_imports(self) -> LabelImports:
         return LabelImports(self.services, self.edit, self.folder_jobs, self)
+
+    @cached_property
+    def merging(self) -> MergeController:
+        return MergeController(self.services, self.edit, self.folder_jobs, self)
 
     @cached_property
     def new_project(self) -> NewProjectController:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.careful import look_into, meta_json
+from app.state.document import Document
 from app.state.edits.whole_mask import whole_patch
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.opening import DATABASE, DIRECTORY_NAME
@@ -40,6 +41,10 @@ class Pair:
     def name(self) -> str:
         """Its path in the first project."""
         return self.one.relative_path
+
+    def reached(self, least: ImageStatus) -> bool:
+        """Whether both users have come so far with it."""
+        return self.one.status >= least and self.other.status >= least
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,6 +123,7 @@ class TwoProjects:
         pairs: images with labels in the second project that the first one has too, in the first one's order.
         strangers: (image of the second project, why) that have labels and no partner.
         mapping: the second project's classes in the first one's.
+        met: classes of the second project without a partner that an image was found to hold.
     """
 
     def __init__(self, one: Project, other: Project, choices: Mapping[str, str] | None = None) -> None:
@@ -130,6 +136,7 @@ class TwoProjects:
         for info, pair in zip(known, self.mapping.pairs, strict=True):
             if pair.target is not None:
                 self._table[info.id] = pair.target
+        self.met: set[str] = set()
         self.strangers: list[tuple[str, str]] = []
         self.pairs = tuple(self._pairs())
 
@@ -151,13 +158,14 @@ class TwoProjects:
             if record.id in partners:
                 yield Pair(record, partners[record.id])
 
-    def _side(self, project: Project, record: ImageRecord) -> _Labels:
-        document = project.load(record.id).document
+    def _side(self, project: Project, record: ImageRecord, document: Document | None = None) -> _Labels:
+        document = document or project.load(record.id).document
         labels = document.labels
         if project is self.other:
             present = np.unique(labels).tolist()
             unknown = [self._open[number] for number in present if number in self._open]
             if unknown:
+                self.met.update(unknown)
                 raise self.mapping.open_error(unknown)
             labels = apply_lut(labels, self._table)
         confirmed = by_hand(document.provenance)
@@ -165,7 +173,7 @@ class TwoProjects:
             confirmed = confirmed | (labels != self.one.catalog.ignore)
         return _Labels(labels, document.provenance, confirmed, record.reviewed)
 
-    def _sides(self, pair: Pair) -> tuple[_Labels, _Labels]:
+    def _sides(self, pair: Pair, mine: Document | None = None) -> tuple[_Labels, _Labels]:
         """Both sides of an image. Raises AtrousError: one cannot be read, or they are not of one picture."""
         if self.one.content_key(pair.one.id) != self.other.content_key(pair.other.id):
             raise ImageReadError(
@@ -173,7 +181,7 @@ class TwoProjects:
                 why=message("Labels of one do not fit the other"), remedy=message("Merge projects of the same images"),
                 path=self.other.path_of(pair.other),
             )  # fmt: skip
-        return self._side(self.one, pair.one), self._side(self.other, pair.other)
+        return self._side(self.one, pair.one, mine), self._side(self.other, pair.other)
 
     # -- agreement ---------------------------------------------------------------------------------------------------------
 
@@ -202,18 +210,27 @@ class TwoProjects:
 
     def compared(self, least: ImageStatus = ImageStatus.TOUCHED) -> list[Pair]:
         """Images with which both users have come so far."""
-        return [pair for pair in self.pairs if pair.one.status >= least and pair.other.status >= least]
+        return [pair for pair in self.pairs if pair.reached(least)]
 
     # -- merging -----------------------------------------------------------------------------------------------------------
 
-    def look(self, pair: Pair, take: Side | None = None) -> ImageMerge:
+    def look(
+        self, pair: Pair, take: Side | None = None, *, mine: Document | None = None, agreement: Agreement | None = None
+    ) -> ImageMerge:
         """What merging an image would do. Pixels that only one user set get that user's label; what both set differently is a
         conflict. Pixels that neither user set keep the first project's label, or get the second one's if they have none.
+
+        Args:
+            take: the project that conflicts take their labels from; None leaves them undecided.
+            mine: the first project's document where it is open; None reads it.
+            agreement: is updated with the image, if both users worked on it.
 
         Raises:
             AtrousError: a side cannot be read, its picture is another one, or it holds classes that the first project lacks.
         """
-        one, other = self._sides(pair)
+        one, other = self._sides(pair, mine)
+        if agreement is not None and pair.reached(ImageStatus.TOUCHED):
+            agreement.update(pair.name, one.labels, other.labels)
         differs = one.labels != other.labels
         conflict = differs & one.confirmed & other.confirmed
         bare = (one.provenance == Provenance.UNSET) & ~one.confirmed & (other.provenance != Provenance.UNSET)
@@ -229,6 +246,21 @@ class TwoProjects:
             confirmed=int(np.count_nonzero(theirs & ~differs)), conflicts=self._pairs_of(one.labels, other.labels, conflict),
             reviewed=reviewed, take=take if conflict.any() else None,
         )  # fmt: skip
+
+    def conflict(self, pair: Pair, mine: Document | None = None) -> tuple[LabelMap, LabelMap]:
+        """Both sides' labels, (H, W) in the first project's ids, where both users set different ones; void elsewhere.
+
+        Args:
+            mine: as for :meth:`look`.
+
+        Raises:
+            AtrousError: as :meth:`look`.
+        """
+        one, other = self._sides(pair, mine)
+        apart = (one.labels == other.labels) | ~one.confirmed | ~other.confirmed
+        first, second = one.labels.copy(), other.labels.copy()
+        first[apart] = second[apart] = self.one.catalog.ignore
+        return first, second
 
     def _pairs_of(self, one: LabelMap, other: LabelMap, where: NDArray[np.bool_]) -> dict[tuple[str, str], int]:
         names = {info.id: info.name for info in self.one.catalog.classes} | {int(self.one.catalog.ignore): "void"}
@@ -252,13 +284,12 @@ class TwoProjects:
             progress: called with what was found (None for a failure) and the name of every image.
         """
         totals, decided = MergeTotals(), dict(solved or {})
-        title = message("Merge with {folder}", folder=self.other.folder.name)
         for pair in self.pairs:
             found = None
             try:
                 found = self.look(pair, decided.get(pair.name, prefer))
                 if not found.open and write:
-                    self._store(pair, found, title)
+                    self._store(pair, found)
             except Exception as problem:
                 totals.failures.append((pair.name, image_error(problem, self.one.path_of(pair.one))))
             else:
@@ -269,11 +300,16 @@ class TwoProjects:
             self.one.sync()
         return totals
 
-    def _store(self, pair: Pair, found: ImageMerge, title: str) -> None:
+    @property
+    def title(self) -> str:
+        """Of the step that merging an image is."""
+        return message("Merge with {folder}", folder=self.other.folder.name)
+
+    def _store(self, pair: Pair, found: ImageMerge) -> None:
         document = self.one.load(pair.one.id).document
         patch = whole_patch(document, found.labels, found.provenance)
         if not patch.empty:
-            self.one.append_step(pair.one.id, title, Provenance.IMPORT, patch)
+            self.one.append_step(pair.one.id, self.title, Provenance.IMPORT, patch)
             document.apply(patch)
             move = self.one.journal.head(pair.one.id)
             self.one.save_mask(pair.one.id, document.labels, document.provenance, move)

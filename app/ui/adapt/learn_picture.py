@@ -51,18 +51,24 @@ class LearnPicture(QWidget):
             return
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        size = self._image.size().scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatio)
-        place = QRect((self.width() - size.width()) // 2, (self.height() - size.height()) // 2, size.width(), size.height())
-        painter.drawImage(place, self._image)
+        painter.drawImage(self.place(), self._image)
         painter.end()
 
+    def place(self) -> QRect:
+        """Where the picture is in the widget; nowhere without one."""
+        if self._image is None:
+            return QRect()
+        size = self._image.size().scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatio)
+        return QRect((self.width() - size.width()) // 2, (self.height() - size.height()) // 2, size.width(), size.height())
 
-def composed(rgb: NDArray[np.uint8], labels: LabelMap, catalog: ClassCatalog) -> NDArray[np.uint8]:
-    """Labels over a photograph; background and void let it through.
+
+def composed(rgb: NDArray[np.uint8], labels: LabelMap, catalog: ClassCatalog, *, background: bool = False) -> NDArray[np.uint8]:
+    """Labels over a photograph; void lets it through.
 
     Args:
         rgb: (h, w, 3) uint8.
         labels: (H, W) ids, sampled to the size of ``rgb``.
+        background: whether the background covers the photograph, too.
     """
     height, width = rgb.shape[:2]
     rows = np.arange(height) * labels.shape[0] // height
@@ -72,7 +78,7 @@ def composed(rgb: NDArray[np.uint8], labels: LabelMap, catalog: ClassCatalog) ->
     opaque = np.zeros(catalog.ignore + 1, np.float32)
     for info in catalog.classes:
         table[info.id] = info.color
-        opaque[info.id] = 0.0 if info.id == catalog.background else _OPACITY
+        opaque[info.id] = 0.0 if info.id == catalog.background and not background else _OPACITY
     cover = opaque[small][..., None]
     mixed: NDArray[np.uint8] = np.round(rgb * (1 - cover) + table[small] * cover).astype(np.uint8)
     return mixed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import QSize
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -18,6 +18,39 @@ from PySide6.QtWidgets import (
 from app.text import tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import toned
+
+
+def plain_table(titles: Sequence[str], *, wide: int, row: int) -> QTableWidget:
+    """A table to read: no grid, no editing, no selection.
+
+    Args:
+        titles: of the columns.
+        wide: the column that takes the room that is left.
+        row: height of a row, px.
+    """
+    table = QTableWidget(0, len(titles))
+    table.setHorizontalHeaderLabels(list(titles))
+    table.verticalHeader().hide()
+    table.verticalHeader().setDefaultSectionSize(row)
+    table.setShowGrid(False)
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+    table.setAccessibleName(titles[0])
+    header = table.horizontalHeader()
+    header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+    header.setSectionResizeMode(wide, QHeaderView.ResizeMode.Stretch)
+    return table
+
+
+def fill_table(table: QTableWidget, rows: Sequence[Sequence[str]]) -> None:
+    """Show rows of texts; a text that is cut can be read in its tooltip."""
+    table.setRowCount(len(rows))
+    for place, texts in enumerate(rows):
+        for column, text in enumerate(texts):
+            item = QTableWidgetItem(text)
+            item.setToolTip(text)
+            table.setItem(place, column, item)
 
 
 class ListDialog(FittedDialog):

@@ -1,4 +1,4 @@
-"""Shows the page of a new project, the import of labels and what came of it."""
+"""Shows the page of a new project, the import of labels and what came of it, and the merge of two projects."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QDialog
 
 from app.controllers.project.label_imports import LabelRequest, PlannedLabels
+from app.controllers.project.merging import Compared
 from app.controllers.workspace import Program
 from app.state.new_project import FolderLook
 from app.ui.project.import_dialog import ImportDialog
+from app.ui.project.merge_dialog import MergeDialog
 from app.ui.project.new_project_dialog import NewProjectDialog
 from app.ui.project.summary_dialog import SummaryDialog
 from app.ui.shell.main_window import MainWindow
@@ -33,6 +35,7 @@ class LabelsPresenter(QObject):
         program.new_project.asks = True
         program.label_imports.sourceChosen.connect(self._look_at_labels)
         program.label_imports.planAsked.connect(self._show_plan)
+        program.merging.compared.connect(self._show_merge)
         program.label_imports.summaryAsked.connect(self._show_summary)
         program.label_imports.finished.connect(lambda summary: self._show_summary(summary) if summary.troubled else None)
 
@@ -57,6 +60,11 @@ class LabelsPresenter(QObject):
             imports.start(request)
         else:
             self._program.truth.edit_classes(edit, lambda: imports.start(request))
+
+    def _show_merge(self, compared: Compared) -> None:
+        dialog = MergeDialog(self._program.merging, compared, self._window)
+        dialog.decided.connect(self._program.merging.merge)
+        self._open(dialog)
 
     def _show_summary(self, summary: ImportSummary) -> None:
         self._open(SummaryDialog(summary, self._window))

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QPushButton, QTableWidget, QTableWidgetItem, QWidget
+from PySide6.QtWidgets import QPushButton, QTableWidget, QWidget
 
 from app.text import displayed, tr
 from app.ui.common.fitted_dialog import FittedDialog
+from app.ui.common.list_dialog import fill_table, plain_table
 from app.ui.common.panel import toned
 from app.viewmodels.project.label_summary import ImportSummary
 
@@ -43,25 +44,9 @@ class SummaryDialog(FittedDialog):
         self.buttons.addWidget(close)
 
     def _table(self, titles: tuple[str, str], rows: Sequence[tuple[str, str]], *, wide: int) -> QTableWidget:
-        table = QTableWidget(len(rows), 2)
-        table.setHorizontalHeaderLabels(list(titles))
-        table.verticalHeader().hide()
-        table.verticalHeader().setDefaultSectionSize(_ROW)
-        table.setShowGrid(False)
-        table.setWordWrap(True)
-        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        table = plain_table(titles, wide=wide, row=_ROW)
         table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        table.setAccessibleName(titles[0])
-        header = table.horizontalHeader()
-        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(wide, QHeaderView.ResizeMode.Stretch)
-        for place, (name, text) in enumerate(rows):
-            for column, value in enumerate((name, text)):
-                item = QTableWidgetItem(displayed(value))
-                item.setToolTip(displayed(value))
-                table.setItem(place, column, item)
+        fill_table(table, [[displayed(text) for text in row] for row in rows])
         table.setMinimumHeight(_HEAD + _ROW * min(max(len(rows), 1), _MOST))
         self.column.addWidget(table)
         return table

@@ -192,6 +192,12 @@ class WindowActions(QObject):
         if path:
             self._program.label_imports.sourceChosen.emit(Path(path))
 
+    def merge_project(self) -> None:
+        """Compare with another user's project of the same images; the dialog shows first what merging would do."""
+        folder = QFileDialog.getExistingDirectory(self._window, tr("Folder of the other user's project"), self._folder())
+        if folder:
+            self._program.merging.compare(Path(folder))
+
     def start_from_file(self) -> None:
         """Replace the mask of the image in view by a mask or other labels."""
         path, _ = QFileDialog.getOpenFileName(self._window, tr("Mask to start from"), self._folder(), tr(_MASK_FILTER))

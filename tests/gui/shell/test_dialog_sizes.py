@@ -16,6 +16,7 @@ import app.ui
 from app.actions.keymap import Keymap
 from app.actions.table import ACTIONS
 from app.controllers.project.label_imports import PlannedLabels
+from app.controllers.project.merging import Compared, MergeRow
 from app.services.folders import log_folder
 from app.services.notifications import Choice
 from app.state.class_choice import CatalogEffect, ClassQuestion
@@ -24,6 +25,7 @@ from app.state.ground_truth import FrameQuestion
 from app.state.label_import import plan_labels
 from app.state.new_project import look_at
 from app.state.project import Project
+from app.state.two_projects import TwoProjects
 from app.ui.adapt.learn_dialog import LearnDialog
 from app.ui.adapt.learn_result_dialog import LearnResultDialog
 from app.ui.annotate.class_editor import ClassEditor
@@ -41,6 +43,7 @@ from app.ui.project.data_presenter import TruthDialog
 from app.ui.project.export_dialog import ExportDialog
 from app.ui.project.frame_dialog import FrameDialog
 from app.ui.project.import_dialog import ImportDialog
+from app.ui.project.merge_dialog import MergeDialog
 from app.ui.project.new_project_dialog import NewProjectDialog
 from app.ui.project.summary_dialog import SummaryDialog
 from app.ui.project.video_dialog import VideoDialog
@@ -55,8 +58,10 @@ from app.viewmodels.project.data_choices import Answer
 from app.viewmodels.project.folder_plan import FolderPlan
 from app.viewmodels.project.frame_preview import FramePreview
 from app.viewmodels.project.label_summary import ImportSummary
+from deeplab_core.analysis.agreement import Agreement
 from deeplab_core.catalogs import builtin_catalogs, get_catalog
 from deeplab_core.catalogs.catalog import map_catalogs
+from deeplab_core.errors import ProjectError
 from deeplab_core.learning import ClassGain, GainInterval, LearnReport
 from tests.gui.studio import Studio
 
@@ -212,6 +217,30 @@ def _components(studio: Studio, _tmp: Path) -> QDialog:
     return ComponentDialog(studio.program.component_jobs, _VOC, "smooth", 9, None, studio.window)
 
 
+def _merge(studio: Studio, tmp: Path) -> QDialog:
+    from tests.gui.studio import make_folder
+
+    folder = make_folder(tmp / "a folder with a name that is rather long", truth=False)
+    with Project.open(folder, tmp / "one") as one, Project.open(folder, tmp / "two", read_only=False) as other:
+        two = TwoProjects(one, other)
+    two.met.update(("crack", "rust", "spalling", "moss"))
+    found = Agreement(_VOC)
+    for number in range(30):
+        found.update(
+            f"{_LONG}/{number}.jpg", np.full((4, 5), number % 21, np.uint8), np.full((4, 5), (number + 1) % 21, np.uint8)
+        )
+    conflicts = {(first.name, second.name): 12_345 for first, second in zip(_VOC.classes, _VOC.classes[1:], strict=False)}
+    rows = [MergeRow(number, f"{_LONG}/{number}.jpg", 9, 9, conflicts) for number in range(30)]
+    failures = [("b.jpg", ProjectError("it is cut off", remedy="Try again"))]
+    compared = Compared(two, found, rows, failures)
+    return MergeDialog(_NoPictures(), compared, studio.window)  # type: ignore[arg-type] # asks for pictures alone
+
+
+class _NoPictures:
+    def picture(self, *_arguments: object) -> None:
+        """The images are no files."""
+
+
 MAKERS: dict[type[QDialog], Callable[[Studio, Path], QDialog]] = {
     SettingsDialog: _settings, ExportDialog: _export, FetchDialog: _fetch, KeySheet: _keys, ShortcutsDialog: _shortcuts,
     ChoiceDialog: _choice, TruthDialog: _truth, ClassesDialog: _classes, MappingDialog: _mapping, FrameDialog: _frame,
@@ -219,7 +248,7 @@ MAKERS: dict[type[QDialog], Callable[[Studio, Path], QDialog]] = {
     MessagesDialog: _messages, FolderQuestion: _job, ModelOptionsDialog: _options,
     ClassEditor: _editor, VideoDialog: _video, ComponentDialog: _components,
     NewProjectDialog: _new_project, ImportDialog: _import,
-    SummaryDialog: _summary,
+    SummaryDialog: _summary, MergeDialog: _merge,
 }  # fmt: skip
 
 

@@ -1,0 +1,375 @@
+"""Two users' labels of the same images: how far they agree, the images that contradict each other, and what to take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QPushButton,
+    QStackedWidget,
+    QTabBar,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.controllers.project.merging import Compared, ConflictPicture, MergeController, MergeRow
+from app.state.two_projects import Side
+from app.text import displayed, error_detail, error_title, plural, tr
+from app.ui.adapt.learn_picture import LearnPicture, composed
+from app.ui.common.fitted_dialog import FittedDialog
+from app.ui.common.list_dialog import ListDialog, fill_table, plain_table
+from app.ui.common.panel import set_tone, toned
+from app.viewmodels.project.merging import (
+    agreement_classes,
+    agreement_images,
+    agreement_line,
+    conflict_text,
+    merge_line,
+    not_merged,
+)
+from deeplab_core.errors import AtrousError
+from deeplab_core.masks.importing.mapping import VOID_NAME
+
+_SIZE = QSize(900, 640)
+#: Heights of rows with and without a box, px.
+_ROW, _LINE = 34, 28
+#: Conflicts that are shown without scrolling, so that the pictures below have room.
+_MOST = 5
+#: Width of the boxes, px.
+_TAKE = 120
+
+
+class MergeDialog(FittedDialog):
+    """Shows what :class:`MergeController` compared; nothing changes before Merge.
+
+    Signals:
+        decided(Compared, dict of image id -> Side): merge, and take the conflicts of these images from that side.
+    """
+
+    decided = Signal(object, object)
+
+    def __init__(self, controller: MergeController, compared: Compared, parent: QWidget | None = None) -> None:
+        heading = tr("Merge with {name}", name=compared.name)
+        super().__init__(tr("Merge projects"), parent, heading=heading, size=_SIZE)
+        self.setWindowModality(Qt.WindowModality.WindowModal)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._controller, self._compared = controller, compared
+        self._taken: dict[int, Side] = {}
+        self._shown: int | None = None
+        self.line = toned("", tone="muted")
+        self.line.setWordWrap(True)
+        self.column.addWidget(self.line)
+        self.classes = plain_table((tr("Their class"), tr("Is your class")), wide=1, row=_ROW)
+        self.classes.setAccessibleName(tr("Classes without a partner"))
+        self.column.addWidget(self.classes)
+        self.tabs = QTabBar()
+        self.tabs.setDrawBase(False)
+        self.tabs.setExpanding(False)
+        self.tabs.setAccessibleName(tr("Conflicts and agreement"))
+        self.column.addWidget(self.tabs)
+        self.pages = QStackedWidget()
+        self.column.addWidget(self.pages, 1)
+        for title, page in ((tr("Conflicts"), self._conflict_page()), (tr("Agreement"), self._agreement_page())):
+            self.tabs.addTab(title)
+            self.pages.addWidget(page)
+        self.tabs.currentChanged.connect(self.pages.setCurrentIndex)
+        self.left_out = self._button(tr("What is left out…"), self._show_left_out)
+        self.save = self._button(tr("Save agreement…"), self._ask_save)
+        self.note = toned("", tone="warn", size="small")
+        self.note.setWordWrap(True)
+        self.buttons.addWidget(self.note, 1)
+        cancel = QPushButton(tr("Cancel"))
+        cancel.setAutoDefault(False)
+        cancel.clicked.connect(self.reject)
+        self.go = QPushButton(tr("Merge"))
+        self.go.setProperty("primary", True)
+        self.go.setDefault(True)
+        self.go.clicked.connect(self._decide)
+        self.buttons.addWidget(cancel)
+        self.buttons.addWidget(self.go)
+        self._fill()
+
+    def _button(self, text: str, act: Callable[[], object]) -> QPushButton:
+        button = QPushButton(text)
+        button.setAutoDefault(False)
+        button.clicked.connect(lambda: act())
+        self.buttons.addWidget(button)
+        return button
+
+    def _conflict_page(self) -> QWidget:
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        self.conflicts = plain_table((tr("Image"), tr("Yours / theirs"), tr("Take")), wide=1, row=_ROW)
+        self.conflicts.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.conflicts.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.conflicts.setMinimumHeight(40 + 2 * _ROW)
+        self.conflicts.horizontalHeader().setSectionResizeMode(2, QHeaderView.ResizeMode.Fixed)
+        self.conflicts.setColumnWidth(2, _TAKE)
+        self.conflicts.itemSelectionChanged.connect(self._select)
+        column.addWidget(self.conflicts, 1)
+        pictures = QHBoxLayout()
+        pictures.setSpacing(16)
+        self.yours, self.theirs = (_Side(tr("Yours")), _Side(tr("Theirs")))
+        for side, take in ((self.yours, "a"), (self.theirs, "b")):
+            part = QVBoxLayout()
+            part.setSpacing(4)
+            side.clicked.connect(lambda take=take: self._take_shown(take))
+            part.addWidget(toned(side.accessibleName(), strong=True))
+            part.addWidget(side, 1)
+            pictures.addLayout(part, 1)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        self.all_yours, self.all_theirs = QPushButton(tr("Yours for all")), QPushButton(tr("Theirs for all"))
+        for button, take in ((self.all_yours, "a"), (self.all_theirs, "b")):
+            button.setAutoDefault(False)
+            button.clicked.connect(lambda _on=False, take=take: self._take_all(take))
+            row.addWidget(button)
+        self.caption = toned("", tone="muted", size="small")
+        self.caption.setWordWrap(True)
+        row.addWidget(self.caption, 1)
+        column.addLayout(row)
+        column.addLayout(pictures, 2)
+        return page
+
+    def _agreement_page(self) -> QWidget:
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        self.agreement = toned("")
+        self.agreement.setWordWrap(True)
+        column.addWidget(self.agreement)
+        row = QHBoxLayout()
+        row.setSpacing(16)
+        titles = (tr("Class"), tr("IoU"), tr("Boundary IoU"), tr("Yours, px"), tr("Theirs, px"))
+        self.class_figures = plain_table(titles, wide=0, row=_LINE)
+        self.image_figures = plain_table((tr("Image"), tr("Equal pixels"), tr("Kappa")), wide=0, row=_LINE)
+        row.addWidget(self.class_figures, 3)
+        row.addWidget(self.image_figures, 2)
+        column.addLayout(row, 1)
+        return page
+
+    # -- what was compared -----------------------------------------------------------------------------------------------
+
+    def take(self, compared: Compared) -> None:
+        """Show another comparison of the same projects."""
+        self._compared = compared
+        self._fill()
+
+    def reject(self) -> None:
+        super().reject()
+        self._compared.close()
+
+    @property
+    def rows(self) -> list[MergeRow]:
+        """Images with conflicts."""
+        return [row for row in self._compared.rows if row.conflicts]
+
+    def _fill(self) -> None:
+        compared, rows = self._compared, self.rows
+        plain = [row for row in compared.rows if not row.conflicts and (row.changed or row.confirmed)]
+        self.line.setText(merge_line(len(compared.rows), len(plain), sum(row.changed for row in plain), len(rows)))
+        self._fill_classes()
+        self.tabs.setTabText(0, tr("Conflicts ({count})", count=len(rows)) if rows else tr("Conflicts"))
+        self.conflicts.setRowCount(len(rows))
+        self.conflicts.setMaximumHeight(40 + _ROW * min(max(len(rows), 2), _MOST))
+        for place, row in enumerate(rows):
+            self.conflicts.setItem(place, 0, QTableWidgetItem(displayed(row.name)))
+            item = QTableWidgetItem(conflict_text(row.conflicts))
+            item.setToolTip(item.text())
+            self.conflicts.setItem(place, 1, item)
+            box = QComboBox()
+            for text, value in ((tr("decide…"), None), (tr("yours"), "a"), (tr("theirs"), "b")):
+                box.addItem(text, value)
+            box.setCurrentIndex(max(box.findData(self._taken.get(row.image)), 0))
+            box.setAccessibleName(tr("Whose labels {name} takes", name=displayed(row.name)))
+            box.currentIndexChanged.connect(lambda _place, image=row.image, box=box: self._choose(image, box.currentData()))
+            self.conflicts.setCellWidget(place, 2, box)
+        if rows:
+            self.conflicts.selectRow(0)
+        else:
+            self.tabs.setCurrentIndex(1)
+        self._fill_agreement()
+        self.left_out.setVisible(bool(not_merged(compared.failures, compared.two.strangers)))
+        self.save.setEnabled(bool(compared.agreement.images))
+        self._check()
+
+    def _fill_classes(self) -> None:
+        """Classes of the other project that are no class of the open one: the user says what they are."""
+        two, choices = self._compared.two, self._compared.choices
+        names = sorted({*two.met, *choices})
+        self.classes.setVisible(bool(names))
+        self.classes.setRowCount(len(names))
+        self.classes.setFixedHeight(40 + _ROW * min(len(names), 3))
+        for place, name in enumerate(names):
+            self.classes.setItem(place, 0, QTableWidgetItem(displayed(name)))
+            box = QComboBox()
+            for text, value in (
+                (tr("decide…"), ""),
+                (tr("void (unlabelled)"), VOID_NAME),
+                *((displayed(known), known) for known in two.one.catalog.names),
+            ):
+                box.addItem(text, value)
+            box.setCurrentIndex(max(box.findData(choices.get(name, "")), 0))
+            box.setAccessibleName(tr("What {name} becomes", name=displayed(name)))
+            box.activated.connect(lambda _place, name=name, box=box: self._map(name, box.currentData()))
+            self.classes.setCellWidget(place, 1, box)
+
+    def _map(self, name: str, value: str) -> None:
+        choices = {known: chosen for known, chosen in self._compared.choices.items() if known != name}
+        if value:
+            choices[name] = value
+        self.go.setEnabled(False)
+        self.classes.setEnabled(False)
+        self.line.setText(tr("The labels are being compared…"))
+
+        def then(compared: Compared | None) -> None:
+            if compared is None:
+                self.reject()
+                return
+            self.classes.setEnabled(True)
+            self.take(compared)
+
+        self._controller.choose_classes(self._compared, choices, then)
+
+    def _fill_agreement(self) -> None:
+        found = self._compared.agreement
+        self.agreement.setText(agreement_line(found))
+        for table, rows in ((self.class_figures, agreement_classes(found)), (self.image_figures, agreement_images(found))):
+            table.setVisible(bool(rows))
+            fill_table(table, rows)
+
+    # -- conflicts -------------------------------------------------------------------------------------------------------
+
+    def _choose(self, image: int, take: Side | None) -> None:
+        if take is None:
+            self._taken.pop(image, None)
+        else:
+            self._taken[image] = take
+        self._check()
+
+    def _take_all(self, take: Side) -> None:
+        for place in range(self.conflicts.rowCount()):
+            self._set_take(place, take)
+
+    def _take_shown(self, take: Side) -> None:
+        if self.conflicts.currentRow() >= 0:
+            self._set_take(self.conflicts.currentRow(), take)
+
+    def _set_take(self, place: int, take: Side) -> None:
+        box = self.conflicts.cellWidget(place, 2)
+        assert isinstance(box, QComboBox)
+        box.setCurrentIndex(box.findData(take))
+
+    def _check(self) -> None:
+        rows = self.rows
+        open_ = sum(row.image not in self._taken for row in rows)
+        self.note.setText(
+            plural("{n} image stays as it is until you decide.", "{n} images stay as they are until you decide.", open_)
+            if open_
+            else ""
+        )
+        plain = any(not row.conflicts and (row.changed or row.confirmed) for row in self._compared.rows)
+        writable = not self._compared.two.one.read_only
+        self.go.setEnabled(writable and (plain or open_ < len(rows)))
+        self._mark()
+
+    def _mark(self) -> None:
+        """Frame the picture that the selected image takes."""
+        take = self._taken.get(self._shown) if self._shown is not None else None
+        self.yours.set_chosen(take == "a")
+        self.theirs.set_chosen(take == "b")
+
+    def _select(self) -> None:
+        place = self.conflicts.currentRow()
+        row = self.rows[place] if 0 <= place < len(self.rows) else None
+        self._shown = None if row is None else row.image
+        self._mark()
+        if row is None:
+            for side in (self.yours, self.theirs):
+                side.show_picture(None)
+            self.caption.setText("")
+            return
+
+        def done(found: ConflictPicture | Exception) -> None:
+            if self._shown != row.image:
+                return
+            if isinstance(found, ConflictPicture):
+                self.yours.show_picture(composed(found.rgb, found.yours, found.catalog, background=True))
+                self.theirs.show_picture(composed(found.rgb, found.theirs, found.catalog, background=True))
+                self.caption.setText(tr("Only pixels that both of you set differently are coloured. Click the picture to take."))
+            elif isinstance(found, AtrousError):
+                self.caption.setText(f"{error_title(found)}. {error_detail(found)}")
+
+        self._controller.picture(self._compared, row.image, done)
+
+    # -- the end ---------------------------------------------------------------------------------------------------------
+
+    def _show_left_out(self) -> None:
+        rows = not_merged(self._compared.failures, self._compared.two.strangers)
+        ListDialog(tr("What is left out"), tr("These images are not merged."), rows, None, self).exec()
+
+    def _ask_save(self) -> None:
+        start = str(self._compared.two.one.folder.parent / "agreement.json")
+        text, _ = QFileDialog.getSaveFileName(self, tr("Save agreement"), start, "JSON (*.json)")
+        if text:
+            path = Path(text)
+            self._controller.save_report(self._compared, path, lambda error: self._saved(path, error))
+
+    def _saved(self, path: Path, error: AtrousError | None) -> None:
+        set_tone(self.note, "muted" if error is None else "bad")
+        if error is None:
+            self.note.setText(tr("{name} was saved.", name=displayed(path.name)))
+        else:
+            self.note.setText(f"{error_title(error)}. {error_detail(error)}")
+
+    def _decide(self) -> None:
+        self.accept()
+        self.decided.emit(self._compared, dict(self._taken))
+
+
+class _Side(LearnPicture):
+    """A picture that can be clicked, with a frame if it was chosen.
+
+    Signals:
+        clicked().
+    """
+
+    clicked = Signal()
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.chosen = False
+        self.setMinimumSize(180, 120)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+
+    def sizeHint(self) -> QSize:
+        return QSize(240, 180)
+
+    def set_chosen(self, on: bool) -> None:
+        """Draw the frame, or not."""
+        self.chosen = on
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        if self.chosen and not self.empty:
+            painter = QPainter(self)
+            painter.setPen(QPen(self.palette().highlight(), 3))
+            painter.drawRect(self.place().adjusted(1, 1, -2, -2))
+            painter.end()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        event.accept()
+        self.clicked.emit()

@@ -1,0 +1,152 @@
+"""Two users' projects of the same images in the window: agreement, conflicts solved image by image, merge and undo."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QComboBox, QFileDialog
+
+from app.state.image_record import ImageStatus
+from app.state.label_import import store_labels
+from app.state.project import Project
+from app.state.provenance import Provenance
+from app.ui.project.merge_dialog import MergeDialog
+from deeplab_core.catalogs import get_catalog
+from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.catalogs.editing import add_class
+from tests.gui.studio import HEIGHT, WIDTH, Studio, make_folder
+
+CHAIR, SOFA, CAT = 9, 18, 8
+VOC = get_catalog("voc21")
+
+
+def label(folder: Path, areas: Mapping[str, tuple[slice, int]], catalog: ClassCatalog = VOC, *, reviewed: str = "") -> None:
+    """Let the user of a folder's project paint rows of images."""
+    with Project.open(folder, catalog=catalog) as project:
+        for record in project.images:
+            if record.relative_path not in areas:
+                continue
+            rows, value = areas[record.relative_path]
+            labels = np.full((HEIGHT, WIDTH), 255, np.uint8)
+            labels[rows] = value
+            by = np.where(labels == 255, Provenance.UNSET, Provenance.USER).astype(np.uint8)
+            store_labels(project, record.id, labels, "Brush", overwrite=True, by=by)
+            project.set_status(record.id, ImageStatus.REVIEWED if record.relative_path == reviewed else ImageStatus.TOUCHED)
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[Path, Path]:
+    """Two copies of four photographs; the users contradict each other on the first two, and only one labelled the others."""
+    mine = make_folder(tmp_path / "mine", truth=False)
+    theirs = tmp_path / "theirs"
+    shutil.copytree(mine, theirs)
+    label(mine, {"photo_0.jpg": (slice(0, 20), CHAIR), "photo_1.jpg": (slice(0, 20), CHAIR), "photo_2.jpg": (slice(0, 9), CAT)})
+    rows = {"photo_0.jpg": (slice(10, 30), SOFA), "photo_1.jpg": (slice(0, 20), SOFA), "photo_3.jpg": (slice(0, 9), CAT)}
+    label(theirs, rows, reviewed="photo_3.jpg")
+    return mine, theirs
+
+
+def compared(studio: Studio, folder: Path) -> MergeDialog:
+    studio.program.merging.compare(folder)
+    labels = studio.application.presenter.labels  # type: ignore[union-attr]
+    studio.wait(lambda: isinstance(labels.dialog, MergeDialog))
+    studio.settle()
+    assert isinstance(labels.dialog, MergeDialog)
+    return labels.dialog
+
+
+def masks(studio: Studio) -> dict[str, np.ndarray]:
+    project = studio.program.session.project
+    assert project is not None
+    studio.program.projects.save_now()
+    studio.settle()
+    return {record.relative_path: project.load(record.id).document.labels.copy() for record in project.images}
+
+
+def box(dialog: MergeDialog, row: int) -> QComboBox:
+    found = dialog.conflicts.cellWidget(row, 2)
+    assert isinstance(found, QComboBox)
+    return found
+
+
+def test_conflicts_are_solved_image_by_image_and_the_merge_is_undone(studio: Studio, two: tuple[Path, Path]) -> None:
+    mine, theirs = two
+    studio.open(mine)
+    before = masks(studio)
+    dialog = compared(studio, theirs)
+    assert "1 of them gets labels of the other user: 756 px." in dialog.line.text()
+    assert "2 images have conflicts." in dialog.line.text()
+    assert dialog.tabs.tabText(0) == "Conflicts (2)"
+    assert dialog.conflicts.item(0, 1).text() == "chair / sofa: 840 px"  # type: ignore[union-attr]
+    assert not dialog.yours.empty
+    assert "2 images stay as they are" in dialog.note.text()
+    studio.qtbot.mouseClick(dialog.theirs, Qt.MouseButton.LeftButton)
+    assert box(dialog, 0).currentData() == "b"
+    assert dialog.theirs.chosen
+    assert "1 image stays as it is" in dialog.note.text()
+    dialog.go.click()
+    studio.wait(lambda: any("theirs finished" in title for title in studio.titles()))
+    after = masks(studio)
+    assert (after["photo_0.jpg"][:10] == CHAIR).all()
+    assert (after["photo_0.jpg"][10:30] == SOFA).all()
+    np.testing.assert_array_equal(after["photo_1.jpg"], before["photo_1.jpg"])
+    assert (after["photo_3.jpg"][:9] == CAT).all()
+    assert studio.steps()[-1].startswith("Merge with theirs")
+    project = studio.program.session.project
+    assert project is not None
+    assert project.images[3].reviewed
+    studio.window.commands["edit.undo_folder"].trigger()
+    studio.wait(lambda: "The merge was undone" in studio.titles())
+    for name, labels in masks(studio).items():
+        np.testing.assert_array_equal(labels, before[name])
+    assert not project.images[3].reviewed
+
+
+def test_the_agreement_is_shown_and_saved(studio: Studio, two: tuple[Path, Path], tmp_path: Path, monkeypatch) -> None:
+    mine, theirs = two
+    studio.open(mine)
+    dialog = compared(studio, theirs)
+    assert dialog.agreement.text().startswith("2 images: both users agree on 0.0\u2009% of the pixels")
+    table = dialog.class_figures
+    assert [table.item(row, 0).text() for row in range(table.rowCount())] == ["chair", "sofa"]  # type: ignore[union-attr]
+    assert dialog.image_figures.rowCount() == 2
+    path = tmp_path / "agreement.json"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args, **_more: (str(path), ""))
+    dialog.save.click()
+    studio.wait(lambda: "was saved" in dialog.note.text())
+    assert json.loads(path.read_text())["agreement"] == 0
+    dialog.reject()
+    assert masks(studio)["photo_3.jpg"].min() == 255
+
+
+def test_a_class_without_a_partner_is_decided_in_the_dialog(studio: Studio, tmp_path: Path) -> None:
+    mine = make_folder(tmp_path / "mine", 1, truth=False)
+    theirs = tmp_path / "theirs"
+    shutil.copytree(mine, theirs)
+    label(mine, {})
+    label(theirs, {"photo_0.jpg": (slice(0, 9), 21)}, add_class(VOC, "crack").catalog)
+    studio.open(mine)
+    dialog = compared(studio, theirs)
+    assert not dialog.go.isEnabled()
+    assert dialog.left_out.isVisible()
+    choice = dialog.classes.cellWidget(0, 1)
+    assert isinstance(choice, QComboBox)
+    choice.setCurrentIndex(choice.findData("cat"))
+    choice.activated.emit(choice.currentIndex())
+    studio.settle()
+    assert not dialog.left_out.isVisible()
+    dialog.go.click()
+    studio.wait(lambda: any("theirs finished" in title for title in studio.titles()))
+    assert (studio.image.document.labels[:9] == CAT).all()
+
+
+def test_the_open_project_is_not_merged_with_itself(studio: Studio, two: tuple[Path, Path]) -> None:
+    studio.open(two[0])
+    studio.program.merging.compare(two[0])
+    studio.wait(lambda: any("this is the project that is open" in title.lower() for title in studio.titles()))
