@@ -15,6 +15,6 @@ ROOT = Path(__file__).resolve().parents[2]
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Saved by another process, so that this one, which plays the window, never imports torch for it."""
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    code = f"import pathlib; from tests.unit.app.tiny_model import save_tiny_model as save; save(pathlib.Path({str(path)!r}))"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    code = "import pathlib, sys, tests.unit.app.tiny_model as tiny; tiny.save_tiny_model(pathlib.Path(sys.argv[1]), slow=True)"
+    subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, check=True)
     return path

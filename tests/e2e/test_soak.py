@@ -11,8 +11,8 @@ import pytest
 
 from tests.soak.crash import failing_disk, kill_points, power_cuts, record
 from tests.soak.damage import torn_files
-from tests.soak.fuzz import ROWS, fuzz, intact
-from tests.soak.hostile import ATTACKS, hostile_folders
+from tests.soak.fuzz import ROWS, fuzz
+from tests.soak.hostile import ATTACKS, User, hostile_folders
 from tests.soak.oplog import library
 from tests.soak.surroundings import STORIES, NotTried
 from tests.soak.worker import in_a_process as disturbed
@@ -57,9 +57,15 @@ def test_damaged_files_are_never_taken_without_a_word(recorded, tmp_path, seed):
     assert torn_files(recorded[seed], tmp_path, 40).failures == []
 
 
+@pytest.fixture(scope="module")
+def user():
+    with User() as user:
+        yield user
+
+
 @pytest.mark.parametrize("name", ATTACKS)
-def test_a_strangers_project_folder_changes_nothing_outside(tmp_path, name):
-    assert hostile_folders(tmp_path, [name]).failures == []
+def test_a_strangers_project_folder_changes_nothing_outside(tmp_path, user, name):
+    assert hostile_folders(tmp_path, [name], user).failures == []
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
@@ -77,7 +83,6 @@ INPUTS = 500
 @pytest.mark.skipif(sys.platform != "linux", reason="memory and processor time are limited on Linux only")
 @pytest.mark.parametrize(("family", "share"), ROWS.values(), ids=[family for family, _ in ROWS.values()])
 def test_damaged_inputs_are_named(family, share):
-    assert intact(family) == []
     outcome = fuzz(family, round(share * INPUTS))
     assert outcome.failures == []
     assert outcome.tried == round(share * INPUTS)
@@ -85,4 +90,4 @@ def test_damaged_inputs_are_named(family, share):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="handles are counted on Linux only")
 def test_a_disturbed_compute_process_answers_each_request_once():
-    assert disturbed(6, 3).failures == []
+    assert disturbed(4, 3).failures == []

@@ -27,6 +27,7 @@ from tests.unit.app.tiny_model import save_tiny_model
 CAMVID = get_catalog("camvid11")
 RECIPE = """
 [recipe]
+backbone_options = { width = 0.25 }
 options = { separable = true, aspp_channels = 8, decoder_channels = 8 }
 crop = [32, 32]
 batch = 2

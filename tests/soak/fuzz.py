@@ -69,7 +69,7 @@ class Case:
 
 
 def fuzz(family: str, count: int, first: int = 0) -> Outcome:
-    """Try inputs ``first`` .. ``first + count - 1`` of a family."""
+    """Try inputs ``first`` .. ``first + count - 1`` of a family; the intact files first, where that is the beginning."""
     outcome, last = Outcome(), first + count
     while first < last:
         command = [sys.executable, "-m", "tests.soak.fuzz", family, str(first), str(last - first)]
@@ -80,9 +80,10 @@ def fuzz(family: str, count: int, first: int = 0) -> Outcome:
             told = json.loads(line)
             if "failure" in told:
                 outcome.add(told["failure"], f"{family} {told['number']}")
+            outcome.failures += [f"{family}, intact: {error}" for error in told.get("refused", ())]
         if done.returncode == 0:
             break
-        number = json.loads(lines[-1])["number"] if lines else first
+        number = json.loads(lines[-1]).get("number", first) if lines else first
         last_line = (done.stderr.strip().splitlines() or ["nothing said"])[-1]
         if (lines and "failure" in json.loads(lines[-1])) or not lines:
             outcome.add(f"the process ended with {done.returncode}: {last_line}", f"{family} from {first}")
@@ -90,15 +91,6 @@ def fuzz(family: str, count: int, first: int = 0) -> Outcome:
         outcome.add(f"the process ended with {done.returncode}: {last_line}", f"{family} {number}")
         first = number + 1
     return outcome
-
-
-def intact(family: str) -> list[str]:
-    """Files of a family that are refused although nothing is damaged: its inputs would try little."""
-    command = [sys.executable, "-m", "tests.soak.fuzz", family, "0", "-1"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", "QT_QPA_PLATFORM": "offscreen"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    refused: list[str] = json.loads(done.stdout.splitlines()[-1])
-    return refused
 
 
 class TookTooLong(BaseException):
@@ -587,6 +579,7 @@ FAMILIES: dict[str, Callable[[Path], list[Case]]] = {
 
 
 def _refused(cases: list[Case], base: Path) -> list[str]:
+    """Files that are refused although nothing is damaged: inputs made of them would try little."""
     from deeplab_core.errors import AtrousError
 
     found = []
@@ -603,7 +596,7 @@ def _refused(cases: list[Case], base: Path) -> list[str]:
 
 
 def main(family: str, first: int, count: int) -> None:
-    """Try the inputs, and print a line before and after each."""
+    """Try the inputs, and print a line before and after each; before the first of all, which intact files are refused."""
     import logging
 
     logging.disable(logging.CRITICAL)
@@ -613,8 +606,8 @@ def main(family: str, first: int, count: int) -> None:
         base = Path(name)
         (base / "corpus").mkdir()
         cases = FAMILIES[family](base / "corpus")
-        if count < 0:
-            print(json.dumps(_refused(cases, base)))
+        if first == 0:
+            print(json.dumps({"refused": _refused(cases, base)}), flush=True)
         for number in range(first, first + count):
             print(json.dumps({"number": number}), flush=True)
             case, rng = cases[number % len(cases)], random.Random(f"{family} {number}")

@@ -2,13 +2,15 @@
 
 Survived means: nothing outside of the project's data has changed (no file written, renamed, truncated or created), nothing ran
 for more than 10 s of processor time or took more than 3 GiB, and whatever was refused was refused by an error of ours.
-``python -m tests.soak.hostile FOLDER`` is what runs in that process.
+``python -m tests.soak.hostile`` is what runs in that process: it takes folders from its input and answers each with a line. A
+process that ended or hung is followed by a new one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import resource
 import shutil
@@ -16,6 +18,7 @@ import sqlite3
 import struct
 import subprocess
 import sys
+import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -207,8 +210,11 @@ def _fingerprint(base: Path) -> dict[str, str]:
     return found
 
 
-def hostile_folders(base: Path, names: list[str] | None = None) -> Outcome:
+def hostile_folders(base: Path, names: list[str] | None = None, user: User | None = None) -> Outcome:
     """Try the attacks (all, or those named), each on a fresh project."""
+    if user is None:
+        with User() as user:
+            return hostile_folders(base, names, user)
     outcome = Outcome()
     for name in ATTACKS if names is None else names:
         folder, outside = _prepare(base / "hostile")
@@ -217,7 +223,7 @@ def hostile_folders(base: Path, names: list[str] | None = None) -> Outcome:
         untouchable = name in ("another program's database", "a newer version")
         content = database.read_bytes() if untouchable else b""
         before = _fingerprint(base / "hostile")
-        failure = _in_a_process(folder)
+        failure = user.tries(folder)
         changed = sorted({path for path, _ in before.items() ^ _fingerprint(base / "hostile").items()})
         if changed:
             failure = f"changed {', '.join(changed)}"
@@ -228,17 +234,46 @@ def hostile_folders(base: Path, names: list[str] | None = None) -> Outcome:
     return outcome
 
 
-def _in_a_process(folder: Path) -> str | None:
-    command = [sys.executable, "-m", "tests.soak.hostile", str(folder)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    try:
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    except subprocess.TimeoutExpired:
-        return "did not end"
-    if done.returncode:
-        return f"ended with {done.returncode}: {done.stderr.strip().splitlines()[-1:]}"
-    failure: str | None = json.loads(done.stdout.splitlines()[-1])
-    return failure
+class User:
+    """Uses projects, one after another, in a process of its own: starting it takes longer than the use of a project."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> User:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def tries(self, folder: Path) -> str | None:
+        """Use the project of a folder; what was wrong, or None."""
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.soak.hostile"], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )  # fmt: skip
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        limit = threading.Timer(120, process.kill)
+        limit.start()
+        process.stdin.write(f"{json.dumps(str(folder))}\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+        limit.cancel()
+        if not answer:
+            return self._end()
+        failure: str | None = json.loads(answer)
+        return failure
+
+    def _end(self) -> str:
+        """End the process; how it ended, and the last that it said."""
+        process, self._process = self._process, None
+        if process is None:
+            return ""
+        _, said = process.communicate()
+        return f"ended with {process.returncode}: {said.strip().splitlines()[-1:]}"
 
 
 def _use(folder: Path) -> str | None:
@@ -271,7 +306,15 @@ def _use(folder: Path) -> str | None:
     return None
 
 
-if __name__ == "__main__":
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+def main() -> None:
+    """Use the projects that the input names, each within the limits."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    print(json.dumps(_use(Path(sys.argv[1]))))
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    for line in sys.stdin:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime) + SECONDS, hard))
+        print(json.dumps(_use(Path(json.loads(line)))), flush=True)
+
+
+if __name__ == "__main__":
+    main()
