@@ -57,7 +57,7 @@ class LiteRTRunner:
         if len(inputs) != 1:
             raise ValueError(f"the graph has {len(inputs)} inputs, not one image")
         self.input = _spec(inputs[0])
-        self.outputs = tuple(_spec(out) for out in outputs)
+        self.outputs: tuple[TensorSpec, ...] = tuple(_spec(out) for out in outputs)
         ends = {int(place): str(step["op_name"]) for step in steps for place in step["outputs"]}
         kinds = {"LOGISTIC": True, "CONV_2D": False, "RESIZE_BILINEAR": False}
         self.outputs = tuple(

@@ -36,7 +36,8 @@ class OnnxRunner:
         # Weights in other files are found beside the model's path, which bytes do not have.
         self._coarse = {} if file.external else dict(file.upsampled)
         self._session = OnnxSession(path, self._model(), device)
-        self.title, self.device, self.notes = self._session.title, self._session.device, self._session.notes
+        self.title, self.device = self._session.title, self._session.device
+        self.notes: tuple[str, ...] = self._session.notes
         inputs, outputs = self._session.inputs, self._session.outputs
         if len(inputs) != 1:
             raise WeightsError(

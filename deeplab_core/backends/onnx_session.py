@@ -47,6 +47,8 @@ class OnnxSession:
         runtime = _installed(path)
         self.path = path
         self.title = f"onnxruntime {runtime.__version__}"
+        self.device: str
+        self.notes: tuple[str, ...]
         providers, self.device, self.notes = _providers(runtime, device or torch.device("cpu"))
         try:
             # Its own second try prints to stdout, where results go.
