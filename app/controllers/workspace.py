@@ -16,6 +16,7 @@ from app.controllers.annotate.components import ComponentsController
 from app.controllers.annotate.copies import CopyController
 from app.controllers.annotate.corrections import Corrections
 from app.controllers.annotate.edit import EditController
+from app.controllers.annotate.lines import BorderSnap, ScribbleLines
 from app.controllers.annotate.pixel_counts import PixelCounts
 from app.controllers.annotate.regions import RegionsController
 from app.controllers.annotate.scribble import ScribbleController
@@ -157,6 +158,14 @@ class Program(QObject):
     @cached_property
     def regions(self) -> RegionsController:
         return RegionsController(self.services, self.corrections, self)
+
+    @cached_property
+    def scribble_lines(self) -> ScribbleLines:
+        return ScribbleLines(self.services, self.corrections, self)
+
+    @cached_property
+    def border_snap(self) -> BorderSnap:
+        return BorderSnap(self.services, self.corrections, self)
 
     @cached_property
     def component_jobs(self) -> ComponentJobs:
@@ -390,5 +399,9 @@ class Program(QObject):
                 self.notifier.info(tr("Painting only over the class where a stroke begins"), replace_key="within")
             else:
                 self.notifier.info(tr("Painting over all classes again"), replace_key="within")
-        self.context.update(within_on=self.tools.within, **{f"tool_{tool}": tool is self.tools.tool for tool in Tool})
+        self.context.update(
+            within_on=self.tools.within,
+            snapping_on=self.tools.snapping,
+            **{f"tool_{tool}": tool is self.tools.tool for tool in Tool},
+        )
         self.settings.set("brush.diameter", self.tools.diameter)

@@ -18,12 +18,14 @@ class Tool(StrEnum):
     POLYGON = "polygon"
     COMPONENTS = "components"
     REGIONS = "regions"
+    SCRIBBLE = "scribble"
+    SNAP = "snap"
     PICK = "pick"
     PAN = "pan"
 
 
 #: Tools that need the corrector of the image in view.
-CORRECTION_TOOLS = frozenset({Tool.COMPONENTS, Tool.REGIONS})
+CORRECTION_TOOLS = frozenset({Tool.COMPONENTS, Tool.REGIONS, Tool.SCRIBBLE, Tool.SNAP})
 
 #: Brush diameters in px of the image. 1 paints a single pixel.
 MIN_DIAMETER, MAX_DIAMETER = 1, 1000
@@ -40,6 +42,7 @@ class ToolState:
         previous_class_id: what X swaps with.
         diameter: of the brush, in image px, 1..1000.
         within: whether a stroke or an outline paints only over the class where it begins.
+        snapping: whether the lasso moves to the edges of the image while it is drawn.
     """
 
     def __init__(self, class_id: int = 0) -> None:
@@ -48,6 +51,7 @@ class ToolState:
         self.previous_class_id = class_id
         self.diameter = 24
         self.within = False
+        self.snapping = False
         #: Emitted after any change.
         self.changed: Signal[[]] = Signal()
 
@@ -67,6 +71,10 @@ class ToolState:
 
     def toggle_within(self) -> None:
         self.within = not self.within
+        self.changed.emit()
+
+    def toggle_snapping(self) -> None:
+        self.snapping = not self.snapping
         self.changed.emit()
 
     def set_diameter(self, diameter: float) -> None:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from app.worker.messages import Answer, Request
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.correction.hierarchy import Hierarchy
+from deeplab_core.geometry import Box
+from deeplab_core.learning import PackedLabels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,48 @@ class RegionsReady(Answer):
 
     hierarchy: Hierarchy
     scores: NDArray[np.float16] | None
+    milliseconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskScribble(Request["Scribbled"]):
+    """What a two-class scribble turns into its class (``Corrector.scribble``). Answered by Scribbled.
+
+    Attributes:
+        base: the image and what is known of it; PrepareRegions need not come first.
+        path: x and y in image px.
+        cls: id of the stroke's class.
+        reach, diameter: px of the image.
+        part: the part of the image whose labels are sent (``needed_box``).
+        labels, provenance: of the part.
+    """
+
+    handler = "correct"
+
+    base: PrepareRegions
+    path: tuple[tuple[float, float], ...]
+    cls: int
+    reach: float
+    diameter: float
+    part: Box
+    labels: PackedLabels
+    provenance: PackedLabels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scribbled(Answer):
+    """What a scribble changes.
+
+    Attributes:
+        box: in the image.
+        mask: (height, width) uint8 in the box, 1 where a pixel becomes the stroke's class; None if none does.
+        sources: (height, width) uint8, the provenance that these pixels get.
+        milliseconds: that it took in the compute process.
+    """
+
+    box: Box
+    mask: PackedLabels | None = None
+    sources: PackedLabels | None = None
     milliseconds: float = 0.0
 
 

@@ -8,6 +8,7 @@ scribble can only turn pixels of one class into another, which no scribble with 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -45,6 +46,14 @@ _MOST_BELIEF = 0.9
 _CLIMB, _CLASS_CLIMB = 1.0, 30.0
 #: Number of parts of the image that keep their kernels: one for each reach of the last stroke.
 _KEPT = 3
+
+
+def needed_box(path: Sequence[tuple[float, float]], diameter: float, reach: float, size: tuple[int, int]) -> Box:
+    """The part of an image of ``size`` (H, W) that a scribble looks at: its labels suffice to answer it."""
+    points = np.asarray(path, np.float64)
+    low, high = np.floor(points.min(axis=0)).astype(int), np.ceil(points.max(axis=0)).astype(int) + 1
+    line = Box.between(int(low[0]), int(low[1]), int(high[0]), int(high[1])).clipped(size)
+    return line.grown(int(diameter / 2) + round(_EXTENT * reach) + _CONTEXT + 1, size)
 
 
 @dataclass(slots=True)

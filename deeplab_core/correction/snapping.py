@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.correction.paths import Path, placed
 from deeplab_core.geometry import Box
+from deeplab_core.kernels.compiled import use_compiled
 from deeplab_core.regions import Mask
 
 #: Widths that a wheel goes through, px on both sides of the outline.
@@ -93,8 +94,6 @@ def snapped_path(rgb: NDArray[np.uint8], points: Path, band: float) -> Path:
     Returns:
         (M, 2) float64, about one point per pixel of length.
     """
-    from deeplab_core.kernels.shortest_paths import best_offsets
-
     samples = _resampled(points)
     if len(samples) < _LEAST_SAMPLES:
         return points
@@ -110,9 +109,45 @@ def snapped_path(rgb: NDArray[np.uint8], points: Path, band: float) -> Path:
         return points
     strength = _strength(rgb[top:bottom, left:right], places - (left, top), normals)
     costs = -np.minimum(strength, _STRONGEST) + _FAR * np.abs(offsets)[None, :] / band
-    moved = best_offsets(np.ascontiguousarray(costs, np.float32), _BEND)
+    moved = _best_offsets(np.ascontiguousarray(costs, np.float32))
     snapped: Path = samples + offsets[moved][:, None] * normals
     return snapped
+
+
+def _best_offsets(costs: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The cheapest closed path through a ribbon, see :func:`deeplab_core.kernels.shortest_paths.best_offsets`."""
+    if use_compiled(costs.size):
+        from deeplab_core.kernels.shortest_paths import best_offsets
+
+        return best_offsets(costs, _BEND)
+    start = int(_cheapest_path(np.concatenate([costs, costs]), -1)[costs.shape[0]])
+    return _cheapest_path(np.concatenate([costs, costs[:1]]), start)[:-1]
+
+
+def _cheapest_path(costs: NDArray[np.float32], ends: int) -> NDArray[np.int64]:
+    """The twin of the compiled search, row by row."""
+    points, offsets = costs.shape
+    total = costs[0].astype(np.float64)
+    if ends >= 0:
+        total[np.arange(offsets) != ends] = np.inf
+    came = np.zeros((points, offsets), np.int8)
+    ways = np.full((3, offsets), np.inf)  # stay, from the offset below, from the one above: the order in which ties are decided
+    for n in range(1, points):
+        ways[0] = total
+        ways[1, 1:] = total[:-1] + _BEND
+        ways[2, :-1] = total[1:] + _BEND
+        step = ways.argmin(axis=0)
+        came[n] = _STEPS[step]
+        total = ways[step, np.arange(offsets)] + costs[n]
+    at = int(total.argmin()) if ends < 0 else ends
+    path = np.empty(points, np.int64)
+    for n in range(points - 1, -1, -1):
+        path[n] = at
+        at += int(came[n, at])
+    return path
+
+
+_STEPS = np.array([0, -1, 1], np.int8)
 
 
 def _strength(rgb: NDArray[np.uint8], places: NDArray[np.float64], normals: Path) -> NDArray[np.float32]:

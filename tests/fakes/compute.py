@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer
 
 from app.services.calls import ComputeService
-from app.worker.correction_messages import PrepareRegions, RegionsReady
+from app.worker.correction_messages import AskScribble, PrepareRegions, RegionsReady, Scribbled
 from app.worker.messages import (
     PROTOCOL,
     Answer,
@@ -172,7 +172,7 @@ class FakeComputeClient(ComputeService):
             EndCompare: self._answer_compare, AskReceptive: self._answer_receptive,
             Refine: self._answer_refine, RefineBox: self._answer_refine, PrepareRefine: self._answer_refine,
             AskClicks: self._answer_clicks, PrepareClicks: self._answer_clicks, EndClicks: self._answer_clicks,
-            PrepareRegions: self._answer_regions,
+            PrepareRegions: self._answer_regions, AskScribble: self._answer_scribble,
         }  # fmt: skip
         answers[type(request)](request)
 
@@ -261,6 +261,21 @@ class FakeComputeClient(ComputeService):
         found = clicked_masks(request) if isinstance(request, AskClicks) else []
         masks = tuple(PackedLabels.of(mask.astype(np.uint8)) for mask in found)
         self._answer(Clicked(request_id=request.request_id, masks=masks, title="imagined click network", milliseconds=1.0))
+
+    def _answer_scribble(self, request: Request[Answer]) -> None:
+        """Pixels of the first pixel's class within the reach of the path's beginning, as a square."""
+        assert isinstance(request, AskScribble)
+        labels, part = request.labels.unpacked(), request.part
+        x, y = int(request.path[0][0]) - part.x, int(request.path[0][1]) - part.y
+        mask = labels == labels[y, x]
+        rows, columns = np.ogrid[: part.height, : part.width]
+        mask &= (abs(rows - y) <= request.reach) & (abs(columns - x) <= request.reach)
+        self._answer(
+            Scribbled(
+                request_id=request.request_id, box=part, mask=PackedLabels.of(mask.astype(np.uint8)),
+                sources=PackedLabels.of(np.full(mask.shape, 2, np.uint8)), milliseconds=1.0,
+            )
+        )  # fmt: skip
 
     def _answer_regions(self, request: Request[Answer]) -> None:
         """Blocks of 12 px, and from level 6 on all of them as one; of the scores the next class of the catalog comes second."""

@@ -153,11 +153,12 @@ class Corrections(QObject):
         if self._used and image is not None:
             self._call.ask(self._submit)
 
-    def _submit(self) -> Call[RegionsReady] | None:
+    def base(self) -> PrepareRegions | None:
+        """What the compute process needs to know of the image in view; None without one."""
         image = self._session.image
         if image is None:
             return None
-        catalog, threshold = image.document.catalog, None
+        threshold = None
         ids: tuple[int, ...] = ()
         card = self._models.card
         if card is not None and image.prediction is not None and image.prediction.card_id == card.id:
@@ -165,14 +166,20 @@ class Corrections(QObject):
             if mapping is not None and not mapping.unmatched:
                 ids = tuple(int(mapping.lut[class_id]) for class_id in card.catalog.ids)
                 threshold = self._models.run_settings.options().threshold
+        return PrepareRegions(
+            priority=_SOON, image=str(image.path), source_key=image.key, catalog=image.document.catalog, channel_ids=ids,
+            threshold=threshold,
+        )  # fmt: skip
+
+    def _submit(self) -> Call[RegionsReady] | None:
+        image, request = self._session.image, self.base()
+        if image is None or request is None:
+            return None
         options = None if image.prediction is None else image.prediction.options.cache_key()
-        wanted = f"{image.key} {ids} {threshold} {options}"
+        wanted = f"{image.key} {request.channel_ids} {request.threshold} {options}"
         if self._ready is not None and wanted == self._asked:
             return None
         self._asked = wanted
-        request = PrepareRegions(
-            priority=_SOON, image=str(image.path), source_key=image.key, catalog=catalog, channel_ids=ids, threshold=threshold
-        )
         return self._compute.submit(request).on(
             done=lambda answer: self._take(answer, image),
             failed=lambda error: self._notifier.report(error, replace_key="regions"),

@@ -191,6 +191,11 @@ class EditController(QObject):
         if not self.busy:
             self.tools.toggle_within()
 
+    def toggle_snapping(self) -> None:
+        """Let the lasso snap to the edges of the image, or no longer. Ignored in the middle of a stroke."""
+        if not self.busy:
+            self.tools.toggle_snapping()
+
     def scale_brush(self, steps: int) -> None:
         """Grow (or, with a negative number, shrink) the brush by 10 % a step, at least by one px."""
         self.tools.scale_diameter(steps)

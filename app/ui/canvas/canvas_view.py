@@ -57,18 +57,18 @@ class WheelActions:
         # Alt turns the wheel sideways on some systems, Shift on others: the direction that moved counts.
         delta = event.angleDelta().y() or event.angleDelta().x()
         modifiers = event.modifiers()
-        if modifiers & Qt.KeyboardModifier.ShiftModifier:
-            self._rest += delta / _NOTCH
-            steps = int(self._rest)
-            self._rest -= steps
-            if steps:
-                self._tools.scale_diameter(steps)
-        elif modifiers & Qt.KeyboardModifier.AltModifier and self._toolbox.turns:
+        if self._toolbox.holds_wheel or (modifiers & Qt.KeyboardModifier.AltModifier and self._toolbox.turns):
             self._rest += delta / _NOTCH
             steps = int(self._rest)
             self._rest -= steps
             if steps:
                 self._toolbox.turn(steps, pointer)
+        elif modifiers & Qt.KeyboardModifier.ShiftModifier:
+            self._rest += delta / _NOTCH
+            steps = int(self._rest)
+            self._rest -= steps
+            if steps:
+                self._tools.scale_diameter(steps)
         elif modifiers & Qt.KeyboardModifier.AltModifier:
             self._view.set_opacity(self._view.overlay.opacity + delta / _NOTCH * _OPACITY_STEP)
         elif delta:

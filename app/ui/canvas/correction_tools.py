@@ -11,8 +11,10 @@ from PySide6.QtGui import QColor, QPainter
 from app.controllers.annotate.component_jobs import ComponentJobs
 from app.controllers.annotate.components import ComponentsController
 from app.controllers.annotate.corrections import Corrections, Target
+from app.controllers.annotate.lines import BorderSnap, ScribbleLines
 from app.controllers.annotate.regions import RegionsController
 from app.controllers.annotate.view import ViewState
+from app.services.jobs import LatestWork
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.marks import draw_line, draw_path
 from app.ui.canvas.target_mark import TargetMark, draw_words
@@ -30,6 +32,9 @@ class CorrectionFeatures:
     components: ComponentsController
     component_jobs: ComponentJobs
     regions: RegionsController
+    scribble_lines: ScribbleLines
+    border_snap: BorderSnap
+    snapping: LatestWork
 
 
 class CorrectionTool(CanvasTool):

@@ -11,6 +11,7 @@ from app.controllers.annotate.view import ViewState
 from app.state.tools import Tool
 from app.ui.canvas.correction_tools import ComponentTool, CorrectionFeatures, CorrectionTool, RegionTool
 from app.ui.canvas.geometry import Mapping
+from app.ui.canvas.line_tools import ScribbleTool, SnappingLasso, SnapTool
 from app.ui.canvas.target_mark import TargetMark
 from app.ui.canvas.tools import (
     BrushTool,
@@ -39,6 +40,8 @@ _TOOLS: dict[Tool, type[CanvasTool]] = {
 _CORRECTIONS: dict[Tool, type[CorrectionTool]] = {
     Tool.COMPONENTS: ComponentTool,
     Tool.REGIONS: RegionTool,
+    Tool.SCRIBBLE: ScribbleTool,
+    Tool.SNAP: SnapTool,
 }
 #: Tint of what the dialog of component operations would change.
 _EFFECT = QColor(255, 214, 64)
@@ -74,7 +77,9 @@ class ToolBox(QObject):
             self._tools |= {tool: kind(features, view) for tool, kind in _CORRECTIONS.items()}
             features.components.targetChanged.connect(self.marksChanged)
             features.component_jobs.changed.connect(self.marksChanged)
-            features.regions.targetChanged.connect(self.marksChanged)
+            self._tools[Tool.LASSO] = SnappingLasso(features, view, self.marksChanged.emit)
+            for source in (features.regions, features.scribble_lines, features.border_snap):
+                source.targetChanged.connect(self.marksChanged)
         self._features, self._effect = features, TargetMark()
         self._dragging: CanvasTool | None = None
         self._button = Qt.MouseButton.NoButton
@@ -160,6 +165,11 @@ class ToolBox(QObject):
     def turns(self) -> bool:
         """Whether Alt+wheel is the current tool's."""
         return self.current.turns
+
+    @property
+    def holds_wheel(self) -> bool:
+        """Whether the plain wheel is the current tool's, too."""
+        return self.current.holds_wheel
 
     def turn(self, steps: int, pointer: Pointer) -> None:
         """The wheel was turned with Alt."""

@@ -77,6 +77,11 @@ class CanvasTool:
     def hover(self, pointer: Pointer) -> None:
         """The pointer moved without a button."""
 
+    @property
+    def holds_wheel(self) -> bool:
+        """Whether the plain wheel is the tool's now, too."""
+        return False
+
     def leave(self) -> None:
         """The pointer left the picture."""
 
@@ -234,6 +239,14 @@ _STEP = 1.0
 class LassoTool(CanvasTool):
     """Drawn while the button is down; the outline closes where it is let go."""
 
+    def closed(self, points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+        """The outline that is filled."""
+        return points
+
+    def shown(self) -> list[tuple[float, float]]:
+        """The outline that is drawn."""
+        return self._points
+
     def __init__(self, edit: EditController, view: ViewState) -> None:
         super().__init__(edit, view)
         self._points: list[tuple[float, float]] = []
@@ -255,7 +268,7 @@ class LassoTool(CanvasTool):
     def release(self) -> None:
         points, self._points = self._points, []
         if len(points) >= 3:
-            self.edit.lasso(points)
+            self.edit.lasso(self.closed(points))
 
     def abort(self) -> bool:
         had, self._points = bool(self._points), []
@@ -263,7 +276,7 @@ class LassoTool(CanvasTool):
 
     def paint(self, painter: QPainter, mapping: Mapping) -> None:
         if self._points:
-            draw_outline(painter, [mapping.to_view(*point) for point in self._points], self.class_color())
+            draw_outline(painter, [mapping.to_view(*point) for point in self.shown()], self.class_color())
 
 
 #: A click this close (view px) to the first corner closes the polygon.

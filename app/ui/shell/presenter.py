@@ -13,6 +13,7 @@ from app.controllers.evaluate.live import Figures
 from app.controllers.predict.image import Suggestion
 from app.controllers.refine.preview import Phase
 from app.controllers.workspace import Program
+from app.services.jobs import LatestWork
 from app.services.session import OpenImage
 from app.text import mark, spaced, tr
 from app.ui.adapt.presenter import LearnPresenter
@@ -39,7 +40,15 @@ class WindowPresenter(QObject):
     def __init__(self, window: MainWindow, program: Program, images: ImageListModel) -> None:
         super().__init__(window)
         self.window, self.program = window, program
-        features = CorrectionFeatures(program.corrections, program.components, program.component_jobs, program.regions)
+        features = CorrectionFeatures(
+            program.corrections,
+            program.components,
+            program.component_jobs,
+            program.regions,
+            program.scribble_lines,
+            program.border_snap,
+            LatestWork(program.jobs, program.notifier.report_or_raise),
+        )
         self.canvas = CanvasArea(program.view, program.edit, features=features)
         self.canvas.set_theme(window.theme)
         self._picture: PictureSource | None = None

@@ -1,4 +1,4 @@
-"""What the correction tools ask of the compute process: regions, class scores."""
+"""What the correction tools ask of the compute process: regions, class scores, scribbles."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.worker.correction_messages import PrepareRegions, RegionsReady, catalog_planes
+from app.worker.correction_messages import AskScribble, PrepareRegions, RegionsReady, Scribbled, catalog_planes
 from app.worker.state import WorkerState
 from deeplab_core.correction import Corrector
 from deeplab_core.inference import Scores
+from deeplab_core.learning import PackedLabels
 from deeplab_core.parallel import IsCancelled, ProgressCallback
 
 #: The scores of an image are handed over on at most so many cells, and at most at a quarter of its sides.
@@ -31,18 +32,37 @@ class _Prepared:
 
 
 class Handler:
-    """Answers PrepareRegions."""
+    """Answers PrepareRegions and AskScribble."""
 
     def __init__(self, state: WorkerState) -> None:
         self._state = state
         self._kept: OrderedDict[tuple[object, ...], _Prepared] = OrderedDict()
 
-    def answer(self, request: PrepareRegions, cancel: IsCancelled | None, _progress: ProgressCallback | None) -> RegionsReady:
+    def answer(
+        self, request: PrepareRegions | AskScribble, cancel: IsCancelled | None, _progress: ProgressCallback | None
+    ) -> RegionsReady | Scribbled:
+        if isinstance(request, AskScribble):
+            return self._scribble(request)
         began = time.perf_counter()
         prepared = self._prepared(request)
         hierarchy = prepared.corrector.prepare(cancel)
         spent = 1e3 * (time.perf_counter() - began)
         return RegionsReady(request_id=request.request_id, hierarchy=hierarchy, scores=prepared.planes, milliseconds=spent)
+
+    def _scribble(self, request: AskScribble) -> Scribbled:
+        began = time.perf_counter()
+        corrector, place = self._prepared(request.base).corrector, request.part.slices
+        corrector.labels[place], corrector.provenance[place] = request.labels.unpacked(), request.provenance.unpacked()
+        corrector.forget()
+        found = corrector.scribble(request.path, request.cls, request.reach, request.diameter)
+        spent = 1e3 * (time.perf_counter() - began)
+        if found is None or isinstance(found.provenance, int):
+            return Scribbled(request_id=request.request_id, box=request.part, milliseconds=spent)
+        inside = found.bounds.slices
+        return Scribbled(
+            request_id=request.request_id, box=found.bounds, mask=PackedLabels.of(found.mask[inside].astype(np.uint8)),
+            sources=PackedLabels.of(np.ascontiguousarray(found.provenance[inside])), milliseconds=spent,
+        )  # fmt: skip
 
     def _prepared(self, request: PrepareRegions) -> _Prepared:
         """The corrector of an image, whose labels are void, with the class scores that the image has now."""

@@ -205,3 +205,75 @@ def test_regions_paint_only_over_the_class_where_they_begin_if_that_is_on(desk: 
     assert (labels == SOFA).sum() == 144
     desk.paint((6, 6), (6, 20))  # from the background on
     assert (labels[10:30, 10:30] != 0).all()
+
+
+def test_a_scribble_is_shown_while_it_is_drawn_and_the_wheel_sets_its_reach(desk: Studio) -> None:
+    desk.program.classes.choose(SOFA)
+    desk.press(Qt.Key.Key_J, SHIFT)
+    assert desk.program.tools.tool is Tool.SCRIBBLE
+    labels = desk.image.document.labels
+    start = desk.point(20, 20)
+    desk.qtbot.mousePress(desk.view, Qt.MouseButton.LeftButton, pos=start)
+    desk.qtbot.mouseMove(desk.view, desk.point(22, 22))
+    desk.settle()
+    lines = desk.program.scribble_lines
+    assert lines.target is not None
+    assert lines.target.pixels == 400  # the whole chair is within 30 px
+    scale = desk.program.view.scale
+    turn_wheel(desk.view, QPointF(start), -1)
+    desk.settle()
+    assert (lines.reach, desk.program.view.scale) == (12, scale)
+    assert not (labels == SOFA).any()
+    desk.qtbot.mouseRelease(desk.view, Qt.MouseButton.LeftButton, pos=desk.point(22, 22))
+    desk.settle()
+    assert (labels[10:30, 10:30] == SOFA).all()
+    assert desk.steps()[-1].startswith("Scribble: sofa, 400")
+    assert lines.target is None
+    desk.qtbot.mousePress(desk.view, Qt.MouseButton.LeftButton, pos=desk.point(60, 8))
+    desk.press(Qt.Key.Key_Escape)
+    desk.qtbot.mouseRelease(desk.view, Qt.MouseButton.LeftButton, pos=desk.point(60, 8))
+    desk.settle()
+    assert (labels == SOFA).sum() == 400
+
+
+def test_border_snap_changes_nothing_before_it_is_accepted(desk: Studio) -> None:
+    pixels = desk.image.rgb
+    pixels.setflags(write=True)
+    pixels[:] = 40
+    pixels[12:32, 12:32] = 220  # the object lies two pixels further than its mask
+    desk.press(Qt.Key.Key_S, SHIFT)
+    labels = desk.image.document.labels
+    desk.qtbot.mouseClick(desk.view, Qt.MouseButton.LeftButton, pos=desk.point(20, 20))
+    desk.settle()
+    snap = desk.program.border_snap
+    assert snap.target is not None
+    assert snap.target.lines[0] == "Band: 10 px"
+    turn_wheel(desk.view, QPointF(desk.point(20, 20)), -1, Qt.KeyboardModifier.AltModifier)
+    desk.settle()
+    assert snap.band == 5
+    assert np.array_equal(labels, furniture(islands=40))
+    desk.press(Qt.Key.Key_Escape)
+    assert snap.target is None
+    desk.qtbot.mouseClick(desk.view, Qt.MouseButton.LeftButton, pos=desk.point(20, 20))
+    desk.settle()
+    desk.press(Qt.Key.Key_Return)
+    assert (labels[12:32, 12:32] == CHAIR).all()
+    assert not (labels[10:12, 10:12] == CHAIR).any()
+    assert desk.steps()[-1].startswith("Border snap: chair")
+
+
+def test_the_lasso_snaps_where_that_is_on(desk: Studio) -> None:
+    pixels = desk.image.rgb
+    pixels.setflags(write=True)
+    pixels[:] = 40
+    pixels[12:50, 42:74] = 220
+    desk.program.classes.choose(SOFA)
+    desk.press(Qt.Key.Key_L, Qt.KeyboardModifier.AltModifier)
+    assert desk.program.context["snapping_on"]
+    desk.press(Qt.Key.Key_L)
+    around = [(39, 9), (58, 8), (76, 9), (77, 30), (76, 52), (58, 53), (39, 52), (38, 30), (39, 10)]
+    desk.paint(*around)
+    labels = desk.image.document.labels
+    inside = np.zeros(labels.shape, bool)
+    inside[12:50, 42:74] = True
+    assert np.count_nonzero((labels == SOFA) != inside) < 0.06 * inside.sum()

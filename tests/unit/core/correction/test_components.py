@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deeplab_core.correction import Corrector
-from deeplab_core.correction.components import component_of, given_to_nearest
+from deeplab_core.correction.components import _nearest, component_of, given_to_nearest
 from deeplab_core.geometry import Box
+from deeplab_core.kernels.fill import filled
 from deeplab_core.regions import find_regions
 from tests.unit.core.correction.scenes import CATALOG, correctors
 
@@ -99,6 +100,20 @@ def test_thick_void_takes_the_nearest_label_too() -> None:
     found = given_to_nearest(labels, Box(0, 0, 40, 40), own, own, 255)
     assert found is not None
     assert set(np.unique(found[2][own])) == {7}
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_nearest_label_is_the_same_with_and_without_compiled_loops(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(np.array([0, 3, 7, 255], np.uint8), (9, 13))
+    own = labels == 3
+    lost = own & (rng.random(own.shape) < 0.7)
+    if not lost.any() or not np.isin(labels[~own], (0, 7)).any():
+        return
+    wanted = filled(np.where(own, np.uint8(255), labels), 255)
+    assert wanted is not None
+    assert np.array_equal(_nearest(np.where(own, np.uint8(255), labels), lost, 255)[lost], wanted[lost])
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 
 from deeplab_core.correction import BANDS, REACHES, Corrector, Provenance
 from deeplab_core.correction.paths import path_pixels
+from deeplab_core.correction.scribble import needed_box
+from deeplab_core.correction.snapping import _best_offsets
+from deeplab_core.kernels.compiled import allow_compiled
 from deeplab_core.kernels.shortest_paths import best_offsets
 from tests.unit.core.correction.scenes import CATALOG, disk_corrector, disk_scene
 
@@ -149,3 +152,33 @@ def test_a_ribbons_path_is_closed_and_the_cheapest_through_its_beginning(points:
     assert (steps <= 1).all()
     total = Fraction(float(costs[np.arange(points), path].sum())) + Fraction(1, 2) * int(steps.sum())
     assert total == brute_force(costs, 0.5, int(path[0]))
+
+
+def test_a_lasso_snaps_alike_with_and_without_compiled_loops() -> None:
+    """The window has no compiled loops."""
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        costs = rng.integers(0, 5, (int(rng.integers(8, 40)), int(rng.integers(2, 9)))).astype(np.float32)
+        allow_compiled(False)
+        try:
+            plain = _best_offsets(costs)
+        finally:
+            allow_compiled(True)
+        assert np.array_equal(plain, best_offsets(costs, 1.0))
+
+
+def test_the_labels_of_the_needed_box_suffice_for_a_scribble() -> None:
+    rng = np.random.default_rng(4)
+    rgb = rng.integers(0, 255, (90, 120, 3)).astype(np.uint8)
+    labels = np.zeros((90, 120), np.uint8)
+    labels[:, 60:] = 3
+    path = [(70.0, 40.0), (74.0, 46.0)]
+    whole = Corrector(rgb, labels, catalog=CATALOG).scribble(path, 0, 6, 3)
+    box = needed_box(path, 3, 6, (90, 120))
+    assert box.area < labels.size
+    cut = np.full_like(labels, CATALOG.ignore)
+    cut[box.slices] = labels[box.slices]
+    part = Corrector(rgb, cut, catalog=CATALOG).scribble(path, 0, 6, 3)
+    assert whole is not None
+    assert part is not None
+    assert np.array_equal(whole.mask, part.mask)

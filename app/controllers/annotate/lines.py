@@ -1,0 +1,280 @@
+"""Two-class scribble and border snap: both are shown before they become a step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PySide6.QtCore import QObject, Signal
+
+from app.controllers.annotate.corrections import Corrections, Target
+from app.services.calls import Call, LatestCall
+from app.services.jobs import LatestWork
+from app.services.services import Services
+from app.state.tools import Tool
+from app.text import tr
+from app.viewmodels.annotate.class_rows import class_name
+from app.worker.correction_messages import AskScribble, Scribbled
+from app.worker.messages import URGENT
+from deeplab_core.correction.proposal import Proposal
+from deeplab_core.correction.scribble import REACHES, needed_box
+from deeplab_core.correction.snapping import BANDS
+from deeplab_core.errors import AtrousError, message
+from deeplab_core.learning import PackedLabels
+
+Point = tuple[float, float]
+
+
+@dataclass(slots=True, eq=False)
+class _Stroke:
+    """A scribble that is drawn, or waits for its answer after the button went up."""
+
+    path: tuple[Point, ...]
+    cls: int
+    diameter: float
+    ended: bool = False
+
+
+class ScribbleLines(QObject):
+    """The two-class scribble: a stroke and what it would turn into its class, with the reach on the wheel.
+
+    Attributes:
+        target: what the stroke would change; None if nothing, or before the first answer.
+
+    Signals:
+        targetChanged(): another one, or none.
+    """
+
+    targetChanged = Signal()
+
+    def __init__(self, services: Services, corrections: Corrections, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._corrections, self._edit = corrections, corrections.edit
+        self._compute, self._notifier = services.compute, services.notifier
+        self._call = LatestCall()
+        self._level = 1
+        self._stroke: _Stroke | None = None
+        self._answered: tuple[tuple[Point, ...], float] | None = None
+        self._proposal: Proposal | None = None
+        self.target: Target | None = None
+        self._edit.documentChanged.connect(self.drop)
+
+    @property
+    def reach(self) -> float:
+        """How far a stroke is believed, px of the image."""
+        return REACHES[self._level]
+
+    @property
+    def drawing(self) -> bool:
+        """Whether a stroke is drawn or waits for its answer."""
+        return self._stroke is not None
+
+    def draw(self, path: Sequence[Point]) -> None:
+        """The stroke has come so far: show what it would change."""
+        document = self._edit.document
+        inside = tuple(point for point in path if self._corrections.inside(point) is not None)
+        if document is None or not inside or (self._stroke is not None and self._stroke.ended):
+            return
+        if self._stroke is None:
+            if self._edit.ready() is None or self._edit.refuses(document, self._edit.tools.class_id):
+                return
+            if self._edit.tools.class_id == document.catalog.ignore:
+                self._notifier.info(tr("A scribble needs a class: unlabelled is none"), "", replace_key="correction")
+                return
+            self._edit.commit_stroke()
+            self._stroke = _Stroke(inside, self._edit.tools.class_id, self._edit.tools.diameter)
+        self._stroke.path = inside
+        self._ask()
+
+    def turn(self, steps: int) -> None:
+        """Reach farther (positive) or less far."""
+        self._level = min(max(self._level + steps, 0), len(REACHES) - 1)
+        if self._stroke is not None:
+            self._ask()
+            self.targetChanged.emit()
+
+    def end(self) -> None:
+        """The button went up: the stroke becomes a step, now or when the answer comes."""
+        stroke = self._stroke
+        if stroke is None:
+            return
+        stroke.ended = True
+        if self._answered == (stroke.path, self.reach):
+            self._apply()
+        else:
+            self._ask()
+
+    def drop(self) -> bool:
+        """Forget the stroke; whether there was one."""
+        had, self._stroke = self._stroke is not None, None
+        self._call.stop()
+        self._proposal = self._answered = None
+        self._show(None)
+        return had
+
+    def _ask(self) -> None:
+        self._call.ask(self._submit, interruptible=False)
+
+    def _submit(self) -> Call[Scribbled] | None:
+        stroke, document, base = self._stroke, self._edit.document, self._corrections.base()
+        if stroke is None or document is None or base is None:
+            return None
+        reach = self.reach
+        part = needed_box(stroke.path, stroke.diameter, reach, document.shape)
+        request = AskScribble(
+            priority=URGENT, base=base, path=stroke.path, cls=stroke.cls, reach=reach, diameter=stroke.diameter, part=part,
+            labels=PackedLabels.of(document.labels[part.slices]), provenance=PackedLabels.of(document.provenance[part.slices]),
+        )  # fmt: skip
+        return self._compute.submit(request).on(
+            done=lambda answer: self._take(answer, stroke, (request.path, reach)), failed=self._fail
+        )
+
+    def _take(self, answer: Scribbled, stroke: _Stroke, asked: tuple[tuple[Point, ...], float]) -> None:
+        document = self._edit.document
+        if self._stroke is not stroke or document is None:
+            return
+        self._answered, self._proposal = asked, None
+        if answer.mask is None or answer.sources is None:
+            self._show(None)
+        else:
+            mask = answer.mask.unpacked().astype(np.bool_)
+            sources = np.zeros(document.shape, np.uint8)
+            sources[answer.box.slices] = answer.sources.unpacked()
+            self._proposal = Proposal.within(document.shape, answer.box, mask, stroke.cls, sources)
+            self._show(Target(answer.box, mask, int(mask.sum()), (), stroke.cls))
+        if stroke.ended and asked == (stroke.path, self.reach):
+            self._apply()
+
+    def _apply(self) -> None:
+        stroke, proposal, document = self._stroke, self._proposal, self._edit.document
+        self.drop()
+        if stroke is None or document is None:
+            return
+        name = message("Scribble: {painted}", painted=class_name(document.catalog, stroke.cls))
+        if not self._corrections.apply(name, proposal):
+            self._notifier.info(
+                tr("The scribble changes nothing"),
+                tr("It takes pixels of the class where it begins, and none that you painted."),
+                replace_key="correction",
+            )
+
+    def _fail(self, error: AtrousError) -> None:
+        self.drop()
+        self._notifier.report(error, replace_key="correction")
+
+    def _show(self, target: Target | None) -> None:
+        if target is not self.target:
+            self.target = target
+            self.targetChanged.emit()
+
+
+class BorderSnap(QObject):
+    """Border snap: the outline of the component under a click at the edges of the image, shown until it is accepted.
+
+    Attributes:
+        target: the component with its new outline; None while none is shown.
+
+    Signals:
+        targetChanged(): another one, or none.
+    """
+
+    targetChanged = Signal()
+
+    def __init__(self, services: Services, corrections: Corrections, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._corrections, self._edit, self._notifier = corrections, corrections.edit, services.notifier
+        self._work = LatestWork(services.jobs, services.notifier.report_or_raise)
+        self._level = 1
+        self._place: Point | None = None
+        self._revision = -1
+        self._proposal: Proposal | None = None
+        self.target: Target | None = None
+        self._edit.documentChanged.connect(self.drop)
+        self._edit.tools.changed.connect(self._follow_tool)
+
+    @property
+    def band(self) -> int:
+        """How far an outline may move, px of the image."""
+        return BANDS[self._level]
+
+    @property
+    def open(self) -> bool:
+        """Whether a new outline is shown, or computed."""
+        return self._place is not None
+
+    def show(self, x: float, y: float) -> None:
+        """Show the outline of the component at a place as it would be."""
+        document = self._edit.ready()
+        place = self._corrections.inside((x, y))
+        if document is None or place is None:
+            return
+        self._edit.commit_stroke()
+        cls = int(document.labels[int(y), int(x)])
+        if self._edit.refuses(document, cls):
+            return
+        if cls == document.catalog.ignore:
+            self._notifier.info(tr("Unlabelled pixels have no outline to move"), "", replace_key="correction")
+            return
+        self._place = place
+        self._ask()
+
+    def turn(self, steps: int) -> None:
+        """A wider (positive) or narrower band."""
+        self._level = min(max(self._level + steps, 0), len(BANDS) - 1)
+        if self._place is not None:
+            self._ask()
+
+    def accept(self) -> bool:
+        """Make what is shown a step; whether something was shown."""
+        place, proposal, document = self._place, self._proposal, self._edit.document
+        if place is None or document is None or not self._work.idle:
+            return place is not None
+        moved = document.revision != self._revision
+        name = class_name(document.catalog, int(document.labels[int(place[1]), int(place[0])]))
+        self.drop()
+        if not moved and not self._corrections.apply(message("Border snap: {name}", name=name), proposal):
+            self._notifier.info(tr("The outline is at the edges already"), "", replace_key="correction")
+        return True
+
+    def drop(self) -> bool:
+        """Show nothing; whether something was shown."""
+        had, self._place, self._proposal = self._place is not None, None, None
+        self._work.stop()
+        self._show(None)
+        return had
+
+    def _follow_tool(self) -> None:
+        if self._edit.tools.tool is not Tool.SNAP:
+            self.drop()
+
+    def _ask(self) -> None:
+        corrector, place, band, document = self._corrections.corrector, self._place, self.band, self._edit.document
+        if corrector is None or place is None or document is None:
+            return
+        self._revision = document.revision
+
+        def work() -> tuple[Proposal | None, Target]:
+            box, mask = corrector.component_mask(*place)
+            cls = int(corrector.labels[int(place[1]), int(place[0])])
+            found = corrector.snap_border(*place, band)
+            outer = box if found is None else box.united(found.bounds)
+            after = np.zeros(outer.size, np.bool_)
+            after[box.within(outer).slices] = mask
+            if found is not None:
+                ids = found.labels if isinstance(found.labels, int) else found.labels[outer.slices]
+                after = np.where(found.mask[outer.slices], ids == cls, after)
+            lines = (tr("Band: {band} px", band=band), tr("Click, Enter: apply"), tr("Esc: drop"))
+            return found, Target(outer, after, int(after.sum()), lines, cls)
+
+        self._work.ask(work, self._take)
+
+    def _take(self, found: tuple[Proposal | None, Target]) -> None:
+        if self._place is not None:
+            self._proposal = found[0]
+            self._show(found[1])
+
+    def _show(self, target: Target | None) -> None:
+        if target is not self.target:
+            self.target = target
+            self.targetChanged.emit()
