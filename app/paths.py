@@ -68,6 +68,10 @@ def _chosen_model_folder() -> str:
     return value if isinstance(value, str) else ""
 
 
+#: Folder of click networks in a folder of models; searches for models skip it.
+CLICK_FOLDER = "clicks"
+
+
 def sample_home() -> Path:
     """Where the sample project is copied to be worked in: ``out/`` of a source tree, else the person's data folder."""
     tree = RESOURCES.parent

@@ -11,7 +11,7 @@ from app.cli.console import emit
 from app.cli.options import json_lines_option
 from app.cli.terminal import say
 from app.cli.transfer import megabytes, transfer
-from app.paths import download_folder, model_folders
+from app.paths import CLICK_FOLDER, download_folder, model_folders
 from deeplab_core.errors import AtrousError
 from deeplab_core.hub import (
     HubAddress,
@@ -28,9 +28,6 @@ from deeplab_core.hub import (
     write_published_card,
 )
 from deeplab_core.hub.connection import proxy_for
-
-#: Folder of click networks in a folder of models; searches for models skip it.
-CLICK_FOLDER = "clicks"
 
 
 def searched(model: PublishedModel) -> list[Path]:

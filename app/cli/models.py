@@ -13,11 +13,11 @@ import click
 
 from app.cli.console import emit
 from app.cli.model_choice import known_models, model_options, option_text, resolve_model
-from app.cli.model_get import CLICK_FOLDER, get_command, searched
+from app.cli.model_get import get_command, searched
 from app.cli.options import json_lines_option
 from app.cli.terminal import say
 from app.cli.transfer import megabytes
-from app.paths import MODEL_DIR_VARIABLE, download_folder
+from app.paths import CLICK_FOLDER, MODEL_DIR_VARIABLE, download_folder
 from deeplab_core.atomic import refuse_photograph
 from deeplab_core.errors import WeightsError
 from deeplab_core.hub import (

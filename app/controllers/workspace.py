@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject
 from app.actions.context import ContextKeys
 from app.controllers.adapt.learning import LearnController
 from app.controllers.annotate.classes import ClassesController
+from app.controllers.annotate.clicks import ClicksController
 from app.controllers.annotate.component_jobs import ComponentJobs
 from app.controllers.annotate.components import ComponentsController
 from app.controllers.annotate.copies import CopyController
@@ -75,7 +76,7 @@ LISTENERS = (
     "view_settings", "classes", "projects", "folder_jobs", "undoing", "file_changes", "truth", "models", "predict",
     "evaluation", "folder_evaluation", "file_notes", "ambiguous", "rankings", "inspect", "cutouts", "refine", "scribble",
     "learn", "compare", "compare_folder", "plots", "threshold", "receptive", "welcome", "counts", "readout",
-    "corrections", "components", "regions",
+    "corrections", "components", "regions", "clicks",
 )  # fmt: skip
 
 #: Name in the table of commands -> attribute of :class:`Program`.
@@ -158,6 +159,10 @@ class Program(QObject):
     @cached_property
     def regions(self) -> RegionsController:
         return RegionsController(self.services, self.corrections, self)
+
+    @cached_property
+    def clicks(self) -> ClicksController:
+        return ClicksController(self.services, self.corrections, self)
 
     @cached_property
     def scribble_lines(self) -> ScribbleLines:
@@ -367,7 +372,9 @@ class Program(QObject):
         """Published models; networking takes a moment to import."""
         from app.controllers.hub.published_models import FetchController
 
-        return FetchController(self.services, self.models, self)
+        fetch = FetchController(self.services, self.models, self)
+        fetch.clicksChosen.connect(self.clicks.choose)
+        return fetch
 
     def feature(self, name: str) -> object:
         """The feature that handles commands, by its name in the table of commands. Raises KeyError for an unknown name."""

@@ -181,6 +181,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(key="brush.diameter", default=24, low=1, high=1000),
     Setting(key="canvas.layout", default="single"),
     Setting(key="model.path", default=""),
+    Setting(key="clicks.model", default=""),
     Setting(key="model.device", default="auto"),
     Setting(key="model.output_stride", default=0, low=0, high=32),
     Setting(key="model.scales", default="1"),

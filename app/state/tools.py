@@ -20,12 +20,13 @@ class Tool(StrEnum):
     REGIONS = "regions"
     SCRIBBLE = "scribble"
     SNAP = "snap"
+    CLICKS = "clicks"
     PICK = "pick"
     PAN = "pan"
 
 
 #: Tools that need the corrector of the image in view.
-CORRECTION_TOOLS = frozenset({Tool.COMPONENTS, Tool.REGIONS, Tool.SCRIBBLE, Tool.SNAP})
+CORRECTION_TOOLS = frozenset({Tool.COMPONENTS, Tool.REGIONS, Tool.SCRIBBLE, Tool.SNAP, Tool.CLICKS})
 
 #: Brush diameters in px of the image. 1 paints a single pixel.
 MIN_DIAMETER, MAX_DIAMETER = 1, 1000

@@ -8,7 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.controllers.predict.models import ModelsController
-from app.paths import download_folder, model_folders
+from app.paths import CLICK_FOLDER, download_folder, model_folders
 from app.services.jobs import Job, JobState
 from app.services.notifications import Choice
 from app.services.services import Services
@@ -20,6 +20,7 @@ from deeplab_core.hub import (
     Installed,
     Progress,
     PublishedModel,
+    click_networks,
     find_installed,
     install,
     published_models,
@@ -35,16 +36,18 @@ class FetchController(QObject):
 
     Signals:
         changed(model id): it stands otherwise now; an empty id means all of them.
+        clicksChosen(files): use the click network of these files.
     """
 
     changed = Signal(str)
+    clicksChosen = Signal(object)
 
     def __init__(self, services: Services, models: ModelsController, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._models = models
         self._compute, self._jobs = services.compute, services.jobs
         self._notifier, self._settings = services.notifier, services.settings
-        self._published = {model.id: model for model in published_models()}
+        self._published = {model.id: model for model in (*published_models(), *click_networks())}
         self._views: dict[str, FetchView] = {}
         self._running: dict[str, Job] = {}
         self._progress: dict[str, Progress] = {}  # written by the download's thread
@@ -56,6 +59,10 @@ class FetchController(QObject):
     def folder(self) -> Path:
         """Where models are put."""
         return download_folder(self._settings["model.folder"])
+
+    def folder_of(self, model: PublishedModel) -> Path:
+        """Where the files of a model are put: click networks have a folder of their own."""
+        return self.folder / CLICK_FOLDER if model.for_clicks else self.folder
 
     def published(self) -> tuple[PublishedModel, ...]:
         """What there is to get."""
@@ -74,7 +81,7 @@ class FetchController(QObject):
         job = Job(tr("Downloading {name}", name=model.name), lambda: self._let_go(model_id, stop), guards_close=True)
         self._running[model_id] = self._jobs.add(job)
         self._set(model_id, FetchView(FetchState.WAITING, view.done, view.total))
-        folder = self.folder
+        folder = self.folder_of(model)
         self._clock.start()
 
         def report(progress: Progress) -> None:
@@ -100,8 +107,10 @@ class FetchController(QObject):
 
     def use(self, model_id: str) -> None:
         """Load a model that is here."""
-        path = self.view(model_id).path
-        if path is not None:
+        path, model = self.view(model_id).path, self._published[model_id]
+        if path is not None and model.for_clicks:
+            self.clicksChosen.emit((path,) if model.decoder is None else (path, path.parent / model.decoder.file))
+        elif path is not None:
             self._models.load(path)
 
     def refresh(self) -> None:
@@ -140,6 +149,9 @@ class FetchController(QObject):
         if self._running.get(model.id) is not job:
             return
         self._end_job(model.id, JobState.DONE)
+        if model.for_clicks:
+            self._offer(model, found.path)  # the first click tries it
+            return
         self._set(model.id, FetchView(FetchState.CHECKING, text=tr("Testing it…"), path=found.path))
         self._compute.submit(InspectModel(path=str(found.path))).on(
             done=lambda answer: self._take_card(model.id, answer), failed=lambda error: self._take_failure(model.id, error)
@@ -170,12 +182,15 @@ class FetchController(QObject):
             write_published_card(path, answer.card, model)
         except AtrousError as error:
             self._notifier.report(error)
-        self._set(model_id, FetchView(FetchState.HERE, path=path))
+        self._offer(model, path)
         self._models.choicesChanged.emit()
-        use = Choice(tr("Use model"), lambda: self.use(model_id))
-        self._notifier.info(
-            tr("{title} downloaded", title=model.title), tr("It is in the model list."), replace_key="fetch", choices=(use,)
-        )
+
+    def _offer(self, model: PublishedModel, path: Path) -> None:
+        """A model is here: say so, with a button to use it."""
+        self._set(model.id, FetchView(FetchState.HERE, path=path))
+        use = Choice(tr("Use model"), lambda: self.use(model.id))
+        where = tr("The Clicks tool can use it.") if model.for_clicks else tr("It is in the model list.")
+        self._notifier.info(tr("{title} downloaded", title=model.title), where, replace_key="fetch", choices=(use,))
 
     def _take_failure(self, model_id: str, error: AtrousError) -> None:
         if model_id not in self._views:
@@ -192,11 +207,12 @@ class FetchController(QObject):
 
     def _view_of(self, model: PublishedModel) -> FetchView:
         """State of a model on the disk."""
-        found = find_installed(model, [self.folder, *model_folders(self._settings["model.folder"])])
+        folders = [self.folder, *model_folders(self._settings["model.folder"])]
+        found = find_installed(model, [folder / CLICK_FOLDER for folder in folders] if model.for_clicks else folders)
         if found is not None:
             return FetchView(FetchState.HERE, path=found)
-        part = self.folder / f"{model.file}.part"
-        return FetchView(done=part.stat().st_size if part.is_file() else 0, total=model.approximate_bytes)
+        part = self.folder_of(model) / f"{model.file}.part"
+        return FetchView(done=part.stat().st_size if part.is_file() else 0, total=model.download_bytes)
 
     def _follow_setting(self, key: str) -> None:
         if key == "model.folder":

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPainter
 
+from app.controllers.annotate.clicks import ClicksController
 from app.controllers.annotate.component_jobs import ComponentJobs
 from app.controllers.annotate.components import ComponentsController
 from app.controllers.annotate.corrections import Corrections, Target
@@ -34,6 +35,7 @@ class CorrectionFeatures:
     regions: RegionsController
     scribble_lines: ScribbleLines
     border_snap: BorderSnap
+    clicks: ClicksController
     snapping: LatestWork
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QColor, QPainter
 from shiboken6 import isValid
@@ -9,6 +11,7 @@ from shiboken6 import isValid
 from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.view import ViewState
 from app.state.tools import Tool
+from app.ui.canvas.click_tool import ClickTool
 from app.ui.canvas.correction_tools import ComponentTool, CorrectionFeatures, CorrectionTool, RegionTool
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.line_tools import ScribbleTool, SnappingLasso, SnapTool
@@ -42,6 +45,7 @@ _CORRECTIONS: dict[Tool, type[CorrectionTool]] = {
     Tool.REGIONS: RegionTool,
     Tool.SCRIBBLE: ScribbleTool,
     Tool.SNAP: SnapTool,
+    Tool.CLICKS: ClickTool,
 }
 #: Tint of what the dialog of component operations would change.
 _EFFECT = QColor(255, 214, 64)
@@ -80,6 +84,7 @@ class ToolBox(QObject):
             self._tools[Tool.LASSO] = SnappingLasso(features, view, self.marksChanged.emit)
             for source in (features.regions, features.scribble_lines, features.border_snap):
                 source.targetChanged.connect(self.marksChanged)
+            features.clicks.changed.connect(self.marksChanged)
         self._features, self._effect = features, TargetMark()
         self._dragging: CanvasTool | None = None
         self._button = Qt.MouseButton.NoButton
@@ -119,7 +124,10 @@ class ToolBox(QObject):
         if button == Qt.MouseButton.RightButton and self.outline_open:
             self.shorten()
             return
-        if button == Qt.MouseButton.RightButton and self.current.menu:
+        if button == Qt.MouseButton.RightButton and self.current.takes_right:
+            tool = self.current
+            pointer = replace(pointer, modifiers=pointer.modifiers | Qt.KeyboardModifier.ShiftModifier)
+        elif button == Qt.MouseButton.RightButton and self.current.menu:
             self.current.hover(pointer)
             self.menuAsked.emit(self.current.menu)
             return

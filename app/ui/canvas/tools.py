@@ -53,6 +53,8 @@ class CanvasTool:
     cursor = Qt.CursorShape.CrossCursor
     #: Whether Alt+wheel is the tool's own.
     turns = False
+    #: Whether the right button is the tool's own, as the left one with Shift.
+    takes_right = False
     #: Commands of the menu that a right click opens; empty where the right button restores the prediction.
     menu: tuple[str, ...] = ()
 

@@ -23,7 +23,19 @@ from PySide6.QtWidgets import (
 from app.text import counted, tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import set_tone, toned
-from app.ui.hub.fetch_table import CLASSES, MIOU, MODEL, PUBLISHER, SIZE, STATE, FetchFilter, FetchTable, size_text
+from app.ui.hub.fetch_table import (
+    CLASSES,
+    CLICKS,
+    MIOU,
+    MODEL,
+    PUBLISHER,
+    SIZE,
+    STATE,
+    FetchFilter,
+    FetchTable,
+    data_of,
+    size_text,
+)
 from app.ui.shell.theme import Theme
 from app.viewmodels.hub.published_models import FetchState, FetchView
 
@@ -71,6 +83,10 @@ class FetchDialog(FittedDialog):
         row = next(row for row, model in enumerate(self.table.models) if model.id == model_id)
         self.view.setCurrentIndex(self.shown.mapFromSource(self.table.index(row, MODEL)))
 
+    def show_clicks(self) -> None:
+        """Show click networks only."""
+        self.data.setCurrentIndex(self.data.findData(CLICKS))
+
     # -- building --------------------------------------------------------------------------------------------------------
 
     def _build_filter(self) -> QHBoxLayout:
@@ -83,8 +99,8 @@ class FetchDialog(FittedDialog):
         self.data = QComboBox()
         self.data.setAccessibleName(tr("Classes"))
         self.data.addItem(tr("All classes"), "")
-        for name in dict.fromkeys(model.data for model in self.table.models):
-            self.data.addItem(name, name)
+        for name in dict.fromkeys(data_of(model) for model in self.table.models):
+            self.data.addItem(tr("Click networks") if name == CLICKS else name, name)
         self.finder.textChanged.connect(self._filter)
         self.data.currentIndexChanged.connect(self._filter)
         row.addWidget(self.finder, 1)
@@ -207,14 +223,15 @@ class FetchDialog(FittedDialog):
             )
             more = f". {model.note}" if model.note else ""
             needs = tr(". Requires the extra '{needs}'", needs=model.needs) if model.needs else ""
+            what = tr("Click network") if model.for_clicks else f"{counted(model.classes, 'class', 'classes')}. {score}"
             texts = [
-                f"{counted(model.classes, 'class', 'classes')}. {score}{more}{needs}.",
+                f"{what}{more}{needs}.",
                 tr("Licence: {licence}. Trained on {data_licence}.", licence=model.licence, data_licence=model.data_licence),
-                f"{model.file}, {'size ' if model.approximate_bytes is None else ''}{size_text(model.approximate_bytes)}, "
+                f"{_files_text(model)}, {'size ' if model.download_bytes is None else ''}{size_text(model.download_bytes)}, "
                 + tr("from {host}. ", host=model.host)
                 + (
                     tr("Checksum: sha256 {sha256_prefix}…", sha256_prefix=model.sha256_prefix)
-                    if model.sha256_prefix
+                    if model.has_checksum
                     else tr("No checksum is published.")
                 ),
             ]
@@ -274,3 +291,8 @@ class FetchDialog(FittedDialog):
         model = self.current()
         if model is not None:
             QDesktopServices.openUrl(QUrl(model.page))
+
+
+def _files_text(model: PublishedModel) -> str:
+    """The files of a model."""
+    return model.file if model.decoder is None else tr("{one} and {other}", one=model.file, other=model.decoder.file)

@@ -20,6 +20,8 @@ _Index = QModelIndex | QPersistentModelIndex
 COLUMNS = (mark("Model"), mark("Publisher"), mark("Classes"), mark("mIoU"), mark("Size"), "")
 MODEL, PUBLISHER, CLASSES, MIOU, SIZE, STATE = range(len(COLUMNS))
 _NUMBERS = (MIOU, SIZE)
+#: Stands for click networks in the filter of classes.
+CLICKS = "clicks"
 SORT_ROLE = int(Qt.ItemDataRole.UserRole)
 
 
@@ -75,23 +77,23 @@ class FetchTable(QAbstractTableModel):
         return (
             model.name,
             model.publisher,
-            f"{model.data}, {model.classes}",
-            "unknown" if model.miou is None else f"{model.miou:g}",
-            size_text(model.approximate_bytes),
+            tr("for clicks") if model.for_clicks else f"{model.data}, {model.classes}",
+            "" if model.for_clicks else "unknown" if model.miou is None else f"{model.miou:g}",
+            size_text(model.download_bytes),
         )[column]
 
     def _order(self, model: PublishedModel, column: int) -> float | str:
         if column == MIOU:
             return model.miou if model.miou is not None else -1.0
         if column == SIZE:
-            return float(model.approximate_bytes or 0)
+            return float(model.download_bytes or 0)
         return self._text(model, column).casefold()
 
     def _color(self, model: PublishedModel, column: int) -> QColor | None:
         if column == STATE:
             tones = {FetchState.HERE: "good", FetchState.FAILED: "bad", FetchState.UNUSABLE: "bad", FetchState.FETCHING: "accent"}
             return self.theme.color(tones.get(self._view(model.id).state, "muted"))
-        unknown = (column == MIOU and model.miou is None) or (column == SIZE and model.approximate_bytes is None)
+        unknown = (column == MIOU and model.miou is None) or (column == SIZE and model.download_bytes is None)
         return self.theme.color("faint") if unknown else self.theme.color("muted") if column == PUBLISHER else None
 
 
@@ -114,7 +116,12 @@ class FetchFilter(QSortFilterProxyModel):
     def filterAcceptsRow(self, source_row: int, source_parent: _Index) -> bool:  # noqa: ARG002 - Qt's own signature
         model = self._table.models[source_row]
         text = f"{model.title} {model.id} {model.licence}".casefold()
-        return (not self._data or model.data == self._data) and all(word in text for word in self._words)
+        return (not self._data or data_of(model) == self._data) and all(word in text for word in self._words)
+
+
+def data_of(model: PublishedModel) -> str:
+    """What the filter of classes asks for."""
+    return CLICKS if model.for_clicks else model.data
 
 
 def size_text(size: int | None) -> str:

@@ -47,6 +47,7 @@ class WindowPresenter(QObject):
             program.regions,
             program.scribble_lines,
             program.border_snap,
+            program.clicks,
             LatestWork(program.jobs, program.notifier.report_or_raise),
         )
         self.canvas = CanvasArea(program.view, program.edit, features=features)

@@ -123,7 +123,7 @@ class TopBar(QWidget):
         row.addWidget(self.title, 3)
         self.tools: list[QToolButton] = [actions.tool_button(action_id) for action_id in TOOLBAR]
         for button in self.tools:
-            button.setFixedSize(36, 34)
+            button.setFixedSize(32, 34)
             row.addWidget(button)
         row.addSpacing(8)
         self.class_chip = ClassChip(theme)

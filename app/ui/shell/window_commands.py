@@ -65,6 +65,8 @@ class WindowActions(QObject):
         self._fetch_dialog: FetchDialog | None = None
         window.recent_menu.aboutToShow.connect(self._fill_recent)
         window.start_page.show_recent(program.projects.recent.folders())
+        program.clicks.getAsked.connect(self.get_click_network)
+        program.clicks.fileAsked.connect(self.open_click_network)
         program.models.mappingNeeded.connect(self._say_mapping)
         program.folder_jobs.imagesListed.connect(self.show_images)
         program.export.finished.connect(self._say_exported)
@@ -119,6 +121,21 @@ class WindowActions(QObject):
         )
         if path:
             self._program.models.load(Path(path))
+
+    def open_click_network(self) -> None:
+        """Ask for the file of a click network, or for its encoder and decoder."""
+        clicks = self._program.clicks
+        start = str(clicks.files[0].parent if clicks.files else Path.home())
+        kinds = tr("Click networks (*.onnx);;All files (*)")
+        files, _ = QFileDialog.getOpenFileNames(self._window, tr("Open a click network"), start, kinds)
+        if files:
+            clicks.choose(tuple(Path(file) for file in files))
+
+    def get_click_network(self) -> None:
+        """Show the published click networks."""
+        self.get_model()
+        if self._fetch_dialog is not None:
+            self._fetch_dialog.show_clicks()
 
     def edit_classes(self) -> None:
         """Open the class editor on the selected class."""
