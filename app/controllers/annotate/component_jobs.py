@@ -42,6 +42,14 @@ class _Count:
     job: FolderJob[NDArray[np.int64]] | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Effect:
+    """What an operation would change: where, and in how many pieces."""
+
+    target: Target
+    pieces: int
+
+
 class ComponentJobs(QObject):
     """What the dialog of component operations shows and starts.
 
@@ -71,7 +79,6 @@ class ComponentJobs(QObject):
         self._work = LatestWork(services.jobs, services.notifier.report_or_raise)
         self._choice: JobChoice | None = None
         self._at: Point | None = None
-        self._proposal: Proposal | None = None
         self._count: _Count | None = None
         self._effect = ""
         self.target: Target | None = None
@@ -111,7 +118,18 @@ class ComponentJobs(QObject):
             self._work.stop()
             self._show(None)
             return
-        self._work.ask(self._question(choice), self._show)
+        question = self._question(choice)
+
+        def work() -> _Effect | None:
+            proposal = question()
+            if proposal is None:
+                return None
+            box = proposal.bounds
+            mask = proposal.mask[box.slices]
+            pieces = int(find_regions(mask.astype(np.uint8), mask).pixels.size)
+            return _Effect(Target(box, mask, int(np.count_nonzero(mask))), pieces)
+
+        self._work.ask(work, self._show)
 
     def _question(self, choice: JobChoice) -> Callable[[], Proposal | None]:
         corrector = self._corrections.corrector
@@ -123,15 +141,9 @@ class ComponentJobs(QObject):
 
         return ask
 
-    def _show(self, proposal: Proposal | None) -> None:
-        self._proposal, self.target = proposal, None
-        pieces = pixels = 0
-        if proposal is not None:
-            box = proposal.bounds
-            mask = proposal.mask[box.slices]
-            pixels = int(np.count_nonzero(mask))
-            pieces = int(find_regions(mask.astype(np.uint8), mask).pixels.size)
-            self.target = Target(box, mask, pixels)
+    def _show(self, effect: _Effect | None) -> None:
+        self.target = None if effect is None else effect.target
+        pieces, pixels = (0, 0) if effect is None else (effect.pieces, effect.target.pixels)
         self._effect = "" if self._choice is None else effect_text(self._choice.job.operation, pieces, pixels)
         self.changed.emit()
 
