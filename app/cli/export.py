@@ -14,7 +14,7 @@ from app.cli.plan import keep_suffix_option
 from app.cli.terminal import say
 from app.cli.train_projects import say_repairs
 from deeplab_core.masks.export.formats import FORMATS
-from deeplab_core.wording import count
+from deeplab_core.wording import count, name_some
 
 if TYPE_CHECKING:
     from app.state.project import ImageRecord, Project
@@ -279,6 +279,7 @@ def _report(
             lossy={name: loss.to_dict() for name, loss in summary.losses.items()},
             splits=dict(parts),
             left_out=0 if plan is None else len(plan.left_out),
+            not_exported=[] if plan is None else list(plan.missing),
         )
         return
     say(f"{summary.text()} in {out}")
@@ -287,6 +288,8 @@ def _report(
         same = f"; {count(len(plan.duplicates), 'set')} of equal images kept together" if plan.duplicates else ""
         left = f"; {count(len(plan.left_out), 'image')} in no list" if plan.left_out else ""
         say(f"splits: {shares}{same}{left}")
+        if plan.missing:
+            say(f"{count(len(plan.missing), 'line')} of the lists name no image that is exported: {name_some(plan.missing, 5)}")
     for name, pixels in summary.class_pixels.items():
         say(f"{name:>16}  {pixels:,} px")
 

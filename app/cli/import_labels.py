@@ -149,7 +149,7 @@ def import_labels(
         else _store(plan, catalog, project_dir, options, overwrite=overwrite, as_json=as_json)
     )
     _tell_totals(plan, totals, unlabelled, dry_run=dry_run, as_json=as_json)
-    return 1 if failed or totals.incomplete or plan.unread else 0
+    return 1 if failed or totals.incomplete or any(part.damaged for part in plan.unread) else 0
 
 
 def parse_choices(pairs: Sequence[str]) -> dict[str, str]:
@@ -323,6 +323,9 @@ def _tell_totals(plan: ImportPlan, totals: ImportTotals, unlabelled: str | None,
         say(f"{name:>24}  {pixels:,} px")
     for line in totals.notes.spoken():
         say(line)
+    if totals.masks is not None and totals.masks.binary:
+        name = plan.source.absolute().stem
+        say(f"If 255 is an object, import its folder as masks of one class: --format binary --map '{name}=CLASS'")
     for part in totals.not_read():
         say(f"not read: {_unread_line(part)}")
     if plan.without_labels:

@@ -194,7 +194,7 @@ def _write_conflicts(path: Path, both: TwoProjects, images: list[ImageMerge]) ->
     from deeplab_core.atomic import atomic_write
 
     data = {
-        "format": _FORMAT, "a": str(both.one.folder), "b": str(both.other.folder),
+        "format": _FORMAT, "a": str(both.one.directory), "b": str(both.other.directory),
         "images": [image.to_dict() for image in images],
     }  # fmt: skip
     atomic_write(path, (json.dumps(data, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "surrogateescape"))

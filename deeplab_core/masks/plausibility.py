@@ -59,6 +59,11 @@ class MaskStatistics:
         total = int(self.px.sum())
         return int(self.px[-1]) / total if total else 0.0
 
+    @property
+    def binary(self) -> bool:
+        """Whether the masks hold one class and 255 alone, as binary masks do."""
+        return self._binary() is not None
+
     def findings(self) -> list[Note]:
         """What is odd or worth knowing about the masks, the most serious first."""
         if not self.px.sum():

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets import GroundTruthFiles, TruthSurvey, survey_truth
 from deeplab_core.datasets.find import scan_folder
-from deeplab_core.datasets.split_list import read_split
 from deeplab_core.errors import AtrousError, MaskFormatError, message
 from deeplab_core.images import read_image
+from deeplab_core.images.split_list import read_split
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.frames import MASK_FRAMES, Frame
 from deeplab_core.masks.read import MaskData, load_mask
@@ -85,7 +85,7 @@ class DataSource:
         include, exclude: shell patterns on the relative path; an image must match one of ``include`` (if any) and none of
             ``exclude``. CamVid's sequences are distinguished by them.
         split: list of images (VOC's ``ImageSets/Segmentation/train.txt``), see
-            :func:`deeplab_core.datasets.split_list.read_split`; None takes all.
+            :func:`deeplab_core.images.split_list.read_split`; None takes all.
         frame: frame of the photographs that the masks are stored in; ``mask_frame = "stored"`` or ``"displayed"`` in TOML.
         allow_predicted: train on masks of ``truth`` also if 'predict' or 'refine' wrote them; ``allow_predicted_truth`` in TOML.
     """

@@ -317,6 +317,9 @@ def _split_text(plan: SplitPlan | None) -> str:
         )
     if plan.left_out:
         parts.append(plural("{n} image is in no list.", "{n} images are in no list.", len(plan.left_out)))
+    if plan.missing:
+        more = plural("{n} line of the lists names", "{n} lines of the lists name", len(plan.missing))
+        parts.append(tr("{lines} no exported image.", lines=more))
     return " ".join(parts)
 
 

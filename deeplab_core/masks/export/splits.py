@@ -11,9 +11,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from deeplab_core.errors import ExportError, message
-from deeplab_core.images.file_names import name_key
-from deeplab_core.reading import read_text
-from deeplab_core.wording import count
+from deeplab_core.images.split_list import read_split
+from deeplab_core.wording import count, name_some
 
 #: What splits are called besides the user's own words.
 _NAME = re.compile(r"[\w-]+")
@@ -28,12 +27,14 @@ class SplitPlan:
         groups: number of groups that were kept together, duplicates counted as one.
         duplicates: sets of images with the same content, each sorted; all of a set are in one split.
         left_out: images that no list names.
+        missing: lines of the lists that name no exported image.
     """
 
     parts: Mapping[str, str]
     groups: int = 0
     duplicates: tuple[tuple[str, ...], ...] = ()
     left_out: tuple[str, ...] = field(default=())
+    missing: tuple[str, ...] = ()
 
 
 def parse_shares(texts: Sequence[str]) -> dict[str, float]:
@@ -221,45 +222,42 @@ def _bound(
 
 
 def read_splits(images: Sequence[str], lists: Mapping[str, Path], *, keys: Mapping[str, str] | None = None) -> SplitPlan:
-    """Splits from lists of names, one a line: paths as in the folder, or without their endings, or stems alone.
+    """Splits from lists of names, one a line, as :func:`deeplab_core.images.split_list.read_split` reads them.
+
+    A list may name images that are not exported, because they are not reviewed yet: the plan counts them.
 
     Args:
         images: names relative to the folder.
-        lists: split -> text file. Lines that begin with ``#`` are remarks.
+        lists: split -> text file.
         keys: image -> key of its content; equal keys are duplicates.
 
     Raises:
-        ExportError: a list names an image that is not there, two lists name one image, or duplicates would be parted.
-        DataFileError: a list cannot be read.
+        ExportError: a list cannot be read or names no exported image, a line names several images, two lists name one image, or
+            duplicates would be parted.
     """
-    spelled: dict[str, list[str]] = defaultdict(list)
-    for image in images:
-        path = PurePosixPath(image)
-        for spelling in {image, str(path.with_suffix("")), path.stem}:
-            spelled[name_key(spelling)].append(image)
     parts: dict[str, str] = {}
+    missing: list[str] = []
     for split, listed in lists.items():
-        for line in read_text(listed, limit=64 << 20, what="the list of images").splitlines():
-            name = line.strip()
-            if not name or name.startswith("#"):
-                continue
-            found = spelled.get(name_key(name), [])
-            if len(found) != 1:
-                said = (
-                    message("no image that is exported")
-                    if not found
-                    else message("several images: {found}", found=", ".join(found[:3]))
-                )
+        found = read_split(listed, images, error=ExportError)
+        if found.ambiguous:
+            line, several = found.ambiguous[0]
+            raise ExportError(
+                message("'{line}' names several images: {images}", line=line, images=name_some(several, 3)),
+                remedy=message("Correct the list; name images by their whole paths"),
+                path=listed,
+            )
+        if not found.images:
+            raise ExportError(
+                message("the list names no image that is exported"),
+                why=message("Its first line is '{line}'", line=found.missing[0]),
+                remedy=message("Correct the list, or export more images"),
+                path=listed,
+            )
+        missing += found.missing
+        for image in found.images:
+            if parts.setdefault(image, split) != split:
                 raise ExportError(
-                    message("'{name}' names {said}", name=name, said=said),
-                    remedy=message("Correct the list; name images by their whole paths"),
-                    path=listed,
-                )
-            if parts.setdefault(found[0], split) != split:
-                raise ExportError(
-                    message(
-                        "'{image}' is in the lists of '{one}' and '{split}'", image=found[0], one=parts[found[0]], split=split
-                    ),
+                    message("'{image}' is in the lists of '{one}' and '{split}'", image=image, one=parts[image], split=split),
                     remedy=message("Name each image once"),
                     path=listed,
                 )
@@ -279,7 +277,7 @@ def read_splits(images: Sequence[str], lists: Mapping[str, Path], *, keys: Mappi
                 why=message("A copy of a training image in another split makes its figures too good"),
                 remedy=message("Name them in one list, or leave one of them out"),
             )
-    return SplitPlan(parts, len(parts), duplicates, tuple(image for image in images if image not in parts))
+    return SplitPlan(parts, len(parts), duplicates, tuple(image for image in images if image not in parts), tuple(missing))
 
 
 def parse_lists(texts: Sequence[str]) -> dict[str, Path]:

@@ -71,7 +71,7 @@ class _CocoReader(Reader):
             else:
                 strangers += 1
         if strangers:
-            self.unread.append(Unread("an annotation", f"{name} has no image with its image_id", strangers))
+            self.unread.append(Unread("an annotation", f"{name} has no image with its image_id", strangers, damaged=True))
         for key, image in images.items():
             self.add_image(name, image, grouped[key])
 

@@ -54,7 +54,7 @@ class LabelStudioReader(Reader):
         image = _image_of(task)
         sizes = {size_of(result.get("original_width"), result.get("original_height")) for result in results} - {None}
         if len(sizes) > 1:
-            self.unread.append(Unread(image or "a task", "Its results are for images of several sizes"))
+            self.unread.append(Unread(image or "a task", "Its results are for images of several sizes", damaged=True))
             return
         if results or image:
             size = next(iter(sizes), None)
@@ -76,8 +76,8 @@ class LabelStudioReader(Reader):
                 label = _label(result)
                 if label is None:
                     kind = result.get("type", "?")
-                    area = kind not in _NO_PLACE
-                    canvas.skip(f"a result of the kind {shorten(kind, 40)}", "It has no area or no label", area=area)
+                    why = "It has several labels" if _labels(result) else "It has no area or no label"
+                    canvas.skip(f"a result of the kind {shorten(kind, 40)}", why, area=kind not in _NO_PLACE)
                     continue
                 value = result["value"] if isinstance(result.get("value"), dict) else result
                 patch = _patch(value, pen)
@@ -112,13 +112,16 @@ def _image_of(task: dict[str, Any]) -> str | None:
 
 
 def _label(result: dict[str, Any]) -> str | None:
-    """Name of the class of a result with an area; None for any other."""
+    """Name of the class of a result with an area and one label; None for any other."""
+    labels = _labels(result)
+    return labels[0] if len(labels) == 1 else None
+
+
+def _labels(result: dict[str, Any]) -> list[str]:
+    """Labels of a result with an area."""
     value = result["value"] if isinstance(result.get("value"), dict) else result
-    for key in _AREAS:
-        labels = value.get(key)
-        if isinstance(labels, list) and len(labels) == 1 and isinstance(labels[0], str):
-            return labels[0]
-    return None
+    found = next((value[key] for key in _AREAS if isinstance(value.get(key), list)), [])
+    return [label for label in found if isinstance(label, str)]
 
 
 def _patch(value: dict[str, Any], pen: Pen) -> Patch:

@@ -25,7 +25,8 @@ _LOOKED_AT = 6
 class BinaryReader(Reader):
     """``CLASS/NAME.png``, 0 outside; later folders in the order of their names cover earlier ones.
 
-    Where a folder is the background, pixels in no mask are void, as Atrous exports them.
+    Where a folder is the background, pixels in no mask are void, as Atrous exports them. One folder of masks without folders for
+    classes is recognised as plain masks; who names this format gets the folder's name as the class.
     """
 
     format_key = "binary"
@@ -43,7 +44,7 @@ class BinaryReader(Reader):
             return False
 
     def scan(self) -> None:
-        layers = _layers(self.source)
+        layers = _layers(self.source, flat=True)
         names = sorted({name for files in layers.values() for name in files})
         for image, files in layers.items():
             first = next(iter(files.values()))
@@ -77,11 +78,17 @@ class BinaryReader(Reader):
 READERS: dict[str, type[Reader]] = {"binary": BinaryReader}
 
 
-def _layers(source: Source) -> dict[str, dict[str, str]]:
-    """Image -> class -> file, of all masks in folders. One folder that holds all those of the classes counts for nothing."""
+def _layers(source: Source, *, flat: bool = False) -> dict[str, dict[str, str]]:
+    """Image -> class -> file, of all masks in folders. One folder that holds all those of the classes counts for nothing.
+
+    Args:
+        flat: masks without any folder are those of one class, which is called as the source.
+    """
     paths = {name: PurePosixPath(name).with_suffix("").parts for name in source.with_ending(*_MASKS)}
     while paths and len({parts[0] for parts in paths.values()}) == 1 and all(len(parts) > 2 for parts in paths.values()):
         paths = {name: parts[1:] for name, parts in paths.items()}
+    if flat and all(len(parts) == 1 for parts in paths.values()):
+        paths = {name: (source.path.absolute().stem, *parts) for name, parts in paths.items()}
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for name, parts in paths.items():
         if len(parts) > 1:

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 from deeplab_core.images.file_names import bare_stem, name_key, split_name
 from deeplab_core.masks.importing.records import Entry, ImportItem, Unread
@@ -18,7 +19,8 @@ class ImageNames:
     """Finds images by the names that label files give them.
 
     Four rules, the first that fits decides: the path below the folder; the longest end of the path; the file name; the stem,
-    without the additions that masks and data sets make (``_gtFine_labelIds``, ``_leftImg8bit``, ``_mask``).
+    without the additions that masks and data sets make (``_gtFine_labelIds``, ``_leftImg8bit``, ``_mask``). A name that fits
+    none of them is tried again as an address: ``my%20photo.jpg?version=2`` is ``my photo.jpg``.
 
     Args:
         names: paths of the images below their folder, with ``/``.
@@ -37,6 +39,11 @@ class ImageNames:
 
     def find(self, wanted: str) -> tuple[str, ...]:
         """Images that a name fits: none, the one, or several where it does not tell them apart."""
+        found = self._find(wanted)
+        plain = unquote(wanted.split("?d=")[-1].partition("?")[0], errors="surrogateescape")
+        return found or (self._find(plain) if plain != wanted else ())
+
+    def _find(self, wanted: str) -> tuple[str, ...]:
         key = name_key(wanted).split("?d=")[-1].lstrip("/")
         while key.startswith("./"):
             key = key[2:]

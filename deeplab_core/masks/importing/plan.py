@@ -156,8 +156,8 @@ class ImportPlan:
         """The source's classes as a catalog for a new project.
 
         An export of Atrous brings its project's own catalog back, and files of ids the ids that they hold. Otherwise ids follow
-        the order of the source, and formats of regions get a class ``background`` with the id 0 unless the source has one, or
-        names the class of the rest.
+        the order of the source, but for the background of formats of regions: it has the id 0, whether the source has such a
+        class or, because it does not name the class of the rest, gets one.
         Colours are the source's, else those of :func:`class_colors`.
 
         Raises:
@@ -175,6 +175,8 @@ class ImportPlan:
         names = [one for one in self.classes if _is_class(one)]
         if background is None:
             background = next((one.name for one in names if one.name.strip("_") == "background"), None)
+        if regions and background is not None:
+            names.sort(key=lambda one: one.name != background)  # with the id 0, as where the source does not name it
         if regions and background is None and self._reader.rest is None:
             background = "background"
             names.insert(0, SourceClass(name=background, background=True))

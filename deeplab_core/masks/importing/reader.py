@@ -88,9 +88,9 @@ class Reader(ABC):
         self.classes = listed + [SourceClass(name=name, regions=count) for name, count in self._regions.items()]
 
     def leave_out(self, name: str, problem: AtrousError | str) -> None:
-        """Note a file that is not read."""
+        """Note a file that is not read: because of an error, or because the format has it and a label map does not."""
         why = problem if isinstance(problem, str) else ". ".join(part for part in (problem.what, problem.why) if part)
-        self.unread.append(Unread(name, why))
+        self.unread.append(Unread(name, why, damaged=not isinstance(problem, str)))
 
     def read_json(self, name: str, **options: Any) -> Any:
         """As :meth:`Source.read_json`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -21,6 +22,8 @@ from deeplab_core.reading import decode_text, expecting, whole
 #: Text files that are lists of classes or of images.
 _LISTS = frozenset({"classes.txt", "labels.txt", "names.txt", "train.txt", "val.txt", "test.txt", "readme.txt", "obj.names"})
 _LARGEST = 64 << 20
+#: How many label files are looked at for one with an object, to recognise the format.
+_MOST_EMPTY = 2_000
 
 
 class YoloReader(Reader):
@@ -37,8 +40,10 @@ class YoloReader(Reader):
         files = _label_files(source)
         if not files or _class_list(source) is None:
             return False
-        lines = [line for name in files[:SAMPLES] for line in _sampled(source, name)]
-        return bool(lines) and all(_row(line) is not None for line in lines)
+        # Images without an object have an empty file; a damaged line makes a data set no other format.
+        filled = filter(None, (_sampled(source, name) for name in files[:_MOST_EMPTY]))
+        lines = [line for sampled in islice(filled, SAMPLES) for line in sampled]
+        return sum(_row(line) is not None for line in lines) * 2 > len(lines)
 
     def scan(self) -> None:
         listed = _class_list(self.source)
@@ -98,7 +103,10 @@ READERS: dict[str, type[Reader]] = {"yolo": YoloReader}
 
 
 def _label_files(source: Source) -> list[str]:
-    return [name for name in source.with_ending(".txt") if PurePosixPath(name).name.lower() not in _LISTS]
+    """The text files in folders called ``labels``; where there is none, every text file that is no list."""
+    files = source.with_ending(".txt")
+    inside = [name for name in files if "labels" in PurePosixPath(name).parts[:-1]]
+    return inside or [name for name in files if PurePosixPath(name).name.lower() not in _LISTS]
 
 
 def _sampled(source: Source, name: str) -> list[str]:

@@ -19,9 +19,9 @@ from deeplab_core.analysis.objects import read_known_objects
 from deeplab_core.analysis.report import read_failures, read_other_curve, read_slices
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.datasets.ambiguous import AmbiguousMarks, read_ambiguous
-from deeplab_core.datasets.split_list import read_split
 from deeplab_core.errors import AtrousError
 from deeplab_core.hub.install import read_receipt, receipt_path
+from deeplab_core.images.split_list import read_split
 from deeplab_core.masks import read_marker
 from deeplab_core.masks.output_marker import MARKER_NAME
 from deeplab_core.model_cards import card_from_metadata, read_card_file

@@ -446,6 +446,43 @@ def test_an_image_without_any_readable_region_fails_and_does_not_become_empty(
     assert (stored(images, "b.jpg").provenance == Provenance.UNSET).all()
 
 
+def test_masks_of_0_and_255_are_doubted_and_can_be_imported_as_an_object(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = started(photographs(tmp_path / "images", ["a.jpg", "b.jpg"]))
+    (tmp_path / "masks").mkdir()
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[5:9] = 255
+    for name in "ab":
+        Image.fromarray(mask).save(tmp_path / f"masks/{name}.png")
+    assert do(tmp_path / "masks", "--images", images, "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert "as binary masks do" in said
+    assert "--format binary --map 'masks=CLASS'" in said
+    assert do(tmp_path / "masks", "--images", images, "--format", "binary", "--map", "masks=road") == 0
+    assert np.array_equal(stored(images, "a.jpg").labels, np.where(mask, 1, 0))
+
+
+def test_what_a_format_loses_by_its_nature_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = photographs(tmp_path / "images", ["ADE_1.jpg"])
+    colors = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    colors[5:9] = (30, 5, 60)
+    for name in ("seg", "parts_1"):
+        (tmp_path / "ade").mkdir(exist_ok=True)
+        Image.fromarray(colors).save(tmp_path / f"ade/ADE_1_{name}.png")
+    assert do(tmp_path / "ade", "--images", images) == 0
+    assert "ADE_1_parts_1.png" in capsys.readouterr().err
+
+
+def test_a_background_of_outlines_has_the_id_0(tmp_path: Path) -> None:
+    images = photographs(tmp_path / "images", ["a.jpg"])
+    write(tmp_path / "labels/a.json", labelme("a.jpg", shape("road", SQUARE), shape("_background_", LATER)))
+    assert do(tmp_path / "labels", "--images", images) == 0
+    with Project.open(images, read_only=True) as project:
+        assert project.catalog.names == ("_background_", "road")
+        assert project.catalog.background == 0
+
+
 def test_what_is_about_the_image_as_a_whole_leaves_it_empty(tmp_path: Path) -> None:
     images = photographs(tmp_path / "images", ["a.jpg"])
     day = {"type": "choices", "value": {"choices": ["day"]}, "original_width": WIDTH, "original_height": HEIGHT}

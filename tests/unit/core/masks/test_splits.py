@@ -106,11 +106,19 @@ class TestLists:
         plan = read_splits(["x/a.jpg", "b.png", "y/c.jpg", "d.jpg"], lists)
         assert plan.parts == {"x/a.jpg": "train", "b.png": "train", "y/c.jpg": "val"}
         assert plan.left_out == ("d.jpg",)
+        assert plan.missing == ()
+
+    def test_lists_of_other_programs_and_of_images_that_are_not_exported(self, tmp_path: Path) -> None:
+        (tmp_path / "train.txt").write_bytes(b"JPEGImages/a.jpg SegmentationClass/a.png\r\nlater  1\r\n")
+        (tmp_path / "val.txt").write_bytes("b\n".encode("utf-16"))
+        plan = read_splits(["a.jpg", "b.png"], {"train": tmp_path / "train.txt", "val": tmp_path / "val.txt"})
+        assert plan.parts == {"a.jpg": "train", "b.png": "val"}
+        assert plan.missing == ("later  1",)
 
     @pytest.mark.parametrize(
         ("train", "val", "message"),
         [
-            ("nowhere", "b", "names no image"),
+            ("nowhere", "b", "names no image that is exported"),
             ("a", "x/a.jpg", "names several images"),
             ("b", "b.png", "in the lists of 'train' and 'val'"),
             ("x/a.jpg", "y/a.jpg", "have the same content"),

@@ -44,6 +44,22 @@ def test_yolo_small_regions_cover_large_ones(tmp_path: Path) -> None:
     assert found["b.jpg"].unlabelled == WIDTH * HEIGHT
 
 
+def test_yolo_is_recognised_beside_texts_empty_files_and_damaged_lines(tmp_path: Path) -> None:
+    """As Roboflow writes it, with readme files; most images have no object."""
+    for number in range(30):
+        write(tmp_path / f"train/labels/a{number:02}.txt", "")
+    write(tmp_path / "train/labels/b.txt", f"{yolo_line(0, SQUARE)}\n{yolo_line(1, SQUARE)}\nnonsense\n")
+    write(tmp_path / "README.roboflow.txt", "Provided by a Roboflow user")
+    write(tmp_path / "data.yaml", "train: ../train/images\nnc: 2\nnames: ['road', 'car']\n")
+    images = photographs(tmp_path / "train/images", ["b.jpg"])
+    plan = planned(tmp_path, images, names=["b.jpg"])
+    assert (plan.format.key, plan.unread) == ("yolo", ())
+    assert read_all(plan)["b.jpg"].regions == 2
+    write(tmp_path / "train/labels/b.txt", "these are\nnotes 1 2\n")
+    with pytest.raises(LabelSourceError, match="no known format"):
+        scan(tmp_path, images, ["b.jpg"])
+
+
 def test_a_file_that_describes_a_data_set_stands_for_it(tmp_path: Path) -> None:
     images = photographs(tmp_path / "images")
     write(tmp_path / "set/labels/a.txt", yolo_line(1, SQUARE))
@@ -291,6 +307,19 @@ def test_label_studio_tasks(tmp_path: Path) -> None:
     assert box(found.labels[:, 25:], 2) == (5, 15, 8, 20)
     assert (found.regions, sum(entry.count for entry in found.skipped)) == (3, 3)
     assert "earlier annotations" in plan.unread[0].name
+
+
+def test_label_studio_addresses_are_names(tmp_path: Path) -> None:
+    images = photographs(tmp_path / "images", ["my photo.jpg", "b.jpg", "50%25.jpg"])
+    outline = result("polygonlabels", "car", points=[[10, 10], [50, 10], [50, 50]])
+    names = ("/data/local-files/?d=set/my%20photo.jpg", "https://host/x/b.jpg?signature=1%2F2", "50%25.jpg")
+    tasks = [{"data": {"image": name}, "annotations": [{"result": [outline]}]} for name in names]
+    plan = planned(write(tmp_path / "e.json", tasks), images, names=["my photo.jpg", "b.jpg", "50%25.jpg"])
+    assert [item.name for item in plan.items] == ["my photo.jpg", "b.jpg", "50%25.jpg"]
+    two = {**outline, "value": {**outline["value"], "polygonlabels": ["car", "road"]}}  # type: ignore[dict-item]
+    tasks = [{"data": {"image": "b.jpg"}, "annotations": [{"result": [outline, two]}]}]
+    found = read_all(planned(write(tmp_path / "f.json", tasks), images, names=["b.jpg"]))["b.jpg"]
+    assert [part.why for part in found.skipped] == ["It has several labels"]
 
 
 def test_label_studio_in_short_form(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.datasets.split_list import read_split
 from deeplab_core.errors import AtrousError, DataFileError
+from deeplab_core.images.split_list import read_split
 from deeplab_core.training.samples import DataSource
 
 IMAGES = (

@@ -24,10 +24,12 @@ class SplitList:
     Attributes:
         images: those that are there, in the order of the folder.
         missing: lines, as written, that fit none of its images.
+        ambiguous: (line, images) where a line fits several images; all of them are among ``images``.
     """
 
     images: tuple[str, ...]
     missing: tuple[str, ...] = ()
+    ambiguous: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 def read_split(path: str | Path, images: Sequence[str], *, error: type[AtrousError] = DataFileError) -> SplitList:
@@ -57,14 +59,17 @@ def read_split(path: str | Path, images: Sequence[str], *, error: type[AtrousErr
     names = _Names(images)
     chosen: set[str] = set()
     missing: dict[str, None] = {}
+    ambiguous: list[tuple[str, tuple[str, ...]]] = []
     for line in dict.fromkeys(filter(None, lines)):
         found = names.find(line)
         chosen |= found
+        if len(found) > 1:
+            ambiguous.append((line, tuple(sorted(found))))
         if not found and not line.startswith("#"):
             missing[line] = None
     if not chosen and not missing:
         raise error("the list of images is empty", remedy="Write one image a line", path=path)
-    return SplitList(tuple(name for name in images if name in chosen), tuple(missing))
+    return SplitList(tuple(name for name in images if name in chosen), tuple(missing), tuple(ambiguous))
 
 
 class _Names:
