@@ -113,25 +113,30 @@ class AtrousError(Exception):
         why: the cause as far as it is known.
         remedy: what the user can do now.
         path: the file that is concerned.
+        option: how the command line does that, behind a colon there; a window has other ways and does not show it.
 
     Texts of :func:`message` keep their templates and values, also on the way between processes: the window shows them in its
     language, the command line and logs in English.
     """
 
-    def __init__(self, what: str, *, why: str = "", remedy: str = "", path: Path | str | None = None) -> None:
+    def __init__(self, what: str, *, why: str = "", remedy: str = "", path: Path | str | None = None, option: str = "") -> None:
         self.what = what
         self.why = why
         self.remedy = remedy
+        self.option = option
         self.path = Path(path) if path is not None else None
         super().__init__(what)
 
     def __str__(self) -> str:
         head = f"{self.path}: {self.what}" if self.path is not None else self.what
-        return " ".join(part.rstrip(".") + "." for part in (head, self.why, self.remedy) if part)
+        remedy = ": ".join(part for part in (self.remedy.rstrip("."), self.option) if part)
+        return " ".join(part.rstrip(".") + "." for part in (head, self.why, remedy) if part)
 
     def to_dict(self) -> dict[str, Any]:
         """The error as plain values, for a pipe or a log; ``templates`` has those of its texts that are messages."""
         texts = {"what": self.what, "why": self.why, "remedy": self.remedy}
+        if self.option:
+            texts["option"] = self.option
         templates = {key: text.to_dict() for key, text in texts.items() if isinstance(text, MessageText) and text.values}
         return {
             "kind": type(self).__name__,
@@ -145,9 +150,11 @@ class AtrousError(Exception):
         """Rebuild an error from :meth:`to_dict`; an unknown kind becomes a plain :class:`AtrousError`."""
         kind = _KINDS.get(str(data.get("kind")), AtrousError)
         templates = data.get("templates", {})
-        texts = {key: str(data.get(key, "")) for key in ("what", "why", "remedy")}
-        what, why, remedy = (MessageText.from_dict(templates[key]) if key in templates else texts[key] for key in texts)
-        return kind(what, why=why, remedy=remedy, path=data.get("path"))
+        texts = {key: str(data.get(key, "")) for key in ("what", "why", "remedy", "option")}
+        what, why, remedy, option = (MessageText.from_dict(templates[key]) if key in templates else texts[key] for key in texts)
+        found = kind(what, why=why, remedy=remedy, path=data.get("path"))
+        found.option = option
+        return found
 
     def __reduce__(self) -> tuple[Any, ...]:
         return AtrousError.from_dict, (self.to_dict(),)

@@ -268,7 +268,8 @@ def new_classes(plan: ImportPlan) -> ClassCatalog:
         raise LabelSourceError(
             message("the source has numbers and no names of classes"),
             why=message("{format}: {count} values occur", format=plan.format.title, count=len(plan.classes)),
-            remedy=message("Choose the classes of the new project with --catalog"),
+            remedy=message("Choose the classes of the new project"),
+            option="--catalog",
             path=plan.source,
         )
     own = plan.own_catalog()

@@ -185,7 +185,8 @@ def compare_sides(
         raise MaskFormatError(
             message("the ground truths of the two reports have no class in common"),
             why=message("The reports are of the catalogs '{old}' and '{new}'", old=old.catalog.name, new=new.catalog.name),
-            remedy=message("Evaluate both predictions with the same --catalog and --truth"),
+            remedy=message("Evaluate both predictions with the same classes and ground truth"),
+            option="--catalog, --truth",
             path=new.path,
         )
     same_set = same_catalog and np.array_equal(ours, theirs)

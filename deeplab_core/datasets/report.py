@@ -25,7 +25,7 @@ from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.read import load_mask
 from deeplab_core.masks.stored import read_stored
 from deeplab_core.parallel import IsCancelled
-from deeplab_core.wording import count
+from deeplab_core.wording import count, name_some
 
 #: Regions of fewer pixels are called tiny, unless the caller says otherwise.
 TINY_PIXELS = 16
@@ -37,12 +37,12 @@ _NAMED = 200
 
 
 #: How many classes a warning names.
-_NAMED = 12
+_NAMED_CLASSES = 12
 
 
 def _listed(names: Sequence[str], word: str = "and") -> str:
-    more = f" {word} {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    more = f" {word} {len(names) - _NAMED_CLASSES} more" if len(names) > _NAMED_CLASSES else ""
+    return ", ".join(names[:_NAMED_CLASSES]) + more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,19 +135,20 @@ class DataSetReport:
         found = []
         missing = [row.name for row in self.classes if not row.pixels]
         rare = [row.name for row in self.classes if row.share is not None and 0 < row.share < RARE_SHARE]
-        pairs = sum(differ is True for _, differ in self.duplicates)
-        for number, thing, what in (
-            (len(self.unread), "image", "cannot be read"),
-            (len(self.undeclared), "id", "in mask files that the classes do not declare"),
-            (len(self.unlabelled), "image", "without labels"),
-            (len(self.empty), "image", "with labels that hold nothing but background or void"),
-            (pairs, "set", "of equal images with different labels"),
-            (len(self.duplicates) - pairs, "set", "of equal images"),
-            (len(self.unreviewed or ()), "image", "not reviewed"),
-            (len(self.tiny), "image", f"with regions under {self.tiny_pixels} px"),
+        differing = [names[0] for names, differ in self.duplicates if differ is True]
+        equal = [names[0] for names, differ in self.duplicates if differ is not True]
+        for names, thing, what in (
+            (list(self.unread), "image", "cannot be read"),
+            ([str(number) for number in self.undeclared], "id", "in mask files that the classes do not declare"),
+            (list(self.unlabelled), "image", "without labels"),
+            (list(self.empty), "image", "with labels that hold nothing but background or void"),
+            (differing, "set", "of equal images with different labels"),
+            (equal, "set", "of equal images"),
+            (list(self.unreviewed or ()), "image", "not reviewed"),
+            (list(self.tiny), "image", f"with regions under {self.tiny_pixels} px"),
         ):
-            if number:
-                found.append(f"{count(number, thing)} {what}.")
+            if names:
+                found.append(f"{count(len(names), thing)} {what}: {name_some(names, 3)}.")
         if len(self.sizes) > 1:
             found.append(f"Images of {len(self.sizes):,} sizes.")
         if missing:

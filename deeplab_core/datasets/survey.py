@@ -35,7 +35,8 @@ class ClassChoice:
         raise CatalogError(
             message("the classes of these masks are not certain"),
             why=self.reason,
-            remedy=message("Name them with --catalog: {names}, or a catalog file", names=names),
+            remedy=message("Name {names}, or a catalog file", names=names),
+            option="--catalog",
             path=folder,
         )
 

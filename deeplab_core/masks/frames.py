@@ -22,6 +22,7 @@ Frame = Literal["auto", "stored", "oriented"]
 
 #: What the user calls the frames, on the command line and in TOML files.
 MASK_FRAMES: dict[str, Frame] = {"stored": "stored", "displayed": "oriented"}
+FRAME_OPTION = "--mask-frame stored or --mask-frame displayed"
 
 #: How far above a mask its folder's marker is looked for: a run keeps the sub-folders of its images.
 _LEVELS = 8
@@ -71,9 +72,8 @@ def frame_of(path: Path, mask_size: tuple[int, int], info: ImageInfo, frame: Fra
                 width=info.width,
                 height=info.height,
             ),
-            remedy=message(
-                "Say which frame the masks of this folder are in: --mask-frame stored or --mask-frame displayed; the window asks"
-            ),
+            remedy=message("Say which frame the masks of this folder are in"),
+            option=FRAME_OPTION,
             path=path,
         )
     return recorded

@@ -360,11 +360,8 @@ def _check_frame(size: tuple[int, int], info: ImageInfo, frame: Frame, path: Pat
                 file=info.path.name,
                 orientation=info.orientation,
             ),
-            remedy=message(
-                "Say --mask-frame {option} if all masks of the folder are so (in the window: 'Mask orientation…'), "
-                "or bring the masks into one frame",
-                option=option,
-            ),
+            remedy=message("Bring the masks into one frame, or change the frame ('Mask orientation…') if all masks are so"),
+            option=f"--mask-frame {option}",
             path=path,
         )
     wanted = " or ".join(f"{width} x {height}" for width, height in sorted(expected))

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from app.controllers.project.export import SCOPE_TITLES, ExportController, ExportRequest, Scope
 from app.services.settings import SettingsStore
-from app.text import plural, spaced, tr
+from app.text import error_detail, error_title, plural, spaced, tr
 from app.ui.common.fitted_dialog import FittedDialog, bring_into_screen
 from app.ui.common.panel import set_tone, toned
 from app.ui.project.export_options import ExportOptions
@@ -181,7 +181,8 @@ class ExportDialog(FittedDialog):
         if plan.refused:
             tone = "warn"
             self.options.more.setChecked(True)  # the remedy is there
-            first = str(next(iter(plan.refused.values()))).replace(" (--keep-suffix)", "")
+            error = next(iter(plan.refused.values()))
+            first = f"{error_title(error)}. {error_detail(error)}"
             sentences.append(
                 tr("{refused} cannot be exported; the others are. {first}", refused=spaced(len(plan.refused)), first=first)
             )

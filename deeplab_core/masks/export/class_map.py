@@ -133,7 +133,8 @@ def map_items(
             if lost:
                 raise ExportError(
                     message("{catalog} has no class for {lost}", catalog=written.title, lost=", ".join(lost)),
-                    remedy=message("Map them (--map), or allow them to become void (--unmatched-to-void)"),
+                    remedy=message("Choose what each becomes, or allow them to become void"),
+                    option="--map, --unmatched-to-void",
                     path=item.name,
                 )
             counted[item.name] = Loss(unmatched=int(value_counts(labels)[lost_ids].sum()))

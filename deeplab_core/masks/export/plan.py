@@ -199,9 +199,8 @@ def equal_names_error(name: str, others: Sequence[str], *, kept: bool) -> Export
     return ExportError(
         message("'{name}' and {others} would be written to the same file", name=name, others=said),
         why=message("Their names differ only in {difference}", difference=differ),
-        remedy=message("Rename one of them")
-        if kept
-        else message("Keep the endings in the names (--keep-suffix), or rename one of them"),
+        remedy=message("Rename one of them") if kept else message("Rename one of them, or keep the endings in the names"),
+        option="" if kept else "--keep-suffix",
     )
 
 

@@ -199,7 +199,7 @@ class ParquetReader(_IdReader):
         if not self.entries and self.unread:
             first = self.unread[0]
             raise LabelSourceError(
-                first.why, remedy=message("Choose another format with --format"), path=self.source.shown(first.name)
+                first.why, remedy=message("Choose another format"), option="--format", path=self.source.shown(first.name)
             )
 
     def values(self, entry: Entry) -> NDArray[Any]:

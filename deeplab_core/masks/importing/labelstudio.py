@@ -120,7 +120,7 @@ def _label(result: dict[str, Any]) -> str | None:
 def _labels(result: dict[str, Any]) -> list[str]:
     """Labels of a result with an area."""
     value = result["value"] if isinstance(result.get("value"), dict) else result
-    found = next((value[key] for key in _AREAS if isinstance(value.get(key), list)), [])
+    found: list[Any] = next((value[key] for key in _AREAS if isinstance(value.get(key), list)), [])
     return [label for label in found if isinstance(label, str)]
 
 

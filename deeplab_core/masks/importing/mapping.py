@@ -94,10 +94,8 @@ class ClassMapping:
         return UnmappedClasses(
             message("'{catalog}' has no class for: {names}", catalog=self.catalog.name, names=shown),
             why=why,
-            remedy=message(
-                "Name the class that each becomes: --map '{name}={example}', or --map '{name}=void' to leave its pixels void",
-                name=names[0], example=self.catalog.names[0],
-            ),
+            remedy=message("Choose what each becomes"),
+            option=f"--map '{names[0]}={self.catalog.names[0]}', or --map '{names[0]}=void' to leave its pixels void",
         )  # fmt: skip
 
 

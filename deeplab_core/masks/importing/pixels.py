@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,7 @@ class PixelReader(Reader):
         """Fill the canvas with a mask file, read by the rules of :func:`read_mask`. Returns the codes."""
         stored = self.content(name, catalog)
         canvas.notes += stored.notes
-        labels = interpret(stored, catalog, Path(PurePosixPath(name).name))
+        labels = interpret(stored, catalog, self.source.shown(name))
         table = np.full(int(np.iinfo(labels.dtype).max) + 1, NOTHING, np.uint16)
         for info in catalog.classes:
             table[info.id] = canvas.code(info.name)
@@ -382,7 +382,7 @@ class MaskReader(PixelReader):
         if self.given is None:
             raise LabelSourceError(
                 message("plain masks do not name their classes"), why=message("Their values are ids of a catalog"),
-                remedy=message("Name the catalog with --mask-classes"), path=self.source.path,
+                remedy=message("Name the catalog"), option="--mask-classes", path=self.source.path,
             )  # fmt: skip
         masks = [name for name in self.source.with_ending(*_MASKS) if not _is_confidence(name)]
         self.entries = [Entry(names=(_stem(name),), file=name) for name in masks]

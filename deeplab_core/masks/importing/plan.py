@@ -23,7 +23,7 @@ from deeplab_core.images.orientation import to_oriented
 from deeplab_core.images.probe import ImageInfo, probe_image
 from deeplab_core.labels import apply_lut, class_histogram
 from deeplab_core.masks.confirmed import Confirmed
-from deeplab_core.masks.frames import Frame, is_ambiguous_frame
+from deeplab_core.masks.frames import FRAME_OPTION, Frame, is_ambiguous_frame
 from deeplab_core.masks.importing.canvas import NOTHING, VOID, Canvas
 from deeplab_core.masks.importing.formats import FORMATS, get_format
 from deeplab_core.masks.importing.mapping import ClassMapping, map_classes
@@ -165,7 +165,7 @@ class ImportPlan:
         """
         if not self.classes:
             raise LabelSourceError(
-                message("the source names no classes"), remedy=message("Choose the classes with --catalog"), path=self.source
+                message("the source names no classes"), remedy=message("Choose the classes"), option="--catalog", path=self.source
             )
         known = self.recorded or self.declared
         if known is not None:
@@ -404,14 +404,15 @@ def recognise(source: Source) -> Format:
         raise LabelSourceError(
             message("these labels may be of several formats"),
             why=message("They look like {listed}", listed=listed),
-            remedy=message("Choose one with --format"),
+            remedy=message("Choose one"),
+            option="--format",
             path=source.path,
         )
     keys = ", ".join(one.key for one in FORMATS)
     raise LabelSourceError(
         message("these labels are of no known format"),
         why=message("No file of it looks like one that can be read"),
-        remedy=message("Choose the format with --format: {keys}", keys=keys), path=source.path,
+        remedy=message("Choose the format"), option=f"--format {keys}", path=source.path,
     )  # fmt: skip
 
 
@@ -451,7 +452,8 @@ def _told(chosen: Format, info: ImageInfo, shown: Path) -> Frame:
             orientation=info.orientation,
             format=chosen.title,
         ),
-        remedy=message("Say which frame the labels are in: --mask-frame stored or --mask-frame displayed"),
+        remedy=message("Say which frame the labels are in"),
+        option=FRAME_OPTION,
         path=shown,
     )
 

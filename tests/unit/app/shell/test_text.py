@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -83,6 +84,26 @@ def test_an_error_is_translated_after_it_crossed_a_pipe(german: None, send: Call
     assert str(error) == f"{Path('a/m.png')}: the mask has 3 classes. a cause. Choose another."
     assert error_title(error) == "m.png: die Maske hat 3 Klassen"
     assert error_detail(error) == "a cause. Wählen Sie eine andere."
+
+
+@pytest.mark.parametrize("send", [_as_json, _pickled])
+def test_options_of_the_command_line_are_for_the_command_line(send: Callable[[AtrousError], AtrousError]) -> None:
+    error = send(MaskFormatError("it has no classes", remedy=message("Choose some."), option="--catalog NAME"))
+    assert str(error) == "it has no classes. Choose some: --catalog NAME."
+    assert error_detail(error) == "Choose some."
+
+
+def test_errors_of_imports_and_exports_name_options_apart() -> None:
+    """The window shows these errors, too, and has no options."""
+    root = Path(__file__).parents[4]
+    texts = re.compile(r'(?:message|tr|mark|plural)\(\s*"[^"]*(?<![\w-])--[a-z]')
+    found = [
+        str(path.relative_to(root))
+        for folder in ("deeplab_core/masks", "deeplab_core/catalogs", "deeplab_core/images")
+        for path in sorted((root / folder).rglob("*.py"))
+        if texts.search(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
 
 
 def test_a_message_in_a_message_is_translated(german: None) -> None:

@@ -54,7 +54,12 @@ def test_figures_by_hand(labels: np.ndarray, tmp_path: Path) -> None:
     assert found.sizes == {(8, 6): 2, (20, 10): 1}
     assert found.tiny == {"a.jpg": 1}
     said = " ".join(found.warnings())
-    for text in ("1 image without labels.", "2 images not reviewed.", "Images of 2 sizes.", "No pixel has the classes aeroplane"):
+    for text in (
+        "1 image without labels: c.jpg.",
+        "2 images not reviewed: b.jpg, c.jpg.",
+        "Images of 2 sizes.",
+        "No pixel has the classes aeroplane",
+    ):
         assert text in said
 
 
@@ -79,7 +84,7 @@ def test_equal_images_and_whether_their_labels_differ(labels: np.ndarray, tmp_pa
     assert found.duplicates == ((("a.jpg", "b.jpg"), False),)
     found = report_data_set(items, VOC, title="equal")
     assert found.duplicates == ((("a.jpg", "b.jpg", "c.jpg", "d.jpg"), True),)
-    assert "1 set of equal images with different labels." in found.warnings()
+    assert "1 set of equal images with different labels: a.jpg." in found.warnings()
     bare = [entry(tmp_path, name, None) for name in ("a.jpg", "b.jpg")]
     assert report_data_set(bare, VOC, title="equal").duplicates == ((("a.jpg", "b.jpg"), None),)
 

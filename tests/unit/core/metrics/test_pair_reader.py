@@ -56,7 +56,7 @@ class TestEvaluation:
         assert [image.name for image in found.images] == ["1.png", "5.png", "6.png", "7.png", "8.png"]
         assert found.matrix.pixel_accuracy() == 1
         assert {error.path.stem for error in found.failures if error.path} == {"2", "3", "4"}
-        assert all(isinstance(error, AmbiguousFrameError) and "--mask-frame" in error.remedy for error in found.failures)
+        assert all(isinstance(error, AmbiguousFrameError) and "--mask-frame" in error.option for error in found.failures)
 
     @pytest.mark.parametrize(("frame", "warned"), [("stored", False), ("oriented", True)])
     def test_frames_that_differ_are_said_where_no_photograph_can_turn_them(self, mixed: Path, frame: str, warned: bool) -> None:
