@@ -156,12 +156,18 @@ class ClassCatalog:
         The exact name comes first, then the same letters and digits whatever the case, then former names
         (:attr:`ClassInfo.aliases`), then the field's synonyms: a catalog that has both a sofa and a couch keeps them apart.
         """
-        for spelled, former in ((str, False), (_letters, False), (str, True), (_letters, True), (fold_name, False)):
+        for spelled, former in ((str, False), (_letters, False), (str, True), (_letters, True)):
             wanted = spelled(name)
             for info in self.classes if wanted else ():
                 if any(spelled(known) == wanted for known in (info.aliases if former else (info.name,))):
                     return info
-        return None
+        return self.by_synonym(name)
+
+    def by_synonym(self, name: str) -> ClassInfo | None:
+        """The only class with a name that means the same in another data set (:data:`SYNONYMS`), None without one."""
+        row = _ROWS.get(_letters(name), ())
+        found = [info for info in self.classes if _letters(info.name) in row]
+        return found[0] if len(found) == 1 else None
 
     def index_lut(self) -> NDArray[np.int64]:
         """Lookup table from an in-memory map value to a channel.
@@ -285,17 +291,35 @@ def map_catalogs(source: ClassCatalog, target: ClassCatalog, overrides: dict[int
     return CatalogMapping(pairs=tuple(pairs), lut=lut, unmatched=tuple(unmatched))
 
 
-_SYNONYMS = {
-    # The field spells a few classes in several ways; both sides are folded to the first form.
-    "couch": "sofa", "tv": "tvmonitor", "tvscreen": "tvmonitor", "airplane": "aeroplane", "plane": "aeroplane",
-    "motorcycle": "motorbike", "plant": "pottedplant", "bike": "bicycle", "pedestrian": "person", "table": "diningtable",
-}  # fmt: skip
+#: Names of one class in different data sets. A name maps to another of its row where the project has exactly one of them.
+SYNONYMS: tuple[tuple[str, ...], ...] = (
+    ("background", "_background_", "__background__", "bg"),
+    ("sidewalk", "pavement", "footpath", "footway"),
+    ("vegetation", "tree", "trees"),
+    ("rider", "bicyclist", "cyclist"),
+    ("person", "pedestrian", "people", "human"),
+    ("sofa", "couch"),
+    ("tvmonitor", "tv", "television", "tv screen", "television receiver"),
+    ("aeroplane", "airplane", "plane"),
+    ("motorbike", "motorcycle", "minibike"),
+    ("bicycle", "bike"),
+    ("pottedplant", "plant"),
+    ("diningtable", "table"),
+    ("traffic sign", "sign", "sign symbol"),
+    ("traffic light", "traffic lights", "traffic signal"),
+    ("car", "automobile"),
+    ("truck", "lorry"),
+    ("pole", "column pole"),
+    ("building", "buildings"),
+    ("road", "roads"),
+    ("windowpane", "window"),
+)
 
 
 def fold_name(name: str) -> str:
     """Class name for comparison: lower case, letters and digits only, common synonyms folded."""
     plain = _letters(name)
-    return _SYNONYMS.get(plain, plain)
+    return _ROWS[plain][0] if plain in _ROWS else plain
 
 
 #: What files of labels call void, in lower case.
@@ -390,3 +414,7 @@ def _text(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise TypeError(f"{shorten(value)} is no text")
     return str(value)
+
+
+#: Letters of a name -> those of all names of its row, in order.
+_ROWS = {_letters(name): tuple(map(_letters, row)) for row in SYNONYMS for name in row}

@@ -181,8 +181,8 @@ class ExportDialog(FittedDialog):
         if plan.refused:
             tone = "warn"
             self.options.more.setChecked(True)  # the remedy is there
-            error = next(iter(plan.refused.values()))
-            first = f"{error_title(error)}. {error_detail(error)}"
+            refusal = next(iter(plan.refused.values()))
+            first = f"{error_title(refusal)}. {error_detail(refusal)}"
             sentences.append(
                 tr("{refused} cannot be exported; the others are. {first}", refused=spaced(len(plan.refused)), first=first)
             )

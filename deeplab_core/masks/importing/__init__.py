@@ -8,7 +8,7 @@
 """
 
 from deeplab_core.masks.importing.formats import FORMATS, get_format
-from deeplab_core.masks.importing.mapping import SYNONYMS, ClassMapping, MappedClass, map_classes
+from deeplab_core.masks.importing.mapping import ClassMapping, MappedClass, map_classes
 from deeplab_core.masks.importing.nearby import LABEL_ENDINGS, LabelsNearby, find_labels
 from deeplab_core.masks.importing.plan import ImportPlan, recognise, scan
 from deeplab_core.masks.importing.records import Format, ImportedImage, ImportItem, SourceClass, Unread
@@ -17,7 +17,6 @@ from deeplab_core.masks.importing.source import open_source
 __all__ = [
     "FORMATS",
     "LABEL_ENDINGS",
-    "SYNONYMS",
     "ClassMapping",
     "Format",
     "ImportItem",

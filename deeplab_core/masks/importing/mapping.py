@@ -16,30 +16,6 @@ VOID_NAME = "void"
 
 How = Literal["name", "synonym", "id", "chosen", "format", "edit", "absent", "open"]
 
-#: Names of one class in different data sets. A name maps to another of its row where the project has exactly one of them.
-SYNONYMS: tuple[tuple[str, ...], ...] = (
-    ("background", "_background_", "__background__", "bg"),
-    ("sidewalk", "pavement", "footpath", "footway"),
-    ("vegetation", "tree", "trees"),
-    ("rider", "bicyclist", "cyclist"),
-    ("person", "pedestrian", "people", "human"),
-    ("sofa", "couch"),
-    ("tvmonitor", "tv", "television", "tv screen"),
-    ("aeroplane", "airplane", "plane"),
-    ("motorbike", "motorcycle"),
-    ("bicycle", "bike"),
-    ("pottedplant", "plant"),
-    ("diningtable", "table"),
-    ("traffic sign", "sign", "sign symbol"),
-    ("traffic light", "traffic lights", "traffic signal"),
-    ("car", "automobile"),
-    ("truck", "lorry"),
-    ("pole", "column pole"),
-    ("building", "buildings"),
-    ("road", "roads"),
-    ("windowpane", "window"),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class MappedClass:
@@ -108,8 +84,8 @@ def map_classes(
     """Map the classes of a source to a catalog.
 
     The user's choices come first, then equal names, then names that differ in case, spaces and punctuation alone, then former
-    names of the catalog's classes, then :data:`SYNONYMS`. A class that the format itself leaves out of evaluation becomes void
-    where it has no partner. A class without a region is not asked about.
+    names of the catalog's classes, then :data:`deeplab_core.catalogs.catalog.SYNONYMS`. A class that the format itself leaves out
+    of evaluation becomes void where it has no partner. A class without a region is not asked about.
 
     Numbers without names are ids of the catalog, as in every mask file; its own void value is void.
 
@@ -182,16 +158,9 @@ def _named(one: SourceClass, catalog: ClassCatalog) -> tuple[ClassInfo, How] | N
         same = [info for info in catalog.classes if wanted and any(_letters(alias) == wanted for alias in info.aliases)]
         if len(same) == 1:
             return same[0], "name"
-    for name in names:
-        row = _ROWS.get(_letters(name), frozenset())
-        same = [info for info in catalog.classes if _letters(info.name) in row]
-        if len(same) == 1:
-            return same[0], "synonym"
-    return None
+    alike = next((info for info in map(catalog.by_synonym, names) if info is not None), None)
+    return None if alike is None else (alike, "synonym")
 
 
 def _letters(name: str) -> str:
     return "".join(character for character in name.casefold() if character.isalnum())
-
-
-_ROWS = {_letters(name): frozenset(map(_letters, row)) for row in SYNONYMS for name in row}

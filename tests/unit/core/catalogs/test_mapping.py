@@ -37,6 +37,22 @@ def test_an_exact_name_wins_over_a_spelling_and_a_spelling_over_a_synonym() -> N
     assert map_catalogs(catalog("sofa"), catalog("chair", "couch")).pairs == ((0, 1),)
 
 
+@pytest.mark.parametrize("target", ["cityscapes19", "cityscapes34"])
+def test_street_scenes_have_partners_by_synonyms_for_exports_and_models_as_for_imports(target: str) -> None:
+    source, street = get_catalog("camvid11"), get_catalog(target)
+    mapping = map_catalogs(source, street)
+    assert mapping.unmatched == ()
+    named = {source.by_id(old).name: street.by_id(new).name for old, new in mapping.pairs if new is not None}
+    assert {name: named[name] for name in ("pavement", "tree", "sign", "bicyclist", "pedestrian")} == {
+        "pavement": "sidewalk", "tree": "vegetation", "sign": "traffic sign", "bicyclist": "rider", "pedestrian": "person",
+    }  # fmt: skip
+
+
+def test_a_synonym_of_several_classes_is_none() -> None:
+    assert map_catalogs(catalog("sofa"), catalog("couch", "settee")).pairs == ((0, 0),)
+    assert map_catalogs(catalog("television"), catalog("tv", "tv screen")).unmatched == ("television",)
+
+
 def test_names_without_letters_or_digits_do_not_all_fall_together() -> None:
     signs = catalog("+", "-", "★")
     assert map_catalogs(signs, signs).identity

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given
 from PIL import Image
 
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.catalogs.editing import rename_class
 from deeplab_core.errors import ExportError, MaskFormatError
 from deeplab_core.images import probe_image
 from deeplab_core.masks import read_marker
@@ -21,7 +23,10 @@ from deeplab_core.masks.read import read_mask
 
 from .samples import blobs, label_maps, photograph
 
-VOC, CAMVID, CITY = get_catalog("voc21"), get_catalog("camvid11"), get_catalog("cityscapes19")
+VOC, CITY = get_catalog("voc21"), get_catalog("cityscapes19")
+#: Street classes, one of which Cityscapes lacks.
+CAMVID = rename_class(get_catalog("camvid11"), 10, "kiosk").catalog
+CAMVID = replace(CAMVID, classes=tuple(replace(info, aliases=()) for info in CAMVID.classes))
 
 
 def item(labels: np.ndarray, catalog=VOC, name: str = "a.jpg", image: Path | None = None, **more) -> ExportItem:  # type: ignore[no-untyped-def]
