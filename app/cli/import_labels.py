@@ -149,7 +149,7 @@ def import_labels(
         else _store(plan, catalog, project_dir, options, overwrite=overwrite, as_json=as_json)
     )
     _tell_totals(plan, totals, unlabelled, dry_run=dry_run, as_json=as_json)
-    return 1 if failed or totals.incomplete or any(part.damaged for part in plan.unread) else 0
+    return 1 if failed or totals.incomplete or any(part.damaged for part in (*plan.unread, *plan.without_image)) else 0
 
 
 def parse_choices(pairs: Sequence[str]) -> dict[str, str]:

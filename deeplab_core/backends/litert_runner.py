@@ -57,12 +57,10 @@ class LiteRTRunner:
         if len(inputs) != 1:
             raise ValueError(f"the graph has {len(inputs)} inputs, not one image")
         self.input = _spec(inputs[0])
-        self.outputs: tuple[TensorSpec, ...] = tuple(_spec(out) for out in outputs)
         ends = {int(place): str(step["op_name"]) for step in steps for place in step["outputs"]}
         kinds = {"LOGISTIC": True, "CONV_2D": False, "RESIZE_BILINEAR": False}
-        self.outputs = tuple(
-            replace(spec, sigmoid=kinds.get(ends.get(int(detail["index"]), "")))
-            for spec, detail in zip(self.outputs, outputs, strict=True)
+        self.outputs: tuple[TensorSpec, ...] = tuple(
+            replace(_spec(detail), sigmoid=kinds.get(ends.get(int(detail["index"]), ""))) for detail in outputs
         )
         self._places = {spec.name: detail["index"] for spec, detail in zip(self.outputs, outputs, strict=True)}
         self._input_place = inputs[0]["index"]

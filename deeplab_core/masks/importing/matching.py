@@ -88,7 +88,8 @@ def match(entries: Sequence[Entry], names: Sequence[str]) -> tuple[list[ImportIt
         if len(found) == 1:
             owners[found[0]].append(entry)
         elif found:
-            left.append(Unread(_shown(entry), f"Several images have this name: {', '.join(found[:3])}"))
+            why = f"Several images have this name: {', '.join(found[:3])}"
+            left.append(Unread(_shown(entry), why, damaged=True))
         else:
             left.append(Unread(_shown(entry), "No image has this name"))
     items = []
@@ -96,7 +97,8 @@ def match(entries: Sequence[Entry], names: Sequence[str]) -> tuple[list[ImportIt
         own = owners.get(name, [])
         if len(own) == 1:
             items.append(ImportItem(name, own[0]))
-        left += [Unread(_shown(entry), f"Several label files belong to {name}") for entry in own if len(own) > 1]
+        several = own if len(own) > 1 else []
+        left += [Unread(_shown(entry), f"Several label files belong to {name}", damaged=True) for entry in several]
     missing = [name for name in names if name not in owners]
     return items, left, missing
 

@@ -80,7 +80,7 @@ class Unread:
         why: the reason, a sentence without a full stop.
         count: how many of the same kind.
         image: the image that the first of them belongs to, empty for a file.
-        damaged: whether it is of the format's own kind and has wrong values, rather than something that the format leaves out.
+        damaged: whether it should have been read: it is of the format's own kind, and has wrong values or fits several images.
     """
 
     name: str

@@ -463,6 +463,16 @@ def test_masks_of_0_and_255_are_doubted_and_can_be_imported_as_an_object(
     assert np.array_equal(stored(images, "a.jpg").labels, np.where(mask, 1, 0))
 
 
+def test_labels_that_fit_several_images_are_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = photographs(tmp_path / "images", ["x/a.jpg", "y/a.jpg", "b.jpg"])
+    write(tmp_path / "labels/b.json", labelme("b.jpg", shape("road", SQUARE)))
+    write(tmp_path / "labels/other.json", labelme("gone.jpg", shape("road", SQUARE)))
+    assert do(tmp_path / "labels", "--images", images) == 0  # a part of a data set is no failure
+    write(tmp_path / "labels/a.json", labelme("a.jpg", shape("road", SQUARE)))
+    assert do(tmp_path / "labels", "--images", images) == 1
+    assert "Several images have this name" in capsys.readouterr().err
+
+
 def test_what_a_format_loses_by_its_nature_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = photographs(tmp_path / "images", ["ADE_1.jpg"])
     colors = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
