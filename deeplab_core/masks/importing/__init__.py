@@ -7,10 +7,10 @@
         imported = plan.read(item)
 """
 
-from deeplab_core.masks.importing.formats import FORMATS, get_format
+from deeplab_core.masks.importing.formats import FORMATS, get_format, recognise
 from deeplab_core.masks.importing.mapping import ClassMapping, MappedClass, map_classes
 from deeplab_core.masks.importing.nearby import LABEL_ENDINGS, LabelsNearby, find_labels
-from deeplab_core.masks.importing.plan import ImportPlan, recognise, scan
+from deeplab_core.masks.importing.plan import ImportPlan, scan
 from deeplab_core.masks.importing.records import Format, ImportedImage, ImportItem, SourceClass, Unread
 from deeplab_core.masks.importing.source import open_source
 

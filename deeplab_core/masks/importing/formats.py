@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from deeplab_core.errors import LabelSourceError, message
 from deeplab_core.masks.importing.records import Format
+
+if TYPE_CHECKING:
+    from deeplab_core.masks.importing.reader import Reader
+    from deeplab_core.masks.importing.source import Source
 
 _OBJECTS = "which object a region belongs to"
 _HIDDEN = "what a region hides below another"
@@ -145,3 +153,40 @@ def get_format(key: str) -> Format:
             message("there is no format '{key}'", key=key), remedy=message("Choose one of {formats}", formats=", ".join(_BY_KEY))
         )
     return _BY_KEY[key]
+
+
+def recognise(source: Source) -> Format:
+    """The one format that a source is certainly of.
+
+    Raises:
+        LabelSourceError: none fits, or several do; the message lists the candidates.
+    """
+    last = get_format("masks")  # any picture may be a mask
+    fits = [one for one in FORMATS if one.recognised and one is not last and reader_class(one).recognises(source)]
+    source.forget_samples()
+    if not fits and reader_class(last).recognises(source):
+        fits = [last]
+    if len(fits) == 1:
+        return fits[0]
+    if fits:
+        listed = ", ".join(f"{one.key} ({one.title})" for one in fits)
+        raise LabelSourceError(
+            message("these labels may be of several formats"),
+            why=message("They look like {listed}", listed=listed),
+            remedy=message("Choose one"),
+            option="--format",
+            path=source.path,
+        )
+    keys = ", ".join(one.key for one in FORMATS)
+    raise LabelSourceError(
+        message("these labels are of no known format"),
+        why=message("No file of it looks like one that can be read"),
+        remedy=message("Choose the format"), option=f"--format {keys}", path=source.path,
+    )  # fmt: skip
+
+
+def reader_class(chosen: Format) -> type[Reader]:
+    """The class that reads a format; imported when it is needed."""
+    module = import_module(f"deeplab_core.masks.importing.{chosen.module}")
+    readers: Mapping[str, type[Reader]] = module.READERS
+    return readers[chosen.key]

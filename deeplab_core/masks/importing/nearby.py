@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deeplab_core.errors import AtrousError, message
 from deeplab_core.images.file_names import PHOTO_SUFFIXES, is_passed_over, split_name
-from deeplab_core.masks.importing.plan import recognise
+from deeplab_core.masks.importing.formats import recognise
 from deeplab_core.masks.importing.records import Format
 from deeplab_core.masks.importing.source import open_source
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import cast
 
@@ -25,7 +24,7 @@ from deeplab_core.labels import apply_lut, class_histogram
 from deeplab_core.masks.confirmed import Confirmed
 from deeplab_core.masks.frames import FRAME_OPTION, Frame, is_ambiguous_frame
 from deeplab_core.masks.importing.canvas import NOTHING, VOID, Canvas
-from deeplab_core.masks.importing.formats import FORMATS, get_format
+from deeplab_core.masks.importing.formats import get_format, reader_class, recognise
 from deeplab_core.masks.importing.mapping import ClassMapping, map_classes
 from deeplab_core.masks.importing.matching import match
 from deeplab_core.masks.importing.reader import Reader
@@ -384,43 +383,6 @@ def _recorded(source: Source) -> ClassCatalog | None:
 def _recorded_name(source: Source, entry: Entry) -> Entry:
     image = source.recorded_image(entry.file) if entry.file else None
     return entry if image is None else replace(entry, names=(image, *entry.names))
-
-
-def recognise(source: Source) -> Format:
-    """The one format that a source is certainly of.
-
-    Raises:
-        LabelSourceError: none fits, or several do; the message lists the candidates.
-    """
-    last = get_format("masks")  # any picture may be a mask
-    fits = [one for one in FORMATS if one.recognised and one is not last and reader_class(one).recognises(source)]
-    source.forget_samples()
-    if not fits and reader_class(last).recognises(source):
-        fits = [last]
-    if len(fits) == 1:
-        return fits[0]
-    if fits:
-        listed = ", ".join(f"{one.key} ({one.title})" for one in fits)
-        raise LabelSourceError(
-            message("these labels may be of several formats"),
-            why=message("They look like {listed}", listed=listed),
-            remedy=message("Choose one"),
-            option="--format",
-            path=source.path,
-        )
-    keys = ", ".join(one.key for one in FORMATS)
-    raise LabelSourceError(
-        message("these labels are of no known format"),
-        why=message("No file of it looks like one that can be read"),
-        remedy=message("Choose the format"), option=f"--format {keys}", path=source.path,
-    )  # fmt: skip
-
-
-def reader_class(chosen: Format) -> type[Reader]:
-    """The class that reads a format; imported when it is needed."""
-    module = import_module(f"deeplab_core.masks.importing.{chosen.module}")
-    readers: Mapping[str, type[Reader]] = module.READERS
-    return readers[chosen.key]
 
 
 def _confirmed(reader: Reader, item: ImportItem, info: ImageInfo, canvas: Canvas) -> Confirmed | None:

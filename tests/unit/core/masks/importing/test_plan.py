@@ -11,8 +11,8 @@ import pytest
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import LabelSourceError, UnmappedClasses
 from deeplab_core.masks.importing import FORMATS, SourceClass, get_format, map_classes, scan
+from deeplab_core.masks.importing.formats import reader_class
 from deeplab_core.masks.importing.matching import ImageNames
-from deeplab_core.masks.importing.plan import reader_class
 from deeplab_core.masks.importing.source import is_inside, open_source
 
 from .sources import CATALOG, NAMES, SQUARE, coco, labelme, photographs, planned, read_all, shape, write
