@@ -141,7 +141,10 @@ def import_labels(
         plan.mapping.check()
         plan.rest_name(unlabelled)
     if not plan.items:
-        raise click.UsageError(f"no image of {images} has labels in {source}; names are compared with and without their folders")
+        more = "; the labels hold images: --extract-images writes them there" if plan.holds_images and not extract_images else ""
+        raise click.UsageError(
+            f"no image of {images} has labels in {source}; names are compared with and without their folders{more}"
+        )
     options: dict[str, Any] = {"rest": unlabelled, "frame": frames[mask_frame]}
     totals = (
         _read_only(plan, project_dir, options, new=existing is None, overwrite=overwrite, as_json=as_json)

@@ -78,6 +78,11 @@ class ImportPlan:
         return replace(self, mapping=map_classes(self.classes, catalog, choices, edited))
 
     @property
+    def holds_images(self) -> bool:
+        """Whether the source holds photographs that :meth:`extract` can write."""
+        return any(entry.embedded for entry in self._reader.entries)
+
+    @property
     def uncounted(self) -> bool:
         """Whether classes are open of which only the pixels tell if they occur: see :meth:`settled`."""
         return bool(self._uncounted())

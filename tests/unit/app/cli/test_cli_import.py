@@ -223,6 +223,7 @@ def test_images_within_the_labels_are_written_first(tmp_path: Path, capsys: pyte
     data = base64.b64encode(png(np.full((HEIGHT, WIDTH, 3), 9, np.uint8))).decode()
     write(tmp_path / "labels/a.json", labelme("a.png", shape("car", SQUARE)) | {"imageData": data})
     assert do(tmp_path / "labels", "--images", images) == 2
+    assert "--extract-images" in capsys.readouterr().err
     assert do(tmp_path / "labels", "--images", images, "--extract-images") == 0
     assert stored(images, "a.png").labels[5, 6] == 1
     capsys.readouterr()
