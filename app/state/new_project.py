@@ -200,10 +200,9 @@ def class_offers(
     """Classes to choose from, likeliest first; equal ones are listed once."""
     offers = [] if named is None else [ClassOffer(named, "named", certain=True)]
     if guess is not None:
-        offers += [
-            ClassOffer(catalog, "truth", certain=guess.certain and not place, reason=guess.reason)
-            for place, catalog in enumerate(guess.catalogs)
-        ]
+        # What else its values allow is no finding if its classes are certain.
+        found = guess.catalogs[:1] if guess.certain else guess.catalogs
+        offers += [ClassOffer(catalog, "truth", certain=guess.certain, reason=guess.reason) for catalog in found]
     lists = _class_lists(folder)
     plan = labels[0].plan if labels else None
     # A list beside labels has their classes in the order and with the ids that the user wants.
@@ -287,6 +286,11 @@ def truth_choice(look: FolderLook) -> TruthChoice | None:
     if not look.truth.certain:
         return TruthChoice((), "later")
     return TruthChoice(look.taken_truth, "certain") if look.taken_truth else None
+
+
+def made_in(offers: Sequence[ClassOffer]) -> ClassCatalog | None:
+    """The classes that ground truth is certainly made in, by the offers that it gave; None if they are not certain."""
+    return next((offer.catalog for offer in offers if offer.source == "truth" and offer.certain), None)
 
 
 def measure_classes(truth: GroundTruthFiles, catalog: ClassCatalog) -> CatalogEffect | None:

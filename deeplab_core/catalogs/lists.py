@@ -21,6 +21,7 @@ from deeplab_core.catalogs.colors import class_colors
 from deeplab_core.errors import CatalogError, message
 from deeplab_core.markup import Element, parse_xml
 from deeplab_core.reading import read_bytes, read_text, shorten
+from deeplab_core.wording import name_some
 
 #: labelme's name for pixels that no figure counts (``examples/semantic_segmentation/labels.txt`` of labelme).
 IGNORE_NAME = "__ignore__"
@@ -29,6 +30,8 @@ IGNORE_NAME = "__ignore__"
 _MOST_MARKUP = 256 << 20
 #: Most classes of a list: ids of wide masks end at 65534.
 _MOST = 65_534
+#: Class names in the title of a catalog of typed names.
+_TITLED = 3
 _LABELMAP_HEAD = "# label:color_rgb:parts:actions"
 #: A remark for other programs; without it the ids of a ``labelmap.txt`` count from 0 in the order of the lines.
 _LABELMAP_IDS = "# ids:"
@@ -423,14 +426,15 @@ def named_catalog(names: Iterable[str], name: str) -> ClassCatalog:
     Args:
         names: of the classes; empty ones and names of void are left out (every project has void), and one that means the
             background becomes the catalog's.
-        name: of the catalog.
+        name: of the catalog; its title are the first class names.
 
     Raises:
         CatalogError: no name is left, or one occurs twice.
     """
     wanted = [" ".join(part.split()) for part in names]
     try:
-        return _catalog(Path(name), [_Entry(part) for part in wanted if part and not is_void(part)])
+        found = _catalog(Path(name), [_Entry(part) for part in wanted if part and not is_void(part)])
+        return replace(found, title=str(name_some(found.names, _TITLED)))
     except CatalogError as error:
         remedy = message("Give each class a name of its own, with commas between them")
         raise CatalogError(message("these names are no class list"), why=error.why or error.what, remedy=remedy) from error

@@ -76,8 +76,12 @@ class PredictController(QObject):
 
     # -- commands -----------------------------------------------------------------------------------------------------------
 
-    def run_image(self) -> None:
-        """Run the model on the image in view; it jumps the queue of a folder run."""
+    def run_image(self, *, unasked: bool = False) -> None:
+        """Run the model on the image in view; it jumps the queue of a folder run.
+
+        Args:
+            unasked: the program runs it because the image has no labels; labels that an import brings meanwhile end the question.
+        """
         image = self._session.image
         if image is None or self.models.card is None or image.id in self._calls:
             return
@@ -88,7 +92,7 @@ class PredictController(QObject):
         job = self._jobs.add(Job(tr("Running on {name}", name=displayed(image.path.name)), call.cancel))
         number, revision = image.id, image.document.revision  # the document may move on before the answer comes
         self._calls[number] = call.on(
-            done=lambda answer: self._take(answer, number, revision, job),
+            done=lambda answer: self._take(answer, number, revision, job, unasked=unasked),
             failed=lambda error: self._fail(error, number, job),
             cancelled=lambda: self._end(number, job, JobState.CANCELLED),
             progress=lambda fraction, text: job.progress(0, 1, text, fraction),
@@ -133,7 +137,7 @@ class PredictController(QObject):
 
     # -- answers ---------------------------------------------------------------------------------------------------------
 
-    def _take(self, answer: Predicted, number: int, revision: int, job: Job) -> None:
+    def _take(self, answer: Predicted, number: int, revision: int, job: Job, *, unasked: bool) -> None:
         self._end(number, job, JobState.DONE)
         self.models.report_run(answer.prediction.report)
         image, project = self._session.image, self._session.project
@@ -141,7 +145,8 @@ class PredictController(QObject):
             return
         waits = False
         if image is not None and image.id == number:
-            waits = self._show(image, answer.prediction, moved=image.document.revision != revision)
+            imported = unasked and bool((image.document.provenance == Provenance.IMPORT).all())
+            waits = self._show(image, answer.prediction, moved=image.document.revision != revision, offer=not imported)
         if project.read_only or number not in {record.id for record in project.images}:
             return
         self.models.remember_card()
@@ -188,7 +193,7 @@ class PredictController(QObject):
         if self.models.begins_empty:
             return
         if self.models.card is not None and self._context["can_edit"] and unset(image.document):
-            self.run_image()
+            self.run_image(unasked=True)
 
     def _follow_mapping(self) -> None:
         image = self._session.image
@@ -196,8 +201,10 @@ class PredictController(QObject):
             self._show(image, image.prediction, moved=False)
         self._predict_unseen()
 
-    def _show(self, image: OpenImage, prediction: Prediction, *, moved: bool, from_disk: bool = False) -> bool:
-        """Take a prediction for the image in view; True where it waits as a suggestion."""
+    def _show(
+        self, image: OpenImage, prediction: Prediction, *, moved: bool, from_disk: bool = False, offer: bool = True
+    ) -> bool:
+        """Take a prediction for the image in view; True where it waits as a suggestion, which ``offer`` allows."""
         project = self._session.project
         labels = self.models.in_project_ids(prediction)
         if project is None or labels is None or labels.shape != image.document.shape:
@@ -211,21 +218,21 @@ class PredictController(QObject):
             if self._context["can_edit"] and (not from_disk or unset(document)):
                 self._lay(image, labels)
             return False
-        if from_disk and not project.record(image.id).suggested:
+        if not offer or (from_disk and not project.record(image.id).suggested):
             return False
         if not would_change(document.labels, document.provenance, labels, Provenance.MODEL):
             return False
 
         refined = prediction.options.crf is not None
 
-        def offer(merge: Merge, offered: LabelMap = labels) -> None:
+        def suggest(merge: Merge, offered: LabelMap = labels) -> None:
             if self._session.image is image and document.reference is offered:
                 self._set_suggestion(Suggestion(offered, merge, refined))
 
         # The user may keep painting: the merge only says how much it is about; applying it merges again.
         self._jobs.run(
             lambda: merge_labels(document.labels, document.provenance, labels, Provenance.MODEL, locked=document.locked),
-            offer,
+            suggest,
             self._notifier.report_or_raise,
         )
         return True

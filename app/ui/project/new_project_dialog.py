@@ -18,8 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.controllers.project.new_project import NewProjectController, TruthFound
-from app.state.class_choice import CatalogEffect
-from app.state.class_choice import How as ClassesHow
+from app.state.class_choice import CatalogEffect, How
 from app.state.ground_truth import GroundTruth, TruthChoice
 from app.state.new_project import (
     ClassOffer,
@@ -29,6 +28,7 @@ from app.state.new_project import (
     classes_of_file,
     classes_of_labels,
     first_labels,
+    made_in,
     proposal,
     typed_classes,
     without_repeats,
@@ -43,6 +43,7 @@ from app.viewmodels.annotate.class_editor import LIST_FILES
 from app.viewmodels.project.data_choices import Answer, truth_options
 from app.viewmodels.project.new_project import (
     Line,
+    TakenTruth,
     class_line,
     class_title,
     images_line,
@@ -81,12 +82,12 @@ class NewProjectDialog(FittedDialog):
         start = proposal(look, by_user=True)
         self._offers, self._offer = list(look.offers), start.classes
         self._labels, self._label = list(look.labels), first_labels(look)
-        self._truth, self._truth_choice = look.truth if look.taken_truth else GroundTruthFiles(), start.truth
+        files, classes = (look.truth, made_in(look.offers)) if look.taken_truth else (GroundTruthFiles(), None)
+        self._taken = TakenTruth(start.truth, files, classes)
         self._effect: CatalogEffect | None = None
         self._measured: tuple[ClassCatalog, GroundTruthFiles] | None = None
         self._changed: set[str] = set()
-        self._before = controller.models.path
-        self._problem = ""
+        self._before, self._problem = controller.models.path, ""
         self._build()
         self._fill_classes()
         self._fill_truth()
@@ -115,11 +116,9 @@ class NewProjectDialog(FittedDialog):
         self.typed.setPlaceholderText(tr("crack, no crack"))
         self.typed.setAccessibleName(tr("Names of the classes, with commas between them"))
         self.classes_line = self._row(tr("Classes"), self.classes, self.typed, self.strip)
-        self.truth = QComboBox()
+        self.truth, self.labels, self.model = QComboBox(), QComboBox(), QComboBox()
         self.truth_line = self._row(tr("Ground truth"), self.truth)
-        self.labels = QComboBox()
         self.labels_line = self._row(tr("Start from"), self.labels)
-        self.model = QComboBox()
         self.model_line = self._row(tr("Model"), self.model)
         for box in (self.classes, self.truth, self.labels, self.model):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -138,8 +137,8 @@ class NewProjectDialog(FittedDialog):
         self.go.setProperty("primary", True)
         self.go.setDefault(True)
         self.go.clicked.connect(self._decide)
-        self.buttons.addWidget(cancel)
-        self.buttons.addWidget(self.go)
+        for button in (cancel, self.go):
+            self.buttons.addWidget(button)
         self.go.setFocus()
 
     def _row(self, text: str, *fields: QWidget) -> QLabel:
@@ -214,7 +213,7 @@ class NewProjectDialog(FittedDialog):
         self.truth.setItemData(at, f"{answer.path}\n{answer.effect}", Qt.ItemDataRole.ToolTipRole)
 
     def _mark_truth(self) -> None:
-        wanted = () if self._truth_choice is None else self._truth_choice.folders
+        wanted = () if self._taken.choice is None else self._taken.choice.folders
         for place in range(self.truth.count()):
             data = self.truth.itemData(place)
             if isinstance(data, TruthChoice) and data.folders == wanted:
@@ -282,7 +281,7 @@ class NewProjectDialog(FittedDialog):
         self._offers.insert(0, offer)
         self._offer = offer
         self._fill_classes()
-        self._show_all()
+        self._take_offer(offer)
 
     def _take_typed(self) -> None:
         try:
@@ -297,6 +296,8 @@ class NewProjectDialog(FittedDialog):
 
     def _take_offer(self, offer: ClassOffer) -> None:
         self._offer, self._problem = offer, ""
+        if self._taken.fit(offer.catalog):
+            self._mark_truth()
         self._choose_model()
         self._show_all()
 
@@ -309,19 +310,20 @@ class NewProjectDialog(FittedDialog):
                 return
             data = TruthChoice((Path(folder),), "user")
         if isinstance(data, TruthChoice):
-            self._truth_choice = data
-            if not data.folders or data.how == "certain":
-                self._truth = self._look.truth if data.folders else GroundTruthFiles()
-                self._show_all()
-            else:
+            if data.folders and data.how != "certain":
+                self._taken.choose(data)
                 self._set_line(self.truth_line, (tr("The ground truth is being read…"), "muted"))
                 self._controller.read_truth(self._look, data.folders[0], lambda found: self._take_truth(data, found))
+                return
+            files, classes = (self._look.truth, made_in(self._look.offers)) if data.folders else (GroundTruthFiles(), None)
+            self._taken.choose(data, files, classes)
+            self._show_all()
 
     def _take_truth(self, choice: TruthChoice, found: TruthFound | Exception) -> None:
-        if self._truth_choice is not choice:
+        if self._taken.choice is not choice:
             return
         if isinstance(found, Exception) or not found[0].files:
-            self._truth, self._truth_choice = GroundTruthFiles(), TruthChoice((), "user")
+            self._taken.choose(TruthChoice((), "user"), GroundTruthFiles())
             self._mark_truth()
             self._show_all()
             text = tr("No mask in {name} matches an image by name.", name=displayed(choice.folders[0].name))
@@ -329,13 +331,16 @@ class NewProjectDialog(FittedDialog):
                 text = f"{error_title(found)}. {error_detail(found)}"
             self._set_line(self.truth_line, (text, "bad"))
             return
-        self._truth, offers = found
+        self._taken.files, offers = found
+        self._taken.made_in = made_in(offers)
         known = self.truth.findText(self.truth.currentText())
         if not isinstance(self.truth.itemData(known), TruthChoice) or self.truth.itemData(known).folders != choice.folders:
-            answers = truth_options(self._truth, choice, len(self._look.images), GroundTruth(self._truth, choice=choice))
+            answers = truth_options(
+                self._taken.files, choice, len(self._look.images), GroundTruth(self._taken.files, choice=choice)
+            )
             answer = next(answer for answer in answers if answer.value == choice.folders[0])
             self._add_truth(answer, 0)
-            self._truth_choice = self.truth.itemData(0)
+            self._taken.choice = self.truth.itemData(0)
             self._mark_truth()
         for offer in reversed([offer for offer in offers if offer.source == "truth"]):
             self._offers.insert(0, offer)
@@ -345,23 +350,21 @@ class NewProjectDialog(FittedDialog):
         self._show_all()
 
     def _pick_labels(self, place: int) -> None:
-        data = self.labels.itemData(place)
-        if data == _FILE:
-            chosen, _ = QFileDialog.getOpenFileName(self, tr("Labels to start from"), str(self._look.folder.parent), tr(_LABELS))
-            path = Path(chosen) if chosen else None
-        elif data == _FOLDER:
-            chosen = QFileDialog.getExistingDirectory(self, tr("Labels to start from"), str(self._look.folder.parent))
-            path = Path(chosen) if chosen else None
-        elif data is None:
+        data, start = self.labels.itemData(place), str(self._look.folder.parent)
+        if data is None:
             self._label = None
             self._show_all()
             return
+        if data == _FILE:
+            chosen, _ = QFileDialog.getOpenFileName(self, tr("Labels to start from"), start, tr(_LABELS))
+        elif data == _FOLDER:
+            chosen = QFileDialog.getExistingDirectory(self, tr("Labels to start from"), start)
         else:
-            path = data.path
-        if path is None:
+            chosen = str(data.path)
+        if chosen:
+            self.start_from(Path(chosen))
+        else:
             self._mark_labels()
-        else:
-            self.start_from(path)
 
     def start_from(self, path: Path) -> None:
         """Read labels of a file or folder, and start from them."""
@@ -381,11 +384,10 @@ class NewProjectDialog(FittedDialog):
                 self._labels[self._labels.index(waiting)] = offer
             else:
                 self._labels.append(offer)
-            self._label = offer
-            classes = classes_of_labels(offer)
+            self._label, classes = offer, classes_of_labels(offer)
             if classes is not None:
                 self._offers.insert(0, classes)
-                if "classes" not in self._changed and not self._truth.files:
+                if "classes" not in self._changed and not self._taken.files.files:
                     self._offer = classes
                 self._fill_classes()
             self._fill_labels()
@@ -433,7 +435,7 @@ class NewProjectDialog(FittedDialog):
         look, catalog = self._look, self._offer.catalog
         self._set_line(self.images_line, images_line(look))
         self._show_classes()
-        self._set_line(self.truth_line, truth_line(look, self._truth_choice, self._truth))
+        self._set_line(self.truth_line, truth_line(look, self._taken.choice, self._taken.files, self._taken.other(catalog)))
         self._set_line(self.labels_line, labels_line(self._label, catalog, len(look.images), self._labels))
         card = self._card
         self._set_line(self.model_line, model_line(None if card is None else card.catalog, catalog, wanted=self._wants_model))
@@ -450,20 +452,22 @@ class NewProjectDialog(FittedDialog):
             self._set_line(self.classes_line, (self._problem, "muted" if not self.typed.text().strip() else "bad"))
             return
         self.strip.show_catalog(self._offer.catalog)
-        measured = self._measured is not None and self._is_measured(*self._measured)
-        self._set_line(self.classes_line, class_line(self._offer, self._effect, measured or not self._truth.files))
+        effect = self._effect if self._taken.files.files else None
+        self._set_line(self.classes_line, class_line(self._offer, effect, self._is_measured()))
 
-    def _is_measured(self, catalog: ClassCatalog, truth: GroundTruthFiles) -> bool:
-        return truth is self._truth and same_classes(catalog, self._offer.catalog)
+    def _is_measured(self) -> bool:
+        catalog, truth = self._measured or (None, None)
+        known = truth is self._taken.files and catalog is not None and same_classes(catalog, self._offer.catalog)
+        return known or not self._taken.files.files
 
     def _measure(self) -> None:
-        if not self._truth.files or (self._measured is not None and self._is_measured(*self._measured)):
+        if self._is_measured():
             return
-        asked, truth = self._offer, self._truth
+        asked, truth = self._offer, self._taken.files
         self._measured, self._effect = None, None
 
         def done(effect: CatalogEffect | None) -> None:
-            if asked is self._offer and truth is self._truth:
+            if asked is self._offer and truth is self._taken.files:
                 self._measured, self._effect = (asked.catalog, truth), effect
                 self._show_classes()
 
@@ -487,14 +491,10 @@ class NewProjectDialog(FittedDialog):
     def _decide(self) -> None:
         card, wanted = self._card, self._wants_model
         self._controller.leave()
-        how: ClassesHow = "user" if "classes" in self._changed else "certain" if self._offer.certain else "asked"
+        how: How = "user" if "classes" in self._changed else "certain" if self._offer.certain else "asked"
+        agreed = (card.id, card.catalog) if wanted and card is not None else None
         chosen = NewProject(
-            classes=self._offer,
-            how=how,
-            truth=self._truth_choice,
-            begins_empty=not wanted,
-            labels=self._label,
-            agreed=(card.id, card.catalog) if wanted and card is not None else None,
+            classes=self._offer, how=how, truth=self._taken.choice, begins_empty=not wanted, labels=self._label, agreed=agreed
         )
         self.accept()
         self.decided.emit(chosen)

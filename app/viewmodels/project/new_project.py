@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from app.state.class_choice import CatalogEffect
 from app.state.ground_truth import GroundTruth, TruthChoice
@@ -12,6 +13,7 @@ from app.viewmodels.project.data_choices import truth_options
 from app.viewmodels.project.label_plan import match_sentences
 from deeplab_core.catalogs.catalog import ClassCatalog, map_catalogs
 from deeplab_core.datasets import GroundTruthFiles
+from deeplab_core.metrics.confusion import same_classes
 
 #: Names that a sentence lists.
 _NAMED = 4
@@ -76,12 +78,77 @@ def class_line(offer: ClassOffer, effect: CatalogEffect | None, current: bool) -
     return text, "muted" if offer.certain else "warn"
 
 
-def truth_line(look: FolderLook, choice: TruthChoice | None, truth: GroundTruthFiles) -> Line:
+class TakenTruth:
+    """The ground truth of a new project as the user chooses it and the classes.
+
+    Ground truth that is certainly made in other classes is left out, because its ids would count as those of the project. The
+    user can insist.
+
+    Attributes:
+        choice, files: what is taken.
+        made_in: the classes that the ground truth is certainly made in; None if they are not certain.
+    """
+
+    def __init__(self, choice: TruthChoice | None, files: GroundTruthFiles, made_in: ClassCatalog | None) -> None:
+        self.choice, self.files, self.made_in = choice, files, made_in
+        self._left: tuple[TruthChoice, GroundTruthFiles] | None = None
+        self._insists = False
+
+    def choose(self, choice: TruthChoice, files: GroundTruthFiles | None = None, made_in: ClassCatalog | None = None) -> None:
+        """Take what the user chose; ``files`` is None while they are read."""
+        self.choice, self._left, self._insists = choice, None, bool(choice.folders)
+        if files is not None:
+            self.files, self.made_in = files, made_in
+
+    def fit(self, catalog: ClassCatalog) -> bool:
+        """Leave ground truth of other classes out, or take it back, for the classes of the project; whether that changed it."""
+        differs = self._differs(catalog)
+        if differs and not self._insists and self.choice is not None and self.choice.folders:
+            self._left = self.choice, self.files
+            self.choice, self.files = TruthChoice((), "user"), GroundTruthFiles()
+            return True
+        if not differs and self._left is not None:
+            self.choice, self.files = self._left
+            self._left = None
+            return True
+        return False
+
+    def other(self, catalog: ClassCatalog) -> OtherClasses | None:
+        """The classes of the ground truth if they are not those of the project."""
+        if self.made_in is None or not self._differs(catalog) or (self._left is None and not self.files.files):
+            return None
+        return OtherClasses(self.made_in.title, self._left is not None)
+
+    def _differs(self, catalog: ClassCatalog) -> bool:
+        return self.made_in is not None and not same_classes(self.made_in, catalog)
+
+
+class OtherClasses(NamedTuple):
+    """Ground truth that is certainly made in other classes than the project's.
+
+    Attributes:
+        title: of its classes.
+        left_out: whether it is not taken for that.
+    """
+
+    title: str
+    left_out: bool
+
+
+def truth_line(look: FolderLook, choice: TruthChoice | None, truth: GroundTruthFiles, other: OtherClasses | None = None) -> Line:
     """What follows from a choice of ground truth.
 
     Args:
         truth: the files that it gives.
+        other: its classes, if they are not those of the project.
     """
+    if other is not None and other.left_out:
+        left = tr("The masks that were found are made in {title}, so they are not taken.", title=displayed(other.title))
+        why = tr("At 'Start from' their classes are matched by name. Choose them here to read their ids in these classes.")
+        return f"{left} {why}", "warn"
+    if other is not None:
+        text = tr("These masks are made in {title}: metrics take their ids for other classes.", title=displayed(other.title))
+        return text, "bad"
     if choice is None or not choice.folders:
         if not look.truth.certain and (choice is None or choice.how == "later"):
             reason = look.truth.reason

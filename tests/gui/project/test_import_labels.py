@@ -83,3 +83,22 @@ def test_plain_masks_are_read_in_the_classes_that_fit(studio, folder):
     dialog.go.click()
     imported(studio, 4)
     assert (studio.image.document.labels[:, :40] == 15).all()
+
+
+def test_a_prediction_that_nobody_asked_for_does_not_compete_with_labels_that_came_meanwhile(studio, tmp_path):
+    folder = make_folder(tmp_path / "set", truth=False)
+    (tmp_path / "json").mkdir()
+    labelme(tmp_path / "json", "photo_0", "person")
+    studio.start_model()
+    studio.compute.paused = True
+    studio.program.projects.open(folder)
+    studio.wait(lambda: studio.compute.waiting)
+    studio.program.label_imports.take(tmp_path / "json")
+    studio.wait(lambda: "Labels of 1 image imported" in studio.titles())
+    studio.compute.paused = False
+    studio.settle()
+    assert studio.program.predict.suggestion is None
+    assert studio.image.document.reference is not None  # the restore brush has it
+    studio.window.commands.actions["model.run_image"].trigger()
+    studio.settle()
+    assert studio.program.predict.suggestion is not None

@@ -117,6 +117,16 @@ def test_ground_truth_and_its_classes_are_found(studio, folder):
     assert "Fits the ground truth" in dialog.classes_line.text()
     choose(dialog.classes, "CamVid")
     studio.settle()
+    assert dialog.truth.currentText() == "None"
+    assert "made in PASCAL VOC 2012 (21 classes), so they are not taken" in dialog.truth_line.text()
+    assert "ground truth" not in dialog.classes_line.text()
+    choose(dialog.classes, "PASCAL VOC")
+    studio.settle()
+    assert "Found: labels" in dialog.truth.currentText()
+    choose(dialog.classes, "CamVid")
+    choose(dialog.truth, "Found")  # the user insists
+    studio.settle()
+    assert "metrics take their ids for other classes" in dialog.truth_line.text()
     assert "cannot be read in these classes" in dialog.classes_line.text()
     choose(dialog.truth, "None")
     studio.settle()

@@ -211,6 +211,8 @@ def test_typed_names_leave_void_out() -> None:
     catalog = named_catalog(["crack", "void", "no crack"], "typed")
     assert [(info.id, info.name) for info in catalog.classes] == [(0, "crack"), (1, "no crack")]
     assert catalog.file_ignore == 255
+    assert catalog.title == "crack, no crack"
+    assert named_catalog("abcde", "typed").title == "a, b, c and 2 more"
     with pytest.raises(CatalogError, match="no class list"):
         named_catalog(["void"], "typed")
 
