@@ -36,9 +36,12 @@ class _CocoReader(Reader):
             try:
                 with expecting("not a COCO file", path=self.source.shown(name), error=LabelSourceError):
                     values = self.read_json(name, limit=MAX_SET_FILE)
-                    if not self.fits(values):
+                    if self.fits(values):
+                        self._scan_file(name, values)
+                    elif len(files) == 1:
                         raise LabelSourceError(message("not a file of this format"))
-                    self._scan_file(name, values)
+                    else:
+                        self.leave_out(name, "It is not of this format")
             except AtrousError as problem:
                 if len(files) == 1:
                     raise

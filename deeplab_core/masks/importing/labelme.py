@@ -41,19 +41,17 @@ class _PerImage(Reader):
     def scan(self) -> None:
         for name in self.source.with_ending(".json"):
             try:
-                entry = self._entry(name)
+                values = self.read_json(name)
+                if self.fits(values):
+                    self.entries.append(self._entry(name, values))
+                else:
+                    self.leave_out(name, "It is no label file of one image")
             except AtrousError as problem:
                 self.leave_out(name, problem)
-            else:
-                self.entries.append(entry)
         self.list_counted()
 
-    def _entry(self, name: str) -> Entry:
-        shown = self.source.shown(name)
-        with expecting("not a label file of one image", path=shown, error=LabelSourceError):
-            values = self.read_json(name)
-            if not self.fits(values):
-                raise LabelSourceError(message("not a label file of one image"), path=shown)
+    def _entry(self, name: str, values: dict[str, Any]) -> Entry:
+        with expecting("not a label file of one image", path=self.source.shown(name), error=LabelSourceError):
             entry = self.entry_of(values, name)
             for shape in values[self.shapes_key]:
                 label = self._label(shape)

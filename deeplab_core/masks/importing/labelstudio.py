@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import LabelSourceError
+from deeplab_core.errors import AtrousError, LabelSourceError
 from deeplab_core.images.limits import MAX_PIXELS
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.masks.frames import Frame
@@ -35,14 +35,20 @@ class LabelStudioReader(Reader):
         return any(_is_export(values) for values in source.samples)
 
     def scan(self) -> None:
-        for name in self.source.with_ending(".json"):
-            values: Any = self.read_json(name, limit=MAX_SET_FILE)
-            if not _is_export(values):
-                self.leave_out(name, "It is no export of Label Studio")
-                continue
-            with expecting("not an export of Label Studio", path=self.source.shown(name), error=LabelSourceError):
-                for task in values:
-                    self._scan_task(name, task)
+        files = self.source.with_ending(".json")
+        for name in files:
+            try:
+                with expecting("not an export of Label Studio", path=self.source.shown(name), error=LabelSourceError):
+                    values: Any = self.read_json(name, limit=MAX_SET_FILE)
+                    if not _is_export(values):
+                        self.leave_out(name, "It is no export of Label Studio")
+                        continue
+                    for task in values:
+                        self._scan_task(name, task)
+            except AtrousError as problem:
+                if len(files) == 1:
+                    raise
+                self.leave_out(name, problem)
         self.list_counted()
 
     def _scan_task(self, name: str, task: dict[str, Any]) -> None:

@@ -98,7 +98,9 @@ def match(entries: Sequence[Entry], names: Sequence[str]) -> tuple[list[ImportIt
         if len(own) == 1:
             items.append(ImportItem(name, own[0]))
         several = own if len(own) > 1 else []
-        left += [Unread(_shown(entry), f"Several label files belong to {name}", damaged=True) for entry in several]
+        left += [
+            Unread(_shown(entry), f"Several label files belong to {name}: import one of them", damaged=True) for entry in several
+        ]
     missing = [name for name in names if name not in owners]
     return items, left, missing
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from deeplab_core.errors import AtrousError, LabelSourceError, message
+from deeplab_core.errors import AtrousError, LabelSourceError
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.importing.canvas import Canvas
@@ -48,7 +48,7 @@ class SuperviselyReader(Reader):
                     elif _is_annotation(values):
                         self._scan_image(name, values)
                     else:
-                        raise LabelSourceError(message("not a label file of one image"))
+                        self.leave_out(name, "It is no label file of one image")
             except AtrousError as problem:
                 self.leave_out(name, problem)
         self.list_counted({one.name: one for one in declared}.values())

@@ -562,3 +562,30 @@ def test_groups_without_splits_are_refused(tmp_path: Path, capsys: pytest.Captur
     assert run(["export", str(images), "--scope", "all", "--group", "parent", "-o", str(tmp_path / "out")]) == 2
     assert "give --split" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("form", ["labelme", "coco", "supervisely", "labelstudio"])
+def test_other_files_beside_labels_are_listed_and_a_damaged_one_is_a_failure(
+    tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Captions beside COCO's instances, settings beside labelme's files: what no label file is does not fail."""
+    images, labels = photographs(tmp_path / "images", ["a.jpg"]), tmp_path / "labels"
+    if form == "labelme":
+        write(labels / "a.json", labelme("a.jpg", shape("road", SQUARE)))
+    elif form == "coco":
+        outline = {"category_id": 1, "segmentation": [[5, 4, 20, 4, 20, 15]]}
+        write(labels / "a.json", coco(outline, names=["a.jpg"]))
+    elif form == "supervisely":
+        road = {"classTitle": "road", "geometryType": "polygon", "points": {"exterior": SQUARE, "interior": []}}
+        write(labels / "meta.json", {"classes": [{"title": "road"}], "tags": []})
+        write(labels / "ds/ann/a.jpg.json", {"size": {"height": HEIGHT, "width": WIDTH}, "objects": [road]})
+    else:
+        value = {"polygonlabels": ["road"], "points": [[10, 10], [50, 10], [50, 50]]}
+        drawn = {"type": "polygonlabels", "value": value, "original_width": WIDTH, "original_height": HEIGHT}
+        write(labels / "a.json", [{"data": {"image": "a.jpg"}, "annotations": [{"result": [drawn]}]}])
+    write(labels / "settings.json", {"images": [], "annotations": [], "theme": "dark"})
+    assert do(labels, "--images", images) == 0
+    assert "settings.json" in capsys.readouterr().err
+    write(labels / "half.json", '{"shapes": [')
+    assert do(labels, "--images", images) == 1
+    assert "half.json: the label file is not valid JSON" in capsys.readouterr().err
