@@ -29,6 +29,7 @@ CONTEXT_KEYS: dict[str, str] = {
     "tool_components": "the current tool acts on components",
     "tool_regions": "the current tool acts on regions",
     "tool_scribble": "the current tool draws two-class scribbles",
+    "at_error": "an error of the image is shown to be fixed",
     "tool_clicks": "the current tool sends clicks to a click network",
     "tool_snap": "the current tool snaps outlines",
     "snapping_on": "the lasso snaps to the edges of the image",

@@ -10,7 +10,8 @@ from deeplab_core.errors import message
 
 #: What runs again and again while its key is held; everything else runs once, however long a key is down.
 _REPEATING = frozenset(
-    {"go.next", "go.previous", "go.next_unreviewed", "go.previous_unreviewed", "go.next_worst", "edit.undo", "edit.redo",
+    {"go.next", "go.previous", "go.next_unreviewed", "go.previous_unreviewed", "go.next_worst", "go.next_error", "edit.undo",
+     "edit.redo",
      "brush.larger", "brush.smaller", "class.previous", "class.next", "view.more_opaque", "view.less_opaque", "view.zoom_in",
      "view.zoom_out", "inspect.next", "inspect.previous"}
 )  # fmt: skip
@@ -97,6 +98,10 @@ _NAVIGATE = (
     _spec(Group.NAVIGATE, "go.next_worst", _("Next worst image"), "rankings.next_worst", icon="worst", keys="N",
           enabled_when=("has_images",),
           tip=_("The unreviewed image with the lowest IoU; without ground truth, the least certain one")),
+    _spec(Group.NAVIGATE, "go.next_error", _("Next error in this image"), "next_errors.next_error", icon="error", keys=";",
+          enabled_when=_ON_IMAGE, tip=_("The one that gains most if it is fixed; without ground truth, the most doubtful one")),
+    _spec(Group.NAVIGATE, "go.restore_error", _("Restore the error to the prediction"), "next_errors.restore", keys="Shift+Del",
+          enabled_when=("can_edit", "at_error")),
     _spec(Group.NAVIGATE, "go.reviewed_next", _("Reviewed, next"), "project.reviewed_next", icon="reviewed",
           keys=("Return", "Enter", "Ctrl+Return", "Ctrl+Enter"),
           enabled_when=("image_open", "project_writable"), separated=True,
@@ -183,11 +188,11 @@ _TOOLS = (
 )
 
 _COMPONENTS = (
-    _spec(Group.TOOLS, "components.guess", _("Give the component its second guess"), "components.take_guess", keys="Shift+Z",
-          enabled_when=("can_edit", "tool_components"), separated=True,
+    _spec(Group.TOOLS, "components.guess", _("Give the error or component its second guess"), "next_errors.take_guess",
+          keys="Shift+Z", enabled_when=_EDITABLE, separated=True,
           tip=_("The class that the network finds most likely after the present one; Shift+click does the same")),
-    _spec(Group.TOOLS, "components.dissolve", _("Give the component to its surroundings"), "components.dissolve", keys="Del",
-          enabled_when=("can_edit", "tool_components"), tip=_("The class that touches it most replaces it")),
+    _spec(Group.TOOLS, "components.dissolve", _("Give the error or component to its surroundings"), "next_errors.dissolve",
+          keys="Del", enabled_when=_EDITABLE, tip=_("The class that touches it most replaces it")),
     *(
         _spec(Group.TOOLS, f"components.{operation.replace(' ', '_')}", text, "window.change_components", argument=operation,
               keys=keys, enabled_when=_EDITABLE, separated=operation == "drop islands", tip=tip)

@@ -18,6 +18,7 @@ from app.controllers.annotate.copies import CopyController
 from app.controllers.annotate.corrections import Corrections
 from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.lines import BorderSnap, ScribbleLines
+from app.controllers.annotate.next_errors import NextErrors
 from app.controllers.annotate.pixel_counts import PixelCounts
 from app.controllers.annotate.regions import RegionsController
 from app.controllers.annotate.scribble import ScribbleController
@@ -76,7 +77,7 @@ LISTENERS = (
     "view_settings", "classes", "projects", "folder_jobs", "undoing", "file_changes", "truth", "models", "predict",
     "evaluation", "folder_evaluation", "file_notes", "ambiguous", "rankings", "inspect", "cutouts", "refine", "scribble",
     "learn", "compare", "compare_folder", "plots", "threshold", "receptive", "welcome", "counts", "readout",
-    "corrections", "components", "regions", "clicks",
+    "corrections", "components", "regions", "clicks", "next_errors",
 )  # fmt: skip
 
 #: Name in the table of commands -> attribute of :class:`Program`.
@@ -85,7 +86,7 @@ FEATURES = {"project": "projects"} | {
     for name in (
         "edit", "view", "classes", "models", "predict", "truth", "evaluation", "folder_evaluation", "rankings", "inspect",
         "ambiguous", "refine", "refine_folder", "scribble", "copies", "learn", "compare", "compare_folder", "receptive", "export",
-        "folder_jobs", "folder_run", "components",
+        "folder_jobs", "folder_run", "components", "next_errors",
     )
 }  # fmt: skip
 
@@ -163,6 +164,10 @@ class Program(QObject):
     @cached_property
     def clicks(self) -> ClicksController:
         return ClicksController(self.services, self.corrections, self)
+
+    @cached_property
+    def next_errors(self) -> NextErrors:
+        return NextErrors(self.services, self.corrections, self.components, self.figures, self.view, self)
 
     @cached_property
     def scribble_lines(self) -> ScribbleLines:

@@ -13,6 +13,7 @@ from app.controllers.annotate.component_jobs import ComponentJobs
 from app.controllers.annotate.components import ComponentsController
 from app.controllers.annotate.corrections import Corrections, Target
 from app.controllers.annotate.lines import BorderSnap, ScribbleLines
+from app.controllers.annotate.next_errors import NextErrors
 from app.controllers.annotate.regions import RegionsController
 from app.controllers.annotate.view import ViewState
 from app.services.jobs import LatestWork
@@ -36,6 +37,7 @@ class CorrectionFeatures:
     scribble_lines: ScribbleLines
     border_snap: BorderSnap
     clicks: ClicksController
+    next_errors: NextErrors
     snapping: LatestWork
 
 

@@ -15,7 +15,7 @@ from app.ui.canvas.click_tool import ClickTool
 from app.ui.canvas.correction_tools import ComponentTool, CorrectionFeatures, CorrectionTool, RegionTool
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.line_tools import ScribbleTool, SnappingLasso, SnapTool
-from app.ui.canvas.target_mark import TargetMark
+from app.ui.canvas.target_mark import TargetMark, draw_words
 from app.ui.canvas.tools import (
     BrushTool,
     CanvasTool,
@@ -82,10 +82,10 @@ class ToolBox(QObject):
             features.components.targetChanged.connect(self.marksChanged)
             features.component_jobs.changed.connect(self.marksChanged)
             self._tools[Tool.LASSO] = SnappingLasso(features, view, self.marksChanged.emit)
-            for source in (features.regions, features.scribble_lines, features.border_snap):
+            for source in (features.regions, features.scribble_lines, features.border_snap, features.next_errors):
                 source.targetChanged.connect(self.marksChanged)
             features.clicks.changed.connect(self.marksChanged)
-        self._features, self._effect = features, TargetMark()
+        self._features, self._effect, self._error = features, TargetMark(), TargetMark()
         self._dragging: CanvasTool | None = None
         self._button = Qt.MouseButton.NoButton
         self._space = False
@@ -207,7 +207,7 @@ class ToolBox(QObject):
 
     def abort(self) -> bool:
         """Revert the current action; the button may stay down and means nothing until it is up."""
-        done = self.current.abort()
+        done = self.current.abort() or (self._features is not None and self._features.next_errors.leave())
         self.marksChanged.emit()
         return done
 
@@ -221,6 +221,11 @@ class ToolBox(QObject):
         effect = None if self._features is None else self._features.component_jobs.target
         if effect is not None:
             self._effect.paint(painter, mapping, effect, _EFFECT)
+        error = None if self._features is None else self._features.next_errors.target
+        if error is not None:
+            self._error.paint(painter, mapping, error, None)
+            corner = mapping.to_view(error.box.right, error.box.y + error.box.height / 2)
+            draw_words(painter, mapping, corner, error.lines)
         self.current.paint(painter, mapping)
 
     def _let_go(self) -> None:

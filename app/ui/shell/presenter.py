@@ -48,6 +48,7 @@ class WindowPresenter(QObject):
             program.scribble_lines,
             program.border_snap,
             program.clicks,
+            program.next_errors,
             LatestWork(program.jobs, program.notifier.report_or_raise),
         )
         self.canvas = CanvasArea(program.view, program.edit, features=features)

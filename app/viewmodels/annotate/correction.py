@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.state.next_errors import ErrorPlace
 from app.text import plural, tr
 from app.viewmodels.annotate.class_rows import class_name
 from deeplab_core.catalogs.catalog import ClassCatalog
@@ -39,4 +40,21 @@ def pointed_lines(catalog: ClassCatalog, at: Pointed) -> tuple[str, ...]:
         lines.append(tr("Click: {name}", name=class_name(catalog, at.selected)))
     if at.guess is not None and at.guess not in (at.class_id, at.selected, *at.locked):
         lines.append(tr("Shift+click: {name}", name=class_name(catalog, at.guess)))
+    return tuple(lines)
+
+
+def error_lines(catalog: ClassCatalog, place: ErrorPlace, guess: int | None, *, restorable: bool) -> tuple[str, ...]:
+    """The lines of an error: what is wrong and what fixing it gains, then what the keys do."""
+    now, size = class_name(catalog, place.label), plural("{n} px", "{n} px", place.pixels)
+    if place.truth is None:
+        first = tr("{now}, doubtful: {size}", now=now, size=size)
+    else:
+        right = class_name(catalog, place.truth)
+        first = tr("{now}, should be {right}: {size}, mIoU {gain:+.3f}", now=now, right=right, size=size, gain=place.gain)
+    lines = [first]
+    if guess is not None:
+        lines.append(tr("Shift+Z: {name}", name=class_name(catalog, guess)))
+    lines.append(tr("Delete: the class around it"))
+    if restorable:
+        lines.append(tr("Shift+Delete: the prediction"))
     return tuple(lines)

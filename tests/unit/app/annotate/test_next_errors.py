@@ -1,0 +1,61 @@
+"""The order of an image's errors: by what fixing one of them gains, or by doubt."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.state.next_errors import errors_by_doubt, errors_by_gain
+from app.state.provenance import Provenance
+from app.viewmodels.annotate.correction import error_lines
+from deeplab_core.catalogs import get_catalog
+
+VOC = get_catalog("voc21")
+
+
+def mean_iou(labels: np.ndarray, truth: np.ndarray) -> float:
+    scored = truth != 255
+    ious = []
+    for value in range(21):
+        one, other = (labels == value) & scored, (truth == value) & scored
+        if (one | other).any():
+            ious.append((one & other).sum() / (one | other).sum())
+    return float(np.mean(ious))
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_a_gain_is_what_fixing_that_error_alone_brings(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels, truth = (rng.choice(np.array([0, 3, 7, 255], np.uint8), (6, 7)) for _ in range(2))
+    if not (truth != 255).any():
+        return
+    found = errors_by_gain(labels, truth, 255)
+    covered = np.zeros(labels.shape, int)
+    for place in found:
+        fixed = labels.copy()
+        fixed[place.box.slices][place.mask] = place.truth
+        assert np.isclose(place.gain, mean_iou(fixed, truth) - mean_iou(labels, truth))
+        covered[place.box.slices] += place.mask
+        assert labels[place.anchor[1], place.anchor[0]] == place.label
+    assert np.array_equal(covered > 0, (labels != truth) & (truth != 255))
+    assert covered.max(initial=0) <= 1
+    assert [place.gain for place in found] == sorted((place.gain for place in found), reverse=True)
+
+
+def test_doubt_counts_what_is_expected_to_be_wrong_and_trusts_the_user() -> None:
+    labels = np.zeros((20, 20), np.uint8)
+    confidence = np.full(labels.shape, 250, np.uint8)
+    confidence[2:4, 2:4] = 51
+    confidence[10:14, 2:6] = 140
+    confidence[10:14, 12:16] = 0
+    provenance = np.full(labels.shape, Provenance.MODEL, np.uint8)
+    provenance[10:14, 12:16] = Provenance.USER
+    found = errors_by_doubt(labels, confidence, provenance, 255)
+    assert [(place.box.y, place.pixels) for place in found] == [(10, 16), (2, 4)]
+    assert found[1].gain == np.float64(4 * (1 - np.float32(51 / 255)))
+    assert not errors_by_doubt(labels, np.full_like(confidence, 255), provenance, 255)
+    assert error_lines(VOC, found[1], 9, restorable=True) == (
+        "background, doubtful: 4 px", "Shift+Z: chair", "Delete: the class around it", "Shift+Delete: the prediction",
+    )  # fmt: skip
