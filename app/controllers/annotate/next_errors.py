@@ -14,6 +14,7 @@ from app.state.document import Document
 from app.state.next_errors import ErrorPlace, errors_by_doubt, errors_by_gain
 from app.state.provenance import Provenance
 from app.text import tr
+from app.viewmodels.annotate.class_rows import class_name
 from app.viewmodels.annotate.correction import error_lines
 from deeplab_core.correction.proposal import Proposal
 from deeplab_core.errors import message
@@ -23,9 +24,9 @@ from deeplab_core.labels import LabelMap
 class NextErrors(QObject):
     """Goes through the errors of an image, the one that pays most first.
 
-    With ground truth an error is a component of wrong pixels, and pays what fixing it adds to the image's mean IoU. Without, it is a
-    component of doubtful pixels, and pays the number of pixels that are expected to be wrong. The list is made again with every
-    step; errors that were passed are not shown again.
+    With ground truth an error is a component of wrong pixels, and pays what fixing it adds to the image's mean IoU. Without it
+    an error is a component of doubtful pixels, and pays the number of pixels that are expected to be wrong. The list is made again
+    with every step; errors that were passed are not shown again.
 
     Attributes:
         current: the error that is shown; None if none is.
@@ -105,9 +106,17 @@ class NextErrors(QObject):
             self._edit.choose_class(place.truth)  # for a brush or a click, if no other fix fits
         lines = error_lines(document.catalog, place, self._guess, restorable=document.reference is not None)
         self.target = Target(place.box, place.mask, place.pixels, lines, self._guess)
-        self._view.show_region(place.box.x, place.box.y, place.box.width, place.box.height, 1.0)
+        self._bring_into_view(place, document)
         self._context.update(at_error=True)
         self.targetChanged.emit()
+
+    def _bring_into_view(self, place: ErrorPlace, document: Document) -> None:
+        """With its surroundings; a large error with the whole image."""
+        height, width = document.shape
+        if 3 * place.box.width >= width or 3 * place.box.height >= height:
+            self._view.fit()
+        else:
+            self._view.show_region(place.box.x, place.box.y, place.box.width, place.box.height, 1.0)
 
     # -- fixing ------------------------------------------------------------------------------------------------------------
 
@@ -120,6 +129,13 @@ class NextErrors(QObject):
             self._say(tr("There is no second guess for this error"))
         elif document is not None and self._guess is not None:
             self._fix(message("Error: second guess"), self._proposal(place, document, self._guess))
+
+    def give_selected(self) -> None:
+        """Give the error the selected class: with ground truth the right one, unless the user has chosen another."""
+        place, document, cls = self.current, self._edit.ready(), self._edit.tools.class_id
+        if place is not None and document is not None:
+            name = message("Error: {name}", name=class_name(document.catalog, cls))
+            self._fix(name, self._proposal(place, document, cls))
 
     def dissolve(self) -> None:
         """Give the error, or else the component under the pointer, to the class that surrounds it most."""

@@ -79,8 +79,8 @@ def sampled_mask(mapping: Mapping, target: Target, left: int, top: int, width: i
     return found
 
 
-def draw_words(painter: QPainter, mapping: Mapping, at: QPointF, lines: Sequence[str]) -> None:
-    """A few lines beside the pointer, the first one in bold, within the pane."""
+def draw_words(painter: QPainter, mapping: Mapping, at: QPointF | None, lines: Sequence[str]) -> None:
+    """A few lines beside a point, or in the lower left corner of the pane; the first one in bold."""
     if not lines:
         return
     painter.save()
@@ -95,6 +95,7 @@ def draw_words(painter: QPainter, mapping: Mapping, at: QPointF, lines: Sequence
     width = max(size[0] for size in sizes) + 2 * _PAD
     height = sum(size[1] for size in sizes) + 2 * _PAD - 2
     right, bottom = mapping.width / mapping.ratio, mapping.height / mapping.ratio
+    at = QPointF(_PAD - _AWAY, bottom - _PAD - height - _AWAY) if at is None else at
     x = at.x() + _AWAY if at.x() + _AWAY + width <= right else at.x() - _AWAY - width
     y = at.y() + _AWAY if at.y() + _AWAY + height <= bottom else at.y() - _AWAY - height
     box = QRectF(max(x, 2.0), max(y, 2.0), width, height)

@@ -224,8 +224,7 @@ class ToolBox(QObject):
         error = None if self._features is None else self._features.next_errors.target
         if error is not None:
             self._error.paint(painter, mapping, error, None)
-            corner = mapping.to_view(error.box.right, error.box.y + error.box.height / 2)
-            draw_words(painter, mapping, corner, error.lines)
+            draw_words(painter, mapping, None, error.lines)
         self.current.paint(painter, mapping)
 
     def _let_go(self) -> None:

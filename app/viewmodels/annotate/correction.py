@@ -52,7 +52,9 @@ def error_lines(catalog: ClassCatalog, place: ErrorPlace, guess: int | None, *, 
         right = class_name(catalog, place.truth)
         first = tr("{now}, should be {right}: {size}, mIoU {gain:+.3f}", now=now, right=right, size=size, gain=place.gain)
     lines = [first]
-    if guess is not None:
+    if place.truth is not None:
+        lines.append(tr("Shift+Enter: {name}", name=class_name(catalog, place.truth)))
+    if guess is not None and guess != place.truth:
         lines.append(tr("Shift+Z: {name}", name=class_name(catalog, guess)))
     lines.append(tr("Delete: the class around it"))
     if restorable:

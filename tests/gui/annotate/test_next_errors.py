@@ -40,12 +40,12 @@ def test_errors_are_fixed_and_the_image_reviewed_by_keys_alone(studio: Studio, f
     errors = studio.program.next_errors
     gains = []
     while True:
-        step(studio, Qt.Key.Key_Semicolon)
+        step(studio, Qt.Key.Key_N, SHIFT)
         if errors.current is None:
             break
         gains.append((errors.current.label, errors.current.truth, errors.current.gain))
         assert studio.program.tools.class_id == errors.current.truth
-        step(studio, Qt.Key.Key_Delete)
+        step(studio, *((Qt.Key.Key_Delete,) if len(gains) == 1 else (Qt.Key.Key_Return, SHIFT)))
         assert errors.current is None  # it was fixed
     assert [cell[:2] for cell in gains[:2]] == [(CHAIR, PERSON), (SOFA, 0)] or [cell[:2] for cell in gains[:2]] == [
         (SOFA, 0), (CHAIR, PERSON)
@@ -56,7 +56,7 @@ def test_errors_are_fixed_and_the_image_reviewed_by_keys_alone(studio: Studio, f
     assert live is not None
     scored = live.scored != 255
     assert np.array_equal(studio.image.document.labels[scored], live.scored[scored])
-    assert any(title.startswith("Error: give to the surroundings, 400") for title in studio.steps())
+    assert any(title.startswith("Error: give to the surroundings, ") for title in studio.steps())
     step(studio, Qt.Key.Key_Return)
     studio.wait(lambda: studio.image.id != first)
     project = studio.program.session.project
@@ -69,11 +69,11 @@ def test_an_error_is_passed_restored_or_left(studio: Studio, folder: Path) -> No
     errors = studio.program.next_errors
     seen = []
     for _ in range(3):
-        step(studio, Qt.Key.Key_Semicolon)
+        step(studio, Qt.Key.Key_N, SHIFT)
         assert errors.current is not None
         seen.append(errors.current.anchor)
     assert len(set(seen)) == 3
-    step(studio, Qt.Key.Key_Semicolon)
+    step(studio, Qt.Key.Key_N, SHIFT)
     assert errors.current is None
     assert studio.titles()[-1] == "No further error in this image"
     studio.program.projects.next_image()
@@ -81,13 +81,13 @@ def test_an_error_is_passed_restored_or_left(studio: Studio, folder: Path) -> No
     studio.program.classes.choose(CHAIR)
     studio.program.tools.set_diameter(6)
     studio.paint((60, 40), (70, 40))
-    step(studio, Qt.Key.Key_Semicolon)
+    step(studio, Qt.Key.Key_N, SHIFT)
     while (errors.current is not None and errors.current.label != CHAIR) or errors.current.box.x < 50:
-        step(studio, Qt.Key.Key_Semicolon)
+        step(studio, Qt.Key.Key_N, SHIFT)
     step(studio, Qt.Key.Key_Delete, SHIFT)
     assert np.array_equal(studio.image.document.labels, predicted)
     assert studio.steps()[-1].startswith("Error: restore to prediction")
-    step(studio, Qt.Key.Key_Semicolon)
+    step(studio, Qt.Key.Key_N, SHIFT)
     step(studio, Qt.Key.Key_Escape)
     assert errors.current is None
 
@@ -97,7 +97,7 @@ def test_without_ground_truth_the_most_doubtful_part_comes_first(studio: Studio,
 
     folder = make_folder(tmp_path / "bare", truth=False)
     studio.open(folder)
-    step(studio, Qt.Key.Key_Semicolon)
+    step(studio, Qt.Key.Key_N, SHIFT)
     assert studio.titles()[-1] == "There is nothing to find errors by"
     studio.start_model()
     studio.settle()
@@ -106,7 +106,7 @@ def test_without_ground_truth_the_most_doubtful_part_comes_first(studio: Studio,
     prediction.confidence.setflags(write=True)
     prediction.confidence[20:30, 2:4] = 60
     prediction.confidence[40:44, 2:4] = 60
-    step(studio, Qt.Key.Key_Semicolon)
+    step(studio, Qt.Key.Key_N, SHIFT)
     place = studio.program.next_errors.current
     assert place is not None
     assert (place.truth, place.box.y) == (None, 20)
