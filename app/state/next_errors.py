@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from app.state.provenance import by_hand
 from deeplab_core.geometry import Box
-from deeplab_core.labels import LabelMap
+from deeplab_core.labels import LabelMap, value_counts
 from deeplab_core.regions import Mask, find_regions
 
 #: Errors that a list holds.
@@ -49,7 +49,7 @@ class ErrorPlace:
 def errors_by_gain(labels: LabelMap, truth: LabelMap, ignore: int) -> list[ErrorPlace]:
     """Components of wrong pixels of one cell of the confusion matrix, by what fixing one of them alone gains.
 
-    The mean is over the classes that the image has, in its labels or its ground truth.
+    The mean is over the classes of the image's ground truth, as the class list shows it.
 
     Args:
         labels, truth: (H, W) of one dtype; pixels with void ground truth are not counted.
@@ -59,25 +59,26 @@ def errors_by_gain(labels: LabelMap, truth: LabelMap, ignore: int) -> list[Error
     wrong = scored & (labels != truth)
     if not wrong.any():
         return []
-    count = int(max(int(labels.max()), int(truth.max()))) + 1
-    both = np.bincount((truth.astype(np.int64) * count + labels)[scored], minlength=count * count).reshape(count, count)
+    ids = np.flatnonzero(value_counts(labels) + value_counts(truth))
+    place_of = np.zeros(int(ids[-1]) + 1, np.int32)
+    place_of[ids] = np.arange(ids.size, dtype=np.int32)
+    count = ids.size
+    cells = place_of[truth] * np.int32(count) + place_of[labels]
+    both = np.bincount(cells[scored], minlength=count * count).reshape(count, count)
     hits = both.diagonal().astype(np.float64)
     unions = both.sum(axis=0) + both.sum(axis=1) - hits
-    unions[ignore:] = 0
-    present = unions > 0
+    present = both.sum(axis=1) > 0
     mean = float((hits[present] / unions[present]).mean())
-    code = np.where(wrong, truth.astype(np.int32) * count + labels, 0)
-    found = find_regions(code, wrong)
+    found = find_regions(cells, wrong)
     places = []
     for row in range(found.pixels.size):
         pixels = int(found.pixels[row])
         right, now = divmod(int(found.values[row]), count)
         after, union = hits.copy(), unions.copy()
         after[right] += pixels
-        if now != ignore:
-            union[now] -= pixels
-        kept = union > 0
-        places.append((float((after[kept] / union[kept]).mean()) - mean, row, right, now, pixels))
+        union[now] -= pixels
+        gain = float((after[present] / union[present]).mean()) - mean
+        places.append((gain, row, int(ids[right]), int(ids[now]), pixels))
     places.sort(key=lambda place: (-place[0], place[1]))
     return [
         ErrorPlace(found.box(row), found.mask(row), pixels, now, right, gain) for gain, row, right, now, pixels in places[:LISTED]

@@ -25,8 +25,8 @@ class NextErrors(QObject):
     """Goes through the errors of an image, the one that pays most first.
 
     With ground truth an error is a component of wrong pixels, and pays what fixing it adds to the image's mean IoU. Without it
-    an error is a component of doubtful pixels, and pays the number of pixels that are expected to be wrong. The list is made again
-    with every step; errors that were passed are not shown again.
+    an error is a component of doubtful pixels, and pays the number of pixels that are expected to be wrong. The list is made
+    again with every step; errors that were passed are not shown again.
 
     Attributes:
         current: the error that is shown; None if none is.
