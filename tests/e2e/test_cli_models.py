@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,6 +13,9 @@ from PIL import Image
 
 from app.cli import run
 from tests.unit.app.tiny_model import save_photograph
+
+if TYPE_CHECKING:
+    from deeplab_core.nn import SegmentationModel
 
 
 def lines_of(text: str) -> list[dict[str, Any]]:
@@ -24,17 +27,21 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network of ours, saved with its card."""
     import torch
 
-    from deeplab_core.model_cards import numbered_catalog
     from deeplab_core.nn import create_model
-    from deeplab_core.records import ModelCard
-    from deeplab_core.weights import save_model
 
     torch.manual_seed(0)
     model = create_model("deeplabv3", backbone="mobilenet_v2", num_classes=4, atrous_rates=[]).eval()
-    path = tmp_path_factory.mktemp("models") / "small.safetensors"
+    return saved(model, tmp_path_factory.mktemp("models") / "small.safetensors")
+
+
+def saved(model: SegmentationModel, path: Path) -> Path:
+    from deeplab_core.model_cards import numbered_catalog
+    from deeplab_core.records import ModelCard
+    from deeplab_core.weights import save_model
+
     card = ModelCard(
         id="", name="Small", architecture=model.architecture, catalog=numbered_catalog(4), align_corners=model.align_corners,
-        guessed=("catalog",),
+        output_stride=model.output_stride, guessed=("catalog",),
     )  # fmt: skip
     save_model(path, model, card)
     return path
@@ -98,11 +105,16 @@ def test_convert_writes_weights_and_card(checkpoint: Path, tmp_path: Path, capsy
     assert run(["models", "convert", str(checkpoint), "-o", str(tmp_path / "x.pth")]) == 2
 
 
-def test_an_exported_graph_predicts_what_the_network_predicts(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_exported_graph_predicts_what_the_network_predicts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A network of few layers: each takes a part of a second to be traced."""
     for library in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(library, reason=f"{library} is not installed: nothing can be exported")
+    import torch
+
+    from deeplab_core.nn import create_model
+
+    torch.manual_seed(0)
+    checkpoint = saved(create_model("unet", num_classes=4, width=4, upsampling="bilinear").eval(), tmp_path / "small.safetensors")
     graph = tmp_path / "small.onnx"
     assert run(["models", "export", str(checkpoint), "-o", str(tmp_path / "small.pb")]) == 2
     assert run(["models", "export", str(checkpoint), "-o", str(graph), "--size", "12"]) == 2

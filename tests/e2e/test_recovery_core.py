@@ -217,7 +217,7 @@ def test_sigkill_at_any_line_of_the_saving_code(tmp_path):
         if said.endswith("!"):
             break
         shutil.rmtree(folder / ".atrous", ignore_errors=True)
-        line += rng.randint(1, 150)
+        line += rng.randint(1, 300)
     assert tried > 20, tried
     assert completed == 5
 

@@ -89,5 +89,5 @@ def test_damaged_inputs_are_named(family, share):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="handles are counted on Linux only")
-def test_a_disturbed_compute_process_answers_each_request_once():
-    assert disturbed(4, 3).failures == []
+def test_a_disturbed_compute_process_answers_each_request_once(model_file):
+    assert disturbed(4, 3, model_file).failures == []

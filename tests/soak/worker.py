@@ -1,8 +1,8 @@
 """The real compute process killed, stopped, cancelled and restarted at random moments: every request gets exactly one answer.
 
 After each disturbance the handles and threads of the window's process, its children and /dev/shm must be what they were.
-``python -c "from tests.soak.worker import main; main()" COUNT SEED`` does it alone: a compute process imports the main module
-of the process that starts it, and this one imports Qt.
+``python -c "from tests.soak.worker import main; main()" COUNT SEED [MODEL]`` does it alone: a compute process imports the main
+module of the process that starts it, and this one imports Qt.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ ANSWERS = ("loaded", "predicted", "refined", "failed", "cancelled")
 class _Station:
     """A client, what it was asked, and how often each request was answered."""
 
-    def __init__(self, base: Path) -> None:
-        self.model = str(save_tiny_model(base / "tiny.safetensors", slow=True))
+    def __init__(self, base: Path, model: Path | None) -> None:
+        self.model = str(model or save_tiny_model(base / "tiny.safetensors", slow=True))
         self.image = str(save_photograph(base / "photo.png", 240, 320))
         self.client = RecordedCompute(ComputeClient())
         self.answered: Counter[int] = Counter()
@@ -108,14 +108,17 @@ class _Station:
         return True
 
 
-def worker_rounds(base: Path, count: int, seed: int = 0) -> Outcome:
-    """Disturb one client ``count`` times; the first failure of a process that cannot be used any more ends it."""
+def worker_rounds(base: Path, count: int, seed: int = 0, model: Path | None = None) -> Outcome:
+    """Disturb one client ``count`` times; the first failure of a process that cannot be used any more ends it.
+
+    Without a ``model``, this process imports torch to make one.
+    """
     QCoreApplication.instance() or QCoreApplication([])
     before = compute._MINUTE, compute.BACK_OFF, heartbeat.SILENCE
     compute._MINUTE, heartbeat.SILENCE = 0.0, 3.0  # many deaths a minute are what this is about
     outcome, rng = Outcome(), random.Random(seed)
     base.mkdir(parents=True, exist_ok=True)
-    station = _Station(base)
+    station = _Station(base, model)
     try:
         first = station.ask("load and predict")
         if not station.wait(lambda: _all(station, first)):
@@ -210,10 +213,11 @@ def _grown(station: _Station, level: dict[str, int]) -> str | None:
     return None if station.wait(lambda: not grown(), 20) else f"grew: {grown()}"
 
 
-def in_a_process(count: int, seed: int) -> Outcome:
+def in_a_process(count: int, seed: int, model: Path | None = None) -> Outcome:
     """:func:`worker_rounds` in a process of its own, with a main module that a compute process can import."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "QT_QPA_PLATFORM": "offscreen"}
     command = [sys.executable, "-c", "from tests.soak.worker import main; main()", str(count), str(seed)]
+    command += [] if model is None else [str(model)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     outcome = Outcome()
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
@@ -227,7 +231,7 @@ def in_a_process(count: int, seed: int) -> Outcome:
 
 def main() -> None:
     """Do it, and print the outcome as JSON."""
-    count, seed = int(sys.argv[1]), int(sys.argv[2])
+    count, seed, model = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]) if sys.argv[3:] else None
     with tempfile.TemporaryDirectory(prefix="atrous-worker-") as name:
-        found = worker_rounds(Path(name), count, seed)
+        found = worker_rounds(Path(name), count, seed, model)
     print(json.dumps({"tried": found.tried, "failures": found.failures}))

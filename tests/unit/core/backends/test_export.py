@@ -67,30 +67,33 @@ def test_free_sizes(align_corners: bool, photograph: np.ndarray, tmp_path: Path)
     assert any("without the context of the whole image" in note for note in tiled.report.notes)
 
 
-class WithDecoder(SegmentationModel):
-    """Little more than the decoder of DeepLabv3+."""
+class WithDecoders(SegmentationModel):
+    """Little more than the decoder of DeepLabv3+, once for each rule of upsampling: a network takes seconds to be traced."""
 
-    def __init__(self, *, align_corners: bool) -> None:
-        super().__init__(num_classes=3, output_stride=16, output_strides=(16,), align_corners=align_corners)
+    def __init__(self) -> None:
+        super().__init__(num_classes=3, output_stride=16, output_strides=(16,), align_corners=True)
         torch.manual_seed(5)
         self.low, self.high = nn.Conv2d(3, 4, 3, stride=4, padding=1), nn.Conv2d(4, 8, 3, stride=4, padding=1)
-        options = DeepLabOptions(low_level_channels=2, decoder_channels=8, decoder_convs=1, align_corners=align_corners)
-        self.decoder = Decoder(8, 4, options)
+        small = {"low_level_channels": 2, "decoder_channels": 8, "decoder_convs": 1}
+        self.decoders = nn.ModuleList(
+            Decoder(8, 4, DeepLabOptions(**small, align_corners=align_corners)) for align_corners in (False, True)
+        )
         self.classifier = nn.Conv2d(8, 3, 1)
 
     def coarse_logits(self, x: Tensor, pooled: Tensor | None = None) -> Tensor:
         low = self.low(x)
-        logits: Tensor = self.classifier(self.decoder(self.high(low), low))
+        high = self.high(low)
+        centres, corners = (decoder(high, low) for decoder in self.decoders)
+        logits: Tensor = self.classifier(centres - 2 * corners)
         return logits
 
 
-@pytest.mark.parametrize("align_corners", [False, True], ids=["centres", "corners"])
-def test_graphs_keep_the_savings_of_arithmetic(align_corners: bool, tmp_path: Path) -> None:
+def test_graphs_keep_the_savings_of_arithmetic(tmp_path: Path) -> None:
     """The only thing that a file upsamples are its logits, and it is right at every size."""
     import onnx
     import onnxruntime
 
-    network = WithDecoder(align_corners=align_corners).eval()
+    network = WithDecoders().eval()
     done = export_onnx(tmp_path / "net.onnx", network, card(3, output_stride=16))
     operations = [node.op_type for node in onnx.load(done.path).graph.node]
     assert operations.count("Resize") == 1
