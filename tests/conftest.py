@@ -140,6 +140,15 @@ def _private_home(_homes: Iterator[Path]) -> None:
         os.environ.pop(name, None)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _no_wait_for_the_disk(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests of the window and of its state write some 20 files each, and none cuts the power: the processes of the soak do."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.node.nodeid.startswith(("tests/gui/", "tests/unit/app/")):
+            patch.setattr(os, "fsync", lambda _descriptor: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _one_torch_thread() -> None:
     """Tests share few cores. Only where something has imported torch: most tests never need it."""
