@@ -27,7 +27,7 @@ from app.services.crash import CrashReporter
 from app.services.folders import layout_file, log_folder, settings_file
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
-from app.text import use_translator
+from app.text import tr, use_translator
 from app.ui.project.image_list_model import ImageListModel
 from app.ui.shell.main_window import DEFAULT_SIZE, MainWindow
 from app.ui.shell.theme import apply_theme, load_fonts, load_theme, resolve_theme_name
@@ -92,7 +92,7 @@ class Application(QObject):
         self.window_actions = WindowActions(self.window, self.program)
         self.window.commands.bind(self.feature)
         for problem in self.settings.problems:
-            self.notifier.warning("A setting was not used", problem, replace_key=problem)
+            self.notifier.warning(tr("A setting was not used"), tr(problem), replace_key=problem)
         self.settings.failed.connect(lambda error: self.notifier.report(error, replace_key="settings"))
         return self.program
 

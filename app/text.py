@@ -1,7 +1,7 @@
 """Texts of the window: translation, plurals, numbers as users read and type them. No Qt.
 
 Source texts are English, with named placeholders: ``tr("{name} was saved", name=path.name)``. ``make translations`` collects
-every literal argument of :func:`tr`, :func:`plural`, :func:`mark` and :func:`deeplab_core.errors.message` with
+every literal argument of :func:`tr`, :func:`plural`, :func:`mark` and of :func:`deeplab_core.errors.message` and its plural with
 ``pyside6-lupdate``. The window points :func:`use_translator` at Qt; without it, and for a text that no translation has, the
 English text is shown.
 """
@@ -53,6 +53,8 @@ def tr(text: str, /, **values: object) -> str:
     """
     template = text.template if isinstance(text, MessageText) else text
     known = text.values if isinstance(text, MessageText) else {}
+    if isinstance(text, MessageText) and text.many:
+        return plural(template, text.many, text.number, **{**known, **values})
     return _filled(_translated(template, "", -1), template, {**known, **values})
 
 
@@ -67,27 +69,48 @@ def plural(one: str, many: str, number: int, /, **values: object) -> str:
     return _filled(source if translated == one else translated, source, values)
 
 
+class _Shown(str):
+    """A translated text, with the English one for logs."""
+
+    english: str
+    __slots__ = ("english",)
+
+
+def english(text: str) -> str:
+    """The English text behind one of :func:`tr` or :func:`plural`, for logs; any other text as it is."""
+    return text.english if isinstance(text, _Shown) else text
+
+
 def _translated(text: str, many: str, number: int) -> str:
     return text if _translate is None else _translate(text, many, number)
 
 
 def _filled(template: str, source: str, values: Mapping[str, object]) -> str:
-    if not values:
-        return template
     translated = {name: tr(value) if isinstance(value, MessageText) else value for name, value in values.items()}
     try:
-        return fill(template, translated)
+        shown = fill(template, translated)
     except (LookupError, ValueError, AttributeError) as error:
         if template == source:
             raise
         _log.warning("a translation has wrong placeholders (%s): %r for %r", error, template, source)
-        return fill(source, translated)
+        shown = fill(source, translated)
+    if _translate is None:
+        return shown
+    text = _Shown(shown)
+    text.english = fill(source, {name: english(value) if isinstance(value, str) else value for name, value in translated.items()})
+    return text
 
 
 def error_title(error: AtrousError) -> str:
     """What happened, as a headline: the name of the file if there is one, else a capital letter."""
     what = tr(error.what)
     return what[:1].upper() + what[1:] if error.path is None else f"{error.path.name}: {what}"
+
+
+def sentence(text: str) -> str:
+    """A clause or message in the language of the window, as a sentence: with a capital letter and a full stop."""
+    shown = tr(text)
+    return f"{shown[:1].upper()}{shown[1:].rstrip('.')}."
 
 
 def error_detail(error: AtrousError) -> str:

@@ -35,7 +35,7 @@ from __future__ import annotations
 
 import logging
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Real
 from pathlib import Path
@@ -51,35 +51,43 @@ class MessageText(str):
     """An English text that keeps the template and the values it was made of, so that a window can translate it.
 
     Attributes:
-        template: the text with ``{name}`` placeholders, as :meth:`str.format` takes them.
+        template: the text with ``{name}`` placeholders, as :meth:`str.format` takes them; that for one thing, if it counts.
         values: the placeholders' values: texts, numbers and other messages.
+        many: the text for several things, or empty: the text counts nothing.
+        number: how many things, at least 0; the placeholder ``{n}``. -1 if the text counts nothing.
     """
 
     template: str
     values: Mapping[str, _Plain]
-    __slots__ = ("template", "values")
+    many: str
+    number: int
+    __slots__ = ("many", "number", "template", "values")
 
-    def __new__(cls, template: str, values: Mapping[str, object]) -> MessageText:
+    def __new__(cls, template: str, values: Mapping[str, object], many: str = "", number: int = -1) -> MessageText:
         plain = {name: _plain(value) for name, value in values.items()}
-        text = super().__new__(cls, fill(template, plain))
+        shown = {"n": f"{number:,}", **plain} if many else plain
+        text = super().__new__(cls, fill(many if many and number != 1 else template, shown))
         text.template = template
         text.values = plain
+        text.many = many
+        text.number = number
         return text
 
     def to_dict(self) -> dict[str, Any]:
         """Template and values as plain values."""
         values = {name: value.to_dict() if isinstance(value, MessageText) else value for name, value in self.values.items()}
-        return {"template": self.template, "values": values}
+        counted = {"many": self.many, "number": self.number} if self.many else {}
+        return {"template": self.template, "values": values, **counted}
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> MessageText:
-        """Rebuild a text from :meth:`to_dict`."""
+        """Rebuild a text from :meth:`to_dict`. Raises what wrong types raise."""
         values = data["values"].items()
         made = {name: MessageText.from_dict(value) if isinstance(value, Mapping) else value for name, value in values}
-        return MessageText(str(data["template"]), made)
+        return MessageText(str(data["template"]), made, str(data.get("many", "")), operator.index(data.get("number", -1)))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return MessageText, (self.template, dict(self.values))
+        return MessageText, (self.template, dict(self.values), self.many, self.number)
 
 
 def message(template: str, /, **values: object) -> MessageText:
@@ -88,6 +96,25 @@ def message(template: str, /, **values: object) -> MessageText:
     Values that are neither texts nor numbers become texts.
     """
     return MessageText(template, values)
+
+
+def plural_message(one: str, many: str, number: int, /, **values: object) -> MessageText:
+    """A text about a number of things, as a value of :func:`message` or by itself: ``("{n} image", "{n} images", 1200)``.
+
+    English takes ``one`` for the number 1; a translation has the forms of its own language.
+
+    Args:
+        one, many: literals; ``{n}`` is the number in groups of three digits.
+        number: at least 0.
+        values: of further placeholders.
+    """
+    return MessageText(one, values, many, int(number))
+
+
+def join_messages(parts: Iterable[str], separator: str = " ") -> MessageText:
+    """Texts in a row, empty ones left out; each is translated by itself."""
+    named = {f"part{place}": part for place, part in enumerate(part for part in parts if part)}
+    return MessageText(separator.replace("{", "{{").replace("}", "}}").join(f"{{{name}}}" for name in named), named)
 
 
 def fill(template: str, values: Mapping[str, object]) -> str:
@@ -137,7 +164,9 @@ class AtrousError(Exception):
         texts = {"what": self.what, "why": self.why, "remedy": self.remedy}
         if self.option:
             texts["option"] = self.option
-        templates = {key: text.to_dict() for key, text in texts.items() if isinstance(text, MessageText) and text.values}
+        templates = {
+            key: text.to_dict() for key, text in texts.items() if isinstance(text, MessageText) and (text.values or text.many)
+        }
         return {
             "kind": type(self).__name__,
             **{key: str(text) for key, text in texts.items()},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deeplab_core.errors import message
+from deeplab_core.errors import MessageText, plural_message
 
 
 def count(number: int, thing: str, things: str = "", *, gap: str = ",") -> str:
@@ -20,4 +20,14 @@ def count(number: int, thing: str, things: str = "", *, gap: str = ",") -> str:
 def name_some(names: Sequence[str], most: int) -> str:
     """The first names of a list and how many follow, as a value of a message: ``"a, b and 3 more"``."""
     listed = ", ".join(names[:most])
-    return message("{names} and {more:,} more", names=listed, more=len(names) - most) if names[most:] else listed
+    return name_more(listed, len(names) - most) if names[most:] else listed
+
+
+def clause(text: str) -> str:
+    """A text without its full stop, so that a sentence can go on behind it."""
+    return text.rstrip(".") if text.endswith(".") else text
+
+
+def name_more(named: str, more: int) -> MessageText:
+    """The names of a list that are shown, and how many follow."""
+    return plural_message("{names} and {n} more", "{names} and {n} more", more, names=named)

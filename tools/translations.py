@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-#: Functions beside ``tr`` that are called with a text to translate; the second argument of ``plural`` is the English plural.
+#: Functions beside ``tr`` that are called with a text to translate; the second argument of a plural is the English plural.
 #: ``_`` is ``mark`` in the table of actions.
-FUNCTIONS = ("plural", "mark", "_", "message")
+FUNCTIONS = ("plural", "mark", "_", "message", "plural_message")
 
 
 def sources() -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from app.actions.spec import ActionSpec
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 
 _MODIFIERS = ("Ctrl", "Alt", "Shift", "Meta")
 _ALIASES = {"control": "Ctrl", "ctrl": "Ctrl", "alt": "Alt", "shift": "Shift", "meta": "Meta", "enter": "Enter", "esc": "Escape"}
@@ -130,7 +130,8 @@ class Keymap:
             taken = self.owner(key, apart_from=action_id)
             if taken is not None:
                 raise ShortcutConflict(
-                    f"{key} already belongs to '{taken.text}'", remedy="Choose another key, or take it from that command first"
+                    message("{key} already belongs to '{command}'", key=key, command=message(taken.text)),
+                    remedy=message("Choose another key, or take it from that command first"),
                 )
         self._found = {}
         if chosen == tuple(normalise(key) for key in self._actions[action_id].shortcuts):

@@ -390,7 +390,7 @@ def _only_writer(out: Path, leads: bool) -> Iterator[None]:
         except ProjectLocked:
             raise AtrousError(
                 "another training writes into this folder",
-                why=str(lock.holder()),
+                why=lock.holder().text(),
                 remedy="Wait for it or stop it, or choose another folder",
                 path=out,
             ) from None

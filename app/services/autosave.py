@@ -23,7 +23,6 @@ from app.state.document import Document
 from app.state.journal import JOURNAL_BYTES
 from app.state.project import Project
 from app.state.snapshot import Snapshot
-from app.text import tr
 from deeplab_core.errors import AtrousError, ProjectError, message
 
 _LOG = logging.getLogger(__name__)
@@ -94,14 +93,14 @@ class Autosaver(QObject):
         failed: (AtrousError) something could not be written and will be tried again; told once per failure.
         recovered: () everything that had failed is on disk now.
         saved: (image id) a mask file is up to date.
-        noticed: (image id, text) what was found when a mask file was written, in words.
+        noticed: (image id, MessageText) what was found when a mask file was written, in words.
     """
 
     stateChanged = Signal(object)
     failed = Signal(object)
     recovered = Signal()
     saved = Signal(int)
-    noticed = Signal(int, str)
+    noticed = Signal(int, object)
 
     _written = Signal(int, int, object)  # image, steps, AtrousError or None
     _flushed = Signal(object)  # AtrousError or None
@@ -366,7 +365,8 @@ class Autosaver(QObject):
                 _LOG.error("autosave failed", exc_info=error)
                 done(
                     AtrousError(
-                        tr("the mask could not be saved"), why=message("{kind}: {error}", kind=type(error).__name__, error=error)
+                        message("the mask could not be saved"),
+                        why=message("{kind}: {error}", kind=type(error).__name__, error=error),
                     )
                 )
 

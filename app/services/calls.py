@@ -178,12 +178,12 @@ class ComputeService(QObject):
     """
 
     hello = Signal(object)
-    crashed = Signal(str)
+    crashed = Signal(object)
     restarted = Signal()
     model_lost = Signal(object)
-    unresponsive = Signal(str)
+    unresponsive = Signal(object)
     responsive = Signal()
-    gave_up = Signal(str)
+    gave_up = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)

@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal, SignalInstance
 
 from app.services.calls import ComputeService
 from app.services.compute_link import STOP_PATIENCE, WorkerLink
-from app.text import mark, tr
+from app.text import mark
 from app.worker import bootstrap
 from app.worker.bootstrap import CannotStart
 from app.worker.heartbeat import HeartbeatMonitor
@@ -33,7 +33,7 @@ from app.worker.messages import (
     Shutdown,
     WasCancelled,
 )
-from deeplab_core.errors import AtrousError, ComputeError
+from deeplab_core.errors import AtrousError, ComputeError, message, plural_message
 from deeplab_core.records import ModelCard
 
 _log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class ComputeClient(ComputeService):
     """
 
     _arrived = Signal(int, object)
-    _ended = Signal(int, str)
+    _ended = Signal(int, object)
 
     def __init__(self, parent: QObject | None = None, *, target: Callable[[Connection], None] = bootstrap.run) -> None:
         super().__init__(parent)
@@ -142,7 +142,7 @@ class ComputeClient(ComputeService):
         life = self._life
         if life is None or life.ended_by_us:
             return
-        life.ended_by_us = tr("it did not answer and was ended at your request")
+        life.ended_by_us = message("it did not answer and was ended at your request")
         self._count_crash(life)
         life.link.kill()
 
@@ -198,7 +198,7 @@ class ComputeClient(ComputeService):
         self._lives += 1
         number = self._lives
         link = WorkerLink(
-            on_message=lambda message: self._relay(self._arrived, number, message),
+            on_message=lambda answer: self._relay(self._arrived, number, answer),
             on_end=lambda reason: self._relay(self._ended, number, reason),
             target=self._target,
         )
@@ -216,46 +216,46 @@ class ComputeClient(ComputeService):
 
     # -- hearing ---------------------------------------------------------------------------------------------------------
 
-    def _on_message(self, number: int, message: object) -> None:
+    def _on_message(self, number: int, answer: object) -> None:
         life = self._life
         if life is None or life.number != number:
             return
-        if isinstance(message, Hello):
-            self._on_hello(life, message)
-        elif isinstance(message, CannotStart):  # the next try would end in the same way
-            life.ended_by_us = message.reason
+        if isinstance(answer, Hello):
+            self._on_hello(life, answer)
+        elif isinstance(answer, CannotStart):  # the next try would end in the same way
+            life.ended_by_us = answer.reason
             life.link.kill()
             self._life = None
-            _log.error("the compute process cannot start: %s", message.details)
-            self._give_up(tr("{reason}. {remedy}", reason=message.reason, remedy=message.remedy))
-        elif isinstance(message, Progress):
-            life.running = message.request_id
-            self._report(message)
-        elif isinstance(message, Answer):
-            if life.running == message.request_id:
+            _log.error("the compute process cannot start: %s", answer.details)
+            self._give_up(message("{reason}. {remedy}", reason=answer.reason, remedy=answer.remedy))
+        elif isinstance(answer, Progress):
+            life.running = answer.request_id
+            self._report(answer)
+        elif isinstance(answer, Answer):
+            if life.running == answer.request_id:
                 life.running = None
-            if message.request_id == life.reload_id:
-                self._finish_reload(life, message)
+            if answer.request_id == life.reload_id:
+                self._finish_reload(life, answer)
             else:
-                self._close(message)
+                self._close(answer)
 
     def _on_hello(self, life: _Generation, hello: Hello) -> None:
         refusal = ""
         if hello.protocol != PROTOCOL:
-            refusal = tr(
+            refusal = message(
                 "it uses protocol version {protocol}, this window version {own}; reinstall Atrous",
                 protocol=hello.protocol,
                 own=PROTOCOL,
             )
         elif hello.qt_modules:
-            refusal = tr(
+            refusal = message(
                 "it has loaded {qt_modules}, which must stay in the window's process", qt_modules=", ".join(hello.qt_modules[:3])
             )
         if refusal:
             life.ended_by_us = refusal
             life.link.kill()
             self._life = None
-            self._give_up(tr("The compute process was refused: {refusal}.", refusal=refusal))
+            self._give_up(message("The compute process was refused: {refusal}.", refusal=refusal))
             return
         life.ready = True
         self.hello.emit(hello)
@@ -312,7 +312,12 @@ class ComputeClient(ComputeService):
         _log.warning("compute process %s: %s", life.link.pid, reason)
         if len(self._deaths) > len(BACK_OFF):
             self._give_up(
-                tr("The compute process died {deaths} times within a minute: {reason}.", deaths=len(self._deaths), reason=reason)
+                plural_message(
+                    "The compute process died {n} time within a minute: {reason}.",
+                    "The compute process died {n} times within a minute: {reason}.",
+                    len(self._deaths),
+                    reason=reason,
+                )
             )
             return
         self._returning = True
@@ -329,9 +334,9 @@ class ComputeClient(ComputeService):
             self._model_crashes += 1
             if self._model_crashes >= _MOST_CRASHES and self._model is not None:
                 error = ComputeError(
-                    tr("loading this model ended the compute process twice"),
-                    why=life.ended_by_us or tr(_TOO_LARGE),
-                    remedy=tr("Choose another model, or the CPU as device"),
+                    message("loading this model ended the compute process twice"),
+                    why=life.ended_by_us or message(_TOO_LARGE),
+                    remedy=message("Choose another model, or the CPU as device"),
                     path=self._model.path,
                 )
                 self._lose_model(error)
@@ -387,7 +392,7 @@ class ComputeClient(ComputeService):
         if not flagged:
             self._patience.stop()
         elif now - min(flagged) > CANCEL_PATIENCE:
-            life.ended_by_us = tr(
+            life.ended_by_us = message(
                 "it did not stop a cancelled request within {seconds:.0f} seconds and was ended",
                 seconds=CANCEL_PATIENCE,
             )
@@ -398,38 +403,40 @@ def _silent(life: _Generation, entry: _Entry | None) -> str:
     """What is known about a process that does not answer, as a sentence."""
     vitals = life.link.vitals()
     if not life.ready:
-        doing = tr("while it was starting")
+        doing = message("while it was starting")
     elif life.running is not None and life.running == life.reload_id:
-        doing = tr("while it was loading the model")
+        doing = message("while it was loading the model")
     elif entry is None:
-        doing = tr("while it had nothing to do")
+        doing = message("while it had nothing to do")
     else:
         path = getattr(entry.request, "image", None) or getattr(entry.request, "path", None)
-        doing = tr("at {name}", name=Path(path).name) if path else tr("at work")
-    state = tr(" The system has suspended it.") if vitals is not None and vitals.stopped else ""
-    return tr("No response for {silence:.0f} seconds, {doing}.{state}", silence=life.heart.silence, doing=doing, state=state)
+        doing = message("at {name}", name=Path(path).name) if path else message("at work")
+    state = message(" The system has suspended it.") if vitals is not None and vitals.stopped else ""
+    return message("No response for {silence:.0f} seconds, {doing}.{state}", silence=life.heart.silence, doing=doing, state=state)
 
 
 def _crashed_twice(request: Request[Answer], ending: str) -> ComputeError:
     if isinstance(request, Predict):
         return ComputeError(
-            tr("predicting this image ended the compute process twice"),
-            why=ending or tr(_TOO_LARGE),
-            remedy=tr("Choose one scale, a larger output stride or the CPU in the Model panel, then predict it again"),
+            message("predicting this image ended the compute process twice"),
+            why=ending or message(_TOO_LARGE),
+            remedy=message("Choose one scale, a larger output stride or the CPU in the Model panel, then predict it again"),
             path=request.image,
         )
     path = request.model if isinstance(request, Compare) else getattr(request, "path", None)
     return ComputeError(
-        tr("{part} ended the compute process twice", part=tr("loading this model") if path else tr("this request")),
-        why=ending or tr(_TOO_LARGE),
-        remedy=tr("Choose another model, or the CPU as device"),
+        message("loading this model ended the compute process twice")
+        if path
+        else message("this request ended the compute process twice"),
+        why=ending or message(_TOO_LARGE),
+        remedy=message("Choose another model, or the CPU as device"),
         path=path,
     )
 
 
 def _dead_for_good(reason: str) -> ComputeError:
     return ComputeError(
-        tr("the compute process is not running"),
+        message("the compute process is not running"),
         why=reason,
-        remedy=tr("Choose 'Restart the model process' in the command palette; labelling and saving go on without it"),
+        remedy=message("Choose 'Restart the model process' in the command palette; labelling and saving go on without it"),
     )

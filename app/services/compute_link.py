@@ -12,8 +12,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from app.text import tr
 from app.worker.heartbeat import Vitals, read_vitals, run_alive
+from deeplab_core.errors import message
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class WorkerLink:
             process.start()
         except (OSError, ValueError, RuntimeError) as error:
             _log.exception("the compute process could not be started")
-            self._on_end(tr("it could not be started ({error})", error=error))
+            self._on_end(message("it could not be started ({error})", error=error))
             return
         theirs.close()
         beating.close()
@@ -127,7 +127,7 @@ class WorkerLink:
             process.kill()
             process.join()
             self._close(ours)
-            self._on_end(tr("it sent something unreadable ({name}: {error})", name=type(error).__name__, error=error))
+            self._on_end(message("it sent something unreadable ({name}: {error})", name=type(error).__name__, error=error))
             return
         process.join(STOP_PATIENCE)
         if process.is_alive():  # the pipe is closed, so it cannot be reached any more
@@ -158,13 +158,14 @@ class WorkerLink:
 def ending(exit_code: int | None) -> str:
     """Why a process ended, as a clause for the user."""
     if exit_code is None:
-        return tr("it stopped responding")
+        return message("it stopped responding")
     if exit_code >= 0:
-        return tr("it ended with status {exit_code}", exit_code=exit_code)
+        return message("it ended with status {exit_code}", exit_code=exit_code)
     try:
-        name = signal.Signals(-exit_code).name
+        name: str = signal.Signals(-exit_code).name
     except ValueError:
-        name = tr("signal {exit_code}", exit_code=-exit_code)
-    hints = {"SIGKILL": tr("often the system was short of memory"), "SIGSEGV": tr("an error in a native library")}
+        name = message("signal {exit_code}", exit_code=-exit_code)
+    hints = {"SIGKILL": message("often the system was short of memory"), "SIGSEGV": message("an error in a native library")}
     hint = hints.get(name)
-    return tr("it was ended by {name}", name=name) + (f"; {hint}" if hint else "")
+    ended = message("it was ended by {name}", name=name)
+    return message("{ended}; {hint}", ended=ended, hint=hint) if hint else ended

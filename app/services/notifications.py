@@ -11,7 +11,7 @@ from itertools import count
 
 from PySide6.QtCore import QObject, Signal
 
-from app.text import displayed, error_detail, error_title
+from app.text import displayed, english, error_detail, error_title
 from deeplab_core.errors import AtrousError
 
 _LOG = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class Notifier(QObject):
         for kind, (key, offered) in self._remedies.items():
             if isinstance(error, kind):
                 replace_key, choices = key, (*offered, *choices)
-        self._say(Severity.ERROR, error_title(error), error_detail(error), replace_key or error.what, choices)
+        self._say(Severity.ERROR, error_title(error), error_detail(error), replace_key or error.what, choices, str(error))
 
     def report_or_raise(self, error: Exception, *, replace_key: str = "", choices: tuple[Choice, ...] = ()) -> None:
         """Say what background work came to where the error is a handled one; raise any other, which is a bug."""
@@ -118,10 +118,12 @@ class Notifier(QObject):
                 replace(message, choices=()) if message.replace_key == replace_key else message for message in self.messages
             ]
 
-    def _say(self, severity: Severity, title: str, detail: str, replace_key: str, choices: tuple[Choice, ...]) -> None:
-        title, detail = displayed(title), displayed(detail)
-        message = Message(severity, title, detail, replace_key, choices, next(_numbers))
-        _LOG.log(int(severity), "%s%s", title, f" | {detail}" if detail else "")
+    def _say(
+        self, severity: Severity, title: str, detail: str, replace_key: str, choices: tuple[Choice, ...], logged: str = ""
+    ) -> None:
+        logged = logged or english(title) + (f" | {english(detail)}" if detail else "")
+        _LOG.log(int(severity), "%s", displayed(logged))  # logs are English
+        message = Message(severity, displayed(title), displayed(detail), replace_key, choices, next(_numbers))
         self._retire(replace_key)
         self.messages.append(message)
         del self.messages[:-_KEPT]

@@ -18,6 +18,7 @@ from app.state.patch import TilePatch
 from app.state.project import LoadedImage, Project
 from app.state.provenance import Provenance
 from app.state.pyramid import Pyramid, halved_levels
+from deeplab_core.errors import MessageText
 from deeplab_core.images.decode import ImageData
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.labels import LabelMap
@@ -227,7 +228,7 @@ class Session(QObject):
         image.prediction, image.document.reference = prediction, labels
         self.predictionChanged.emit(image)
 
-    def write_step(self, image: int, title: str, patch: TilePatch, source: Provenance = Provenance.IMPORT) -> None:
+    def write_step(self, image: int, title: MessageText, patch: TilePatch, source: Provenance = Provenance.IMPORT) -> None:
         """Write a step of an image that is not open straight to the journal.
 
         Raises:

@@ -12,9 +12,8 @@ from PySide6.QtCore import QObject, Signal
 
 from app.services.timers import single_shot
 from app.state.settings_schema import BY_KEY, SETTINGS, Value
-from app.text import tr
 from deeplab_core.atomic import atomic_write, make_folder, rename_file
-from deeplab_core.errors import AtrousError, StorageError
+from deeplab_core.errors import AtrousError, StorageError, message
 from deeplab_core.reading import read_toml
 
 _LOG = logging.getLogger(__name__)
@@ -82,7 +81,9 @@ class SettingsStore(QObject):
         if not os.path.lexists(self._path):
             return
         try:
-            found = read_toml(self._path, what=tr("the settings file"), foreign=True)  # folders may have names in foreign bytes
+            found = read_toml(
+                self._path, what=message("the settings file"), foreign=True
+            )  # folders may have names in foreign bytes
         except AtrousError as error:
             self._set_aside(error)
             return
@@ -108,15 +109,15 @@ class SettingsStore(QObject):
         while os.path.lexists(aside):  # what was set aside before is kept
             number += 1
             aside = self._path.with_suffix(f".damaged-{number}.toml")
-        problem = tr("the settings file could not be read ({what}: {why})", what=error.what, why=error.why)
+        problem = message("the settings file could not be read ({what}: {why})", what=error.what, why=error.why)
         _LOG.warning("%s: %s", self._path, error)
         try:
             rename_file(self._path, aside)
         except AtrousError as failure:
             _LOG.warning("not set aside: %s", failure)
-            self.problems.append(tr("{problem}; it is left unchanged, and settings are not saved", problem=problem))
+            self.problems.append(message("{problem}; it is left unchanged, and settings are not saved", problem=problem))
         else:
-            self.problems.append(tr("{problem}; it was set aside as {name}", problem=problem, name=aside.name))
+            self.problems.append(message("{problem}; it was set aside as {name}", problem=problem, name=aside.name))
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -21,7 +21,7 @@ from app.state.journal import JournalStep
 from app.state.patch import TilePatch
 from app.state.provenance import Provenance
 from app.text import tr
-from deeplab_core.errors import ProjectError
+from deeplab_core.errors import MessageText, ProjectError
 
 #: Packed bytes of all steps kept in memory. The journal keeps what is dropped here, within its own bound.
 UNDO_BYTES = 256 * 1024 * 1024
@@ -33,7 +33,7 @@ class Step:
 
     Attributes:
         image: id of the image's record.
-        title: in English, e.g. ``"Brush: chair, 1 204 px"``; a text of ``message`` is shown in the language of the window.
+        title: e.g. ``"Brush: chair, 1 204 px"``, shown in the language of the window.
         source: who did it.
         patch: what it changed.
         seq: its number in the journal; None until it is recorded there.
@@ -41,7 +41,7 @@ class Step:
     """
 
     image: int
-    title: str
+    title: MessageText
     source: Provenance
     patch: TilePatch
     seq: int | None = None
@@ -172,7 +172,7 @@ class UndoHistory(QObject):
         self._remove(image)
         self.changed.emit()
 
-    def push(self, title: str, patch: TilePatch, source: Provenance) -> Step | None:
+    def push(self, title: MessageText, patch: TilePatch, source: Provenance) -> Step | None:
         """Take a step of the image in view that was just painted. A patch without tiles is no step: None."""
         self._cut()
         opened = self._active()

@@ -16,7 +16,7 @@ from app.state.layout import MASKS
 from app.state.mask_file import STRANGE, MaskNote, read_note
 from app.state.store import Store
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
-from deeplab_core.errors import ProjectError
+from deeplab_core.errors import ProjectError, message, plural_message
 
 
 def adopt_masks(store: Store, directory: Path, notices: list[str]) -> None:
@@ -56,9 +56,10 @@ def adopt_masks(store: Store, directory: Path, notices: list[str]) -> None:
             count_from(connection, "moves", note.move)
         adopted += 1
     if adopted:
-        notices.append(f"{adopted} saved mask{'s were' if adopted > 1 else ' was'} taken up again.")
+        notices.append(plural_message("{n} saved mask was taken up again.", "{n} saved masks were taken up again.", adopted))
         if blank:
-            notices.append("The database that knew them is lost, with statuses, undo steps and strokes that no mask holds.")
+            text = message("The database that knew them is lost, with statuses, undo steps and strokes that no mask holds.")
+            notices.append(text)
 
 
 def learn_classes(store: Store, notes: Iterable[MaskNote], *, blank: bool = False) -> None:

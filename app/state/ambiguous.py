@@ -177,5 +177,5 @@ def export_marks(project: Project, folder: Path) -> int:
 
 
 def _decode(data: bytes) -> AmbiguousMarks:
-    what, remedy = "the record of ambiguous regions of this image", "Mark them again"
+    what, remedy = message("the record of ambiguous regions of this image"), message("Mark them again")
     return AmbiguousMarks.from_dict(parse_json(data, limit=MAX_MARKS_BYTES, what=what, remedy=remedy, error=ProjectError))

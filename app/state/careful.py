@@ -332,7 +332,7 @@ def meta_json(text: str, key: str) -> Any:
     return parse_json(
         text,
         limit=_MOST_BYTES,
-        what=f"the project's setting {key}",
-        remedy="Open the folder again: the database is set aside, and what can be read of it is kept",
+        what=message("the project's setting {key}", key=key),
+        remedy=message("Open the folder again: the database is set aside, and what can be read of it is kept"),
         error=DamagedStore,
     )

@@ -14,7 +14,7 @@ from app.state.mask_reading import standard_colors
 from app.text import counted
 from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.datasets import CatalogGuess, guess_catalog
-from deeplab_core.errors import CatalogError, MaskFormatError, message
+from deeplab_core.errors import CatalogError, MaskFormatError, join_messages, message, plural_message
 from deeplab_core.labels import value_counts
 from deeplab_core.masks.read import interpret
 from deeplab_core.masks.stored import StoredMask, read_stored
@@ -251,7 +251,8 @@ def _painted_changes(project: Project, catalog: ClassCatalog) -> str:
         elif pixels:
             parts.append(message("{pixels:,} px are {name}, which it has not", pixels=pixels, name=info.name))
     if parts:
-        return "; ".join(parts[:4]) + (f"; {len(parts) - 4} more" if len(parts) > 4 else "")
+        named = join_messages(parts[:4], "; ")
+        return plural_message("{named}; {n} more", "{named}; {n} more", len(parts) - 4, named=named) if parts[4:] else named
     if project.catalog.wide != catalog.wide:
         return message("Its masks have another number of bits")
     return message(
@@ -273,13 +274,16 @@ def take_named(project: Project, catalog: ClassCatalog) -> None:
     """
     other = not same_classes(project.catalog, catalog)
     if other and (project.read_only or any(labelled_images(project))):
-        why = "it is read-only" if project.read_only else "images are labelled in them"
-        notice = f"The project keeps its classes ({project.catalog.title}) instead of those that you named, because {why}."
+        notice = message(
+            "The project keeps its classes ({classes}) instead of those that you named: {reason}.",
+            classes=project.catalog.title,
+            reason=message("it is read-only") if project.read_only else message("it has labelled images"),
+        )
         project.notices = (*project.notices, notice)
         return
     if other:
         project.set_catalog(catalog)
-    store_how(project, "user", "You named them when the folder was opened")
+    store_how(project, "user", message("You named them when the folder was opened"))
 
 
 def choose_catalog(project: Project, catalog: ClassCatalog, how: How, reason: str = "") -> int:

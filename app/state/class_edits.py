@@ -30,9 +30,10 @@ from app.state.provenance import Provenance
 from app.state.saved_masks import LoadedImage
 from app.state.schema import WITH_CLASS_EDITS
 from app.state.store import DamagedStore, Store
+from app.state.stored_text import read_text, stored_text
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.catalogs.editing import CatalogEdit, moved_by
-from deeplab_core.errors import AtrousError, CatalogError, message
+from deeplab_core.errors import AtrousError, CatalogError, MessageText, join_messages, message
 from deeplab_core.labels import LabelMap, apply_lut
 from deeplab_core.reading import VALUE_ERRORS, parse_json, whole
 
@@ -57,7 +58,7 @@ class ClassEdit:
     """
 
     number: int
-    title: str
+    title: MessageText
     before: ClassCatalog
     after: ClassCatalog
     moved: Mapping[int, int | None]
@@ -74,7 +75,7 @@ class ClassEdit:
         moved = {str(old): new for old, new in self.moved.items()}
         return {
             "number": self.number,
-            "title": self.title,
+            "title": stored_text(self.title),
             "before": self.before.to_dict(),
             "after": self.after.to_dict(),
             "moved": moved,
@@ -88,7 +89,7 @@ class ClassEdit:
         moved = {int(old): None if new is None else whole(new) for old, new in data["moved"].items()}
         if before.wide != after.wide or not _fits(moved, before, after):
             raise ValueError("an edit moved ids that its catalogs do not have")
-        return ClassEdit(whole(data["number"]), str(data["title"]), before, after, moved, bool(data["undone"]))
+        return ClassEdit(whole(data["number"]), read_text(str(data["title"])), before, after, moved, bool(data["undone"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +329,7 @@ class ClassEdits:
         for edit in self.entries:
             if edit.number > followed.number and not edit.undone and edit.moved:
                 labels = _moved_ids(document.labels, edit.moved, catalog)
-                step = self._append(image, loaded, f"Classes: {edit.title}", labels, document.provenance)
+                step = self._append(image, loaded, message("Classes: {edit}", edit=edit.title), labels, document.provenance)
                 if step:
                     followed = replace(followed, steps={**followed.steps, edit.number: step})
         followed = replace(followed, number=self.entries[-1].number)
@@ -338,9 +339,10 @@ class ClassEdits:
             labels = self.current_ids(document.labels, catalog)
             lost = ~allowed[labels]
             if lost.any():
-                notices.append(f"{int(lost.sum()):,} px had ids that no class of the project has; they became void.")
+                pixels = f"{int(lost.sum()):,}"
+                notices.append(message("{pixels} px had ids that no class of the project has; they became void.", pixels=pixels))
                 labels = np.where(lost, catalog.ignore, labels).astype(labels.dtype)
-            self._append(image, loaded, "Classes: ids without a class", labels, document.provenance)
+            self._append(image, loaded, message("Classes: ids without a class"), labels, document.provenance)
         document.catalog = catalog
         document.revision = 0
         move = loaded.move
@@ -353,7 +355,7 @@ class ClassEdits:
         ours = set(before.steps.values())
         known = [step for step in loaded.steps if step.seq > followed.first and step.seq not in ours]
         steps = tuple(_within(known, allowed)) if self.retired(catalog) else tuple(known)
-        return LoadedImage(document, steps, move, loaded.saved and move == loaded.move, " ".join(notices))
+        return LoadedImage(document, steps, move, loaded.saved and move == loaded.move, join_messages(notices))
 
     def forget(self, image: int) -> None:
         """The labels of an image were given up, or replaced by those of a file: it follows every edit again."""
@@ -366,7 +368,7 @@ class ClassEdits:
         step = next((known for known in loaded.steps if known.seq == number), None)
         if step is None:
             return replace(followed, floor=max(followed.floor, number)), (
-                f"'{edit.title}' could not be undone on this image, because its undo steps are gone."
+                message("'{edit}' could not be undone on this image: its undo steps are gone.", edit=edit.title)
             )
         newest = max(known.seq for known in loaded.steps)
         if newest == number and not step.undone:
@@ -376,10 +378,12 @@ class ClassEdits:
                 self._journal.retire(image, number)
             return followed, ""
         labels, provenance = _restored(loaded.document.labels, loaded.document.provenance, step.patch)
-        made = self._append(image, loaded, f"Classes: undo {edit.title}", labels, provenance)
+        made = self._append(image, loaded, message("Classes: undo {edit}", edit=edit.title), labels, provenance)
         return replace(followed, floor=max(followed.floor, number, made)), ""
 
-    def _append(self, image: int, loaded: LoadedImage, title: str, labels: LabelMap, provenance: NDArray[np.uint8]) -> int:
+    def _append(
+        self, image: int, loaded: LoadedImage, title: MessageText, labels: LabelMap, provenance: NDArray[np.uint8]
+    ) -> int:
         """Change the document, and record it as a step; returns its number, 0 if nothing changed or nothing can be recorded."""
         document = loaded.document
         patch = diff_patch(document.labels, document.provenance, labels, provenance)

@@ -12,7 +12,7 @@ from app.state.class_choice import ClassQuestion, apply_decision, decide_classes
 from app.state.ground_truth import FrameQuestion, GroundTruth, How, TruthChoice
 from app.state.project import Project
 from deeplab_core.datasets import GroundTruthFiles, find_truth
-from deeplab_core.errors import AtrousError, ImageReadError, MaskFormatError, PredictedTruthError
+from deeplab_core.errors import AtrousError, ImageReadError, MaskFormatError, PredictedTruthError, message
 from deeplab_core.masks.frames import Frame, is_ambiguous_frame, recorded_frame
 from deeplab_core.metrics.confusion import same_classes
 
@@ -92,9 +92,10 @@ def leave_out_other_classes(project: Project) -> None:
         return
     guess = guess_classes(project, truth)
     if guess.certain and guess.catalog is not None and not same_classes(guess.catalog, project.catalog):
-        problem = (
-            f"It is made in the classes of {guess.catalog.title}, and this project has {project.catalog.title}. "
-            "Open the project to edit, and choose its classes"
+        problem = message(
+            "It is in the classes of {theirs}, and this project has {ours}. Open the project to edit, and choose its classes",
+            theirs=guess.catalog.title,
+            ours=project.catalog.title,
         )
         project.ground_truth = replace(truth, index=replace(truth.index, files={}), problem=problem)
 

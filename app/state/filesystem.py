@@ -100,4 +100,4 @@ def _target(path: Path) -> str:
     try:
         return str(path.readlink())
     except OSError:
-        return "an unknown place"
+        return message("an unknown place")

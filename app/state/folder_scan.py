@@ -16,7 +16,8 @@ from pathlib import Path, PurePosixPath
 from app.state.image_record import ImageFlag
 from app.state.store import Store
 from deeplab_core.atomic import protect_images
-from deeplab_core.errors import ImageReadError
+from deeplab_core.errors import ImageReadError, join_messages, plural_message
+from deeplab_core.wording import name_some
 
 #: Key of the ``meta`` table: what was left out at the last visit.
 _LEFT_OUT = "left_out"
@@ -50,13 +51,24 @@ class ScanReport:
         """The report in words, what needs attention only: moved, changed, missing, left out."""
         lines = []
         if self.moved:
-            lines.append(f"{_images(len(self.moved))} moved; the masks went along. {_named([new for _, new in self.moved])}")
+            text = plural_message(
+                "{n} image was moved; its mask is kept with it.", "{n} images were moved; their masks are kept with them.",
+                len(self.moved),
+            )  # fmt: skip
+            lines.append(join_messages([text, name_some([new for _, new in self.moved], 3)]))
         if self.changed:
-            lines.append(f"{_images(len(self.changed))} changed since the last visit; check the masks. {_named(self.changed)}")
-        if self.missing:
-            lines.append(
-                f"{_images(len(self.missing))} with masks not found any more; the masks are kept. {_named(self.missing)}"
+            text = plural_message(
+                "{n} image changed since the last visit; check its mask.",
+                "{n} images changed since the last visit; check their masks.",
+                len(self.changed),
             )
+            lines.append(join_messages([text, name_some(self.changed, 3)]))
+        if self.missing:
+            text = plural_message(
+                "{n} image with a mask is missing; the mask is kept.", "{n} images with masks are missing; the masks are kept.",
+                len(self.missing),
+            )  # fmt: skip
+            lines.append(join_messages([text, name_some(self.missing, 3)]))
         return (*lines, *self.left_out)
 
 
@@ -285,13 +297,3 @@ def _write(store: Store, plan: _Plan, found: dict[str, tuple[int, int]]) -> None
                 (*found[row.path], ImageFlag.CHANGED, row.id),
             )
         connection.executemany("INSERT INTO images (path, size, mtime_ns) VALUES (?, ?, ?)", plan.new)
-
-
-def _images(count: int) -> str:
-    return "1 image was" if count == 1 else f"{count} images were"
-
-
-def _named(paths: Iterable[str], most: int = 3) -> str:
-    paths = list(paths)
-    more = f" and {len(paths) - most} more" if len(paths) > most else ""
-    return ", ".join(paths[:most]) + more

@@ -9,8 +9,11 @@ from enum import IntEnum, IntFlag
 from pathlib import PurePosixPath
 from typing import Any
 
+from app.state.stored_text import read_text
 from app.text import displayed
+from deeplab_core.errors import join_messages, plural_message
 from deeplab_core.images.file_names import name_key
+from deeplab_core.wording import name_some
 
 
 class ImageStatus(IntEnum):
@@ -142,7 +145,7 @@ def record_from_row(row: tuple[Any, ...]) -> ImageRecord:
         raise ValueError(f"image {image} has the path {path!r}")
     known = _STATUSES.get(status, ImageStatus.TOUCHED)
     bits = _FLAGS.get(flags) or ImageFlag(flags)
-    return ImageRecord(image, path, size, mtime_ns, known, bits, note, key, mask, prediction)
+    return ImageRecord(image, path, size, mtime_ns, known, bits, read_text(note) if note else note, key, mask, prediction)
 
 
 #: Rows that a later version wrote in a way that this one does not know.
@@ -153,13 +156,22 @@ def later_notice(rows: list[tuple[str, int]]) -> tuple[str, ...]:
     """What to say of :data:`LATER_ROWS`, in a sentence; nothing without any."""
     if not rows:
         return ()
-    named = ", ".join(displayed(path) for path, _ in rows[:3]) + (f" and {len(rows) - 3:,} more" if len(rows) > 3 else "")
+    named = name_some([displayed(path) for path, _ in rows], 3)
     statuses = sorted({status for _, status in rows if status not in _STATUSES})
-    what = "marks that are not shown"
     if statuses:
-        what = f"the status {', '.join(map(str, statuses[:3]))}, which is shown as worked on,"
-    images = "1 image has" if len(rows) == 1 else f"{len(rows):,} images have"
-    return (f"{images} {what} here: a later version of Atrous wrote it. It is kept until you change it. {named}",)
+        text = plural_message(
+            "{n} image has a status of a later version of Atrous ({numbers}). It is kept and shown as edited.",
+            "{n} images have a status of a later version of Atrous ({numbers}). They are kept and shown as edited.",
+            len(rows),
+            numbers=", ".join(map(str, statuses[:3])),
+        )
+    else:
+        text = plural_message(
+            "{n} image has marks of a later version of Atrous. They are not shown, and kept until you change the image.",
+            "{n} images have marks of a later version of Atrous. They are not shown, and kept until you change the images.",
+            len(rows),
+        )
+    return (join_messages([text, named]),)
 
 
 def twins(records: Iterable[ImageRecord]) -> frozenset[int]:

@@ -13,21 +13,20 @@ labels from a blank map.
 
 from __future__ import annotations
 
-import json
-import re
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
 
 from app.state.document import Document
 from app.state.patch import TilePatch, WrongSize
 from app.state.provenance import Provenance
 from app.state.store import Store
-from deeplab_core.errors import MessageText, ProjectError, message
-from deeplab_core.reading import VALUE_ERRORS, parse_json
+from app.state.stored_text import read_text, stored_text
+from deeplab_core.errors import MessageText, ProjectError, join_messages, message, plural_message
+from deeplab_core.reading import VALUE_ERRORS
+from deeplab_core.wording import name_more
 
 #: Default bound of all patches kept by one project, in bytes of packed tiles.
 JOURNAL_BYTES = 256 * 1024 * 1024
@@ -38,12 +37,11 @@ _PRUNE_STEPS = 16
 #: A journal over its bound is cut to this part of it.
 _PRUNE_TO = 0.95
 
+#: How many damaged steps a notice names.
+_MOST_NAMED = 3
+
 # What a damaged row may say of its step, before it is shown.
 _LONGEST_TITLE, _LAST_TIME = 120, 4e9
-
-#: What separates the English title of a step from its template and values, and the most bytes of these.
-_BEHIND, _MOST_BEHIND = "\x1e", 4096
-_PLAIN_TEMPLATE = re.compile(r"(?:[^{}]|\{\w+\})*")
 
 # Steps in effect are dropped from the oldest on, undone ones from the newest on. Both orders leave histories without gaps: of
 # two steps in effect the newer was moved last, of two undone ones the older.
@@ -72,7 +70,7 @@ class JournalStep:
 
     Attributes:
         seq: number of the step; grows over the whole project.
-        title: what the undo menu says, e.g. ``"Brush: chair, 1 204 px"``; in English, shown through ``tr``.
+        title: what the undo menu shows through ``tr``, e.g. ``"Brush: chair, 1 204 px"``.
         source: who did it.
         time: Unix time in seconds.
         pixels: labels changed.
@@ -81,7 +79,7 @@ class JournalStep:
     """
 
     seq: int
-    title: str
+    title: MessageText
     source: Provenance
     time: float
     pixels: int
@@ -102,13 +100,15 @@ class DamagedStep:
     """
 
     seq: int
-    title: str
+    title: MessageText
     time: float
     lost_tiles: int | None = 0
 
-    def __str__(self) -> str:
-        name = f"'{self.title}'" if self.title else "a step without a name"
-        return f"{name} ({time.strftime('%d %b %Y %H:%M', time.localtime(self.time))})" if self.time else name
+    def text(self) -> MessageText:
+        """Title and time, as a value of a message."""
+        name = message("'{title}'", title=self.title) if self.title else message("a step without a name")
+        when = time.strftime("%d %b %Y %H:%M", time.localtime(self.time))
+        return message("{step} ({when})", step=name, when=when) if self.time else name
 
 
 class Journal:
@@ -117,7 +117,7 @@ class Journal:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def append(self, image: int, title: str, source: Provenance, patch: TilePatch) -> JournalStep:
+    def append(self, image: int, title: MessageText, source: Provenance, patch: TilePatch) -> JournalStep:
         """Record a step that was just done; undone steps of the image are superseded.
 
         When this returns, the step survives the death of the process.
@@ -133,7 +133,7 @@ class Journal:
             )
             cursor = connection.execute(
                 "INSERT INTO steps (image, title, source, time, pixels, bytes, patch) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (image, stored_title(title), int(source), now, patch.changed_pixels, len(data), data),
+                (image, stored_text(title), int(source), now, patch.changed_pixels, len(data), data),
             )
             seq = cursor.lastrowid or 0
             connection.execute("INSERT INTO moves (image, step, direction) VALUES (?, ?, 1)", (image, seq))
@@ -219,7 +219,7 @@ class Journal:
         steps, damaged = [], []
         for seq, title, source, when, pixels, state, data in rows:
             try:
-                title = read_title(str(title))
+                title = read_text(str(title))
                 patch, undone = TilePatch.from_bytes(data), StepState(state) is StepState.UNDONE
                 if document is not None and not document.fits(patch):
                     raise ValueError(f"it is for {patch.shape}")
@@ -364,38 +364,37 @@ class Journal:
         return True
 
 
-def stored_title(title: str) -> str:
-    """A step's title as the journal keeps it: the English text, and for a translation the template and values behind it."""
-    if not isinstance(title, MessageText) or not title.values:
-        return str(title)
-    return f"{title}{_BEHIND}{json.dumps(title.to_dict(), separators=(',', ':'))}"
-
-
-def read_title(stored: str) -> str:
-    """The inverse of :func:`stored_title`. A project may come from someone else: what does not give its text is left out."""
-    text, _, behind = stored.partition(_BEHIND)
-    if not behind:
-        return text
-    try:
-        data = parse_json(behind, limit=_MOST_BEHIND, error=ProjectError)
-        found = MessageText.from_dict(data) if _is_plain(data) else text
-    except _STRANGE:
-        return text
-    return found if found == text else text
-
-
-def _is_plain(data: Any, depth: int = 0) -> bool:
-    """Whether a template has nothing but names in braces: no attributes, and no format that could ask for much memory."""
-    if not isinstance(data, dict) or depth > 3 or not _PLAIN_TEMPLATE.fullmatch(str(data["template"])):
-        return False
-    return all(isinstance(value, str | int | float) or _is_plain(value, depth + 1) for value in data["values"].values())
+def _shown_title(title: object) -> MessageText:
+    text = read_text(title) if isinstance(title, str) else message("")
+    return text if len(text) <= _LONGEST_TITLE else MessageText(text[:_LONGEST_TITLE], {})
 
 
 def _damaged(seq: object, title: object, when: object, lost_tiles: int | None = 0) -> DamagedStep:
     known = isinstance(when, float) and 0 < when < _LAST_TIME
     return DamagedStep(
         seq if isinstance(seq, int) else 0,
-        read_title(title)[:_LONGEST_TITLE] if isinstance(title, str) else "",
+        _shown_title(title),
         when if known and isinstance(when, float) else 0.0,
         lost_tiles,
     )
+
+
+def damage_texts(damaged: Sequence[DamagedStep], lost: Sequence[DamagedStep]) -> list[str]:
+    """What to say of steps that were taken out of a history, at least one; ``lost`` are those that the labels may lack."""
+    named = join_messages([step.text() for step in damaged[:_MOST_NAMED]], ", ")
+    if len(damaged) > _MOST_NAMED:
+        named = name_more(named, len(damaged) - _MOST_NAMED)
+    head = plural_message(
+        "A damaged step of the journal was set aside: {named}.",
+        "{n} damaged steps of the journal were set aside: {named}.",
+        len(damaged),
+        named=named,
+    )
+    texts: list[str] = [head, message("The mask and all other steps are kept, but undo ends there.")]
+    tiles = sum(step.lost_tiles or 0 for step in lost)
+    steps = sum(step.lost_tiles is None for step in lost)
+    parts = [plural_message("{n} tile of 64 x 64 px", "{n} tiles of 64 x 64 px", tiles)] if tiles else []
+    parts += [plural_message("all of {n} step", "all of {n} steps", steps)] if steps else []
+    if len(parts) == 2:
+        parts = [message("{tiles} and {steps}", tiles=parts[0], steps=parts[1])]
+    return texts + [message("The mask did not hold {lost} yet: check it.", lost=part) for part in parts]

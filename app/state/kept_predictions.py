@@ -12,9 +12,11 @@ from typing import Any
 from app.signal import Signal
 from app.state.image_record import ImageFlag, ImageRecord, ImageStatus
 from app.state.predictions import Found, PredictionCache
+from deeplab_core.errors import join_messages, message
 from deeplab_core.records import Prediction
+from deeplab_core.wording import clause
 
-_AGAIN = "Run the model on it again."
+_AGAIN = message("Run the model on it again.")
 
 
 class KeptPredictions:
@@ -69,10 +71,11 @@ class KeptPredictions:
     def _noted(self, record: ImageRecord, problem: str) -> ImageRecord:
         if self._read_only:
             return record
-        why = f"The kept prediction is damaged: {problem}." if problem else "The prediction is not kept any more."
+        damaged = message("The kept prediction is damaged: {problem}.", problem=clause(problem))
+        why = damaged if problem else message("The prediction is not kept any more.")
         values: dict[str, Any] = {"prediction": "", "flags": record.flags.without(ImageFlag.SUGGESTED)}
         if not record.failed and not record.to_check:  # what is noted already matters more
-            values["note"] = f"{why} {_AGAIN}"
+            values["note"] = join_messages([why, _AGAIN])
         if record.status is ImageStatus.PREDICTED and not self._has_labels(record.id):
             values["status"] = ImageStatus.NEW
         return self._update(record.id, **values)

@@ -23,7 +23,7 @@ from app.state.provenance import Provenance, users_own
 from app.text import counted
 from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, Cancelled, LabelSourceError, image_error, message
+from deeplab_core.errors import AtrousError, Cancelled, LabelSourceError, MessageText, image_error, message
 from deeplab_core.labels import LabelMap, class_histogram
 from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.importing import ImportedImage, ImportItem, ImportPlan, open_source, recognise, scan
@@ -323,7 +323,7 @@ def import_item(
 
 
 def store_labels(
-    project: Project, image: int, labels: LabelMap, title: str, *, overwrite: bool, by: NDArray[np.uint8] | None = None
+    project: Project, image: int, labels: LabelMap, title: MessageText, *, overwrite: bool, by: NDArray[np.uint8] | None = None
 ) -> LabelStep:
     """Write imported labels into an image that is not open: journal first, then the mask file.
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.document import Change, Document
-from app.text import counted
+from app.text import plural
 from deeplab_core.analysis.record import CONFUSION, ImageAnalysis, band_name
 from deeplab_core.analysis.sparse import SparseCounts
 from deeplab_core.errors import MaskFormatError, message
@@ -111,10 +111,14 @@ def folder_mean_text(pooled: ConfusionMatrix) -> str:
     The second is the one to compare by: an invented class counts 0 in the first, and goes when its last pixel goes.
     """
     mean, compared = pooled.mean_iou("union"), pooled.mean_iou("truth")
-    text = f"{mean.value:.3f} over {counted(mean.classes, 'class', 'classes')}"
+    text = plural("{value:.3f} over {n} class", "{value:.3f} over {n} classes", mean.classes, value=mean.value)
     if compared.classes == mean.classes:
         return text
-    return f"{text} ({compared.value:.3f} over the {compared.classes} in the ground truth)"
+    rest = plural(
+        "({value:.3f} over the {n} in the ground truth)", "({value:.3f} over the {n} in the ground truth)", compared.classes,
+        value=compared.value,
+    )  # fmt: skip
+    return f"{text} {rest}"
 
 
 class LiveEvaluation:

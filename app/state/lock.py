@@ -14,7 +14,7 @@ from pathlib import Path
 
 from app.state.filesystem import file_state
 from deeplab_core.atomic import storage_error
-from deeplab_core.errors import DataFileError, ProjectLocked, StorageError, message
+from deeplab_core.errors import DataFileError, MessageText, ProjectLocked, StorageError, message
 from deeplab_core.reading import VALUE_ERRORS, parse_json
 
 #: The locked byte lies far behind the text that names the holder: Windows forbids others to read what is locked.
@@ -42,12 +42,13 @@ class LockHolder:
     host: str
     since: float
 
-    def __str__(self) -> str:
+    def text(self) -> MessageText:
+        """Who holds it and since when."""
         if not self.pid:
-            return "Another process holds it"
+            return message("Another process holds it")
         when = time.strftime("%d %b %H:%M", time.localtime(self.since))
-        where = "this computer" if self.host == socket.gethostname() else self.host
-        return f"Process {self.pid} on {where} has had it open since {when}"
+        where = message("this computer") if self.host == socket.gethostname() else self.host
+        return message("Process {pid} on {where} has had it open since {when}", pid=self.pid, where=where, when=when)
 
 
 class ProjectLock:
@@ -94,7 +95,7 @@ class ProjectLock:
             os.close(descriptor)
             raise ProjectLocked(
                 message("another window has this project open"),
-                why=str(self.holder()),
+                why=self.holder().text(),
                 remedy=message("Look and compare here, or close the other window and open the folder again to edit"),
                 path=self._path.parent,
             ) from None

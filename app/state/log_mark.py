@@ -19,13 +19,16 @@ import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deeplab_core.errors import DataFileError
+from deeplab_core.errors import DataFileError, MessageText, join_messages, message, plural_message
 from deeplab_core.reading import VALUE_ERRORS, parse_json
 
 _UNREADABLE: tuple[type[Exception], ...] = (OSError, DataFileError, *VALUE_ERRORS)
 
 #: Length of the file in bytes: one block of nearly every file system, so that it is rarely torn.
 _LENGTH = 4096
+
+#: Advice after a loss.
+COPY_WHOLE = message("Copy the folder .atrous as a whole, never project.db alone.")
 
 #: So many images are named at most; of the others only the number of changes is known.
 _MOST_IMAGES = 12
@@ -51,17 +54,23 @@ class MarkNote:
         """What a database that holds ``held`` transactions lacks."""
         return MarkNote(self.changes - held, self.when, self.images)
 
-    def sentence(self) -> str:
+    def sentence(self) -> MessageText:
         """A loss in words."""
-        count = "1 change is" if self.changes == 1 else f"{self.changes} changes are"
-        when = time.strftime("%d %b %H:%M", time.localtime(self.when))
-        named = [f"{path} ({steps} step{'s' if steps > 1 else ''})" for path, steps in self.images.items()]
-        where = f" They may concern {', '.join(named)}." if named else ""
-        return (
-            f"The last {count} not in the database; the last one was made on {when}. The power failed before the disk had taken"
-            f" them, or the log project.db-wal is missing or damaged.{where} Saved masks are kept. Copy the folder .atrous as a"
-            " whole, never project.db alone."
-        )
+        named = [
+            plural_message("{path} ({n} step)", "{path} ({n} steps)", steps, path=path) for path, steps in self.images.items()
+        ]
+        parts = [
+            plural_message(
+                "The last {n} change is not in the database; it was made on {when}.",
+                "The last {n} changes are not in the database; the last one was made on {when}.",
+                self.changes,
+                when=time.strftime("%d %b %H:%M", time.localtime(self.when)),
+            ),
+            message("The power failed before they reached the disk, or the log project.db-wal is missing or damaged."),
+            message("They may concern {images}.", images=join_messages(named, ", ")) if named else "",
+            message("Saved masks are kept. {copying}", copying=COPY_WHOLE),
+        ]
+        return join_messages(parts)
 
 
 class LogMark:

@@ -31,6 +31,7 @@ from deeplab_core.errors import AtrousError, MaskFormatError, ProjectError, mess
 from deeplab_core.images.limits import MAX_PIXELS
 from deeplab_core.labels import LabelMap, undeclared, value_counts
 from deeplab_core.reading import VALUE_ERRORS, unpack
+from deeplab_core.wording import name_some
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PROVENANCE = b"prOV"
@@ -82,10 +83,9 @@ class UnknownClasses(ProjectError):
     """
 
     def __init__(self, classes: tuple[ClassInfo, ...], path: Path) -> None:
-        names = ", ".join(f"{info.name} ({info.id})" for info in classes[:5])
-        more = f" and {len(classes) - 5} more" if len(classes) > 5 else ""
+        names = name_some([f"{info.name} ({info.id})" for info in classes], 5)
         super().__init__(
-            message("the mask has classes that the project does not know: {names}", names=names + more),
+            message("the mask has classes that the project does not know: {names}", names=names),
             why=message("The project's database is older than the mask"),
             remedy=message("Put the newer database back, or open the image in the window"), path=path,
         )  # fmt: skip

@@ -17,6 +17,7 @@ from app.state.layout import DATABASE as DATABASE
 from app.state.layout import DIRECTORY_NAME as DIRECTORY_NAME
 from app.state.layout import LOCK, MASKS, create_directory, refuse_links, remove_new_directory
 from app.state.lock import ProjectLock
+from app.state.log_mark import COPY_WHOLE
 from app.state.rebuild import renewed, restored_from_copy
 from app.state.store import DamagedStore, RemovedStore, Store
 from deeplab_core.catalogs import get_catalog
@@ -76,7 +77,7 @@ def open_directory(folder: Path, project_dir: Path | None, *, read_only: bool = 
                 else message("Open the folder in the window first"),
                 path=directory,
             )
-        return open_read_only(directory, "It was opened for reading only")
+        return open_read_only(directory, message("It was opened for reading only"))
     lock = ProjectLock(directory / LOCK)
     made = not os.path.lexists(directory)
     try:
@@ -86,7 +87,7 @@ def open_directory(folder: Path, project_dir: Path | None, *, read_only: bool = 
     except ProjectLocked as error:
         if not exists:
             raise
-        return open_read_only(directory, f"Another window has this project open. {error.why}")
+        return open_read_only(directory, message("Another window has this project open. {holder}", holder=error.why))
     except StorageError as error:
         lock.release()
         if exists:
@@ -213,7 +214,7 @@ def replace_damaged(opened: Opened, error: DamagedStore) -> None:
 
 def cannot_write(error: AtrousError) -> str:
     """Why an existing project is read-only, in words."""
-    return f"The project cannot be written here. {error.why or error.what}"
+    return message("The project cannot be written here. {reason}", reason=error.why or error.what)
 
 
 def _writable(directory: Path, lock: ProjectLock) -> Opened:
@@ -243,15 +244,21 @@ def _writable(directory: Path, lock: ProjectLock) -> Opened:
 def _tell_losses(opened: Opened) -> None:
     if opened.store.unread_log:
         opened.notices.append(
-            "The newest changes are in the log project.db-wal, which cannot be read because the project cannot be written:"
-            " they are missing here. Copy the whole folder .atrous to where it can be written, and open it with --project DIR."
+            message(
+                "The newest changes are in the log project.db-wal, which cannot be read because the project cannot be written:"
+                " they are missing here. Copy the whole folder .atrous to where it can be written, and open it with {option}.",
+                option="--project DIR",
+            )
         )
     elif opened.store.lost is not None:
         opened.notices.append(opened.store.lost.sentence())
     elif opened.store.alone:
         opened.notices.append(
-            "project.db was copied without its log project.db-wal while a window had the project open: the newest changes may be"
-            " missing. Saved masks are kept. Copy the folder .atrous as a whole, never project.db alone."
+            message(
+                "project.db was copied without its log project.db-wal while a window had the project open: the newest changes may"
+                " be missing. Saved masks are kept. {copying}",
+                copying=COPY_WHOLE,
+            )
         )
 
 

@@ -43,9 +43,10 @@ from app.state.runs import RunLog
 from app.state.saved_masks import ACCEPTED, LoadedImage, MaskRefused, SavedMasks, oriented_shape
 from app.state.schema import WITH_RECLASSIFIED
 from app.state.store import DamagedStore
+from app.state.stored_text import stored_text
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.catalogs.editing import CatalogEdit
-from deeplab_core.errors import AtrousError, ImageReadError, message
+from deeplab_core.errors import AtrousError, ImageReadError, MessageText, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.records import Prediction
 
@@ -238,7 +239,7 @@ class Project(ProjectValues):
         finally:
             self._refresh(image)
 
-    def append_step(self, image: int, title: str, source: Provenance, patch: TilePatch) -> JournalStep:
+    def append_step(self, image: int, title: MessageText, source: Provenance, patch: TilePatch) -> JournalStep:
         """Record a step that was just done, and that the image was worked on. On disk when this returns.
 
         Raises:
@@ -450,7 +451,10 @@ class Project(ProjectValues):
     def _update(self, image: int, **values: Any) -> ImageRecord:
         self._check_writable()
         columns = ", ".join(f"{name} = ?" for name in values)
-        self._store.write(f"UPDATE images SET {columns} WHERE id = ?", (*values.values(), image))
+        self._store.write(
+            f"UPDATE images SET {columns} WHERE id = ?",
+            (*(stored_text(value) if isinstance(value, MessageText) else value for value in values.values()), image),
+        )
         with self._mutex:  # two threads may change different fields of one record
             before = self.record(image)
             record = self._replace(replace(before, **values), tell=False)

@@ -21,8 +21,10 @@ from app.state.patch import TilePatch
 from app.state.provenance import Provenance
 from app.state.schema import APPLICATION_ID, table_as_expected
 from app.state.store import DamagedStore, Store, set_database_aside
+from app.state.stored_text import stored_text
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, MessageText, join_messages, message, plural_message
+from deeplab_core.wording import clause, name_some
 
 #: So many failing questions are asked to find the readable rows around damaged ones.
 _MOST_PROBES = 20_000
@@ -48,13 +50,18 @@ def renewed(path: Path, error: DamagedStore, notices: list[str]) -> Store:
     try:
         spare = _Spare.of(path.parent)
         losses = None if aside is None else _salvage(aside, store, spare)
-        why = f" ({error.why.rstrip('.')})" if error.why else ""
-        name = "" if aside is None else f"; it was set aside as {aside.name}"
-        notices.append(f"The project's database was damaged{why}{name}.")
+        reason = message(" ({reason})", reason=clause(error.why)) if error.why else ""
+        notices.append(
+            message("The project's database was damaged{reason}.", reason=reason)
+            if aside is None
+            else message(
+                "The project's database was damaged{reason}; it was set aside as {name}.", reason=reason, name=aside.name
+            )
+        )
         if losses is not None:
             notices.extend(losses.sentences())
         elif not restored_from_copy(store, path.parent, notices):
-            notices.append("Nothing of it could be read. The saved masks are kept.")
+            notices.append(message("Nothing of it could be read. The saved masks are kept."))
         adopt_masks(store, path.parent, notices)
     except BaseException:
         store.close()
@@ -71,8 +78,11 @@ def restored_from_copy(store: Store, directory: Path, notices: list[str]) -> boo
         losses = _salvage(directory / BACKUPS / name, store, _Spare())
         if losses is not None:
             notices.append(
-                f"The project's database was lost; its copy {name} has taken its place."
-                " What was done after that copy is lost, but saved masks are kept."
+                message(
+                    "The project's database was lost; its copy {name} has taken its place. What was done after that copy is lost,"
+                    " but saved masks are kept.",
+                    name=name,
+                )
             )
             notices.extend(losses.sentences() if losses.tables else [])
             return True
@@ -136,15 +146,23 @@ class _Losses:
 
     def sentences(self) -> list[str]:
         if not self.tables:
-            return ["Everything could be read from it; nothing is lost."]
-        lines = [f"Not all of it could be read: {', '.join(self.tables)}. The saved masks are kept."]
+            return [message("Everything could be read from it; nothing is lost.")]
+        parts = join_messages(self.tables, ", ")
+        lines: list[str] = [message("Not all of it could be read: {parts}. The saved masks are kept.", parts=parts)]
         if self.spared:
-            lines.append(f"{self.spared} lost rows were taken from the copy {self.copy}.")
+            lines.append(
+                plural_message(
+                    "{n} lost row was taken from the copy {name}.",
+                    "{n} lost rows were taken from the copy {name}.",
+                    self.spared,
+                    name=self.copy,
+                )
+            )
         if self.images:
-            more = f" and {len(self.images) - 5} more" if len(self.images) > 5 else ""
-            lines.append(f"Strokes or undo steps of these images are lost; check them: {', '.join(self.images[:5])}{more}.")
+            named = name_some(self.images, 5)
+            lines.append(message("Strokes or undo steps of these images are lost; check them: {named}.", named=named))
         if self.copies:
-            lines.append("Daily copies are listed by: atrous project restore FOLDER --list")
+            lines.append(message("Daily copies are listed by: {command}", command="atrous project restore FOLDER --list"))
         return lines
 
 
@@ -153,7 +171,7 @@ class _Table:
     """How a table is read: its key, the type of each column, and what else a row must fulfil."""
 
     name: str
-    words: str
+    words: MessageText
     key: str
     kinds: tuple[type, ...]
     check: Callable[[Row], object]
@@ -178,18 +196,18 @@ def _check_move(row: Row) -> None:
         raise ValueError("no direction")
 
 
-_META = _Table("meta", "settings", "key", (str, str), _check_meta)
+_META = _Table("meta", message("settings"), "key", (str, str), _check_meta)
 _IMAGES = _Table(
-    "images", "images", "id", (int, str, int, int, str, int, int, str, str, int, int, str),
+    "images", message("images"), "id", (int, str, int, int, str, int, int, str, str, int, int, str),
     lambda row: record_from_row((*row[:4], *row[5:8], row[4], row[8], row[11])),
 )  # fmt: skip
-_STEPS = _Table("steps", "steps", "seq", (int, int, str, int, float, int, int, int, bytes), _check_step)
-_MOVES = _Table("moves", "moves", "n", (int, int, int, int), _check_move)
+_STEPS = _Table("steps", message("steps"), "seq", (int, int, str, int, float, int, int, int, bytes), _check_step)
+_MOVES = _Table("moves", message("moves"), "n", (int, int, int, int), _check_move)
 #: What can be computed again: one unreadable row of these is no loss to speak of, but it is counted.
 _OTHERS = (
-    _Table("runs", "runs", "id", (int, str, str, str, float, object), lambda _: None),
-    _Table("run_items", "runs", "run", (int, int, int, str), lambda _: None),
-    _Table("results", "results", "rowid", (int, str, str, bytes), lambda _: None),
+    _Table("runs", message("runs"), "id", (int, str, str, str, float, object), lambda _: None),
+    _Table("run_items", message("runs"), "run", (int, int, int, str), lambda _: None),
+    _Table("results", message("results"), "rowid", (int, str, str, bytes), lambda _: None),
 )
 
 
@@ -250,7 +268,7 @@ def _salvage(damaged: Path, store: Store, spare: _Spare) -> _Losses | None:
     known = {row[0] for row in images}
     journal = _Journal(images, steps, moves, bad_moves, lost_moves)
     if any(row[1] not in known for row in steps):
-        losses.tables.append("strokes of images that are not known any more")
+        losses.tables.append(message("strokes of images that are not known any more"))
     with store.transaction() as connection:
         _insert(connection, "meta", settings)
         _insert(connection, "images", journal.images)
@@ -283,7 +301,7 @@ def _sequence(source: sqlite3.Connection) -> int:
 def _read(source: sqlite3.Connection, table: _Table, losses: _Losses) -> tuple[list[Row], list[Row], list[tuple[int, int]]]:
     """The sound rows of a table, the damaged ones, and the ranges of keys that cannot be read; what is missing is counted."""
     if not table_as_expected(source, table.name, 1):
-        losses.tables.append(f"{table.words} (the table is missing or was changed)")
+        losses.tables.append(message("{rows} (the table is missing or was changed)", rows=table.words))
         return [], [], [(0, _MOST_KEY)]
     gaps: list[tuple[int, int]] = []
     sound: list[Row] = []
@@ -298,7 +316,8 @@ def _read(source: sqlite3.Connection, table: _Table, losses: _Losses) -> tuple[l
         else:
             sound.append(row)
     if gaps or bad:
-        losses.tables.append(f"{len(bad)} of the {table.words}" if bad else f"some of the {table.words}")
+        some = message("some of the {rows}", rows=table.words)
+        losses.tables.append(message("{number} of the {rows}", number=len(bad), rows=table.words) if bad else some)
     return sound, bad, _joined(gaps)
 
 
@@ -416,7 +435,7 @@ class _Journal:
         flags, note, base = image[6], image[7], max(image[10], low)
         if any(n >= high for n, *_ in moves):
             flags |= ImageFlag.DAMAGED
-            note = "The last strokes could not be read from the damaged database."
+            note = stored_text(message("The last strokes could not be read from the damaged database."))
         self.images.append((*image[:6], flags, note, *image[8:10], base, image[11]))
 
 

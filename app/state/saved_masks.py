@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from app.state.document import Document
 from app.state.image_record import ImageFlag, ImageRecord
-from app.state.journal import DamagedStep, Journal, JournalStep
+from app.state.journal import DamagedStep, Journal, JournalStep, damage_texts
 from app.state.layout import MASKS, mask_names
 from app.state.mask_file import MaskContent, MaskNote, UnknownClasses, read_mask_file, read_note, write_mask_file
 from app.state.own_files import contained
@@ -22,14 +22,14 @@ from app.state.patch import WrongSize
 from app.state.provenance import reclassified
 from app.state.schema import WITH_RECLASSIFIED
 from app.state.store import Store, set_aside
+from app.state.stored_text import stored_text
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
-from deeplab_core.errors import ProjectError, StorageError, message
+from deeplab_core.errors import ProjectError, StorageError, join_messages, message
 from deeplab_core.labels import LabelMap
+from deeplab_core.wording import clause
 
 #: So begins the note of an image of which pixels were lost: saving its mask again does not make them good.
-_LOST = "Pixels were lost. "
-
-_MOST_NAMED = 3
+_LOST = message("Pixels were lost.")
 
 #: What the window offers for an image with a refused mask; the remedies name it.
 START_OVER, USE_MASK = message("Start this image over"), message("Use this mask as it is")
@@ -145,7 +145,7 @@ class SavedMasks:
         if stale:
             raise MaskRefused(
                 message("the mask of this image cannot be used and its journal does not reach back to the beginning"),
-                why=" ".join(notices) or record.note,
+                why=join_messages(notices) or record.note,
                 usable=problem is not None and problem.sound,
                 path=record.relative_path,
             )
@@ -157,13 +157,13 @@ class SavedMasks:
                 # A power cut took the end of the journal, but the mask had reached the disk: it is all that counts now.
                 if not self._store.read_only:
                     self._journal.reset(record.id, saved_move)
-                notices.append("Undo steps of this image were lost in a power cut.")
-                return LoadedImage(document, (), saved_move, True, " ".join(notices))
+                notices.append(message("Undo steps of this image were lost in a power cut."))
+                return LoadedImage(document, (), saved_move, True, join_messages(notices))
         damaged += self._journal.unmoved(record.id, complete=now.base == 0)
         steps, unreadable = self._journal.read_steps(record.id, [step.seq for step in damaged], document)
         notices += self._set_steps_aside(record, damaged, unreadable)
         document.revision = 0
-        return LoadedImage(document, tuple(steps), move, move == saved_move, " ".join(notices))
+        return LoadedImage(document, tuple(steps), move, move == saved_move, join_messages(notices))
 
     def _row(self, record: ImageRecord) -> _Row:
         row = self._store.row("SELECT mask, journal_base FROM images WHERE id = ?", (record.id,), (str, int))
@@ -183,7 +183,9 @@ class SavedMasks:
         try:
             path = contained(self._directory, row.mask, below=MASKS)
         except ProjectError as error:
-            return None, _Problem(f"The project names a file that does not belong to it: {error.why}; it was not touched")
+            return None, _Problem(
+                message("The project names a file that does not belong to it: {reason}; it was not touched", reason=error.why)
+            )
         signature = _signature(path)
         if signature is None and row.base == 0 and not self._was_saved(record):
             return None, None  # the name was taken, but the program ended before the file was written
@@ -199,7 +201,7 @@ class SavedMasks:
                 error.what, why=error.why, usable=True, path=record.relative_path, lacks=message("newer database")
             ) from error
         except ProjectError as error:
-            return None, _Problem(f"The saved mask was damaged: {error.why.rstrip('.')}", path)
+            return None, _Problem(message("The saved mask was damaged: {reason}", reason=clause(error.why)), path)
         other = self._whose(content.note, record) or self._before_start_over(row, content.note, record)
         if other:
             return None, _Problem(other, path, sound=True)
@@ -225,9 +227,9 @@ class SavedMasks:
             (record.id, note.image.encode(errors="replace").decode(), record.changed, note.content_key),
         )
         if owner is not None:
-            return f"The mask file in its place is that of {owner[0]}"
+            return message("The mask file in its place is that of {name}", name=owner[0])
         if note.content_key and record.content_key and not record.changed:
-            return f"The mask file in its place was made for another image, {note.image or 'of an unknown name'}"
+            return message("The mask file in its place was made for another image, '{name}'", name=note.image)
         return ""
 
     def _before_start_over(self, row: _Row, note: MaskNote, record: ImageRecord) -> str:
@@ -240,7 +242,7 @@ class SavedMasks:
             return ""
         if self._store.row("SELECT 1 FROM moves WHERE image = ? AND n = ?", (record.id, note.move)) is not None:
             return ""
-        return "The mask file in its place is from before this image was started again"
+        return message("The mask file in its place is from before this image was started again")
 
     def _other_content(self, record: ImageRecord, note: MaskNote) -> list[str]:
         """A mask that was made for other content of the same file is shown, and marked to be looked at."""
@@ -251,47 +253,39 @@ class SavedMasks:
             return []
         if not self._store.read_only:
             self._store.write("UPDATE images SET flags = flags | ? WHERE id = ?", (int(ImageFlag.CHANGED), record.id))
-        return ["The mask was made for other content of this image file; check whether it still fits."]
+        return [message("The mask was made for other content of this image file; check whether it still fits.")]
 
     def _without_mask(self, record: ImageRecord, row: _Row, problem: _Problem, *, rebuilt: bool) -> str:
         """Go on without a mask file: set it aside unless it is sound and still needed. Returns the notice."""
-        kept = ""
-        outcome = "Its labels were rebuilt from the journal." if rebuilt else "Its labels could not be rebuilt."
+        why, kept = message("{problem}.", problem=clause(problem.why)), ""
+        outcome = message("Its labels were rebuilt from the journal.") if rebuilt else message("Its labels could not be rebuilt.")
         if not self._store.read_only and (rebuilt or not problem.sound):
             if problem.path is not None and os.path.lexists(problem.path) and not self._is_shared(record, row.mask):
-                word = "It is" if problem.sound else "The damaged file is"
-                kept = f" {word} kept as {set_aside(problem.path, 'kept' if problem.sound else 'damaged').name}."
+                name = set_aside(problem.path, "kept" if problem.sound else "damaged").name
+                sound = message("It is kept as {name}.", name=name)
+                kept = sound if problem.sound else message("The damaged file is kept as {name}.", name=name)
             flag = int(ImageFlag.DAMAGED)
             self._store.write(
                 "UPDATE images SET mask = '', flags = flags | ?, note = ? WHERE id = ?",
-                (flag, f"{problem.why}. {outcome}", record.id),
+                (flag, stored_text(join_messages([why, outcome])), record.id),
             )
-        return f"{problem.why}.{kept}" + (f" {outcome}" if rebuilt else "")
+        return join_messages([why, kept, outcome if rebuilt else ""])
 
     def _set_steps_aside(self, record: ImageRecord, lost: list[DamagedStep], unreadable: list[DamagedStep]) -> list[str]:
         """Take damaged steps out of the history. Returns what to tell."""
         damaged = {step.seq: step for step in (*unreadable, *lost)}
         if not damaged:
             return []
-        named = [str(step) for step in list(damaged.values())[:_MOST_NAMED]]
-        more = f" and {len(damaged) - _MOST_NAMED} more" if len(damaged) > _MOST_NAMED else ""
-        head = "A damaged step of the journal was" if len(damaged) == 1 else f"{len(damaged)} damaged steps of the journal were"
-        notice = f"{head} set aside: {', '.join(named)}{more}. The mask and all other steps are kept, but undo ends there."
-        tiles = sum(step.lost_tiles or 0 for step in lost)
-        wholly = sum(step.lost_tiles is None for step in lost)
-        if tiles or wholly:
-            parts = [f"{tiles} tile{'s' if tiles > 1 else ''} of 64 x 64 px"] if tiles else []
-            parts += [f"all of {wholly} step{'s' if wholly > 1 else ''}"] if wholly else []
-            notice += f" The mask did not hold {' and '.join(parts)} yet: check it."
+        notices = damage_texts(list(damaged.values()), lost)
         if not self._store.read_only:
             for step in damaged.values():
                 self._journal.retire(record.id, step.seq)
-            if tiles or wholly:
+            if any(step.lost_tiles is None or step.lost_tiles for step in lost):
                 self._store.write(
                     "UPDATE images SET flags = flags | ?, note = ? WHERE id = ?",
-                    (int(ImageFlag.DAMAGED), _LOST + notice, record.id),
+                    (int(ImageFlag.DAMAGED), stored_text(join_messages([_LOST, *notices])), record.id),
                 )
-        return [notice]
+        return notices
 
     # -- saving ----------------------------------------------------------------------------------------------------------
 
@@ -336,7 +330,7 @@ class SavedMasks:
                 return row.mask, path, ""
             if self._is_shared(record, row.mask):
                 return self._new_place(record)
-            return row.mask, path, f"{why}. It is kept as {set_aside(path, 'kept').name}."
+            return row.mask, path, message("{reason}. It is kept as {name}.", reason=why, name=set_aside(path, "kept").name)
         return self._new_place(record)
 
     def _new_place(self, record: ImageRecord) -> tuple[str, Path, str]:
@@ -354,8 +348,11 @@ class SavedMasks:
                 continue
             notice = ""
             if found is not None:
-                notice = f"There was a mask of {record.relative_path} that the project did not know."
-                notice += f" It is kept as {set_aside(path, 'kept').name}."
+                notice = message(
+                    "There was a mask of {name} that the project did not know. It is kept as {file}.",
+                    name=record.relative_path,
+                    file=set_aside(path, "kept").name,
+                )
             self._store.write("UPDATE images SET mask = ? WHERE id = ?", (name, record.id))
             return name, path, notice
         raise StorageError(
@@ -369,14 +366,18 @@ class SavedMasks:
         try:
             note = read_note(path)
         except ProjectError as error:
-            return f"The mask file of {record.relative_path} was changed or damaged in the meantime: {error.why.rstrip('.')}"
+            return message(
+                "The mask file of {name} was changed or damaged in the meantime: {reason}",
+                name=record.relative_path,
+                reason=error.why,
+            )
         other = self._whose(note, record)
         if other:
             return other
         if note.move > self._journal.head(record.id):
-            return f"The mask file of {record.relative_path} is newer than what the project's database knows"
+            return message("The mask file of {name} is newer than what the project's database knows", name=record.relative_path)
         if note.move < row.base:
-            return f"The mask file of {record.relative_path} was replaced by an older one in the meantime"
+            return message("The mask file of {name} was replaced by an older one in the meantime", name=record.relative_path)
         return ""
 
     def _is_shared(self, record: ImageRecord, name: str) -> bool:

@@ -11,6 +11,8 @@ import sqlite3
 from contextlib import closing
 from functools import cache
 
+from deeplab_core.errors import message
+
 #: "Atro": identifies this database for file managers and for us.
 APPLICATION_ID = 0x4174726F
 
@@ -118,13 +120,14 @@ def strange_objects(connection: sqlite3.Connection, version: int, *, reading: bo
     wanted = {row for row in expected_objects(version) if row[1] not in _OWN_OF_SQLITE}
     if reading:
         tables = {row for row in wanted if row[0] == "table"}
-        return [f"table {row[1]} is missing or changed" for row in sorted(tables - found, key=str)]
+        return [message("the table {name} is missing or changed", name=row[1]) for row in sorted(tables - found, key=str)]
     known = {(row[0], row[1]) for row in wanted}
     there = {(row[0], row[1]) for row in found}
-    problems = []
+    problems: list[str] = []
     for kind, name, *_ in sorted(found - wanted, key=str):
-        problems.append(f"{kind} {name} is changed" if (kind, name) in known else f"{kind} {name} is not of Atrous")
-    problems += [f"{kind} {name} is missing" for kind, name in sorted(known - there)]
+        changed = message("the {kind} {name} is changed", kind=kind, name=name)
+        problems.append(changed if (kind, name) in known else message("the {kind} {name} is not of Atrous", kind=kind, name=name))
+    problems += [message("the {kind} {name} is missing", kind=kind, name=name) for kind, name in sorted(known - there)]
     return problems
 
 

@@ -22,7 +22,7 @@ from app.state.opening import DATABASE, DIRECTORY_NAME
 from app.state.project import Project
 from app.state.provenance import Provenance, by_hand
 from deeplab_core.analysis.agreement import Agreement
-from deeplab_core.errors import AtrousError, ImageReadError, ProjectError, image_error, message
+from deeplab_core.errors import AtrousError, ImageReadError, MessageText, ProjectError, image_error, message
 from deeplab_core.labels import LabelMap, apply_lut
 from deeplab_core.masks.importing import ClassMapping, SourceClass, map_classes
 
@@ -149,9 +149,9 @@ class TwoProjects:
                 continue
             partner = by_path.get(record.relative_path)
             if partner is None:
-                self.strangers.append((record.relative_path, "The first project has no image of this name"))
+                self.strangers.append((record.relative_path, message("The first project has no image of this name")))
             elif partner.missing or record.missing:
-                self.strangers.append((record.relative_path, "Its image file is missing"))
+                self.strangers.append((record.relative_path, message("Its image file is missing")))
             else:
                 partners[partner.id] = record
         for record in self.one.images:
@@ -301,7 +301,7 @@ class TwoProjects:
         return totals
 
     @property
-    def title(self) -> str:
+    def title(self) -> MessageText:
         """Of the step that merging an image is."""
         return message("Merge with {folder}", folder=self.other.folder.name)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from deeplab_core.catalogs.builtin import BUILTIN_NAMES
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo, Color, is_void
 from deeplab_core.catalogs.colors import class_colors
-from deeplab_core.errors import CatalogError, message
+from deeplab_core.errors import CatalogError, MessageText, join_messages, message
 from deeplab_core.reading import shorten
 
 _LONGEST_NAME = 100
@@ -22,12 +22,12 @@ class CatalogEdit:
     """One edit of a catalog.
 
     Attributes:
-        title: what it does, for the undo menu: ``"Merge couch into sofa"``.
+        title: what it does, for the undo menu: ``"Merge couch into sofa"``; a window translates it.
         catalog: the classes afterwards.
         moved: ids that the catalog lost -> the id that their pixels get, or None for void.
     """
 
-    title: str
+    title: MessageText
     catalog: ClassCatalog
     moved: Mapping[int, int | None] = field(default_factory=dict)
 
@@ -56,7 +56,7 @@ def add_class(
     if color is None:
         *_, color = class_colors([*((info.name, info.color) for info in (*catalog.classes, *gone.values())), (name, None)])
     added = replace(catalog, classes=(*catalog.classes, ClassInfo(number, name, color)))
-    return CatalogEdit(f"Add {name}", _own(assign_key(added, number, key).catalog if key else added))
+    return CatalogEdit(message("Add {name}", name=name), _own(assign_key(added, number, key).catalog if key else added))
 
 
 def take_list(
@@ -99,7 +99,7 @@ def take_list(
     ground = None if catalog.background in gone else catalog.background
     if ground is None and listed.background is not None:
         ground = mine[listed.background].id
-    title = f"Only the classes of {listed.title}" if only else f"Classes of {listed.title}"
+    title = message("Only the classes of {list}", list=listed.title) if only else message("Classes of {list}", list=listed.title)
     return CatalogEdit(title, _own(replace(catalog, classes=rows, background=ground)), dict.fromkeys(gone))
 
 
@@ -108,12 +108,14 @@ def rename_class(catalog: ClassCatalog, class_id: int, name: str) -> CatalogEdit
     info = catalog.by_id(class_id)
     name = _new_name(catalog, name, of=class_id)
     aliases = tuple(alias for alias in (*info.aliases, info.name) if alias != name)
-    return CatalogEdit(f"Rename {info.name} to {name}", _own(_with(catalog, replace(info, name=name, aliases=aliases))))
+    title = message("Rename {old} to {new}", old=info.name, new=name)
+    return CatalogEdit(title, _own(_with(catalog, replace(info, name=name, aliases=aliases))))
 
 
 def recolor_class(catalog: ClassCatalog, class_id: int, color: Color) -> CatalogEdit:
     """Give a class another sRGB colour."""
-    return CatalogEdit(f"Colour of {catalog.by_id(class_id).name}", catalog.recolored(class_id, color))
+    title = message("Colour of {name}", name=catalog.by_id(class_id).name)
+    return CatalogEdit(title, catalog.recolored(class_id, color))
 
 
 def recolor_all(catalog: ClassCatalog, *, color_blind: bool = False) -> CatalogEdit:
@@ -126,7 +128,7 @@ def recolor_all(catalog: ClassCatalog, *, color_blind: bool = False) -> CatalogE
     given = [(info.name, ground if info.id == catalog.background else None) for info in catalog.classes]
     colors = class_colors(given, color_blind=color_blind)
     rows = tuple(replace(info, color=color) for info, color in zip(catalog.classes, colors, strict=True))
-    title = "Colours for colour-blind eyes" if color_blind else "Distinct colours"
+    title = message("Colours for colour-blind eyes") if color_blind else message("Distinct colours")
     return CatalogEdit(title, replace(catalog, classes=rows))
 
 
@@ -140,7 +142,7 @@ def assign_key(catalog: ClassCatalog, class_id: int, key: str) -> CatalogEdit:
     if len(key) > 1 or (key and not key.isprintable()) or key.isspace():
         raise CatalogError(message("{key} is no key", key=shorten(key)), remedy=message("Give one letter, digit or sign"))
     rows = tuple(replace(other, key="") if key and other.key == key else other for other in catalog.classes)
-    title = f"Key {key} for {info.name}" if key else f"No key for {info.name}"
+    title = message("Key {key} for {name}", key=key, name=info.name) if key else message("No key for {name}", name=info.name)
     return CatalogEdit(title, _with(replace(catalog, classes=rows), replace(info, key=key)))
 
 
@@ -161,7 +163,7 @@ def reorder_classes(catalog: ClassCatalog, order: Sequence[int]) -> CatalogEdit:
             remedy=message("Name every class once"),
         )
     rest = tuple(info for info in catalog.classes if info.id not in set(order))
-    return CatalogEdit("Order of the classes", _own(replace(catalog, classes=(*first, *rest))))
+    return CatalogEdit(message("Order of the classes"), _own(replace(catalog, classes=(*first, *rest))))
 
 
 def merge_classes(catalog: ClassCatalog, class_ids: Collection[int], into: int) -> CatalogEdit:
@@ -179,7 +181,7 @@ def merge_classes(catalog: ClassCatalog, class_ids: Collection[int], into: int) 
     names = [name for info in gone for name in (info.name, *info.aliases)]
     aliases = tuple(dict.fromkeys((*target.aliases, *names)))
     kept = _without(_with(catalog, replace(target, aliases=aliases)), {info.id for info in gone})
-    title = f"Merge {', '.join(info.name for info in gone)} into {target.name}"
+    title = message("Merge {names} into {name}", names=", ".join(info.name for info in gone), name=target.name)
     return CatalogEdit(title, kept, {info.id: into for info in gone})
 
 
@@ -191,7 +193,7 @@ def delete_class(catalog: ClassCatalog, class_id: int) -> CatalogEdit:
             message("'{class_name}' is the only class", class_name=info.name),
             remedy=message("Rename it, or add another class first"),
         )
-    return CatalogEdit(f"Delete {info.name}", _without(catalog, {class_id}), {class_id: None})
+    return CatalogEdit(message("Delete {name}", name=info.name), _without(catalog, {class_id}), {class_id: None})
 
 
 def joined(before: ClassCatalog, edits: Sequence[CatalogEdit]) -> CatalogEdit:
@@ -201,7 +203,7 @@ def joined(before: ClassCatalog, edits: Sequence[CatalogEdit]) -> CatalogEdit:
     """
     known = set(before.ids.tolist())
     moved = {old: new for old, new in moved_by([edit.moved for edit in edits]).items() if old in known}
-    return CatalogEdit(", ".join(edit.title for edit in edits), edits[-1].catalog, moved)
+    return CatalogEdit(join_messages([edit.title for edit in edits], ", "), edits[-1].catalog, moved)
 
 
 def moved_by(steps: Iterable[Mapping[int, int | None]]) -> dict[int, int | None]:

@@ -1,6 +1,7 @@
-"""Errors carry templates and their values: each text of an error is a literal of ``message`` or ``tr``, never an f-string.
+"""Errors carry templates and their values: each text of an error is a literal of ``message``, never an f-string or ``tr``.
 
-The window translates a template; a text that was put together before cannot be translated.
+The window translates a template when it shows it. A text that was put together or translated before would reach logs and the
+command line in the language of the window.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 #: Packages with errors that a window may show. The command line raises its own errors in English.
-SCOPE = ("deeplab_core", "app/state", "app/worker", "app/services", "app/controllers", "app/ui")
+SCOPE = (
+    "deeplab_core", "app/actions", "app/controllers", "app/services", "app/state", "app/ui", "app/viewmodels", "app/worker",
+)  # fmt: skip
 #: Keyword arguments of an error that are texts; the first positional one is ``what``.
 TEXTS = ("what", "why", "remedy")
 _CLASS = re.compile(r"^class (\w+)\((\w+)", re.MULTILINE)
@@ -115,6 +118,8 @@ class _File:
             parts = [node.left, node.right]
         elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.JoinedStr):
             parts = [node.value]
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("tr", "plural"):
+            return [f"{node.lineno}: {ast.unparse(node)}"]
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):  # f"...".strip()
             parts = [node.func.value] if isinstance(node.func.value, ast.JoinedStr) else []
         return [text for part in parts for text in self._built(part, owner, seen)]
@@ -155,7 +160,7 @@ def test_texts_of_errors_are_templates() -> None:
         for path in sources()
         if (texts := built_texts(path.read_text(encoding="utf-8"), errors))
     }
-    assert not found, "put these texts into message(...): " + "\n".join(
+    assert not found, "put these texts into message(...), and no tr(...): " + "\n".join(
         f"{name}:{text}" for name in found for text in found[name]
     )
 
@@ -174,6 +179,11 @@ def test_texts_of_errors_are_templates() -> None:
         ('class Mine(AtrousError):\n    def __init__(self, n):\n        super().__init__(f"{n} bytes are missing")', [3]),
         ('raise AtrousError(message("{name} is damaged", name=f"{a}/{b}"), why=str(error), path="a file")', []),
         ('raise ValueError(f"{name} is damaged")', []),
+        ('raise AtrousError(tr("the file is damaged"))', [1]),
+        (
+            'raise AtrousError(message("damaged"), why=plural("{n} byte is missing", "{n} bytes are missing", n) if n else "")',
+            [1],
+        ),
     ],
 )
 def test_what_counts_as_no_template(source: str, lines: list[int]) -> None:

@@ -27,7 +27,7 @@ from app.text import plural, spaced, tr
 from app.viewmodels.project.folder_plan import plan_of_learned
 from app.worker.messages import CorrectedImage, Learn, Learned, LearnTask
 from deeplab_core.atomic import replace_file
-from deeplab_core.errors import AtrousError, StorageError
+from deeplab_core.errors import AtrousError, StorageError, message
 from deeplab_core.learning import LearnOptions
 from deeplab_core.records import ModelCard
 
@@ -301,8 +301,8 @@ class _explained(contextlib.AbstractContextManager[None]):  # noqa: N801  (reads
         if isinstance(error, OSError) or type(error) is StorageError:
             why = error.why if isinstance(error, StorageError) else error.strerror or str(error)
             raise StorageError(
-                tr("the model cannot be saved"), why=why,
-                remedy=tr("Make the project folder writable, then accept it again"), path=self._path,
+                message("the model cannot be saved"), why=why,
+                remedy=message("Make the project folder writable, then accept it again"), path=self._path,
             ) from error  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from app.viewmodels.annotate.component_jobs import OPERATIONS, JobChoice, Scope,
 from app.viewmodels.project.folder_plan import plan_component_job
 from deeplab_core.correction.jobs import ComponentJob
 from deeplab_core.correction.proposal import Proposal
-from deeplab_core.errors import message
+from deeplab_core.errors import MessageText, message
 from deeplab_core.regions import find_regions
 
 Point = tuple[float, float]
@@ -163,9 +163,9 @@ class ComponentJobs(QObject):
         if document is None or project is None:
             return
         text = OPERATIONS[choice.job.operation]
-        name = text.title if choice.job.cls is None else message(
-            "{operation}: {name}", operation=text.title, name=class_name(document.catalog, choice.job.cls)
-        )  # fmt: skip
+        name = message(text.title)
+        if choice.job.cls is not None:
+            name = message("{operation}: {name}", operation=name, name=class_name(document.catalog, choice.job.cls))
         if choice.scope is not Scope.IMAGE:
             ids = self._ids(project, choice.scope)
             plan = plan_component_job(project, tr(text.title), ids)
@@ -185,7 +185,7 @@ class ComponentJobs(QObject):
             if image in labelled and not project.record(image).missing and not project.record(image).reviewed
         )  # fmt: skip
 
-    def _begin(self, project: Project, job: ComponentJob, name: str, ids: tuple[int, ...]) -> None:
+    def _begin(self, project: Project, job: ComponentJob, name: MessageText, ids: tuple[int, ...]) -> None:
         self._corrections.edit.commit_stroke()
         change = FolderChange(project, tr(name), Provenance.USER, "components-folder")
         done: list[tuple[int, int]] = []
@@ -195,7 +195,9 @@ class ComponentJobs(QObject):
             on_end=lambda ended: self._finish(ended, name, change, done),
         )  # fmt: skip
 
-    def _visit(self, project: Project, job: ComponentJob, name: str, image: int, change: FolderChange) -> Steps[tuple[int, int]]:
+    def _visit(
+        self, project: Project, job: ComponentJob, name: MessageText, image: int, change: FolderChange
+    ) -> Steps[tuple[int, int]]:
         """Change one image; pixels changed, and pixels that stay because the user painted them."""
         while True:
             view = self._session.image
@@ -213,7 +215,7 @@ class ComponentJobs(QObject):
                 self._session.write_step(image, title, patch, Provenance.USER)
                 return patch.changed_pixels, kept
 
-    def _change_in_view(self, view: OpenImage, job: ComponentJob, name: str, change: FolderChange) -> tuple[int, int]:
+    def _change_in_view(self, view: OpenImage, job: ComponentJob, name: MessageText, change: FolderChange) -> tuple[int, int]:
         self._corrections.edit.commit_stroke()
         patch, kept = job_patch(view.document, job)
         if not patch.empty:
@@ -221,7 +223,9 @@ class ComponentJobs(QObject):
             self._corrections.edit.carry_out(name, view.document, lambda: patch)
         return patch.changed_pixels, kept
 
-    def _finish(self, job: FolderJob[tuple[int, int]], name: str, change: FolderChange, done: list[tuple[int, int]]) -> None:
+    def _finish(
+        self, job: FolderJob[tuple[int, int]], name: MessageText, change: FolderChange, done: list[tuple[int, int]]
+    ) -> None:
         changed, kept = sum(pixels > 0 for pixels, _ in done), sum(stays for _, stays in done)
         summary = [tr("{changed} changed", changed=plural("{n} mask", "{n} masks", changed))]
         if kept:

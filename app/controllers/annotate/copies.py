@@ -13,7 +13,7 @@ from app.state.document import Document
 from app.state.image_record import ImageRecord
 from app.state.patch import TilePatch
 from app.text import plural, tr
-from deeplab_core.errors import AtrousError, message
+from deeplab_core.errors import AtrousError, MessageText, message
 
 _KEY = "copies"
 
@@ -89,7 +89,7 @@ class CopyController(QObject):
         place = next(place for place, record in enumerate(there) if record.id == image)
         return there[place - 1] if place else None
 
-    def _write(self, name: str, document: Document, make: Callable[[], TilePatch]) -> None:
+    def _write(self, name: MessageText, document: Document, make: Callable[[], TilePatch]) -> None:
         """Do a step; what is refused is reported and changes nothing."""
         self._edit.commit_stroke()  # the step rests on the finished pixels
         try:

@@ -20,6 +20,7 @@ from app.state.document import Document
 from app.state.edits.proposal import proposal_patch
 from app.state.tools import CORRECTION_TOOLS
 from app.worker.correction_messages import PrepareRegions, RegionsReady
+from deeplab_core.errors import MessageText
 from deeplab_core.geometry import Box
 
 if TYPE_CHECKING:  # OpenCV comes with the first image
@@ -110,7 +111,7 @@ class Corrections(QObject):
         height, width = document.shape
         return place if 0 <= place[0] < width and 0 <= place[1] < height else None
 
-    def apply(self, name: str, proposal: Proposal | None, start: tuple[float, float] | None = None) -> bool:
+    def apply(self, name: MessageText, proposal: Proposal | None, start: tuple[float, float] | None = None) -> bool:
         """Make what a tool offers a step; whether there was anything to do.
 
         Args:

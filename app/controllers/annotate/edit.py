@@ -22,7 +22,7 @@ from app.state.tools import Tool, ToolState
 from app.text import mark, spaced, tr
 from app.viewmodels.annotate.class_rows import class_name
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import message
+from deeplab_core.errors import MessageText, message
 from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 
@@ -54,7 +54,7 @@ class _Region:
 
     document: Document
     revision: int
-    name: str
+    name: MessageText
     make: Callable[[], TilePatch]
     source: Provenance
     patch: Future[TilePatch]
@@ -74,7 +74,7 @@ class PendingStroke:
     """
 
     document: Document
-    title: str
+    title: MessageText
     value: int
     patch: TilePatch
     rect: Box
@@ -96,7 +96,7 @@ class EditController(QObject):
     through :attr:`refused`.
 
     Signals:
-        stepDone: (title in English, TilePatch, Provenance) after a step that changed something; the pixels are already painted,
+        stepDone: (MessageText, TilePatch, Provenance) after a step that changed something; the pixels are already painted,
             or, of a step that changes much of a large image, being painted.
         changed: (Box) after any change of the labels, undo and redo included.
         documentChanged: (Document or None) another document is in view.
@@ -123,7 +123,7 @@ class EditController(QObject):
         self.tools = tools
         self._document: Document | None = None
         self._stroke: StrokeSession | None = None
-        self._stroke_title: str = ""
+        self._stroke_title = message("")
         self._stroke_source = Provenance.USER
         self._stroke_value = 0
         self._stroke_rect = _NOWHERE
@@ -268,11 +268,11 @@ class EditController(QObject):
         else:
             self.finish_pending()
 
-    def finish_pending(self, name: str = "", follow: TilePatch | None = None) -> None:
+    def finish_pending(self, name: MessageText | None = None, follow: TilePatch | None = None) -> None:
         """Tell the stroke that waits, as one step with what follows from it.
 
         Args:
-            name: of the whole step, without its extent; empty keeps the stroke's.
+            name: of the whole step, without its extent; None keeps the stroke's.
             follow: what else the step changes; painted here.
         """
         pending, self._pending = self._pending, None
@@ -319,7 +319,7 @@ class EditController(QObject):
         """Paint the inside of a freehand outline with the selected class, or pass it on (:meth:`set_outline_use`)."""
         self._outline(message("Lasso"), points)
 
-    def _outline(self, name: str, points: Sequence[Point]) -> None:
+    def _outline(self, name: MessageText, points: Sequence[Point]) -> None:
         document, value = self.ready(), self.tools.class_id
         if document is not None and self._outline_use is not OutlineUse.FILL:
             self.outlineDrawn.emit(self._outline_use, points)
@@ -337,7 +337,7 @@ class EditController(QObject):
         return frozenset({int(document.labels[row, column])})
 
     def carry_out(
-        self, name: str, document: Document, make: Callable[[], TilePatch], source: Provenance = Provenance.USER
+        self, name: MessageText, document: Document, make: Callable[[], TilePatch], source: Provenance = Provenance.USER
     ) -> None:
         """Do a step that may look at the whole image: a fill, a prediction, the truth. The current action is finished first.
 
@@ -370,12 +370,12 @@ class EditController(QObject):
         patch = region.make() if moved else region.patch.result()
         self._write(region.name, region.document, patch, region.source)
 
-    def _write(self, name: str, document: Document, patch: TilePatch, source: Provenance) -> None:
+    def _write(self, name: MessageText, document: Document, patch: TilePatch, source: Provenance) -> None:
         if patch.tiles:
             self._writer.write(document, patch)
             self._announce(name, patch, source)
 
-    def replace_all(self, labels: LabelMap, source: Provenance, title: str, by: NDArray[np.uint8] | None = None) -> None:
+    def replace_all(self, labels: LabelMap, source: Provenance, title: MessageText, by: NDArray[np.uint8] | None = None) -> None:
         """Replace the mask by (H, W) labels in the project's ids, as one step; nothing without a mask that may be changed.
 
         Args:
@@ -436,7 +436,7 @@ class EditController(QObject):
             self._stroke_rect = self._stroke_rect.united(change.rect)
         self.changed.emit(change.rect)
 
-    def _announce(self, name: str, patch: TilePatch, source: Provenance) -> None:
+    def _announce(self, name: MessageText, patch: TilePatch, source: Provenance) -> None:
         if patch.tiles:
             self.stepDone.emit(step_title(name, patch, source), patch, source)
 
@@ -448,8 +448,8 @@ def _label_at(document: Document, x: float, y: float) -> tuple[int, ...]:
     return (int(document.labels[row, column]),) if inside else ()
 
 
-def step_title(name: str, patch: TilePatch, source: Provenance) -> str:
-    """Name and extent of a step in English: 'Brush: chair, 1 204 px'; where only provenance changed, the pixels of that."""
+def step_title(name: MessageText, patch: TilePatch, source: Provenance) -> MessageText:
+    """Name and extent of a step: 'Brush: chair, 1 204 px'; where only provenance changed, the pixels of that."""
     if patch.changed_pixels:
         return message("{name}, {pixels} px", name=name, pixels=spaced(patch.changed_pixels))
     pixels = spaced(patch.changed_provenance())
@@ -458,7 +458,7 @@ def step_title(name: str, patch: TilePatch, source: Provenance) -> str:
     return message("{name}, returned to the model {pixels} px", name=name, pixels=pixels)
 
 
-def _of_class(name: str, catalog: ClassCatalog, value: int, only: frozenset[int] | None) -> str:
+def _of_class(name: MessageText, catalog: ClassCatalog, value: int, only: frozenset[int] | None) -> MessageText:
     """A step's title with the class that it paints, and the one that it may paint over."""
     painted = class_name(catalog, value)
     over = [class_name(catalog, class_id) for class_id in only or ()]

@@ -20,7 +20,7 @@ from app.state.refinement import painted_labels, taking_patch
 from app.state.tools import Tool
 from app.text import spaced, tr
 from app.worker.messages import URGENT, PrepareRefine, RefineBox, Refined
-from deeplab_core.errors import AtrousError, message
+from deeplab_core.errors import AtrousError, MessageText, message
 from deeplab_core.geometry import Box
 
 #: Tools with a follow-up of their strokes.
@@ -58,7 +58,7 @@ class _Refinement:
     stroke: PendingStroke
     box: Box
     claims: tuple[_Claim, ...]
-    name: str
+    name: MessageText
 
 
 class ScribbleController(QObject):
@@ -145,7 +145,7 @@ class ScribbleController(QObject):
             priority=URGENT, base=base, params=self._requests.crf.params, box=box, context=context, strokes=strokes,
             reach=reach,
         )  # fmt: skip
-        name = message("Scribble: {painted}", painted=stroke.title.partition(": ")[2])
+        name = MessageText(stroke.title.template, {**stroke.title.values, "name": message("Scribble")})
         refinement = _Refinement(self._compute.submit(request), stroke, box, tuple(claims), name)
         self._current = refinement
         refinement.call.on(

@@ -16,7 +16,7 @@ from app.services.undo import Step
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.project import Project
 from app.text import tr
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, MessageText
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +24,7 @@ class _Done:
     """A step that the user made in this session and that is in effect."""
 
     image: int
-    title: str
+    title: MessageText
 
 
 class Undoing(QObject):

@@ -261,11 +261,7 @@ class GroundTruthController(QObject):
 
         def done() -> None:
             detail = (
-                tr(
-                    "{cleared} of the model {part} set aside.",
-                    cleared=plural("{n} mask", "{n} masks", cleared),
-                    part=tr("was") if cleared == 1 else tr("were"),
-                )
+                plural("{n} mask of the model was set aside.", "{n} masks of the model were set aside.", cleared)
                 if cleared
                 else ""
             )
@@ -285,7 +281,7 @@ class GroundTruthController(QObject):
             return OpenQuestions(frame=open_frame_question(project))
 
         undo = Choice(tr("Undo"), self.undo_class_edit)
-        self._session.change_classes(change, lambda: self._edited(tr("The classes were edited"), edit.title, undo, then=then))
+        self._session.change_classes(change, lambda: self._edited(tr("The classes were edited"), tr(edit.title), undo, then=then))
 
     def undo_class_edit(self) -> None:
         """Take the newest edit of the classes back."""

@@ -126,7 +126,7 @@ class FolderRun(QObject):
             waiting = [record.id for record in project.images if not record.missing]
             total = len(waiting)
             number = project.runs.start(
-                tr("{name} on {name2}", name=card.name, name2=project.folder.name), card.id, plain, waiting
+                tr("{model} on {folder}", model=card.name, folder=project.folder.name), card.id, plain, waiting
             )
         if not waiting:
             project.runs.close(number)

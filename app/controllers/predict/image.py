@@ -245,7 +245,7 @@ class PredictController(QObject):
 
     def _lay(self, image: OpenImage, labels: LabelMap) -> None:
         document = image.document
-        name: str = self.models.card.name if self.models.card is not None else message("Model")
+        name = message("{name}", name=self.models.card.name) if self.models.card is not None else message("Model")
         source = Provenance.MODEL
         if image.prediction is not None and image.prediction.options.crf is not None:
             name, source = message("{name} and CRF", name=name), Provenance.CRF

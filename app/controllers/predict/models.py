@@ -16,7 +16,7 @@ from app.services.services import Services
 from app.state.class_mapping import card_key, choose_classes, in_project_ids, project_mapping
 from app.state.new_project import BEGINS_EMPTY
 from app.state.project import Project
-from app.text import tr
+from app.text import sentence, tr
 from app.viewmodels.predict.model_view import DeviceView, ModelChoice, RunSettings
 from app.worker.messages import URGENT, Hello, Inspected, InspectModel, Loaded, LoadModel
 from deeplab_core.catalogs.catalog import CatalogMapping, ClassCatalog
@@ -341,10 +341,10 @@ class ModelsController(QObject):
     def _say_crashed(self, reason: str) -> None:
         if not self.device.state:
             self._before_crash = self.device
-        self._show(DeviceView(state=tr("restarting…"), reason="", tooltip=reason, trouble=True))
+        self._show(DeviceView(state=tr("restarting…"), reason="", tooltip=tr(reason), trouble=True))
         self._notifier.warning(
             tr("The model process ended"),
-            tr("{reason}. Your masks are safe; it is restarting.", reason=reason[:1].upper() + reason[1:].rstrip(".")),
+            tr("{reason} Your masks are safe; it is restarting.", reason=sentence(reason)),
             replace_key="compute",
         )
 
@@ -356,7 +356,7 @@ class ModelsController(QObject):
     def _say_unresponsive(self, what: str) -> None:
         if self._before_silence is None:
             self._before_silence = self.device
-        self._show(DeviceView(state=tr("not responding"), trouble=True, tooltip=what))
+        self._show(DeviceView(state=tr("not responding"), trouble=True, tooltip=tr(what)))
         self._notifier.error(
             tr("The model process is not responding"),
             tr("{what} Your masks are safe. After a restart, the running computation starts over.", what=what),
@@ -372,11 +372,11 @@ class ModelsController(QObject):
 
     def _say_gave_up(self, reason: str) -> None:
         self._stopped = True
-        self._show(DeviceView(state="stopped", reason=reason, trouble=True, tooltip=reason))
+        self._show(DeviceView(state=tr("stopped"), reason=tr(reason), trouble=True, tooltip=tr(reason)))
         self._context.update(model_ready=False)
         self._notifier.error(
             tr("The model process keeps crashing"),
-            tr("{reason}. You can still correct and export.", reason=reason.rstrip(".")),
+            tr("{reason} You can still correct and export.", reason=sentence(reason)),
             replace_key="compute",
             choices=(Choice(tr("Restart"), self.start),),
         )

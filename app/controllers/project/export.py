@@ -330,7 +330,7 @@ def summary_lines(summary: ExportSummary) -> Sequence[str]:
         total = sum(summary.class_pixels.values())
         shares = sorted(summary.class_pixels.items(), key=lambda pair: -pair[1])
         lines += [
-            tr("{name}: {count} px ({count2:.1%})", name=name, count=spaced(count), count2=count / total).replace("%", " %")
+            tr("{name}: {pixels} px ({share:.1%})", name=name, pixels=spaced(count), share=count / total).replace("%", " %")
             for name, count in shares
         ]
     return lines

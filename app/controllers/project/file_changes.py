@@ -24,7 +24,7 @@ from app.state.folder_scan import ScanReport, survey
 from app.state.mask_check import sentence
 from app.state.project import Project
 from app.text import plural, tr
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, join_messages
 from deeplab_core.notes import Note, note_text
 
 #: Shortest pause between two looks at a folder, in seconds, and as a multiple of the time that the last one took.
@@ -225,7 +225,7 @@ def changes_text(report: ScanReport) -> str:
         counts.append(plural("{n} image was added.", "{n} images were added.", report.added))
     if report.removed:
         counts.append(plural("{n} image was removed.", "{n} images were removed.", report.removed))
-    return " ".join((*counts, *report.sentences()))
+    return tr(join_messages((*counts, *report.sentences())))
 
 
 def _known(project: Project) -> dict[str, tuple[int, int]]:

@@ -276,30 +276,24 @@ class FolderJobs(QObject):
         if undone_not and self._last is None:
             again = {image: change.steps[image] for image in undone_not}
             self._set_last(replace(change, steps=again, suggested=[]))
-        text = tr(
-            "{done} {part} as before the job.",
-            done=plural("{n} mask", "{n} masks", done),
-            part=tr("is") if done == 1 else tr("are"),
-        )
+        text = plural("{n} mask is as before the job.", "{n} masks are as before the job.", done)
         if stays:
-            text += tr(
-                " {stays} changed since then and {stay} unchanged.",
-                stays=plural("{n} image", "{n} images", len(stays)),
-                stay=_stay(stays),
+            text += plural(
+                " {n} image changed since then and stays unchanged.",
+                " {n} images changed since then and stay unchanged.",
+                len(stays),
             )
         if left:
-            text += tr(
-                " {left} {part} not reached and {stay} unchanged.",
-                left=plural("{n} image", "{n} images", len(left)),
-                part=tr("was") if len(left) == 1 else tr("were"),
-                stay=_stay(left),
+            text += plural(
+                " {n} image was not reached and stays unchanged.",
+                " {n} images were not reached and stay unchanged.",
+                len(left),
             )
         if change.suggested:
-            gone = len(change.suggested)
-            text += tr(
-                " {gone} of the job {part} withdrawn.",
-                gone=plural("{n} suggestion", "{n} suggestions", gone),
-                part=tr("is") if gone == 1 else tr("are"),
+            text += plural(
+                " {n} suggestion of the job is withdrawn.",
+                " {n} suggestions of the job are withdrawn.",
+                len(change.suggested),
             )
         intro = tr("Every other image is as it was before the job.")
         show = Choice(tr("Show unchanged images"), lambda: self.imagesListed.emit(tr("What stays as it is"), intro, rows))
@@ -311,7 +305,3 @@ class FolderJobs(QObject):
 def _give_up(_image: int, error: AtrousError) -> None:
     """A step of the journal that cannot be undone: the project cannot be written, or is damaged."""
     raise error
-
-
-def _stay(images: Sequence[object]) -> str:
-    return tr("stays") if len(images) == 1 else tr("stay")

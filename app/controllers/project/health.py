@@ -17,7 +17,8 @@ from app.state.project import MaskRefused, Project
 from app.state.saved_masks import START_OVER, USE_MASK
 from app.state.store import DamagedStore, RemovedStore
 from app.text import error_detail, mark, plural, tr
-from deeplab_core.errors import AtrousError, ProjectError, StorageError
+from deeplab_core.errors import AtrousError, ProjectError, StorageError, join_messages
+from deeplab_core.wording import clause, name_some
 
 
 class UnreadableImages(QObject):
@@ -83,11 +84,9 @@ class UnreadableImages(QObject):
             title = tr("{name} was skipped: {what}", name=first.name, what=first.what)
             self._notifier.warning(title, first.detail, replace_key="unreadable", choices=(show,))
             return
-        named = ", ".join(one.name for one in passed[:3]) + (
-            tr(" and {passed} more", passed=len(passed) - 3) if len(passed) > 3 else ""
-        )
+        named = name_some([one.name for one in passed], 3)
         detail = tr("{named}. The list shows the reason of each; type 'failed' into its filter to see them all.", named=named)
-        title = tr("{passed} images that cannot be read were skipped", passed=len(passed))
+        title = plural("{n} unreadable image was skipped", "{n} unreadable images were skipped", len(passed))
         self._notifier.warning(title, detail, replace_key="unreadable", choices=(show,))
 
     def leave(self) -> None:
@@ -129,10 +128,10 @@ class ProjectHealth(QObject):
         self._lost, self.refused = [], None
         repairs = [notice for notice in project.notices if notice in project.repairs]
         if repairs:  # stays until it is closed: it may say what is lost
-            self._notifier.error(tr("The project was repaired"), " ".join(repairs), replace_key="repairs")
+            self._notifier.error(tr("The project was repaired"), tr(join_messages(repairs)), replace_key="repairs")
         rest = [notice for notice in project.notices if notice not in project.repairs]
         if rest:
-            self._notifier.info(tr("About this folder"), " ".join(rest), replace_key="notices")
+            self._notifier.info(tr("About this folder"), tr(join_messages(rest)), replace_key="notices")
 
         def failed(error: Exception) -> None:
             if project is self._session.project:
@@ -153,13 +152,13 @@ class ProjectHealth(QObject):
         if len(self._lost) == 1:
             self._notifier.warning(
                 tr("{name}: prediction lost", name=records[0].name),
-                records[0].note or tr(_RUN_AGAIN),
+                tr(records[0].note or _RUN_AGAIN),
                 replace_key="lost predictions",
             )
             return
-        named = ", ".join(self._lost[:3]) + (tr(" and {lost} more", lost=len(self._lost) - 3) if len(self._lost) > 3 else "")
+        named = name_some(self._lost, 3)
         self._notifier.warning(
-            tr("The predictions of {lost} are lost", lost=plural("{n} image", "{n} images", len(self._lost))),
+            plural("The prediction of {n} image is lost", "The predictions of {n} images are lost", len(self._lost)),
             tr("Their files are gone or damaged: {named}. {then}", named=named, then=tr(_RUN_AGAIN)),
             replace_key="lost predictions",
         )
@@ -224,14 +223,14 @@ class ProjectHealth(QObject):
             tr(
                 "'{title}': {reason}. The mask and all other steps are kept, but undo and redo stop there.",
                 title=step.title,
-                reason=error.why.rstrip("."),
+                reason=clause(error.why),
             ),
             replace_key="damaged step",
         )
 
     def say_kept(self, _image: int, text: str) -> None:
         """A save found a file in a mask's place that it must not replace."""
-        self._notifier.warning(tr("A mask file was set aside"), text, replace_key="kept aside")
+        self._notifier.warning(tr("A mask file was set aside"), tr(text), replace_key="kept aside")
 
     def say_unsaved(self, error: AtrousError) -> None:
         """Something is in memory only."""
@@ -261,13 +260,11 @@ class ProjectHealth(QObject):
                     replace_key="written",
                 )
                 return
-            more = tr(" and {gone} more", gone=len(gone) - 5) if len(gone) > 5 else ""
             self._notifier.warning(
                 tr("The project was written again, but some masks are lost"),
                 tr(
-                    "Their files were lost with the old folder, and the journal does not reach back far enough: {gone}{more}.",
-                    gone=", ".join(gone[:5]),
-                    more=more,
+                    "Their files were lost with the old folder, and the journal does not reach back far enough: {names}.",
+                    names=name_some(gone, 5),
                 ),
                 replace_key="written",
             )

@@ -29,7 +29,7 @@ from app.state.provenance import Provenance
 from app.text import displayed, plural, spaced, tr
 from app.viewmodels.project.label_summary import image_text, summary_of
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, image_error, message
+from deeplab_core.errors import AtrousError, MessageText, image_error, message
 from deeplab_core.images.decode import read_image
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.frames import Frame
@@ -387,5 +387,5 @@ def _provenance(found: ImportedImage) -> NDArray[np.uint8]:
     return set_by(found.provenance, found.labels.shape, reviewed=found.reviewed)
 
 
-def _title(plan: ImportPlan, patch: TilePatch) -> str:
+def _title(plan: ImportPlan, patch: TilePatch) -> MessageText:
     return message("Import {format}, {pixels} px", format=plan.format.title, pixels=spaced(patch.changed_pixels))

@@ -26,7 +26,7 @@ from app.state.opening import DIRECTORY_NAME
 from app.state.project import Project
 from app.text import displayed, tr
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, StorageError
+from deeplab_core.errors import AtrousError, MessageText, StorageError, join_messages
 
 _LOG = logging.getLogger(__name__)
 _MEGABYTE = 1024 * 1024
@@ -188,8 +188,8 @@ class ProjectController(QObject):
         def done(_report: object) -> None:
             if project is self._session.project:
                 self._session.listChanged.emit()
-                sentences = project.report.sentences()
-                self._notifier.info(tr("Folder rescanned"), " ".join(sentences) or tr("Nothing has changed."), replace_key="scan")
+                found = tr(join_messages(project.report.sentences())) or tr("Nothing has changed.")
+                self._notifier.info(tr("Folder rescanned"), found, replace_key="scan")
 
         in_use = self._session.ids_in_use()
         self._jobs.run(lambda: project.rescan(in_use), done, self._notifier.report_or_raise)
@@ -211,7 +211,7 @@ class ProjectController(QObject):
         self._session.autosaver.stateChanged.connect(self.saveStateChanged)
         self._session.autosaver.failed.connect(self.health.say_unsaved)
         self._session.autosaver.recovered.connect(self.health.say_recovered)
-        self._edit.set_locked(project.read_only_reason)
+        self._edit.set_locked(None if project.read_only_reason is None else tr(project.read_only_reason))
         project.record_changed.connect(self._announce_record)
         project.kept_predictions.lost.connect(self._announce_lost)
         self.recent.remember(project.folder)
@@ -259,7 +259,7 @@ class ProjectController(QObject):
         else:
             assert unsaved is not None
             document, steps, saved = unsaved, (), False
-        note = " ".join(part for part in (found.data.note, found.loaded.notice if found.loaded else "") if part)
+        note = tr(join_messages([found.data.note, found.loaded.notice if found.loaded else ""]))
         path = project.path_of(project.record(image))
         self._session.image = OpenImage(
             id=image,
@@ -278,7 +278,7 @@ class ProjectController(QObject):
         history.open(image, document, steps)
         self._edit.set_document(document)
         if found.loaded is not None and found.loaded.notice:
-            self._notifier.warning(tr("Mask recovered from the journal"), found.loaded.notice)
+            self._notifier.warning(tr("Mask recovered from the journal"), tr(found.loaded.notice))
         if not project.read_only:
             # On a full disk the image is shown all the same; the autosaver tells about the disk.
             with contextlib.suppress(StorageError):
@@ -408,7 +408,7 @@ class ProjectController(QObject):
 
     # -- keeping ---------------------------------------------------------------------------------------------------------
 
-    def _push(self, title: str, patch: object, source: object) -> None:
+    def _push(self, title: MessageText, patch: object, source: object) -> None:
         if self._session.history is not None:
             self._session.history.push(title, patch, source)  # type: ignore[arg-type]
 

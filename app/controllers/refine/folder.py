@@ -24,7 +24,7 @@ from app.text import plural, spaced, tr, waiting_text
 from app.viewmodels.project.folder_plan import plan_crf
 from app.worker.messages import Predict
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import CatalogError, message
+from deeplab_core.errors import CatalogError, MessageText, message
 from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 from deeplab_core.records import ModelCard, Prediction, PredictOptions
@@ -37,7 +37,7 @@ class _Run:
     project: Project
     card: ModelCard
     options: PredictOptions
-    title: str
+    title: MessageText
     change: FolderChange
     changed: int = 0
     suggested: int = 0
@@ -154,7 +154,7 @@ class RefineFolder(QObject):
         self._folder_jobs.say(job, tr("CRF on the folder"), summary, key="crf-folder", change=run.change)
 
 
-def _steps(run: _Run, image: int, prediction: Prediction) -> tuple[tuple[str, TilePatch] | None, TilePatch, bool]:
+def _steps(run: _Run, image: int, prediction: Prediction) -> tuple[tuple[MessageText, TilePatch] | None, TilePatch, bool]:
     """Keep a prediction of an image that is not open; (the step before the CRF's, the CRF's, whether the mask was unset)."""
     project = run.project
     labels = _project_labels(project, prediction, run.card.catalog)
@@ -171,7 +171,7 @@ def _steps(run: _Run, image: int, prediction: Prediction) -> tuple[tuple[str, Ti
     return first, taking_patch(document, Box.whole(labels.shape), labels), unset(document)
 
 
-def _first_prediction(run: _Run, document: Document, earlier: Prediction | None) -> tuple[str, TilePatch] | None:
+def _first_prediction(run: _Run, document: Document, earlier: Prediction | None) -> tuple[MessageText, TilePatch] | None:
     """(title, patch) of the step that an image without labels takes before the CRF's, so that undo ends at its prediction."""
     if earlier is None or not unset(document):
         return None
@@ -189,7 +189,7 @@ def _project_labels(project: Project, prediction: Prediction, catalog: ClassCata
     labels = in_project_ids(project, prediction, catalog)
     if labels is None:
         raise CatalogError(
-            tr("the model's classes are not matched to the project's"),
-            remedy=tr("Choose 'Match model classes…' in the menu Model"),
+            message("the model's classes are not matched to the project's"),
+            remedy=message("Choose 'Match model classes…' in the menu Model"),
         )
     return np.ascontiguousarray(labels)

@@ -29,7 +29,7 @@ from app.state.tools import Tool
 from app.text import mark, spaced, tr
 from app.viewmodels.annotate.panes import PaneKind, PaneLayout
 from app.worker.messages import Refined
-from deeplab_core.errors import AtrousError, message
+from deeplab_core.errors import AtrousError, MessageText, message
 from deeplab_core.geometry import Box, polygon_mask
 from deeplab_core.labels import LabelMap
 from deeplab_core.records import CRFParams
@@ -256,13 +256,15 @@ class RefineController(QObject):
         def take() -> None:
             banded = scope is Scope.BAND
             self._lay(
-                tr("CRF in band") if banded else tr("CRF"), Box.whole(image.document.shape), self._band() if banded else None
+                message("CRF in band") if banded else message("CRF"),
+                Box.whole(image.document.shape),
+                self._band() if banded else None,
             )
             self.discard()
 
         self._when_exact(take)
 
-    def _lay(self, name: str, rect: Box, where: NDArray[np.bool_] | None) -> None:
+    def _lay(self, name: MessageText, rect: Box, where: NDArray[np.bool_] | None) -> None:
         image, refined = self._answered(), self._refined
         if image is None or refined is None:
             return

@@ -16,9 +16,10 @@ from PySide6.QtWidgets import (
 )
 
 from app.state.corrections import ClassCount, Corrections
-from app.text import mark, spaced, tr
+from app.text import mark, plural, spaced, tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import toned
+from app.viewmodels.adapt.learned_view import one_of
 from deeplab_core.learning import LearnOptions
 
 _LAYERS = (
@@ -148,7 +149,7 @@ def _name_item(count: ClassCount) -> QTableWidgetItem:
 
 def _intro(corrections: Corrections, model_name: str) -> str:
     number = len(corrections.images)
-    images = tr("the image") if number == 1 else tr("the {number} images", number=number)
+    images = plural("the image", "the {n} images", number)
     reviewed = sum(image.reviewed for image in corrections.images)
     whole = ""
     if reviewed:
@@ -177,6 +178,5 @@ def _hint(corrections: Corrections) -> str:
         )
     if corrections.skipped:
         name, why = corrections.skipped[0]
-        more = tr(" (and {skipped} more)", skipped=len(corrections.skipped) - 1) if len(corrections.skipped) > 1 else ""
-        parts.append(tr("Skipped: {name}{more}. {why}", name=name, more=more, why=why))
+        parts.append(tr("Skipped: {names}. {why}", names=one_of(name, len(corrections.skipped)), why=tr(why)))
     return " ".join(parts)

@@ -8,11 +8,10 @@ from PySide6.QtCore import QBuffer, QByteArray, QIODevice
 from PySide6.QtGui import QImage, QImageWriter, QPainter
 from PySide6.QtSvg import QSvgGenerator
 
-from app.text import tr
 from app.ui.common.chart_view import ChartView
 from app.viewmodels.evaluate.charts import csv_text
 from deeplab_core.atomic import atomic_write, refuse_picture
-from deeplab_core.errors import StorageError
+from deeplab_core.errors import StorageError, message
 from deeplab_core.masks.png import marked
 
 #: File endings, in the order in which they are offered.
@@ -30,13 +29,18 @@ def export_chart(view: ChartView, path: Path) -> None:
     """
     if view.chart is None or view.chart.empty:
         raise StorageError(
-            tr("there is nothing to export"), why=tr("The plot is empty"), remedy=tr("Evaluate the folder first"), path=path
+            message("there is nothing to export"),
+            why=message("The plot is empty"),
+            remedy=message("Evaluate the folder first"),
+            path=path,
         )
     makers = {".png": _png, ".svg": _svg, ".csv": _csv}
     make = makers.get(path.suffix.lower())
     if make is None:
         raise StorageError(
-            tr("unsupported file type for a plot"), remedy=tr("Choose one of {endings}", endings=", ".join(ENDINGS)), path=path
+            message("unsupported file type for a plot"),
+            remedy=message("Choose one of {endings}", endings=", ".join(ENDINGS)),
+            path=path,
         )
     refuse_picture(path, masks_only=path.suffix.lower() == ".png")
     atomic_write(path, make(view))
@@ -48,7 +52,7 @@ def png_of(image: QImage) -> bytes:
     buffer = QBuffer(data)
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
     if not QImageWriter(buffer, QByteArray(b"PNG")).write(image):
-        raise StorageError(tr("the picture could not be written"), remedy=tr("Try again with a smaller window"))
+        raise StorageError(message("the picture could not be written"), remedy=message("Try again with a smaller window"))
     return b"".join(marked(bytes(data.data())))
 
 

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.state.ambiguous import ListedMark
-from app.text import mark, spaced, tr
+from app.text import mark, plural, spaced, tr
 from app.ui.common.panel import toned
 
 _COLUMNS = (mark("Image"), mark("Pixels"), mark("Could be"), mark("Reason (editable)"))
@@ -102,12 +102,10 @@ class AmbiguousPage(QWidget):
         images = len({listed.image for listed in marks})
         self.what.setText(
             tr(
-                "Excluded from all metrics: {total} px, {marks} {part} in {images} {part2}.",
+                "Excluded from all metrics: {total} px, {regions} in {images}.",
                 total=total,
-                marks=len(marks),
-                part=tr("region") if len(marks) == 1 else tr("regions"),
-                images=images,
-                part2=tr("image") if images == 1 else tr("images"),
+                regions=plural("{n} region", "{n} regions", len(marks)),
+                images=plural("{n} image", "{n} images", images),
             )
             if marks
             else tr("Nothing is marked. In the Ground truth menu, mark the error under the pointer or draw an outline.")

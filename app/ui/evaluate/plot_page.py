@@ -8,7 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
 
-from app.text import tr
+from app.text import mark, tr
 from app.ui.common.chart_export import export_chart
 from app.ui.common.chart_view import ChartView
 from app.ui.common.panel import toned
@@ -16,7 +16,7 @@ from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.charts import AnyChart
 from deeplab_core.errors import AtrousError
 
-_FILTERS = {"PNG picture (*.png)": ".png", "SVG drawing (*.svg)": ".svg", "Table (*.csv)": ".csv"}
+_KINDS = {".png": mark("PNG picture (*.png)"), ".svg": mark("SVG drawing (*.svg)"), ".csv": mark("Table (*.csv)")}
 
 
 class PlotPage(QWidget):
@@ -130,9 +130,10 @@ class PlotPage(QWidget):
         if chart is None:
             return
         start = chart.title.lower().replace(",", "").replace(" ", "-") + ".png"
-        path, chosen = QFileDialog.getSaveFileName(self, tr("Export the plot"), start, ";;".join(_FILTERS))
+        filters = {tr(kind): ending for ending, kind in _KINDS.items()}
+        path, chosen = QFileDialog.getSaveFileName(self, tr("Export the plot"), start, ";;".join(filters))
         if path:
-            ending = _FILTERS.get(chosen, ".png")
+            ending = filters.get(chosen, ".png")
             self.export(Path(path) if Path(path).suffix else Path(path + ending))
 
     def export(self, path: Path) -> None:

@@ -191,11 +191,11 @@ class RankingPage(QWidget):
             if name == order:
                 self.orders.setCurrentRow(place)
         self.orders.blockSignals(False)
-        known = tr(
-            "{known} of {images} {part} this score",
+        known = plural(
+            "{known} of {n} image has this score",
+            "{known} of {n} images have this score",
+            images,
             known=spaced(counts.get(order, 0)),
-            images=plural("{n} image", "{n} images", images),
-            part=tr("has") if images == 1 else tr("have"),
         )
         self.what.setText(
             tr("{text}. {known}. Press N for the next unreviewed image.", text=tr(RANKINGS[order].text), known=known)

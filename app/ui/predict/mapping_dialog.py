@@ -36,13 +36,16 @@ class MappingDialog(FittedDialog):
         self._source, self._unmatched = source, set(mapping.unmatched)
         column = self.column
         text = tr(
-            "The model predicts {title}, the project uses {title2}. Classes with the same name are matched.",
-            title=source.title,
-            title2=target.title,
+            "The model predicts {theirs}, the project uses {ours}. Classes with the same name are matched.",
+            theirs=source.title,
+            ours=target.title,
         )
         if mapping.unmatched:
-            verb = "has" if len(mapping.unmatched) == 1 else "have"
-            text += tr(" {unmatched} {verb} no match: choose a class, or void.", unmatched=len(mapping.unmatched), verb=verb)
+            text += plural(
+                " {n} has no match: choose a class, or void.",
+                " {n} have no match: choose a class, or void.",
+                len(mapping.unmatched),
+            )
         intro = toned(text, tone="muted")
         intro.setWordWrap(True)
         column.addWidget(intro)

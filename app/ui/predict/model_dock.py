@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.text import mark, tr
+from app.text import mark, plural, tr
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import Panel, set_tone, toned
 from app.ui.common.param_slider import ParamSlider
@@ -179,7 +179,7 @@ class ModelDock(Panel):
     def show_card(self, summary: str, tooltip: str = "", guesses: str = "") -> None:
         """What the model in use knows and where it comes from, and what is guessed about it."""
         count = guesses.count(",") + 1
-        self.guesses.setText(tr("{count} {part} guessed…", count=count, part=tr("values are") if count > 1 else tr("value is")))
+        self.guesses.setText(plural("{n} value is guessed…", "{n} values are guessed…", count))
         self.guesses.setAccessibleName(guesses)
         self.guesses.setToolTip(tr("{guesses}.\nClick to view and set the values.", guesses=guesses))
         self.guesses.setVisible(bool(guesses))

@@ -24,7 +24,7 @@ from app.text import error_detail, error_title, plural, spaced, tr
 from app.ui.common.fitted_dialog import FittedDialog, bring_into_screen
 from app.ui.common.panel import set_tone, toned
 from app.ui.project.export_options import ExportOptions
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.masks.export import EXPORTERS, FORMATS
 
 
@@ -160,7 +160,7 @@ class ExportDialog(FittedDialog):
         tone, sentences = "muted", []
         try:
             if not self.target.text().strip():
-                raise AtrousError(tr("choose a folder to export into"))
+                raise AtrousError(message("choose a folder to export into"))
             plan = self._controller.plan(self.request())
         except AtrousError as error:
             self._say("bad", str(error)[:1].upper() + str(error)[1:])
@@ -189,13 +189,12 @@ class ExportDialog(FittedDialog):
         if plan.existing:
             self.existing.show()
             tone = "warn"
-            verb, first = "is" if len(plan.existing) == 1 else "are", plan.existing[0].path.name
             sentences.append(
-                tr(
-                    "{existing} of the files {verb} already there; the first is {first}.",
-                    existing=spaced(len(plan.existing)),
-                    verb=verb,
-                    first=first,
+                plural(
+                    "{n} of the files is already there; the first is {first}.",
+                    "{n} of the files are already there; the first is {first}.",
+                    len(plan.existing),
+                    first=plan.existing[0].path.name,
                 )
             )
         self._say(tone, " ".join(sentences) or tr("Every file is read back and verified before it replaces another."))

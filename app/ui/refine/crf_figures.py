@@ -89,9 +89,10 @@ class CRFFigures(QWidget):
 
     def _spoken(self, figures: RefineFigures) -> list[str]:
         rows = [
-            tr("{name} {iou} to {iou2}", name=row.name, iou=_iou(row.before), iou2=_iou(row.after)) for row in figures.classes
+            tr("{name} {before} to {after}", name=row.name, before=_iou(row.before), after=_iou(row.after))
+            for row in figures.classes
         ]
-        return [tr("mean {iou} to {iou2}", iou=_iou(figures.before), iou2=_iou(figures.after)), *rows, balance(figures)]
+        return [tr("mean {before} to {after}", before=_iou(figures.before), after=_iou(figures.after)), *rows, balance(figures)]
 
 
 def difference(before: float, after: float) -> tuple[str, str]:

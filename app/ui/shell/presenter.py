@@ -15,7 +15,7 @@ from app.controllers.refine.preview import Phase
 from app.controllers.workspace import Program
 from app.services.jobs import LatestWork
 from app.services.session import OpenImage
-from app.text import mark, spaced, tr
+from app.text import mark, sentence, spaced, tr
 from app.ui.adapt.presenter import LearnPresenter
 from app.ui.annotate.presenter import ClassesPresenter
 from app.ui.canvas.canvas_area import CanvasArea
@@ -163,7 +163,7 @@ class WindowPresenter(QObject):
     def _show_banner(self) -> None:
         project, suggestion = self.program.session.project, self.program.predict.suggestion
         if project is not None and project.read_only_reason:
-            self.window.banner.say(tr("Read-only. {reason}.", reason=project.read_only_reason.rstrip(".")))
+            self.window.banner.say(tr("Read-only. {reason}", reason=sentence(project.read_only_reason)))
         elif self.program.context["to_check"]:
             self.window.banner.say(tr(_CHECK_TEXT), (tr("Confirm mask"), self.program.projects.accept_change))
         elif suggestion is not None:

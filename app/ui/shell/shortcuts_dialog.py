@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 from app.actions.keymap import PRESETS, Keymap, ShortcutConflict
 from app.actions.palette import named
 from app.actions.spec import ActionSpec
-from app.text import tr
+from app.text import error_detail, error_title, tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import set_tone, toned
 from app.ui.shell.keys import KeyEdit, key_text
@@ -142,7 +142,7 @@ class ShortcutsDialog(FittedDialog):
         try:
             change()  # type: ignore[operator]
         except ShortcutConflict as error:
-            self._say("bad", str(error))
+            self._say("bad", f"{error_title(error)}. {error_detail(error)}")
         except ValueError as error:
             self._say("bad", tr("That is not a key: {error}.", error=error))
         else:

@@ -13,6 +13,7 @@ from app.text import plural, spaced, tr
 from deeplab_core.errors import AtrousError
 from deeplab_core.labels import LabelMap
 from deeplab_core.learning import MANY_IMAGES, GainInterval, LearnPair, LearnReport
+from deeplab_core.wording import clause
 
 #: Longest side of the pictures.
 _SIDE = 640
@@ -116,7 +117,7 @@ def change_text(change: GainInterval) -> str:
     inside = (
         images
         if change.low is None or change.high is None
-        else tr("{points} to {points2}, {images}", points=points(change.low), points2=points(change.high), images=images)
+        else tr("{low} to {high}, {images}", low=points(change.low), high=points(change.high), images=images)
     )
     return tr("{points} points ({inside})", points=points(change.gain), inside=inside)
 
@@ -137,6 +138,11 @@ def lost_most(report: LearnReport) -> str:
     return tr("Largest loss: {name}, {change_text}{sure}.", name=row.name, change_text=change_text(row.change), sure=sure)
 
 
+def one_of(name: str, number: int) -> str:
+    """A name, and how many there are besides: ``"a.jpg (and 2 more)"``."""
+    return name if number == 1 else plural("{name} (and {n} more)", "{name} (and {n} more)", number - 1, name=name)
+
+
 def sentence(report: LearnReport) -> str:
     """The verdict in words, with what was done."""
     number = plural("{n} image", "{n} images", report.images)
@@ -152,6 +158,5 @@ def sentence(report: LearnReport) -> str:
     text = " ".join(part for part in (report.summary, lost_most(report), done) if part)
     if report.skipped:
         name, why = report.skipped[0]
-        more = tr(" (and {skipped} more)", skipped=len(report.skipped) - 1) if len(report.skipped) > 1 else ""
-        text += tr(" Not used: {name}{more}: {reason}.", name=name, more=more, reason=why.rstrip("."))
+        text += tr(" Not used: {names}: {reason}.", names=one_of(name, len(report.skipped)), reason=clause(why))
     return text

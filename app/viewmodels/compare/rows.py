@@ -101,9 +101,12 @@ def remark(prediction: ModelPrediction | None) -> str:
     if prediction is None:
         return ""
     number = len(prediction.unmatched)
-    which = tr("1 class has") if number == 1 else tr("{number} classes have", number=number)
-    lost = tr("{which} no matching class in this project: treated as void", which=which) if number else ""
-    return ". ".join(part.rstrip(".") for part in (lost, prediction.note) if part)
+    lost = plural(
+        "{n} class has no matching class in this project: treated as void",
+        "{n} classes have no matching class in this project: treated as void",
+        number,
+    )
+    return ". ".join(part.rstrip(".") for part in (lost if number else "", tr(prediction.note)) if part)
 
 
 def model_entries(

@@ -157,13 +157,12 @@ def slice_charts(folder: FolderAnalysis, class_id: int | None = None) -> list[Sl
                 row.objects,
                 row.objects < FEW_OBJECTS,
                 tr(
-                    "{objects}: IoU {score}, recall {score2}, {percent} predicted as another object, {percent2} of the "
-                    "objects missed",
+                    "{objects}: IoU {iou}, recall {recall}, {swapped} predicted as another object, {lost} of the objects missed",
                     objects=plural("{n} object", "{n} objects", row.objects),
-                    score=_score(row.iou),
-                    score2=_score(row.recall),
-                    percent=_percent(row.swapped),
-                    percent2=_percent(row.lost),
+                    iou=_score(row.iou),
+                    recall=_score(row.recall),
+                    swapped=_percent(row.swapped),
+                    lost=_percent(row.lost),
                 ),
                 Slice(axis, place),
             )
@@ -172,7 +171,7 @@ def slice_charts(folder: FolderAnalysis, class_id: int | None = None) -> list[Sl
         if any(row.objects for row in rows):
             charts.append(
                 SliceChart(
-                    tr(AXIS_TITLES[axis.value]), tr("Objects by {axis}", axis=AXIS_TEXT[axis.value]), tr("IoU"), tuple(bars)
+                    tr(AXIS_TITLES[axis.value]), tr("Objects by {axis}", axis=tr(AXIS_TEXT[axis.value])), tr("IoU"), tuple(bars)
                 )
             )
     for pixel_axis, slices in folder.slices.items():
@@ -186,10 +185,10 @@ def slice_charts(folder: FolderAnalysis, class_id: int | None = None) -> list[Sl
                 one.images,
                 one.images < FEW_IMAGES,
                 tr(
-                    "{pixels} px: mean IoU {score}, accuracy {score2}, {images}",
+                    "{pixels} px: mean IoU {iou}, accuracy {accuracy}, {images}",
                     pixels=spaced(one.pixels),
-                    score=_score(one.mean_iou),
-                    score2=_score(one.accuracy),
+                    iou=_score(one.mean_iou),
+                    accuracy=_score(one.accuracy),
                     images=plural("{n} image", "{n} images", one.images),
                 ),
                 Slice(pixel_axis, place),
@@ -199,7 +198,7 @@ def slice_charts(folder: FolderAnalysis, class_id: int | None = None) -> list[Sl
         if any(one.pixels for one in found):
             title = tr("{axis}, pixels", axis=tr(AXIS_TITLES[pixel_axis.value]))
             charts.append(
-                SliceChart(title, tr("Pixels by {axis}", axis=AXIS_TEXT[pixel_axis.value]), tr("mean IoU"), tuple(pixel_bars))
+                SliceChart(title, tr("Pixels by {axis}", axis=tr(AXIS_TEXT[pixel_axis.value])), tr("mean IoU"), tuple(pixel_bars))
             )
     return charts
 

@@ -218,7 +218,7 @@ def object_chart(rows: NDArray[Any], axis: ObjectAxis) -> Chart:
     objects = sum(piece.objects for piece in found)
     return Chart(
         tr(_OBJECT_TITLES[axis]),
-        AXIS_TEXT[axis.value],
+        tr(AXIS_TEXT[axis.value]),
         "share",
         series if found else (),
         y_range=(0, 1),
@@ -250,7 +250,7 @@ def pixel_chart(slices: PixelSlices) -> Chart:
     title = tr("Pixels by {axis}", axis=slices.axis.value.replace("_", " "))
     leads = tuple(ComponentQuery(within=Slice(slices.axis, place)) for place, _ in pieces)
     return Chart(
-        title, AXIS_TEXT[slices.axis.value], "score", series if found else (), y_range=(0, 1), x_ticks=ticks, leads=leads,
+        title, tr(AXIS_TEXT[slices.axis.value]), tr("score"), series if found else (), y_range=(0, 1), x_ticks=ticks, leads=leads,
         note=tr("n: images; pale marks are based on fewer than {few}.", few=FEW_IMAGES) if found else tr("Not measured."),
     )  # fmt: skip
 
@@ -287,7 +287,7 @@ def progress_chart(samples: Sequence[ProgressSample]) -> Chart:
         return tuple(math.nan if s.miou is None or s.older_rule != older else s.miou for s in samples)
 
     series = [
-        Series("reviewed", days, shares([sample.reviewed for sample in samples]), shape="points", token="good"),
+        Series(tr("reviewed"), days, shares([sample.reviewed for sample in samples]), shape="points", token="good"),
         Series(tr("edited"), days, shares([sample.touched for sample in samples]), shape="points", token="accent"),
     ]
     for name, values, token in (
@@ -298,15 +298,13 @@ def progress_chart(samples: Sequence[ProgressSample]) -> Chart:
             series.append(Series(name, days, values, shape="points", token=token))
     last = samples[-1]
     began = datetime.fromtimestamp(first, UTC).strftime("%Y-%m-%d %H:%M")
-    verb = "is" if last.reviewed == 1 else "are"
     note = tr(
-        "{reviewed} of {images} {verb} reviewed, {touched} edited.",
+        "Reviewed: {reviewed} of {images}, edited: {touched}.",
         reviewed=last.reviewed,
         images=plural("{n} image", "{n} images", last.images),
-        verb=verb,
         touched=last.touched,
     )
-    return Chart(tr("Progress"), tr("days since {began} UTC", began=began), "share", tuple(series), y_range=(0, 1), note=note)
+    return Chart(tr("Progress"), tr("days since {began} UTC", began=began), tr("share"), tuple(series), y_range=(0, 1), note=note)
 
 
 def _span(low: float, high: float) -> str:

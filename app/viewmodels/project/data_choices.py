@@ -8,10 +8,11 @@ from pathlib import Path
 
 from app.state.class_choice import CatalogEffect, ClassQuestion, meaning_changes
 from app.state.ground_truth import GroundTruth, TruthChoice
-from app.text import plural, spaced, tr
+from app.text import plural, sentence, spaced, tr
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets import GroundTruthFiles, TruthAlternative
 from deeplab_core.masks import OutputMarker
+from deeplab_core.wording import name_some
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +131,10 @@ def truth_line(truth: GroundTruth, images: int) -> tuple[str, str, str]:
         if choice.how == "later":
             return tr("No ground truth chosen"), tr("You postponed the choice. Press 'Ground truth…' to choose."), "warn"
         return tr("No ground truth (your choice)"), tr("Press 'Ground truth…' to choose a folder."), "faint"
-    source = {"certain": tr("found automatically"), "asked": "chosen", "user": "chosen", "later": ""}[choice.how]
+    chosen = tr("chosen")
+    source = {"certain": tr("found automatically"), "asked": chosen, "user": chosen, "later": ""}[choice.how]
     paths = "\n".join(str(folder) for folder in choice.folders)
-    names = paths if len(choice.folders) == 1 else tr("{folders} folders", folders=len(choice.folders))
+    names = paths if len(choice.folders) == 1 else plural("{n} folder", "{n} folders", len(choice.folders))
     lines = [
         paths,
         tr(
@@ -149,7 +151,7 @@ def truth_line(truth: GroundTruth, images: int) -> tuple[str, str, str]:
             tr("It is {text}.", text=marker.text()) if marker.kind == "export" else tr("It holds {text}.", text=marker.text())
         )
         untouched = marker.untouched_images if marker.kind == "export" else None
-        what = "predictions" if marker.kind != "export" else tr("an export")
+        what = tr("predictions") if marker.kind != "export" else tr("an export")
         if untouched is not None:
             what = tr(
                 "an export, {untouched} of {outputs} untouched", untouched=spaced(untouched), outputs=spaced(len(marker.outputs))
@@ -157,10 +159,9 @@ def truth_line(truth: GroundTruth, images: int) -> tuple[str, str, str]:
         source, tone = f"{source}: {what}", "warn" if untouched != 0 else "muted"
     if truth.frame != "auto":
         lines.append(
-            tr(
-                "The masks are read as {part} (EXIF orientation).",
-                part=tr("stored") if truth.frame == "stored" else tr("displayed"),
-            )
+            tr("The masks are read as stored (EXIF orientation).")
+            if truth.frame == "stored"
+            else tr("The masks are read as displayed (EXIF orientation).")
         )
     return f"{names} · {source}", "\n".join(lines), tone
 
@@ -170,11 +171,11 @@ def classes_source(catalog: ClassCatalog, how: str | None, reason: str, *, truth
     by = {
         "certain": tr("found in the ground truth"),
         "labels": tr("kept: images are labelled in these classes, and the ground truth allows them"),
-        "asked": "chosen",
-        "user": "chosen",
+        "asked": tr("chosen"),
+        "user": tr("chosen"),
         "later": tr("not confirmed: the ground truth allows other classes too"),
     }.get(how or "", tr("the default of a new project") if not truth else tr("not confirmed"))
-    return tr("{title}\nSource: {by}.", title=catalog.title, by=by) + (f"\n{reason}." if reason else "")
+    return tr("{title}\nSource: {by}.", title=catalog.title, by=by) + (f"\n{sentence(reason)}" if reason else "")
 
 
 def effect_cells(effect: CatalogEffect) -> tuple[str, str, str]:
@@ -184,11 +185,10 @@ def effect_cells(effect: CatalogEffect) -> tuple[str, str, str]:
     read = effect.sampled - effect.refused
     void = tr("not measured") if isnan(effect.void) else f"{effect.void:.1%}".replace("%", "\u2009%")
     ids = list(effect.undeclared)
-    more = tr(" and {ids} more", ids=len(ids) - 4) if len(ids) > 4 else ""
     return (
         tr("{read} of {sampled}", read=read, sampled=effect.sampled),
         void,
-        ", ".join(map(str, ids[:4])) + more if ids else "none",
+        tr(name_some([str(number) for number in ids], 4)) if ids else tr("none"),
     )
 
 
@@ -198,27 +198,24 @@ def effect_text(effect: CatalogEffect, current: ClassCatalog, question: ClassQue
     if effect.sampled and effect.refused == effect.sampled:
         parts.append(tr("No ground truth file can be read in these classes."))
     elif effect.refused:
-        verb = "was" if effect.sampled == 1 else "were"
         parts.append(
-            tr(
-                "Of {sampled} that {verb} checked, {refused} cannot be read.",
-                sampled=plural("{n} file", "{n} files", effect.sampled),
-                verb=verb,
+            plural(
+                "Of {n} file that was checked, {refused} cannot be read.",
+                "Of {n} files that were checked, {refused} cannot be read.",
+                effect.sampled,
                 refused=effect.refused,
             )
         )
     elif effect.sampled:
-        known = plural("{n} class", "{n} classes", effect.classes)
-        tried = (
-            tr("The checked file can") if effect.sampled == 1 else tr("All {sampled} checked files can", sampled=effect.sampled)
+        known = plural(
+            "{n} class of {catalog} occurs", "{n} classes of {catalog} occur", effect.classes, catalog=len(effect.catalog)
         )
         parts.append(
-            tr(
-                "{tried} be read; {known} of {catalog} {part}.",
-                tried=tried,
+            plural(
+                "The checked file can be read; {known}.",
+                "All {n} checked files can be read; {known}.",
+                effect.sampled,
                 known=known,
-                catalog=len(effect.catalog),
-                part=tr("occurs") if effect.classes == 1 else tr("occur"),
             )
         )
     if question.certain and effect is not question.effects[0] and effect.sampled:
@@ -239,10 +236,10 @@ def effect_text(effect: CatalogEffect, current: ClassCatalog, question: ClassQue
         return " ".join(parts), False
     if question.predicted:
         parts.append(
-            tr(
-                "{predicted} of a model, which you have not edited, {part} set aside and can be predicted again.",
-                predicted=plural("{n} mask", "{n} masks", question.predicted),
-                part=tr("is") if question.predicted == 1 else tr("are"),
+            plural(
+                "{n} mask of a model, which you have not edited, is set aside and can be predicted again.",
+                "{n} masks of a model, which you have not edited, are set aside and can be predicted again.",
+                question.predicted,
             )
         )
     return " ".join(parts), True

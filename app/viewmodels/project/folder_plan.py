@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Literal
 
 from app.state.image_record import ImageRecord
 from app.state.project import Project
@@ -51,31 +52,31 @@ def plan_run(project: Project, model: str, images: Collection[int], *, goes_on: 
         goes_on: they are the rest of a run that was interrupted.
     """
     groups = _groups(project, [project.record(image) for image in images])
-    verb = tr("Continue the folder run") if goes_on else tr("Run the model on the folder")
+    heading = tr("Continue the folder run?") if goes_on else tr("Run the model on the folder?")
     lines = [
-        tr(
-            "{model} predicts {images}{part}.",
-            model=model,
-            images=plural("{n} image", "{n} images", len(images)),
-            part=tr(" that are left") if goes_on else "",
-        )
+        plural("{model} predicts {n} image that is left.", "{model} predicts {n} images that are left.", len(images), model=model)
+        if goes_on
+        else plural("{model} predicts {n} image.", "{model} predicts {n} images.", len(images), model=model)
     ]
     if groups.bare:
-        takes = "takes" if groups.bare == 1 else "take"
         lines.append(
-            tr("{bare} without a mask {takes} the prediction.", bare=plural("{n} image", "{n} images", groups.bare), takes=takes)
+            plural(
+                "{n} image without a mask takes the prediction.",
+                "{n} images without a mask take the prediction.",
+                groups.bare,
+            )
         )
     if groups.labelled:
-        keeps = tr("that you opened keeps its labels") if groups.labelled == 1 else tr("that you opened keep their labels")
         lines.append(
-            tr(
-                "{labelled} {keeps}; 'Replace mask by prediction' uses the new ones.",
-                labelled=plural("{n} image", "{n} images", groups.labelled),
-                keeps=keeps,
+            plural(
+                "{n} image that you opened keeps its labels; '{command}' uses the new ones.",
+                "{n} images that you opened keep their labels; '{command}' uses the new ones.",
+                groups.labelled,
+                command=tr("Replace mask by prediction"),
             )
         )
     lines += _kept(groups, "prediction")
-    return FolderPlan(f"{verb}?", (*lines, *_missing(project)), tr("Run"), harmless=True)
+    return FolderPlan(heading, (*lines, *_missing(project)), tr("Run"), harmless=True)
 
 
 def plan_crf(project: Project, title: str) -> FolderPlan:
@@ -87,16 +88,20 @@ def plan_crf(project: Project, title: str) -> FolderPlan:
     free = groups.labelled + groups.bare - fresh
     lines = []
     if free:
-        masks = tr("mask of 1 image") if free == 1 else tr("masks of {free}", free=plural("{n} image", "{n} images", free))
         lines.append(
-            tr("The {masks} that you have not edited may change, one undo step each. {undo}", masks=masks, undo=tr(_ALL_BACK))
+            plural(
+                "The mask of {n} image that you have not edited may change, one undo step each. {undo}",
+                "The masks of {n} images that you have not edited may change, one undo step each. {undo}",
+                free,
+                undo=tr(_ALL_BACK),
+            )
         )
     if fresh:
         lines.append(
-            tr(
-                "{fresh} without a prediction {part} one, refined.",
-                fresh=plural("{n} image", "{n} images", fresh),
-                part=tr("gets") if fresh == 1 else tr("get"),
+            plural(
+                "{n} image without a prediction gets one, refined.",
+                "{n} images without a prediction get one, refined.",
+                fresh,
             )
         )
     lines += _kept(groups, "result")
@@ -131,10 +136,10 @@ def plan_of_learned(project: Project, model: str) -> FolderPlan:
     free = groups.labelled + groups.bare
     if free:
         lines.append(
-            tr(
-                "{free} that you have not edited {part} its labels.",
-                free=plural("{n} image", "{n} images", free),
-                part=tr("takes") if free == 1 else tr("take"),
+            plural(
+                "{n} image that you have not edited takes its labels.",
+                "{n} images that you have not edited take its labels.",
+                free,
             )
         )
     lines += _kept(groups, "prediction")
@@ -154,11 +159,7 @@ def plan_component_job(project: Project, title: str, images: Collection[int]) ->
     reviewed = sum(record.reviewed for record in project.images)
     if reviewed:
         lines.append(
-            tr(
-                "{reviewed} marked as reviewed {keeps}.",
-                reviewed=plural("{n} image", "{n} images", reviewed),
-                keeps=tr("keeps its mask") if reviewed == 1 else tr("keep their masks"),
-            )
+            plural("{n} image marked as reviewed keeps its mask.", "{n} images marked as reviewed keep their masks.", reviewed)
         )
     return FolderPlan(tr("{title} in these images?", title=title), (*lines, *_missing(project)), tr("Change masks"))
 
@@ -171,17 +172,29 @@ def _groups(project: Project, records: Collection[ImageRecord]) -> _Groups:
     return _Groups(reviewed, touched - reviewed, own, len(records) - touched - own)
 
 
-def _kept(groups: _Groups, result: str) -> list[str]:
+def _kept(groups: _Groups, result: Literal["prediction", "result"]) -> list[str]:
     if not groups.touched:
         return []
-    keeps, waits = (tr("keeps its mask"), "it") if groups.touched == 1 else (tr("keep their masks"), "them")
-    text = tr(
-        "{touched} that you have edited {keeps}{of_them}",
-        touched=plural("{n} image", "{n} images", groups.touched),
-        keeps=keeps,
+    kept = {
+        "prediction": plural(
+            "the prediction is kept beside it as a suggestion",
+            "the prediction is kept beside them as a suggestion",
+            groups.touched,
+        ),
+        "result": plural(
+            "the result is kept beside it as a suggestion", "the result is kept beside them as a suggestion", groups.touched
+        ),
+    }[result]
+    return [f"{_keeps(groups)}: {kept}."]
+
+
+def _keeps(groups: _Groups) -> str:
+    return plural(
+        "{n} image that you have edited keeps its mask{of_them}",
+        "{n} images that you have edited keep their masks{of_them}",
+        groups.touched,
         of_them=_of_them(groups),
     )
-    return [tr("{text}: the {result} is kept beside {waits} as a suggestion.", text=text, result=result, waits=waits)]
 
 
 def _of_them(groups: _Groups) -> str:
@@ -192,10 +205,10 @@ def _missing(project: Project) -> list[str]:
     missing = sum(record.missing for record in project.images)
     return (
         [
-            tr(
-                "{missing} {part} missing and skipped.",
-                missing=plural("{n} image file", "{n} image files", missing),
-                part=tr("is") if missing == 1 else tr("are"),
+            plural(
+                "{n} image file is missing and skipped.",
+                "{n} image files are missing and skipped.",
+                missing,
             )
         ]
         if missing

@@ -63,7 +63,7 @@ class ImageRow:
     @property
     def tooltip(self) -> str:
         """Path, status and figures, one a line."""
-        lines = [self.record.shown, STATUS_TITLES[self.status]]
+        lines = [self.record.shown, tr(STATUS_TITLES[self.status])]
         if self.iou is not None:
             lines.append(tr("mIoU {iou:.3f} (mean over the classes in the ground truth)", iou=self.iou))
         if self.uncertainty is not None:
@@ -71,7 +71,7 @@ class ImageRow:
         if self.record.changed:
             lines.append(tr("its file has changed since it was edited"))
         if self.record.note:
-            lines.append(self.record.note)
+            lines.append(tr(self.record.note))
         return "\n".join(lines)
 
 
@@ -102,6 +102,8 @@ class Wanted:
             word = value
         if word in STATUS_TITLES.values():
             return STATUS_TITLES[row.status] == word
+        if word in map(str.casefold, map(tr, STATUS_TITLES.values())):  # the word that the window shows
+            return tr(STATUS_TITLES[row.status]).casefold() == word
         if word in _FLAG_WORDS:
             return {
                 "failed": row.record.failed,

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.state.label_import import ImportTotals
-from app.text import displayed, error_detail, error_title, plural, spaced, tr
+from app.text import displayed, error_detail, error_title, plural, sentence, spaced, tr
 from deeplab_core.masks.importing import ImportedImage, ImportPlan, Unread
+from deeplab_core.wording import name_more
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def image_text(found: ImportedImage) -> str:
 def _images(names: Sequence[str]) -> str:
     """The first of some images, and how many more there are."""
     first = displayed(names[0])
-    return first if len(names) == 1 else tr("{name} and {count} more", name=first, count=spaced(len(names) - 1))
+    return tr(name_more(first, len(names) - 1)) if names[1:] else first
 
 
 def _some(text: str, count: int) -> list[tuple[str, str]]:
@@ -106,10 +107,10 @@ def _pixels(count: int, total: int) -> str:
 
 def _part(part: Unread) -> str:
     """What was not read of an image, and of others like it."""
-    text = f"{part.name[:1].upper()}{part.name[1:]}: {part.why.rstrip('.')}."
-    return text if part.count == 1 else tr("{text} {count} times, first here.", text=text, count=spaced(part.count))
+    text = sentence(f"{part.name}: {tr(part.why)}")
+    return text if part.count == 1 else plural("{text} {n} time.", "{text} {n} times, first here.", part.count, text=text)
 
 
 def _times(why: str, count: int) -> str:
-    text = why[:1].upper() + why[1:].rstrip(".") + "."
-    return text if count == 1 else tr("{text} {count} times.", text=text, count=spaced(count))
+    text = sentence(why)
+    return text if count == 1 else plural("{text} {n} time.", "{text} {n} times.", count, text=text)

@@ -58,7 +58,7 @@ def test_next_and_previous_pass_damaged_ones(studio, folder, start, key, end):
     studio.press(key, on=studio.view)
     studio.wait(lambda: names(studio) == f"photo_{end}.jpg")
     said = studio.program.notifier.messages[-1]
-    assert "2 images that cannot be read were skipped" in said.title
+    assert "2 unreadable images were skipped" in said.title
     (show,) = said.choices
     show.run()
     studio.wait(lambda: studio.program.session.unreadable is not None)

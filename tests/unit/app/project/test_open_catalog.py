@@ -94,7 +94,7 @@ def test_a_labelled_project_keeps_its_classes_and_reports_it(folder: Path) -> No
         take_named(project, CAMVID)
         assert project.catalog == VOC
         assert "keeps its classes (PASCAL VOC" in project.notices[-1]
-        assert "images are labelled in them" in project.notices[-1]
+        assert "it has labelled images" in project.notices[-1]
     with Project.open(folder, catalog=CAMVID, read_only=True) as project:
         take_named(project, CAMVID)
         assert "read-only" in project.notices[-1]

@@ -231,7 +231,7 @@ def test_work_on_a_missing_image_is_kept_until_it_returns(folder, tmp_path):
     with Project.open(folder) as project:
         assert project.record(image_id(project, "a.png")).missing
         assert project.report.missing == ("a.png",)
-        assert "not found" in project.notices[0]
+        assert "is missing" in project.notices[0]
     (tmp_path / "elsewhere.png").rename(folder / "a.png")
     with Project.open(folder) as project:
         assert not project.record(image_id(project, "a.png")).missing
@@ -335,7 +335,7 @@ def test_a_lock_file_left_by_a_dead_process_does_not_count(tmp_path):
     lock.release()
     assert not lock.held
     (tmp_path / "lock").write_text("nonsense")
-    assert str(lock.holder()) == "Another process holds it"
+    assert lock.holder().text() == "Another process holds it"
 
 
 # -- read-only places ----------------------------------------------------------------------------------------------------

@@ -278,7 +278,7 @@ def test_a_status_and_a_flag_of_a_later_version_are_kept(folder):
         image = image_id(project, "a.png")
         (said,) = project.notices
         assert said == project.later[0]
-        assert "1 image has the status 9, which is shown as worked on, here: a later version of Atrous" in said
+        assert "1 image has a status of a later version of Atrous (9). It is kept and shown as edited" in said
         assert "a.png" in said
         assert project.repairs == ()
         assert project.record(image).touched

@@ -404,7 +404,7 @@ def test_a_mask_of_a_foreign_project_is_not_taken(folder, tmp_path):
     with Project.open(folder) as project:
         loaded = project.load(image_id(project, "a.png"))
         assert same(loaded.document, document)
-        assert "another image, c.png" in loaded.notice
+        assert "another image, 'c.png'" in loaded.notice
 
 
 def test_renamed_images_keep_their_masks_also_where_the_new_one_takes_the_old_name(folder):

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.text import counted, error_detail, error_title, plural, spaced, tr, use_translator
-from deeplab_core.errors import AtrousError, MaskFormatError, MessageText, message
+from app.text import counted, english, error_detail, error_title, plural, sentence, spaced, tr, use_translator
+from deeplab_core.errors import AtrousError, MaskFormatError, MessageText, join_messages, message, plural_message
 
 GERMAN = {
     "{name} was saved": "{name} wurde gespeichert",
@@ -111,3 +111,36 @@ def test_a_message_in_a_message_is_translated(german: None) -> None:
     assert outer == "failed: the mask has 3 classes"
     assert tr(MessageText.from_dict(outer.to_dict())) == "failed: die Maske hat 3 Klassen"
     assert tr("Stopped. {reason}", reason=outer.values["reason"]) == "Stopped. die Maske hat 3 Klassen"
+
+
+@pytest.mark.parametrize("send", [_as_json, _pickled])
+def test_a_counted_value_has_the_plural_of_its_language(send: Callable[[AtrousError], AtrousError]) -> None:
+    forms = {"{n} image": ("{n} Bild", "{n} Bilder"), "{images} are left": ("{images} fehlen", "")}
+    why = message("{images} are left", images=plural_message("{n} image", "{n} images", np.int64(1200)))
+    error = send(MaskFormatError(plural_message("{n} image", "{n} images", 1), why=why))
+    assert (error.what, error.why) == ("1 image", "1,200 images are left")
+    use_translator(lambda text, many, number: forms[text][bool(many) and number != 1])
+    try:
+        assert (error_title(error), error_detail(error)) == ("1 Bild", "1\u2009200 Bilder fehlen.")
+    finally:
+        use_translator(None)
+
+
+def test_messages_in_a_row_are_translated_one_by_one(german: None) -> None:
+    row = join_messages([message("the mask has {found} classes", found=3), "", message("Choose another")], "; ")
+    assert row == "the mask has 3 classes; Choose another"
+    assert tr(row) == "die Maske hat 3 Klassen; Wählen Sie eine andere"
+    assert not join_messages([])
+    assert tr(join_messages(["a {1}", "b"], " {} ")) == "a {1} {} b"
+
+
+def test_a_clause_becomes_a_sentence(german: None) -> None:
+    assert sentence(message("the mask has {found} classes", found=3)) == "Die Maske hat 3 Klassen."
+    assert sentence("it stopped.") == "It stopped."
+
+
+def test_logs_are_english(german: None) -> None:
+    shown = tr("{name} was saved", name=tr("Choose another"))
+    assert (shown, english(shown)) == ("Wählen Sie eine andere wurde gespeichert", "Choose another was saved")
+    assert english(plural("{n} image", "{n} images", 2)) == "2 images"
+    assert english("a.png") == "a.png"
