@@ -41,11 +41,13 @@ _PARTS = 1000
 )  # fmt: skip
 @click.option(
     "--strength", type=click.Choice(["gentle", "normal", "strong"]), default="normal", show_default=True,
-    help="How much the corrections count against what the model said elsewhere.",
+    help="Weight of the corrections against the model's own predictions elsewhere.",
 )  # fmt: skip
 @click.option("--known-classes", is_flag=True, help="Do not teach the model classes that it does not have.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of everything random.")
-@click.option("--output-stride", type=click.Choice([8, 16, 32]), default=None, help="Instead of the card's.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of all random choices.")
+@click.option(
+    "--output-stride", type=click.Choice([8, 16, 32]), default=None, help="Output stride of the network [default: the card's]."
+)
 @device_option
 @project_option()
 @click.option("--force", is_flag=True, help="Overwrite the target.")
@@ -69,7 +71,7 @@ def adapt(
     """Let a model learn from the corrections in FOLDER, a folder that was labelled in the window, and write a new model.
 
     The report compares before and after on images that were left out while learning, as the window does. The project stays as it
-    is. Exit status 1 means that these images got worse; the model is written all the same.
+    is. Exit status 1 means that these images got worse; the model is written anyway.
     """
     if target.suffix.lower() != ".safetensors":
         raise click.UsageError(f"{target} does not end in .safetensors")

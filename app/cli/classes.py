@@ -80,7 +80,7 @@ def show(source: str, *, project_dir: Path | None, output: Path | None, form: st
 def set_classes(folder: Path, name_or_file: str | None, *, names: str | None, project_dir: Path | None) -> int:
     """Give the project of FOLDER the classes of a built-in catalog or a file, or classes with the given names.
 
-    A class called background is what the eraser paints. Void is no class: it is there without being named.
+    A class called background is what the eraser paints. Void is not a class and need not be named.
 
     Labels that only a model has made are cleared if their ids would mean something else; their masks are kept aside. Images that
     you worked on keep their ids, so classes that lack one of them are refused.

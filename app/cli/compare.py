@@ -36,7 +36,7 @@ _SIGNS = {"better": "+", "worse": "-", "unclear": " ", "too few images": "?", "n
 @click.argument("after")
 @truth_options(
     "Ground truth of folders and models: masks of the same names [default: found beside --images]",
-    catalog_help="What the ids of the masks mean: voc21, ... or a file [default: recognised from the ground truth]",
+    catalog_help="Classes of the ids in the masks: voc21, ... or a file [default: recognised from the ground truth]",
 )
 @click.option(
     "--images", metavar="DIR", type=FOLDER,

@@ -40,7 +40,7 @@ _AT_ONCE = 3
 
 
 @click.command()
-@json_lines_option("Everything as one JSON line.")
+@json_lines_option("Print everything as one JSON line.")
 @click.option("--probe", type=click.Choice(list(PROBES)), hidden=True, help="Run one probe in this process.")
 def doctor(as_json: bool, probe: str | None) -> int:
     """Import and try every part of this installation, and report problems."""

@@ -45,7 +45,7 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
 )
 @truth_options(
     "Ground truth: masks of the same names [default: found beside --images]",
-    catalog_help="What the ids mean: voc21, ... or a file [default: recognised from the ground truth]",
+    catalog_help="Classes of the ids: voc21, ... or a file [default: recognised from the ground truth]",
 )
 @click.option(
     "--bands", callback=parse_bands, default="1,2,4,8,16,40", show_default=True, help="Widths of the boundary band, px."

@@ -50,7 +50,7 @@ def _split_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--split", "shares", metavar="NAME=SHARE", multiple=True,
             help="Split the images, as in --split train=0.8 --split val=0.2. Copies of an image stay together.",
         ),
-        click.option("--split-list", "lists", metavar="NAME=FILE", multiple=True, help="Images of a split, one name a line."),
+        click.option("--split-list", "lists", metavar="NAME=FILE", multiple=True, help="Images of a split, one name per line."),
         click.option("--seed", metavar="N", type=click.IntRange(0), default=0, show_default=True, help="Seed of --split."),
         click.option(
             "--group", metavar="parent|REGEX", default="",

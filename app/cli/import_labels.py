@@ -49,7 +49,7 @@ _SHOWN = 20
     help="Folder of the images that the labels belong to.",
 )
 @project_option()
-@click.option("--format", "format_key", type=click.Choice(FORMATS), help="What SOURCE is [default: recognised].")
+@click.option("--format", "format_key", type=click.Choice(FORMATS), help="Format of SOURCE [default: recognised].")
 @click.option(
     "--catalog",
     "catalog_name",
@@ -67,7 +67,7 @@ _SHOWN = 20
 @click.option(
     "--unlabelled",
     metavar="CLASS",
-    help="What pixels without any label become, or void [default: the background class; without one, void].",
+    help="Class of pixels without any label, or void [default: the background class; without one, void].",
 )
 @click.option(
     "--mask-classes",
@@ -78,7 +78,7 @@ _SHOWN = 20
 @click.option(
     "--mask-frame",
     type=click.Choice(["stored", "displayed"]),
-    help="Labels that fit an image in both ways are for its pixels as they are stored, or as they are displayed (EXIF).",
+    help="Labels that fit an image in both ways are for the stored pixels, or for the displayed image (EXIF).",
 )
 @click.option("--extract-images", is_flag=True, help="First write images that SOURCE holds into FOLDER; none is replaced.")
 @click.option(

@@ -34,7 +34,7 @@ _KINDS = (
 @click.option("--prediction", metavar="DIR", required=True, type=_FOLDER, help="Masks to inspect.")
 @truth_options(
     "Ground truth: masks of the same names",
-    catalog_help="What the ids mean: voc21, ... or a file [default: recognised from the masks]",
+    catalog_help="Classes of the ids: voc21, ... or a file [default: recognised from the masks]",
 )
 @click.option("--images", metavar="DIR", type=_FOLDER, help="Photographs: adds brightness and contrast; --cutouts needs them.")
 @click.option("--objects", metavar="DIR", type=_FOLDER, help="Lists of objects of rendered rooms: adds visible fractions.")

@@ -176,7 +176,9 @@ def _reread(target: Path, model: SegmentationModel) -> float:
 @click.option(
     "-o", "--output", "target", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write: *.onnx."
 )
-@click.option("--output-stride", type=click.Choice(["8", "16", "32"]), help="Instead of the card's; it is fixed in the file.")
+@click.option(
+    "--output-stride", type=click.Choice(["8", "16", "32"]), help="Output stride, fixed in the file [default: the card's]."
+)
 @click.option(
     "--gives", type=click.Choice(["logits", "labels"]), default="logits", show_default=True, help="Output of the graph."
 )
@@ -249,7 +251,7 @@ def refuse_overwriting(target: Path, force: bool) -> None:
     show_default=True,
     help="Side of the image that costs are stated for, px.",
 )
-@click.option("--output-stride", type=click.Choice(["8", "16", "32"]), help="Instead of the card's.")
+@click.option("--output-stride", type=click.Choice(["8", "16", "32"]), help="Output stride of the network [default: the card's].")
 @model_options
 @json_lines_option("Card and figures as one JSON line.")
 def show_command(

@@ -72,7 +72,9 @@ def restore(folder: Path, *, project_dir: Path | None, only_list: bool, name: st
     help="Folder of the frames [default: VIDEO_frames beside VIDEO].",
 )
 @frame_options
-@click.option("--dry-run", is_flag=True, help="Say how many frames there are and how much disk they take, and write nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print how many frames there are and how much disk space they need, and write nothing."
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout: the plan and a summary.")
 def frames(
     video: Path, folder: Path | None, *, every: int | None, seconds: float | None, start: float, end: float | None,
@@ -80,7 +82,7 @@ def frames(
 ) -> int:  # fmt: skip
     """Write frames of VIDEO as images into a folder of their own, which any command opens.
 
-    Frames are named after the video and their number. A run that was stopped goes on where it was, and a finer choice adds the
+    Frames are named after the video and their number. A stopped run continues where it stopped, and a finer choice adds the
     frames between; nothing is written twice. Exit status 1: the video is damaged; what could be decoded is there.
     """
     choice = frame_choice(every, seconds, start, end, frame_kind)

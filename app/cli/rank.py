@@ -70,12 +70,12 @@ class _Score(click.ParamType):  # type: ignore[type-arg]  # generic from click 8
     callback=parse_scales,
     default="1",
     show_default=True,
-    help="Average over these relative sizes, and rank likewise.",
+    help="Average over these relative sizes, and rank by disagreement of the passes.",
 )
 @threshold_option
 @truth_options(
     "Ground truth, masks with the same names: shows how well each ranking finds the wrong pixels",
-    catalog_help="What the ids of --truth mean [default: recognised from the masks; the model's if only the values fit]",
+    catalog_help="Classes of the ids in --truth [default: recognised from the masks; the model's if only the values fit]",
 )
 @click.option("--ambiguous", metavar="DIR", type=_FOLDER, help="Folder of NAME.ambiguous.json: regions that are not scored.")
 @click.option("--label-errors", is_flag=True, help="List possible label errors in --truth.")

@@ -39,7 +39,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--masks", metavar="DIR", type=_FOLDER, help="Refine these masks instead; void is filled in.")
 @truth_options(
     "Ground truth for --search [default: found beside the images]",
-    catalog_help="What the ids of --masks or --truth mean: voc21, ... or a file [default: recognised from the masks]",
+    catalog_help="Classes of the ids in --masks or --truth: voc21, ... or a file [default: recognised from the masks]",
     many=False,
 )
 @click.option(

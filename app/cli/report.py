@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @truth_options(
     "Report on the masks of this folder instead of the project's [default: the project's masks; without a project the ground "
     "truth that is found]",
-    catalog_help="What the ids mean: voc21, ... or a file [default: the project's classes, or recognised from the masks]",
+    catalog_help="Classes of the ids: voc21, ... or a file [default: the project's classes, or recognised from the masks]",
     many=False,
 )
 @click.option(

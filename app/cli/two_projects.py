@@ -52,7 +52,7 @@ def _sides(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Write the images with conflicts and their classes, to be filled in and given to --solve.",
 )  # fmt: skip
 @overwrite_option
-@click.option("--dry-run", is_flag=True, help="Say what would be merged, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would be merged, and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines on stdout: every image, what failed, a summary.")
 def merge(
     one: Path, other: Path, *, pairs: tuple[str, ...], prefer: Side | None, solve_file: Path | None,
@@ -94,12 +94,12 @@ def merge(
 @_sides
 @click.option(
     "--scope", type=click.Choice(["reviewed", "touched", "all"]), default="touched", show_default=True,
-    help="Images with which both users have come so far.",
+    help="Images that both users have brought to this status.",
 )  # fmt: skip
 @json_option("Write every figure, by class and by image.")
 @overwrite_option
 def agreement(one: Path, other: Path, *, pairs: tuple[str, ...], scope: str, json_file: Path | None) -> int:
-    """Say how far the labels of projects A and B agree: IoU of each class, Cohen's kappa, boundaries, and the images to look at.
+    """Measure how well the labels of A and B agree: IoU of each class, Cohen's kappa, boundaries, and the images to look at.
 
     A and B are folders of the same images that were opened, or the directories of their projects. Pixels that either side leaves
     void are left out. No figure depends on which project is named first.
