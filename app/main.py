@@ -27,10 +27,11 @@ from app.services.crash import CrashReporter
 from app.services.folders import layout_file, log_folder, settings_file
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
-from app.text import tr, use_translator
+from app.text import sentence, tr, use_translator
 from app.ui.project.image_list_model import ImageListModel
 from app.ui.shell.main_window import DEFAULT_SIZE, MainWindow
 from app.ui.shell.theme import apply_theme, load_fonts, load_theme, resolve_theme_name
+from deeplab_core.errors import message
 
 if TYPE_CHECKING:
     from app.controllers.workspace import Program
@@ -112,10 +113,10 @@ class Application(QObject):
         logging.getLogger(__name__).error("the window cannot be filled: %s", details)
         reason, remedy = explain(error)
         if not is_import_trouble(error):
-            reason, remedy = f"{type(error).__name__}: {error}", "Please report this with the details"
+            reason, remedy = f"{type(error).__name__}: {error}", message("Please report this with the details")
         for dock in self.window.docks.values():
             dock.setEnabled(False)
-        self.window.start_page.show_broken(f"{reason}. {remedy}.", details)
+        self.window.start_page.show_broken(f"{sentence(reason)} {sentence(remedy)}", details)
 
     def shut_down(self) -> None:
         """End everything; the window is closed already."""

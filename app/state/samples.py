@@ -160,7 +160,7 @@ def load_sample(
         rgb=pixels,
         head=head,
         truth_notes=read.notes,
-        mask_notes=(Note("repaired", notice, "was rebuilt from a damaged mask or journal", True),) if notice else (),
+        mask_notes=(Note("repaired", notice, message("was rebuilt from a damaged mask or journal"), True),) if notice else (),
     )
 
 

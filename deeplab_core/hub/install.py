@@ -263,7 +263,7 @@ def _install_file(
         )
     if model.member:
         if progress is not None:
-            progress(Progress(fetched.size, fetched.size, "unpacking"))
+            progress(Progress(fetched.size, fetched.size, message("unpacking")))
         take_member(fetched.path, model.member, path, cancel)
         fetched.path.unlink(missing_ok=True)
     checked = f"the published sha256 prefix {model.sha256_prefix}" if model.sha256_prefix else ""

@@ -134,7 +134,7 @@ class LearnController(QObject):
             done=lambda answer: self._take(answer, project, corrections, job),
             failed=lambda error: self._fail(error, job),
             cancelled=lambda: self._drop(job),
-            progress=lambda fraction, text: job.progress(0, 1, text, fraction),
+            progress=lambda fraction, text: job.progress(0, 1, tr(text), fraction),
         )
         self._context.update(learning=True)
 

@@ -33,6 +33,7 @@ from app.worker.messages import NORMAL
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.image import count_labels
 from deeplab_core.analysis.record import ImageAnalysis
+from deeplab_core.errors import join_messages
 from deeplab_core.learning import PackedLabels
 from deeplab_core.metrics.trimap import band_map
 from deeplab_core.records import PredictOptions, TrimapBand
@@ -197,7 +198,7 @@ class CompareFolder(QObject):
         ]
         if job.stopped:
             summary.append(tr("predictions are kept for the next run"))
-        self._folder_jobs.say(job, tr("Comparison"), summary, key="compare-folder", remarks=" ".join(run.notes))
+        self._folder_jobs.say(job, tr("Comparison"), summary, key="compare-folder", remarks=tr(join_messages(run.notes)))
         self.changed.emit()
 
 

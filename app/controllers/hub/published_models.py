@@ -132,11 +132,11 @@ class FetchController(QObject):
             if job is None:
                 del self._progress[model_id]
                 continue
-            view = FetchView(FetchState.FETCHING, progress.done, progress.total, progress.text)
+            view = FetchView(FetchState.FETCHING, progress.done, progress.total, tr(progress.text))
             if view != self._views[model_id]:
                 self._set(model_id, view)
                 if progress.total:
-                    job.progress(0, 1, progress.text, progress.done / progress.total)
+                    job.progress(0, 1, tr(progress.text), progress.done / progress.total)
 
     def _let_go(self, model_id: str, stop: threading.Event) -> None:
         """The user stopped it; one that is still queued has nothing to clean up."""

@@ -95,7 +95,7 @@ class PredictController(QObject):
             done=lambda answer: self._take(answer, number, revision, job, unasked=unasked),
             failed=lambda error: self._fail(error, number, job),
             cancelled=lambda: self._end(number, job, JobState.CANCELLED),
-            progress=lambda fraction, text: job.progress(0, 1, text, fraction),
+            progress=lambda fraction, text: job.progress(0, 1, tr(text), fraction),
         )
 
     def _withdraw(self, image: int) -> None:

@@ -300,9 +300,9 @@ class ModelsController(QObject):
         self._loading.remove(call)
         if str(path) != self._settings["model.path"]:
             self._settings.set("model.threshold", 0.0)  # a threshold belongs to the model that it was chosen for
-        self.card, self.path, self._note = answer.card, path, answer.note
+        self.card, self.path, self._note = answer.card, path, tr(answer.note)
         self._settings.set("model.path", str(path))
-        self._show(DeviceView(answer.device, "", None, answer.note, self._tooltip(), bool(answer.note)))
+        self._show(DeviceView(answer.device, "", None, self._note, self._tooltip(), bool(answer.note)))
         self._context.update(model_ready=True)
         self.cardChanged.emit(answer.card)
         self.choicesChanged.emit()

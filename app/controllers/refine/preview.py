@@ -320,7 +320,7 @@ class RefineController(QObject):
             labels = opencv().resize(labels, (width, height), interpolation=opencv().INTER_NEAREST)
         self._refined, self._made_from = labels, pending
         phase = Phase.QUICK if pending.quick else Phase.EXACT
-        self._say(replace(self.status, phase=phase, milliseconds=answer.milliseconds, note=answer.note))
+        self._say(replace(self.status, phase=phase, milliseconds=answer.milliseconds, note=tr(answer.note)))
         self._compose()
         if not self.requests.idle:
             return  # something newer is wanted already

@@ -47,7 +47,7 @@ def learn(task: LearnTask, cancel: IsCancelled | None, progress: ProgressCallbac
             be written.
     """
     if progress is not None:
-        progress(0.0, "reading the model")
+        progress(0.0, message("reading the model"))
     if engine_of(Path(task.model)):
         raise WeightsError(
             message("this model cannot learn"),

@@ -54,7 +54,7 @@ class Handler:
         rgb = self._state.read(request.image, request.source_key, 3)
         began = time.perf_counter()
         if progress is not None:
-            progress(0.1, "looking at the image")
+            progress(0.1, message("encoding the image"))
         engine.prepare(rgb, cancel)
         masks: tuple[PackedLabels, ...] = ()
         if isinstance(request, AskClicks):
@@ -90,7 +90,7 @@ class Handler:
         if self._engine is None or self._loaded != wanted:
             self._free()  # before the next one takes memory
             if progress is not None:
-                progress(0.0, "reading the click network")
+                progress(0.0, message("reading the click network"))
             self._engine = load_click_model([Path(path) for path in request.model], device)
             self._loaded = wanted
         return self._engine

@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from app.worker.messages import Compare, Compared, EndCompare
 from app.worker.state import WorkerState
-from deeplab_core.errors import AtrousError, DeviceOutOfMemory
+from deeplab_core.errors import AtrousError, DeviceOutOfMemory, message
 from deeplab_core.inference import Predictor
 from deeplab_core.inference.memory import available_bytes, is_out_of_memory, release
 from deeplab_core.parallel import IsCancelled, ProgressCallback
@@ -74,7 +74,7 @@ class Handler:
         key = request.model, request.options.device
         if key not in self._peers:
             if progress is not None:
-                progress(0.0, "reading the model")
+                progress(0.0, message("reading the model"))
             self._peers[key] = self._load(request, notes)
             self._fit(notes)
         self._peers.move_to_end(key)
@@ -111,7 +111,7 @@ class Handler:
 
     def _drop_oldest(self, notes: list[str]) -> None:
         _, gone = self._peers.popitem(last=False)
-        notes.append(f"{gone.card.name} was put out of memory and is read again when it is its turn.")
+        notes.append(message("{model} was removed from memory and is read again when needed.", model=gone.card.name))
         release(gone.device)
 
 

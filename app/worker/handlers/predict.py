@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from app.worker.messages import AskScores, Predict, Predicted, ScoresAt
 from app.worker.state import WorkerState, read_for
+from deeplab_core.errors import message
 from deeplab_core.inference import Scores
 from deeplab_core.notes import Note
 from deeplab_core.parallel import IsCancelled, ProgressCallback
@@ -33,7 +34,7 @@ class Handler:
             prediction = predictor.decide(scores, request.source_key, request.options, cancel=cancel)
             return Predicted(request_id=request.request_id, prediction=prediction, image_notes=notes)
         if progress is not None:
-            progress(0.0, "reading")
+            progress(0.0, message("reading"))
         data, pixels = read_for(request.image, predictor.model.in_channels)
         predictor = state.loaded(request.options.device)
         if kept is not None:

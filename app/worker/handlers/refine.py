@@ -172,7 +172,7 @@ class Handler:
             assert labels is not None
             found = mask_as_probabilities(labels, base.ignore, base.certainty)
             if found is None:
-                return labels, "The mask has only one class: there is nothing to refine."
+                return labels, message("The mask has only one class: there is nothing to refine.")
             source, ids = found
         clamp = None if strokes is None else _channels(strokes, ids, base.ignore)
         marginals = crf.marginals(source, params=params, clamp=clamp, ignore=_UNSTROKED, scale=scale, cancel=cancel)
