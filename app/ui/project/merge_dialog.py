@@ -322,7 +322,7 @@ class MergeDialog(FittedDialog):
 
     def _ask_save(self) -> None:
         start = str(self._compared.two.one.folder.parent / "agreement.json")
-        text, _ = QFileDialog.getSaveFileName(self, tr("Save agreement"), start, "JSON (*.json)")
+        text, _ = QFileDialog.getSaveFileName(self, tr("Save agreement"), start, tr("JSON (*.json)"))
         if text:
             path = Path(text)
             self._controller.save_report(self._compared, path, lambda error: self._saved(path, error))
