@@ -17,7 +17,7 @@ from app.text import tr
 from app.viewmodels.annotate.class_rows import class_name
 from app.viewmodels.annotate.correction import error_lines
 from deeplab_core.correction.proposal import Proposal
-from deeplab_core.errors import message
+from deeplab_core.errors import MessageText, message
 from deeplab_core.labels import LabelMap
 
 
@@ -168,7 +168,7 @@ class NextErrors(QObject):
         given = labels if isinstance(labels, int) else labels[place.box.slices]
         return Proposal.within(document.shape, place.box, place.mask, given, int(source))
 
-    def _fix(self, name: str, proposal: Proposal | None) -> None:
+    def _fix(self, name: MessageText, proposal: Proposal | None) -> None:
         """Do it; the next key press finds the next error."""
         if not self._corrections.apply(name, proposal):
             self._say(tr("Nothing changed: the labels are there already"))
