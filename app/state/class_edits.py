@@ -166,7 +166,8 @@ class ClassEdits:
 
     def stamp(self, catalog: ClassCatalog) -> str:
         """A text that changes with what the ids of the project's files mean."""
-        return _stamp(catalog, tuple(sorted(self.moves.items())))
+        text: str = _stamp(catalog, tuple(sorted(self.moves.items())))
+        return text
 
     def current_ids(self, labels: LabelMap, catalog: ClassCatalog) -> LabelMap:
         """Labels in which every retired id has become what the edits made of it.
