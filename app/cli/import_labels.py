@@ -13,7 +13,7 @@ from app.cli.console import emit, progress
 from app.cli.options import json_lines_option, project_option
 from app.cli.terminal import say
 from app.cli.train_projects import say_repairs
-from app.text import counted
+from deeplab_core.wording import count as counted
 from deeplab_core.wording import name_some
 
 if TYPE_CHECKING:

@@ -20,7 +20,6 @@ from app.state.mask_check import sentence
 from app.state.patch import TilePatch
 from app.state.project import Project
 from app.state.provenance import Provenance, users_own
-from app.text import counted
 from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, Cancelled, LabelSourceError, MessageText, image_error, message
@@ -30,6 +29,7 @@ from deeplab_core.masks.importing import ImportedImage, ImportItem, ImportPlan, 
 from deeplab_core.masks.importing.records import Unread
 from deeplab_core.masks.plausibility import MaskStatistics
 from deeplab_core.notes import RunNotes
+from deeplab_core.wording import count as counted
 
 
 @dataclass(slots=True)

@@ -28,6 +28,7 @@ from deeplab_core.errors import AtrousError, ImageReadError, StorageError, messa
 from deeplab_core.images.limits import check_size
 from deeplab_core.parallel import IsCancelled
 from deeplab_core.reading import VALUE_ERRORS, expecting, read_json
+from deeplab_core.wording import count, name_some
 
 FrameFormat = Literal["png", "jpg"]
 
@@ -488,11 +489,11 @@ def _key(video: Path) -> str:
 
 def summary_text(plan: FramePlan, summary: FrameSummary) -> list[str]:
     """What became of a video, one sentence a line."""
-    said = [f"{summary.written:,} frames written to {plan.folder}" + (f", {summary.kept:,} were there." if summary.kept else ".")]
+    there = f", {summary.kept:,} {'was' if summary.kept == 1 else 'were'} there." if summary.kept else "."
+    said = [f"{count(summary.written, 'frame')} written to {plan.folder}{there}"]
     if summary.failed:
-        numbers = ", ".join(map(str, summary.failed[:_NAMED]))
-        more = f" and {len(summary.failed) - _NAMED:,} more" if len(summary.failed) > _NAMED else ""
-        said.append(f"{len(summary.failed):,} frames could not be decoded: {numbers}{more}.")
+        numbers = name_some([str(number) for number in summary.failed], _NAMED)
+        said.append(f"{count(len(summary.failed), 'frame')} could not be decoded: {numbers}.")
     said += summary.problems
     if summary.cancelled:
         said.append("It was stopped; the same command goes on.")
