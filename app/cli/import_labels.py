@@ -212,8 +212,7 @@ def _tell_plan(plan: ImportPlan, reason: str, *, new: bool, as_json: bool) -> No
             without_image=[part.to_dict() for part in plan.without_image], not_read=[part.to_dict() for part in plan.unread],
         )  # fmt: skip
         return
-    total = len(plan.items) + len(plan.without_labels)
-    say(f"{plan.format.title}: labels for {len(plan.items):,} of {counted(total, 'image')}")
+    say(f"{plan.format.title}: labels for {len(plan.items):,} of {counted(plan.total, 'image')}")
     say(f"{'Classes of the new project' if new else 'Classes of the project'}: {plan.mapping.catalog.title}")
     if reason:
         say(f"Classes of the masks: {reason}")

@@ -48,6 +48,7 @@ class ImportPlan:
         without_labels: images that the source says nothing of.
         unread: files of the source that are not read, and why.
         mapping: what becomes of the classes; None until :meth:`mapped`.
+        total: number of images in the folder.
         recorded: classes of the project that an export of Atrous was made from, as the marker beside it has them; else None.
     """
 
@@ -60,6 +61,7 @@ class ImportPlan:
     without_labels: tuple[str, ...] = ()
     unread: tuple[Unread, ...] = ()
     mapping: ClassMapping | None = None
+    total: int = 0
     recorded: ClassCatalog | None = None
     _reader: Reader = field(repr=False, compare=False)
 
@@ -376,7 +378,7 @@ def scan(
     return ImportPlan(
         source=Path(source), images=Path(images), format=chosen, classes=tuple(reader.classes), items=tuple(items),
         without_image=tuple(without_image), without_labels=tuple(without_labels), unread=tuple(reader.unread),
-        recorded=_recorded(opened), _reader=reader,
+        recorded=_recorded(opened), total=len(names), _reader=reader,
     )  # fmt: skip
 
 

@@ -472,6 +472,11 @@ def test_labels_that_fit_several_images_are_a_failure(tmp_path: Path, capsys: py
     write(tmp_path / "labels/a.json", labelme("a.jpg", shape("road", SQUARE)))
     assert do(tmp_path / "labels", "--images", images) == 1
     assert "Several images have this name" in capsys.readouterr().err
+    write(tmp_path / "labels/b2.json", labelme("b.jpg", shape("road", SQUARE)))
+    assert do(tmp_path / "labels", "--images", images, "--dry-run") == 2
+    said = capsys.readouterr()
+    assert "labels for 0 of 3 images" in said.out
+    assert "Several label files belong to b.jpg: import one of them" in said.err
 
 
 def test_what_a_format_loses_by_its_nature_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
