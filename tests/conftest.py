@@ -29,7 +29,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 # Tests run on shared machines: how long one example takes says nothing about the code.
-settings.register_profile("atrous", deadline=None)
+# Every run tries other examples: 50 of each, as half of the usual 100 finds next to nothing less. --hypothesis-profile=thorough.
+settings.register_profile("atrous", deadline=None, max_examples=50)
+settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile("atrous")
 
 #: Why a test may be skipped in CI, where every package is installed: what the machine is or lacks, files that are not everywhere,

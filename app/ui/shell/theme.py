@@ -125,4 +125,6 @@ def apply_theme(app: QApplication, theme: Theme) -> None:
     """Dress the whole application. Widgets that paint themselves are given the theme by the window."""
     app.setPalette(qt_palette(theme))
     app.setFont(theme.font())
-    app.setStyleSheet(style_sheet(theme))
+    sheet = style_sheet(theme)
+    if app.styleSheet() != sheet:  # Qt reads it again and dresses every widget, also where nothing changes
+        app.setStyleSheet(sheet)
