@@ -18,6 +18,7 @@ from app.services.jobs import LatestWork
 from app.services.services import Services
 from app.services.session import OpenImage
 from app.state.edits.proposal import job_patch, job_proposal
+from app.state.opencv import opencv
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.text import plural, spaced, tr
@@ -27,7 +28,6 @@ from app.viewmodels.project.folder_plan import plan_component_job
 from deeplab_core.correction.jobs import ComponentJob
 from deeplab_core.correction.proposal import Proposal
 from deeplab_core.errors import MessageText, message
-from deeplab_core.regions import find_regions
 
 Point = tuple[float, float]
 
@@ -113,8 +113,11 @@ class ComponentJobs(QObject):
         self._show(None)
 
     def _preview(self) -> None:
-        choice, corrector = self._choice, self._corrections.corrector
-        if choice is None or corrector is None:
+        choice = self._choice
+        if choice is None:
+            return  # with every dab of a brush: nothing is painted again
+        corrector = self._corrections.corrector
+        if corrector is None:
             self._work.stop()
             self._show(None)
             return
@@ -126,7 +129,7 @@ class ComponentJobs(QObject):
                 return None
             box = proposal.bounds
             mask = proposal.mask[box.slices]
-            pieces = int(find_regions(mask.astype(np.uint8), mask).pixels.size)
+            pieces = opencv().connectedComponents(mask.view(np.uint8), connectivity=8)[0] - 1
             return _Effect(Target(box, mask, int(np.count_nonzero(mask))), pieces)
 
         self._work.ask(work, self._show)

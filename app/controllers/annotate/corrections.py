@@ -15,9 +15,10 @@ from app.controllers.annotate.edit import EditController
 from app.controllers.predict.models import ModelsController
 from app.services.calls import Call, LatestCall
 from app.services.services import Services
-from app.services.session import OpenImage
+from app.services.session import OpenImage, unset
 from app.state.document import Document
 from app.state.edits.proposal import proposal_patch
+from app.state.patch import TilePatch
 from app.state.tools import CORRECTION_TOOLS
 from app.worker.correction_messages import PrepareRegions, RegionsReady
 from deeplab_core.errors import MessageText
@@ -56,15 +57,17 @@ class Corrections(QObject):
     its prediction. Until they come tools that need no regions work without scores.
 
     Signals:
-        changed(): another image, regions or scores have come, or the labels have changed.
+        changed(): another image, regions or scores have come, or the labels have changed: with every dab of a brush.
+        prepared(): another image, or its regions and scores have come.
     """
 
     changed = Signal()
+    prepared = Signal()
 
     def __init__(self, services: Services, models: ModelsController, edit: EditController, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session, self._compute, self._notifier = services.session, services.compute, services.notifier
-        self._models, self.edit = models, edit
+        self._models, self.edit, self._settings = models, edit, services.settings
         self._call = LatestCall()
         self._corrector: Corrector | None = None
         self._document: Document | None = None
@@ -123,11 +126,16 @@ class Corrections(QObject):
             return False
         if isinstance(proposal.labels, int) and self.edit.refuses(document, proposal.labels):
             return False
+        self.edit.commit_stroke()
         only = None if start is None else self.edit.only(document, start)
-        patch = proposal_patch(document, proposal, only)
+        patch, revision = proposal_patch(document, proposal, only), document.revision
         if patch.empty:
             return False
-        self.edit.carry_out(name, document, lambda: patch)
+
+        def make() -> TilePatch:
+            return patch if document.revision == revision else proposal_patch(document, proposal, only)
+
+        self.edit.carry_out(name, document, make)
         return True
 
     # -- what the compute process adds -------------------------------------------------------------------------------------
@@ -143,16 +151,28 @@ class Corrections(QObject):
         self._asked = ""
         self._ask()
         self.changed.emit()
+        self.prepared.emit()
 
     def _forget(self, _rect: Box) -> None:
         if self._corrector is not None:
             self._corrector.forget()
         self.changed.emit()
 
-    def _ask(self) -> None:
+    def ask(self) -> None:
+        """Ask for regions and scores of the image in view, unless they are there."""
         image = self._session.image
         if self._used and image is not None:
             self._call.ask(self._submit)
+
+    def _ask(self) -> None:
+        image = self._session.image
+        if image is not None and not self._awaits_prediction(image):
+            self.ask()
+
+    def _awaits_prediction(self, image: OpenImage) -> bool:
+        """Whether the model is about to run on an image: its regions are computed with the scores that follow."""
+        runs = self._models.card is not None and self._settings["work.auto_predict"] and not self._models.begins_empty
+        return runs and image.prediction is None and unset(image.document)
 
     def base(self) -> PrepareRegions | None:
         """What the compute process needs to know of the image in view; None without one."""
@@ -190,3 +210,4 @@ class Corrections(QObject):
         if self._session.image is image:
             self._ready, self._corrector = answer, None
             self.changed.emit()
+            self.prepared.emit()

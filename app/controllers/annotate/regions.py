@@ -79,6 +79,7 @@ class RegionsController(QObject):
         if document is None or corrector is None or not inside:
             return
         if not self._corrections.regions_ready:
+            self._corrections.ask()
             self._notifier.info(tr("The regions of this image are being computed"), "", replace_key="correction")
             return
         self._edit.commit_stroke()

@@ -17,6 +17,7 @@ from app.controllers.annotate.next_errors import NextErrors
 from app.controllers.annotate.regions import RegionsController
 from app.controllers.annotate.view import ViewState
 from app.services.jobs import LatestWork
+from app.text import tr
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.marks import draw_line, draw_path
 from app.ui.canvas.target_mark import TargetMark, draw_words
@@ -185,6 +186,11 @@ class RegionTool(CorrectionTool):
         super().move(pointer)
         if self.dragging:
             self.features.regions.cross(self._path)
+
+    def paint(self, painter: QPainter, mapping: Mapping) -> None:
+        super().paint(painter, mapping)
+        if not self.features.corrections.regions_ready and self._at is not None and self._at.mapping == mapping:
+            draw_words(painter, mapping, self._at.view, (tr("The regions of this image are being computed…"),))
 
     def turn(self, steps: int, pointer: Pointer) -> None:
         if not self.dragging:

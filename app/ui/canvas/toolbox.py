@@ -85,6 +85,7 @@ class ToolBox(QObject):
             for source in (features.regions, features.scribble_lines, features.border_snap, features.next_errors):
                 source.targetChanged.connect(self.marksChanged)
             features.clicks.changed.connect(self.marksChanged)
+            features.corrections.prepared.connect(self.marksChanged)
         self._features, self._effect, self._error = features, TargetMark(), TargetMark()
         self._dragging: CanvasTool | None = None
         self._button = Qt.MouseButton.NoButton

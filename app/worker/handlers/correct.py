@@ -18,8 +18,8 @@ from deeplab_core.parallel import IsCancelled, ProgressCallback
 
 #: The scores of an image are handed over on at most so many cells, and at most at a quarter of its sides.
 _CELLS, _QUARTER = 65_536, 4
-#: Images whose regions and CRF kernels are kept.
-_KEPT = 2
+#: Images whose regions and CRF kernels are kept; of a large one (px) only itself.
+_KEPT, _LARGE = 2, 8_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +75,8 @@ class Handler:
             labels = np.full(rgb.shape[:2], catalog.ignore, catalog.dtype)
             known = _Prepared(Corrector(rgb, labels, catalog=catalog, scores=planes, shared=True), scores, planes)
             self._kept[key] = known
-            while len(self._kept) > _KEPT:
+            kept = 1 if labels.size > _LARGE else _KEPT
+            while len(self._kept) > kept:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         return known

@@ -277,3 +277,18 @@ def test_the_lasso_snaps_where_that_is_on(desk: Studio) -> None:
     inside = np.zeros(labels.shape, bool)
     inside[12:50, 42:74] = True
     assert np.count_nonzero((labels == SOFA) != inside) < 0.06 * inside.sum()
+
+
+def test_a_brush_repaints_nothing_for_tools_that_show_nothing(desk: Studio) -> None:
+    desk.press(Qt.Key.Key_Z)
+    desk.settle()
+    desk.press(Qt.Key.Key_B)
+    told: list[str] = []
+    desk.program.component_jobs.changed.connect(lambda: told.append("jobs"))
+    desk.program.components.targetChanged.connect(lambda: told.append("component"))
+    desk.program.regions.targetChanged.connect(lambda: told.append("region"))
+    desk.program.next_errors.targetChanged.connect(lambda: told.append("error"))
+    desk.program.corrections.prepared.connect(lambda: told.append("prepared"))
+    desk.paint((40, 20), (50, 25), (60, 30))
+    desk.settle()
+    assert not told
