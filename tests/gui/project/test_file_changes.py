@@ -224,4 +224,4 @@ def test_an_empty_folder_opens_its_first_image_when_one_comes(studio, tmp_path, 
 def test_what_is_said_of_a_look() -> None:
     assert file_changes.changes_text(ScanReport()) == ""
     text = file_changes.changes_text(ScanReport(added=2, removed=1, changed=("a.jpg",)))
-    assert text.startswith("2 images were added. 1 image was removed. 1 image was changed")
+    assert text.startswith("2 images were added. 1 image was removed. 1 image changed")

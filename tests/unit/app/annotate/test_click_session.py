@@ -80,7 +80,7 @@ def test_features_are_computed_once_and_ahead(image: Path, tmp_path: Path, runs:
     answer = session.answer(prepare, None, lambda _fraction, text: texts.append(text))
     assert isinstance(answer, Clicked)
     assert answer.masks == ()
-    assert texts == ["reading the click network", "looking at the image"]
+    assert texts == ["reading the click network", "encoding the image"]
     assert len(unpacked(session.answer(ask(pair, image)))) == 3
     assert len(unpacked(session.answer(ask(pair, image, points=(), positive=(), box=(10, 10, 60, 70))))) >= 1
     assert runs.count("sam.encoder.onnx") == 1

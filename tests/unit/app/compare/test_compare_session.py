@@ -79,7 +79,7 @@ def test_one_model_at_a_time_where_memory_is_short(models: list[Path], image: Pa
     session = CompareHandler(WorkerState(1 << 20), room=1)
     assert session.answer(ask(1, models[0], image), None, None).note == ""
     second = session.answer(ask(2, models[1], image), None, None)
-    assert "put out of memory" in second.note
+    assert "removed from memory" in second.note
     assert session.loaded == (str(models[1]),)
     assert session.answer(ask(3, models[1], image), None, None).note == ""
 
