@@ -12,8 +12,8 @@ import click
 from app.cli.options import Decimal
 from app.cli.terminal import say
 from app.paths import MODEL_DIR_VARIABLE, model_folders
-from deeplab_core.hub import HubAddress, find_published, hub_address, hub_place, published_models
-from deeplab_core.model_files import find_models, model_in_folder
+from deeplab_core.hub import find_from_hub, find_published, hub_address, published_models
+from deeplab_core.model_files import model_in_folder
 
 if TYPE_CHECKING:
     from deeplab_core.records import ModelCard
@@ -133,7 +133,10 @@ def resolve_model(name_or_file: str) -> Path:
         return path
     address = hub_address(name_or_file)
     if address is not None:
-        return _from_hub(address, name_or_file)
+        fetched = find_from_hub(address, model_folders())
+        if fetched is None:
+            raise click.UsageError(f"'{name_or_file}' is not here yet; run: atrous models get {name_or_file}")
+        return fetched
     entries = known_models()
     wanted = name_or_file.casefold()
     found = [entry.path for entry in entries if wanted in _names(entry)]
@@ -146,18 +149,6 @@ def resolve_model(name_or_file: str) -> Path:
         raise click.UsageError(f"'{published.id}' is not here yet; run: atrous models get {published.id}")
     choices = ", ".join(entry.path.stem for entry in entries) or f"none (set {MODEL_DIR_VARIABLE} to a folder that holds some)"
     raise click.UsageError(f"no model file and no known model '{name_or_file}'; known models: {choices}")
-
-
-def _from_hub(address: HubAddress, text: str) -> Path:
-    """The weights of a repository that 'atrous models get' fetched."""
-    for folder in model_folders():
-        place = hub_place(address, folder)
-        chosen = (
-            place / Path(address.file).name if address.file else model_in_folder(place) or next(iter(find_models([place])), None)
-        )
-        if chosen is not None and chosen.is_file():
-            return chosen
-    raise click.UsageError(f"'{text}' is not here yet; run: atrous models get {text}")
 
 
 def _names(entry: ModelEntry) -> set[str]:

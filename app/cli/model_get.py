@@ -14,7 +14,6 @@ from app.cli.transfer import megabytes, transfer
 from app.paths import CLICK_FOLDER, download_folder, model_folders
 from deeplab_core.errors import AtrousError
 from deeplab_core.hub import (
-    HubAddress,
     Installed,
     PublishedModel,
     click_networks,
@@ -22,7 +21,6 @@ from deeplab_core.hub import (
     find_on_hub,
     find_published,
     hub_address,
-    hub_place,
     install,
     published_models,
     write_published_card,
@@ -48,9 +46,7 @@ def get_command(model_id: str, folder: Path | None, again: bool, as_json: bool) 
     and https_proxy are used.
     """
     address = hub_address(model_id)
-    if address is not None:
-        return _get_from_hub(address, folder or download_folder(), again, as_json)
-    model = _named(model_id)
+    model = _named(model_id) if address is None else find_on_hub(address)
     there = find_installed(model, searched(model)) if folder is None and not again else None
     own = download_folder() / CLICK_FOLDER if model.for_clicks else download_folder()
     target = folder or (there.parent if there is not None else own)
@@ -89,22 +85,6 @@ def _report(found: Installed, model: PublishedModel, as_json: bool) -> int:
     return 0
 
 
-def _get_from_hub(address: HubAddress, folder: Path, again: bool, as_json: bool) -> int:
-    """Fetch the weights of a repository, with the files that belong to them."""
-    target = hub_place(address, folder)
-    weights, *others = find_on_hub(address)
-    if not as_json:
-        _announce(weights, target)
-    try:
-        with transfer(weights.id, as_json=as_json) as report:
-            for other in others:
-                install(other, target, again=again, progress=report)
-            found = install(weights, target, again=again, progress=report)
-    except KeyboardInterrupt:
-        return _stopped()
-    return _report(found, weights, as_json)
-
-
 def _tried(found: Installed, model: PublishedModel) -> str:
     """Open a model that was fetched, and say how it is used.
 
@@ -122,7 +102,7 @@ def _tried(found: Installed, model: PublishedModel) -> str:
 
     _, card = load_model(found.path)
     write_published_card(found.path, card, model)
-    name = found.path.stem if found.path.parent in model_folders() else found.path
+    name = found.path.stem if found.path.parent in model_folders() else model.id if model.folder else found.path
     return f"{model.title}, {card.catalog.title}. Use it with --model {name}"
 
 

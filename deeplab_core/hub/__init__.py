@@ -1,7 +1,7 @@
 """Checkpoints that others publish: what there is, fetching it safely, and what is known of a file that was fetched. No torch."""
 
 from deeplab_core.hub.download import Progress, download
-from deeplab_core.hub.huggingface import HubAddress, find_on_hub, hub_address, hub_place
+from deeplab_core.hub.huggingface import HubAddress, find_from_hub, find_on_hub, hub_address
 from deeplab_core.hub.install import (
     Installed,
     Receipt,
@@ -24,11 +24,11 @@ __all__ = [
     "by_hand",
     "click_networks",
     "download",
+    "find_from_hub",
     "find_installed",
     "find_on_hub",
     "find_published",
     "hub_address",
-    "hub_place",
     "install",
     "published_card",
     "published_models",

@@ -1,4 +1,4 @@
-"""Checkpoints of the Hugging Face Hub: what a repository holds and under which licence, as models that :func:`install` fetches.
+"""Checkpoints of the Hugging Face Hub: what a repository holds and under which licence, as a model that ``install`` fetches.
 
 ``huggingface_hub`` (extra ``hub``) is asked for the list of files, their sizes, their checksums and the licence. The files come
 through :func:`deeplab_core.hub.download.download`, with its rules: https, checksum, resume, room on the disk.
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from deeplab_core.errors import DownloadError, message
-from deeplab_core.hub.published import PublishedModel, is_file_name
-from deeplab_core.model_files import FOLDER_NAMES, is_model_file, is_shard
+from deeplab_core.hub.published import PublishedModel, PublishedPart, is_file_name
+from deeplab_core.model_files import FOLDER_NAMES, find_models, is_model_file, is_shard, model_in_folder
 from deeplab_core.reading import reason, shorten
 from deeplab_core.wording import name_some
 
@@ -28,8 +29,8 @@ _PART = r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.)){0,95}"
 _ADDRESS = re.compile(rf"({_PART}/{_PART})(?:@([A-Za-z0-9_.-]{{1,100}}))?(?:/(.+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-#: Files beside the weights that say what they are.
-_CONFIGS = ("config.json",)
+#: File beside the weights that says what they are.
+_CONFIG = "config.json"
 #: Characters of a licence that are shown.
 _LICENCE = 80
 #: Answers about repositories that do not exist, or only for people who log in.
@@ -54,8 +55,8 @@ class HubAddress:
     file: str = ""
 
     @property
-    def folder(self) -> str:
-        """Name of the folder of its files, below a folder of models."""
+    def name(self) -> str:
+        """Name of the folder of its files, or the beginning of a single file's name, in a folder of models."""
         return self.repository.replace("/", "--")
 
 
@@ -76,8 +77,8 @@ def hub_address(text: str) -> HubAddress | None:
     return HubAddress(repository=found[1], revision=found[2] or "", file=found[3] or "")
 
 
-def find_on_hub(address: HubAddress) -> tuple[PublishedModel, ...]:
-    """Look a repository up: its weights first, then the parts and the configuration that belong to them.
+def find_on_hub(address: HubAddress) -> PublishedModel:
+    """Look a repository up: its weights, with the parts and the configuration that belong to them.
 
     Every file is one of the commit that the answer names, so that all of them fit together.
 
@@ -85,21 +86,52 @@ def find_on_hub(address: HubAddress) -> tuple[PublishedModel, ...]:
         DownloadError: the extra is missing, there is no such repository or no answer, or it does not say which weights are meant.
     """
     info = _ask(address)
-    files = {sibling.rfilename: sibling for sibling in info.siblings or ()}
-    chosen = _weights(address, list(files))
-    inside = str(PurePosixPath(chosen).parent)
-    parts = [name for name in files if str(PurePosixPath(name).parent) == inside and name != chosen]
-    wanted = [chosen, *(name for name in parts if chosen.endswith(".index.json") and is_shard(PurePosixPath(name).name))]
-    wanted += [name for name in parts if PurePosixPath(name).name in _CONFIGS]
     commit = str(info.sha or "")
     if not _COMMIT.fullmatch(commit):
         raise _unusable(address, message("it does not say which commit it is"))
-    return tuple(_published(address, info, files[name], commit) for name in wanted)
+    files = {sibling.rfilename: sibling for sibling in info.siblings or ()}
+    chosen = PurePosixPath(_weights(address, list(files)))
+    beside: list[PublishedPart] = []
+    if chosen.name in FOLDER_NAMES:
+        there = [path for path in map(PurePosixPath, files) if path.parent == chosen.parent]
+        wanted = [path for path in there if chosen.name.endswith(".index.json") and is_shard(path.name)]
+        wanted += [path for path in there if path.name == _CONFIG]
+        beside = [_part(address, files[str(path)], commit, path.name) for path in wanted]
+    inside = bool(beside) or chosen.name in FOLDER_NAMES
+    weights = _part(address, files[str(chosen)], commit, chosen.name if inside else f"{address.name}--{chosen.name}")
+    owner, _, name = address.repository.partition("/")
+    return PublishedModel(
+        id=f"{SCHEME}{address.repository}/{chosen}",
+        name=name,
+        publisher=owner,
+        family="",
+        file=weights.file,
+        url=weights.url,
+        page=f"{_server()}/{address.repository}",
+        approximate_bytes=weights.approximate_bytes,
+        sha256_prefix=weights.sha256_prefix,
+        licence=_licence(info),
+        data_licence="data that its page names",
+        folder=address.name if inside else "",
+        beside=tuple(beside),
+    )
 
 
-def hub_place(address: HubAddress, folder: Path) -> Path:
-    """Where the files of a repository go, below a folder of models."""
-    return folder / address.folder
+def find_from_hub(address: HubAddress, folders: Iterable[Path]) -> Path | None:
+    """The weights of a repository that were fetched into one of the folders; None if there are none."""
+    wanted = PurePosixPath(address.file).name
+    for folder in folders:
+        place = folder / address.name
+        inside = place / wanted if wanted else model_in_folder(place)
+        single = folder / f"{address.name}--{wanted}"
+        if inside is not None and inside.is_file():
+            return inside
+        if single.is_file():
+            return single
+        alone = [path for path in find_models([folder]) if path.name.startswith(f"{address.name}--")]
+        if not wanted and len(alone) == 1:
+            return alone[0]
+    return None
 
 
 def _ask(address: HubAddress) -> ModelInfo:
@@ -165,29 +197,19 @@ def _weights(address: HubAddress, names: list[str]) -> str:
     )
 
 
-def _published(address: HubAddress, info: ModelInfo, sibling: RepoSibling, commit: str) -> PublishedModel:
-    """A file of a repository as an entry of the list of published models has it."""
+def _part(address: HubAddress, sibling: RepoSibling, commit: str, name: str) -> PublishedPart:
+    """A file of a repository, to be kept under a name."""
     from huggingface_hub import hf_hub_url
 
-    name = PurePosixPath(sibling.rfilename).name
-    inner = PurePosixPath(sibling.rfilename).parts
-    if not all(is_file_name(part) for part in inner):
+    if not all(is_file_name(part) for part in (*PurePosixPath(sibling.rfilename).parts, name)):
         raise _unusable(address, message("{file} is no name of a file", file=shorten(sibling.rfilename)))
-    owner, _, short = address.repository.partition("/")
     lfs: Any = sibling.lfs or {}
     digest = str(lfs.get("sha256", "") if isinstance(lfs, dict) else getattr(lfs, "sha256", ""))
-    return PublishedModel(
-        id=f"{SCHEME}{address.repository}/{sibling.rfilename}",
-        name=short,
-        publisher=owner,
-        family="",
+    return PublishedPart(
         file=name,
         url=hf_hub_url(address.repository, sibling.rfilename, revision=commit, endpoint=_server()),
-        page=f"{_server()}/{address.repository}",
         approximate_bytes=sibling.size if isinstance(sibling.size, int) else None,
         sha256_prefix=digest if _SHA256.fullmatch(digest) else "",
-        licence=_licence(info),
-        data_licence="data that its page names",
     )
 
 

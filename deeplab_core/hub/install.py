@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Self
 from deeplab_core.atomic import atomic_write, replace_file, storage_error
 from deeplab_core.errors import AtrousError, Cancelled, DownloadError, message
 from deeplab_core.hub.download import Fetched, Progress, download
-from deeplab_core.hub.published import PublishedModel
+from deeplab_core.hub.published import PublishedModel, PublishedPart
 from deeplab_core.parallel import IsCancelled
 from deeplab_core.reading import VALUE_ERRORS, read_json, reason
 
@@ -187,11 +187,11 @@ class Installed:
 
 def find_installed(model: PublishedModel, folders: Iterable[Path]) -> Path | None:
     """The file of a published model in one of the folders, by its name; None where it, or its decoder, is not there."""
-    names = [model.installed_name, *([] if model.decoder is None else [model.decoder.file])]
+    names = [model.installed_name, *(part.file for part in model.others)]
     for folder in folders:
         with contextlib.suppress(OSError):
-            if all((folder / name).is_file() for name in names):
-                return folder / names[0]
+            if all((folder / model.folder / name).is_file() for name in names):
+                return folder / model.folder / names[0]
     return None
 
 
@@ -205,7 +205,7 @@ def install(
 ) -> Installed:
     """Fetch a published model into a folder, or find that it is there (or its archive, which is then only unpacked).
 
-    Of a network for clicks the encoder comes first, then the decoder.
+    Of a network for clicks the encoder comes first, then the decoder. Files that belong beside weights come before them.
 
     Args:
         again: fetch it also if it exists. If its publisher states no checksum, it must then be the file of the first
@@ -216,13 +216,13 @@ def install(
         DownloadError: it cannot be fetched, is not what was published, or needs a browser (the message names the page).
         StorageError, Cancelled: as :func:`~deeplab_core.hub.download.download`.
     """
+    folder = folder / model.folder
+    for part in model.beside:
+        _install_file(_single(model, part), folder, again=again, cancel=cancel, progress=progress)
     found = _install_file(model, folder, again=again, cancel=cancel, progress=progress)
     if model.decoder is None:
         return found
-    part = model.decoder
-    size, digest = part.approximate_bytes, part.sha256_prefix
-    decoder = replace(model, file=part.file, url=part.url, approximate_bytes=size, sha256_prefix=digest, decoder=None)
-    second = _install_file(decoder, folder, again=again, cancel=cancel, progress=progress)
+    second = _install_file(_single(model, model.decoder), folder, again=again, cancel=cancel, progress=progress)
     return Installed(
         found.path,
         already=found.already and second.already,
@@ -230,6 +230,12 @@ def install(
         checksum=found.checksum if found.checksum == second.checksum else f"{found.checksum}; of the decoder, {second.checksum}",
         decoder=second.path,
     )
+
+
+def _single(model: PublishedModel, part: PublishedPart) -> PublishedModel:
+    """Another file of a model, as a model of one file."""
+    size, digest = part.approximate_bytes, part.sha256_prefix
+    return replace(model, file=part.file, url=part.url, approximate_bytes=size, sha256_prefix=digest, decoder=None, beside=())
 
 
 def _install_file(

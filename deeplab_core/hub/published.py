@@ -23,7 +23,7 @@ _DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNOR
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedPart:
-    """The second file of a published model: the decoder of a click network.
+    """Another file of a published model: the decoder of a click network, a part of weights in several files, a configuration.
 
     Attributes:
         file, url, approximate_bytes, sha256_prefix: as for :class:`PublishedModel`.
@@ -58,6 +58,8 @@ class PublishedModel:
         needs: name of the extra without which it cannot be run.
         note: one clause more.
         decoder: of a network for clicks; ``file`` is then its encoder.
+        folder: name of a folder of its own in a folder of models; empty for none.
+        beside: files that belong to it there.
     """
 
     id: str
@@ -80,6 +82,8 @@ class PublishedModel:
     needs: str = ""
     note: str = ""
     decoder: PublishedPart | None = None
+    folder: str = ""
+    beside: tuple[PublishedPart, ...] = ()
 
     @property
     def for_clicks(self) -> bool:
@@ -89,13 +93,18 @@ class PublishedModel:
     @property
     def download_bytes(self) -> int | None:
         """Size of all its files; None where one is unknown."""
-        sizes = [self.approximate_bytes, *([] if self.decoder is None else [self.decoder.approximate_bytes])]
+        sizes = [self.approximate_bytes, *(part.approximate_bytes for part in self.others)]
         return None if None in sizes else sum(size or 0 for size in sizes)
 
     @property
     def has_checksum(self) -> bool:
         """Whether its publisher states a checksum of every file."""
         return bool(self.sha256_prefix) and (self.decoder is None or bool(self.decoder.sha256_prefix))
+
+    @property
+    def others(self) -> tuple[PublishedPart, ...]:
+        """Its files but the first."""
+        return (*self.beside, *(() if self.decoder is None else (self.decoder,)))
 
     @property
     def data(self) -> str:

@@ -13,7 +13,7 @@ import pytest
 from app.cli import run
 from app.services.folders import settings_file
 from deeplab_core.errors import DownloadError
-from deeplab_core.hub import find_on_hub, hub_address
+from deeplab_core.hub import find_from_hub, find_installed, find_on_hub, hub_address, install
 from deeplab_core.weights import read_card
 from tests.file_server import FileServer, serving
 
@@ -59,7 +59,7 @@ def test_the_weights_come_checked_with_their_licence_and_are_found_by_their_addr
     assert run(["models", "get", "hf://lab/net"]) == 0
     shown = capsys.readouterr()
     assert "Licence: apache-2.0." in shown.err
-    path = tmp_path / "models" / "lab--net" / "net.safetensors"
+    path = tmp_path / "models" / "lab--net--net.safetensors"
     assert path.read_bytes() == weights
     assert "fits the published sha256" in shown.out
     card = read_card(path)
@@ -78,17 +78,32 @@ def test_other_bytes_than_the_stated_ones_are_refused(
     publish(server, "lab/net", {"net.safetensors": b"weights" * 99}, sha256="0" * 64)
     assert run(["models", "get", "hf://lab/net"]) == 1
     assert "what came is not the published file" in capsys.readouterr().err
-    assert not list((tmp_path / "models").glob("*/*.safetensors"))
+    assert not list((tmp_path / "models").rglob("*.safetensors"))
 
 
-def test_of_a_repository_with_parts_all_come_and_their_index_first(server: FileServer) -> None:
+def test_of_weights_in_parts_all_come(server: FileServer) -> None:
     files = {"config.json": b"{}", "model-00001-of-00002.safetensors": b"a", "model-00002-of-00002.safetensors": b"b"}
     publish(server, "lab/parts", {**files, "model.safetensors.index.json": b"{}", "other/config.json": b"{}"})
     found = find_on_hub(hub_address("hf://lab/parts"))
-    assert [model.file for model in found] == [
-        "model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "config.json",
+    assert (found.folder, found.file, found.sha256_prefix) == ("lab--parts", "model.safetensors.index.json", "")
+    assert [(part.file, bool(part.sha256_prefix)) for part in found.beside] == [
+        ("model-00001-of-00002.safetensors", True), ("model-00002-of-00002.safetensors", True), ("config.json", False),
     ]  # fmt: skip
-    assert [bool(model.sha256_prefix) for model in found] == [False, True, True, False]
+
+
+def test_of_a_saved_folder_weights_and_configuration_come_into_a_folder(server: FileServer, tmp_path: Path) -> None:
+    publish(server, "lab/saved", {"config.json": b"{}", "model.safetensors": b"weights", "pytorch_model.bin": b"pickle"})
+    model = find_on_hub(hub_address("hf://lab/saved"))
+    models = tmp_path / "models"
+    assert find_installed(model, [models]) is None
+    install(model, models)
+    assert sorted(path.name for path in (models / "lab--saved").glob("*") if "origin" not in path.name) == [
+        "config.json", "model.safetensors",
+    ]  # fmt: skip
+    assert find_from_hub(hub_address("hf://lab/saved"), [tmp_path, models]) == find_installed(model, [models])
+    asked = len(server.seen)
+    assert install(model, models).already
+    assert len(server.seen) == asked
 
 
 @pytest.mark.parametrize(
@@ -109,8 +124,8 @@ def test_it_is_said_which_weights_cannot_be_meant(server: FileServer, files: lis
 
 def test_a_safetensors_file_comes_before_others_and_one_may_be_named(server: FileServer) -> None:
     publish(server, "lab/net", dict.fromkeys(("a.pth", "b.safetensors", "sub/c.pth"), b"x"))
-    assert find_on_hub(hub_address("hf://lab/net"))[0].file == "b.safetensors"
-    assert find_on_hub(hub_address("hf://lab/net@main/sub/c.pth"))[0].id == "hf://lab/net/sub/c.pth"
+    assert find_on_hub(hub_address("hf://lab/net")).file == "lab--net--b.safetensors"
+    assert find_on_hub(hub_address("hf://lab/net@main/sub/c.pth")).id == "hf://lab/net/sub/c.pth"
 
 
 def test_what_cannot_be_reached_is_explained(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
