@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import ssl
 import threading
@@ -14,6 +16,8 @@ from pathlib import Path
 _TLS = Path(__file__).parent / "data" / "tls"
 #: The certificate that signs itself; its key is public, so it is good for these tests and nothing else.
 AUTHORITY = _TLS / "server.crt"
+#: Of the repositories that :func:`publish` makes.
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @dataclass
@@ -133,3 +137,22 @@ def serving(*, protected: bool = False) -> Iterator[FileServer]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def publish(server: FileServer, repository: str, files: dict[str, bytes], *, licence: str = "mit", sha256: str = "") -> None:
+    """Serve a repository as the Hugging Face Hub does; ``sha256`` is what it states of its weights instead of the truth."""
+    siblings = []
+    for name, content in files.items():
+        server.files[f"/{repository}/resolve/{COMMIT}/{name}"] = content
+        row: dict[str, object] = {"rfilename": name, "size": len(content)}
+        if not name.endswith(".json"):
+            digest = sha256 or hashlib.sha256(content).hexdigest()
+            row["lfs"] = {"sha256": digest, "size": len(content), "pointerSize": 134}
+        siblings.append(row)
+    answer = {
+        "_id": "1", "id": repository, "modelId": repository, "sha": COMMIT, "private": False, "gated": False,
+        "tags": [f"license:{licence}"], "cardData": {"license": licence}, "siblings": siblings,
+    }  # fmt: skip
+    text = json.dumps(answer).encode()
+    for place in ("", "/revision/main"):
+        server.files[f"/api/models/{repository}{place}?blobs=true"] = server.files[f"/api/models/{repository}{place}"] = text

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +13,7 @@ from app.services.folders import settings_file
 from deeplab_core.errors import DownloadError
 from deeplab_core.hub import find_from_hub, find_installed, find_on_hub, hub_address, install
 from deeplab_core.weights import read_card
-from tests.file_server import FileServer, serving
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
+from tests.file_server import COMMIT, FileServer, publish, serving
 
 
 @pytest.fixture
@@ -30,25 +26,6 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServ
     with serving() as running:
         monkeypatch.setenv("HF_ENDPOINT", running.address)
         yield running
-
-
-def publish(server: FileServer, repository: str, files: dict[str, bytes], *, licence: str = "mit", sha256: str = "") -> None:
-    """Put a repository on the server; ``sha256`` is what it states of its weights instead of the truth."""
-    siblings = []
-    for name, content in files.items():
-        server.files[f"/{repository}/resolve/{COMMIT}/{name}"] = content
-        row: dict[str, object] = {"rfilename": name, "size": len(content)}
-        if not name.endswith(".json"):
-            digest = sha256 or hashlib.sha256(content).hexdigest()
-            row["lfs"] = {"sha256": digest, "size": len(content), "pointerSize": 134}
-        siblings.append(row)
-    answer = {
-        "_id": "1", "id": repository, "modelId": repository, "sha": COMMIT, "private": False, "gated": False,
-        "tags": [f"license:{licence}"], "cardData": {"license": licence}, "siblings": siblings,
-    }  # fmt: skip
-    text = json.dumps(answer).encode()
-    for place in ("", "/revision/main"):
-        server.files[f"/api/models/{repository}{place}?blobs=true"] = server.files[f"/api/models/{repository}{place}"] = text
 
 
 def test_the_weights_come_checked_with_their_licence_and_are_found_by_their_address(

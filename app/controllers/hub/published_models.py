@@ -22,6 +22,8 @@ from deeplab_core.hub import (
     PublishedModel,
     click_networks,
     find_installed,
+    find_on_hub,
+    hub_address,
     install,
     published_models,
     write_published_card,
@@ -37,10 +39,12 @@ class FetchController(QObject):
     Signals:
         changed(model id): it stands otherwise now; an empty id means all of them.
         clicksChosen(files): use the click network of these files.
+        lookedUp(model id, why): a repository of the Hugging Face Hub is in the list now, or why it is not.
     """
 
     changed = Signal(str)
     clicksChosen = Signal(object)
+    lookedUp = Signal(str, str)
 
     def __init__(self, services: Services, models: ModelsController, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -48,6 +52,7 @@ class FetchController(QObject):
         self._compute, self._jobs = services.compute, services.jobs
         self._notifier, self._settings = services.notifier, services.settings
         self._published = {model.id: model for model in (*published_models(), *click_networks())}
+        self._looking = False
         self._views: dict[str, FetchView] = {}
         self._running: dict[str, Job] = {}
         self._progress: dict[str, Progress] = {}  # written by the download's thread
@@ -99,6 +104,30 @@ class FetchController(QObject):
             lambda error: self._failed(model, job, error),
             long=True,
         )
+
+    def look_up(self, text: str) -> None:
+        """Ask the Hugging Face Hub what ``hf://owner/name`` holds and under which licence; :attr:`lookedUp` follows."""
+        if self._looking:
+            return
+
+        def find() -> PublishedModel:
+            address = hub_address(text)
+            assert address is not None, "the dialog asks for addresses only"
+            return find_on_hub(address)
+
+        def found(model: PublishedModel) -> None:
+            self._looking = False
+            self._published.setdefault(model.id, model)
+            self.lookedUp.emit(model.id, "")
+
+        def failed(error: Exception) -> None:
+            self._looking = False
+            if not isinstance(error, AtrousError):
+                raise error
+            self.lookedUp.emit("", str(error))
+
+        self._looking = True
+        self._jobs.run(find, found, failed)
 
     def stop(self, model_id: str) -> None:
         """Stop fetching; what came so far is kept."""
@@ -211,7 +240,7 @@ class FetchController(QObject):
         found = find_installed(model, [folder / CLICK_FOLDER for folder in folders] if model.for_clicks else folders)
         if found is not None:
             return FetchView(FetchState.HERE, path=found)
-        part = self.folder_of(model) / f"{model.file}.part"
+        part = self.folder_of(model) / model.folder / f"{model.file}.part"
         return FetchView(done=part.stat().st_size if part.is_file() else 0, total=model.download_bytes)
 
     def _follow_setting(self, key: str) -> None:

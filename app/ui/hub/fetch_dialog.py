@@ -52,6 +52,7 @@ class FetchDialog(FittedDialog):
     def __init__(self, fetch: FetchController, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(tr("Get a model"), parent, size=QSize(880, 660))
         self._fetch = fetch
+        self._answer = ""
         self.table = FetchTable(fetch.published(), fetch.view, theme)
         self.shown = FetchFilter(self.table)
         column = self.column
@@ -64,6 +65,7 @@ class FetchDialog(FittedDialog):
         column.addWidget(self._build_card())
         self._build_buttons()
         fetch.changed.connect(self._follow)
+        fetch.lookedUp.connect(self._take_found)
         self.view.selectionModel().currentRowChanged.connect(lambda _now, _before: self._show_card())
         self.view.selectRow(0)
         self._follow("")
@@ -93,7 +95,7 @@ class FetchDialog(FittedDialog):
         row = QHBoxLayout()
         row.setSpacing(8)
         self.finder = QLineEdit()
-        self.finder.setPlaceholderText(tr("Filter by architecture, backbone, publisher, licence"))
+        self.finder.setPlaceholderText(tr("Filter by architecture, backbone, publisher, licence, or hf://owner/name"))
         self.finder.setAccessibleName(tr("Filter the models"))
         self.finder.setClearButtonEnabled(True)
         self.data = QComboBox()
@@ -102,6 +104,7 @@ class FetchDialog(FittedDialog):
         for name in dict.fromkeys(data_of(model) for model in self.table.models):
             self.data.addItem(tr("Click networks") if name == CLICKS else name, name)
         self.finder.textChanged.connect(self._filter)
+        self.finder.returnPressed.connect(self._look_up)
         self.data.currentIndexChanged.connect(self._filter)
         row.addWidget(self.finder, 1)
         row.addWidget(self.data)
@@ -156,6 +159,9 @@ class FetchDialog(FittedDialog):
         self.look_again.clicked.connect(self._fetch.refresh)
         self.stop = QPushButton(tr("Stop"))
         self.stop.clicked.connect(self._stop)
+        self.find = QPushButton(tr("Look up"))
+        self.find.setToolTip(tr("Ask the Hugging Face Hub for files and licence; nothing is downloaded yet"))
+        self.find.clicked.connect(self._look_up)
         self.get = QPushButton(tr("Get"))
         self.get.clicked.connect(self._get)
         self.use = QPushButton(tr("Use model"))
@@ -165,11 +171,11 @@ class FetchDialog(FittedDialog):
         for button in (self.page, self.look_again):
             row.addWidget(button)
         row.addStretch(1)
-        for button in (close, self.stop, self.use, self.get):
+        for button in (close, self.stop, self.use, self.find, self.get):
             row.addWidget(button)
-        for button in (self.get, self.use):
+        for button in (self.find, self.get, self.use):
             button.setProperty("primary", True)
-        for button in (self.page, self.look_again, self.stop, self.get, self.use, close):
+        for button in (self.page, self.look_again, self.stop, self.find, self.get, self.use, close):
             button.setAutoDefault(False)
 
     # -- showing ---------------------------------------------------------------------------------------------------------
@@ -181,7 +187,29 @@ class FetchDialog(FittedDialog):
         if model is None or model_id in ("", model.id):
             self._show_card()
 
+    def _asked_address(self) -> str:
+        """The address of the Hugging Face Hub that was typed, if no model of the list has it; else empty."""
+        text = self.finder.text().strip()
+        return text if text.lower().startswith("hf://") and self.current() is None else ""
+
+    def _look_up(self) -> None:
+        if self._asked_address():
+            self._answer = tr("Looking it up…")
+            self._show_card()
+            self._fetch.look_up(self._asked_address())
+
+    def _take_found(self, model_id: str, why: str) -> None:
+        """What the hub says: the model is a row now, or the reason is shown where its card would be."""
+        self._answer = why
+        if model_id:
+            self.table.add(next(model for model in self._fetch.published() if model.id == model_id))
+            self.data.setCurrentIndex(0)
+            self.finder.setText(model_id)
+            self.choose(model_id)
+        self._show_card()
+
     def _filter(self) -> None:
+        self._answer = ""
         self.shown.want(self.finder.text(), self.data.currentData())
         if not self.view.currentIndex().isValid():
             self.view.selectRow(0)
@@ -198,6 +226,7 @@ class FetchDialog(FittedDialog):
         self.use.setVisible(view.state is FetchState.HERE)
         offered = view.state in (FetchState.ABSENT, FetchState.FAILED)
         self.get.setVisible(direct and offered)
+        self.find.setVisible(bool(self._asked_address()))
         self.get.setText(tr("Continue") if view.done else tr("Try again") if view.state is FetchState.FAILED else tr("Get"))
         by_hand = model is not None and not direct and offered
         self.look_again.setVisible(by_hand)
@@ -207,8 +236,8 @@ class FetchDialog(FittedDialog):
 
     def _show_facts(self, model: PublishedModel | None) -> None:
         if model is None:
-            self.name.setText(tr("No model matches the filter"))
-            texts = ["", "", ""]
+            self.name.setText(self._asked_address() or tr("No model matches the filter"))
+            texts = [self._answer, "", ""]
         else:
             self.name.setText(model.title)
             score = (
@@ -223,7 +252,8 @@ class FetchDialog(FittedDialog):
             )
             more = f". {model.note}" if model.note else ""
             needs = tr(". Requires the extra '{needs}'", needs=model.needs) if model.needs else ""
-            what = tr("Click network") if model.for_clicks else f"{counted(model.classes, 'class', 'classes')}. {score}"
+            classes = counted(model.classes, "class", "classes") if model.classes else tr("Classes unknown")
+            what = tr("Click network") if model.for_clicks else f"{classes}. {score}"
             texts = [
                 f"{what}{more}{needs}.",
                 tr("Licence: {licence}. Trained on {data_licence}.", licence=model.licence, data_licence=model.data_licence),

@@ -33,6 +33,15 @@ class FetchTable(QAbstractTableModel):
         self.models, self._view, self.theme = list(models), view, theme
         self._rows = {model.id: row for row, model in enumerate(self.models)}
 
+    def add(self, model: PublishedModel) -> None:
+        """One more model, at the end."""
+        if model.id in self._rows:
+            return
+        row = self._rows[model.id] = len(self.models)
+        self.beginInsertRows(QModelIndex(), row, row)
+        self.models.append(model)
+        self.endInsertRows()
+
     def refresh(self, model_id: str) -> None:
         """A model stands otherwise now; an empty id means all of them."""
         first, last = (self._rows[model_id],) * 2 if model_id in self._rows else (0, len(self.models) - 1)
@@ -77,7 +86,7 @@ class FetchTable(QAbstractTableModel):
         return (
             model.name,
             model.publisher,
-            tr("for clicks") if model.for_clicks else f"{model.data}, {model.classes}",
+            tr("for clicks") if model.for_clicks else f"{model.data}, {model.classes}" if model.classes else tr("unknown"),
             "" if model.for_clicks else "unknown" if model.miou is None else f"{model.miou:g}",
             size_text(model.download_bytes),
         )[column]

@@ -19,7 +19,7 @@ from app.ui.shell.settings_dialog import FolderField, SettingsDialog
 from app.ui.shell.theme import load_theme
 from app.viewmodels.hub.published_models import FetchState
 from deeplab_core.errors import WeightsError
-from tests.file_server import FileServer, serving
+from tests.file_server import FileServer, publish, serving
 from tests.gui.studio import Studio
 from tests.published_list import use_published_list
 
@@ -229,3 +229,41 @@ def test_the_folder_of_the_settings_is_offered_and_fetched_to(
     assert (chosen / "tiny.pth").is_file()
     studio.program.settings.reset("model.folder")
     assert folder_of(studio) == tmp_path / "models"
+
+
+def test_a_repository_of_the_hub_is_looked_up_before_it_is_downloaded(
+    studio: Studio, sheet: FetchDialog, server: FileServer, qtbot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server.address)
+    publish(server, "lab/net", {"net.safetensors": CONTENT}, licence="apache-2.0")
+    rows = sheet.shown.rowCount()
+    sheet.finder.setText("hf://lab/net")
+    assert sheet.name.text() == "hf://lab/net"
+    assert not sheet.get.isVisible()
+    qtbot.mouseClick(sheet.find, Qt.MouseButton.LeftButton)
+    studio.wait(lambda: sheet.current() is not None)
+    assert "apache-2.0" in sheet.card_lines[1].text()
+    assert "Classes unknown" in sheet.card_lines[0].text()
+    assert not list(folder_of(studio).rglob("*net.safetensors*"))
+    qtbot.mouseClick(sheet.get, Qt.MouseButton.LeftButton)
+    model_id = "hf://lab/net/net.safetensors"
+    studio.wait(lambda: state(studio, model_id) is FetchState.HERE)
+    assert (folder_of(studio) / "lab--net--net.safetensors").read_bytes() == CONTENT
+    sheet.finder.setText("")
+    assert sheet.shown.rowCount() == rows + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("hf://lab/absent", "no public repository"), ("hf://lab", "no address of a repository")]
+)
+def test_what_the_hub_does_not_have_is_said_in_place_of_a_card(
+    studio: Studio, sheet: FetchDialog, server: FileServer, qtbot, monkeypatch: pytest.MonkeyPatch, text: str, why: str
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server.address)
+    sheet.finder.setText(text)
+    qtbot.keyClick(sheet.finder, Qt.Key.Key_Return)
+    studio.wait(lambda: why in sheet.card_lines[0].text())
+    assert sheet.find.isVisible()
+    sheet.finder.setText("tiny")
+    assert not sheet.find.isVisible()
+    assert why not in sheet.card_lines[0].text()
