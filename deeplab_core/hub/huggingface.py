@@ -35,7 +35,7 @@ _CONFIG = "config.json"
 _LICENCE = 80
 #: Answers about repositories that do not exist, or only for people who log in.
 _ABSENT = (401, 403, 404)
-_NOWHERE = message("there is no public repository of this name")
+_NOWHERE = message("There is no public repository of this name")
 #: Longest wait for an answer about a repository, in seconds.
 _PATIENCE = 30.0
 
@@ -88,7 +88,7 @@ def find_on_hub(address: HubAddress) -> PublishedModel:
     info = _ask(address)
     commit = str(info.sha or "")
     if not _COMMIT.fullmatch(commit):
-        raise _unusable(address, message("it does not say which commit it is"))
+        raise _unusable(address, message("It does not say which commit it is"))
     files = {sibling.rfilename: sibling for sibling in info.siblings or ()}
     chosen = PurePosixPath(_weights(address, list(files)))
     beside: list[PublishedPart] = []
@@ -141,7 +141,7 @@ def _ask(address: HubAddress) -> ModelInfo:
     except ImportError as error:
         raise DownloadError(
             message("{address} cannot be looked up", address=SCHEME + address.repository),
-            why=message("the package huggingface-hub is not installed"),
+            why=message("The package huggingface-hub is not installed"),
             remedy=message("Install it: pip install 'atrous[hub]'"),
         ) from error
     try:
@@ -149,7 +149,7 @@ def _ask(address: HubAddress) -> ModelInfo:
             address.repository, revision=address.revision or None, files_metadata=True, timeout=_PATIENCE
         )
     except GatedRepoError as error:
-        raise _unusable(address, message("its owner gives it to people who ask for it")) from error
+        raise _unusable(address, message("Its owner gives it to people who ask for it")) from error
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise _unusable(address, _NOWHERE) from error
     except (HfHubHTTPError, OSError, ValueError, KeyError, TypeError) as error:
@@ -178,7 +178,7 @@ def _weights(address: HubAddress, names: list[str]) -> str:
     """The file of weights that is meant."""
     if address.file:
         if address.file not in names:
-            raise _unusable(address, message("it has no file {file}", file=shorten(address.file)))
+            raise _unusable(address, message("It has no file {file}", file=shorten(address.file)))
         return address.file
     for usual in FOLDER_NAMES:
         if usual in names:
@@ -189,7 +189,7 @@ def _weights(address: HubAddress, names: list[str]) -> str:
         if len(found) == 1:
             return found[0]
     if not models:
-        raise _unusable(address, message("it holds no file of weights that Atrous reads"))
+        raise _unusable(address, message("It holds no file of weights that Atrous reads"))
     raise DownloadError(
         message("{address} holds several models", address=SCHEME + address.repository),
         why=name_some(sorted(models), 6),

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from app.controllers.hub.published_models import FetchController
     from deeplab_core.hub import PublishedModel
 
+#: Digits of a checksum that are shown.
+_DIGITS = 16
 _WIDTHS = {PUBLISHER: 104, CLASSES: 116, MIOU: 88, SIZE: 88, STATE: 112}
 
 
@@ -260,7 +262,7 @@ class FetchDialog(FittedDialog):
                 f"{_files_text(model)}, {'size ' if model.download_bytes is None else ''}{size_text(model.download_bytes)}, "
                 + tr("from {host}. ", host=model.host)
                 + (
-                    tr("Checksum: sha256 {sha256_prefix}…", sha256_prefix=model.sha256_prefix)
+                    tr("Checksum: sha256 {sha256_prefix}…", sha256_prefix=model.sha256_prefix[:_DIGITS])
                     if model.has_checksum
                     else tr("No checksum is published.")
                 ),
