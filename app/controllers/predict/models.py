@@ -28,6 +28,8 @@ from deeplab_core.records import ModelCard, Prediction, RunReport
 _SILENT = "compute silent"
 #: Setting of a project: the model that the user chose while it was open.
 _CHOSEN = "model.chosen"
+#: Setting of a project: the user was told that the model in use was made for other images.
+_TOLD = "model.unsuited_told"
 #: Bundled models for folders of the user, in the order in which they are tried.
 _FOR_FOLDERS = ("photos-voc.safetensors", "camvid.safetensors")
 
@@ -42,6 +44,7 @@ class ModelsController(QObject):
         mappingNeeded(): classes of the model have no partner in the project, and no mapping was chosen.
         mappingChanged(): the user has said it.
         thresholdChanged(float): another threshold of the two-class model in use.
+        unsuited(): the user's own images were opened, and only the model of the sample's rooms is there for their classes.
     """
 
     choicesChanged = Signal()
@@ -50,6 +53,7 @@ class ModelsController(QObject):
     mappingNeeded = Signal()
     mappingChanged = Signal()
     thresholdChanged = Signal(float)
+    unsuited = Signal()
 
     def __init__(self, services: Services, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -242,8 +246,17 @@ class ModelsController(QObject):
 
     def _settle(self) -> None:
         """Take the model of the project instead of a bundled one for other images; ask if a question is left."""
-        if not self._take_own(always=False):
-            self.ask_unless_agreed()
+        if not self._take_own(always=False) and self.ask_unless_agreed():
+            self._tell_unsuited()
+
+    def _tell_unsuited(self) -> None:
+        """Say once per project that the model of the sample's rooms is weak on other images."""
+        project = self._project
+        if project is None or project.read_only or self._chosen or self.path != FIRST_MODEL or is_sample_project(project.folder):
+            return
+        if project.setting(_CHOSEN) is None and project.setting(_TOLD) is None:
+            project.set_setting(_TOLD, True)
+            self.unsuited.emit()
 
     def _take_own(self, *, always: bool) -> bool:
         """Load the model that the user chose for the project, or the bundled one for such images; True if it is on the way.

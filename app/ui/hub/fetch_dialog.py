@@ -161,9 +161,9 @@ class FetchDialog(FittedDialog):
         self.look_again.clicked.connect(self._fetch.refresh)
         self.stop = QPushButton(tr("Stop"))
         self.stop.clicked.connect(self._stop)
-        self.find = QPushButton(tr("Look up"))
-        self.find.setToolTip(tr("Ask the Hugging Face Hub for files and licence; nothing is downloaded yet"))
-        self.find.clicked.connect(self._look_up)
+        self.ask_hub = QPushButton(tr("Look up"))
+        self.ask_hub.setToolTip(tr("Ask the Hugging Face Hub for files and licence; nothing is downloaded yet"))
+        self.ask_hub.clicked.connect(self._look_up)
         self.get = QPushButton(tr("Get"))
         self.get.clicked.connect(self._get)
         self.use = QPushButton(tr("Use model"))
@@ -173,11 +173,11 @@ class FetchDialog(FittedDialog):
         for button in (self.page, self.look_again):
             row.addWidget(button)
         row.addStretch(1)
-        for button in (close, self.stop, self.use, self.find, self.get):
+        for button in (close, self.stop, self.use, self.ask_hub, self.get):
             row.addWidget(button)
-        for button in (self.find, self.get, self.use):
+        for button in (self.ask_hub, self.get, self.use):
             button.setProperty("primary", True)
-        for button in (self.page, self.look_again, self.stop, self.find, self.get, self.use, close):
+        for button in (self.page, self.look_again, self.stop, self.ask_hub, self.get, self.use, close):
             button.setAutoDefault(False)
 
     # -- showing ---------------------------------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ class FetchDialog(FittedDialog):
         self.use.setVisible(view.state is FetchState.HERE)
         offered = view.state in (FetchState.ABSENT, FetchState.FAILED)
         self.get.setVisible(direct and offered)
-        self.find.setVisible(bool(self._asked_address()))
+        self.ask_hub.setVisible(bool(self._asked_address()))
         self.get.setText(tr("Continue") if view.done else tr("Try again") if view.state is FetchState.FAILED else tr("Get"))
         by_hand = model is not None and not direct and offered
         self.look_again.setVisible(by_hand)

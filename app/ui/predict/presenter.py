@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject
 
 from app.controllers.workspace import Program
+from app.services.notifications import Choice
 from app.text import tr
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.receptive_mark import ReceptiveMark
@@ -24,10 +25,12 @@ class ModelPresenter(QObject):
     def __init__(self, window: MainWindow, program: Program) -> None:
         super().__init__(window)
         self._dock, self._commands, self._models = window.model, window.commands, program.models
+        self._notifier = program.notifier
         models, dock = program.models, window.model
         models.choicesChanged.connect(self.show)
         models.cardChanged.connect(lambda _card: self.show())
         models.deviceChanged.connect(dock.show_device)
+        models.unsuited.connect(self._offer_models)
         dock.modelChosen.connect(models.load)
         dock.settingsChosen.connect(models.set_run_settings)
         dock.thresholdChosen.connect(program.threshold.set)
@@ -47,6 +50,15 @@ class ModelPresenter(QObject):
         card = models.card
         if card is not None:
             dock.show_card(*card_texts(card, models.path), guesses_text(card))
+
+    def _offer_models(self) -> None:
+        """The model in use was made for other images: say so, and where better ones are."""
+        self._notifier.info(
+            tr("{model} was made for rendered rooms", model=self._models.card.name if self._models.card else ""),
+            tr("On photographs it is weak. Download a published model, or let it learn from your corrections."),
+            replace_key="unsuited",
+            choices=(Choice(tr("Get a model…"), self._commands["model.get"].trigger),),
+        )
 
     def _enable_runs(self, _changed: frozenset[str]) -> None:
         self._dock.set_runnable(*(self._commands[name].isEnabled() for name in _RUNS))

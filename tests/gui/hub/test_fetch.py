@@ -240,7 +240,7 @@ def test_a_repository_of_the_hub_is_looked_up_before_it_is_downloaded(
     sheet.finder.setText("hf://lab/net")
     assert sheet.name.text() == "hf://lab/net"
     assert not sheet.get.isVisible()
-    qtbot.mouseClick(sheet.find, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(sheet.ask_hub, Qt.MouseButton.LeftButton)
     studio.wait(lambda: sheet.current() is not None)
     assert "apache-2.0" in sheet.card_lines[1].text()
     assert "Classes unknown" in sheet.card_lines[0].text()
@@ -263,7 +263,7 @@ def test_what_the_hub_does_not_have_is_said_in_place_of_a_card(
     sheet.finder.setText(text)
     qtbot.keyClick(sheet.finder, Qt.Key.Key_Return)
     studio.wait(lambda: why in sheet.card_lines[0].text())
-    assert sheet.find.isVisible()
+    assert sheet.ask_hub.isVisible()
     sheet.finder.setText("tiny")
-    assert not sheet.find.isVisible()
+    assert not sheet.ask_hub.isVisible()
     assert why not in sheet.card_lines[0].text()

@@ -179,6 +179,22 @@ def test_a_folder_opens_with_the_model_that_was_chosen_for_it(studio: Studio, tm
     studio.wait(lambda: studio.program.models.path == shipped / "rooms-voc.safetensors")
 
 
+def test_it_is_said_once_that_the_model_of_the_rooms_is_weak_on_photographs(studio: Studio, tmp_path, folder, shipped):  # noqa: F811
+    (shipped / "photos-voc.safetensors").unlink()
+    told = []
+    studio.program.models.unsuited.connect(lambda: told.append(True))
+    studio.start_model()
+    studio.open(sample(tmp_path))
+    assert not told
+    studio.open(folder)
+    assert told == [True]
+    (message,) = [message for message in studio.program.notifier.messages if "rendered rooms" in message.title]
+    assert [choice.text for choice in message.choices] == ["Get a model…"]
+    studio.open(sample(tmp_path / "again"))
+    studio.open(folder)
+    assert told == [True]
+
+
 def test_every_model_in_the_dock_says_what_it_knows(studio: Studio, tmp_path):  # noqa: F811
     mine = tmp_path / "models" / "model.safetensors"
     save_tiny_model(mine, name="My floors", summary="Knows floors")
