@@ -2,9 +2,9 @@
 
     python -m tools.folds --images coco/images --truth coco/labels --images voc/images --truth voc/labels -o folds --count 5
 
-makes ``folds/0/train/images``, ``folds/0/train/labels``, ``folds/0/val/images`` and so on, of links. The images are those with a mask
-of the same stem, in the order of their names; fold k holds out number k, k + count, k + 2 count, ... With every image held out once,
-the predictions of all folds together are measured as one set:
+makes ``folds/0/train/images``, ``folds/0/train/labels``, ``folds/0/val/images`` and so on, of links. The images are those with a
+mask of the same stem, in the order of their names; fold k holds out number k, k + count, k + 2 count, ... With every image held
+out once, the predictions of all folds together are measured as one set:
 
     for k in 0 1 2 3 4; do
         atrous train --recipe RECIPE --images folds/$k/train/images --val-images folds/$k/val/images -o runs/$k

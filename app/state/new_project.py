@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Setting of a project of which no image is predicted unless the user asks for it.
 BEGINS_EMPTY = "begins_empty"
+#: Setting of a project: path of the model that the user chose while it was open, or for its beginning.
+CHOSEN_MODEL = "model.chosen"
 
 #: Files of class names that are looked for in the folder of the images and in the one above it.
 _LISTS = (
@@ -125,6 +127,7 @@ class NewProject:
         labels: labels to start from; None for none.
         agreed: (id of the model's card, its classes), of which those without a partner become void, as the page showed; None
             leaves that to be asked.
+        model: path of the model that the user chose; empty for the one that was offered.
     """
 
     classes: ClassOffer
@@ -133,6 +136,7 @@ class NewProject:
     begins_empty: bool = False
     labels: LabelOffer | None = None
     agreed: tuple[str, ClassCatalog] | None = None
+    model: str = ""
 
 
 def has_project(folder: Path, project_dir: Path | None = None) -> bool:
@@ -309,6 +313,8 @@ def settle_new(project: Project, chosen: NewProject) -> OpenQuestions:
     store_how(project, chosen.how, chosen.classes.reason)
     if chosen.begins_empty:
         project.set_setting(BEGINS_EMPTY, True)
+    if chosen.model:
+        project.set_setting(CHOSEN_MODEL, chosen.model)
     if chosen.agreed is not None:
         card_id, catalog = chosen.agreed
         lost = map_catalogs(catalog, project.catalog).unmatched

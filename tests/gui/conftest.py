@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.gui.studio import folder, shared_studio, studio
+from tests.gui.studio import folder, shared_studio, shipped, studio
 
-__all__ = ["folder", "shared_studio", "studio"]
+__all__ = ["folder", "shared_studio", "shipped", "studio"]

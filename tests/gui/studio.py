@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -184,3 +185,19 @@ def shared_studio(request: pytest.FixtureRequest, qapp: object, tmp_path_factory
     """One window for the tests of a module that only show something in front of it."""
     with running(PatientBot(request), tmp_path_factory.mktemp("shared") / "models") as made:
         yield made
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of bundled models for rooms, photographs and streets, with cards beside them; no model of the user."""
+    bundled = tmp_path / "bundled"
+    bundled.mkdir()
+    for name, classes in (("rooms-voc", "voc21"), ("photos-voc", "voc21"), ("camvid", "camvid11")):
+        (bundled / f"{name}.safetensors").write_bytes(b"")
+        card = {"name": name, "catalog": get_catalog(classes).to_dict()}
+        (bundled / f"{name}.safetensors.card.json").write_text(json.dumps(card))
+    (tmp_path / "models" / "stripes.safetensors").unlink()
+    for place in ("app.paths", "app.controllers.predict.models"):
+        monkeypatch.setattr(f"{place}.BUNDLED_MODELS", bundled)
+    monkeypatch.setattr("app.controllers.predict.models.FIRST_MODEL", bundled / "rooms-voc.safetensors")
+    return bundled

@@ -14,7 +14,7 @@ from app.services.model_notes import note_of
 from app.services.notifications import Choice
 from app.services.services import Services
 from app.state.class_mapping import card_key, choose_classes, in_project_ids, project_mapping
-from app.state.new_project import BEGINS_EMPTY
+from app.state.new_project import BEGINS_EMPTY, CHOSEN_MODEL
 from app.state.project import Project
 from app.text import sentence, tr
 from app.viewmodels.predict.model_view import DeviceView, ModelChoice, RunSettings
@@ -26,8 +26,6 @@ from deeplab_core.model_files import ENGINE_SUFFIXES, find_models
 from deeplab_core.records import ModelCard, Prediction, RunReport
 
 _SILENT = "compute silent"
-#: Setting of a project: the model that the user chose while it was open.
-_CHOSEN = "model.chosen"
 #: Setting of a project: the user was told that the model in use was made for other images.
 _TOLD = "model.unsuited_told"
 #: Bundled models for folders of the user, in the order in which they are tried.
@@ -64,6 +62,7 @@ class ModelsController(QObject):
         self._untried: list[Path] = []
         self._chosen = False
         self._refused: Path | None = None
+        self._tried_on: Path | None = None
         self.card: ModelCard | None = None
         self.path: Path | None = None
         self.hello: Hello | None = None
@@ -129,11 +128,26 @@ class ModelsController(QObject):
             self._remember_choice(path)
         self._ask_for(path, {})
 
+    def try_on(self, path: Path) -> None:
+        """Load a model for the page of a new project; a project that is open behind it neither remembers nor replaces it."""
+        self._untried, self._tried_on = [], path
+        self._ask_for(path, {})
+
+    def suit(self, folder: Path, catalog: ClassCatalog) -> None:
+        """For the page of a new project: try on the bundled model for its images, if another bundled one is in use."""
+        own = _model_for(folder, catalog) if self._uses_bundled and not self._loading else None
+        if own is not None and own not in (self.path, self._refused):
+            self.try_on(own)
+
+    @property
+    def _uses_bundled(self) -> bool:
+        return self.path is not None and self.path.parent == BUNDLED_MODELS
+
     def _remember_choice(self, path: Path) -> None:
         if self._project is None or self._project.read_only:
             return
         try:
-            self._project.set_setting(_CHOSEN, str(path))
+            self._project.set_setting(CHOSEN_MODEL, str(path))
         except AtrousError as error:
             self._notifier.report(error)
 
@@ -210,7 +224,7 @@ class ModelsController(QObject):
 
     def set_project(self, project: Project | None) -> None:
         """Follow another project: its catalog decides what the model's classes become."""
-        self._project, self._chosen = project, False
+        self._project, self._chosen, self._tried_on = project, False, None
         if not self.begins_empty:
             self._settle()
 
@@ -254,7 +268,7 @@ class ModelsController(QObject):
         project = self._project
         if project is None or project.read_only or self._chosen or self.path != FIRST_MODEL or is_sample_project(project.folder):
             return
-        if project.setting(_CHOSEN) is None and project.setting(_TOLD) is None:
+        if project.setting(CHOSEN_MODEL) is None and project.setting(_TOLD) is None:
             project.set_setting(_TOLD, True)
             self.unsuited.emit()
 
@@ -266,10 +280,10 @@ class ModelsController(QObject):
         """
         if self._project is None or self._chosen or self._loading:
             return False
-        kept = self._project.setting(_CHOSEN)
+        kept = self._project.setting(CHOSEN_MODEL)
         own = Path(kept) if isinstance(kept, str) and Path(kept).exists() else None
-        if own is None and (always or (self.path is not None and self.path.parent == BUNDLED_MODELS)):
-            own = _model_for(self._project)
+        if own is None and (always or self._uses_bundled):
+            own = _model_for(self._project.folder, self._project.catalog)
         if own is None or own in (self.path, self._refused):
             return False
         self.load(own, chosen=False)
@@ -319,7 +333,7 @@ class ModelsController(QObject):
         self._context.update(model_ready=True)
         self.cardChanged.emit(answer.card)
         self.choicesChanged.emit()
-        if not self.begins_empty:
+        if not self.begins_empty and path != self._tried_on:
             self._settle()
 
     def _fail(self, call: Call[Loaded], path: Path, error: AtrousError) -> None:
@@ -411,16 +425,16 @@ def _tip(path: Path) -> str:
     return "\n".join(part for part in (note.summary, note.figures, str(path)) if part)
 
 
-def _model_for(project: Project) -> Path | None:
-    """The bundled model for the images of a project: the sample's own, the one for photographs, or the one for streets, whichever
-    has no class that the project lacks. None if there is no such file.
+def _model_for(folder: Path, catalog: ClassCatalog) -> Path | None:
+    """The bundled model for images: the sample's own, the one for photographs, or the one for streets, whichever has no class
+    that the catalog lacks. None if there is no such file.
     """
-    if is_sample_project(project.folder):
+    if is_sample_project(folder):
         return FIRST_MODEL if FIRST_MODEL.is_file() else None
     for name in _FOR_FOLDERS:
         path = BUNDLED_MODELS / name
         classes = note_of(path).classes if path.is_file() else ()
-        if classes and all(project.catalog.by_name(info) is not None for info in classes):
+        if classes and all(catalog.by_name(info) is not None for info in classes):
             return path
     return None
 

@@ -199,6 +199,12 @@ class NewProjectController(QObject):
 
         self._jobs.run(work, then, then)
 
+    def give_up(self, before: Path | None) -> None:
+        """The page is closed and nothing begins: a model that was tried on it makes way for the one ``before``."""
+        self.leave()
+        if before is not None and self.models.path != before:
+            self.models.load(before, chosen=False)
+
     def leave(self) -> None:
         """The page is closed, or wants another prediction."""
         call, self._call = self._call, None

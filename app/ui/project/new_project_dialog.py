@@ -400,7 +400,7 @@ class NewProjectDialog(FittedDialog):
         path = self.model.itemData(place)
         if path is not None and path != self._controller.models.path:
             self.picture.forget_prediction()
-            self._controller.models.load(path)
+            self._controller.models.try_on(path)
         self._show_all()
 
     def _choose_model(self) -> None:
@@ -408,6 +408,7 @@ class NewProjectDialog(FittedDialog):
         card = self._card
         if "model" in self._changed or card is None:
             return
+        self._controller.models.suit(self._look.folder, self._offer.catalog)
         found, _ = partners(card.catalog, self._offer.catalog)
         place = self._model_in_use()
         self.model.setCurrentIndex(place if found and place >= 0 else self.model.count() - 1)
@@ -481,11 +482,8 @@ class NewProjectDialog(FittedDialog):
     # -- the end ---------------------------------------------------------------------------------------------------------
 
     def reject(self) -> None:
-        """Leave the folder as it is; a model that was tried on the page makes way for the one before."""
-        before, models = self._before, self._controller.models
-        self._controller.leave()
-        if before is not None and models.path != before:
-            models.load(before, chosen=False)
+        """Leave the folder as it is."""
+        self._controller.give_up(self._before)
         super().reject()
 
     def _decide(self) -> None:
@@ -494,7 +492,8 @@ class NewProjectDialog(FittedDialog):
         how: How = "user" if "classes" in self._changed else "certain" if self._offer.certain else "asked"
         agreed = (card.id, card.catalog) if wanted and card is not None else None
         chosen = NewProject(
-            classes=self._offer, how=how, truth=self._taken.choice, begins_empty=not wanted, labels=self._label, agreed=agreed
+            classes=self._offer, how=how, truth=self._taken.choice, begins_empty=not wanted, labels=self._label, agreed=agreed,
+            model=str(self._controller.models.path) if wanted and "model" in self._changed else "",
         )
         self.accept()
         self.decided.emit(chosen)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -131,22 +130,6 @@ def test_another_folder_keeps_the_model_used_last_and_asks(studio: Studio, tmp_p
     studio.open(folder)
     studio.wait(lambda: bool(asked))
     assert studio.program.models.path == street
-
-
-@pytest.fixture
-def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of bundled models for rooms, photographs and streets, with cards beside them; no model of the user."""
-    bundled = tmp_path / "bundled"
-    bundled.mkdir()
-    for name, classes in (("rooms-voc", "voc21"), ("photos-voc", "voc21"), ("camvid", "camvid11")):
-        (bundled / f"{name}.safetensors").write_bytes(b"")
-        card = {"name": name, "catalog": get_catalog(classes).to_dict()}
-        (bundled / f"{name}.safetensors.card.json").write_text(json.dumps(card))
-    (tmp_path / "models" / "stripes.safetensors").unlink()
-    for place in ("app.paths", "app.controllers.predict.models"):
-        monkeypatch.setattr(f"{place}.BUNDLED_MODELS", bundled)
-    monkeypatch.setattr("app.controllers.predict.models.FIRST_MODEL", bundled / "rooms-voc.safetensors")
-    return bundled
 
 
 def test_photographs_streets_and_the_sample_open_with_their_own_models(studio: Studio, tmp_path, folder, shipped):  # noqa: F811

@@ -197,3 +197,30 @@ def test_classes_of_the_model_are_offered_and_lost_ones_become_void(studio, bare
     assert studio.program.models.agreed()
     labels = studio.image.document.labels
     assert len(np.unique(labels)) > 1
+
+
+def test_the_page_offers_the_bundled_model_for_such_images(studio, bare, tmp_path, shipped):
+    studio.compute.catalogs[str(shipped / "camvid.safetensors")] = get_catalog("camvid11")
+    behind = make_folder(tmp_path / "behind", 1)
+    models = studio.program.models
+    studio.start_model()
+    studio.open(behind)
+    studio.wait(lambda: models.path == shipped / "photos-voc.safetensors")
+    dialog = page(studio, bare)
+    choose(dialog.classes, "CamVid")
+    studio.wait(lambda: models.path == shipped / "camvid.safetensors")
+    studio.settle()
+    assert dialog.model.currentData() == shipped / "camvid.safetensors"
+    studio.qtbot.keyClick(dialog, Qt.Key.Key_Escape)
+    studio.wait(lambda: models.path == shipped / "photos-voc.safetensors")
+    dialog = page(studio, bare)
+    choose(dialog.model, "rooms-voc")
+    studio.wait(lambda: models.path == shipped / "rooms-voc.safetensors")
+    studio.settle()
+    dialog.go.click()
+    opened(studio)
+    assert models.path == shipped / "rooms-voc.safetensors", "the user said so on the page"
+    studio.open(behind)
+    studio.wait(lambda: models.path == shipped / "photos-voc.safetensors")
+    studio.open(bare)
+    studio.wait(lambda: models.path == shipped / "rooms-voc.safetensors")
