@@ -38,7 +38,7 @@ _PRECISIONS = (("auto", "auto"), ("fp32", "fp32"), ("bf16", "bf16"), ("fp16", "f
 #: Role of the line about a model in the opened list; the closed box shows the title only.
 _LINE = Qt.ItemDataRole.UserRole + 1
 #: Height of a separator, and the widest list, in px.
-_GAP, _WIDEST = 9, 760
+_GAP, _WIDEST = 9, 840
 
 
 class _ModelLine(QStyledItemDelegate):
