@@ -494,6 +494,6 @@ class NewProjectDialog(FittedDialog):
         chosen = NewProject(
             classes=self._offer, how=how, truth=self._taken.choice, begins_empty=not wanted, labels=self._label, agreed=agreed,
             model=str(self._controller.models.path) if wanted and "model" in self._changed else "",
-        )
+        )  # fmt: skip
         self.accept()
         self.decided.emit(chosen)
