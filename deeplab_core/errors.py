@@ -189,6 +189,18 @@ class AtrousError(Exception):
         return AtrousError.from_dict, (self.to_dict(),)
 
 
+def alike(failures: Iterable[tuple[str, AtrousError]]) -> list[tuple[AtrousError, tuple[str, ...]]]:
+    """Failures by what they say: the first error of each kind, and the names that it is about.
+
+    Errors that say the same of other files, with other numbers, are of one kind.
+    """
+    groups: dict[tuple[object, ...], tuple[AtrousError, list[str]]] = {}
+    for name, error in failures:
+        kind = (type(error), *(getattr(text, "template", text) for text in (error.what, error.why, error.remedy)))
+        groups.setdefault(kind, (error, []))[1].append(name)
+    return [(error, tuple(names)) for error, names in groups.values()]
+
+
 class ImageReadError(AtrousError):
     """An image file cannot be decoded."""
 

@@ -6,7 +6,7 @@ Results and JSON go to stdout, progress and complaints to stderr, so that ``atro
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -14,8 +14,9 @@ from typing import Any, Literal, Protocol
 import click
 
 from app.cli.terminal import LiveBar, is_live, say, say_json
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, alike
 from deeplab_core.reading import json_text
+from deeplab_core.wording import count, name_some
 
 
 class Progress(Protocol):
@@ -41,6 +42,16 @@ def progress(title: str, total: int) -> Iterator[Progress]:
 def emit(event: str, **values: object) -> None:
     """Write one JSON line to stdout. Paths become strings; in one with foreign bytes these are escaped."""
     say_json({"event": event, **values})
+
+
+def say_failures(what: str, failures: Iterable[tuple[str, AtrousError]]) -> None:
+    """Print images that failed, those for the same reason in one line; ``what`` happened to them: ``"not imported"``."""
+    for error, names in alike(failures):
+        text = str(error).removeprefix(f"{names[0]}: ")
+        if len(names) == 1:
+            say(f"atrous: {what}: {names[0]}: {text}", err=True)
+        else:
+            say(f"atrous: {what}: {count(len(names), 'image')} ({name_some(names, 5)}), the first because: {text}", err=True)
 
 
 _OVERWRITE = "app.cli.overwrite"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from app.cli.console import emit, progress
+from app.cli.console import emit, progress, say_failures
 from app.cli.options import Decimal, json_lines_option, project_option
 from app.cli.plan import keep_suffix_option
 from app.cli.terminal import say
@@ -237,10 +237,9 @@ def _measure(items: list[ExportItem], setup: ExportSetup, frame: Literal["stored
     errors = {name: error for name, error in found.items() if not isinstance(error, Loss)}
     lossy = {name: loss for name, loss in losses.items() if loss}
     total = sum(lossy.values(), Loss())
-    for name, error in errors.items():
-        if as_json:
-            emit("failed", image=name, error=error.to_dict())
-        say(f"atrous: cannot be exported: {name}: {error}", err=True)
+    for name, error in errors.items() if as_json else ():
+        emit("failed", image=name, error=error.to_dict())
+    say_failures("cannot be exported", errors.items())
     if as_json:
         named = {name: loss.to_dict() for name, loss in lossy.items()}
         emit("losses", format=setup.format, measured=len(losses), images=named, total=total.to_dict(), failed=len(errors))
@@ -259,11 +258,9 @@ def _report(
     from collections import Counter
 
     parts = Counter(item.split for item in items if item.split)
-    for name, error in summary.failed:
-        if as_json:
-            emit("failed", image=name, error=error.to_dict())
-        text = str(error).removeprefix(f"{name}: ")
-        say(f"atrous: not exported: {name}: {text}", err=True)
+    for name, error in summary.failed if as_json else ():
+        emit("failed", image=name, error=error.to_dict())
+    say_failures("not exported", summary.failed)
     if as_json:
         emit(
             "summary",

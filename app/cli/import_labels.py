@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.console import emit, progress
+from app.cli.console import emit, progress, say_failures
 from app.cli.options import json_lines_option, project_option
 from app.cli.terminal import say
 from app.cli.train_projects import say_repairs
 from deeplab_core.wording import count as counted
-from deeplab_core.wording import name_some
 
 if TYPE_CHECKING:
     from app.state.class_edits import ClassEdits
@@ -308,14 +307,7 @@ def _check_writable(project: Project) -> None:
 def _tell_totals(plan: ImportPlan, totals: ImportTotals, unlabelled: str | None, *, dry_run: bool, as_json: bool) -> None:
     for name, error in totals.failures if as_json else ():
         emit("failed", image=name, error=error.to_dict())
-    for error, names in totals.failed_alike():
-        if len(names) == 1:
-            say(f"atrous: not imported: {names[0]}: {error}", err=True)
-        else:
-            say(
-                f"atrous: not imported: {counted(len(names), 'image')} ({name_some(names, 5)}), the first because: {error}",
-                err=True,
-            )
+    say_failures("not imported", totals.failures)
     if as_json:
         emit("summary", format=plan.format.key, dry_run=dry_run, **totals.to_dict())
         return

@@ -22,7 +22,7 @@ from app.state.project import Project
 from app.state.provenance import Provenance, users_own
 from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, Cancelled, LabelSourceError, MessageText, image_error, message
+from deeplab_core.errors import AtrousError, Cancelled, LabelSourceError, MessageText, alike, image_error, message
 from deeplab_core.labels import LabelMap, class_histogram
 from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.importing import ImportedImage, ImportItem, ImportPlan, open_source, recognise, scan
@@ -157,11 +157,7 @@ class ImportTotals:
 
     def failed_alike(self) -> list[tuple[AtrousError, tuple[str, ...]]]:
         """The failures with the images of each kind: their errors say the same of other files. The first error speaks for all."""
-        groups: dict[tuple[object, ...], tuple[AtrousError, list[str]]] = {}
-        for name, error in self.failures:
-            kind = (type(error), *(getattr(text, "template", text) for text in (error.what, error.why, error.remedy)))
-            groups.setdefault(kind, (error, []))[1].append(name)
-        return [(error, tuple(names)) for error, names in groups.values()]
+        return alike(self.failures)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -556,7 +556,7 @@ def test_an_image_that_is_not_exported_is_named_once(tmp_path: Path, capsys: pyt
     assert do(labels, "--images", images) == 0
     out = ["export", str(images), "--scope", "all", "--format", "cityscapes", "-o", str(tmp_path / "out")]
     assert run(out) == 1
-    line = next(line for line in capsys.readouterr().err.splitlines() if "not exported: a.jpg" in line)
+    line = next(line for line in capsys.readouterr().err.splitlines() if "not exported: 2 images (a.jpg, sub/b.jpg)" in line)
     assert line.count("a.jpg") == 1
     assert "Cityscapes has no class for background" in line
 
