@@ -63,6 +63,7 @@ class ImportDialog(FittedDialog):
         self._later.timeout.connect(self._preview)
         self._build()
         self._take(planned)
+        (self.go if self.go.isEnabled() else self.table.cellWidget(0, 2) or self.format).setFocus()
 
     def _build(self) -> None:
         row = QHBoxLayout()

@@ -34,11 +34,12 @@ def class_title(offer: ClassOffer, model: str = "") -> str:
     """Classes in a list of choices, with their source."""
     count = plural("{n} class", "{n} classes", len(offer.catalog))
     name = "" if offer.path is None else displayed(offer.path.name)
+    plain = offer.catalog.title.partition(" (")[0]  # the count follows
     titles = {
-        "truth": tr("{title}: found in the ground truth", title=offer.catalog.title),
+        "truth": tr("{title}: found in the ground truth", title=plain),
         "labels": tr("Those of the labels in {name}", name=name),
         "list": tr("Those listed in {name}", name=name),
-        "named": tr("{title}: as you named them", title=offer.catalog.title),
+        "named": tr("{title}: as you named them", title=plain),
         "typed": tr("Typed names"),
         "model": tr("Those of the model {name}", name=model),
         "builtin": offer.catalog.title,
