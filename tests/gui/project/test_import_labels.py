@@ -56,6 +56,8 @@ def test_a_class_without_a_partner_is_decided_then_everything_comes_in_and_can_b
     assert (mask == crack.id).sum() == 11 * 27
     assert (mask == project.catalog.by_name("person").id).sum() == 11 * 27
     assert (mask == 0).sum() > 0
+    assert [row.name for row in studio.window.classes.model.rows][:3] == ["background", "person", "crack"]
+    assert [studio.program.classes.keys[key] for key in "123"] == [0, project.catalog.by_name("person").id, crack.id]
     summary = studio.application.presenter.labels.dialog
     assert isinstance(summary, SummaryDialog)
     shown = {summary.counts.item(row, 0).text() for row in range(summary.counts.rowCount())}
