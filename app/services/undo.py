@@ -195,10 +195,17 @@ class UndoHistory(QObject):
         self._bound()
         return step
 
-    def undo(self) -> None:
-        """Take the last step of the image in view back; nothing happens without one."""
+    def undo(self) -> ProjectError | None:
+        """Take the last step of the image in view back; nothing happens without one.
+
+        Returns:
+            Why a damaged step could not be undone (see :attr:`stepDamaged`); None for a sound one.
+        """
         self.group.undo()
+        opened = self._active()
+        failure = None if opened is None else opened.target.failure
         self._cut()
+        return None if failure is None else failure[2]
 
     def redo(self) -> None:
         """Do the step that was undone last again; nothing happens without one."""

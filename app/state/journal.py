@@ -143,6 +143,20 @@ class Journal:
         """Record that the newest step in effect was undone. Raises ProjectError where ``seq`` is not that step."""
         self._move(image, seq, "max", StepState.DONE, StepState.UNDONE, -1)
 
+    def check_undo(self, image: int, seq: int) -> None:
+        """Unpack what undoing a step writes, which may take long. Raises ProjectError where its record is damaged."""
+        row = self._store.row("SELECT title, patch FROM steps WHERE image = ? AND seq = ?", (image, seq))
+        try:
+            if row is not None:
+                TilePatch.from_bytes(row[1]).inverted().check()
+        except _STRANGE as error:
+            title = read_title(row[0]) if row is not None and isinstance(row[0], str) else ""
+            raise ProjectError(
+                message("the record of '{step}' is damaged", step=title),
+                why=message("The step cannot be undone; the mask is kept"),
+                remedy=message("Correct the mask, or run the model on the image again"),
+            ) from error
+
     def redo(self, image: int, seq: int) -> None:
         """Record that the oldest undone step was done again. Raises ProjectError where ``seq`` is not that step."""
         self._move(image, seq, "min", StepState.UNDONE, StepState.DONE, 1)

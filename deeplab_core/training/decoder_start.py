@@ -29,7 +29,7 @@ def with_identity_decoder(source: SegmentationModel, architecture: dict[str, Any
         path: of the checkpoint, for errors.
 
     Returns:
-        The network with the checkpoint's norms outside the decoder, and none in it (folded).
+        The network with the checkpoint's norms outside the decoder, and none in it (folded); without an auxiliary head.
 
     Raises:
         WeightsError: the checkpoint has a decoder or no pyramid, or the decoder is narrower than the pyramid.
@@ -64,8 +64,10 @@ def with_identity_decoder(source: SegmentationModel, architecture: dict[str, Any
             if isinstance(conv, SeparableConvNormAct):
                 conv.depthwise.conv.bias = None
     initialise(grown.decoder)
-    mine, kept = grown.state_dict(), {key: tensor for key, tensor in source.state_dict().items() if "classifier" not in key}
-    outside = {key: tensor.shape for key, tensor in mine.items() if not key.startswith(("decoder.", "classifier."))}
+    grown.auxiliary = None  # it serves training alone, and begins new
+    aside = ("classifier.", DeepLab.auxiliary_key_prefix)
+    kept = {key: tensor for key, tensor in source.state_dict().items() if not key.startswith(aside)}
+    outside = {key: tensor.shape for key, tensor in grown.state_dict().items() if not key.startswith(("decoder.", *aside))}
     if outside != {key: tensor.shape for key, tensor in kept.items()}:
         raise WeightsError(
             message("the pyramid of the recipe is not that of init"),

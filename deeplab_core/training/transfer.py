@@ -248,19 +248,20 @@ def _take(model: SegmentationModel, source: SegmentationModel, *, same_classes: 
     classifiers = {name for name in classifier_names(model) if name in new}
     taken: set[str] = set()
     folded: list[str] = []
+    extra = model.auxiliary_key_prefix
     for name, layer in new.items():
         other = old.get(name)
         if other is None or name in classifiers:
             continue
         if _alike(layer, other):
             taken.add(name)
-        elif can_unfold(layer, other):
+        elif can_unfold(layer, other) and not (extra and name.startswith(extra)):  # images reach that head in training only
             folded.append(name)
     # Scores of old weights on new features would be noise, and large.
-    extra = model.auxiliary_key_prefix
     lacking = new.keys() - classifiers - taken - set(folded)
     if same_classes and all(extra and name.startswith(extra) for name in lacking):
-        taken |= {name for name in classifiers if name in old and _alike(new[name], old[name])}
+        fresh = (extra,) if lacking else ()
+        taken |= {name for name in classifiers if name in old and _alike(new[name], old[name]) and not name.startswith(fresh)}
     for name in taken:
         new[name].load_state_dict(old[name].state_dict())
     for name in classifiers - taken:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, Signal
 
-from app.services.folder_job import FolderJob, JobOptions, Steps, pause
+from app.services.folder_job import FolderJob, JobOptions, Steps, background, pause
 from app.services.notifications import Choice
 from app.services.services import Services
 from app.state.image_record import ImageRecord
@@ -239,6 +239,9 @@ class FolderJobs(QObject):
         def restore(image: int) -> Steps[bool]:
             while not self.settled(image):
                 yield from pause()
+            yield from background(lambda: _check_step(change, image))
+            while not self.settled(image):
+                yield from pause()
             return self._restore(change, image)
 
         def restored(image: int, done: bool) -> None:
@@ -247,18 +250,22 @@ class FolderJobs(QObject):
 
         self.start(
             change.project, tr("Undoing {title}", title=change.title), tuple(change.steps), restore, restored, writes=True,
-            on_failure=_give_up, on_end=partial(self._say_undone, change, stays),
+            on_end=partial(self._say_undone, change, stays),
         )  # fmt: skip
 
     def _restore(self, change: FolderChange, image: int) -> bool:
-        """Undo the job's step of one image; False if the image has moved on."""
+        """Undo the job's step of one image; False if the image has moved on. Raises AtrousError, e.g. for a damaged step."""
         project, history, view = change.project, self._session.history, self._session.image
         before, record = change.steps[image]
         step = project.journal.only_newer(image, before, change.source)
         if step is None or history is None:
             return False
         if view is not None and view.id == image:
-            history.undo()
+            if not history.can_undo:
+                return False
+            damage = history.undo()
+            if damage is not None:
+                raise damage
         else:
             self._session.undo_step(image, step)
         if project.record(image).status != record.status:
@@ -272,7 +279,8 @@ class FolderJobs(QObject):
         rows = [*((image, tr("It has changed since the job.")) for image in stays), *left]
         rows += [(image, str(error)) for image, error in job.failures.items()]
         done = len(change.steps) - len(rows)
-        undone_not = (*job.left, *job.failures)  # failed ones last: the others can be restored although one is damaged
+        # A damaged step stays damaged, and a full disk does not: only then it is worth another try.
+        undone_not = (*job.left, *(image for image, error in job.failures.items() if isinstance(error, StorageError)))
         if undone_not and self._last is None:
             again = {image: change.steps[image] for image in undone_not}
             self._set_last(replace(change, steps=again, suggested=[]))
@@ -302,6 +310,9 @@ class FolderJobs(QObject):
         )
 
 
-def _give_up(_image: int, error: AtrousError) -> None:
-    """A step of the journal that cannot be undone: the project cannot be written, or is damaged."""
-    raise error
+def _check_step(change: FolderChange, image: int) -> None:
+    """On a thread of the pool. Raises ProjectError if the job's step of an image cannot be undone, because it is damaged."""
+    journal = change.project.journal
+    step = journal.only_newer(image, change.steps[image][0], change.source)
+    if step is not None:
+        journal.check_undo(image, step)

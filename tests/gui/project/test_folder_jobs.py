@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QLabel
 from app.controllers.project.folder_jobs import ASK_HARMLESS, FolderChange
 from app.services.folder_job import Steps, background
 from app.state.image_record import ImageStatus
+from app.state.patch import TilePatch
 from app.state.provenance import Provenance
 from app.ui.common.choice_dialog import FolderQuestion
 from deeplab_core.catalogs import get_catalog
@@ -299,6 +300,46 @@ def test_an_image_that_could_not_be_restored_is_tried_again(desk, monkeypatch):
     for name, labels in masks(desk).items():
         if name != "photo_3.jpg":  # it had no mask; now it has the prediction that its undo ends at
             np.testing.assert_array_equal(labels, before[name])
+
+
+@pytest.mark.parametrize("in_view", [False, True])
+def test_a_damaged_step_fails_alone_and_the_others_are_restored(desk, in_view):
+    desk.program.folder_jobs.asks = False
+    desk.window.model.run_folder.click()
+    desk.wait(lambda: "Folder run finished" in desk.titles())
+    desk.settle()
+    go(desk, Qt.Key.Key_D)
+    before = masks(desk)
+    refine_folder(desk)
+    after, project = masks(desk), desk.program.session.project
+    damaged, sound = (record for record in project.images if not np.array_equal(after[record.name], before[record.name]))
+    if in_view:
+        desk.program.session.open_image(damaged.id)
+        desk.wait(lambda: desk.image.id == damaged.id)
+        desk.settle()
+        step = desk.program.session.history.steps[-1]
+        step.checked, step.patch = False, TilePatch.from_bytes(flipped(step.patch.to_bytes()))
+    else:
+        desk.program.session.open_image(project.images[0].id)
+        desk.wait(lambda: desk.image.id == project.images[0].id)
+        desk.settle()
+        seq, data = project._store.rows("SELECT seq, patch FROM steps WHERE image = ? ORDER BY seq DESC", (damaged.id,))[0]
+        project._store.write("UPDATE steps SET patch = ? WHERE seq = ?", (flipped(data), seq))
+    desk.window.commands["edit.undo_folder"].trigger()
+    desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
+    desk.settle()
+    now = masks(desk)
+    np.testing.assert_array_equal(now[damaged.name], after[damaged.name])
+    said = next(message for message in desk.program.notifier.messages if message.title == "CRF on the folder was undone")
+    assert said.choices[-1].text == "Show unchanged images"
+    assert (project.load(sound.id).document.provenance == Provenance.MODEL).all(), "its undo ends at the prediction"
+    assert not desk.window.commands["edit.undo_folder"].isEnabled(), "a damaged step stays damaged"
+
+
+def flipped(data: bytes) -> bytes:
+    """A step with another bit in what its undo writes: nothing shows it before it is unpacked."""
+    place = 21 + 12 + int.from_bytes(data[25:29], "little") - 2
+    return data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :]
 
 
 def test_a_job_that_ends_with_its_project_says_nothing_and_changes_nothing_more(desk, folder, tmp_path):

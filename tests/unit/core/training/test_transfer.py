@@ -384,6 +384,26 @@ def test_a_decoder_that_starts_as_identity_keeps_the_scores(
     assert start.lineage["decoder"] == "starts as identity"
 
 
+@pytest.mark.parametrize("ours", [0, 8, 4])
+def test_an_auxiliary_head_does_not_keep_a_decoder_from_starting_as_identity(tmp_path: Path, ours: int) -> None:
+    path = saved(tmp_path / "start.safetensors", {**FOLDED, "auxiliary": 8, "auxiliary_level": 2})
+    options = {"auxiliary": ours, "auxiliary_level": 2, "decoder_channels": 16}
+    start = build_network(Recipe(init=str(path), decoder_start="identity", options=options), CATALOG, pictures)
+    source, model = load_model(path)[0], start.model.eval()
+    with torch.no_grad():
+        for x in pictures(start.preprocessing, count=1):
+            expected = source(x)
+            assert float((model(x) - expected).abs().max() / expected.std()) < 1e-4
+    assert not any(name.startswith("auxiliary.") for name in start.taken), "it begins new"
+
+
+def test_a_folded_auxiliary_head_begins_new(tmp_path: Path) -> None:
+    path = saved(tmp_path / "start.safetensors", {**FOLDED, "auxiliary": 8, "auxiliary_level": 2})
+    start = build_network(Recipe(init=str(path)), CATALOG, pictures)
+    parts = {name.split(".")[0] for name in start.taken}
+    assert parts == {"encoder", "aspp", "classifier"}, "images reach it in training only: its norms cannot be made again"
+
+
 def test_all_of_an_identity_decoder_learns(tmp_path: Path) -> None:
     path = saved(tmp_path / "start.safetensors", FOLDED)
     options = {"decoder_channels": 16, "decoder_dropout": 0.0}
