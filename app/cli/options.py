@@ -16,6 +16,7 @@ from app.text import read_number
 if TYPE_CHECKING:
     from deeplab_core.catalogs.catalog import ClassCatalog
     from deeplab_core.masks.frames import Frame
+    from deeplab_core.records import CRFParams
 
 
 class Decimal(click.FloatRange):
@@ -173,3 +174,34 @@ def draws_options(*, default: int, least: int, most: int, text: str) -> Callable
     )
     seed = seed_option("Seed of the draws.")
     return lambda command: number(seed(command))
+
+
+CRF_HELP = (
+    "Refine with a fully connected CRF: v1 (without a value), v1-msc, v1-coco, v2, readme, "
+    "or the JSON file of 'atrous refine --search'."
+)
+crf_engine_option = click.option(
+    "--crf-engine",
+    type=click.Choice(["auto", "native", "torch", "pydensecrf"]),
+    default="auto",
+    show_default=True,
+    help="What computes the CRF: ours (torch on a GPU), or pydensecrf where the extra 'crf' is installed.",
+)
+
+
+def parse_crf(_context: click.Context, _parameter: click.Parameter, value: str | None) -> CRFParams | None:
+    """Parameters from a preset's name or a JSON file; BadParameter names the fault."""
+    if value is None:
+        return None
+    from deeplab_core.errors import AtrousError
+    from deeplab_core.refine.parameters import PRESETS, preset, read_params
+
+    try:
+        if value in PRESETS:
+            return preset(value)
+        path = Path(value)
+        if path.is_file():
+            return read_params(path)
+    except AtrousError as error:
+        raise click.BadParameter(str(error)) from None
+    raise click.BadParameter(f"'{value}' is neither a file nor one of {', '.join(PRESETS)}")

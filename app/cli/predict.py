@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.console import Progress, emit, progress
-from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.model_choice import model_option, model_options, refuse_threshold, report_model, resolve_model, threshold_option
-from app.cli.options import json_lines_option, network_options
+from app.cli.options import CRF_HELP, crf_engine_option, json_lines_option, network_options, parse_crf
 from app.cli.plan import OutputPlan, Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.read_ahead import read_ahead
 from app.cli.terminal import say

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.console import Progress, RenamedOption, ReportingCommand, overwrite_option, progress, write_json
-from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.ground_truth import GroundTruth, named_truth
 from app.cli.model_choice import model_option, refuse_threshold, resolve_model, threshold_option
-from app.cli.options import TruthOptions, json_option, network_options, truth_options
+from app.cli.options import CRF_HELP, TruthOptions, crf_engine_option, json_option, network_options, parse_crf, truth_options
 from app.cli.predict import parse_scales
 from app.cli.rankings import gain_lines, place_text, ranking_lines, with_old_key
 from app.cli.read_ahead import read_ahead

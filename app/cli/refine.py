@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from app.cli.console import ReportFile, ReportingCommand, progress, remember_overwrite, write_json
-from app.cli.crf_choice import CRF_HELP, crf_engine_option, parse_crf
 from app.cli.ground_truth import GroundTruth, found_truth, report_classes
 from app.cli.model_choice import resolve_model
-from app.cli.options import Decimal, TruthOptions, device_option, truth_options
+from app.cli.options import CRF_HELP, Decimal, TruthOptions, crf_engine_option, device_option, parse_crf, truth_options
 from app.cli.plan import Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.predict import predict
 from app.cli.terminal import say

@@ -40,8 +40,7 @@ from app.controllers.evaluate.rankings import RankingsController
 from app.controllers.predict.folder import FolderRun
 from app.controllers.predict.image import PredictController
 from app.controllers.predict.models import ModelsController
-from app.controllers.predict.readout import ReadoutController
-from app.controllers.predict.receptive_field import ReceptiveController
+from app.controllers.predict.readout import ReadoutController, ReceptiveController
 from app.controllers.predict.threshold import ThresholdController
 from app.controllers.project.export import ExportController
 from app.controllers.project.file_changes import FileChanges, FileNotes

@@ -150,7 +150,7 @@ class Journal:
             if row is not None:
                 TilePatch.from_bytes(row[1]).inverted().check()
         except _STRANGE as error:
-            title = read_title(row[0]) if row is not None and isinstance(row[0], str) else ""
+            title = _shown_title(None if row is None else row[0])
             raise ProjectError(
                 message("the record of '{step}' is damaged", step=title),
                 why=message("The step cannot be undone; the mask is kept"),

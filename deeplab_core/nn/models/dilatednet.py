@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deeplab_core.nn.base import SegmentationModel
-from deeplab_core.nn.layers import ConvNormAct, Window, initialise
-from deeplab_core.nn.models.bilinear import fill_bilinear
+from deeplab_core.nn.layers import ConvNormAct, Window, fill_bilinear, initialise
 from deeplab_core.nn.models.vgg import vgg_stages
 
 #: Pixels that the unpadded front end consumes on each side; filled by reflection of the image.

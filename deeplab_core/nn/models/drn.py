@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deeplab_core.nn.base import Encoder, SegmentationModel
-from deeplab_core.nn.layers import initialise, resize
-from deeplab_core.nn.models.bilinear import fill_bilinear
+from deeplab_core.nn.layers import fill_bilinear, initialise, resize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

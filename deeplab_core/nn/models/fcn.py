@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deeplab_core.nn.base import Encoder, SegmentationModel
-from deeplab_core.nn.layers import ConvNormAct, Norm, Window, initialise, resize
-from deeplab_core.nn.models.bilinear import fill_bilinear
+from deeplab_core.nn.layers import ConvNormAct, Norm, Window, fill_bilinear, initialise, resize
 from deeplab_core.nn.models.deeplab import AuxiliaryHead
 from deeplab_core.nn.models.vgg import vgg_stages
 

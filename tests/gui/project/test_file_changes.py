@@ -11,7 +11,6 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 
 from app.controllers.project import file_changes
-from app.services import folder_watch
 from app.services.autosave import SaveState
 from app.state.folder_scan import ScanReport
 from tests.gui.studio import HEIGHT, WIDTH
@@ -207,7 +206,7 @@ def test_few_folders_are_watched_however_many_there_are(desk, tmp_path):
         made.mkdir()
     watch = desk.program.file_changes.watch
     watch.watch_folders(folders)
-    assert len(watch._watcher.directories()) == folder_watch.MOST_FOLDERS
+    assert len(watch._watcher.directories()) == file_changes.MOST_FOLDERS
     watch.watch_folders([])
     assert watch._watcher.directories() == []
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deeplab_core.nn import SegmentationModel, count_parameters, create_model, model_names
-from deeplab_core.nn.models.bilinear import bilinear_kernel
+from deeplab_core.nn.layers import bilinear_kernel
 from deeplab_core.nn.models.dilatednet import DilatedNet
 from deeplab_core.nn.receptive import on_meta
 
