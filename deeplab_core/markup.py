@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from xml.parsers import expat
 
 from deeplab_core.errors import AtrousError, DataFileError
@@ -75,7 +74,7 @@ def parse_xml(
     def characters(text: str) -> None:
         open_elements[-1].text += text
 
-    def refuse(*_: Any) -> None:
+    def refuse(*_: object) -> None:
         raise _Refused("It declares a document type or an entity, which no label file needs")
 
     parser = expat.ParserCreate()

@@ -189,7 +189,7 @@ def _setup(
     seed: int,
     group: str,
     stratified: bool,
-    **options: Any,
+    **options: object,
 ) -> ExportSetup:
     from deeplab_core.catalogs import get_catalog
     from deeplab_core.masks.export import ExportSetup, parse_class_map

@@ -44,7 +44,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "'atrous models show' lists what is guessed.",
     )
     @functools.wraps(command)
-    def wrapper(*args: object, model_option: tuple[str, ...], **values: object) -> Any:
+    def wrapper(*args: object, model_option: tuple[str, ...], **values: object) -> object:
         options: dict[str, Any] = {}
         if model_option:
             from deeplab_core.weights.options import parse_options

@@ -95,7 +95,7 @@ def truth_options(
             mask_frame: str | None,
             catalog_name: str | None,
             **values: object,
-        ) -> Any:
+        ) -> object:
             if len(truth_folders) > 1 and not many:
                 raise click.UsageError("--truth is given twice; this command reads one folder of ground truth")
             frames: dict[str | None, Frame] = {None: "auto", "stored": "stored", "displayed": "oriented"}

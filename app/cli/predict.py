@@ -360,7 +360,7 @@ def _given(settings: dict[str, Any]) -> str:
     return ", ".join(name if value is True else f"{name} {_shown(value)}" for name, value in settings.items() if value)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {part:g}" if isinstance(part, float) else f"{name} {part}" for name, part in value.items())
     if value is None or isinstance(value, bool):

@@ -5,11 +5,11 @@ its own hook: some 5 microseconds, too much for functions that run several times
 """
 
 from functools import cache
-from typing import Any
+from types import ModuleType
 
 
 @cache
-def opencv() -> Any:
+def opencv() -> ModuleType:
     """The module ``cv2``."""
     import cv2
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -299,7 +299,9 @@ def _issue_values(issue: LabelIssue) -> list[Any]:
     return [issue.given, issue.suggested, list(issue.box), list(issue.anchor), issue.pixels, issue.lead, issue.weight]
 
 
-def _issue(given: Any, suggested: Any, box: Any, anchor: Any, pixels: Any, lead: Any, weight: Any) -> LabelIssue:
+def _issue(
+    given: int, suggested: int, box: Sequence[int], anchor: Sequence[int], pixels: int, lead: float, weight: float
+) -> LabelIssue:
     x, y = anchor
     return LabelIssue(
         int(given), int(suggested), Box(*map(int, box)), (int(x), int(y)), int(pixels), float(lead), float(weight)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -136,7 +137,7 @@ def _stopping(options: Any, cancel: IsCancelled | None) -> Iterator[None]:
         watcher.join()
 
 
-def _installed(path: Path) -> Any:
+def _installed(path: Path) -> ModuleType:
     try:
         import onnxruntime
     except ImportError as error:
@@ -145,10 +146,11 @@ def _installed(path: Path) -> Any:
             remedy=message("Run: pip install onnxruntime (onnxruntime-gpu for CUDA)"),
             path=path,
         ) from error
-    return onnxruntime
+    module: ModuleType = onnxruntime
+    return module
 
 
-def _providers(runtime: Any, device: torch.device) -> tuple[list[Any], str, tuple[str, ...]]:
+def _providers(runtime: ModuleType, device: torch.device) -> tuple[list[Any], str, tuple[str, ...]]:
     """Execution providers in order of preference, the device that they mean, and notes."""
     cpu = "CPUExecutionProvider"
     if device.type == "cpu":
@@ -160,7 +162,7 @@ def _providers(runtime: Any, device: torch.device) -> tuple[list[Any], str, tupl
     return [cpu], "cpu", (f"This ONNX Runtime computes on the CPU, not on {device}{remedy}.",)
 
 
-def _session_options(runtime: Any) -> Any:
+def _session_options(runtime: ModuleType) -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.inter_op_num_threads = 1

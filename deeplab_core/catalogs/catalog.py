@@ -388,7 +388,7 @@ def _letters(name: str) -> str:
     return "".join(ch for ch in name.lower() if ch.isalnum())
 
 
-def parse_color(value: Any) -> Color:
+def parse_color(value: object) -> Color:
     """A colour from ``"#rrggbb"``, ``"rrggbb"`` or three whole numbers of 0..255. Raises TypeError or ValueError."""
     if isinstance(value, str):
         digits = value.removeprefix("#")

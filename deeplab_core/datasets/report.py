@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from deeplab_core.masks.read import load_mask
 from deeplab_core.masks.stored import read_stored
 from deeplab_core.parallel import IsCancelled
 from deeplab_core.wording import count, name_some
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 #: Regions of fewer pixels are called tiny, unless the caller says otherwise.
 TINY_PIXELS = 16
@@ -397,7 +400,7 @@ def report_page(report: DataSetReport) -> str:
 
 
 @cache
-def _template() -> Any:
+def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

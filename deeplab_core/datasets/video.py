@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ from deeplab_core.images.limits import check_size
 from deeplab_core.parallel import IsCancelled
 from deeplab_core.reading import VALUE_ERRORS, expecting, read_json
 from deeplab_core.wording import count, name_some
+
+if TYPE_CHECKING:
+    import cv2
 
 FrameFormat = Literal["png", "jpg"]
 
@@ -262,7 +265,7 @@ class _Taking:
         self._last = -math.inf
         self._backwards = 0
 
-    def run(self, capture: Any, progress: Callable[[int, int], None] | None, cancel: IsCancelled | None) -> None:
+    def run(self, capture: cv2.VideoCapture, progress: Callable[[int, int], None] | None, cancel: IsCancelled | None) -> None:
         info, summary = self._plan.info, self._summary
         number = -1
         while not (cancel is not None and cancel()):
@@ -289,7 +292,7 @@ class _Taking:
         if self._backwards:
             summary.problems.append(f"The times of {self._backwards:,} frames run backwards; they were counted on.")
 
-    def _time(self, capture: Any, number: int) -> float:
+    def _time(self, capture: cv2.VideoCapture, number: int) -> float:
         """Seconds of a frame: its own time, else by the mean rate."""
         import cv2
 
@@ -317,7 +320,7 @@ class _Taking:
         self._due = self._choice.start + steps * self._choice.seconds
         return True
 
-    def _take(self, capture: Any, number: int, time: float) -> None:
+    def _take(self, capture: cv2.VideoCapture, number: int, time: float) -> None:
         stem = f"{self._plan.info.path.stem}_{number:06d}"
         frames = self._record["frames"]
         for kind in ("png", "jpg"):
@@ -383,7 +386,7 @@ def _is_container(head: bytes) -> bool:
     return head.startswith(starts) or head[4:8] in boxes or (head[:4] == b"RIFF" and head[8:11] == b"AVI") or transport
 
 
-def _info(path: Path, capture: Any) -> VideoInfo:
+def _info(path: Path, capture: cv2.VideoCapture) -> VideoInfo:
     import cv2
 
     width, height = (int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
@@ -395,7 +398,7 @@ def _info(path: Path, capture: Any) -> VideoInfo:
     return VideoInfo(path=path, width=width, height=height, rotation=rotation, declared=declared, rate=rate)
 
 
-def _decoded(capture: Any) -> NDArray[np.uint8] | None:
+def _decoded(capture: cv2.VideoCapture) -> NDArray[np.uint8] | None:
     """(H, W, 3) uint8 BGR of the frame that was grabbed last, as it is displayed; None if it cannot be decoded."""
     import cv2
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import io
 import struct
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -25,6 +26,9 @@ from deeplab_core.images.limits import check_memory
 from deeplab_core.images.orientation import swaps_sides, valid_orientation
 from deeplab_core.images.pillow import Image
 from deeplab_core.notes import Note
+
+if TYPE_CHECKING:
+    from tifffile import TiffPage
 
 _ORIENTATION_TAG = 274
 _GDAL_NO_DATA_TAG = 42113
@@ -135,7 +139,7 @@ def load_tiff(data: bytes, path: Path) -> TiffPicture:
     return TiffPicture(pixels=pixels, photometric=photometric, palette=palette, lossy=lossy, declared=declared, notes=notes)
 
 
-def _stored_as_they_are(data: bytes, page: Any) -> NDArray[Any] | None:
+def _stored_as_they_are(data: bytes, page: TiffPage) -> NDArray[Any] | None:
     """The page's values as a view of the file, if they are there in one piece, uncompressed, in this machine's byte order."""
     native = "<" if sys.byteorder == "little" else ">"
     if not getattr(page, "is_final", False) or page.dtype is None or page.parent.byteorder != native:
@@ -146,7 +150,7 @@ def _stored_as_they_are(data: bytes, page: Any) -> NDArray[Any] | None:
     return np.frombuffer(data, page.dtype, size // page.dtype.itemsize, place).reshape(page.shape)
 
 
-def _check_memory(data: bytes, page: Any, direct: bool, path: Path) -> None:
+def _check_memory(data: bytes, page: TiffPage, direct: bool, path: Path) -> None:
     """Raise ImageReadError for a page that takes too much memory: the file, its values, and the picture that they become."""
     pixels, samples = int(page.imagewidth) * int(page.imagelength), int(page.samplesperpixel)
     shown = 3 if samples >= 3 else 1
@@ -182,7 +186,7 @@ def _is_aside(page: Any) -> bool:
     return bool(int(page.subfiletype) & 0b101) or (old is not None and old.value == _OLD_REDUCED)
 
 
-def _page_notes(page: Any) -> list[Note]:
+def _page_notes(page: TiffPage) -> list[Note]:
     pages = page.parent.pages
     total = len(pages)
     looked_at = min(total, _PAGES_LOOKED_AT)
@@ -195,17 +199,17 @@ def _page_notes(page: Any) -> list[Note]:
     return [Note("pages", f"the first of {others:,} pages is read", "has further pages")]
 
 
-def _bits(page: Any) -> int:
-    bits = page.bitspersample
+def _bits(page: TiffPage) -> int:
+    bits: Any = page.bitspersample  # a tuple for samples of several kinds, against its declared type
     return int(bits[0]) if isinstance(bits, tuple) else int(bits)
 
 
-def _orientation(page: Any) -> int:
+def _orientation(page: TiffPage) -> int:
     tag = page.tags.get(_ORIENTATION_TAG)
     return valid_orientation(int(tag.value)) if tag is not None else 1
 
 
-def _declared(page: Any) -> Declared:
+def _declared(page: TiffPage) -> Declared:
     no_data = page.tags.get(_GDAL_NO_DATA_TAG)
     bits = _bits(page)
     return Declared(
@@ -216,7 +220,7 @@ def _declared(page: Any) -> Declared:
     )
 
 
-def _first_number(page: Any, tags: tuple[int, ...], joined: Any) -> float | None:
+def _first_number(page: TiffPage, tags: tuple[int, ...], joined: Callable[[list[float]], float]) -> float | None:
     for tag in tags:
         entry = page.tags.get(tag)
         value = None if entry is None else entry.value
@@ -239,7 +243,7 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def _samples_last(page: Any, pixels: NDArray[Any]) -> tuple[NDArray[Any], int]:
+def _samples_last(page: TiffPage, pixels: NDArray[Any]) -> tuple[NDArray[Any], int]:
     """(H, W, S) whatever the page's axes are, and the number of slices; of a volume the first slice."""
     axes = str(page.axes)
     slices = 1
@@ -253,7 +257,7 @@ def _samples_last(page: Any, pixels: NDArray[Any]) -> tuple[NDArray[Any], int]:
 
 def _with_libtiff(
     data: bytes,
-    page: Any,
+    page: TiffPage,
     index: int | None,
     path: Path,
     cause: Exception,
@@ -298,7 +302,7 @@ def _with_opencv(data: bytes, index: int) -> NDArray[Any] | None:
     return pixels.reshape(pixels.shape[0], pixels.shape[1], -1)
 
 
-def _without_orientation(data: bytes, page: Any) -> bytes:
+def _without_orientation(data: bytes, page: TiffPage) -> bytes:
     """The same file with orientation 1, because libtiff's front ends differ in whether they turn the picture."""
     tag = page.tags.get(_ORIENTATION_TAG)
     if tag is None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+
+T = TypeVar("T")
+#: Arguments of an operation by name.
+Arguments = Mapping[str, Any]
 
 
 class _FieldTracer(TorchFunctionMode):
@@ -31,7 +35,9 @@ class _FieldTracer(TorchFunctionMode):
         _, jump, radius = self._known.get(id(x), (x, 0.0, 0.0))
         return jump, radius
 
-    def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: Arguments | None = None
+    ) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
         inputs = [self.of(x) for x in _tensors((args, kwargs)) if id(x) in self._known]
@@ -62,7 +68,7 @@ _POOLS = {functional.max_pool2d, functional.max_pool2d_with_indices, functional.
 _UNPOOLS = {functional.max_unpool2d}
 
 
-def _step(func: Any, args: Any, kwargs: Any, out: Any, jump: float, radius: float) -> tuple[float, float]:
+def _step(func: object, args: tuple[Any, ...], kwargs: Arguments, out: Any, jump: float, radius: float) -> tuple[float, float]:
     """Jump and radius behind one operation."""
     if func in _CONVOLUTIONS:
         stride, rate = _argument(args, kwargs, 3, "stride", 1), _argument(args, kwargs, 5, "dilation", 1)
@@ -89,7 +95,7 @@ def _step(func: Any, args: Any, kwargs: Any, out: Any, jump: float, radius: floa
     return jump, radius
 
 
-def _argument(args: Any, kwargs: Any, position: int, name: str, default: int) -> int:
+def _argument(args: tuple[Any, ...], kwargs: Arguments, position: int, name: str, default: int) -> int:
     value = kwargs.get(name, args[position] if len(args) > position else default)
     if value is None or (isinstance(value, (tuple, list)) and not value):
         return default
@@ -97,7 +103,7 @@ def _argument(args: Any, kwargs: Any, position: int, name: str, default: int) ->
     return int(max(value)) if isinstance(value, (tuple, list)) else int(value)
 
 
-def on_meta(model: nn.Module, call: Callable[[], Any]) -> Any:
+def on_meta(model: nn.Module, call: Callable[[], T]) -> T:
     """Run ``call`` with the model's tensors replaced by shapes on the meta device: no memory, no arithmetic."""
     state = {key: value.to("meta") for key, value in (*model.named_parameters(), *model.named_buffers())}
     training = model.training

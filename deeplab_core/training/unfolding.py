@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from deeplab_core.errors import WeightsError, message
 from deeplab_core.nn import SegmentationModel
@@ -74,7 +74,7 @@ def unfold(
     """
     moments: dict[str, _Moments] = {}
 
-    def monitor(name: str) -> Any:
+    def monitor(name: str) -> RemovableHandle:
         def note(_module: nn.Module, _inputs: object, output: Tensor) -> None:
             zeros = output.new_zeros(output.shape[1], dtype=torch.float64)
             moments.setdefault(name, _Moments(0, zeros, zeros.clone())).add(output)

@@ -12,7 +12,7 @@ from functools import cache
 from importlib import resources
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,6 +30,9 @@ from deeplab_core.metrics.precision_recall import object_channel
 from deeplab_core.metrics.scores import ABSENT_RULE_TEXT, FEW_IMAGES, FEW_OBJECTS, AbsentRule
 from deeplab_core.metrics.trimap import BAND_RULE_TEXT, WIDEST
 from deeplab_core.wording import count
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 #: Files named at once in a warning; the others unfold.
 _LISTED = 5
@@ -143,7 +146,7 @@ def style_sheet() -> str:
 
 
 @cache
-def _template() -> Any:
+def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(

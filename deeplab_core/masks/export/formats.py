@@ -169,7 +169,7 @@ _TABLE = (
 FORMATS: dict[str, ExportFormat] = {entry.name: entry for entry in _TABLE}
 
 
-def get_exporter(name: str, **options: Any) -> Exporter:
+def get_exporter(name: str, **options: object) -> Exporter:
     """An exporter by name; ``options`` as its class documents them.
 
     Raises:

@@ -8,6 +8,7 @@ import zipfile
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -279,7 +280,7 @@ def _named_catalog(names: Mapping[int, str], void: int | None) -> ClassCatalog:
 READERS: dict[str, type[Reader]] = {"numpy": NumpyReader, "parquet": ParquetReader}
 
 
-def import_pyarrow(path: Path) -> Any:
+def import_pyarrow(path: Path) -> ModuleType:
     """``pyarrow.parquet``. Raises LabelSourceError, which says how to install it."""
     try:
         import pyarrow.parquet as parquet
@@ -288,10 +289,11 @@ def import_pyarrow(path: Path) -> Any:
             message("parquet tables need the package pyarrow, which is not installed"),
             remedy=message("Install it: pip install 'atrous[parquet]'"), path=path,
         ) from problem  # fmt: skip
-    return parquet
+    module: ModuleType = parquet
+    return module
 
 
-def _bytes(value: Any) -> bytes | None:
+def _bytes(value: object) -> bytes | None:
     """Content of a cell: bytes, or a table with ``bytes``."""
     if isinstance(value, dict):
         value = value.get("bytes")

@@ -49,7 +49,7 @@ class _CocoReader(Reader):
         self.list_counted(self._declared.values())
 
     @abstractmethod
-    def fits(self, values: Any) -> bool:
+    def fits(self, values: object) -> bool:
         """Whether the values of a file are of this format."""
 
     @abstractmethod
@@ -78,7 +78,7 @@ class _CocoReader(Reader):
         for key, image in images.items():
             self.add_image(name, image, grouped[key])
 
-    def title(self, name: str, category: Any) -> str:
+    def title(self, name: str, category: object) -> str:
         """Name of a category. Raises ValueError for one that the file does not list."""
         title = self._names.get((name, category))
         if title is None:
@@ -95,7 +95,7 @@ class CocoReader(_CocoReader):
     def recognises(cls, source: Source) -> bool:
         return any(_is_instances(values) for values in source.samples)
 
-    def fits(self, values: Any) -> bool:
+    def fits(self, values: object) -> bool:
         return _is_instances(values)
 
     def add_image(self, name: str, image: dict[str, Any], annotations: list[dict[str, Any]]) -> None:
@@ -137,7 +137,7 @@ class PanopticReader(_CocoReader):
     def recognises(cls, source: Source) -> bool:
         return any(_is_panoptic(values) for values in source.samples)
 
-    def fits(self, values: Any) -> bool:
+    def fits(self, values: object) -> bool:
         return _is_panoptic(values)
 
     def add_image(self, name: str, image: dict[str, Any], annotations: list[dict[str, Any]]) -> None:
@@ -193,7 +193,7 @@ class PanopticReader(_CocoReader):
 READERS: dict[str, type[Reader]] = {"coco": CocoReader, "coco_panoptic": PanopticReader}
 
 
-def _is_coco(values: Any) -> bool:
+def _is_coco(values: object) -> bool:
     return isinstance(values, dict) and all(isinstance(values.get(key), list) for key in ("images", "annotations", "categories"))
 
 
@@ -201,17 +201,17 @@ def _is_panoptic(values: Any) -> bool:
     return _is_coco(values) and any(isinstance(row, dict) and "segments_info" in row for row in values["annotations"][:10])
 
 
-def _is_instances(values: Any) -> bool:
+def _is_instances(values: object) -> bool:
     return _is_coco(values) and not _is_panoptic(values)
 
 
-def _is_color(value: Any) -> bool:
+def _is_color(value: object) -> bool:
     if not isinstance(value, list) or len(value) != 3:
         return False
     return all(isinstance(part, int) and not isinstance(part, bool) and 0 <= part <= 255 for part in value)
 
 
-def _segmentation(value: Any, pen: Pen) -> Patch | None:
+def _segmentation(value: object, pen: Pen) -> Patch | None:
     """The pixels of an annotation; None without an outline."""
     if not value:
         return None

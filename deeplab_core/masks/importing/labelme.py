@@ -59,14 +59,14 @@ class _PerImage(Reader):
                     self.count(label)
         return entry
 
-    def _label(self, shape: Any) -> str | None:
+    def _label(self, shape: object) -> str | None:
         try:
             return self.label_of(shape)
         except (ValueError, TypeError, KeyError):
             return None  # the drawing of its image counts it
 
     @abstractmethod
-    def fits(self, values: Any) -> bool:
+    def fits(self, values: object) -> bool:
         """Whether the values of a file are of this format."""
 
     @abstractmethod
@@ -74,7 +74,7 @@ class _PerImage(Reader):
         """The image that a file describes."""
 
     @abstractmethod
-    def label_of(self, shape: Any) -> str:
+    def label_of(self, shape: object) -> str:
         """The class of a shape. Raises ValueError, TypeError or KeyError for a shape without one."""
 
 
@@ -89,7 +89,7 @@ class LabelmeReader(_PerImage):
         found = [values for values in source.samples if _is_labelme(values)]
         return bool(found) and not any(_is_any_labeling(values) for values in found)
 
-    def fits(self, values: Any) -> bool:
+    def fits(self, values: object) -> bool:
         return _is_labelme(values)
 
     def label_of(self, shape: Any) -> str:
@@ -146,7 +146,7 @@ class IsatReader(_PerImage):
     def recognises(cls, source: Source) -> bool:
         return any(_is_isat(values) for values in source.samples)
 
-    def fits(self, values: Any) -> bool:
+    def fits(self, values: object) -> bool:
         return _is_isat(values)
 
     def label_of(self, shape: Any) -> str:
@@ -181,7 +181,7 @@ READERS: dict[str, type[Reader]] = {
 }  # fmt: skip
 
 
-def _is_labelme(values: Any) -> bool:
+def _is_labelme(values: object) -> bool:
     return isinstance(values, dict) and isinstance(values.get("shapes"), list) and "imagePath" in values
 
 
@@ -189,14 +189,14 @@ def _is_any_labeling(values: Any) -> bool:
     return _is_labelme(values) and any(isinstance(shape, dict) and _ANY_KEYS & shape.keys() for shape in values["shapes"])
 
 
-def _is_isat(values: Any) -> bool:
+def _is_isat(values: object) -> bool:
     if not isinstance(values, dict) or not isinstance(values.get("objects"), list):
         return False
     info = values.get("info")
     return isinstance(info, dict) and info.get("description") == "ISAT"
 
 
-def _layer(shape: Any) -> float:
+def _layer(shape: object) -> float:
     layer = shape.get("layer", 2.0) if isinstance(shape, dict) else 2.0
     return float(layer) if isinstance(layer, int | float) and not isinstance(layer, bool) and math.isfinite(layer) else 2.0
 

@@ -93,7 +93,7 @@ class LabelStudioReader(Reader):
 READERS: dict[str, type[Reader]] = {"labelstudio": LabelStudioReader}
 
 
-def _is_export(values: Any) -> bool:
+def _is_export(values: object) -> bool:
     if not isinstance(values, list) or not values or not isinstance(values[0], dict):
         return False
     task = values[0]
@@ -102,7 +102,7 @@ def _is_export(values: Any) -> bool:
     return any(isinstance(value, list) and any(map(_is_min_result, value)) for value in task.values())
 
 
-def _is_min_result(row: Any) -> bool:
+def _is_min_result(row: object) -> bool:
     return isinstance(row, dict) and "original_width" in row and any(key in row for key in _AREAS)
 
 
@@ -148,7 +148,7 @@ def _patch(value: dict[str, Any], pen: Pen) -> Patch:
     return pen.coco_polygons([pen.points(turned + corner)])
 
 
-def brush_mask(packed: Any, width: int, height: int) -> NDArray[np.bool_]:
+def brush_mask(packed: object, width: int, height: int) -> NDArray[np.bool_]:
     """Pixels of a brush mask, from Label Studio's run lengths of an RGBA picture; inside is where alpha is not 0.
 
     The packing is that of ``@thi.ng/rle-pack``: a bit stream with the number of words (32 bits), the bits of a word less one (5),

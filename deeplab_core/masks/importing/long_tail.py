@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ class DatumaroReader(Reader):
 READERS: dict[str, type[Reader]] = {"datumaro": DatumaroReader}
 
 
-def import_datumaro(path: Path) -> Any:
+def import_datumaro(path: Path) -> ModuleType:
     """The package. Raises LabelSourceError, which says how to install it."""
     try:
         import datumaro
@@ -88,4 +89,5 @@ def import_datumaro(path: Path) -> Any:
             ),
             path=path,
         ) from problem
-    return datumaro
+    module: ModuleType = datumaro
+    return module

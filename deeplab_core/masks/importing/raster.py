@@ -38,7 +38,7 @@ class Pen:
         self.width, self.height = width, height
         self._sheet: Image.Image | None = None
 
-    def points(self, values: Any, *, least: int = 1) -> Points:
+    def points(self, values: object, *, least: int = 1) -> Points:
         """Coordinates out of a file: pairs, or a flat list of numbers.
 
         Args:
@@ -251,7 +251,7 @@ def coco_counts(text: str | bytes) -> NDArray[np.int64]:
     return values
 
 
-def runs_to_mask(counts: Any, width: int, height: int, *, by_column: bool = True) -> NDArray[np.bool_]:
+def runs_to_mask(counts: object, width: int, height: int, *, by_column: bool = True) -> NDArray[np.bool_]:
     """Pixels of run lengths that alternate outside and inside, beginning outside.
 
     Args:

@@ -97,7 +97,7 @@ class Reader(ABC):
         return self.source.read_json(name, **options)
 
 
-def text_of(value: Any) -> str:
+def text_of(value: object) -> str:
     """A class name out of a file: text, or a number as text.
 
     Raises:
@@ -110,14 +110,14 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
-def size_of(width: Any, height: Any) -> tuple[int, int] | None:
+def size_of(width: object, height: object) -> tuple[int, int] | None:
     """A size out of a file, None where it gives none."""
     if isinstance(width, int) and isinstance(height, int) and not isinstance(width, bool) and width > 0 and height > 0:
         return width, height
     return None
 
 
-def image_names(name: Any, *beside: str) -> tuple[str, ...]:
+def image_names(name: object, *beside: str) -> tuple[str, ...]:
     """Names that an image may have: as a file says, whatever separators it uses, and by the names of files ``beside`` it."""
     found = [name.replace("\\", "/")] if isinstance(name, str) and name.strip() else []
     return tuple(dict.fromkeys([*found, *beside]))
@@ -129,7 +129,7 @@ def folder_of(name: str) -> str:
     return "" if parent == "." else f"{parent}/"
 
 
-def expect_table(value: Any, what: str, source: Source, name: str) -> dict[str, Any]:
+def expect_table(value: object, what: str, source: Source, name: str) -> dict[str, Any]:
     """A JSON object. Raises LabelSourceError for anything else."""
     if isinstance(value, dict):
         return value

@@ -80,13 +80,13 @@ class SuperviselyReader(Reader):
 READERS: dict[str, type[Reader]] = {"supervisely": SuperviselyReader}
 
 
-def _is_annotation(values: Any) -> bool:
+def _is_annotation(values: object) -> bool:
     if not isinstance(values, dict) or not isinstance(values.get("objects"), list) or not isinstance(values.get("size"), dict):
         return False
     return "tags" in values or any(isinstance(row, dict) and "classTitle" in row for row in values["objects"])
 
 
-def _color(value: Any) -> tuple[int, int, int] | None:
+def _color(value: object) -> tuple[int, int, int] | None:
     if not isinstance(value, str) or len(value) != 7 or not value.startswith("#"):
         return None
     try:
