@@ -42,9 +42,7 @@ class Corrector:
         click_model: for :meth:`click`; None offers no clicks.
         provenance: (H, W) uint8, who set each pixel; copied. Pixels that the user painted are changed by component, region and
             lasso tools only, never by a CRF or a graph cut. None: no pixel is painted.
-        hierarchy: of this image, if it was computed elsewhere; see :meth:`prepare`.
-        shared: read ``labels`` and ``provenance`` where they are instead of copying them. Whoever changes them calls
-            :meth:`forget`, and no one calls :meth:`apply` or :meth:`update`.
+        shared: ``labels`` and ``provenance`` are not copied; after a change call :meth:`forget`, never :meth:`apply` or `update`.
 
     Raises:
         AtrousError: shapes or types do not fit, with what is expected.
@@ -60,7 +58,6 @@ class Corrector:
         scores: NDArray[Any] | None = None,
         click_model: ClickModel | None = None,
         provenance: NDArray[np.uint8] | None = None,
-        hierarchy: Hierarchy | None = None,
         shared: bool = False,
     ) -> None:
         provenance = check_maps(rgb, labels, provenance, catalog)
@@ -74,7 +71,7 @@ class Corrector:
         self._scribbles = ScribbleEngine(self._rgb, self._probabilities)
         self._click_model = click_model
         self._building = threading.Lock()
-        self._hierarchy = hierarchy
+        self._hierarchy: Hierarchy | None = None
         self._component: tuple[Box, Mask] | None = None
         self._region: tuple[tuple[int, int], Box, Mask] | None = None
 
@@ -85,8 +82,12 @@ class Corrector:
 
     @property
     def hierarchy(self) -> Hierarchy:
-        """The region hierarchy, computed at the first use: see :meth:`prepare`."""
+        """The region hierarchy, computed at the first use (see :meth:`prepare`) unless one of this image is set."""
         return self.prepare()
+
+    @hierarchy.setter
+    def hierarchy(self, known: Hierarchy) -> None:
+        self._hierarchy = known
 
     def prepare(self, cancel: Callable[[], bool] | None = None) -> Hierarchy:
         """Compute what region tools need, e.g. on a thread after the prediction; later calls return at once.

@@ -271,8 +271,7 @@ class _Taking:
         while not (cancel is not None and cancel()):
             if not capture.grab():
                 break
-            number += 1
-            summary.read += 1
+            number, summary.read = number + 1, summary.read + 1
             time = self._time(capture, number)
             if self._choice.end is not None and time >= self._choice.end:
                 number = info.declared  # the rest was not asked for
@@ -406,9 +405,8 @@ def _decoded(capture: cv2.VideoCapture) -> NDArray[np.uint8] | None:
         done, picture = capture.retrieve()
     except cv2.error:
         return None
-    if not done or picture is None or picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
-        return None
-    return np.asarray(picture)
+    known = done and picture is not None and picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8
+    return np.asarray(picture) if known else None
 
 
 def _encoded(picture: NDArray[np.uint8], kind: FrameFormat) -> bytes:

@@ -96,9 +96,10 @@ class Corrections(QObject):
                 catalog=document.catalog,
                 scores=None if ready is None else ready.scores,
                 provenance=document.provenance,
-                hierarchy=None if ready is None else ready.hierarchy,
                 shared=True,
             )
+            if ready is not None:
+                self._corrector.hierarchy = ready.hierarchy
         return self._corrector
 
     @property
