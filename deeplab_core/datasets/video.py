@@ -301,11 +301,9 @@ class _Taking:
             if not rate and (self._choice.seconds is not None or self._choice.start or self._choice.end is not None):
                 raise _unreadable(self._plan.info.path, message("Its frames have no times; choose every n-th frame instead"))
             time = number / rate if rate else float(number)
-        if time < self._last:
-            self._backwards += 1
-            time = self._last
-        self._last = time
-        return time
+        self._backwards += time < self._last
+        self._last = max(time, self._last)
+        return self._last
 
     def _wanted(self, number: int, time: float) -> bool:
         if time < self._choice.start:
