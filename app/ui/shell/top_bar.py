@@ -16,6 +16,8 @@ from app.ui.common.panel import toned
 from app.ui.shell.action_builder import ActionBuilder
 from app.ui.shell.theme import Theme
 
+#: Tools that a narrow window has no button for, the first to go first; they keep their keys and their place in the menu.
+_LESS_USED = ("tool.restore", "tool.pick", "tool.snap", "tool.scribble", "tool.polygon")
 #: Usual and in a narrow window.
 _WIDTHS = (150, 96)
 _HEIGHT, _PAD, _SWATCH, _GAP = 30, 9, 14, 8
@@ -168,7 +170,9 @@ class TopBar(QWidget):
         for fixed in (self.export_button, self.done_button, self.menu_button):
             fixed.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         #: What gives way first when there is no room; all of it is in the menus too.
-        self._gives_way = (self.export_button, self.slider, self.size_text, self.extra, *steps)
+        tools = dict(zip(TOOLBAR, self.tools, strict=True))
+        less_used = (tools[name] for name in _LESS_USED)
+        self._gives_way = (self.export_button, self.slider, self.size_text, self.extra, *steps, *less_used)
 
     def minimumSizeHint(self) -> QSize:
         """What is left when everything has given way that can."""
