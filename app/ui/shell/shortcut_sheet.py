@@ -32,7 +32,7 @@ class KeySheet(FittedDialog):
     """Every command that has a key, and what the hands do on the picture; as many columns as the width allows."""
 
     def __init__(self, keymap: Keymap, parent: QWidget | None = None) -> None:
-        super().__init__(tr("Keyboard shortcuts"), parent, size=QSize(1320, 780))
+        super().__init__(tr("Keyboard shortcuts"), parent, size=QSize(1400, 780))
         self._keymap = keymap
         sections = [_section(tr("On the image"), [(tr(gesture.keys), tr(gesture.text)) for gesture in GESTURES])]
         sections += [_section(group.heading, rows) for group in _GROUPS if (rows := self._rows(group))]
