@@ -139,7 +139,7 @@ _TOOLS = (
         _("Restore to prediction"),
         "restore",
         "Shift+E",
-        _("Restores the model's pixels; right-drag does the same with any tool"),
+        _("Restores the model's pixels; right-drag does the same with most tools"),
     ),
     _tool("fill", _("Fill"), "fill", "G", _("Gives a connected area the current class; the CRF may still move its outline")),
     _tool(
@@ -444,6 +444,7 @@ TOOLBAR = (
 GESTURES: tuple[Gesture, ...] = (
     Gesture(_("Left drag"), _("Use the current tool")),
     Gesture(_("Right drag"), _("Restore to the prediction")),
+    Gesture(_("Right click"), _("Components: a menu; Clicks: a point beside the object")),
     Gesture(_("Shift+click"), _("Straight line from the last point")),
     Gesture(_("Wheel, Ctrl+wheel"), _("Zoom at the pointer")),
     Gesture(_("Shift+wheel"), _("Brush size")),
