@@ -166,7 +166,10 @@ class Program(QObject):
 
     @cached_property
     def next_errors(self) -> NextErrors:
-        return NextErrors(self.services, self.corrections, self.components, self.figures, self.view, self)
+        errors = NextErrors(self.services, self.corrections, self.figures, self.view, self)
+        errors.guessAsked.connect(self.components.take_guess)
+        errors.dissolveAsked.connect(self.components.dissolve)
+        return errors
 
     @cached_property
     def scribble_lines(self) -> ScribbleLines:

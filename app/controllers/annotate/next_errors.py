@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Signal
 
-from app.controllers.annotate.components import ComponentsController
 from app.controllers.annotate.corrections import Corrections, Target
 from app.controllers.annotate.view import ViewState
 from app.controllers.evaluate.figures import EvaluationFigures
@@ -34,22 +33,24 @@ class NextErrors(QObject):
 
     Signals:
         targetChanged(): another one, or none.
+        guessAsked(), dissolveAsked(): what the Components tool does at the pointer is to be done.
     """
 
     targetChanged = Signal()
+    guessAsked = Signal()
+    dissolveAsked = Signal()
 
     def __init__(
         self,
         services: Services,
         corrections: Corrections,
-        components: ComponentsController,
         figures: EvaluationFigures,
         view: ViewState,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._session, self._notifier, self._context = services.session, services.notifier, services.context
-        self._corrections, self._edit, self._components = corrections, corrections.edit, components
+        self._corrections, self._edit = corrections, corrections.edit
         self._figures, self._view = figures, view
         self._work = LatestWork(services.jobs, services.notifier.report_or_raise)
         self._passed: set[tuple[int, int]] = set()
@@ -124,7 +125,7 @@ class NextErrors(QObject):
         """Give the error, or else the component under the pointer, its second guess."""
         place, document = self.current, self._edit.ready()
         if place is None:
-            self._components.take_guess()
+            self.guessAsked.emit()
         elif document is not None and self._guess is None:
             self._say(tr("There is no second guess for this error"))
         elif document is not None and self._guess is not None:
@@ -141,7 +142,7 @@ class NextErrors(QObject):
         """Give the error, or else the component under the pointer, to the class that surrounds it most."""
         place, document = self.current, self._edit.ready()
         if place is None:
-            self._components.dissolve()
+            self.dissolveAsked.emit()
             return
         if document is None:
             return
