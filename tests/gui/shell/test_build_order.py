@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from tests.fakes.compute import FakeComputeClient
 from tests.gui.studio import make_folder
 
 PATIENCE = 240_000
+#: Every feature of the program: what it builds on first use.
+BUILT = tuple(sorted(name for name, value in vars(Program).items() if isinstance(value, cached_property)))
 
 
 @pytest.fixture
@@ -102,10 +105,14 @@ def test_features_come_to_the_same_in_every_order(qtbot: QtBot, build: Callable[
     assert expected["facts"]["can_undo"]
 
 
-@pytest.mark.parametrize("name", sorted({*LISTENERS, *FEATURES.values(), "fetch", "imports", "thumbnails"}))
+@pytest.mark.parametrize("name", BUILT)
 def test_each_feature_can_be_built_first(build: Callable[..., Program], name: str) -> None:
     program = build(())
     assert getattr(program, name) is getattr(program, name)
+
+
+def test_tables_of_features_name_features_that_exist() -> None:
+    assert {*LISTENERS, *FEATURES.values()} <= set(BUILT)
 
 
 def test_a_feature_that_is_not_used_is_not_built(build: Callable[..., Program]) -> None:
