@@ -25,7 +25,8 @@ class NextErrors(QObject):
 
     With ground truth an error is a component of wrong pixels, and pays what fixing it adds to the image's mean IoU. Without it
     an error is a component of doubtful pixels, and pays the number of pixels that are expected to be wrong. The list is made
-    again with every step; errors that were passed are not shown again.
+    again with every step; errors that were passed are not shown again. If the labels change while it is made, it is made once
+    more: what is shown and fixed is an error of the labels as they are.
 
     Attributes:
         current: the error that is shown; None if none is.
@@ -55,10 +56,12 @@ class NextErrors(QObject):
         self._work = LatestWork(services.jobs, services.notifier.report_or_raise)
         self._passed: set[tuple[int, int]] = set()
         self._guess: int | None = None
+        self._waits = False
         self.current: ErrorPlace | None = None
         self.target: Target | None = None
         services.session.imageChanged.connect(lambda _image: self._begin_again())
         self._edit.changed.connect(lambda _rect: self._leave())
+        self._edit.busyChanged.connect(self._find_after_stroke)
 
     # -- going -------------------------------------------------------------------------------------------------------------
 
@@ -70,6 +73,7 @@ class NextErrors(QObject):
         self._edit.commit_stroke()
         if self.current is not None:
             self._passed.add(self.current.anchor)
+        self._waits = False
         document, prediction, live = image.document, image.prediction, self._figures.live
         labels, provenance, ignore = document.labels, document.provenance, document.catalog.ignore
         truth = live.scored if live is not None and live.document is document else None
@@ -79,7 +83,7 @@ class NextErrors(QObject):
                 tr("Errors are found by ground truth, or by the confidence of a prediction: run the model first."),
             )
             return
-        confidence = None if prediction is None else prediction.confidence
+        confidence, revision = None if prediction is None else prediction.confidence, document.revision
 
         def work() -> list[ErrorPlace]:
             if truth is not None:
@@ -87,10 +91,16 @@ class NextErrors(QObject):
             assert confidence is not None
             return errors_by_doubt(labels, confidence, provenance, ignore)
 
-        self._work.ask(work, lambda found: self._take(document, found))
+        self._work.ask(work, lambda found: self._take(document, revision, found))
 
-    def _take(self, document: Document, found: list[ErrorPlace]) -> None:
+    def _take(self, document: Document, revision: int, found: list[ErrorPlace]) -> None:
         if self._edit.document is not document:
+            return
+        if self._edit.busy:
+            self._waits = True
+            return
+        if document.revision != revision:
+            self.next_error()
             return
         place = next((place for place in found if place.anchor not in self._passed), None)
         if place is None:
@@ -110,6 +120,10 @@ class NextErrors(QObject):
         self._bring_into_view(place, document)
         self._context.update(at_error=True)
         self.targetChanged.emit()
+
+    def _find_after_stroke(self, busy: bool) -> None:
+        if self._waits and not busy:
+            self.next_error()
 
     def _bring_into_view(self, place: ErrorPlace, document: Document) -> None:
         """With its surroundings; a large error with the whole image."""
@@ -190,6 +204,7 @@ class NextErrors(QObject):
 
     def _begin_again(self) -> None:
         self._work.stop()
+        self._waits = False
         self._passed.clear()
         self._leave()
 

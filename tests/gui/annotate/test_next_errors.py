@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import numpy as np
+import pytest
 from PySide6.QtCore import Qt
 
 from app.state.image_record import ImageStatus
+from app.state.next_errors import ErrorPlace, errors_by_gain
 from tests.gui.studio import HEIGHT, WIDTH, Studio
 
 PERSON, CHAIR, SOFA = 15, 9, 18
@@ -112,3 +116,37 @@ def test_without_ground_truth_the_most_doubtful_part_comes_first(studio: Studio,
     assert (place.truth, place.box.y) == (None, 20)
     step(studio, Qt.Key.Key_Z, SHIFT)
     assert studio.steps()[-1].startswith("Error: second guess")
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["a stroke", "a stroke that is still painted"])
+def test_an_error_of_labels_that_changed_meanwhile_is_not_shown(
+    studio: Studio, folder: Path, monkeypatch: pytest.MonkeyPatch, *, ends: bool
+) -> None:
+    begin(studio, folder)
+    errors, program = studio.program.next_errors, studio.program
+    found, painted = Event(), Event()
+
+    def slow(*question: Any) -> list[ErrorPlace]:
+        answer = errors_by_gain(*question)
+        found.set()
+        assert painted.wait(60)
+        return answer
+
+    monkeypatch.setattr("app.controllers.annotate.next_errors.errors_by_gain", slow)
+    program.classes.choose(PERSON)
+    program.tools.set_diameter(60)
+    studio.press(Qt.Key.Key_N, SHIFT)
+    assert found.wait(60)  # the largest error is the chair
+    assert program.edit.begin_stroke(20, 40)
+    if ends:
+        program.edit.end_stroke()
+    painted.set()
+    studio.settle()
+    assert (errors.current is None) is not ends
+    program.edit.end_stroke()
+    studio.settle()
+    labels = studio.image.document.labels
+    assert (labels[30:50, 10:30] == PERSON).all()  # the chair is gone
+    place = errors.current
+    assert place is not None
+    assert (labels[place.box.slices][place.mask] == place.label).all()
