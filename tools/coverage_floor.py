@@ -64,6 +64,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help=f"raise the figures of {FLOORS.relative_to(ROOT)}")
     options = parser.parse_args(arguments)
     now = percentages(json.loads(options.report.read_text(encoding="utf-8")))
+    if not FLOORS.is_file() and not options.write:
+        print(f"{FLOORS.relative_to(ROOT)} is missing; --write makes it", file=sys.stderr)
+        return 1
     floors: dict[str, float] = json.loads(FLOORS.read_text(encoding="utf-8")) if FLOORS.is_file() else {}
     for name, share in now.items():
         print(f"{share:6.1f} %  {name}" + ("" if name in floors else "  (no earlier figure)"))

@@ -50,6 +50,11 @@ def test_a_figure_rises_and_does_not_fall(floors: Path, capsys: pytest.CaptureFi
     assert json.loads(floors.read_text()) == {"app/state": 90.0, "deeplab_core": 50.0}
 
 
+def test_without_a_file_of_figures_nothing_is_accepted(floors: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(floors.parent, report(app__state__a=(1, 1))) == 1
+    assert "coverage.json is missing" in capsys.readouterr().err
+
+
 def test_a_package_that_is_not_measured_any_more_is_named(floors: Path, capsys: pytest.CaptureFixture[str]) -> None:
     floors.write_text('{"deeplab_core/images": 90.0}')
     assert run(floors.parent, report(app__state__a=(1, 1))) == 1
