@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.signal import Signal
+from app.state.tools import TOOLS
 
 #: Every context key with its meaning. A name that is not in this table is a spelling mistake and is refused.
 CONTEXT_KEYS: dict[str, str] = {
@@ -22,21 +23,8 @@ CONTEXT_KEYS: dict[str, str] = {
     "job_running": "at least one job is running",
     "to_check": "the file of the image on the canvas, or of its mask, is not what it was, and the project may be written",
     "reviewed": "the image on the canvas is marked reviewed",
-    "tool_brush": "the current tool is the brush",
-    "tool_eraser": "the current tool is the eraser",
-    "tool_restore": "the current tool is the restore brush",
-    "tool_fill": "the current tool is fill",
-    "tool_components": "the current tool acts on components",
-    "tool_regions": "the current tool acts on regions",
-    "tool_scribble": "the current tool draws two-class scribbles",
     "at_error": "an error of the image is shown to be fixed",
-    "tool_clicks": "the current tool sends clicks to a click network",
-    "tool_snap": "the current tool snaps outlines",
     "snapping_on": "the lasso snaps to the edges of the image",
-    "tool_lasso": "the current tool is the lasso",
-    "tool_polygon": "the current tool is the polygon",
-    "tool_pick": "the current tool is the class picker",
-    "tool_pan": "the current tool pans the image",
     "within_on": "strokes paint only over the class where they begin",
     "overlay_on": "masks are drawn over the image",
     "contours_on": "contours are drawn",
@@ -71,7 +59,7 @@ CONTEXT_KEYS: dict[str, str] = {
     "dock_history": "the history is shown",
     "docks_folded": "the panels are hidden",
     "theme_dark": "the dark theme is on",
-}
+} | {spec.context_key: f"the current tool is '{spec.text}'" for spec in TOOLS}
 
 
 class ContextKeys:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.actions.spec import ActionSpec, Gesture, Group
+from app.state.tools import TOOLS, ToolSpec
 from app.text import mark as _
 from deeplab_core.errors import message
 
@@ -116,71 +117,23 @@ _NAVIGATE = (
 )
 
 
-def _tool(name: str, text: str, icon: str, keys: str | tuple[str, ...], tip: str) -> ActionSpec:
+def _tool(tool: ToolSpec) -> ActionSpec:
     return _spec(
         Group.TOOLS,
-        f"tool.{name}",
-        text,
+        tool.action,
+        tool.text,
         "edit.choose_tool",
-        argument=name,
-        icon=icon,
-        keys=keys,
+        argument=tool.tool,
+        icon=tool.tool,
+        keys=tool.keys,
         enabled_when=_ON_IMAGE,
-        checked_from=f"tool_{name}",
-        tip=tip,
+        checked_from=tool.context_key,
+        tip=tool.tip,
     )
 
 
 _TOOLS = (
-    _tool("brush", _("Brush"), "brush", "B", _("Paints the selected class; Shift+click draws a straight line")),
-    _tool("eraser", _("Eraser"), "eraser", "E", _("Paints the background class, or unlabelled if the class list has none")),
-    _tool(
-        "restore",
-        _("Restore to prediction"),
-        "restore",
-        "Shift+E",
-        _("Restores the model's pixels; right-drag does the same with most tools"),
-    ),
-    _tool("fill", _("Fill"), "fill", "G", _("Gives a connected area the current class; the CRF may still move its outline")),
-    _tool(
-        "components",
-        _("Components"),
-        "components",
-        "Z",
-        _("Outlines the connected area of one class; click or a class key gives it a class, drag cuts it, Ctrl+drag joins two"),
-    ),
-    _tool(
-        "regions",
-        _("Regions"),
-        "regions",
-        "Shift+G",
-        _("Click or drag gives parts of the image that are alike the selected class; Alt+wheel makes them larger or smaller"),
-    ),
-    _tool(
-        "scribble",
-        _("Two-class scribble"),
-        "scribble",
-        "Shift+J",
-        _("A stroke takes what belongs to it from the class where it begins; the wheel sets its reach before you let go"),
-    ),
-    _tool(
-        "snap",
-        _("Border snap"),
-        "snap",
-        "Shift+S",
-        _("Click a component to see its outline at the edges of the image; Alt+wheel sets the band, Enter applies"),
-    ),
-    _tool(
-        "clicks",
-        _("Clicks"),
-        "clicks",
-        "Shift+X",
-        _("Click on an object, right-click beside it, or drag a box: a click network finds its outline; Enter applies"),
-    ),
-    _tool("lasso", _("Lasso"), "lasso", "L", _("Fills what you draw around")),
-    _tool("polygon", _("Polygon"), "polygon", "P", _("Click the corners; Enter closes, Backspace removes the last one")),
-    _tool("pick", _("Pick class"), "pick", "I", _("Selects the class under the pointer")),
-    _tool("pan", _("Pan the image"), "pan", "M", _("Drag to move; Space-drag does the same with any tool")),
+    *map(_tool, TOOLS),
     _spec(Group.TOOLS, "lasso.snap", _("Lasso snaps to edges"), "edit.toggle_snapping", keys="Alt+L", enabled_when=_ON_IMAGE,
           checked_from="snapping_on", tip=_("The outline moves to the edges of the image while you draw it")),
     _spec(Group.TOOLS, "brush.larger", _("Larger brush"), "edit.scale_brush", argument=1, keys="]", enabled_when=_ON_IMAGE,
@@ -425,20 +378,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
 )
 
 #: Tool buttons of the top bar, left to right.
-TOOLBAR = (
-    "tool.brush",
-    "tool.eraser",
-    "tool.fill",
-    "tool.components",
-    "tool.regions",
-    "tool.scribble",
-    "tool.snap",
-    "tool.clicks",
-    "tool.lasso",
-    "tool.polygon",
-    "tool.pick",
-    "tool.restore",
-)
+TOOLBAR = tuple(tool.action for tool in TOOLS if tool.in_bar)
 
 #: What the hands do on the picture that no command stands for.
 GESTURES: tuple[Gesture, ...] = (

@@ -63,7 +63,7 @@ from app.services.services import Services
 from app.services.session import Session
 from app.services.settings import SettingsStore
 from app.services.thumbnails import ThumbnailLoader
-from app.state.tools import Tool, ToolState
+from app.state.tools import TOOLS, ToolState
 from app.text import counted, tr
 from app.worker.messages import Hello
 
@@ -416,6 +416,6 @@ class Program(QObject):
         self.context.update(
             within_on=self.tools.within,
             snapping_on=self.tools.snapping,
-            **{f"tool_{tool}": tool is self.tools.tool for tool in Tool},
+            **{spec.context_key: spec.tool is self.tools.tool for spec in TOOLS},
         )
         self.settings.set("brush.diameter", self.tools.diameter)

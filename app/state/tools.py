@@ -1,10 +1,12 @@
-"""The current tool, class and size. Plain listeners; the canvas and the docks both watch it."""
+"""The table of tools, and the current tool, class and size. Plain listeners; the canvas and the docks both watch it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from app.signal import Signal
+from app.text import mark
 
 
 class Tool(StrEnum):
@@ -25,8 +27,99 @@ class Tool(StrEnum):
     PAN = "pan"
 
 
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """One tool, as data: its command, icon, context key, button and keys derive from it.
+
+    Attributes:
+        tool: its name, and that of its icon.
+        text: menu entry in plain English.
+        keys: its keys in Qt's portable spelling.
+        tip: one sentence for the tooltip.
+        corrects: whether it needs the corrector of the image in view.
+        in_bar: whether the top bar has a button for it.
+        gives_way: place among the tools that lose their button in a narrow window, 1 is the first to go; 0 stays.
+    """
+
+    tool: Tool
+    text: str
+    keys: str
+    tip: str
+    corrects: bool = False
+    in_bar: bool = True
+    gives_way: int = 0
+
+    @property
+    def action(self) -> str:
+        """Id of the command that chooses it."""
+        return f"tool.{self.tool}"
+
+    @property
+    def context_key(self) -> str:
+        """The context key that is true while it is the current tool."""
+        return f"tool_{self.tool}"
+
+
+#: Every tool, in the order of menu and top bar. What the left button does for each is in :mod:`app.ui.canvas.toolbox`.
+TOOLS = (
+    ToolSpec(Tool.BRUSH, mark("Brush"), "B", mark("Paints the selected class; Shift+click draws a straight line")),
+    ToolSpec(Tool.ERASER, mark("Eraser"), "E", mark("Paints the background class, or unlabelled if the class list has none")),
+    ToolSpec(Tool.FILL, mark("Fill"), "G", mark("Gives a connected area the current class; the CRF may still move its outline")),
+    ToolSpec(
+        Tool.COMPONENTS,
+        mark("Components"),
+        "Z",
+        mark(
+            "Outlines the connected area of one class; click or a class key gives it a class, drag cuts it, Ctrl+drag joins two"
+        ),
+        corrects=True,
+    ),
+    ToolSpec(
+        Tool.REGIONS,
+        mark("Regions"),
+        "Shift+G",
+        mark("Click or drag gives parts of the image that are alike the selected class; Alt+wheel makes them larger or smaller"),
+        corrects=True,
+    ),
+    ToolSpec(
+        Tool.SCRIBBLE,
+        mark("Two-class scribble"),
+        "Shift+J",
+        mark("A stroke takes what belongs to it from the class where it begins; the wheel sets its reach before you let go"),
+        corrects=True,
+        gives_way=4,
+    ),
+    ToolSpec(
+        Tool.SNAP,
+        mark("Border snap"),
+        "Shift+S",
+        mark("Click a component to see its outline at the edges of the image; Alt+wheel sets the band, Enter applies"),
+        corrects=True,
+        gives_way=3,
+    ),
+    ToolSpec(
+        Tool.CLICKS,
+        mark("Clicks"),
+        "Shift+X",
+        mark("Click on an object, right-click beside it, or drag a box: a click network finds its outline; Enter applies"),
+        corrects=True,
+    ),
+    ToolSpec(Tool.LASSO, mark("Lasso"), "L", mark("Fills what you draw around")),
+    ToolSpec(
+        Tool.POLYGON, mark("Polygon"), "P", mark("Click the corners; Enter closes, Backspace removes the last one"), gives_way=5
+    ),
+    ToolSpec(Tool.PICK, mark("Pick class"), "I", mark("Selects the class under the pointer"), gives_way=2),
+    ToolSpec(
+        Tool.RESTORE,
+        mark("Restore to prediction"),
+        "Shift+E",
+        mark("Restores the model's pixels; right-drag does the same with most tools"),
+        gives_way=1,
+    ),
+    ToolSpec(Tool.PAN, mark("Pan the image"), "M", mark("Drag to move; Space-drag does the same with any tool"), in_bar=False),
+)
 #: Tools that need the corrector of the image in view.
-CORRECTION_TOOLS = frozenset({Tool.COMPONENTS, Tool.REGIONS, Tool.SCRIBBLE, Tool.SNAP, Tool.CLICKS})
+CORRECTION_TOOLS = frozenset(spec.tool for spec in TOOLS if spec.corrects)
 
 #: Brush diameters in px of the image. 1 paints a single pixel.
 MIN_DIAMETER, MAX_DIAMETER = 1, 1000

@@ -12,13 +12,13 @@ from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.view import ViewState
+from app.controllers.workspace import Program
 from app.state.document import Change, Document
 from app.state.opencv import opencv
 from app.text import tr
 from app.ui.canvas.canvas_view import CanvasView
 from app.ui.canvas.colors import OverlayTables, overlay_tables
 from app.ui.canvas.compose import Scene
-from app.ui.canvas.correction_tools import CorrectionFeatures
 from app.ui.canvas.error_outline import ErrorOutline
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.layers import LayerSet
@@ -60,7 +60,7 @@ class CanvasArea(QWidget):
         edit: EditController,
         parent: QWidget | None = None,
         *,
-        features: CorrectionFeatures | None = None,
+        program: Program | None = None,
     ) -> None:
         super().__init__(parent)
         self._view = view
@@ -69,7 +69,7 @@ class CanvasArea(QWidget):
         self._tables: OverlayTables | None = None
         self._captions: dict[PaneKind, str] = {}
         self._style = CanvasStyle.default()
-        self._toolbox = ToolBox(edit, view, features, self)
+        self._toolbox = ToolBox(edit, view, program, self)
         self._views = [CanvasView(index, view, edit.tools, self._toolbox, self._style, self) for index in range(_PANES)]
         self._holder: QWidget | None = None
         self._fitting = False

@@ -6,6 +6,8 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen
 
 from app.controllers.annotate.corrections import Target
+from app.controllers.annotate.view import ViewState
+from app.controllers.workspace import Program
 from app.text import tr
 from app.ui.canvas.correction_tools import CorrectionTool
 from app.ui.canvas.geometry import Mapping
@@ -23,40 +25,44 @@ class ClickTool(CorrectionTool):
     takes_right = True
     turns = True
 
+    def __init__(self, program: Program, view: ViewState) -> None:
+        super().__init__(program, view)
+        program.clicks.changed.connect(self.changed.emit)
+
     @property
     def target(self) -> Target | None:
-        return self.features.clicks.target
+        return self.program.clicks.target
 
     @property
     def busy(self) -> bool:
-        return super().busy or self.features.clicks.open
+        return super().busy or self.program.clicks.open
 
     def clicked(self, pointer: Pointer) -> None:
-        self.features.clicks.click(pointer.x, pointer.y, positive=not pointer.shift)
+        self.program.clicks.click(pointer.x, pointer.y, positive=not pointer.shift)
 
     def dragged(self, start: Pointer, path: list[tuple[float, float]]) -> None:
         if start.shift:
-            self.features.clicks.click(*path[-1], positive=False)
+            self.program.clicks.click(*path[-1], positive=False)
         else:
-            self.features.clicks.drag(path[0], path[-1])
+            self.program.clicks.drag(path[0], path[-1])
 
     def turn(self, steps: int, pointer: Pointer) -> None:
         self._at = pointer
-        self.features.clicks.turn(steps)
+        self.program.clicks.turn(steps)
 
     def finish(self) -> bool:
-        return self.features.clicks.accept()
+        return self.program.clicks.accept()
 
     def shorten(self) -> bool:
-        return self.features.clicks.take_back()
+        return self.program.clicks.take_back()
 
     def abort(self) -> bool:
         pressed = super().abort()
-        return self.features.clicks.drop() or pressed
+        return self.program.clicks.drop() or pressed
 
     def paint(self, painter: QPainter, mapping: Mapping) -> None:
         super().paint(painter, mapping)
-        clicks = self.features.clicks
+        clicks = self.program.clicks
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         box = clicks.box
         if box is not None:

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPainter
 
-from app.controllers.annotate.clicks import ClicksController
-from app.controllers.annotate.component_jobs import ComponentJobs
-from app.controllers.annotate.components import ComponentsController
-from app.controllers.annotate.corrections import Corrections, Target
-from app.controllers.annotate.lines import BorderSnap, ScribbleLines
-from app.controllers.annotate.next_errors import NextErrors
-from app.controllers.annotate.regions import RegionsController
+from app.controllers.annotate.corrections import Target
 from app.controllers.annotate.view import ViewState
-from app.services.jobs import LatestWork
+from app.controllers.workspace import Program
 from app.text import tr
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.marks import draw_line, draw_path
@@ -27,27 +20,12 @@ from app.ui.canvas.tools import CanvasTool, Pointer
 _DRAG = 4.0
 
 
-@dataclass(frozen=True, slots=True)
-class CorrectionFeatures:
-    """The features behind the correction tools."""
-
-    corrections: Corrections
-    components: ComponentsController
-    component_jobs: ComponentJobs
-    regions: RegionsController
-    scribble_lines: ScribbleLines
-    border_snap: BorderSnap
-    clicks: ClicksController
-    next_errors: NextErrors
-    snapping: LatestWork
-
-
 class CorrectionTool(CanvasTool):
     """Base: outlines a target, says a few words beside the pointer, and tells a click from a drag."""
 
-    def __init__(self, features: CorrectionFeatures, view: ViewState) -> None:
-        super().__init__(features.corrections.edit, view)
-        self.features = features
+    def __init__(self, program: Program, view: ViewState) -> None:
+        super().__init__(program.edit, view)
+        self.program = program
         self._mark = TargetMark()
         self._at: Pointer | None = None
         self._pressed: Pointer | None = None
@@ -126,30 +104,34 @@ class ComponentTool(CorrectionTool):
         "components.keep_largest", "components.grow", "components.shrink", "components.smooth",
     )  # fmt: skip
 
+    def __init__(self, program: Program, view: ViewState) -> None:
+        super().__init__(program, view)
+        program.components.targetChanged.connect(self.changed.emit)
+
     @property
     def target(self) -> Target | None:
-        return self.features.components.target
+        return self.program.components.target
 
     def hover(self, pointer: Pointer) -> None:
         super().hover(pointer)
-        self.features.components.hover(pointer.x, pointer.y)
+        self.program.components.hover(pointer.x, pointer.y)
 
     def leave(self) -> None:
         super().leave()
-        self.features.components.hover(None, None)
+        self.program.components.hover(None, None)
 
     def press(self, pointer: Pointer) -> None:
         super().press(pointer)
-        self.features.components.hover(pointer.x, pointer.y)
+        self.program.components.hover(pointer.x, pointer.y)
 
     def clicked(self, pointer: Pointer) -> None:
-        self.features.components.reassign(pointer.x, pointer.y, guess=pointer.shift)
+        self.program.components.reassign(pointer.x, pointer.y, guess=pointer.shift)
 
     def dragged(self, start: Pointer, path: list[tuple[float, float]]) -> None:
         if _joins(start):
-            self.features.components.merge(path[0], path[-1])
+            self.program.components.merge(path[0], path[-1])
         else:
-            self.features.components.split(path)
+            self.program.components.split(path)
 
     def paint(self, painter: QPainter, mapping: Mapping) -> None:
         super().paint(painter, mapping)
@@ -166,43 +148,48 @@ class RegionTool(CorrectionTool):
 
     turns = True
 
+    def __init__(self, program: Program, view: ViewState) -> None:
+        super().__init__(program, view)
+        program.regions.targetChanged.connect(self.changed.emit)
+        program.corrections.prepared.connect(self.changed.emit)
+
     @property
     def target(self) -> Target | None:
-        return self.features.regions.target
+        return self.program.regions.target
 
     def hover(self, pointer: Pointer) -> None:
         super().hover(pointer)
-        self.features.regions.hover(pointer.x, pointer.y)
+        self.program.regions.hover(pointer.x, pointer.y)
 
     def leave(self) -> None:
         super().leave()
-        self.features.regions.hover(None, None)
+        self.program.regions.hover(None, None)
 
     def press(self, pointer: Pointer) -> None:
         super().press(pointer)
-        self.features.regions.hover(pointer.x, pointer.y)
+        self.program.regions.hover(pointer.x, pointer.y)
 
     def move(self, pointer: Pointer) -> None:
         super().move(pointer)
         if self.dragging:
-            self.features.regions.cross(self._path)
+            self.program.regions.cross(self._path)
 
     def paint(self, painter: QPainter, mapping: Mapping) -> None:
         super().paint(painter, mapping)
-        if not self.features.corrections.regions_ready and self._at is not None and self._at.mapping == mapping:
+        if not self.program.corrections.regions_ready and self._at is not None and self._at.mapping == mapping:
             draw_words(painter, mapping, self._at.view, (tr("The regions of this image are being computed…"),))
 
     def turn(self, steps: int, pointer: Pointer) -> None:
         if not self.dragging:
             self.hover(pointer)
-            self.features.regions.turn(steps)
+            self.program.regions.turn(steps)
 
     def clicked(self, pointer: Pointer) -> None:
-        self.features.regions.assign([(pointer.x, pointer.y)], guess=pointer.shift)
+        self.program.regions.assign([(pointer.x, pointer.y)], guess=pointer.shift)
 
     def dragged(self, start: Pointer, path: list[tuple[float, float]]) -> None:
-        self.features.regions.assign(path, guess=start.shift)
-        self.features.regions.hover(*path[-1])
+        self.program.regions.assign(path, guess=start.shift)
+        self.program.regions.hover(*path[-1])
 
 
 def _joins(pointer: Pointer) -> bool:

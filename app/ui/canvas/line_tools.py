@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QPainter
 
 from app.controllers.annotate.corrections import Target
 from app.controllers.annotate.view import ViewState
+from app.controllers.workspace import Program
+from app.services.jobs import LatestWork
 from app.text import tr
-from app.ui.canvas.correction_tools import CorrectionFeatures, CorrectionTool
+from app.ui.canvas.correction_tools import CorrectionTool
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.marks import draw_path
 from app.ui.canvas.target_mark import draw_words
@@ -23,9 +23,13 @@ class ScribbleTool(CorrectionTool):
     has_ring = True
     turns = True
 
+    def __init__(self, program: Program, view: ViewState) -> None:
+        super().__init__(program, view)
+        program.scribble_lines.targetChanged.connect(self.changed.emit)
+
     @property
     def target(self) -> Target | None:
-        return self.features.scribble_lines.target
+        return self.program.scribble_lines.target
 
     @property
     def holds_wheel(self) -> bool:
@@ -33,31 +37,31 @@ class ScribbleTool(CorrectionTool):
 
     def press(self, pointer: Pointer) -> None:
         super().press(pointer)
-        self.features.scribble_lines.draw(self._path)
+        self.program.scribble_lines.draw(self._path)
 
     def move(self, pointer: Pointer) -> None:
         before = len(self._path)
         super().move(pointer)
         if len(self._path) != before:
-            self.features.scribble_lines.draw(self._path)
+            self.program.scribble_lines.draw(self._path)
 
     def release(self) -> None:
         self._pressed, self._path = None, []
-        self.features.scribble_lines.end()
+        self.program.scribble_lines.end()
 
     def turn(self, steps: int, pointer: Pointer) -> None:
         self._at = pointer
-        self.features.scribble_lines.turn(steps)
+        self.program.scribble_lines.turn(steps)
 
     def abort(self) -> bool:
-        return self.features.scribble_lines.drop() or super().abort()
+        return self.program.scribble_lines.drop() or super().abort()
 
     def paint(self, painter: QPainter, mapping: Mapping) -> None:
         super().paint(painter, mapping)
         if self.busy:
             draw_path(painter, [mapping.to_view(*point) for point in self._path], self.class_color())
             if self._at is not None and self._at.mapping == mapping:
-                reach = tr("Reach: {reach} px", reach=round(self.features.scribble_lines.reach))
+                reach = tr("Reach: {reach} px", reach=round(self.program.scribble_lines.reach))
                 draw_words(painter, mapping, self._at.view, (reach, tr("Wheel: farther or nearer")))
 
 
@@ -67,30 +71,34 @@ class SnapTool(CorrectionTool):
     turns = True
     cursor = Qt.CursorShape.PointingHandCursor
 
+    def __init__(self, program: Program, view: ViewState) -> None:
+        super().__init__(program, view)
+        program.border_snap.targetChanged.connect(self.changed.emit)
+
     @property
     def busy(self) -> bool:
-        return self.features.border_snap.open
+        return self.program.border_snap.open
 
     @property
     def target(self) -> Target | None:
-        return self.features.border_snap.target
+        return self.program.border_snap.target
 
     def clicked(self, pointer: Pointer) -> None:
-        if self.features.border_snap.open:
-            self.features.border_snap.accept()
+        if self.program.border_snap.open:
+            self.program.border_snap.accept()
         else:
-            self.features.border_snap.show(pointer.x, pointer.y)
+            self.program.border_snap.show(pointer.x, pointer.y)
 
     def turn(self, steps: int, pointer: Pointer) -> None:
         self._at = pointer
-        self.features.border_snap.turn(steps)
+        self.program.border_snap.turn(steps)
 
     def finish(self) -> bool:
-        return self.features.border_snap.accept()
+        return self.program.border_snap.accept()
 
     def abort(self) -> bool:
         super().abort()
-        return self.features.border_snap.drop()
+        return self.program.border_snap.drop()
 
 
 #: So far (px of the image) a lasso moves to an edge, and the least number of points that is snapped.
@@ -100,9 +108,10 @@ _SNAP, _LEAST = 10.0, 8
 class SnappingLasso(LassoTool):
     """A lasso; while snapping is on, it shows and fills its outline at the edges of the image."""
 
-    def __init__(self, features: CorrectionFeatures, view: ViewState, repaint: Callable[[], None]) -> None:
-        super().__init__(features.corrections.edit, view)
-        self._features, self._repaint = features, repaint
+    def __init__(self, program: Program, view: ViewState) -> None:
+        super().__init__(program.edit, view)
+        self._corrections = program.corrections
+        self._work = LatestWork(program.jobs, program.notifier.report_or_raise)
         self._snapped: list[tuple[float, float]] = []
 
     def press(self, pointer: Pointer) -> None:
@@ -111,13 +120,13 @@ class SnappingLasso(LassoTool):
 
     def move(self, pointer: Pointer) -> None:
         super().move(pointer)
-        corrector, points = self._features.corrections.corrector, list(self._points)
-        if self.edit.tools.snapping and corrector is not None and len(points) >= _LEAST and self._features.snapping.idle:
-            self._features.snapping.ask(lambda: corrector.snapped(points, _SNAP).tolist(), self._take)
+        corrector, points = self._corrections.corrector, list(self._points)
+        if self.edit.tools.snapping and corrector is not None and len(points) >= _LEAST and self._work.idle:
+            self._work.ask(lambda: corrector.snapped(points, _SNAP).tolist(), self._take)
 
     def closed(self, points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-        corrector = self._features.corrections.corrector
-        self._features.snapping.stop()
+        corrector = self._corrections.corrector
+        self._work.stop()
         self._snapped = []
         if not self.edit.tools.snapping or corrector is None or len(points) < _LEAST:
             return points
@@ -129,4 +138,4 @@ class SnappingLasso(LassoTool):
     def _take(self, snapped: list[list[float]]) -> None:
         if self._points:
             self._snapped = [(x, y) for x, y in snapped]
-            self._repaint()
+            self.changed.emit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from PySide6.QtCore import QObject, Qt, Signal
@@ -10,9 +11,10 @@ from shiboken6 import isValid
 
 from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.view import ViewState
+from app.controllers.workspace import Program
 from app.state.tools import Tool
 from app.ui.canvas.click_tool import ClickTool
-from app.ui.canvas.correction_tools import ComponentTool, CorrectionFeatures, CorrectionTool, RegionTool
+from app.ui.canvas.correction_tools import ComponentTool, RegionTool
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.line_tools import ScribbleTool, SnappingLasso, SnapTool
 from app.ui.canvas.target_mark import TargetMark, draw_words
@@ -39,13 +41,14 @@ _TOOLS: dict[Tool, type[CanvasTool]] = {
     Tool.PICK: PickTool,
     Tool.PAN: PanTool,
 }
-#: Tools of a whole program: they need more than a document.
-_CORRECTIONS: dict[Tool, type[CorrectionTool]] = {
+#: Tools that need more than a document: the features of a whole program.
+_WITH_PROGRAM: dict[Tool, Callable[[Program, ViewState], CanvasTool]] = {
     Tool.COMPONENTS: ComponentTool,
     Tool.REGIONS: RegionTool,
     Tool.SCRIBBLE: ScribbleTool,
     Tool.SNAP: SnapTool,
     Tool.CLICKS: ClickTool,
+    Tool.LASSO: SnappingLasso,
 }
 #: Tint of what the dialog of component operations would change.
 _EFFECT = QColor(255, 214, 64)
@@ -71,22 +74,17 @@ class ToolBox(QObject):
         self,
         edit: EditController,
         view: ViewState,
-        features: CorrectionFeatures | None = None,
+        program: Program | None = None,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._edit = edit
-        self._tools: dict[Tool, CanvasTool] = {tool: kind(edit, view) for tool, kind in _TOOLS.items()}
-        if features is not None:
-            self._tools |= {tool: kind(features, view) for tool, kind in _CORRECTIONS.items()}
-            features.components.targetChanged.connect(self.marksChanged)
-            features.component_jobs.changed.connect(self.marksChanged)
-            self._tools[Tool.LASSO] = SnappingLasso(features, view, self.marksChanged.emit)
-            for source in (features.regions, features.scribble_lines, features.border_snap, features.next_errors):
-                source.targetChanged.connect(self.marksChanged)
-            features.clicks.changed.connect(self.marksChanged)
-            features.corrections.prepared.connect(self.marksChanged)
-        self._features, self._effect, self._error = features, TargetMark(), TargetMark()
+        self._view, self._program = view, program
+        self._tools: dict[Tool, CanvasTool] = {}
+        if program is not None:
+            program.component_jobs.changed.connect(self.marksChanged)
+            program.next_errors.targetChanged.connect(self.marksChanged)
+        self._effect, self._error = TargetMark(), TargetMark()
         self._dragging: CanvasTool | None = None
         self._button = Qt.MouseButton.NoButton
         self._space = False
@@ -94,12 +92,24 @@ class ToolBox(QObject):
         edit.tools.changed.connect(self._tools_changed)
         edit.documentChanged.connect(self._let_go)
 
+    def _tool(self, tool: Tool) -> CanvasTool:
+        """The strategy of a tool, built when it is first used."""
+        made = self._tools.get(tool)
+        if made is None:
+            if self._program is not None and tool in _WITH_PROGRAM:
+                made = _WITH_PROGRAM[tool](self._program, self._view)
+            else:
+                made = _TOOLS[tool](self._edit, self._view)
+            made.changed.connect(self._redraw)
+            self._tools[tool] = made
+        return made
+
     @property
     def current(self) -> CanvasTool:
         """What a left press would use, or what is being used."""
         if self._dragging is not None:
             return self._dragging
-        return self._tools[Tool.PAN if self._space else self._edit.tools.tool]
+        return self._tool(Tool.PAN if self._space else self._edit.tools.tool)
 
     @property
     def pressed(self) -> bool:
@@ -117,8 +127,8 @@ class ToolBox(QObject):
             return
         tool = {
             Qt.MouseButton.LeftButton: self.current,
-            Qt.MouseButton.RightButton: self._tools[Tool.RESTORE],
-            Qt.MouseButton.MiddleButton: self._tools[Tool.PAN],
+            Qt.MouseButton.RightButton: self._tool(Tool.RESTORE),
+            Qt.MouseButton.MiddleButton: self._tool(Tool.PAN),
         }.get(button)
         if tool is None:
             return
@@ -188,8 +198,7 @@ class ToolBox(QObject):
     @property
     def outline_open(self) -> bool:
         """Whether a polygon waits for its next corner."""
-        polygon = self._tools[Tool.POLYGON]
-        return polygon.busy and self._edit.tools.tool is Tool.POLYGON
+        return self._edit.tools.tool is Tool.POLYGON and self._tool(Tool.POLYGON).busy
 
     @property
     def busy(self) -> bool:
@@ -208,7 +217,7 @@ class ToolBox(QObject):
 
     def abort(self) -> bool:
         """Revert the current action; the button may stay down and means nothing until it is up."""
-        done = self.current.abort() or (self._features is not None and self._features.next_errors.leave())
+        done = self.current.abort() or (self._program is not None and self._program.next_errors.leave())
         self.marksChanged.emit()
         return done
 
@@ -219,10 +228,10 @@ class ToolBox(QObject):
 
     def paint(self, painter: QPainter, mapping: Mapping) -> None:
         """Draw the tools' current action."""
-        effect = None if self._features is None else self._features.component_jobs.target
+        effect = None if self._program is None else self._program.component_jobs.target
         if effect is not None:
             self._effect.paint(painter, mapping, effect, _EFFECT)
-        error = None if self._features is None else self._features.next_errors.target
+        error = None if self._program is None else self._program.next_errors.target
         if error is not None:
             self._error.paint(painter, mapping, error, None)
             draw_words(painter, mapping, None, error.lines)
@@ -233,12 +242,16 @@ class ToolBox(QObject):
         self.cursorChanged.emit()
         self.marksChanged.emit()
 
+    def _redraw(self) -> None:
+        if isValid(self):
+            self.marksChanged.emit()
+
     def _tools_changed(self) -> None:
         if not isValid(self):
             return  # Qt has deleted the canvas; its Python half is still listening
         if self._edit.tools.tool is not self._known:
             if self._dragging is None:
-                self._tools[self._known].abort()
+                self._tool(self._known).abort()
             self._known = self._edit.tools.tool
         self.cursorChanged.emit()
         self.marksChanged.emit()

@@ -10,6 +10,7 @@ from PySide6.QtGui import QColor, QPainter
 
 from app.controllers.annotate.edit import EditController, StrokeMode
 from app.controllers.annotate.view import ViewState
+from app.signal import Signal
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.marks import draw_corners, draw_line, draw_outline
 
@@ -61,6 +62,8 @@ class CanvasTool:
     def __init__(self, edit: EditController, view: ViewState) -> None:
         self.edit = edit
         self.view = view
+        #: Emitted where what it draws changed without the pointer.
+        self.changed: Signal[[]] = Signal()
 
     @property
     def busy(self) -> bool:

@@ -13,13 +13,11 @@ from app.controllers.evaluate.live import Figures
 from app.controllers.predict.image import Suggestion
 from app.controllers.refine.preview import Phase
 from app.controllers.workspace import Program
-from app.services.jobs import LatestWork
 from app.services.session import OpenImage
 from app.text import mark, sentence, spaced, tr
 from app.ui.adapt.presenter import LearnPresenter
 from app.ui.annotate.presenter import ClassesPresenter
 from app.ui.canvas.canvas_area import CanvasArea
-from app.ui.canvas.correction_tools import CorrectionFeatures
 from app.ui.canvas.layers import LayerSet, PictureSource
 from app.ui.compare.presenter import ComparePresenter
 from app.ui.evaluate.presenter import EvaluationPresenter
@@ -40,18 +38,7 @@ class WindowPresenter(QObject):
     def __init__(self, window: MainWindow, program: Program, images: ImageListModel) -> None:
         super().__init__(window)
         self.window, self.program = window, program
-        features = CorrectionFeatures(
-            program.corrections,
-            program.components,
-            program.component_jobs,
-            program.regions,
-            program.scribble_lines,
-            program.border_snap,
-            program.clicks,
-            program.next_errors,
-            LatestWork(program.jobs, program.notifier.report_or_raise),
-        )
-        self.canvas = CanvasArea(program.view, program.edit, features=features)
+        self.canvas = CanvasArea(program.view, program.edit, program=program)
         self.canvas.set_theme(window.theme)
         self._picture: PictureSource | None = None
         self._pictured: OpenImage | None = None

@@ -9,6 +9,7 @@ from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen, QRe
 from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QPushButton, QSizePolicy, QSlider, QToolButton, QWidget
 
 from app.actions.table import TOOLBAR
+from app.state.tools import TOOLS
 from app.text import mark, tr
 from app.ui.annotate.class_delegate import paint_name, paint_swatch
 from app.ui.common.elided_label import ElidedLabel
@@ -16,8 +17,6 @@ from app.ui.common.panel import toned
 from app.ui.shell.action_builder import ActionBuilder
 from app.ui.shell.theme import Theme
 
-#: Tools that a narrow window has no button for, the first to go first; they keep their keys and their place in the menu.
-_LESS_USED = ("tool.restore", "tool.pick", "tool.snap", "tool.scribble", "tool.polygon")
 #: Usual and in a narrow window.
 _WIDTHS = (150, 96)
 _HEIGHT, _PAD, _SWATCH, _GAP = 30, 9, 14, 8
@@ -171,7 +170,8 @@ class TopBar(QWidget):
             fixed.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         #: What gives way first when there is no room; all of it is in the menus too.
         tools = dict(zip(TOOLBAR, self.tools, strict=True))
-        less_used = (tools[name] for name in _LESS_USED)
+        # They keep their keys and their place in the menu.
+        less_used = (tools[tool.action] for tool in sorted(TOOLS, key=lambda tool: tool.gives_way) if tool.gives_way)
         self._gives_way = (self.export_button, self.slider, self.size_text, self.extra, *steps, *less_used)
 
     def minimumSizeHint(self) -> QSize:

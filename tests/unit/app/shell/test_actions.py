@@ -12,6 +12,7 @@ from app.actions.palette import named
 from app.actions.spec import Group
 from app.actions.table import ACTIONS, TOOLBAR, by_id
 from app.paths import RESOURCES
+from app.state.tools import TOOLS, Tool
 
 
 def test_ids_are_unique():
@@ -37,6 +38,18 @@ def test_every_icon_exists():
 
 def test_every_context_key_is_known():
     assert {key for spec in ACTIONS for key in spec.context_keys} <= set(CONTEXT_KEYS)
+
+
+def test_each_tool_is_declared_once_and_has_the_rest_from_there():
+    assert sorted(spec.tool for spec in TOOLS) == sorted(Tool)
+    for spec in TOOLS:
+        command = by_id(spec.action)
+        assert (command.argument, command.icon, command.checked_from) == (spec.tool, spec.tool, spec.context_key)
+        assert spec.context_key in CONTEXT_KEYS
+        assert (spec.action in TOOLBAR) is spec.in_bar
+    places = sorted(spec.gives_way for spec in TOOLS if spec.gives_way)
+    assert places == list(range(1, len(places) + 1))
+    assert all(spec.in_bar for spec in TOOLS if spec.gives_way)
 
 
 def test_bars_name_commands_that_exist():
