@@ -13,7 +13,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 
-from deeplab_core.errors import AtrousError, MessageText, fill
+from deeplab_core.errors import AtrousError, MessageText, error_text, fill
 from deeplab_core.printable import printable
 from deeplab_core.wording import count
 
@@ -49,7 +49,7 @@ def tr(text: str, /, **values: object) -> str:
     Args:
         text: English, a literal where it is written; ``{name}`` is replaced by the value of that name. A text of
             :func:`deeplab_core.errors.message` brings its own values.
-        values: as :meth:`str.format` takes them; texts of ``message`` among them are translated too.
+        values: as :meth:`str.format` takes them; errors and texts of ``message`` among them are translated too.
     """
     template = text.template if isinstance(text, MessageText) else text
     known = text.values if isinstance(text, MessageText) else {}
@@ -86,7 +86,8 @@ def _translated(text: str, many: str, number: int) -> str:
 
 
 def _filled(template: str, source: str, values: Mapping[str, object]) -> str:
-    translated = {name: tr(value) if isinstance(value, MessageText) else value for name, value in values.items()}
+    texts = {name: error_text(value) if isinstance(value, AtrousError) else value for name, value in values.items()}
+    translated = {name: tr(value) if isinstance(value, MessageText) else value for name, value in texts.items()}
     try:
         shown = fill(template, translated)
     except (LookupError, ValueError, AttributeError) as error:
@@ -116,6 +117,12 @@ def sentence(text: str) -> str:
 def error_detail(error: AtrousError) -> str:
     """Cause and remedy of an error as sentences."""
     return " ".join(tr(part).rstrip(".") + "." for part in (error.why, error.remedy) if part)
+
+
+def error_sentences(error: BaseException) -> str:
+    """All that an error says, in the language of the window: for a tooltip, a row of a list or a line of a panel."""
+    shown = tr(error_text(error))
+    return shown if isinstance(error, AtrousError) and error.path is not None else shown[:1].upper() + shown[1:]
 
 
 def spaced(number: int) -> str:

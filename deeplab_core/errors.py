@@ -93,7 +93,7 @@ class MessageText(str):
 def message(template: str, /, **values: object) -> MessageText:
     """A text for an error: English with ``{name}`` placeholders, a literal where it is written, so that it can be collected.
 
-    Values that are neither texts nor numbers become texts.
+    Values that are neither texts nor numbers become texts, errors as :func:`error_text` has them.
     """
     return MessageText(template, values)
 
@@ -117,12 +117,30 @@ def join_messages(parts: Iterable[str], separator: str = " ") -> MessageText:
     return MessageText(separator.replace("{", "{{").replace("}", "}}").join(f"{{{name}}}" for name in named), named)
 
 
+def error_text(error: BaseException) -> MessageText:
+    """An error as sentences: file, what happened, why and what to do, each with its template, so that a window can translate it.
+
+    What the command line does (:attr:`AtrousError.option`) is left out: a window shows this text, and a project keeps it. An
+    error that is no :class:`AtrousError` gives its own words, or the name of its class if it has none.
+    """
+    if not isinstance(error, AtrousError):
+        return MessageText(str(error) or type(error).__name__, {})
+    # A message without values comes as a plain text from another process; its text is its template.
+    texts = (text if isinstance(text, MessageText) else MessageText(text, {}) for text in (error.what, error.why, error.remedy))
+    what, *rest = texts
+    head = what if error.path is None else message("{path}: {what}", path=error.path, what=what)
+    parts = (part for part in (head, *rest) if part)
+    return join_messages(part if part.endswith(".") else message("{text}.", text=part) for part in parts)
+
+
 def fill(template: str, values: Mapping[str, object]) -> str:
     """A template with its values in; without values the template itself, braces and all."""
     return template.format(**values) if values else template
 
 
 def _plain(value: object) -> _Plain:
+    if isinstance(value, AtrousError):
+        return error_text(value)
     if isinstance(value, bool):
         return str(value)
     if isinstance(value, str | int | float):

@@ -11,7 +11,7 @@ from threading import Lock
 from PySide6.QtCore import QBuffer, QIODevice, QObject, Qt, QThreadPool, Signal, Slot
 from PySide6.QtGui import QImage
 
-from deeplab_core.errors import AtrousError, ImageReadError
+from deeplab_core.errors import AtrousError, ImageReadError, error_text
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,12 +31,12 @@ class ThumbnailLoader(QObject):
 
     Signals:
         ready(image id): :meth:`get` has it now.
-        failed(image id, str): none can be made, because the file cannot be read, and why.
+        failed(image id, text): none can be made, because the file cannot be read, and why.
     """
 
     ready = Signal(int)
-    failed = Signal(int, str)
-    _made = Signal(int, str, QImage, str)
+    failed = Signal(int, object)
+    _made = Signal(int, str, QImage, object)
 
     def __init__(self, cache: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -89,7 +89,7 @@ class ThumbnailLoader(QObject):
         try:
             picture = self._load(name, path)
         except ImageReadError as error:
-            trouble = str(error)
+            trouble = error_text(error)
         except Exception as error:  # a picture that cannot be shown small is said when it is opened
             _LOG.info("no thumbnail of %s: %s", path, error)
         self._made.emit(image, name, picture, trouble)
@@ -115,7 +115,7 @@ class ThumbnailLoader(QObject):
             _LOG.info("thumbnail not kept: %s", error)
         return picture
 
-    @Slot(int, str, QImage, str)
+    @Slot(int, str, QImage, object)
     def _keep(self, image: int, name: str, picture: QImage, trouble: str) -> None:
         key = image, name
         if key not in self._asked:

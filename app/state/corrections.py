@@ -13,7 +13,7 @@ from app.state.image_record import ImageStatus
 from app.state.project import Project
 from app.state.samples import OpenLabels, confirmed_labels, load_sample
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, error_text
 from deeplab_core.learning import MOST_IMAGES, PackedLabels
 
 T = TypeVar("T")
@@ -116,7 +116,7 @@ def survey(project: Project, model: ClassCatalog, card_id: str, held: Mapping[in
         try:
             now = load_sample(project, record.id, labels="mask", truth=False, opened=held.get(record.id))
         except AtrousError as error:
-            skipped.append((record.relative_path, str(error)))
+            skipped.append((record.relative_path, error_text(error)))
             continue
         assert now.labels is not None, "a touched image has a mask"
         assert now.provenance is not None

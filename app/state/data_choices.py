@@ -12,7 +12,7 @@ from app.state.class_choice import ClassQuestion, apply_decision, decide_classes
 from app.state.ground_truth import FrameQuestion, GroundTruth, How, TruthChoice
 from app.state.project import Project
 from deeplab_core.datasets import GroundTruthFiles, find_truth
-from deeplab_core.errors import AtrousError, ImageReadError, MaskFormatError, PredictedTruthError, message
+from deeplab_core.errors import AtrousError, ImageReadError, MaskFormatError, PredictedTruthError, error_text, message
 from deeplab_core.masks.frames import Frame, is_ambiguous_frame, recorded_frame
 from deeplab_core.metrics.confusion import same_classes
 
@@ -229,7 +229,7 @@ def ground_truth_of(project: Project, choice: TruthChoice) -> GroundTruth:
     except PredictedTruthError:
         raise
     except AtrousError as error:
-        return GroundTruth(choice=choice, problem=str(error))
+        return GroundTruth(choice=choice, problem=error_text(error))
     return GroundTruth(index, stored_frame_of(project, choice.folders), choice)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from app.state.store import Store
+from app.state.stored_text import read_text, stored_text
 
 
 class ItemState(IntEnum):
@@ -66,7 +67,8 @@ class RunLog:
     def finish_item(self, run: int, image: int, state: ItemState, note: str = "") -> None:
         """Record what became of one image; the run is finished with its last one."""
         with self._store.transaction() as connection:
-            connection.execute("UPDATE run_items SET state = ?, note = ? WHERE run = ? AND image = ?", (state, note, run, image))
+            values = state, stored_text(note), run, image
+            connection.execute("UPDATE run_items SET state = ?, note = ? WHERE run = ? AND image = ?", values)
             connection.execute(
                 "UPDATE runs SET finished = ? WHERE id = ? AND NOT EXISTS (SELECT 1 FROM run_items WHERE run = ? AND state = ?)",
                 (time.time(), run, run, ItemState.WAITING),
@@ -84,7 +86,7 @@ class RunLog:
     def failures(self, run: int) -> list[tuple[int, str]]:
         """(image id, why) of the images that failed."""
         query = "SELECT image, note FROM run_items WHERE run = ? AND state = ? ORDER BY image"
-        return [(image, note) for image, note in self._store.rows(query, (run, ItemState.FAILED), (int, str))]
+        return [(image, read_text(note)) for image, note in self._store.rows(query, (run, ItemState.FAILED), (int, str))]
 
     def unfinished(self) -> Run | None:
         """The run that can be resumed, or None."""

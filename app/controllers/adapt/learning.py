@@ -27,7 +27,7 @@ from app.text import plural, spaced, tr
 from app.viewmodels.project.folder_plan import plan_of_learned
 from app.worker.messages import CorrectedImage, Learn, Learned, LearnTask
 from deeplab_core.atomic import replace_file
-from deeplab_core.errors import AtrousError, StorageError, message
+from deeplab_core.errors import AtrousError, StorageError, error_text, message
 from deeplab_core.learning import LearnOptions
 from deeplab_core.records import ModelCard
 
@@ -299,7 +299,7 @@ class _explained(contextlib.AbstractContextManager[None]):  # noqa: N801  (reads
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError) or type(error) is StorageError:
-            why = error.why if isinstance(error, StorageError) else error.strerror or str(error)
+            why = error.why if isinstance(error, StorageError) else error.strerror or error_text(error)
             raise StorageError(
                 message("the model cannot be saved"), why=why,
                 remedy=message("Make the project folder writable, then accept it again"), path=self._path,

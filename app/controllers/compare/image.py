@@ -29,7 +29,7 @@ from app.state.comparison import (
     figures_of_image,
     pairs_of,
 )
-from app.text import tr
+from app.text import error_sentences, tr
 from app.viewmodels.annotate.panes import MODEL_PANES, PaneKind, PaneLayout
 from app.viewmodels.compare.rows import model_curves
 from app.viewmodels.evaluate.curves import Curve
@@ -305,7 +305,7 @@ class CompareController(QObject):
     def _miss(self, seen: _Comparison, place: int, error: Exception) -> None:
         if seen is self._seen:
             self._drop(JobState.FAILED)
-            seen.results[place].problem = str(error)
+            seen.results[place].problem = error_sentences(error)
             self.resultsChanged.emit()
             self._next()
 

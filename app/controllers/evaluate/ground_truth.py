@@ -41,7 +41,7 @@ from app.state.data_choices import (
 )
 from app.state.ground_truth import FrameQuestion, GroundTruth, How, TruthChoice
 from app.state.project import Project
-from app.text import plural, spaced, tr
+from app.text import error_sentences, plural, spaced, tr
 from app.viewmodels.project.frame_preview import FramePreview, frame_preview
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.catalogs.editing import CatalogEdit
@@ -226,8 +226,9 @@ class GroundTruthController(QObject):
         if project is None:
             return
         path = project.record(image).relative_path
-        if (path, str(error)) not in self.problems:
-            self.problems.append((path, str(error)))
+        problem = path, error_sentences(error)
+        if problem not in self.problems:
+            self.problems.append(problem)
         choice = project.ground_truth.choice
         if not isinstance(error, AmbiguousFrameError) or choice is None or not choice.folders:
             return
@@ -322,21 +323,21 @@ class GroundTruthController(QObject):
         self._questions = OpenQuestions()
         if project is not None and isinstance(self._session.prepared, OpenQuestions):
             self._questions = self._session.prepared
-        self.problems = [(problem.image, problem.message) for problem in self.index.problems]
+        self.problems = [(problem.image, tr(problem.message)) for problem in self.index.problems]
         if self._questions.error is not None:
             self._notifier.report(self._questions.error, replace_key="save")
         refused = self._questions.refused
         if refused is not None:
             self._notifier.warning(
                 tr("The ground truth of this project is no longer used"),
-                f"{refused.path}: {refused.what}.",
+                error_sentences(refused),
                 replace_key=_KEY,
                 choices=(Choice(tr("Choose ground truth…"), self.review),),
             )
         if project is not None and project.ground_truth.problem:
             choose = Choice(tr("Choose ground truth…"), self.review)
             self._notifier.warning(
-                tr("The ground truth of this project cannot be read"), project.ground_truth.problem, replace_key=_KEY,
+                tr("The ground truth of this project cannot be read"), tr(project.ground_truth.problem), replace_key=_KEY,
                 choices=(choose,),
             )  # fmt: skip
 
@@ -388,7 +389,7 @@ class GroundTruthController(QObject):
         def done(project: Project, found: tuple[ClassDecision, FrameQuestion | None]) -> None:
             decision, frame = found
             if project.ground_truth.problem:
-                self._notifier.warning(tr("This ground truth cannot be used"), project.ground_truth.problem, replace_key=_KEY)
+                self._notifier.warning(tr("This ground truth cannot be used"), tr(project.ground_truth.problem), replace_key=_KEY)
             else:
                 self._say_taken(project)
             if decision.catalog is None:
@@ -407,7 +408,7 @@ class GroundTruthController(QObject):
         self._with_project(read, done)
 
     def _announce(self, project: Project) -> None:
-        self.problems = [(problem.image, problem.message) for problem in project.ground_truth.index.problems]
+        self.problems = [(problem.image, tr(problem.message)) for problem in project.ground_truth.index.problems]
         self.changed.emit(project.ground_truth)
 
     def _say_taken(self, project: Project) -> None:

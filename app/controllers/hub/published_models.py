@@ -12,7 +12,7 @@ from app.paths import CLICK_FOLDER, download_folder, model_folders
 from app.services.jobs import Job, JobState
 from app.services.notifications import Choice
 from app.services.services import Services
-from app.text import tr
+from app.text import error_sentences, tr
 from app.viewmodels.hub.published_models import FetchState, FetchView
 from app.worker.messages import Inspected, InspectModel
 from deeplab_core.errors import AtrousError, Cancelled, ComputeError
@@ -124,7 +124,7 @@ class FetchController(QObject):
             self._looking = False
             if not isinstance(error, AtrousError):
                 raise error
-            self.lookedUp.emit("", str(error))
+            self.lookedUp.emit("", error_sentences(error))
 
         self._looking = True
         self._jobs.run(find, found, failed)
@@ -199,7 +199,7 @@ class FetchController(QObject):
         if not isinstance(error, AtrousError):
             self._set(model.id, left)
             raise error
-        self._set(model.id, FetchView(FetchState.FAILED, left.done, left.total, str(error)))
+        self._set(model.id, FetchView(FetchState.FAILED, left.done, left.total, error_sentences(error)))
         self._notifier.report(error, replace_key="fetch", choices=(Choice(tr("Try again"), lambda: self.get(model.id)),))
 
     def _take_card(self, model_id: str, answer: Inspected) -> None:

@@ -19,7 +19,7 @@ from app.state.runs import ItemState, Run
 from app.text import spaced, tr, waiting_text
 from app.viewmodels.project.folder_plan import plan_run
 from app.worker.messages import Predict
-from deeplab_core.errors import AtrousError, message
+from deeplab_core.errors import AtrousError, error_text, message
 from deeplab_core.notes import RunNotes
 from deeplab_core.records import ModelCard, Prediction, PredictOptions
 
@@ -234,8 +234,8 @@ class FolderRun(QObject):
 
 
 def _note_failure(run: _Run, image: int, error: AtrousError) -> None:
-    run.project.set_failed(image, str(error))
-    run.project.runs.finish_item(run.number, image, ItemState.FAILED, str(error))
+    run.project.set_failed(image, error_text(error))
+    run.project.runs.finish_item(run.number, image, ItemState.FAILED, error_text(error))
 
 
 def _plain(options: PredictOptions) -> str:

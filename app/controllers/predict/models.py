@@ -16,7 +16,7 @@ from app.services.services import Services
 from app.state.class_mapping import card_key, choose_classes, in_project_ids, project_mapping
 from app.state.new_project import BEGINS_EMPTY, CHOSEN_MODEL
 from app.state.project import Project
-from app.text import sentence, tr
+from app.text import error_sentences, sentence, tr
 from app.viewmodels.predict.model_view import DeviceView, ModelChoice, RunSettings
 from app.worker.messages import URGENT, Hello, Inspected, InspectModel, Loaded, LoadModel
 from deeplab_core.catalogs.catalog import CatalogMapping, ClassCatalog
@@ -361,7 +361,7 @@ class ModelsController(QObject):
     def _lose(self, error: AtrousError) -> None:
         """The compute process is back, but cannot load the model again that was in use."""
         self._context.update(model_ready=False)
-        self._before_crash = DeviceView(state=tr("no model"), trouble=True, tooltip=str(error))
+        self._before_crash = DeviceView(state=tr("no model"), trouble=True, tooltip=error_sentences(error))
         self._show(self._before_crash)
         self._notifier.report(error, replace_key="model")
 
@@ -472,7 +472,9 @@ class ModelCards(QObject):
         self._asked.add(path)
         call = self._compute.submit(InspectModel(path=str(path)))
         call.on(finished=lambda: self._asked.discard(path))
-        call.on(done=lambda answer: self._take(path, answer), failed=lambda error: self.refused.emit(path, str(error)))
+        call.on(
+            done=lambda answer: self._take(path, answer), failed=lambda error: self.refused.emit(path, error_sentences(error))
+        )
 
     def _take(self, path: Path, answer: Inspected) -> None:
         self._cards[_version(path)] = answer.card

@@ -13,7 +13,7 @@ from app.services.services import Services
 from app.services.session import OpenImage
 from app.services.timers import single_shot
 from app.state.document import Change, Document
-from app.text import tr
+from app.text import error_sentences, tr
 from app.viewmodels.annotate.class_rows import class_name
 from app.worker.messages import URGENT, AskReceptive, AskScores, Receptive, ScoresAt
 from deeplab_core.errors import AtrousError
@@ -214,4 +214,4 @@ class ReceptiveController(QObject):
         self.field, self.problem = answer.found, ""
 
     def _fail(self, error: AtrousError) -> None:
-        self.field, self.problem = None, str(error)
+        self.field, self.problem = None, error_sentences(error)

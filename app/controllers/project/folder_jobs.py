@@ -15,7 +15,7 @@ from app.services.services import Services
 from app.state.image_record import ImageRecord
 from app.state.project import Project
 from app.state.provenance import Provenance
-from app.text import plural, spaced, tr
+from app.text import error_sentences, plural, spaced, tr
 from app.viewmodels.project.folder_plan import FolderPlan
 from deeplab_core.errors import AtrousError, StorageError
 
@@ -187,7 +187,7 @@ class FolderJobs(QObject):
         if not job.failures:
             return ()
         intro = tr("The run continued with the rest. Each image is listed with the reason; 'Run folder' tries them again.")
-        rows = [(image, str(error)) for image, error in job.failures.items()]
+        rows = [(image, error_sentences(error)) for image, error in job.failures.items()]
         return (Choice(tr("Show failures"), lambda: self.imagesListed.emit(tr("What failed"), intro, rows)),)
 
     def settled(self, image: int) -> bool:
@@ -277,7 +277,7 @@ class FolderJobs(QObject):
             return
         left = [*((image, tr("The undo ended before this image.")) for image in job.left)]
         rows = [*((image, tr("It has changed since the job.")) for image in stays), *left]
-        rows += [(image, str(error)) for image, error in job.failures.items()]
+        rows += [(image, error_sentences(error)) for image, error in job.failures.items()]
         done = len(change.steps) - len(rows)
         # A damaged step stays damaged, and a full disk does not: only then it is worth another try.
         undone_not = (*job.left, *(image for image, error in job.failures.items() if isinstance(error, StorageError)))

@@ -17,7 +17,7 @@ from app.state.project import MaskRefused, Project
 from app.state.saved_masks import START_OVER, USE_MASK
 from app.state.store import DamagedStore, RemovedStore
 from app.text import error_detail, mark, plural, tr
-from deeplab_core.errors import AtrousError, ProjectError, StorageError, join_messages
+from deeplab_core.errors import AtrousError, ProjectError, StorageError, error_text, join_messages
 from deeplab_core.wording import clause, name_some
 
 
@@ -50,7 +50,7 @@ class UnreadableImages(QObject):
             return
         if not project.read_only:
             with contextlib.suppress(StorageError):  # on a full disk the window still shows what is wrong
-                project.set_failed(image, str(error))
+                project.set_failed(image, error_text(error))
         found = Unreadable(image, project.record(image).shown, tr(error.what), error_detail(error))
         if isinstance(error, MaskRefused):  # the user's work is concerned: never passed by
             self._show(found)

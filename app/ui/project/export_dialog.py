@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from app.controllers.project.export import SCOPE_TITLES, ExportController, ExportRequest, Scope
 from app.services.settings import SettingsStore
-from app.text import error_detail, error_title, plural, spaced, tr
+from app.text import error_detail, error_sentences, error_title, plural, spaced, tr
 from app.ui.common.fitted_dialog import FittedDialog, bring_into_screen
 from app.ui.common.panel import set_tone, toned
 from app.ui.project.export_options import ExportOptions
@@ -163,7 +163,7 @@ class ExportDialog(FittedDialog):
                 raise AtrousError(message("choose a folder to export into"))
             plan = self._controller.plan(self.request())
         except AtrousError as error:
-            self._say("bad", str(error)[:1].upper() + str(error)[1:])
+            self._say("bad", error_sentences(error))
             self.go.setEnabled(False)
             return
         if not found.images:

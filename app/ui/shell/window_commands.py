@@ -19,7 +19,7 @@ from app.services.folders import layout_file, log_folder
 from app.services.logs import report_text
 from app.services.notifications import Choice
 from app.state.new_project import holds_labels_only
-from app.text import displayed, mark, tr
+from app.text import displayed, error_sentences, mark, tr
 from app.ui.common.choice_dialog import FolderQuestion
 from app.ui.common.fitted_dialog import bring_into_screen
 from app.ui.common.list_dialog import ListDialog
@@ -434,7 +434,7 @@ class WindowActions(QObject):
     def _say_exported(self, summary: ExportSummary, request: ExportRequest) -> None:
         lines = summary_lines(summary)
         choices = [Choice(tr("Open folder"), lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(request.target))))]
-        troubled = [(name, str(error)) for name, error in summary.failed] + [(name, why) for name, why in summary.skipped]
+        troubled = [*((name, error_sentences(error)) for name, error in summary.failed), *summary.skipped]
         if troubled:
             intro = " ".join(lines[:1])
             choices.append(

@@ -57,7 +57,7 @@ def truth_options(index: GroundTruthFiles, current: TruthChoice | None, images: 
         if folder not in listed:
             marker = used.index.marker
             number = tr("{index} of {images}", index=spaced(len(used.index)), images=plural("{n} image", "{n} images", images))
-            effect = used.problem or _effect(marker, tr("Metrics are computed against these masks."))
+            effect = tr(used.problem) or _effect(marker, tr("Metrics are computed against these masks."))
             title, doubtful = f"{folder.name}: {number}", marker is not None
             rows.insert(0, Answer(folder, title, str(folder), effect, not used.problem, doubtful, chosen=True))
     none_chosen = current is not None and not current.folders
@@ -126,7 +126,7 @@ def truth_line(truth: GroundTruth, images: int) -> tuple[str, str, str]:
             "faint",
         )
     if truth.problem:
-        return tr("Ground truth cannot be read"), truth.problem, "bad"
+        return tr("Ground truth cannot be read"), tr(truth.problem), "bad"
     if not choice.folders:
         if choice.how == "later":
             return tr("No ground truth chosen"), tr("You postponed the choice. Press 'Ground truth…' to choose."), "warn"

@@ -10,7 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deeplab_core.errors import AtrousError, Cancelled, ComputeError, MaskFormatError, StorageError, image_error, message
+from deeplab_core.errors import (
+    AtrousError,
+    Cancelled,
+    ComputeError,
+    MaskFormatError,
+    StorageError,
+    error_text,
+    image_error,
+    message,
+)
 from deeplab_core.inference.monitor import ProgressMonitor
 from deeplab_core.inference.pixels import RGB
 from deeplab_core.labels import LabelMap
@@ -141,7 +150,7 @@ class Gatherer:
         except Exception as problem:
             error = image_error(problem, source.name)
             if not self.store.full:
-                found.skipped.append((source.name, str(error)))
+                found.skipped.append((source.name, error_text(error)))
             elif not found.corrected:
                 raise error from None
             elif isinstance(source, Corrected):

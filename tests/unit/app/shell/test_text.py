@@ -11,8 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.text import counted, english, error_detail, error_title, plural, sentence, spaced, tr, use_translator
-from deeplab_core.errors import AtrousError, MaskFormatError, MessageText, join_messages, message, plural_message
+from app.state.stored_text import read_text, stored_text
+from app.text import (
+    counted,
+    english,
+    error_detail,
+    error_sentences,
+    error_title,
+    plural,
+    sentence,
+    spaced,
+    tr,
+    use_translator,
+)
+from deeplab_core.errors import AtrousError, MaskFormatError, MessageText, error_text, join_messages, message, plural_message
 
 GERMAN = {
     "{name} was saved": "{name} wurde gespeichert",
@@ -137,6 +149,34 @@ def test_messages_in_a_row_are_translated_one_by_one(german: None) -> None:
 def test_a_clause_becomes_a_sentence(german: None) -> None:
     assert sentence(message("the mask has {found} classes", found=3)) == "Die Maske hat 3 Klassen."
     assert sentence("it stopped.") == "It stopped."
+
+
+@pytest.mark.parametrize("send", [_as_json, _pickled])
+def test_a_whole_error_is_translated_without_what_the_command_line_does(
+    german: None, send: Callable[[AtrousError], AtrousError]
+) -> None:
+    error = send(
+        AtrousError(
+            message("the mask has {found} classes", found=3), remedy=message("Choose another"), path="m.png", option="--classes"
+        )
+    )
+    shown = "m.png: die Maske hat 3 Klassen. Wählen Sie eine andere."
+    assert str(error) == "m.png: the mask has 3 classes. Choose another: --classes."
+    assert error_text(error) == "m.png: the mask has 3 classes. Choose another."
+    assert error_sentences(error) == shown
+    assert tr(read_text(stored_text(error_text(error)))) == shown
+    assert tr("Skipped: {error}", error=error) == f"Skipped: {shown}"
+    assert tr(message("skipped: {error}", error=error)) == f"skipped: {shown}"
+    error.path = None
+    assert error_sentences(error) == "Die Maske hat 3 Klassen. Wählen Sie eine andere."
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [(ValueError("{x} is no number"), "{x} is no number"), (KeyError(), "KeyError"), (AtrousError("it ended."), "It ended.")],
+)
+def test_any_error_has_a_text(error: Exception, text: str) -> None:
+    assert error_sentences(error) == text
 
 
 def test_logs_are_english(german: None) -> None:

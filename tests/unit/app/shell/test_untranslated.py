@@ -159,6 +159,44 @@ def _has_word(node: ast.expr) -> bool:
     return any(char.isalpha() for text in texts for char in text)
 
 
+#: Names of errors in this project. Their own text is English and names options of the command line.
+_ERRORS = {"error", "problem", "failure", "exc"}
+
+
+def raw_errors(source: str) -> list[str]:
+    """Where a module turns an error into text by ``str`` or in an f-string, each with its line."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        value: ast.expr | None = None
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "str" and node.args:
+            value = node.args[0]
+        elif isinstance(node, ast.FormattedValue):
+            value = node.value
+        if getattr(value, "id", getattr(value, "attr", "")) in _ERRORS:
+            found.append(f"{node.lineno}: {ast.unparse(value)}" if value is not None else "")
+    return found
+
+
+def test_errors_reach_the_window_translated() -> None:
+    folders = ("ui", "controllers", "viewmodels")
+    paths = [ROOT / "services" / "thumbnails.py", *(path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))]
+    found = {path.relative_to(ROOT).as_posix(): lines for path in paths if (lines := raw_errors(path.read_text("utf-8")))}
+    assert not found, "use error_sentences(error), or error_text(error) for what is kept: " + str(found)
+
+
+@pytest.mark.parametrize(
+    ("source", "texts"),
+    [
+        ("label.setText(str(error))", ["1: error"]),
+        ('rows = [f"{name}: {found.error}"]', ["1: found.error"]),
+        ("label.setText(error_sentences(error))", []),
+        ('label.setText(tr("Not saved: {error}", error=error))', []),
+    ],
+)
+def test_what_counts_as_a_raw_error(source: str, texts: list[str]) -> None:
+    assert raw_errors(source) == texts
+
+
 def test_the_actions_are_translated() -> None:
     for path in sorted((ROOT / "actions").rglob("*.py")):
         calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
