@@ -38,6 +38,7 @@ class OpenImage:
         info: of the file.
         document: labels and provenance, painted in place.
         prediction: the model's newest answer, in the *model's* ids; None before a model ran.
+        missed: whether a run of the model on it ended without a prediction: it failed or was cancelled.
         key: content key of the file.
         note: what was found when it was read, for the user; empty for most.
         notes: what was scaled or left out of the image file; none for most.
@@ -50,6 +51,7 @@ class OpenImage:
     document: Document
     key: str = ""
     prediction: Prediction | None = None
+    missed: bool = False
     note: str = ""
     notes: tuple[Note, ...] = ()
     levels: Pyramid = ()
@@ -126,6 +128,7 @@ class Session(QObject):
         projectChanged(Project | None): another project is open.
         imageChanged(OpenImage | None): another image is in view, its document ready to be painted.
         predictionChanged(OpenImage): the image in view has another prediction.
+        predictionMissed(OpenImage): a run on the image in view ended without one.
         predictionKept(image id, Prediction): a run over the folder has predicted an image.
         recordChanged(ImageRecord): status, flags or note of one image.
         stepWritten(image id): a step was written straight to the journal of an image that is not open.
@@ -139,6 +142,7 @@ class Session(QObject):
     projectChanged = Signal(object)
     imageChanged = Signal(object)
     predictionChanged = Signal(object)
+    predictionMissed = Signal(object)
     predictionKept = Signal(int, object)
     recordChanged = Signal(object)
     stepWritten = Signal(int)
@@ -227,6 +231,13 @@ class Session(QObject):
         """Give the image in view another prediction; ``labels`` (H, W) are its classes in the project's ids."""
         image.prediction, image.document.reference = prediction, labels
         self.predictionChanged.emit(image)
+
+    def miss_prediction(self, image: int) -> None:
+        """A run on an image has ended; if it is in view and has no prediction, none comes now."""
+        view = self.image
+        if view is not None and view.id == image and view.prediction is None:
+            view.missed = True
+            self.predictionMissed.emit(view)
 
     def write_step(self, image: int, title: MessageText, patch: TilePatch, source: Provenance = Provenance.IMPORT) -> None:
         """Write a step of an image that is not open straight to the journal.

@@ -15,7 +15,7 @@ from app.controllers.annotate.edit import EditController
 from app.controllers.predict.models import ModelsController
 from app.services.calls import Call, LatestCall
 from app.services.services import Services
-from app.services.session import OpenImage, unset
+from app.services.session import OpenImage
 from app.state.document import Document
 from app.state.edits.proposal import proposal_patch
 from app.state.patch import TilePatch
@@ -54,11 +54,11 @@ class Corrections(QObject):
     """Owns the :class:`~deeplab_core.correction.Corrector` of the image in view; it reads the document's own arrays.
 
     From the first use of a correction tool on, the compute process is asked for regions and class scores of every image after
-    its prediction. Until they come tools that need no regions work without scores.
+    its prediction, or at once where none is to come. Until they come tools that need no regions work without scores.
 
     Signals:
         changed(): another image, regions or scores have come, or the labels have changed: with every dab of a brush.
-        prepared(): another image, or its regions and scores have come.
+        prepared(): another image, or its regions and scores have come, or cannot be computed.
     """
 
     changed = Signal()
@@ -67,7 +67,7 @@ class Corrections(QObject):
     def __init__(self, services: Services, models: ModelsController, edit: EditController, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session, self._compute, self._notifier = services.session, services.compute, services.notifier
-        self._models, self.edit, self._settings = models, edit, services.settings
+        self._models, self.edit = models, edit
         self._call = LatestCall()
         self._corrector: Corrector | None = None
         self._document: Document | None = None
@@ -76,6 +76,7 @@ class Corrections(QObject):
         self._used = False
         services.session.imageChanged.connect(self._show_image)
         services.session.predictionChanged.connect(lambda _image: self._ask())
+        services.session.predictionMissed.connect(lambda _image: self._ask())
         edit.changed.connect(self._forget)
         edit.tools.changed.connect(self._follow_tool)
 
@@ -106,6 +107,13 @@ class Corrections(QObject):
     def regions_ready(self) -> bool:
         """Whether region tools can answer at once."""
         return self._ready is not None
+
+    @property
+    def computing_regions(self) -> bool:
+        """Whether the regions of the image in view are on their way."""
+        image = self._session.image
+        coming = not self._call.idle or (image is not None and self._used and self._awaits_prediction(image))
+        return coming and not self.regions_ready
 
     def inside(self, place: tuple[float, float] | None) -> tuple[float, float] | None:
         """A place in image px, if it is on the image in view; else None."""
@@ -172,8 +180,7 @@ class Corrections(QObject):
 
     def _awaits_prediction(self, image: OpenImage) -> bool:
         """Whether the model is about to run on an image: its regions are computed with the scores that follow."""
-        runs = self._models.card is not None and self._settings["work.auto_predict"] and not self._models.begins_empty
-        return runs and image.prediction is None and unset(image.document)
+        return not image.missed and self._models.runs_unasked(image) and self._models.agreed()
 
     def base(self) -> PrepareRegions | None:
         """What the compute process needs to know of the image in view; None without one."""
@@ -205,10 +212,10 @@ class Corrections(QObject):
         return self._compute.submit(request).on(
             done=lambda answer: self._take(answer, image),
             failed=lambda error: self._notifier.report(error, replace_key="regions"),
+            finished=self.prepared.emit,
         )
 
     def _take(self, answer: RegionsReady, image: OpenImage) -> None:
         if self._session.image is image:
             self._ready, self._corrector = answer, None
             self.changed.emit()
-            self.prepared.emit()

@@ -66,7 +66,7 @@ class PredictController(QObject):
         folder_jobs.suggested.connect(self._offer)
         folder_jobs.withdrawn.connect(self._withdraw)
         self._jobs, self._notifier = services.jobs, services.notifier
-        self._settings, self._context = services.settings, services.context
+        self._context = services.context
         self._calls: dict[int, Call[Predicted]] = {}  # by image
         self.suggestion: Suggestion | None = None
         services.session.imageChanged.connect(self._follow_image)
@@ -147,6 +147,7 @@ class PredictController(QObject):
         if image is not None and image.id == number:
             imported = unasked and bool((image.document.provenance == Provenance.IMPORT).all())
             waits = self._show(image, answer.prediction, moved=image.document.revision != revision, offer=not imported)
+            self._session.miss_prediction(number)  # if it does not fit
         if project.read_only or number not in {record.id for record in project.images}:
             return
         self.models.remember_card()
@@ -169,6 +170,8 @@ class PredictController(QObject):
     def _end(self, number: int, job: Job, state: JobState) -> None:
         del self._calls[number]
         job.finish(state)
+        if state is not JobState.DONE:
+            self._session.miss_prediction(number)
 
     # -- the image in view -----------------------------------------------------------------------------------------------
 
@@ -188,11 +191,7 @@ class PredictController(QObject):
 
     def _predict_unseen(self) -> None:
         image = self._session.image
-        if image is None or image.prediction is not None or not self._settings["work.auto_predict"]:
-            return
-        if self.models.begins_empty:
-            return
-        if self.models.card is not None and self._context["can_edit"] and unset(image.document):
+        if image is not None and self.models.runs_unasked(image):
             self.run_image(unasked=True)
 
     def _follow_mapping(self) -> None:

@@ -13,6 +13,7 @@ from app.services.calls import Call, ComputeService
 from app.services.model_notes import note_of
 from app.services.notifications import Choice
 from app.services.services import Services
+from app.services.session import OpenImage, unset
 from app.state.class_mapping import card_key, choose_classes, in_project_ids, project_mapping
 from app.state.new_project import BEGINS_EMPTY, CHOSEN_MODEL
 from app.state.project import Project
@@ -232,6 +233,11 @@ class ModelsController(QObject):
     def begins_empty(self) -> bool:
         """Whether the project's images begin without a prediction, because the user said so and has chosen no model since."""
         return self._project is not None and not self._chosen and self._project.setting(BEGINS_EMPTY) is True
+
+    def runs_unasked(self, image: OpenImage) -> bool:
+        """Whether the model is to run on an image that has neither a prediction nor labels, once its classes are agreed on."""
+        wanted = self.card is not None and self._settings["work.auto_predict"] and self._context["can_edit"]
+        return bool(wanted) and not self.begins_empty and image.prediction is None and unset(image.document)
 
     def mapping(self, catalog: ClassCatalog | None = None) -> CatalogMapping | None:
         """How classes of the model (or of another catalog) become the project's."""

@@ -176,7 +176,7 @@ class RegionTool(CorrectionTool):
 
     def paint(self, painter: QPainter, mapping: Mapping) -> None:
         super().paint(painter, mapping)
-        if not self.program.corrections.regions_ready and self._at is not None and self._at.mapping == mapping:
+        if self.program.corrections.computing_regions and self._at is not None and self._at.mapping == mapping:
             draw_words(painter, mapping, self._at.view, (tr("The regions of this image are being computed…"),))
 
     def turn(self, steps: int, pointer: Pointer) -> None:

@@ -9,10 +9,15 @@ import pytest
 from PySide6.QtCore import QPointF, Qt
 
 from app.state.image_record import ImageStatus
+from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.tools import Tool
 from app.ui.annotate.component_dialog import ComponentDialog
 from app.viewmodels.annotate.component_jobs import Scope
+from app.worker.correction_messages import PrepareRegions
+from app.worker.messages import Failed, Predict
+from deeplab_core.catalogs import get_catalog
+from deeplab_core.errors import AtrousError, message
 from tests.gui.canvas_fixture import turn_wheel
 from tests.gui.studio import HEIGHT, WIDTH, Studio
 
@@ -176,6 +181,56 @@ def test_a_region_gets_a_class_by_a_click_and_several_by_a_drag(desk: Studio) ->
     desk.paint((40, 30), (55, 30), (64, 30))
     assert (labels[24:36, 36:72] == SOFA).all()
     assert desk.steps()[-1].startswith("Regions: sofa, ")
+
+
+def test_regions_come_where_a_run_fails_or_is_cancelled(studio: Studio, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, third = sorted(folder.iterdir())[:3]
+    studio.compute.errors[str(first)] = AtrousError(message("it cannot be decoded"))
+    studio.start_model()
+    studio.program.edit.choose_tool(Tool.REGIONS)
+    studio.open(folder)
+    corrections = studio.program.corrections
+    assert studio.image.path == first
+    assert corrections.regions_ready
+    studio.compute.paused = True
+    studio.program.projects.next_image()
+    studio.wait(lambda: studio.image.path == second and any(isinstance(ask, Predict) for ask in studio.compute.asked[-2:]))
+    assert corrections.computing_regions  # after the run
+    studio.program.predict.cancel()
+    studio.wait(lambda: isinstance(studio.compute.asked[-1], PrepareRegions))
+    assert corrections.computing_regions
+    studio.compute.paused = False
+    studio.settle()
+    assert corrections.regions_ready
+    assert not corrections.computing_regions
+
+    def fail(request: PrepareRegions) -> None:
+        studio.compute._answer(Failed(request_id=request.request_id, error=AtrousError(message("no room")).to_dict()))
+
+    monkeypatch.setattr(studio.compute, "_answer_regions", fail)
+    studio.program.projects.next_image()
+    studio.wait(lambda: studio.image.path == third)
+    studio.settle()
+    assert not corrections.regions_ready
+    assert not corrections.computing_regions  # nothing says that they are on their way
+    monkeypatch.undo()
+    studio.qtbot.mouseClick(studio.view, Qt.MouseButton.LeftButton, pos=studio.point(30, 6))  # asks again
+    studio.settle()
+    assert corrections.regions_ready
+
+
+@pytest.mark.parametrize("why", ["the classes are not agreed on", "the project is read-only"])
+def test_regions_come_where_the_model_does_not_run(studio: Studio, folder: Path, tmp_path: Path, why: str) -> None:
+    if why == "the classes are not agreed on":
+        studio.compute.catalogs[str(tmp_path / "models" / "stripes.safetensors")] = get_catalog("camvid11")
+    Project.open(folder).close()
+    studio.start_model()
+    studio.program.edit.choose_tool(Tool.REGIONS)
+    studio.program.projects.open(folder, read_only=why == "the project is read-only")
+    studio.wait(lambda: studio.program.session.image is not None)
+    studio.settle()
+    assert studio.image.prediction is None
+    assert studio.program.corrections.regions_ready
 
 
 def test_alt_wheel_moves_through_the_regions_and_the_plain_wheel_zooms(desk: Studio) -> None:
