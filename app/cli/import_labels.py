@@ -304,6 +304,42 @@ def _check_writable(project: Project) -> None:
         )  # fmt: skip
 
 
+def total_lines(totals: ImportTotals, rest: str) -> list[str]:
+    """What came in, one sentence a line; ``rest`` is what pixels without a label became."""
+    read = f"{counted(totals.regions, 'region')}, {totals.labelled:,} px" if totals.regions else f"{totals.labelled:,} px"
+    others = totals.unchanged + totals.held
+    if others or totals.kept_pixels or totals.locked_pixels:
+        every = counted(totals.images + others, "image")
+        clauses = [f"{counted(totals.images, 'image')} took labels; the source has {read} for {every}."]
+    else:
+        clauses = [f"{counted(totals.images, 'image')} took labels: {read}."]
+    if totals.unlabelled:
+        total = totals.labelled + totals.unlabelled
+        clauses.append(
+            f"{totals.unlabelled:,} px ({totals.unlabelled / total:.1%}) have no label in the source: they became {rest}."
+        )
+    if totals.overlaps:
+        clauses.append(f"{totals.overlaps:,} px are claimed by regions of several classes; the format's order decided.")
+    if totals.instances:
+        noun = counted(totals.instances, "object")
+        clauses.append(
+            f"{noun} told apart in the source {'is' if totals.instances == 1 else 'are'} not kept apart: masks hold classes."
+        )
+    if totals.unchanged:
+        clauses.append(f"{counted(totals.unchanged, 'image')} had these labels already.")
+    if totals.held:
+        clauses.append(
+            f"{counted(totals.held, 'image')} took nothing: all that is new to {'it' if totals.held == 1 else 'them'} is kept."
+        )
+    if totals.reviewed:
+        clauses.append(f"{counted(totals.reviewed, 'image')} kept the mask that you reviewed (--overwrite replaces it).")
+    if totals.kept_pixels:
+        clauses.append(f"{totals.kept_pixels:,} px that you set were kept (--overwrite replaces them).")
+    if totals.locked_pixels:
+        clauses.append(f"{totals.locked_pixels:,} px stayed as they were, because a class is locked.")
+    return clauses + totals.warnings
+
+
 def _tell_totals(plan: ImportPlan, totals: ImportTotals, unlabelled: str | None, *, dry_run: bool, as_json: bool) -> None:
     for name, error in totals.failures if as_json else ():
         emit("failed", image=name, error=error.to_dict())
@@ -311,7 +347,7 @@ def _tell_totals(plan: ImportPlan, totals: ImportTotals, unlabelled: str | None,
     if as_json:
         emit("summary", format=plan.format.key, dry_run=dry_run, **totals.to_dict())
         return
-    for line in totals.lines(plan.rest_name(unlabelled)):
+    for line in total_lines(totals, plan.rest_name(unlabelled)):
         say(line)
     for name, pixels in totals.classes.items():
         say(f"{name:>24}  {pixels:,} px")

@@ -29,7 +29,6 @@ from deeplab_core.masks.importing import ImportedImage, ImportItem, ImportPlan, 
 from deeplab_core.masks.importing.records import Unread
 from deeplab_core.masks.plausibility import MaskStatistics
 from deeplab_core.notes import RunNotes
-from deeplab_core.wording import count as counted
 
 
 @dataclass(slots=True)
@@ -110,39 +109,6 @@ class ImportTotals:
         findings = () if self.masks is None else self.masks.findings()
         return [sentence(note.text) for note in findings if note.warning]
 
-    def lines(self, rest: str) -> list[str]:
-        """What came in, one sentence a line; ``rest`` is what pixels without a label became."""
-        read = f"{counted(self.regions, 'region')}, {self.labelled:,} px" if self.regions else f"{self.labelled:,} px"
-        others = self.unchanged + self.held
-        if others or self.kept_pixels or self.locked_pixels:
-            every = counted(self.images + others, "image")
-            clauses = [f"{counted(self.images, 'image')} took labels; the source has {read} for {every}."]
-        else:
-            clauses = [f"{counted(self.images, 'image')} took labels: {read}."]
-        if self.unlabelled:
-            total = self.labelled + self.unlabelled
-            clauses.append(
-                f"{self.unlabelled:,} px ({self.unlabelled / total:.1%}) have no label in the source: they became {rest}."
-            )
-        if self.overlaps:
-            clauses.append(f"{self.overlaps:,} px are claimed by regions of several classes; the format's order decided.")
-        if self.instances:
-            noun = counted(self.instances, "object")
-            clauses.append(
-                f"{noun} told apart in the source {'is' if self.instances == 1 else 'are'} not kept apart: masks hold classes."
-            )
-        if self.unchanged:
-            clauses.append(f"{counted(self.unchanged, 'image')} had these labels already.")
-        if self.held:
-            clauses.append(f"{counted(self.held, 'image')} took nothing: all that is new to {_it(self.held)} is kept.")
-        if self.reviewed:
-            clauses.append(f"{counted(self.reviewed, 'image')} kept the mask that you reviewed (--overwrite replaces it).")
-        if self.kept_pixels:
-            clauses.append(f"{self.kept_pixels:,} px that you set were kept (--overwrite replaces them).")
-        if self.locked_pixels:
-            clauses.append(f"{self.locked_pixels:,} px stayed as they were, because a class is locked.")
-        return clauses + self.warnings
-
     def not_read(self) -> list[Unread]:
         """Parts of images that were not read."""
         return [
@@ -170,10 +136,6 @@ class ImportTotals:
             "pixels": dict(self.classes), "not_read": [part.to_dict() for part in self.not_read()],
             "notes": self.notes.to_list(), "warnings": self.warnings,
         }  # fmt: skip
-
-
-def _it(number: int) -> str:
-    return "it" if number == 1 else "them"
 
 
 def plan_labels(
@@ -217,7 +179,9 @@ def _recognised(source: Path, project_classes: ClassCatalog | None) -> tuple[Cla
     guess = guess_catalog(files, known if project_classes is None else [*known, project_classes])
     if guess.certain and guess.catalog is not None:
         return guess.catalog, guess.reason
-    return project_classes, "Their values are taken for ids of the project's classes" if project_classes is not None else ""
+    if project_classes is None:
+        return None, ""
+    return project_classes, message("Their values are taken for ids of the project's classes")
 
 
 def map_labels(

@@ -107,7 +107,7 @@ def _effect(marker: OutputMarker | None, plain: str) -> str:
 def truth_intro(index: GroundTruthFiles, *, asked: bool) -> str:
     """Why the dialog is there."""
     if asked:
-        reason = f"{index.reason[:1].upper()}{index.reason[1:]}." if index.reason else ""
+        reason = sentence(index.reason) if index.reason else ""
         rest = tr("Metrics are wrong if computed against the wrong masks. The answer is stored in the project.")
         return f"{reason} {rest}".strip()
     return tr("Metrics are computed against these masks. The choice is stored in the project and can be changed at any time.")

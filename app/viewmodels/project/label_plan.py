@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from app.state.class_edits import ClassEdits
 from app.state.label_import import map_labels
-from app.text import displayed, error_detail, error_title, mark, plural, spaced, tr
+from app.text import displayed, error_detail, error_title, mark, plural, sentence, spaced, tr
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.catalogs.editing import CatalogEdit, add_class, joined
 from deeplab_core.errors import AtrousError, CatalogError
@@ -171,11 +171,11 @@ def matched_line(plan: ImportPlan | None, images: int, reason: str, error: Atrou
         return tr("No image has labels there: names are compared with and without their folders."), "bad"
     parts = match_sentences(plan, images)
     if reason:
-        parts.append(f"{reason[:1].upper()}{reason[1:]}.")
+        parts.append(sentence(reason))
     return " ".join(parts), "warn" if plan.unread or plan.without_image else "muted"
 
 
 def left_out(plan: ImportPlan) -> list[tuple[str, str]]:
     """(file or image, why) of everything that an import would leave out."""
-    rows = [(displayed(part.name), f"{part.why}.") for part in (*plan.without_image, *plan.unread)]
+    rows = [(displayed(part.name), sentence(part.why)) for part in (*plan.without_image, *plan.unread)]
     return rows + [(displayed(name), tr("The source has no labels for this image.")) for name in plan.without_labels]

@@ -64,11 +64,10 @@ _CALLS = {"TypeVar", "cast", "getLogger", "setObjectName", "setStyleSheet", "exe
 #: Files with names of keys (the table of actions has a test of its own), or with texts for logs and the command line only.
 _OTHER = {
     "key_router.py", "keys.py", "keymap.py", "key_press.py", "table.py", "context.py", "logs.py", "crash.py", "folders.py",
-    "label_import.py",
 }  # fmt: skip
 #: Names of things in dictionaries and comparisons, not shown; the examples of a field; texts of files.
 KEYS = {
-    "no scores", "with CRF", "top left", "bottom right", "train=80%, val=20%", " \u2014 Atrous", "Enter", "Ctrl+Enter",
+    "no scores", "with CRF", "top left", "bottom right", "train=80%, val=20%", " \u2014 Atrous", "Enter",
     "drop islands", "fill holes", "keep largest", "compute silent", "truth \\ prediction", "class edits", "class choices",
     "locked classes", "in use", "disk I/O", "disk is full", "accepted content", "atrous FOLDER --project DIR",
     "# Settings of Atrous. Only what differs from the defaults is in this file.\n",
@@ -95,13 +94,15 @@ _BUGS = {
     "DatabaseError", "KeyError", "LookupError", "NotImplementedError", "OperationalError", "RuntimeError", "TypeError",
     "ValueError",
 }  # fmt: skip
+#: Keys that are pressed together, as Qt writes them.
+_CHORD = re.compile(r"((Ctrl|Shift|Alt|Meta)\+)+[\w+]+")
 #: Statements of the database.
 _SQL = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE|PRAGMA|WHERE|BEGIN|CREATE|ALTER|FROM|VALUES|ORDER)\b|[<>!=]=? ?\?|^id, path")
 
 
 def _shown(text: str) -> bool:
     words = [word for word in "".join(char if char.isalpha() else " " for char in text).split() if len(word) > 1]
-    if not words or "<" in text or text in KEYS or text.strip() in FOREIGN or _SQL.search(text):
+    if not words or "<" in text or _CHORD.fullmatch(text) or text in KEYS or text.strip() in FOREIGN or _SQL.search(text):
         return False
     return (text[:1].isupper() and any(char.islower() for char in text)) or " " in text.strip()
 
@@ -257,6 +258,7 @@ def test_what_counts_as_untranslated(tmp_path: Path, source: str, texts: list[st
         ('class Page:\n    """What it shows."""', []),
         ('if kind == "no scores":\n    _log.info("It is not there")', []),
         ('raise ValueError(f"the image {name} is unknown")', []),
+        ('KEYS = ("Shift+G", "Ctrl+Enter")', []),
     ],
 )
 def test_what_counts_as_loose(source: str, texts: list[str]) -> None:
