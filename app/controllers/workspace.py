@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from PySide6.QtCore import QObject
 
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from app.controllers.hub.published_models import FetchController
 
 
+_Feature = TypeVar("_Feature", bound=QObject)
 #: Features that follow the work from the start, whether they are shown or not.
 LISTENERS = (
     "view_settings", "classes", "projects", "folder_jobs", "undoing", "file_changes", "truth", "models", "predict",
@@ -117,12 +119,29 @@ class Program(QObject):
         self.jobs = JobRegistry(self)
         self.session = Session(self)
         self.services = Services(compute, self.jobs, notifier, settings, context, self.session)
+        self._wires: defaultdict[type, list[Callable[[Any], object]]] = defaultdict(list)
         self.tools = ToolState()
         self.tools.set_diameter(settings["brush.diameter"])
         for name in LISTENERS if listeners is None else listeners:
             getattr(self, name)
         self.tools.changed.connect(self._follow_tools)
         self._follow_tools()
+
+    def when_built(self, kind: type[_Feature], wire: Callable[[_Feature], object]) -> None:
+        """Call ``wire`` with a feature when it is built, or at once: the window listens to it, but does not need it yet.
+
+        Only features that are handed to :meth:`_built` announce themselves.
+        """
+        for feature in vars(self).values():
+            if isinstance(feature, kind):
+                wire(feature)
+                return
+        self._wires[kind].append(wire)
+
+    def _built(self, feature: _Feature) -> _Feature:
+        for wire in self._wires.pop(type(feature), ()):
+            wire(feature)
+        return feature
 
     @cached_property
     def view(self) -> ViewState:
@@ -181,7 +200,7 @@ class Program(QObject):
 
     @cached_property
     def component_jobs(self) -> ComponentJobs:
-        return ComponentJobs(self.services, self.corrections, self.evaluation, self.folder_jobs, self.projects, self)
+        return self._built(ComponentJobs(self.services, self.corrections, self.evaluation, self.folder_jobs, self.projects, self))
 
     @cached_property
     def projects(self) -> ProjectController:
@@ -329,23 +348,23 @@ class Program(QObject):
 
     @cached_property
     def export(self) -> ExportController:
-        return ExportController(self.services, self.models, self)
+        return self._built(ExportController(self.services, self.models, self))
 
     @cached_property
     def label_imports(self) -> LabelImports:
-        return LabelImports(self.services, self.edit, self.folder_jobs, self)
+        return self._built(LabelImports(self.services, self.edit, self.folder_jobs, self))
 
     @cached_property
     def merging(self) -> MergeController:
-        return MergeController(self.services, self.edit, self.folder_jobs, self)
+        return self._built(MergeController(self.services, self.edit, self.folder_jobs, self))
 
     @cached_property
     def new_project(self) -> NewProjectController:
-        return NewProjectController(self.services, self.projects, self.models, self.label_imports, self)
+        return self._built(NewProjectController(self.services, self.projects, self.models, self.label_imports, self))
 
     @cached_property
     def welcome(self) -> WelcomeController:
-        return WelcomeController(self.services, self.models, self.label_imports, self)
+        return WelcomeController(self.services, self.models, lambda folder: self.label_imports.take(folder), self)
 
     @cached_property
     def counts(self) -> PixelCounts:

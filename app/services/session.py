@@ -133,6 +133,7 @@ class Session(QObject):
         recordChanged(ImageRecord): status, flags or note of one image.
         stepWritten(image id): a step was written straight to the journal of an image that is not open.
         listChanged(): images were added or removed.
+        labelsCame(): an import or a merge is over; labels of many images may have changed.
         unreadableShown(Unreadable): no image is in view, because the one that was chosen cannot be opened.
         undoElsewhereChanged(): see :attr:`undo_elsewhere`.
         imageAsked(image id, ids to open instead or None), reloadAsked(work), classChangeAsked(change, done), strokeEndAsked():
@@ -147,6 +148,7 @@ class Session(QObject):
     recordChanged = Signal(object)
     stepWritten = Signal(int)
     listChanged = Signal()
+    labelsCame = Signal()
     unreadableShown = Signal(object)
     imageAsked = Signal(int, object)
     reloadAsked = Signal(object)

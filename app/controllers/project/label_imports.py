@@ -343,6 +343,7 @@ class LabelImports(QObject):
             title = plural("{n} image had these labels already", "{n} images had these labels already", totals.unchanged)
         say(title, summary.short, replace_key=_KEY, choices=choices)
         self.finished.emit(summary)
+        self._session.labelsCame.emit()
 
 
 def scaled(rgb: NDArray[np.uint8], side: int = _PREVIEW_PX) -> NDArray[np.uint8]:

@@ -122,11 +122,9 @@ class MergeController(QObject):
 
     Signals:
         compared(Compared): the dialog shows how far both agree, and what merging would do.
-        finished(): a merge is over.
     """
 
     compared = Signal(object)
-    finished = Signal()
 
     def __init__(self, services: Services, edit: EditController, folder_jobs: FolderJobs, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -329,7 +327,7 @@ class MergeController(QObject):
             )
         title = tr("Merge with {name}", name=name)
         self._folder_jobs.say(job, title, summary, key=_KEY, change=run.change)
-        self.finished.emit()
+        self._session.labelsCame.emit()
 
     def _copy(self, image: int) -> Document | None:
         """A copy of a document that the window holds; None if the project's files are up to date."""

@@ -232,17 +232,21 @@ MASKS = "masks"
 
 
 class WelcomeController(QObject):
-    """Offers masks when a project without any work in it opens and no model is there to predict one."""
+    """Offers masks when a project without any work in it opens and no model is there to predict one.
+
+    Args:
+        take: imports the masks of a folder.
+    """
 
     def __init__(
         self,
         services: Services,
         models: ModelsController,
-        imports: LabelImports,
+        take: Callable[[Path], None],
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._models, self._imports, self._notifier = models, imports, services.notifier
+        self._models, self._take, self._notifier = models, take, services.notifier
         services.session.projectChanged.connect(self._offer_masks)
 
     def _offer_masks(self, project: Project | None) -> None:
@@ -253,13 +257,13 @@ class WelcomeController(QObject):
         if not folder.is_dir() or any(record.status is not ImageStatus.NEW for record in project.images):
             return
         if is_sample_project(project.folder):
-            self._imports.take(folder)
+            self._take(folder)
             return
         self._notifier.info(
             tr("No model yet, but masks were found"),
             tr("Start from the masks in {short}? They are not changed.", short=_short(folder)),
             replace_key="welcome",
-            choices=(Choice(tr("Use these masks"), lambda: self._imports.take(folder)),),
+            choices=(Choice(tr("Use these masks"), lambda: self._take(folder)),),
         )
 
 

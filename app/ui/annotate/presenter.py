@@ -43,8 +43,7 @@ class ClassesPresenter(QObject):
         program.figures.changed.connect(self.show)
         program.counts.changed.connect(self.show)
         program.counts.counted.connect(self._follow_present)
-        for labels_came in (program.label_imports.finished, program.merging.finished):
-            labels_came.connect(lambda *_: self._follow_present())
+        program.session.labelsCame.connect(self._follow_present)
         program.tools.changed.connect(self._follow_tools)
         self._follow_tools()
 

@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QColor, QPainter
 from shiboken6 import isValid
 
+from app.controllers.annotate.component_jobs import ComponentJobs
 from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.view import ViewState
 from app.controllers.workspace import Program
@@ -80,9 +81,10 @@ class ToolBox(QObject):
         super().__init__(parent)
         self._edit = edit
         self._view, self._program = view, program
+        self._jobs: ComponentJobs | None = None
         self._tools: dict[Tool, CanvasTool] = {}
         if program is not None:
-            program.component_jobs.changed.connect(self.marksChanged)
+            program.when_built(ComponentJobs, self._follow_jobs)
             program.next_errors.targetChanged.connect(self.marksChanged)
         self._effect, self._error = TargetMark(), TargetMark()
         self._dragging: CanvasTool | None = None
@@ -228,7 +230,7 @@ class ToolBox(QObject):
 
     def paint(self, painter: QPainter, mapping: Mapping) -> None:
         """Draw the tools' current action."""
-        effect = None if self._program is None else self._program.component_jobs.target
+        effect = None if self._jobs is None else self._jobs.target
         if effect is not None:
             self._effect.paint(painter, mapping, effect, _EFFECT)
         error = None if self._program is None else self._program.next_errors.target
@@ -241,6 +243,10 @@ class ToolBox(QObject):
         self._dragging, self._space = None, False
         self.cursorChanged.emit()
         self.marksChanged.emit()
+
+    def _follow_jobs(self, jobs: ComponentJobs) -> None:
+        self._jobs = jobs
+        jobs.changed.connect(self.marksChanged)
 
     def _redraw(self) -> None:
         if isValid(self):

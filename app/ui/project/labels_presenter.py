@@ -7,8 +7,9 @@ from pathlib import Path
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QDialog
 
-from app.controllers.project.label_imports import LabelRequest, PlannedLabels
-from app.controllers.project.merging import Compared
+from app.controllers.project.label_imports import LabelImports, LabelRequest, PlannedLabels
+from app.controllers.project.merging import Compared, MergeController
+from app.controllers.project.new_project import NewProjectController
 from app.controllers.workspace import Program
 from app.state.new_project import FolderLook
 from app.ui.project.import_dialog import ImportDialog
@@ -31,13 +32,19 @@ class LabelsPresenter(QObject):
         super().__init__(window)
         self._window, self._program = window, program
         self.dialog: QDialog | None = None
-        program.new_project.asked.connect(self._ask_new_project)
-        program.new_project.asks = True
-        program.label_imports.sourceChosen.connect(self._look_at_labels)
-        program.label_imports.planAsked.connect(self._show_plan)
-        program.merging.compared.connect(self._show_merge)
-        program.label_imports.summaryAsked.connect(self._show_summary)
-        program.label_imports.finished.connect(lambda summary: self._show_summary(summary) if summary.troubled else None)
+        program.when_built(NewProjectController, self._follow_new_project)
+        program.when_built(LabelImports, self._follow_imports)
+        program.when_built(MergeController, lambda merging: merging.compared.connect(self._show_merge))
+
+    def _follow_new_project(self, new: NewProjectController) -> None:
+        new.asked.connect(self._ask_new_project)
+        new.asks = True
+
+    def _follow_imports(self, imports: LabelImports) -> None:
+        imports.sourceChosen.connect(self._look_at_labels)
+        imports.planAsked.connect(self._show_plan)
+        imports.summaryAsked.connect(self._show_summary)
+        imports.finished.connect(lambda summary: self._show_summary(summary) if summary.troubled else None)
 
     def _ask_new_project(self, look: FolderLook) -> None:
         new = self._program.new_project

@@ -12,7 +12,7 @@ from PySide6.QtGui import QCloseEvent, QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox
 
 from app.actions.table import ACTIONS
-from app.controllers.project.export import ExportRequest, summary_lines
+from app.controllers.project.export import ExportController, ExportRequest, summary_lines
 from app.controllers.workspace import Program
 from app.paths import SAMPLE_PROJECT, copy_sample_project, sample_home
 from app.services.folders import layout_file, log_folder
@@ -58,7 +58,7 @@ class WindowActions(QObject):
         window.closing.connect(self._close)
         window.start_page.openAsked.connect(self.open_folder)
         window.start_page.sampleAsked.connect(self.open_sample)
-        window.start_page.folderChosen.connect(program.new_project.open)
+        window.start_page.folderChosen.connect(lambda folder: program.new_project.open(folder))
         window.model.openAsked.connect(self.open_model)
         window.model.getAsked.connect(self.get_model)
         window.model.optionsAsked.connect(self.edit_model_options)
@@ -69,7 +69,7 @@ class WindowActions(QObject):
         program.clicks.fileAsked.connect(self.open_click_network)
         program.models.mappingNeeded.connect(self._say_mapping)
         program.folder_jobs.imagesListed.connect(self.show_images)
-        program.export.finished.connect(self._say_exported)
+        program.when_built(ExportController, lambda export: export.finished.connect(self._say_exported))
         program.settings.changed.connect(self._follow_setting)
         program.folder_jobs.asked.connect(self._ask_folder_job)
         program.folder_jobs.asks = True

@@ -13,13 +13,14 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.actions.context import ContextKeys
+from app.controllers.project.merging import MergeController
 from app.controllers.workspace import FEATURES, LISTENERS, Program
 from app.services.folders import settings_file
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
 from deeplab_core.catalogs import get_catalog
 from tests.fakes.compute import FakeComputeClient
-from tests.gui.studio import make_folder
+from tests.gui.studio import Studio, make_folder
 
 PATIENCE = 240_000
 #: Every feature of the program: what it builds on first use.
@@ -115,7 +116,38 @@ def test_tables_of_features_name_features_that_exist() -> None:
     assert {*LISTENERS, *FEATURES.values()} <= set(BUILT)
 
 
-def test_a_feature_that_is_not_used_is_not_built(build: Callable[..., Program]) -> None:
-    program = build(LISTENERS)
-    assert not {"fetch", "export", "refine_folder"} & set(vars(program))
+def test_a_window_builds_no_feature_before_it_is_used(studio: Studio, folder: Path) -> None:
+    program = studio.program
+    unused = {
+        "fetch", "export", "refine_folder", "new_project", "label_imports", "merging", "videos", "component_jobs",
+        "scribble_lines", "border_snap",
+    }  # fmt: skip
+    assert not unused & vars(program).keys()
+    studio.start_model()
+    studio.open(folder)
+    studio.paint((20, 20), (40, 20))
+    assert not unused & vars(program).keys()
     assert program.feature("export") is program.export
+
+
+def test_the_window_listens_to_a_feature_that_is_built_later(studio: Studio) -> None:
+    signals = {
+        "merging": "compared", "label_imports": "planAsked", "new_project": "asked", "export": "finished",
+        "component_jobs": "changed",
+    }  # fmt: skip
+    for name, signal in signals.items():
+        feature = getattr(studio.program, name)
+        meta = feature.metaObject()
+        (method,) = (each for each in map(meta.method, range(meta.methodCount())) if each.name() == signal.encode())
+        assert feature.isSignalConnected(method), f"nobody listens to {name}.{signal}"
+
+
+def test_a_listener_gets_a_feature_when_it_is_built_or_at_once(build: Callable[..., Program]) -> None:
+    program = build(())
+    met: list[object] = []
+    program.when_built(MergeController, met.append)
+    assert met == []
+    merging = program.merging
+    assert met == [merging]
+    program.when_built(MergeController, met.append)
+    assert met == [merging, merging]
