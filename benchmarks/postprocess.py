@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.inference import ScoreGrid, Scores, warm_up
-from deeplab_core.inference.geometry import Frame
+from deeplab_core.inference.geometry import NetworkFrame
 from deeplab_core.inference.scores import store_scores
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
@@ -74,7 +74,7 @@ def cpu_milliseconds(call: Callable[[], object]) -> float:
 def measure(name: str, field: np.ndarray, size: Size, runs: int) -> dict[str, object]:
     """One row: medians, ratios, differing pixels."""
     values = store_scores(field)
-    scores = Scores((ScoreGrid(values, Frame(size, size, size), False),), CATALOG)
+    scores = Scores((ScoreGrid(values, NetworkFrame(size, size, size), False),), CATALOG)
     # The peer gets the same numbers, so that differing pixels are the routes' and not float16's.
     logits = torch.from_numpy(values.astype(np.float32)).permute(2, 0, 1)[None].contiguous()
     routes: dict[str, Callable[[], object]] = {
@@ -106,7 +106,7 @@ def measure(name: str, field: np.ndarray, size: Size, runs: int) -> dict[str, ob
 def peak_memory() -> dict[str, object]:
     """Peak of what numpy allocates for a 12-megapixel label map and its confidence (24 MB together)."""
     size, grid = (3000, 4000), (750, 1000)
-    scores = Scores((ScoreGrid(store_scores(random_field(grid)), Frame(size, size, size), False),), CATALOG)
+    scores = Scores((ScoreGrid(store_scores(random_field(grid)), NetworkFrame(size, size, size), False),), CATALOG)
     tracemalloc.start()
     scores.label_map()
     _now, peak = tracemalloc.get_traced_memory()

@@ -16,7 +16,7 @@ from app.controllers.annotate.clicks import ClicksController
 from app.controllers.annotate.component_jobs import ComponentJobs
 from app.controllers.annotate.components import ComponentsController
 from app.controllers.annotate.copies import CopyController
-from app.controllers.annotate.corrections import Corrections
+from app.controllers.annotate.corrections import CorrectionsController
 from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.lines import BorderSnap, ScribbleLines
 from app.controllers.annotate.next_errors import NextErrors
@@ -168,8 +168,8 @@ class Program(QObject):
         return CopyController(self.services, self.edit, self)
 
     @cached_property
-    def corrections(self) -> Corrections:
-        return Corrections(self.services, self.models, self.edit, self)
+    def corrections(self) -> CorrectionsController:
+        return CorrectionsController(self.services, self.models, self.edit, self)
 
     @cached_property
     def components(self) -> ComponentsController:

@@ -126,7 +126,7 @@ class TrialRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ChosenEngine:
     """What computes.
 
     Attributes:
@@ -159,7 +159,7 @@ class EngineChooser:
 
     def choose(
         self, asked: EngineChoice, precision: Literal["fp32", "bf16"], size: tuple[int, int], sample: Callable[[], Tensor]
-    ) -> Choice:
+    ) -> ChosenEngine:
         """The engine for canvases of a size.
 
         Args:
@@ -170,10 +170,10 @@ class EngineChooser:
             sample: gives a part of the canvas, (1, C, H, W) float32 on the CPU, to try with; asked only if there is a trial.
         """
         if asked == "torch":
-            return Choice(None)
+            return ChosenEngine(None)
         names = installed_engines() if asked == "auto" else (asked,)
         if not names:
-            return Choice(None)
+            return ChosenEngine(None)
         key = self._key(asked, precision, size)
         trial = self._record.find(key)
         if trial is None:
@@ -181,13 +181,15 @@ class EngineChooser:
             self._record.keep(key, trial)
         if trial.engine == "torch":
             note = "" if asked == "auto" else f"{asked} is not used: {trial.refused.get(asked, 'it was refused')}."
-            return Choice(None, note)
+            return ChosenEngine(None, note)
         try:
             network = self._network(trial.engine, precision)  # type: ignore[arg-type]
         except ComputeError as error:  # removed since
-            return Choice(None, f"{trial.engine} is not used: {error.what}.")
+            return ChosenEngine(None, f"{trial.engine} is not used: {error.what}.")
         share = 100 * trial.agreement.get(trial.engine, 1.0)
-        return Choice(network, "" if precision == "fp32" else f"{precision}: {share:.2f} % of the labels as in fp32, in a trial.")
+        return ChosenEngine(
+            network, "" if precision == "fp32" else f"{precision}: {share:.2f} % of the labels as in fp32, in a trial."
+        )
 
     def _network(self, name: EngineName, precision: Literal["fp32", "bf16"]) -> CompiledNetwork:
         if (name, precision) not in self._networks:

@@ -27,7 +27,7 @@ LONGEST_SIDE = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class NetworkFrame:
     """Sizes of one image on its way through the network at one scale.
 
     ``content`` is the canvas without what only brings it up to the network's smallest side; None where that is all of it.
@@ -47,7 +47,7 @@ def frame_for(
     scale: float = 1.0,
     align_corners: bool,
     minimum_side: int = 1,
-) -> Frame:
+) -> NetworkFrame:
     """Sizes that a model card asks for.
 
     Args:
@@ -66,7 +66,7 @@ def frame_for(
     scaled = (scale_length(base[0], scale, align_corners), scale_length(base[1], scale, align_corners))
     content = _padded(scaled, preprocessing.padding, scale, align_corners)
     canvas = max(content[0], minimum_side), max(content[1], minimum_side)
-    return Frame(image, scaled, canvas, None if canvas == content else content)
+    return NetworkFrame(image, scaled, canvas, None if canvas == content else content)
 
 
 def scale_length(length: int, scale: float, align_corners: bool) -> int:

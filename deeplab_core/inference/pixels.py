@@ -65,8 +65,8 @@ class Canvas:
         scaled: (h, w, 3) uint8 RGB, with a fourth channel where the network takes it.
         preprocessing: of the model card: channel order, mean and std, padding value.
         device: where windows are made.
-        content: (height, width) beyond which the last row and column go on, see :class:`~deeplab_core.inference.geometry.Frame`;
-            None pads without end.
+        content: (height, width) beyond which the last row and column go on, see
+            :class:`~deeplab_core.inference.geometry.NetworkFrame`; None pads without end.
     """
 
     def __init__(self, scaled: RGB, preprocessing: Preprocessing, device: torch.device, content: Size | None = None) -> None:

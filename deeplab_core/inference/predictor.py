@@ -12,8 +12,8 @@ import torch
 
 from deeplab_core.errors import AtrousError, ComputeError, DeviceOutOfMemory, message
 from deeplab_core.inference.device import PRECISION_NAMES, describe_device, pick_device, pick_precision
-from deeplab_core.inference.engine_trial import Choice, EngineChooser, TrialRecord
-from deeplab_core.inference.geometry import Frame, frame_for, shortened
+from deeplab_core.inference.engine_trial import ChosenEngine, EngineChooser, TrialRecord
+from deeplab_core.inference.geometry import NetworkFrame, frame_for, shortened
 from deeplab_core.inference.memory import BYTES_PER_PIXEL, available_bytes, is_out_of_memory, release
 from deeplab_core.inference.monitor import ProgressMonitor
 from deeplab_core.inference.network import CoarseGrid, NotFiniteError, Pass, TiledNetwork
@@ -206,13 +206,13 @@ class Predictor:
         run = _Run(self, options, TiledNetwork(self.model, self.device, torch.float32), ProgressMonitor(None, None), [])
         return run.choose_engine(rgb).name
 
-    def _engine_for(self, options: PredictOptions, frame: Frame, canvas: Canvas) -> Choice:
+    def _engine_for(self, options: PredictOptions, frame: NetworkFrame, canvas: Canvas) -> ChosenEngine:
         """What computes the canvases of an image, of which this is the largest."""
         if options.engine == "torch":
-            return Choice(None)
+            return ChosenEngine(None)
         if self.model.engine is not None or self.device.type != "cpu":
             reason = f"the model is a graph for {self.model.engine.name}" if self.model.engine else f"{self.device} computes"
-            return Choice(None, "" if options.engine == "auto" else f"{options.engine} is not used: {reason}.")
+            return ChosenEngine(None, "" if options.engine == "auto" else f"{options.engine} is not used: {reason}.")
         precision = pick_precision(options.precision, self.device)[0]
         tile = self._first_tile(frame, options)
         height, width = (side if tile is None else min(side, tile) for side in frame.canvas)
@@ -256,7 +256,7 @@ class Predictor:
         if self.model.output_stride != stride:
             self.model.output_stride = stride
 
-    def _first_tile(self, frame: Frame, options: PredictOptions) -> int | None:
+    def _first_tile(self, frame: NetworkFrame, options: PredictOptions) -> int | None:
         """Side of the tiles to begin with; None computes the canvas whole."""
         longest = max(frame.canvas)
         fixed = self.model.engine.tile_for(frame.canvas) if self.model.engine is not None else None
@@ -328,21 +328,21 @@ class _Run:
             found.append(ScoreGrid(grid.values, frame, model.align_corners, mirrored))
         return tuple(found)
 
-    def _frame(self, size: tuple[int, int], scale: float) -> Frame:
+    def _frame(self, size: tuple[int, int], scale: float) -> NetworkFrame:
         model = self.network.model
         return frame_for(
             size, self.predictor.card.preprocessing, resize=self.options.resize, scale=scale,
             align_corners=model.align_corners, minimum_side=model.minimum_side,
         )  # fmt: skip
 
-    def choose_engine(self, rgb: RGB) -> Choice:
+    def choose_engine(self, rgb: RGB) -> ChosenEngine:
         """What computes this image: one engine for all its scales, tried on the largest."""
         predictor = self.predictor
         frame = self._frame((rgb.shape[0], rgb.shape[1]), max(self.options.scales))
         canvas = Canvas(resize_rgb(rgb, frame.scaled), predictor.card.preprocessing, predictor.device, frame.content)
         return predictor._engine_for(self.options, frame, canvas)
 
-    def _finite(self, canvas: Canvas, frame: Frame, part: Pass) -> CoarseGrid:
+    def _finite(self, canvas: Canvas, frame: NetworkFrame, part: Pass) -> CoarseGrid:
         """The grid of a canvas; numbers that overflow float16 are computed again in float32."""
         try:
             return self._within_memory(canvas, frame, part)
@@ -357,7 +357,7 @@ class _Run:
         self.network.dtype, self.network.compiled = torch.float32, None
         return self._within_memory(canvas, frame, part)
 
-    def _within_memory(self, canvas: Canvas, frame: Frame, part: Pass) -> CoarseGrid:
+    def _within_memory(self, canvas: Canvas, frame: NetworkFrame, part: Pass) -> CoarseGrid:
         """The grid of a canvas, in tiles that are halved until they fit into memory."""
         tile = self.predictor._first_tile(frame, self.options)
         while True:
@@ -380,7 +380,7 @@ class _Run:
             self.predictor._tile_limit = tile
             self.notes.append(f"Memory ran out; computed in tiles of {tile} pixels.")
 
-    def _attempt(self, canvas: Canvas, frame: Frame, tile: int | None, part: Pass) -> CoarseGrid | None:
+    def _attempt(self, canvas: Canvas, frame: NetworkFrame, tile: int | None, part: Pass) -> CoarseGrid | None:
         """One try; None where memory ran out. A function of its own, so that the failed tensors are gone when it returns."""
         try:
             if tile is None:

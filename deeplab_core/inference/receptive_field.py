@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from deeplab_core.errors import ComputeError, DeviceOutOfMemory, message
 from deeplab_core.geometry import Extent
 from deeplab_core.inference.device import describe_device
-from deeplab_core.inference.geometry import AxisTaps, Frame, axis_taps, frame_for
+from deeplab_core.inference.geometry import AxisTaps, NetworkFrame, axis_taps, frame_for
 from deeplab_core.inference.memory import is_out_of_memory, release
 from deeplab_core.inference.monitor import ProgressMonitor
 from deeplab_core.inference.pixels import RGB, Canvas, check_rgb, resize_rgb
@@ -209,7 +209,9 @@ def _monitored_backward(model: nn.Module, monitor: ProgressMonitor) -> Iterator[
             handle.remove()
 
 
-def _on_picture(gradient: NDArray[np.float32], spans: tuple[_Span, ...], frame: Frame) -> tuple[NDArray[np.float32], float]:
+def _on_picture(
+    gradient: NDArray[np.float32], spans: tuple[_Span, ...], frame: NetworkFrame
+) -> tuple[NDArray[np.float32], float]:
     """The part on the photograph, summing to 1, and the share that fell on the padding beside it."""
     rows, columns = spans
     inside = gradient[: frame.scaled[0] - rows.start, : frame.scaled[1] - columns.start]
@@ -219,7 +221,7 @@ def _on_picture(gradient: NDArray[np.float32], spans: tuple[_Span, ...], frame: 
     return (inside / np.float32(kept)).astype(np.float32), 1 - kept / whole
 
 
-def _extent(top: float, left: float, height: float, width: float, frame: Frame) -> Extent:
+def _extent(top: float, left: float, height: float, width: float, frame: NetworkFrame) -> Extent:
     """Image pixels of a rectangle of the scaled image."""
     down, across = frame.image[0] / frame.scaled[0], frame.image[1] / frame.scaled[1]
     return Extent(left * across, top * down, (left + width) * across, (top + height) * down)
@@ -227,7 +229,7 @@ def _extent(top: float, left: float, height: float, width: float, frame: Frame) 
 
 def _theoretical_fields(
     model: SegmentationModel, radius: int, spans: tuple[_Span, ...], taps: tuple[AxisTaps, AxisTaps], grid: tuple[int, int],
-    frame: Frame,
+    frame: NetworkFrame,
 ) -> tuple[TheoreticalField, ...]:  # fmt: skip
     """Boxes around the coarse scores that the pixel is interpolated from: score i is centred at pixel i * step."""
     edges = []
@@ -244,7 +246,7 @@ def _theoretical_fields(
     return tuple(TheoreticalField(name, box(reach), reach) for name, reach in named)
 
 
-def _note(model: SegmentationModel, spans: tuple[_Span, ...], frame: Frame, padded: float) -> str:
+def _note(model: SegmentationModel, spans: tuple[_Span, ...], frame: NetworkFrame, padded: float) -> str:
     parts = []
     if any(span.length < total for span, total in zip(spans, frame.canvas, strict=True)):
         text = f"Computed in a window of {spans[1].length} × {spans[0].length} px around the pixel"

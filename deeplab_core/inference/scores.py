@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
-from deeplab_core.inference.geometry import AxisTaps, Frame, axis_taps
+from deeplab_core.inference.geometry import AxisTaps, NetworkFrame, axis_taps
 from deeplab_core.kernels.compiled import can_compile
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.uncertainty import entropy, margin_uncertainty, mutual_information
@@ -64,7 +64,7 @@ def warm_up() -> None:
 
 
 def _run_all_loops() -> None:
-    frame = Frame((3, 3), (3, 3), (3, 3))
+    frame = NetworkFrame((3, 3), (3, 3), (3, 3))
     catalog = ClassCatalog("warm-up", "", (ClassInfo(0, "a", (0, 0, 0)), ClassInfo(1, "b", (1, 1, 1))))
     grid = ScoreGrid(store_scores(np.zeros((2, 2, 2), np.float32)), frame, False)
     Scores((grid,), catalog).label_map()
@@ -95,7 +95,7 @@ class ScoreGrid:
     """
 
     values: NDArray[np.float16]
-    frame: Frame
+    frame: NetworkFrame
     align_corners: bool
     mirrored: bool = False
 

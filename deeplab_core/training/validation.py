@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from deeplab_core.inference.geometry import Frame, axis_taps, frame_for
+from deeplab_core.inference.geometry import NetworkFrame, axis_taps, frame_for
 from deeplab_core.inference.pixels import to_network_channels
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.trimap import band_map
@@ -140,7 +140,7 @@ def validate(
     return Validation(bands.total(), bands, float(loss[0] / loss[1].clamp(min=1)), recipe.band_px)
 
 
-def _read_grid(coarse: Tensor, frame: Frame, *, align_corners: bool) -> Tensor:
+def _read_grid(coarse: Tensor, frame: NetworkFrame, *, align_corners: bool) -> Tensor:
     """(1, C, h, w) logits of a padded canvas at the image's pixels, as inference reads them: padding is cropped exactly."""
     for axis in (0, 1):
         taps = axis_taps(

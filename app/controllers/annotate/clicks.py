@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
-from app.controllers.annotate.corrections import Corrections, Target
+from app.controllers.annotate.corrections import CorrectionsController, Target
 from app.paths import CLICK_FOLDER, model_folders
 from app.services.calls import Call, LatestCall
 from app.services.jobs import LatestWork
@@ -66,7 +66,7 @@ class ClicksController(QObject):
     getAsked = Signal()
     fileAsked = Signal()
 
-    def __init__(self, services: Services, corrections: Corrections, parent: QObject | None = None) -> None:
+    def __init__(self, services: Services, corrections: CorrectionsController, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session_of, self._compute, self._notifier = services.session, services.compute, services.notifier
         self._settings, self._corrections, self._edit = services.settings, corrections, corrections.edit

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
-from app.controllers.annotate.corrections import Corrections, Target
+from app.controllers.annotate.corrections import CorrectionsController, Target
 from app.controllers.evaluate.live import EvaluationController
 from app.controllers.project.folder_jobs import FolderChange, FolderJobs
 from app.controllers.project.navigation import ProjectController
@@ -23,7 +23,7 @@ from app.state.project import Project
 from app.state.provenance import Provenance
 from app.text import plural, spaced, tr
 from app.viewmodels.annotate.class_rows import class_name
-from app.viewmodels.annotate.component_jobs import OPERATIONS, JobChoice, Scope, Where, effect_text, folder_text
+from app.viewmodels.annotate.component_jobs import OPERATIONS, JobChoice, JobScope, Where, effect_text, folder_text
 from app.viewmodels.project.folder_plan import plan_component_job
 from deeplab_core.correction.jobs import ComponentJob
 from deeplab_core.correction.proposal import Proposal
@@ -66,7 +66,7 @@ class ComponentJobs(QObject):
     def __init__(
         self,
         services: Services,
-        corrections: Corrections,
+        corrections: CorrectionsController,
         evaluation: EvaluationController,
         folder_jobs: FolderJobs,
         projects: ProjectController,
@@ -88,7 +88,7 @@ class ComponentJobs(QObject):
     def text(self) -> str:
         """What would change, for the user."""
         choice = self._choice
-        if choice is None or choice.scope is Scope.IMAGE:
+        if choice is None or choice.scope is JobScope.IMAGE:
             return self._effect
         count = self._count
         if choice.job.operation != "drop islands" or count is None:
@@ -101,7 +101,7 @@ class ComponentJobs(QObject):
     def show(self, choice: JobChoice, at: Point | None) -> None:
         """Show what an operation would change; ``at`` is a point of the component that it is limited to."""
         self._choice, self._at = choice, at
-        if choice.scope is not Scope.IMAGE and choice.job.operation == "drop islands":
+        if choice.scope is not JobScope.IMAGE and choice.job.operation == "drop islands":
             self._begin_count(choice)
         self._preview()
 
@@ -169,7 +169,7 @@ class ComponentJobs(QObject):
         name = message(text.title)
         if choice.job.cls is not None:
             name = message("{operation}: {name}", operation=name, name=class_name(document.catalog, choice.job.cls))
-        if choice.scope is not Scope.IMAGE:
+        if choice.scope is not JobScope.IMAGE:
             ids = self._ids(project, choice.scope)
             plan = plan_component_job(project, tr(text.title), ids)
             self._folder_jobs.ask(plan, lambda: self._begin(project, choice.job, name, ids))
@@ -180,9 +180,9 @@ class ComponentJobs(QObject):
         if not self._corrections.apply(name, self._question(choice)()):
             self._notifier.info(tr("{operation}: nothing changed", operation=tr(text.title)), "", replace_key="correction")
 
-    def _ids(self, project: Project, scope: Scope) -> tuple[int, ...]:
+    def _ids(self, project: Project, scope: JobScope) -> tuple[int, ...]:
         labelled = project.labelled()
-        wanted = self._projects.order if scope is Scope.LIST else (record.id for record in project.images)
+        wanted = self._projects.order if scope is JobScope.LIST else (record.id for record in project.images)
         return tuple(
             image for image in wanted
             if image in labelled and not project.record(image).missing and not project.record(image).reviewed

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.classes import ClassesController
-from app.controllers.annotate.corrections import Corrections, Target
+from app.controllers.annotate.corrections import CorrectionsController, Target
 from app.services.jobs import LatestWork
 from app.services.services import Services
 from app.services.timers import single_shot
@@ -39,7 +39,7 @@ class ComponentsController(QObject):
     targetChanged = Signal()
 
     def __init__(
-        self, services: Services, corrections: Corrections, classes: ClassesController, parent: QObject | None = None
+        self, services: Services, corrections: CorrectionsController, classes: ClassesController, parent: QObject | None = None
     ) -> None:
         super().__init__(parent)
         self._corrections, self._edit, self._notifier = corrections, corrections.edit, services.notifier

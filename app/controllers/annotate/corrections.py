@@ -50,7 +50,7 @@ class Target:
     class_id: int | None = None
 
 
-class Corrections(QObject):
+class CorrectionsController(QObject):
     """Owns the :class:`~deeplab_core.correction.Corrector` of the image in view; it reads the document's own arrays.
 
     From the first use of a correction tool on, the compute process is asked for regions and class scores of every image after

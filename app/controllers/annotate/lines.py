@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
-from app.controllers.annotate.corrections import Corrections, Target
+from app.controllers.annotate.corrections import CorrectionsController, Target
 from app.services.calls import Call, LatestCall
 from app.services.jobs import LatestWork
 from app.services.services import Services
@@ -48,7 +48,7 @@ class ScribbleLines(QObject):
 
     targetChanged = Signal()
 
-    def __init__(self, services: Services, corrections: Corrections, parent: QObject | None = None) -> None:
+    def __init__(self, services: Services, corrections: CorrectionsController, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._corrections, self._edit = corrections, corrections.edit
         self._compute, self._notifier = services.compute, services.notifier
@@ -181,7 +181,7 @@ class BorderSnap(QObject):
 
     targetChanged = Signal()
 
-    def __init__(self, services: Services, corrections: Corrections, parent: QObject | None = None) -> None:
+    def __init__(self, services: Services, corrections: CorrectionsController, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._corrections, self._edit, self._notifier = corrections, corrections.edit, services.notifier
         self._work = LatestWork(services.jobs, services.notifier.report_or_raise)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Signal
 
-from app.controllers.annotate.corrections import Corrections, Target
+from app.controllers.annotate.corrections import CorrectionsController, Target
 from app.controllers.annotate.view import ViewState
 from app.controllers.evaluate.figures import EvaluationFigures
 from app.services.jobs import LatestWork
@@ -44,7 +44,7 @@ class NextErrors(QObject):
     def __init__(
         self,
         services: Services,
-        corrections: Corrections,
+        corrections: CorrectionsController,
         figures: EvaluationFigures,
         view: ViewState,
         parent: QObject | None = None,

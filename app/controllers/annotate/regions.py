@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QObject, Signal
 
-from app.controllers.annotate.corrections import Corrections, Target
+from app.controllers.annotate.corrections import CorrectionsController, Target
 from app.services.services import Services
 from app.services.timers import single_shot
 from app.state.tools import Tool
@@ -36,7 +36,7 @@ class RegionsController(QObject):
 
     targetChanged = Signal()
 
-    def __init__(self, services: Services, corrections: Corrections, parent: QObject | None = None) -> None:
+    def __init__(self, services: Services, corrections: CorrectionsController, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._corrections, self._edit, self._notifier = corrections, corrections.edit, services.notifier
         self.level = FIRST_LEVEL

@@ -61,7 +61,7 @@ class _Truth:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class ImageFigures:
     """What is measured on the image in view.
 
     Attributes:
@@ -367,10 +367,10 @@ class EvaluationController(QObject):
         self._figures.follow()
         if _nothing_labelled(live):
             nothing = dict.fromkeys(catalog.ids.tolist(), np.nan)
-            self.figuresChanged.emit(Figures(nothing, np.nan, mean.classes, np.nan, nothing, np.nan))
+            self.figuresChanged.emit(ImageFigures(nothing, np.nan, mean.classes, np.nan, nothing, np.nan))
             return
         self.figuresChanged.emit(
-            Figures(
+            ImageFigures(
                 iou=dict(zip(catalog.ids.tolist(), live.matrix.iou().tolist(), strict=True)),
                 mean=mean.value,
                 classes=mean.classes,

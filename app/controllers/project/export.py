@@ -36,7 +36,7 @@ from deeplab_core.masks.export.plan import ExistingTarget
 from deeplab_core.masks.export.splits import SplitPlan, group_of, read_splits
 
 
-class Scope(StrEnum):
+class ExportScope(StrEnum):
     """Which images are exported."""
 
     REVIEWED = "reviewed"
@@ -45,9 +45,9 @@ class Scope(StrEnum):
 
 
 SCOPE_TITLES = {
-    Scope.REVIEWED: mark("Reviewed images"),
-    Scope.TOUCHED: mark("Corrected and reviewed images"),
-    Scope.ALL: mark("All images"),
+    ExportScope.REVIEWED: mark("Reviewed images"),
+    ExportScope.TOUCHED: mark("Corrected and reviewed images"),
+    ExportScope.ALL: mark("All images"),
 }
 
 
@@ -56,7 +56,7 @@ class ExportRequest:
     """The user's choices in the dialog."""
 
     format: str
-    scope: Scope
+    scope: ExportScope
     frame: Literal["stored", "oriented"]
     target: Path
     with_predictions: bool = True
@@ -123,15 +123,19 @@ class ExportController(QObject):
 
     # -- export ----------------------------------------------------------------------------------------------------------
 
-    def records(self, scope: Scope) -> list[ImageRecord]:
+    def records(self, scope: ExportScope) -> list[ImageRecord]:
         """Images of a scope."""
         project = self._session.project
         if project is None:
             return []
-        least = {Scope.REVIEWED: ImageStatus.REVIEWED, Scope.TOUCHED: ImageStatus.TOUCHED, Scope.ALL: ImageStatus.NEW}[scope]
+        least = {
+            ExportScope.REVIEWED: ImageStatus.REVIEWED,
+            ExportScope.TOUCHED: ImageStatus.TOUCHED,
+            ExportScope.ALL: ImageStatus.NEW,
+        }[scope]
         return [record for record in project.images if record.status >= least and not record.missing]
 
-    def count(self, scope: Scope) -> ScopeCount:
+    def count(self, scope: ExportScope) -> ScopeCount:
         """How many images a scope has, and what there is to export of them."""
         records = self.records(scope)
         uncorrected = [record for record in records if not record.touched]

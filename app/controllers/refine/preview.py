@@ -16,7 +16,7 @@ from app.controllers.annotate.view import ViewState
 from app.controllers.evaluate.live import EvaluationController
 from app.controllers.predict.models import ModelsController
 from app.controllers.refine.requests import PendingRefinement, RefineRequests
-from app.controllers.refine.settings import Base, Scope
+from app.controllers.refine.settings import Base, CRFScope
 from app.services.services import Services
 from app.services.session import OpenImage
 from app.services.timers import single_shot
@@ -172,9 +172,9 @@ class RefineController(QObject):
         self.crf.set_certainty(certainty)
         self._ask(quick=dragging)
 
-    def set_scope(self, scope: Scope | str) -> None:
+    def set_scope(self, scope: CRFScope | str) -> None:
         """Let the preview change the whole image, or the trimap band only."""
-        self.crf.set_scope(Scope(scope))
+        self.crf.set_scope(CRFScope(scope))
         self._compose()
 
     def discard(self) -> None:
@@ -219,7 +219,7 @@ class RefineController(QObject):
 
     def apply_band(self) -> None:
         """Refine the trimap band as one step."""
-        self._apply_in(Scope.BAND)
+        self._apply_in(CRFScope.BAND)
 
     def draw_region(self, *, on: bool | None = None) -> None:
         """Give the outlines of lasso and polygon to the CRF, until switched off."""
@@ -243,18 +243,18 @@ class RefineController(QObject):
         if use is OutlineUse.REFINE:
             self.apply_region(points)
 
-    def _apply_in(self, scope: Scope) -> None:
+    def _apply_in(self, scope: CRFScope) -> None:
         image = self._session.image
         if image is None or not self._context["can_edit"]:
             return
-        if scope is Scope.BAND and self._band() is None:
+        if scope is CRFScope.BAND and self._band() is None:
             self._notifier.warning(
                 tr("No band to refine yet"), tr("It requires ground truth, or a mask with class edges."), replace_key="crf"
             )
             return
 
         def take() -> None:
-            banded = scope is Scope.BAND
+            banded = scope is CRFScope.BAND
             self._lay(
                 message("CRF in band") if banded else message("CRF"),
                 Box.whole(image.document.shape),
@@ -361,7 +361,7 @@ class RefineController(QObject):
             return
         document = image.document
         self._where = None
-        if self.crf.scope is Scope.BAND:
+        if self.crf.scope is CRFScope.BAND:
             band = self._band()
             self._where = np.zeros(document.shape, np.bool_) if band is None else band
         shown = composed(document.labels, document.provenance, refined, self._where, document.locked)
@@ -450,7 +450,7 @@ class RefineController(QObject):
             self._ask(quick=False)
 
     def _follow_truth(self) -> None:
-        if self.crf.scope is Scope.BAND and self.shown is not None:
+        if self.crf.scope is CRFScope.BAND and self.shown is not None:
             self._compose()
         elif self.shown is not None:
             self._measure()

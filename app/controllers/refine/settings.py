@@ -30,7 +30,7 @@ class Base(StrEnum):
     MASK = "mask"
 
 
-class Scope(StrEnum):
+class CRFScope(StrEnum):
     """Where the preview may change the mask, and what 'apply' means."""
 
     IMAGE = "image"
@@ -71,7 +71,7 @@ class CRFSettings(QObject):
         super().__init__(parent)
         self._settings, self._notifier = settings, notifier
         self.params = self._stored()
-        self.base, self.scope = Base.SCORES, Scope.IMAGE
+        self.base, self.scope = Base.SCORES, CRFScope.IMAGE
 
     @property
     def engine(self) -> CRFEngine:
@@ -88,7 +88,7 @@ class CRFSettings(QObject):
         self.base = base
         self.changed.emit()
 
-    def set_scope(self, scope: Scope) -> None:
+    def set_scope(self, scope: CRFScope) -> None:
         self.scope = scope
         self.changed.emit()
 

@@ -10,7 +10,7 @@ from app.text import tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.number_field import WholeField
 from app.ui.common.panel import toned
-from app.viewmodels.annotate.component_jobs import OPERATIONS, JobChoice, Scope, Where
+from app.viewmodels.annotate.component_jobs import OPERATIONS, JobChoice, JobScope, Where
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.correction.jobs import ComponentJob, Operation
 
@@ -61,7 +61,7 @@ class ComponentDialog(FittedDialog):
         self.number_label = toned("", tone="muted")
         self.where = QComboBox()
         self.scope = QComboBox()
-        for scope in Scope:
+        for scope in JobScope:
             self.scope.addItem(tr(scope.value), scope)
         grid = QGridLayout()
         grid.setHorizontalSpacing(16)
@@ -114,8 +114,8 @@ class ComponentDialog(FittedDialog):
         job = ComponentJob(operation, self.number.value(), self.cls.currentData())
         return JobChoice(job, Where(self.where.currentData()), self._scope())
 
-    def _scope(self) -> Scope:
-        return Scope(self.scope.currentData())  # Qt keeps the text of it
+    def _scope(self) -> JobScope:
+        return JobScope(self.scope.currentData())  # Qt keeps the text of it
 
     def done(self, result: int) -> None:
         self._jobs.end()
@@ -144,7 +144,7 @@ class ComponentDialog(FittedDialog):
         self._show()
 
     def _show(self) -> None:
-        whole = self._scope() is Scope.IMAGE
+        whole = self._scope() is JobScope.IMAGE
         self.where.setEnabled(whole)
         if not whole and self.where.currentIndex() > 0:
             self.where.setCurrentIndex(0)  # comes back here

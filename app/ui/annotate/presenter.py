@@ -8,13 +8,13 @@ import numpy as np
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QColor
 
-from app.controllers.evaluate.live import Figures
+from app.controllers.evaluate.live import ImageFigures
 from app.controllers.workspace import Program
 from app.services.session import OpenImage
 from app.state.live_evaluation import folder_mean_text
 from app.text import plural, tr
 from app.ui.shell.main_window import MainWindow
-from app.viewmodels.annotate.class_rows import VOID_NAME, Measured, arranged, class_rows, mean_text
+from app.viewmodels.annotate.class_rows import VOID_NAME, ClassFigures, arranged, class_rows, mean_text
 from deeplab_core.metrics.confusion import same_classes
 
 
@@ -24,7 +24,7 @@ class ClassesPresenter(QObject):
     def __init__(self, window: MainWindow, program: Program) -> None:
         super().__init__(window)
         self._dock, self._chip, self._program = window.classes, window.top_bar.class_chip, program
-        self._figures: Figures | None = None
+        self._figures: ImageFigures | None = None
         self._order: list[int] = []
         self._arranged: frozenset[int] = frozenset()
         classes, dock = program.classes, window.classes
@@ -56,7 +56,7 @@ class ClassesPresenter(QObject):
             self._dock.set_mean(None, None, self._folder_text())
             return
         figures = self._figures
-        measured = Measured(
+        measured = ClassFigures(
             shares=program.counts.shares(),
             in_truth=frozenset(self._truth_classes()),
             iou={} if figures is None else figures.iou,
@@ -145,7 +145,7 @@ class ClassesPresenter(QObject):
             self._arrange(image)
             self.show()
 
-    def _follow_figures(self, figures: Figures | None) -> None:
+    def _follow_figures(self, figures: ImageFigures | None) -> None:
         self._figures = figures
         # The truth is read after the image is shown, and may be read again: its classes move up once.
         if not self._truth_classes() <= self._arranged:

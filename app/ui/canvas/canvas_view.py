@@ -27,7 +27,7 @@ from app.text import tr
 from app.ui.canvas.chip import PaneChip
 from app.ui.canvas.compose import REACH, Scene
 from app.ui.canvas.error_outline import ErrorOutline
-from app.ui.canvas.frame import Frame, Section
+from app.ui.canvas.frame import PanePixels, Section
 from app.ui.canvas.geometry import Mapping, fit_scale
 from app.ui.canvas.marks import TINY_RING, cross_rect, draw_cross, draw_divider, draw_ring, ring_rect
 from app.ui.canvas.receptive_mark import ReceptiveMark
@@ -109,7 +109,7 @@ class CanvasView(QWidget):
         self._toolbox = toolbox
         self._style = style
         self._wheel = WheelActions(view, tools, toolbox)
-        self._frame = Frame()
+        self._frame = PanePixels()
         self._scene: Scene | None = None
         self._pane = Pane(PaneKind.IMAGE)
         self._kind = PaneKind.IMAGE

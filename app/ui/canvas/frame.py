@@ -34,7 +34,7 @@ class Section:
     stop: int
 
 
-class Frame:
+class PanePixels:
     """Pixels of a pane. Nothing is painted before :meth:`refresh`; invalidating is free."""
 
     def __init__(self) -> None:

@@ -34,7 +34,7 @@ from app.ui.common.panel import Panel, toned
 from app.ui.evaluate.band_plot import BandPlot
 from app.ui.shell.icons import make_icon
 from app.ui.shell.theme import Theme
-from app.viewmodels.compare.rows import Figures, ImageLine, ModelEntry, TableRow, signed
+from app.viewmodels.compare.rows import ComparedFigures, ImageLine, ModelEntry, TableRow, signed
 
 _SIDE, _TABLE_ROW = 12, 24
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -353,7 +353,7 @@ class CompareDock(Panel):
         self.pair.setVisible(taking > 2)
         self.run_folder.setEnabled(can_run)
 
-    def show_figures(self, figures: Figures, width: int) -> None:
+    def show_figures(self, figures: ComparedFigures, width: int) -> None:
         """The table, the curves with the chosen width of the band, and the difference; without curves the plot shows a note."""
         self.table.show_rows(figures.heading, figures.names, figures.rows)
         self._plot_place.setCurrentIndex(0 if any(figures.curves) else 1)

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.controllers.project.export import SCOPE_TITLES, ExportController, ExportRequest, Scope
+from app.controllers.project.export import SCOPE_TITLES, ExportController, ExportRequest, ExportScope
 from app.services.settings import SettingsStore
 from app.text import error_detail, error_sentences, error_title, plural, spaced, tr
 from app.ui.common.fitted_dialog import FittedDialog, bring_into_screen
@@ -47,11 +47,11 @@ class ExportDialog(FittedDialog):
             self.format.addItem(entry.title, name)
         self.format.setCurrentIndex(max(self.format.findData(settings["export.format"]), 0))
         self.scope = QComboBox()
-        for scope in Scope:
+        for scope in ExportScope:
             self.scope.addItem(f"{tr(SCOPE_TITLES[scope])} ({spaced(controller.count(scope).images)})", scope)
-        self.scope.setCurrentIndex(max(self.scope.findData(Scope(settings["export.scope"])), 0))
-        if not controller.count(Scope(self.scope.currentData())).images:
-            self.scope.setCurrentIndex(self.scope.findData(Scope.ALL))
+        self.scope.setCurrentIndex(max(self.scope.findData(ExportScope(settings["export.scope"])), 0))
+        if not controller.count(ExportScope(self.scope.currentData())).images:
+            self.scope.setCurrentIndex(self.scope.findData(ExportScope.ALL))
         self.predictions = QCheckBox(tr("Export the prediction of images without a corrected mask"))
         self.predictions.setChecked(True)
         self.keep_suffix = QCheckBox(tr("Keep the image's extension in the name: a.jpg.png for a.jpg"))
@@ -128,7 +128,7 @@ class ExportDialog(FittedDialog):
         """What the user asked for."""
         return ExportRequest(
             format=self.format.currentData(),
-            scope=Scope(self.scope.currentData()),
+            scope=ExportScope(self.scope.currentData()),
             frame="stored" if self.stored.isChecked() else "oriented",
             target=Path(self.target.text()).expanduser(),
             with_predictions=self.predictions.isChecked(),
@@ -155,7 +155,7 @@ class ExportDialog(FittedDialog):
 
     def _check(self) -> None:
         """Say what would happen, before anything is written."""
-        found = self._controller.count(Scope(self.scope.currentData()))
+        found = self._controller.count(ExportScope(self.scope.currentData()))
         self.existing.hide()
         tone, sentences = "muted", []
         try:

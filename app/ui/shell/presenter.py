@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QCursor
 from PySide6.QtWidgets import QMenu
 
-from app.controllers.evaluate.live import Figures
+from app.controllers.evaluate.live import ImageFigures
 from app.controllers.predict.image import Suggestion
 from app.controllers.refine.preview import Phase
 from app.controllers.workspace import Program
@@ -42,7 +42,7 @@ class WindowPresenter(QObject):
         self.canvas.set_theme(window.theme)
         self._picture: PictureSource | None = None
         self._pictured: OpenImage | None = None
-        self._figures: Figures | None = None
+        self._figures: ImageFigures | None = None
         self._in_band: float | None = None
         self.images = ImagesPresenter(window, program, images)
         self.classes = ClassesPresenter(window, program)
@@ -160,7 +160,7 @@ class WindowPresenter(QObject):
         else:
             self.window.banner.say("")
 
-    def _show_figures(self, figures: Figures | None) -> None:
+    def _show_figures(self, figures: ImageFigures | None) -> None:
         self._figures = figures
         self._show_captions()
 

@@ -91,7 +91,7 @@ def key_choices(keys: Sequence[str], owners: Mapping[str, str]) -> list[tuple[st
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class ClassFigures:
     """What is counted and measured of the image in view, per class id.
 
     Attributes:
@@ -110,7 +110,7 @@ class Measured:
 def class_rows(
     catalog: ClassCatalog,
     order: Sequence[int],
-    measured: Measured,
+    measured: ClassFigures,
     *,
     keys: Mapping[str, int],
     assigned: Mapping[str, int],

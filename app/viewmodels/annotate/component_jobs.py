@@ -17,7 +17,7 @@ class Where(StrEnum):
     BAND = mark("Inside the trimap band")
 
 
-class Scope(StrEnum):
+class JobScope(StrEnum):
     """Which images an operation changes."""
 
     IMAGE = mark("This image")
@@ -66,7 +66,7 @@ class JobChoice:
 
     job: ComponentJob
     where: Where = Where.EVERYWHERE
-    scope: Scope = Scope.IMAGE
+    scope: JobScope = JobScope.IMAGE
 
 
 def effect_text(operation: Operation, pieces: int, pixels: int) -> str:

@@ -76,7 +76,7 @@ class ImageLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class ComparedFigures:
     """The figures that the dock shows: those of the image in view, or of the folder.
 
     Attributes:
@@ -132,7 +132,7 @@ def image_figures(
     results: Sequence[ModelResult],
     difference: PairCount | None,
     pair: tuple[int, int],
-) -> Figures:
+) -> ComparedFigures:
     """Of the image in view."""
     times = [None if result.prediction is None else result.prediction.milliseconds for result in results]
     tip = tr("Share of the pixels in this image")
@@ -141,7 +141,7 @@ def image_figures(
 
 def folder_figures(
     catalog: ClassCatalog, result: FolderComparison, figures: Sequence[ModelFigures | None], pair: tuple[int, int]
-) -> Figures:
+) -> ComparedFigures:
     """Of the folder, pooled."""
     tip = tr(
         "Pooled over {rows}, {scored} of them with ground truth",
@@ -161,8 +161,8 @@ def _figures(
     tip: str,
     *,
     folder: bool,
-) -> Figures:
-    return Figures(
+) -> ComparedFigures:
+    return ComparedFigures(
         names=[(LETTERS[place], model.title) for place, model in enumerate(models)][: len(figures)],
         rows=table_rows(catalog, figures, times, folder=folder) if figures else [],
         curves=[() if found is None else found.curve for found in figures],

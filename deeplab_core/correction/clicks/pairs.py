@@ -65,7 +65,7 @@ _Features = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Frame:
+class EncoderFrame:
     """The position of an image in the input of the encoder.
 
     Attributes:
@@ -200,7 +200,7 @@ class EncoderDecoder:
         self.title = f"object network, {decoder.title}"
         self.notes: tuple[str, ...] = ()
         self._names = ImageNames()
-        self._features: Store[tuple[_Features, Frame]] = Store()
+        self._features: Store[tuple[_Features, EncoderFrame]] = Store()
         self._steps: Store[_Answer] = Store(most=KEPT_STEPS)
 
     def _taken_colours(self, graph: Graph) -> Colours:
@@ -212,7 +212,7 @@ class EncoderDecoder:
         """Compute the features of an image, or find them."""
         self._of_image(rgb, cancel)
 
-    def _of_image(self, rgb: NDArray[np.uint8], cancel: IsCancelled | None) -> tuple[_Features, Frame]:
+    def _of_image(self, rgb: NDArray[np.uint8], cancel: IsCancelled | None) -> tuple[_Features, EncoderFrame]:
         name = self._names.of(rgb)
         kept = self._features.find(name)
         if kept is None:
@@ -228,22 +228,22 @@ class EncoderDecoder:
             self._features.keep(name, kept, sum(array.nbytes for array in features.values()))
         return kept
 
-    def _frame(self, image: tuple[int, int]) -> Frame:
+    def _frame(self, image: tuple[int, int]) -> EncoderFrame:
         """How an image is put before the encoder."""
         shape = self._image.shape
         fixed = shape[:2] if len(shape) == 3 and shape[2] == 3 else shape[-2:]
         height, width = fixed[0] or _SIDE, fixed[1] or _SIDE
         if self._stretched:
-            return Frame((height, width), (height, width), image)
+            return EncoderFrame((height, width), (height, width), image)
         scale = min(height / image[0], width / image[1])
         if self._ends.batched and fixed == (None, None):  # the graph scales to its own size; more than this is lost there
             scale = min(scale, 1.0)
         content = max(int(image[0] * scale + 0.5), 1), max(int(image[1] * scale + 0.5), 1)
         if self._ends.batched:
-            return Frame(content, content if fixed == (None, None) else (height, width), image)
-        return Frame(content, (max(height, width),) * 2, image)
+            return EncoderFrame(content, content if fixed == (None, None) else (height, width), image)
+        return EncoderFrame(content, (max(height, width),) * 2, image)
 
-    def _pixels(self, rgb: NDArray[np.uint8], frame: Frame) -> NDArray[Any]:
+    def _pixels(self, rgb: NDArray[np.uint8], frame: EncoderFrame) -> NDArray[Any]:
         """The image as the encoder takes it. What fills it up is 0 behind the normalisation."""
         values = self._colours.of(resized(rgb, frame.content))
         shape = self._image.shape
@@ -318,7 +318,7 @@ class EncoderDecoder:
     def _step(
         self,
         features: _Features,
-        frame: Frame,
+        frame: EncoderFrame,
         clicks: Clicks,
         start: Mask,
         before: _Answer | None,
@@ -350,7 +350,7 @@ class EncoderDecoder:
             )
         return _Answer(logits[np.argsort(-scores, kind="stable")])
 
-    def _prompt(self, clicks: Clicks, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def _prompt(self, clicks: Clicks, frame: EncoderFrame) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Points and labels: corners of the box first; of more clicks than the graph takes the newest."""
         ends = self._ends
         at = frame.points(np.asarray(clicks.pixels + 0.5, np.float64))
@@ -372,7 +372,7 @@ class EncoderDecoder:
             labels = np.concatenate([labels, np.full(padding, _NO_POINT)])
         return (at[None, None], labels[None, None]) if ends.nested else (at[None], labels[None])
 
-    def _mask_so_far(self, frame: Frame, start: Mask, before: _Answer | None) -> NDArray[np.float32]:
+    def _mask_so_far(self, frame: EncoderFrame, start: Mask, before: _Answer | None) -> NDArray[np.float32]:
         """(1, 1, h, w) logits over all that the encoder sees."""
         assert self._ends.mask is not None
         height, width = self._ends.mask.shape[2:]
@@ -388,12 +388,12 @@ class EncoderDecoder:
         return (np.asarray(share, np.float32) * np.float32(2 * _SURE) - np.float32(_SURE))[None, None]
 
     @staticmethod
-    def _filled(values: NDArray[np.float32], frame: Frame, rest: float) -> NDArray[np.float32]:
+    def _filled(values: NDArray[np.float32], frame: EncoderFrame, rest: float) -> NDArray[np.float32]:
         whole = np.full(frame.whole, rest, np.float32)
         whole[: frame.content[0], : frame.content[1]] = resized_scores(values, frame.content)
         return whole
 
-    def _mask(self, logits: NDArray[np.float32], frame: Frame) -> Mask:
+    def _mask(self, logits: NDArray[np.float32], frame: EncoderFrame) -> Mask:
         """(H, W) bool of the image, as SAM's ``mask_postprocessing``: enlarged to what the encoder sees, cut, enlarged to the
         image.
         """

@@ -36,7 +36,7 @@ from deeplab_core.reading import read_bytes
 from deeplab_core.wording import count
 
 OnExisting = Literal["ask", "error", "replace", "skip"]
-Frame = Literal["stored", "oriented"]
+ExportFrame = Literal["stored", "oriented"]
 
 #: Lists and tables that all images share, bytes.
 _MOST_SHARED = 256 << 20
@@ -96,7 +96,7 @@ def export_masks(
     target: str | Path,
     *,
     on_existing: OnExisting = "ask",
-    frame: Frame = "stored",
+    frame: ExportFrame = "stored",
     progress: Callable[[int, int], None] | None = None,
     cancel: IsCancelled | None = None,
     provenance: bool = False,
@@ -159,7 +159,7 @@ def measure_losses(
     items: Sequence[ExportItem],
     exporter: Exporter,
     *,
-    frame: Frame = "stored",
+    frame: ExportFrame = "stored",
     progress: Callable[[int, int], None] | None = None,
     cancel: IsCancelled | None = None,
 ) -> dict[str, Loss | AtrousError]:
@@ -198,7 +198,7 @@ def measure_losses(
     return found
 
 
-def _labels_of(item: ExportItem, exporter: Exporter, frame: Frame) -> LabelMap | None:
+def _labels_of(item: ExportItem, exporter: Exporter, frame: ExportFrame) -> LabelMap | None:
     """The labels in the frame to be written."""
     labels = item.labels()
     if labels is None or item.image_path is None:
@@ -227,7 +227,7 @@ def _class_loss(item: ExportItem) -> Loss:
 class _Options:
     """``frame`` and ``provenance`` of :func:`export_masks`; ``replace``: existing files give way."""
 
-    frame: Frame
+    frame: ExportFrame
     replace: bool
     provenance: bool
 

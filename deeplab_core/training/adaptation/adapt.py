@@ -18,7 +18,7 @@ from deeplab_core.model_cards import settled_card
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.parallel import IsCancelled, ProgressCallback
 from deeplab_core.records import ModelCard
-from deeplab_core.training.adaptation.choosing import PAIRS, Choice, choose, folds_of, reduced, taken_less
+from deeplab_core.training.adaptation.choosing import PAIRS, ChosenStep, choose, folds_of, reduced, taken_less
 from deeplab_core.training.adaptation.classes import ClassPlan, grow, plan_classes
 from deeplab_core.training.adaptation.examples import Corrected, TrainingExample, Untouched
 from deeplab_core.training.adaptation.fit import AdaptationTrainer, Schedule, State
@@ -208,7 +208,7 @@ class _AdaptationRun:
             blend /= 2
 
     def _compared(
-        self, validator: Validator, corrected: list[TrainingExample], choice: Choice
+        self, validator: Validator, corrected: list[TrainingExample], choice: ChosenStep
     ) -> tuple[LearnReport, tuple[LearnPair, ...]]:
         before, after = validator.nothing(), validator.nothing()
         shown = [] if choice.pairs else spread(range(len(corrected)), PAIRS)

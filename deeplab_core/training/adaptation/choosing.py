@@ -30,7 +30,7 @@ _CHECKING = "checking on images left out"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Choice:
+class ChosenStep:
     """How far to go.
 
     Attributes:
@@ -82,12 +82,12 @@ def choose(
     seed: int,
     monitor: ProgressMonitor,
     span: tuple[float, float],
-) -> Choice:
+) -> ChosenStep:
     """Leave images out in turn, learn from the others, and see how far it is good to go."""
     stops = stops_of(schedule.steps)
     folds = folds_of(len(corrected), seed)
     if not folds:
-        return Choice(stops[-1], UNCHECKED_BLEND, None, (), len(corrected))
+        return ChosenStep(stops[-1], UNCHECKED_BLEND, None, (), len(corrected))
     ways = [(step, blend) for step in stops for blend in BLENDS]
     found: dict[tuple[int, float], list[ConfusionMatrix]] = {way: [] for way in ways}
     before: list[ConfusionMatrix] = []
@@ -115,18 +115,18 @@ def choose(
     best = max(ways, key=lambda way: (round(mean_iou(results[way].pooled[1]), 4), -way[1], -way[0]))
     pairs = _pairs(corrected, {place: maps[place, best] for place in shown})
     states_there = tuple(states[stops.index(best[0])] for states in learned)
-    return Choice(best[0], best[1], results[best], pairs, len(corrected), states_there)
+    return ChosenStep(best[0], best[1], results[best], pairs, len(corrected), states_there)
 
 
 def taken_less(
-    choice: Choice,
+    choice: ChosenStep,
     blend: float,
     trainer: AdaptationTrainer,
     validator: Validator,
     corrected: Sequence[TrainingExample],
     seed: int,
     monitor: ProgressMonitor,
-) -> Choice:
+) -> ChosenStep:
     """The choice with another share of the change, and what the images that were left out say of that one.
 
     Figures must be of what is saved: those of a larger share would describe another model than the saved one. The trainable part

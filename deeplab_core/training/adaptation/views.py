@@ -17,7 +17,7 @@ from torch import Tensor
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import ComputeError, StorageError, message
 from deeplab_core.inference import ScoreGrid, Scores
-from deeplab_core.inference.geometry import AxisTaps, Frame, frame_for
+from deeplab_core.inference.geometry import AxisTaps, NetworkFrame, frame_for
 from deeplab_core.inference.pixels import RGB, Canvas, resize_rgb
 from deeplab_core.inference.scores import store_scores
 from deeplab_core.nn import class_logits
@@ -122,7 +122,7 @@ class Encoded:
     """
 
     features: tuple[NDArray[np.float16], ...]
-    frame: Frame
+    frame: NetworkFrame
     mirrored: bool
     align_corners: bool
 

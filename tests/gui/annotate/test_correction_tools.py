@@ -13,7 +13,7 @@ from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.tools import Tool
 from app.ui.annotate.component_dialog import ComponentDialog
-from app.viewmodels.annotate.component_jobs import Scope
+from app.viewmodels.annotate.component_jobs import JobScope
 from app.worker.correction_messages import PrepareRegions
 from app.worker.messages import Failed, Predict
 from deeplab_core.catalogs import get_catalog
@@ -153,7 +153,7 @@ def test_islands_of_a_folder_are_counted_and_dropped_as_one_job(desk: Studio) ->
     project.set_status(last, ImageStatus.REVIEWED)
     desk.press(Qt.Key.Key_I, SHIFT)
     shown = dialog(desk)
-    shown.scope.setCurrentIndex(shown.scope.findData(Scope.FOLDER))
+    shown.scope.setCurrentIndex(shown.scope.findData(JobScope.FOLDER))
     desk.settle()
     assert shown.effect.text().startswith("40 islands in 1 image")  # the others have no mask before they are opened
     desk.press(Qt.Key.Key_Return, on=shown.number)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from PySide6.QtWidgets import QComboBox, QFormLayout, QWidget
 
-from app.controllers.project.export import Scope
+from app.controllers.project.export import ExportScope
 from app.ui.project.export_dialog import ExportDialog
 from app.ui.project.export_options import ExportOptions
 from deeplab_core.masks import read_marker
@@ -52,7 +52,7 @@ def dialog(studio, folder, qtbot):
     dialog = ExportDialog(studio.program.export, studio.program.settings, folder, studio.window)
     qtbot.addWidget(dialog)
     dialog.show()
-    choose(dialog.scope, Scope.TOUCHED)
+    choose(dialog.scope, ExportScope.TOUCHED)
     return dialog
 
 
@@ -124,7 +124,7 @@ def test_files_of_any_split_are_asked_about(dialog, tmp_path):
 
 def test_shares_have_a_seed_and_groups_that_a_pattern_finds(studio, dialog, tmp_path):
     options = dialog.options
-    choose(dialog.scope, Scope.ALL)
+    choose(dialog.scope, ExportScope.ALL)
     choose(dialog.format, "voc")
     dialog.target.setText(str(tmp_path / "out"))
     assert not options.shares.isVisible()
@@ -156,7 +156,7 @@ def test_lists_name_the_images_of_the_splits(studio, dialog, tmp_path):
     choose(dialog.format, "voc")
     dialog.target.setText(str(tmp_path / "out"))
     choose(options.split, "lists")
-    (item,) = (record.relative_path for record in studio.program.export.records(Scope.TOUCHED))
+    (item,) = (record.relative_path for record in studio.program.export.records(ExportScope.TOUCHED))
     listed = tmp_path / "mine.txt"
     options.lists.setText(f"mine={listed}")
     assert not dialog.go.isEnabled()
@@ -166,7 +166,7 @@ def test_lists_name_the_images_of_the_splits(studio, dialog, tmp_path):
     listed.write_text(f"{item}\n")
     options.changed.emit()
     assert dialog.go.isEnabled()
-    choose(dialog.scope, Scope.ALL)
+    choose(dialog.scope, ExportScope.ALL)
     assert "in no list" in dialog.note.text()
     studio.program.export.start(dialog.request(), "error")
     studio.wait(lambda: "Export finished" in studio.titles())

@@ -12,7 +12,7 @@ from PIL import Image
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel
 
-from app.controllers.project.export import ExportRequest, Scope
+from app.controllers.project.export import ExportRequest, ExportScope
 from app.state.image_record import ImageStatus
 from app.text import displayed
 from app.ui.common.panel import toned
@@ -89,7 +89,7 @@ def test_the_export_names_the_equal_pair_and_offers_the_remedy(studio: Studio, p
     studio.program.export.start(request, "error")
     studio.wait(lambda: done)
     assert {path.name for path in (tmp_path / "out").glob("*.png")} == {f"{name}.png" for name in NAMES}
-    plain = ExportRequest(format="indexed", scope=Scope.REVIEWED, frame="stored", target=tmp_path / "plain")
+    plain = ExportRequest(format="indexed", scope=ExportScope.REVIEWED, frame="stored", target=tmp_path / "plain")
     studio.program.export.start(plain, "error")
     studio.wait(lambda: len(done) == 2)
     assert {path.name for path in (tmp_path / "plain").glob("*.png")} == {

@@ -10,7 +10,7 @@ from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QApplication, QComboBox, QPushButton
 
 from app.actions.table import ACTIONS
-from app.controllers.project.export import Scope
+from app.controllers.project.export import ExportScope
 from app.services.folders import log_folder
 from app.ui.common.list_dialog import ListDialog
 from app.ui.predict.mapping_dialog import MappingDialog
@@ -40,7 +40,7 @@ def choose(box: QComboBox, data: object) -> None:
 
 
 def test_export_writes_masks_that_read_back_and_says_how_many(studio, export_dialog, tmp_path):
-    choose(export_dialog.scope, Scope.TOUCHED)
+    choose(export_dialog.scope, ExportScope.TOUCHED)
     export_dialog.target.setText(str(tmp_path / "out"))
     assert export_dialog.go.isEnabled()
     export_dialog.go.click()
@@ -52,7 +52,7 @@ def test_export_writes_masks_that_read_back_and_says_how_many(studio, export_dia
 
 
 def test_images_without_a_mask_are_counted_not_dropped_silently(studio, export_dialog, tmp_path):
-    choose(export_dialog.scope, Scope.ALL)
+    choose(export_dialog.scope, ExportScope.ALL)
     export_dialog.target.setText(str(tmp_path / "out"))
     assert "3 images have no corrected mask" in export_dialog.note.text()
     studio.program.export.start(export_dialog.request(), "error")
@@ -61,7 +61,7 @@ def test_images_without_a_mask_are_counted_not_dropped_silently(studio, export_d
 
 
 def test_files_that_are_there_are_asked_about(export_dialog, tmp_path):
-    choose(export_dialog.scope, Scope.TOUCHED)
+    choose(export_dialog.scope, ExportScope.TOUCHED)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "photo_0.png").write_bytes(b"mine")
     export_dialog.target.setText(str(tmp_path / "out"))
@@ -81,7 +81,7 @@ def test_the_photographs_folder_is_no_target_for_what_would_overwrite_them(expor
 
 
 def test_an_empty_scope_cannot_be_exported(export_dialog):
-    choose(export_dialog.scope, Scope.REVIEWED)
+    choose(export_dialog.scope, ExportScope.REVIEWED)
     assert not export_dialog.go.isEnabled()
 
 

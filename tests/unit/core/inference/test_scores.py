@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 
 from deeplab_core.inference import ScoreGrid, Scores, ScoreStore, warm_up
 from deeplab_core.inference import scores as scores_module
-from deeplab_core.inference.geometry import Frame
+from deeplab_core.inference.geometry import NetworkFrame
 from deeplab_core.inference.scores import store_scores
 from deeplab_core.kernels import upsampling_numpy as numpy_kernels
 from tests.unit.core.inference.networks import catalog
@@ -24,7 +24,7 @@ def random_scores(
     align_corners: bool = False, mirrored: bool = False, seed: int = 0, spread: float = 5.0,
 ) -> Scores:  # fmt: skip
     values = store_scores(np.random.default_rng(seed).normal(0, spread, (*grid, classes)).astype(np.float32))
-    frame = Frame(image, image, canvas or image)
+    frame = NetworkFrame(image, image, canvas or image)
     return Scores((ScoreGrid(values, frame, align_corners, mirrored),), catalog(classes))
 
 
@@ -79,7 +79,7 @@ def test_one_pixel_agrees_with_the_map(
 
 def test_mean_of_probabilities_not_of_scores() -> None:
     """Two passes that disagree: the mean of probabilities and the mean of scores have different winners."""
-    frame = Frame((1, 1), (1, 1), (1, 1))
+    frame = NetworkFrame((1, 1), (1, 1), (1, 1))
     first, second = np.array([[[0.0, 9.0, 0.0]]], np.float32), np.array([[[0.0, -9.0, 2.0]]], np.float32)
     scores = Scores(tuple(ScoreGrid(store_scores(v), frame, False) for v in (first, second)), catalog(3))
     labels, _ = scores.label_map()

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 
 from deeplab_core.inference import ScoreGrid, Scores
-from deeplab_core.inference.geometry import Frame
+from deeplab_core.inference.geometry import NetworkFrame
 from deeplab_core.inference.scores import LATTICE, store_scores, uncertainty_scores
 from deeplab_core.metrics.uncertainty import entropy, margin_uncertainty
 from tests.unit.core.inference.networks import catalog
 
 
 def made(values: np.ndarray, image: tuple[int, int], *more: np.ndarray) -> Scores:
-    grids = tuple(ScoreGrid(store_scores(grid.astype(np.float32)), Frame(image, image, image), False) for grid in (values, *more))
+    grids = tuple(
+        ScoreGrid(store_scores(grid.astype(np.float32)), NetworkFrame(image, image, image), False) for grid in (values, *more)
+    )
     return Scores(grids, catalog(values.shape[-1]))
 
 

@@ -21,7 +21,7 @@ from deeplab_core.learning import PackedLabels
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.nn import create_model
 from deeplab_core.records import ModelCard, Preprocessing
-from deeplab_core.training.adaptation.choosing import Choice, folds_of
+from deeplab_core.training.adaptation.choosing import ChosenStep, folds_of
 from deeplab_core.training.adaptation.classes import grow, plan_classes
 from deeplab_core.training.adaptation.examples import PixelPool
 from deeplab_core.training.adaptation.fit import replay_loss, taught_loss
@@ -287,11 +287,11 @@ def judged(wrong: int) -> ConfusionMatrix:
 )
 def test_a_verdict_needs_an_interval_without_0(before: tuple[int, ...], after: tuple[int, ...], verdict: str) -> None:
     left_out = LeftOut(tuple(map(judged, before)), tuple(map(judged, after)))
-    assert Choice(1, 1.0, left_out, (), len(before)).verdict == verdict
+    assert ChosenStep(1, 1.0, left_out, (), len(before)).verdict == verdict
 
 
 def test_nothing_left_out_says_nothing() -> None:
-    assert Choice(1, 0.5, None, (), 1).verdict == "not sure"
+    assert ChosenStep(1, 0.5, None, (), 1).verdict == "not sure"
 
 
 @pytest.mark.parametrize("images", [2, 3, 5, 11, 21])
