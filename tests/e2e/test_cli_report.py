@@ -38,7 +38,7 @@ def test_of_a_project(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert run(["report", str(folder), "--json", str(out / "r.json"), "--html", str(out / "r.html")]) == 0
     captured = capsys.readouterr()
     assert "3 images, 1 with labels" in captured.out
-    assert "2 images not reviewed." in captured.err
+    assert "2 images not reviewed: b.jpg, c.jpg." in captured.err
     data = json.loads((out / "r.json").read_text())
     assert data["unlabelled"] == ["b.jpg", "c.jpg"] == data["unreviewed"]
     chair = next(row for row in data["classes"] if row["name"] == "chair")
@@ -61,7 +61,7 @@ def test_of_masks_in_a_folder(folder: Path, tmp_path: Path, capsys: pytest.Captu
     assert [row["image"] for row in data["unread"]] == ["b.jpg"]
     assert data["unlabelled"] == ["c.jpg"]
     assert data["unreviewed"] is None
-    assert "1 id in mask files that the classes do not declare." in capsys.readouterr().err
+    assert "1 id in mask files that the classes do not declare: 200." in capsys.readouterr().err
 
 
 def test_without_labels_it_says_what_to_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
