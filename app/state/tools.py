@@ -38,7 +38,8 @@ class ToolSpec:
         tip: one sentence for the tooltip.
         corrects: whether it needs the corrector of the image in view.
         in_bar: whether the top bar has a button for it.
-        gives_way: place among the tools that lose their button in a narrow window, 1 is the first to go; 0 stays.
+        gives_way: place among the tools that lose their button in a narrow window, 1 is the first to go; 0 stays, and so does
+            the selected tool.
     """
 
     tool: Tool
@@ -103,6 +104,7 @@ TOOLS = (
         "Shift+X",
         mark("Click on an object, right-click beside it, or drag a box: a click network finds its outline; Enter applies"),
         corrects=True,
+        gives_way=6,
     ),
     ToolSpec(Tool.LASSO, mark("Lasso"), "L", mark("Fills what you draw around")),
     ToolSpec(

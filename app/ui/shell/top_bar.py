@@ -171,20 +171,23 @@ class TopBar(QWidget):
         #: What gives way first when there is no room; all of it is in the menus too.
         tools = dict(zip(TOOLBAR, self.tools, strict=True))
         # They keep their keys and their place in the menu.
-        less_used = (tools[tool.action] for tool in sorted(TOOLS, key=lambda tool: tool.gives_way) if tool.gives_way)
+        less_used = [tools[tool.action] for tool in sorted(TOOLS, key=lambda tool: tool.gives_way) if tool.gives_way]
+        for button in less_used:
+            button.toggled.connect(lambda _on: self._share_room())
         self._gives_way = (self.export_button, self.slider, self.size_text, self.extra, *steps, *less_used)
 
     def minimumSizeHint(self) -> QSize:
-        """What is left when everything has given way that can."""
+        """What is left when everything has given way that can; of the tools that can, one may be selected and stays."""
         hint = super().minimumSizeHint()
-        return QSize(hint.width() - sum(self._width_of(part) for part in self._gives_way if not part.isHidden()), hint.height())
+        gone = sum(self._width_of(part) for part in self._gives_way if not part.isHidden())
+        return QSize(hint.width() - gone + self._width_of(self.tools[0]), hint.height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._share_room()
 
     def _share_room(self) -> None:
-        """Hide what has no room, so that the selected class and the active modes are always in sight."""
+        """Hide what has no room, so that the selected tool and class and the active modes are always in sight."""
         row = self._row
         self._abridge(False)
         items = [item for place in range(row.count()) if (item := row.itemAt(place)) is not None]
@@ -196,7 +199,8 @@ class TopBar(QWidget):
         needed += sum(self._width_of(part) for part in fixed if not part.isHidden())
         needed += sum(self._width_of(part) for part in self._gives_way)
         for part in self._gives_way:
-            fits = needed <= self.width()
+            selected = isinstance(part, QToolButton) and part.isChecked()
+            fits = needed <= self.width() or selected
             part.setVisible(fits)
             if not fits:
                 needed -= self._width_of(part)

@@ -14,6 +14,7 @@ from app.controllers.predict.image import Suggestion
 from app.services.jobs import Job
 from app.services.notifications import Choice, Severity
 from app.state.image_record import ImageStatus
+from app.state.tools import TOOLS
 from app.ui.annotate.class_delegate import _IOU, _KEY, _SWATCH
 from app.ui.canvas.chip import PaneChip
 from app.ui.common import fitted_dialog
@@ -89,6 +90,25 @@ def test_the_selected_class_is_in_the_top_bar_at_any_width_and_without_docks(stu
     key = next(key for key, class_id in studio.program.classes.keys.items() if class_id == 1)
     assert chip.accessibleName() == f"Selected class: aeroplane, key {key}"
     studio.window.toggle_fold()
+
+
+def test_the_selected_tool_has_a_button_at_any_width(studio: Studio, folder):
+    studio.start_model()
+    studio.open(folder)
+    bar, layout = studio.window.top_bar, studio.window.top_bar.layout()
+    for width in (1600, 1280, 900, 737):
+        studio.window.resize(width, 700)
+        studio.settle()
+        least = bar.minimumSizeHint().width()
+        for tool, button in zip((tool for tool in TOOLS if tool.in_bar), bar.tools, strict=True):
+            studio.program.edit.choose_tool(tool.tool)
+            assert button.isChecked()
+            assert button.isVisible(), (tool.tool, width)
+            layout.activate()
+            assert bar.rect().contains(QRect(button.mapTo(bar, QPoint(0, 0)), button.size()))
+            assert bar.rect().contains(QRect(bar.done_button.mapTo(bar, QPoint(0, 0)), bar.done_button.size()))
+            assert bar.minimumSizeHint().width() == least
+    assert sum(button.isVisible() for button in bar.tools) < len(bar.tools)
 
 
 @pytest.mark.parametrize("width", [839, 1280])
