@@ -28,7 +28,7 @@ from deeplab_core.catalogs import get_catalog
 from deeplab_core.inference import Predictor
 from deeplab_core.metrics.trimap import band_map
 from deeplab_core.metrics.trimap_histogram import BandHistogram
-from deeplab_core.refine import PRESETS, CRFParams, DenseCRF, ProbabilitySource, Sample, read_params, search_parameters
+from deeplab_core.refine import PRESETS, CRFParams, DenseCRF, ProbabilitySource, SearchSample, read_params, search_parameters
 from deeplab_core.weights import load_model
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
@@ -50,7 +50,7 @@ def photographs(limit: int) -> list[tuple[str, Path, Path]]:
     return found[:: max(1, -(-len(found) // limit))]
 
 
-def samples(limit: int, without: int = 0) -> Iterator[Sample]:
+def samples(limit: int, without: int = 0) -> Iterator[SearchSample]:
     """Photographs with the network's scores; ``without`` leaves out those of a search of that size."""
     predictor = Predictor(*load_model(WEIGHTS), device="cpu")
     seen = {name for name, _, _ in photographs(without)} if without else set()
@@ -60,7 +60,7 @@ def samples(limit: int, without: int = 0) -> Iterator[Sample]:
         rgb = np.asarray(Image.open(image).convert("RGB"))
         truth = np.asarray(Image.open(label))
         if truth.shape == rgb.shape[:2]:
-            yield Sample(name, rgb, ProbabilitySource.of_scores(predictor.scores(rgb)), truth)
+            yield SearchSample(name, rgb, ProbabilitySource.of_scores(predictor.scores(rgb)), truth)
 
 
 def thin_part(truth: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ from deeplab_core.model_files import is_model_file, model_in_folder
 from deeplab_core.wording import count
 
 if TYPE_CHECKING:
-    from deeplab_core.analysis.compare import Change, Comparison
+    from deeplab_core.analysis.compare import Comparison, ScoreChange
     from deeplab_core.analysis.compared_side import ComparedSide
     from deeplab_core.records import Precision, PredictOptions
 
@@ -232,7 +232,7 @@ def table(result: Comparison) -> str:
     return "\n".join(lines)
 
 
-def _line(change: Change) -> str:
+def _line(change: ScoreChange) -> str:
     count = "" if change.classes is None else str(change.classes)
     if math.isnan(change.difference):
         scores = f"{_score(change.before)}  {_score(change.after)}       -"

@@ -19,7 +19,7 @@ from deeplab_core.reading import json_text
 from deeplab_core.wording import count, name_some
 
 
-class Progress(Protocol):
+class ProgressReporter(Protocol):
     """What a running command reports to."""
 
     def advance(self, label: str) -> None:
@@ -30,7 +30,7 @@ class Progress(Protocol):
 
 
 @contextmanager
-def progress(title: str, total: int) -> Iterator[Progress]:
+def progress(title: str, total: int) -> Iterator[ProgressReporter]:
     """Report on ``total`` units of work: with a bar on a terminal, otherwise one line each at most once a second."""
     if not is_live():
         yield _Lines(title, total)

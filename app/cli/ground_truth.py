@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GroundTruth:
+class CommandTruth:
     """Ground truth that a command uses, and what it says and records about it.
 
     Attributes:
@@ -152,7 +152,7 @@ def masks_classes(options: TruthOptions, masks: Path) -> ClassCatalog:
     return catalog
 
 
-def masks_truth(options: TruthOptions, prediction: Path, photographs: Path | None) -> GroundTruth:
+def masks_truth(options: TruthOptions, prediction: Path, photographs: Path | None) -> CommandTruth:
     """Ground truth of a folder of masks: in the folders that the user named, or found beside the photographs.
 
     Args:
@@ -206,7 +206,7 @@ def masks_truth(options: TruthOptions, prediction: Path, photographs: Path | Non
 
 def named_truth(
     options: TruthOptions, masks: Callable[[], Iterable[Path]], *, fallback: ClassCatalog | None = None
-) -> GroundTruth:
+) -> CommandTruth:
     """Ground truth in folders that the user named, for commands that pair masks with masks.
 
     Args:
@@ -230,7 +230,7 @@ def named_truth(
             remedy = "Name the folder that holds the masks with --truth DIR"
             raise MaskFormatError("no ground truth mask was found in this folder", remedy=remedy, path=options.folders[0])
         catalog, why = _classes(_choose(files, fallback), options.folders[0])
-    return GroundTruth(
+    return CommandTruth(
         folders=options.folders,
         found=False,
         reason="You named it",
@@ -248,7 +248,7 @@ def found_truth(
     *,
     fallback: ClassCatalog | None = None,
     compared: Path | None = None,
-) -> tuple[GroundTruth, GroundTruthFiles]:
+) -> tuple[CommandTruth, GroundTruthFiles]:
     """Ground truth of images: in the one folder that the user named, or found beside them.
 
     Args:
@@ -283,7 +283,7 @@ def found_truth(
         remedy = "Name the folder of the ground truth with --truth DIR"
         raise MaskFormatError("no ground truth was found for these images", why=why, remedy=remedy, path=images)
     catalog, why = _classes(survey.classes, folder or images)
-    truth = GroundTruth(
+    truth = CommandTruth(
         folders=tuple(entry.folder for entry in matched.alternatives if entry.taken) or matched.folders,
         found=folder is None,
         reason=matched.reason,

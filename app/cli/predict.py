@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.console import Progress, emit, progress
+from app.cli.console import ProgressReporter, emit, progress
 from app.cli.model_choice import model_option, model_options, refuse_threshold, report_model, resolve_model, threshold_option
 from app.cli.options import CRF_HELP, crf_engine_option, json_lines_option, network_options, parse_crf
 from app.cli.plan import OutputPlan, Task, keep_suffix_option, output_names, plan_outputs, report_refused
@@ -201,7 +201,7 @@ def predict(
     return 1 if _failures_everywhere(len(failures), world) else 0
 
 
-def _refused(plan: OutputPlan, bar: Progress, *, as_json: bool) -> list[tuple[Task, AtrousError]]:
+def _refused(plan: OutputPlan, bar: ProgressReporter, *, as_json: bool) -> list[tuple[Task, AtrousError]]:
     report_refused(plan, bar.note)
     for task, error in plan.refused if as_json else ():
         emit("failed", image=task.image, error=error.to_dict())

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.console import Progress, RenamedOption, ReportingCommand, overwrite_option, progress, write_json
-from app.cli.ground_truth import GroundTruth, named_truth
+from app.cli.console import ProgressReporter, RenamedOption, ReportingCommand, overwrite_option, progress, write_json
+from app.cli.ground_truth import CommandTruth, named_truth
 from app.cli.model_choice import model_option, refuse_threshold, resolve_model, threshold_option
 from app.cli.options import CRF_HELP, TruthOptions, crf_engine_option, json_option, network_options, parse_crf, truth_options
 from app.cli.predict import parse_scales
@@ -189,7 +189,7 @@ def _predictor(path: Path, options: PredictOptions) -> Predictor:
     return Predictor(model, card, options=options, device=options.device)
 
 
-def _ground_truth(images: Path, names: list[str], truth: TruthOptions, model: ClassCatalog) -> GroundTruth | None:
+def _ground_truth(images: Path, names: list[str], truth: TruthOptions, model: ClassCatalog) -> CommandTruth | None:
     """What the user named as ground truth, with its classes; None without."""
     from deeplab_core.datasets import find_truth
 
@@ -303,7 +303,7 @@ def _measure_all(images: Path, names: list[str], meter: RankingPredictor, truth:
 
 
 def _measure(
-    name: str, image: Future[ImageData], meter: RankingPredictor, truth: _Truth, found: _Ranked, bar: Progress
+    name: str, image: Future[ImageData], meter: RankingPredictor, truth: _Truth, found: _Ranked, bar: ProgressReporter
 ) -> tuple[str, ...]:
     data = image.result()
     try:

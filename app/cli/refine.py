@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app.cli.console import ReportFile, ReportingCommand, progress, remember_overwrite, write_json
-from app.cli.ground_truth import GroundTruth, found_truth, report_classes
+from app.cli.ground_truth import CommandTruth, found_truth, report_classes
 from app.cli.model_choice import resolve_model
 from app.cli.options import CRF_HELP, Decimal, TruthOptions, crf_engine_option, device_option, parse_crf, truth_options
 from app.cli.plan import Task, keep_suffix_option, output_names, plan_outputs, report_refused
@@ -20,12 +20,12 @@ from deeplab_core.notes import RunNotes
 from deeplab_core.wording import count
 
 if TYPE_CHECKING:
-    from app.cli.console import Progress
+    from app.cli.console import ProgressReporter
     from deeplab_core.catalogs.catalog import CatalogMapping
     from deeplab_core.inference import Predictor
     from deeplab_core.records import CRFEngine, CRFParams
     from deeplab_core.refine.dense_crf import Engine
-    from deeplab_core.refine.search import Sample, SearchReport
+    from deeplab_core.refine.search import SearchReport, SearchSample
 
 _OUTPUT = click.Path(file_okay=False, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -236,16 +236,16 @@ def _sample(
     task: Task,
     path: Path,
     predictor: Predictor,
-    bar: Progress,
-    ground: GroundTruth,
+    bar: ProgressReporter,
+    ground: CommandTruth,
     mapping: CatalogMapping,
     notes: tuple[RunNotes, RunNotes],
-) -> Sample | None:
+) -> SearchSample | None:
     from deeplab_core.images import read_image
     from deeplab_core.labels import apply_lut
     from deeplab_core.masks.read import load_mask
     from deeplab_core.refine import ProbabilitySource
-    from deeplab_core.refine.search import Sample
+    from deeplab_core.refine.search import SearchSample
 
     try:
         with one_image(task.image):
@@ -257,7 +257,7 @@ def _sample(
             notes[0].add(task.name, image.notes)
             notes[1].add(task.name, mask.notes)
             scores = predictor.scores(image.pixels(predictor.model.in_channels)).weighed(predictor.card.threshold)
-            return Sample(task.name, image.rgb, ProbabilitySource.of_scores(scores), labels)
+            return SearchSample(task.name, image.rgb, ProbabilitySource.of_scores(scores), labels)
     except AtrousError as error:
         bar.note(f"left out: {error}")
         return None

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 from app.cli.console import emit
 from app.cli.terminal import LiveBar, is_live, say
-from deeplab_core.hub import Progress
+from deeplab_core.hub import DownloadProgress
 
-Report = Callable[[Progress], None]
+Report = Callable[[DownloadProgress], None]
 
 #: Seconds between two lines without a terminal.
 _PAUSE = 2.0
@@ -35,7 +35,7 @@ def megabytes(size: int | None) -> str:
     return f"{size / 1e6:.1f} MB" if size < 10e6 else f"{size / 1e6:,.0f} MB"
 
 
-def _line(progress: Progress) -> str:
+def _line(progress: DownloadProgress) -> str:
     share = f" of {megabytes(progress.total)}, {100 * progress.done / progress.total:.0f} %" if progress.total else ""
     return f"{megabytes(progress.done)}{share}{f', {progress.text}' if progress.text else ''}"
 
@@ -43,7 +43,7 @@ def _line(progress: Progress) -> str:
 def _paced(say: Report) -> Report:
     last_time, last_text = float("-inf"), ""
 
-    def report(progress: Progress) -> None:
+    def report(progress: DownloadProgress) -> None:
         nonlocal last_time, last_text
         now = time.monotonic()
         if now - last_time >= _PAUSE or progress.done == progress.total or progress.text != last_text:

@@ -20,7 +20,7 @@ from app.controllers.annotate.corrections import CorrectionsController
 from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.lines import BorderSnap, ScribbleLines
 from app.controllers.annotate.next_errors import NextErrors
-from app.controllers.annotate.pixel_counts import PixelCounts
+from app.controllers.annotate.pixel_counts import ImagePixelCounts
 from app.controllers.annotate.regions import RegionsController
 from app.controllers.annotate.scribble import ScribbleController
 from app.controllers.annotate.undoing import Undoing
@@ -367,8 +367,8 @@ class Program(QObject):
         return WelcomeController(self.services, self.models, lambda folder: self.label_imports.take(folder), self)
 
     @cached_property
-    def counts(self) -> PixelCounts:
-        return PixelCounts(self.services, self)
+    def counts(self) -> ImagePixelCounts:
+        return ImagePixelCounts(self.services, self)
 
     @cached_property
     def readout(self) -> ReadoutController:

@@ -39,7 +39,7 @@ from app.state.predictions import PredictionCache
 from app.state.project_values import ProjectValues
 from app.state.provenance import Provenance
 from app.state.rebuild import refill
-from app.state.runs import RunLog
+from app.state.runs import ProjectRuns
 from app.state.saved_masks import ACCEPTED, LoadedImage, MaskRefused, SavedMasks, oriented_shape
 from app.state.schema import WITH_RECLASSIFIED
 from app.state.store import DamagedStore
@@ -87,7 +87,7 @@ class Project(ProjectValues):
         self._locks = Locks(parse_locks(self.setting(LOCKS), catalog.ids.tolist()))
         self.ground_truth = GroundTruth()
         self.journal = Journal(opened.store)
-        self.runs = RunLog(opened.store)
+        self.runs = ProjectRuns(opened.store)
         self.predictions = PredictionCache(self.directory / "predictions", read_only=self.read_only)
         self.kept_predictions = KeptPredictions(self.predictions, self._update, self._has_labels, read_only=self.read_only)
         self._masks = SavedMasks(self.directory, opened.store, self.journal)

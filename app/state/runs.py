@@ -47,7 +47,7 @@ class Run:
     counts: dict[ItemState, int]
 
 
-class RunLog:
+class ProjectRuns:
     """The runs of a project."""
 
     def __init__(self, store: Store) -> None:

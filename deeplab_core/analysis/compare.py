@@ -59,7 +59,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class ScoreChange:
     """One score before and after; scores 0..1, nan if absent.
 
     Attributes:
@@ -112,8 +112,8 @@ class Comparison:
     images: int
     only_before: tuple[str, ...]
     only_after: tuple[str, ...]
-    overall: tuple[Change, ...]
-    classes: tuple[Change, ...]
+    overall: tuple[ScoreChange, ...]
+    classes: tuple[ScoreChange, ...]
     class_set: tuple[str, ...]
     truth_before: str | None
     truth_after: str | None
@@ -258,7 +258,7 @@ class _Pair:
         self._whole = paired_scores(before, after)
         self._drawn = paired_scores(before, after, resamples, seed)
 
-    def overall(self, widths: tuple[int, ...], *, boundary: bool, image_means: bool) -> tuple[Change, ...]:
+    def overall(self, widths: tuple[int, ...], *, boundary: bool, image_means: bool) -> tuple[ScoreChange, ...]:
         """The rows over all classes, corrected as one family."""
         whole, images = self._whole, self._sides[0].images
         rows = [self._change("mIoU", images, "mean_iou", classes=int(whole.classes[0]))]
@@ -273,13 +273,13 @@ class _Pair:
             rows.append(self._change(_TITLES[name], images, "image_means", place))
         return self._with_verdicts(rows)
 
-    def by_class(self, names: tuple[str, ...]) -> tuple[Change, ...]:
+    def by_class(self, names: tuple[str, ...]) -> tuple[ScoreChange, ...]:
         """One row for each class that occurs, corrected as one family."""
         found = self._images_with().tolist()
         rows = [self._change(name, found[place], "iou", place) for place, name in enumerate(names) if found[place]]
         return self._with_verdicts(rows)
 
-    def _with_verdicts(self, rows: list[Change]) -> tuple[Change, ...]:
+    def _with_verdicts(self, rows: list[ScoreChange]) -> tuple[ScoreChange, ...]:
         if self._same_truth:
             return _corrected(rows)
         return tuple(replace(row, p=math.nan, verdict=Verdict.WITHHELD) for row in rows)
@@ -291,7 +291,7 @@ class _Pair:
             found[np.union1d(before.channels, after.channels)] += 1
         return found
 
-    def _change(self, name: str, images: int, score: str, column: int | None = None, classes: int | None = None) -> Change:
+    def _change(self, name: str, images: int, score: str, column: int | None = None, classes: int | None = None) -> ScoreChange:
         """The change of one score of :class:`PairedScores`, or of one column of it."""
         before, after = _column(self._whole, score, column)[:, 0].tolist()
         drawn = _column(self._drawn, score, column)
@@ -299,7 +299,7 @@ class _Pair:
         low, high = interval(differences, self._level).tolist()
         p = math.nan if math.isnan(after - before) else _p_value(differences)
         verdict = Verdict.UNCLEAR
-        return Change(
+        return ScoreChange(
             name=name, before=before, after=after, low=low, high=high, p=p, images=images, verdict=verdict, classes=classes
         )
 
@@ -317,7 +317,7 @@ def _p_value(differences: Scores) -> float:
     return min(1.0, 2 * (min(below, above) + 1) / (there.size + 1))
 
 
-def _verdict(change: Change) -> Verdict:
+def _verdict(change: ScoreChange) -> Verdict:
     if change.images < FEWEST_IMAGES:
         return Verdict.FEW
     if not (abs(change.difference) >= _SHOWN and change.p <= _SIGNIFICANT):
@@ -325,7 +325,7 @@ def _verdict(change: Change) -> Verdict:
     return Verdict.BETTER if change.difference > 0 else Verdict.WORSE
 
 
-def _corrected(changes: list[Change]) -> tuple[Change, ...]:
+def _corrected(changes: list[ScoreChange]) -> tuple[ScoreChange, ...]:
     """Holm's correction over the changes that can have a verdict."""
     few = {place for place, change in enumerate(changes) if change.images < FEWEST_IMAGES}
     result = [replace(change, p=math.nan, verdict=Verdict.FEW) if at in few else change for at, change in enumerate(changes)]

@@ -17,12 +17,12 @@ from deeplab_core.kernels.compiled import use_compiled
 from deeplab_core.labels import LabelMap, value_counts
 from deeplab_core.regions import Mask, find_regions
 
-Change = tuple[Box, Mask]
+ComponentChange = tuple[Box, Mask]
 
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
-def component_of(labels: LabelMap, x: int, y: int) -> Change:
+def component_of(labels: LabelMap, x: int, y: int) -> ComponentChange:
     """The component of equal labels that holds a pixel."""
     height, width = labels.shape
     reached = np.zeros((height + 2, width + 2), np.uint8)
@@ -48,7 +48,7 @@ def surrounding_class(labels: LabelMap, box: Box, mask: Mask, ignore: int) -> in
     return int(counts.argmax()) if counts.any() else None
 
 
-def holes(labels: LabelMap, cls: int, max_px: int) -> Change | None:
+def holes(labels: LabelMap, cls: int, max_px: int) -> ComponentChange | None:
     """Regions of at most ``max_px`` pixels that one class encloses and that do not touch the image's border.
 
     What is outside of a component is 4-connected (as it is where components are 8-connected), so a diagonal line closes a hole.
@@ -133,9 +133,9 @@ def component_sizes(labels: LabelMap, cls: int | None, ignore: int) -> NDArray[n
     return np.sort(find_regions(labels, labels == cls if cls is not None else labels != ignore).pixels)
 
 
-def crossed(labels: LabelMap, xs: NDArray[np.int64], ys: NDArray[np.int64]) -> list[Change]:
+def crossed(labels: LabelMap, xs: NDArray[np.int64], ys: NDArray[np.int64]) -> list[ComponentChange]:
     """Components under a line of pixels, the one with most of them first; of equals the one that comes first along the line."""
-    found: list[tuple[int, Change]] = []
+    found: list[tuple[int, ComponentChange]] = []
     left = np.ones(len(xs), np.bool_)
     while left.any():
         first = int(left.argmax())
@@ -202,7 +202,7 @@ def _reached(own: Mask, free: Mask, pieces: NDArray[np.int32]) -> Mask:
 _DETOUR, _SPARE = 1.5, 1.5
 
 
-def bridge(first: Change, second: Change) -> Change | None:
+def bridge(first: ComponentChange, second: ComponentChange) -> ComponentChange | None:
     """Pixels that join two components: those on a way between them at most half longer than the shortest; None if they touch."""
     box = first[0].united(second[0])
     away = [
@@ -220,7 +220,7 @@ def bridge(first: Change, second: Change) -> Change | None:
     return _non_empty(box, np.isin(pieces, np.intersect1d(touching[0], touching[1])) & near)
 
 
-def grown(labels: LabelMap, px: int, cls: int, mask: Mask | None) -> Change | None:
+def grown(labels: LabelMap, px: int, cls: int, mask: Mask | None) -> ComponentChange | None:
     """Pixels that a class gains if it grows by ``px`` (Euclidean); ``mask`` limits which of its components grow."""
     own = labels == cls if mask is None else (labels == cls) & mask
     box = Box.around(own)
@@ -304,5 +304,5 @@ def _nearest(labels: LabelMap, lost: Mask, ignore: int) -> LabelMap:
     return around
 
 
-def _non_empty(box: Box, mask: Mask) -> Change | None:
+def _non_empty(box: Box, mask: Mask) -> ComponentChange | None:
     return (box, mask) if mask.any() else None

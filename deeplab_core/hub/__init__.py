@@ -1,6 +1,6 @@
 """Checkpoints that others publish: what there is, fetching it safely, and what is known of a file that was fetched. No torch."""
 
-from deeplab_core.hub.download import Progress, download
+from deeplab_core.hub.download import DownloadProgress, download
 from deeplab_core.hub.huggingface import HubAddress, find_from_hub, find_on_hub, hub_address
 from deeplab_core.hub.install import (
     Installed,
@@ -15,9 +15,9 @@ from deeplab_core.hub.install import (
 from deeplab_core.hub.published import PublishedModel, PublishedPart, click_networks, find_published, published_models
 
 __all__ = [
+    "DownloadProgress",
     "HubAddress",
     "Installed",
-    "Progress",
     "PublishedModel",
     "PublishedPart",
     "Receipt",

@@ -44,7 +44,7 @@ _KEPT = message("What came so far is kept; the next try goes on from there")
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class DownloadProgress:
     """How far a download is. ``total`` is None where the server does not say; ``text`` is what goes on beside fetching."""
 
     done: int
@@ -84,7 +84,7 @@ def download(
     sha256_of: str = "the published file",
     approximate_bytes: int | None = None,
     cancel: IsCancelled | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[DownloadProgress], None] | None = None,
     silence: float | None = None,
 ) -> Fetched:
     """Fetch ``url`` to ``target``, going on where an earlier try ended.
@@ -130,7 +130,7 @@ class _Job:
     largest: int
     silence: float
     cancel: IsCancelled
-    report: Callable[[Progress], None]
+    report: Callable[[DownloadProgress], None]
     received: bool = False
 
     @property
@@ -151,7 +151,7 @@ class _Job:
                 if tries > len(BACK_OFF):
                     raise self._given_up(broken.error, part) from broken.error
                 total = part.origin.total if part.origin else None
-                self.report(Progress(part.size, total, "the connection broke; trying again"))
+                self.report(DownloadProgress(part.size, total, "the connection broke; trying again"))
                 self._wait(max(BACK_OFF[tries - 1], broken.wait))
                 resumed = resumed or part.size > 0
                 continue
@@ -247,7 +247,7 @@ class _Job:
             if part.size > self.largest:
                 part.restart()
                 raise self._too_large()
-            self.report(Progress(part.size, total))
+            self.report(DownloadProgress(part.size, total))
         if total is not None and part.size != total:
             if part.size > total:
                 part.restart()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Self
 
 from deeplab_core.atomic import atomic_write, replace_file, storage_error
 from deeplab_core.errors import AtrousError, Cancelled, DownloadError, message
-from deeplab_core.hub.download import Fetched, Progress, download
+from deeplab_core.hub.download import DownloadProgress, Fetched, download
 from deeplab_core.hub.published import PublishedModel, PublishedPart
 from deeplab_core.parallel import IsCancelled
 from deeplab_core.reading import VALUE_ERRORS, read_json, reason
@@ -201,7 +201,7 @@ def install(
     *,
     again: bool = False,
     cancel: IsCancelled | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[DownloadProgress], None] | None = None,
 ) -> Installed:
     """Fetch a published model into a folder, or find that it is there (or its archive, which is then only unpacked).
 
@@ -244,7 +244,7 @@ def _install_file(
     *,
     again: bool,
     cancel: IsCancelled | None,
-    progress: Callable[[Progress], None] | None,
+    progress: Callable[[DownloadProgress], None] | None,
 ) -> Installed:
     """One file of :func:`install`."""
     path = folder / model.installed_name
@@ -269,7 +269,7 @@ def _install_file(
         )
     if model.member:
         if progress is not None:
-            progress(Progress(fetched.size, fetched.size, message("unpacking")))
+            progress(DownloadProgress(fetched.size, fetched.size, message("unpacking")))
         take_member(fetched.path, model.member, path, cancel)
         fetched.path.unlink(missing_ok=True)
     checked = f"the published sha256 prefix {model.sha256_prefix}" if model.sha256_prefix else ""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from deeplab_core.refine.marginals import Marginals
     from deeplab_core.refine.parameters import PRESETS, Preset, check_params, preset, read_params
     from deeplab_core.refine.region import refine_region, with_strokes
-    from deeplab_core.refine.search import Sample, SearchReport, search_parameters
+    from deeplab_core.refine.search import SearchReport, SearchSample, search_parameters
     from deeplab_core.refine.unary import ProbabilitySource
 
 __all__ = [
@@ -31,8 +31,8 @@ __all__ = [
     "Marginals",
     "Preset",
     "ProbabilitySource",
-    "Sample",
     "SearchReport",
+    "SearchSample",
     "check_params",
     "choose_engine",
     "labels_as_probabilities",
@@ -51,7 +51,7 @@ _HOMES = {
     "Marginals": "deeplab_core.refine.marginals",
     "Preset": "deeplab_core.refine.parameters",
     "ProbabilitySource": "deeplab_core.refine.unary",
-    "Sample": "deeplab_core.refine.search",
+    "SearchSample": "deeplab_core.refine.search",
     "SearchReport": "deeplab_core.refine.search",
     "check_params": "deeplab_core.refine.parameters",
     "choose_engine": "deeplab_core.refine.dense_crf",

@@ -34,7 +34,7 @@ LEAST_GAIN = 0.005
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class SearchSample:
     """One image with truth.
 
     Attributes:
@@ -96,7 +96,7 @@ class SearchReport:
 
 
 def search_parameters(
-    samples: Sequence[Sample],
+    samples: Sequence[SearchSample],
     catalog: ClassCatalog,
     *,
     folds: int = 5,
@@ -180,7 +180,7 @@ class _SearchRun:
 
     def __init__(
         self,
-        samples: Sequence[Sample],
+        samples: Sequence[SearchSample],
         catalog: ClassCatalog,
         threads: int,
         progress: ItemCallback | None,
@@ -203,7 +203,9 @@ class _SearchRun:
                 self.progress(number, len(self.samples), f"{stage}, {len(missing)} sets: {sample.name}")
         self.matrices.update(found)
 
-    def _labels(self, sample: Sample, wanted: Sequence[CRFParams | None]) -> Iterator[tuple[CRFParams | None, NDArray[Any]]]:
+    def _labels(
+        self, sample: SearchSample, wanted: Sequence[CRFParams | None]
+    ) -> Iterator[tuple[CRFParams | None, NDArray[Any]]]:
         crf = DenseCRF(sample.rgb, threads=self.threads)
         height, width = sample.source.size
         probabilities = np.empty((sample.source.classes, height, width), np.float32)

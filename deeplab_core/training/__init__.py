@@ -1,7 +1,7 @@
 """Training: data, recipe, loop, validation. ``atrous train`` is its command line."""
 
 from deeplab_core.training.dataset import SegmentationDataset
-from deeplab_core.training.distributed import Group, process_group
+from deeplab_core.training.distributed import TrainingGroup, process_group
 from deeplab_core.training.recipe import Recipe
 from deeplab_core.training.samples import DataSource, Sample, fits
 from deeplab_core.training.state import RunFiles, TrainingCallback
@@ -10,7 +10,6 @@ from deeplab_core.training.validation import Validation, validate
 
 __all__ = [
     "DataSource",
-    "Group",
     "Outcome",
     "Recipe",
     "RunFiles",
@@ -18,6 +17,7 @@ __all__ = [
     "SegmentationDataset",
     "Trainer",
     "TrainingCallback",
+    "TrainingGroup",
     "Validation",
     "fits",
     "process_group",

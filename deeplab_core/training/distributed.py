@@ -20,7 +20,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class TrainingGroup:
     """The processes that train together.
 
     Attributes:
@@ -58,7 +58,7 @@ class Group:
 
 
 @contextmanager
-def process_group(device: torch.device, *, patience: timedelta | None = None) -> Iterator[Group]:
+def process_group(device: torch.device, *, patience: timedelta | None = None) -> Iterator[TrainingGroup]:
     """Join the group that torchrun announces in the environment; alone without it. Gloo on CPUs, NCCL on GPUs.
 
     Args:
@@ -67,7 +67,7 @@ def process_group(device: torch.device, *, patience: timedelta | None = None) ->
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
-        yield Group(0, 1, device)
+        yield TrainingGroup(0, 1, device)
         return
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
@@ -78,7 +78,7 @@ def process_group(device: torch.device, *, patience: timedelta | None = None) ->
     importlib.import_module("torch.distributed.nn.functional")
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=patience)
     try:
-        yield Group(dist.get_rank(), dist.get_world_size(), device)
+        yield TrainingGroup(dist.get_rank(), dist.get_world_size(), device)
     finally:
         dist.destroy_process_group()
 
@@ -131,7 +131,7 @@ class CrossProcessBatchNorm2d(nn.BatchNorm2d):
         return (centred * (scale * self.weight).view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)).to(kind)
 
 
-def synchronise_norms(model: M, group: Group) -> M:
+def synchronise_norms(model: M, group: TrainingGroup) -> M:
     """The model with every batch norm over all processes; parameters and buffers are kept, keys do not change."""
     if group.world == 1:
         return model
@@ -144,7 +144,7 @@ def synchronise_norms(model: M, group: Group) -> M:
     return model
 
 
-def same_everywhere(model: nn.Module, group: Group) -> None:
+def same_everywhere(model: nn.Module, group: TrainingGroup) -> None:
     """Give every process the weights of the leading one: sums that each took by itself may differ in their last digits."""
     if group.world > 1:
         model.to(group.device)

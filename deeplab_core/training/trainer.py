@@ -22,7 +22,7 @@ from deeplab_core.reading import json_text
 from deeplab_core.records import ModelCard, Preprocessing
 from deeplab_core.training.augment import fixed_views
 from deeplab_core.training.dataset import Batch, SegmentationDataset
-from deeplab_core.training.distributed import Group, same_everywhere, synchronise_norms
+from deeplab_core.training.distributed import TrainingGroup, same_everywhere, synchronise_norms
 from deeplab_core.training.frozen_part import FeatureCache, FrozenPart
 from deeplab_core.training.losses import LossOfNetwork, class_weights
 from deeplab_core.training.network import MovingAverage, build_network, demand_enough_images, frozen_parts, parameter_groups
@@ -82,7 +82,7 @@ class Trainer:
         train: SegmentationDataset,
         val: SegmentationDataset | None,
         files: RunFiles,
-        group: Group,
+        group: TrainingGroup,
         callback: TrainingCallback,
         *,
         stop: IsCancelled = lambda: False,

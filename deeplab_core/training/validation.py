@@ -19,7 +19,7 @@ from deeplab_core.metrics.trimap_histogram import BandHistogram
 from deeplab_core.nn import SegmentationModel, class_logits
 from deeplab_core.records import Preprocessing
 from deeplab_core.training.dataset import SegmentationDataset
-from deeplab_core.training.distributed import Group
+from deeplab_core.training.distributed import TrainingGroup
 from deeplab_core.training.losses import VOID
 from deeplab_core.training.recipe import Recipe
 
@@ -74,7 +74,7 @@ def validate(
     model: SegmentationModel,
     data: SegmentationDataset,
     recipe: Recipe,
-    group: Group,
+    group: TrainingGroup,
     *,
     preprocessing: Preprocessing | None = None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,

@@ -10,10 +10,9 @@ from tools.structure import modules
 #: Names that still have several meanings. The list only gets shorter: rename one of the classes and take its name out.
 SEVERAL = frozenset(
     {
-        "Answer", "Canvas", "Change", "ClassRow", "Compared", "Encoded", "Engine", "Floats", "Found", "Graph",
-        "GroundTruth", "Group", "Handler", "How", "ImageNames", "Loss", "ModelEntry", "Operation", "Pair", "Part",
-        "Patch", "Picture", "Pictures", "PixelCounts", "Points", "Precision", "Progress", "Pyramid", "Row", "RunLog",
-        "Sample", "Scores", "Section", "Setting", "Shapes", "Source", "State", "Store", "Table", "Tile", "Untouched",
+        "Canvas", "Encoded", "Engine", "Floats", "Found", "Graph", "Handler", "How", "ImageNames", "Loss",
+        "Operation", "Pair", "Part", "Patch", "Picture", "Pictures", "Points", "Precision", "Pyramid", "Row",
+        "Scores", "Section", "Setting", "Shapes", "Source", "State", "Store", "Table", "Tile", "Untouched",
         "Verdict", "Wanted",
     }
 )  # fmt: skip

@@ -17,7 +17,7 @@ from deeplab_core.labels import value_counts
 _SHARES_MS, _BY_HAND_MS = 150, 800
 
 
-class PixelCounts(QObject):
+class ImagePixelCounts(QObject):
     """Counts pixels per label value.
 
     Attributes:

@@ -17,8 +17,8 @@ from app.viewmodels.hub.published_models import FetchState, FetchView
 from app.worker.messages import Inspected, InspectModel
 from deeplab_core.errors import AtrousError, Cancelled, ComputeError
 from deeplab_core.hub import (
+    DownloadProgress,
     Installed,
-    Progress,
     PublishedModel,
     click_networks,
     find_installed,
@@ -55,7 +55,7 @@ class FetchController(QObject):
         self._looking = False
         self._views: dict[str, FetchView] = {}
         self._running: dict[str, Job] = {}
-        self._progress: dict[str, Progress] = {}  # written by the download's thread
+        self._progress: dict[str, DownloadProgress] = {}  # written by the download's thread
         self._clock = QTimer(self, interval=1000 // _PROGRESS_HZ)
         self._clock.timeout.connect(self._show_progress)
         services.settings.changed.connect(self._follow_setting)
@@ -89,13 +89,13 @@ class FetchController(QObject):
         folder = self.folder_of(model)
         self._clock.start()
 
-        def report(progress: Progress) -> None:
+        def report(progress: DownloadProgress) -> None:
             self._progress[model_id] = progress
 
         def work() -> Installed:
             if stop.is_set():
                 raise Cancelled()
-            report(Progress(view.done, view.total, "connecting"))
+            report(DownloadProgress(view.done, view.total, "connecting"))
             return install(model, folder, cancel=stop.is_set, progress=report)
 
         self._jobs.run(

@@ -58,7 +58,7 @@ class MergeRow:
 
 
 @dataclass(slots=True, eq=False)
-class Compared:
+class ComparedProjects:
     """Two projects that were compared; :meth:`close` it.
 
     Attributes:
@@ -108,7 +108,7 @@ class ConflictPicture:
 class _Run:
     """One merge; ``pairs`` and ``taken`` by image."""
 
-    compared: Compared
+    compared: ComparedProjects
     pairs: Mapping[int, Pair]
     taken: Mapping[int, Side]
     change: FolderChange
@@ -121,7 +121,7 @@ class MergeController(QObject):
     """Verbs of two users' labels.
 
     Signals:
-        compared(Compared): the dialog shows how far both agree, and what merging would do.
+        compared(ComparedProjects): the dialog shows how far both agree, and what merging would do.
     """
 
     compared = Signal(object)
@@ -157,7 +157,9 @@ class MergeController(QObject):
 
         def done(two: TwoProjects) -> None:
             job.finish()
-            self.look(Compared(two, Agreement(two.one.catalog)), lambda found: self.compared.emit(found) if found else None)
+            self.look(
+                ComparedProjects(two, Agreement(two.one.catalog)), lambda found: self.compared.emit(found) if found else None
+            )
 
         def failed(error: Exception) -> None:
             job.finish(JobState.FAILED)
@@ -165,7 +167,7 @@ class MergeController(QObject):
 
         self._jobs.run(work, done, failed)
 
-    def look(self, compared: Compared, then: Callable[[Compared | None], object]) -> None:
+    def look(self, compared: ComparedProjects, then: Callable[[ComparedProjects | None], object]) -> None:
         """Compare image by image; ``then`` gets the result, or None if it was stopped, and the other project is closed."""
         two = compared.two
         pairs = {pair.one.id: pair for pair in two.pairs}
@@ -192,7 +194,9 @@ class MergeController(QObject):
             compared.close()
             then(None)
 
-    def choose_classes(self, compared: Compared, choices: Mapping[str, str], then: Callable[[Compared | None], object]) -> None:
+    def choose_classes(
+        self, compared: ComparedProjects, choices: Mapping[str, str], then: Callable[[ComparedProjects | None], object]
+    ) -> None:
         """Compare again after the user said what classes of the other project are."""
         try:
             two = TwoProjects(compared.two.one, compared.two.other, choices)
@@ -200,9 +204,9 @@ class MergeController(QObject):
             self._notifier.report(error, replace_key=_KEY)
             then(compared)
             return
-        self.look(Compared(two, Agreement(two.one.catalog), choices=dict(choices)), then)
+        self.look(ComparedProjects(two, Agreement(two.one.catalog), choices=dict(choices)), then)
 
-    def picture(self, compared: Compared, image: int, then: Callable[[ConflictPicture | Exception], None]) -> None:
+    def picture(self, compared: ComparedProjects, image: int, then: Callable[[ConflictPicture | Exception], None]) -> None:
         """Read an image and what both users set differently in it, in the background."""
         two = compared.two
         pair = next(pair for pair in two.pairs if pair.one.id == image)
@@ -214,7 +218,7 @@ class MergeController(QObject):
 
         self._jobs.run(work, then, then)
 
-    def save_report(self, compared: Compared, path: Path, then: Callable[[AtrousError | None], None]) -> None:
+    def save_report(self, compared: ComparedProjects, path: Path, then: Callable[[AtrousError | None], None]) -> None:
         """Write the agreement as ``atrous project agreement --json`` does, in the background."""
         two = compared.two
         failed = [{"image": name, "error": error.to_dict()} for name, error in compared.failures]
@@ -235,7 +239,7 @@ class MergeController(QObject):
 
     # -- merging ---------------------------------------------------------------------------------------------------------
 
-    def merge(self, compared: Compared, taken: Mapping[int, Side]) -> bool:
+    def merge(self, compared: ComparedProjects, taken: Mapping[int, Side]) -> bool:
         """Merge the other user's labels into the open project, as one step an image; whether it began.
 
         Args:

@@ -11,7 +11,7 @@ from app.text import tr
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import toned
-from app.viewmodels.project.data_choices import Answer
+from app.viewmodels.project.data_choices import OfferedAnswer
 from app.viewmodels.project.folder_plan import FolderPlan
 
 _QUESTION_WIDTH = 540
@@ -77,7 +77,7 @@ class ChoiceDialog(FittedDialog):
         title: str,
         question: str,
         intro: str,
-        answers: Sequence[Answer],
+        answers: Sequence[OfferedAnswer],
         *,
         go: str,
         leave: str,
@@ -125,7 +125,7 @@ class ChoiceDialog(FittedDialog):
         super().reject()
         self.later.emit()
 
-    def _row(self, place: int, answer: Answer) -> QVBoxLayout:
+    def _row(self, place: int, answer: OfferedAnswer) -> QVBoxLayout:
         lines = QVBoxLayout()
         lines.setSpacing(2)
         button = QRadioButton(answer.title)

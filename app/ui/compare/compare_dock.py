@@ -34,7 +34,7 @@ from app.ui.common.panel import Panel, toned
 from app.ui.evaluate.band_plot import BandPlot
 from app.ui.shell.icons import make_icon
 from app.ui.shell.theme import Theme
-from app.viewmodels.compare.rows import ComparedFigures, ImageLine, ModelEntry, TableRow, signed
+from app.viewmodels.compare.rows import ComparedFigures, ImageLine, ModelLine, TableRow, signed
 
 _SIDE, _TABLE_ROW = 12, 24
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -140,7 +140,7 @@ class CompareChooser(QListWidget):
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self._entries: tuple[ModelEntry, ...] = ()
+        self._entries: tuple[ModelLine, ...] = ()
         self.setAccessibleName(tr("Models to compare"))
         self.setToolTip(tr("Check two to {most} models", most=len(LETTERS)))
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -152,7 +152,7 @@ class CompareChooser(QListWidget):
         self._theme = theme
         self.show_entries(self._entries)
 
-    def show_entries(self, entries: Sequence[ModelEntry]) -> None:
+    def show_entries(self, entries: Sequence[ModelLine]) -> None:
         """Show models with their check marks; emits no signal."""
         self._entries = tuple(entries)
         full = len([entry for entry in entries if entry.letter]) >= len(LETTERS)
@@ -340,7 +340,7 @@ class CompareDock(Panel):
         for part in (self.chooser, self.table, self.plot):
             part.set_theme(theme)
 
-    def show_models(self, entries: Sequence[ModelEntry], pair: tuple[int, int], *, can_run: bool) -> None:
+    def show_models(self, entries: Sequence[ModelLine], pair: tuple[int, int], *, can_run: bool) -> None:
         """The compared models, and the pair of the difference."""
         self.chooser.show_entries(entries)
         taking = len([entry for entry in entries if entry.letter])

@@ -22,7 +22,7 @@ from app.ui.project.classes_dialog import ClassesDialog
 from app.ui.project.frame_dialog import FrameDialog
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.annotate.class_editor import ClassDraft
-from app.viewmodels.project.data_choices import Answer, classes_source, truth_intro, truth_line, truth_options
+from app.viewmodels.project.data_choices import OfferedAnswer, classes_source, truth_intro, truth_line, truth_options
 from app.viewmodels.project.frame_preview import FramePreview
 from deeplab_core.catalogs import get_catalog, save_catalog
 from deeplab_core.catalogs.catalog import ClassCatalog
@@ -35,7 +35,9 @@ from deeplab_core.errors import AtrousError
 class TruthDialog(ChoiceDialog):
     """Asks for the ground truth of a folder of images; ``decided`` carries a folder, or None for no ground truth."""
 
-    def __init__(self, answers: Sequence[Answer], intro: str, start: Path, *, asked: bool, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, answers: Sequence[OfferedAnswer], intro: str, start: Path, *, asked: bool, parent: QWidget | None = None
+    ) -> None:
         """Show the folders.
 
         Args:

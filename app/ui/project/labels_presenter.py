@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QDialog
 
 from app.controllers.project.label_imports import LabelImports, LabelRequest, PlannedLabels
-from app.controllers.project.merging import Compared, MergeController
+from app.controllers.project.merging import ComparedProjects, MergeController
 from app.controllers.project.new_project import NewProjectController
 from app.controllers.workspace import Program
 from app.state.new_project import FolderLook
@@ -68,7 +68,7 @@ class LabelsPresenter(QObject):
         else:
             self._program.truth.edit_classes(edit, lambda: imports.start(request))
 
-    def _show_merge(self, compared: Compared) -> None:
+    def _show_merge(self, compared: ComparedProjects) -> None:
         dialog = MergeDialog(self._program.merging, compared, self._window)
         dialog.decided.connect(self._program.merging.merge)
         self._open(dialog)

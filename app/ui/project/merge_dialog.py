@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.controllers.project.merging import Compared, ConflictPicture, MergeController, MergeRow
+from app.controllers.project.merging import ComparedProjects, ConflictPicture, MergeController, MergeRow
 from app.state.two_projects import Side
 from app.text import displayed, error_detail, error_title, plural, tr
 from app.ui.adapt.learn_picture import LearnPicture, composed
@@ -52,12 +52,12 @@ class MergeDialog(FittedDialog):
     """Shows what :class:`MergeController` compared; nothing changes before Merge.
 
     Signals:
-        decided(Compared, dict of image id -> Side): merge, and take the conflicts of these images from that side.
+        decided(ComparedProjects, dict of image id -> Side): merge, and take the conflicts of these images from that side.
     """
 
     decided = Signal(object, object)
 
-    def __init__(self, controller: MergeController, compared: Compared, parent: QWidget | None = None) -> None:
+    def __init__(self, controller: MergeController, compared: ComparedProjects, parent: QWidget | None = None) -> None:
         heading = tr("Merge with {name}", name=compared.name)
         super().__init__(tr("Merge projects"), parent, heading=heading, size=_SIZE)
         self.setWindowModality(Qt.WindowModality.WindowModal)
@@ -162,7 +162,7 @@ class MergeDialog(FittedDialog):
 
     # -- what was compared -----------------------------------------------------------------------------------------------
 
-    def take(self, compared: Compared) -> None:
+    def take(self, compared: ComparedProjects) -> None:
         """Show another comparison of the same projects."""
         self._compared = compared
         self._fill()
@@ -234,7 +234,7 @@ class MergeDialog(FittedDialog):
         self.classes.setEnabled(False)
         self.line.setText(tr("The labels are being compared…"))
 
-        def then(compared: Compared | None) -> None:
+        def then(compared: ComparedProjects | None) -> None:
             if compared is None:
                 self.reject()
                 return

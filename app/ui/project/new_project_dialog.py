@@ -40,7 +40,7 @@ from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import set_tone, toned
 from app.ui.project.first_picture import FirstPicture
 from app.viewmodels.annotate.class_editor import LIST_FILES
-from app.viewmodels.project.data_choices import Answer, truth_options
+from app.viewmodels.project.data_choices import OfferedAnswer, truth_options
 from app.viewmodels.project.new_project import (
     Line,
     TakenTruth,
@@ -205,7 +205,7 @@ class NewProjectDialog(FittedDialog):
         self.truth.addItem(tr("Another folder…"), _FOLDER)
         self._mark_truth()
 
-    def _add_truth(self, answer: Answer, place: int | None = None) -> None:
+    def _add_truth(self, answer: OfferedAnswer, place: int | None = None) -> None:
         predicted = answer.doubtful and answer.possible
         choice = TruthChoice((Path(str(answer.value)),), "user", predicted)
         at = self.truth.count() if place is None else place

@@ -26,7 +26,7 @@ _MINUS, _DASH = "−", "–"
 
 
 @dataclass(frozen=True, slots=True)
-class ModelEntry:
+class ModelLine:
     """One line of the list of models.
 
     Attributes:
@@ -111,18 +111,18 @@ def remark(prediction: ModelPrediction | None) -> str:
 
 def model_entries(
     choices: Sequence[tuple[Path, str]], models: Sequence[ComparedModel], results: Sequence[ModelResult]
-) -> list[ModelEntry]:
+) -> list[ModelLine]:
     """Lines of the list: every model that may take part, with the letter and the state of those that do."""
     taking = {model.path: (place, model) for place, model in enumerate(models)}
     entries = []
     for path, title in choices:
         if path not in taking:
-            entries.append(ModelEntry(path, title))
+            entries.append(ModelLine(path, title))
             continue
         place, model = taking[path]
         prediction = results[place].prediction if place < len(results) else None
         trouble = bool(model.problem) or (prediction is not None and bool(prediction.unmatched))
-        entries.append(ModelEntry(path, model.title, LETTERS[place], model.problem or remark(prediction), trouble))
+        entries.append(ModelLine(path, model.title, LETTERS[place], model.problem or remark(prediction), trouble))
     return entries
 
 

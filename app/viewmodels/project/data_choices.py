@@ -16,7 +16,7 @@ from deeplab_core.wording import name_some
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class OfferedAnswer:
     """One answer to a question.
 
     Attributes:
@@ -38,7 +38,7 @@ class Answer:
     chosen: bool = False
 
 
-def truth_options(index: GroundTruthFiles, current: TruthChoice | None, images: int, used: GroundTruth) -> list[Answer]:
+def truth_options(index: GroundTruthFiles, current: TruthChoice | None, images: int, used: GroundTruth) -> list[OfferedAnswer]:
     """Every folder that was found, the current choice, and none.
 
     Args:
@@ -59,10 +59,10 @@ def truth_options(index: GroundTruthFiles, current: TruthChoice | None, images: 
             number = tr("{index} of {images}", index=spaced(len(used.index)), images=plural("{n} image", "{n} images", images))
             effect = tr(used.problem) or _effect(marker, tr("Metrics are computed against these masks."))
             title, doubtful = f"{folder.name}: {number}", marker is not None
-            rows.insert(0, Answer(folder, title, str(folder), effect, not used.problem, doubtful, chosen=True))
+            rows.insert(0, OfferedAnswer(folder, title, str(folder), effect, not used.problem, doubtful, chosen=True))
     none_chosen = current is not None and not current.folders
     rows.append(
-        Answer(
+        OfferedAnswer(
             None,
             tr("No ground truth"),
             "",
@@ -73,7 +73,7 @@ def truth_options(index: GroundTruthFiles, current: TruthChoice | None, images: 
     return rows
 
 
-def _option(entry: TruthAlternative, images: int, *, chosen: bool) -> Answer:
+def _option(entry: TruthAlternative, images: int, *, chosen: bool) -> OfferedAnswer:
     title = tr(
         "{name}: {matches} of {images}",
         name=entry.folder.name,
@@ -91,7 +91,9 @@ def _option(entry: TruthAlternative, images: int, *, chosen: bool) -> Answer:
         effect = tr("Metrics are computed against these masks.")
         if entry.why and not entry.taken:
             effect = f"{effect} {entry.why[:1].upper()}{entry.why[1:]}."
-    return Answer(entry.folder, title, str(entry.folder), effect, possible, marker is not None or not entry.possible, chosen)
+    return OfferedAnswer(
+        entry.folder, title, str(entry.folder), effect, possible, marker is not None or not entry.possible, chosen
+    )
 
 
 def _effect(marker: OutputMarker | None, plain: str) -> str:

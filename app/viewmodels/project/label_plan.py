@@ -29,7 +29,7 @@ _REASONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class ClassRow:
+class SourceClassRow:
     """One class of a source.
 
     Attributes:
@@ -68,7 +68,7 @@ class ClassDecisions:
         self._choices: dict[str, str] = {}
         self.edit: CatalogEdit | None = None
         self.mapped: ImportPlan | None = None
-        self.rows: list[ClassRow] = []
+        self.rows: list[SourceClassRow] = []
         self._map()
         self.rows.sort(key=lambda row: row.value != OPEN)
 
@@ -136,7 +136,7 @@ class ClassDecisions:
                 continue  # nothing of it comes in
             value = OPEN if pair.how == "open" else VOID if pair.target is None else by_id[pair.target]
             value = NEW if chosen == NEW else value
-            self.rows.append(ClassRow(one.name, "" if one.regions is None else spaced(one.regions), value, pair.how))
+            self.rows.append(SourceClassRow(one.name, "" if one.regions is None else spaced(one.regions), value, pair.how))
 
     def _color(self, name: str, catalog: ClassCatalog) -> tuple[int, int, int] | None:
         """The source's colour, unless another class has it."""

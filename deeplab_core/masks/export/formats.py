@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: Options that formats may have; each is an argument of the format's class.
 OptionName = Literal["images", "unmatched_to_void", "unit", "shapes", "tolerance", "min_pixels", "opacity", "contours"]
-Group = Literal["masks", "data sets", "shapes", "pictures"]
+FormatGroup = Literal["masks", "data sets", "shapes", "pictures"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class ExportFormat:
 
     name: str
     title: str
-    group: Group
+    group: FormatGroup
     home: str
     writes: str
     exact: str = "yes"

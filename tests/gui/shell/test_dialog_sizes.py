@@ -16,7 +16,7 @@ import app.ui
 from app.actions.keymap import Keymap
 from app.actions.table import ACTIONS
 from app.controllers.project.label_imports import PlannedLabels
-from app.controllers.project.merging import Compared, MergeRow
+from app.controllers.project.merging import ComparedProjects, MergeRow
 from app.services.folders import log_folder
 from app.services.notifications import Choice
 from app.state.class_choice import CatalogEffect, ClassQuestion
@@ -54,7 +54,7 @@ from app.ui.shell.shortcut_sheet import KeySheet
 from app.ui.shell.shortcuts_dialog import ShortcutsDialog
 from app.viewmodels.annotate.class_editor import ClassDraft
 from app.viewmodels.predict.model_options import OptionRow
-from app.viewmodels.project.data_choices import Answer
+from app.viewmodels.project.data_choices import OfferedAnswer
 from app.viewmodels.project.folder_plan import FolderPlan
 from app.viewmodels.project.frame_preview import FramePreview
 from app.viewmodels.project.label_summary import ImportSummary
@@ -71,7 +71,9 @@ SCREENS = [(1280, 720), (1280, 680), (960, 540), (853, 480)]
 _LONG = "/data/a folder with a long name/another one below it/and one more, so that no line can hold all of it"
 _VOC = get_catalog("voc21")
 _ANSWERS = [
-    Answer(place, f"Folder {place}", f"{_LONG}/{place}", "400 of 1 000 images have a mask there; every file can be read. " * 2)
+    OfferedAnswer(
+        place, f"Folder {place}", f"{_LONG}/{place}", "400 of 1 000 images have a mask there; every file can be read. " * 2
+    )
     for place in range(8)
 ]
 
@@ -232,7 +234,7 @@ def _merge(studio: Studio, tmp: Path) -> QDialog:
     conflicts = {(first.name, second.name): 12_345 for first, second in zip(_VOC.classes, _VOC.classes[1:], strict=False)}
     rows = [MergeRow(number, f"{_LONG}/{number}.jpg", 9, 9, conflicts) for number in range(30)]
     failures = [("b.jpg", ProjectError("it is cut off", remedy="Try again"))]
-    compared = Compared(two, found, rows, failures)
+    compared = ComparedProjects(two, found, rows, failures)
     return MergeDialog(_NoPictures(), compared, studio.window)  # type: ignore[arg-type] # asks for pictures alone
 
 

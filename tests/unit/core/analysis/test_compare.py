@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deeplab_core.analysis.compare import Change, Verdict, _corrected, compare_reports
+from deeplab_core.analysis.compare import ScoreChange, Verdict, _corrected, compare_reports
 from deeplab_core.analysis.evaluate import evaluate_folders
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import MaskFormatError
@@ -149,7 +149,7 @@ def test_reports_that_do_not_belong_together_are_refused(reports: tuple[Path, Pa
 
 
 def test_holm_multiplies_by_what_is_left_and_never_falls() -> None:
-    change = Change(
+    change = ScoreChange(
         name="a", before=0.1, after=0.2, low=0.05, high=0.2, p=0.01, images=9, verdict=Verdict.UNCLEAR
     )  # fmt: skip
     changes = [replace(change, p=p, images=images) for p, images in ((0.04, 9), (0.01, 9), (0.03, 9), (0.001, 2))]

@@ -16,7 +16,7 @@ from urllib.request import Request
 import pytest
 
 from deeplab_core.errors import Cancelled, DownloadError, StorageError
-from deeplab_core.hub import Progress, download
+from deeplab_core.hub import DownloadProgress, download
 from deeplab_core.hub.connection import _Redirects
 from tests.file_server import AUTHORITY, FileServer, serving
 
@@ -60,11 +60,11 @@ def leftovers(target: Path) -> list[str]:
 
 
 def test_a_file_comes_whole_with_its_digest_and_progress(server: FileServer, target: Path) -> None:
-    told: list[Progress] = []
+    told: list[DownloadProgress] = []
     fetched = download(server.url("/net.pth"), target, sha256_prefix=DIGEST[:8], progress=told.append)
     assert target.read_bytes() == CONTENT
     assert (fetched.size, fetched.sha256, fetched.resumed_from) == (len(CONTENT), DIGEST, 0)
-    assert told[-1] == Progress(len(CONTENT), len(CONTENT))
+    assert told[-1] == DownloadProgress(len(CONTENT), len(CONTENT))
     assert [one.done for one in told] == sorted(one.done for one in told)
     assert leftovers(target) == []
 
@@ -245,7 +245,7 @@ def test_cancel_wakes_up_a_download_that_waits_for_a_silent_server(server: FileS
     server.hang_after = 100_000
     stop = threading.Event()
 
-    def stop_at_the_silence(progress: Progress) -> None:
+    def stop_at_the_silence(progress: DownloadProgress) -> None:
         if progress.done == 100_000:
             stop.set()
 
@@ -266,7 +266,7 @@ def test_cancel_without_a_known_length_is_no_end_of_the_file(server: FileServer,
 
 
 def test_an_interrupt_keeps_the_part(server: FileServer, target: Path) -> None:
-    def interrupt(progress: Progress) -> None:
+    def interrupt(progress: DownloadProgress) -> None:
         if progress.done > 500_000:
             raise KeyboardInterrupt
 
@@ -339,7 +339,7 @@ def test_a_protected_download_resumes_and_can_be_cancelled(target: Path, monkeyp
     with serving(protected=True) as server:
         server.files["/net.pth"], server.hang_after = CONTENT, 1_000_000
 
-        def stop_at_the_silence(progress: Progress) -> None:
+        def stop_at_the_silence(progress: DownloadProgress) -> None:
             if progress.done == 1_000_000:
                 stop.set()
 
@@ -396,7 +396,7 @@ def test_a_disk_that_fills_up_keeps_what_came(server: FileServer, target: Path, 
 def test_two_downloads_of_one_file_do_not_write_into_each_other(server: FileServer, target: Path) -> None:
     refused: list[DownloadError] = []
 
-    def second(progress: Progress) -> None:
+    def second(progress: DownloadProgress) -> None:
         if not refused:
             with pytest.raises(DownloadError, match="being fetched already") as caught:
                 download(server.url("/net.pth"), target)

@@ -15,7 +15,15 @@ import pytest
 
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import Cancelled, DownloadError, StorageError
-from deeplab_core.hub import Progress, PublishedModel, PublishedPart, find_installed, install, read_receipt, write_published_card
+from deeplab_core.hub import (
+    DownloadProgress,
+    PublishedModel,
+    PublishedPart,
+    find_installed,
+    install,
+    read_receipt,
+    write_published_card,
+)
 from deeplab_core.hub.install import take_member
 from deeplab_core.records import ModelCard
 from deeplab_core.weights import card_path
@@ -110,7 +118,7 @@ def test_another_file_at_the_same_address_is_not_taken_for_the_first(server: Fil
 
 def test_one_file_of_an_archive_is_kept_and_the_archive_is_not(server: FileServer, tmp_path: Path) -> None:
     model = published(server.url("/net.tar.gz"), file="net.tar.gz", member="frozen_inference_graph.pb")
-    told: list[Progress] = []
+    told: list[DownloadProgress] = []
     found = install(model, tmp_path, progress=told.append)
     assert found.path.name == "some-net.pb"
     assert found.path.read_bytes() == GRAPH

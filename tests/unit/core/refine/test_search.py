@@ -8,7 +8,7 @@ import pytest
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import AtrousError, Cancelled
 from deeplab_core.records import CRFParams
-from deeplab_core.refine import ProbabilitySource, Sample, labels_as_probabilities, search_parameters
+from deeplab_core.refine import ProbabilitySource, SearchSample, labels_as_probabilities, search_parameters
 from deeplab_core.refine import search as search_module
 from tests.unit.core.refine.scenes import blob
 
@@ -21,7 +21,7 @@ def _small_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_module, "COARSE_SRGB", (6.0, 20.0))
 
 
-def samples(number: int, *, perfect: bool = False) -> list[Sample]:
+def samples(number: int, *, perfect: bool = False) -> list[SearchSample]:
     found = []
     for seed in range(number):
         rgb, probabilities = blob(seed=seed)
@@ -32,7 +32,7 @@ def samples(number: int, *, perfect: bool = False) -> list[Sample]:
         if perfect:
             sure = np.eye(3, dtype=np.float32)[np.where(truth == CATALOG.ignore, 0, truth)]
             probabilities = sure.transpose(2, 0, 1) * 0.97 + 0.01
-        found.append(Sample(f"image {seed}", rgb, ProbabilitySource.of(np.ascontiguousarray(probabilities)), truth))
+        found.append(SearchSample(f"image {seed}", rgb, ProbabilitySource.of(np.ascontiguousarray(probabilities)), truth))
     return found
 
 
@@ -74,7 +74,7 @@ def test_the_same_search_gives_the_same_answer() -> None:
 def test_too_little_to_search_on() -> None:
     with pytest.raises(AtrousError, match="at least two images"):
         search_parameters(samples(1), CATALOG)
-    void = [Sample(s.name, s.rgb, s.source, np.full_like(s.truth, CATALOG.ignore)) for s in samples(2)]
+    void = [SearchSample(s.name, s.rgb, s.source, np.full_like(s.truth, CATALOG.ignore)) for s in samples(2)]
     with pytest.raises(AtrousError, match="no pixel"):
         search_parameters(void, CATALOG)
 

@@ -17,7 +17,7 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 from torch import nn
 
-from deeplab_core.training.distributed import CrossProcessBatchNorm2d, Group, process_group, synchronise_norms
+from deeplab_core.training.distributed import CrossProcessBatchNorm2d, TrainingGroup, process_group, synchronise_norms
 
 
 def batch() -> torch.Tensor:
@@ -53,7 +53,7 @@ def one_share(rank: int, folder: str) -> None:
     dist.init_process_group(
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2, timeout=timedelta(seconds=600)
     )
-    group = Group(rank, 2, torch.device("cpu"))
+    group = TrainingGroup(rank, 2, torch.device("cpu"))
     model = synchronise_norms(network(), group)
     x = batch()[:3] if rank == 0 else batch()[3:]
     x.requires_grad_()
@@ -92,7 +92,7 @@ def test_two_processes_norm_as_one(folder: Path) -> None:
 def norm_half(rank: int, folder: str) -> None:
     """Half of a batch in bfloat16, as autocast hands it over; more pixels than bfloat16 can count."""
     dist.init_process_group("gloo", init_method=f"file://{folder}/half meeting", rank=rank, world_size=2)
-    norm = synchronise_norms(nn.Sequential(nn.BatchNorm2d(2)), Group(rank, 2, torch.device("cpu")))
+    norm = synchronise_norms(nn.Sequential(nn.BatchNorm2d(2)), TrainingGroup(rank, 2, torch.device("cpu")))
     x = fine_batch()[rank : rank + 1].bfloat16().requires_grad_()
     out = norm(x)
     out.float().square().sum().backward()

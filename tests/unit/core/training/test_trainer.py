@@ -11,13 +11,13 @@ import torch
 
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import AtrousError, WeightsError
-from deeplab_core.training import Group, Recipe, RunFiles, SegmentationDataset, Trainer
+from deeplab_core.training import Recipe, RunFiles, SegmentationDataset, Trainer, TrainingGroup
 from deeplab_core.training.network import MovingAverage, freeze_norms
 from deeplab_core.training.state import RunState
 from deeplab_core.weights import load_model
 from tests.unit.core.training.made_data import CATALOG, RECIPE, dataset, make_folder
 
-ALONE = Group(0, 1, torch.device("cpu"))
+ALONE = TrainingGroup(0, 1, torch.device("cpu"))
 
 
 class Notes:
@@ -338,7 +338,7 @@ def test_rounds_of_one_image_are_refused_where_the_network_pools_over_it(data: S
             trainer(replace(RECIPE, **values), data, tmp_path)
     alone = replace(RECIPE, batch=2, sync_norm=False)
     with pytest.raises(AtrousError, match="rounds of 1 image"):
-        Trainer(alone, data, None, RunFiles(tmp_path), Group(0, 2, torch.device("cpu")), Notes())
+        Trainer(alone, data, None, RunFiles(tmp_path), TrainingGroup(0, 2, torch.device("cpu")), Notes())
     trainer(replace(RECIPE, batch=1, norm="frozen", steps=1), data, tmp_path / "frozen").run()
     without = replace(RECIPE, batch=1, steps=1, options={**RECIPE.options, "image_pooling": False})
     trainer(without, data, tmp_path / "without").run()
@@ -346,4 +346,4 @@ def test_rounds_of_one_image_are_refused_where_the_network_pools_over_it(data: S
 
 def test_a_batch_that_processes_cannot_share_is_refused(data: SegmentationDataset, tmp_path: Path) -> None:
     with pytest.raises(AtrousError, match="3 processes"):
-        Trainer(RECIPE, data, None, RunFiles(tmp_path), Group(0, 3, torch.device("cpu")), Notes())
+        Trainer(RECIPE, data, None, RunFiles(tmp_path), TrainingGroup(0, 3, torch.device("cpu")), Notes())

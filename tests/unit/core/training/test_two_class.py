@@ -16,7 +16,7 @@ from deeplab_core.inference import Predictor
 from deeplab_core.learning import LearnOptions
 from deeplab_core.nn import create_model
 from deeplab_core.records import ModelCard, Preprocessing
-from deeplab_core.training import DataSource, Group, Recipe, RunFiles, SegmentationDataset, Trainer
+from deeplab_core.training import DataSource, Recipe, RunFiles, SegmentationDataset, Trainer, TrainingGroup
 from deeplab_core.training.adaptation import Corrected, Untouched, adapt
 from deeplab_core.weights import load_model, save_model
 from tests.unit.core.training.learner_world import COLOURS, room
@@ -24,7 +24,7 @@ from tests.unit.core.training.made_data import CATALOG, RECIPE, make_folder
 from tests.unit.core.training.test_trainer import Notes
 
 TWO = ClassCatalog("toy two", "Toy", (ClassInfo(0, "floor", (40, 40, 40)), ClassInfo(3, "chair", (200, 30, 30))), background=0)
-ALONE = Group(0, 1, torch.device("cpu"))
+ALONE = TrainingGroup(0, 1, torch.device("cpu"))
 
 
 @pytest.fixture
