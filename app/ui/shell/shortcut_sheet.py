@@ -28,8 +28,8 @@ _MARGINS = 62
 _TWINS = ("Enter", "Ctrl+Enter")
 
 
-class KeySheet(FittedDialog):
-    """Every command that has a key, and what the hands do on the picture; as many columns as the width allows."""
+class ShortcutSheet(FittedDialog):
+    """Every command that has a key, and every gesture on the picture; as many columns as the width allows."""
 
     def __init__(self, keymap: Keymap, parent: QWidget | None = None) -> None:
         super().__init__(tr("Keyboard shortcuts"), parent, size=QSize(1400, 780))
@@ -55,6 +55,13 @@ class KeySheet(FittedDialog):
         close.clicked.connect(self.accept)
         self.buttons.addStretch(1)
         self.buttons.addWidget(close)
+
+    def fit(self) -> None:
+        """Take the width of all columns, which depends on the commands, their keys and the font."""
+        for widget in self.findChildren(QWidget):
+            widget.ensurePolished()
+        self._wanted = QSize(_width(self._dealt(_MOST_COLUMNS)) + _MARGINS, self._wanted.height())
+        super().fit()
 
     def minimumSizeHint(self) -> QSize:
         """One column has to fit; the rest is a matter of the width that there is."""

@@ -28,7 +28,7 @@ from app.ui.shell.command_palette import CommandPalette
 from app.ui.shell.main_window import MainWindow
 from app.ui.shell.messages_dialog import TroubleDialog
 from app.ui.shell.settings_dialog import SettingsDialog
-from app.ui.shell.shortcut_sheet import KeySheet
+from app.ui.shell.shortcut_sheet import ShortcutSheet
 from app.ui.shell.shortcuts_dialog import ShortcutsDialog
 from app.ui.shell.theme import apply_theme, load_theme, resolve_theme_name
 from app.viewmodels.predict.model_options import option_rows
@@ -273,7 +273,7 @@ class WindowActions(QObject):
             self._program.settings.set("keys", {name: list(keys) for name, keys in dialog.keymap.overrides.items()})
 
     def show_keys(self) -> None:
-        KeySheet(self._window.commands.keymap, self._window).exec()
+        ShortcutSheet(self._window.commands.keymap, self._window).exec()
 
     def show_palette(self) -> None:
         CommandPalette(self._window.commands, self._window).show()

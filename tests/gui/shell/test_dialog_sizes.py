@@ -50,7 +50,7 @@ from app.ui.project.video_dialog import VideoDialog
 from app.ui.shell.command_palette import CommandPalette
 from app.ui.shell.messages_dialog import MessagesDialog, TroubleDialog
 from app.ui.shell.settings_dialog import SettingsDialog
-from app.ui.shell.shortcut_sheet import KeySheet
+from app.ui.shell.shortcut_sheet import ShortcutSheet
 from app.ui.shell.shortcuts_dialog import ShortcutsDialog
 from app.viewmodels.annotate.class_editor import ClassDraft
 from app.viewmodels.predict.model_options import OptionRow
@@ -99,7 +99,7 @@ def _fetch(studio: Studio, _tmp: Path) -> QDialog:
 
 
 def _keys(studio: Studio, _tmp: Path) -> QDialog:
-    return KeySheet(Keymap(ACTIONS, {}), studio.window)
+    return ShortcutSheet(Keymap(ACTIONS, {}), studio.window)
 
 
 def _shortcuts(studio: Studio, _tmp: Path) -> QDialog:
@@ -244,7 +244,7 @@ class _NoPictures:
 
 
 MAKERS: dict[type[QDialog], Callable[[Studio, Path], QDialog]] = {
-    SettingsDialog: _settings, ExportDialog: _export, FetchDialog: _fetch, KeySheet: _keys, ShortcutsDialog: _shortcuts,
+    SettingsDialog: _settings, ExportDialog: _export, FetchDialog: _fetch, ShortcutSheet: _keys, ShortcutsDialog: _shortcuts,
     ChoiceDialog: _choice, TruthDialog: _truth, ClassesDialog: _classes, MappingDialog: _mapping, FrameDialog: _frame,
     LearnDialog: _learn, LearnResultDialog: _learned, ListDialog: _list, TroubleDialog: _trouble, CommandPalette: _palette,
     MessagesDialog: _messages, FolderQuestion: _job, ModelOptionsDialog: _options,
@@ -347,11 +347,11 @@ def test_a_size_that_the_user_gave_is_kept(shown):
 
 
 def test_the_sheet_of_keys_uses_fewer_columns_on_a_narrow_screen(shown):
-    def columns(dialog: KeySheet) -> int:
+    def columns(dialog: ShortcutSheet) -> int:
         return len({section.mapTo(dialog, QPoint(0, 0)).x() for section in dialog.sections})
 
-    assert columns(shown(KeySheet, (1920, 1080))) == 3
-    assert columns(shown(KeySheet, (853, 480))) < 3
+    assert columns(shown(ShortcutSheet, (1920, 1080))) == 3
+    assert columns(shown(ShortcutSheet, (853, 480))) < 3
 
 
 def test_a_dialog_grows_with_what_comes_later_and_keeps_the_user_s_size(shown, qtbot):

@@ -18,7 +18,7 @@ from app.ui.project.export_dialog import ExportDialog
 from app.ui.shell.command_palette import CommandPalette
 from app.ui.shell.messages_dialog import TroubleDialog
 from app.ui.shell.settings_dialog import SettingsDialog
-from app.ui.shell.shortcut_sheet import KeySheet
+from app.ui.shell.shortcut_sheet import ShortcutSheet
 from app.ui.shell.shortcuts_dialog import ShortcutsDialog
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import map_catalogs
@@ -169,7 +169,7 @@ def test_the_palette_runs_what_is_typed(studio, folder, qtbot):
 
 
 def test_the_sheet_shows_every_command_that_has_a_key(studio, qtbot):
-    sheet = KeySheet(studio.window.commands.keymap)
+    sheet = ShortcutSheet(studio.window.commands.keymap)
     qtbot.addWidget(sheet)
     texts = {label.text() for label in sheet.findChildren(type(studio.window.classes.note))}
     wanted = {spec.text.rstrip("…") for spec in ACTIONS if spec.shortcuts and not spec.id.startswith("class.key_")}

@@ -20,7 +20,7 @@ from app.paths import SAMPLE_PROJECT
 from app.services.autosave import SaveState
 from app.ui.project.export_dialog import ExportDialog
 from app.ui.shell.settings_dialog import SettingsDialog
-from app.ui.shell.shortcut_sheet import KeySheet
+from app.ui.shell.shortcut_sheet import ShortcutSheet
 from app.viewmodels.project.image_list import ImageRow
 from tests.gui import snapshots
 from tests.gui.snapshots import FOLDER, TOLERANCE, Pixels, Snapshot, compare, snapshot, write
@@ -182,7 +182,7 @@ def test_settings_dialog(desk: Studio, snapshot: Snapshot) -> None:
 
 
 def test_shortcut_sheet(desk: Studio, snapshot: Snapshot) -> None:
-    dialog = KeySheet(desk.window.commands.keymap, desk.window)
+    dialog = ShortcutSheet(desk.window.commands.keymap, desk.window)
     snapshot("shortcuts", shown(desk, dialog, 1280, 720, dialog))
 
 
