@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -226,10 +226,10 @@ class Corrector:
         box, mask = hierarchy.small_mask(nodes, level)
         return RegionPreview(box, mask, sum(map(hierarchy.image_pixels, nodes.tolist())))
 
-    def region_guess(self, x: float, y: float, level: int) -> int | None:
-        """The class that :meth:`region_at` gives without one."""
+    def region_guess(self, x: float, y: float, level: int, but: Collection[int] = ()) -> int | None:
+        """The class that :meth:`region_at` gives without one; the best one that is not among ``but``."""
         node = self.hierarchy.node_at(*check_point(x, y, self._size), check_level(level))
-        return self._region_class(None, np.array([node]), *self._region_of(node, level))
+        return self._region_class(None, np.array([node]), *self._region_of(node, level), but)
 
     def next_level(self, x: float, y: float, level: int, step: int) -> int:
         """The next coarser (``step`` 1) or finer (-1) level at which the region under a point changes by a fifth of its size."""
@@ -355,19 +355,18 @@ class Corrector:
 
     # Changing
 
-    def guess(self, mask: Mask, box: Box | None = None) -> int | None:
-        """The class that a region most likely is, other than the one that most of its pixels have now.
+    def guess(self, mask: Mask, box: Box | None = None, but: Collection[int] = ()) -> int | None:
+        """The class that a region most likely is, other than those of ``but`` and the one that most of its pixels have now.
 
         By the mean of the scores over the region: the network's second guess where the label is its first. Without scores the
         class that surrounds the region most. None if there is no other class, or no pixel. ``mask`` is (H, W), or (height,
         width) in a ``box``.
         """
-        if box is not None:
-            check_mask(mask, box.size)
-            return self._guessed(box, mask)
-        check_mask(mask, self._size)
-        box = Proposal(mask, 0, 0).bounds
-        return self._guessed(box, mask[box.slices]) if not box.empty else None
+        check_mask(mask, self._size if box is None else box.size)
+        if box is None:
+            box = Proposal(mask, 0, 0).bounds
+            mask = mask[box.slices]
+        return None if box.empty else self._guessed(box, mask, but)
 
     def apply(self, proposal: Proposal) -> Patch:
         """Change the labels as a proposal says, and nothing outside of its mask.
@@ -446,29 +445,29 @@ class Corrector:
             return None
         return Proposal.within(self._size, box, mask, cls, Provenance.RECLASSIFIED)
 
-    def _class_or_guess(self, cls: int | None, box: Box, mask: Mask) -> int | None:
+    def _class_or_guess(self, cls: int | None, box: Box, mask: Mask, but: Collection[int] = ()) -> int | None:
         if cls is None:
-            return self._guessed(box, mask)
+            return self._guessed(box, mask, but)
         self._check_class(cls, void=True)
         return cls
 
-    def _region_class(self, cls: int | None, nodes: NDArray[Any], box: Box, mask: Mask) -> int | None:
+    def _region_class(self, cls: int | None, nodes: NDArray[Any], box: Box, mask: Mask, but: Collection[int] = ()) -> int | None:
         if cls is not None or self._probabilities is None:
-            return self._class_or_guess(cls, box, mask)
+            return self._class_or_guess(cls, box, mask, but)
         hierarchy = self.hierarchy
         pixels = hierarchy.pixels[nodes]
-        return self._best_but(box, mask, (hierarchy.probabilities[nodes] * pixels[:, None]).sum(axis=0))
+        return self._best_but(box, mask, (hierarchy.probabilities[nodes] * pixels[:, None]).sum(axis=0), but)
 
-    def _guessed(self, box: Box, mask: Mask) -> int | None:
-        if self._probabilities is None:
-            return components.surrounding_class(self.labels, box, mask, self.catalog.ignore)
-        return self._best_but(box, mask, self._probabilities.mean(box, mask))
+    def _guessed(self, box: Box, mask: Mask, but: Collection[int]) -> int | None:
+        if self._probabilities is not None:
+            return self._best_but(box, mask, self._probabilities.mean(box, mask), but)
+        found = components.surrounding_class(self.labels, box, mask, self.catalog.ignore)
+        return None if found in but else found
 
-    def _best_but(self, box: Box, mask: Mask, weights: NDArray[np.float64]) -> int | None:
+    def _best_but(self, box: Box, mask: Mask, weights: NDArray[np.float64], but: Collection[int]) -> int | None:
         """The class of the largest weight, other than that of most of a mask's pixels now; of equals the first of the catalog."""
-        counts = value_counts(self.labels[box.slices][mask].reshape(1, -1))
-        present = int(counts.argmax())
-        left = [(-float(weight), n) for n, weight in enumerate(weights) if self.catalog.classes[n].id != present]
+        present = int(value_counts(self.labels[box.slices][mask].reshape(1, -1)).argmax())
+        left = [(-float(weight), n) for n, weight in enumerate(weights) if self.catalog.classes[n].id not in (present, *but)]
         return self.catalog.classes[min(left)[1]].id if left else None
 
     def _other_class(self, xs: NDArray[np.int64], ys: NDArray[np.int64], cls: int) -> int | None:

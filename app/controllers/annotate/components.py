@@ -100,7 +100,8 @@ class ComponentsController(QObject):
         if last is not None and last.mask is mask:
             pixels, guess = last.pixels, self._guess
         else:
-            pixels, guess = int(mask.sum()), corrector.guess(mask, box)
+            pixels = int(mask.sum())
+            guess = self._corrections.second_guess(Target(box, mask, pixels), lambda but: corrector.guess(mask, box, but))
         self._guess = guess
         at = Pointed(pixels, present, selected, guess, document.locked)
         tint = selected if selected != present and not document.locked.intersection({selected, present}) else None
@@ -176,10 +177,15 @@ class ComponentsController(QObject):
         document, corrector = self._changeable(place), self._corrections.corrector
         if document is None or corrector is None or place is None:
             return
+        if cls is None:
+            box, mask = corrector.component_mask(*place)
+            part = Target(box, mask, int(mask.sum()))
+            cls = self._corrections.second_guess(part, lambda but: corrector.guess(mask, box, but))
+        if cls is None:
+            self._say(tr("There is no second guess for this component"))
+            return
         proposal = corrector.component_at(*place, cls)
         if proposal is None:
-            if cls is None:
-                self._say(tr("There is no second guess for this component"))
             return
         name = class_name(document.catalog, proposal.labels) if isinstance(proposal.labels, int) else ""
         self._corrections.apply(message("Component: {name}", name=name), proposal)

@@ -4,6 +4,7 @@ which what they offer becomes a step.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:  # OpenCV comes with the first image
 
 #: Behind what the image in view is asked for, before a run over the folder.
 _SOON = 5
+#: So many parts that changed class are remembered, by so many of their pixels each.
+_REMEMBERED, _PLACES = 64, 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +51,40 @@ class Target:
     pixels: int
     lines: tuple[str, ...] = ()
     class_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Taken:
+    """A part of the image that the user took from a class, so that this class is no second guess for it.
+
+    Attributes:
+        class_id: the class that most of it had.
+        pixels: of it.
+        rows, columns: of some of its pixels, in the image.
+    """
+
+    class_id: int
+    pixels: int
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, proposal: Proposal, document: Document) -> _Taken:
+        """What a proposal takes from the labels as they are."""
+        box = proposal.bounds
+        mask = proposal.mask[box.slices]
+        rows, columns = mask.nonzero()
+        class_id = int(np.bincount(document.labels[box.slices][mask]).argmax())
+        some = np.linspace(0, rows.size - 1, min(rows.size, _PLACES)).astype(np.int64)
+        return cls(class_id, rows.size, rows[some] + box.y, columns[some] + box.x)
+
+    def covers(self, target: Target) -> bool:
+        """Whether most of a target is this part."""
+        box, (height, width) = target.box, target.mask.shape
+        rows, columns = (self.rows - box.y) * height // box.height, (self.columns - box.x) * width // box.width
+        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        there = int(np.count_nonzero(target.mask[rows[inside], columns[inside]]))
+        return 2 * there * self.pixels > self.rows.size * target.pixels
 
 
 class CorrectionsController(QObject):
@@ -74,6 +111,7 @@ class CorrectionsController(QObject):
         self._ready: RegionsReady | None = None
         self._asked = ""
         self._used = False
+        self._taken: tuple[_Taken, ...] = ()
         services.session.imageChanged.connect(self._show_image)
         services.session.predictionChanged.connect(lambda _image: self._ask())
         services.session.predictionMissed.connect(lambda _image: self._ask())
@@ -123,6 +161,20 @@ class CorrectionsController(QObject):
         height, width = document.shape
         return place if 0 <= place[0] < width and 0 <= place[1] < height else None
 
+    def second_guess(self, target: Target, guess: Callable[[frozenset[int]], int | None]) -> int | None:
+        """The likeliest class of a part of the image among those that the user did not take from it in this image.
+
+        May run in the background.
+
+        Args:
+            target: the part; its lines do not matter.
+            guess: the likeliest class that is not in a set; None if there is none. It is asked again for all classes if the
+                user has taken each.
+        """
+        taken = frozenset(part.class_id for part in self._taken if part.covers(target))
+        found = guess(taken)
+        return guess(frozenset()) if found is None and taken else found
+
     def apply(self, name: MessageText, proposal: Proposal | None, start: tuple[float, float] | None = None) -> bool:
         """Make what a tool offers a step; whether there was anything to do.
 
@@ -140,6 +192,8 @@ class CorrectionsController(QObject):
         patch, revision = proposal_patch(document, proposal, only), document.revision
         if patch.empty:
             return False
+        if isinstance(proposal.labels, int):
+            self._taken = (*self._taken[1 - _REMEMBERED :], _Taken.of(proposal, document))
 
         def make() -> TilePatch:
             return patch if document.revision == revision else proposal_patch(document, proposal, only)
@@ -158,6 +212,7 @@ class CorrectionsController(QObject):
         self._call.stop()
         self._corrector = self._document = self._ready = None
         self._asked = ""
+        self._taken = ()
         self._ask()
         self.changed.emit()
         self.prepared.emit()

@@ -111,7 +111,10 @@ class NextErrors(QObject):
             )
             return
         corrector = self._corrections.corrector
-        self._guess = None if corrector is None else corrector.guess(place.mask, place.box)
+        self._guess = None
+        if corrector is not None:
+            part = Target(place.box, place.mask, place.pixels)
+            self._guess = self._corrections.second_guess(part, lambda but: corrector.guess(place.mask, place.box, but))
         self.current = place
         if place.truth is not None and place.truth not in document.locked:
             self._edit.choose_class(place.truth)  # for a brush or a click, if no other fix fits

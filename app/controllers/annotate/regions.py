@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
@@ -14,6 +15,9 @@ from app.text import tr
 from app.viewmodels.annotate.class_rows import class_name
 from app.viewmodels.annotate.correction import Pointed, pointed_lines
 from deeplab_core.errors import message
+
+if TYPE_CHECKING:  # OpenCV comes with the first image
+    from deeplab_core.correction import Corrector
 
 Point = tuple[float, float]
 
@@ -87,6 +91,7 @@ class RegionsController(QObject):
         if len(inside) > 1:
             proposal = corrector.regions_along(inside, self.level, cls)
         else:
+            cls = self._guess(corrector, inside[0]) if guess else cls
             proposal = corrector.region_at(*inside[0], self.level, cls)
         if proposal is None:
             return
@@ -94,6 +99,11 @@ class RegionsController(QObject):
         given = class_name(document.catalog, proposal.labels)
         name = message("Regions: {name}", name=given) if len(inside) > 1 else message("Region: {name}", name=given)
         self._corrections.apply(name, proposal, start=inside[0])
+
+    def _guess(self, corrector: Corrector, place: Point) -> int | None:
+        found, level = corrector.region_preview(*place, self.level), self.level
+        part = Target(found.box, found.mask, found.pixels)
+        return self._corrections.second_guess(part, lambda but: corrector.region_guess(*place, level, but))
 
     def _look(self) -> None:
         self._soon.stop()
@@ -103,7 +113,7 @@ class RegionsController(QObject):
             return
         found = corrector.region_preview(*place, self.level)
         selected = self._edit.tools.class_id
-        guess = corrector.region_guess(*place, self.level)
+        guess = self._guess(corrector, place)
         at = Pointed(found.pixels, None, selected, guess, document.locked)
         self._show(Target(found.box, found.mask, found.pixels, pointed_lines(document.catalog, at), selected))
 

@@ -22,6 +22,7 @@ from tests.gui.canvas_fixture import turn_wheel
 from tests.gui.studio import HEIGHT, WIDTH, Studio
 
 CHAIR, SOFA, CAT = 9, 18, 8
+PLAIN = Qt.KeyboardModifier.NoModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 
 
@@ -94,6 +95,19 @@ def test_shift_click_takes_the_second_guess_and_delete_the_surroundings(desk: St
     desk.press(Qt.Key.Key_Delete)
     assert not desk.image.document.labels[10:30, 10:30].any()
     assert desk.steps()[-1].startswith("Give to the surroundings, 400")
+
+
+@pytest.mark.parametrize(("key", "modifiers"), [(Qt.Key.Key_Z, PLAIN), (Qt.Key.Key_G, SHIFT)], ids=["components", "regions"])
+def test_a_class_that_was_rejected_is_not_the_second_guess_again(
+    desk: Studio, key: Qt.Key, modifiers: Qt.KeyboardModifier
+) -> None:
+    desk.press(key, modifiers)
+    desk.settle()
+    seen = [CHAIR]
+    for _ in range(3):
+        desk.qtbot.mouseClick(desk.view, Qt.MouseButton.LeftButton, SHIFT, pos=desk.point(20, 20))
+        seen.append(int(desk.image.document.labels[20, 20]))
+    assert len(set(seen)) == len(seen)
 
 
 def test_forty_islands_are_dropped_in_two_actions(desk: Studio) -> None:
