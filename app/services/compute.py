@@ -33,7 +33,7 @@ from app.worker.messages import (
     Shutdown,
     WasCancelled,
 )
-from deeplab_core.errors import AtrousError, ComputeError, message, plural_message
+from deeplab_core.errors import AtrousError, ComputeError, join_messages, message, plural_message
 from deeplab_core.records import ModelCard
 
 _log = logging.getLogger(__name__)
@@ -411,8 +411,9 @@ def _silent(life: _Generation, entry: _Entry | None) -> str:
     else:
         path = getattr(entry.request, "image", None) or getattr(entry.request, "path", None)
         doing = message("at {name}", name=Path(path).name) if path else message("at work")
-    state = message(" The system has suspended it.") if vitals is not None and vitals.stopped else ""
-    return message("No response for {silence:.0f} seconds, {doing}.{state}", silence=life.heart.silence, doing=doing, state=state)
+    silent = message("No response for {silence:.0f} seconds, {doing}.", silence=life.heart.silence, doing=doing)
+    stopped = vitals is not None and vitals.stopped
+    return join_messages((silent, message("The system has suspended it.") if stopped else ""))
 
 
 def _crashed_twice(request: Request[Answer], ending: str) -> ComputeError:

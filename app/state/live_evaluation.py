@@ -114,11 +114,10 @@ def folder_mean_text(pooled: ConfusionMatrix) -> str:
     text = plural("{value:.3f} over {n} class", "{value:.3f} over {n} classes", mean.classes, value=mean.value)
     if compared.classes == mean.classes:
         return text
-    rest = plural(
-        "({value:.3f} over the {n} in the ground truth)", "({value:.3f} over the {n} in the ground truth)", compared.classes,
-        value=compared.value,
+    return plural(
+        "{mean} ({value:.3f} over the {n} in the ground truth)", "{mean} ({value:.3f} over the {n} in the ground truth)",
+        compared.classes, mean=text, value=compared.value,
     )  # fmt: skip
-    return f"{text} {rest}"
 
 
 class LiveEvaluation:

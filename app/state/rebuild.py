@@ -50,14 +50,10 @@ def renewed(path: Path, error: DamagedStore, notices: list[str]) -> Store:
     try:
         spare = _Spare.of(path.parent)
         losses = None if aside is None else _salvage(aside, store, spare)
-        reason = message(" ({reason})", reason=clause(error.why)) if error.why else ""
-        notices.append(
-            message("The project's database was damaged{reason}.", reason=reason)
-            if aside is None
-            else message(
-                "The project's database was damaged{reason}; it was set aside as {name}.", reason=reason, name=aside.name
-            )
-        )
+        why = message("The project's database was damaged ({reason}).", reason=clause(error.why))
+        notices.append(why if error.why else message("The project's database was damaged."))
+        if aside is not None:
+            notices.append(message("It was set aside as {name}.", name=aside.name))
         if losses is not None:
             notices.extend(losses.sentences())
         elif not restored_from_copy(store, path.parent, notices):

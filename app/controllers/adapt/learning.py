@@ -194,13 +194,15 @@ class LearnController(QObject):
         self.result = result
         self._update_context()
         report = answer.report
-        left_out = ""
+        sentences = []
         if report.held_out is not None:
             before, after = (100 * value for value in report.held_out)
-            left_out = tr("On held-out images: {before:.1f} before, {after:.1f} after (mean IoU). ", before=before, after=after)
+            found = tr("On held-out images: {before:.1f} before, {after:.1f} after (mean IoU).", before=before, after=after)
+            sentences.append(found)
+        sentences.append(tr("Nothing changes until you accept it."))
         self._notifier.info(
             tr("Learning finished"),
-            tr("{left_out}Nothing changes until you accept it.", left_out=left_out),
+            " ".join(sentences),
             replace_key="learn",
             choices=(Choice(tr("Before and after…"), self.show),),
         )

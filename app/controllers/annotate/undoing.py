@@ -72,7 +72,7 @@ class Undoing(QObject):
             self._ask(
                 tr("Nothing undone yet"),
                 tr("Undo"),
-                tr("Undo again to revert its newest step, '{undo_text}'.", undo_text=history.undo_text),
+                tr("Undo again to revert its newest step, '{step}'.", step=history.undo_text),
                 self.undo,
             )
 
@@ -89,7 +89,7 @@ class Undoing(QObject):
             self._ask(
                 tr("Nothing redone yet"),
                 tr("Redo"),
-                tr("Redo again to repeat '{redo_text}'.", redo_text=history.redo_text),
+                tr("Redo again to repeat '{step}'.", step=history.redo_text),
                 self.redo,
             )
 

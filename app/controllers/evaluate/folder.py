@@ -149,14 +149,15 @@ class FolderEvaluation(QObject):
             )
             return
         mean = pooled.mean_iou("union")
-        part = tr(" so far") if begun.stopped else ""
         self._notifier.info(
-            tr("Folder{part}: mIoU {value:.3f}", part=part, value=mean.value),
+            tr("Folder so far: mIoU {value:.3f}", value=mean.value)
+            if begun.stopped
+            else tr("Folder: mIoU {value:.3f}", value=mean.value),
             tr(
-                "mIoU {folder_mean_text}, pooled over {images}; pixel accuracy {pixel_accuracy:.3f}.",
-                folder_mean_text=folder_mean_text(pooled),
+                "mIoU {mean}, pooled over {images}; pixel accuracy {accuracy:.3f}.",
+                mean=folder_mean_text(pooled),
                 images=plural("{n} image", "{n} images", self._figures.images),
-                pixel_accuracy=pooled.pixel_accuracy(),
+                accuracy=pooled.pixel_accuracy(),
             )
             + ("" if self._check is None else "".join(f" {sentence(text)}" for text in self._check.remarks())),
             replace_key="evaluation",

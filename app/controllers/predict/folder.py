@@ -212,17 +212,22 @@ class FolderRun(QObject):
         following, self._next = self._next, None
         # Who stops a run that is being stopped wants none to follow either.
         if following is not None and following[0] is self._session.project and following[2] == job.job.cancel_asked:
-            name = "" if self._models.card is None else tr(" with {name}", name=self._models.card.name)
+            card = self._models.card
             self._notifier.info(
                 tr("Restarting the folder run"),
-                tr("Every image is predicted{name}; your own pixels are kept.", name=name),
+                tr("Every image is predicted; your own pixels are kept.")
+                if card is None
+                else tr("Every image is predicted with {name}; your own pixels are kept.", name=card.name),
                 replace_key="run",
             )
             self.start(following[1], change=run.change)
             return
-        summary = [tr("{done} predicted", done=spaced(job.done - len(job.failures)))]
-        if run.reused:
-            summary[0] += tr(" ({reused} reused)", reused=spaced(run.reused))
+        done = spaced(job.done - len(job.failures))
+        summary = [
+            tr("{done} predicted ({reused} reused)", done=done, reused=spaced(run.reused))
+            if run.reused
+            else tr("{done} predicted", done=done)
+        ]
         if run.suggested:
             summary.append(waiting_text(run.suggested))
         if job.stopped:

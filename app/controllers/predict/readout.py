@@ -110,9 +110,9 @@ class ReadoutController(QObject):
         truth = None if self._evaluation.live is None else int(self._evaluation.live.truth[y, x])
         if truth is not None and self._evaluation.live is not None:
             marked = truth != catalog.ignore and int(self._evaluation.live.scored[y, x]) == catalog.ignore
+            name = escape(class_name(catalog, truth))
             parts.append(
-                tr("ground truth {name}", name=escape(class_name(catalog, truth)))
-                + (tr(", ambiguous: not counted") if marked else "")
+                tr("ground truth {name}, ambiguous: not counted", name=name) if marked else tr("ground truth {name}", name=name)
             )
         if self._scores:
             parts.append(tr("model {scores}", scores=self._scores))

@@ -256,7 +256,7 @@ class FileChanges(QObject):
         elif shown is not None:
             self._session.open_image(shown.id)
         else:
-            detail = tr("It was reloaded.{what_to_check}", what_to_check=self._what_to_check())
+            detail = " ".join(filter(None, (tr("It was reloaded."), self._what_to_check())))
             self._notifier.warning(tr("{name} has changed on disk", name=path.name), detail, replace_key="view changed")
             self._session.reload_image()
 
@@ -266,8 +266,8 @@ class FileChanges(QObject):
         if image is None or project is None or (image.document.labels == image.document.catalog.ignore).all():
             return ""
         if project.record(image.id).touched:
-            return tr(" Your strokes are kept; check whether the mask still fits.")
-        return tr(" Check whether the mask still fits.")
+            return tr("Your strokes are kept; check whether the mask still fits.")
+        return tr("Check whether the mask still fits.")
 
     def _keep_key(self, project: Project) -> None:
         """Before anything takes the new file for the one that was worked on: remember what that was."""

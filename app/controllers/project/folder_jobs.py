@@ -172,10 +172,8 @@ class FolderJobs(QObject):
         parts = list(summary)
         if job.failures:
             named = [job.project.record(image).shown for image in list(job.failures)[:_NAMED]]
-            more = ", ..." if len(job.failures) > len(named) else ""
-            parts.append(
-                tr("{failures} failed: {named}{more}", failures=spaced(len(job.failures)), named=", ".join(named), more=more)
-            )
+            names = ", ".join([*named, "..."] if len(job.failures) > len(named) else named)
+            parts.append(tr("{failures} failed: {names}", failures=spaced(len(job.failures)), names=names))
         choices = (*self.failures_choice(job), *self.remember(change))
         say = self._notifier.warning if job.failures else self._notifier.info
         text = f"{'; '.join(parts)}. {remarks}".strip()
@@ -284,25 +282,29 @@ class FolderJobs(QObject):
         if undone_not and self._last is None:
             again = {image: change.steps[image] for image in undone_not}
             self._set_last(replace(change, steps=again, suggested=[]))
-        text = plural("{n} mask is as before the job.", "{n} masks are as before the job.", done)
+        sentences = [plural("{n} mask is as before the job.", "{n} masks are as before the job.", done)]
         if stays:
-            text += plural(
-                " {n} image changed since then and stays unchanged.",
-                " {n} images changed since then and stay unchanged.",
-                len(stays),
+            sentences.append(
+                plural(
+                    "{n} image changed since then and stays unchanged.",
+                    "{n} images changed since then and stay unchanged.",
+                    len(stays),
+                )
             )
         if left:
-            text += plural(
-                " {n} image was not reached and stays unchanged.",
-                " {n} images were not reached and stay unchanged.",
-                len(left),
+            sentences.append(
+                plural(
+                    "{n} image was not reached and stays unchanged.",
+                    "{n} images were not reached and stay unchanged.",
+                    len(left),
+                )
             )
         if change.suggested:
-            text += plural(
-                " {n} suggestion of the job is withdrawn.",
-                " {n} suggestions of the job are withdrawn.",
-                len(change.suggested),
+            withdrawn = len(change.suggested)
+            sentences.append(
+                plural("{n} suggestion of the job is withdrawn.", "{n} suggestions of the job are withdrawn.", withdrawn)
             )
+        text = " ".join(sentences)
         intro = tr("Every other image is as it was before the job.")
         show = Choice(tr("Show unchanged images"), lambda: self.imagesListed.emit(tr("What stays as it is"), intro, rows))
         self._notifier.info(

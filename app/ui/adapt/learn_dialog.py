@@ -151,17 +151,18 @@ def _intro(corrections: Corrections, model_name: str) -> str:
     number = len(corrections.images)
     images = plural("the image", "the {n} images", number)
     reviewed = sum(image.reviewed for image in corrections.images)
-    whole = ""
+    sentences = [
+        tr(
+            "{model_name} learns from your pixels in {images} that you corrected; its confident predictions "
+            "elsewhere stay as they are.",
+            model_name=model_name,
+            images=images,
+        )
+    ]
     if reviewed:
-        whole = tr(" Of reviewed images the whole mask counts; of others only what you painted.")
-    return tr(
-        "{model_name} learns from your pixels in {images} that you corrected; its confident predictions "
-        "elsewhere stay as they are.{whole} You can keep working; nothing changes until you accept the "
-        "result.",
-        model_name=model_name,
-        images=images,
-        whole=whole,
-    )
+        sentences.append(tr("Of reviewed images the whole mask counts; of others only what you painted."))
+    sentences.append(tr("You can keep working; nothing changes until you accept the result."))
+    return " ".join(sentences)
 
 
 def _hint(corrections: Corrections) -> str:

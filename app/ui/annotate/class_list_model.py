@@ -71,13 +71,15 @@ def _tooltip(row: ClassRow) -> str:
     if row.iou is not None:
         lines.append(
             tr("IoU {iou:.4f}", iou=row.iou)
-            + ("" if row.delta is None else tr(", {delta:+.4f} since the image was opened", delta=row.delta))
+            if row.delta is None
+            else tr("IoU {iou:.4f}, {delta:+.4f} since the image was opened", iou=row.iou, delta=row.delta)
         )
         lines.append(tr("Click the IoU to see its errors."))
     if row.key:
         lines.append(
-            tr("Key {key}", key=row.key)
-            + (tr(", always") if row.fixed_key else tr(", on this image only; right-click to assign a fixed key"))
+            tr("Key {key}, always", key=row.key)
+            if row.fixed_key
+            else tr("Key {key}, on this image only; right-click to assign a fixed key", key=row.key)
         )
     lines.append(
         tr("Click to select, click the square to change the colour, click the eye to show or hide, right-click for more.")

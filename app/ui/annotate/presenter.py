@@ -86,11 +86,10 @@ class ClassesPresenter(QObject):
         pooled = folder.pooled
         if pooled is None:
             return ""
-        pixels = tr("pixel accuracy {pixel_accuracy:.3f}", pixel_accuracy=pooled.pixel_accuracy())
         return tr(
-            "Folder: mIoU {folder_mean_text}, {pixels}, {images}.",
-            folder_mean_text=folder_mean_text(pooled),
-            pixels=pixels,
+            "Folder: mIoU {mean}, pixel accuracy {accuracy:.3f}, {images}.",
+            mean=folder_mean_text(pooled),
+            accuracy=pooled.pixel_accuracy(),
             images=plural("{n} image", "{n} images", folder.images),
         )
 

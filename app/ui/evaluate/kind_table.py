@@ -97,7 +97,7 @@ class KindTable(QTableWidget):
                 item.setText(text)
                 item.setToolTip(
                     f"{line.title}: {line.text}."
-                    + (tr(" Not measured: {missing}.", missing=line.missing) if line.missing else "")
+                    + (f" {tr('Not measured: {missing}.', missing=line.missing)}" if line.missing else "")
                 )
                 if column in bars:
                     item.setData(Qt.ItemDataRole.UserRole, bars[column])

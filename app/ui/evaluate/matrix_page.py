@@ -172,9 +172,8 @@ class MatrixPage(QWidget):
             )
             return
         query = _query(table, row, column)
-        text = tr(
-            "{title}: {pixels} px{share}", title=query.title(table.catalog), pixels=pixels, share=_share(table, row, column, ", ")
-        )
+        parts = [tr("{title}: {pixels} px", title=query.title(table.catalog), pixels=pixels), _share(table, row, column)]
+        text = ", ".join(filter(None, parts))
         totals = None if self._folder is None else query.totals(self._folder)
         if totals is not None and totals[1]:
             text += f" · {counted(totals[1], 'component')}"
@@ -222,7 +221,7 @@ def _choice(kinds: type[MatrixScale] | type[MatrixOrder], name: str) -> QComboBo
     return box
 
 
-def _share(table: MatrixTable, row: int, column: int, before: str = "") -> str:
+def _share(table: MatrixTable, row: int, column: int) -> str:
     if table.scale is MatrixScale.COUNTS:
         return ""
     of = {
@@ -230,4 +229,4 @@ def _share(table: MatrixTable, row: int, column: int, before: str = "") -> str:
         MatrixScale.COLUMNS: tr("of what is predicted as {name}", name=table.name(int(table.columns[column]))),
         MatrixScale.PAIRS: tr("of both"),
     }[table.scale]
-    return f"{before}{short_percent(float(table.values[row, column]))} % {of}"
+    return f"{short_percent(float(table.values[row, column]))} % {of}"

@@ -105,7 +105,9 @@ class TrimapDock(Panel):
         self.figure.setText(
             ""
             if inside is None
-            else tr("in {inside:.2f}", inside=inside) + ("" if outside is None else tr(" · out {outside:.2f}", outside=outside))
+            else tr("in {inside:.2f}", inside=inside)
+            if outside is None
+            else tr("in {inside:.2f} · out {outside:.2f}", inside=inside, outside=outside)
         )
         self.figure.setToolTip(
             tr("mIoU of this image inside and outside the band, averaged over the classes that the ground truth has there")

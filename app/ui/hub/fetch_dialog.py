@@ -244,23 +244,23 @@ class FetchDialog(FittedDialog):
             self.name.setText(model.title)
             score = (
                 tr(
-                    "mIoU {miou:g} on {miou_on}, according to {miou_source}",
+                    "mIoU {miou:g} on {data}, according to {source}",
                     miou=model.miou,
-                    miou_on=model.miou_on,
-                    miou_source=model.miou_source,
+                    data=model.miou_on,
+                    source=model.miou_source,
                 )
                 if model.miou
                 else tr("mIoU unknown")
             )
-            more = f". {model.note}" if model.note else ""
-            needs = tr(". Requires the extra '{needs}'", needs=model.needs) if model.needs else ""
+            needs = tr("Requires the extra '{needs}'", needs=model.needs) if model.needs else ""
             classes = counted(model.classes, "class", "classes") if model.classes else tr("Classes unknown")
             what = tr("Click network") if model.for_clicks else f"{classes}. {score}"
             texts = [
-                f"{what}{more}{needs}.",
+                f"{'. '.join(part for part in (what, model.note, needs) if part)}.",
                 tr("Licence: {licence}. Trained on {data_licence}.", licence=model.licence, data_licence=model.data_licence),
                 f"{_files_text(model)}, {'size ' if model.download_bytes is None else ''}{size_text(model.download_bytes)}, "
-                + tr("from {host}. ", host=model.host)
+                + tr("from {host}.", host=model.host)
+                + " "
                 + (
                     tr("Checksum: sha256 {sha256_prefix}…", sha256_prefix=model.sha256_prefix[:_DIGITS])
                     if model.has_checksum
@@ -274,8 +274,9 @@ class FetchDialog(FittedDialog):
     def _show_status(self, model: PublishedModel | None, view: FetchView) -> None:
         text, tone = "", ""
         if view.state is FetchState.FETCHING:
-            total = tr(" of {size_text}", size_text=size_text(view.total)) if view.total else ""
-            text = f"{size_text(view.done)}{total}{f', {view.text}' if view.text else ''}"
+            done = size_text(view.done)
+            text = tr("{done} of {total}", done=done, total=size_text(view.total)) if view.total else done
+            text = f"{text}, {view.text}" if view.text else text
         elif view.state is FetchState.WAITING:
             text = tr("Waiting for the previous download.")
         elif view.state is FetchState.CHECKING:
@@ -285,10 +286,13 @@ class FetchDialog(FittedDialog):
         elif view.state in (FetchState.FAILED, FetchState.UNUSABLE):
             text, tone = view.text, "bad"
         elif model is not None and not model.direct:
-            by_hand = tr("open its page, download {file}, and copy it into {folder}", file=model.file, folder=self._fetch.folder)
-            text = tr("The publisher allows downloads by browser only: {by_hand}.", by_hand=by_hand)
+            text = tr(
+                "The publisher allows downloads by browser only: open its page, download {file}, and copy it into {folder}.",
+                file=model.file,
+                folder=self._fetch.folder,
+            )
         elif view.done:
-            text = tr("{size_text} of an earlier download are kept.", size_text=size_text(view.done))
+            text = tr("{size} of an earlier download are kept.", size=size_text(view.done))
         self.status.setText(text)
         self.status.setVisible(bool(text))
         set_tone(self.status, tone)

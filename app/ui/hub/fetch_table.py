@@ -74,7 +74,7 @@ class FetchTable(QAbstractTableModel):
             return self._color(model, column)
         if role == Qt.ItemDataRole.ToolTipRole and column == MIOU:
             return (
-                tr("{miou_on}. Figures on different data sets cannot be compared.", miou_on=model.miou_on)
+                tr("{data}. Figures on different data sets cannot be compared.", data=model.miou_on)
                 if model.miou_on
                 else tr("Not published")
             )
@@ -159,6 +159,6 @@ def state_text(view: FetchView, direct: bool) -> str:
         return (
             tr("{percent} % downloaded", percent=view.percent)
             if view.percent is not None
-            else tr("{size_text} downloaded", size_text=size_text(view.done))
+            else tr("{size} downloaded", size=size_text(view.done))
         )
     return "" if direct else "browser"

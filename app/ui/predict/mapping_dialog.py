@@ -41,11 +41,9 @@ class MappingDialog(FittedDialog):
             ours=target.title,
         )
         if mapping.unmatched:
-            text += plural(
-                " {n} has no match: choose a class, or void.",
-                " {n} have no match: choose a class, or void.",
-                len(mapping.unmatched),
-            )
+            unmatched = len(mapping.unmatched)
+            more = plural("{n} has no match: choose a class, or void.", "{n} have no match: choose a class, or void.", unmatched)
+            text = f"{text} {more}"
         intro = toned(text, tone="muted")
         intro.setWordWrap(True)
         column.addWidget(intro)

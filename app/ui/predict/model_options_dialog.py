@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QSize
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLineEdit, QPushButton, QWidget
 
-from app.text import tr
+from app.text import plural, tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import toned
 from app.viewmodels.predict.model_options import OptionRow
@@ -27,16 +27,17 @@ class ModelOptionsDialog(FittedDialog):
         self.fields: dict[str, QComboBox | QLineEdit] = {}
         self.certain: dict[str, QCheckBox] = {}
         guessed = sum(row.guessed for row in rows)
-        text = (
-            tr("A weights file does not fully describe its network. ")
-            + (
-                tr("{guessed} of these values are guessed: correct the wrong ones and confirm the right ones. ", guessed=guessed)
-                if guessed
-                else ""
+        sentences = [tr("A weights file does not fully describe its network.")]
+        if guessed:
+            sentences.append(
+                plural(
+                    "{n} of these values is guessed: correct it or confirm it.",
+                    "{n} of these values are guessed: correct the wrong ones and confirm the right ones.",
+                    guessed,
+                )
             )
-            + tr("Your choices are stored in a card beside the model file.")
-        )
-        intro = toned(text, tone="muted")
+        sentences.append(tr("Your choices are stored in a card beside the model file."))
+        intro = toned(" ".join(sentences), tone="muted")
         intro.setWordWrap(True)
         self.column.addWidget(intro)
         grid = QGridLayout()

@@ -66,8 +66,9 @@ class ClassesDialog(FittedDialog):
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for row, effect in enumerate(question.effects):
-            now = tr(" · now") if effect.catalog.name == current.name else ""
-            for place, text in enumerate((f"{effect.catalog.title}{now}", *effect_cells(effect))):
+            title = effect.catalog.title
+            title = tr("{title} · now", title=title) if effect.catalog.name == current.name else title
+            for place, text in enumerate((title, *effect_cells(effect))):
                 self.table.setItem(row, place, QTableWidgetItem(text))
         self.table.itemSelectionChanged.connect(self._check)
         self.table.doubleClicked.connect(self._decide)

@@ -242,8 +242,11 @@ class DataPresenter(QObject):
         box.setTextFormat(Qt.TextFormat.PlainText)  # names may look like HTML
         box.setIcon(QMessageBox.Icon.Warning)
         box.setWindowTitle(tr("Ground truth"))
-        of = tr(" of {model}", model=question.model) if question.model else ""
-        box.setText(tr("These masks are predictions{of}. Use them as ground truth?", of=of))
+        box.setText(
+            tr("These masks are predictions of {model}. Use them as ground truth?", model=question.model)
+            if question.model
+            else tr("These masks are predictions. Use them as ground truth?")
+        )
         box.setInformativeText(
             tr(
                 "{folder}\n\nMetrics against a model's own masks say nothing about its errors. The Classes panel will "

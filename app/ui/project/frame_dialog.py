@@ -34,19 +34,18 @@ class FrameDialog(FittedDialog):
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         column = self.column
-        others = (
-            tr(" The same holds for at least {images}.", images=plural("{n} other", "{n} others", question.images - 1))
-            if question.images > 1
-            else ""
-        )
-        text = tr(
-            "{image} has EXIF orientation {orientation}, and its mask fits both the stored and the displayed "
-            "orientation.{others} The answer applies to the folder and is stored in the project.",
-            image=question.image,
-            orientation=question.orientation,
-            others=others,
-        )
-        intro = toned(text, tone="muted")
+        sentences = [
+            tr(
+                "{image} has EXIF orientation {orientation}, and its mask fits both the stored and the displayed orientation.",
+                image=question.image,
+                orientation=question.orientation,
+            )
+        ]
+        if question.images > 1:
+            others = question.images - 1
+            sentences.append(plural("The same holds for at least {n} other.", "The same holds for at least {n} others.", others))
+        sentences.append(tr("The answer applies to the folder and is stored in the project."))
+        intro = toned(" ".join(sentences), tone="muted")
         intro.setWordWrap(True)
         column.addWidget(intro)
         folder = ElidedLabel(Qt.TextElideMode.ElideMiddle)

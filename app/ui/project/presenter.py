@@ -118,24 +118,19 @@ class ImagesPresenter(QObject):
         self._unreadable.show_image(found)
         self._window.show_instead(self._unreadable)
         self._window.images.show_current(found.id)
-        place = self._model.row_of(found.id)
-        where = (
-            tr("{place} of {rowCount}", place=place + 1, rowCount=self._model.rowCount())
-            if place is not None
-            else tr("not in the {rowCount} shown", rowCount=self._model.rowCount())
-        )
-        self._window.top_bar.show_title(found.name, where, tr("cannot be shown"))
+        self._window.top_bar.show_title(found.name, self._where(found.id), tr("cannot be shown"))
 
     def _show_title(self) -> None:
         image, project = self._program.session.image, self._program.session.project
         if image is None or project is None:
             self._window.top_bar.show_title("" if project is None else displayed(project.folder.name))
             return
-        place = self._model.row_of(image.id)
-        where = (
-            tr("{place} of {rowCount}", place=place + 1, rowCount=self._model.rowCount())
-            if place is not None
-            else tr("not in the {rowCount} shown", rowCount=self._model.rowCount())
-        )
         name = project.record(image.id).shown
-        self._window.top_bar.show_title(name, f"{image.info.width}×{image.info.height}", where)
+        self._window.top_bar.show_title(name, f"{image.info.width}×{image.info.height}", self._where(image.id))
+
+    def _where(self, image: int) -> str:
+        """Where an image stands among those that the list shows."""
+        place, total = self._model.row_of(image), self._model.rowCount()
+        if place is None:
+            return tr("not in the {total} shown", total=total)
+        return tr("{place} of {total}", place=place + 1, total=total)

@@ -220,7 +220,11 @@ _CHECK_TEXT = mark("The image file or its mask file has changed. Check whether t
 def _suggestion_text(suggestion: Suggestion) -> str:
     changes = spaced(suggestion.merge.patch.changed_pixels)
     what = tr("A CRF result is available.") if suggestion.refined else tr("A newer prediction is available.")
-    text = tr("{what} Applying it changes {changes} px; your own pixels are kept", what=what, changes=changes)
-    if suggestion.conflicts:
-        text += tr(" ({conflicts} px differ)", conflicts=spaced(suggestion.conflicts))
-    return text + "."
+    if not suggestion.conflicts:
+        return tr("{what} Applying it changes {changes} px; your own pixels are kept.", what=what, changes=changes)
+    return tr(
+        "{what} Applying it changes {changes} px; your own pixels are kept ({conflicts} px differ).",
+        what=what,
+        changes=changes,
+        conflicts=spaced(suggestion.conflicts),
+    )

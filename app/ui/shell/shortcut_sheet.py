@@ -101,7 +101,7 @@ class ShortcutSheet(FittedDialog):
             keys = self._keymap.keys(spec.id)
             if spec.group is group and keys and not spec.id.startswith("class.key_"):
                 shown = "   ".join(key_text(key, self._keymap.printed) for key in keys if key not in _TWINS)
-                rows.append((shown + (tr(" (hold)") if spec.held else ""), spec.title.rstrip("…")))
+                rows.append((tr("{keys} (hold)", keys=shown) if spec.held else shown, spec.title.rstrip("…")))
         if group is Group.CLASSES:
             rows.insert(0, ("1 … 9, 0", tr("Class with this key (see the Classes panel)")))
         return rows

@@ -136,7 +136,7 @@ class ShortcutsDialog(FittedDialog):
 
     def _use_preset(self) -> None:
         self.keymap.use_preset(self.preset.currentText())
-        self._say("muted", tr("All keys now match {currentText}.", currentText=self.preset.currentText()))
+        self._say("muted", tr("All keys now match {preset}.", preset=self.preset.currentText()))
 
     def _try(self, change: object, done: str) -> None:
         try:

@@ -111,9 +111,9 @@ class StatusLine(QWidget):
             widget.setVisible(job is not None)
         if job is None:
             return
-        parts = [job.title]
-        if job.steps > 1:
-            parts[0] += tr(" {done_steps} of {steps}", done_steps=job.done_steps, steps=job.steps)
+        parts = [
+            tr("{title} {done} of {steps}", title=job.title, done=job.done_steps, steps=job.steps) if job.steps > 1 else job.title
+        ]
         left = job.seconds_left()
         if job.cancel_asked:
             parts.append(tr("stopping…"))

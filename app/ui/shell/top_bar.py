@@ -45,8 +45,9 @@ class ClassChip(QAbstractButton):
         """Show a class, with a lock behind the name of a locked one; without a colour there is none to select."""
         self._name, self._key, self._locked = name, key, locked
         self._color = QColor(*color) if color is not None else QColor()
-        text = tr("Selected class: {name}", name=name) + (tr(", key {key}", key=key) if key else "")
-        text += tr(", locked") if locked else ""
+        shown = tr("{name}, key {key}", name=name, key=key) if key else name
+        shown = tr("{name}, locked", name=shown) if locked else shown
+        text = tr("Selected class: {name}", name=shown)
         self.setAccessibleName(text if color is not None else tr("No class selected"))
         self.setToolTip(tr("{text}. Click or press / to find another class", text=text) if color is not None else "")
         self.setEnabled(color is not None)
@@ -230,7 +231,7 @@ class TopBar(QWidget):
         lamp.hide()
 
         def follow() -> None:
-            lamp.setToolTip(tr("{toolTip}<br>Click to turn off", toolTip=action.toolTip()))
+            lamp.setToolTip(tr("{tip}<br>Click to turn off", tip=action.toolTip()))
             if lamp.isHidden() is action.isChecked():
                 lamp.setVisible(action.isChecked())
                 self._share_room()

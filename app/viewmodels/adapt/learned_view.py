@@ -132,10 +132,12 @@ def lost_most(report: LearnReport) -> str:
     row = report.lost_most
     if row is None or row.change is None or points(row.change.gain) in ("−0.0", "+0.0"):
         return ""
-    sure = "" if row.change.certain else tr("; uncertain, because the interval includes 0")
+    change = change_text(row.change)
     if row.change.low is None:
-        sure = tr("; uncertain, with one image")
-    return tr("Largest loss: {name}, {change_text}{sure}.", name=row.name, change_text=change_text(row.change), sure=sure)
+        return tr("Largest loss: {name}, {change}; uncertain, with one image.", name=row.name, change=change)
+    if not row.change.certain:
+        return tr("Largest loss: {name}, {change}; uncertain, because the interval includes 0.", name=row.name, change=change)
+    return tr("Largest loss: {name}, {change}.", name=row.name, change=change)
 
 
 def one_of(name: str, number: int) -> str:
@@ -155,8 +157,8 @@ def sentence(report: LearnReport) -> str:
         seconds=seconds,
         layers=report.layers,
     )
-    text = " ".join(part for part in (report.summary, lost_most(report), done) if part)
+    parts = [report.summary, lost_most(report), done]
     if report.skipped:
         name, why = report.skipped[0]
-        text += tr(" Not used: {names}: {reason}.", names=one_of(name, len(report.skipped)), reason=clause(why))
-    return text
+        parts.append(tr("Not used: {names}: {reason}.", names=one_of(name, len(report.skipped)), reason=clause(why)))
+    return " ".join(filter(None, parts))

@@ -170,10 +170,13 @@ def pane_captions(
         accuracy: pixel accuracy of the image, 0..1.
         predicted: whether a model has predicted the image.
     """
-    around = tr(" · around the mask") if around_mask else ""
-    inside = "" if in_band is None else tr(" · mIoU {in_band:.2f}", in_band=in_band)
+    band = [tr("{width} px", width=band_width)]
+    if around_mask:
+        band.append(tr("around the mask"))
+    if in_band is not None:
+        band.append(tr("mIoU {mean:.2f}", mean=in_band))
     captions = {
-        PaneKind.BAND: tr("{width_px} px{around}{inside}", width_px=band_width, around=around, inside=inside),
+        PaneKind.BAND: " · ".join(band),
         PaneKind.MASK: tr("edited by hand {share:.1%}", share=by_hand).replace("%", " %") if by_hand else "",
     }
     if accuracy is not None:

@@ -94,9 +94,9 @@ class ComponentQuery:
             between = "and" if self.both_ways else "called"
             what = f"{class_text(catalog, self.truth)} {between} {class_text(catalog, self.prediction)}"
         elif self.truth is not None:
-            what = tr("{class_text} predicted as something else", class_text=class_text(catalog, self.truth))
+            what = tr("{name} predicted as something else", name=class_text(catalog, self.truth))
         elif self.prediction is not None:
-            what = tr("wrongly predicted as {class_text}", class_text=class_text(catalog, self.prediction))
+            what = tr("wrongly predicted as {name}", name=class_text(catalog, self.prediction))
         else:
             what = tr("all errors")
         return what if self.kind is None else f"{what}: {tr(KIND_TITLES[self.kind])}"

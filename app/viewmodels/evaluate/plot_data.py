@@ -90,7 +90,7 @@ def iou_chart(images: Iterable[NDArray[np.int64]], catalog: ClassCatalog, *, res
     )
     mean, (low, high) = float(pooled.mean_iou[0]), bounds.mean_iou.tolist()
     over = plural("{n} class", "{n} classes", len(order))
-    between = "" if math.isnan(low) else tr(" ({low:.3f} to {high:.3f})", low=low, high=high)
+    shown = f"{mean:.3f}" if math.isnan(low) else tr("{mean:.3f} ({low:.3f} to {high:.3f})", mean=mean, low=low, high=high)
     return Chart(
         tr("IoU by class"),
         tr("IoU"),
@@ -99,11 +99,10 @@ def iou_chart(images: Iterable[NDArray[np.int64]], catalog: ClassCatalog, *, res
         x_range=(0, 1),
         y_ticks=tuple((float(place), f"{catalog.names[channel]}, n {behind[channel]}") for place, channel in enumerate(order)),
         note=tr(
-            "mIoU {mean:.3f}{between} over the {over} in ground truth or masks, pooled over {counts}; lines are "
+            "mIoU {mean} over the {over} in ground truth or masks, pooled over {counts}; lines are "
             "95 % bootstrap intervals over images. n: images with the class; pale bars are based on fewer than "
             "{few}.",
-            mean=mean,
-            between=between,
+            mean=shown,
             over=over,
             counts=plural("{n} image", "{n} images", len(counts)),
             few=FEW_IMAGES,
@@ -174,11 +173,13 @@ def precision_recall_chart(levels: NDArray[np.int64], threshold: float | None) -
     _, precision, recall, _ = found.curve()
     best = found.best
     series = [Series(tr("all thresholds"), floats(recall), floats(precision), token="accent")]
-    note = tr(
-        "AP {average_precision:.3f} over {pixels} px of the object.",
-        average_precision=found.average_precision,
-        pixels=spaced(found.pixels),
-    )
+    notes = [
+        tr(
+            "AP {average_precision:.3f} over {pixels} px of the object.",
+            average_precision=found.average_precision,
+            pixels=spaced(found.pixels),
+        )
+    ]
     marks = [
         (tr("threshold in use"), None if threshold is None else found.at(threshold), "warn"),
         (tr("largest IoU"), best, "good"),
@@ -187,13 +188,10 @@ def precision_recall_chart(levels: NDArray[np.int64], threshold: float | None) -
         if point is not None:
             if not math.isnan(point.precision):
                 series.append(Series(name, (point.recall,), (point.precision,), shape="points", token=token))
-            note += tr(
-                " {name} {threshold:.3g}: IoU {iou:.3f}.",
-                name=name[0].upper() + name[1:],
-                threshold=point.threshold,
-                iou=point.iou,
-            )
-    return Chart(title, "recall", "precision", tuple(series), x_range=(0, 1), y_range=(0, 1), note=note)
+            shown = name[0].upper() + name[1:]
+            text = tr("{name} {threshold:.3g}: IoU {iou:.3f}.", name=shown, threshold=point.threshold, iou=point.iou)
+            notes.append(text)
+    return Chart(title, "recall", "precision", tuple(series), x_range=(0, 1), y_range=(0, 1), note=" ".join(notes))
 
 
 def object_chart(rows: NDArray[Any], axis: ObjectAxis) -> Chart:
@@ -259,13 +257,13 @@ def gain_chart(gain: GainCurve, title: str) -> Chart:
     """Share of the model's wrong pixels found over the share of the images looked at."""
     random = Series(tr("random order"), (0.0, 1.0), (0.0, 1.0), token="muted", dashed=True)
     line = Series(title, floats(gain.looked), floats(gain.found), token="accent")
-    skill = "" if math.isnan(gain.skill) else tr(", skill {skill:.2f} (0 random, 1 best possible)", skill=gain.skill)
-    note = tr(
-        "Area {area:.3f}{skill}. The first tenth of the images has {value:.0f} % of the errors.",
-        area=gain.area,
-        skill=skill,
-        value=100 * gain.found_after(0.1),
+    area = (
+        tr("Area {area:.3f}.", area=gain.area)
+        if math.isnan(gain.skill)
+        else tr("Area {area:.3f}, skill {skill:.2f} (0 random, 1 best possible).", area=gain.area, skill=gain.skill)
     )
+    tenth = tr("The first tenth of the images has {value:.0f} % of the errors.", value=100 * gain.found_after(0.1))
+    note = f"{area} {tenth}"
     return Chart(
         tr("Cumulative gain, {ranking}", ranking=title.lower()), tr("share of images reviewed"),
         tr("share of errors found"), (random, line), (0, 1), (0, 1),

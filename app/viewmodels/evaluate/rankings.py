@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 from app.state.project import Project
 from app.text import plural, spaced, tr
@@ -101,7 +102,8 @@ def score_text(score: float | None) -> str:
 
 def classes_text(catalog: ClassCatalog, classes: Sequence[int]) -> str:
     """Names of classes that a region may be."""
-    return tr(" or ").join(class_name(catalog, class_id) for class_id in classes)
+    names = [class_name(catalog, class_id) for class_id in classes]
+    return reduce(lambda names, name: tr("{names} or {name}", names=names, name=name), names) if names else ""
 
 
 def scope_text(known: int, total: int, *, inspecting: bool) -> ScopeText:

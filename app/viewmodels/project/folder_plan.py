@@ -189,16 +189,16 @@ def _kept(groups: _Groups, result: Literal["prediction", "result"]) -> list[str]
 
 
 def _keeps(groups: _Groups) -> str:
+    if not groups.reviewed:
+        return plural(
+            "{n} image that you have edited keeps its mask", "{n} images that you have edited keep their masks", groups.touched
+        )
     return plural(
-        "{n} image that you have edited keeps its mask{of_them}",
-        "{n} images that you have edited keep their masks{of_them}",
+        "{n} image that you have edited keeps its mask ({reviewed} reviewed)",
+        "{n} images that you have edited keep their masks ({reviewed} reviewed)",
         groups.touched,
-        of_them=_of_them(groups),
+        reviewed=groups.reviewed,
     )
-
-
-def _of_them(groups: _Groups) -> str:
-    return tr(" ({reviewed} reviewed)", reviewed=groups.reviewed) if groups.reviewed else ""
 
 
 def _missing(project: Project) -> list[str]:

@@ -67,7 +67,7 @@ def class_line(offer: ClassOffer, effect: CatalogEffect | None, current: bool) -
             refused=spaced(effect.refused),
             sampled=spaced(effect.sampled),
         )
-        return text + (tr(" Undeclared ids: {ids}.", ids=ids) if ids else ""), "bad"
+        return f"{text} {tr('Undeclared ids: {ids}.', ids=ids)}" if ids else text, "bad"
     text = tr(
         "Fits the ground truth: {classes} of {count} classes occur in {sampled}.",
         classes=spaced(effect.classes),

@@ -132,17 +132,27 @@ def _handled(node: ast.AST, above: dict[ast.AST, ast.AST]) -> bool:
     return False
 
 
+#: Functions whose literal texts a translator gets.
+_COLLECTED = ("tr", "plural", "mark", "message", "plural_message")
+#: Placeholders that tell a translator nothing: ``{title2}``, ``{toolTip}``, ``{size_text}``.
+_CODE = re.compile(r"\{(\w*\d+|\w*[a-z][A-Z]\w*|\w+_text)[:}]")
+#: Texts that are put behind or before others, and values that are put behind a word.
+_GLUED = re.compile(r"^[ ,.;:·(]|\s$|[a-z.)}]\{")
+
+
 def clumsy(source: str) -> list[str]:
-    """Texts that a translator cannot do justice: names such as ``{title2}``, and words that are chosen by a number.
+    """Texts that a translator cannot do justice: parts of sentences, names from code, and words that are chosen by a number.
 
     "{n} image" and "{n} images" are one text for :func:`plural`; ``tr("{n} {part}", part="is" if n == 1 else "are")`` is no text.
+    A text that begins with a space or a comma, or that ends with a space, is put behind or before another one, and so is a value
+    that follows a word or another value without a space: other languages have another order.
     """
     found = []
     for node in ast.walk(ast.parse(source)):
-        if not isinstance(node, ast.Call) or getattr(node.func, "id", "") not in ("tr", "plural", "message", "plural_message"):
+        if not isinstance(node, ast.Call) or getattr(node.func, "id", "") not in _COLLECTED:
             continue
         texts = [one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
-        found += [f"{node.lineno}: {text}" for text in texts if re.search(r"\{\w*\d+[:}]", text)]
+        found += [f"{node.lineno}: {text}" for text in texts if _CODE.search(text) or _GLUED.search(text)]
         found += [f"{node.lineno}: {word.arg}" for word in node.keywords if _counts(word.value)]
     return found
 
@@ -271,6 +281,13 @@ def test_what_counts_as_loose(source: str, texts: list[str]) -> None:
         ('tr("{title} and {title2}", title=a, title2=b)', ["1: {title} and {title2}"]),
         ('tr("{n} {verb} left", n=n, verb=tr("is") if n == 1 else tr("are"))', ["1: verb"]),
         ('message("{images}", images="1 image" if n == 1 else f"{n} images")', ["1: images"]),
+        ('tr(", locked")', ["1: , locked"]),
+        ('tr(" of {total}", total=n)', ["1:  of {total}"]),
+        ('tr("Not saved. ")', ["1: Not saved. "]),
+        ('tr("Every image{of}", of=of)', ["1: Every image{of}"]),
+        ('tr("{toolTip} again", toolTip=tip)', ["1: {toolTip} again"]),
+        ('mark("{size_text} left")', ["1: {size_text} left"]),
+        ('tr("{name} ({n})", name=a, n=b)', []),
         ('plural("{n} image", "{n} images", n)', []),
         ('tr("{name} is left", name=first if n == 1 else rest)', []),
     ],
