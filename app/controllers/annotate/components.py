@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject
 
 from app.controllers.annotate.classes import ClassesController
-from app.controllers.annotate.corrections import CorrectionsController, Target
+from app.controllers.annotate.corrections import CorrectionsController, Target, TargetSource
 from app.services.jobs import LatestWork
 from app.services.services import Services
 from app.services.timers import single_shot
@@ -26,17 +26,12 @@ _BACKGROUND_PIXELS = 4_000_000
 _SOON_MS = 30
 
 
-class ComponentsController(QObject):
+class ComponentsController(TargetSource):
     """Follows the pointer while the Components tool is chosen.
 
     Attributes:
         target: the component under the pointer; None if there is none.
-
-    Signals:
-        targetChanged(): another one, or none.
     """
-
-    targetChanged = Signal()
 
     def __init__(
         self, services: Services, corrections: CorrectionsController, classes: ClassesController, parent: QObject | None = None
@@ -46,7 +41,6 @@ class ComponentsController(QObject):
         self._work = LatestWork(services.jobs, services.notifier.report_or_raise)
         self._place: Point | None = None
         self._last: Point | None = None
-        self.target: Target | None = None
         self._soon = single_shot(self, _SOON_MS, self._look)
         corrections.changed.connect(self._look_again)
         self._edit.tools.changed.connect(self._follow_tools)
@@ -108,11 +102,6 @@ class ComponentsController(QObject):
         return Target(box, mask, pixels, pointed_lines(document.catalog, at), tint)
 
     _guess: int | None = None
-
-    def _show(self, target: Target | None) -> None:
-        if target is not self.target:
-            self.target = target
-            self.targetChanged.emit()
 
     def _look_again(self) -> None:
         """Labels, scores or image have changed."""

@@ -53,6 +53,28 @@ class Target:
     class_id: int | None = None
 
 
+class TargetSource(QObject):
+    """A feature that outlines what it would change.
+
+    Attributes:
+        target: what it is; None if there is none.
+
+    Signals:
+        targetChanged(): another one, or none.
+    """
+
+    targetChanged = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.target: Target | None = None
+
+    def _show(self, target: Target | None) -> None:
+        if target is not self.target:
+            self.target = target
+            self.targetChanged.emit()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Taken:
     """A part of the image that the user took from a class, so that this class is no second guess for it.

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject
 
-from app.controllers.annotate.corrections import CorrectionsController, Target
+from app.controllers.annotate.corrections import CorrectionsController, Target, TargetSource
 from app.services.calls import Call, LatestCall
 from app.services.jobs import LatestWork
 from app.services.services import Services
@@ -36,17 +36,12 @@ class _Stroke:
     ended: bool = False
 
 
-class ScribbleLines(QObject):
+class ScribbleLines(TargetSource):
     """The two-class scribble: a stroke and what it would turn into its class, with the reach on the wheel.
 
     Attributes:
         target: what the stroke would change; None if nothing, or before the first answer.
-
-    Signals:
-        targetChanged(): another one, or none.
     """
-
-    targetChanged = Signal()
 
     def __init__(self, services: Services, corrections: CorrectionsController, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -57,7 +52,6 @@ class ScribbleLines(QObject):
         self._stroke: _Stroke | None = None
         self._answered: tuple[tuple[Point, ...], float] | None = None
         self._proposal: Proposal | None = None
-        self.target: Target | None = None
         self._edit.documentChanged.connect(self.drop)
 
     @property
@@ -163,23 +157,13 @@ class ScribbleLines(QObject):
         self.drop()
         self._notifier.report(error, replace_key="correction")
 
-    def _show(self, target: Target | None) -> None:
-        if target is not self.target:
-            self.target = target
-            self.targetChanged.emit()
 
-
-class BorderSnap(QObject):
+class BorderSnap(TargetSource):
     """Border snap: the outline of the component under a click at the edges of the image, shown until it is accepted.
 
     Attributes:
         target: the component with its new outline; None while none is shown.
-
-    Signals:
-        targetChanged(): another one, or none.
     """
-
-    targetChanged = Signal()
 
     def __init__(self, services: Services, corrections: CorrectionsController, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -189,7 +173,6 @@ class BorderSnap(QObject):
         self._place: Point | None = None
         self._revision = -1
         self._proposal: Proposal | None = None
-        self.target: Target | None = None
         self._edit.documentChanged.connect(self.drop)
         self._edit.tools.changed.connect(self._follow_tool)
 
@@ -273,8 +256,3 @@ class BorderSnap(QObject):
         if self._place is not None:
             self._proposal = found[0]
             self._show(found[1])
-
-    def _show(self, target: Target | None) -> None:
-        if target is not self.target:
-            self.target = target
-            self.targetChanged.emit()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject
 
-from app.controllers.annotate.corrections import CorrectionsController, Target
+from app.controllers.annotate.corrections import CorrectionsController, Target, TargetSource
 from app.services.services import Services
 from app.services.timers import single_shot
 from app.state.tools import Tool
@@ -27,24 +27,18 @@ FIRST_LEVEL = 5
 _SOON_MS = 30
 
 
-class RegionsController(QObject):
+class RegionsController(TargetSource):
     """Follows the pointer while the Regions tool is chosen.
 
     Attributes:
         level: 0 (fine) to 11 (coarse); stays from click to click and from image to image.
         target: the region under the pointer, or those that the drag has crossed; None if there is none.
-
-    Signals:
-        targetChanged(): another one, or none.
     """
-
-    targetChanged = Signal()
 
     def __init__(self, services: Services, corrections: CorrectionsController, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._corrections, self._edit, self._notifier = corrections, corrections.edit, services.notifier
         self.level = FIRST_LEVEL
-        self.target: Target | None = None
         self._place: Point | None = None
         self._soon = single_shot(self, _SOON_MS, self._look)
         corrections.changed.connect(self._look_again)
@@ -120,8 +114,3 @@ class RegionsController(QObject):
     def _look_again(self) -> None:
         if self._on and not self._soon.isActive():
             self._soon.start()
-
-    def _show(self, target: Target | None) -> None:
-        if target is not self.target:
-            self.target = target
-            self.targetChanged.emit()
