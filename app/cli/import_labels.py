@@ -226,6 +226,8 @@ def _tell_plan(plan: ImportPlan, reason: str, *, new: bool, as_json: bool) -> No
             say(f"{name:>24}  {count:>16}  ->  {target}{why}")
         elif regions is not None:
             say(f"{name:>24}  {count:>16}")
+    for name, spellings in plan.mapping.spellings.items():
+        say(f"{counted(len(spellings), 'spelling')} of one class, '{name}': {', '.join(repr(one) for one in spellings)}.")
     if empty:
         say(f"{counted(empty, 'class', 'classes')} of the source {'has' if empty == 1 else 'have'} no region.")
     _list_unread("labels without an image", [f"{part.name}: {part.why}" for part in plan.without_image])

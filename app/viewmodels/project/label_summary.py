@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from app.state.label_import import ImportTotals
 from app.text import displayed, error_detail, error_title, plural, sentence, spaced, tr
 from deeplab_core.masks.importing import ImportedImage, ImportPlan, Unread
-from deeplab_core.wording import name_more
+from deeplab_core.wording import name_more, name_some
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,11 @@ def summary_of(plan: ImportPlan, totals: ImportTotals, rest: str, *, left: int =
     counts += _some(tr("Pixels that you set and that were kept"), totals.kept_pixels)
     counts += _some(tr("Pixels that a locked class kept"), totals.locked_pixels)
     counts += _some(tr("Objects told apart in the source that masks do not tell apart"), totals.instances)
+    spellings = {} if plan.mapping is None else plan.mapping.spellings
     unread = [(_images(names), f"{error_title(error)}. {error_detail(error)}") for error, names in totals.failed_alike()]
     unread += [(displayed(part.image), _part(part)) for part in totals.not_read()]
     unread += [(displayed(part.name), _times(part.why, part.count)) for part in (*plan.without_image, *plan.unread)]
+    unread += [(displayed(name), _spelled(names)) for name, names in spellings.items()]
     unread += [(tr("Note"), line) for line in (*totals.warnings, *totals.notes.lines())]
     names = sorted((name for name in totals.classes if name != "void"), key=lambda name: -totals.classes[name])
     names += ["void"] if totals.classes["void"] else []
@@ -92,6 +94,12 @@ def _images(names: Sequence[str]) -> str:
     """The first of some images, and how many more there are."""
     first = displayed(names[0])
     return tr(name_more(first, len(names) - 1)) if names[1:] else first
+
+
+def _spelled(names: Sequence[str]) -> str:
+    """The names in the source that became one class."""
+    listed = name_some([f"“{displayed(name)}”" for name in names], 5)
+    return tr("Names that differ in case, spaces and punctuation alone became this class: {names}.", names=listed)
 
 
 def _some(text: str, count: int) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo, is_background, is_void
@@ -50,6 +50,17 @@ class ClassMapping:
     def unmapped(self) -> tuple[str, ...]:
         """Names of the classes that the user has to be asked about."""
         return tuple(pair.source.name for pair in self.pairs if pair.how == "open")
+
+    @property
+    def spellings(self) -> dict[str, tuple[str, ...]]:
+        """Class of the catalog -> the names in the source that differ in case, spaces and punctuation alone and became it."""
+        found: dict[int, list[str]] = {}
+        for pair in self.pairs:
+            if pair.target is not None and pair.how == "name" and pair.source.id is None and pair.source.regions != 0:
+                found.setdefault(pair.target, []).append(pair.source.name)
+        several = {number: names for number, names in found.items() if len(names) > 1}
+        alike = {number: names for number, names in several.items() if len({_letters(name) for name in names}) == 1}
+        return {self.catalog.by_id(number).name: tuple(names) for number, names in alike.items()}
 
     def check(self) -> None:
         """Raise UnmappedClasses, which lists the names, unless every class has a partner or was decided about."""
@@ -111,6 +122,24 @@ def map_classes(
     return ClassMapping(catalog, tuple(_map_one(one, catalog, chosen.get(one.name), decided) for one in classes))
 
 
+def one_of_each(classes: Sequence[SourceClass]) -> list[SourceClass]:
+    """The classes without those whose names differ from an earlier one in case, spaces and punctuation alone.
+
+    The first spelling stays, without spaces at its ends; it takes over a colour and the part of the background.
+    """
+    found: dict[str, SourceClass] = {}
+    for one in classes:
+        name = one.name.strip() or one.name
+        key = _letters(name) or name
+        first = found.get(key)
+        if first is None:
+            found[key] = replace(one, name=name)
+        else:
+            color = first.color if first.color is not None else one.color
+            found[key] = replace(first, color=color, background=first.background or one.background)
+    return list(found.values())
+
+
 def _map_one(one: SourceClass, catalog: ClassCatalog, choice: str | None, edited: Mapping[str, int | None]) -> MappedClass:
     if choice is not None:
         exact = next((info for info in catalog.classes if info.name == choice), None)
@@ -147,7 +176,7 @@ def _numbered(one: SourceClass, catalog: ClassCatalog) -> MappedClass:
 
 def _named(one: SourceClass, catalog: ClassCatalog) -> tuple[ClassInfo, How] | None:
     names = (one.name, *one.aliases)
-    for spelled in (str, _letters):
+    for spelled in (str, str.strip, _letters):
         for name in names:
             wanted = spelled(name)
             same = [info for info in catalog.classes if wanted and spelled(info.name) == wanted]

@@ -25,7 +25,7 @@ from deeplab_core.masks.confirmed import Confirmed
 from deeplab_core.masks.frames import FRAME_OPTION, Frame, is_ambiguous_frame
 from deeplab_core.masks.importing.canvas import NOTHING, VOID, Canvas
 from deeplab_core.masks.importing.formats import get_format, reader_class, recognise
-from deeplab_core.masks.importing.mapping import ClassMapping, map_classes
+from deeplab_core.masks.importing.mapping import ClassMapping, map_classes, one_of_each
 from deeplab_core.masks.importing.matching import match
 from deeplab_core.masks.importing.reader import Reader
 from deeplab_core.masks.importing.records import Entry, Format, ImportedImage, ImportItem, SourceClass, Unread
@@ -164,7 +164,8 @@ class ImportPlan:
         An export of Atrous brings its project's own catalog back, and files of ids the ids that they hold. Otherwise ids follow
         the order of the source, but for the background of formats of regions: it has the id 0, whether the source has such a
         class or, because it does not name the class of the rest, gets one.
-        Colours are the source's, else those of :func:`class_colors`.
+        Colours are the source's, else those of :func:`class_colors`. Names that differ in case, spaces and punctuation alone are
+        one class, called by the first of them.
 
         Raises:
             LabelSourceError: the source has no classes.
@@ -177,8 +178,8 @@ class ImportPlan:
         if known is not None:
             return self._with_strangers(known)
         regions = any(one.regions is not None for one in self.classes)
-        background = next((one.name for one in self.classes if one.background), None)
-        names = [one for one in self.classes if _is_class(one)]
+        names = one_of_each([one for one in self.classes if _is_class(one)])
+        background = next((one.name for one in names if one.background), None)
         if background is None:
             background = next((one.name for one in names if one.name.strip("_") == "background"), None)
         if regions and background is not None:
@@ -203,7 +204,7 @@ class ImportPlan:
         """A known catalog with the classes of the source that it lacks behind its own, for a mapping without questions."""
         kept = tuple(info for info in catalog.classes if not is_void(info.name))
         catalog = replace(catalog, classes=kept) if kept != catalog.classes else catalog
-        free = map_classes([one for one in self.classes if _is_class(one)], catalog).unmapped
+        free = map_classes(one_of_each([one for one in self.classes if _is_class(one)]), catalog).unmapped
         for name in free:
             catalog = add_class(catalog, name).catalog
             if catalog.background is None and is_background(name):

@@ -17,7 +17,7 @@ from deeplab_core.masks.export import ExportItem, export_masks, get_exporter
 from deeplab_core.masks.importing import SourceClass, map_classes, scan
 from deeplab_core.masks.output_marker import MARKER_NAME
 
-from .sources import CATALOG, HEIGHT, WIDTH, photographs, write
+from .sources import CATALOG, HEIGHT, SQUARE, WIDTH, labelme, photographs, shape, write
 
 GAPS = ClassCatalog(
     name="cracks", title="Cracks", background=0,
@@ -222,3 +222,21 @@ def test_former_names_find_their_class() -> None:
 def test_the_user_s_edits_decide_about_classes_that_are_gone() -> None:
     mapping = map_classes([SourceClass(name="lamp"), SourceClass(name="5", id=5)], GAPS, None, {"lamp": None, "5": 7})
     assert [(pair.target, pair.how) for pair in mapping.pairs] == [(None, "edit"), (7, "edit")]
+
+
+def test_spellings_of_one_name_are_one_class(tmp_path: Path) -> None:
+    images = photographs(tmp_path / "images", ["a.jpg"])
+    later = [[22, 16], [38, 16], [38, 28], [22, 28]]
+    shapes = [shape("Chair ", SQUARE), shape("chair", later), shape(" + ", [[1, 1], [4, 1], [4, 3], [1, 3]])]
+    write(tmp_path / "in/a.json", labelme("a.jpg", *shapes))
+    plan = scan(tmp_path / "in", images, ["a.jpg"])
+    own = plan.own_catalog()
+    assert own.names == ("background", "Chair", "+")
+    mapping = plan.mapped(own).mapping
+    assert mapping is not None
+    assert mapping.unmapped == ()
+    assert mapping.spellings == {"Chair": ("Chair ", "chair")}
+    labels = plan.mapped(own).read(plan.items[0]).labels
+    assert (labels[5, 6], labels[20, 30], labels[2, 2]) == (1, 1, 2)
+    # The same holds for names that an export's own classes lack.
+    assert replace(plan, recorded=CATALOG).own_catalog().names == (*CATALOG.names, "Chair", "+")
