@@ -19,8 +19,9 @@ class ImageNames:
     """Finds images by the names that label files give them.
 
     Four rules, the first that fits decides: the path below the folder; the longest end of the path; the file name; the stem,
-    without the additions that masks and data sets make (``_gtFine_labelIds``, ``_leftImg8bit``, ``_mask``). A name that fits
-    none of them is tried again as an address: ``my%20photo.jpg?version=2`` is ``my photo.jpg``.
+    without the additions that masks and data sets make (``_gtFine_labelIds``, ``_leftImg8bit``, ``_mask``). Of several images
+    with an equally long end, the one in exactly the folder of the name is meant: ``a.png`` is of ``a.jpg``, not of
+    ``sub/a.jpg``. A name that fits none of them is tried again as an address: ``my%20photo.jpg?version=2`` is ``my photo.jpg``.
 
     Args:
         names: paths of the images below their folder, with ``/``.
@@ -68,7 +69,8 @@ class ImageNames:
         if len(found) == 1:
             return (found[0],)
         wanted = path.parent.parts[::-1]
-        shared = {name: _common(wanted, PurePosixPath(name_key(name)).parent.parts[::-1]) for name in found}
+        folders = {name: PurePosixPath(name_key(name)).parent.parts[::-1] for name in found}
+        shared = {name: (_common(wanted, folder), folder == wanted) for name, folder in folders.items()}
         most = max(shared.values())
         return tuple(name for name in found if shared[name] == most)
 
@@ -84,7 +86,9 @@ def match(entries: Sequence[Entry], names: Sequence[str]) -> tuple[list[ImportIt
     owners: dict[str, list[Entry]] = defaultdict(list)
     left: list[Unread] = []
     for entry in entries:
-        found = next((hits for hits in map(images.find, entry.names) if hits), ())
+        # A later name may tell apart what an earlier one does not: the folder of a layout is in no path of an image.
+        several = [hits for hits in map(images.find, entry.names) if hits]
+        found = next((hits for hits in several if len(hits) == 1), several[0] if several else ())
         if len(found) == 1:
             owners[found[0]].append(entry)
         elif found:
@@ -97,9 +101,9 @@ def match(entries: Sequence[Entry], names: Sequence[str]) -> tuple[list[ImportIt
         own = owners.get(name, [])
         if len(own) == 1:
             items.append(ImportItem(name, own[0]))
-        several = own if len(own) > 1 else []
+        rivals = own if len(own) > 1 else []
         left += [
-            Unread(_shown(entry), f"Several label files belong to {name}: import one of them", damaged=True) for entry in several
+            Unread(_shown(entry), f"Several label files belong to {name}: import one of them", damaged=True) for entry in rivals
         ]
     missing = [name for name in names if name not in owners]
     return items, left, missing

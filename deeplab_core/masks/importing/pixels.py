@@ -20,7 +20,7 @@ from deeplab_core.labels import apply_lut
 from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.importing.canvas import NOTHING, VOID, Canvas
 from deeplab_core.masks.importing.raster import Pen
-from deeplab_core.masks.importing.reader import Reader, folder_of, size_of, text_of
+from deeplab_core.masks.importing.reader import Reader, folder_of, names_below, size_of, text_of
 from deeplab_core.masks.importing.records import Entry, SourceClass, Unread
 from deeplab_core.masks.importing.source import Source
 from deeplab_core.masks.output_marker import RUN_RECORD
@@ -125,7 +125,9 @@ class VocReader(PixelReader):
                 remedy=message("Export it again"),
                 path=self.source.path,
             )
-        self.entries = [Entry(names=(_stem(name),), file=name) for name in masks if _class_folder(name) in kept]
+        self.entries = [
+            Entry(names=names_below(name, _class_folder(name)), file=name) for name in masks if _class_folder(name) in kept
+        ]
         self.classes = [
             SourceClass(name=info.name, color=info.color, background=info.id == self._catalog.background)
             for info in self._catalog.classes
@@ -238,7 +240,7 @@ class KittiReader(PixelReader):
         return bool(_in_folder(source, "semantic")) and bool(folders & {"image_2", "instance", "semantic_rgb"})
 
     def scan(self) -> None:
-        self.entries = [Entry(names=(_stem(name),), file=name) for name in _in_folder(self.source, "semantic")]
+        self.entries = [Entry(names=names_below(name, "semantic"), file=name) for name in _in_folder(self.source, "semantic")]
         self.classes = _cityscapes_classes(counted=False)
 
     def catalog(self, entry: Entry) -> ClassCatalog:
@@ -274,7 +276,7 @@ class AdeReader(PixelReader):
         if listed is not None:
             self._read_classes(listed)
         self.declared = self._catalog
-        self.entries = [Entry(names=(_stem(name),), file=name) for name in _ade_masks(self.source)]
+        self.entries = [Entry(names=names_below(name, "annotations", 1), file=name) for name in _ade_masks(self.source)]
         self.classes = [
             SourceClass(
                 name=info.name, aliases=self._aliases.get(info.name, ()), color=info.color,

@@ -389,8 +389,16 @@ def _recorded(source: Source) -> ClassCatalog | None:
 
 
 def _recorded_name(source: Source, entry: Entry) -> Entry:
-    image = source.recorded_image(entry.file) if entry.file else None
-    return entry if image is None else replace(entry, names=(image, *entry.names))
+    if not entry.file:
+        return entry
+    image = source.recorded_image(entry.file)
+    if image is not None:
+        return replace(entry, names=(image, *entry.names))
+    below = source.below_marker(entry.file)
+    stem = str(PurePosixPath(entry.file).with_suffix(""))
+    if below is None or entry.names != (stem,):
+        return entry
+    return replace(entry, names=(stem, str(PurePosixPath(below).with_suffix(""))))
 
 
 def _confirmed(reader: Reader, item: ImportItem, info: ImageInfo, canvas: Canvas) -> Confirmed | None:

@@ -123,6 +123,22 @@ def image_names(name: object, *beside: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*found, *beside]))
 
 
+def names_below(name: str, folder: str, parts: int = 0) -> tuple[str, ...]:
+    """Names of the image of a file in a layout: the path without its ending, and what of it is below the layout's own folders.
+
+    Args:
+        name: the file, with ``/``.
+        folder: name of the layout's folder that the path is looked for in, the last one counts; or that folder's whole path.
+        parts: so many folders below it belong to the layout, too, such as those of splits. Without them is a name of its own.
+    """
+    path = PurePosixPath(name).with_suffix("")
+    own = PurePosixPath(folder).parts
+    starts = [end + len(own) for end in range(len(path.parts) - len(own)) if path.parts[end : end + len(own)] == own]
+    below = path.parts[starts[-1] :] if starts else path.parts
+    ends = [below[cut:] for cut in range(parts + 1) if cut < len(below)]
+    return tuple(dict.fromkeys((str(path), *("/".join(end) for end in ends))))
+
+
 def folder_of(name: str) -> str:
     """Folder of a relative name with a trailing ``/``; empty at the top."""
     parent = str(PurePosixPath(name).parent)

@@ -100,7 +100,7 @@ class Entry:
     """The labels of one image in a source.
 
     Attributes:
-        names: of the image, as the source says and with ``/``; the first that an image has is taken.
+        names: of the image, as the source says and with ``/``; the first that exactly one image has is taken.
         file: the file that holds the labels, relative to the source.
         size: (width, height) in px as the source says, or None.
         data: what its reader needs to read it.

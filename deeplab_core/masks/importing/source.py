@@ -91,10 +91,15 @@ class Source:
 
     def recorded_image(self, name: str) -> str | None:
         """The image that a file is of, if Atrous recorded it: the name of the file is another one then."""
+        below = self.below_marker(name)
+        return None if self.marker is None or below is None else self.marker.sources.get(below)
+
+    def below_marker(self, name: str) -> str | None:
+        """Path of a file below the folder that Atrous marked, with ``/``; None for files outside it."""
         path = self._base.absolute() / name
-        if self.marker is None or not self.marker.sources or not path.is_relative_to(self.marker.folder):
+        if self.marker is None or not path.is_relative_to(self.marker.folder):
             return None
-        return self.marker.sources.get(path.relative_to(self.marker.folder).as_posix())
+        return path.relative_to(self.marker.folder).as_posix()
 
     def confirmed(self, name: str, image: str, info: ImageInfo) -> Confirmed | None:
         """Who set the pixels of an image, if Atrous recorded it beside its labels: see :func:`confirmed_of`.

@@ -14,7 +14,7 @@ from deeplab_core.images.probe import ImageInfo
 from deeplab_core.masks.frames import Frame
 from deeplab_core.masks.importing.canvas import Canvas
 from deeplab_core.masks.importing.raster import Patch, Pen
-from deeplab_core.masks.importing.reader import Reader, text_of
+from deeplab_core.masks.importing.reader import Reader, names_below, text_of
 from deeplab_core.masks.importing.records import Entry, SourceClass
 from deeplab_core.masks.importing.source import SAMPLES, Source
 from deeplab_core.reading import decode_text, expecting, whole
@@ -67,7 +67,8 @@ class YoloReader(Reader):
         path = PurePosixPath(name)
         parts = ["images" if part == "labels" else part for part in path.with_suffix("").parts]
         without = [part for part in parts if part != "images"]
-        self.entries.append(Entry(names=tuple(dict.fromkeys(("/".join(parts), "/".join(without)))), file=name))
+        names = ("/".join(parts), "/".join(without), *names_below(name, "labels", 1)[1:])
+        self.entries.append(Entry(names=tuple(dict.fromkeys(names)), file=name))
 
     def _title(self, number: int) -> str:
         title = self._names.get(number, str(number))

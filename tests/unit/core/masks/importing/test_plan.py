@@ -184,6 +184,14 @@ def test_images_are_found_by_four_rules() -> None:
     assert images.find("nothing.jpg") == ()
 
 
+def test_the_image_in_the_folder_of_the_name_is_meant() -> None:
+    images = ImageNames(["a.jpg", "sub/a.jpg", "sub/x/a.jpg", "sub/sub/a.jpg"])
+    assert images.find("a") == images.find("a_mask.png") == ("a.jpg",)
+    assert images.find("sub/a.png") == ("sub/a.jpg",)
+    assert images.find("x/a.png") == ("sub/x/a.jpg",)
+    assert len(images.find("other/a.png")) == 4
+
+
 def test_the_table_of_formats_is_complete() -> None:
     assert len({one.key for one in FORMATS}) == len({one.title for one in FORMATS}) == len(FORMATS)
     for one in FORMATS:

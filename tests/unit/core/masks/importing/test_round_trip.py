@@ -67,6 +67,30 @@ def test_what_is_exported_comes_back(tmp_path: Path, name: str, classes: str) ->
         assert np.array_equal(plan.read(item).labels, maps[item.name])
 
 
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("name", [name for name in NAMES if name in READ_AS])
+def test_images_of_one_name_in_several_folders_keep_their_labels(tmp_path: Path, name: str, split: bool) -> None:
+    catalog, images = catalog_for(name, "voc21"), tmp_path / "images"
+    names = ["a.jpg", "b.png", "sub/a.jpg", "sub/b.jpg", "sub/deep/a.jpg"]
+    maps = {one: np.full((4, 5), int(catalog.ids[number]), catalog.dtype) for number, one in enumerate(names)}
+    for one in names:
+        photograph(images / one, (4, 5))
+    splits = ("train", "val") if split and name in ("voc", "yolo", "ade20k", "cityscapes") else ("",)
+    items = [
+        ExportItem(
+            name=one, catalog=catalog, labels=lambda labels=labels: labels, image_path=images / one,
+            split=splits[number % len(splits)],
+        )
+        for number, (one, labels) in enumerate(maps.items())
+    ]  # fmt: skip
+    assert export_masks(items, get_exporter(name), tmp_path / "out").failed == ()
+    plan = scan(tmp_path / "out", images, names, format=READ_AS[name], mask_classes=catalog).mapped(catalog)
+    assert plan.without_image == ()
+    for item in plan.items:
+        assert np.array_equal(plan.read(item).labels, maps[item.name])
+    assert [item.name for item in plan.items] == names
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name in READ_AS])
 def test_exports_are_recognised(tmp_path: Path, name: str) -> None:
     catalog = catalog_for(name, "voc21")
