@@ -224,10 +224,11 @@ def _adding(value: str, reserved: Mapping[int, ClassInfo]) -> _Step:
 
 def _assign(keys: dict[str, int], catalog: ClassCatalog, info: ClassInfo, key: str) -> CatalogEdit:
     """Assign a key; digits are also noted in ``keys``, which the window uses."""
-    from app.state.class_keys import with_key
+    from app.state.class_keys import check_key, with_key
     from deeplab_core.catalogs import DEFAULT_KEYS
     from deeplab_core.catalogs.editing import assign_key
 
+    check_key(catalog, keys, info.id, key)
     edit = assign_key(catalog, info.id, key)
     if key in DEFAULT_KEYS:
         now = with_key(keys, info.id, key)

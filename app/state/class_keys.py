@@ -62,6 +62,27 @@ def with_key(keys: Mapping[str, int], class_id: int, key: str) -> dict[str, int]
     return {**others, key: class_id} if key else others
 
 
+def check_key(catalog: ClassCatalog, keys: Mapping[str, int], class_id: int, key: str) -> None:
+    """Refuse a key that another class has, where the user was not shown whose it is.
+
+    Args:
+        keys: the assigned digits. Other signs are those of ``catalog``, whose own digits are free.
+
+    Raises:
+        CatalogError: another class has the key; names it.
+    """
+    owner = keys.get(key)
+    if key and key not in DEFAULT_KEYS:
+        owner = next((info.id for info in catalog.classes if info.key == key and info.id != class_id), None)
+    if owner is not None and owner != class_id:
+        name = catalog.by_id(owner).name
+        raise CatalogError(
+            message("{key} is the key of '{class_name}'", key=key, class_name=name),
+            remedy=message("Give that class another key or none first"),
+            option=f"--key '{name}='",
+        )
+
+
 def keyed(catalog: ClassCatalog, keys: Mapping[str, int]) -> ClassCatalog:
     """The catalog with the assigned keys in place of its own digits; other signs stay."""
     key_of = {class_id: key for key, class_id in keys.items()}

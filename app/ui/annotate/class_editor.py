@@ -287,7 +287,7 @@ class ClassEditor(FittedDialog):
         return menu
 
     def _set_key(self, key: str) -> None:
-        self._with_selected(lambda number: self.draft.set_key(number, key))
+        self._with_selected(lambda number: self.draft.set_key(number, key, take=True))
 
     def colors_menu(self) -> QMenu:
         """Sets of colours for all classes."""

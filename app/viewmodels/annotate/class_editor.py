@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from app.state.class_keys import keyed, with_key
+from app.state.class_keys import check_key, keyed, with_key
 from app.text import mark, plural, tr
 from app.viewmodels.annotate.class_rows import effective_keys
 from deeplab_core.catalogs import DEFAULT_KEYS
@@ -193,13 +193,18 @@ class ClassDraft:
         hidden = self.hidden | {class_id} if on else self.hidden - {class_id}
         self._steps.append(replace(self._steps[-1], edit=None, hidden=hidden))
 
-    def set_key(self, class_id: int, key: str) -> None:
-        """Assign a digit to a class, which the class that had it loses; an empty key frees the class's own.
+    def set_key(self, class_id: int, key: str, *, take: bool = False) -> None:
+        """Assign a digit to a class; an empty key frees the class's own.
+
+        Args:
+            take: the user was shown which class has the digit, so that this class loses it.
 
         Raises:
-            CatalogError: it is no digit.
+            CatalogError: it is no digit, or another class has it.
         """
         keys = with_key(self.keys, class_id, key.strip())
+        if not take:
+            check_key(self.catalog, self.keys, class_id, key.strip())
         if keys != self.keys:
             self._steps.append(replace(self._steps[-1], edit=None, keys=keys))
 

@@ -286,6 +286,8 @@ def test_a_key_is_assigned_by_typing_or_from_the_menu_and_works_on_the_picture(s
     assert "no key of a class" in dialog.effect.text()
     assert dialog.table.item(row, 2).text() == "7"  # type: ignore[union-attr]
     dialog.select(PERSON)
+    dialog.table.item(dialog.table.currentRow(), 2).setText("7")  # type: ignore[union-attr]
+    assert "7 is the key of 'chair'" in dialog.effect.text()
     menu = dialog.key_menu()
     assert [action.text() for action in menu.actions()][6] == "7   chair"
     menu.actions()[2].trigger()

@@ -80,7 +80,9 @@ def test_an_assigned_key_stays_with_its_class_and_free_ones_follow_the_image() -
     draft.set_key(PERSON, " 1 ")
     assert draft.keys == {"2": SOFA, "1": PERSON}
     assert [draft.all_keys[key] for key in "1234"] == [PERSON, SOFA, 0, CHAIR]
-    draft.set_key(CHAIR, "2")  # the class that had it gets a free one
+    with pytest.raises(CatalogError, match="2 is the key of 'sofa'"):  # typed: the user was not shown whose it is
+        draft.set_key(CHAIR, "2")
+    draft.set_key(CHAIR, "2", take=True)  # the class that had it gets a free one
     assert draft.keys == {"1": PERSON, "2": CHAIR}
     assert draft.all_keys["4"] == SOFA
     draft.set_key(PERSON, "1")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from app.cli import run
+from app.state.class_keys import assigned_keys
 from app.state.patch import diff_patch
 from app.state.project import Project
 from app.state.provenance import Provenance
@@ -116,6 +117,17 @@ def test_edits_apply_together_and_keep_every_stroke(folder: Path, capsys: pytest
         assert (project.load(image).document.labels == before).all()
 
 
+def test_an_assigned_key_goes_to_another_class_only_when_it_is_free(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["classes", "edit", str(folder), "--key", "chair=1"]) == 0
+    assert run(["classes", "edit", str(folder), "--key", "sofa=1"]) == 2
+    said = capsys.readouterr().err
+    assert "1 is the key of 'chair'" in said
+    assert "--key 'chair='" in said
+    assert run(["classes", "edit", str(folder), "--key", "chair=", "--key", "sofa=1"]) == 0
+    with Project.open(folder, read_only=True) as project:
+        assert assigned_keys(project) == {"1": 18}
+
+
 def test_merge_and_delete_say_what_they_change_and_can_be_undone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Project.open(folder) as project:
         image = image_id(project, "a.png")
@@ -159,6 +171,8 @@ def test_merge_and_delete_say_what_they_change_and_can_be_undone(folder: Path, c
         (["--color", "chair=red"], "'red' is not a colour"),
         (["--color", "chair=#1234567"], "is not a colour"),
         (["--key", "chair=ab"], "is no key"),
+        (["--key", "chair=1", "--key", "sofa=1"], "1 is the key of 'chair'"),
+        (["--key", "chair=s", "--key", "sofa=s"], "s is the key of 'chair'"),
         (["--order", "chair,chair"], "named twice"),
         (["--add", "lamp", "--add", "lamp"], "already a class 'lamp'"),
     ],
