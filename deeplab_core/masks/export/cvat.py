@@ -198,6 +198,7 @@ class _MasksSession(CollectionSession):
     def __init__(self, catalog: ClassCatalog) -> None:
         self._catalog = catalog
         self._named = _with_black_background(catalog)
+        self._labelmap = labelmap_text(self._named)
         rest = int(catalog.ignore) if catalog.background is None else catalog.background
         table = color_table(catalog)
         table[[rest, int(catalog.ignore)]] = 0
@@ -208,7 +209,7 @@ class _MasksSession(CollectionSession):
         self._written: dict[str, int] = {}
 
     def begin(self) -> bytes:
-        self._put("labelmap.txt", labelmap_text(self._named).encode("utf-8"))
+        self._put("labelmap.txt", self._labelmap.encode("utf-8"))
         return self._pieces.take()
 
     def encode(self, item: ExportItem, labels: LabelMap) -> bytes:

@@ -198,7 +198,11 @@ class LayoutExporter(Exporter):
 
     @abstractmethod
     def session(self, catalog: ClassCatalog) -> LayoutSession:
-        """Start an export with labels that all belong to ``catalog``."""
+        """Start an export with labels that all belong to ``catalog``.
+
+        Raises:
+            ExportError: the format cannot hold these classes. Nothing is written then.
+        """
 
 
 class FileExporter(LayoutExporter):

@@ -171,6 +171,9 @@ def measure_losses(
     Returns:
         By item name the loss, also where it is none, or the error that the export would have; images without a mask are left
         out.
+
+    Raises:
+        ExportError: the format cannot hold the classes.
     """
     found: dict[str, Loss | AtrousError] = {}
     layouts: LayoutSession | None = None
@@ -179,6 +182,7 @@ def measure_losses(
         layouts = exporter.session(items[0].catalog)
     elif items and isinstance(exporter, CollectionExporter):
         files = exporter.session(items[0].catalog)
+        files.begin()  # refuses names of classes that the file cannot hold
     for position, item in enumerate(items):
         if cancel is not None and cancel():
             break

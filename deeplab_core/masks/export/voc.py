@@ -69,6 +69,7 @@ def voc_catalog(catalog: ClassCatalog) -> ClassCatalog:
 class _VocSession(LayoutSession):
     def __init__(self, exporter: VocExporter, catalog: ClassCatalog) -> None:
         self._exporter, self._catalog = exporter, catalog
+        self._labelmap = labelmap_text(catalog, void=True)  # names that it cannot hold are refused before the first file
 
     def encode(self, item: ExportItem, labels: LabelMap) -> Encoded:
         check_catalog(item, self._catalog)
@@ -84,7 +85,7 @@ class _VocSession(LayoutSession):
             if item.part != "test":
                 named["trainval"].append(item.stem)
         lists = [lines_part(f"{self._exporter.lists}/{split}.txt", stems) for split, stems in named.items()]
-        return (*lists, text_part("labelmap.txt", labelmap_text(self._catalog, void=True)))
+        return (*lists, text_part("labelmap.txt", self._labelmap))
 
 
 def labelmap_text(catalog: ClassCatalog, *, void: bool = False) -> str:
@@ -96,7 +97,7 @@ def labelmap_text(catalog: ClassCatalog, *, void: bool = False) -> str:
             pictures with a colour that the table lacks.
 
     Raises:
-        ExportError: a class name holds a colon or a line break, which the file cannot hold.
+        ExportError: a class name holds a colon or a line break, begins with ``#``, or means void.
     """
     rows = [(info.name, info.color) for info in catalog.classes]
     for info in catalog.classes:
@@ -171,6 +172,7 @@ class _AdeSession(LayoutSession):
     def __init__(self, exporter: Ade20kExporter, catalog: ClassCatalog) -> None:
         self._exporter, self._catalog = exporter, catalog
         self._written = ade_catalog(catalog)
+        self._listed = _object_info(self._written)  # names that it cannot hold are refused before the first file
         self._lut = np.full(int(catalog.ignore) + 1, IGNORE, np.uint8)
         self._lut[catalog.ids] = self._written.ids
 
@@ -184,5 +186,17 @@ class _AdeSession(LayoutSession):
 
     def finish(self, items: Sequence[ExportItem]) -> tuple[Part, ...]:
         del items
-        rows = ["Idx\tName", *(f"{info.id}\t{info.name}" for info in self._written.classes)]
-        return (text_part("objectInfo.txt", "\n".join(rows) + "\n"),)
+        return (text_part("objectInfo.txt", self._listed),)
+
+
+def _object_info(catalog: ClassCatalog) -> str:
+    """``objectInfo.txt``: number and name. Raises ExportError for a name with a tab or a line break."""
+    for info in catalog.classes:
+        if "\t" in info.name or len(info.name.splitlines()) != 1:
+            raise ExportError(
+                message("{name} cannot be named in an objectInfo.txt", name=repr(info.name)),
+                why=message("Tabs part its columns, and each class has one line"),
+                remedy=message("Rename the class, or choose another format"),
+            )
+    rows = ["Idx\tName", *(f"{info.id}\t{info.name}" for info in catalog.classes)]
+    return "\n".join(rows) + "\n"

@@ -131,6 +131,27 @@ def test_layouts_of_8_bit_refuse_more_classes(form: str, tmp_path: Path) -> None
     assert all(error.remedy for error in failed)
 
 
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [
+        ("voc", "a:b"), ("voc", "#a"), ("voc", "Void"), ("voc", "a\nb"), ("cvat_masks", "a:b"), ("cvat_masks", "#a"),
+        ("ade20k", "a\tb"), ("ade20k", "a\nb"), ("cvat_images", "a\0b"),
+    ],
+)  # fmt: skip
+def test_class_names_that_the_list_cannot_hold_are_refused_before_the_first_file(form: str, name: str, tmp_path: Path) -> None:
+    catalog = ClassCatalog(name="own", title="Own", classes=(ClassInfo(0, "road", (9, 9, 9)), ClassInfo(1, name, (1, 2, 3))))
+    items = [item("a.jpg", np.zeros((3, 4), np.uint8), catalog)]  # the class need not occur
+    with pytest.raises(ExportError) as refused:
+        measure_losses(items, get_exporter(form))
+    assert refused.value.remedy
+    try:
+        failed = [error for _, error in export_masks(items, get_exporter(form), tmp_path / "out").failed]
+    except ExportError as error:
+        failed = [error]
+    assert [str(error) for error in failed] == [str(refused.value)]
+    assert not (tmp_path / "out").exists()
+
+
 def changed(labels: np.ndarray) -> np.ndarray:
     """The same map with another class in one pixel."""
     found = labels.copy()
