@@ -315,11 +315,9 @@ def total_lines(totals: ImportTotals, rest: str) -> list[str]:
         clauses = [f"{counted(totals.images, 'image')} took labels; the source has {read} for {every}."]
     else:
         clauses = [f"{counted(totals.images, 'image')} took labels: {read}."]
-    if totals.unlabelled:
+    if totals.filled:
         total = totals.labelled + totals.unlabelled
-        clauses.append(
-            f"{totals.unlabelled:,} px ({totals.unlabelled / total:.1%}) have no label in the source: they became {rest}."
-        )
+        clauses.append(f"{totals.filled:,} px ({totals.filled / total:.1%}) have no label in the source: they became {rest}.")
     if totals.overlaps:
         clauses.append(f"{totals.overlaps:,} px are claimed by regions of several classes; the format's order decided.")
     if totals.instances:
@@ -343,16 +341,22 @@ def total_lines(totals: ImportTotals, rest: str) -> list[str]:
 
 
 def _tell_totals(plan: ImportPlan, totals: ImportTotals, unlabelled: str | None, *, dry_run: bool, as_json: bool) -> None:
+    from app.state.label_import import classes_without_pixels
+    from deeplab_core.wording import name_some
+
     for name, error in totals.failures if as_json else ():
         emit("failed", image=name, error=error.to_dict())
     say_failures("not imported", totals.failures)
+    missing = classes_without_pixels(plan, totals)
     if as_json:
-        emit("summary", format=plan.format.key, dry_run=dry_run, **totals.to_dict())
+        emit("summary", format=plan.format.key, dry_run=dry_run, classes_without_pixels=missing, **totals.to_dict())
         return
     for line in total_lines(totals, plan.rest_name(unlabelled)):
         say(line)
     for name, pixels in totals.classes.items():
         say(f"{name:>24}  {pixels:,} px")
+    if missing:
+        say(f"No pixel came in of {counted(len(missing), 'class', 'classes')}: {name_some(missing, 20)}.")
     for line in totals.notes.spoken():
         say(line)
     if totals.masks is not None and totals.masks.binary:

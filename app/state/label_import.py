@@ -43,6 +43,7 @@ class ImportTotals:
         kept_pixels: px of the user that were kept.
         locked_pixels: px that kept a locked class, or were to get one.
         regions, labelled, unlabelled, overlaps, instances: of the source, as in :class:`ImportedImage`, added up.
+        filled: px without a label in the source that became the class of such pixels, in the images that took labels.
         classes: px that came in by name of the class, void last.
         skipped: parts of images that were not read, counted by what they are, why, and whether they are damaged.
         first_skipped: the first image with such a part.
@@ -60,6 +61,7 @@ class ImportTotals:
     regions: int = 0
     labelled: int = 0
     unlabelled: int = 0
+    filled: int = 0
     overlaps: int = 0
     instances: int = 0
     classes: Counter[str] = field(default_factory=Counter)
@@ -80,6 +82,8 @@ class ImportTotals:
         self.locked_pixels += locked
         if step is None or not step.patch.empty:
             self.images += 1
+            whole = step is None or step.came is None or found.silent is None
+            self.filled += found.unlabelled if whole else int(np.count_nonzero(found.silent & step.came))
         elif kept or locked:
             self.held += 1
         else:
@@ -131,6 +135,7 @@ class ImportTotals:
             "images": self.images, "unchanged": self.unchanged, "held": self.held, "reviewed": self.reviewed,
             "failed": len(self.failures),
             "regions": self.regions, "labelled_px": self.labelled, "unlabelled_px": self.unlabelled,
+            "filled_px": self.filled,
             "overlap_px": self.overlaps, "instances": self.instances, "kept_px": self.kept_pixels,
             "locked_px": self.locked_pixels,
             "pixels": dict(self.classes), "not_read": [part.to_dict() for part in self.not_read()],
@@ -216,6 +221,17 @@ def absent_classes(plan: ImportPlan, catalog: ClassCatalog, edits: ClassEdits | 
     mapping = map_labels(plan, catalog, edits=edits).settled().mapping
     pairs = () if mapping is None else mapping.pairs
     return frozenset(pair.source.name for pair in pairs if pair.how == "absent")
+
+
+def classes_without_pixels(plan: ImportPlan, totals: ImportTotals) -> list[str]:
+    """Classes of which the source names regions, and no pixel came in: all are damaged, hidden, kept out or of missing images."""
+    if plan.mapping is None:
+        return []
+    catalog = plan.mapping.catalog
+    targets = {
+        pair.target for pair in plan.mapping.pairs if pair.source.regions and pair.target not in (None, catalog.background)
+    }
+    return [info.name for info in catalog.classes if info.id in targets and not totals.classes[info.name]]
 
 
 def new_classes(plan: ImportPlan) -> ClassCatalog:
@@ -317,12 +333,14 @@ class LabelStep(NamedTuple):
         kept: px that it leaves because the user set them.
         locked: px that it leaves because of a locked class.
         px: (C + 1,) int64 px of the imported labels that the image has afterwards, by class, void last.
+        came: (H, W) bool where the image has the imported labels afterwards; None is everywhere.
     """
 
     patch: TilePatch
     kept: int
     locked: int
     px: NDArray[np.int64]
+    came: NDArray[np.bool_] | None
 
 
 def label_step(document: Document, labels: LabelMap, *, overwrite: bool, by: NDArray[np.uint8] | None = None) -> LabelStep:
@@ -339,5 +357,6 @@ def label_step(document: Document, labels: LabelMap, *, overwrite: bool, by: NDA
         stays = held(document.labels, labels, document.locked)
         locked = int(np.count_nonzero(stays & (document.labels != labels)))
         after = np.where(stays, document.labels, labels)
-    came = wanted if after is wanted else wanted[after == wanted]
-    return LabelStep(whole_patch(document, labels, source), kept, locked, class_histogram(came, document.catalog))
+    came: NDArray[np.bool_] | None = None if after is wanted else after == wanted
+    px = class_histogram(wanted if came is None else wanted[came], document.catalog)
+    return LabelStep(whole_patch(document, labels, source), kept, locked, px, came)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.state.label_import import ImportTotals
+from app.state.label_import import ImportTotals, classes_without_pixels
 from app.text import displayed, error_detail, error_title, plural, sentence, spaced, tr
 from deeplab_core.masks.importing import ImportedImage, ImportPlan, Unread
 from deeplab_core.wording import name_more, name_some
@@ -49,8 +49,8 @@ def summary_of(plan: ImportPlan, totals: ImportTotals, rest: str, *, left: int =
     counts += _some(tr("Images without labels in the source"), len(plan.without_labels))
     counts += _some(tr("Regions"), totals.regions)
     counts.append((tr("Labelled pixels"), _pixels(totals.labelled, total)))
-    if totals.unlabelled:
-        counts.append((tr("Pixels without a label, now {name}", name=rest), _pixels(totals.unlabelled, total)))
+    if totals.filled:
+        counts.append((tr("Pixels without a label, now {name}", name=rest), _pixels(totals.filled, total)))
     counts += _some(tr("Pixels of several classes; the format's order decided"), totals.overlaps)
     counts += _some(tr("Pixels that you set and that were kept"), totals.kept_pixels)
     counts += _some(tr("Pixels that a locked class kept"), totals.locked_pixels)
@@ -59,6 +59,7 @@ def summary_of(plan: ImportPlan, totals: ImportTotals, rest: str, *, left: int =
     unread = [(_images(names), f"{error_title(error)}. {error_detail(error)}") for error, names in totals.failed_alike()]
     unread += [(displayed(part.image), _part(part)) for part in totals.not_read()]
     unread += [(displayed(part.name), _times(part.why, part.count)) for part in (*plan.without_image, *plan.unread)]
+    unread += [(displayed(name), tr("No pixel of this class came in.")) for name in classes_without_pixels(plan, totals)]
     unread += [(displayed(name), _spelled(names)) for name, names in spellings.items()]
     unread += [(tr("Note"), line) for line in (*totals.warnings, *totals.notes.lines())]
     names = sorted((name for name in totals.classes if name != "void"), key=lambda name: -totals.classes[name])

@@ -471,12 +471,13 @@ def _finished(
     for code, pair in enumerate(mapping.pairs, 1):
         lut[code] = ignore if pair.target is None else pair.target
     labels = apply_lut(canvas.values, lut)
-    nothing = int(np.count_nonzero(canvas.values == NOTHING))
+    silent = canvas.values == NOTHING
+    nothing = int(np.count_nonzero(silent))
     if frame == "stored":
-        labels = to_oriented(labels, info.orientation)
+        labels, silent = to_oriented(labels, info.orientation), to_oriented(silent, info.orientation)
     labels = labels if labels.flags.writeable else labels.copy()
     return ImportedImage(
         name=item.name, labels=cast("np.ndarray", labels), catalog=catalog, px=class_histogram(labels, catalog),
-        regions=canvas.regions, labelled=labels.size - nothing, unlabelled=nothing, overlaps=canvas.overlaps,
-        instances=canvas.instances, skipped=canvas.skipped, notes=tuple(canvas.notes),
+        regions=canvas.regions, labelled=labels.size - nothing, unlabelled=nothing, silent=silent if nothing else None,
+        overlaps=canvas.overlaps, instances=canvas.instances, skipped=canvas.skipped, notes=tuple(canvas.notes),
     )  # fmt: skip

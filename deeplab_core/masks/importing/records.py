@@ -139,6 +139,7 @@ class ImportedImage:
         regions: how many regions were drawn; 0 for masks.
         labelled: px that the source gives a class or void.
         unlabelled: px of which the source says nothing.
+        silent: (H, W) bool these px in the oriented frame; None if there are none.
         overlaps: px that regions of different classes claim; the format's order decides.
         instances: how many objects the source tells apart that the label map does not.
         skipped: what was not read, and why.
@@ -155,6 +156,7 @@ class ImportedImage:
     regions: int = 0
     labelled: int = 0
     unlabelled: int = 0
+    silent: NDArray[np.bool_] | None = None
     overlaps: int = 0
     instances: int = 0
     skipped: tuple[Unread, ...] = ()

@@ -15,10 +15,12 @@ from PIL import Image
 from app.cli import COMMANDS, run
 from app.cli.import_labels import FORMATS as KEYS
 from app.state.image_record import ImageStatus
+from app.state.label_import import ImportTotals, import_item
 from app.state.project import Project
 from app.state.provenance import Provenance
+from app.viewmodels.project.label_summary import summary_of
 from deeplab_core.catalogs import get_catalog, save_catalog
-from deeplab_core.masks.importing import FORMATS
+from deeplab_core.masks.importing import FORMATS, scan
 from deeplab_core.masks.png import write_indexed_png
 from tests.unit.core.masks.importing.sources import (
     CATALOG,
@@ -549,6 +551,20 @@ def test_what_a_locked_class_or_the_user_keeps_did_not_come_in(
     assert f"{1 if dry else 2} image" in out
     assert "took nothing: all that is new to" in out
     assert "the source has 3 regions" in out
+    assert summary["filled_px"] == 2 * (total - square)
+    assert ("have no label" in out) is dry  # the second import stores nothing more
+
+
+def test_a_class_of_damaged_shapes_and_missing_images_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = photographs(tmp_path / "images", ["a.jpg"])
+    write(tmp_path / "labels/a.json", labelme("a.jpg", shape("road", SQUARE), shape("lamp", [[None, 1], [2, 3], [4, 5]])))
+    write(tmp_path / "labels/gone.json", labelme("gone.jpg", shape("kite", SQUARE)))
+    assert do(tmp_path / "labels", "--images", images, "--dry-run") == 1
+    assert "No pixel came in of 2 classes: lamp, kite." in capsys.readouterr().out
+    plan = scan(tmp_path / "labels", images, ["a.jpg"])
+    plan, totals = plan.mapped(plan.own_catalog()), ImportTotals()
+    import_item(None, None, plan, plan.items[0], totals)
+    assert [name for name, text in summary_of(plan, totals, "background").unread if "No pixel" in text] == ["lamp", "kite"]
 
 
 def test_an_image_that_is_not_exported_is_named_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
