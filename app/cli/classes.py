@@ -57,6 +57,7 @@ def show(source: str, *, project_dir: Path | None, output: Path | None, form: st
     locked: frozenset[int] = frozenset()
     if project_dir is None and not Path(source).is_dir():
         catalog = get_catalog(source)
+        _tell_remarks(source)
     else:
         with _opened(Path(source), project_dir, read_only=True) as project:
             catalog, locked = keyed(project.catalog, assigned_keys(project)), project.locked_classes
@@ -70,6 +71,17 @@ def show(source: str, *, project_dir: Path | None, output: Path | None, form: st
     elif output is None:
         _list(catalog, locked)
     return 0
+
+
+def _tell_remarks(name_or_file: str) -> None:
+    """Say how many lines of a text file of names are no classes."""
+    from deeplab_core.catalogs.lists import count_remarks
+
+    path = Path(name_or_file)
+    remarks = count_remarks(path) if path.suffix.lower() == ".txt" else 0
+    if remarks:
+        verb = "is a remark and no class" if remarks == 1 else "are remarks and no classes"
+        say(f"{counted(remarks, 'line')} with '# ' at the beginning {verb}.", err=True)
 
 
 @classes.command("set")
@@ -92,6 +104,8 @@ def set_classes(folder: Path, name_or_file: str | None, *, names: str | None, pr
     if (name_or_file is None) == (names is None):
         raise click.UsageError("give the name of a catalog, a file, or --names 'crack, no crack'")
     catalog = typed_classes(names).catalog if names is not None else get_catalog(str(name_or_file))
+    if name_or_file is not None:
+        _tell_remarks(name_or_file)
     with _opened(folder, project_dir) as project:
         cleared = choose_catalog(project, catalog, "user", "You chose them on the command line")
     of = f"of {catalog.title}" if names is None else f"{name_some(catalog.names, 20)}"

@@ -82,8 +82,8 @@ class ImportTotals:
         self.locked_pixels += locked
         if step is None or not step.patch.empty:
             self.images += 1
-            whole = step is None or step.came is None or found.silent is None
-            self.filled += found.unlabelled if whole else int(np.count_nonzero(found.silent & step.came))
+            came, silent = None if step is None else step.came, found.silent
+            self.filled += found.unlabelled if came is None or silent is None else int(np.count_nonzero(silent & came))
         elif kept or locked:
             self.held += 1
         else:

@@ -32,6 +32,8 @@ _MOST_MARKUP = 256 << 20
 _MOST = 65_534
 #: Class names in the title of a catalog of typed names.
 _TITLED = 3
+#: What a line that is no class begins with in a text file: ``# `` with the space, because a class may be called ``#1``.
+_REMARK = "# "
 _LABELMAP_HEAD = "# label:color_rgb:parts:actions"
 #: A remark for other programs; without it the ids of a ``labelmap.txt`` count from 0 in the order of the lines.
 _LABELMAP_IDS = "# ids:"
@@ -61,7 +63,7 @@ def read_text_list(path: Path) -> ClassCatalog:
     """
     text = read_text(path, what="the class list", error=CatalogError)
     numbered = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
-    lines = [(number, line) for number, line in numbered if line and not line.startswith("# ")]
+    lines = [(number, line) for number, line in numbered if line and not line.startswith(_REMARK)]
     if any(line.lower().startswith("# label:") for _, line in numbered) or (
         lines and all(_LABELMAP_LINE.fullmatch(line) for _, line in lines)
     ):
@@ -69,6 +71,17 @@ def read_text_list(path: Path) -> ClassCatalog:
     if lines and all(_COLOR_LINE.fullmatch(line) for _, line in lines):
         return _table(path, [_color_entry(line, number, path) for number, line in lines]).catalog
     return _catalog(path, [_Entry(line) for _, line in lines])
+
+
+def count_remarks(path: Path) -> int:
+    """Lines of a list of names alone that are read as remarks and not as classes; 0 for tables with colours.
+
+    Raises:
+        CatalogError: the file cannot be read.
+    """
+    lines = [line.strip() for line in read_text(path, what="the class list", error=CatalogError).splitlines()]
+    table = any(_LABELMAP_LINE.fullmatch(line) or _COLOR_LINE.fullmatch(line) for line in lines)
+    return 0 if table else sum(line.startswith(_REMARK) for line in lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,7 +424,8 @@ def list_text(catalog: ClassCatalog, key: str) -> str:
                 why=message("A class '{name}' means void there", name=name),
                 remedy=message("Rename the class, or choose another form"),
             )
-        if name != name.strip() or "\n" in name or "\r" in name or (key == "cvat" and (":" in name or name.startswith("#"))):
+        remark = name.startswith("#" if key == "cvat" else _REMARK) and ".txt" in form.suffixes
+        if name != name.strip() or "\n" in name or "\r" in name or remark or (key == "cvat" and ":" in name):
             raise CatalogError(
                 message("'{catalog}' cannot be written as {format}", catalog=catalog.name, format=form.title),
                 why=message("The class name {name} contains what separates entries there", name=shorten(name)),

@@ -228,3 +228,16 @@ def test_colours_of_all_classes_at_once(folder: Path, capsys: pytest.CaptureFixt
     with Project.open(folder, read_only=True) as project:
         assert project.catalog.by_id(9).color == (1, 2, 3)
         assert project.catalog.by_id(18).color != get_catalog("voc21").by_id(18).color
+
+
+def test_lines_of_a_list_that_are_no_classes_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "labels.txt").write_text("# mine\nchair\n# table\n#1\n", encoding="utf-8")
+    assert run(["classes", "show", str(tmp_path / "labels.txt")]) == 0
+    shown = capsys.readouterr()
+    assert "2 lines with '# ' at the beginning are remarks and no classes." in shown.err
+    assert "#1" in shown.out
+    (tmp_path / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nchair:1,2,3::\n", encoding="utf-8")
+    assert run(["classes", "show", str(tmp_path / "labelmap.txt")]) == 0
+    assert capsys.readouterr().err == ""
+    (tmp_path / "own.json").write_text('{"name": "own", "classes": ["# chair"]}', encoding="utf-8")
+    assert run(["classes", "show", str(tmp_path / "own.json"), "--as", "labelme", "-o", str(tmp_path / "out.txt")]) == 2
