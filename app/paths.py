@@ -30,7 +30,7 @@ def model_folders(chosen: str | None = None) -> list[Path]:
 
 
 def download_folder(chosen: str | None = None) -> Path:
-    """Where fetched models go: the folder of the settings, else the first of ``ATROUS_MODEL_DIR``, else the person's data folder.
+    """Where fetched models go: the folder of the settings, else the first of ``ATROUS_MODEL_DIR``, else the user's data folder.
 
     It need not exist yet.
 
@@ -73,7 +73,7 @@ CLICK_FOLDER = "clicks"
 
 
 def sample_home() -> Path:
-    """Where the sample project is copied to be worked in: ``out/`` of a source tree, else the person's data folder."""
+    """Where the sample project is copied to be worked in: ``out/`` of a source tree, else the user's data folder."""
     tree = RESOURCES.parent
     if (tree / "pyproject.toml").is_file():
         return tree / "out" / "sample_project"

@@ -1,7 +1,7 @@
 """What a stroke costs from dab to disk, at several image and brush sizes.
 
 CPU milliseconds (``process_time``) per dab of a stroke, per finished step (packing the patch), per undo; wall milliseconds of
-the journal's append, which the person waits for. The promise: under 1 ms of CPU per dab at 4096 x 4096, independent of the
+the journal's append, which the user waits for. The promise: under 1 ms of CPU per dab at 4096 x 4096, independent of the
 image, and a completed stroke on disk within milliseconds.
 
     python benchmarks/edits.py

@@ -38,7 +38,7 @@ SHAKE, SMOOTH = 1.5, 12.0
 DIRECTIONS = 12
 #: Radii of the brush, as shares of the depth of the component.
 RADII = (0.4, 0.6, 0.8, 1.0, 1.3)
-#: Outlines deeper than this are no matter of a border.
+#: Outlines deeper than this do not belong to a border.
 BORDER_DEPTH = 15.0
 
 

@@ -150,7 +150,7 @@ def table(curves: dict[str, dict[str, dict[str, Any]]]) -> str:
     return "\n".join(lines)
 
 
-#: Tools that one action of is measured, and those of them that are no freehand lines.
+#: Tools that one action of is measured, and those of them that are not freehand lines.
 SINGLE = ("brush", "over", "freehand", "lasso", "snapping lasso", "components", "regions", "region strokes", "scribble", "snap")
 RANKED = tuple(name for name in SINGLE if "lasso" not in name and name != "freehand")
 

@@ -64,7 +64,7 @@ def refuse_photograph(path: str | Path, *, follow_links: bool = False) -> None:
     """Raise unless an existing file may be replaced or renamed. A name that is free may always be taken.
 
     Refused, whatever option was given: a link; a photograph, judged by its content; an image of an open folder (see
-    :func:`protect_images`). Masks, and pictures that this program wrote, are no photographs.
+    :func:`protect_images`). Masks, and pictures that this program wrote, are not photographs.
 
     Args:
         path: the file that would be replaced or renamed.

@@ -121,7 +121,7 @@ def error_text(error: BaseException) -> MessageText:
     """An error as sentences: file, what happened, why and what to do, each with its template, so that a window can translate it.
 
     What the command line does (:attr:`AtrousError.option`) is left out: a window shows this text, and a project keeps it. An
-    error that is no :class:`AtrousError` gives its own words, or the name of its class if it has none.
+    error that is not a :class:`AtrousError` gives its own words, or the name of its class if it has none.
     """
     if not isinstance(error, AtrousError):
         return MessageText(str(error) or type(error).__name__, {})
@@ -315,10 +315,10 @@ class ComputeError(AtrousError):
 
 
 def image_error(error: Exception, path: Path | str) -> AtrousError:
-    """What happened to one image, as an error that names its file and is no reason to end a run over others.
+    """What happened to one image, as an error that names its file and is not a reason to end a run over others.
 
     Args:
-        error: anything that was raised; what is no :class:`AtrousError` goes into the log with its traceback.
+        error: anything that was raised; what is not a :class:`AtrousError` goes into the log with its traceback.
         path: the image's file, named unless the error names one already.
     """
     if isinstance(error, AtrousError):

@@ -85,7 +85,7 @@ def find_models(folders: Iterable[str | Path]) -> list[Path]:
 
 
 def find_odd_files(folders: Iterable[str | Path]) -> list[Path]:
-    """What has the name of a model file and is no file, directly inside folders: pipes, devices, links that lead nowhere."""
+    """What has the name of a model file and is not a file, directly inside folders: pipes, devices, links that lead nowhere."""
     found: list[Path] = []
     for folder in folders:
         with contextlib.suppress(OSError):

@@ -45,7 +45,7 @@ class Picture(Enum):
 
 
 def picture_kind(path: str | Path) -> Picture | None:
-    """What a file holds; None for a file that is no picture, or that does not exist.
+    """What a file holds; None for a file that is not a picture, or that does not exist.
 
     Judged by signature, header and, for files without loss, by the pixels: an indexed PNG holds labels unless it has the many
     values and the noise of a photograph that was reduced to a palette. Other damaged pictures and raw files of cameras count as

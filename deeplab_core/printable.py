@@ -12,7 +12,7 @@ import re
 
 #: C0 without tab and newline, DEL and C1; Arabic letter mark, left-to-right and right-to-left marks; line and paragraph
 #: separators and the bidirectional embeddings, overrides and isolates; halves of surrogate pairs, as which Python keeps bytes of
-#: file names that are no UTF-8.
+#: file names that are not UTF-8.
 _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 

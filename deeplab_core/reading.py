@@ -99,13 +99,13 @@ def decode_text(
         path: what errors name.
         what: what the file is, for the message.
         error: kind of the errors.
-        foreign: keep bytes that are no UTF-8, as Python keeps those of file names.
+        foreign: keep bytes that are not UTF-8, as Python keeps those of file names.
     """
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
         return data.decode(encoding, "surrogateescape" if foreign and encoding == "utf-8-sig" else "strict")
     except UnicodeError as problem:
-        why = f"Byte {getattr(problem, 'start', 0) + 1} is no UTF-8"
+        why = f"Byte {getattr(problem, 'start', 0) + 1} is not UTF-8"
         raise error(f"{what} cannot be read", why=why, remedy="Save it as UTF-8 text", path=path) from problem
 
 
@@ -126,7 +126,7 @@ def read_json(
         error: kind of the errors.
 
     Raises:
-        AtrousError: of kind ``error``; see :func:`read_bytes`, or it is no JSON, names line and column.
+        AtrousError: of kind ``error``; see :func:`read_bytes`, or it is not JSON, names line and column.
     """
     data = read_bytes(path, limit=limit, what=what, error=error)
     return parse_json(data, path=path, limit=limit, what=what, remedy=remedy, error=error)
@@ -264,7 +264,7 @@ def reason(problem: BaseException) -> str:
 
 
 def json_text(data: object, **options: Any) -> str:
-    """JSON as text that every encoding can hold: a file name that is no UTF-8 is escaped, and reads back as it was."""
+    """JSON as text that every encoding can hold: a file name that is not UTF-8 is escaped, and reads back as it was."""
     text = json.dumps(data, ensure_ascii=False, **options)
     try:
         text.encode()
@@ -287,7 +287,7 @@ def whole(value: object, *, least: int | None = None, most: int | None = None) -
     if isinstance(value, float) and math.isfinite(value) and value == int(value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{shorten(value)} is no whole number")
+        raise ValueError(f"{shorten(value)} is not a whole number")
     if (least is not None and value < least) or (most is not None and value > most):
         raise ValueError(f"{shorten(value)} is outside {least if least is not None else ''}..{most if most is not None else ''}")
     return value

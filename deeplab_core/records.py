@@ -89,7 +89,7 @@ def size_rule(rule: str, name: Literal["resize", "padding"]) -> tuple[str, tuple
     ``"native"`` and ``"none"`` give (0, 0).
 
     Raises:
-        WeightsError: it is no rule, with the forms that are, or its numbers are too large for an image.
+        WeightsError: it is not a rule, with the forms that are, or its numbers are too large for an image.
     """
     plain, kinds = "native" if name == "resize" else "none", _RULES[name]
     if rule == plain:
@@ -102,7 +102,7 @@ def size_rule(rule: str, name: Literal["resize", "padding"]) -> tuple[str, tuple
         forms = [f"{form}:{'HxW' if both else 'N'}" for form, (both, _) in kinds.items()]
         limit = message(", at most {most}", most=most) if fits else ""
         raise WeightsError(
-            message("{rule} is no rule for {name}", rule=shorten(rule), name=name),
+            message("{rule} is not a rule for {name}", rule=shorten(rule), name=name),
             remedy=message("Use {plain}, {forms} with whole numbers{limit}", plain=plain, forms=", ".join(forms), limit=limit),
         )
     return kind, (int(numbers[0]), int(numbers[-1]))
@@ -195,7 +195,7 @@ def _check_card(card: ModelCard) -> None:
     pre = card.preprocessing
     for text in (*card.guessed, *card.architecture, *card.extra, pre.channel_order, pre.resize, pre.padding):
         if not isinstance(text, str):
-            raise TypeError(f"{shorten(text)} is no text")
+            raise TypeError(f"{shorten(text)} is not text")
     size_rule(pre.resize, "resize")
     size_rule(pre.padding, "padding")
     if pre.channel_order not in INPUT_CHANNELS:
@@ -349,7 +349,7 @@ class TrimapBand:
         rule: ``"void"``: Chebyshev distance to a void pixel of the truth (square structuring element, as in the DeepLab
             papers' evaluation code), void excluded. ``"edge"``: exact Euclidean distance to a class edge, 1 = a pixel with a
             4-neighbour of another class; void is filled by the nearest class first and excluded afterwards; the image border
-            is no edge.
+            is not an edge.
         around: ``"truth"`` or ``"prediction"``; the void rule needs truth.
     """
 

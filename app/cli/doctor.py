@@ -79,7 +79,7 @@ def _setup_problems() -> list[str]:
     missing = [
         name for name in os.environ.get(MODEL_DIR_VARIABLE, "").split(os.pathsep) if name and not Path(name).expanduser().is_dir()
     ]
-    return [*problems, *(f"{MODEL_DIR_VARIABLE} names {name}, which is no folder" for name in missing)]
+    return [*problems, *(f"{MODEL_DIR_VARIABLE} names {name}, which is not a folder" for name in missing)]
 
 
 def _probe_rows(tell: Callable[[Row], None]) -> list[Row]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, ...]:
-    """``"1,2,4"`` as widths in px; BadParameter where one is no whole number from 1 to 40."""
+    """``"1,2,4"`` as widths in px; BadParameter where one is not a whole number from 1 to 40."""
     try:
         widths = tuple(int(part) for part in value.split(","))
     except ValueError:

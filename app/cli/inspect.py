@@ -159,7 +159,7 @@ def _slice(text: str) -> Slice:
     }
     name, _, low = text.partition(":")
     if name not in axes:
-        raise click.UsageError(f"'{name}' is no axis; these are: {', '.join(axes)}")
+        raise click.UsageError(f"'{name}' is not an axis; these are: {', '.join(axes)}")
     axis, edges = axes[name]
     found = [place for place, edge in enumerate(edges) if f"{edge:g}" == low.strip()]
     if not found:

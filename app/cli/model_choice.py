@@ -56,7 +56,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def parse_threshold(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:
-    """A threshold between 0 and 1, both excluded; BadParameter for others, and for what is no number."""
+    """A threshold between 0 and 1, both excluded; BadParameter for others, and for what is not a number."""
     from deeplab_core.records import check_threshold
 
     try:

@@ -29,7 +29,7 @@ from deeplab_core.hub.connection import proxy_for
 
 
 def searched(model: PublishedModel) -> list[Path]:
-    """Folders that hold a published model if it is here. Click networks have their own: they are no models to predict with."""
+    """Folders that hold a published model if it is here. Click networks have their own: they are not models to predict with."""
     return [folder / CLICK_FOLDER for folder in model_folders()] if model.for_clicks else model_folders()
 
 

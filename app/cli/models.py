@@ -230,7 +230,7 @@ def export_command(
 def _size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{2,5})x(\d{2,5})", text)
     if match is None:
-        raise click.UsageError(f"--size {text} is no HEIGHTxWIDTH, such as 513x513")
+        raise click.UsageError(f"--size {text} is not a HEIGHTxWIDTH, such as 513x513")
     return int(match[1]), int(match[2])
 
 

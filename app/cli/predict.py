@@ -45,7 +45,7 @@ _PATIENCE = timedelta(days=7)
 
 
 def parse_scales(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[float, ...]:
-    """``"0.5,1,1.5"`` as floats; BadParameter where one is no number or outside 0.1..4."""
+    """``"0.5,1,1.5"`` as floats; BadParameter where one is not a number or outside 0.1..4."""
     try:
         scales = tuple(read_numbers(value))
     except ValueError:
@@ -376,7 +376,7 @@ def run_threshold(folder: Path) -> float | None:
     try:
         record = read_json(path) if path.is_file() else None
         return check_threshold(record[_THRESHOLD]) if isinstance(record, dict) and _THRESHOLD in record else None
-    except (AtrousError, ValueError):  # a record that was changed by hand is no evidence
+    except (AtrousError, ValueError):  # a record that was changed by hand is not evidence
         return None
 
 

@@ -38,7 +38,7 @@ class Row:
 
     Attributes:
         name: of the part.
-        state: ``missing`` is an optional package that is not installed, which is no problem.
+        state: ``missing`` is an optional package that is not installed, which is not a problem.
         text: what was found, or what is wrong.
         remedy: what to do; empty if nothing is.
         more: values that the probe found besides.
@@ -131,7 +131,7 @@ def _torch() -> tuple[str, dict[str, Any]]:
             broken.append(f"{device} computes nothing ({' '.join(str(error).split())[:200]})")
             continue
         if not finite:
-            broken.append(f"{device} computes something that is no number")
+            broken.append(f"{device} computes something that is not a number")
     if broken:
         raise AtrousError("; ".join(broken), remedy="Choose the CPU as device, or install the build of torch for your driver")
     text = f"a network ran on {', '.join(devices)}"

@@ -52,7 +52,7 @@ class _Score(click.ParamType):  # type: ignore[type-arg]  # generic from click 8
         except KeyError:
             name = ""
         if name not in OF_PREDICTION:
-            self.fail(f"'{value}' is no ranking score; these are: {', '.join(OF_PREDICTION)}", param, ctx)
+            self.fail(f"'{value}' is not a ranking score; these are: {', '.join(OF_PREDICTION)}", param, ctx)
         return name
 
 

@@ -137,7 +137,7 @@ def _refine_masks(
         raise click.UsageError("the refined masks would replace those they are made from; choose another folder with -o")
     plan = plan_outputs(inputs, out, keep_suffix=keep_suffix)
     tasks = plan.tasks
-    # Masks to refine are no ground truth: predictions are what they usually are.
+    # Masks to refine are not ground truth: predictions are what they usually are.
     names = [task.name for task in tasks]
     found = survey_truth(_images_of(inputs), names, truth_folder=masks, catalog=options.catalog(), allow_predicted=True)
     partners = {task: path for task in tasks if (path := found.matched.get(task.name)) is not None}

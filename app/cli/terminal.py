@@ -41,7 +41,7 @@ def say(text: object = "", *, err: bool = False) -> None:
 def say_json(values: dict[str, Any]) -> None:
     """Print values as one line of JSON to stdout. Paths become strings.
 
-    Where the line would hold control characters or bytes that are no UTF-8, everything beyond ASCII is escaped: a reader of JSON
+    Where the line would hold control characters or bytes that are not UTF-8, everything beyond ASCII is escaped: a reader of JSON
     gets the same values.
     """
     text = json_text(values, default=str)

@@ -82,7 +82,7 @@ def project_samples(
 ) -> list[Sample]:
     """The user's labels of a project's images, those of ``exclude`` (shell patterns) left out.
 
-    A reviewed image counts whole. Of an image that was touched but not reviewed, only the person's (and imported) pixels count;
+    A reviewed image counts whole. Of an image that was touched but not reviewed, only the user's (and imported) pixels count;
     the rest is void.
 
     Raises:

@@ -61,7 +61,7 @@ class _WatchedDocument:
 
     Attributes:
         steps: how many steps, undos and redos were recorded since the document is looked after. Pixels of a stroke that is
-            still being painted do not count: they are no step yet, and no mask file holds them.
+            still being painted do not count: they are not a step yet, and no mask file holds them.
         saved: how many of ``steps`` its mask file holds; None if no file holds the document.
         writing: how many of ``steps`` the file that is being written will hold; None while none is.
     """
@@ -200,7 +200,7 @@ class Autosaver(QObject):
         self._emit_state()
 
     def _save_idle(self) -> None:
-        """Write what is behind, unless a large step is still being painted: that is no idle time."""
+        """Write what is behind, unless a large step is still being painted: that is not idle time."""
         if all(watched.document.settled for watched in self._documents.values()):
             self.save_now()
         else:

@@ -1,4 +1,4 @@
-"""The metadata of a model file, read without loading it: what its card says of it. No Qt, no torch."""
+"""The metadata of a model file from its card, read without loading it. No Qt, no torch."""
 
 from __future__ import annotations
 

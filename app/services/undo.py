@@ -173,7 +173,7 @@ class UndoHistory(QObject):
         self.changed.emit()
 
     def push(self, title: MessageText, patch: TilePatch, source: Provenance) -> Step | None:
-        """Take a step of the image in view that was just painted. A patch without tiles is no step: None."""
+        """Take a step of the image in view that was just painted. A patch without tiles is not a step: None."""
         self._cut()
         opened = self._active()
         if opened is None or patch.empty:

@@ -293,7 +293,7 @@ def _look(path: Path, *, thorough: bool = False) -> tuple[Backup, str]:
             (owner,) = connection.execute("PRAGMA application_id").fetchone()
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if owner != APPLICATION_ID or not 0 < version <= len(MIGRATIONS):
-                raise ProjectError(message("it is no project of this version"))
+                raise ProjectError(message("it is not a project of this version"))
             if strange := strange_objects(connection, version):
                 raise ProjectError(message("it is not as Atrous made it: {object}", object=strange[0]))
             if thorough:

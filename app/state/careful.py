@@ -128,7 +128,7 @@ _FOREIGN = "/foreign:"
 
 
 class _Connection(sqlite3.Connection):
-    """A connection that takes names that are no UTF-8.
+    """A connection that takes names that are not UTF-8.
 
     Unzipped on another system, a name may hold any bytes; Python gives them as lone surrogates, which SQLite refuses. They are
     kept percent-encoded behind a mark, one form for each name, so that they can be compared.
@@ -249,7 +249,7 @@ def store_error(error: Exception, path: Path) -> AtrousError:
     full_code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     code = full_code & 0xFF
     unreadable = isinstance(error, UnicodeDecodeError) or (
-        isinstance(error, sqlite3.OperationalError) and "decode" in str(error)  # text that is no UTF-8
+        isinstance(error, sqlite3.OperationalError) and "decode" in str(error)  # text that is not UTF-8
     )
     endless = code == sqlite3.SQLITE_INTERRUPT
     if code in _CORRUPT or unreadable or endless:
@@ -328,7 +328,7 @@ def set_database_aside(path: Path, reason: str) -> Path | None:
 
 
 def meta_json(text: str, key: str) -> Any:
-    """A value of the ``meta`` table; what is no JSON is damage."""
+    """A value of the ``meta`` table; what is not JSON is damage."""
     return parse_json(
         text,
         limit=_MOST_BYTES,

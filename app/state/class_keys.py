@@ -54,10 +54,10 @@ def with_key(keys: Mapping[str, int], class_id: int, key: str) -> dict[str, int]
     """The keys after a class has got another one, or none for an empty ``key``; the class that had the key loses it.
 
     Raises:
-        CatalogError: it is no digit.
+        CatalogError: it is not a digit.
     """
     if len(key) > 1 or key not in DEFAULT_KEYS:
-        raise CatalogError(message("{key} is no key of a class", key=shorten(key)), remedy=message("Give one digit"))
+        raise CatalogError(message("{key} is not a key of a class", key=shorten(key)), remedy=message("Give one digit"))
     others = {known: owner for known, owner in keys.items() if known != key and owner != class_id}
     return {**others, key: class_id} if key else others
 

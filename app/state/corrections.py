@@ -30,10 +30,10 @@ class CorrectedMask:
         image: id of its record.
         name: its relative path.
         path: the file.
-        known: labels that the person vouches for, void elsewhere.
+        known: labels that the user confirmed, void elsewhere.
         mask: the whole mask.
         pixels: class id -> number of pixels in ``known``.
-        reviewed: the person vouches for the whole mask.
+        reviewed: the user confirmed the whole mask.
     """
 
     image: int

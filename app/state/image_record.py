@@ -132,7 +132,7 @@ _FLAGS = {bits: ImageFlag(bits) for bits in range(32)}
 def record_from_row(row: tuple[Any, ...]) -> ImageRecord:
     """The record that a row of :data:`RECORD_COLUMNS` describes.
 
-    A status or flag of a later version is no damage: the database keeps it. Here such a status counts as worked on, never as
+    A status or flag of a later version is not damage: the database keeps it. Here such a status counts as worked on, never as
     reviewed, and an unknown flag stays set beside the known ones.
 
     Raises:

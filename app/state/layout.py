@@ -63,7 +63,7 @@ def remove_new_directory(directory: Path) -> None:
 
 
 def refuse_links(directory: Path, *, chosen: bool) -> None:
-    """Raise ProjectError if a part of a project's directory is a link or a thing that is no plain file or folder.
+    """Raise ProjectError if a part of a project's directory is a link or a thing that is not a plain file or folder.
 
     Args:
         chosen: whether the user named the directory, which may then be a link itself.

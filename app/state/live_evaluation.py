@@ -68,7 +68,7 @@ def count_image(
 ) -> Count:
     """Count a whole image: about 80 ms per megapixel, for a job.
 
-    Reads the document as it is while another thread may paint on it. That is no danger: every change raises the revision, and a
+    Reads the document as it is while another thread may paint on it. That is not danger: every change raises the revision, and a
     live evaluation takes only a count with the document's current revision.
 
     Args:

@@ -80,7 +80,7 @@ class ProjectLock:
 
         Raises:
             ProjectLocked: another process holds it; ``why`` names it and since when.
-            StorageError: the lock file cannot be written, or is a link or a thing that is no file.
+            StorageError: the lock file cannot be written, or is a link or a thing that is not a file.
         """
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | _CAREFUL, 0o666)

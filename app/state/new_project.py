@@ -204,7 +204,7 @@ def class_offers(
     """Classes to choose from, likeliest first; equal ones are listed once."""
     offers = [] if named is None else [ClassOffer(named, "named", certain=True)]
     if guess is not None:
-        # What else its values allow is no finding if its classes are certain.
+        # What else its values allow is not a finding if its classes are certain.
         found = guess.catalogs[:1] if guess.certain else guess.catalogs
         offers += [ClassOffer(catalog, "truth", certain=guess.certain, reason=guess.reason) for catalog in found]
     lists = _class_lists(folder)
@@ -223,7 +223,7 @@ def _class_lists(folder: Path) -> list[ClassOffer]:
     found = []
     for path in (base / name for base in (folder, folder.parent) for name in _LISTS):
         if path.is_file():
-            with suppress(AtrousError):  # many files are called so; the user can name one to read why it is no class list
+            with suppress(AtrousError):  # many files are called so; the user can name one to read why it is not a class list
                 found.append(ClassOffer(get_catalog(path), "list", path))
     return found
 

@@ -14,7 +14,7 @@ from deeplab_core.regions import Mask, find_regions
 
 #: Errors that a list holds.
 LISTED = 200
-#: Without ground truth, pixels whose label has less than this probability may be wrong.
+#: Without ground truth, a pixel may be wrong if its label has less than this probability.
 _DOUBTFUL = 0.6
 
 

@@ -58,7 +58,7 @@ def read_plain(path: Path, most: Callable[[bytes], int] | int) -> bytes:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no plain file, or larger than ``most``.
+        ValueError: it is not a plain file, or larger than ``most``.
     """
     flags = (getattr(os, name, 0) for name in ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK"))
     with os.fdopen(os.open(path, sum(flags, os.O_RDONLY)), "rb") as stream:

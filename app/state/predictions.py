@@ -364,14 +364,14 @@ def _check_chunks(data: bytes) -> None:
         if data[place + 4 : place + 8] == b"IEND":
             return
         place = end
-    raise ValueError("it ends early, or is no PNG file")
+    raise ValueError("it ends early, or is not a PNG file")
 
 
 def _head_note(path: Path) -> dict[str, Any]:
     """The note of a labels file, from the chunks before its pixels."""
     with path.open("rb") as stream:
         if stream.read(len(_SIGNATURE)) != _SIGNATURE:
-            raise ValueError("it is no PNG file")
+            raise ValueError("it is not a PNG file")
         while True:
             length, kind = struct.unpack(">I4s", stream.read(8))
             if kind in (b"IDAT", b"IEND") or length > _LONGEST_NOTE:
@@ -387,7 +387,7 @@ def _head_note(path: Path) -> dict[str, Any]:
 def _parsed(note: bytes) -> dict[str, Any]:
     values = json.loads(note)
     if not isinstance(values, dict):
-        raise ValueError("its note is no object")
+        raise ValueError("its note is not an object")
     return values
 
 

@@ -199,7 +199,7 @@ _IMAGES = _Table(
 )  # fmt: skip
 _STEPS = _Table("steps", message("steps"), "seq", (int, int, str, int, float, int, int, int, bytes), _check_step)
 _MOVES = _Table("moves", message("moves"), "n", (int, int, int, int), _check_move)
-#: What can be computed again: one unreadable row of these is no loss to speak of, but it is counted.
+#: What can be computed again: one unreadable row of these is not a loss to speak of, but it is counted.
 _OTHERS = (
     _Table("runs", message("runs"), "id", (int, str, str, str, float, object), lambda _: None),
     _Table("run_items", message("runs"), "run", (int, int, int, str), lambda _: None),

@@ -15,7 +15,7 @@ from deeplab_core.labels import LabelMap
 
 
 class OpenStep(Protocol):
-    """What has been painted, but is no step of the journal yet: a stroke in progress, or one that waits for what follows."""
+    """What has been painted, but is not a step of the journal yet: a stroke in progress, or one that waits for what follows."""
 
     def before_tiles(self) -> Iterator[tuple[Box, LabelMap, NDArray[np.uint8]]]:
         """Yield (rect, labels, provenance) of each tile as it was before; tiles on the grid of 64 px."""

@@ -5,7 +5,7 @@ system's cache before the call returns. A power cut may take what the disk had n
 is at most the time since the last :meth:`Store.sync`, which the autosaver calls within a second of each step; the database
 itself stays consistent. With a rollback journal (network folders) every commit reaches the disk before it returns.
 
-Trust. The file may come from elsewhere. It is no link, it is ours by its mark and its schema is the one we made before
+Trust. The file may come from elsewhere. It is not a link, it is ours by its mark and its schema is the one we made before
 anything is written; SQLite's advice for untrusted files holds on every connection (ADR 0051).
 """
 

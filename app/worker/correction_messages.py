@@ -1,4 +1,4 @@
-"""Messages of the correction tools whose work needs compiled loops or class scores; the rest runs in the window's process."""
+"""Messages of the correction tools that need compiled loops or class scores; the rest runs in the window's process."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RegionsReady(Answer):
 
     Attributes:
         hierarchy: its regions.
-        scores: (C, h, w) float16 probabilities of the catalog's classes, coarse; None where none are kept.
+        scores: (C, h, w) float16 probabilities of the catalog's classes, coarse; None without kept scores.
         milliseconds: that it took in the compute process.
     """
 
@@ -59,7 +59,7 @@ class AskScribble(Request["Scribbled"]):
         path: x and y in image px.
         cls: id of the stroke's class.
         reach, diameter: px of the image.
-        part: the part of the image whose labels are sent (``needed_box``).
+        part: the part of the image that the labels cover (``needed_box``).
         labels, provenance: of the part.
     """
 

@@ -189,7 +189,7 @@ class CorrectedImage:
     Attributes:
         name: what reports call it.
         image: the file.
-        known: labels that the person vouches for, void elsewhere.
+        known: labels that the user confirmed, void elsewhere.
         mask: the whole mask as it is now.
     """
 

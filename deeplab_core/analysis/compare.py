@@ -69,7 +69,7 @@ class ScoreChange:
         p: two-sided p-value, corrected for the number of rows in its family (overall or classes); nan without a verdict.
         images: images that the score rests on.
         verdict: see :class:`Verdict`.
-        classes: how many classes a mean runs over, the same before and after; None for a score that is no mean over classes.
+        classes: how many classes a mean runs over, the same before and after; None for a score that is not a mean over classes.
     """
 
     name: str

@@ -201,7 +201,7 @@ class FolderAnalysis:
 
     @property
     def unmeasured(self) -> frozenset[FailureKind]:
-        """Kinds that the data says nothing about. Their 0 pixels are no finding, and must not be shown as one."""
+        """Kinds that the data says nothing about. Their 0 pixels are not a finding, and must not be shown as one."""
         known = bool((~np.isnan(self.objects["visible_fraction"])).any())
         return frozenset() if known else frozenset({FailureKind.LOW_VISIBLE})
 

@@ -3,7 +3,7 @@
 The score of an image is the softmin of the self-confidence of its pixels (Lad and Mueller 2023, "Estimating label quality and
 errors in semantic segmentation data via any model", as in cleanlab); single errors are found by confident learning (Northcutt et
 al. 2021): the model predicts another class than the label, with at least its average confidence in that class. Two
-additions: void of the truth is masked first (it is no label), and pixels within 3 px of a labelled class edge count nothing,
+additions: void of the truth is masked first (it is not a label), and pixels within 3 px of a labelled class edge count nothing,
 because people and models draw edges a few pixels apart and no one would call that an error.
 """
 

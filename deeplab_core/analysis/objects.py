@@ -58,7 +58,7 @@ OBJECT = np.dtype(
 _POINTS = 256
 #: Neighbours of one occluder that are looked at in pairs; a crowd behind one table needs no more.
 _CROWD = 12
-#: Specks smaller than this are no piece of an object, px.
+#: Specks smaller than this are not a piece of an object, px.
 _PIECE_PX = 16
 
 
@@ -84,7 +84,7 @@ class ObjectTable:
         called_ids: (M,) int64 class id of each predicted region.
         called_scored: (M,) int64 its pixels on labelled truth.
         called_right: (M,) int64 its right pixels.
-        called_on_stuff: (M,) int64 its pixels on truth that is no object class.
+        called_on_stuff: (M,) int64 its pixels on truth that is not an object class.
         called_owner: (M,) int64 number of the object of its class that it overlaps most; 0 if none.
     """
 

@@ -99,7 +99,7 @@ def _part(name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ImageAnalysis:
-    """One image of a folder. A part that was not measured is absent, which is no count of 0.
+    """One image of a folder. A part that was not measured is absent, which is not a count of 0.
 
     Attributes:
         catalog: the classes.

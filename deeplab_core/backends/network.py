@@ -160,6 +160,6 @@ class EngineModel(SegmentationModel):
 
 
 def _step(size: tuple[int, int], grid: tuple[int, int]) -> int | None:
-    """Pixels per grid point where convolutions of stride 2 keep the pixels 0, 2, 4, ...; None where it is no whole number."""
+    """Pixels per grid point where convolutions of stride 2 keep the pixels 0, 2, 4, ...; None where it is not a whole number."""
     fits = (s for s in range(1, _COARSEST + 1) if all((side - 1) // s + 1 == n for side, n in zip(size, grid, strict=True)))
     return next(fits, None)

@@ -142,7 +142,7 @@ def _ends(nodes: list[_Node], outputs: list[str]) -> tuple[dict[str, Upsampling]
         node = _maker(name, made_by)
         makers[name] = "" if node is None else node.op
         enlarged = None if node is None else _enlarged(node)
-        # What the graph's own input is enlarged to is no map of scores.
+        # What the graph's own input is enlarged to is not a map of scores.
         if enlarged is not None and enlarged.source in made_by:
             upsampled[name] = enlarged
             before = _maker(enlarged.source, made_by)

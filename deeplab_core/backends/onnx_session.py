@@ -56,7 +56,7 @@ class OnnxSession:
             self._session = runtime.InferenceSession(
                 model or str(path), _session_options(runtime), providers=providers, enable_fallback=0
             )
-            # Names that are no UTF-8 fail when they are asked for.
+            # Names that are not UTF-8 fail when they are asked for.
             inputs, outputs = _borders(self._session.get_inputs()), _borders(self._session.get_outputs())
         except Exception as error:  # the library raises a dozen types without a common base
             raise WeightsError(

@@ -294,7 +294,7 @@ def _holds_labels(spec: TensorSpec) -> bool:
 
 
 def _measured(runner: Runner, draft: Signature) -> Signature | None:
-    """The draft with its grid and classes; None where the output is no map of the image."""
+    """The draft with its grid and classes; None where the output is not a map of the image."""
     height, width = draft.size
     shape: tuple[int | None, ...] = draft.output.shape
     probed = (height or 0, width or 0)

@@ -96,7 +96,9 @@ def save_catalog(catalog: ClassCatalog, path: str | Path, form: str | None = Non
         endings = LIST_FORMATS[form].suffixes
         if path.suffix.lower() not in endings:
             remedy = message("Give the file the ending {endings}", endings=" or ".join(endings))
-            raise CatalogError(message("this is no name for {format}", format=LIST_FORMATS[form].title), remedy=remedy, path=path)
+            raise CatalogError(
+                message("this is not a name for {format}", format=LIST_FORMATS[form].title), remedy=remedy, path=path
+            )
         text = list_text(catalog, form)
     elif path.suffix.lower() == ".json":
         text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
@@ -198,7 +200,7 @@ def _check(catalog: ClassCatalog) -> None:
                 void=catalog.file_ignore,
                 class_name=clash.name,
             ),
-            remedy=message("Set 'file_ignore' to a value that is no class id, for example {highest}", highest=catalog.ignore),
+            remedy=message("Set 'file_ignore' to a value that is not a class id, for example {highest}", highest=catalog.ignore),
         )
     if not 0 <= catalog.file_ignore <= catalog.ignore:
         raise CatalogError(

@@ -272,7 +272,7 @@ class CatalogMapping:
 
 
 def map_catalogs(source: ClassCatalog, target: ClassCatalog, overrides: dict[int, int | None] | None = None) -> CatalogMapping:
-    """Map classes by name; ``overrides`` (source id -> target id or None) come from the person and win."""
+    """Map classes by name; ``overrides`` (source id -> target id or None) come from the user and win."""
     pairs: list[tuple[int, int | None]] = []
     lut = np.full(source.ignore + 1, target.ignore, dtype=target.dtype)
     unmatched: list[str] = []
@@ -334,13 +334,13 @@ def is_void(name: str) -> bool:
 def listed_catalog(name: str, classes: Iterable[ClassInfo], *, void: int | None = None) -> ClassCatalog:
     """A catalog of classes as a file lists them, by one rule for names that mean more than a class.
 
-    ``void`` is no class, see :func:`without_void`. The first class that means the background (:func:`is_background`) is the
+    ``void`` is not a class, see :func:`without_void`. The first class that means the background (:func:`is_background`) is the
     catalog's.
 
     Args:
         name: of the catalog, and its title.
         classes: with the ids that the file gives them.
-        void: value of void in files, if the file says that beside its classes.
+        void: value of void in files, if the file states it beside its classes.
 
     Raises:
         CatalogError: void is named twice, no class is left, or a name or an id occurs twice.
@@ -367,7 +367,7 @@ def without_void(catalog: ClassCatalog, *, given: bool) -> ClassCatalog:
     if len(voids) > 1 or (given and catalog.file_ignore != voids[0].id):
         raise CatalogError(
             message("catalog '{name}' says twice what void is", name=catalog.name),
-            why=message("Void means that a pixel has no class: '{class_name}' is no class name", class_name=voids[-1].name),
+            why=message("Void means that a pixel has no class: '{class_name}' is not a class name", class_name=voids[-1].name),
             remedy=message("Name void once, or rename the class"),
         )
     kept = tuple(info for info in catalog.classes if info is not voids[0])
@@ -406,13 +406,13 @@ def _color(value: Any) -> Color:
 
 def _list(value: object) -> list[object] | tuple[object, ...]:
     if not isinstance(value, list | tuple):
-        raise TypeError(f"{shorten(value)} is no list")
+        raise TypeError(f"{shorten(value)} is not a list")
     return value
 
 
 def _text(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise TypeError(f"{shorten(value)} is no text")
+        raise TypeError(f"{shorten(value)} is not text")
     return str(value)
 
 

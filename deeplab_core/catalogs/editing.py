@@ -140,7 +140,7 @@ def assign_key(catalog: ClassCatalog, class_id: int, key: str) -> CatalogEdit:
     """
     info = catalog.by_id(class_id)
     if len(key) > 1 or (key and not key.isprintable()) or key.isspace():
-        raise CatalogError(message("{key} is no key", key=shorten(key)), remedy=message("Give one letter, digit or sign"))
+        raise CatalogError(message("{key} is not a key", key=shorten(key)), remedy=message("Give one letter, digit or sign"))
     rows = tuple(replace(other, key="") if key and other.key == key else other for other in catalog.classes)
     title = message("Key {key} for {name}", key=key, name=info.name) if key else message("No key for {name}", name=info.name)
     return CatalogEdit(title, _with(replace(catalog, classes=rows), replace(info, key=key)))
@@ -257,13 +257,13 @@ def _new_name(catalog: ClassCatalog, name: str, of: int | None = None) -> str:
             else message("It is longer than {longest} characters or has characters that cannot be shown", longest=_LONGEST_NAME)
         )
         raise CatalogError(
-            message("{name} is no class name", name=shorten(name)),
+            message("{name} is not a class name", name=shorten(name)),
             why=why,
             remedy=message("Give a short name of letters and digits"),
         )
     if is_void(name):
         raise CatalogError(
-            message("{name} is no class name", name=shorten(name)),
+            message("{name} is not a class name", name=shorten(name)),
             why=message("Void means that a pixel has no class"),
             remedy=message("Choose another name, for example 'unclear'"),
         )

@@ -102,7 +102,7 @@ class Labelmap:
 def parse_labelmap(text: str, path: Path) -> Labelmap:
     """CVAT's and VOC's ``labelmap.txt``: ``name:red,green,blue:parts:actions`` lines, with the ids where Atrous wrote it.
 
-    A line ``void`` gives the colour of void, and is no class. Raises CatalogError, which names the line.
+    A line ``void`` gives the colour of void, and is not a class. Raises CatalogError, which names the line.
     """
     numbered = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
     rows = [_labelmap_entry(line, number, path) for number, line in numbered if line and not line.startswith("#")]
@@ -134,7 +134,7 @@ def read_csv_list(path: Path) -> ClassCatalog:
     try:
         rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
     except csv.Error as problem:
-        raise _not_a_list(path, message("It is no table: {problem}", problem=problem)) from problem
+        raise _not_a_list(path, message("It is not a table: {problem}", problem=problem)) from problem
     head = [cell.lower() for cell in rows[0]] if rows else []
     if head != ["pixel value", "class"]:
         raise _not_a_list(path, message("Its first line does not name the columns Pixel Value and Class"))

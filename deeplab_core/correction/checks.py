@@ -24,7 +24,7 @@ def check_maps(
 
     Raises:
         AtrousError: shapes or types do not fit.
-        MaskFormatError: ``labels`` is no label map of the catalog.
+        MaskFormatError: ``labels`` is not a label map of the catalog.
     """
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or not rgb.size:
         raise AtrousError(
@@ -51,7 +51,7 @@ def check_maps(
 
 
 def check_mask(mask: Mask, size: tuple[int, int]) -> None:
-    """Refuse what is no (H, W) bool of an image."""
+    """Refuse what is not (H, W) bool of an image."""
     if mask.shape != size or mask.dtype != np.bool_:
         raise AtrousError(
             message(

@@ -67,7 +67,7 @@ def holes(labels: LabelMap, cls: int, max_px: int) -> ComponentChange | None:
 
 
 def islands(labels: LabelMap, min_px: int, cls: int | None, ignore: int) -> tuple[Box, Mask, LabelMap] | None:
-    """Components of fewer than ``min_px`` pixels, each with the class that surrounds it most; void is no island.
+    """Components of fewer than ``min_px`` pixels, each with the class that surrounds it most; void is not an island.
 
     An island that nothing but islands surrounds takes the class of the largest of them first: small ones are judged from the
     largest down. One that is alone in its image, or within void, stays.
@@ -214,7 +214,7 @@ def bridge(first: ComponentChange, second: ComponentChange) -> ComponentChange |
     if shortest < 1.5:  # neighbours, over a corner too
         return None
     near = (away[0] + away[1] <= _DETOUR * (shortest - 1) + 1 + _SPARE) & ~inside
-    # Pieces that reach one of the two only are no part of the bridge.
+    # Pieces that reach one of the two only are not part of the bridge.
     _, pieces = cv2.connectedComponents(near.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     touching = [np.unique(pieces[near & (one < 1.5)]) for one in away]
     return _non_empty(box, np.isin(pieces, np.intersect1d(touching[0], touching[1])) & near)

@@ -46,7 +46,7 @@ class Corrector:
 
     Raises:
         AtrousError: shapes or types do not fit, with what is expected.
-        MaskFormatError: ``labels`` is no label map of the catalog.
+        MaskFormatError: ``labels`` is not a label map of the catalog.
     """
 
     def __init__(

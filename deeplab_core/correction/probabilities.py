@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from deeplab_core.errors import AtrousError, ComputeError, message
 from deeplab_core.geometry import Box
 
-#: Values this far outside of 0..1, or sums this far from 1, are no probabilities but a network's scores.
+#: Values this far outside of 0..1, or sums this far from 1, are not probabilities but a network's scores.
 _SLACK = 0.02
 
 

@@ -79,7 +79,7 @@ def snapped_mask(rgb: NDArray[np.uint8], box: Box, mask: Mask, band: int) -> tup
 
 
 def _framed(mask: Mask) -> NDArray[np.uint8]:
-    """The mask with a border that repeats its own: the image's border is no outline."""
+    """The mask with a border that repeats its own: the image's border is not an outline."""
     return np.pad(mask.astype(np.uint8), 1, mode="edge")
 
 

@@ -35,7 +35,7 @@ class AmbiguousMark:
         runs: lengths of alternating runs over the box row by row, the first one of pixels that do *not* belong to the region
             (it may be 0); they add up to ``box.width * box.height``.
         classes: ids that the region may be, for the record; may be empty.
-        reason: what the person wrote.
+        reason: what the user wrote.
     """
 
     box: Box

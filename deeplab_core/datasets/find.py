@@ -320,7 +320,7 @@ def _all_of_type(root: Path, place: str, names: list[str], types: tuple[int, ...
 
 
 def _png_color_type(path: Path) -> int | None:
-    """Colour type of a PNG header (0 grey, 2 RGB, 3 indexed, 4 and 6 with alpha); None where it is no PNG."""
+    """Colour type of a PNG header (0 grey, 2 RGB, 3 indexed, 4 and 6 with alpha); None where it is not a PNG."""
     try:
         with path.open("rb") as stream:
             head = stream.read(_PNG_HEAD)

@@ -337,7 +337,7 @@ class _Search:
             verb = "has" if len(taken) == 1 else "have"
             reason = f"{where} {verb} the names of {len(files):,} of {count(len(self._images), 'image')}"
         else:
-            reason = "; ".join(f"{entry.folder} is no ground truth: {entry.why}" for entry in refused)
+            reason = "; ".join(f"{entry.folder} is not ground truth: {entry.why}" for entry in refused)
         return GroundTruthFiles(
             files=files,
             layout=max(votes, key=lambda name: votes[name]) if files else "none",

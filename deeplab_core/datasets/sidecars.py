@@ -79,7 +79,7 @@ def confidence_file(prediction: Path) -> Path | None:
 
 
 def read_confidence(path: Path, shape: tuple[int, ...], turn: Turn | None = None) -> NDArray[np.uint8]:
-    """(H, W) uint8: 255 x the largest probability. Raises MaskFormatError where it is no grey 8-bit map of this shape."""
+    """(H, W) uint8: 255 x the largest probability. Raises MaskFormatError where it is not a grey 8-bit map of this shape."""
     values = _values(path, shape, message("confidence map"), turn)
     if values.dtype != np.uint8:
         raise MaskFormatError(
@@ -96,7 +96,7 @@ def instance_file(truth: Path) -> Path | None:
 
 
 def read_instances(path: Path, shape: tuple[int, ...], turn: Turn | None = None) -> NDArray[np.int64]:
-    """(H, W) int64 instance numbers. Raises MaskFormatError where it is no map of this shape."""
+    """(H, W) int64 instance numbers. Raises MaskFormatError where it is not a map of this shape."""
     return _values(path, shape, message("instance map"), turn).astype(np.int64)
 
 

@@ -116,7 +116,7 @@ class Listings:
     """Directory contents, each read once."""
 
     def __init__(self, root: Path, images: Sequence[str]) -> None:
-        # By their real folders: a linked copy of the photographs is no folder of masks, whatever its name.
+        # By their real folders: a linked copy of the photographs is not a folder of masks, whatever its name.
         real = {place: os.path.realpath(root / place) for place in {place_of(image) for image in images}}
         self._photographs = {(real[place_of(image)], _name(image)) for image in images}
         self._masks: dict[Path, dict[str, list[_File]]] = {}

@@ -1,4 +1,4 @@
-"""What speaks against a folder of masks as ground truth: Atrous wrote it, or its files are no label maps of the catalog."""
+"""What speaks against a folder of masks as ground truth: Atrous wrote it, or its files are not label maps of the catalog."""
 
 from __future__ import annotations
 
@@ -110,9 +110,9 @@ def refuse_predicted(marker: OutputMarker, folder: Path) -> PredictedTruthError:
     """The error for a folder of predictions that was named as ground truth."""
     unknown = not marker.program and not marker.outputs and marker.model is None
     return PredictedTruthError(
-        message("this folder is no ground truth: its marker cannot be read, so what Atrous wrote here is unknown")
+        message("this folder is not ground truth: its marker cannot be read, so what Atrous wrote here is unknown")
         if unknown
-        else message("this folder is no ground truth: it holds {contents}", contents=marker.text()),
+        else message("this folder is not ground truth: it holds {contents}", contents=marker.text()),
         why=message("Figures against a model's own masks say nothing about its errors"),
         remedy=message("Name the folder of the ground truth with --truth, or add --allow-predicted-truth if you mean this one"),
         path=folder,
@@ -174,7 +174,7 @@ def _covers(marker: OutputMarker, folder: Path) -> bool:
 
 
 def contents_refusal(files: Sequence[Path], catalog: ClassCatalog | None) -> str:
-    """Why files are no label maps, from a few of them; empty where they may be.
+    """Why files are not label maps, from a few of them; empty where they may be.
 
     More than half of the files that can be read must fail: a single broken mask is an error of its own when it is read. Files
     that cannot be read at all say nothing here.
@@ -190,7 +190,7 @@ def contents_refusal(files: Sequence[Path], catalog: ClassCatalog | None) -> str
 
 
 def _refusal(path: Path, catalog: ClassCatalog | None) -> str | None:
-    """Why one file is no label map; empty where it is one, None where it cannot be read."""
+    """Why one file is not a label map; empty where it is one, None where it cannot be read."""
     from deeplab_core.masks.read import interpret
     from deeplab_core.masks.stored import read_stored
 

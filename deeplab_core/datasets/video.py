@@ -52,7 +52,7 @@ _ENDS = 1 << 20
 _KEEP_EVERY = 200
 #: Most frame numbers that a summary names.
 _NAMED = 20
-#: Rates beyond these are no rates.
+#: Rates beyond these are not rates.
 _RATES = (0.01, 1000.0)
 #: Share of the free disk that frames may fill.
 _FILL = 0.95
@@ -342,7 +342,7 @@ class _Taking:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """A capture of OpenCV. Raises ImageReadError for what is no video, whatever its name."""
+    """A capture of OpenCV. Raises ImageReadError for what is not a video, whatever its name."""
     import cv2
 
     try:
@@ -359,7 +359,7 @@ def _opened(path: Path) -> Iterator[Any]:
         name = os.fsencode(path.absolute()).decode("utf-8")
     except UnicodeDecodeError as error:  # names of other systems; the decoder takes text only
         raise ImageReadError(
-            message("the name of the video is no text"), why=message("It was written with another encoding"),
+            message("the name of the video is not text"), why=message("It was written with another encoding"),
             remedy=message("Rename the file or its folder"), path=path,
         ) from error  # fmt: skip
     # Only FFmpeg: other readers take a name with % for a row of pictures. It turns frames as a player does.

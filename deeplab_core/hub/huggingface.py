@@ -29,7 +29,7 @@ _PART = r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.)){0,95}"
 _ADDRESS = re.compile(rf"({_PART}/{_PART})(?:@([A-Za-z0-9_.-]{{1,100}}))?(?:/(.+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-#: File beside the weights that says what they are.
+#: File beside the weights that describes them.
 _CONFIG = "config.json"
 #: Characters of a licence that are shown.
 _LICENCE = 80
@@ -71,7 +71,7 @@ def hub_address(text: str) -> HubAddress | None:
     found = _ADDRESS.fullmatch(text[len(SCHEME) :].strip("/"))
     if found is None:
         raise DownloadError(
-            message("'{address}' is no address of a repository", address=shorten(text)),
+            message("'{address}' is not an address of a repository", address=shorten(text)),
             remedy=message("It is like hf://owner/name, hf://owner/name/model.safetensors or hf://owner/name@revision"),
         )
     return HubAddress(repository=found[1], revision=found[2] or "", file=found[3] or "")
@@ -202,7 +202,7 @@ def _part(address: HubAddress, sibling: RepoSibling, commit: str, name: str) -> 
     from huggingface_hub import hf_hub_url
 
     if not all(is_file_name(part) for part in (*PurePosixPath(sibling.rfilename).parts, name)):
-        raise _unusable(address, message("{file} is no name of a file", file=shorten(sibling.rfilename)))
+        raise _unusable(address, message("{file} is not a name of a file", file=shorten(sibling.rfilename)))
     lfs: Any = sibling.lfs or {}
     digest = str(lfs.get("sha256", "") if isinstance(lfs, dict) else getattr(lfs, "sha256", ""))
     return PublishedPart(

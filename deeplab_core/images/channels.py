@@ -26,7 +26,7 @@ _FILL = 1e19
 NEUTRAL = 128
 #: Share of the pixels from which an extreme value that is not usual may stand for "no data", and how often per end.
 _RARE, _MOST_FILLS = 0.01, 3
-#: Different values from which a picture is no drawing in a few tones.
+#: Different values from which a picture is not a drawing in a few tones.
 _MANY = 32
 #: Share of the values, at either end, that may be outliers.
 _FEW = 0.05

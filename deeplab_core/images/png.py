@@ -33,7 +33,7 @@ class PngHeader:
 
 
 def read_png_header(data: bytes) -> PngHeader | None:
-    """Read the chunks before the pixels; None for a file that is no PNG or ends in its header."""
+    """Read the chunks before the pixels; None for a file that is not a PNG or ends in its header."""
     if not data.startswith(SIGNATURE) or len(data) < _HEADER_BYTES:
         return None
     depth, kind = data[24], data[25]

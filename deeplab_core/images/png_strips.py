@@ -66,7 +66,7 @@ class PngLayout:
 
 
 def png_layout(data: bytes) -> PngLayout | None:
-    """Read header and palette; None for a file that is no PNG or declares a kind of pixels that does not exist."""
+    """Read header and palette; None for a file that is not a PNG or declares a kind of pixels that does not exist."""
     if not data.startswith(SIGNATURE) or len(data) < 33:
         return None
     width, height, depth, kind, _compression, _filter, interlace = struct.unpack_from(">IIBBBBB", data, 16)

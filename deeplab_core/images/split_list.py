@@ -54,7 +54,7 @@ def read_split(path: str | Path, images: Sequence[str], *, error: type[AtrousErr
     except UnicodeError as problem:
         raise error("the list of images cannot be read", why=str(problem), remedy="Save it as UTF-8", path=path) from problem
     if "\0" in text:
-        raise error("this is no list of images", why="It holds zero bytes", remedy="Choose a text file", path=path)
+        raise error("this is not a list of images", why="It holds zero bytes", remedy="Choose a text file", path=path)
     lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text)]
     names = _Names(images)
     chosen: set[str] = set()

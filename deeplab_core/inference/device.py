@@ -23,7 +23,7 @@ def pick_device(asked: str = "auto") -> tuple[torch.device, str]:
         The device, and a note for the user: empty if it is the device asked for, else what is used instead and why.
 
     Raises:
-        DeviceError: ``asked`` is no device that this program knows.
+        DeviceError: ``asked`` is not a device that this program knows.
     """
     requested = asked.strip().lower()
     if requested in ("", "auto"):

@@ -99,7 +99,7 @@ class TrialRecord:
         return dict(self._trials)
 
     def keep(self, key: str, trial: Trial) -> None:
-        """Remember a trial. A file that cannot be written is no reason to stop: the next start tries again."""
+        """Remember a trial. A file that cannot be written is not a reason to stop: the next start tries again."""
         self._trials = {**self._read(), **self._trials}  # another process may have added some
         self._trials.pop(key, None)
         self._trials[key] = trial

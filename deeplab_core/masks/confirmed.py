@@ -55,7 +55,7 @@ def encode_provenance(codes: NDArray[np.uint8]) -> list[bytes]:
     """The picture in parts. ``codes``: (H, W) uint8, see :data:`CODES`. Raises MaskFormatError for other values."""
     if codes.size and int(codes.max()) >= len(CODES):
         raise MaskFormatError(
-            message("{code} is no code of who set a pixel", code=int(codes.max())),
+            message("{code} is not a code of who set a pixel", code=int(codes.max())),
             why=message("Known are 0..{highest}", highest=len(CODES) - 1),
         )
     return encode_png(np.ascontiguousarray(codes), palette=np.array(_COLORS, np.uint8))

@@ -142,7 +142,7 @@ def hidden_by_void(matrix: NDArray[np.int64], over_void: NDArray[np.int64], cata
     """
     elsewhere = matrix.sum(axis=0)[:-1]
     total = elsewhere + over_void[:-1]
-    # A few invented pixels on the rim of objects are no hidden class.
+    # A few invented pixels on the rim of objects are not a hidden class.
     much = over_void[:-1] >= _COVERED * max(1, int(over_void.sum()))
     hidden = (matrix.sum(axis=1) == 0) & (total > 0) & (over_void[:-1] >= _HIDDEN * total) & much
     if not hidden.any():

@@ -226,7 +226,7 @@ def palette_meaning(palette: NDArray[np.uint8], used: NDArray[np.int64], catalog
         if equal:  # read by colour, ids that the file keeps apart would become one class
             return PaletteMeaning("shared", {}, places, colors, equal=equal)
         return PaletteMeaning("renumbered", {entry: next(iter(owners[color])) for entry, color in entries}, places, colors)
-    # Black and white are in any table; another class's own colour is no accident.
+    # Black and white are in any table; another class's own colour is not an accident.
     telling = any(len(set(color)) > 1 for color in colors)
     return PaletteMeaning("partly" if telling else "other", {}, places, colors)
 

@@ -275,7 +275,7 @@ def _ids(values: NDArray[Any], path: Path) -> NDArray[Any]:
         if broken.any():
             raise MaskFormatError(
                 message(
-                    "the mask holds numbers that are no ids: {value:g} and others in {pixels:,} px",
+                    "the mask holds numbers that are not ids: {value:g} and others in {pixels:,} px",
                     value=values[broken][0],
                     pixels=int(broken.sum()),
                 ),
@@ -285,7 +285,7 @@ def _ids(values: NDArray[Any], path: Path) -> NDArray[Any]:
             )
     elif values.dtype.kind not in "iu":
         raise MaskFormatError(
-            message("numbers of the type {dtype} are no ids", dtype=values.dtype), remedy=_EXACT_REMEDY, path=path
+            message("numbers of the type {dtype} are not ids", dtype=values.dtype), remedy=_EXACT_REMEDY, path=path
         )
     low, high = values.min(), values.max()
     if low < 0 or high > 65535:

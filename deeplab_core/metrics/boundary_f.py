@@ -5,7 +5,7 @@ Two definitions are in use, which differ in what a contour is, in the distance a
 - DAVIS (Perazzi et al. 2016, ``seg2bmap`` and ``f_measure`` of the benchmark's code): a contour pixel differs from its right,
   lower or lower right neighbour; near = within a disk of ``ceil(0.008 * diagonal)`` px. Where neither mask has a contour F is 1.
 - Csurka (Csurka et al. 2013, "What is a good evaluation measure for semantic segmentation?"): the pixels of the class that touch
-  another class (4 neighbours, the image border is no edge); near = nearer than ``0.0075 * diagonal``; per image, over the classes
+  another class (4 neighbours, the image border is not an edge); near: nearer than ``0.0075 * diagonal``; per image, over classes
   of its truth; a class with a contour that neither map shows (it fills the image) is left out.
 
 Pixels of void truth are taken out of both masks, as the DAVIS code does. In a data set that outlines its objects in void the
@@ -47,7 +47,7 @@ def contour(mask: Mask) -> Mask:
 
 
 def perimeter(mask: Mask) -> Mask:
-    """(H, W) bool: pixels of a mask with a 4-neighbour outside of it; the image border is no outside."""
+    """(H, W) bool: pixels of a mask with a 4-neighbour outside of it; the image border is not an outside."""
     padded = np.pad(mask, 1, mode="edge")
     surrounded: Mask = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return mask & ~surrounded

@@ -56,7 +56,7 @@ def distance_to_edge(labels: LabelMap, ignore: int = IGNORE, *, reach: int | Non
     """Exact Euclidean distance (px) of every pixel to the nearest pixel of another class.
 
     1 means a 4-neighbour of another class, sqrt(2) a diagonal one. Void is filled by the nearest class first (:func:`fill_void`),
-    so that a void ring counts as the edge in its middle. The image border is no edge.
+    so that a void ring counts as the edge in its middle. The image border is not an edge.
 
     Args:
         labels: (H, W) ids.

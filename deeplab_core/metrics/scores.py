@@ -84,7 +84,7 @@ def class_dice(counts: Counts) -> Scores:
 
 
 def group_iou(counts: Counts, groups: Sequence[Sequence[int]]) -> Scores:
-    """(..., G) in 0..1: IoU of groups of classes (channels), where confusion inside a group is no error; nan as class_iou."""
+    """(..., G) in 0..1: IoU of groups of classes (channels), where confusion inside a group is not an error; nan as class_iou."""
     found = []
     for group in groups:
         members = np.asarray(group, dtype=np.intp)

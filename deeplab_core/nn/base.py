@@ -204,7 +204,7 @@ class Encoder(nn.Module, ABC):
         Returns:
             What the last of these parts gave, and all levels found so far; the five levels once the chain has ended.
         """
-        raise NotImplementedError("this encoder is no chain")
+        raise NotImplementedError("this encoder is not a chain")
 
     def levels(self, x: Tensor) -> tuple[Tensor, ...]:
         """``(N, 3, H, W)`` to five ``(N, C_i, H_i, W_i)``; sizes are ceil(H / stride) for padded networks."""

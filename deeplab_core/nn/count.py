@@ -68,7 +68,7 @@ def layer_table(model: SegmentationModel, size: tuple[int, int]) -> tuple[LayerR
     """The convolutions, linear layers and batch norms that run for an image of ``size`` (height, width), in order.
 
     Computed on shapes alone: takes no memory. The multiply-adds sum to :func:`~deeplab_core.nn.count_multiply_adds`, except
-    for products that are no layer's.
+    for products that are not layer's.
     """
     rows: dict[str, LayerRow] = {}
     names = {id(module): name for name, module in model.named_modules()}

@@ -36,8 +36,8 @@ class ModelSpec:
         assemble: makes the network from an encoder and the filled record.
         defaults: options that the name stands for.
         stride: the usual output stride.
-        whole: networks that are no encoder with a head, by the name that takes the backbone's place: options record, class, and
-            the options that the name stands for.
+        whole: networks that are not an encoder with a head, by the name that takes the backbone's place: options record, class,
+            and the options that the name stands for.
     """
 
     backbone: str

@@ -123,7 +123,7 @@ def active_labels(
 
     Raises:
         ComputeError: a probability is not a number.
-        ValueError: these are no probabilities, or a stroke names a channel that does not exist.
+        ValueError: these are not probabilities, or a stroke names a channel that does not exist.
     """
     largest = np.full(source.classes, -np.inf, np.float32)
     lowest = np.float32(np.inf)
@@ -136,7 +136,7 @@ def active_labels(
         )
     if lowest < -_SLACK or largest.max() > 1 + _SLACK:
         raise ValueError(
-            f"these are no probabilities: they reach from {lowest:g} to {largest.max():g}; turn a network's scores into "
+            f"these are not probabilities: they reach from {lowest:g} to {largest.max():g}; turn a network's scores into "
             "probabilities first (softmax over the classes, sigmoid for one channel), values of 0..255 by dividing them"
         )
     keep = largest >= threshold

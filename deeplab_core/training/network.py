@@ -122,7 +122,9 @@ def _matching(model: nn.Module, patterns: Sequence[str], key: str) -> Iterator[t
         if not found:
             outer = [name for name in names if name.count(".") < 2]
             raise AtrousError(
-                message("training recipe: {key} names '{pattern}', which is no module of the network", key=key, pattern=pattern),
+                message(
+                    "training recipe: {key} names '{pattern}', which is not a module of the network", key=key, pattern=pattern
+                ),
                 remedy=message("Modules are {modules}", modules=name_some(outer, 24)),
             )
         yield from ((name, names[name]) for name in found)

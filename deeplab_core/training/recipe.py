@@ -284,7 +284,7 @@ class Recipe:
         if unknown:
             raise AtrousError(
                 message(
-                    "training recipe: hard_classes names '{unknown}', which is no class of '{catalog}'",
+                    "training recipe: hard_classes names '{unknown}', which is not a class of '{catalog}'",
                     unknown=unknown[0],
                     catalog=catalog.name,
                 ),

@@ -201,7 +201,7 @@ class DataSource:
         matched = self._survey(names, catalog).matched
         if matched.files:
             found_truth(matched)
-        # Masks may lie among the images; they are no photographs that lack one.
+        # Masks may lie among the images; they are not photographs that lack one.
         masks = {os.path.abspath(mask) for mask in matched.files.values()}  # noqa: PTH100  (links stay as they are)
         names = [name for name in names if os.path.abspath(self.images / name) not in masks]  # noqa: PTH100
         with_mask = [name for name in names if name in matched.files]

@@ -34,7 +34,7 @@ class DataTables:
 
     @classmethod
     def read(cls, tables: dict[str, Any], file: Path) -> DataTables:
-        """The tables of a recipe file that are no recipe; relative paths are taken from the file's folder.
+        """The tables of a recipe file that are not a recipe; relative paths are taken from the file's folder.
 
         Raises:
             AtrousError: unknown keys or malformed values, by name.
@@ -59,14 +59,14 @@ class DataTables:
             value = data.get(key, [])
             rows = [value] if isinstance(value, dict) else value
             if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-                raise refuse(message("'{key}' is no table [[data.{key}]]", key=key))
+                raise refuse(message("'{key}' is not a table [[data.{key}]]", key=key))
             return tuple(DataSource.from_table(row, file.parent) for row in rows)
 
         def texts(key: str) -> tuple[str, ...]:
             value = data.get(key, [])
             rows = [value] if isinstance(value, str) else value
             if not isinstance(rows, list) or not all(isinstance(row, str) for row in rows):
-                raise refuse(message("'{key}' is no list of texts", key=key))
+                raise refuse(message("'{key}' is not a list of texts", key=key))
             return tuple(rows)
 
         void = data.get("unmatched_to_void", False)

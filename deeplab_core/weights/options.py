@@ -77,7 +77,7 @@ def parse_options(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Refuse names that are no options of a model. Raises WeightsError with the choices."""
+    """Refuse names that are not options of a model. Raises WeightsError with the choices."""
     for name in names:
         if name not in SETTABLE:
             raise _no_option(name)

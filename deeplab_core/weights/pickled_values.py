@@ -17,7 +17,7 @@ from torch import Tensor
 
 
 class DamagedPickle(Exception):
-    """The bytes are no pickle, or describe something impossible; the message names it."""
+    """The bytes are not a pickle, or describe something impossible; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class ArrayType:
     order: str = "|"
 
     def dtype(self) -> np.dtype[Any] | None:
-        """The numpy type, or None where its elements are no numbers."""
+        """The numpy type, or None where its elements are not numbers."""
         return np.dtype(self.order.replace("|", "=") + self.text) if re.fullmatch(r"b1|[iu][1248]|f[248]", self.text) else None
 
 
@@ -105,7 +105,7 @@ def put_entries(target: object, items: list[Any]) -> None:
     """Set entries of a dict or stand-in. Keys with a hash that could take long or equal that of all others are put as text."""
     into = target.state if isinstance(target, StandIn) else target
     if not isinstance(into, dict) or len(items) % 2:
-        raise DamagedPickle("it sets entries of what is no mapping")
+        raise DamagedPickle("it sets entries of what is not a mapping")
     for key, value in zip(items[::2], items[1::2], strict=True):
         into[_key(key)] = value
 
@@ -159,7 +159,7 @@ def _unread(what: str) -> Callable[..., Any]:
 
 
 def array_of_state(state: tuple[Any, ...]) -> np.ndarray[Any, Any] | None:
-    """An array from numpy's state (version, shape, type, Fortran order, bytes); None where its elements are no numbers."""
+    """An array from numpy's state (version, shape, type, Fortran order, bytes); None where its elements are not numbers."""
     if len(state) != 5:
         return None
     _, shape, kind, fortran, raw = state

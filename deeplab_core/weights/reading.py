@@ -28,7 +28,7 @@ from deeplab_core.weights.unpickling import read_pickle
 
 #: First pickle of the old format, ``torch.serialization.MAGIC_NUMBER``.
 _MAGIC = 0x1950A86A20F9469CFC6C
-#: A checkpoint that claims more than this is no segmentation network: the largest known (DeconvNet) has 1 GB.
+#: A checkpoint that claims more than this is not a segmentation network: the largest known (DeconvNet) has 1 GB.
 LARGEST_FILE = 16 * 2**30
 
 _REMEDY_BROKEN = message("Download or copy the file again")

@@ -209,7 +209,7 @@ class _Machine:
         elif isinstance(target, StandIn):
             target.arguments.extend(items)
         else:
-            raise DamagedPickle("it appends to what is no list")
+            raise DamagedPickle("it appends to what is not a list")
 
     def _do_setitem(self, _: object) -> None:
         value, key = self._stack.pop(), self._stack.pop()
@@ -228,7 +228,7 @@ class _Machine:
     def _do_stack_global(self, _: object) -> None:
         name, module = self._stack.pop(), self._stack.pop()
         if not isinstance(name, str) or not isinstance(module, str):
-            raise DamagedPickle("a name is no text")
+            raise DamagedPickle("a name is not text")
         self._stack.append(_named(module, name))
 
     def _do_reduce(self, _: object) -> None:

@@ -143,10 +143,10 @@ def test_nothing_that_can_be_exported_is_nothing_measured(folder: Path, capsys: 
         (["--format", "indexed", "--shapes", "mask"], "the format indexed has no option 'shapes'"),
         (["--map", "chair"], "maps no class"),
         (["--map", "unicorn=seat"], "has no class 'unicorn'"),
-        (["--split", "train=x"], "no share of a split"),
+        (["--split", "train=x"], "not a share of a split"),
         (["--split", "train=1", "--split-list", "val=nothing.txt"], "by shares and by lists"),
         (["--split-list", "val"], "no list of a split"),
-        (["--split", "train=1", "--split", "val=1", "--group", "("], "no regular expression"),
+        (["--split", "train=1", "--split", "val=1", "--group", "("], "not a regular expression"),
         (
             ["--split", "train=1", "--split", "val=1", "--split", "test=1", "--group", "parent"],
             "cannot be shared out to 3 splits",

@@ -118,7 +118,7 @@ def test_an_exported_graph_predicts_what_the_network_predicts(tmp_path: Path, ca
     graph = tmp_path / "small.onnx"
     assert run(["models", "export", str(checkpoint), "-o", str(tmp_path / "small.pb")]) == 2
     assert run(["models", "export", str(checkpoint), "-o", str(graph), "--size", "12"]) == 2
-    assert "no HEIGHTxWIDTH" in capsys.readouterr().err
+    assert "not a HEIGHTxWIDTH" in capsys.readouterr().err
     assert run(["models", "export", str(checkpoint), "-o", str(graph), "--json"]) == 0
     (said,) = lines_of(capsys.readouterr().out)
     assert said["difference"] <= 1e-4 * said["deviation"]

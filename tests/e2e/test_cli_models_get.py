@@ -234,4 +234,4 @@ def test_a_click_network_is_fetched_as_a_pair_opened_and_kept_apart(
     assert run(["models", "list", "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [Path(line["installed"]).name for line in lines if line.get("id") == "sam"] == ["sam_encoder.onnx"]
-    assert not [line for line in lines if line.get("name") == "sam_encoder"], "it is no model to predict with"
+    assert not [line for line in lines if line.get("name") == "sam_encoder"], "it is not a model to predict with"

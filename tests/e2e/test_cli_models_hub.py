@@ -89,8 +89,8 @@ def test_of_a_saved_folder_weights_and_configuration_come_into_a_folder(server: 
         (["a.pth", "b.pth"], "", "holds several models"),
         (["a.txt"], "", "no file of weights"),
         (["a.pth"], "/b.pth", "has no file"),
-        (["../a.pth"], "/../a.pth", "no name of a file"),
-        (["sub/con.pth"], "", "no name of a file"),
+        (["../a.pth"], "/../a.pth", "not a name of a file"),
+        (["sub/con.pth"], "", "not a name of a file"),
     ],
 )
 def test_it_is_said_which_weights_cannot_be_meant(server: FileServer, files: list[str], file: str, why: str) -> None:
@@ -123,6 +123,6 @@ def test_what_cannot_be_reached_is_explained(server: FileServer, monkeypatch: py
 
 @pytest.mark.parametrize("text", ["hf://lab", "hf://lab/../x", "hf://la b/net", "hf:///net", "hf://lab/n..t"])
 def test_malformed_addresses_are_refused(text: str) -> None:
-    with pytest.raises(DownloadError, match="no address of a repository"):
+    with pytest.raises(DownloadError, match="not an address of a repository"):
         hub_address(text)
     assert hub_address("lab/net") is None

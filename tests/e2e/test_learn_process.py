@@ -1,4 +1,4 @@
-"""Learning in the real compute process: it goes on while the person asks for other things, and can be stopped."""
+"""Learning in the real compute process: it goes on while the user asks for other things, and can be stopped."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def test_every_completed_stroke_and_its_undo_step_survive_sigkill(tmp_path: Path
             document = loaded.document
             found = [y for y in range(HEIGHT) if (document.labels[y, 10 : WIDTH - 10] == CHAIR).all()]
             assert found[: len(rows)] == rows
-            assert len(found) <= len(rows) + 1, "more strokes than the person made"
+            assert len(found) <= len(rows) + 1, "more strokes than the user made"
             strokes = [step for step in loaded.steps if step.title.startswith("Brush: chair")]
             assert len(strokes) == len(found)
             for step in reversed(loaded.steps):

@@ -95,7 +95,7 @@ def outcome_of(folder: Path, recorded: Recorded, upto: int) -> str | None:
     began = time.process_time()
     try:
         failure = _open(folder, recorded, upto)
-    except Exception as error:  # anything that is no AtrousError would end in a traceback
+    except Exception as error:  # anything that is not an AtrousError would end in a traceback
         failure = f"uncaught {type(error).__name__}: {error}"
     if time.process_time() - began > MOST_SECONDS:
         failure = f"took {time.process_time() - began:.0f} s"

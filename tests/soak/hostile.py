@@ -156,7 +156,7 @@ ATTACKS: dict[str, Attack] = {
     "moves out of order": _sql("UPDATE moves SET direction = -1"),
     "numbers at their end": _sql("UPDATE sqlite_sequence SET seq = 9223372036854775807"),
     "a journal base far ahead": _sql("UPDATE images SET journal_base = 1000000, mask_move = 2000000"),
-    "a catalog that is no JSON": _sql("UPDATE meta SET value = 'voc' WHERE key = 'catalog'"),
+    "a catalog that is not JSON": _sql("UPDATE meta SET value = 'voc' WHERE key = 'catalog'"),
     "a catalog nested 100,000 deep": lambda folder, outside: _run(
         folder, f"UPDATE meta SET value = '{'[' * 100_000}' WHERE key = 'catalog'"
     ),

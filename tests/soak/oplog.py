@@ -97,7 +97,7 @@ def environment(folder: Path, log: Path | None = None, *, fail: tuple[int, int, 
 
 
 def read_log(log: Path, folder: Path) -> list[Operation]:
-    """The recorded operations in their order, paths relative to ``folder``. SQLite's shared index is left out: it is no file."""
+    """Recorded operations in order, paths relative to ``folder``. SQLite's shared index, which is not a file, is left out."""
     data = log.read_bytes()
     prefix = os.fsencode(os.path.realpath(folder)) + b"/"
     found: list[Operation] = []

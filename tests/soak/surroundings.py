@@ -361,7 +361,7 @@ def leftovers(base: Path) -> str | None:
 
 
 def foreign_bytes(base: Path) -> str | None:
-    """A file name in bytes that are no UTF-8, as unpacked from an archive of another system."""
+    """A file name in bytes that are not UTF-8, as unpacked from an archive of another system."""
     folder = make_folder(base / "photos", "a.png")
     shutil.copy(folder / "a.png", os.fsencode(folder) + b"/\xb0\xa1.png")
     with Project.open(folder) as project:

@@ -49,7 +49,7 @@ def render_photo(random: Random, *, samples: int, quick: bool = False) -> NDArra
 
 
 def render_ids(furnished: Scene) -> NDArray[np.uint8]:
-    """(H, W) uint8: number of the thing seen at each pixel's centre, counted from 1; 0 is no thing.
+    """(H, W) uint8: number of the thing seen at each pixel's centre, counted from 1; 0 is not a thing.
 
     Every surface is overridden by an emission of its object's colour, one sample, no filter, no colour management.
     """

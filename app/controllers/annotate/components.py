@@ -188,7 +188,7 @@ class ComponentsController(TargetSource):
         return None if self._edit.refuses(document, int(document.labels[int(place[1]), int(place[0])])) else document
 
     def _pointed(self) -> bool:
-        """Whether the pointer is on a component; says so if not."""
+        """Whether the pointer is on a component; a message says if not."""
         there = self._corrections.inside(self._place) is not None
         if not there:
             self._say(tr("Point at a component first"))

@@ -77,7 +77,7 @@ class TargetSource(QObject):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Taken:
-    """A part of the image that the user took from a class, so that this class is no second guess for it.
+    """A part of the image that the user took from a class, so that this class is not a second guess for it.
 
     Attributes:
         class_id: the class that most of it had.

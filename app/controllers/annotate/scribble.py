@@ -119,7 +119,7 @@ class ScribbleController(QObject):
         """Ask for the refinement of a stroke; False if there is none, and the stroke is a step alone."""
         image = self._session.image
         if image is None or image.document is not stroke.document or stroke.value == stroke.document.catalog.ignore:
-            return False  # void is no class that a network could prefer
+            return False  # void is not a class that a network could prefer
         document, overtaken = stroke.document, self._current
         if overtaken is not None and overtaken.stroke.document is document:
             self._owed += overtaken.claims  # its answer is for a mask without this stroke

@@ -82,7 +82,7 @@ class ImageFigures:
 
 
 def _nothing_labelled(live: LiveEvaluation) -> bool:
-    """Whether no pixel of the mask was ever set: such an image is not measured, which is no IoU of 0."""
+    """Whether no pixel of the mask was ever set: such an image is not measured, which is not an IoU of 0."""
     matrix = live.matrix
     return bool(matrix.counts.sum() == matrix.void_predictions) and unset(live.document)
 

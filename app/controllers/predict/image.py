@@ -80,7 +80,7 @@ class PredictController(QObject):
         """Run the model on the image in view; it jumps the queue of a folder run.
 
         Args:
-            unasked: the program runs it because the image has no labels; labels that an import brings meanwhile end the question.
+            unasked: the program runs it because the image has no labels. An import of labels ends the question.
         """
         image = self._session.image
         if image is None or self.models.card is None or image.id in self._calls:

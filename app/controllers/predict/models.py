@@ -27,7 +27,7 @@ from deeplab_core.model_files import ENGINE_SUFFIXES, find_models
 from deeplab_core.records import ModelCard, Prediction, RunReport
 
 _SILENT = "compute silent"
-#: Setting of a project: the user was told that the model in use was made for other images.
+#: Setting of a project: the user saw the notice that the model in use was made for other images.
 _TOLD = "model.unsuited_told"
 #: Bundled models for folders of the user, in the order in which they are tried.
 _FOR_FOLDERS = ("photos-voc.safetensors", "camvid.safetensors")
@@ -296,7 +296,7 @@ class ModelsController(QObject):
         return True
 
     def agree(self, overrides: dict[int, int | None]) -> None:
-        """The person's choice for the model in use: its class id -> the project's, or None for void."""
+        """The user's choice for the model in use: its class id -> the project's, or None for void."""
         if self._project is None or self.card is None:
             return
         try:
@@ -455,7 +455,7 @@ class ModelCards(QObject):
 
     Signals:
         read(Path, ModelCard): a card that was asked for.
-        refused(Path, str): the file is no model that can be used, and why.
+        refused(Path, str): the file is not a model that can be used, and why.
     """
 
     read = Signal(object, object)

@@ -41,7 +41,7 @@ class UnreadableImages(QObject):
         """An image could not be opened.
 
         Args:
-            error: why; what is no AtrousError is a bug and raised.
+            error: why; what is not an AtrousError is a bug and raised.
             onward: ids of the images that would come next; empty if this very image was chosen.
         """
         project = self._session.project

@@ -76,7 +76,7 @@ class PlannedLabels:
         absent: classes of masks without a partner in the project and without a pixel.
         frame: the frame of these masks that the user named before; ``"auto"`` without an answer.
         undecided: names of images that fit their labels both as stored and as displayed; of many images some were looked at.
-        image: the one image whose mask the labels are to replace; empty for all images.
+        image: the one image that gets a new mask from the labels; empty for all images.
     """
 
     source: Path
@@ -207,7 +207,7 @@ class LabelImports(QObject):
         """Import labels, of one image or of all, at once if the user has nothing to decide; else the dialog opens.
 
         Args:
-            image: the one whose mask they replace, whatever its user has painted; empty for all, which keep that.
+            image: the one that gets a new mask, whatever its user has painted; empty for all, which keep that.
         """
 
         def planned(found: PlannedLabels) -> None:
@@ -371,7 +371,7 @@ def _looked_into(project: Project, planned: PlannedLabels) -> PlannedLabels:
 
 
 def _folder_of_frame(source: Path, masks: bool) -> Path | None:
-    """The folder whose masks have one frame, which is stored with the project; None for labels that are no masks, or packed."""
+    """The folder of masks with one frame, which is stored with the project; None for labels that are not masks, or packed."""
     if source.is_dir():
         return source if masks else None
     return source.parent if masks and source.suffix.lower() != ".zip" else None

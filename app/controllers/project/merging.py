@@ -243,7 +243,7 @@ class MergeController(QObject):
         """Merge the other user's labels into the open project, as one step an image; whether it began.
 
         Args:
-            taken: image -> whose labels its conflicts take; images with conflicts that it leaves out stay as they are.
+            taken: image -> the user who wins its conflicts; images with conflicts that it leaves out stay as they are.
         """
         two = compared.two
         pairs = {pair.one.id: pair for pair in two.pairs}

@@ -42,7 +42,7 @@ class TargetMark:
 
 
 def _drawn(mapping: Mapping, target: Target, tint: QColor | None) -> tuple[QImage, QPointF] | None:
-    """The picture of a target and where its corner is in the pane; None where no part of it can be seen."""
+    """The picture of a target and where its corner is in the pane; None if all of it is outside."""
     wide = max(round(mapping.ratio), 1)
     rect = mapping.device_rect(target.box, 3 * wide)
     if rect.isEmpty():

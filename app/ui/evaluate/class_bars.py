@@ -64,7 +64,7 @@ class ClassBars(QWidget):
             if kind is part:
                 return QRect(left, room.top(), width, room.height())
             left += width
-        raise ValueError(f"{part} is no part of the partition")
+        raise ValueError(f"{part} is not part of the partition")
 
     def _room(self, row: int) -> QRect:
         return QRect(_NAME + _IOU, row * _ROW + 5, max(self.width() - _NAME - _IOU - _PIXELS, 20), _ROW - 10)

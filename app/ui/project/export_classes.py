@@ -23,7 +23,7 @@ class CatalogBox(QComboBox):
     """The project's classes (None), a known catalog, or one that is read from a file.
 
     Signals:
-        chosen(): another catalog, or a file that is no class list: then :attr:`problem` tells why and the choice is as before.
+        chosen(): another catalog, or a file that is not a class list: then :attr:`problem` tells why and the choice is as before.
     """
 
     chosen = Signal()

@@ -193,7 +193,7 @@ class MergeDialog(FittedDialog):
             for text, value in ((tr("decide…"), None), (tr("yours"), "a"), (tr("theirs"), "b")):
                 box.addItem(text, value)
             box.setCurrentIndex(max(box.findData(self._taken.get(row.image)), 0))
-            box.setAccessibleName(tr("Whose labels {name} takes", name=displayed(row.name)))
+            box.setAccessibleName(tr("User who labels {name}", name=displayed(row.name)))
             box.currentIndexChanged.connect(lambda _place, image=row.image, box=box: self._choose(image, box.currentData()))
             self.conflicts.setCellWidget(place, 2, box)
         if rows:
@@ -206,7 +206,7 @@ class MergeDialog(FittedDialog):
         self._check()
 
     def _fill_classes(self) -> None:
-        """Classes of the other project that are no class of the open one: the user says what they are."""
+        """Classes of the other project that are not classes of the open one: the user chooses what they become."""
         two, choices = self._compared.two, self._compared.choices
         names = sorted({*two.met, *choices})
         self.classes.setVisible(bool(names))

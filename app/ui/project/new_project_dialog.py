@@ -271,7 +271,7 @@ class NewProjectDialog(FittedDialog):
                 self._mark_classes()
 
     def read_list(self, path: Path) -> None:
-        """Take the classes of a file; one that is no class list is reported below the field."""
+        """Take the classes of a file; one that is not a class list is reported below the field."""
         try:
             offer = classes_of_file(path)
         except AtrousError as error:

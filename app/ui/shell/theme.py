@@ -126,5 +126,5 @@ def apply_theme(app: QApplication, theme: Theme) -> None:
     app.setPalette(qt_palette(theme))
     app.setFont(theme.font())
     sheet = style_sheet(theme)
-    if app.styleSheet() != sheet:  # Qt reads it again and dresses every widget, also where nothing changes
+    if app.styleSheet() != sheet:  # Qt reads it again and dresses every widget, even if nothing changes
         app.setStyleSheet(sheet)

@@ -62,7 +62,7 @@ class RunSettings:
     threshold: float = 0.0
 
     def options(self) -> PredictOptions:
-        """The options for the compute process; scales that are no numbers count as 1."""
+        """The options for the compute process; scales that are not numbers count as 1."""
         from deeplab_core.records import PredictOptions
 
         try:

@@ -65,7 +65,7 @@ class Handler:
         )  # fmt: skip
 
     def _prepared(self, request: PrepareRegions) -> _Prepared:
-        """The corrector of an image, whose labels are void, with the class scores that the image has now."""
+        """The corrector of an image with void labels and the class scores that the image has now."""
         scores, catalog = self._state.scores.find(request.source_key), request.catalog
         key = request.source_key, request.image, catalog, request.channel_ids, request.threshold
         known = self._kept.get(key)

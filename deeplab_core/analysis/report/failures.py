@@ -50,7 +50,7 @@ def read_failures(path: Path | str) -> tuple[KindOfFailure, ...]:
     path = Path(path)
     remedy = "Write it again with 'atrous inspect --json'"
     data = read_json(path, limit=MAX_INSPECTION_BYTES, what="the inspection", remedy=remedy, error=MaskFormatError)
-    with expecting("this is no inspection", path=path, remedy=remedy, error=MaskFormatError):
+    with expecting("this is not an inspection", path=path, remedy=remedy, error=MaskFormatError):
         if data["format"] != INSPECTION:
             return ()
         return tuple(_kind(row) for row in data["failures"] if row["pixels"] or not row.get("measured", True))

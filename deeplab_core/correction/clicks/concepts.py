@@ -125,7 +125,7 @@ class ConceptPair:
         grids = raw.reshape(-1, *raw.shape[-2:])
         if scores.size != len(grids):
             raise ComputeError(
-                message("the click network's answer is no mask"),
+                message("the click network's answer is not a mask"),
                 why=message("it gave {masks} masks with {scores} scores", masks=raw.shape, scores=scores.size),
                 remedy=message("Choose another click network"),
                 path=self._decoder.path,

@@ -286,7 +286,7 @@ def shapes(tensors: Sequence[Tensor]) -> str:
 
 
 def unfit(graph: Graph, why: str) -> WeightsError:
-    """A graph that is no click network of a known kind."""
+    """A graph that is not a click network of a known kind."""
     return WeightsError(
         message("not a network for clicks of a known kind"),
         why=why,

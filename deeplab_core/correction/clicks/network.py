@@ -187,7 +187,7 @@ class ClickNetwork:
         raw = self._graph.run(feeds, [ends.logits.name], remedy=_REMEDY, cancel=cancel)[0]
         if raw.ndim != 4 or raw.shape[:2] != (1, 1) or not np.isfinite(raw).all():
             raise ComputeError(
-                message("the click network's answer is no mask"),
+                message("the click network's answer is not a mask"),
                 why=message("it gave {shape}, where (1, 1, height, width) finite numbers are expected", shape=raw.shape),
                 remedy=message("Choose another click network"),
                 path=self._graph.path,

@@ -343,7 +343,7 @@ class EncoderDecoder:
         scores = found[1].ravel() if len(found) > 1 else np.zeros(len(logits))
         if not len(logits) or scores.size != len(logits) or not np.isfinite(logits).all():
             raise ComputeError(
-                message("the click network's answer is no mask"),
+                message("the click network's answer is not a mask"),
                 why=message("it gave {masks} masks with {scores} scores", masks=found[0].shape, scores=scores.size),
                 remedy=message("Choose another click network"),
                 path=self._decoder.path,

@@ -128,7 +128,7 @@ _BENCHMARK_NAME = re.compile(r"[^_]+_\d+_\d+")
 class CityscapesExporter(LayoutExporter):
     """Folders of the benchmark: ``gtFine/SPLIT/CITY`` with label ids, train ids and colours, ``leftImg8bit/SPLIT/CITY``.
 
-    A name that is no ``city_sequence_frame`` gets this form, so that the benchmark's scripts can take it apart: ``a_1.jpg`` in
+    A name that is not a ``city_sequence_frame`` gets this form, so that the benchmark's scripts can take it apart: ``a_1.jpg`` in
     the folder ``north`` becomes ``north_a-1_000000``. The city is the image's folder, or ``city`` for images in none.
 
     Args:

@@ -32,7 +32,7 @@ Shapes = Literal["mask", "polygon"]
 class CocoRleExporter(CollectionExporter):
     """One ``annotations.json`` with masks; category ids are the catalog's class ids.
 
-    Pixels without an annotation are the catalog's background class, and where it has none, void. Void is no category: beside a
+    Pixels without an annotation are the catalog's background class, and where it has none, void. Void is not a category: beside a
     background class its run lengths are in the entry of the image, under ``void``, where other programs do not look.
 
     Args:

@@ -103,7 +103,7 @@ def world_file_part(item: ExportItem, mask: str, *, stored: bool) -> tuple[Part 
         return None, None
     if not found.world:
         return None, Note(
-            "georeference", "the georeference is no plain grid and was left out", "has a georeference without a grid", True
+            "georeference", "the georeference is not a plain grid and was left out", "has a georeference without a grid", True
         )
     if not stored and probe_image(item.image_path).orientation != 1:
         text = "the georeference was left out: the mask is turned by the EXIF orientation, the georeference is not"

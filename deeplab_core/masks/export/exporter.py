@@ -126,7 +126,7 @@ class Exporter(ABC):
         name: what the command line and settings call it; :data:`deeplab_core.masks.export.FORMATS` has the rest of its facts.
         follows_frame: whether the choice between stored and oriented frame applies; pictures to look at, and formats with their
             readers apply the EXIF orientation themselves, are always oriented.
-        renames: whether outputs have other names than their images, so that the marker of the folder has to say whose they are.
+        renames: whether outputs have other names than their images, so that the folder's marker has to name the image of each.
         images: whether photographs are copied to their places in the layout, linked there, or left out.
     """
 
@@ -348,7 +348,7 @@ def safe_names(catalog: ClassCatalog) -> dict[int, str]:
 
 
 def text_part(name: str, text: str, merge: Callable[[bytes], list[bytes]] | None = None) -> Part:
-    """A text file. Names that are no UTF-8 keep their bytes."""
+    """A text file. Names that are not UTF-8 keep their bytes."""
     data = [text.encode("utf-8", "surrogateescape")]
     return Part(name, data, holds(data), merge)
 

@@ -117,7 +117,7 @@ def blend(
 
 
 def class_edges(labels: LabelMap) -> NDArray[np.bool_]:
-    """(H, W) bool: pixels with a 4-neighbour of another value; the image border is no edge."""
+    """(H, W) bool: pixels with a 4-neighbour of another value; the image border is not an edge."""
     edges = np.zeros(labels.shape, dtype=bool)
     down = labels[1:] != labels[:-1]
     right = labels[:, 1:] != labels[:, :-1]

@@ -164,7 +164,9 @@ def existing_target(path: Path) -> ExistingTarget | None:
 def _names(item: ExportItem, exporter: Exporter, *, provenance: bool) -> tuple[str, ...]:
     path = PurePosixPath(item.name)
     if path.is_absolute() or ".." in path.parts or not path.parts or ("\\" in item.name and sys.platform == "win32"):
-        raise ExportError(message("'{item}' is no path below a project", item=item.name), remedy=message("Open the folder again"))
+        raise ExportError(
+            message("'{item}' is not a path below a project", item=item.name), remedy=message("Open the folder again")
+        )
     before = (provenance_name(item.stem),) if provenance else ()
     if isinstance(exporter, CollectionExporter):
         return (*before, exporter.output_of(item))

@@ -48,7 +48,7 @@ def parse_shares(texts: Sequence[str]) -> dict[str, float]:
             value = -1.0
         if not equals or not _NAME.fullmatch(name) or not 0 < value < float("inf"):
             raise ExportError(
-                message("'{text}' is no share of a split", text=text),
+                message("'{text}' is not a share of a split", text=text),
                 remedy=message("Write NAME=SHARE, as in train=0.8 and val=0.2"),
             )
         if name in found:
@@ -72,7 +72,7 @@ def group_of(pattern: str | None) -> Callable[[str], str] | None:
     A regular expression gives its first group, or all of what it matches; images that it does not match are groups of their own.
 
     Raises:
-        ExportError: the pattern is no regular expression.
+        ExportError: the pattern is not a regular expression.
     """
     if not pattern:
         return None
@@ -82,7 +82,7 @@ def group_of(pattern: str | None) -> Callable[[str], str] | None:
         compiled = re.compile(pattern)
     except re.error as error:
         raise ExportError(
-            message("'{pattern}' is no regular expression", pattern=pattern),
+            message("'{pattern}' is not a regular expression", pattern=pattern),
             why=str(error),
             remedy=message("Correct it, or say parent"),
         ) from error
@@ -287,7 +287,7 @@ def parse_lists(texts: Sequence[str]) -> dict[str, Path]:
         name, equals, path = text.partition("=")
         if not equals or not _NAME.fullmatch(name.strip()) or not path.strip():
             raise ExportError(
-                message("'{text}' is no list of a split", text=text), remedy=message("Write NAME=FILE, as in train=train.txt")
+                message("'{text}' is not a list of a split", text=text), remedy=message("Write NAME=FILE, as in train=train.txt")
             )
         if name.strip() in found:
             raise ExportError(

@@ -32,7 +32,7 @@ from deeplab_core.reading import shorten
 _LABEL_KEYS = ("labels", "label", "mask", "segmentation", "arr_0")
 #: How tables are opened: in this thread, because an error in a thread of pyarrow ends the process, and with small headers.
 _CAREFUL = {"pre_buffer": False, "thrift_string_size_limit": 16 << 20, "thrift_container_size_limit": 1 << 20}
-#: Most different ids of a source: more are no classes.
+#: Most different ids of a source: more are not classes.
 _MOST_IDS = 2000
 
 
@@ -142,7 +142,7 @@ class NumpyReader(_IdReader):
             if void is not None and void.size == 1 and void.dtype.kind in "iu":
                 self._void = int(void)
             if ids.ndim != 1 or ids.shape != names.shape or ids.dtype.kind not in "iu" or names.dtype.kind != "U":
-                raise ValueError("'ids' and 'names' are no numbers and texts of one length")
+                raise ValueError("'ids' and 'names' are not numbers and texts of one length")
             for number, title in zip(ids.tolist(), names.tolist(), strict=True):
                 if self._names.setdefault(number, title) != title:
                     raise ValueError(f"{number} is '{title}' here and '{self._names[number]}' in another file")
@@ -165,7 +165,7 @@ class NumpyReader(_IdReader):
         else:
             data = self._member(entry.file, entry.data)
         if not data.startswith(b"\x93NUMPY"):
-            raise LabelSourceError(message("this is no NumPy array"), remedy=message("Save it with numpy.save"), path=shown)
+            raise LabelSourceError(message("this is not a NumPy array"), remedy=message("Save it with numpy.save"), path=shown)
         values = decode_stored(data, shown).values
         assert values is not None  # an array is never a picture of colours
         return values

@@ -19,7 +19,7 @@ from deeplab_core.reading import expecting
 
 _LARGEST = 512 << 20
 _AREAS = frozenset({"polygon", "box", "mask", "ellipse"})
-#: Elements of an image that are no shapes.
+#: Elements of an image that are not shapes.
 _NO_SHAPES = frozenset({"tag"})
 
 

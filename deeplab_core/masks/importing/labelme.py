@@ -45,7 +45,7 @@ class _PerImage(Reader):
                 if self.fits(values):
                     self.entries.append(self._entry(name, values))
                 else:
-                    self.leave_out(name, "It is no label file of one image")
+                    self.leave_out(name, "It is not a label file of one image")
             except AtrousError as problem:
                 self.leave_out(name, problem)
         self.list_counted()
@@ -278,7 +278,7 @@ def _decoded(text: str, what: str) -> bytes:
         return base64.b64decode(text, validate=False)
     except (binascii.Error, ValueError) as problem:
         raise LabelSourceError(
-            message("its {what} is no base64", what=what), why=str(problem), remedy=message("Write the file again")
+            message("its {what} is not base64", what=what), why=str(problem), remedy=message("Write the file again")
         ) from problem
 
 

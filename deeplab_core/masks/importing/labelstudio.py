@@ -41,7 +41,7 @@ class LabelStudioReader(Reader):
                 with expecting("not an export of Label Studio", path=self.source.shown(name), error=LabelSourceError):
                     values: Any = self.read_json(name, limit=MAX_SET_FILE)
                     if not _is_export(values):
-                        self.leave_out(name, "It is no export of Label Studio")
+                        self.leave_out(name, "It is not an export of Label Studio")
                         continue
                     for task in values:
                         self._scan_task(name, task)
@@ -167,7 +167,7 @@ def brush_mask(packed: object, width: int, height: int) -> NDArray[np.bool_]:
     """
     data = np.asarray(packed)
     if data.ndim != 1 or data.dtype.kind not in "iu" or not data.size or data.min() < 0 or data.max() > 255:
-        raise ValueError("its run lengths are no bytes")
+        raise ValueError("its run lengths are not bytes")
     stream = _Bits(data.astype(np.uint8).tobytes())
     words = stream.take(32)
     if words != 4 * width * height or words > 4 * MAX_PIXELS:

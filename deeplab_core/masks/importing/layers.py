@@ -63,7 +63,7 @@ class BinaryReader(Reader):
             values = read_stored(self.source.local(path)).values
             if values is None or values.shape != canvas.values.shape:
                 raise LabelSourceError(
-                    message("the mask of '{name}' is no binary mask of this image", name=name),
+                    message("the mask of '{name}' is not a binary mask of this image", name=name),
                     why=message("It holds colours, or has another size"),
                     remedy=message("Write the masks of all classes again"),
                     path=self.source.shown(path),

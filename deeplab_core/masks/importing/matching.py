@@ -60,7 +60,7 @@ class ImageNames:
 
     def _by_stem(self, name: str) -> list[str]:
         stem, ending = split_name(name)
-        # A dot within a stem is no ending: 'a.5' names a.5.jpg.
+        # A dot within a stem is not an ending: 'a.5' names a.5.jpg.
         candidates = (bare_stem(stem), bare_stem(name)) if ending else (bare_stem(name),)
         return next((self._stems[one] for one in candidates if one in self._stems), [])
 

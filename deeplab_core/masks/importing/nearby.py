@@ -17,7 +17,7 @@ from deeplab_core.masks.importing.source import open_source
 LABEL_ENDINGS = frozenset({".json", ".xml", ".txt", ".zip", ".parquet"})
 #: Files that make the folder above the images the root of a data set.
 _ROOTS = frozenset({"data.yaml", "dataset.yaml", "data.yml", "obj.data", "meta.json", "annotations.xml"})
-#: Pictures that are no masks.
+#: Pictures that are not masks.
 _PHOTOGRAPHS = PHOTO_SUFFIXES - {".png", ".tif", ".tiff", ".bmp", ".gif", ".pgm"}
 #: Bounds of an automatic look; the user can name whatever is larger.
 _MOST_FILES, _MOST_PLACES, _MOST_BYTES = 20_000, 40, 64 << 20

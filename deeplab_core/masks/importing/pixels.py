@@ -332,7 +332,7 @@ class AdeFullReader(PixelReader):
         colors = self.stored(name).colors
         if colors is None:
             raise LabelSourceError(
-                message("this is no mask of the full ADE20K"), why=message("It has no colours"), path=self.source.shown(name)
+                message("this is not a mask of the full ADE20K"), why=message("It has no colours"), path=self.source.shown(name)
             )
         wide = colors.astype(np.int64)
         return wide[..., 0] // 10 * 256 + wide[..., 1], wide[..., 2]
@@ -390,7 +390,7 @@ class MaskReader(PixelReader):
         self.entries = [Entry(names=(_stem(name),), file=name) for name in masks]
         self.declared = self.given
         others = {name for name in self.source.names if PurePosixPath(name).name != RUN_RECORD} - set(masks)
-        self.unread = [Unread(name, "It is no mask") for name in sorted(others)]
+        self.unread = [Unread(name, "It is not a mask") for name in sorted(others)]
         self.classes = [
             SourceClass(name=info.name, color=info.color, background=info.id == self.given.background)
             for info in self.given.classes

@@ -275,7 +275,7 @@ class ImportPlan:
         path = self.images / name
         if not _is_photo(name) or not is_inside(name):
             return LabelSourceError(
-                message("this is no name of an image"), remedy=message("Extract it with the program that wrote it"), path=name
+                message("this is not a name of an image"), remedy=message("Extract it with the program that wrote it"), path=name
             )
         if path.exists():
             return LabelSourceError(
@@ -437,7 +437,7 @@ def _told(chosen: Format, info: ImageInfo, shown: Path) -> Frame:
 
 
 def _is_class(one: SourceClass) -> bool:
-    """Whether a class of a source can be one of a new project: it is no void, and the source gives it a name or an id."""
+    """Whether a class of a source can be one of a new project: it is not void, and the source gives it a name or an id."""
     return not is_void(one.name) and one.id != IGNORE and not one.undeclared
 
 

@@ -50,10 +50,10 @@ class Pen:
         points = np.asarray(values, dtype=np.float64)
         if points.ndim == 1:
             if points.size % 2:
-                raise ValueError("its coordinates are no pairs")
+                raise ValueError("its coordinates are not pairs")
             points = points.reshape(-1, 2)
         if points.ndim != 2 or points.shape[1] != 2:
-            raise ValueError("its coordinates are no pairs")
+            raise ValueError("its coordinates are not pairs")
         if len(points) < least:
             raise ValueError(f"it has {len(points)} of at least {least} points")
         side = max(self.width, self.height) + 1000
@@ -186,7 +186,7 @@ def _edge(
 ) -> None:
     """Mark an edge: its ends and what is level in ``sheet``, what is on it in ``touched``, where sides change in ``flips``.
 
-    A pixel where two edges cross is no part of the outline for scikit-image, hence ``touched`` changes with every edge.
+    A pixel where two edges cross is not part of the outline for scikit-image, hence ``touched`` changes with every edge.
     """
     rows, columns = sheet.shape
     (x0, y0), (x1, y1) = (start, end) if start[1] <= end[1] else (end, start)
@@ -267,7 +267,7 @@ def runs_to_mask(counts: object, width: int, height: int, *, by_column: bool = T
     """
     lengths = np.asarray(counts)
     if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths.size and lengths.min() < 0):
-        raise ValueError("its run lengths are no whole numbers")
+        raise ValueError("its run lengths are not whole numbers")
     total = int(lengths.astype(object).sum()) if lengths.size else 0
     if total != width * height:
         raise ValueError(f"its run lengths add up to {total:,} px instead of {width * height:,}")

@@ -104,7 +104,7 @@ def text_of(value: object) -> str:
         ValueError: anything else.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError(f"{shorten(value)} is no class name")
+        raise ValueError(f"{shorten(value)} is not a class name")
     if isinstance(value, str) and not value.strip():
         raise ValueError("the name of its class is empty")
     return str(value)
@@ -151,7 +151,7 @@ def expect_table(value: object, what: str, source: Source, name: str) -> dict[st
         return value
     raise LabelSourceError(
         message("not {what}", what=what),
-        why=message("It is no JSON object"),
+        why=message("It is not a JSON object"),
         remedy=message("Choose the right file"),
         path=source.shown(name),
     )

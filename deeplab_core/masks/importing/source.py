@@ -44,7 +44,7 @@ class Source:
         path: as the user named it.
         names: files, relative and with ``/``, sorted; hidden ones and bookkeeping of systems are passed over. A single file is
             the only name, but files beside it can be read.
-        single: whether one file was named, which is no zip file.
+        single: whether one file was named, which is not a zip file.
         head: name of the file that the user named in place of its data set; empty if there is none.
         marker: what Atrous recorded about the files, in their folder, above it or in the archive; None for files of others. The
             pictures of who set each pixel that it lists are not among ``names``.
@@ -233,7 +233,7 @@ def open_source(path: str | Path) -> Source:
     A file that describes a data set and has no labels itself (``data.yaml``, ``labelmap.txt``) stands for its folder.
 
     Raises:
-        LabelSourceError: it does not exist, is no file or folder, or is a damaged zip file.
+        LabelSourceError: it does not exist, is not a file or folder, or is a damaged zip file.
     """
     path = Path(path)
     if path.is_dir():

@@ -48,7 +48,7 @@ class SuperviselyReader(Reader):
                     elif _is_annotation(values):
                         self._scan_image(name, values)
                     else:
-                        self.leave_out(name, "It is no label file of one image")
+                        self.leave_out(name, "It is not a label file of one image")
             except AtrousError as problem:
                 self.leave_out(name, problem)
         self.list_counted({one.name: one for one in declared}.values())

@@ -88,7 +88,7 @@ class YoloReader(Reader):
             with canvas.drawing("a line"):
                 row = _row(line)
                 if row is None:
-                    raise ValueError("it is no class number and coordinates")
+                    raise ValueError("it is not a class number and coordinates")
                 if len(row[1]) < 6:
                     canvas.skip("a line", "It is a box, which has no outline")
                     continue
@@ -104,7 +104,7 @@ READERS: dict[str, type[Reader]] = {"yolo": YoloReader}
 
 
 def _label_files(source: Source) -> list[str]:
-    """The text files in folders called ``labels``; where there is none, every text file that is no list."""
+    """The text files in folders called ``labels``; without such a folder, every text file that is not a list."""
     files = source.with_ending(".txt")
     inside = [name for name in files if "labels" in PurePosixPath(name).parts[:-1]]
     return inside or [name for name in files if PurePosixPath(name).name.lower() not in _LISTS]

@@ -33,7 +33,7 @@ class DRNSegmenter(SegmentationModel):
     """DRN with its own head; keys ``encoder``, ``classifier``, ``upsampling``.
 
     ``coarse_logits`` are already at input size where the upsampling is a layer of the network. Native output is the logarithm of
-    the softmax, for sizes that are no multiple of 8 larger than the input: ``8 * ceil(H / 8)``.
+    the softmax, for sizes that are not a multiple of 8 larger than the input: ``8 * ceil(H / 8)``.
     """
 
     def __init__(self, encoder: Encoder, *, num_classes: int, output_stride: int, options: DRNHeadOptions) -> None:

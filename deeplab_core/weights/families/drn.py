@@ -58,7 +58,7 @@ class FyuDRN(Family):
     )
 
     def score(self, shapes: Shapes) -> float:
-        """A plain ResNet's ImageNet weights look like DRN-A's; a classifier that is no segmentation must be a DRN."""
+        """A plain ResNet's ImageNet weights look like DRN-A's; a classifier that is not a segmentation must be a DRN."""
         present = super().score(shapes)
         return present if "seg.weight" in shapes or "fc.weight" in shapes else present / 2
 

@@ -59,7 +59,7 @@ def read_constant(data: memoryview) -> NDArray[np.generic]:
     """The values of a ``TensorProto``, in TensorFlow's own order of axes; bfloat16 as float32.
 
     Raises:
-        Malformed: a type that is no number, or values that do not fill the shape.
+        Malformed: a type that is not a number, or values that do not fill the shape.
     """
     kind, raw = 0, memoryview(b"")
     shape: tuple[int, ...] = ()
@@ -107,7 +107,7 @@ def from_bytes(raw: bytes | memoryview, kind: int, shape: tuple[int, ...]) -> ND
     """Little-endian values of a type; bfloat16 widened to float32.
 
     Raises:
-        Malformed: more or fewer bytes than the shape takes, or a type that is no number.
+        Malformed: more or fewer bytes than the shape takes, or a type that is not a number.
     """
     if kind not in DTYPES:
         raise Malformed(f"values of type {kind}")

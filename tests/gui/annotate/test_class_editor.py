@@ -283,7 +283,7 @@ def test_a_key_is_assigned_by_typing_or_from_the_menu_and_works_on_the_picture(s
     studio.qtbot.keyClick(editor, Qt.Key.Key_Return)
     studio.wait(lambda: dialog.draft.keys == {"7": CHAIR})
     dialog.table.item(row, 2).setText("b")  # type: ignore[union-attr]
-    assert "no key of a class" in dialog.effect.text()
+    assert "not a key of a class" in dialog.effect.text()
     assert dialog.table.item(row, 2).text() == "7"  # type: ignore[union-attr]
     dialog.select(PERSON)
     dialog.table.item(dialog.table.currentRow(), 2).setText("7")  # type: ignore[union-attr]

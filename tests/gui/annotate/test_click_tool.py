@@ -123,9 +123,9 @@ def test_another_tool_or_image_drops_the_clicks(desk: Studio, network: Path) -> 
 
 
 def test_a_network_that_cannot_be_read_is_reported_with_a_way_on(desk: Studio, network: Path) -> None:
-    desk.compute.errors[str(network)] = WeightsError("this is no click network", path=network)
+    desk.compute.errors[str(network)] = WeightsError("this is not a click network", path=network)
     click(desk, 40, 30)
-    assert "net.onnx: this is no click network" in desk.titles()
+    assert "net.onnx: this is not a click network" in desk.titles()
     said = desk.program.notifier.messages[-1]
     assert [choice.text for choice in said.choices] == ["Open a file…"]
     assert not desk.program.clicks.open

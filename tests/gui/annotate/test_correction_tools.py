@@ -37,7 +37,7 @@ def furniture(*, islands: int = 0) -> np.ndarray:
 
 @pytest.fixture
 def desk(studio: Studio, folder: Path) -> Studio:
-    """The window on an image whose prediction is the furniture with 40 islands."""
+    """The window on an image; its prediction is the furniture with 40 islands."""
     for path in folder.iterdir():
         studio.compute.known[str(path)] = furniture(islands=40)
     studio.start_model()

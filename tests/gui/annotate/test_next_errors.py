@@ -19,7 +19,7 @@ SHIFT = Qt.KeyboardModifier.ShiftModifier
 
 
 def begin(studio: Studio, folder: Path) -> np.ndarray:
-    """The window on an image whose prediction has a sofa in the background, a chair in the person, and a missed corner."""
+    """The window on an image; its prediction has a sofa in the background, a chair in the person, and a missed corner."""
     labels = np.zeros((HEIGHT, WIDTH), np.uint8)
     labels[:, : WIDTH // 2] = PERSON
     labels[5:15, 60:70] = SOFA

@@ -144,7 +144,7 @@ def test_a_model_with_a_class_more_is_of_the_same_classes(ready, models):
 def test_where_no_model_has_the_same_classes_a_person_chooses(ready, models):
     for path in models[1:]:
         ready.compute.catalogs[str(path)] = get_catalog("camvid11")
-    ready.compute.errors[str(models[2])] = WeightsError("the file is no checkpoint")
+    ready.compute.errors[str(models[2])] = WeightsError("the file is not a checkpoint")
     begin(ready)
     assert [model.path for model in ready.program.compared.models] == models[:1]
     (message,) = [found for found in ready.program.notifier.messages if found.replace_key == "compare"]
@@ -338,7 +338,7 @@ def test_a_file_begins_the_comparison(studio, folder, tmp_path, monkeypatch):
 
 
 def test_a_model_that_cannot_be_read_says_why_and_the_others_go_on(desk, models):
-    desk.compute.errors[str(models[2])] = WeightsError("the file is no checkpoint", remedy="Choose another one")
+    desk.compute.errors[str(models[2])] = WeightsError("the file is not a checkpoint", remedy="Choose another one")
     check(desk, 2)
     assert desk.program.compare.labels[2] is None
     assert desk.program.compare.labels[1] is not None

@@ -254,7 +254,7 @@ def test_a_repository_of_the_hub_is_looked_up_before_it_is_downloaded(
 
 
 @pytest.mark.parametrize(
-    ("text", "why"), [("hf://lab/absent", "no public repository"), ("hf://lab", "no address of a repository")]
+    ("text", "why"), [("hf://lab/absent", "no public repository"), ("hf://lab", "not an address of a repository")]
 )
 def test_what_the_hub_does_not_have_is_said_in_place_of_a_card(
     studio: Studio, sheet: FetchDialog, server: FileServer, qtbot, monkeypatch: pytest.MonkeyPatch, text: str, why: str

@@ -240,7 +240,7 @@ def _merge(studio: Studio, tmp: Path) -> QDialog:
 
 class _NoPictures:
     def picture(self, *_arguments: object) -> None:
-        """The images are no files."""
+        """The images are not files."""
 
 
 MAKERS: dict[type[QDialog], Callable[[Studio, Path], QDialog]] = {

@@ -192,7 +192,7 @@ def test_a_number_is_taken_and_the_letters_that_follow_are_commands(work, way):
     work.press(Qt.Key.Key_E)
     field = number_field(work)
     QTest.keyClicks(field, "7b,5")
-    assert work.program.tools.tool is Tool.ERASER  # a letter typed into the field is no command, nor a digit of it
+    assert work.program.tools.tool is Tool.ERASER  # a letter typed into the field is not a command, nor a digit of it
     if way == "enter":
         QTest.keyClick(field, Qt.Key.Key_Return)
     elif way == "click":

@@ -86,7 +86,7 @@ def test_a_photograph_stays(folder: Path, name: str, way: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"text", b"{}", b"<!doctype html>", b"\x93NUMPY", b"BM is no bitmap", b"P5", b"SQLite format 3\0"]
+    "content", [b"", b"text", b"{}", b"<!doctype html>", b"\x93NUMPY", b"BM is not a bitmap", b"P5", b"SQLite format 3\0"]
 )
 def test_other_files_are_replaced(folder: Path, content: bytes) -> None:
     path = folder / "a.png"

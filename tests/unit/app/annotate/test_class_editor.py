@@ -93,6 +93,6 @@ def test_an_assigned_key_stays_with_its_class_and_free_ones_follow_the_image() -
         draft.undo()
     assert draft.keys == {"2": SOFA}
     assert not draft.changed
-    with pytest.raises(CatalogError, match="no key of a class"):
+    with pytest.raises(CatalogError, match="not a key of a class"):
         draft.set_key(CHAIR, "x")
     assert not draft.changed

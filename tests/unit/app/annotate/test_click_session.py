@@ -101,7 +101,7 @@ def test_a_cancelled_request_stops(network: Path, image: Path) -> None:
 
 def failure(answer: Answer) -> dict[str, Any]:
     assert isinstance(answer, Failed), answer
-    assert not answer.traceback, "it is no bug"
+    assert not answer.traceback, "it is not a bug"
     return answer.error
 
 

@@ -179,7 +179,7 @@ def test_doctor_names_a_model_folder_that_is_not_there(
     monkeypatch.setattr("app.cli.doctor.PROBES", {})
     monkeypatch.setenv("ATROUS_MODEL_DIR", str(tmp_path / "absent"))
     assert run(["doctor"]) == 1
-    assert "absent, which is no folder" in capsys.readouterr().err
+    assert "absent, which is not a folder" in capsys.readouterr().err
 
 
 class TestEvaluate:

@@ -149,7 +149,7 @@ def test_an_invented_class_is_no_gain(tmp_path: Path, capsys: pytest.CaptureFixt
     stray = next(line for line in found.splitlines() if line.split()[:1] == ["sheep"])
     assert "not measured" in stray
     counts = [int(word) for word in found.splitlines()[-1].split() if word.isdigit()]
-    assert sum(counts) == 4, "an invented class is no class without a clear change"
+    assert sum(counts) == 4, "an invented class is not a class without a clear change"
 
 
 def test_nothing_that_could_be_compared_is_not_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

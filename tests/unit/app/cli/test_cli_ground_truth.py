@@ -332,7 +332,7 @@ def test_predict_leaves_a_marker_that_a_resumed_run_keeps(data: Path, model: Pat
     assert again is not None
     assert (again.images, again.complete) == (4, True)
     names = [f"{number}.jpg" for number in range(4)]
-    assert not find_truth(data / "photos", names).files, "its own masks are no ground truth"
+    assert not find_truth(data / "photos", names).files, "its own masks are not ground truth"
 
 
 def test_validation_images_go_through_the_same_door(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

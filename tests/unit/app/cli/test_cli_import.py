@@ -470,7 +470,7 @@ def test_labels_that_fit_several_images_are_a_failure(tmp_path: Path, capsys: py
     images = photographs(tmp_path / "images", ["x/a.jpg", "y/a.jpg", "b.jpg"])
     write(tmp_path / "labels/b.json", labelme("b.jpg", shape("road", SQUARE)))
     write(tmp_path / "labels/other.json", labelme("gone.jpg", shape("road", SQUARE)))
-    assert do(tmp_path / "labels", "--images", images) == 0  # a part of a data set is no failure
+    assert do(tmp_path / "labels", "--images", images) == 0  # a part of a data set is not a failure
     write(tmp_path / "labels/a.json", labelme("a.jpg", shape("road", SQUARE)))
     assert do(tmp_path / "labels", "--images", images) == 1
     assert "Several images have this name" in capsys.readouterr().err

@@ -81,7 +81,7 @@ def test_a_file_that_fails_gives_status_1(folders: Path, capsys: pytest.CaptureF
         (["--truth", "truth", "--cell", "chair:dragon"], "no class 'dragon'"),
         (["--truth", "truth", "--cutouts", "out"], "--images"),
         (["--kind", "bad luck"], "is not one of"),
-        (["--slice", "mood:3", "--truth", "truth"], "'mood' is no axis; these are: size"),
+        (["--slice", "mood:3", "--truth", "truth"], "'mood' is not an axis; these are: size"),
         (["--slice", "size:3", "--truth", "truth"], "no slice of 'size' begins at '3'; these do: 0, 256, 1024"),
         (["--slice", "size:0", "--kind", "extent", "--truth", "truth"], "lists by itself"),
         ([], "--save-confidence"),

@@ -177,7 +177,7 @@ def test_another_catalog_maps_classes_by_name(folder: Path, models: dict[str, Pa
         (["--ranking", "crf"], "--ranking crf needs --crf"),
         (["--ranking", "passes"], "--ranking passes needs --flip or several --scales"),
         (["--ranking", "second_model"], "--ranking disagreement needs --second-model"),
-        (["--ranking", "mood"], "is no ranking score; these are: confidence"),
+        (["--ranking", "mood"], "is not a ranking score; these are: confidence"),
         (["--label-errors"], "need --truth"),
         (["--catalog", "voc21"], "need --truth"),
         (["--truth", "empty"], "no ground truth mask was found"),

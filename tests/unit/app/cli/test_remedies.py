@@ -21,7 +21,7 @@ from app.state.settings_schema import SETTINGS
 ROOT = Path(__file__).parents[4]
 #: Texts of widgets are the first argument of these, or of the method of that name.
 WIDGETS = {"Choice", "QPushButton", "QCheckBox", "QRadioButton", "QToolButton", "addButton", "addItem", "setText", "_row"}
-#: Keys that are no command's: of the terminal, and of Qt's menus.
+#: Keys that are not command's: of the terminal, and of Qt's menus.
 FOREIGN_KEYS = {"Ctrl+C", "F10"}
 
 #: Functions that translate; their literal is the text, with named placeholders.

@@ -1,4 +1,4 @@
-"""What the list says of a model in one line: how good it is, on which images, at what it is best and weakest."""
+"""The line of the list about a model: how good it is, on which images, at what it is best and weakest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A name that is no UTF-8 goes through project, export and command line without a loss."""
+"""A name that is not UTF-8 goes through project, export and command line without a loss."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def test_typed_names_become_classes(text: str, names: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("text", ["", " , ;", "crack, crack"])
 def test_names_that_are_no_list_are_refused(text: str) -> None:
-    with pytest.raises(CatalogError, match="no class list"):
+    with pytest.raises(CatalogError, match="not a class list"):
         typed_classes(text)
 
 

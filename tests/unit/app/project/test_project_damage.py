@@ -208,7 +208,7 @@ ROWS = {
     "a status below 0": ("UPDATE images SET status = -4 WHERE path = 'b.png'",),
     "text as size": ("UPDATE images SET size = 'x' WHERE path = 'b.png'",),
     "a number as note": ("UPDATE images SET note = x'00ff' WHERE path = 'b.png'",),
-    "text that is no UTF-8": ("UPDATE images SET note = CAST(x'ff' AS TEXT) WHERE path = 'b.png'",),
+    "text that is not UTF-8": ("UPDATE images SET note = CAST(x'ff' AS TEXT) WHERE path = 'b.png'",),
 }
 
 

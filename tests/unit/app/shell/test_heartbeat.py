@@ -104,7 +104,7 @@ def test_a_beat_ends_the_silence_and_only_a_beat() -> None:
     while not watch.silent:
         now += 0.5
         watch.tick(now, 0, idle())
-    assert watch.tick(now + 0.5, 0, lambda: Vitals(False, False, 1e6)), "work alone is no answer"
+    assert watch.tick(now + 0.5, 0, lambda: Vitals(False, False, 1e6)), "work alone is not an answer"
     assert not watch.tick(now + 1, 1, idle())
     assert watch.silence == 0
 

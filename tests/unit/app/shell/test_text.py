@@ -173,7 +173,11 @@ def test_a_whole_error_is_translated_without_what_the_command_line_does(
 
 @pytest.mark.parametrize(
     ("error", "text"),
-    [(ValueError("{x} is no number"), "{x} is no number"), (KeyError(), "KeyError"), (AtrousError("it ended."), "It ended.")],
+    [
+        (ValueError("{x} is not a number"), "{x} is not a number"),
+        (KeyError(), "KeyError"),
+        (AtrousError("it ended."), "It ended."),
+    ],
 )
 def test_any_error_has_a_text(error: Exception, text: str) -> None:
     assert error_sentences(error) == text

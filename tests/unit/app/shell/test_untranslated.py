@@ -78,7 +78,7 @@ def loose(source: str) -> list[str]:
     """Texts of a module that look as if users see them and that no function around them translates, each with its line.
 
     Such a text begins with a capital letter or contains a space. Where it goes does not matter: tables, filters of file dialogs,
-    arguments and parts of f-strings count. Errors that are no AtrousError are bugs or for the command line, and stay English.
+    arguments and parts of f-strings count. Errors that are not an AtrousError are bugs or for the command line, and stay English.
     """
     tree = ast.parse(source)
     above = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
@@ -143,7 +143,7 @@ _GLUED = re.compile(r"^[ ,.;:·(]|\s$|[a-z.)}]\{")
 def clumsy(source: str) -> list[str]:
     """Texts that a translator cannot do justice: parts of sentences, names from code, and words that are chosen by a number.
 
-    "{n} image" and "{n} images" are one text for :func:`plural`; ``tr("{n} {part}", part="is" if n == 1 else "are")`` is no text.
+    "{n} image" and "{n} images" are one text for ``plural``; ``tr("{n} {part}", part="is" if n == 1 else "are")`` is not a text.
     A text that begins with a space or a comma, or that ends with a space, is put behind or before another one, and so is a value
     that follows a word or another value without a space: other languages have another order.
     """

@@ -229,7 +229,7 @@ def test_the_failure_board_of_an_inspection_is_in_the_report(folders: tuple[Path
     assert '<td class="name" colspan="5">not measured</td>' in page
     assert f"{100 * kinds[0].gain:+.1f}" in page
     path.write_text('{"format": "atrous-inspection-1"}')
-    with pytest.raises(MaskFormatError, match="no inspection"):
+    with pytest.raises(MaskFormatError, match="not an inspection"):
         read_failures(path)
     path.write_text('{"format": "atrous-slices-1", "curves": []}')
     assert read_failures(path) == ()

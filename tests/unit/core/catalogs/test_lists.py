@@ -150,7 +150,7 @@ def test_a_form_that_cannot_hold_a_name_is_an_error(tmp_path: Path) -> None:
     assert "a:b" in list_text(catalog, "labelme")
     with pytest.raises(CatalogError, match="separates entries"):
         list_text(catalog, "cvat")
-    with pytest.raises(CatalogError, match="no name for"):
+    with pytest.raises(CatalogError, match="not a name for"):
         save_catalog(catalog, tmp_path / "list.json", "labelme")
 
 
@@ -213,7 +213,7 @@ def test_typed_names_leave_void_out() -> None:
     assert catalog.file_ignore == 255
     assert catalog.title == "crack, no crack"
     assert named_catalog("abcde", "typed").title == "a, b, c and 2 more"
-    with pytest.raises(CatalogError, match="no class list"):
+    with pytest.raises(CatalogError, match="not a class list"):
         named_catalog(["void"], "typed")
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.correction import Corrector
 
-#: Ids with a gap: an id is no channel.
+#: Ids with a gap: an id is not a channel.
 CATALOG = ClassCatalog(
     "three",
     "three classes",

@@ -71,7 +71,7 @@ def test_growing_and_shrinking_are_euclidean() -> None:
     assert after(corrector, corrector.shrink(1, 3)) == [".....", ".....", "..d..", ".....", "....."]
     assert after(corrector, corrector.grow(2, 3)) == ["..d..", ".ddd.", "ddddd", ".ddd.", "..d.."]
     corrector = drawn("dd..b")
-    assert after(corrector, corrector.shrink(1, 3)) == ["d...b"], "the image's border is no outline"
+    assert after(corrector, corrector.shrink(1, 3)) == ["d...b"], "the image's border is not an outline"
 
 
 def test_a_mask_limits_what_grows_and_shrinks() -> None:

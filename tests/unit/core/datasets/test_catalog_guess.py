@@ -107,7 +107,7 @@ def test_the_palette_of_another_catalog_contradicts_the_layout(tmp_path: Path) -
 def test_binary_masks_are_not_certain(tmp_path: Path, place: str) -> None:
     guess = guess_catalog([grey(tmp_path / place / "a.png", [0, 255])])
     assert not guess.certain
-    if place != "trainannot":  # 255 is no id of CamVid at all
+    if place != "trainannot":  # 255 is not an id of CamVid at all
         assert "binary" in guess.reason
 
 

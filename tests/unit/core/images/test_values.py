@@ -58,7 +58,7 @@ class TestBitDepths:
         pictures = {path.name: read_image(folder / path.name) for path in folder.glob("*.*")}
         assert len(pictures) == 10
         for name, picture in pictures.items():
-            # 9 bits are no usual depth: the picture is as bright as the next one says.
+            # 9 bits are not a usual depth: the picture is as bright as the next one says.
             expected = values * (255.0 / ((1 << (10 if bits == 9 else bits)) - 1))
             assert np.abs(picture.rgb[..., 1] - expected).max() <= 1, name
             assert np.array_equal(picture.rgb, pictures["grey.png"].rgb), name

@@ -1,4 +1,4 @@
-"""Other engines give torch's numbers or are not used; trials are remembered, and a damaged record is no trouble."""
+"""Other engines give torch's numbers or are not used; trials are remembered, and a damaged record is not a trouble."""
 
 from __future__ import annotations
 

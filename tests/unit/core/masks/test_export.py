@@ -272,7 +272,7 @@ class TestPlanning:
 
     @pytest.mark.parametrize("name", ["../a.jpg", "/etc/a.jpg", "x/../../a.jpg", ""])
     def test_names_that_lead_out_of_the_target_are_refused(self, tmp_path: Path, name: str) -> None:
-        with pytest.raises(ExportError, match="no path below"):
+        with pytest.raises(ExportError, match="not a path below"):
             plan_export([item(name, blobs(VOC))], get_exporter("indexed"), tmp_path)
 
     def test_the_target_must_be_a_folder(self, tmp_path: Path) -> None:

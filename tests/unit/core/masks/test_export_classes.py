@@ -152,7 +152,7 @@ class TestProvenance:
         Image.fromarray(np.zeros((3, 4), np.uint8)).save(out / "provenance/x/a.png")
         with pytest.raises(MaskFormatError, match="another size"):
             read_confirmed(out / "SegmentationClass/x/a.png", probe_image(photo))
-        with pytest.raises(MaskFormatError, match="no code of who set a pixel"):
+        with pytest.raises(MaskFormatError, match="not a code of who set a pixel"):
             encode_provenance(np.full((2, 2), 6, np.uint8))
 
 

@@ -23,7 +23,7 @@ from .readers import READERS
 from .samples import WIDE, blobs, label_maps, photograph
 
 VOC = get_catalog("voc21")
-#: No background, ids with gaps, names that are no file names.
+#: No background, ids with gaps, names that are not file names.
 OWN = ClassCatalog(
     name="own",
     title="Own classes",

@@ -80,7 +80,7 @@ def test_groups_by_folder_and_by_pattern() -> None:
     lonely = group_of("nothing like it")
     assert lonely is not None
     assert len({lonely(image) for image in images}) == 60
-    with pytest.raises(ExportError, match="no regular expression"):
+    with pytest.raises(ExportError, match="not a regular expression"):
         group_of("(")
 
 
@@ -92,7 +92,7 @@ def test_too_few_groups_are_refused() -> None:
 def test_shares_as_text() -> None:
     assert parse_shares(["train=80%", "val=20"]) == {"train": 0.8, "val": 0.2}
     for bad in ("train", "train=", "train=-1", "=0.5", "a/b=1", "train=nan", "train=inf"):
-        with pytest.raises(ExportError, match="no share of a split"):
+        with pytest.raises(ExportError, match="not a share of a split"):
             parse_shares([bad])
     with pytest.raises(ExportError, match="named twice"):
         parse_shares(["train=1", "train=2"])

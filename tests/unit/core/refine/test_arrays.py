@@ -58,7 +58,7 @@ def test_other_things_are_refused_in_words(wrong: object) -> None:
 def test_what_is_no_probability_is_refused(scale: str, prune: bool) -> None:
     p = soft(5, 20, 30)
     given = {"logits": 10 * p - 3, "0..255": 255 * p, "log probabilities": np.log(p), "negated": -p}[scale]
-    with pytest.raises(ValueError, match="no probabilities: they reach from"):
+    with pytest.raises(ValueError, match="not probabilities: they reach from"):
         DenseCRF(picture(20, 30), PARAMS, prune=prune).refine(given.astype(np.float32))
 
 

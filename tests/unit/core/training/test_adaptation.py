@@ -227,7 +227,7 @@ def test_a_class_that_the_network_never_knew(taught) -> None:
 
 
 def test_a_new_class_may_take_what_was_background_everywhere(taught) -> None:
-    """Of a class that fills images, most pixels lie where the old model was sure of background: that is no forgetting."""
+    """Of a class that fills images, most pixels lie where the old model was sure of background: that is not a forgetting."""
     rooms = [corrected(seed, "lamp", "lamp", "lamp", catalog=WITH_LAMPS) for seed in range(20, 23)]
     others = [untouched(seed, "lamp", "lamp", "lamp") for seed in range(30, 34)]
     adapted = adapt(*taught, rooms, others, labels=WITH_LAMPS, options=LearnOptions(new_classes=(LAMP.id,)))

@@ -39,7 +39,7 @@ def network(name: str, backbone: str | None = None, classes: int = 4, **options:
 
 @pytest.fixture(scope="module")
 def fcn():
-    """A network whose last layers mix the classes. It has 134 million weights: no test changes it."""
+    """A network with last layers that mix the classes. It has 134 million weights: no test changes it."""
     return network("fcn", "vgg16", classes=2)
 
 

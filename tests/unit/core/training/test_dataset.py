@@ -32,7 +32,7 @@ def test_bad_files_are_named_once_and_left_out(tmp_path: Path) -> None:
     folder = make_folder(tmp_path)
     (folder / "images" / "room_1.png").write_bytes((folder / "images" / "room_1.png").read_bytes()[:200])
     write_mask(folder / "labels" / "room_2.png", np.zeros((7, 7), np.uint8), CATALOG)
-    Image.fromarray(np.full((40, 48), 5, np.uint8)).save(folder / "labels" / "room_3.png")  # 5 is no class
+    Image.fromarray(np.full((40, 48), 5, np.uint8)).save(folder / "labels" / "room_3.png")  # 5 is not a class
     said: list[str] = []
     samples = DataSource(images=folder / "images").samples(CATALOG)
     data = SegmentationDataset(samples, CATALOG, say=said.append)

@@ -309,7 +309,7 @@ def test_frozen_layers_stay_and_the_rest_moves(data: SegmentationDataset, tmp_pa
     assert not any(".norm." in key for key in moved if key.startswith("encoder."))
     assert "encoder.blocks.12.expand.conv.weight" in moved
     assert "aspp.project.norm.running_mean" in moved, "norms of the new head learn"
-    with pytest.raises(AtrousError, match=r"'encoder.bloks.\*', which is no module.*encoder.stem"):
+    with pytest.raises(AtrousError, match=r"'encoder.bloks.\*', which is not a module.*encoder.stem"):
         trainer(replace(recipe, freeze=("encoder.bloks.*",)), data, tmp_path / "x")
     with pytest.raises(AtrousError, match="nothing to train"):
         trainer(replace(recipe, freeze=("*",)), data, tmp_path / "x")

@@ -227,7 +227,7 @@ def _text(word: str) -> bytes:
     ],
 )  # fmt: skip
 def test_hand_written_operations_stay_inert(data: bytes, refused: bool | None) -> None:
-    """``refused``: True where the name only runs code, False where a stand-in comes out, None where the bytes are no pickle."""
+    """``refused``: True where the name only runs code, False where a stand-in comes out, None for bytes that are not a pickle."""
     if refused:
         with pytest.raises(UnsafeCheckpoint):
             read(data)
