@@ -451,4 +451,4 @@ def named_catalog(names: Iterable[str], name: str) -> ClassCatalog:
         return replace(found, title=str(name_some(found.names, _TITLED)))
     except CatalogError as error:
         remedy = message("Give each class a name of its own, with commas between them")
-        raise CatalogError(message("these names are no class list"), why=error.why or error.what, remedy=remedy) from error
+        raise CatalogError(message("these names are not a class list"), why=error.why or error.what, remedy=remedy) from error

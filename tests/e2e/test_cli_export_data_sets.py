@@ -145,7 +145,7 @@ def test_nothing_that_can_be_exported_is_nothing_measured(folder: Path, capsys: 
         (["--map", "unicorn=seat"], "has no class 'unicorn'"),
         (["--split", "train=x"], "not a share of a split"),
         (["--split", "train=1", "--split-list", "val=nothing.txt"], "by shares and by lists"),
-        (["--split-list", "val"], "no list of a split"),
+        (["--split-list", "val"], "not a list of a split"),
         (["--split", "train=1", "--split", "val=1", "--group", "("], "not a regular expression"),
         (
             ["--split", "train=1", "--split", "val=1", "--split", "test=1", "--group", "parent"],

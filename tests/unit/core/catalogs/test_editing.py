@@ -97,7 +97,7 @@ def test_a_name_is_used_once(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "  ", "a\x1bb", "x" * 101, "void", " VOID ", "__ignore__"])
 def test_a_name_can_be_read(name: str) -> None:
-    with pytest.raises(CatalogError, match="no class name"):
+    with pytest.raises(CatalogError, match="not a class name"):
         add_class(VOC, name)
 
 
