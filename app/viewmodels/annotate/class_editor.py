@@ -200,7 +200,7 @@ class ClassDraft:
             take: the user was shown which class has the digit, so that this class loses it.
 
         Raises:
-            CatalogError: it is no digit, or another class has it.
+            CatalogError: it is not a digit, or another class has it.
         """
         keys = with_key(self.keys, class_id, key.strip())
         if not take:

@@ -170,7 +170,7 @@ def test_merge_and_delete_say_what_they_change_and_can_be_undone(folder: Path, c
         (["--rename", "chair=sofa"], "already a class 'sofa'"),
         (["--color", "chair=red"], "'red' is not a colour"),
         (["--color", "chair=#1234567"], "is not a colour"),
-        (["--key", "chair=ab"], "is no key"),
+        (["--key", "chair=ab"], "is not a key"),
         (["--key", "chair=1", "--key", "sofa=1"], "1 is the key of 'chair'"),
         (["--key", "chair=s", "--key", "sofa=s"], "s is the key of 'chair'"),
         (["--order", "chair,chair"], "named twice"),
