@@ -70,15 +70,25 @@ class _IdReader(Reader):
         )
 
     def finish(self) -> None:
-        """List the classes once all entries are there: by name where the source has names, else by number."""
+        """List the classes once all entries are there: by name where the source or its marker has names, else by number."""
+        marked = None if self._names else self._marked()
+        if marked is not None:
+            self._names, self._void = {info.id: info.name for info in marked.classes}, marked.file_ignore
         numbers = sorted((self._ids | set(self._names)) - {self._void})
         self.classes = [
             SourceClass(name=self._names[number]) if number in self._names else SourceClass(name=str(number), id=number)
             for number in numbers
         ]
         voids = {IGNORE, IGNORE_WIDE, self._void}
-        if self._names and self._ids - voids <= set(self._names):
+        if marked is not None:
+            self.declared = marked
+        elif self._names and self._ids - voids <= set(self._names):
             self.declared = _named_catalog(self._names, self._void)
+
+    def _marked(self) -> ClassCatalog | None:
+        """Classes that Atrous recorded beside the arrays, if they declare every id."""
+        found = None if self.source.marker is None else self.source.marker.catalog
+        return found if found is not None and self._ids <= {*found.ids.tolist(), int(found.file_ignore)} else None
 
     def draw(self, entry: Entry, canvas: Canvas, info: ImageInfo, frame: Frame) -> None:
         del info, frame

@@ -98,7 +98,7 @@ class VocReader(PixelReader):
 
     def __init__(self, source: Source) -> None:
         super().__init__(source)
-        self._catalog = get_catalog("voc21")
+        self._catalog = self.marked(get_catalog("voc21"))
         self._table: Labelmap | None = None
 
     @classmethod
@@ -264,7 +264,7 @@ class AdeReader(PixelReader):
 
     def __init__(self, source: Source) -> None:
         super().__init__(source)
-        self._catalog = get_catalog("ade20k150")
+        self._catalog = self.marked(get_catalog("ade20k150"))
         self._aliases: dict[str, tuple[str, ...]] = {}
 
     @classmethod
@@ -381,6 +381,8 @@ class MaskReader(PixelReader):
         return bool(source.with_ending(*_MASKS))
 
     def scan(self) -> None:
+        if self.given is None and self.source.marker is not None:
+            self.given = self.source.marker.catalog
         if self.given is None:
             raise LabelSourceError(
                 message("plain masks do not name their classes"), why=message("Their values are ids of a catalog"),

@@ -87,6 +87,11 @@ class Reader(ABC):
         listed = [replace(one, regions=self._regions.pop(one.name, one.regions)) for one in declared]
         self.classes = listed + [SourceClass(name=name, regions=count) for name, count in self._regions.items()]
 
+    def marked(self, default: ClassCatalog) -> ClassCatalog:
+        """Classes of masks that do not name theirs: those that Atrous recorded beside them come before the format's own."""
+        marker = self.source.marker
+        return default if marker is None or marker.catalog is None else marker.catalog
+
     def leave_out(self, name: str, problem: AtrousError | str) -> None:
         """Note a file that is not read: because of an error, or because the format has it and a label map does not."""
         why = problem if isinstance(problem, str) else ". ".join(part for part in (problem.what, problem.why) if part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.datasets import find_images
 from deeplab_core.masks.export import FORMATS as EXPORTS
 from deeplab_core.masks.export import ExportItem, export_masks, get_exporter
@@ -89,6 +90,27 @@ def test_images_of_one_name_in_several_folders_keep_their_labels(tmp_path: Path,
     for item in plan.items:
         assert np.array_equal(plan.read(item).labels, maps[item.name])
     assert [item.name for item in plan.items] == names
+
+
+@pytest.mark.parametrize("name", ["indexed", "raw_ids", "ids_16bit", "npy", "voc", "ade20k"])
+def test_without_its_list_of_classes_an_export_has_those_of_its_marker(tmp_path: Path, name: str) -> None:
+    classes = (ClassInfo(2, "wheat", (250, 200, 0)), ClassInfo(4, "weed", (0, 200, 0)), ClassInfo(1, "soil", (90, 60, 30)))
+    catalog = ClassCatalog(name="field", title="Field", classes=classes)
+    other = ClassCatalog(name="other", title="Other", classes=tuple(replace(info, id=n) for n, info in enumerate(classes)))
+    image = "ADE_train_1.jpg" if name == "ade20k" else "a.jpg"  # by which the format knows masks without a list
+    photograph(tmp_path / "images" / image, SHAPE)
+    labels = blobs(catalog, SHAPE, 7)
+    item = ExportItem(name=image, catalog=catalog, labels=lambda: labels, image_path=tmp_path / "images" / image)
+    assert export_masks([item], get_exporter(name), tmp_path / "out").failed == ()
+    for listed in ("labelmap.txt", "objectInfo.txt"):
+        (tmp_path / "out" / listed).unlink(missing_ok=True)
+    key = "voc" if name == "voc" else READ_AS[name]
+    plan = scan(tmp_path / "out", tmp_path / "images", [image], format=key)
+    assert {one.name for one in plan.classes} == {"wheat", "weed", "soil"}
+    for target in (catalog, other):  # names count, not the numbers that other classes have in another project
+        found = plan.mapped(target).read(plan.items[0]).labels
+        for info in classes:
+            assert np.array_equal(found == target.classes[target.names.index(info.name)].id, labels == info.id)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name in READ_AS])
