@@ -72,6 +72,7 @@ def test_a_move_of_a_slider_takes_few_modules_and_no_disk(studio: Studio, folder
     studio.program.refine.toggle_preview()
     studio.wait(lambda: studio.program.refine.status.phase is Phase.EXACT and studio.program.refine.requests.idle)
     studio.settle()
+    studio.program.settings.flush()  # the dock that was shown is remembered after a pause
     name, slider = next(iter(studio.window.crf.sliders.items()))
     asked = len(studio.compute.asked)
     _OPENED.clear()
