@@ -63,7 +63,7 @@ def with_key(keys: Mapping[str, int], class_id: int, key: str) -> dict[str, int]
 
 
 def check_key(catalog: ClassCatalog, keys: Mapping[str, int], class_id: int, key: str) -> None:
-    """Refuse a key that another class has, where the user was not shown whose it is.
+    """Refuse a key of another class. The menus of the window, which name the other class, move it.
 
     Args:
         keys: the assigned digits. Other signs are those of ``catalog``, whose own digits are free.
@@ -79,7 +79,7 @@ def check_key(catalog: ClassCatalog, keys: Mapping[str, int], class_id: int, key
         raise CatalogError(
             message("{key} is the key of '{class_name}'", key=key, class_name=name),
             remedy=message("Give that class another key or none first"),
-            option=f"--key '{name}='",
+            option="--key CLASS=",
         )
 
 
