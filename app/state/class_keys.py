@@ -79,7 +79,7 @@ def check_key(catalog: ClassCatalog, keys: Mapping[str, int], class_id: int, key
         raise CatalogError(
             message("{key} is the key of '{class_name}'", key=key, class_name=name),
             remedy=message("Give that class another key or none first"),
-            option="--key CLASS=",
+            option="--key",
         )
 
 
