@@ -342,7 +342,7 @@ def test_a_model_that_cannot_be_read_says_why_and_the_others_go_on(desk, models)
     check(desk, 2)
     assert desk.program.compare.labels[2] is None
     assert desk.program.compare.labels[1] is not None
-    assert "no checkpoint" in dock(desk).chooser.item(2).toolTip()
+    assert "not a checkpoint" in dock(desk).chooser.item(2).toolTip()
 
 
 def test_the_folder(desk, models):
