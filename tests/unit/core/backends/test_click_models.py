@@ -155,7 +155,7 @@ def test_colours_are_as_the_graph_takes_them() -> None:
 
 def test_an_answer_that_is_no_mask_is_named() -> None:
     graph = Seen(RITM_INPUTS, lambda **_: np.full((1, 1, 2, 2), np.nan))
-    with pytest.raises(ComputeError, match="no mask") as caught:
+    with pytest.raises(ComputeError, match="not a mask") as caught:
         ask(ClickNetwork(graph), SMALL, (1, 1, True))
     assert caught.value.path == graph.path
 
