@@ -69,7 +69,7 @@ def test_other_classes_get_no_keys_and_hide_nothing(folder: Path) -> None:
 def test_a_digit_of_the_command_line_is_the_window_s(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Project.open(folder) as project:
         assign_keys(project, {"1": CHAIR})
-    edit = ["classes", "edit", str(folder), "--rename", "sofa=couch"]
+    edit = ["classes", "edit", str(folder), "--rename", "sofa=couch", "--key", "chair="]
     assert run([*edit, "--key", "couch=1", "--key", "person=p", "--dry-run"]) == 0
     with Project.open(folder, read_only=True) as project:
         assert assigned_keys(project) == {"1": CHAIR}
