@@ -108,15 +108,7 @@ class ClassEditor(FittedDialog):
         self.save_list = self._button(self.buttons, tr("Export…"), self._ask_save)
         self.save_list.setToolTip(tr("Write these classes to a file for another program"))
         self.buttons.addStretch(1)
-        cancel = QPushButton(tr("Cancel"))
-        cancel.setAutoDefault(False)
-        cancel.clicked.connect(self.reject)
-        self.apply = QPushButton(tr("Apply"))
-        self.apply.setProperty("primary", True)
-        self.apply.setDefault(True)
-        self.apply.clicked.connect(self._apply)
-        self.buttons.addWidget(cancel)
-        self.buttons.addWidget(self.apply)
+        self.apply = self.add_answers(tr("Cancel"), tr("Apply"), self._apply)
         self._fill(0)
 
     def select(self, class_id: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QComboBox, QGridLayout, QPushButton, QWidget
+from PySide6.QtWidgets import QComboBox, QGridLayout, QWidget
 
 from app.controllers.annotate.component_jobs import ComponentJobs
 from app.text import tr
@@ -86,15 +86,7 @@ class ComponentDialog(FittedDialog):
         self.effect.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.column.addWidget(self.effect)
         self.buttons.addStretch(1)
-        cancel = QPushButton(tr("Close"))
-        cancel.setAutoDefault(False)
-        cancel.clicked.connect(self.reject)
-        self.apply = QPushButton(tr("Apply"))
-        self.apply.setProperty("primary", True)
-        self.apply.setDefault(True)
-        self.apply.clicked.connect(self._apply)
-        self.buttons.addWidget(cancel)
-        self.buttons.addWidget(self.apply)
+        self.apply = self.add_answers(tr("Close"), tr("Apply"), self._apply)
         self.operation.currentIndexChanged.connect(self._follow_operation)
         for box in (self.cls, self.where, self.scope):
             box.currentIndexChanged.connect(self._show)

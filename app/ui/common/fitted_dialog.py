@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from app.ui.common.panel import toned
 
@@ -80,6 +82,24 @@ class FittedDialog(QDialog):
         bar.rangeChanged.connect(lambda _low, high: self._show_edge(high > 0))
         bar.rangeChanged.connect(self._follow_content, Qt.ConnectionType.QueuedConnection)  # after the layout has settled
         self._show_edge(False)
+
+    def add_answers(self, leave: str, go: str, act: Callable[[], object]) -> QPushButton:
+        """Add the two buttons that end a dialog: one that rejects it, and the default one, which is returned.
+
+        Args:
+            leave: text of the button that rejects.
+            go: text of the default button.
+            act: called when the default button is clicked.
+        """
+        leaving, going = QPushButton(leave), QPushButton(go)
+        leaving.setAutoDefault(False)
+        leaving.clicked.connect(self.reject)
+        going.setProperty("primary", True)
+        going.setDefault(True)
+        going.clicked.connect(act)
+        self.buttons.addWidget(leaving)
+        self.buttons.addWidget(going)
+        return going
 
     def setVisible(self, visible: bool) -> None:
         """Qt's door for ``show``, ``open`` and ``exec``: the size is decided here, with the content complete."""

@@ -6,7 +6,6 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
-    QPushButton,
     QTableWidget,
     QTableWidgetItem,
     QWidget,
@@ -79,15 +78,7 @@ class ClassesDialog(FittedDialog):
         self.note.setAlignment(Qt.AlignmentFlag.AlignTop)
         column.addWidget(self.note)
         self.buttons.addStretch(1)
-        cancel = QPushButton(tr("Decide later") if asked else tr("Cancel"))
-        cancel.setAutoDefault(False)
-        cancel.clicked.connect(self.reject)
-        self.go = QPushButton(tr("Use these classes"))
-        self.go.setProperty("primary", True)
-        self.go.setDefault(True)
-        self.go.clicked.connect(self._decide)
-        self.buttons.addWidget(cancel)
-        self.buttons.addWidget(self.go)
+        self.go = self.add_answers(tr("Decide later") if asked else tr("Cancel"), tr("Use these classes"), self._decide)
         names = [effect.catalog.name for effect in question.effects]
         self.table.selectRow(names.index(wanted) if wanted in names else 0)
         self._check()

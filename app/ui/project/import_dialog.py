@@ -169,15 +169,7 @@ class ImportDialog(FittedDialog):
         self.rule.setWordWrap(True)
         self.column.addWidget(self.rule)
         self.buttons.addStretch(1)
-        cancel = QPushButton(tr("Cancel"))
-        cancel.setAutoDefault(False)
-        cancel.clicked.connect(self.reject)
-        self.go = QPushButton(tr("Import"))
-        self.go.setProperty("primary", True)
-        self.go.setDefault(True)
-        self.go.clicked.connect(self._decide)
-        self.buttons.addWidget(cancel)
-        self.buttons.addWidget(self.go)
+        self.go = self.add_answers(tr("Cancel"), tr("Import"), self._decide)
 
     # -- the plan --------------------------------------------------------------------------------------------------------
 

@@ -87,15 +87,7 @@ class MergeDialog(FittedDialog):
         self.note = toned("", tone="warn", size="small")
         self.note.setWordWrap(True)
         self.buttons.addWidget(self.note, 1)
-        cancel = QPushButton(tr("Cancel"))
-        cancel.setAutoDefault(False)
-        cancel.clicked.connect(self.reject)
-        self.go = QPushButton(tr("Merge"))
-        self.go.setProperty("primary", True)
-        self.go.setDefault(True)
-        self.go.clicked.connect(self._decide)
-        self.buttons.addWidget(cancel)
-        self.buttons.addWidget(self.go)
+        self.go = self.add_answers(tr("Cancel"), tr("Merge"), self._decide)
         self._fill()
 
     def _button(self, text: str, act: Callable[[], object]) -> QPushButton:

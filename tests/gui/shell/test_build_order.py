@@ -139,7 +139,7 @@ def test_the_window_listens_to_a_feature_that_is_built_later(studio: Studio) -> 
         feature = getattr(studio.program, name)
         meta = feature.metaObject()
         (method,) = (each for each in map(meta.method, range(meta.methodCount())) if each.name() == signal.encode())
-        assert feature.isSignalConnected(method), f"nobody listens to {name}.{signal}"
+        assert feature.isSignalConnected(method), f"nothing listens to {name}.{signal}"
 
 
 def test_a_listener_gets_a_feature_when_it_is_built_or_at_once(build: Callable[..., Program]) -> None:
