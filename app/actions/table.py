@@ -141,6 +141,17 @@ _TOOLS = (
     _spec(Group.TOOLS, "brush.smaller", _("Smaller brush"), "edit.scale_brush", argument=-1, keys="[", enabled_when=_ON_IMAGE),
     _spec(Group.TOOLS, "brush.within", _("Paint only over the class where a stroke begins"), "edit.toggle_within", keys="Shift+B",
           enabled_when=_ON_IMAGE, checked_from="within_on", tip=_("Brush, eraser, lasso and polygon change nothing else")),
+    _spec(Group.TOOLS, "brush.over", _("Paint only over the class under the pointer"), "modes.toggle_over", keys="Alt+B",
+          enabled_when=_ON_IMAGE,
+          tip=_("Adds it to the classes that may be painted over, or takes it out; kept with the project")),
+    _spec(Group.TOOLS, "brush.over_all", _("Paint over all classes"), "modes.over_all", enabled_when=("over_on",),
+          checked_from="over_on", tip=_("Only some classes may be painted over now")),
+    _spec(Group.TOOLS, "brush.inside_band", _("Paint only inside the trimap band"), "edit.toggle_band", argument="inside",
+          keys="Shift+T", enabled_when=_ON_IMAGE, checked_from="inside_band_on",
+          tip=_("The band of the Trimap band view, as wide as it is shown; no tool changes other pixels")),
+    _spec(Group.TOOLS, "brush.outside_band", _("Paint only outside the trimap band"), "edit.toggle_band", argument="outside",
+          keys="Alt+T", enabled_when=_ON_IMAGE, checked_from="outside_band_on",
+          tip=_("The band of the Trimap band view, as wide as it is shown; no tool changes its pixels")),
 )
 
 _COMPONENTS = (

@@ -20,6 +20,7 @@ from app.controllers.annotate.corrections import CorrectionsController
 from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.lines import BorderSnap, ScribbleLines
 from app.controllers.annotate.next_errors import NextErrors
+from app.controllers.annotate.painting_modes import PaintingModes
 from app.controllers.annotate.pixel_counts import ImagePixelCounts
 from app.controllers.annotate.regions import RegionsController
 from app.controllers.annotate.scribble import ScribbleController
@@ -78,7 +79,7 @@ LISTENERS = (
     "view_settings", "classes", "projects", "folder_jobs", "undoing", "file_changes", "truth", "models", "predict",
     "evaluation", "folder_evaluation", "file_notes", "ambiguous", "rankings", "inspect", "cutouts", "refine", "scribble",
     "learn", "compare", "compare_folder", "plots", "threshold", "receptive", "welcome", "counts", "readout",
-    "corrections", "components", "regions", "clicks", "next_errors",
+    "corrections", "components", "regions", "clicks", "next_errors", "modes",
 )  # fmt: skip
 
 #: Name in the table of commands -> attribute of :class:`Program`.
@@ -87,7 +88,7 @@ FEATURES = {"project": "projects"} | {
     for name in (
         "edit", "view", "classes", "models", "predict", "truth", "evaluation", "folder_evaluation", "rankings", "inspect",
         "ambiguous", "refine", "refine_folder", "scribble", "copies", "learn", "compare", "compare_folder", "receptive", "export",
-        "folder_jobs", "folder_run", "components", "next_errors",
+        "folder_jobs", "folder_run", "components", "next_errors", "modes",
     )
 }  # fmt: skip
 
@@ -166,6 +167,10 @@ class Program(QObject):
     @cached_property
     def copies(self) -> CopyController:
         return CopyController(self.services, self.edit, self)
+
+    @cached_property
+    def modes(self) -> PaintingModes:
+        return PaintingModes(self.services, self.edit, self.classes, self.evaluation, self)
 
     @cached_property
     def corrections(self) -> CorrectionsController:
@@ -427,13 +432,7 @@ class Program(QObject):
         self.settings.flush()
 
     def _follow_tools(self) -> None:
-        if self.tools.within != self.context["within_on"]:
-            if self.tools.within:
-                self.notifier.info(tr("Painting only over the class where a stroke begins"), replace_key="within")
-            else:
-                self.notifier.info(tr("Painting over all classes again"), replace_key="within")
         self.context.update(
-            within_on=self.tools.within,
             snapping_on=self.tools.snapping,
             **{spec.context_key: spec.tool is self.tools.tool for spec in TOOLS},
         )

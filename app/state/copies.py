@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.document import Document
+from app.state.edits.limits import NO_LIMITS, EditLimits
 from app.state.edits.region import connected_region, region_patch
 from app.state.edits.whole_mask import whole_patch
 from app.state.patch import TilePatch
@@ -51,7 +52,7 @@ def copy_region(document: Document, x: float, y: float) -> RegionClip | None:
     return RegionClip(document.shape, rect, where, name)
 
 
-def paste_patch(document: Document, clip: RegionClip) -> TilePatch:
+def paste_patch(document: Document, clip: RegionClip, limits: EditLimits = NO_LIMITS) -> TilePatch:
     """The step that gives the pixels of a copied region its class, at its place; they become the user's.
 
     Raises:
@@ -64,16 +65,19 @@ def paste_patch(document: Document, clip: RegionClip) -> TilePatch:
         raise AtrousError(
             message("the project has no class {name} any more", name=clip.name), remedy=message("Copy a region of another class")
         )
-    return region_patch(document, clip.rect, clip.where, catalog.ignore if info is None else info.id)
+    return region_patch(document, clip.rect, clip.where, catalog.ignore if info is None else info.id, limits=limits)
 
 
-def copied_mask_patch(document: Document, labels: LabelMap, provenance: NDArray[np.uint8]) -> TilePatch:
+def copied_mask_patch(
+    document: Document, labels: LabelMap, provenance: NDArray[np.uint8], limits: EditLimits = NO_LIMITS
+) -> TilePatch:
     """The step that makes the labels of another image those of a document. Copied pixels become the user's.
 
     Pixels that are not set there stay as they are, and so do pixels of locked classes.
 
     Args:
         labels, provenance: (H, W) of the other image, in the same classes.
+        limits: which pixels may change.
 
     Raises:
         AtrousError: the images have other sizes, or nothing is labelled there.
@@ -83,6 +87,7 @@ def copied_mask_patch(document: Document, labels: LabelMap, provenance: NDArray[
     there = (provenance != Provenance.UNSET) | (labels != document.catalog.ignore)
     if not there.any():
         raise AtrousError(message("the previous image has no labels"), remedy=message("Label it first, or run a model on it"))
+    there = limits.applied(there, document.labels, Box.whole(document.shape))
     by = np.where(there, np.uint8(Provenance.USER), document.provenance)
     return whole_patch(document, np.where(there, labels, document.labels).astype(labels.dtype, copy=False), by)
 

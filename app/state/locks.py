@@ -47,8 +47,8 @@ def held(before: LabelMap, after: int | NDArray[Any], locked: frozenset[int]) ->
     return found
 
 
-def parse_locks(value: object, ids: Iterable[int]) -> frozenset[int]:
-    """The locked ids of a project's setting: those that its classes have; none for a damaged value."""
+def known_ids(value: object, ids: Iterable[int]) -> frozenset[int]:
+    """The ids that a setting of a project lists, of those that there are; none for a damaged value."""
     try:
         stored = {whole(number) for number in value} if isinstance(value, list) else set()
     except VALUE_ERRORS:

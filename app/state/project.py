@@ -32,7 +32,7 @@ from app.state.image_record import (
 from app.state.journal import Journal, JournalStep
 from app.state.kept_predictions import KeptPredictions
 from app.state.locks import SETTING as LOCKS
-from app.state.locks import Locks, parse_locks
+from app.state.locks import Locks, known_ids
 from app.state.opening import DEFAULT_CATALOG, Opened, meet_folder, open_directory, repaired, write_directory_again
 from app.state.patch import TilePatch
 from app.state.predictions import PredictionCache
@@ -84,7 +84,7 @@ class Project(ProjectValues):
         self._catalog = catalog
         self._mutex = threading.RLock()
         self.record_changed: Signal[ImageRecord] = Signal()  # of every record that was replaced
-        self._locks = Locks(parse_locks(self.setting(LOCKS), catalog.ids.tolist()))
+        self._locks = Locks(known_ids(self.setting(LOCKS), catalog.ids.tolist()))
         self.ground_truth = GroundTruth()
         self.journal = Journal(opened.store)
         self.runs = ProjectRuns(opened.store)

@@ -27,6 +27,14 @@ class Tool(StrEnum):
     PAN = "pan"
 
 
+class BandMode(StrEnum):
+    """Which side of the trimap band's border may be painted."""
+
+    OFF = "off"
+    INSIDE = "inside"
+    OUTSIDE = "outside"
+
+
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
     """One tool, as data: its command, icon, context key, button and keys derive from it.
@@ -138,6 +146,8 @@ class ToolState:
         previous_class_id: what X swaps with.
         diameter: of the brush, in image px, 1..1000.
         within: whether a stroke or an outline paints only over the class where it begins.
+        over: ids of the classes that may be painted over; empty allows all.
+        band: whether only pixels inside, or only those outside the trimap band may be painted.
         snapping: whether the lasso moves to the edges of the image while it is drawn.
     """
 
@@ -147,6 +157,8 @@ class ToolState:
         self.previous_class_id = class_id
         self.diameter = 24
         self.within = False
+        self.over: frozenset[int] = frozenset()
+        self.band = BandMode.OFF
         self.snapping = False
         #: Emitted after any change.
         self.changed: Signal[[]] = Signal()
@@ -167,6 +179,17 @@ class ToolState:
 
     def toggle_within(self) -> None:
         self.within = not self.within
+        self.changed.emit()
+
+    def set_over(self, class_ids: frozenset[int]) -> None:
+        """Paint only over these classes; none allows all."""
+        if class_ids != self.over:
+            self.over = class_ids
+            self.changed.emit()
+
+    def toggle_band(self, mode: BandMode) -> None:
+        """Paint only inside, or only outside, the trimap band; everywhere again if that is on."""
+        self.band = BandMode.OFF if self.band is mode else mode
         self.changed.emit()
 
     def toggle_snapping(self) -> None:

@@ -10,6 +10,7 @@ from app.controllers.annotate.edit import EditController
 from app.services.services import Services
 from app.state.copies import RegionClip, copied_mask_patch, copy_region, paste_patch
 from app.state.document import Document
+from app.state.edits.limits import EditLimits
 from app.state.image_record import ImageRecord
 from app.state.patch import TilePatch
 from app.text import plural, tr
@@ -58,7 +59,7 @@ class CopyController(QObject):
             self._notifier.info(tr("No region was copied"), tr("Point at a region and choose 'Copy region'."), replace_key=_KEY)
             return
         name = message("Paste: {name}", name=clip.name or message("unlabelled"))
-        self._write(name, image.document, lambda: paste_patch(image.document, clip))
+        self._write(name, image.document, lambda limits: paste_patch(image.document, clip, limits))
 
     def copy_previous(self) -> None:
         """Make the mask of the image before the one in view, in the order of their names, its mask."""
@@ -74,7 +75,8 @@ class CopyController(QObject):
         def done(other: Document) -> None:
             if self._session.image is image:
                 name = message("Copy of {name}", name=before.shown)
-                self._write(name, image.document, lambda: copied_mask_patch(image.document, other.labels, other.provenance))
+                document = image.document
+                self._write(name, document, lambda limits: copied_mask_patch(document, other.labels, other.provenance, limits))
 
         if held is not None:
             held.settle()
@@ -89,11 +91,14 @@ class CopyController(QObject):
         place = next(place for place, record in enumerate(there) if record.id == image)
         return there[place - 1] if place else None
 
-    def _write(self, name: MessageText, document: Document, make: Callable[[], TilePatch]) -> None:
+    def _write(self, name: MessageText, document: Document, make: Callable[[EditLimits], TilePatch]) -> None:
         """Do a step; what is refused is reported and changes nothing."""
         self._edit.commit_stroke()  # the step rests on the finished pixels
+        limits = self._edit.limits(document)
+        if self._edit.stops(limits):
+            return
         try:
-            patch = make()
+            patch = make(limits)
         except AtrousError as error:
             self._notifier.report(error, replace_key=_KEY)
             return

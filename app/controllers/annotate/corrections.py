@@ -18,11 +18,12 @@ from app.services.calls import Call, LatestCall
 from app.services.services import Services
 from app.services.session import OpenImage
 from app.state.document import Document
+from app.state.edits.limits import EditLimits
 from app.state.edits.proposal import proposal_patch
 from app.state.patch import TilePatch
 from app.state.tools import CORRECTION_TOOLS
 from app.worker.correction_messages import PrepareRegions, RegionsReady
-from deeplab_core.errors import MessageText
+from deeplab_core.errors import MessageText, message
 from deeplab_core.geometry import Box
 
 if TYPE_CHECKING:  # OpenCV comes with the first image
@@ -210,15 +211,20 @@ class CorrectionsController(QObject):
         if isinstance(proposal.labels, int) and self.edit.refuses(document, proposal.labels):
             return False
         self.edit.commit_stroke()
-        only = None if start is None else self.edit.only(document, start)
-        patch, revision = proposal_patch(document, proposal, only), document.revision
+        limits = self.edit.limits(document, start)
+        if self.edit.stops(limits):
+            return True
+        patch, revision = proposal_patch(document, proposal, limits), document.revision
         if patch.empty:
-            return False
+            if not limits.none:
+                limited = message("Nothing changed: only some classes, or one side of the trimap band, may be painted over")
+                self.edit.stops(EditLimits(reason=limited))
+            return not limits.none
         if isinstance(proposal.labels, int):
             self._taken = (*self._taken[1 - _REMEMBERED :], _Taken.of(proposal, document))
 
         def make() -> TilePatch:
-            return patch if document.revision == revision else proposal_patch(document, proposal, only)
+            return patch if document.revision == revision else proposal_patch(document, proposal, limits)
 
         self.edit.carry_out(name, document, make)
         return True

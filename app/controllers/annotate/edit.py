@@ -14,11 +14,12 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from app.services.step_writer import StepWriter
 from app.state.document import Change, Document
-from app.state.edits import StrokeSession, eraser_value, fill_patch, polygon_patch
+from app.state.edits import NO_LIMITS, EditLimits, StrokeSession, eraser_value, fill_patch, polygon_patch
+from app.state.edits.limits import edit_limits
 from app.state.edits.whole_mask import whole_patch
 from app.state.patch import TilePatch
 from app.state.provenance import Provenance
-from app.state.tools import Tool, ToolState
+from app.state.tools import BandMode, Tool, ToolState
 from app.text import mark, spaced, tr
 from app.viewmodels.annotate.class_rows import class_name
 from deeplab_core.catalogs.catalog import ClassCatalog
@@ -131,6 +132,7 @@ class EditController(QObject):
         self._holding = False
         self._outline_use = OutlineUse.FILL
         self._locked: str | None = None
+        self._band: NDArray[np.bool_] | None = None
         self._writer = StepWriter(self)
         self._open_elsewhere = False
         self._region: _Region | None = None
@@ -158,7 +160,7 @@ class EditController(QObject):
         self.commit_stroke()
         if self._document is not None:
             self._document.changed.disconnect(self._follow)
-        self._document = document
+        self._document, self._band = document, None
         if document is not None:
             document.changed.connect(self._follow)
         self.documentChanged.emit(document)
@@ -191,6 +193,11 @@ class EditController(QObject):
         if not self.busy:
             self.tools.toggle_within()
 
+    def toggle_band(self, mode: BandMode | str) -> None:
+        """Paint only inside, or only outside, the trimap band, or everywhere. Ignored in the middle of a stroke."""
+        if not self.busy:
+            self.tools.toggle_band(BandMode(mode))
+
     def toggle_snapping(self) -> None:
         """Let the lasso snap to the edges of the image, or no longer. Ignored in the middle of a stroke."""
         if not self.busy:
@@ -215,10 +222,12 @@ class EditController(QObject):
         if value is not None and self.refuses(document, value):
             return False
         diameter = self._diameter(pressure)
-        only = None if value is None else self.only(document, (x, y))
-        self._stroke = StrokeSession(document, value=value, diameter=diameter, only=only)
+        limits = NO_LIMITS if value is None else self.limits(document, (x, y))
+        if self.stops(limits):
+            return False
+        self._stroke = StrokeSession(document, value=value, diameter=diameter, limits=limits)
         name = message(_STROKE_TITLES[mode])
-        self._stroke_title = name if value is None else _of_class(name, document.catalog, value, only)
+        self._stroke_title = name if value is None else _of_class(name, document.catalog, value, limits)
         self._stroke_source = Provenance.MODEL if value is None else Provenance.USER
         self._stroke_value = 0 if value is None else value
         self._stroke_rect = _NOWHERE
@@ -307,9 +316,12 @@ class EditController(QObject):
     def fill(self, x: float, y: float) -> None:
         """Fill the 4-connected region of equal labels under a point with the selected class."""
         document, value = self.ready(), self.tools.class_id
-        if document is not None and not self.refuses(document, value, *_label_at(document, x, y)):
+        if document is None or self.refuses(document, value, *_label_at(document, x, y)):
+            return
+        limits = self.limits(document, (x, y), whole=True)
+        if not self.stops(limits):
             name = message("Fill: {class_name}", class_name=class_name(document.catalog, value))
-            self.carry_out(name, document, lambda: fill_patch(document, x, y, value))
+            self.carry_out(name, document, lambda: fill_patch(document, x, y, value, limits=limits))
 
     def polygon(self, points: Sequence[Point]) -> None:
         """Paint the inside of a closed polygon with the selected class, or pass it on (:meth:`set_outline_use`)."""
@@ -324,17 +336,24 @@ class EditController(QObject):
         if document is not None and self._outline_use is not OutlineUse.FILL:
             self.outlineDrawn.emit(self._outline_use, points)
         elif document is not None and points and not self.refuses(document, value):
-            only = self.only(document, points[0])
-            name = _of_class(name, document.catalog, value, only)
-            self.carry_out(name, document, lambda: polygon_patch(document, points, value, only=only))
+            limits = self.limits(document, points[0])
+            if not self.stops(limits):
+                name = _of_class(name, document.catalog, value, limits)
+                self.carry_out(name, document, lambda: polygon_patch(document, points, value, limits=limits))
 
-    def only(self, document: Document, start: Point) -> frozenset[int] | None:
-        """Ids that what begins here may overwrite; None where it may overwrite any."""
-        if not self.tools.within:
-            return None
-        height, width = document.shape
-        column, row = min(max(int(start[0] // 1), 0), width - 1), min(max(int(start[1] // 1), 0), height - 1)
-        return frozenset({int(document.labels[row, column])})
+    def limits(self, document: Document, start: Point | None = None, *, whole: bool = False) -> EditLimits:
+        """What may be changed now, see :func:`app.state.edits.limits.edit_limits`."""
+        return edit_limits(document, self.tools, self._band, start, whole=whole)
+
+    def set_band(self, inside: NDArray[np.bool_] | None) -> None:
+        """The trimap band of the document, (H, W) bool, for edits that are limited to one side of it; None if it has none."""
+        self._band = inside
+
+    def stops(self, limits: EditLimits) -> bool:
+        """Whether nothing may be changed, which is said."""
+        if limits.reason is not None:
+            self.refused.emit(tr(limits.reason))
+        return limits.reason is not None
 
     def carry_out(
         self, name: MessageText, document: Document, make: Callable[[], TilePatch], source: Provenance = Provenance.USER
@@ -458,10 +477,10 @@ def step_title(name: MessageText, patch: TilePatch, source: Provenance) -> Messa
     return message("{name}, returned to the model {pixels} px", name=name, pixels=pixels)
 
 
-def _of_class(name: MessageText, catalog: ClassCatalog, value: int, only: frozenset[int] | None) -> MessageText:
+def _of_class(name: MessageText, catalog: ClassCatalog, value: int, limits: EditLimits) -> MessageText:
     """A step's title with the class that it paints, and the one that it may paint over."""
     painted = class_name(catalog, value)
-    over = [class_name(catalog, class_id) for class_id in only or ()]
-    if over:
+    over = [class_name(catalog, class_id) for class_id in limits.over or ()]
+    if len(over) == 1:
         return message("{name}: {painted} over {other}", name=name, painted=painted, other=over[0])
     return message("{name}: {painted}", name=name, painted=painted)

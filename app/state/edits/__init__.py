@@ -4,11 +4,14 @@ The pixel rule of all of them: a pixel belongs to a shape if its *centre* does. 
 ``[column, column + 1) x [row, row + 1)`` and has its centre at ``(column + 0.5, row + 0.5)``.
 """
 
+from app.state.edits.limits import NO_LIMITS, EditLimits
 from app.state.edits.raster import Spans, capsule_spans, disk_spans, line_pixels
 from app.state.edits.region import connected_region, eraser_value, fill_patch, polygon_patch, region_patch
 from app.state.edits.stroke import StrokeSession
 
 __all__ = [
+    "NO_LIMITS",
+    "EditLimits",
     "Spans",
     "StrokeSession",
     "capsule_spans",

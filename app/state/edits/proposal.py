@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.document import Document
-from app.state.edits.region import allowed
+from app.state.edits.limits import NO_LIMITS, EditLimits
 from app.state.locks import held
 from app.state.patch import TilePatch, diff_patch, patch_of_region
 from app.state.provenance import Provenance, painted
@@ -17,22 +17,20 @@ if TYPE_CHECKING:  # OpenCV comes with the first image
     from deeplab_core.correction import ComponentJob, Corrector, Proposal
 
 
-def proposal_patch(document: Document, proposal: Proposal, only: frozenset[int] | None = None) -> TilePatch:
+def proposal_patch(document: Document, proposal: Proposal, limits: EditLimits = NO_LIMITS) -> TilePatch:
     """The patch that a proposal makes of a document. Pixels of locked classes stay as they are.
 
     Pixels that the user painted stay the user's where the proposal only gives a class (``RECLASSIFIED``).
 
     Args:
-        only: overwrite only pixels that have one of these values now; None protects nothing.
+        limits: which pixels may change.
     """
     rect = proposal.bounds
     place = rect.slices
     before, sources = document.labels[place], document.provenance[place]
     given = proposal.labels if isinstance(proposal.labels, int) else proposal.labels[place]
     after = np.asarray(given, before.dtype)
-    where = proposal.mask[place]
-    if only is not None:
-        where = where & allowed(before, only)
+    where = limits.applied(proposal.mask[place], before, rect)
     if document.locked:
         where = where & ~held(before, after, document.locked)
     by = proposal.provenance if isinstance(proposal.provenance, int) else proposal.provenance[place]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.document import Document
+from app.state.edits.limits import NO_LIMITS, EditLimits
 from app.state.edits.raster import Point
 from app.state.locks import held
 from app.state.opencv import opencv
@@ -31,22 +32,21 @@ def region_patch(
     value: int,
     *,
     source: Provenance = Provenance.USER,
-    only: frozenset[int] | None = None,
+    limits: EditLimits = NO_LIMITS,
 ) -> TilePatch:
     """The patch that sets the pixels of ``rect`` where ``where`` ((h, w) bool) holds to ``value``.
 
     Pixels of locked classes stay as they are.
 
     Args:
-        only: overwrite only pixels that have one of these values now; None protects nothing.
+        limits: which pixels may change.
 
     Raises:
         AtrousError: ``value`` is a locked class.
     """
     before = document.labels[rect.slices]
     refuse_locked(document, value)
-    if only is not None:
-        where = where & allowed(before, only)
+    where = limits.applied(where, before, rect)
     if document.locked:
         where = where & ~held(before, value, document.locked)
     labels = np.where(where, np.asarray(value, dtype=before.dtype), before)
@@ -61,6 +61,7 @@ def fill_patch(
     value: int,
     *,
     source: Provenance = Provenance.RECLASSIFIED,
+    limits: EditLimits = NO_LIMITS,
 ) -> TilePatch:
     """Fill the 4-connected region of equal labels around a point (float image px) with ``value``.
 
@@ -78,6 +79,7 @@ def fill_patch(
     refuse_locked(document, value)
     refuse_locked(document, int(document.labels[row, column]))
     rect, where = connected_region(document.labels, column, row)
+    where = limits.applied(where, document.labels[rect.slices], rect)
     labels = np.where(where, document.labels.dtype.type(value), document.labels[rect.slices])
     before = document.provenance[rect.slices]
     changing = where & ~painted(before) if source is Provenance.RECLASSIFIED else where
@@ -113,7 +115,7 @@ def polygon_patch(
     value: int,
     *,
     source: Provenance = Provenance.USER,
-    only: frozenset[int] | None = None,
+    limits: EditLimits = NO_LIMITS,
 ) -> TilePatch:
     """Set every pixel with a centre inside a closed polygon (even-odd); a lasso is the same with freehand points.
 
@@ -122,12 +124,4 @@ def polygon_patch(
     rect, where = polygon_mask(points, document.shape)
     if rect.empty:
         return TilePatch(document.shape, document.labels.dtype.itemsize, (), 0)
-    return region_patch(document, rect, where, value, source=source, only=only)
-
-
-def allowed(labels: LabelMap, only: frozenset[int]) -> NDArray[np.bool_]:
-    """(h, w) bool: pixels with a label that is one of ``only``."""
-    found = np.zeros(labels.shape, dtype=np.bool_)
-    for value in only:
-        found |= labels == value
-    return found
+    return region_patch(document, rect, where, value, source=source, limits=limits)

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.document import Document
+from app.state.edits.limits import NO_LIMITS, EditLimits
 from app.state.edits.raster import Point, capsule_spans, line_pixels
-from app.state.edits.region import allowed, refuse_locked
+from app.state.edits.region import refuse_locked
 from app.state.locks import held
 from app.state.patch import PatchRecorder, TilePatch
 from app.state.provenance import Provenance
@@ -36,7 +37,7 @@ class StrokeSession:
         value: label to paint; None restores ``document.reference``, the model's prediction, with provenance MODEL.
         diameter: of the brush in image px, 1 or more; may be changed between points (pen pressure).
         source: provenance of the painted pixels.
-        only: overwrite only pixels that have one of these labels; None protects nothing.
+        limits: which pixels may change.
 
     Raises:
         AtrousError: without a prediction to restore, or the label is that of a locked class.
@@ -49,7 +50,7 @@ class StrokeSession:
         value: int | None,
         diameter: float,
         source: Provenance = Provenance.USER,
-        only: frozenset[int] | None = None,
+        limits: EditLimits = NO_LIMITS,
     ) -> None:
         if value is None and document.reference is None:
             raise AtrousError(message("there is no prediction to restore"), remedy=message("Run a model on this image first"))
@@ -59,7 +60,7 @@ class StrokeSession:
         self._document = document
         self._value = value
         self._source = Provenance.MODEL if value is None else source
-        self._only = only
+        self._limits = limits
         self._recorder = PatchRecorder(document.labels, document.provenance)
         document.open_step(self._recorder)
         self._last: Point | None = None
@@ -129,8 +130,8 @@ class StrokeSession:
 
     def _paint(self, rect: Box, where: NDArray[np.bool_]) -> None:
         document = self._document
-        if self._only is not None:
-            where = where & allowed(document.labels[rect.slices], self._only)
+        if not self._limits.none:
+            where = self._limits.applied(where, document.labels[rect.slices], rect)
         reference = document.reference
         values = self._value if self._value is not None or reference is None else reference[rect.slices]
         assert values is not None  # a stroke without a label begins with a reference only

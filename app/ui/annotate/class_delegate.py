@@ -28,7 +28,7 @@ ROW = 28
 _SWATCH, _KEY, _SHARE, _BAR, _IOU, _DELTA = 22, 16, 44, 46, 36, 44
 #: A shorter bar says nothing, in px.
 _LEAST_BAR = 20
-#: The lock behind a name, and its distance from it, in px.
+#: A lock or a brush behind a name, and its distance from it, in px.
 LOCK, LOCK_GAP = 13, 4
 #: Names longer than this are cut, in px.
 _LONGEST = 150
@@ -56,7 +56,7 @@ class ClassDelegate(QStyledItemDelegate):
     def measure(self, rows: Iterable[ClassRow]) -> None:
         """Learn how wide the names are: the share, then the bar, give way before a name is cut."""
         metrics = QFontMetrics(self.theme.font("body"))
-        widths = (metrics.horizontalAdvance(row.name) + (LOCK + LOCK_GAP if row.locked else 0) for row in rows)
+        widths = (metrics.horizontalAdvance(row.name) + (LOCK + LOCK_GAP) * (row.locked + row.over) for row in rows)
         self._longest = min(max(widths, default=0), _LONGEST)
 
     def _room(self, rect: QRect) -> tuple[int, int]:
@@ -131,7 +131,7 @@ class ClassDelegate(QStyledItemDelegate):
         painter.setFont(theme.font("body"))
         painter.setPen(theme.color("text" if strong else "muted"))
         box = QRect(left + _KEY, rect.top(), right - left - _KEY - 4, rect.height())
-        paint_name(painter, box, row.name, locked=row.locked, color=theme.color("text"))
+        paint_name(painter, box, row.name, locked=row.locked, over=row.over, color=theme.color("text"))
         if option.state & QStyle.StateFlag.State_HasFocus:
             painter.setPen(QPen(theme.color("accent"), 1.5))
             painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -197,15 +197,21 @@ def paint_swatch(painter: QPainter, square: QRectF, color: QColor, theme: Theme,
     painter.drawRoundedRect(square, radius, radius)
 
 
-def paint_name(painter: QPainter, box: QRect, name: str, *, locked: bool, color: QColor) -> None:
-    """The name of a class with the painter's font and pen, cut where it has no room, and a lock behind it."""
+def paint_name(painter: QPainter, box: QRect, name: str, *, locked: bool, color: QColor, over: bool = False) -> None:
+    """The name of a class with the painter's font and pen, cut where it has no room.
+
+    Behind it a lock if it is locked, and a brush if it is one of the few classes that may be painted over.
+    """
     metrics = QFontMetrics(painter.font())
-    room = box.width() - (LOCK + LOCK_GAP if locked else 0)
+    marks = [name for name, on in (("lock", locked), ("brush", over)) if on]
+    room = box.width() - len(marks) * (LOCK + LOCK_GAP)
     text = metrics.elidedText(name, Qt.TextElideMode.ElideRight, room)
     painter.drawText(QRect(box.left(), box.top(), room, box.height()), Qt.AlignmentFlag.AlignVCenter, text)
-    if locked:
-        lock = icon_pixmap("lock", color, LOCK, painter.device().devicePixelRatioF())
-        painter.drawPixmap(box.left() + metrics.horizontalAdvance(text) + LOCK_GAP, box.center().y() - LOCK // 2, lock)
+    left = box.left() + metrics.horizontalAdvance(text) + LOCK_GAP
+    for shown in marks:
+        icon = icon_pixmap(shown, color, LOCK, painter.device().devicePixelRatioF())
+        painter.drawPixmap(left, box.center().y() - LOCK // 2, icon)
+        left += LOCK + LOCK_GAP
 
 
 def readable(color: QColor, theme: Theme) -> QColor:

@@ -58,7 +58,8 @@ class ClassListModel(QAbstractListModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return row.name
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return tr("{name}, locked", name=row.name) if row.locked else row.name
+            name = tr("{name}, locked", name=row.name) if row.locked else row.name
+            return tr("{name}, may be painted over", name=name) if row.over else name
         if role == Qt.ItemDataRole.ToolTipRole:
             return _tooltip(row)
         return None
@@ -68,6 +69,8 @@ def _tooltip(row: ClassRow) -> str:
     lines = [tr("{name} (id {class_id})", name=row.name, class_id=row.class_id), tr("{share:.2%} of the image", share=row.share)]
     if row.locked:
         lines.append(tr("Locked: no tool, job or import changes its pixels."))
+    if row.over:
+        lines.append(tr("Only the classes with a brush behind their names may be painted over."))
     if row.iou is not None:
         lines.append(
             tr("IoU {iou:.4f}", iou=row.iou)

@@ -115,6 +115,7 @@ class ClassesDock(Panel):
 
     Signals:
         chosen(class_id), visibilityChosen(class_id, visible), soloChosen(class_id), lockChosen(class_id, locked),
+        overChosen(class_id, on): it may be painted over where only some classes may, or no longer.
         colorChosen(class_id, QColor),
         keyChosen(class_id, key), keyReleased(class_id): a key that stays with a class, or no longer does.
         leftFinder(): the user found a class and wants the keyboard back on the picture.
@@ -126,6 +127,7 @@ class ClassesDock(Panel):
     visibilityChosen = Signal(int, bool)
     soloChosen = Signal(int)
     lockChosen = Signal(int, bool)
+    overChosen = Signal(int, bool)
     colorChosen = Signal(int, QColor)
     keyChosen = Signal(int, str)
     keyReleased = Signal(int)
@@ -312,6 +314,9 @@ class ClassesDock(Panel):
             tr("Unlock") if row.locked else tr("Lock"), lambda: self.lockChosen.emit(row.class_id, not row.locked)
         )
         lock.setEnabled(not row.void)
+        over = menu.addAction(tr("Paint only over this class"), lambda: self.overChosen.emit(row.class_id, not row.over))
+        over.setCheckable(True)
+        over.setChecked(row.over)
         menu.addAction(tr("Show errors"), lambda: self.errorsAsked.emit(row.class_id)).setEnabled(row.iou is not None)
         menu.addSeparator()
         menu.addAction(tr("Change colour…"), lambda: self._ask_color(row)).setEnabled(not row.void)

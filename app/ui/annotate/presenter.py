@@ -27,11 +27,13 @@ class ClassesPresenter(QObject):
         self._figures: ImageFigures | None = None
         self._order: list[int] = []
         self._arranged: frozenset[int] = frozenset()
+        self._over: frozenset[int] = frozenset()
         classes, dock = program.classes, window.classes
         dock.chosen.connect(classes.choose)
         dock.visibilityChosen.connect(classes.set_visible)
         dock.soloChosen.connect(classes.show_only)
         dock.lockChosen.connect(classes.set_locked)
+        dock.overChosen.connect(program.modes.set_over)
         dock.keyChosen.connect(classes.assign_key)
         dock.keyReleased.connect(classes.release_key)
         dock.colorChosen.connect(lambda class_id, color: classes.recolor(class_id, _rgb(color)))
@@ -70,6 +72,7 @@ class ClassesPresenter(QObject):
             assigned=program.classes.assigned,
             hidden=program.view.overlay.hidden,
             locked=program.classes.locked,
+            over=program.tools.over,
         )
         self._dock.set_rows(rows)
         self._show_selected()
@@ -152,6 +155,9 @@ class ClassesPresenter(QObject):
         self.show()
 
     def _follow_tools(self) -> None:
+        if self._program.tools.over != self._over:
+            self._over = self._program.tools.over
+            self.show()
         self._dock.show_current(self._program.tools.class_id)
         self._show_selected()
 

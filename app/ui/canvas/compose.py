@@ -126,7 +126,11 @@ def compose(scene: Scene, kind: PaneKind, rect: QRect) -> Overlay | None:
     }  # fmt: skip
     source = sources[kind]
     assert source is not None
-    return _labels(scene, scene.labels(source, rect), rect.left() + rect.top())
+    overlay = _labels(scene, scene.labels(source, rect), rect.left() + rect.top())
+    if kind is PaneKind.MASK and layers.band_limits and layers.band is not None:
+        within = _within_band(scene, layers.band, rect)
+        overlay[edges(within) & within] = _BAND_LINE
+    return overlay
 
 
 def edges(values: Sampled) -> NDArray[np.bool_]:
@@ -223,16 +227,12 @@ def _difference(scene: Scene, one: Sampled, other: Sampled, truth: Sampled | Non
 def _band(scene: Scene, rect: QRect) -> Overlay:
     layers = scene.layers
     assert layers.band is not None
-    index = scene.sampled(layers.band, rect)
-    within = index <= layers.band_width
-    if scene.reduced:
-        near = scene.presence.band(layers.band)
-        within |= near.within(scene.mapping.cell_level, *scene.mapping.cells(rect), layers.band_width)
-    excluded = index == 0
+    within = _within_band(scene, layers.band, rect)
+    excluded = scene.sampled(layers.band, rect) == 0
     inside = layers.band_labels if layers.band_labels is not None else layers.labels
     values = None if inside is None else scene.labels(inside, rect)
     if values is None or not scene.options.visible:
-        overlay = np.zeros(index.shape, dtype=np.uint32)
+        overlay = np.zeros(within.shape, dtype=np.uint32)
     else:
         overlay = _colored(scene.tables.fill, values)
         if scene.options.contours:
@@ -243,6 +243,15 @@ def _band(scene: Scene, rect: QRect) -> Overlay:
     overlay[~within] = _VEIL_OUTSIDE
     overlay[edges(within) & within] = _BAND_LINE
     return overlay
+
+
+def _within_band(scene: Scene, band: NDArray[np.uint8], rect: QRect) -> NDArray[np.bool_]:
+    """(h, w) bool: device px over the band, or over what it excludes."""
+    width = scene.layers.band_width
+    within: NDArray[np.bool_] = scene.sampled(band, rect) <= width
+    if scene.reduced:
+        within |= scene.presence.band(band).within(scene.mapping.cell_level, *scene.mapping.cells(rect), width)
+    return within
 
 
 def _hatching(shape: tuple[int, ...], phase: int) -> NDArray[np.bool_]:

@@ -119,6 +119,7 @@ class LayerSet:
         confidence: uint8, probability of the predicted class times 255.
         band: uint8 from :func:`deeplab_core.metrics.trimap.band_map`: 1..40 distance, 41 outside, 0 excluded.
         band_width: px; pixels with 1 <= band <= band_width are in the band.
+        band_limits: whether edits are limited to one side of the band: the mask shows where it ends.
         band_labels: the labels that the band pane shows inside; None means the current mask.
         refined: the mask as a CRF would leave it.
         models: what each compared model says, in this catalog's ids; None for one that is still computed.
@@ -133,6 +134,7 @@ class LayerSet:
     confidence: NDArray[np.uint8] | None = None
     band: NDArray[np.uint8] | None = None
     band_width: int = 10
+    band_limits: bool = False
     band_labels: LabelMap | None = None
     refined: LabelMap | None = None
     models: tuple[LabelMap | None, ...] = ()

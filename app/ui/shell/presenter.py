@@ -14,6 +14,7 @@ from app.controllers.predict.image import Suggestion
 from app.controllers.refine.preview import Phase
 from app.controllers.workspace import Program
 from app.services.session import OpenImage
+from app.state.tools import BandMode
 from app.text import mark, sentence, spaced, tr
 from app.ui.adapt.presenter import LearnPresenter
 from app.ui.annotate.presenter import ClassesPresenter
@@ -103,7 +104,8 @@ class WindowPresenter(QObject):
         evaluation = self.program.evaluation
         prediction = image.prediction
         fits = prediction is not None and prediction.confidence.shape == image.document.shape
-        band = evaluation.band_map() if self.program.view.shows(PaneKind.BAND) else None
+        limited = self.program.tools.band is not BandMode.OFF
+        band = evaluation.band_map() if limited or self.program.view.shows(PaneKind.BAND) else None
         self.canvas.set_layers(
             LayerSet(
                 picture=self._picture,
@@ -114,6 +116,7 @@ class WindowPresenter(QObject):
                 confidence=prediction.confidence if fits and prediction is not None else None,
                 band=band,
                 band_width=evaluation.band.width_px,
+                band_limits=limited,
                 refined=self.program.refine.shown,
                 models=self.program.compare.labels,
                 pair=self.program.compare.pair,
@@ -176,11 +179,15 @@ class WindowPresenter(QObject):
         window.top_bar.diameterChosen.connect(program.tools.set_diameter)
         program.tools.changed.connect(self._show_diameter)
         self._show_diameter()
+        program.tools.changed.connect(self._show_modes)
+        program.evaluation.bandChanged.connect(lambda _band: self._show_modes())
+        self._show_modes()
         program.settings.changed.connect(self._follow_setting)
         self._follow_setting(_PEN_PRESSURE)
         self.canvas.hovered.connect(program.readout.hover)
         self.canvas.hovered.connect(program.ambiguous.hover)
         self.canvas.hovered.connect(program.copies.hover)
+        self.canvas.hovered.connect(program.modes.hover)
         program.readout.changed.connect(window.status.show_readout)
         program.jobs.changed.connect(self._show_jobs)
         window.status.cancelAsked.connect(lambda job: job.cancel())
@@ -200,6 +207,12 @@ class WindowPresenter(QObject):
 
     def _show_diameter(self) -> None:
         self.window.top_bar.show_diameter(self.program.tools.diameter)
+
+    def _show_modes(self) -> None:
+        layers = self.canvas.layers
+        if layers is not None and layers.band_limits is (self.program.tools.band is BandMode.OFF):
+            self._show_layers()
+        self.window.top_bar.show_modes(self.program.modes.over_text(), self.program.evaluation.band.width_px)
 
     def _follow_setting(self, key: str) -> None:
         if key == _PEN_PRESSURE:

@@ -93,6 +93,9 @@ _STEPS, _LARGEST = 100, 1000
 _MODES = (
     ("refine.scribble", mark("Scribble"), mark("Scr")),
     ("brush.within", mark("Only over"), mark("Over")),
+    ("brush.over_all", mark("Over {classes}"), mark("Cls")),
+    ("brush.inside_band", mark("Inside {width} px"), mark("In")),
+    ("brush.outside_band", mark("Outside {width} px"), mark("Out")),
     ("refine.region", mark("Refine outline"), mark("CRF")),
     ("ambiguous.outline", mark("Mark ambiguous"), mark("Amb")),
 )
@@ -131,7 +134,9 @@ class TopBar(QWidget):
         self.class_chip = ClassChip(theme)
         self.class_chip.clicked.connect(actions["class.find"].trigger)
         row.addWidget(self.class_chip)
-        self.lamps = [self._lamp(actions, action_id, tr(text)) for action_id, text, _ in _MODES]
+        self._modes: dict[str, object] = {"classes": "", "width": 0}
+        self._abridged = False
+        self.lamps = [self._lamp(actions, action_id, tr(text, **self._modes)) for action_id, text, _ in _MODES]
         for lamp in self.lamps:
             row.addWidget(lamp)
         row.addSpacing(6)
@@ -212,8 +217,17 @@ class TopBar(QWidget):
         """Short words in the lamps, a narrow class and no name of the image, where even the rest has no room."""
         self.title.setVisible(not on)
         self.class_chip.set_narrow(on)
+        self._abridged = on
+        self._write_lamps()
+
+    def _write_lamps(self) -> None:
         for lamp, (_, text, short) in zip(self.lamps, _MODES, strict=True):
-            lamp.setText(tr(short if on else text))
+            lamp.setText(tr(short if self._abridged else text, **self._modes))
+
+    def show_modes(self, classes: str, width: int) -> None:
+        """What the lamps say of the classes that may be painted over, and of the trimap band in px."""
+        self._modes = {"classes": classes, "width": width}
+        self._share_room()
 
     def _width_of(self, part: QWidget) -> int:
         """Of a part with the gap beside it; a fixed size counts more than what it would like."""

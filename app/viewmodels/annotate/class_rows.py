@@ -37,6 +37,7 @@ class ClassRow:
         delta: IoU now minus IoU when the image was opened; None where either is missing.
         visible: whether it is drawn.
         locked: whether no tool, job or import gives or takes its pixels.
+        over: whether it is one of the few classes that may be painted over.
         present: whether it is in the mask or in the truth.
         void: whether it stands for the pixels without a class.
     """
@@ -51,6 +52,7 @@ class ClassRow:
     delta: float | None = None
     visible: bool = True
     locked: bool = False
+    over: bool = False
     present: bool = False
     void: bool = False
 
@@ -116,6 +118,7 @@ def class_rows(
     assigned: Mapping[str, int],
     hidden: Collection[int] = (),
     locked: Collection[int] = (),
+    over: Collection[int] = (),
 ) -> list[ClassRow]:
     """The rows of the dock.
 
@@ -126,6 +129,7 @@ def class_rows(
         assigned: the ones of them that never move.
         hidden: ids that are not drawn.
         locked: ids with pixels that keep them.
+        over: ids that may be painted over, where only some may be.
     """
     known = {*catalog.ids.tolist(), catalog.ignore}
     key_of = {class_id: key for key, class_id in keys.items()}
@@ -142,7 +146,7 @@ def class_rows(
         iou, before = _known(measured.iou.get(class_id)), _known(measured.before.get(class_id))
         delta = iou - before if iou is not None and before is not None else None
         present = share > 0 or class_id in measured.in_truth or iou is not None
-        rows.append(replace(row, share=share, iou=iou, delta=delta, present=present))
+        rows.append(replace(row, over=class_id in over, share=share, iou=iou, delta=delta, present=present))
     return rows
 
 

@@ -137,6 +137,16 @@ def test_every_kind_of_pane_shows_its_data(qtbot):
     assert color(PaneKind.UNCERTAINTY, 20, 20).lightness() > color(PaneKind.UNCERTAINTY, 20, 70).lightness() + 60
 
 
+def test_the_mask_shows_where_the_band_ends_while_it_limits_edits(qtbot):
+    band = np.full((90, 120), 41, np.uint8)
+    band[:, 50:70] = 5
+    for limits in (False, True):
+        bench = make_bench(qtbot, band=band, band_width=8, band_limits=limits)
+        bench.edit.choose_tool(Tool.PAN)
+        assert (bench.color(50, 45).lightness() > 200) is limits
+        assert bench.color(60, 45).lightness() < 200
+
+
 def test_errors_follow_the_brush(qtbot):
     truth = np.zeros((90, 120), np.uint8)
     bench = make_bench(qtbot, layout="double", truth=truth)

@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.state.document import Document
-from app.state.edits import StrokeSession, eraser_value, fill_patch, polygon_patch
+from app.state.edits import EditLimits, StrokeSession, eraser_value, fill_patch, polygon_patch
+from app.state.edits.limits import edit_limits
 from app.state.patch import TilePatch
 from app.state.provenance import Provenance
+from app.state.tools import BandMode, ToolState
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import AtrousError
 
@@ -141,9 +143,50 @@ def test_painting_the_same_class_over_a_models_pixels_is_a_persons_word():
 def test_a_protected_class_is_not_overwritten(points, diameter, only):
     document = make_document()
     old = document.labels.copy()
-    stroke(document, points, value=3, diameter=diameter, only=only).commit()
+    stroke(document, points, value=3, diameter=diameter, limits=EditLimits(only)).commit()
     changed = old != document.labels
     assert set(old[changed].tolist()) <= only
+
+
+@given(path, st.integers(1, 60), st.booleans())
+def test_pixels_outside_of_a_part_are_not_changed(points, diameter, painting):
+    document = make_document()
+    old, sources = document.labels.copy(), document.provenance.copy()
+    part = np.random.default_rng(3).random(SHAPE) < 0.3
+    limits = EditLimits(part=part)
+    if painting:
+        stroke(document, points, value=3, diameter=diameter, limits=limits).commit()
+    else:
+        document.apply(fill_patch(document, *points[0], 7, limits=limits))
+    assert not ((old != document.labels) & ~part).any()
+    assert np.array_equal(document.provenance[~part], sources[~part])
+
+
+def test_limits_of_class_and_band_add_up():
+    document = make_document()
+    tools = ToolState(3)
+    band = np.zeros(SHAPE, bool)
+    band[:40] = True
+    here = int(document.labels[5, 5])
+    other = next(value for value in range(8) if value != here)
+    assert edit_limits(document, tools, None).none
+    tools.set_over(frozenset({other}))
+    assert edit_limits(document, tools, None).over == {other}
+    assert edit_limits(document, tools, None, (5, 5)).over == {other}
+    assert edit_limits(document, tools, None, (5, 5), whole=True).reason is not None
+    tools.within = True
+    assert edit_limits(document, tools, None, (5, 5)).reason is not None
+    tools.set_over(frozenset({here, other}))
+    assert edit_limits(document, tools, None, (5, 5)).over == {here}
+    tools.toggle_band(BandMode.OUTSIDE)
+    assert edit_limits(document, tools, None).reason is not None
+    found = edit_limits(document, tools, band, (5, 5))
+    assert found.over == {here}
+    assert np.array_equal(found.part, ~band)
+    tools.toggle_band(BandMode.INSIDE)
+    assert np.array_equal(edit_limits(document, tools, band).part, band)
+    tools.toggle_band(BandMode.INSIDE)
+    assert edit_limits(document, tools, band).part is None
 
 
 def test_a_finished_stroke_takes_no_more_points():
@@ -203,7 +246,7 @@ def test_fill_outside_the_image_or_with_nothing_to_do_is_empty():
 def test_a_polygon_paints_its_inside_and_spares_protected_classes():
     document = make_document()
     old = document.labels.copy()
-    patch = polygon_patch(document, [(10.0, 10.0), (120.0, 15.0), (60.0, 140.0)], 7, only=frozenset({1, 2}))
+    patch = polygon_patch(document, [(10.0, 10.0), (120.0, 15.0), (60.0, 140.0)], 7, limits=EditLimits(frozenset({1, 2})))
     document.apply(patch)
     changed = old != document.labels
     assert set(old[changed].tolist()) == {1, 2}

@@ -18,7 +18,7 @@ from app.state.edits.proposal import job_patch, proposal_patch
 from app.state.edits.region import region_patch
 from app.state.edits.whole_mask import whole_patch
 from app.state.label_import import store_labels
-from app.state.locks import Locks, held, parse_locks
+from app.state.locks import Locks, held, known_ids
 from app.state.patch import TilePatch
 from app.state.project import Project
 from app.state.provenance import Provenance, merge_labels
@@ -208,7 +208,7 @@ def test_undo_and_edits_of_the_classes_are_exempt(folder: Path) -> None:
 
 @pytest.mark.parametrize("value", ["x", [1.5], [None], {"9": 1}, ["9"]])
 def test_a_damaged_setting_locks_nothing(value: object) -> None:
-    assert parse_locks(value, [9]) == frozenset()
+    assert known_ids(value, [9]) == frozenset()
 
 
 #: Modules that make changes of labels, each of which asks :func:`held`, or is exempt.

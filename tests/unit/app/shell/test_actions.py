@@ -101,7 +101,7 @@ def test_default_keys_are_the_design_s(action, key):
 def test_a_taken_key_is_refused_and_nothing_changes():
     keymap = Keymap(ACTIONS)
     with pytest.raises(ShortcutConflict, match="Eraser"):
-        keymap.assign("tool.brush", ["Alt+B", "e"])
+        keymap.assign("tool.brush", ["Ctrl+Alt+B", "e"])
     assert keymap.keys("tool.brush") == ("B",)
     assert keymap.overrides == {}
 
