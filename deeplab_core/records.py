@@ -117,6 +117,10 @@ def card_path(weights: Path) -> Path:
     return weights.with_name(weights.name + ".card.json")
 
 
+#: Output strides that a network without fixed strides can be run at: input pixels per feature at the encoder's end.
+OUTPUT_STRIDES = (4, 8, 16, 32)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
     """Everything about a checkpoint that its tensors do not say.

@@ -12,7 +12,7 @@ import click
 from app.cli.console import overwrite_option, write_json
 from app.cli.model_choice import model_option, resolve_model
 from app.cli.models import refuse_overwriting
-from app.cli.options import device_option, json_option, project_option
+from app.cli.options import OUTPUT_STRIDES, device_option, json_option, project_option
 from app.cli.terminal import LiveBar, is_live, say
 from app.cli.train_projects import project_place, say_repairs
 from deeplab_core.wording import count, name_some
@@ -46,7 +46,7 @@ _PARTS = 1000
 @click.option("--known-classes", is_flag=True, help="Do not teach the model classes that it does not have.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of all random choices.")
 @click.option(
-    "--output-stride", type=click.Choice([8, 16, 32]), default=None, help="Output stride of the network [default: the card's]."
+    "--output-stride", type=click.Choice(OUTPUT_STRIDES), default=None, help="Output stride of the network [default: the card's]."
 )
 @device_option
 @project_option()

@@ -14,7 +14,7 @@ import click
 from app.cli.console import emit
 from app.cli.model_choice import known_models, model_options, option_text, resolve_model
 from app.cli.model_get import get_command, searched
-from app.cli.options import json_lines_option
+from app.cli.options import OUTPUT_STRIDES, json_lines_option
 from app.cli.terminal import say
 from app.cli.transfer import megabytes
 from app.paths import CLICK_FOLDER, MODEL_DIR_VARIABLE, download_folder
@@ -177,7 +177,7 @@ def _reread(target: Path, model: SegmentationModel) -> float:
     "-o", "--output", "target", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write: *.onnx."
 )
 @click.option(
-    "--output-stride", type=click.Choice(["8", "16", "32"]), help="Output stride, fixed in the file [default: the card's]."
+    "--output-stride", type=click.Choice(OUTPUT_STRIDES), help="Output stride, fixed in the file [default: the card's]."
 )
 @click.option(
     "--gives", type=click.Choice(["logits", "labels"]), default="logits", show_default=True, help="Output of the graph."
@@ -189,7 +189,7 @@ def _reread(target: Path, model: SegmentationModel) -> float:
 def export_command(
     name_or_file: str,
     target: Path,
-    output_stride: str | None,
+    output_stride: int | None,
     gives: str,
     size: str | None,
     opset: int,
@@ -210,7 +210,7 @@ def export_command(
     from deeplab_core.backends.export import export_onnx
     from deeplab_core.weights import load_model
 
-    model, card = load_model(path, None if output_stride is None else int(output_stride))
+    model, card = load_model(path, output_stride)
     if not as_json:
         say(f"Tracing {card.name} …", err=True)
     done = export_onnx(target, model, card, output="labels" if gives == "labels" else "logits", size=wanted, opset=opset)
@@ -251,14 +251,14 @@ def refuse_overwriting(target: Path, force: bool) -> None:
     show_default=True,
     help="Side of the image that costs are stated for, px.",
 )
-@click.option("--output-stride", type=click.Choice(["8", "16", "32"]), help="Output stride of the network [default: the card's].")
+@click.option("--output-stride", type=click.Choice(OUTPUT_STRIDES), help="Output stride of the network [default: the card's].")
 @model_options
 @json_lines_option("Card and figures as one JSON line.")
 def show_command(
     name_or_file: str,
     every_layer: bool,
     size: int,
-    output_stride: str | None,
+    output_stride: int | None,
     as_json: bool,
     options_of_model: dict[str, Any],
 ) -> None:
@@ -267,7 +267,7 @@ def show_command(
     from deeplab_core.weights import load_model
 
     path = resolve_model(name_or_file)
-    model, card = load_model(path, None if output_stride is None else int(output_stride), options=options_of_model)
+    model, card = load_model(path, output_stride, options=options_of_model)
     if isinstance(model, EngineModel):
         figures, lines = _graph_figures(model)
     else:

@@ -125,14 +125,16 @@ def project_option(
     return click.option("--project", "project_dir", metavar="DIR", type=folder, help=text)
 
 
+#: deeplab_core.records.OUTPUT_STRIDES; written out here because help must not wait for numpy.
+OUTPUT_STRIDES = (4, 8, 16, 32)
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 
 
 def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--output-stride`` (8, 16, 32 or None), ``--device`` and ``--precision``: how a network is run."""
+    """Add ``--output-stride`` (4, 8, 16, 32 or None), ``--device`` and ``--precision``: how a network is run."""
     stride = click.option(
         "--output-stride",
-        type=click.Choice([8, 16, 32]),
+        type=click.Choice(OUTPUT_STRIDES),
         default=None,
         help="Smaller is finer and slower [default: the model's own].",
     )

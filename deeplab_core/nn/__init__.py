@@ -5,10 +5,11 @@ from deeplab_core.nn.base import SegmentationModel, class_logits
 from deeplab_core.nn.count import count_multiply_adds, count_parameters
 from deeplab_core.nn.engine import Engine
 from deeplab_core.nn.factory import create_model, model_names
-from deeplab_core.nn.receptive import effective_radius, receptive_radius
+from deeplab_core.nn.receptive import LayerField, effective_radius, receptive_layers, receptive_radius
 
 __all__ = [
     "Engine",
+    "LayerField",
     "SegmentationModel",
     "backbone_names",
     "class_logits",
@@ -17,5 +18,6 @@ __all__ = [
     "create_model",
     "effective_radius",
     "model_names",
+    "receptive_layers",
     "receptive_radius",
 ]

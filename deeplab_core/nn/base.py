@@ -13,6 +13,7 @@ from deeplab_core.errors import AtrousError, message
 from deeplab_core.nn.engine import Engine
 from deeplab_core.nn.layers import resize
 from deeplab_core.nn.receptive import receptive_radius
+from deeplab_core.records import OUTPUT_STRIDES
 
 
 class SegmentationModel(nn.Module, ABC):
@@ -36,7 +37,12 @@ class SegmentationModel(nn.Module, ABC):
     auxiliary_key_prefix: str = ""
 
     def __init__(
-        self, *, num_classes: int, output_stride: int, output_strides: tuple[int, ...] = (8, 16, 32), align_corners: bool = False
+        self,
+        *,
+        num_classes: int,
+        output_stride: int,
+        output_strides: tuple[int, ...] = OUTPUT_STRIDES,
+        align_corners: bool = False,
     ) -> None:
         super().__init__()
         self.architecture: dict[str, Any] = {}
@@ -178,11 +184,11 @@ class Encoder(nn.Module, ABC):
 
     level_channels: tuple[int, ...] = ()
     minimum_side: int = 1
-    output_strides: tuple[int, ...] = (8, 16, 32)
+    output_strides: tuple[int, ...] = OUTPUT_STRIDES
 
     @abstractmethod
     def set_output_stride(self, output_stride: int) -> None:
-        """Set strides and atrous rates for an output stride of 8, 16 or 32."""
+        """Set strides and atrous rates for one of :attr:`output_strides`."""
 
     @property
     def chain(self) -> tuple[tuple[str, ...], ...]:

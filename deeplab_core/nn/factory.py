@@ -105,6 +105,10 @@ _MODELS: dict[str, ModelSpec] = {
         backbone="fc_densenet103",
         whole={name: (FCDenseNetOptions, FCDenseNet, asdict(options)) for name, options in FC_DENSENETS.items()},
     ),
+    **{
+        name: ModelSpec(backbone=name, whole={name: (FCDenseNetOptions, FCDenseNet, asdict(o))})
+        for name, o in FC_DENSENETS.items()
+    },
     "lraspp": ModelSpec(backbone="mobilenet_v3_large", record=LRASPPOptions, assemble=LRASPP),
 }
 
@@ -188,8 +192,8 @@ def create_model(
             None takes the network's usual one.
         num_classes: channels of the logits; 1 makes a two-class (sigmoid) network, see
             :func:`deeplab_core.nn.base.class_logits`.
-        output_stride: 8, 16 or 32, or ``"os16"``; can be changed later through ``model.output_stride``. None is 16, or the only
-            one possible.
+        output_stride: 4, 8, 16 or 32, or ``"os16"``; can be changed later through ``model.output_stride``. None is 16, or the
+            only one possible.
         backbone_options: fields of the backbone's options record (``ResNetOptions``, ``XceptionOptions``, ...). Values may be the
             papers' words: see :func:`deeplab_core.nn.options.build_options`.
         in_channels: channels of the input: 3, or any other number for the first convolution (1 for gray).

@@ -1,15 +1,22 @@
-"""Receptive fields: theoretical by layer arithmetic, effective by gradient (Luo et al. 2016, arXiv 1701.04128)."""
+"""Receptive fields of any ``nn.Module`` that reads images: theoretical by layer arithmetic, effective by gradient.
+
+A network of this package is asked for its coarse logits, any other module for its output: the tensor itself, the entry ``"out"``
+of a dictionary (torchvision), or the first tensor. Effective fields: Luo et al. 2016, arXiv 1701.04128.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+
+from deeplab_core.errors import AtrousError, message
 
 T = TypeVar("T")
 #: Arguments of an operation by name.
@@ -63,6 +70,12 @@ def _tensors(value: object) -> Iterator[Tensor]:
 
 
 _CONVOLUTIONS = {torch.conv2d}
+#: Operations that read positions which layer arithmetic cannot name: attention, resampling at computed places.
+_MIXING = {
+    torch.matmul, torch.bmm, torch.baddbmm, torch.einsum, Tensor.matmul, Tensor.bmm, Tensor.__matmul__, torch.cumsum,
+    torch.conv1d, torch.conv3d, functional.scaled_dot_product_attention, functional.grid_sample, functional.unfold, functional.fold,
+}  # fmt: skip
+_RESHAPING = {torch.flatten, Tensor.flatten, Tensor.reshape, torch.reshape, Tensor.view}
 _TRANSPOSED = {torch.conv_transpose2d}
 _POOLS = {functional.max_pool2d, functional.max_pool2d_with_indices, functional.avg_pool2d}
 _UNPOOLS = {functional.max_unpool2d}
@@ -78,6 +91,15 @@ def _step(func: object, args: tuple[Any, ...], kwargs: Arguments, out: Any, jump
         stride = _argument(args, kwargs, 3, "stride", 1)
         kernel = args[1].shape[-1]
         return jump / stride, radius + jump / stride * (kernel - 1) / 2
+    if func in _MIXING or (func in _RESHAPING and _joins_positions(args, out)):
+        raise AtrousError(
+            message("this network has no receptive field by layer arithmetic"),
+            why=message("'{operation}' joins distant positions", operation=getattr(func, "__name__", str(func))),
+            remedy=message("Measure the effective field instead: effective_radius"),
+        )
+    if func in (functional.pixel_shuffle, functional.pixel_unshuffle):
+        factor = _argument(args, kwargs, 1, "upscale_factor" if func is functional.pixel_shuffle else "downscale_factor", 1)
+        return (jump / factor, radius) if func is functional.pixel_shuffle else (jump * factor, radius + jump * (factor - 1) / 2)
     if func in _POOLS:
         kernel = _argument(args, kwargs, 1, "kernel_size", 1)
         stride = _argument(args, kwargs, 2, "stride", kernel)
@@ -93,6 +115,12 @@ def _step(func: object, args: tuple[Any, ...], kwargs: Arguments, out: Any, jump
     if func in (functional.adaptive_avg_pool2d, torch.mean, Tensor.mean):
         return 0.0, 0.0
     return jump, radius
+
+
+def _joins_positions(args: tuple[Any, ...], out: Any) -> bool:
+    """Whether a reshape made one row of features and positions, as in front of a linear classifier."""
+    before = args[0]
+    return before.ndim == 4 and isinstance(out, Tensor) and out.ndim == 2 and before.shape[-1] * before.shape[-2] > 1
 
 
 def _argument(args: tuple[Any, ...], kwargs: Arguments, position: int, name: str, default: int) -> int:
@@ -115,27 +143,109 @@ def on_meta(model: nn.Module, call: Callable[[], T]) -> T:
         model.train(training)
 
 
-def receptive_radius(model: nn.Module, side: int = 513) -> int:
-    """Theoretical receptive radius in input pixels of a network's coarse logits, image-level pooling left out.
+@dataclass(frozen=True, slots=True)
+class LayerField:
+    """What one layer looks at.
 
-    Args:
-        model: has ``coarse_logits``.
-        side: size of the imagined input; only resizing between feature maps depends on it, slightly.
+    Attributes:
+        name: of the module, as in ``named_modules``.
+        kind: its class, e.g. ``"Conv2d"``.
+        jump: input pixels between neighbouring features behind the layer.
+        radius: input pixels that a feature looks from its centre.
     """
 
-    def call() -> float:
-        x = torch.empty(1, getattr(model, "in_channels", 3), side, side, device="meta")
-        tracer = _FieldTracer()
+    name: str
+    kind: str
+    jump: float
+    radius: float
+
+    @property
+    def span(self) -> int:
+        """Side of the square that a feature looks at, in input pixels: 2 radius + 1."""
+        return math.ceil(2 * self.radius) + 1
+
+
+def _input(model: nn.Module, side: int, device: torch.device | str) -> Tensor:
+    """An image of the number of channels that the network reads: its ``in_channels``, else its first convolution's, else 3."""
+    channels = getattr(model, "in_channels", None)
+    if not isinstance(channels, int):
+        first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+        channels = first.in_channels if first is not None else 3
+    return torch.empty(1, channels, side, side, device=device)
+
+
+def _scores(model: nn.Module, x: Tensor) -> Tensor:
+    """Features that are asked for, ``(N, C, h, w)``: see the module's description.
+
+    Raises:
+        AtrousError: the module gives none.
+    """
+    call = getattr(model, "coarse_logits", model)
+    out = call(x)
+    if isinstance(out, Mapping) and "out" in out:
+        out = out["out"]
+    found = next(iter(_tensors(out)), None)
+    if found is None or found.ndim != 4:
+        raise AtrousError(
+            message("this network gives no map of features"),
+            why=message("a receptive field belongs to an output of the form (N, C, h, w)"),
+            remedy=message("Give the part of it that does"),
+        )
+    return found
+
+
+def receptive_radius(model: nn.Module, side: int = 513) -> int:
+    """Theoretical receptive radius in input pixels, image-level pooling left out.
+
+    Args:
+        model: any module that reads ``(N, C, H, W)``; see the module's description for the output that is taken.
+        side: size of the imagined input; only resizing between feature maps depends on it, slightly.
+
+    Raises:
+        AtrousError: the network joins distant positions (attention), or gives no map of features.
+    """
+    return math.ceil(receptive_layers(model, side)[-1].radius)
+
+
+def receptive_layers(model: nn.Module, side: int = 513) -> list[LayerField]:
+    """Receptive field behind every layer in the order in which they run, and last that of the output (name ``""``).
+
+    Args:
+        model, side: see :func:`receptive_radius`.
+
+    Raises:
+        AtrousError: see :func:`receptive_radius`.
+    """
+    names = {id(module): name for name, module in model.named_modules()}
+    found: list[LayerField] = []
+    tracer = _FieldTracer()
+
+    def note(module: nn.Module, _: object, out: object) -> None:
+        for result in _tensors(out):
+            jump, radius = tracer.of(result)
+            if jump:
+                found.append(LayerField(names[id(module)], type(module).__name__, jump, radius))
+            break
+
+    def call() -> None:
+        x = _input(model, side, "meta")
         tracer.mark(x, 1.0, 0.0)
         with tracer:
-            out: Tensor = model.coarse_logits(x)  # type: ignore[operator]
-        return tracer.of(out)[1]
+            out = _scores(model, x)
+        found.append(LayerField("", type(model).__name__, *tracer.of(out)))
 
-    return math.ceil(float(on_meta(model, call)))
+    leaves = [module for module in model.modules() if next(module.children(), None) is None]
+    hooks = [module.register_forward_hook(note) for module in leaves]
+    try:
+        on_meta(model, call)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
 
 
 def effective_radius(model: nn.Module, *, side: int = 257, mass: float = 0.95, seed: int = 0) -> int:
-    """Radius in input pixels of the square around the centre that holds ``mass`` of the gradient of the central coarse score.
+    """Radius in input pixels of the square around the centre that holds ``mass`` of the gradient of the central score.
 
     The input is standard normal noise (the statistics of a normalised image), the score the sum over classes; one backward
     pass on the model's device. Smaller than the theoretical radius by far (Luo et al. 2016).
@@ -144,17 +254,14 @@ def effective_radius(model: nn.Module, *, side: int = 257, mass: float = 0.95, s
         side: input size; the answer cannot exceed half of it.
         mass: share of the absolute gradient, 0..1.
     """
-    device = next(model.parameters()).device
-    x = (
-        torch.randn(1, getattr(model, "in_channels", 3), side, side, generator=torch.Generator().manual_seed(seed))
-        .to(device)
-        .requires_grad_(True)
-    )
+    first = next(model.parameters(), None)
+    x = _input(model, side, "cpu").normal_(generator=torch.Generator().manual_seed(seed))
+    x = x.to(x.device if first is None else first.device).requires_grad_(True)
     training = model.training
     model.eval()
     try:
         with torch.enable_grad():
-            scores: Tensor = model.coarse_logits(x)  # type: ignore[operator]
+            scores = _scores(model, x)
             height, width = scores.shape[-2:]
             (gradient,) = torch.autograd.grad(scores[..., height // 2, width // 2].sum(), x)
     finally:

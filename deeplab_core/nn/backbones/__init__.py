@@ -10,6 +10,7 @@ from deeplab_core.nn.backbones.drn import DRN, DRNS, DRNOptions
 from deeplab_core.nn.backbones.hrnet import HRNETS, HRNet, HRNetOptions
 from deeplab_core.nn.backbones.mobilenet_v2 import MobileNetV2, MobileNetV2Options
 from deeplab_core.nn.backbones.mobilenet_v3 import MobileNetV3Large, MobileNetV3Options
+from deeplab_core.nn.backbones.preact_resnet import PREACT_RESNETS, PreActResNet, PreActResNetOptions
 from deeplab_core.nn.backbones.resnet import RESNETS, ResNet, ResNetOptions
 from deeplab_core.nn.backbones.timm import PREFIX as TIMM
 from deeplab_core.nn.backbones.timm import TimmEncoder, TimmOptions
@@ -21,6 +22,7 @@ __all__ = ["backbone_names", "backbone_record", "build_backbone"]
 
 _BUILDERS: dict[str, tuple[Callable[[str, Any], Encoder], type]] = {
     **dict.fromkeys(RESNETS, (ResNet, ResNetOptions)),
+    **dict.fromkeys(PREACT_RESNETS, (PreActResNet, PreActResNetOptions)),
     **dict.fromkeys(DRNS, (DRN, DRNOptions)),
     **dict.fromkeys(HRNETS, (HRNet, HRNetOptions)),
     **dict.fromkeys(XCEPTIONS, (Xception, XceptionOptions)),

@@ -248,6 +248,8 @@ class Xception(Encoder):
             # Two unpadded 3x3 convolutions need 7 px; where the last block does not pad its rate either, each of its units
             # takes 2 (rate - 1) features: 12 at stride 8 and rate 4, so that 13 features (103 px) must come in.
             self.minimum_side = 7 if o.final_padding == "same" else 103
+        if o.final_padding == "one":
+            self.output_strides = (8, 16, 32)  # rate 8 of stride 4 would need 119 px
 
     def set_output_stride(self, output_stride: int) -> None:
         """Remove strides beyond ``output_stride`` and dilate instead."""

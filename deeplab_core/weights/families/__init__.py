@@ -8,7 +8,15 @@ from typing import NamedTuple
 from deeplab_core.errors import UnknownCheckpoint, WeightsError, message
 from deeplab_core.weights.families.base import Family, Variant
 from deeplab_core.weights.families.bubbliiiing import Bubbliiiing
-from deeplab_core.weights.families.caffe import CaffeFCN, DeconvNetRelease, DilationRelease, LargeFOVRelease, SegNetRelease
+from deeplab_core.weights.families.caffe import (
+    CaffeFCN,
+    DeconvNetListing,
+    DeconvNetRelease,
+    DilationRelease,
+    LargeFOVListing,
+    LargeFOVRelease,
+    SegNetRelease,
+)
 from deeplab_core.weights.families.drn import FyuDRN
 from deeplab_core.weights.families.jfzhang95 import JfZhang95
 from deeplab_core.weights.families.kazuto import Kazuto
@@ -38,9 +46,11 @@ FAMILIES: tuple[Family, ...] = (
     FyuDRN(),
     CaffeFCN(),
     LargeFOVRelease(),
+    LargeFOVListing(),
     DilationRelease(),
     SegNetRelease(),
     DeconvNetRelease(),
+    DeconvNetListing(),
     Milesial(),
     Tiramisu(),
 )

@@ -1,7 +1,8 @@
 """The classic networks under Caffe's layer names: the official releases converted to a state dict, and PyTorch ports of them.
 
 FCN (shelhamer/fcn.berkeleyvision.org, wkentaro/pytorch-fcn), DeepLab-LargeFOV (the authors' prototxt, CoinCheung's port),
-DilatedNet (fyu/dilation), SegNet and SegNet-Basic (alexgkendall/SegNet-Tutorial), DeconvNet (HyeonwooNoh/DeconvNet).
+DilatedNet (fyu/dilation), SegNet and SegNet-Basic (alexgkendall/SegNet-Tutorial), DeconvNet (HyeonwooNoh/DeconvNet); and the
+DeepLabv1 and DeconvNet that tutorials print in PyTorch.
 """
 
 from __future__ import annotations
@@ -273,4 +274,92 @@ class DeconvNetRelease(Family):
             source="https://github.com/HyeonwooNoh/DeconvNet",
             licence="POSTECH: research use only",
             summary="Made for 224 px windows around object proposals; whole images are scaled to one window here",
+        )
+
+
+class DeconvNetListing(Family):
+    """``conv1_1.0`` (convolution) and ``conv1_1.1`` (norm) .. ``fc6_deconv.0`` .. ``deconv1_2.1``, ``score_fr``."""
+
+    name = "deconvnet_listing"
+    title = "DeconvNet (PyTorch listing)"
+    landmarks = (
+        r"conv1_1\.0\.weight",
+        r"conv5_3\.1\.running_mean",
+        r"fc6_deconv\.0\.weight",
+        r"deconv1_2\.1\.running_mean",
+        r"score_fr\.weight",
+    )
+
+    def describe(self, shapes: Shapes) -> Variant:
+        """The one form of it; the number of channels of fc6 may differ."""
+        classes = rows(shapes, "score_fr.weight")
+        part = {"conv": "0", "norm": "1"}
+        rules: list[Rule] = [
+            (
+                r"encoder\.(\d)\.(\d)\.(conv|norm)\.(\w+)",
+                lambda m: f"conv{int(m[1]) + 1}_{int(m[2]) + 1}.{part[m[3]]}.{m[4]}",
+            ),
+            (
+                r"decoder\.(\d)\.(\d)\.(conv|norm)\.(\w+)",
+                lambda m: f"deconv{5 - int(m[1])}_{int(m[2]) + 1}.{part[m[3]]}.{m[4]}",
+            ),
+            (r"(fc\d(?:_deconv)?)\.(conv|norm)\.(\w+)", lambda m: f"{m[1]}.{part[m[2]]}.{m[3]}"),
+            (r"classifier\.(\w+)", r"score_fr.\1"),
+        ]
+        return Variant(
+            architecture={
+                "name": "deconvnet", "backbone": "vgg16", "num_classes": classes, "hidden": rows(shapes, "fc6.0.weight"),
+            },
+            rules=KeyRules(*rules),
+            title="DeconvNet (PyTorch)",
+            catalog={21: "voc21", 11: "camvid11"}.get(classes),
+            preprocessing=replace(IMAGENET, resize="long_side:224", padding="canvas:224"),
+            output_stride=1,
+            source="a PyTorch listing of arXiv 1505.04366",
+            licence="as its trainer states",
+            summary="Made for 224 px windows around object proposals; whole images are scaled to one window here",
+        )  # fmt: skip
+
+
+class LargeFOVListing(Family):
+    """``backbone.features1.0.0`` .. ``backbone.features5.2.0``, ``classifier.classifier.0.0``, ``.2.0``, ``.4``."""
+
+    name = "large_fov_listing"
+    title = "DeepLab-LargeFOV (PyTorch listing)"
+    landmarks = (
+        r"backbone\.features1\.0\.0\.weight",
+        r"backbone\.features5\.2\.0\.weight",
+        r"classifier\.classifier\.0\.0\.weight",
+        r"classifier\.classifier\.4\.weight",
+    )
+
+    def describe(self, shapes: Shapes) -> Variant:
+        """Pooling rounds down, fc7 is padded by one, and the scores are resized to 8 times the features' size."""
+        head = "classifier.classifier"
+        classes = rows(shapes, f"{head}.4.weight")
+        fc6 = shapes[f"{head}.0.0.weight"]
+        place = {"6": "0.0", "7": "2.0"}
+        rules: list[Rule] = [
+            (r"stages\.(\d)\.(\d)\.conv\.(\w+)", lambda m: f"backbone.features{int(m[1]) + 1}.{m[2]}.0.{m[3]}"),
+            (r"fc(\d)\.conv\.(\w+)", lambda m: f"{head}.{place[m[1]]}.{m[2]}"),
+            (r"classifier\.(\w+)", rf"{head}.4.\1"),
+        ]
+        options: dict[str, Any] = {
+            "kernel": fc6[-1],
+            "channels": fc6[0],
+            "rate": 12 if fc6[-1] == 3 else 4,
+            "pool_ceil": False,
+            "fc7_padding": 1,
+            "align_corners": False,
+            "native_output": "features",
+        }
+        return Variant(
+            architecture={"name": "deeplabv1", "backbone": "vgg16", "num_classes": classes, **options},
+            rules=KeyRules(*rules),
+            title="DeepLab-LargeFOV VGG-16 (PyTorch)",
+            catalog={21: "voc21", 11: "camvid11"}.get(classes),
+            preprocessing=IMAGENET,
+            output_stride=8,
+            source="a PyTorch listing of arXiv 1412.7062",
+            licence="as its trainer states",
         )

@@ -33,6 +33,9 @@ PARAMETERS: list[tuple[str, int, dict[str, Any]]] = [
     ("SegNet, 29.5 M", 29_449_355, {"name": "segnet", "num_classes": 11}),
     ("SegNet-Basic, 1.4 M", 1_416_587, {"name": "segnet", "backbone": "basic", "num_classes": 11}),
     ("FC-DenseNet-56", 1_376_988, {"name": "fc_densenet", "backbone": "fc_densenet56", "num_classes": 12}),
+    ("FC-DenseNet-56 by its own name", 1_376_988, {"name": "fc_densenet56", "num_classes": 12}),
+    ("FC-DenseNet-67, 3.5 M", 3_463_532, {"name": "fc_densenet67", "num_classes": 12}),
+    ("FC-DenseNet-103 by its own name", 9_322_348, {"name": "fc_densenet103", "num_classes": 12}),
     ("FC-DenseNet-103, 9.4 M", 9_322_348, {"name": "fc_densenet", "num_classes": 12}),
     ("U-Net bilinear", 17_264_277, {"name": "unet", "upsampling": "bilinear"}),
 ]

@@ -25,7 +25,7 @@ def models() -> dict[str, SegmentationModel]:
     name=st.sampled_from(BACKBONES),
     height=st.integers(1, 70),
     width=st.integers(1, 70),
-    stride=st.sampled_from([8, 16, 32]),
+    stride=st.sampled_from([4, 8, 16, 32]),
 )
 def test_any_size_at_any_stride(models: dict[str, SegmentationModel], name: str, height: int, width: int, stride: int) -> None:
     model = models[name]
@@ -41,7 +41,7 @@ def test_coarse_logits_and_features_have_the_promised_sizes(models: dict[str, Se
     model = models[name]
     assert isinstance(model, DeepLab)
     x = torch.randn(1, 3, 65, 97)
-    for stride in (8, 16, 32):
+    for stride in (4, 8, 16, 32):
         model.output_stride = stride
         with torch.no_grad():
             assert model.coarse_logits(x).shape[-2:] == (17, 25)
@@ -71,10 +71,10 @@ def test_rates_of_the_pyramid_follow_the_stride() -> None:
     assert isinstance(model, DeepLab)
     assert model.aspp is not None
     rates = {}
-    for stride in (8, 16, 32):
+    for stride in (4, 8, 16, 32):
         model.output_stride = stride
         rates[stride] = [branch.conv.dilation[0] for branch in list(model.aspp.branches)[1:]]
-    assert rates == {8: [12, 24, 36], 16: [6, 12, 18], 32: [3, 6, 9]}
+    assert rates == {4: [24, 48, 72], 8: [12, 24, 36], 16: [6, 12, 18], 32: [3, 6, 9]}
 
 
 def test_multi_grid_multiplies_the_rate_of_the_last_stage() -> None:
@@ -137,7 +137,7 @@ def test_architecture_is_json_and_builds_the_same_network() -> None:
         (lambda: create_model("deeplabv9"), "deeplabv3plus"),
         (lambda: create_model("deeplabv3", backbone="alexnet"), "resnet101"),
         (lambda: create_model("deeplabv3", rates=(1, 2)), "atrous_rates"),
-        (lambda: create_model("deeplabv3", backbone="resnet18", output_stride=4), "8, 16, 32"),
+        (lambda: create_model("deeplabv3", backbone="resnet18", output_stride=2), "4, 8, 16, 32"),
         (lambda: create_model("deeplabv3", num_classes=0), "at least one"),
         (lambda: create_model("deeplabv3", backbone="mobilenet_v2", backbone_options={"depth": 2}), "pad_before"),
     ],

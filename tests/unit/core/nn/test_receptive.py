@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deeplab_core.nn import create_model, effective_radius, receptive_radius
+from deeplab_core.errors import AtrousError
+from deeplab_core.nn import create_model, effective_radius, receptive_layers, receptive_radius
 
 
 class Chain(nn.Module):
@@ -74,3 +75,57 @@ def test_the_effective_radius_is_inside_the_theoretical_one() -> None:
     model = create_model("deeplabv3", backbone="resnet18", atrous_rates=[], image_pooling=False)
     assert 0 < effective_radius(model, side=129, mass=0.5) < effective_radius(model, side=129, mass=0.95) <= 64
     assert not any(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_stacked_rates_see_2_to_the_n_plus_1_minus_1_pixels_layer_by_layer() -> None:
+    """Rates 1, 2, 4 of 3x3 convolutions see 3, 7, 15 pixels (Yu and Koltun 2015, arXiv 1511.07122, figure 1)."""
+    stack = nn.Sequential(*(nn.Conv2d(2 if rate > 1 else 5, 2, 3, padding=rate, dilation=rate) for rate in (1, 2, 4)))
+    fields = receptive_layers(stack, 65)
+    assert [field.name for field in fields] == ["0", "1", "2", ""]
+    assert [field.span for field in fields] == [3, 7, 15, 15]
+    assert receptive_radius(stack, 65) == 7
+
+
+@pytest.mark.parametrize("rate", [1, 2, 3, 6, 12])
+def test_a_3x3_kernel_at_rate_r_spans_2r_plus_1(rate: int) -> None:
+    assert receptive_layers(nn.Conv2d(3, 1, 3, dilation=rate), 65)[-1].span == 2 * rate + 1
+
+
+def test_any_module_has_a_field() -> None:
+    models = pytest.importorskip("torchvision.models.segmentation")
+    theirs = models.deeplabv3_resnet50(weights=None, weights_backbone=None, num_classes=4)
+    ours = create_model("deeplabv3", backbone="resnet50", num_classes=4, output_stride=8, after_aspp="conv")
+    # Torchvision's output is upsampled to the input, which looks one more feature of 8 px away.
+    assert receptive_radius(theirs, 129) == ours.receptive_radius() + 8
+    assert effective_radius(theirs.eval(), side=65) <= 32
+    (stem, *_) = receptive_layers(theirs, 129)
+    assert (stem.name, stem.kind, stem.jump, stem.radius) == ("backbone.conv1", "Conv2d", 2, 3)
+
+
+class Attention(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = x.flatten(2)
+        return (tokens @ (tokens.transpose(1, 2) @ tokens)).reshape(x.shape)
+
+
+class Shuffle(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(3, 8, 3, stride=4, padding=1), nn.PixelShuffle(2), nn.Conv2d(2, 1, 3, padding=1))
+
+
+def test_pixel_shuffle_halves_the_distance_of_features() -> None:
+    assert receptive_layers(Shuffle(), 64)[-1].jump == 2
+    assert receptive_radius(Shuffle(), 64) == 3
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (Attention(), "joins distant positions"),
+        (nn.Sequential(nn.Conv2d(3, 1, 3), nn.Flatten(), nn.Linear(900, 4)), "joins distant positions"),
+        (nn.Sequential(nn.Conv2d(3, 1, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 4)), "no map of features"),
+    ],
+)
+def test_networks_without_a_theoretical_field_are_refused(model: nn.Module, says: str) -> None:
+    with pytest.raises(AtrousError, match=says):
+        receptive_radius(model, 32)

@@ -18,7 +18,7 @@ CASES = sorted(path.stem for path in (MODELS / "cases").glob("*.npz"))
 #: Sources that the families cover; the other two of the research notes (ENet, meetps' SegNet) are not asked for.
 SUPPORTED = (
     "vainf", "jfzhang95", "torchvision", "smp", "kazuto", "fyu", "bubbliiiing", "nyoki", "segmentron", "tiramisu", "milesial",
-    "wkentaro", "coincheung", "proto",
+    "wkentaro", "coincheung", "proto", "seed_deconvnet",
 )  # fmt: skip
 
 
