@@ -73,7 +73,8 @@ _CONVOLUTIONS = {torch.conv2d}
 #: Operations that read positions which layer arithmetic cannot name: attention, resampling at computed places.
 _MIXING = {
     torch.matmul, torch.bmm, torch.baddbmm, torch.einsum, Tensor.matmul, Tensor.bmm, Tensor.__matmul__, torch.cumsum,
-    torch.conv1d, torch.conv3d, functional.scaled_dot_product_attention, functional.grid_sample, functional.unfold, functional.fold,
+    torch.conv1d, torch.conv3d, functional.scaled_dot_product_attention, functional.grid_sample, functional.unfold,
+    functional.fold,
 }  # fmt: skip
 _RESHAPING = {torch.flatten, Tensor.flatten, Tensor.reshape, torch.reshape, Tensor.view}
 _TRANSPOSED = {torch.conv_transpose2d}

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.cli import run
+from app.cli import options, run
 from app.cli.console import progress
 from app.cli.plan import plan_outputs
 from app.paths import SAMPLE_PROJECT, copy_sample_project, model_folders
+from deeplab_core import records
 
 
 def photograph(path: Path, size: tuple[int, int] = (12, 8)) -> Path:
@@ -217,3 +218,7 @@ def test_a_group_alone_prints_its_help_in_lines(group: str, capsys: pytest.Captu
     assert captured.out == ""
     assert captured.err.splitlines()[0] == f"Usage: atrous {group} [OPTIONS] COMMAND [ARGS]..."
     assert "Commands:" in captured.err.splitlines()
+
+
+def test_the_choices_of_output_stride_are_those_of_the_core() -> None:
+    assert options.OUTPUT_STRIDES == records.OUTPUT_STRIDES
