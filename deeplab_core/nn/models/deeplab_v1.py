@@ -21,8 +21,8 @@ class LargeFOVOptions:
         kernel, rate: of fc6 (table 2 of the paper: 7x7 rate 4, 4x4 rate 4 or 8, 3x3 rate 12).
         channels: of fc6 and fc7 (1024; 4096 in the 7x7 and 4x4 variants).
         pool_ceil: sizes round up in pooling (Caffe; floor in the PyTorch ports).
-        fc7_padding: zeros around the input of fc7. One port pads its 1x1 convolution by 1, so that the scores cover one feature
-            more on each side.
+        fc7_padded: one ring of zeros around the input of fc7, a 1x1 convolution, so that the scores cover one feature
+            more on each side (a PyTorch listing).
         align_corners: rule of the upsampling of the scores (True in Caffe's ``Interp``).
         native_output: what the authors' code returns: logits at the ``"input"`` size, or at 8 times the ``"features"``' size.
     """
@@ -31,7 +31,7 @@ class LargeFOVOptions:
     rate: int = 12
     channels: int = 1024
     pool_ceil: bool = True
-    fc7_padding: int = 0
+    fc7_padded: bool = False
     align_corners: bool = True
     native_output: Literal["input", "features"] = "input"
 
@@ -42,10 +42,10 @@ class LargeFOV(SegmentationModel):
     def __init__(self, *, num_classes: int, options: LargeFOVOptions) -> None:
         super().__init__(num_classes=num_classes, output_stride=8, output_strides=(8,), align_corners=options.align_corners)
         self.options = o = options
-        self.minimum_side = 1 + 2 * o.fc7_padding
+        self.minimum_side = 3 if o.fc7_padded else 1
         self.stages = vgg_stages(paddings=(1, 1, 1, 1, 2), rates=(1, 1, 1, 1, 2))
         self.fc6 = ConvNormAct(512, o.channels, Window(o.kernel, rate=o.rate), norm=None)
-        self.fc7 = ConvNormAct(o.channels, o.channels, Window(1, padding=o.fc7_padding), norm=None)
+        self.fc7 = ConvNormAct(o.channels, o.channels, Window(1, padding=int(o.fc7_padded)), norm=None)
         self.dropout = nn.Dropout(0.5)
         self.classifier = nn.Conv2d(o.channels, num_classes, 1)
         initialise(self)

@@ -349,7 +349,7 @@ class LargeFOVListing(Family):
             "channels": fc6[0],
             "rate": 12 if fc6[-1] == 3 else 4,
             "pool_ceil": False,
-            "fc7_padding": 1,
+            "fc7_padded": True,
             "align_corners": False,
             "native_output": "features",
         }

@@ -80,7 +80,7 @@ def test_logits_equal_the_listings(listing: Listing, height: int, width: int, tm
 
 
 def test_an_image_below_the_smallest_side_is_continued() -> None:
-    model = create_model("deeplabv1", num_classes=2, fc7_padding=1, channels=8)
+    model = create_model("deeplabv1", num_classes=2, fc7_padded=True, channels=8)
     assert isinstance(model, LargeFOV)
     assert model.minimum_side == 3
     with torch.no_grad():
