@@ -24,7 +24,6 @@ def test_no_module_is_longer_than_its_ceiling() -> None:
 _ALONE = {
     "app.ui.annotate.history_dock": "a dock of the window, as the others",
     "app.ui.project.summary_dialog": "a dialog of the window, as the others",
-    "deeplab_core.nn.models.deeplab_v1": "a network, as the others",
 }
 
 
