@@ -85,8 +85,8 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     metavar="FILE",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON of 'atrous inspect': adds kinds of failure and curves over size, occlusion, ... to the report; or curves of "
-    "your own. May be repeated.",
+    help="JSON of 'atrous inspect': adds kinds of failure, confused classes and curves over size, occlusion, ... to the report; "
+    "or curves of your own. May be repeated.",
 )
 @click.option(
     "--compare-with",
@@ -130,11 +130,12 @@ def evaluate(
     Exit status 1 means that some files could not be compared; the figures are those of the rest.
     """
     from deeplab_core.analysis.evaluate import evaluate_folders
-    from deeplab_core.analysis.report import ReportExtras, read_failures, read_other_curve, read_slices, write_report
+    from deeplab_core.analysis.report import ReportExtras, read_failures, read_other_curve, read_pairs, read_slices, write_report
     from deeplab_core.datasets.pairing import pair_masks
 
     slices = tuple(curve for file in slice_files for curve in read_slices(file))
     failures = tuple(kind for file in slice_files for kind in read_failures(file))
+    pairs = tuple(loss for file in slice_files for loss in read_pairs(file))
     curves = tuple(read_other_curve(file) for file in others)
     ground = masks_truth(truth, prediction, photographs)
     ground.report()
@@ -167,7 +168,7 @@ def evaluate(
         write_json(json_file, {**result.to_dict(), "ground_truth": ground.to_dict()})
     if html_file is not None:
         title = f"{prediction} against {', '.join(map(str, truths))}"
-        extras = ReportExtras(photographs=photographs, slices=slices, failures=failures, others=curves)
+        extras = ReportExtras(photographs=photographs, slices=slices, failures=failures, pairs=pairs, others=curves)
         write_report(result, html_file, title, extras)
     say(figures(result))
     for text in mask_lines(result):

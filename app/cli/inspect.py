@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from app.cli.console import ReportingCommand, overwrite_option, progress, write_json
 from app.cli.ground_truth import masks_classes, masks_truth
+from app.cli.losses import class_lines, pair_lines
 from app.cli.options import TruthOptions, json_option, truth_options
 from app.cli.rankings import gain_lines, place_text, ranking_lines, with_old_key
 from app.cli.terminal import say
 from deeplab_core.wording import count
 
 if TYPE_CHECKING:
-    from deeplab_core.analysis import ErrorComponent, FolderAnalysis
+    from deeplab_core.analysis import ErrorComponent, FolderAnalysis, PairLoss
     from deeplab_core.analysis.inspection import FolderInspection, FolderSources
     from deeplab_core.analysis.slices import Slice
     from deeplab_core.catalogs.catalog import ClassCatalog
@@ -40,7 +42,21 @@ _KINDS = (
 @click.option("--objects", metavar="DIR", type=_FOLDER, help="Lists of objects of rendered rooms: adds visible fractions.")
 @click.option("--ambiguous", metavar="DIR", type=_FOLDER, help="Folder of NAME.ambiguous.json: regions that are not scored.")
 @click.option("--second", metavar="DIR", type=_FOLDER, help="Masks of another model or of the CRF: ranks images by disagreement.")
-@click.option("--cell", metavar="TRUTH:PREDICTION", help="List the components of this cell, e.g. chair:sofa.")
+@click.option("--cell", metavar="TRUTH:PREDICTION", help="Show what this cell costs, and list its components, e.g. chair:sofa.")
+@click.option(
+    "--class",
+    "class_names",
+    metavar="NAME",
+    multiple=True,
+    help="Show the kinds of failure of this class, and list its components. May be repeated.",
+)
+@click.option(
+    "--pair",
+    "pair_names",
+    metavar="ONE:OTHER",
+    multiple=True,
+    help="Show what a pair of classes costs in both directions, and list its components, e.g. chair:sofa. May be repeated.",
+)
 @click.option("--kind", type=click.Choice(_KINDS), help="List the components of this kind of failure.")
 @click.option(
     "--slice",
@@ -65,6 +81,8 @@ def inspect(
     ambiguous: Path | None,
     second: Path | None,
     cell: str | None,
+    class_names: tuple[str, ...],
+    pair_names: tuple[str, ...],
     kind: str | None,
     slice_name: str | None,
     top: int,
@@ -80,14 +98,13 @@ def inspect(
     Exit status 1 means that some files could not be inspected; the figures are those of the rest.
     """
     from deeplab_core.analysis.inspection import FolderSources
-    from deeplab_core.analysis.summary import inspection_to_dict
 
     truths = truth.folders
     _check_options(
         truth=bool(truths),
         images=images is not None,
         slices=bool(slice_name),
-        cells=bool(cell or kind),
+        cells=bool(cell or kind or class_names or pair_names),
         cutouts=cutouts is not None,
         others=bool(objects or ambiguous),
     )
@@ -95,19 +112,28 @@ def inspect(
     catalog = masks_classes(truth, prediction) if ground is None else ground.catalog
     if ground is not None:
         ground.report()
-    ids = (None, None) if cell is None else _cell_ids(cell, catalog)
+    wanted = _Wanted(
+        None if cell is None else _cell_ids(cell, catalog),
+        tuple(_cell_ids(pair, catalog) for pair in pair_names),
+        tuple(_class_id(name, catalog) for name in class_names),
+    )
     within = None if slice_name is None else _slice(slice_name)
     sources = FolderSources(images=images, objects=objects, ambiguous=ambiguous, second=second, frame=truth.frame)
     found = _inspect(prediction, truths, catalog, sources)
-    folder, listed = found.analysis, _components(found.analysis, ids, kind, within, top) if truths else []
+    folder, listed = found.analysis, _components(found.analysis, wanted, kind, within, top) if truths else []
+    losses = wanted.losses(folder) if truths else []
     if truths:
         say(_figures(folder))
+        for class_id in wanted.classes:
+            say(class_lines(folder, class_id))
+        for loss in losses:
+            say(pair_lines(loss, catalog))
         say(_component_lines(listed, catalog))
     if found.rankings:
         say("\n".join([*ranking_lines(folder, top), *gain_lines(folder)]))
     if json_file is not None:
         about = {} if ground is None else {"ground_truth": ground.to_dict()}
-        write_json(json_file, {**with_old_key(inspection_to_dict(found, components=max(top, 50))), **about})
+        write_json(json_file, {**with_old_key(_figures_for_json(found, losses, max(top, 50))), **about})
     if cutouts is not None and images is not None:
         _write_cutouts(found, listed, images, cutouts, truth.frame)
     for line in found.truth_notes.spoken() + found.prediction_notes.spoken():
@@ -118,24 +144,72 @@ def inspect(
 def _check_options(*, truth: bool, images: bool, slices: bool, cells: bool, cutouts: bool, others: bool) -> None:
     """Refuse options that need another one. Each argument says whether such an option was given."""
     if not truth and (cells or slices or cutouts or others):
-        raise click.UsageError("--cell, --kind, --slice, --cutouts, --objects and --ambiguous need --truth")
+        raise click.UsageError("--cell, --class, --pair, --kind, --slice, --cutouts, --objects and --ambiguous need --truth")
     if slices and cells:
-        raise click.UsageError("--slice lists by itself; leave --cell and --kind out")
+        raise click.UsageError("--slice lists by itself; leave --cell, --class, --pair and --kind out")
     if cutouts and not images:
         raise click.UsageError("--cutouts needs the photographs; name their folder with --images")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Cells, pairs and classes that the user named, as ids."""
+
+    cell: tuple[int, int] | None
+    pairs: tuple[tuple[int, int], ...]
+    classes: tuple[int, ...]
+
+    def losses(self, folder: FolderAnalysis) -> list[PairLoss]:
+        """What the named cell and the named pairs cost."""
+        from deeplab_core.analysis import pair_loss
+
+        found = [] if self.cell is None else [pair_loss(folder, *self.cell, both_ways=False)]
+        return found + [pair_loss(folder, one, other) for one, other in self.pairs]
+
+    def cells(self) -> list[tuple[int | None, int | None, bool]]:
+        """Truth, prediction and both ways of the components to list; without any names those of everything."""
+        found: list[tuple[int | None, int | None, bool]] = [] if self.cell is None else [(*self.cell, False)]
+        found += [(one, other, True) for one, other in self.pairs]
+        if not found:
+            found = [way for class_id in self.classes for way in ((class_id, None, False), (None, class_id, False))]
+        return found or [(None, None, False)]
+
+
+def _class_id(name: str, catalog: ClassCatalog) -> int:
+    info = catalog.by_name(name)
+    if info is None:
+        raise click.UsageError(f"'{catalog.name}' has no class '{name}'; it has {', '.join(catalog.names[:40])}")
+    return info.id
 
 
 def _cell_ids(cell: str, catalog: ClassCatalog) -> tuple[int, int]:
     names = cell.split(":")
     if len(names) != 2:
         raise click.UsageError(f"'{cell}' is not TRUTH:PREDICTION, such as chair:sofa")
-    ids = []
-    for name in names:
-        info = catalog.by_name(name)
-        if info is None and name.strip().lower() != "void":
-            raise click.UsageError(f"'{catalog.name}' has no class '{name}'; it has {', '.join(catalog.names[:40])}")
-        ids.append(catalog.ignore if info is None else info.id)
+    ids = [
+        catalog.ignore if name.strip().lower() == "void" and catalog.by_name(name) is None else _class_id(name, catalog)
+        for name in names
+    ]
+    if ids[0] == catalog.ignore:
+        raise click.UsageError("void ground truth is not scored; name the class of the ground truth first")
+    if ids[0] == ids[1]:
+        raise click.UsageError(f"'{cell}' names one class twice; a pair is two classes")
     return ids[0], ids[1]
+
+
+def _figures_for_json(found: FolderInspection, losses: list[PairLoss], components: int) -> dict[str, Any]:
+    """Everything; named pairs stand before the most confused ones."""
+    from deeplab_core.analysis.summary import inspection_to_dict, worst_pairs
+
+    if not found.compared:
+        return inspection_to_dict(found)
+    named = {tuple(sorted((loss.cells[0].truth, loss.cells[0].prediction))) for loss in losses if len(loss.cells) > 1}
+    others = [
+        loss
+        for loss in worst_pairs(found.analysis)
+        if tuple(sorted((loss.cells[0].truth, loss.cells[0].prediction))) not in named
+    ]
+    return inspection_to_dict(found, components=components, losses=losses + others)
 
 
 def _inspect(prediction: Path, truths: tuple[Path, ...], catalog: ClassCatalog, sources: FolderSources) -> FolderInspection:
@@ -168,14 +242,21 @@ def _slice(text: str) -> Slice:
 
 
 def _components(
-    folder: FolderAnalysis, ids: tuple[int | None, int | None], kind: str | None, within: Slice | None, top: int
+    folder: FolderAnalysis, wanted: _Wanted, kind: str | None, within: Slice | None, top: int
 ) -> list[ErrorComponent]:
     from deeplab_core.analysis import FailureKind
 
     if within is not None:
         return folder.components_within(within, limit=top)
     chosen = None if kind is None else FailureKind(kind)
-    return folder.errors.components(truth=ids[0], prediction=ids[1], kind=chosen, limit=top)
+    found = {
+        (one.image, one.truth, one.prediction, one.anchor): one
+        for truth, prediction, both in wanted.cells()
+        for one in folder.errors.components(truth=truth, prediction=prediction, both_ways=both, kind=chosen, limit=top)
+    }
+    if len(wanted.cells()) == 1:
+        return list(found.values())
+    return sorted(found.values(), key=lambda one: (-one.pixels, one.image, one.box.y, one.box.x))[:top]
 
 
 def _figures(folder: FolderAnalysis) -> str:

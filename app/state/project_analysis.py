@@ -26,7 +26,7 @@ from deeplab_core.errors import AtrousError
 #: Kind of the project's results that holds inspections, and of those that hold marks of ambiguity.
 KIND, _MARKS = "inspection", "ambiguous"
 #: Goes up when an inspection means something else than before.
-_VERSION = 4
+_VERSION = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from deeplab_core.analysis.label_quality import (
 )
 from deeplab_core.analysis.objects import OBJECT, KnownObject, read_known_objects
 from deeplab_core.analysis.outline import outline
+from deeplab_core.analysis.pairs import CellLoss, ClassLoss, PairLoss, pair_loss
 from deeplab_core.analysis.partition import ErrorPart, ErrorPartition, boundary_width, count_parts, partition_errors
 from deeplab_core.analysis.ranking import RANKINGS, GainCurve, RankingScore, gain_curve, rank
 from deeplab_core.analysis.ranking_scores import measure_ranking
@@ -81,7 +82,9 @@ __all__ = [
     "AmbiguousMarks",
     "Box",
     "CellImage",
+    "CellLoss",
     "ClassConfidence",
+    "ClassLoss",
     "ConfusedPair",
     "ErrorComponent",
     "ErrorComponents",
@@ -100,6 +103,7 @@ __all__ = [
     "LabelIssue",
     "ObjectAxis",
     "ObjectSlice",
+    "PairLoss",
     "PixelAxis",
     "PixelSlice",
     "PixelSlices",
@@ -131,6 +135,7 @@ __all__ = [
     "mutual_information",
     "neighbourly_order",
     "outline",
+    "pair_loss",
     "pair_scores",
     "partition_errors",
     "pixel_cost",

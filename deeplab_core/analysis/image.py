@@ -4,40 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.analysis.components import PER_CELL, PER_IMAGE, ImageErrors, check_pair, find_errors, wrong_pixels
-from deeplab_core.analysis.failures import FailureRules, ImageFailures, count_failures, kind_masks
-from deeplab_core.analysis.kinds import things_of
-from deeplab_core.analysis.objects import KnownObject, find_objects
-from deeplab_core.analysis.partition import partition_errors
-from deeplab_core.analysis.record import (
-    CLASSES,
-    COMPONENTS,
-    CONFUSION,
-    ERROR_PIXELS,
-    EXCLUDED,
-    FALSE,
-    KIND_IMAGES,
-    KIND_INSTANCES,
-    KIND_PIXELS,
-    MISSED,
-    ImageAnalysis,
-    band_name,
-    slice_images_name,
-    slice_name,
-)
-from deeplab_core.analysis.slices import (
-    PixelAxis,
-    brightness_map,
-    contrast_map,
-    distance_values,
-    slice_pixels,
-    whole_values,
-)
+from deeplab_core.analysis.components import PER_CELL, PER_IMAGE
+from deeplab_core.analysis.error_maps import map_errors
+from deeplab_core.analysis.failures import FailureRules
+from deeplab_core.analysis.objects import KnownObject
+from deeplab_core.analysis.record import CLASSES, CONFUSION, ImageAnalysis, band_name
 from deeplab_core.analysis.sparse import SparseCounts
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.labels import LabelMap, class_histogram
@@ -61,7 +36,7 @@ def inspect_image(
     per_cell: int = PER_CELL,
     per_image: int = PER_IMAGE,
 ) -> ImageAnalysis:
-    """Compare the labels of one image with its ground truth.
+    """Compare the labels of one image with its ground truth: :func:`~deeplab_core.analysis.error_maps.map_errors`, counted.
 
     Args:
         truth, prediction: (H, W) ids of ``catalog``, of one shape.
@@ -77,90 +52,10 @@ def inspect_image(
         CatalogError: an undeclared id.
         ValueError: shapes differ.
     """
-    check_pair(truth, prediction, catalog)
-    rules = FailureRules() if rules is None else rules
-    things = things_of(catalog) if things is None else things
-    distance = distance_values(truth, catalog.ignore)
-    excluded_px = 0
-    if exclude is not None:
-        excluded_px = int((exclude & (truth != catalog.ignore)).sum())
-        truth = np.where(exclude, np.asarray(catalog.ignore, dtype=truth.dtype), truth)
-        distance = np.where(exclude, np.uint8(0), distance)
-    values: dict[PixelAxis, NDArray[Any]] = {PixelAxis.DISTANCE: distance}
-    if rgb is not None:
-        if rgb.shape[:2] != truth.shape:
-            raise ValueError(f"the photograph has shape {rgb.shape}, the truth {truth.shape}")
-        values[PixelAxis.BRIGHTNESS] = brightness_map(rgb)
-        values[PixelAxis.CONTRAST] = contrast_map(values[PixelAxis.BRIGHTNESS])
-    wrong = wrong_pixels(truth, prediction, catalog.ignore)
-    partition = partition_errors(truth=truth, prediction=prediction, ignore=catalog.ignore, width_px=rules.boundary_px)
-    objects = find_objects(
-        truth=truth,
-        prediction=prediction,
-        catalog=catalog,
-        things=things,
-        known=known,
-        brightness=values.get(PixelAxis.BRIGHTNESS),
-        contrast=values.get(PixelAxis.CONTRAST),
+    maps = map_errors(
+        truth=truth, prediction=prediction, catalog=catalog, things=things, known=known, rgb=rgb, exclude=exclude, rules=rules
     )
-    values = {axis: whole_values(numbers) for axis, numbers in values.items()}
-    kinds = kind_masks(
-        truth=truth,
-        prediction=prediction,
-        wrong=wrong,
-        partition=partition,
-        objects=objects,
-        things=things,
-        ignore=catalog.ignore,
-        rules=rules,
-    )
-    errors = find_errors(
-        truth=truth,
-        prediction=prediction,
-        catalog=catalog,
-        kinds=kinds.masks,
-        objects=objects,
-        values=values,
-        per_cell=per_cell,
-        per_image=per_image,
-    )
-    failures = count_failures(
-        truth=truth,
-        prediction=prediction,
-        catalog=catalog,
-        partition=partition,
-        kinds=kinds,
-        components=errors.kind_components,
-    )
-    slices = slice_pixels(values, truth=truth, prediction=prediction, catalog=catalog)
-    counts = failure_counts(failures, errors, slices, catalog)
-    if exclude is not None:
-        counts[EXCLUDED] = SparseCounts.of(np.array([excluded_px]))
-    return ImageAnalysis(catalog=catalog, counts=counts, errors=errors, objects=objects.rows)
-
-
-def failure_counts(
-    failures: ImageFailures, errors: ImageErrors, slices: dict[PixelAxis, NDArray[np.int64]], catalog: ClassCatalog
-) -> dict[str, SparseCounts]:
-    """What an image adds to a folder's confusion, failures and slices, by name."""
-    confusion = SparseCounts.of(failures.counts)
-    components = np.zeros_like(failures.counts)
-    lut = catalog.index_lut()
-    components[lut[errors.cells[:, 0]], lut[errors.cells[:, 1]]] = errors.components
-    counts = {
-        CONFUSION: confusion,
-        ERROR_PIXELS: confusion,
-        COMPONENTS: SparseCounts.of(components),
-        MISSED: SparseCounts.of(failures.missed),
-        FALSE: SparseCounts.of(failures.false),
-        KIND_PIXELS: SparseCounts.of(failures.pixels),
-        KIND_INSTANCES: SparseCounts.of(failures.instances),
-        KIND_IMAGES: SparseCounts.of(np.minimum(failures.pixels, 1)),
-    }
-    for axis, matrices in slices.items():
-        counts[slice_name(axis)] = SparseCounts.of(matrices)
-        counts[slice_images_name(axis)] = SparseCounts.of(np.minimum(matrices.sum(axis=(1, 2)), 1))
-    return counts
+    return maps.record(per_cell=per_cell, per_image=per_image)
 
 
 def count_labels(

@@ -19,7 +19,7 @@ from deeplab_core.analysis.failures import ImageFailures
 from deeplab_core.analysis.kinds import KINDS
 from deeplab_core.analysis.label_quality import LabelIssue
 from deeplab_core.analysis.objects import OBJECT
-from deeplab_core.analysis.slices import PIXEL_EDGES, PixelAxis
+from deeplab_core.analysis.slices import OBJECT_EDGES, PIXEL_EDGES, ObjectAxis, PixelAxis
 from deeplab_core.analysis.sparse import SparseCounts
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, ProjectError
@@ -51,6 +51,10 @@ ERROR_PIXELS, COMPONENTS = "errors:confusion", "errors:components"
 MISSED, FALSE = "errors:missed", "errors:false"
 #: (K,) pixels, instances and images of each kind of failure.
 KIND_PIXELS, KIND_INSTANCES, KIND_IMAGES = "errors:pixels", "errors:instances", "errors:images"
+#: (2, 3, C, C + 1) wrong pixels of every cell by part of the partition, first as misses of the truth class, then as false alarms
+#: of the predicted one (0 in the column of void). (3, C, C + 1) the same by their object of the ground truth: cut by an occluder,
+#: not cut, no object. (S + 1, C, C + 1) the same by the size of that object, pixels of no object last.
+CELL_PARTS, CELL_OCCLUSION, CELL_SIZES = "errors:cell parts", "errors:cell occlusion", "errors:cell sizes"
 
 _MAGIC = b"AIA1"
 #: Bounds of what a stored record may unpack to: bytes of its header and of everything else.
@@ -90,6 +94,8 @@ def shape_of(name: str, catalog: ClassCatalog) -> tuple[int, ...]:
         CONFUSION: matrix, ERROR_PIXELS: matrix, COMPONENTS: matrix, CLASSES: (classes + 1,), BOUNDARY: (2, classes),
         CALIBRATION: (classes, LEVELS, 2), EXCLUDED: (1,), CONFIDENCE_LEVELS: (LEVELS, 2), OBJECT_LEVELS: (LEVELS, 2),
         MISSED: (kinds, classes), FALSE: (kinds, classes), KIND_PIXELS: (kinds,), KIND_INSTANCES: (kinds,), KIND_IMAGES: (kinds,),
+        CELL_PARTS: (2, 3, *matrix), CELL_OCCLUSION: (3, *matrix),
+        CELL_SIZES: (len(OBJECT_EDGES[ObjectAxis.SIZE]) + 1, *matrix),
     }[name]  # fmt: skip
 
 

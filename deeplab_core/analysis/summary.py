@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +12,7 @@ from deeplab_core.analysis.failures import FailureRow
 from deeplab_core.analysis.folder import FolderAnalysis, ImageIssue
 from deeplab_core.analysis.inspection import FolderInspection
 from deeplab_core.analysis.kinds import KIND_TEXT, FailureKind
+from deeplab_core.analysis.pairs import PairLoss, pair_loss, pair_loss_to_dict
 from deeplab_core.analysis.ranking import OF_PREDICTION, RANKINGS, rank
 from deeplab_core.analysis.record import COMPONENTS, ERROR_PIXELS, EXCLUDED
 from deeplab_core.analysis.slices import AXIS_TEXT, ObjectAxis, slice_objects
@@ -22,14 +24,19 @@ from deeplab_core.errors import AtrousError
 FORMAT, RANKING_FORMAT = "atrous-inspection-1", "atrous-ranking-1"
 #: Label issues of a folder that are listed: the heaviest.
 MOST_ISSUES = 10_000
+#: Pairs of classes of which the cost is given.
+WORST_PAIRS = 8
 
 
-def inspection_to_dict(found: FolderInspection, *, components: int = 50) -> dict[str, Any]:
+def inspection_to_dict(
+    found: FolderInspection, *, components: int = 50, losses: Sequence[PairLoss] | None = None
+) -> dict[str, Any]:
     """Plain values for JSON: shares and scores are 0..1, null if undefined.
 
     Args:
         found: the folder. Without ground truth only its rankings are given.
         components: how many of the largest error components are listed.
+        losses: what some pairs cost; None takes :func:`worst_pairs`.
     """
     folder = found.analysis
     catalog, rankings = folder.catalog, rankings_to_dict(folder)
@@ -46,6 +53,7 @@ def inspection_to_dict(found: FolderInspection, *, components: int = 50) -> dict
         "confusion": {"ids": catalog.ids.tolist(), "counts": counts.tolist()},
         "error_components": folder.total(COMPONENTS).tolist(),
         "pairs": [asdict(pair) for pair in confused_pairs(counts, catalog)],
+        "pair_losses": [pair_loss_to_dict(loss) for loss in (worst_pairs(folder) if losses is None else losses)],
         "failures": [failure_row_to_dict(row, catalog, measured=row.kind not in unmeasured) for row in folder.failures()],
         "object_slices": {
             axis.value: {
@@ -66,6 +74,12 @@ def inspection_to_dict(found: FolderInspection, *, components: int = 50) -> dict
         "truth_without_prediction": [str(path) for path in found.missing],
         "predictions_without_truth": [str(path) for path in found.extra],
     }
+
+
+def worst_pairs(folder: FolderAnalysis, limit: int = WORST_PAIRS) -> list[PairLoss]:
+    """What the most confused pairs cost, both ways round, the highest symmetric score first; none with the background."""
+    pairs = confused_pairs(folder.total(ERROR_PIXELS), folder.catalog, limit=limit)
+    return [pair_loss(folder, pair.one, pair.other) for pair in pairs]
 
 
 def ranking_to_dict(folder: FolderAnalysis, failures: list[AtrousError], *, label_errors: bool) -> dict[str, Any]:

@@ -80,14 +80,9 @@ class Samples:
         if not resamples:
             yield self._pools(np.ones((1, self.images)))
             return
-        generator = np.random.default_rng(seed)
         block = max(1, min(_DRAWS // max(self.images, 1), _BLOCK_BYTES // (8 * self._feature_count)))
-        for start in range(0, resamples, block):
-            rows = min(block, resamples - start)
-            drawn = generator.integers(0, self.images, (rows, self.images))
-            drawn += np.arange(rows)[:, None] * self.images
-            weights = np.bincount(drawn.ravel(), minlength=rows * self.images).reshape(rows, self.images)
-            yield self._pools(weights.astype(np.float64))
+        for weights in drawn_weights(self.images, resamples, seed, block):
+            yield self._pools(weights)
 
     def _pools(self, weights: NDArray[np.float64]) -> Pools:
         return Pools(self._sums(weights), self.classes, len(self.widths))
@@ -121,6 +116,32 @@ class Samples:
         means = self._means[start:stop]
         table[:, sorts * self.classes :] = np.concatenate([np.nan_to_num(means), ~np.isnan(means)], axis=1)
         return table
+
+
+def drawn_weights(images: int, resamples: int, seed: int, block: int) -> Iterator[NDArray[np.float64]]:
+    """(R, N) how often each of N images is in each pool, in blocks; the draws depend on seed and number of images only.
+
+    Args:
+        images: N.
+        resamples: pools altogether.
+        seed: of the draws.
+        block: pools at once.
+    """
+    generator = np.random.default_rng(seed)
+    for start in range(0, resamples, block):
+        rows = min(block, resamples - start)
+        drawn = generator.integers(0, images, (rows, images))
+        drawn += np.arange(rows)[:, None] * images
+        yield np.bincount(drawn.ravel(), minlength=rows * images).reshape(rows, images).astype(np.float64)
+
+
+def pooled_sums(features: NDArray[np.float64], resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.float64]:
+    """(R, F) sums of (N, F) figures of images over the pools of :meth:`Samples.resampled`; (0, F) for fewer than two images."""
+    images = len(features)
+    if images < 2 or not resamples:
+        return np.zeros((0, features.shape[1]))
+    block = max(1, _DRAWS // images)
+    return np.concatenate([weights @ features for weights in drawn_weights(images, resamples, seed, block)])
 
 
 class Pools:

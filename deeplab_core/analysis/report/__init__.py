@@ -5,6 +5,7 @@
 
 from deeplab_core.analysis.report.failures import KindOfFailure, read_failures
 from deeplab_core.analysis.report.page import ReportExtras, render_report, write_report
+from deeplab_core.analysis.report.pairs import read_pairs
 from deeplab_core.analysis.report.reading import OtherCurve, read_other_curve
 from deeplab_core.analysis.report.slices import SliceCurve, SlicePoint, read_slices
 
@@ -16,6 +17,7 @@ __all__ = [
     "SlicePoint",
     "read_failures",
     "read_other_curve",
+    "read_pairs",
     "read_slices",
     "render_report",
     "write_report",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deeplab_core.analysis.kinds import PARTS
 from deeplab_core.analysis.report.slices import INSPECTION, MAX_INSPECTION_BYTES
 from deeplab_core.analysis.report.tables import Cell, Row, Table
 from deeplab_core.analysis.report.text import NOT_MEASURED, percent, pixels
@@ -26,6 +27,7 @@ class KindOfFailure:
         images: images that have it.
         gain: mean IoU that fixing it would gain, 0..1.
         class_gain: IoU that each class (id) would gain; nan where the class has no IoU.
+        class_px: misses and false alarms of each class (id) that are of this kind.
         measured: whether the data says anything of this kind; else there are no figures.
     """
 
@@ -36,6 +38,7 @@ class KindOfFailure:
     images: int
     gain: float
     class_gain: dict[int, float]
+    class_px: dict[int, int] = field(default_factory=dict)
     measured: bool = True
 
 
@@ -75,6 +78,20 @@ def failure_table(kinds: tuple[KindOfFailure, ...], catalog: ClassCatalog) -> Ta
     )
 
 
+def class_failure_table(kinds: tuple[KindOfFailure, ...], catalog: ClassCatalog) -> Table:
+    """Share of the loss of each class (its misses and false alarms) that each kind holds, the largest loss first."""
+    shown = [kind for kind in kinds if kind.measured]
+    parts = [kind for kind in shown if kind.kind in map(str, PARTS)]
+    loss = {info.id: sum(kind.class_px.get(info.id, 0) for kind in parts) for info in catalog.classes}
+    rows = []
+    for info in sorted(catalog.classes, key=lambda info: -loss[info.id]):
+        if loss[info.id]:
+            shares = [Cell(percent(kind.class_px.get(info.id, 0) / loss[info.id])) for kind in shown]
+            rows.append(Row([Cell(info.name, head=True, color=info.color), Cell(pixels(loss[info.id])), *shares]))
+    note = "Boundary, extent and segment add up to the loss of a class. The other kinds overlap."
+    return Table(head=("class", "loss, px", *(kind.kind.replace("_", " ") for kind in shown)), rows=rows, note=note)
+
+
 def _kind(row: dict[str, Any]) -> KindOfFailure:
     return KindOfFailure(
         kind=str(row["kind"]),
@@ -85,6 +102,7 @@ def _kind(row: dict[str, Any]) -> KindOfFailure:
         measured=bool(row.get("measured", True)),
         gain=_number(row["mean_gain"]),
         class_gain={int(one["id"]): _number(one["gain"]) for one in row["classes"]},
+        class_px={int(one["id"]): int(one["missed_px"]) + int(one["false_px"]) for one in row["classes"]},
     )
 
 

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deeplab_core.analysis.evaluation import Evaluation
+from deeplab_core.analysis.pairs import PairLoss
 from deeplab_core.analysis.report import plots, tables
-from deeplab_core.analysis.report.failures import KindOfFailure, failure_table
+from deeplab_core.analysis.report.failures import KindOfFailure, class_failure_table, failure_table
+from deeplab_core.analysis.report.pairs import PAIR_RULE, pair_tables
 from deeplab_core.analysis.report.reading import OtherCurve
 from deeplab_core.analysis.report.slices import SliceCurve
 from deeplab_core.analysis.report.tables import Table
@@ -50,12 +52,14 @@ class ReportExtras:
         photographs: folder of photographs named like the masks, for the pictures of the worst images.
         slices: curves over size, occlusion, ...; curves of one title share a plot.
         failures: kinds of failure of an inspection of the same masks.
+        pairs: what pairs of classes cost, of the same inspection.
         others: trimap curves of other models on the same ground truth, drawn with this one's.
     """
 
     photographs: Path | None = None
     slices: tuple[SliceCurve, ...] = ()
     failures: tuple[KindOfFailure, ...] = ()
+    pairs: tuple[PairLoss, ...] = ()
     others: tuple[OtherCurve, ...] = ()
 
 
@@ -169,6 +173,7 @@ def _sections(evaluation: Evaluation, extras: ReportExtras) -> Iterator[Section]
     yield from _precision_recall(evaluation)
     yield from _cityscapes(evaluation)
     yield from _failures(evaluation, extras)
+    yield from _pairs(evaluation, extras)
     yield from _slices(extras)
     yield from _worst(evaluation, extras)
     yield _images(evaluation)
@@ -388,7 +393,14 @@ def _failures(evaluation: Evaluation, extras: ReportExtras) -> Iterator[Section]
         "segment part the wrong pixels of each class; over all classes they add up to more, because a pixel is a miss of one and "
         "a false alarm of another. The other kinds overlap."
     )
-    yield Section(heading="Kinds of failure", rule=rule, tables=[failure_table(extras.failures, evaluation.catalog)])
+    tables = [build(extras.failures, evaluation.catalog) for build in (failure_table, class_failure_table)]
+    yield Section(heading="Kinds of failure", rule=rule, tables=tables)
+
+
+def _pairs(evaluation: Evaluation, extras: ReportExtras) -> Iterator[Section]:
+    found = pair_tables(extras.pairs, evaluation.catalog)
+    if found:
+        yield Section(heading="Confused classes", rule=PAIR_RULE, tables=found)
 
 
 def _slices(extras: ReportExtras) -> Iterator[Section]:

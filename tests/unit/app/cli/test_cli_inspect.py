@@ -79,6 +79,10 @@ def test_a_file_that_fails_gives_status_1(folders: Path, capsys: pytest.CaptureF
         (["--cell", "chair:sofa"], "need --truth"),
         (["--truth", "truth", "--cell", "chair"], "is not TRUTH:PREDICTION"),
         (["--truth", "truth", "--cell", "chair:dragon"], "no class 'dragon'"),
+        (["--truth", "truth", "--pair", "chair:chair"], "names one class twice"),
+        (["--truth", "truth", "--pair", "void:chair"], "void ground truth is not scored"),
+        (["--truth", "truth", "--class", "dragon"], "no class 'dragon'"),
+        (["--class", "chair"], "need --truth"),
         (["--truth", "truth", "--cutouts", "out"], "--images"),
         (["--kind", "bad luck"], "is not one of"),
         (["--slice", "mood:3", "--truth", "truth"], "'mood' is not an axis; these are: size"),
@@ -92,3 +96,37 @@ def test_bad_usage(folders: Path, more: list[str], says: str, capsys: pytest.Cap
     captured = capsys.readouterr()
     assert says in captured.err
     assert captured.err.count("\n") == 1
+
+
+def test_a_class_and_a_pair(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    voc, out = get_catalog("voc21"), folders / "i.json"
+    truth = np.zeros((50, 60), np.uint8)
+    truth[10:40, 10:40] = 18
+    prediction = truth.copy()
+    prediction[10:40, 30:40] = 9
+    write_mask(folders / "truth" / "two.png", truth, voc)
+    write_mask(folders / "prediction" / "two.png", prediction, voc)
+    more = ["--class", "chair", "--pair", "chair:sofa", "--json", str(out)]
+    assert inspect(folders, "--truth", str(folders / "truth"), *more) == 0
+    text = capsys.readouterr().out
+    assert "chair: IoU 0.000, 900 px missed, 300 px of false alarms" in text
+    assert "chair / sofa: 1,200 px, 100.0% of all wrong px, in 2 of 2 images; 75.0% of it in one.png" in text
+    assert "sofa called chair: 300 px, 1 component, 1 image; most of it, 100.0%, in two.png" in text
+    assert "300 px  sofa called chair  two.png" in text  # the components of both directions
+    loss = json.loads(out.read_text())["pair_losses"][0]
+    assert [cell["pixels"] for cell in loss["cells"]] == [900, 300]
+    assert [row["share_of_loss"] for row in loss["classes"]] == [1.0, 1.0]
+    assert [row["iou_if_fixed"] for row in loss["classes"]] == [1.0, 1.0]
+
+
+def test_the_report_shows_pairs_and_classes(folders: Path) -> None:
+    out, page = folders / "i.json", folders / "e.html"
+    assert inspect(folders, "--truth", str(folders / "truth"), "--json", str(out)) == 0
+    arguments = ["--prediction", str(folders / "prediction"), "--truth", str(folders / "truth"), "--catalog", "voc21"]
+    assert run(["evaluate", *arguments, "--slices", str(out), "--html", str(page)]) == 0
+    html = page.read_text("utf-8")
+    assert "<h2>Confused classes</h2>" in html
+    assert "chair / sofa" in html
+    assert "one.png: 100.0" in html
+    assert "missed chair" in html
+    assert "Boundary, extent and segment add up to the loss of a class." in html
