@@ -28,7 +28,7 @@ from deeplab_core.analysis.label_quality import (
 )
 from deeplab_core.analysis.objects import OBJECT, KnownObject, read_known_objects
 from deeplab_core.analysis.outline import outline
-from deeplab_core.analysis.pairs import CellLoss, ClassLoss, PairLoss, pair_loss
+from deeplab_core.analysis.pairs import CellLoss, PairClassLoss, PairLoss, pair_loss
 from deeplab_core.analysis.partition import ErrorPart, ErrorPartition, boundary_width, count_parts, partition_errors
 from deeplab_core.analysis.ranking import RANKINGS, GainCurve, RankingScore, gain_curve, rank
 from deeplab_core.analysis.ranking_scores import measure_ranking
@@ -84,7 +84,6 @@ __all__ = [
     "CellImage",
     "CellLoss",
     "ClassConfidence",
-    "ClassLoss",
     "ConfusedPair",
     "ErrorComponent",
     "ErrorComponents",
@@ -103,6 +102,7 @@ __all__ = [
     "LabelIssue",
     "ObjectAxis",
     "ObjectSlice",
+    "PairClassLoss",
     "PairLoss",
     "PixelAxis",
     "PixelSlice",

@@ -74,7 +74,7 @@ class CellLoss:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClassLoss:
+class PairClassLoss:
     """What a pair costs one of its classes; shares and scores 0..1, nan if undefined.
 
     Attributes:
@@ -120,7 +120,7 @@ class PairLoss:
     """
 
     cells: tuple[CellLoss, ...]
-    classes: tuple[ClassLoss, ...]
+    classes: tuple[PairClassLoss, ...]
     pixels: int
     share: float
     images: int
@@ -265,7 +265,7 @@ def pair_loss_from_dict(values: dict[str, Any]) -> PairLoss:
             for row in values["cells"]
         ),
         classes=tuple(
-            ClassLoss(
+            PairClassLoss(
                 class_id=int(row["id"]),
                 missed_px=int(row["missed_px"]),
                 false_px=int(row["false_px"]),
@@ -390,10 +390,10 @@ def _cell(
     )
 
 
-def _of_class(class_id: int, channel: int, whole: _Scored, drawn: _Scored) -> ClassLoss:
+def _of_class(class_id: int, channel: int, whole: _Scored, drawn: _Scored) -> PairClassLoss:
     missed, false = (int(part[0]) for part in whole.of(channel))
     hits = int(whole.hits[0, channel])
-    return ClassLoss(
+    return PairClassLoss(
         class_id=class_id,
         missed_px=missed,
         false_px=false,

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from deeplab_core.analysis.kinds import PARTS
-from deeplab_core.analysis.pairs import SIZE_EDGES, Bounds, CellLoss, ClassLoss, PairLoss, pair_loss_from_dict
+from deeplab_core.analysis.pairs import SIZE_EDGES, Bounds, CellLoss, PairClassLoss, PairLoss, pair_loss_from_dict
 from deeplab_core.analysis.report.slices import INSPECTION, MAX_INSPECTION_BYTES
 from deeplab_core.analysis.report.tables import Cell, Row, Table
 from deeplab_core.analysis.report.text import percent, pixels
@@ -80,7 +80,7 @@ def _cost_rows(loss: PairLoss, names: dict[int, str]) -> Iterator[Row]:
         yield Row([Cell("" if place else title, head=True), Cell(names[one.class_id], "name"), *_class_cells(one), *last])
 
 
-def _class_cells(one: ClassLoss) -> list[Cell]:
+def _class_cells(one: PairClassLoss) -> list[Cell]:
     texts = (
         f"{percent(one.share)}{bounds_text(one.share_interval, signed=False)}",
         pixels(one.missed_px),
