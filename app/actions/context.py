@@ -23,6 +23,7 @@ CONTEXT_KEYS: dict[str, str] = {
     "job_running": "at least one job is running",
     "to_check": "the file of the image on the canvas, or of its mask, is not what it was, and the project may be written",
     "reviewed": "the image on the canvas is marked reviewed",
+    "rejected": "the image on the canvas is rejected",
     "at_error": "an error of the image is shown to be fixed",
     "snapping_on": "the lasso snaps to the edges of the image",
     "within_on": "strokes paint only over the class where they begin",

@@ -99,12 +99,12 @@ class ReportFile(click.ParamType):  # type: ignore[type-arg]  # generic from cli
     command's work begins; what it reads is checked by :class:`ReportingCommand`.
 
     Args:
-        kind: ``"JSON"`` or ``"HTML"``.
+        kind: ``"JSON"``, ``"HTML"``, or ``"CSV"``, whose first column is called ``image`` or ``day``.
     """
 
     name = "file"
 
-    def __init__(self, kind: Literal["JSON", "HTML"]) -> None:
+    def __init__(self, kind: Literal["JSON", "HTML", "CSV"]) -> None:
         self.kind = kind
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
@@ -167,7 +167,8 @@ def _is_report(path: Path, kind: str) -> bool:
             head = stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     except OSError:
         return False
-    beginnings = (b"{", b"[") if kind == "JSON" else (b"<!doctype html", b"<html", b"<!--")
+    known = {"JSON": (b"{", b"["), "HTML": (b"<!doctype html", b"<html", b"<!--"), "CSV": (b"image,", b"day,")}
+    beginnings = known[kind]
     return not head or head.startswith(beginnings)
 
 

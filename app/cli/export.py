@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
@@ -98,6 +98,13 @@ def _class_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Which images: marked as reviewed, worked on (reviewed ones too), or every one that has a mask or a prediction.",
 )
 @click.option(
+    "--rejected",
+    type=click.Choice(["leave-out", "keep"]),
+    default="leave-out",
+    show_default=True,
+    help="Labels of rejected images: leave them out, or export them too. They are counted either way.",
+)
+@click.option(
     "--frame",
     type=click.Choice(["stored", "oriented"]),
     default="stored",
@@ -125,6 +132,7 @@ def export(
     project_dir: Path | None,
     kind: str,
     scope: str,
+    rejected: str,
     frame: Literal["stored", "oriented"],
     existing: Literal["error", "skip", "replace"],
     keep_suffix: bool,
@@ -144,7 +152,9 @@ def export(
     exporter = setup.exporter()
     with Project.open(folder, project_dir, read_only=True) as project:
         say_repairs(project)
-        items, plan = _items(project, folder, setup, scope, keep_suffix=keep_suffix)
+        records, left_out = _records(project, folder, scope, keep_rejected=rejected == "keep")
+        items, plan = _items(project, records, setup, keep_suffix=keep_suffix)
+        among = RejectedCount(left_out, sum(record.rejected for record in records))
         if measure:
             return _measure(items, setup, frame, as_json=as_json)
         _warn_among_photographs(items, exporter, out)
@@ -159,7 +169,7 @@ def export(
                 progress=lambda _done, _total: bar.advance(next(names)),
                 provenance=provenance,
             )
-    _report(summary, plan, items, kind, out, as_json=as_json)
+    _report(summary, plan, items, kind, out, rejected=among, as_json=as_json)
     nothing = not summary.written and all(reason == "no mask" for _, reason in summary.skipped)
     if nothing and not summary.failed:
         say("atrous: nothing was exported, because no image of this scope has a mask; label some, or run a model", err=True)
@@ -211,15 +221,38 @@ def _setup(
     )
 
 
+class RejectedCount(NamedTuple):
+    """How many images of an export's scope are rejected: left out of it, and exported all the same."""
+
+    left_out: int
+    kept: int
+
+    def line(self) -> str:
+        """Both in words; empty for none."""
+        if self.left_out:
+            return f"{count(self.left_out, 'rejected image')} left out (--rejected keep exports them, too)"
+        return f"{count(self.kept, 'rejected image')} among them (--rejected leave-out leaves them out)" if self.kept else ""
+
+
+def _records(project: Project, folder: Path, scope: str, *, keep_rejected: bool) -> tuple[list[ImageRecord], int]:
+    """The images of a scope, and how many rejected ones are left out of it."""
+    from app.state.image_record import ImageStatus
+    from app.state.reviews import to_export
+
+    least = {"reviewed": ImageStatus.REVIEWED, "touched": ImageStatus.TOUCHED, "all": ImageStatus.NEW}[scope]
+    wanted, left_out = to_export(project, least, rejected=keep_rejected)
+    if not wanted:
+        also = f" ({count(left_out, 'rejected image')} left out)" if left_out else ""
+        raise click.UsageError(f"no image of {folder} is {scope}{also}; label some in the window, or choose another --scope")
+    return wanted, left_out
+
+
 def _items(
-    project: Project, folder: Path, setup: ExportSetup, scope: str, *, keep_suffix: bool
+    project: Project, records: list[ImageRecord], setup: ExportSetup, *, keep_suffix: bool
 ) -> tuple[list[ExportItem], SplitPlan | None]:
     from app.state.samples import ExportSource
 
-    wanted = [record for record in project.images if _in_scope(scope)(record) and not record.missing]
-    if not wanted:
-        raise click.UsageError(f"no image of {folder} is {scope}; label some in the window, or choose another --scope")
-    items = [ExportSource(project, record.id, keep_suffix=keep_suffix).item() for record in wanted]
+    items = [ExportSource(project, record.id, keep_suffix=keep_suffix).item() for record in records]
     if not setup.shares or not setup.stratified:
         return setup.prepare(items)
     with progress("splits", len(items)) as bar:
@@ -253,7 +286,14 @@ def _measure(items: list[ExportItem], setup: ExportSetup, frame: Literal["stored
 
 
 def _report(
-    summary: ExportSummary, plan: SplitPlan | None, items: list[ExportItem], kind: str, out: Path, *, as_json: bool
+    summary: ExportSummary,
+    plan: SplitPlan | None,
+    items: list[ExportItem],
+    kind: str,
+    out: Path,
+    *,
+    rejected: RejectedCount,
+    as_json: bool,
 ) -> None:
     from collections import Counter
 
@@ -277,9 +317,12 @@ def _report(
             splits=dict(parts),
             left_out=0 if plan is None else len(plan.left_out),
             not_exported=[] if plan is None else list(plan.missing),
+            rejected=rejected._asdict(),
         )
         return
     say(f"{summary.text()} in {out}")
+    if rejected.line():
+        say(rejected.line())
     if plan is not None:
         shares = ", ".join(f"{name} {number:,}" for name, number in parts.items())
         same = f"; {count(len(plan.duplicates), 'set')} of equal images kept together" if plan.duplicates else ""
@@ -289,10 +332,3 @@ def _report(
             say(f"{count(len(plan.missing), 'line')} of the lists name no image that is exported: {name_some(plan.missing, 5)}")
     for name, pixels in summary.class_pixels.items():
         say(f"{name:>16}  {pixels:,} px")
-
-
-def _in_scope(scope: str) -> Callable[[ImageRecord], bool]:
-    from app.state.image_record import ImageStatus
-
-    least = {"reviewed": ImageStatus.REVIEWED, "touched": ImageStatus.TOUCHED, "all": ImageStatus.NEW}[scope]
-    return lambda record: record.status >= least

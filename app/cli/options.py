@@ -159,6 +159,11 @@ def html_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
     return click.option("--html", "html_file", metavar="FILE", type=ReportFile("HTML"), help=text)
 
 
+def csv_option(name: str, text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add ``--NAME FILE``; the command gets it as ``NAME_file``, a path or None."""
+    return click.option(f"--{name}", f"{name}_file", metavar="FILE", type=ReportFile("CSV"), help=text)
+
+
 def seed_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add ``--seed N`` with default 0."""
     return click.option("--seed", metavar="N", type=click.IntRange(0), default=0, show_default=True, help=text)

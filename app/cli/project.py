@@ -9,6 +9,7 @@ import click
 
 from app.cli.frames import extract, frame_choice, frame_options
 from app.cli.options import project_option
+from app.cli.project_images import images
 from app.cli.terminal import say
 from app.cli.transfer import megabytes
 from app.cli.two_projects import agreement, merge
@@ -90,6 +91,7 @@ def frames(
     return 1 if summary is not None and (summary.failed or summary.problems) else 0
 
 
+project.add_command(images)
 project.add_command(merge)
 project.add_command(agreement)
 

@@ -80,7 +80,7 @@ def project_place(place: Path) -> tuple[Path, Path | None]:
 def project_samples(
     project: Project, catalog: ClassCatalog, exclude: tuple[str, ...] = (), *, unmatched_to_void: bool = False
 ) -> list[Sample]:
-    """The user's labels of a project's images, those of ``exclude`` (shell patterns) left out.
+    """The user's labels of a project's images; rejected ones and those of ``exclude`` (shell patterns) are left out.
 
     A reviewed image counts whole. Of an image that was touched but not reviewed, only the user's (and imported) pixels count;
     the rest is void.
@@ -95,7 +95,7 @@ def project_samples(
     records = [
         record
         for record in project.images
-        if record.status >= ImageStatus.TOUCHED and not record.missing and not fits(record.relative_path, exclude)
+        if record.status >= ImageStatus.TOUCHED and not (record.missing or record.rejected or fits(record.relative_path, exclude))
     ]
     if mapping.unmatched and not unmatched_to_void:
         _demand_partners(project, records, mapping, catalog)

@@ -44,6 +44,7 @@ from app.controllers.predict.image import PredictController
 from app.controllers.predict.models import ModelsController
 from app.controllers.predict.readout import ReadoutController, ReceptiveController
 from app.controllers.predict.threshold import ThresholdController
+from app.controllers.project.activity import ActivityController
 from app.controllers.project.export import ExportController
 from app.controllers.project.file_changes import FileChanges, FileNotes
 from app.controllers.project.folder_jobs import FolderJobs
@@ -51,6 +52,7 @@ from app.controllers.project.label_imports import LabelImports
 from app.controllers.project.merging import MergeController
 from app.controllers.project.navigation import ProjectController
 from app.controllers.project.new_project import NewProjectController, WelcomeController
+from app.controllers.project.reviewing import ReviewController
 from app.controllers.project.videos import VideoController
 from app.controllers.refine.folder import RefineFolder
 from app.controllers.refine.meter import RefineMeter
@@ -79,7 +81,7 @@ LISTENERS = (
     "view_settings", "classes", "projects", "folder_jobs", "undoing", "file_changes", "truth", "models", "predict",
     "evaluation", "folder_evaluation", "file_notes", "ambiguous", "rankings", "inspect", "cutouts", "refine", "scribble",
     "learn", "compare", "compare_folder", "plots", "threshold", "receptive", "welcome", "counts", "readout",
-    "corrections", "components", "regions", "clicks", "next_errors", "modes",
+    "corrections", "components", "regions", "clicks", "next_errors", "modes", "reviewing", "activity",
 )  # fmt: skip
 
 #: Name in the table of commands -> attribute of :class:`Program`.
@@ -88,7 +90,7 @@ FEATURES = {"project": "projects"} | {
     for name in (
         "edit", "view", "classes", "models", "predict", "truth", "evaluation", "folder_evaluation", "rankings", "inspect",
         "ambiguous", "refine", "refine_folder", "scribble", "copies", "learn", "compare", "compare_folder", "receptive", "export",
-        "folder_jobs", "folder_run", "components", "next_errors", "modes",
+        "folder_jobs", "folder_run", "components", "next_errors", "modes", "reviewing",
     )
 }  # fmt: skip
 
@@ -210,6 +212,14 @@ class Program(QObject):
     @cached_property
     def projects(self) -> ProjectController:
         return ProjectController(self.services, self.edit, self)
+
+    @cached_property
+    def activity(self) -> ActivityController:
+        return ActivityController(self.services, self)
+
+    @cached_property
+    def reviewing(self) -> ReviewController:
+        return ReviewController(self.services, self.projects, self.next_errors, self)
 
     @cached_property
     def videos(self) -> VideoController:

@@ -13,7 +13,6 @@ from PySide6.QtCore import QObject, Signal
 from app.services.autosave import Autosaver
 from app.services.undo import UndoHistory
 from app.state.document import Document
-from app.state.image_record import ImageStatus
 from app.state.patch import TilePatch
 from app.state.project import LoadedImage, Project
 from app.state.provenance import Provenance
@@ -220,8 +219,9 @@ class Session(QObject):
         return frozenset((*unsaved, *(image for image in (*shown, refused) if image is not None)))
 
     def is_unreviewed(self, image: int) -> bool:
-        """Whether the user has not marked an image of the open project as reviewed."""
-        return self.project is not None and self.project.record(image).status != ImageStatus.REVIEWED
+        """Whether the user has neither marked an image of the open project as reviewed nor rejected it."""
+        record = None if self.project is None else self.project.record(image)
+        return record is not None and not record.reviewed and not record.rejected
 
     def note_undo_elsewhere(self, on: bool) -> None:
         """Set :attr:`undo_elsewhere`."""

@@ -2,6 +2,8 @@
 
 Undo stops at the first prediction of an image (ADR 90): that step is in the journal, and not on the stack.
 
+A step without pixels (a note) carries what to do instead, and is not in the journal: it is undone in its session.
+
 Commands only copy tiles. What can fail (the journal's disk) listens to the signals and deals with it; a step with a damaged
 record changes nothing and is cut out of the history. The stacks of a session and the steps of the journal are the same records,
 so a reopened image can be undone further.
@@ -9,7 +11,7 @@ so a reopened image can be undone further.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
@@ -38,6 +40,7 @@ class Step:
         patch: what it changed.
         seq: its number in the journal; None until it is recorded there.
         checked: whether all its tiles are known to be sound; those that come from the disk may not be.
+        act: instead of pixels, called with 1 to do the step again and with -1 to undo it.
     """
 
     image: int
@@ -46,6 +49,7 @@ class Step:
     patch: TilePatch
     seq: int | None = None
     checked: bool = True
+    act: Callable[[int], object] | None = None
 
 
 @dataclass(slots=True)
@@ -86,6 +90,9 @@ class _StepCommand(QUndoCommand):
         target = self._target
         if target.silent or target.failure is not None:
             return
+        if self.step.act is not None:
+            self.step.act(direction)
+            return
         try:
             if not self.step.checked and len(patch.tiles) > AT_ONCE:
                 patch.check()  # a smaller one is unpacked as a whole before its first tile is written
@@ -124,12 +131,14 @@ class UndoHistory(QObject):
             much, is changing.
         stepDamaged: (image id, Step, ProjectError) a step could be neither undone nor done again; the pixels are as they were
             before that, and the step is in the history no more, nor is what can only be reached through it.
+        actDone: () a step without pixels was done.
         changed: () anything that menus or the history list show.
     """
 
     stepPushed = Signal(int, object)
     stepMoved = Signal(int, object, int)
     stepDamaged = Signal(int, object, object)
+    actDone = Signal()
     changed = Signal()
     cutNeeded = Signal()
 
@@ -187,13 +196,32 @@ class UndoHistory(QObject):
             self.changed.emit()
             self._bound()
             return step
+        self._append(opened, step)
+        self.stepPushed.emit(step.image, step)
+        self._bound()
+        return step
+
+    def push_act(self, title: MessageText, act: Callable[[int], object]) -> bool:
+        """Take a step of the image in view that changed no pixels and was just done; False without an image.
+
+        Args:
+            act: called with -1 to undo it and with 1 to do it again; it reports its own errors.
+        """
+        self._cut()
+        opened = self._active()
+        if opened is None:
+            return False
+        document = opened.target.document
+        unchanged = TilePatch(document.shape, document.labels.itemsize, (), 0)
+        self._append(opened, Step(opened.target.image, title, Provenance.USER, unchanged, act=act))
+        self.actDone.emit()
+        return True
+
+    def _append(self, opened: _ImageUndoStack, step: Step) -> None:
         command = _StepCommand(self, opened.target, step)
         del opened.commands[opened.stack.index() :]
         opened.commands.append(command)
         opened.stack.push(command)
-        self.stepPushed.emit(step.image, step)
-        self._bound()
-        return step
 
     def undo(self) -> ProjectError | None:
         """Take the last step of the image in view back; nothing happens without one.

@@ -100,7 +100,7 @@ class Corrections:
 
 
 def survey(project: Project, model: ClassCatalog, card_id: str, held: Mapping[int, OpenLabels]) -> Corrections:
-    """Collect what the user has corrected. Reads masks: meant for another thread.
+    """Collect what the user has corrected; rejected images are left out. Reads masks: meant for another thread.
 
     Of an image that is reviewed the whole mask counts; of one that was only touched, the pixels that the user painted or brought
     in, as ``atrous train --project`` has it.
@@ -109,7 +109,7 @@ def survey(project: Project, model: ClassCatalog, card_id: str, held: Mapping[in
         model, card_id: classes and card of the model that is to learn.
         held: labels of images with their newest state in memory.
     """
-    records = [record for record in project.images if not record.missing]
+    records = [record for record in project.images if not record.missing and not record.rejected]
     touched = [record for record in records if record.touched]
     images, skipped, empty = [], [], 0
     for record in _evenly(touched, MOST_IMAGES):

@@ -153,7 +153,7 @@ def reconcile(store: Store, folder: Path, found: dict[str, tuple[int, int]], in_
         for image, path, size, mtime_ns, key, flags, worked in store.rows(
             "SELECT id, path, size, mtime_ns, content_key, flags, status > 0 OR mask != '' OR flags & 16 OR"
             " EXISTS (SELECT 1 FROM steps WHERE image = images.id) OR"
-            " EXISTS (SELECT 1 FROM results WHERE image = images.id AND kind = 'ambiguous') FROM images",
+            " EXISTS (SELECT 1 FROM results WHERE image = images.id AND kind IN ('ambiguous', 'review')) FROM images",
             (),
             (int, str, int, int, str, int, int),
         )

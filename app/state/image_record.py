@@ -34,6 +34,7 @@ class ImageFlag(IntFlag):
         FAILED: the last run or opening failed; the record's note says why.
         SUGGESTED: a newer prediction waits for the user's decision.
         DAMAGED: its mask file could not be read and was set aside; the note names it.
+        REJECTED: the user has decided against the image or its labels; the project's reviews say why.
     """
 
     NONE = 0
@@ -42,6 +43,7 @@ class ImageFlag(IntFlag):
     FAILED = 4
     SUGGESTED = 8
     DAMAGED = 16
+    REJECTED = 32
 
     def without(self, flag: ImageFlag) -> ImageFlag:
         """These flags less ``flag``. Flags of a later version stay set, which ``& ~flag`` would drop."""
@@ -94,7 +96,12 @@ class ImageRecord:
     @property
     def reviewed(self) -> bool:
         """Whether the user declared its mask good."""
-        return self.status == ImageStatus.REVIEWED
+        return self.status == ImageStatus.REVIEWED and not self.rejected
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the user has decided against the image or its labels."""
+        return ImageFlag.REJECTED in self.flags
 
     @property
     def missing(self) -> bool:
@@ -126,7 +133,7 @@ RECORD_COLUMNS = "id, path, size, mtime_ns, status, flags, note, content_key, ma
 RECORD_KINDS = (int, str, int, int, int, int, str, str, str, str)
 
 _STATUSES = {int(status): status for status in ImageStatus}
-_FLAGS = {bits: ImageFlag(bits) for bits in range(32)}
+_FLAGS = {bits: ImageFlag(bits) for bits in range(64)}
 
 
 def record_from_row(row: tuple[Any, ...]) -> ImageRecord:
@@ -149,7 +156,7 @@ def record_from_row(row: tuple[Any, ...]) -> ImageRecord:
 
 
 #: Rows that a later version wrote in a way that this one does not know.
-LATER_ROWS = f"SELECT path, status FROM images WHERE status > {max(ImageStatus)} OR flags >= 32 ORDER BY path"
+LATER_ROWS = f"SELECT path, status FROM images WHERE status > {max(ImageStatus)} OR flags >= 64 ORDER BY path"
 
 
 def later_notice(rows: list[tuple[str, int]]) -> tuple[str, ...]:

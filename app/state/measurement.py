@@ -40,6 +40,8 @@ from deeplab_core.records import Prediction, TrimapBand
 _VERSION = 2
 #: Kind of the project's results that holds ranking scores; older projects have it, so the name stays.
 RANKING_KIND = "doubt"
+#: Kind of those that hold scores for the list.
+SCORE_KIND = "score"
 
 
 class Part(Flag):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.signal import Signal
+from app.state.activity import ActivityLog
 from app.state.adopt import forget_gone_masks, with_classes
 from app.state.backups import Upkeep
 from app.state.class_edits import ClassEdit, ClassEdits
@@ -39,6 +40,7 @@ from app.state.predictions import PredictionCache
 from app.state.project_values import ProjectValues
 from app.state.provenance import Provenance
 from app.state.rebuild import refill
+from app.state.reviews import Reviews
 from app.state.runs import ProjectRuns
 from app.state.saved_masks import ACCEPTED, LoadedImage, MaskRefused, SavedMasks, oriented_shape
 from app.state.schema import WITH_RECLASSIFIED
@@ -68,7 +70,7 @@ class Project(ProjectValues):
         notices: these, the repairs, and what has happened to the images since the last visit.
         report: what happened to the folder's files since the last visit.
         ground_truth: which ground truth belongs to the images; empty until it was looked for.
-        journal, predictions, kept_predictions, runs, class_edits: the project's further parts.
+        journal, predictions, kept_predictions, runs, class_edits, reviews, activity: the project's further parts.
     """
 
     def __init__(self, folder: Path, opened: Opened, catalog: ClassCatalog, report: ScanReport) -> None:
@@ -92,6 +94,8 @@ class Project(ProjectValues):
         self.kept_predictions = KeptPredictions(self.predictions, self._update, self._has_labels, read_only=self.read_only)
         self._masks = SavedMasks(self.directory, opened.store, self.journal)
         self.class_edits = ClassEdits(opened.store, self.journal)
+        self.reviews = Reviews(self, self._update, self.record)
+        self.activity = ActivityLog(self)
         self._upkeep = Upkeep(opened.store, self.directory)
         self._records: list[ImageRecord] = []
         self._places: dict[int, int] = {}
@@ -171,8 +175,11 @@ class Project(ProjectValues):
         return self.report
 
     def set_status(self, image: int, status: ImageStatus) -> ImageRecord:
-        """Say how far the work on an image has come."""
-        return self._update(image, status=status)
+        """Say how far the work on an image has come; one that is marked as reviewed is not rejected any more."""
+        flags = self.record(image).flags
+        return self._update(
+            image, status=status, flags=flags.without(ImageFlag.REJECTED) if status is ImageStatus.REVIEWED else flags
+        )
 
     def set_failed(self, image: int, why: str) -> ImageRecord:
         """Note that a run or opening failed; an empty text takes it back."""
@@ -246,7 +253,7 @@ class Project(ProjectValues):
             StorageError: it could not be recorded; nothing was changed.
             ProjectLocked: the project is read-only.
         """
-        self._check_writable()
+        self.check_writable()
         status = ImageStatus.PREDICTED if source in (Provenance.MODEL, Provenance.CRF) else ImageStatus.TOUCHED
         record = self.record(image)
         with self._store.transaction(record.relative_path):
@@ -271,7 +278,7 @@ class Project(ProjectValues):
             StorageError: it cannot be written; an older mask file is as it was.
             ProjectLocked: the project is read-only.
         """
-        self._check_writable()
+        self.check_writable()
         record = self.record(image)
         if not record.content_key and not record.missing:
             from deeplab_core.images.identity import content_key
@@ -291,7 +298,7 @@ class Project(ProjectValues):
         Raises:
             ProjectError: the file cannot be used either, or the project is read-only.
         """
-        self._check_writable()
+        self.check_writable()
         record = self.record(image)
         shape = oriented_shape(self.path_of(record))
         unknown = self._masks.unknown_classes(record, shape, self.class_edits.reading_catalog(self._catalog))
@@ -303,7 +310,7 @@ class Project(ProjectValues):
 
     def start_over(self, image: int) -> ImageRecord:
         """Forget labels and steps of an image; its mask file is set aside, never deleted."""
-        self._check_writable()
+        self.check_writable()
         self._masks.start_over(self.record(image), self.class_edits.forget)
         return self._refresh(image)
 
@@ -357,7 +364,7 @@ class Project(ProjectValues):
             ProjectLocked: another window has opened a project in its place.
             StorageError: it cannot be written; nothing was changed.
         """
-        self._check_writable()
+        self.check_writable()
         assert self._lock is not None
         self._lock, whole = write_directory_again(self.directory, self.folder, self._store, self._lock)
         if not whole:
@@ -374,7 +381,7 @@ class Project(ProjectValues):
         Raises:
             StorageError: it cannot be written.
         """
-        self._check_writable()
+        self.check_writable()
         return self.kept_predictions.keep(self.record(image), prediction, suggestion=suggestion)
 
     def prediction_of(self, image: int) -> Prediction | None:
@@ -398,7 +405,7 @@ class Project(ProjectValues):
 
     def set_catalog(self, catalog: ClassCatalog) -> None:
         """Change colours, names or keys, or take another catalog; raises CatalogError if labels would lose their ids."""
-        self._check_writable()
+        self.check_writable()
         self.class_edits.replace(self._catalog, catalog)
         self._catalog = catalog
 
@@ -416,7 +423,7 @@ class Project(ProjectValues):
 
     def edit_classes(self, edit: CatalogEdit) -> None:
         """Keep an edit of the classes; labels follow when they are loaded. No image may be open. Raises CatalogError."""
-        self._check_writable()
+        self.check_writable()
         self.class_edits.record(edit, self._catalog)
         self._catalog = edit.catalog
 
@@ -425,7 +432,7 @@ class Project(ProjectValues):
 
         Classes that it had added stay where an image has pixels of them, or cannot be read.
         """
-        self._check_writable()
+        self.check_writable()
         edit, self._catalog = self.class_edits.undo(self._catalog)
         if edit.added:
             counts = self.count_pixels(edit.added)
@@ -449,7 +456,7 @@ class Project(ProjectValues):
         return bool(self.record(image).mask) or self.journal.head(image) > 0
 
     def _update(self, image: int, **values: Any) -> ImageRecord:
-        self._check_writable()
+        self.check_writable()
         columns = ", ".join(f"{name} = ?" for name in values)
         self._store.write(
             f"UPDATE images SET {columns} WHERE id = ?",

@@ -34,7 +34,7 @@ class ProjectValues:
 
     def set_setting(self, key: str, value: object) -> None:
         """Keep a JSON value with the project."""
-        self._check_writable()
+        self.check_writable()
         self._store.write("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, json.dumps(value)))
 
     def put_result(self, image: int, kind: str, key: str, data: bytes) -> None:
@@ -58,7 +58,8 @@ class ProjectValues:
         rows = self._store.rows("SELECT image, key, data FROM results WHERE kind = ?", (kind,), (int, str, bytes))
         return {image: (key, data) for image, key, data in rows}
 
-    def _check_writable(self) -> None:
+    def check_writable(self) -> None:
+        """Raise ProjectLocked if nothing can be written."""
         if self.read_only_reason is not None:
             raise ProjectLocked(
                 message("the project is read-only"),

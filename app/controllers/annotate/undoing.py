@@ -160,6 +160,7 @@ class Undoing(QObject):
         if project is not None and history is not None:
             history.stepPushed.connect(self._follow_step)
             history.stepMoved.connect(self._follow_move)
+            history.actDone.connect(self._follow_act)
         self._note_elsewhere()
 
     def _follow_image(self, image: OpenImage | None) -> None:
@@ -181,6 +182,12 @@ class Undoing(QObject):
             self._done.append(_Done(image, step.title))
             self._arrived = False
             self._note_elsewhere()
+
+    def _follow_act(self) -> None:
+        image = self._session.image
+        if image is not None:
+            self._changed.add(image.id)
+            self._arrived = False
 
     def _follow_move(self, image: int, step: Step, direction: int) -> None:
         self._changed.add(image)
@@ -212,9 +219,11 @@ class Undoing(QObject):
     def _newest(self) -> int:
         """Number of the newest step in effect of the image in view; 0 without one."""
         history = self._session.history
-        if history is None or not history.index:
+        if history is None:
             return 0
-        return history.steps[history.index - 1].seq or 0
+        done = (step for step in reversed(history.steps[: history.index]) if step.act is None)
+        newest = next(done, None)
+        return 0 if newest is None else newest.seq or 0
 
 
 #: One message about undo takes another's place.

@@ -25,6 +25,7 @@ from app.services.timers import single_shot
 from app.state.image_record import ImageRecord
 from app.state.measurement import (
     RANKING_KIND,
+    SCORE_KIND,
     Due,
     Figures,
     Found,
@@ -44,7 +45,7 @@ from deeplab_core.analysis.record import ImageAnalysis
 from deeplab_core.errors import AtrousError
 from deeplab_core.records import Prediction
 
-_KIND = "score"
+_KIND = SCORE_KIND
 #: Predictions that wait in memory; later ones are read from the disk again.
 _HELD_PREDICTIONS = 4
 #: From so many images on measuring is a job with progress, and from so many it waits until the figures are looked at.

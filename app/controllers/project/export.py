@@ -17,6 +17,7 @@ from app.services.jobs import Job, JobState
 from app.services.services import Services
 from app.state.class_choice import known_catalogs
 from app.state.image_record import ImageRecord, ImageStatus
+from app.state.reviews import to_export
 from app.state.samples import ExportSource, LabelSource
 from app.text import error_detail, error_title, mark, plural, spaced, tr
 from app.viewmodels.project.folder_plan import ScopeCount
@@ -60,6 +61,7 @@ class ExportRequest:
     frame: Literal["stored", "oriented"]
     target: Path
     with_predictions: bool = True
+    with_rejected: bool = False
     keep_suffix: bool = False
     setup: ExportSetup | None = None
     provenance: bool = False
@@ -123,23 +125,31 @@ class ExportController(QObject):
 
     # -- export ----------------------------------------------------------------------------------------------------------
 
-    def records(self, scope: ExportScope) -> list[ImageRecord]:
+    def records(self, scope: ExportScope, *, with_rejected: bool = False) -> list[ImageRecord]:
         """Images of a scope."""
+        return self._in_scope(scope, with_rejected=with_rejected)[0]
+
+    def count(self, scope: ExportScope, *, with_rejected: bool = False) -> ScopeCount:
+        """How many images a scope has, and what there is to export of them."""
+        records, left_out = self._in_scope(scope, with_rejected=with_rejected)
+        uncorrected = [record for record in records if not record.touched]
+        return ScopeCount(
+            len(records),
+            len(uncorrected),
+            sum(bool(record.prediction) for record in uncorrected),
+            rejected=left_out + sum(record.rejected for record in records),
+            left_out=left_out,
+        )
+
+    def _in_scope(self, scope: ExportScope, *, with_rejected: bool) -> tuple[list[ImageRecord], int]:
+        """Images of a scope, and how many rejected ones are left out of it."""
         project = self._session.project
-        if project is None:
-            return []
         least = {
             ExportScope.REVIEWED: ImageStatus.REVIEWED,
             ExportScope.TOUCHED: ImageStatus.TOUCHED,
             ExportScope.ALL: ImageStatus.NEW,
         }[scope]
-        return [record for record in project.images if record.status >= least and not record.missing]
-
-    def count(self, scope: ExportScope) -> ScopeCount:
-        """How many images a scope has, and what there is to export of them."""
-        records = self.records(scope)
-        uncorrected = [record for record in records if not record.touched]
-        return ScopeCount(len(records), len(uncorrected), sum(bool(record.prediction) for record in uncorrected))
+        return ([], 0) if project is None else to_export(project, least, rejected=with_rejected)
 
     @property
     def catalogs(self) -> list[ClassCatalog]:
@@ -265,7 +275,7 @@ class ExportController(QObject):
         to_project = self._models.in_project_ids
         return [
             ExportSource(project, record.id, source, to_project, keep_suffix=request.keep_suffix).item()
-            for record in self.records(request.scope)
+            for record in self.records(request.scope, with_rejected=request.with_rejected)
         ]
 
     def _note(self, done: int, total: int) -> None:

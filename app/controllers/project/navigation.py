@@ -342,7 +342,7 @@ class ProjectController(QObject):
     def toggle_reviewed(self) -> None:
         """Mark this image reviewed, or corrected again."""
         if self._session.image is not None and self._session.project is not None:
-            done = self._session.project.record(self._session.image.id).status == ImageStatus.REVIEWED
+            done = self._session.project.record(self._session.image.id).reviewed
             self.set_status(ImageStatus.TOUCHED if done else ImageStatus.REVIEWED)
 
     def accept_change(self) -> None:
@@ -441,6 +441,7 @@ class ProjectController(QObject):
             can_undo=editable and history is not None and (history.can_undo or self._session.undo_elsewhere),
             can_redo=editable and history is not None and history.can_redo,
             can_start_over=writable and (image is not None or self.health.refused is not None),
-            reviewed=record is not None and record.status == ImageStatus.REVIEWED,
+            reviewed=record is not None and record.reviewed,
+            rejected=record is not None and record.rejected,
             to_check=writable and record is not None and record.to_check,
         )

@@ -22,6 +22,7 @@ from app.ui.canvas.compose import Scene
 from app.ui.canvas.error_outline import ErrorOutline
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.layers import LayerSet
+from app.ui.canvas.note_marks import NoteMarks
 from app.ui.canvas.presence import Presence
 from app.ui.canvas.receptive_mark import ReceptiveMark
 from app.ui.canvas.style import CanvasStyle
@@ -134,6 +135,11 @@ class CanvasArea(QWidget):
         """Draw the outline of an error in every pane; None takes it away."""
         for pane in self._views:
             pane.set_outline(outline)
+
+    def set_notes(self, notes: NoteMarks) -> None:
+        """Mark the places of notes in every pane."""
+        for pane in self._views:
+            pane.set_notes(notes)
 
     def set_blink(self, kind: PaneKind | None) -> None:
         """Show a kind instead of the mask while a key is held; None ends it."""

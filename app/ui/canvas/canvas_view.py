@@ -30,6 +30,7 @@ from app.ui.canvas.error_outline import ErrorOutline
 from app.ui.canvas.frame import PanePixels, Section
 from app.ui.canvas.geometry import Mapping, fit_scale
 from app.ui.canvas.marks import TINY_RING, cross_rect, draw_cross, draw_divider, draw_ring, ring_rect
+from app.ui.canvas.note_marks import NoteMarks
 from app.ui.canvas.receptive_mark import ReceptiveMark
 from app.ui.canvas.style import CanvasStyle
 from app.ui.canvas.toolbox import ToolBox
@@ -116,6 +117,8 @@ class CanvasView(QWidget):
         self._note: str | None = None
         self._mark: ReceptiveMark | None = None
         self._outline: ErrorOutline | None = None
+        self._notes = NoteMarks(())
+        self._on_note: int | None = None
         self._pointer: QPointF | None = None
         self._linked: QPointF | None = None
         self._split_held = False
@@ -201,6 +204,16 @@ class CanvasView(QWidget):
             self._outline = outline
             self.update()
 
+    def set_notes(self, notes: NoteMarks) -> None:
+        """Mark the places of notes over the picture."""
+        self._notes, self._on_note = notes, None
+        self.update()
+
+    @property
+    def hovered_note(self) -> int | None:
+        """Place of the note with the mark under the pointer; its text is shown."""
+        return self._on_note
+
     def update_marks(self) -> None:
         """The tools' current action changed."""
         self.update()
@@ -225,6 +238,7 @@ class CanvasView(QWidget):
             if self._outline is not None:
                 self._outline.paint(painter, mapping)
             self._toolbox.paint(painter, mapping)
+            self._notes.paint(painter, mapping, self._on_note)
             self._paint_pointer(painter)
         if self._note is not None:
             self._paint_note(painter)
@@ -351,6 +365,7 @@ class CanvasView(QWidget):
     def leaveEvent(self, event: QEvent) -> None:
         self._update_ring()
         self._pointer = None
+        self._hover_note(None)
         self._toolbox.leave()
         self.hovered.emit(None, None)
         self.pointed.emit(None, None)
@@ -368,9 +383,15 @@ class CanvasView(QWidget):
         column, row = int(pointer.x // 1), int(pointer.y // 1)
         inside = 0 <= column < mapping.image_width and 0 <= row < mapping.image_height
         self.hovered.emit(column if inside else None, row if inside else None)
+        self._hover_note(self._notes.at(at, mapping) if self._notes.notes and not self._toolbox.pressed else None)
         self.pointed.emit(pointer.x, pointer.y)
         if self._pane.other is not None and not self._toolbox.pressed:
             self.setCursor(Qt.CursorShape.SplitHCursor) if self._near_split(at) else self._update_cursor()
+
+    def _hover_note(self, note: int | None) -> None:
+        if note != self._on_note:
+            self._on_note = note
+            self.update()
 
     def _pointer_at(self, at: QPointF, modifiers: Qt.KeyboardModifier, pressure: float = 1.0, *, eraser: bool = False) -> Pointer:
         assert self._scene is not None

@@ -54,6 +54,7 @@ class ExportDialog(FittedDialog):
             self.scope.setCurrentIndex(self.scope.findData(ExportScope.ALL))
         self.predictions = QCheckBox(tr("Export the prediction of images without a corrected mask"))
         self.predictions.setChecked(True)
+        self.keep_rejected = QCheckBox(tr("Export the labels of rejected images too"))
         self.keep_suffix = QCheckBox(tr("Keep the image's extension in the name: a.jpg.png for a.jpg"))
         self.stored = QRadioButton(tr("As stored in the file (for training code that ignores EXIF)"))
         self.oriented = QRadioButton(tr("As displayed (EXIF orientation applied)"))
@@ -74,11 +75,13 @@ class ExportDialog(FittedDialog):
         for text, part in (
             (tr("Images"), self.scope),
             ("", self.predictions),
+            ("", self.keep_rejected),
             (tr("Orientation"), frames),
             (tr("Into"), line),
         ):
             form.addRow(text, part)
         self.options.add_more((tr("Names"), self.keep_suffix))
+        form.setRowVisible(self.keep_rejected, bool(controller.count(ExportScope.ALL).rejected))
         column.addLayout(form)
         self.note = toned("", tone="muted", size="small")
         self.note.setWordWrap(True)
@@ -114,6 +117,7 @@ class ExportDialog(FittedDialog):
         self.finished.connect(controller.stop_measuring)
         self.target.textChanged.connect(self._check)
         self.predictions.toggled.connect(self._check)
+        self.keep_rejected.toggled.connect(self._check)
         self.keep_suffix.toggled.connect(self._check)
         self._set_format()
 
@@ -132,6 +136,7 @@ class ExportDialog(FittedDialog):
             frame="stored" if self.stored.isChecked() else "oriented",
             target=Path(self.target.text()).expanduser(),
             with_predictions=self.predictions.isChecked(),
+            with_rejected=self.keep_rejected.isChecked(),
             keep_suffix=self.keep_suffix.isChecked(),
             setup=self.options.setup(),
             provenance=self.options.provenance.isChecked(),
@@ -155,7 +160,8 @@ class ExportDialog(FittedDialog):
 
     def _check(self) -> None:
         """Say what would happen, before anything is written."""
-        found = self._controller.count(ExportScope(self.scope.currentData()))
+        scope, keep = ExportScope(self.scope.currentData()), self.keep_rejected.isChecked()
+        found = self._controller.count(scope, with_rejected=keep)
         self.existing.hide()
         tone, sentences = "muted", []
         try:
@@ -170,6 +176,7 @@ class ExportDialog(FittedDialog):
             tone, sentences = "warn", [tr("No image matches this scope yet.")]
         else:
             sentences.append(found.text(with_predictions=self.predictions.isChecked()))
+        sentences.append(found.rejected_text())
         if plan.groups:
             sentences.append(plural("{n} group stays together.", "{n} groups stay together.", plan.groups))
         if plan.left_out:
@@ -197,7 +204,9 @@ class ExportDialog(FittedDialog):
                     first=plan.existing[0].path.name,
                 )
             )
-        self._say(tone, " ".join(sentences) or tr("Every file is read back and verified before it replaces another."))
+        self._say(
+            tone, " ".join(filter(None, sentences)) or tr("Every file is read back and verified before it replaces another.")
+        )
         decided = not plan.existing or self.replace.isChecked() or self.skip.isChecked()
         self.go.setEnabled(bool(found.images) and decided)
 

@@ -86,6 +86,15 @@ class ImageListModel(QAbstractListModel):
         self._sort = order
         self._arrange()
 
+    @property
+    def rows(self) -> Sequence[ImageRow]:
+        """All images in the project's order, whatever the filter hides."""
+        return self._all
+
+    def class_names(self) -> list[str]:
+        """Names of the classes in any image's mask, in lower case."""
+        return sorted(set().union(*(row.classes for row in self._all)))
+
     def shown_ids(self) -> list[int]:
         """Ids of the rows in the current order of the list, which 'next' follows."""
         return [row.id for row in self._shown]

@@ -17,6 +17,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import (
     QAbstractItemView,
+    QHBoxLayout,
     QLineEdit,
     QListView,
     QMenu,
@@ -34,12 +35,14 @@ from app.text import mark, plural, spaced, tr
 from app.ui.common.panel import Panel, toned
 from app.ui.project.image_list_model import SORT_TITLES, ImageListModel, SortBy
 from app.ui.shell.theme import Theme, load_theme
-from app.viewmodels.project.image_list import ImageRow
+from app.viewmodels.project.image_list import ImageRow, filter_terms
 
 #: Height of a row with its gap, and of the picture in it, in px.
 ROW, PICTURE = 112, 104
 #: Side of the mark of a status, in px, and the room that it takes before the name.
 _MARK, _BESIDE = 13.0, 19
+#: Side of the sign of notes, px.
+_NOTE = 11.0
 #: Shape and colour of each status. The marks are on the dark foot of a thumbnail in both themes.
 _STATUS_MARKS = {
     ImageStatus.NEW: ("ring", "muted"),
@@ -50,8 +53,8 @@ _STATUS_MARKS = {
 
 
 def paint_status(painter: QPainter, box: QRectF, row: ImageRow, theme: Theme) -> None:
-    """The status as a shape and a colour: ring, disk, diamond, tick; a cross for what failed or is missing."""
-    shape, token = _STATUS_MARKS[row.status]
+    """The status as a shape and a colour: ring, disk, diamond, tick; barred if rejected, a cross if failed or missing."""
+    shape, token = ("stroke", "bad") if row.record.rejected else _STATUS_MARKS[row.status]
     if row.record.failed or row.record.missing:
         shape, token = "cross", "bad"
     color, center, half = theme.color(token), box.center(), box.width() / 2
@@ -62,6 +65,12 @@ def paint_status(painter: QPainter, box: QRectF, row: ImageRow, theme: Theme) ->
         painter.setPen(QPen(color, 1.8))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawEllipse(center, half - 2.5, half - 2.5)
+    elif shape == "stroke":
+        painter.setPen(QPen(color, 2.0))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawEllipse(center, half - 2, half - 2)
+        side = (half - 2) * 0.7
+        painter.drawLine(center + QPointF(-side, side), center + QPointF(side, -side))
     elif shape == "disk":
         painter.setBrush(color)
         painter.drawEllipse(center, half - 2, half - 2)
@@ -80,6 +89,17 @@ def paint_status(painter: QPainter, box: QRectF, row: ImageRow, theme: Theme) ->
         )
         for line in lines:
             painter.drawPolyline(QPolygonF([center + QPointF(x, y) for x, y in line]))
+
+
+def paint_note(painter: QPainter, box: QRectF, theme: Theme) -> None:
+    """The sign of an image with notes: a sheet with two lines."""
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(theme.color("warn"))
+    painter.drawRoundedRect(box, 2, 2)
+    painter.setPen(QPen(QColor(0, 0, 0, 210), 1.2))
+    for part in (0.35, 0.65):
+        y = box.top() + box.height() * part
+        painter.drawLine(QPointF(box.left() + 2.5, y), QPointF(box.right() - 2.5, y))
 
 
 def unreadable_text(row: ImageRow) -> str:
@@ -151,15 +171,20 @@ class ImageDelegate(QStyledItemDelegate):
         if not score and row.uncertainty is not None:
             score = f"± {row.uncertainty:.2f}"
         metrics = QFontMetrics(painter.font())
-        taken = metrics.horizontalAdvance(score) + 8 if score else 0
+        taken = metrics.horizontalAdvance(score) + 8.0 if score else 0.0
+        if row.notes:
+            taken += _NOTE + 4
+            paint_note(painter, QRectF(line.right() - taken, line.center().y() - _NOTE / 2, _NOTE, _NOTE), self.on_photo)
+            painter.setPen(QColor("#ffffff"))
         name = metrics.elidedText(row.title, Qt.TextElideMode.ElideMiddle, int(line.width() - _BESIDE - taken))
         painter.drawText(line.adjusted(_BESIDE, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, name)
         painter.drawText(line, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, score)
 
 
 _FILTER_HELP = mark(
-    "Words of the path, or: new, predicted, corrected, reviewed, unreviewed, failed, missing, "
-    "truth,\nclass:chair, iou<0.5. A leading - means 'not'."
+    "Words of the path, or: new, predicted, corrected, reviewed, rejected, unreviewed, failed, missing,\n"
+    "truth, note, class:chair, note:glare, reason:blurred, iou<0.5, iou:0.3..0.6, minutes>5.\n"
+    "All of them must hold. A leading - means 'not', | divides alternatives: class:chair|sofa."
 )
 
 
@@ -190,7 +215,19 @@ class ImagesDock(Panel):
         self.filter.setClearButtonEnabled(True)
         self.filter.setAccessibleName(tr("Filter the images"))
         self.filter.textChanged.connect(self._apply_filter)
-        self.body.addWidget(self.filter)
+        self.terms = QToolButton()
+        self.terms.setText("\N{BLACK DOWN-POINTING SMALL TRIANGLE}")
+        self.terms.setProperty("quiet", True)
+        self.terms.setToolTip(tr("Filter by status, note, class or score"))
+        self.terms.setAccessibleName(tr("Filter by status, note, class or score"))
+        self.terms.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.terms.setMenu(QMenu(self))
+        self.terms.menu().aboutToShow.connect(self._fill_terms)
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        row.addWidget(self.filter, 1)
+        row.addWidget(self.terms)
+        self.body.addLayout(row)
         self.view = QListView()
         self.view.setModel(model)
         self.delegate = ImageDelegate(theme)
@@ -226,6 +263,29 @@ class ImagesDock(Panel):
             if not self.view.viewport().rect().contains(self.view.visualRect(index)):
                 self.view.scrollTo(index, QAbstractItemView.ScrollHint.PositionAtCenter)
         self.view.viewport().update()
+
+    def open_filter(self) -> None:
+        """Type a filter: Enter opens the first match, Down goes into the list, Esc returns to the picture."""
+        self.show()
+        self.filter.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.filter.selectAll()
+
+    def _fill_terms(self) -> None:
+        """The words that a filter may have, with a check at those that it has; a click adds one or takes it away."""
+        menu, has = self.terms.menu(), self.filter.text().split()
+        menu.clear()
+        for group in filter_terms(self.model.class_names()):
+            for term in group:
+                action = menu.addAction(term.title)
+                action.setCheckable(True)
+                action.setChecked(term.word in has)
+                action.triggered.connect(lambda _on, word=term.word: self._toggle_term(word))
+            menu.addSeparator()
+
+    def _toggle_term(self, word: str) -> None:
+        has = self.filter.text().split()
+        rest = [other for other in has if other != word]
+        self.filter.setText(" ".join(rest if word in has else [*has, word]))
 
     def set_theme(self, theme: Theme) -> None:
         self.delegate.theme = theme

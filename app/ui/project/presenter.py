@@ -13,7 +13,7 @@ from app.text import displayed, tr
 from app.ui.project.image_list_model import ImageListModel, SortBy
 from app.ui.project.start_page import UnreadablePage
 from app.ui.shell.main_window import MainWindow
-from app.viewmodels.project.image_list import ImageRow
+from app.viewmodels.project.image_list import ImageRow, image_row
 
 
 class ImagesPresenter(QObject):
@@ -40,6 +40,8 @@ class ImagesPresenter(QObject):
         self._program.figures.scored.connect(self._show_score)
         self._program.figures.truthFound.connect(lambda _index: self._show_rows())
         self._program.figures.rescored.connect(self._show_rows)
+        self._program.reviewing.notesChanged.connect(self._show_score)
+        self._program.activity.changed.connect(self._show_score)
         window.images.chosen.connect(projects.open_image)
         window.images.sortChosen.connect(lambda order: self._program.settings.set("images.sort", str(order)))
         window.images.arranged.connect(self._show_title)
@@ -76,24 +78,17 @@ class ImagesPresenter(QObject):
     def _show_rows(self) -> None:
         project = self._program.session.project
         self._twins = frozenset() if project is None else twins(project.images)
-        rows = [] if project is None else [self._row(record, place) for place, record in enumerate(project.images)]
+        rows = [] if project is None else [self._row(project, record, place) for place, record in enumerate(project.images)]
         self._position = {row.id: row.position for row in rows}
         self._model.set_rows(rows)
         image = self._program.session.image
         self._window.images.show_current(None if image is None else image.id)
         self._show_title()
 
-    def _row(self, record: ImageRecord, position: int) -> ImageRow:
+    def _row(self, project: Project, record: ImageRecord, position: int) -> ImageRow:
         score = self._program.figures.score(record.id)
-        return ImageRow(
-            record=record,
-            position=position,
-            iou=score.iou,
-            uncertainty=score.uncertainty,
-            classes=frozenset(name.lower() for name in score.classes),
-            has_truth=self._program.truth.index.get(record.relative_path) is not None,
-            has_twin=record.id in self._twins,
-        )
+        has_truth = self._program.truth.index.get(record.relative_path) is not None
+        return image_row(project, record, position, score, has_truth=has_truth, has_twin=record.id in self._twins)
 
     def _show_score(self, image: int) -> None:
         project = self._program.session.project
@@ -103,8 +98,9 @@ class ImagesPresenter(QObject):
     def _show_record(self, record: ImageRecord) -> None:
         if record.failed and self._program.session.image is None:
             self._window.start_page.show_busy("")
-        if record.id in self._position:
-            self._model.update_row(self._row(record, self._position[record.id]))
+        project = self._program.session.project
+        if project is not None and record.id in self._position:
+            self._model.update_row(self._row(project, record, self._position[record.id]))
 
     def _show_image(self, image: OpenImage | None) -> None:
         self._window.images.show_current(None if image is None else image.id)

@@ -148,12 +148,20 @@ _HEARD = _KEYS | {
 }  # fmt: skip
 
 
+_USED = frozenset({QEvent.Type.KeyPress, QEvent.Type.MouseButtonPress, QEvent.Type.MouseMove})
+
+
 class InputFilter(QObject):
     """Filters the application's events for one window: the one place that sees widgets which are added later, too.
 
     Attributes:
         router: takes the keys.
+
+    Signals:
+        used(): the user has pressed a key or a button, or moved the pointer.
     """
+
+    used = Signal()
 
     def __init__(self, window: QMainWindow, commands: ActionBuilder, focus: PictureFocus) -> None:
         super().__init__(window)
@@ -167,6 +175,8 @@ class InputFilter(QObject):
         kind = event.type()
         if kind not in _HEARD or not isinstance(watched, QWidget):
             return False
+        if kind in _USED:
+            self.used.emit()
         if kind in _KEYS:
             return isinstance(event, QKeyEvent) and self.router.take(watched, event)
         if kind == QEvent.Type.Show:  # not Polish: that can come before a widget is in the window

@@ -63,6 +63,7 @@ class MainWindow(QMainWindow):
     Signals:
         dropped(Path): a folder or file was dropped on the window.
         closing(QCloseEvent): the window is about to close; ignore the event to keep it open.
+        used(): the user has pressed a key or a button, or moved the pointer.
         heldKey(action id, bool): the key of a held command went down or up.
         keyboardLearned(dict): what is known of the user's keyboard, as in ``Keymap.printed``.
         themed(Theme): another theme is on.
@@ -70,6 +71,7 @@ class MainWindow(QMainWindow):
 
     dropped = Signal(object)
     closing = Signal(object)
+    used = Signal()
     heldKey = Signal(str, bool)
     keyboardLearned = Signal(object)
     themed = Signal(object)
@@ -127,6 +129,7 @@ class MainWindow(QMainWindow):
             dock.visibilityChanged.connect(lambda _visible, name=name: self._update_dock_key(name))
         self.focus = PictureFocus(self, self.stack)
         self._input = InputFilter(self, self.commands, self.focus)
+        self._input.used.connect(self.used)
         self._input.router.held.connect(self.heldKey)
         self._input.router.learned.connect(self.keyboardLearned)
         self.set_theme(theme)

@@ -27,6 +27,7 @@ from app.ui.project.data_presenter import DataPresenter
 from app.ui.project.image_list_model import ImageListModel
 from app.ui.project.labels_presenter import LabelsPresenter
 from app.ui.project.presenter import ImagesPresenter
+from app.ui.project.review_presenter import ReviewPresenter
 from app.ui.refine.presenter import CRFPresenter
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.annotate.panes import PaneKind, pane_captions, preview_captions
@@ -58,6 +59,7 @@ class WindowPresenter(QObject):
         self.inspect = EvaluationPresenter(self.window, self.program, self.canvas)
         self.truth = DataPresenter(self.window, self.program)
         self.labels = LabelsPresenter(self.window, self.program)
+        self.reviews = ReviewPresenter(self.window, self.program, self.canvas)
 
     # -- the picture -----------------------------------------------------------------------------------------------------
 

@@ -441,7 +441,9 @@ class WindowActions(QObject):
                 Choice(tr("Skipped files"), lambda: ListDialog(tr("Export"), intro, troubled, None, self._window).exec())
             )
         say = self._program.notifier.warning if summary.failed else self._program.notifier.info
-        detail = " ".join(filter(None, (lines[0], self._program.export.splits, ", ".join(lines[1:5]))))
+        export = self._program.export
+        rejected = export.count(request.scope, with_rejected=request.with_rejected).rejected_text()
+        detail = " ".join(filter(None, (lines[0], rejected, export.splits, ", ".join(lines[1:5]))))
         say(
             tr("Export stopped") if summary.cancelled else tr("Export finished"),
             detail,

@@ -9,7 +9,7 @@ from functools import reduce
 from app.state.project import Project
 from app.text import plural, spaced, tr
 from app.viewmodels.annotate.class_rows import class_name
-from app.viewmodels.project.image_list import STATUS_TITLES
+from app.viewmodels.project.image_list import status_title
 from deeplab_core.analysis.folder import ImageIssue
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.geometry import Box
@@ -69,7 +69,7 @@ def image_rows(project: Project, ranking: Sequence[int], scores: Mapping[int, fl
             record.shown,
             score_text(scores.get(image)),
             "" if iou is None else f"{iou:.3f}",
-            tr(STATUS_TITLES[record.status]),
+            tr(status_title(record)),
         )
         rows.append(RankingRow(image, cells))
     return RankingRows((tr("Image"), tr("Score"), tr("IoU"), tr("Status")), frozenset({1, 2}), rows)

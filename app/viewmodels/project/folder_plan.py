@@ -224,11 +224,23 @@ class ScopeCount:
         images: all of them.
         uncorrected: those without a corrected mask.
         predicted: of these, those with a prediction.
+        rejected: rejected images that have come so far.
+        left_out: of these, those that are not among ``images``.
     """
 
     images: int
     uncorrected: int
     predicted: int
+    rejected: int = 0
+    left_out: int = 0
+
+    def rejected_text(self) -> str:
+        """What becomes of rejected images, a sentence; empty without any."""
+        if self.left_out:
+            return plural("{n} rejected image is left out.", "{n} rejected images are left out.", self.left_out)
+        if self.rejected:
+            return plural("{n} rejected image is exported too.", "{n} rejected images are exported too.", self.rejected)
+        return ""
 
     def text(self, *, with_predictions: bool) -> str:
         """What an export writes of them, and what it leaves out; ``with_predictions``: also masks that only the model made."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import PurePosixPath
 
 from app.state.image_record import ImageRecord, ImageStatus
-from app.text import mark, plain_number, read_number, tr
+from app.state.project import Project
+from app.state.project_analysis import ImageScore
+from app.text import displayed, mark, plain_number, plural, read_number, spaced, tr
 
 STATUS_TITLES: dict[ImageStatus, str] = {
     ImageStatus.NEW: mark("new"),
@@ -14,6 +19,13 @@ STATUS_TITLES: dict[ImageStatus, str] = {
     ImageStatus.TOUCHED: mark("corrected"),
     ImageStatus.REVIEWED: mark("reviewed"),
 }
+#: What replaces the status of a rejected image.
+REJECTED = mark("rejected")
+
+
+def status_title(record: ImageRecord) -> str:
+    """How far the work on an image has come, or that it is rejected; to be translated."""
+    return REJECTED if record.rejected else STATUS_TITLES[record.status]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +40,9 @@ class ImageRow:
         classes: lower-case names of the classes in its mask.
         has_truth: whether a truth file was found for it.
         has_twin: whether another image of its folder has the same name but for the ending or the Unicode form.
+        why: reason of its rejection; empty without one.
+        notes: texts of its notes.
+        seconds, actions: active time that was spent on it, and what was done, see :mod:`app.state.activity`.
     """
 
     record: ImageRecord
@@ -37,6 +52,10 @@ class ImageRow:
     classes: frozenset[str] = frozenset()
     has_truth: bool = False
     has_twin: bool = False
+    why: str = ""
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    actions: int = 0
     _text: str = field(init=False, repr=False, compare=False, default="")
 
     def __post_init__(self) -> None:
@@ -51,6 +70,17 @@ class ImageRow:
         return self.record.status
 
     @property
+    def status_title(self) -> str:
+        """In English, to be translated; see :func:`status_title`."""
+        return status_title(self.record)
+
+    def figure(self, name: str) -> float | None:
+        """The number of a name of :data:`FIGURES`; None if it is not known."""
+        return {
+            "iou": self.iou, "uncertainty": self.uncertainty, "minutes": self.seconds / 60, "actions": float(self.actions),
+        }[name]  # fmt: skip
+
+    @property
     def title(self) -> str:
         """File name without its ending; with it if another image of the folder has the same name but for that."""
         shown = PurePosixPath(self.record.shown)
@@ -63,7 +93,8 @@ class ImageRow:
     @property
     def tooltip(self) -> str:
         """Path, status and figures, one a line."""
-        lines = [self.record.shown, tr(STATUS_TITLES[self.status])]
+        status = tr(self.status_title)
+        lines = [self.record.shown, tr("{status}: {why}", status=status, why=displayed(self.why)) if self.why else status]
         if self.iou is not None:
             lines.append(tr("mIoU {iou:.3f} (mean over the classes in the ground truth)", iou=self.iou))
         if self.uncertainty is not None:
@@ -72,22 +103,69 @@ class ImageRow:
             lines.append(tr("its file has changed since it was edited"))
         if self.record.note:
             lines.append(tr(self.record.note))
+        lines += [tr("note: {text}", text=displayed(text)) for text in self.notes[:_NOTES]]
+        if len(self.notes) > _NOTES:
+            lines.append(plural("{n} more note", "{n} more notes", len(self.notes) - _NOTES))
+        if self.seconds or self.actions:
+            time = minutes_text(self.seconds)
+            lines.append(
+                tr("{time} of active time, {actions}", time=time, actions=plural("{n} action", "{n} actions", self.actions))
+            )
         return "\n".join(lines)
 
 
-_FLAG_WORDS = ("failed", "missing", "changed", "truth", "unreviewed")
+def image_row(
+    project: Project, record: ImageRecord, position: int, score: ImageScore, *, has_truth: bool, has_twin: bool
+) -> ImageRow:
+    """The row of an image, with what the project knows of it."""
+    review, done = project.reviews.of(record.id), project.activity.of(record.id)
+    return ImageRow(
+        record=record,
+        position=position,
+        iou=score.iou,
+        uncertainty=score.uncertainty,
+        classes=frozenset(name.lower() for name in score.classes),
+        has_truth=has_truth,
+        has_twin=has_twin,
+        why=review.why if record.rejected else "",
+        notes=tuple(note.text for note in review.notes),
+        seconds=done.seconds,
+        actions=done.actions,
+    )
+
+
+#: Notes that a tooltip shows.
+_NOTES = 3
+
+
+def minutes_text(seconds: float) -> str:
+    """A time in minutes and seconds, as in ``2:05 min``."""
+    minutes, rest = divmod(round(seconds), 60)
+    return tr("{minutes}:{seconds:02d} min", minutes=spaced(minutes), seconds=rest)
+
+
+#: Words of the filter for what holds or does not hold of an image.
+FLAG_WORDS = ("failed", "missing", "changed", "truth", "unreviewed", "note")
+#: Numbers that the filter compares, as in ``iou<0.5`` or ``minutes:2..5``.
+FIGURES = ("iou", "uncertainty", "minutes", "actions")
+#: A word, or one with a text in quotation marks: ``note:"soft border"``.
+_WORDS = re.compile(r"""[^\s"]*"[^"]*"?|\S+""")
+_COMPARED = re.compile(rf"({'|'.join(FIGURES)})(<=|>=|<|>|:)(.+)")
 
 
 class Wanted:
     """A filter as typed: every word must match.
 
-    ``new predicted corrected reviewed unreviewed failed missing changed truth`` ask for a status, ``class:chair`` for a class
-    in the mask, ``iou<0.5`` for a score; a leading ``-`` means 'not'; anything else is looked for in the path.
+    ``new predicted corrected reviewed rejected unreviewed failed missing changed truth note`` ask for a status or mark,
+    ``class:chair`` for a class in the mask, ``note:glare`` and ``reason:blurred`` for words of notes and reasons, ``iou<0.5``,
+    ``uncertainty>=0.2``, ``minutes:2..5`` and ``actions>10`` for numbers; ``|`` divides alternatives (``class:chair|sofa``), a
+    leading ``-`` means 'not', quotation marks hold words together; anything else is looked for in the path.
     """
 
     def __init__(self, text: str) -> None:
         self.text = " ".join(text.lower().split())
-        self._words = [(word.startswith("-") and len(word) > 1, word.removeprefix("-") or word) for word in self.text.split()]
+        words = [word.replace('"', "") for word in _WORDS.findall(self.text)]
+        self._words = [(word.startswith("-") and len(word) > 1, word.removeprefix("-") or word) for word in words]
 
     def matches(self, row: ImageRow) -> bool:
         """Whether a row is wanted."""
@@ -96,28 +174,91 @@ class Wanted:
     @staticmethod
     def _holds(word: str, row: ImageRow) -> bool:
         name, colon, value = word.partition(":")
-        if colon and name == "class":
-            return any(known.startswith(value) for known in row.classes)
+        texts = {"class": row.classes, "note": tuple(note.lower() for note in row.notes), "reason": (row.why.lower(),)}
+        if colon and name in texts:
+            parts = value.split("|")
+            if name == "class":
+                return any(known.startswith(part) for known in row.classes for part in parts)
+            return any(part in text for text in texts[name] for part in parts if text)
         if colon and name == "status":
-            word = value
-        if word in STATUS_TITLES.values():
-            return STATUS_TITLES[row.status] == word
-        if word in map(str.casefold, map(tr, STATUS_TITLES.values())):  # the word that the window shows
-            return tr(STATUS_TITLES[row.status]).casefold() == word
-        if word in _FLAG_WORDS:
-            return {
-                "failed": row.record.failed,
-                "missing": row.record.missing,
-                "changed": row.record.changed,
-                "truth": row.has_truth,
-                "unreviewed": row.status != ImageStatus.REVIEWED,
-            }[word]
-        for sign in ("<", ">"):
-            score, found, bound = word.partition(sign)
-            if found and score == "iou" and _is_number(bound):
-                number = read_number(bound)
-                return row.iou is not None and (row.iou < number if sign == "<" else row.iou > number)
+            return any(_has_status(part, row) or _has_flag(part, row) for part in value.split("|"))
+        if _has_status(word, row):
+            return True
+        if word in _status_words():
+            return False
+        if word in FLAG_WORDS:
+            return _has_flag(word, row)
+        found = _COMPARED.fullmatch(word)
+        if found is not None and _limits(found[2], found[3]) is not None:
+            return _in_limits(row.figure(found[1]), found[2], found[3])
         return word in row.lower_path
+
+
+@dataclass(frozen=True, slots=True)
+class FilterTerm:
+    """A word of the filter, and what a menu says of it."""
+
+    word: str
+    title: str
+
+
+#: Scores that the menu offers as limits.
+_LIMITS = (0.5, 0.7, 0.9)
+
+
+def filter_terms(classes: Sequence[str]) -> list[list[FilterTerm]]:
+    """What a menu offers, in groups: statuses and marks, scores, the classes (lower-case names) of the masks."""
+    statuses = [*(title for title in STATUS_TITLES.values()), REJECTED, *FLAG_WORDS[-2:]]
+    marks = [FilterTerm(word, tr(_TERM_TITLES.get(word, word))) for word in statuses]
+    scores = [FilterTerm(f"iou<{limit}", tr("IoU below {limit}", limit=limit)) for limit in _LIMITS]
+    names = [FilterTerm(f"class:{name}" if " " not in name else f'class:"{name}"', name) for name in classes[:_CLASSES]]
+    return [marks, scores, names]
+
+
+#: Classes that the menu offers; more are typed.
+_CLASSES = 24
+_TERM_TITLES = {"unreviewed": mark("neither reviewed nor rejected"), "note": mark("with a note")}
+
+
+def _status_words() -> set[str]:
+    return {word for title in (*STATUS_TITLES.values(), REJECTED) for word in (title, tr(title).casefold())}
+
+
+def _has_status(word: str, row: ImageRow) -> bool:
+    return word in (row.status_title, tr(row.status_title).casefold())
+
+
+def _has_flag(word: str, row: ImageRow) -> bool:
+    return {
+        "failed": row.record.failed,
+        "missing": row.record.missing,
+        "changed": row.record.changed,
+        "truth": row.has_truth,
+        "unreviewed": not row.record.reviewed and not row.record.rejected,
+        "note": bool(row.notes),
+    }.get(word, False)
+
+
+def _limits(sign: str, text: str) -> tuple[float, float] | None:
+    """Least and most that a comparison allows; None for what is no number or range."""
+    ends = text.split("..") if sign == ":" else [text]
+    if not 1 <= len(ends) <= 2 or not all(_is_number(end) for end in ends if end) or not any(ends):
+        return None
+    numbers = [read_number(end) if end else None for end in ends]
+    if sign == ":":
+        low, high = numbers[0], numbers[-1]
+        return (-inf if low is None else low, inf if high is None else high)
+    assert numbers[0] is not None
+    return (-inf, numbers[0]) if sign.startswith("<") else (numbers[0], inf)
+
+
+def _in_limits(number: float | None, sign: str, text: str) -> bool:
+    limits = _limits(sign, text)
+    if number is None or limits is None:
+        return False
+    low, high = limits
+    inside = low <= number <= high
+    return inside and not (sign == "<" and number == high) and not (sign == ">" and number == low)
 
 
 def _is_number(text: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from app.controllers.project.label_imports import PlannedLabels
 from app.controllers.project.merging import ComparedProjects, MergeRow
 from app.services.folders import log_folder
 from app.services.notifications import Choice
+from app.state.activity import DayProgress
 from app.state.class_choice import CatalogEffect, ClassQuestion
 from app.state.corrections import CorrectedMask, Corrections
 from app.state.ground_truth import FrameQuestion
@@ -35,6 +37,7 @@ from app.ui.common.choice_dialog import ChoiceDialog, FolderQuestion
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.list_dialog import ListDialog
+from app.ui.common.text_dialog import TextDialog
 from app.ui.hub.fetch_dialog import FetchDialog
 from app.ui.predict.mapping_dialog import MappingDialog
 from app.ui.predict.model_options_dialog import ModelOptionsDialog
@@ -45,6 +48,8 @@ from app.ui.project.frame_dialog import FrameDialog
 from app.ui.project.import_dialog import ImportDialog
 from app.ui.project.merge_dialog import MergeDialog
 from app.ui.project.new_project_dialog import NewProjectDialog
+from app.ui.project.notes_dialog import NotesDialog
+from app.ui.project.progress_dialog import ProgressDialog
 from app.ui.project.summary_dialog import SummaryDialog
 from app.ui.project.video_dialog import VideoDialog
 from app.ui.shell.command_palette import CommandPalette
@@ -63,7 +68,7 @@ from deeplab_core.catalogs import builtin_catalogs, get_catalog
 from deeplab_core.catalogs.catalog import map_catalogs
 from deeplab_core.errors import ProjectError
 from deeplab_core.learning import ClassGain, GainInterval, LearnReport
-from tests.gui.studio import Studio
+from tests.gui.studio import Studio, make_folder
 
 #: Logical sizes: a small screen, 1920 x 1080 at 1.5 and at 2, and 1280 x 720 at 1.5.
 SCREENS = [(1280, 720), (1280, 680), (960, 540), (853, 480)]
@@ -243,6 +248,24 @@ class _NoPictures:
         """The images are not files."""
 
 
+def _text(studio: Studio, _tmp: Path) -> QDialog:
+    offered = [f"{number}: the light has changed, and half of the room is not to be seen" for number in range(12)]
+    return TextDialog("Reject the image", f"Why is {_LONG}.jpg rejected?", offered=offered, go="Reject", parent=studio.window)
+
+
+def _notes(studio: Studio, tmp: Path) -> QDialog:
+    studio.open(make_folder(tmp / "noted", truth=False))
+    for number in range(30):
+        studio.program.reviewing.add_note(f"{number}: {_LONG}", None)
+    return NotesDialog(studio.program.reviewing, studio.program.session, studio.window)
+
+
+def _progress(studio: Studio, _tmp: Path) -> QDialog:
+    return ProgressDialog(
+        [DayProgress(date(2026, 1, 1 + day), 1200, 800, 30, 12_345, 30_000) for day in range(30)], studio.window
+    )
+
+
 MAKERS: dict[type[QDialog], Callable[[Studio, Path], QDialog]] = {
     SettingsDialog: _settings, ExportDialog: _export, FetchDialog: _fetch, ShortcutSheet: _keys, ShortcutsDialog: _shortcuts,
     ChoiceDialog: _choice, TruthDialog: _truth, ClassesDialog: _classes, MappingDialog: _mapping, FrameDialog: _frame,
@@ -250,7 +273,7 @@ MAKERS: dict[type[QDialog], Callable[[Studio, Path], QDialog]] = {
     MessagesDialog: _messages, FolderQuestion: _job, ModelOptionsDialog: _options,
     ClassEditor: _editor, VideoDialog: _video, ComponentDialog: _components,
     NewProjectDialog: _new_project, ImportDialog: _import,
-    SummaryDialog: _summary, MergeDialog: _merge,
+    SummaryDialog: _summary, MergeDialog: _merge, TextDialog: _text, NotesDialog: _notes, ProgressDialog: _progress,
 }  # fmt: skip
 
 

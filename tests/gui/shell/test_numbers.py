@@ -20,11 +20,12 @@ from pytestqt.qtbot import QtBot
 import app.ui
 from app.cli import main
 from app.cli.options import Decimal
+from app.state.image_record import ImageRecord
 from app.text import plain_number, read_number, read_numbers
 from app.ui.common.number_field import DecimalField, WholeField
 from app.ui.common.param_slider import ParamSlider
 from app.ui.shell.settings_dialog import SettingsDialog
-from app.viewmodels.project.image_list import Wanted
+from app.viewmodels.project.image_list import ImageRow, Wanted
 
 LANGUAGES = ["C", "en_US", "de_DE", "de_CH", "fr_FR", "ar_EG", "fa_IR", "hi_IN", "ko_KR", "ru_RU"]
 
@@ -170,10 +171,7 @@ def test_every_way_to_write_a_number_is_the_same_number(value: float, sign: str,
 
 
 def test_the_filter_of_the_images_takes_both() -> None:
-    class Row:
-        iou = 0.4
-        lower_path = "a.jpg"
-
+    row = ImageRow(ImageRecord(1, "a.jpg", 1, 1), 0, iou=0.4)
     for text in ("iou<0.5", "iou<0,5", "iou<٠٫٥"):
-        assert Wanted(text).matches(Row()), text  # type: ignore[arg-type]
-        assert not Wanted(text.replace("<", ">")).matches(Row())  # type: ignore[arg-type]
+        assert Wanted(text).matches(row), text
+        assert not Wanted(text.replace("<", ">")).matches(row)
