@@ -11,10 +11,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from app.cli.console import ReportingCommand, overwrite_option, progress, write_json
+from app.cli.compared_errors import SIGNS, common_files, compare_masks, error_lines, masks_of_folder, masks_of_report
+from app.cli.console import ReportingCommand, overwrite_option, progress, write_json, write_page
 from app.cli.ground_truth import masks_truth
 from app.cli.model_choice import report_model, resolve_model
-from app.cli.options import FOLDER, TruthOptions, draws_options, json_option, network_options, truth_options
+from app.cli.options import (
+    FOLDER,
+    TruthOptions,
+    attributes_option,
+    draws_options,
+    html_option,
+    json_option,
+    network_options,
+    read_own,
+    truth_options,
+)  # fmt: skip
 from app.cli.plan import output_names, plan_outputs, report_refused
 from app.cli.predict import write_prediction
 from app.cli.read_ahead import read_ahead
@@ -24,11 +35,13 @@ from deeplab_core.model_files import is_model_file, model_in_folder
 from deeplab_core.wording import count
 
 if TYPE_CHECKING:
-    from deeplab_core.analysis.compare import Comparison, ScoreChange
+    from deeplab_core.analysis.compare import Comparison
     from deeplab_core.analysis.compared_side import ComparedSide
+    from deeplab_core.analysis.difference import ChangeSources
+    from deeplab_core.analysis.error_comparison import ErrorComparison
+    from deeplab_core.analysis.verdicts import ScoreChange
+    from deeplab_core.datasets.pairing import MaskPair
     from deeplab_core.records import Precision, PredictOptions
-
-_SIGNS = {"better": "+", "worse": "-", "unclear": " ", "too few images": "?", "not the same ground truth": " "}
 
 
 @click.command(cls=ReportingCommand)
@@ -48,7 +61,18 @@ _SIGNS = {"better": "+", "worse": "-", "unclear": " ", "too few images": "?", "n
 )  # fmt: skip
 @network_options
 @draws_options(default=10_000, least=100, most=1_000_000, text="Random draws of images for intervals and p-values.")
+@click.option(
+    "--errors/--no-errors",
+    default=None,
+    help="Compare the errors too: fixed and made, by kind, cell, slice and component [default: yes, unless both are reports].",
+)
+@attributes_option
+@click.option("--objects", metavar="DIR", type=FOLDER, help="Lists of objects of rendered rooms: adds visible fractions.")
+@click.option(
+    "--top", type=click.IntRange(1, 10_000), default=10, show_default=True, help="How many cells and components to list."
+)
 @json_option()
+@html_option("Write one page to read, with cut-outs of the errors if --images are named.")
 @overwrite_option
 def compare(
     before: str,
@@ -62,7 +86,12 @@ def compare(
     precision: Precision,
     resamples: int,
     seed: int,
+    errors: bool | None,
+    attributes: tuple[Path, ...],
+    objects: Path | None,
+    top: int,
     json_file: Path | None,
+    html_file: Path | None,
 ) -> int:
     """Show what got better (+) and what got worse (-) from BEFORE to AFTER.
 
@@ -74,24 +103,48 @@ def compare(
     overall rows and for the number of classes. A class in fewer than six images gets no verdict (?). Evaluations of different
     classes are compared over the common ones; then, and if the ground truth differs, nothing is marked.
 
+    Errors: which wrong pixels AFTER fixed and which it made, by kind of failure, by truth and prediction, in slices (with
+    intervals, corrected for the number of slices) and as connected errors.
+
     Exit status 1 means that some files could not be evaluated; the figures are those of the rest.
     """
     from deeplab_core.analysis.compare import compare_sides
+    from deeplab_core.analysis.difference import ChangeSources
     from deeplab_core.records import PredictOptions
 
     sources = _source(before), _source(after)
-    if all(source.kind == "report" for source in sources) and (truth.folders or images is not None or band_rule is not None):
+    only_reports = all(source.kind == "report" for source in sources)
+    wants_errors = errors if errors is not None else bool(not only_reports or html_file or attributes or objects)
+    if only_reports and (truth.folders or band_rule is not None or (images is not None and not wants_errors)):
         raise click.UsageError("--truth, --images and --band-rule are for folders and models; a report has its own")
-    reports = {source.path: _read(source) for source in sources if source.kind == "report"}
-    measuring = _Measuring(
-        truth, images, PredictOptions(output_stride=output_stride, device=device, precision=precision),
-        next(iter(reports.values())).measured if reports else None, band_rule,
-    )  # fmt: skip
-    sides = [reports[source.path] if source.kind == "report" else measuring.side(source) for source in sources]
-    result = compare_sides(sides[0].measured, sides[1].measured, resamples=resamples, seed=seed)
+    if not wants_errors and (attributes or objects):
+        raise click.UsageError("--attributes and --objects are for errors; leave --no-errors out")
+    own = read_own(attributes)
+    with ExitStack() as stack:
+        reports = {source.path: _read(source) for source in sources if source.kind == "report"}
+        measuring = _Measuring(
+            truth, images, PredictOptions(output_stride=output_stride, device=device, precision=precision),
+            next(iter(reports.values())).measured if reports else None, band_rule, stack,
+        )  # fmt: skip
+        sides = [reports[source.path] if source.kind == "report" else measuring.side(source) for source in sources]
+        result = compare_sides(sides[0].measured, sides[1].measured, resamples=resamples, seed=seed)
+        found = None
+        if wants_errors:
+            gathered = ChangeSources(images=images, objects=objects, own=own, frame=truth.frame)
+            found = _errors(sides, result, gathered, resamples=resamples, seed=seed)
+        page = None if html_file is None else _page(result, found, sides, top, html_file.parent)
     truths = {name: side.ground_truth for name, side in zip(("before", "after"), sides, strict=True)}
-    write_json(json_file, {**result.to_dict(), "ground_truth": truths})
+    changed = {} if found is None else {"errors": found.to_dict(max(top, 50))}
+    write_json(json_file, {**result.to_dict(), "ground_truth": truths, **changed})
+    if html_file is not None and page is not None:
+        write_page(html_file, page)
     say(table(result))
+    if found is not None:
+        say(error_lines(found, top))
+        for error in found.difference.failures:
+            say(f"atrous: errors not compared: {error}", err=True)
+        for note in [] if own is None else own.notes(list(found.difference.before)):
+            say(f"atrous: {note}", err=True)
     for side in sides:
         written = side.ground_truth.get("written_by_atrous")
         rows = written if isinstance(written, list) else []
@@ -101,7 +154,37 @@ def compare(
         if names:
             verb, were = ("is", "was") if len(names) == 1 else ("are", "were")
             say(f"atrous: {count(len(names), 'image')} {verb} in {side.path} only and {were} left out, e.g. {names[0]}", err=True)
-    return 1 if any(side.failed for side in sides) else 0
+    return 1 if any(side.failed for side in sides) or (found is not None and found.difference.failures) else 0
+
+
+def _errors(
+    sides: list[_Side], result: Comparison, sources: ChangeSources, *, resamples: int, seed: int
+) -> ErrorComparison | None:
+    """The difference of the errors; None, and a line that says why, where it cannot be had."""
+    from deeplab_core.metrics.confusion import same_classes
+
+    before, after = (side.measured.catalog for side in sides)
+    if not (result.same_truth and same_classes(before, after)):
+        say("atrous: errors are not compared: classes or ground truth of the two sides differ", err=True)
+        return None
+    files = common_files(sides[0].masks, sides[1].masks)
+    missing = result.images - len(files)
+    if missing:
+        gone = "none of the masks" if not files else f"the masks of {count(missing, 'image')}"
+        where = " and ".join(str(side.path) for side in sides)
+        say(f"atrous: errors are not compared for {missing:,} of {count(result.images, 'image')}: {gone} that {where} name "
+            f"{'is' if not files else 'are'} {'there' if not files else 'missing'}", err=True)  # fmt: skip
+    if not files:
+        return None
+    return compare_masks(files, before, sources, resamples=resamples, seed=seed)
+
+
+def _page(result: Comparison, found: ErrorComparison | None, sides: list[_Side], top: int, folder: Path) -> str:
+    from deeplab_core.analysis.report.comparison import render_comparison
+
+    names = sides[0].path.name, sides[1].path.name
+    catalog = sides[0].measured.catalog
+    return render_comparison(result, found, names, catalog=catalog, cutouts=max(top, 12), folder=folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +197,12 @@ class _Source:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One side: its figures, what the ground truth was, and whether some files failed."""
+    """One side: its figures, what the ground truth was, its masks by key, and whether some files failed."""
 
     path: Path
     measured: ComparedSide
     ground_truth: dict[str, Any]
+    masks: dict[str, MaskPair]
     failed: bool = False
 
 
@@ -137,9 +221,9 @@ def _read(source: _Source) -> _Side:
     from deeplab_core.analysis.compared_side import ComparedSide
     from deeplab_core.analysis.report.reading import read_figures
 
-    measured = ComparedSide.of_report(source.path)
-    found = read_figures(source.path).get("ground_truth")  # missing in reports of older versions, or made in Python
-    return _Side(source.path, measured, found if isinstance(found, dict) else {})
+    measured, data = ComparedSide.of_report(source.path), read_figures(source.path)
+    found = data.get("ground_truth")  # missing in reports of older versions, or made in Python
+    return _Side(source.path, measured, found if isinstance(found, dict) else {}, masks_of_report(data))
 
 
 class _Measuring:
@@ -152,10 +236,11 @@ class _Measuring:
         options: PredictOptions,
         report: ComparedSide | None,
         band_rule: Literal["edge", "void"] | None,
+        stack: ExitStack,
     ) -> None:
         from deeplab_core.analysis.evaluate import DEFAULT_BANDS
 
-        self._truth, self._images, self._options = truth, images, options
+        self._truth, self._images, self._options, self._stack = truth, images, options, stack
         rule: Literal["edge", "void"] = "void" if report is not None and report.band_rule[0] == "void" else "edge"
         self._rule = band_rule or rule
         self._bands = DEFAULT_BANDS if report is None else report.widths
@@ -167,24 +252,23 @@ class _Measuring:
         from deeplab_core.analysis.evaluate import evaluate_folders
         from deeplab_core.datasets.pairing import pair_masks
 
-        with ExitStack() as stack:
-            masks, failed = source.path, 0
-            if source.kind == "model":
-                masks = Path(stack.enter_context(TemporaryDirectory(prefix="atrous-compare-")))
-                failed = self._predict(source.path, masks)
-            ground = masks_truth(self._truth, masks, self._images)
-            ground.report()
-            total = len(pair_masks(masks, ground.folders, ground.catalog.name).pairs)
-            with progress(f"evaluate {source.path.name}", total) as bar:
-                found = evaluate_folders(
-                    masks, ground.folders, ground.catalog, bands=self._bands, band_rule=self._rule, boundary=self._boundary,
-                    resamples=0, images_dir=self._images, frame=self._truth.frame,
-                    progress=lambda _done, _total, name: bar.advance(name),
-                )  # fmt: skip
+        masks, failed = source.path, 0
+        if source.kind == "model":
+            masks = Path(self._stack.enter_context(TemporaryDirectory(prefix="atrous-compare-")))
+            failed = self._predict(source.path, masks)
+        ground = masks_truth(self._truth, masks, self._images)
+        ground.report()
+        pairs = pair_masks(masks, ground.folders, ground.catalog.name).pairs
+        with progress(f"evaluate {source.path.name}", len(pairs)) as bar:
+            found = evaluate_folders(
+                masks, ground.folders, ground.catalog, bands=self._bands, band_rule=self._rule, boundary=self._boundary,
+                resamples=0, images_dir=self._images, frame=self._truth.frame,
+                progress=lambda _done, _total, name: bar.advance(name),
+            )  # fmt: skip
         for error in found.failures:
             say(f"atrous: not compared: {error}", err=True)
         measured = ComparedSide.of_evaluation(found, source.path)
-        return _Side(source.path, measured, ground.to_dict(), failed=bool(failed or found.failures))
+        return _Side(source.path, measured, ground.to_dict(), masks_of_folder(pairs), failed=bool(failed or found.failures))
 
     def _predict(self, model_path: Path, out: Path) -> int:
         """Write a model's masks of the photographs into a folder; how many images failed."""
@@ -240,7 +324,7 @@ def _line(change: ScoreChange) -> str:
     interval = "" if math.isnan(change.low) else f"[{change.low:+.4f}, {change.high:+.4f}]"
     p = "" if math.isnan(change.p) else f"{change.p:.4f}"
     scores = f"{_score(change.before)}  {_score(change.after)}  {change.difference:+.4f}"
-    return f"{_SIGNS[change.verdict]} {change.name:>20}  {scores}  {interval:<20}  {p:<6}  {count:>7}  {change.images:>6}"
+    return f"{SIGNS[change.verdict]} {change.name:>20}  {scores}  {interval:<20}  {p:<6}  {count:>7}  {change.images:>6}"
 
 
 def _score(value: float) -> str:

@@ -183,6 +183,14 @@ def write_json(path: Path | None, data: dict[str, Any]) -> None:
     atomic_write(path, (json_text(data, allow_nan=False, indent=1) + "\n").encode())
 
 
+def write_page(path: Path, text: str) -> None:
+    """Write the file of ``--html FILE`` in one step."""
+    from deeplab_core.atomic import atomic_write
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, text.encode("utf-8", "replace"))
+
+
 class _Lines:
     def __init__(self, title: str, total: int) -> None:
         self._title, self._total, self._done, self._last_time = title, total, 0, float("-inf")

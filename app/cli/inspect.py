@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import click
 from app.cli.console import ReportingCommand, overwrite_option, progress, write_json
 from app.cli.ground_truth import masks_classes, masks_truth
 from app.cli.losses import class_lines, pair_lines
-from app.cli.options import TruthOptions, json_option, truth_options
+from app.cli.options import TruthOptions, attributes_option, json_option, read_own, truth_options
 from app.cli.rankings import gain_lines, place_text, ranking_lines, with_old_key
 from app.cli.terminal import say
 from deeplab_core.wording import count
@@ -20,6 +21,8 @@ from deeplab_core.wording import count
 if TYPE_CHECKING:
     from deeplab_core.analysis import ErrorComponent, FolderAnalysis, PairLoss
     from deeplab_core.analysis.inspection import FolderInspection, FolderSources
+    from deeplab_core.analysis.own_slices import OwnSlices
+    from deeplab_core.analysis.slice_scores import SliceScore
     from deeplab_core.analysis.slices import Slice
     from deeplab_core.catalogs.catalog import ClassCatalog
     from deeplab_core.errors import AtrousError
@@ -41,6 +44,7 @@ _KINDS = (
 @click.option("--images", metavar="DIR", type=_FOLDER, help="Photographs: adds brightness and contrast; --cutouts needs them.")
 @click.option("--objects", metavar="DIR", type=_FOLDER, help="Lists of objects of rendered rooms: adds visible fractions.")
 @click.option("--ambiguous", metavar="DIR", type=_FOLDER, help="Folder of NAME.ambiguous.json: regions that are not scored.")
+@attributes_option
 @click.option("--second", metavar="DIR", type=_FOLDER, help="Masks of another model or of the CRF: ranks images by disagreement.")
 @click.option("--cell", metavar="TRUTH:PREDICTION", help="Show what this cell costs, and list its components, e.g. chair:sofa.")
 @click.option(
@@ -79,6 +83,7 @@ def inspect(
     images: Path | None,
     objects: Path | None,
     ambiguous: Path | None,
+    attributes: tuple[Path, ...],
     second: Path | None,
     cell: str | None,
     class_names: tuple[str, ...],
@@ -106,7 +111,7 @@ def inspect(
         slices=bool(slice_name),
         cells=bool(cell or kind or class_names or pair_names),
         cutouts=cutouts is not None,
-        others=bool(objects or ambiguous),
+        others=bool(objects or ambiguous or attributes),
     )
     ground = masks_truth(truth, prediction, images) if truths else None
     catalog = masks_classes(truth, prediction) if ground is None else ground.catalog
@@ -118,12 +123,15 @@ def inspect(
         tuple(_class_id(name, catalog) for name in class_names),
     )
     within = None if slice_name is None else _slice(slice_name)
-    sources = FolderSources(images=images, objects=objects, ambiguous=ambiguous, second=second, frame=truth.frame)
+    own = read_own(attributes)
+    sources = FolderSources(
+        images=images, objects=objects, ambiguous=ambiguous, second=second, own=own, frame=truth.frame
+    )  # fmt: skip
     found = _inspect(prediction, truths, catalog, sources)
     folder, listed = found.analysis, _components(found.analysis, wanted, kind, within, top) if truths else []
     losses = wanted.losses(folder) if truths else []
     if truths:
-        say(_figures(folder))
+        say(_figures(folder, own))
         for class_id in wanted.classes:
             say(class_lines(folder, class_id))
         for loss in losses:
@@ -138,13 +146,17 @@ def inspect(
         _write_cutouts(found, listed, images, cutouts, truth.frame)
     for line in found.truth_notes.spoken() + found.prediction_notes.spoken():
         say(f"atrous: {line}", err=True)
+    for note in [] if own is None else own.notes(list(found.pairs)):
+        say(f"atrous: {note}", err=True)
     return _complain(found.failures)
 
 
 def _check_options(*, truth: bool, images: bool, slices: bool, cells: bool, cutouts: bool, others: bool) -> None:
     """Refuse options that need another one. Each argument says whether such an option was given."""
     if not truth and (cells or slices or cutouts or others):
-        raise click.UsageError("--cell, --class, --pair, --kind, --slice, --cutouts, --objects and --ambiguous need --truth")
+        raise click.UsageError(
+            "--cell, --class, --pair, --kind, --slice, --cutouts, --objects, --ambiguous and --attributes need --truth"
+        )
     if slices and cells:
         raise click.UsageError("--slice lists by itself; leave --cell, --class, --pair and --kind out")
     if cutouts and not images:
@@ -259,11 +271,12 @@ def _components(
     return sorted(found.values(), key=lambda one: (-one.pixels, one.image, one.box.y, one.box.x))[:top]
 
 
-def _figures(folder: FolderAnalysis) -> str:
+def _figures(folder: FolderAnalysis, own: OwnSlices | None) -> str:
     """Confused pairs, kinds of failure and slices of objects as text."""
     from deeplab_core.analysis import KIND_TEXT, ObjectAxis, confused_pairs, slice_objects
     from deeplab_core.analysis.kinds import KIND_NEEDS
     from deeplab_core.analysis.record import ERROR_PIXELS
+    from deeplab_core.analysis.slice_scores import score_axis, sliced_axes
 
     catalog = folder.catalog
     names = {info.id: info.name for info in catalog.classes}
@@ -284,15 +297,30 @@ def _figures(folder: FolderAnalysis) -> str:
         if row.pixels
     ]
     lines += [f"{kind.value:18} not measured: {KIND_NEEDS[kind]}" for kind in sorted(folder.unmeasured)]
-    for axis in (ObjectAxis.SIZE, ObjectAxis.VISIBLE_FRACTION, ObjectAxis.BORDER_SHARE, ObjectAxis.CONTRAST):
-        rows = [row for row in slice_objects(folder.objects, axis) if row.objects]
-        if rows:
-            lines += ["", f"{'Objects by ' + axis.value:28} {'objects':>7} {'IoU':>6} {'recall':>7} {'swapped':>8} {'lost':>6}"]
+    scored = {axis.name: (axis, score_axis(axis)) for axis in sliced_axes(folder, own)}
+    for name in (ObjectAxis.SIZE, ObjectAxis.VISIBLE_FRACTION, ObjectAxis.BORDER_SHARE, ObjectAxis.CONTRAST):
+        if name.value in scored:
+            rows = zip(slice_objects(folder.objects, name), scored[name.value][1], strict=True)
+            head = f"{'objects':>7} {'IoU':>6} {'95 % interval':>16} {'recall':>7} {'swapped':>8} {'lost':>6}"
+            lines += ["", f"{'Objects by ' + name.value:28} {head}"]
             lines += [
-                f"  {f'from {row.low:g}':26} {row.objects:7,} {row.iou:6.3f} {row.recall:7.1%} {row.swapped:8.1%} {row.lost:6.1%}"
-                for row in rows
+                f"  {f'from {row.low:g}':26} {row.objects:7,} {row.iou:6.3f} {_interval(score):>16} {row.recall:7.1%} "
+                f"{row.swapped:8.1%} {row.lost:6.1%}"
+                for row, score in rows
+                if row.objects
+            ]
+    for axis, scores in scored.values():
+        if axis.own:
+            things, measure = ("objects", "IoU") if axis.unit == "object" else ("images", "mIoU")
+            lines += ["", f"{axis.name[:28]:28} {things:>7} {measure:>6} {'95 % interval':>16}"]
+            lines += [
+                f"  {one.label[:26]:26} {one.count:7,} {one.score:6.3f} {_interval(one):>16}" for one in scores if one.count
             ]
     return "\n".join(lines)
+
+
+def _interval(score: SliceScore) -> str:
+    return "" if math.isnan(score.interval[0]) else f"[{score.interval[0]:.3f}, {score.interval[1]:.3f}]"
 
 
 def _component_lines(listed: list[ErrorComponent], catalog: ClassCatalog) -> str:

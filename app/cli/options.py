@@ -14,6 +14,7 @@ from app.cli.console import ReportFile
 from app.text import read_number
 
 if TYPE_CHECKING:
+    from deeplab_core.analysis.own_slices import OwnSlices
     from deeplab_core.catalogs.catalog import ClassCatalog
     from deeplab_core.masks.frames import Frame
     from deeplab_core.records import CRFParams
@@ -162,6 +163,25 @@ def html_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
 def csv_option(name: str, text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add ``--NAME FILE``; the command gets it as ``NAME_file``, a path or None."""
     return click.option(f"--{name}", f"{name}_file", metavar="FILE", type=ReportFile("CSV"), help=text)
+
+
+attributes_option = click.option(
+    "--attributes",
+    metavar="FILE.csv",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Table of attributes of your own, slices beside the built-in ones: a column 'image', with 'x' and 'y' for objects, and "
+    "one column for each attribute. May be repeated.",
+)
+
+
+def read_own(files: tuple[Path, ...]) -> OwnSlices | None:
+    """The slices of ``--attributes``; None without a table. Raises MaskFormatError."""
+    if not files:
+        return None
+    from deeplab_core.analysis.own_slices import OwnSlices, read_attributes
+
+    return OwnSlices([read_attributes(file) for file in files])
 
 
 def seed_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -25,73 +24,21 @@ from numpy.typing import NDArray
 
 from deeplab_core.analysis.compared_side import ComparedSide
 from deeplab_core.analysis.evaluation import IMAGE_MEANS
+from deeplab_core.analysis.verdicts import ScoreChange, Verdict, corrected, p_value
 from deeplab_core.catalogs.catalog import ClassCatalog, fold_name
 from deeplab_core.errors import MaskFormatError, message
 from deeplab_core.metrics.bootstrap import LEVEL, PairedScores, Samples, Scores, interval, paired_scores
 from deeplab_core.metrics.confusion import same_classes
-from deeplab_core.metrics.scores import FEW_IMAGES
 from deeplab_core.wording import count
 
 FORMAT = "atrous-comparison-2"
 
 #: Draws of a comparison: enough for Holm's correction of 150 classes.
 COMPARE_RESAMPLES = 10_000
-#: Images that a class must occur in for a verdict.
-FEWEST_IMAGES = FEW_IMAGES
-
-_SIGNIFICANT = 0.05
-#: A difference below this is printed as 0.0000. One wrong pixel in every image is never chance, and never worth a mark.
-_SHOWN = 0.00005
 #: Names listed in a sentence.
 _LISTED = 6
 
 _TITLES = {"davis_f": "DAVIS boundary F", "csurka_f": "Csurka boundary F"}
-
-
-class Verdict(StrEnum):
-    """What may be said of a difference."""
-
-    BETTER = "better"
-    WORSE = "worse"
-    UNCLEAR = "unclear"
-    FEW = "too few images"
-    WITHHELD = "not the same ground truth"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreChange:
-    """One score before and after; scores 0..1, nan if absent.
-
-    Attributes:
-        name: of the score or class.
-        before, after: the score of both reports.
-        low, high: interval of the difference after - before.
-        p: two-sided p-value, corrected for the number of rows in its family (overall or classes); nan without a verdict.
-        images: images that the score rests on.
-        verdict: see :class:`Verdict`.
-        classes: how many classes a mean runs over, the same before and after; None for a score that is not a mean over classes.
-    """
-
-    name: str
-    before: float
-    after: float
-    low: float
-    high: float
-    p: float
-    images: int
-    verdict: Verdict
-    classes: int | None = None
-
-    @property
-    def difference(self) -> float:
-        """After - before."""
-        return self.after - self.before
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; null if absent."""
-        numbers = ("before", "after", "difference", "low", "high", "p")
-        plain = {key: None if math.isnan(value := float(getattr(self, key))) else value for key in numbers}
-        return {"name": self.name, **plain, "classes": self.classes, "images": self.images, "verdict": str(self.verdict)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +105,13 @@ def compare_reports(
 
 
 def compare_sides(
-    old: ComparedSide, new: ComparedSide, *, resamples: int = COMPARE_RESAMPLES, seed: int = 0, level: float = LEVEL
+    old: ComparedSide,
+    new: ComparedSide,
+    *,
+    resamples: int = COMPARE_RESAMPLES,
+    seed: int = 0,
+    level: float = LEVEL,
+    correct: bool = True,
 ) -> Comparison:
     """Compare two evaluations.
 
@@ -167,6 +120,7 @@ def compare_sides(
             too.
         resamples, seed: of the bootstrap.
         level: of the intervals.
+        correct: False leaves p as it is and gives no verdict: for several comparisons that are corrected as one family.
 
     Raises:
         MaskFormatError: fewer than two images are in both, or the ground truths have no class in common.
@@ -200,7 +154,7 @@ def compare_sides(
     widths, ratio = _common(old, new, notes)
     if not same_set and ratio is not None:
         notes.append("Boundary F is left out: it is measured image by image, over all classes of each ground truth.")
-    pair = _Pair(*_samples(old, new, keys, widths, len(names)), resamples, seed, level, same_truth)
+    pair = _Pair(*_samples(old, new, keys, widths, len(names)), resamples, seed, level, _Rules(same_truth, correct))
     return Comparison(
         images=len(keys),
         only_before=_only(old, new),
@@ -248,13 +202,21 @@ def _alike(report: ComparedSide) -> list[str]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """Whether both sides measured the same thing, and whether p is corrected here."""
+
+    same_truth: bool
+    correct: bool
+
+
 class _Pair:
     """Two reports pooled over the same draws."""
 
-    def __init__(self, before: Samples, after: Samples, resamples: int, seed: int, level: float, same_truth: bool) -> None:
+    def __init__(self, before: Samples, after: Samples, resamples: int, seed: int, level: float, rules: _Rules) -> None:
         self._sides = before, after
         self._level = level
-        self._same_truth = same_truth
+        self._rules = rules
         self._whole = paired_scores(before, after)
         self._drawn = paired_scores(before, after, resamples, seed)
 
@@ -280,8 +242,8 @@ class _Pair:
         return self._with_verdicts(rows)
 
     def _with_verdicts(self, rows: list[ScoreChange]) -> tuple[ScoreChange, ...]:
-        if self._same_truth:
-            return _corrected(rows)
+        if self._rules.same_truth:
+            return corrected(rows) if self._rules.correct else tuple(rows)
         return tuple(replace(row, p=math.nan, verdict=Verdict.WITHHELD) for row in rows)
 
     def _images_with(self) -> NDArray[np.int64]:
@@ -297,7 +259,7 @@ class _Pair:
         drawn = _column(self._drawn, score, column)
         differences = drawn[1] - drawn[0]
         low, high = interval(differences, self._level).tolist()
-        p = math.nan if math.isnan(after - before) else _p_value(differences)
+        p = math.nan if math.isnan(after - before) else p_value(differences)
         verdict = Verdict.UNCLEAR
         return ScoreChange(
             name=name, before=before, after=after, low=low, high=high, p=p, images=images, verdict=verdict, classes=classes
@@ -307,36 +269,6 @@ class _Pair:
 def _column(scores: PairedScores, name: str, column: int | None) -> Scores:
     found: Scores = getattr(scores, name)
     return found if column is None else found[..., column]
-
-
-def _p_value(differences: Scores) -> float:
-    there = differences[~np.isnan(differences)]
-    if not there.size:
-        return math.nan
-    below, above = np.count_nonzero(there <= 0), np.count_nonzero(there >= 0)
-    return min(1.0, 2 * (min(below, above) + 1) / (there.size + 1))
-
-
-def _verdict(change: ScoreChange) -> Verdict:
-    if change.images < FEWEST_IMAGES:
-        return Verdict.FEW
-    if not (abs(change.difference) >= _SHOWN and change.p <= _SIGNIFICANT):
-        return Verdict.UNCLEAR
-    return Verdict.BETTER if change.difference > 0 else Verdict.WORSE
-
-
-def _corrected(changes: list[ScoreChange]) -> tuple[ScoreChange, ...]:
-    """Holm's correction over the changes that can have a verdict."""
-    few = {place for place, change in enumerate(changes) if change.images < FEWEST_IMAGES}
-    result = [replace(change, p=math.nan, verdict=Verdict.FEW) if at in few else change for at, change in enumerate(changes)]
-    tested = {place for place, change in enumerate(changes) if not math.isnan(change.p)}
-    ordered = sorted(tested - few, key=lambda place: changes[place].p)
-    largest = 0.0
-    for rank, place in enumerate(ordered):
-        largest = max(largest, min(1.0, (len(ordered) - rank) * changes[place].p))
-        corrected = replace(changes[place], p=largest)
-        result[place] = replace(corrected, verdict=_verdict(corrected))
-    return tuple(result)
 
 
 def _shared(old: ClassCatalog, new: ClassCatalog) -> list[tuple[int, int]]:

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.analysis.error_maps import map_errors
 from deeplab_core.analysis.failures import FailureRules
 from deeplab_core.analysis.folder import FolderAnalysis
-from deeplab_core.analysis.image import inspect_image
 from deeplab_core.analysis.objects import read_known_objects
+from deeplab_core.analysis.own_slices import OwnSlices
 from deeplab_core.analysis.ranking import OF_PREDICTION
 from deeplab_core.analysis.ranking_scores import confidence_scores, differing_px
 from deeplab_core.analysis.record import ImageAnalysis
@@ -44,6 +45,7 @@ class FolderInspection:
         compared: whether ground truth was named; else masks were ranked only.
         failures: files that could not be inspected, each error naming its file.
         missing: truth files without a prediction.
+        own: the user's attributes of these images, or None.
         extra: predictions without truth; they are ranked, if there is something to rank them by.
         truth_notes, prediction_notes: mask files that were read in an unusual way, counted.
     """
@@ -54,6 +56,7 @@ class FolderInspection:
     failures: list[AtrousError] = field(default_factory=list)
     missing: tuple[Path, ...] = ()
     extra: tuple[Path, ...] = ()
+    own: OwnSlices | None = None
     truth_notes: RunNotes = field(default_factory=lambda: RunNotes("ground truth mask"))
     prediction_notes: RunNotes = field(default_factory=lambda: RunNotes("predicted mask"))
 
@@ -72,6 +75,7 @@ class FolderSources:
         images: photographs, for brightness and contrast.
         objects: lists of objects of rendered rooms, for visible fractions.
         ambiguous: ``NAME.ambiguous.json``, regions that are not scored.
+        own: attributes of the images and objects, the user's own slices.
         second: masks of another model, of the CRF, of a flipped pass, ...: ranks by disagreement.
         frame: frame of the photographs that the truth is stored in; counts only with ``images``.
         prediction_frame: that of the predictions; None takes what Atrous recorded in their folder, else ``frame``.
@@ -80,6 +84,7 @@ class FolderSources:
     images: Path | None = None
     objects: Path | None = None
     ambiguous: Path | None = None
+    own: OwnSlices | None = None
     second: Path | None = None
     frame: Frame = "auto"
     prediction_frame: Frame | None = None
@@ -133,7 +138,12 @@ def inspect_folders(
     sources = FolderSources() if sources is None else sources
     work = _Inspection(root, catalog, sources, things, rules)
     found = FolderInspection(
-        FolderAnalysis(catalog), bool(folders), failures=list(pairing.ambiguous), missing=pairing.missing, extra=pairing.extra
+        FolderAnalysis(catalog),
+        bool(folders),
+        failures=list(pairing.ambiguous),
+        missing=pairing.missing,
+        extra=pairing.extra,
+        own=sources.own,
     )
     masks: list[tuple[str, Path, MaskPair | None]] = [(pair.name, pair.prediction, pair) for pair in pairing.pairs]
     if work.ranks:
@@ -181,7 +191,7 @@ class _Inspection:
         self._reader = PairReader(
             catalog, images_dir=sources.images, frame=sources.frame, prediction_frame=sources.prediction_frame
         )  # fmt: skip
-        self._things, self._rules = things, rules
+        self._things, self._rules, self._own = things, rules, sources.own
         self.ranks = sources.second is not None or next(root.rglob(f"*{CONFIDENCE_SUFFIX}"), None) is not None
 
     def add(self, name: str, path: Path, pair: MaskPair | None, found: FolderInspection) -> None:
@@ -225,7 +235,7 @@ class _Inspection:
             )
         objects = None if self._objects is None else self._objects.of(pair.name)
         marks = None if self._ambiguous is None else self._ambiguous.of(pair.name)
-        return inspect_image(
+        maps = map_errors(
             truth=truth,
             prediction=prediction,
             catalog=catalog,
@@ -235,6 +245,9 @@ class _Inspection:
             exclude=None if marks is None else read_ambiguous(marks, truth.shape).mask(),
             rules=self._rules,
         )
+        if self._own is not None:
+            self._own.add(pair.name, maps.objects.numbers, len(maps.objects.rows))
+        return maps.record()
 
     def _confidence_scores(self, name: str, mask: Path, labels: LabelMap, info: ImageInfo | None) -> dict[str, float]:
         path = self._confidences.of(name)

@@ -15,7 +15,8 @@ from deeplab_core.analysis.kinds import KIND_TEXT, FailureKind
 from deeplab_core.analysis.pairs import PairLoss, pair_loss, pair_loss_to_dict
 from deeplab_core.analysis.ranking import OF_PREDICTION, RANKINGS, rank
 from deeplab_core.analysis.record import COMPONENTS, ERROR_PIXELS, EXCLUDED
-from deeplab_core.analysis.slices import AXIS_TEXT, ObjectAxis, slice_objects
+from deeplab_core.analysis.slice_scores import SliceScore, score_axis, sliced_axes
+from deeplab_core.analysis.slices import AXIS_TEXT, ObjectAxis, ObjectSlice, PixelSlice, slice_objects
 from deeplab_core.analysis.views import confused_pairs
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
@@ -46,6 +47,8 @@ def inspection_to_dict(
         return {**head, "images": len(folder), "rankings": rankings, "not_inspected": failed}
     counts = folder.total(ERROR_PIXELS)
     unmeasured = folder.unmeasured
+    axes = {axis.name: axis for axis in sliced_axes(folder, found.own)}
+    scored = {name: score_axis(axis) for name, axis in axes.items()}
     return {
         **head,
         "images": folder.measured(ERROR_PIXELS),
@@ -59,13 +62,21 @@ def inspection_to_dict(
             axis.value: {
                 "text": AXIS_TEXT[axis.value],
                 "measured": axis is not ObjectAxis.VISIBLE_FRACTION or FailureKind.LOW_VISIBLE not in unmeasured,
-                "rows": [_plain(asdict(row)) for row in slice_objects(folder.objects, axis)],
+                "rows": _with_intervals(slice_objects(folder.objects, axis), scored.get(axis.value), "iou_interval"),
             }
             for axis in ObjectAxis
         },
         "pixel_slices": {
-            axis.value: {"text": AXIS_TEXT[axis.value], "rows": [_plain(asdict(row)) for row in slices.rows()]}
+            axis.value: {
+                "text": AXIS_TEXT[axis.value],
+                "rows": _with_intervals(slices.rows(), scored.get(f"pixel_{axis.value}"), "mean_iou_interval"),
+            }
             for axis, slices in folder.slices.items()
+        },
+        "own_slices": {
+            name: {"text": axis.text, "unit": axis.unit, "rows": [_slice_to_dict(row) for row in scored[name]]}
+            for name, axis in axes.items()
+            if axis.own
         },
         "components": [component_to_dict(component) for component in folder.errors.components(limit=components)],
         **({"rankings": rankings} if rankings else {}),
@@ -191,6 +202,28 @@ def rankings_to_dict(folder: FolderAnalysis) -> dict[str, Any]:
             },
         }
     return rows
+
+
+def _with_intervals(
+    rows: Sequence[ObjectSlice] | Sequence[PixelSlice], scores: Sequence[SliceScore] | None, key: str
+) -> list[dict[str, Any]]:
+    known = [None] * len(rows) if scores is None else [_bounds(score) for score in scores]
+    return [{**_plain(asdict(row)), key: bounds} for row, bounds in zip(rows, known, strict=True)]
+
+
+def _slice_to_dict(row: SliceScore) -> dict[str, Any]:
+    return {
+        "label": row.label,
+        "score": _number(row.score),
+        "interval": _bounds(row),
+        "count": row.count,
+        "images": row.images,
+        "pixels": row.pixels,
+    }
+
+
+def _bounds(row: SliceScore) -> list[float] | None:
+    return None if any(map(math.isnan, row.interval)) else list(row.interval)
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -96,6 +96,7 @@ class Section:
         folded: a table that the reader unfolds.
         pictures: images with their pictures.
         note: a last sentence.
+        small: whether the pictures are cut-outs, several in a row.
     """
 
     heading: str
@@ -108,6 +109,7 @@ class Section:
     folded: Table | None = None
     pictures: Sequence[ShownImage] = ()
     note: str = ""
+    small: bool = False
 
 
 def write_report(evaluation: Evaluation, path: Path | str, title: str = "Evaluation", extras: ReportExtras | None = None) -> None:
@@ -126,7 +128,7 @@ def render_report(evaluation: Evaluation, title: str = "Evaluation", extras: Rep
     for other in extras.others:
         other.check(evaluation.catalog, evaluation.histogram.rule, evaluation.histogram.around)
     matrix = evaluation.matrix
-    page: str = _template().render(
+    page: str = page_template().render(
         title=title,
         style=style_sheet(),
         images=len(evaluation.images),
@@ -150,7 +152,8 @@ def style_sheet() -> str:
 
 
 @cache
-def _template() -> Template:
+def page_template() -> Template:
+    """The template of a page, which escapes everything but figures and style."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(

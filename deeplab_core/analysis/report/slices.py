@@ -112,12 +112,34 @@ def _inspected(data: dict[str, Any]) -> Iterator[SliceCurve]:
                         x=_number(row["low"]),
                         label=_span(row),
                         score=_number(row[key]),
+                        **_ends(row.get(f"{key}_interval")),
                         objects=row.get("objects"),
                         images=row.get("images"),
                     )
                     for row in rows
                 )
                 yield SliceCurve(title=f"By {axis.replace('_', ' ')}", x_label=str(table["text"]), series=series, points=points)
+
+    for name, table in data.get("own_slices", {}).items():
+        objects = table["unit"] == "object"
+        points = tuple(
+            SlicePoint(
+                x=float(place),
+                label=str(row["label"]),
+                score=_number(row["score"]),
+                **_ends(row["interval"]),
+                objects=int(row["count"]) if objects else None,
+                images=None if objects else int(row["count"]),
+            )
+            for place, row in enumerate(table["rows"])
+            if row["count"]
+        )
+        if points:
+            yield SliceCurve(title=f"By {name}", x_label=str(table["text"]), series="IoU" if objects else "mIoU", points=points)
+
+
+def _ends(bounds: list[float] | None) -> dict[str, float]:
+    return {} if bounds is None else {"low": _number(bounds[0]), "high": _number(bounds[1])}
 
 
 def _span(row: dict[str, Any]) -> str:

@@ -68,12 +68,14 @@ class ShownImage:
         name, mean_iou: as shown.
         figures: (what it shows, data URI), from left to right.
         problem: why pictures are missing; empty if none is.
+        link: address of the image's own file; empty without one.
     """
 
     name: str
     mean_iou: str
     figures: tuple[tuple[str, str], ...] = ()
     problem: str = ""
+    link: str = ""
 
 
 def shown_image(image: ImageResult, reader: PairReader, photographs: Photographs) -> ShownImage:
@@ -94,14 +96,14 @@ def shown_image(image: ImageResult, reader: PairReader, photographs: Photographs
     errors = np.where(prediction == truth, 0, 1)
     errors[truth == catalog.ignore] = 2
     pictures = [
-        ("truth", _png(colors[lut[truth]])),
-        ("prediction", _png(colors[lut[prediction]])),
-        ("errors", _png(np.array([_RIGHT, _WRONG, _VOID], np.uint8)[errors])),
+        ("truth", png_uri(colors[lut[truth]])),
+        ("prediction", png_uri(colors[lut[prediction]])),
+        ("errors", png_uri(np.array([_RIGHT, _WRONG, _VOID], np.uint8)[errors])),
     ]
     photograph = photographs.of(image.name)
     if photograph is not None:
         try:
-            pictures.insert(0, ("photograph", _jpeg(read_thumbnail(photograph, _SIDE))))
+            pictures.insert(0, ("photograph", jpeg_uri(read_thumbnail(photograph, _SIDE))))
         except AtrousError as error:
             return replace(shown, figures=tuple(pictures), problem=str(error))
     return replace(shown, figures=tuple(pictures))
@@ -119,12 +121,12 @@ def _colors(catalog: ClassCatalog) -> NDArray[np.uint8]:
     return np.array([*(info.color for info in catalog.classes), catalog.ignore_color, catalog.ignore_color], dtype=np.uint8)
 
 
-def _png(rgb: NDArray[np.uint8]) -> str:
+def png_uri(rgb: NDArray[np.uint8]) -> str:
     data = b"".join(encode_png(np.ascontiguousarray(rgb)))
     return f"data:image/png;base64,{base64.b64encode(data).decode()}"
 
 
-def _jpeg(rgb: NDArray[Any]) -> str:
+def jpeg_uri(rgb: NDArray[Any]) -> str:
     import cv2
 
     done, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])

@@ -270,3 +270,62 @@ def test_models_are_compared_like_the_masks_that_they_predict(tmp_path: Path, ca
     capsys.readouterr()
     assert run(["compare", *map(str, models.values()), *truth[:2]]) == 2
     assert "--images DIR" in capsys.readouterr().err
+
+
+def compare(scenes: Path, *more: str) -> int:
+    arguments = [str(scenes / "before"), str(scenes / "after"), "--truth", str(scenes / "truth"), "--catalog", "voc21"]
+    return run(["compare", *arguments, "--resamples", "300", *more])
+
+
+def test_the_errors_of_two_folders_are_compared(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, page, csv, photographs = scenes / "c.json", scenes / "c.html", scenes / "rooms.csv", scenes / "photographs"
+    csv.write_text("image,floor\n" + "\n".join(f"{seed},{seed % 2}" for seed in range(8)) + "\n")
+    photographs.mkdir()
+    for seed in range(8):
+        save_photograph(photographs / f"{seed}.jpg", 24, 32)
+    more = ["--attributes", str(csv), "--images", str(photographs), "--json", str(out), "--html", str(page)]
+    assert compare(scenes, *more) == 0
+    text = capsys.readouterr().out
+    data = json.loads(out.read_text())["errors"]
+    assert data["wrong_px"]["after"] == data["wrong_px"]["before"] - data["fixed_px"] + data["made_px"]
+    assert f"Wrong pixels: {data['wrong_px']['before']:,} before, {data['wrong_px']['after']:,} after" in text
+    cell = data["cells"][0]
+    assert (cell["truth"], cell["prediction"], cell["images_worse"]) == (9, 18, 0)
+    assert "chair called sofa" in text
+    floor = next(axis for axis in data["slices"] if axis["name"] == "floor")
+    assert [(row["name"], row["count"]) for row in floor["slices"]] == [("0", 4), ("1", 4)]
+    assert {row["verdict"] for row in floor["slices"]} == {"too few images"}
+    assert data["won"][0]["truth"] == 9
+    html = page.read_text("utf-8")
+    assert "Largest errors fixed" in html
+    assert 'href="photographs/' in html
+    assert "data:image/jpeg" in html
+    assert "floor, mIoU" in html
+
+
+def test_reports_name_their_masks(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("before", "after"):
+        assert evaluate(scenes, name, "--resamples", "0", "--no-boundary") == 0
+    capsys.readouterr()
+    arguments = [str(scenes / "before.json"), str(scenes / "after.json"), "--resamples", "100"]
+    assert run(["compare", *arguments]) == 0
+    assert "Wrong pixels" not in capsys.readouterr().out
+    assert run(["compare", *arguments, "--errors"]) == 0
+    assert "Wrong pixels" in capsys.readouterr().out
+    (scenes / "after" / "3.png").unlink()
+    assert run(["compare", *arguments, "--errors"]) == 0
+    found = capsys.readouterr()
+    assert "over 7 images" in found.out
+    assert "errors are not compared for 1 of 8 images" in found.err
+    assert run(["compare", *arguments, "--no-errors", "--attributes", str(scenes / "after.json")]) == 2
+
+
+def test_errors_need_one_ground_truth(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("before", "after"):
+        assert evaluate(scenes, name, "--resamples", "0", "--no-boundary") == 0
+        write_indexed_png(scenes / "truth" / "0.png", np.zeros((24, 32), np.uint8), VOC)
+    capsys.readouterr()
+    assert run(["compare", str(scenes / "before.json"), str(scenes / "after.json"), "--resamples", "100", "--errors"]) == 0
+    found = capsys.readouterr()
+    assert "errors are not compared: classes or ground truth of the two sides differ" in found.err
+    assert "Wrong pixels" not in found.out

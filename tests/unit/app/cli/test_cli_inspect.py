@@ -130,3 +130,22 @@ def test_the_report_shows_pairs_and_classes(folders: Path) -> None:
     assert "one.png: 100.0" in html
     assert "missed chair" in html
     assert "Boundary, extent and segment add up to the loss of a class." in html
+
+
+def test_attributes_are_slices_everywhere(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, page, csv = folders / "i.json", folders / "e.html", folders / "rooms.csv"
+    csv.write_text("image,light\none.jpg,dim\nmissing.jpg,bright\n")
+    more = ["--attributes", str(csv), "--json", str(out)]
+    assert inspect(folders, "--truth", str(folders / "truth"), *more) == 0
+    found = capsys.readouterr()
+    assert "light                         images   mIoU" in found.out
+    assert "dim" in found.out
+    assert "rooms.csv: 1 image of it not found here, e.g. missing" in found.err
+    data = json.loads(out.read_text())
+    assert data["own_slices"]["light"]["rows"][1] == {
+        "label": "dim", "score": 0.5, "interval": None, "count": 1, "images": 1, "pixels": 3000,
+    }  # fmt: skip
+    assert data["object_slices"]["size"]["rows"][1]["iou_interval"] is None  # one image has no interval
+    arguments = ["--prediction", str(folders / "prediction"), "--truth", str(folders / "truth"), "--catalog", "voc21"]
+    assert run(["evaluate", *arguments, "--slices", str(out), "--html", str(page)]) == 0
+    assert "<h2>By light</h2>" in page.read_text("utf-8")

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deeplab_core.analysis.compare import ScoreChange, Verdict, _corrected, compare_reports
+from deeplab_core.analysis.compare import compare_reports
 from deeplab_core.analysis.evaluate import evaluate_folders
+from deeplab_core.analysis.verdicts import ScoreChange, Verdict, corrected
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.masks.png import write_indexed_png
@@ -153,9 +154,9 @@ def test_holm_multiplies_by_what_is_left_and_never_falls() -> None:
         name="a", before=0.1, after=0.2, low=0.05, high=0.2, p=0.01, images=9, verdict=Verdict.UNCLEAR
     )  # fmt: skip
     changes = [replace(change, p=p, images=images) for p, images in ((0.04, 9), (0.01, 9), (0.03, 9), (0.001, 2))]
-    corrected = _corrected(changes)
-    assert [c.p for c in corrected[:3]] == pytest.approx([0.06, 0.03, 0.06])
-    assert [c.verdict for c in corrected] == [Verdict.UNCLEAR, Verdict.BETTER, Verdict.UNCLEAR, Verdict.FEW]
+    found = corrected(changes)
+    assert [c.p for c in found[:3]] == pytest.approx([0.06, 0.03, 0.06])
+    assert [c.verdict for c in found] == [Verdict.UNCLEAR, Verdict.BETTER, Verdict.UNCLEAR, Verdict.FEW]
 
 
 # One class set for both sides

@@ -1,0 +1,143 @@
+"""Which errors a second run fixed and which it made: the masks of both sides of ``atrous compare``, and the lines to print."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.cli.console import progress
+from app.cli.rankings import place_text
+from deeplab_core.wording import count
+
+if TYPE_CHECKING:
+    from deeplab_core.analysis.compared_slices import AxisChange
+    from deeplab_core.analysis.components import ErrorComponent
+    from deeplab_core.analysis.difference import ChangedFiles, ChangeSources, RunDifference
+    from deeplab_core.analysis.error_comparison import ErrorComparison
+    from deeplab_core.catalogs.catalog import ClassCatalog
+    from deeplab_core.datasets.pairing import MaskPair
+
+SIGNS = {"better": "+", "worse": "-", "unclear": " ", "too few images": "?", "not the same ground truth": " "}
+
+
+def masks_of_report(report: Mapping[str, Any]) -> dict[str, MaskPair]:
+    """Mask and ground truth of every image of a report, by its key; only those whose files are still there."""
+    from deeplab_core.datasets.pairing import MaskPair
+    from deeplab_core.metrics.truth_hash import image_key
+
+    found = {}
+    for row in report["images"]:
+        pair = MaskPair(str(row["name"]), Path(row["prediction"]), Path(row["truth"]))
+        if pair.prediction.is_file() and pair.truth.is_file():
+            found[image_key(pair.name)] = pair
+    return found
+
+
+def masks_of_folder(pairs: tuple[MaskPair, ...]) -> dict[str, MaskPair]:
+    """Mask and ground truth of every image of a folder, by its key."""
+    from deeplab_core.metrics.truth_hash import image_key
+
+    return {image_key(pair.name): pair for pair in pairs}
+
+
+def common_files(before: Mapping[str, MaskPair], after: Mapping[str, MaskPair]) -> dict[str, ChangedFiles]:
+    """The images that both sides have, by the name of the first."""
+    from deeplab_core.analysis.difference import ChangedFiles
+
+    return {
+        pair.name: ChangedFiles(pair.truth, pair.prediction, after[key].prediction)
+        for key, pair in before.items()
+        if key in after
+    }
+
+
+def compare_masks(
+    files: dict[str, ChangedFiles],
+    catalog: ClassCatalog,
+    sources: ChangeSources,
+    *,
+    resamples: int,
+    seed: int,
+    correct: bool = True,
+) -> ErrorComparison:
+    """Compare the errors of both sides."""
+    from deeplab_core.analysis.difference import compare_errors
+    from deeplab_core.analysis.error_comparison import ErrorComparison
+
+    with progress("compare errors", len(files)) as bar:
+        found = compare_errors(files, catalog, sources=sources, progress=lambda _done, _total, name: bar.advance(name))
+    return ErrorComparison.of(found, resamples=resamples, seed=seed, correct=correct)
+
+
+def error_lines(found: ErrorComparison, top: int) -> str:
+    """Everything of a difference of two runs."""
+    difference = found.difference
+    before, after = difference.before.wrong_px, difference.after.wrong_px
+    fixed, made = difference.fixed.wrong_px, difference.made.wrong_px
+    head = (
+        f"Wrong pixels: {before:,} before, {after:,} after: {fixed:,} fixed, {made:,} made, {difference.stayed:,} wrong in both, "
+        f"over {count(difference.images, 'image')}"
+    )
+    lines = ["", head, *_kinds(difference), *_cells(difference, top)]
+    for axis in found.axes:
+        lines += _axis(axis)
+    lines += _components("Largest errors fixed", difference.won(top), difference.catalog)
+    return "\n".join(lines + _components("Largest errors made", difference.lost(top), difference.catalog))
+
+
+def _kinds(difference: RunDifference) -> list[str]:
+    from deeplab_core.analysis.kinds import KIND_NEEDS
+
+    lines = ["", f"{'Kind of failure':18} {'before':>12} {'after':>12} {'fixed':>12} {'made':>12}  images better / worse"]
+    for row in difference.kinds():
+        if not row.measured:
+            lines.append(f"{row.kind.value:18} not measured: {KIND_NEEDS[row.kind]}")
+        elif row.before or row.after:
+            figures = f"{row.before:12,} {row.after:12,} {row.fixed:12,} {row.made:12,}"
+            lines.append(f"{row.kind.value:18} {figures}  {row.images_better} / {row.images_worse}")
+    return lines
+
+
+def _cells(difference: RunDifference, top: int) -> list[str]:
+    from deeplab_core.analysis.error_comparison import shown_cells
+
+    names = _names(difference.catalog)
+    lines = ["", f"{'Truth called prediction':34} {'before':>10} {'after':>10} {'fixed':>10} {'made':>10}  images better / worse"]
+    for cell in shown_cells(difference.cells(), top):
+        title = f"{names[cell.truth]} called {names[cell.prediction]}"
+        figures = f"{cell.before:10,} {cell.after:10,} {cell.fixed:10,} {cell.made:10,}"
+        lines.append(f"{title:34} {figures}  {cell.images_better} / {cell.images_worse}")
+    return lines if len(lines) > 2 else [*lines, "  none"]
+
+
+def _axis(axis: AxisChange) -> list[str]:
+    measure = "IoU" if axis.unit == "object" else "mIoU"
+    things = {"object": "objects", "pixel": "images", "image": "images"}[axis.unit]
+    lines = ["", f"  {axis.name + ', ' + measure:24} before   after   change   95 % interval       p       {things}"]
+    for row, number in zip(axis.rows, axis.counts, strict=True):
+        interval = "" if math.isnan(row.low) else f"[{row.low:+.4f}, {row.high:+.4f}]"
+        p = "" if math.isnan(row.p) else f"{row.p:.4f}"
+        change = "" if math.isnan(row.difference) else f"{row.difference:+.4f}"
+        scores = f"{_score(row.before)}  {_score(row.after)}  {change:7}"
+        lines.append(f"{SIGNS[row.verdict]} {row.name:24} {scores}  {interval:<20}  {p:<6}  {number:,}")
+    return lines
+
+
+def _components(title: str, components: list[ErrorComponent], catalog: ClassCatalog) -> list[str]:
+    names = _names(catalog)
+    lines = ["", title]
+    lines += [
+        f"  {one.pixels:9,} px  {names[one.truth]} called {names[one.prediction]}  {place_text(one.image, one.box)}"
+        for one in components
+    ]
+    return lines if components else [*lines, "  none"]
+
+
+def _names(catalog: ClassCatalog) -> dict[int, str]:
+    return {info.id: info.name for info in catalog.classes} | {catalog.ignore: "void"}
+
+
+def _score(value: float) -> str:
+    return "     -" if math.isnan(value) else f"{value:.4f}"
