@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from deeplab_core.analysis.slice_scores import SlicedAxis, Unit, paired_axis_scores
+from deeplab_core.analysis.slice_scores import SlicedAxis, SliceUnit, paired_axis_scores
 from deeplab_core.analysis.verdicts import ScoreChange, Verdict, corrected, p_value
 from deeplab_core.metrics.bootstrap import LEVEL, interval
 from deeplab_core.metrics.scores import FEW_OBJECTS
@@ -28,7 +28,7 @@ class AxisChange:
 
     name: str
     text: str
-    unit: Unit
+    unit: SliceUnit
     own: bool
     rows: tuple[ScoreChange, ...]
     counts: tuple[int, ...]
@@ -98,7 +98,7 @@ def _axis(before: SlicedAxis, after: SlicedAxis, resamples: int, seed: int) -> A
     )  # fmt: skip
 
 
-def _few(row: ScoreChange, unit: Unit, number: int) -> ScoreChange:
+def _few(row: ScoreChange, unit: SliceUnit, number: int) -> ScoreChange:
     return replace(row, verdict=Verdict.FEW) if unit == "object" and number < FEW_OBJECTS else row
 
 

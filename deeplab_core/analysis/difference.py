@@ -43,7 +43,7 @@ DifferenceView = Literal["before", "after", "fixed", "made"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ImageDifference:
+class ImageErrorChange:
     """One image: both runs, the errors that the second fixed, and those that it made.
 
     Attributes:
@@ -56,7 +56,7 @@ class ImageDifference:
     made: ImageAnalysis
 
     @classmethod
-    def of(cls, before: ErrorMaps, after: ErrorMaps) -> ImageDifference:
+    def of(cls, before: ErrorMaps, after: ErrorMaps) -> ImageErrorChange:
         """Compare two runs over the same scored ground truth. Raises ValueError where it differs."""
         if before.catalog != after.catalog or not np.array_equal(before.truth, after.truth):
             raise ValueError("both runs are measured against one ground truth")
@@ -133,7 +133,7 @@ class RunDifference:
     def __post_init__(self) -> None:
         self.before, self.after, self.fixed, self.made = (FolderAnalysis(self.catalog) for _ in range(4))
 
-    def add(self, image: str, change: ImageDifference) -> None:
+    def add(self, image: str, change: ImageErrorChange) -> None:
         """Add an image, or replace it."""
         for view in ("before", "after", "fixed", "made"):
             getattr(self, view).replace(image, getattr(change, view))
@@ -274,7 +274,7 @@ def compare_errors(
             raise Cancelled()
         try:
             maps = reader.maps(name, paths, things, rules)
-            found.add(name, ImageDifference.of(*maps))
+            found.add(name, ImageErrorChange.of(*maps))
             if sources.own is not None:
                 sources.own.add(name, maps[0].objects.numbers, len(maps[0].objects.rows))
             found.files[name] = ChangedFiles(paths.truth, paths.before, paths.after, reader.photograph(name))

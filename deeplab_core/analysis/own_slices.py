@@ -37,7 +37,7 @@ MOST_VALUES = 12
 _MOST_BYTES = 64 << 20
 _QUARTILES = (0.25, 0.5, 0.75)
 
-Place = tuple[int, int]
+Pixel = tuple[int, int]
 Value = TypeVar("Value")
 
 
@@ -78,7 +78,7 @@ class Attributes:
     path: Path
     axes: tuple[OwnAxis, ...]
     images: Mapping[str, NDArray[np.int64]]
-    objects: Mapping[str, Mapping[Place, NDArray[np.int64]]]
+    objects: Mapping[str, Mapping[Pixel, NDArray[np.int64]]]
     missing: Mapping[str, int]
 
 
@@ -114,7 +114,12 @@ def read_attributes(path: Path | str) -> Attributes:
         if len(row) != len(head):
             raise _problem(
                 path,
-                message("row {number} has {fields}, the first {first}", number=number, fields=count(len(row), "field"), first=len(head)),
+                message(
+                    "row {number} has {fields}, the first {first}",
+                    number=number,
+                    fields=count(len(row), "field"),
+                    first=len(head),
+                ),
             )
     body = rows[1:]
     made = [_axis(head[place], "object" if of_objects else "image", [row[place].strip() for row in body]) for place in columns]
@@ -127,7 +132,7 @@ def read_attributes(path: Path | str) -> Attributes:
         if twice:
             raise _problem(path, message("it describes {name} twice", name=twice[0]))
         return Attributes(path, axes, dict(zip(keys, places, strict=True)), {}, missing)
-    objects: dict[str, dict[Place, NDArray[np.int64]]] = defaultdict(dict)
+    objects: dict[str, dict[Pixel, NDArray[np.int64]]] = defaultdict(dict)
     for number, (key, row, found) in enumerate(zip(keys, body, places, strict=True), start=2):
         point = (
             _whole(path, number, row[folded.index("x")]), _whole(path, number, row[folded.index("y")])
@@ -135,7 +140,9 @@ def read_attributes(path: Path | str) -> Attributes:
         if point in objects[key]:
             raise _problem(
                 path,
-                message("row {number} describes the pixel {x}, {y} of {name} again", number=number, x=point[0], y=point[1], name=key),
+                message(
+                    "row {number} describes the pixel {x}, {y} of {name} again", number=number, x=point[0], y=point[1], name=key
+                ),
             )
         objects[key][point] = found
     return Attributes(path, axes, {}, dict(objects), missing)
@@ -186,9 +193,7 @@ def _whole(path: Path, number: int, value: str) -> int:
     try:
         return int(value)
     except ValueError:
-        raise _problem(
-            path, message("in row {number}, '{value}' is not a whole pixel", number=number, value=value)
-        ) from None
+        raise _problem(path, message("in row {number}, '{value}' is not a whole pixel", number=number, value=value)) from None
 
 
 def _problem(path: Path, why: MessageText) -> MaskFormatError:

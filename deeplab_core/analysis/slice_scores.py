@@ -27,7 +27,7 @@ from deeplab_core.metrics import scores
 from deeplab_core.metrics.bootstrap import LEVEL, RESAMPLES, interval, pooled_sums
 from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS
 
-Unit = Literal["object", "pixel", "image"]
+SliceUnit = Literal["object", "pixel", "image"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,7 +48,7 @@ class SlicedAxis:
 
     name: str
     text: str
-    unit: Unit
+    unit: SliceUnit
     labels: tuple[str, ...]
     limits: tuple[tuple[float, float], ...]
     images: tuple[str, ...]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from deeplab_core.analysis import FailureKind, component_mask
 from deeplab_core.analysis.compared_slices import compare_axes
-from deeplab_core.analysis.difference import ChangedFiles, ImageDifference, RunDifference, compare_errors
+from deeplab_core.analysis.difference import ChangedFiles, ImageErrorChange, RunDifference, compare_errors
 from deeplab_core.analysis.error_maps import map_errors
 from deeplab_core.analysis.record import ERROR_PIXELS, slice_name
 from deeplab_core.analysis.slice_scores import paired_axis_scores, score_axis, sliced_axes
@@ -30,7 +30,7 @@ def difference_of(*images: tuple[np.ndarray, np.ndarray, np.ndarray], catalog=VO
     found = RunDifference(catalog)
     for number, (truth, before, after) in enumerate(images):
         maps = [map_errors(truth=truth, prediction=run, catalog=catalog, **more) for run in (before, after)]
-        found.add(f"{number}.png", ImageDifference.of(*maps))
+        found.add(f"{number}.png", ImageErrorChange.of(*maps))
     return found
 
 
@@ -81,7 +81,7 @@ def test_both_runs_need_one_truth() -> None:
     other[0, 5] = CHAIR
     one = map_errors(truth=truth, prediction=before, catalog=VOC)
     with pytest.raises(ValueError, match="one ground truth"):
-        ImageDifference.of(one, map_errors(truth=other, prediction=after, catalog=VOC))
+        ImageErrorChange.of(one, map_errors(truth=other, prediction=after, catalog=VOC))
 
 
 @given(data=st.data())
