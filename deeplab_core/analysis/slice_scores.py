@@ -213,10 +213,10 @@ def _own(
     for at, axis in enumerate(own.image_axes if class_id is None else ()):
         features = np.zeros((len(records), len(axis.labels), 3, classes))
         for row, (name, record) in enumerate(zip(names, records, strict=True)):
-            place, counts = int(places[name][at]), record.counts[ERROR_PIXELS]
+            place, found = int(places[name][at]), record.counts[ERROR_PIXELS]
             if place >= 0:
-                cell = counts.places.astype(np.int64)
-                features[row] = _by_class(cell, np.full_like(cell, place), counts.values, len(axis.labels), classes)
+                cell = found.places.astype(np.int64)
+                features[row] = _by_class(cell, np.full_like(cell, place), found.values, len(axis.labels), classes)
         yield SlicedAxis(
             name=axis.name, text=axis.text, unit="image", labels=axis.labels, limits=_no_limits(axis.labels), images=names,
             features=features, counts=_images_with(features), own=True,

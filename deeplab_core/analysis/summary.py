@@ -205,7 +205,7 @@ def rankings_to_dict(folder: FolderAnalysis) -> dict[str, Any]:
 
 
 def _with_intervals(
-    rows: Sequence[ObjectSlice] | Sequence[PixelSlice], scores: Sequence[SliceScore] | None, key: str
+    rows: Sequence[ObjectSlice | PixelSlice], scores: Sequence[SliceScore] | None, key: str
 ) -> list[dict[str, Any]]:
     known = [None] * len(rows) if scores is None else [_bounds(score) for score in scores]
     return [{**_plain(asdict(row)), key: bounds} for row, bounds in zip(rows, known, strict=True)]
