@@ -28,6 +28,7 @@ from app.services.folders import layout_file, log_folder, settings_file
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
 from app.text import sentence, tr, use_translator
+from app.ui.common.fitted_dialog import bring_into_screen
 from app.ui.project.image_list_model import ImageListModel
 from app.ui.shell.main_window import DEFAULT_SIZE, MainWindow
 from app.ui.shell.theme import apply_theme, load_fonts, load_theme, resolve_theme_name
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
 #: ``atrous_de.qm`` and so on, as ``pyside6-lrelease`` makes them of the files of ``make translations``.
 TRANSLATIONS = RESOURCES / "translations"
 
-#: Names a file that gets the seconds from this module's import to the first painted frame; for the start-up benchmark.
-FIRST_FRAME_VARIABLE = "ATROUS_FIRST_FRAME"
+#: Names of files that get the time of the first painted frame, and of the first painted picture; for the start-up benchmark.
+FIRST_FRAME_VARIABLE, FIRST_PICTURE_VARIABLE = "ATROUS_FIRST_FRAME", "ATROUS_FIRST_PICTURE"
 
 
 class Application(QObject):
@@ -124,6 +125,52 @@ class Application(QObject):
             self.program.shut_down()
 
 
+class LateStart(QObject):
+    """Starts the compute process once the first picture is painted, so that both do not share the processor until then.
+
+    Without a picture (no folder, a question first, an image that cannot be read) it is started when nothing has run for a moment.
+    """
+
+    #: How long nothing has to run, and how long it waits for that at most, in ms.
+    IDLE, LONGEST = 400, 4000
+
+    def __init__(self, application: Application) -> None:
+        super().__init__(application)
+        self._application, self._over, self._waited = application, False, 0
+        assert application.presenter is not None
+        self._view = application.presenter.canvas.views[0]
+        self._view.installEventFilter(self)
+        self._timer = QTimer(self, interval=self.IDLE)
+        self._timer.timeout.connect(self._look)
+        self._timer.start()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Paint and self._program.session.image is not None and not self._over:
+            self._end()
+        return super().eventFilter(watched, event)
+
+    @property
+    def _program(self) -> Program:
+        assert self._application.program is not None
+        return self._application.program
+
+    def _look(self) -> None:
+        self._waited += self.IDLE
+        busy = self._program.jobs.running or self._program.session.opening is not None
+        if not busy or self._waited >= self.LONGEST:
+            self._end()
+
+    def _end(self) -> None:
+        self._over = True
+        self._timer.stop()
+        self._view.removeEventFilter(self)
+        QTimer.singleShot(0, self, self._start)  # after the paint event
+
+    def _start(self) -> None:
+        _note(FIRST_PICTURE_VARIABLE)
+        self._program.models.start()
+
+
 class _FirstFrame(QObject):
     """Calls back once, after the window's first paint event was handled."""
 
@@ -175,7 +222,9 @@ def main(
                 qt.exit(1)
 
     def build() -> None:
-        _note_first_frame()
+        _note(FIRST_FRAME_VARIABLE)
+        if not application.window.isMaximized():
+            bring_into_screen(application.window)  # its frame is known now
         from app.services.logs import route_qt_messages, start_logging
 
         start_logging(log_folder())
@@ -188,14 +237,19 @@ def main(
         program.truth.asks = smoke is None
         if folder is not None:
             program.new_project.open(folder, project_dir, catalog=catalog, ask=smoke is None and not accept)
-        QTimer.singleShot(0, program.models.start)
+        LateStart(application)
         QTimer.singleShot(200, application.window.trimap.build_plot)
         if smoke is not None:
             from app.smoke import SmokeRun
 
+            application.window.showNormal()
             application.window.resize(DEFAULT_SIZE)  # displays without a screen are smaller than any real one
             application.smoke = SmokeRun(application.window, program, smoke, expects_image=folder is not None)
 
+    if folder is not None:
+        application.window.start_page.show_busy(str(folder))
+        application.window.images.show_opening(True)
+    application.window.fill_small_screen()
     _FirstFrame(application.window, begin)
     application.window.show()
     try:
@@ -215,7 +269,7 @@ def translate_window(language: QLocale, folder: Path = TRANSLATIONS) -> QTransla
     return translator
 
 
-def _note_first_frame() -> None:
-    target = os.environ.get(FIRST_FRAME_VARIABLE)
+def _note(variable: str) -> None:
+    target = os.environ.get(variable)
     if target:
         Path(target).write_text(repr(time.time()), encoding="ascii")

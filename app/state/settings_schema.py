@@ -88,6 +88,13 @@ SETTINGS: tuple[Setting, ...] = (
         help=mark("Dark is easier on the eyes beside bright images"),
     ),
     Setting(
+        key="appearance.reduce_motion",
+        default=False,
+        group=_APPEARANCE,
+        label=mark("Reduce motion"),
+        help=mark("Messages appear at once instead of fading in; so they do if the system switches animations off"),
+    ),
+    Setting(
         key="canvas.opacity",
         default=45,
         group=_CANVAS,

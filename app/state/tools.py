@@ -42,6 +42,7 @@ class ToolSpec:
     Attributes:
         tool: its name, and that of its icon.
         text: menu entry in plain English.
+        word: what stands under its icon where the top bar has room for words.
         keys: its keys in Qt's portable spelling.
         tip: one sentence for the tooltip.
         corrects: whether it needs the corrector of the image in view.
@@ -52,6 +53,7 @@ class ToolSpec:
 
     tool: Tool
     text: str
+    word: str
     keys: str
     tip: str
     corrects: bool = False
@@ -71,11 +73,24 @@ class ToolSpec:
 
 #: Every tool, in the order of menu and top bar. What the left button does for each is in :mod:`app.ui.canvas.toolbox`.
 TOOLS = (
-    ToolSpec(Tool.BRUSH, mark("Brush"), "B", mark("Paints the selected class; Shift+click draws a straight line")),
-    ToolSpec(Tool.ERASER, mark("Eraser"), "E", mark("Paints the background class, or unlabelled if the class list has none")),
-    ToolSpec(Tool.FILL, mark("Fill"), "G", mark("Gives a connected area the current class; the CRF may still move its outline")),
+    ToolSpec(Tool.BRUSH, mark("Brush"), mark("Brush"), "B", mark("Paints the selected class; Shift+click draws a straight line")),
+    ToolSpec(
+        Tool.ERASER,
+        mark("Eraser"),
+        mark("Erase"),
+        "E",
+        mark("Paints the background class, or unlabelled if the class list has none"),
+    ),
+    ToolSpec(
+        Tool.FILL,
+        mark("Fill"),
+        mark("Fill"),
+        "G",
+        mark("Gives a connected area the current class; the CRF may still move its outline"),
+    ),
     ToolSpec(
         Tool.COMPONENTS,
+        mark("Components"),
         mark("Components"),
         "Z",
         mark(
@@ -86,6 +101,7 @@ TOOLS = (
     ToolSpec(
         Tool.REGIONS,
         mark("Regions"),
+        mark("Regions"),
         "Shift+G",
         mark("Click or drag gives parts of the image that are alike the selected class; Alt+wheel makes them larger or smaller"),
         corrects=True,
@@ -93,6 +109,7 @@ TOOLS = (
     ToolSpec(
         Tool.SCRIBBLE,
         mark("Two-class scribble"),
+        mark("Scribble"),
         "Shift+J",
         mark("A stroke takes what belongs to it from the class where it begins; the wheel sets its reach before you let go"),
         corrects=True,
@@ -101,6 +118,7 @@ TOOLS = (
     ToolSpec(
         Tool.SNAP,
         mark("Border snap"),
+        mark("Snap"),
         "Shift+S",
         mark("Click a component to see its outline at the edges of the image; Alt+wheel sets the band, Enter applies"),
         corrects=True,
@@ -109,24 +127,38 @@ TOOLS = (
     ToolSpec(
         Tool.CLICKS,
         mark("Clicks"),
+        mark("Clicks"),
         "Shift+X",
         mark("Click on an object, right-click beside it, or drag a box: a click network finds its outline; Enter applies"),
         corrects=True,
         gives_way=6,
     ),
-    ToolSpec(Tool.LASSO, mark("Lasso"), "L", mark("Fills what you draw around")),
+    ToolSpec(Tool.LASSO, mark("Lasso"), mark("Lasso"), "L", mark("Fills what you draw around")),
     ToolSpec(
-        Tool.POLYGON, mark("Polygon"), "P", mark("Click the corners; Enter closes, Backspace removes the last one"), gives_way=5
+        Tool.POLYGON,
+        mark("Polygon"),
+        mark("Polygon"),
+        "P",
+        mark("Click the corners; Enter closes, Backspace removes the last one"),
+        gives_way=5,
     ),
-    ToolSpec(Tool.PICK, mark("Pick class"), "I", mark("Selects the class under the pointer"), gives_way=2),
+    ToolSpec(Tool.PICK, mark("Pick class"), mark("Pick"), "I", mark("Selects the class under the pointer"), gives_way=2),
     ToolSpec(
         Tool.RESTORE,
         mark("Restore to prediction"),
+        mark("Restore"),
         "Shift+E",
         mark("Restores the model's pixels; right-drag does the same with most tools"),
         gives_way=1,
     ),
-    ToolSpec(Tool.PAN, mark("Pan the image"), "M", mark("Drag to move; Space-drag does the same with any tool"), in_bar=False),
+    ToolSpec(
+        Tool.PAN,
+        mark("Pan the image"),
+        mark("Pan"),
+        "M",
+        mark("Drag to move; Space-drag does the same with any tool"),
+        in_bar=False,
+    ),
 )
 #: Tools that need the corrector of the image in view.
 CORRECTION_TOOLS = frozenset(spec.tool for spec in TOOLS if spec.corrects)

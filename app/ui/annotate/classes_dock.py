@@ -93,8 +93,8 @@ class DataChoice(QWidget):
             self.catalogAsked.emit(name)
 
 
-#: Rows that the list has before anything else gets room.
-_ROWS_FIRST = 5
+#: Rows that the list has before the line about the ground truth gets room, and before the rule behind the mean does.
+_ROWS_FIRST, _ROWS_BEFORE_RULE = 5, 14
 #: Room beyond those rows before the line about the ground truth is shown, px: it has a gap of its own.
 _SLACK = 12
 
@@ -244,7 +244,7 @@ class ClassesDock(Panel):
         gaps = self.body.spacing() * (len(shown) + 1) + self.body.contentsMargins().top() + self.body.contentsMargins().bottom()
         left = frame.height() - sum(part.sizeHint().height() for part in shown) - gaps
         lines = self.note.heightForWidth(max(frame.width() - 12, 1))
-        self.note.setVisible(bool(self.note.text()) and left - lines >= _ROWS_FIRST * ROW)
+        self.note.setVisible(bool(self.note.text()) and left - lines >= _ROWS_BEFORE_RULE * ROW)
         self.choice.show_line(left >= _ROWS_FIRST * ROW + _SLACK)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:

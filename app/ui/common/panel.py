@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from app.services.timers import single_shot
 
@@ -12,36 +12,83 @@ from app.services.timers import single_shot
 PADDING = 12
 
 
+#: Room between a tab and the body of its panel, in px.
+_BELOW_TAB = 7
+
+
+class _Header(QFrame):
+    """The row with the title; of no height while a tab says the title."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("panelHeader")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.collapsed = False
+
+    def sizeHint(self) -> QSize:
+        hint = super().sizeHint()
+        return QSize(hint.width(), 0) if self.collapsed else hint
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(0, 0) if self.collapsed else super().minimumSizeHint()
+
+
 class Panel(QDockWidget):
-    """Base of every dock. Its header is the handle for dragging and floating.
+    """Base of every dock. Its header is the handle for dragging and floating; behind a tab, the tab is.
 
     Attributes:
-        header: layout of the header; add accessories at its end.
+        accessories: the figures and buttons at the right of the header, or of the row of tabs.
+        header: layout of the accessories.
         body: layout of the body.
+        tabbed: whether the panel shares its place, and a tab has its title.
     """
 
     def __init__(self, name: str, title: str, parent: QWidget | None = None) -> None:
         super().__init__(title, parent)
         self.setObjectName(f"dock_{name}")
         self.setFeatures(QDockWidget.DockWidgetFeature.DockWidgetMovable | QDockWidget.DockWidgetFeature.DockWidgetFloatable)
-        header = QFrame()
-        header.setObjectName("panelHeader")
-        header.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.header = QHBoxLayout(header)
-        self.header.setContentsMargins(PADDING, 9, PADDING, 5)
+        self._header = header = _Header()
+        self._row = QHBoxLayout(header)
+        self._row.setContentsMargins(PADDING, 9, PADDING, 5)
+        self._row.setSpacing(6)
+        self._title = QLabel(title.upper())
+        self._title.setTextFormat(Qt.TextFormat.PlainText)
+        self._title.setObjectName("panelTitle")
+        self.accessories = QWidget()
+        self.header = QHBoxLayout(self.accessories)
+        self.header.setContentsMargins(0, 0, 0, 0)
         self.header.setSpacing(6)
-        label = QLabel(title.upper())
-        label.setTextFormat(Qt.TextFormat.PlainText)
-        label.setObjectName("panelTitle")
-        self.header.addWidget(label)
-        self.header.addStretch(1)
+        self.tabbed = False
+        self._row.addWidget(self._title)
+        self._row.addStretch(1)
+        self._row.addWidget(self.accessories)
         self.setTitleBarWidget(header)
-        frame = QFrame()
+        self._frame = frame = QFrame()
         frame.setObjectName("panelBody")
         self.body = QVBoxLayout(frame)
         self.body.setContentsMargins(PADDING, 2, PADDING, PADDING - 2)
         self.body.setSpacing(8)
         self.setWidget(frame)
+
+    def set_tabbed(self, on: bool) -> None:
+        """Leave title and accessories to a row of tabs, or have a header again."""
+        if on is self.tabbed:
+            return
+        self.tabbed = self._header.collapsed = on
+        self._title.setVisible(not on)
+        if on:
+            self._row.removeWidget(self.accessories)
+        else:
+            self._row.addWidget(self.accessories)
+            self.accessories.show()
+        self._row.setContentsMargins(*((0, 0, 0, 0) if on else (PADDING, 9, PADDING, 5)))
+        margins = self.body.contentsMargins()
+        top = margins.top() + (_BELOW_TAB if on else -_BELOW_TAB)
+        self.body.setContentsMargins(margins.left(), top, margins.right(), margins.bottom())
+        self._frame.setProperty("tabbed", on)
+        self._frame.style().unpolish(self._frame)
+        self._frame.style().polish(self._frame)
+        self._header.updateGeometry()
 
 
 class WholeRows(QScrollArea):
@@ -97,3 +144,11 @@ def set_tone(label: QLabel, tone: str) -> None:
         label.setProperty("tone", tone)
         label.style().unpolish(label)
         label.style().polish(label)
+
+
+def set_primary(button: QPushButton, on: bool) -> None:
+    """Make a button the primary one, or no longer: it is while it is the next step."""
+    if bool(button.property("primary")) is not on:
+        button.setProperty("primary", on)
+        button.style().unpolish(button)
+        button.style().polish(button)

@@ -77,8 +77,8 @@ class ComparePresenter(QObject):
 
     def _follow_context(self, changed: frozenset[str]) -> None:
         context = self._program.context
-        if changed & {"comparing", "docks_folded"} and (self.dock is not None or context["comparing"]):
-            self._made().setVisible(context["comparing"] and not context["docks_folded"])
+        if changed & {"comparing", "docks_folded", "evaluation_open"} and (self.dock is not None or context["comparing"]):
+            self._made().setVisible(context.hold("comparing", "!docks_folded", "!evaluation_open"))
         if "compare_running" in changed:
             self._show_models()
 

@@ -65,7 +65,7 @@ class EvaluationView(QWidget):
     front) and ``step_back() -> bool`` (Esc: go one step back within the page; False if there is none, then the view closes).
 
     Signals:
-        closeAsked(): Esc, or the button: back to the picture.
+        closeAsked(): Esc: back to the picture.
         refreshAsked(): inspect the folder (again).
         pageShown(str): the page with this title came to the front.
     """
@@ -89,8 +89,6 @@ class EvaluationView(QWidget):
         self.scope.setProperty("tone", "muted")
         self.refresh = QPushButton(tr("Refresh"))
         self.refresh.setToolTip(tr("Compares every mask with its ground truth; unchanged images are not read again"))
-        self.close_button = QPushButton(tr("‹ Image"))
-        self.close_button.setToolTip(tr("Back to the image   Esc"))
         self.hint = toned("")
         self.hint.setWordWrap(True)
         self.hint.hide()
@@ -100,7 +98,6 @@ class EvaluationView(QWidget):
         header.addWidget(self.tabs)
         header.addWidget(self.scope, 1)
         header.addWidget(self.refresh)
-        header.addWidget(self.close_button)
         column = QVBoxLayout(self)
         column.setContentsMargins(12, 8, 12, 12)
         column.setSpacing(8)
@@ -110,7 +107,6 @@ class EvaluationView(QWidget):
         self.tabs.currentChanged.connect(self._show)
         self.tabs.tabBarClicked.connect(lambda place: self.leave_list() if place == self.tabs.currentIndex() else None)
         self.refresh.clicked.connect(self.refreshAsked)
-        self.close_button.clicked.connect(self.closeAsked)
 
     @property
     def titles(self) -> tuple[str, ...]:

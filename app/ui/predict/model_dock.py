@@ -122,7 +122,6 @@ class ModelDock(Panel):
         buttons = QHBoxLayout()
         buttons.setSpacing(8)
         self.run_image = QPushButton(tr("Run image"))
-        self.run_image.setProperty("primary", True)
         self.run_image.clicked.connect(self.runImageAsked)
         self.run_folder = QPushButton(tr("Run folder"))
         self.run_folder.clicked.connect(self.runFolderAsked)

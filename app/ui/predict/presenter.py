@@ -6,9 +6,11 @@ from PySide6.QtCore import QObject
 
 from app.controllers.workspace import Program
 from app.services.notifications import Choice
+from app.state.image_record import ImageStatus
 from app.text import tr
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.receptive_mark import ReceptiveMark
+from app.ui.common.panel import set_primary
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.annotate.class_rows import class_name
 from app.viewmodels.predict.model_options import guesses_text
@@ -25,7 +27,8 @@ class ModelPresenter(QObject):
     def __init__(self, window: MainWindow, program: Program) -> None:
         super().__init__(window)
         self._dock, self._commands, self._models = window.model, window.commands, program.models
-        self._notifier = program.notifier
+        self._notifier, self._session, self._context = program.notifier, program.session, program.context
+        self._done = window.top_bar.done_button
         models, dock = program.models, window.model
         models.choicesChanged.connect(self.show)
         models.cardChanged.connect(lambda _card: self.show())
@@ -37,6 +40,8 @@ class ModelPresenter(QObject):
         dock.runImageAsked.connect(program.predict.run_image)
         dock.runFolderAsked.connect(program.folder_run.run)
         program.context.changed.connect(self._enable_runs)
+        program.session.recordChanged.connect(lambda _record: self._show_next_step())
+        program.session.imageChanged.connect(lambda _image: self._show_next_step())
         self._enable_runs(frozenset())
         dock.show_device(models.device)
         self.show()
@@ -62,6 +67,15 @@ class ModelPresenter(QObject):
 
     def _enable_runs(self, _changed: frozenset[str]) -> None:
         self._dock.set_runnable(*(self._commands[name].isEnabled() for name in _RUNS))
+        self._show_next_step()
+
+    def _show_next_step(self) -> None:
+        """One button is the primary one: to run the model, to apply a preview of the CRF (its panel says so), or to go on."""
+        image, project = self._session.image, self._session.project
+        new = image is not None and project is not None and project.record(image.id).status is ImageStatus.NEW
+        run = new and not self._context["has_prediction"] and self._commands["model.run_image"].isEnabled()
+        set_primary(self._dock.run_image, run)
+        set_primary(self._done, not run and not self._context["crf_preview"])
 
 
 class ReceptiveFieldPresenter(QObject):

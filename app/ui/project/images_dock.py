@@ -12,6 +12,7 @@ from PySide6.QtGui import (
     QLinearGradient,
     QPainter,
     QPainterPath,
+    QPaintEvent,
     QPen,
     QPolygonF,
 )
@@ -181,6 +182,24 @@ class ImageDelegate(QStyledItemDelegate):
         painter.drawText(line, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, score)
 
 
+class _Skeleton(QWidget):
+    """Where the thumbnails will be, while a folder is opened."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.theme = theme
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(self.theme.color("raised"))
+        radius = self.theme.radius["control"]
+        for top in range(0, self.height(), ROW):
+            painter.drawRoundedRect(QRectF(1, top + 1, self.width() - 2, PICTURE - 2), radius, radius)
+        painter.end()
+
+
 _FILTER_HELP = mark(
     "Words of the path, or: new, predicted, corrected, reviewed, rejected, unreviewed, failed, missing,\n"
     "truth, note, class:chair, note:glare, reason:blurred, iou<0.5, iou:0.3..0.6, minutes>5.\n"
@@ -244,15 +263,23 @@ class ImagesDock(Panel):
         self.filter.returnPressed.connect(self._open_first)
         self.filter.installEventFilter(self)
         self.body.addWidget(self.view, 1)
+        self.skeleton = _Skeleton(theme)
+        self.skeleton.hide()
+        self.body.addWidget(self.skeleton, 1)
         self.nothing = self._build_nothing()
         self.body.addWidget(self.nothing, 1)
         self.nothing.hide()
         self.count = toned("", tone="faint", size="caption")
         self.body.addWidget(self.count)
-        self.body.setContentsMargins(12, 2, 6, 8)
+        self.body.setContentsMargins(8, 2, 8, 8)
         self.setMinimumWidth(150)
         self._show_order()
         model.modelReset.connect(self._show_count)
+
+    def show_opening(self, on: bool) -> None:
+        """Show places of thumbnails while a folder is opened, unless the list shows images."""
+        self.skeleton.setVisible(on and not self.model.rowCount())
+        self._show_count()
 
     def show_current(self, image_id: int | None) -> None:
         """Mark the image in view and bring it into sight."""
@@ -288,7 +315,7 @@ class ImagesDock(Panel):
         self.filter.setText(" ".join(rest if word in has else [*has, word]))
 
     def set_theme(self, theme: Theme) -> None:
-        self.delegate.theme = theme
+        self.delegate.theme = self.skeleton.theme = theme
         self.view.viewport().update()
 
     def set_sort(self, order: SortBy) -> None:
@@ -338,10 +365,17 @@ class ImagesDock(Panel):
     def _show_count(self) -> None:
         shown = self.model.rowCount()
         nothing = self.model.filtered and not shown
-        self.nothing.setVisible(nothing)
-        self.view.setVisible(not nothing)
+        if shown:
+            self.skeleton.hide()
+        opening = not self.skeleton.isHidden()
+        self.nothing.setVisible(nothing and not opening)
+        self.view.setVisible(not (nothing or opening))
         self.count.setText(
-            tr("{shown} shown", shown=spaced(shown)) if self.model.filtered else plural("{n} image", "{n} images", shown)
+            ""
+            if opening
+            else tr("{shown} shown", shown=spaced(shown))
+            if self.model.filtered
+            else plural("{n} image", "{n} images", shown)
         )
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:

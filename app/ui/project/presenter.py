@@ -34,7 +34,7 @@ class ImagesPresenter(QObject):
         session.recordChanged.connect(self._show_record)
         projects.saveStateChanged.connect(window.status.show_save_state)
         self._program.file_notes.changed.connect(window.status.show_note)
-        projects.opening.connect(window.start_page.show_busy)
+        projects.opening.connect(self._show_opening)
         self._program.thumbnails.ready.connect(self._model.refresh)
         self._program.thumbnails.failed.connect(projects.unreadable.note)
         self._program.figures.scored.connect(self._show_score)
@@ -74,6 +74,10 @@ class ImagesPresenter(QObject):
             if self._program.session.image is None:
                 window.start_page.show_busy(str(project.folder))  # its first image is still being read
             history.changed.connect(lambda: window.history.set_start(history.start.title if history.start else ""))
+
+    def _show_opening(self, folder: str) -> None:
+        self._window.start_page.show_busy(folder)
+        self._window.images.show_opening(bool(folder))
 
     def _show_rows(self) -> None:
         project = self._program.session.project

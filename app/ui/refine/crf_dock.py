@@ -12,9 +12,10 @@ from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from app.text import mark, spaced, tr
-from app.ui.common.panel import Panel, WholeRows, set_tone, toned
+from app.ui.common.panel import Panel, WholeRows, set_primary, set_tone, toned
 from app.ui.common.param_slider import ParamSlider
 from app.ui.shell.action_builder import ActionBuilder
+from app.ui.shell.icons import make_icon
 from app.ui.shell.theme import Theme
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from deeplab_core.records import CRFParams
 
 _ROW, _SWATCH, _NUMBER, _GAP = 20, 9, 44, 10
+#: Height of the buttons that change what the picture shows, in px.
+_SEGMENT = 28
 #: A difference that two decimals would show as none.
 _NOTHING = 0.0005
 
@@ -134,6 +137,8 @@ _SLIDERS = (
     ("iterations", mark("Iterations"), 0, 20, 0, False, mark("Mean field iterations; 10 is usual")),
     ("temperature", mark("Temperature"), 0.2, 5, 2, True, mark("Above 1 softens an overconfident network")),
 )  # fmt: skip
+#: The sliders that matter most; the others are below 'More'.
+_FIRST = ("bilateral_compat", "bilateral_sxy", "bilateral_srgb")
 _NORMALIZATIONS = (
     ("symmetric", mark("Symmetric normalisation (pydensecrf)")),
     ("after", mark("Normalised after (authors' library)")),
@@ -175,7 +180,7 @@ class CRFDock(Panel):
 
     def __init__(self, theme: Theme, actions: ActionBuilder) -> None:
         super().__init__("crf", tr("CRF"))
-        self._actions = actions
+        self._theme, self._actions = theme, actions
         self._params: CRFParams | None = None
         self._choices: list[CRFChoice] = []
         self.figure = toned("", tone="muted", size="small")
@@ -189,20 +194,25 @@ class CRFDock(Panel):
         column.addWidget(self.missing)
         column.addLayout(self._build_display())
         self.sliders: dict[str, ParamSlider] = {}
-        rows = QVBoxLayout()
+        rows, self._rest = QVBoxLayout(), QWidget()
         rows.setSpacing(1)
+        rest = QVBoxLayout(self._rest)
+        rest.setContentsMargins(0, 0, 0, 0)
+        rest.setSpacing(1)
         for name, text, low, high, decimals, logarithmic, tip in _SLIDERS:
             slider = ParamSlider(tr(text), low, high, decimals=decimals, logarithmic=logarithmic, tip=tr(tip))
             slider.changed.connect(lambda value, dragging, name=name: self._emit_value(name, value, dragging))
             self.sliders[name] = slider
-            rows.addWidget(slider)
+            (rows if name in _FIRST else rest).addWidget(slider)
         self.certainty = ParamSlider(
             tr("Certainty"), 0.34, 0.99, decimals=2, tip=tr("How certain the labels of the mask are taken to be")
         )
         self.certainty.changed.connect(self.certaintyChosen)
         rows.addWidget(self.certainty)
         column.addLayout(rows)
-        column.addLayout(self._build_places())
+        rest.addLayout(self._build_places())
+        column.addWidget(self._build_more())
+        column.addWidget(self._rest)
         self.figures = CRFFigures(theme)
         column.addWidget(self.figures)
         column.addStretch(1)
@@ -217,6 +227,7 @@ class CRFDock(Panel):
         self.body.setSpacing(6)
         self.missing.hide()
         self.certainty.hide()
+        self._rest.hide()
 
     # -- what the controllers say ----------------------------------------------------------------------------------------
 
@@ -245,10 +256,13 @@ class CRFDock(Panel):
                 box.setCurrentIndex(box.findData(value))
         self.certainty.show_value(certainty)
         self.certainty.setVisible(base == "mask")
+        if base != "scores" or scope != "image":
+            self.more.setChecked(True)  # what is unusual is seen
 
     def show_status(self, status: RefineStatus) -> None:
         """Say how far the preview is, and how much it would change."""
         self.missing.setVisible(status.phase == "no scores")
+        set_primary(self.apply, status.phase in ("quick", "exact"))  # there is something to apply
         parts = [tr(_PHASES[status.phase])]
         if status.phase in ("quick", "exact"):
             parts.append(tr("{milliseconds:,.0f} ms", milliseconds=status.milliseconds).replace(",", "\u2009"))
@@ -269,7 +283,9 @@ class CRFDock(Panel):
             set_tone(self.figure, "muted" if tone == "faint" else tone)
 
     def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
         self.figures.set_theme(theme)
+        self._show_more()
 
     # -- building --------------------------------------------------------------------------------------------------------
 
@@ -305,14 +321,13 @@ class CRFDock(Panel):
 
     def _build_display(self) -> QHBoxLayout:
         row = QHBoxLayout()
-        row.setSpacing(2)
+        row.setSpacing(6)
         self.before = QToolButton()
         self.before.setText(tr("Before"))
-        self.before.setProperty("quiet", True)
         self.before.setToolTip(tr("<b>Before</b><br>Hold to see the current mask; the blink key does the same"))
         self.before.pressed.connect(lambda: self.beforeHeld.emit(True))
         self.before.released.connect(lambda: self.beforeHeld.emit(False))
-        row.addWidget(self.before)
+        segments = [self.before]
         for action_id, text in (
             ("refine.split", tr("Split")),
             ("refine.changes", tr("Changes")),
@@ -321,12 +336,30 @@ class CRFDock(Panel):
             button = self._actions.tool_button(action_id)
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
             button.setText(text)
-            button.setProperty("quiet", True)
+            segments.append(button)
             # A default action would put its own, longer text back with every change of its state.
             self._actions[action_id].changed.connect(lambda button=button, text=text: button.setText(text))
-            row.addWidget(button)
-        row.addStretch(1)
+        for button in segments:
+            button.setObjectName("segment")
+            button.setFixedHeight(_SEGMENT)
+            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            row.addWidget(button, 1)
         return row
+
+    def _build_more(self) -> QToolButton:
+        """What unfolds the parameters that are changed less often."""
+        self.more = QToolButton()
+        self.more.setProperty("quiet", True)
+        self.more.setCheckable(True)
+        self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.more.setText(tr("More"))
+        self.more.setToolTip(tr("Smoothness, iterations, temperature, input, region and normalisation"))
+        self.more.toggled.connect(self._rest.setVisible)
+        self.more.toggled.connect(lambda _on: self._show_more())
+        return self.more
+
+    def _show_more(self) -> None:
+        self.more.setIcon(make_icon("chevron-down" if self.more.isChecked() else "chevron-right", self._theme, checked="text"))
 
     def _build_places(self) -> QVBoxLayout:
         column = QVBoxLayout()
@@ -361,10 +394,9 @@ class CRFDock(Panel):
         row.setSpacing(6)
         row.setContentsMargins(0, 0, 8, 0)
         self.apply = QPushButton(tr("Apply"))
-        self.apply.setProperty("primary", True)
         self.outline, self.folder, self.discard = (
-            QPushButton(tr("Outline")),
-            QPushButton(tr("Folder")),
+            QPushButton(tr("In outline…")),
+            QPushButton(tr("To folder…")),
             QPushButton(tr("Discard")),
         )
         self.outline.setCheckable(True)

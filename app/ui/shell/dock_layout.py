@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabBar, QTabWidget
 
+from app.actions.context import ContextKeys
 from app.services.timers import single_shot
+from app.ui.common.panel import PADDING, Panel
 
 _COLUMN = ("classes", "model", "crf", "trimap", "history")
 #: Docks that share a place as tabs: the one in front at first, and the one behind it.
@@ -71,6 +73,10 @@ class DockHeights(QObject):
             self._window.resizeDocks([self._docks[name] for name in rows], heights, Qt.Orientation.Vertical)
         self._given = {name: self._docks[name].height() for name in rows}
 
+    def share_later(self) -> None:
+        """Share the heights out once the layout has done what it was asked for."""
+        self._later.start()
+
     def reset(self) -> None:
         """Forget what the user has dragged."""
         self._dragged = {}
@@ -104,3 +110,132 @@ class DockHeights(QObject):
             return
         self._front = name
         self._later.start()
+
+
+#: Marks rows of tabs that are followed already.
+_FOLLOWED = "followed"
+
+
+class TabHeaders(QObject):
+    """Lets a row of tabs be the header of the panels behind it: their titles are there, and the figures of the one in front."""
+
+    def __init__(self, window: QMainWindow, docks: Mapping[str, Panel]) -> None:
+        super().__init__(window)
+        self._window, self._docks = window, docks
+        self._later = single_shot(self, 0, self.arrange)  # the layout is still busy with the tabs when it signals them
+        for dock in docks.values():
+            for signal in (dock.visibilityChanged, dock.topLevelChanged, dock.dockLocationChanged):
+                signal.connect(self._later.start)
+            dock.accessories.installEventFilter(self)
+        self.arrange()
+
+    def arrange(self) -> None:
+        """Find out which panels share a place, and show the figures of those in front beside their tabs."""
+        for dock in self._docks.values():
+            shared = any(not other.isHidden() for other in self._window.tabifiedDockWidgets(dock))
+            dock.set_tabbed(shared and not dock.isHidden() and not dock.isFloating())
+        for bar in self._tab_bars():
+            if not bar.property(_FOLLOWED):
+                bar.setProperty(_FOLLOWED, True)
+                bar.installEventFilter(self)
+                bar.currentChanged.connect(self._later.start)
+        self._place()
+
+    def _tab_bars(self) -> list[QTabBar]:
+        """Rows of tabs; the layout makes and deletes them as it likes."""
+        return self._window.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.Move, QEvent.Type.LayoutRequest, QEvent.Type.Show, QEvent.Type.Hide):
+            self._later.start()
+        return super().eventFilter(watched, event)
+
+    def _place(self) -> None:
+        for dock in self._docks.values():
+            if not dock.tabbed:
+                continue
+            part, bar = dock.accessories, self._bar_of(dock)
+            if part.parentWidget() is not self._window:
+                part.setParent(self._window)
+            if bar is None or bar.tabText(bar.currentIndex()) != dock.windowTitle():
+                part.hide()
+                continue
+            size, tabs, place = part.sizeHint(), bar.tabRect(bar.count() - 1).right(), bar.geometry()
+            fits = tabs + size.width() + 2 * PADDING <= place.width()
+            part.setVisible(fits)  # its tooltip and the panel say it, too
+            if fits:
+                left = place.right() - size.width() - PADDING
+                part.setGeometry(left, place.center().y() - size.height() // 2, size.width(), size.height())
+                part.raise_()
+
+    def _bar_of(self, dock: QDockWidget) -> QTabBar | None:
+        for bar in self._tab_bars():
+            if bar.isVisible() and dock.windowTitle() in (bar.tabText(place) for place in range(bar.count())):
+                return bar
+        return None
+
+
+class DockFolding:
+    """Which docks are out of sight for a while: all of them folded away, or those that the room in front has no use for."""
+
+    def __init__(self, docks: Mapping[str, QDockWidget], context: ContextKeys) -> None:
+        self._docks, self._context = docks, context
+        self._folded: list[str] = []
+        self._away: list[str] = []
+
+    def toggle(self, name: str) -> None:
+        """Show or hide one dock; one that lies behind another comes to the front."""
+        dock = self._docks[name]
+        behind = dock.isVisible() and dock.visibleRegion().isEmpty()
+        dock.setVisible(behind or not dock.isVisible())
+        dock.raise_()
+        self._away = [other for other in self._away if other != name]
+        self.forget()
+
+    def forget(self, *, away: bool = False) -> None:
+        """What was folded is not to come back together; ``away`` says so of what the room has put away, too."""
+        self._folded = []
+        if away:
+            self._away = []
+        self._context.update(docks_folded=False)
+
+    def toggle_fold(self) -> None:
+        """Fold all docks away so that the picture has the window, or bring them back, with the tabs in front that were."""
+        if self._folded:
+            names, self._folded = self._folded, []
+            self._show(names)
+        else:
+            self._folded = self._hide(self._docks)
+        self._context.update(docks_folded=bool(self._folded))
+
+    def put_away(self, names: Iterable[str]) -> None:
+        """Hide docks until :meth:`bring_back`; those that float stay where the user has put them."""
+        self._away = self._hide(name for name in names if not self._docks[name].isFloating())
+
+    def bring_back(self) -> None:
+        """Show what was put away, with the tabs in front that were; while all are folded they wait with the others."""
+        names, self._away = self._away, []
+        if self._folded:
+            self._folded += names
+        else:
+            self._show(names)
+
+    def unfold(self) -> None:
+        """Show everything that is out of sight for a while: a layout is saved with it."""
+        if self._folded:
+            self.toggle_fold()
+        self.bring_back()
+
+    def _hide(self, names: Iterable[str]) -> list[str]:
+        """Hide what is shown; returns it, those in front first."""
+        shown = [name for name in names if self._docks[name].isVisible()]
+        hidden = sorted(shown, key=lambda name: self._docks[name].visibleRegion().isEmpty())
+        for name in hidden:
+            self._docks[name].hide()
+        return hidden
+
+    def _show(self, names: list[str]) -> None:
+        for name in names:
+            self._docks[name].show()
+        for name in names[::-1]:  # those that were in front come first in the list
+            self._docks[name].raise_()

@@ -33,10 +33,11 @@ from app.ui.project.images_dock import ImagesDock
 from app.ui.project.start_page import StartPage
 from app.ui.refine.crf_dock import CRFDock
 from app.ui.shell.action_builder import ActionBuilder
-from app.ui.shell.dock_layout import LOW, DockHeights, place_docks
+from app.ui.shell.dock_layout import LOW, DockFolding, DockHeights, TabHeaders, place_docks
 from app.ui.shell.focus import PictureFocus, is_view
-from app.ui.shell.icons import application_icon, make_icon
+from app.ui.shell.icons import application_icon
 from app.ui.shell.key_router import InputFilter
+from app.ui.shell.rooms import Rooms
 from app.ui.shell.status_line import StatusLine
 from app.ui.shell.theme import Theme
 from app.ui.shell.toasts import Banner, ToastStack
@@ -47,14 +48,16 @@ if TYPE_CHECKING:  # numpy comes after the first frame
 
 DEFAULT_SIZE = QSize(1600, 1000)
 _SMALLEST = QSize(720, 400)
+#: A window that needs more than this share of the screen's width or height is maximised.
+_NEARLY_ALL = 0.92
 #: Widths of the left and right docks, and those of a window too narrow for them: the picture keeps its 55 %.
 _WIDTHS, _NARROW_WIDTHS, _NARROW = (196, 332), (160, 304), 1400
 #: Heights of the right docks by the tab in front: least px, share of the column, most px. The classes get the rest.
 _HEIGHTS = {
-    "model": {"model": (118, 0.0, 136), "trimap": (196, 0.3, 300)},
-    "crf": {"crf": (204, 0.435, 404), "trimap": (176, 0.24, 230)},
+    "model": {"model": (104, 0.0, 116), "trimap": (150, 0.24, 240)},
+    "crf": {"crf": (236, 0.3, 268), "trimap": (130, 0.2, 200)},
 }
-_LAYOUT_VERSION = 3
+_LAYOUT_VERSION = 4
 
 
 class MainWindow(QMainWindow):
@@ -113,12 +116,16 @@ class MainWindow(QMainWindow):
             "images": self.images, "classes": self.classes, "model": self.model, "crf": self.crf, "trimap": self.trimap,
             "history": self.history,
         }  # fmt: skip
-        self._folded: list[str] = []
+        self.folding = DockFolding(self.docks, context)
         self._low = screen_room(self).height() < LOW
         self.canvas: CanvasArea | None = None
         self._instead: QWidget | None = None
         place_docks(self, self.docks, low=self._low)
+        self._headers = TabHeaders(self, self.docks)
         self.heights = DockHeights(self, self.docks, "classes", _HEIGHTS)
+        self.rooms = Rooms(self, self.top_bar.rooms, self.commands, context, self.folding)
+        self.rooms.entered.connect(self.top_bar.show_room)
+        self.rooms.entered.connect(lambda _room: self.heights.share_later())
         self.status = StatusLine(theme)
         bar = QStatusBar()
         bar.setSizeGripEnabled(False)
@@ -141,8 +148,7 @@ class MainWindow(QMainWindow):
         if theme is not self.theme:
             self.theme = theme
             self.commands.set_theme(theme)
-        self.top_bar.menu_button.setIcon(make_icon("menu", theme))
-        for part in (self.images, self.classes, self.model, self.crf, self.trimap, self.status, self.top_bar.class_chip):
+        for part in (self.images, self.classes, self.model, self.crf, self.trimap, self.status, self.top_bar):
             part.set_theme(theme)
         self.toasts.theme = theme
         self.context.update(theme_dark=theme.name == "dark")
@@ -183,37 +189,20 @@ class MainWindow(QMainWindow):
 
     def toggle_dock(self, name: str) -> None:
         """Show or hide one dock; one that lies behind another comes to the front."""
-        dock = self.docks[name]
-        behind = dock.isVisible() and dock.visibleRegion().isEmpty()
-        dock.setVisible(behind or not dock.isVisible())
-        dock.raise_()
-        self._folded = []
-        self.context.update(docks_folded=False)
+        self.folding.toggle(name)
 
     def toggle_fold(self) -> None:
-        """Fold all docks away so that the picture has the window, or bring them back, with the tabs in front that were."""
-        if self._folded:
-            names, self._folded = self._folded, []
-            for name in names:
-                self.docks[name].show()
-            for name in names[::-1]:  # those that were in front come first in the list
-                self.docks[name].raise_()
-        else:
-            shown = [name for name, dock in self.docks.items() if dock.isVisible()]
-            self._folded = sorted(shown, key=lambda name: self.docks[name].visibleRegion().isEmpty())
-            for name in self._folded:
-                self.docks[name].hide()
-        self.context.update(docks_folded=bool(self._folded))
+        """Fold all docks away so that the picture has the window, or bring them back."""
+        self.folding.toggle_fold()
 
     def reset_layout(self) -> None:
         """Put the docks back where they were on the first day."""
-        self._folded = []
+        self.folding.forget(away=True)
         place_docks(self, self.docks, low=self._low)
         for dock in self.docks.values():
             dock.setFloating(False)
             dock.show()
         self._share_space()
-        self.context.update(docks_folded=False)
 
     def _share_space(self) -> None:
         widths = list(_WIDTHS if self.width() >= _NARROW else _NARROW_WIDTHS)
@@ -240,10 +229,15 @@ class MainWindow(QMainWindow):
         if restored:
             bring_into_screen(self)
 
+    def fill_small_screen(self) -> None:
+        """Before it is shown: a window that would take nearly all of the screen takes all of it."""
+        screen = self.screen().availableGeometry()
+        if self.width() > _NEARLY_ALL * screen.width() or self.height() > _NEARLY_ALL * screen.height():
+            self.setWindowState(self.windowState() | Qt.WindowState.WindowMaximized)
+
     def save_layout(self, store: QSettings) -> None:
-        """Remember size, place and docks; folded docks count as shown."""
-        if self._folded:
-            self.toggle_fold()
+        """Remember size, place and docks; docks that are out of sight for a while count as shown."""
+        self.folding.unfold()
         store.setValue("geometry", self.saveGeometry())
         store.setValue("docks", self.saveState(_LAYOUT_VERSION))
 

@@ -185,7 +185,8 @@ class WindowPresenter(QObject):
         program.evaluation.bandChanged.connect(lambda _band: self._show_modes())
         self._show_modes()
         program.settings.changed.connect(self._follow_setting)
-        self._follow_setting(_PEN_PRESSURE)
+        for key in (_PEN_PRESSURE, _REDUCE_MOTION):
+            self._follow_setting(key)
         self.canvas.hovered.connect(program.readout.hover)
         self.canvas.hovered.connect(program.ambiguous.hover)
         self.canvas.hovered.connect(program.copies.hover)
@@ -219,6 +220,8 @@ class WindowPresenter(QObject):
     def _follow_setting(self, key: str) -> None:
         if key == _PEN_PRESSURE:
             self.canvas.set_pen_pressure(self.program.settings[key])
+        elif key == _REDUCE_MOTION:
+            self.window.toasts.reduce_motion = self.program.settings[key]
 
     def _show_jobs(self) -> None:
         running = self.program.jobs.running
@@ -228,7 +231,7 @@ class WindowPresenter(QObject):
 
 #: Said in the picture, because the CRF panel may lie behind another one.
 _CRF_TEXTS = {Phase.WAITING: mark("CRF preview is computing…"), Phase.NO_SCORES: mark("no CRF preview: run the model first")}
-_PEN_PRESSURE = "canvas.pen_pressure"
+_PEN_PRESSURE, _REDUCE_MOTION = "canvas.pen_pressure", "appearance.reduce_motion"
 _CHECK_TEXT = mark("The image file or its mask file has changed. Check whether the mask still fits.")
 
 

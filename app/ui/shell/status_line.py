@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # the journal and its database come after the first frame
     from app.services.jobs import Job
 
 #: Of the line, in px.
-HEIGHT = 30
+HEIGHT = 32
 #: By the values of SaveState.
 _SAVE_TEXTS = {
     "saved": (mark("saved"), "good", mark("All steps and mask files are saved.")),

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer
+from PySide6.QtCore import QEvent, QObject, QPropertyAnimation, Qt, QTimer
 from PySide6.QtGui import QEnterEvent
 from PySide6.QtWidgets import (
     QFrame,
     QGraphicsDropShadowEffect,
+    QGraphicsOpacityEffect,
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QStyle,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -28,18 +30,25 @@ from app.ui.shell.theme import Theme
 
 _SHOWN_MS = {Severity.INFO: 5000, Severity.WARNING: 10_000}
 _WIDTH, _GAP, _MARGIN, _MOST = 380, 8, 16, 4
+#: How long a message takes to appear, in ms.
+_FADE_MS = 120
 #: What the icon, the close button and the margins leave of the width to text and buttons; buttons that need more are stacked.
 _BESIDE_TEXT, _BUTTON_GAP = 88, 6
 _LOOKS = {Severity.INFO: ("info", "accent"), Severity.WARNING: ("warning", "warn"), Severity.ERROR: ("error", "bad")}
 
 
 class ToastStack(QObject):
-    """Shows a notifier's messages over ``host``, above its bottom right corner."""
+    """Shows a notifier's messages over ``host``, above its bottom right corner.
+
+    Attributes:
+        reduce_motion: messages appear at once; they also do if the system switches animations off.
+    """
 
     def __init__(self, host: QWidget, notifier: Notifier, theme: Theme) -> None:
         super().__init__(host)
         self._host = host
         self.theme = theme
+        self.reduce_motion = False
         self.toasts: list[Toast] = []
         host.installEventFilter(self)
         notifier.said.connect(self.show)
@@ -59,6 +68,8 @@ class ToastStack(QObject):
         if message.severity in _SHOWN_MS:
             toast.fade_after(_SHOWN_MS[message.severity], lambda: self._remove(toast))
         toast.show()
+        if not self.reduce_motion and self._host.style().styleHint(QStyle.StyleHint.SH_Widget_Animation_Duration) > 0:
+            toast.fade_in()
         self._place()
 
     def withdraw(self, replace_key: str) -> None:
@@ -105,11 +116,8 @@ class Toast(QFrame):
         self.message = message
         self.setObjectName("toast")
         self.setProperty("severity", message.severity.name.lower())
-        shadow = QGraphicsDropShadowEffect(self)
-        shadow.setBlurRadius(24)
-        shadow.setOffset(0, 4)
-        shadow.setColor(theme.color("shadow", 0.5))
-        self.setGraphicsEffect(shadow)
+        self._shadow = theme.color("shadow", 0.5)
+        self._throw_shadow()
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 10, 8, 10)
         row.setSpacing(10)
@@ -150,6 +158,24 @@ class Toast(QFrame):
         row.setAlignment(mark, Qt.AlignmentFlag.AlignTop)
         row.setAlignment(self.close_button, Qt.AlignmentFlag.AlignTop)
         self._timer: QTimer | None = None
+
+    def _throw_shadow(self) -> None:
+        shadow = QGraphicsDropShadowEffect(self)
+        shadow.setBlurRadius(24)
+        shadow.setOffset(0, 4)
+        shadow.setColor(self._shadow)
+        self.setGraphicsEffect(shadow)
+
+    def fade_in(self) -> None:
+        """Appear within a moment. A widget has one effect at a time: the shadow comes after it."""
+        effect = QGraphicsOpacityEffect(self)
+        self.setGraphicsEffect(effect)
+        fade = QPropertyAnimation(effect, b"opacity", self)
+        fade.setDuration(_FADE_MS)
+        fade.setStartValue(0.0)
+        fade.setEndValue(1.0)
+        fade.finished.connect(self._throw_shadow)
+        fade.start(QPropertyAnimation.DeletionPolicy.DeleteWhenStopped)
 
     def fade_after(self, milliseconds: int, gone: Callable[[], None]) -> None:
         """Call ``gone`` after a time that the pointer does not rest on the message."""

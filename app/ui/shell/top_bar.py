@@ -1,4 +1,4 @@
-"""The bar above the picture: name, image, tools, the selected class, active modes, brush size, undo, 'Reviewed, next'."""
+"""The bar above the picture: menu, rooms, image, tools, selected class, active modes, brush size, undo, 'Reviewed, next'."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 from PySide6.QtCore import QEvent, QRect, QRectF, QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen, QResizeEvent
-from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QPushButton, QSizePolicy, QSlider, QToolButton, QWidget
+from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QLayoutItem, QPushButton, QSizePolicy, QSlider, QToolButton, QWidget
 
 from app.actions.table import TOOLBAR
 from app.state.tools import TOOLS
@@ -15,10 +15,12 @@ from app.ui.annotate.class_delegate import paint_name, paint_swatch
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import toned
 from app.ui.shell.action_builder import ActionBuilder
+from app.ui.shell.icons import make_icon
+from app.ui.shell.rooms import Room, RoomSwitch
 from app.ui.shell.theme import Theme
 
 #: Usual and in a narrow window.
-_WIDTHS = (150, 96)
+_WIDTHS = (140, 96)
 _HEIGHT, _PAD, _SWATCH, _GAP = 30, 9, 14, 8
 
 
@@ -100,7 +102,11 @@ _MODES = (
     ("ambiguous.outline", mark("Mark ambiguous"), mark("Amb")),
 )
 #: Room that the name of the image keeps before anything else gives way.
-_TITLE, _LEAST_TITLE = 110, 40
+_TITLE, _LEAST_TITLE = 90, 40
+#: A tool without and with a word below its icon: width (more for a long word) and height in px; the glyph; room beside a word.
+_PLAIN, _WORDED, _GLYPH, _WORD_PAD = (34, 34), (42, 44), 20, 6
+#: Widths of the bar from which tools, and the switch of rooms, have words, in px: those of windows of 1400 and 1000 px.
+WORDS_FROM, _ROOM_WORDS_FROM = 1384, 984
 
 
 class TopBar(QWidget):
@@ -114,23 +120,36 @@ class TopBar(QWidget):
 
     def __init__(self, actions: ActionBuilder, theme: Theme) -> None:
         super().__init__()
+        self._on_picture, self._worded = True, False
         row = self._row = QHBoxLayout(self)
-        row.setContentsMargins(8, 6, 8, 2)
+        row.setContentsMargins(8, 6, 8, 4)
         row.setSpacing(4)
         self.menu_button = QToolButton()
         self.menu_button.setObjectName("menuButton")
         self.menu_button.setText("Atrous")
-        self.menu_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.menu_button.setAccessibleName(tr("All menus"))
+        self.menu_button.setIconSize(QSize(_GLYPH, _GLYPH))
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu_button.setToolTip(tr("All menus (F10)"))
         row.addWidget(self.menu_button)
+        self.rooms = RoomSwitch()
+        row.addWidget(self.rooms)
+        row.addSpacing(4)
         self.title = ElidedLabel(Qt.TextElideMode.ElideMiddle)
         row.addWidget(self.title, 3)
+        for tool in TOOLS:
+            actions[tool.action].setIconText(tr(tool.word))
         self.tools: list[QToolButton] = [actions.tool_button(action_id) for action_id in TOOLBAR]
+        tool_row = QHBoxLayout()
+        tool_row.setSpacing(0)
         for button in self.tools:
-            button.setFixedSize(32, 34)
-            row.addWidget(button)
-        row.addSpacing(8)
+            button.setObjectName("tool")
+            button.setIconSize(QSize(_GLYPH, _GLYPH))
+            tool_row.addWidget(button)
+        self._tool_box = QWidget()
+        tool_row.setContentsMargins(0, 0, 0, 0)
+        self._tool_box.setLayout(tool_row)
+        row.addWidget(self._tool_box)
         self.class_chip = ClassChip(theme)
         self.class_chip.clicked.connect(actions["class.find"].trigger)
         row.addWidget(self.class_chip)
@@ -139,39 +158,39 @@ class TopBar(QWidget):
         self.lamps = [self._lamp(actions, action_id, tr(text, **self._modes)) for action_id, text, _ in _MODES]
         for lamp in self.lamps:
             row.addWidget(lamp)
-        row.addSpacing(6)
+        row.addSpacing(4)
         self.size_text = toned(tr("Size 24"), size="body")
         self.size_text.setMinimumWidth(QFontMetrics(self.size_text.font()).horizontalAdvance(tr("Size 1000")))
         row.addWidget(self.size_text)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, _STEPS)
-        self.slider.setFixedWidth(110)
+        self.slider.setFixedWidth(84)
         self.slider.setAccessibleName(tr("Brush size"))
         self.slider.setToolTip(tr("Brush size in image px   [ and ], Shift+wheel"))
         self.slider.valueChanged.connect(lambda place: self.diameterChosen.emit(_diameter(place)))
         row.addWidget(self.slider)
-        row.addSpacing(10)
+        row.addSpacing(4)
         steps = [actions.tool_button(action_id) for action_id in ("edit.undo", "edit.redo")]
         for button in steps:
-            button.setFixedSize(34, 34)
+            button.setFixedSize(32, 34)
             row.addWidget(button)
-        row.addSpacing(6)
         self.extra = QWidget()
         extras = QHBoxLayout(self.extra)
         extras.setContentsMargins(0, 0, 0, 0)
         extras.setSpacing(2)
         for action_id in ("view.linked", "window.fold"):
             button = actions.tool_button(action_id)
-            button.setFixedSize(34, 34)
+            button.setFixedSize(32, 34)
             extras.addWidget(button)
         row.addWidget(self.extra)
         row.addStretch(1)
         self.export_button = _push(actions, "project.export", tr("Export"))
         row.addWidget(self.export_button)
-        row.addSpacing(4)
         self.done_button = _push(actions, "go.reviewed_next", tr("Reviewed, next"))
         self.done_button.setProperty("primary", True)
         row.addWidget(self.done_button)
+        for button in (self.export_button, self.done_button):
+            button.setObjectName("barButton")
         for fixed in (self.export_button, self.done_button, self.menu_button):
             fixed.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         #: What gives way first when there is no room; all of it is in the menus too.
@@ -182,11 +201,27 @@ class TopBar(QWidget):
             button.toggled.connect(lambda _on: self._share_room())
         self._gives_way = (self.export_button, self.slider, self.size_text, self.extra, *steps, *less_used)
 
+    def set_theme(self, theme: Theme) -> None:
+        """Colour what paints itself."""
+        self.menu_button.setIcon(make_icon("menu", theme))
+        self.class_chip.set_theme(theme)
+        self.rooms.set_theme(theme)
+
+    def show_room(self, room: Room) -> None:
+        """Show what is of use in a room: tools and brush where there is a picture."""
+        self._on_picture = room is not Room.ERRORS
+        self._share_room()
+
     def minimumSizeHint(self) -> QSize:
         """What is left when everything has given way that can; of the tools that can, one may be selected and stays."""
-        hint = super().minimumSizeHint()
-        gone = sum(self._width_of(part) for part in self._gives_way if not part.isHidden())
-        return QSize(hint.width() - gone + self._width_of(self.tools[0]), hint.height())
+        items, parts, margins = *self._laid_out(), self._row.contentsMargins()
+        spacers = [item.sizeHint().width() + self._row.spacing() for item in items if item.widget() is None]
+        apart = (self.title, self._tool_box, self.rooms, self.class_chip, *self._gives_way)
+        stay = sum(self._width_of(part) for part in parts if part not in apart and not part.isHidden())
+        least = self.rooms.narrow + _WIDTHS[1] + _LEAST_TITLE + 4 * self._row.spacing()
+        tools = len([tool for tool in self.tools if tool not in self._gives_way]) + 1
+        width = margins.left() + margins.right() + sum(spacers) + stay + least + tools * _PLAIN[0]
+        return QSize(width, super().minimumSizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -194,24 +229,59 @@ class TopBar(QWidget):
 
     def _share_room(self) -> None:
         """Hide what has no room, so that the selected tool and class and the active modes are always in sight."""
-        row = self._row
+        self.rooms.set_words(self.width() >= _ROOM_WORDS_FROM)
         self._abridge(False)
-        items = [item for place in range(row.count()) if (item := row.itemAt(place)) is not None]
-        parts = [part for item in items if (part := item.widget()) is not None]
-        fixed = [part for part in parts if part not in (self.title, *self._gives_way)]
+        self._set_words(self.width() >= WORDS_FROM)
+        margins = self._row.contentsMargins()
+        height = (_WORDED if self._worded else _PLAIN)[1]
+        self.setFixedHeight(height + margins.top() + margins.bottom())  # whatever the room in front has a use for
+        needed = self._needed()
+        if self._worded and needed - sum(self._width_of(part) for part in self._gives_way) > self.width():
+            self._set_words(False)
+            needed = self._needed()
+        for part in self._gives_way:
+            selected = isinstance(part, QToolButton) and part.isChecked() and self._on_picture
+            fits = self._wanted(part) and (needed <= self.width() or selected)
+            if self._wanted(part) and not fits:
+                needed -= self._width_of(part)
+            part.setVisible(fits)
+        if needed - _TITLE + _LEAST_TITLE > self.width():
+            self._abridge(True)
+
+    def _needed(self) -> int:
+        """Width of everything that the room in front has a use for, in px."""
+        row = self._row
+        items, parts = self._laid_out()
+        apart = (self.title, self._tool_box, *self._gives_way)
         spacers = [item.sizeHint().width() for item in items if item.widget() is None]
         margins = row.contentsMargins()
         needed = margins.left() + margins.right() + sum(spacers) + len(spacers) * row.spacing() + _TITLE + row.spacing()
-        needed += sum(self._width_of(part) for part in fixed if not part.isHidden())
-        needed += sum(self._width_of(part) for part in self._gives_way)
-        for part in self._gives_way:
-            selected = isinstance(part, QToolButton) and part.isChecked()
-            fits = needed <= self.width() or selected
-            part.setVisible(fits)
-            if not fits:
-                needed -= self._width_of(part)
-        if needed - _TITLE + _LEAST_TITLE > self.width():
-            self._abridge(True)
+        needed += sum(self._width_of(part) for part in parts if part not in apart and not part.isHidden())
+        needed += row.spacing() + sum(
+            self._width_of(part) for part in self.tools if part not in self._gives_way and self._on_picture
+        )
+        return needed + sum(self._width_of(part) for part in self._gives_way if self._wanted(part))
+
+    def _laid_out(self) -> tuple[list[QLayoutItem], list[QWidget]]:
+        """What the row has: everything, and the widgets of it."""
+        items = [item for place in range(self._row.count()) if (item := self._row.itemAt(place)) is not None]
+        return items, [part for item in items if (part := item.widget()) is not None]
+
+    def _wanted(self, part: QWidget) -> bool:
+        """Whether the room in front has a use for a part that can give way."""
+        return self._on_picture or part is self.export_button
+
+    def _set_words(self, on: bool) -> None:
+        """Words below the icons of the tools, or icons alone."""
+        self._worded = on
+        style = Qt.ToolButtonStyle.ToolButtonTextUnderIcon if on else Qt.ToolButtonStyle.ToolButtonIconOnly
+        for button in self.tools:
+            button.setToolButtonStyle(style)
+            button.ensurePolished()
+            word = QFontMetrics(button.font()).horizontalAdvance(button.text()) + _WORD_PAD
+            button.setFixedSize(max(_WORDED[0], word) if on else _PLAIN[0], (_WORDED if on else _PLAIN)[1])
+            if button not in self._gives_way:
+                button.setVisible(self._on_picture)
 
     def _abridge(self, on: bool) -> None:
         """Short words in the lamps, a narrow class and no name of the image, where even the rest has no room."""
@@ -231,7 +301,8 @@ class TopBar(QWidget):
 
     def _width_of(self, part: QWidget) -> int:
         """Of a part with the gap beside it; a fixed size counts more than what it would like."""
-        return min(max(part.sizeHint().width(), part.minimumWidth()), part.maximumWidth()) + self._row.spacing()
+        gap = 0 if part in self.tools else self._row.spacing()
+        return min(max(part.sizeHint().width(), part.minimumWidth()), part.maximumWidth()) + gap
 
     def _lamp(self, actions: ActionBuilder, action_id: str, text: str) -> QToolButton:
         """A mode that is on; it takes no room while it is off."""

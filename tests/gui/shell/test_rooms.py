@@ -1,0 +1,220 @@
+"""The rooms Annotate, Compare and Errors, the words of the tools, the room that classes get, and the one primary button."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import QPoint, QRect, Qt
+from PySide6.QtGui import QFontMetrics
+from PySide6.QtWidgets import QTabBar, QWidget
+
+from app.ui.annotate.class_delegate import ROW
+from app.ui.refine.crf_dock import _FIRST
+from app.ui.shell.rooms import Room
+from tests.gui.studio import Studio
+
+
+def enter(studio: Studio, room: Room) -> None:
+    """Click the segment of a room."""
+    studio.qtbot.mouseClick(studio.window.top_bar.rooms.segments[room], Qt.MouseButton.LeftButton)
+    studio.settle()
+
+
+def room(studio: Studio) -> Room:
+    """The room whose segment is checked; exactly one is."""
+    checked = [one for one, segment in studio.window.top_bar.rooms.segments.items() if segment.isChecked()]
+    assert len(checked) == 1
+    return checked[0]
+
+
+def front(studio: Studio) -> set[str]:
+    """Docks that are seen."""
+    return {name for name, dock in studio.window.docks.items() if not dock.visibleRegion().isEmpty()}
+
+
+def inside(part: QWidget, whole: QWidget) -> bool:
+    return whole.rect().contains(QRect(part.mapTo(whole, QPoint(0, 0)), part.size()))
+
+
+def test_errors_leave_what_belongs_to_the_picture_and_bring_it_back(studio: Studio, folder):
+    studio.open(folder)
+    studio.window.docks["crf"].raise_()
+    studio.wait(lambda: "crf" in front(studio))
+    before, bar, height = front(studio), studio.window.top_bar, studio.window.top_bar.height()
+    enter(studio, Room.ERRORS)
+    assert room(studio) is Room.ERRORS
+    assert studio.program.context["evaluation_open"]
+    assert not any(part.isVisible() for part in (*bar.tools, bar.slider, bar.size_text))
+    assert bar.class_chip.isVisible()
+    assert bar.height() == height
+    studio.wait(lambda: front(studio) == before - {"crf", "trimap"} | {"model"})
+    enter(studio, Room.ANNOTATE)
+    assert room(studio) is Room.ANNOTATE
+    assert not studio.program.context["evaluation_open"]
+    assert all(tool.isVisible() for tool in bar.tools[:4])
+    studio.wait(lambda: front(studio) == before)
+
+
+def test_the_switch_follows_the_keys(studio: Studio, folder):
+    studio.open(folder)
+    studio.press(Qt.Key.Key_O, on=studio.view)
+    assert room(studio) is Room.ERRORS
+    studio.press(Qt.Key.Key_Escape)
+    assert room(studio) is Room.ANNOTATE
+
+
+def test_panels_that_are_hidden_in_errors_stay_hidden_until_they_are_shown(studio: Studio, folder):
+    studio.open(folder)
+    before = front(studio)
+    studio.window.toggle_fold()
+    enter(studio, Room.ERRORS)
+    enter(studio, Room.ANNOTATE)
+    assert front(studio) == set()
+    studio.window.toggle_fold()
+    studio.wait(lambda: front(studio) == before)
+    enter(studio, Room.ERRORS)
+    studio.window.toggle_fold()
+    enter(studio, Room.ANNOTATE)
+    assert front(studio) == set()
+    studio.window.toggle_fold()
+    studio.wait(lambda: front(studio) == before)
+
+
+def test_compare_is_left_for_errors_and_found_again(studio: Studio, folder):
+    studio.start_model()
+    studio.open(folder)
+    enter(studio, Room.COMPARE)
+    assert room(studio) is Room.COMPARE
+    assert studio.application.presenter is not None
+    dock = studio.application.presenter.compare.dock
+    assert dock is not None
+    assert dock.isVisible()
+    enter(studio, Room.ERRORS)
+    assert room(studio) is Room.ERRORS
+    assert not dock.isVisible()
+    enter(studio, Room.COMPARE)
+    assert room(studio) is Room.COMPARE
+    assert dock.isVisible()
+    enter(studio, Room.ERRORS)
+    enter(studio, Room.ANNOTATE)
+    assert room(studio) is Room.ANNOTATE
+    assert not studio.program.context["comparing"]
+    studio.press(Qt.Key.Key_O, on=studio.view)
+    studio.window.commands["model.compare"].trigger()  # who compares looks at the image
+    assert room(studio) is Room.COMPARE
+    assert not studio.program.context["evaluation_open"]
+
+
+def test_without_images_there_is_no_room_to_go_to(studio: Studio):
+    assert not any(segment.isEnabled() for segment in studio.window.top_bar.rooms.segments.values())
+    assert room(studio) is Room.ANNOTATE
+
+
+@pytest.mark.parametrize(("width", "words"), [(1600, True), (1400, True), (1399, False), (1280, False)])
+def test_tools_have_words_where_the_window_is_wide_enough(studio: Studio, folder, width, words):
+    studio.open(folder)
+    studio.window.resize(width, 800)
+    studio.settle()
+    bar = studio.window.top_bar
+    for tool in bar.tools:
+        assert (tool.toolButtonStyle() is Qt.ToolButtonStyle.ToolButtonTextUnderIcon) is words
+        assert tool.isVisible()
+        assert inside(tool, bar)
+        assert not words or QFontMetrics(tool.font()).horizontalAdvance(tool.text()) <= tool.width() - 6
+    assert inside(bar.done_button, bar)
+
+
+def test_a_row_of_tabs_is_the_header_of_its_panels(studio: Studio, folder):
+    studio.start_model()
+    studio.open(folder)
+    docks, window = studio.window.docks, studio.window
+
+    def is_header(name: str) -> bool:
+        accessories = docks[name].accessories
+        for row in window.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly):
+            if row.isVisible() and row.tabText(row.currentIndex()) == docks[name].windowTitle():
+                right_of_tabs = accessories.geometry().left() > row.geometry().left() + row.tabRect(row.count() - 1).right()
+                return accessories.isVisible() and row.geometry().contains(accessories.geometry()) and right_of_tabs
+        return False
+
+    for name in ("model", "crf", "trimap", "history"):
+        docks[name].raise_()
+        studio.wait(lambda name=name: is_header(name) and docks[name].titleBarWidget().height() == 0)
+    docks["crf"].raise_()
+    studio.window.toggle_dock("crf")
+    studio.wait(lambda: docks["model"].titleBarWidget().height() > 20)  # nothing shares its place now
+    assert docks["model"].isAncestorOf(docks["model"].accessories)
+    assert docks["model"].accessories.isVisible()
+
+
+@pytest.mark.parametrize(("size", "rows"), [((1600, 1000), 14), ((1280, 720), 8)])
+def test_the_list_of_classes_shows_enough_rows_and_the_selected_one(studio: Studio, folder, size, rows):
+    studio.start_model()
+    studio.open(folder)
+    studio.program.classes.choose(20)
+    studio.window.resize(*size)
+    studio.settle()
+    view, model = studio.window.classes.view, studio.window.classes.model
+    studio.wait(lambda: view.viewport().height() >= rows * ROW)
+    studio.window.resize(1280, 640)
+    studio.wait(lambda: view.viewport().height() < rows * ROW)
+    studio.settle()
+    assert view.viewport().rect().contains(view.visualRect(model.index(model.place_of(20))))
+
+
+def test_the_crf_panel_shows_three_sliders_on_the_smallest_screen(studio: Studio, folder):
+    studio.start_model()
+    studio.open(folder)
+    crf = studio.window.crf
+    crf.raise_()
+    for size in ((1280, 720), (853, 480)):
+        studio.window.resize(*size)
+        studio.settle()
+        studio.wait(lambda: all(not crf.sliders[name].visibleRegion().isEmpty() for name in _FIRST))
+    hidden = set(crf.sliders) - set(_FIRST)
+    assert not any(crf.sliders[name].isVisible() for name in hidden)
+    studio.qtbot.mouseClick(crf.more, Qt.MouseButton.LeftButton)
+    assert all(crf.sliders[name].isVisible() for name in hidden)
+
+
+def test_what_is_unusual_about_the_crf_is_unfolded(studio: Studio, folder):
+    studio.open(folder)
+    crf = studio.window.crf
+    crf.raise_()
+    assert not crf.scope.isVisible()
+    studio.program.refine.set_scope("band")
+    studio.settle()
+    assert crf.scope.isVisible()
+    assert crf.scope.currentData() == "band"
+
+
+def test_one_button_is_primary_at_a_time(studio: Studio, folder):
+    window = studio.window
+
+    def primary() -> list[str]:
+        buttons = (window.model.run_image, window.crf.apply, window.top_bar.done_button)
+        return [button.text() for button in buttons if button.property("primary")]
+
+    studio.open(folder)
+    assert primary() == ["Reviewed, next"]  # there is no model yet
+    studio.start_model()
+    studio.wait(lambda: studio.image.prediction is not None)
+    studio.settle()
+    assert primary() == ["Reviewed, next"]
+    studio.window.commands["refine.preview"].trigger()
+    studio.settle()
+    studio.wait(lambda: primary() == ["Apply"])
+    studio.window.commands["refine.discard"].trigger()
+    studio.settle()
+    assert primary() == ["Reviewed, next"]
+
+
+def test_running_the_model_is_the_next_step_of_an_image_without_a_mask(studio: Studio, folder):
+    studio.program.settings.set("work.auto_predict", False)
+    studio.start_model()
+    studio.open(folder)
+    assert studio.window.model.run_image.property("primary")
+    assert not studio.window.top_bar.done_button.property("primary")
+    studio.window.model.run_image.click()
+    studio.settle()
+    assert not studio.window.model.run_image.property("primary")
+    assert studio.window.top_bar.done_button.property("primary")
