@@ -68,7 +68,7 @@ class DockHeights(QObject):
         else:
             column = sum(self._docks[name].height() for name in rows)
             wants = {name: self._want(name, column) for name in rows if name != self._rest}
-            heights = [wants.get(name, column - sum(wants.values())) for name in rows]
+            heights = [wants.get(name, max(column - sum(wants.values()), 1)) for name in rows]
         if rows:
             self._window.resizeDocks([self._docks[name] for name in rows], heights, Qt.Orientation.Vertical)
         self._given = {name: self._docks[name].height() for name in rows}

@@ -38,7 +38,7 @@ from app.ui.shell.focus import PictureFocus, is_view
 from app.ui.shell.icons import application_icon
 from app.ui.shell.key_router import InputFilter
 from app.ui.shell.rooms import Rooms
-from app.ui.shell.status_line import StatusLine
+from app.ui.shell.status_line import BAR_HEIGHT, StatusLine
 from app.ui.shell.theme import Theme
 from app.ui.shell.toasts import Banner, ToastStack
 from app.ui.shell.top_bar import TopBar
@@ -129,6 +129,7 @@ class MainWindow(QMainWindow):
         self.status = StatusLine(theme)
         bar = QStatusBar()
         bar.setSizeGripEnabled(False)
+        bar.setFixedHeight(BAR_HEIGHT)
         bar.addWidget(self.status, 1)
         self.setStatusBar(bar)
         self.toasts = ToastStack(central, notifier, theme)

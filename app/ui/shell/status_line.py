@@ -18,8 +18,8 @@ if TYPE_CHECKING:  # the journal and its database come after the first frame
     from app.services.autosave import SaveState
     from app.services.jobs import Job
 
-#: Of the line, in px.
-HEIGHT = 32
+#: Of the line, and of the bar around it, in px.
+HEIGHT, BAR_HEIGHT = 28, 32
 #: By the values of SaveState.
 _SAVE_TEXTS = {
     "saved": (mark("saved"), "good", mark("All steps and mask files are saved.")),

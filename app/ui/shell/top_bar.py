@@ -122,7 +122,7 @@ class TopBar(QWidget):
         super().__init__()
         self._on_picture, self._worded = True, False
         row = self._row = QHBoxLayout(self)
-        row.setContentsMargins(8, 6, 8, 4)
+        row.setContentsMargins(8, 5, 8, 3)
         row.setSpacing(4)
         self.menu_button = QToolButton()
         self.menu_button.setObjectName("menuButton")

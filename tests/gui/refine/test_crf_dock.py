@@ -653,12 +653,14 @@ def test_the_dock_comes_to_the_front_and_heights_follow_the_tab(desk):
     window = desk.window
     window.reset_layout()
     desk.wait(lambda: window.crf.visibleRegion().isEmpty())
+    desk.settle()
+    with_model = window.classes.height()
     window.toggle_dock("crf")
-    desk.wait(lambda: window.crf.height() > max(window.classes.height(), window.trimap.height()))
+    desk.wait(lambda: window.crf.height() > window.trimap.height() and window.classes.height() < with_model)
     window.toggle_dock("model")
-    desk.wait(lambda: window.classes.height() > window.model.height())
+    desk.wait(lambda: window.classes.height() == with_model > window.model.height())
     window.toggle_dock("crf")
-    desk.wait(lambda: window.crf.height() > max(window.classes.height(), window.trimap.height()))
+    desk.wait(lambda: window.crf.height() > window.trimap.height() and window.classes.height() < with_model)
 
 
 @pytest.mark.parametrize("size", [(1600, 1000), (1280, 780)])

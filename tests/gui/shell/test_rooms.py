@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QTabBar, QWidget
 
 from app.ui.annotate.class_delegate import ROW
 from app.ui.refine.crf_dock import _FIRST
+from app.ui.shell.dock_layout import LOW
 from app.ui.shell.rooms import Room
 from tests.gui.studio import Studio
 
@@ -164,11 +165,13 @@ def test_the_list_of_classes_shows_enough_rows_and_the_selected_one(studio: Stud
 def test_the_crf_panel_shows_three_sliders_on_the_smallest_screen(studio: Studio, folder):
     studio.start_model()
     studio.open(folder)
-    crf = studio.window.crf
-    crf.raise_()
+    window, crf = studio.window, studio.window.crf
     for size in ((1280, 720), (853, 480)):
-        studio.window.resize(*size)
+        window.resize(*size)
+        window._low = size[1] < LOW  # as on a screen of this size
+        window.reset_layout()
         studio.settle()
+        crf.raise_()
         studio.wait(lambda: all(not crf.sliders[name].visibleRegion().isEmpty() for name in _FIRST))
     hidden = set(crf.sliders) - set(_FIRST)
     assert not any(crf.sliders[name].isVisible() for name in hidden)

@@ -1,0 +1,120 @@
+"""How the window starts: its size, what stands in the place of the picture, and when the compute process is started."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import QEvent, QObject, QRect, Qt
+from PySide6.QtWidgets import QGraphicsDropShadowEffect, QGraphicsOpacityEffect
+
+from app.main import LateStart
+from app.services.jobs import Job
+from tests.gui.studio import Studio
+
+
+class Order(QObject):
+    """Notes when the picture is painted and when the compute process is started."""
+
+    def __init__(self, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self.events: list[str] = []
+        self._studio = studio
+        studio.view.installEventFilter(self)
+        start = studio.compute.start
+        monkeypatch.setattr(studio.compute, "start", lambda: (self.events.append("started"), start()))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Paint and self._studio.program.session.image is not None:
+            self.events.append("painted")
+        return super().eventFilter(watched, event)
+
+
+def test_the_compute_process_starts_after_the_first_picture(studio: Studio, folder, monkeypatch):
+    monkeypatch.setattr(LateStart, "LONGEST", 10**9)
+    order = Order(studio, monkeypatch)
+    LateStart(studio.application)
+    studio.open(folder)
+    studio.wait(lambda: "started" in order.events)
+    assert order.events[0] == "painted"
+    assert order.events.count("started") == 1
+    studio.wait(lambda: studio.program.models.card is not None)
+
+
+def test_without_a_picture_it_starts_once_nothing_runs(studio: Studio, monkeypatch):
+    monkeypatch.setattr(LateStart, "LONGEST", 10**9)
+    order = Order(studio, monkeypatch)
+    job = studio.program.jobs.add(Job("Opening a large folder"))
+    looks = []
+    look = LateStart._look
+    monkeypatch.setattr(LateStart, "_look", lambda self: (looks.append(1), look(self)))
+    LateStart(studio.application)
+    studio.wait(lambda: len(looks) >= 2)
+    assert order.events == []
+    job.finish()
+    studio.wait(lambda: order.events == ["started"])
+
+
+def test_a_job_that_lasts_does_not_keep_the_model_away(studio: Studio, monkeypatch):
+    monkeypatch.setattr(LateStart, "LONGEST", 2 * LateStart.IDLE)
+    order = Order(studio, monkeypatch)
+    job = studio.program.jobs.add(Job("Opening a large folder"))
+    LateStart(studio.application)
+    studio.wait(lambda: order.events == ["started"])
+    job.finish()
+
+
+def test_while_a_folder_opens_the_start_page_is_never_seen(studio: Studio, folder):
+    """Every painted state between the command and the picture says which folder is opened, and shows places of thumbnails."""
+    page, images, seen = studio.window.start_page, studio.window.images, []
+
+    class Watch(QObject):
+        def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+            if event.type() == QEvent.Type.Paint and page.isVisible():
+                seen.append((page.title.text(), page.open_button.isVisible()))
+            return super().eventFilter(watched, event)
+
+    watch = Watch()
+    studio.program.projects.open(folder)
+    assert images.skeleton.isVisible()
+    assert not images.view.isVisible()
+    page.installEventFilter(watch)
+    page.title.installEventFilter(watch)
+    studio.wait(lambda: studio.program.session.image is not None)
+    studio.settle()
+    assert all(title.startswith("Opening") and not offered for title, offered in seen)
+    assert not images.skeleton.isVisible()
+    assert images.view.isVisible()
+    assert studio.window.stack.currentWidget() is not page
+
+
+def test_a_folder_without_images_leaves_no_places_of_thumbnails(studio: Studio, tmp_path):
+    (tmp_path / "empty").mkdir()
+    studio.program.projects.open(tmp_path / "empty")
+    studio.wait(lambda: studio.program.session.project is not None)
+    studio.settle()
+    assert not studio.window.images.skeleton.isVisible()
+    assert studio.window.start_page.title.text() == "No images here"
+
+
+@pytest.mark.parametrize(("screen", "whole"), [((1920, 1200), False), ((1600, 1000), True), ((1280, 720), True)])
+def test_a_window_that_needs_nearly_all_of_the_screen_takes_all_of_it(studio: Studio, monkeypatch, screen, whole):
+    window = studio.window
+    place = type("Screen", (), {"availableGeometry": lambda _self: QRect(0, 0, *screen)})()
+    monkeypatch.setattr(window, "screen", lambda: place)
+    monkeypatch.setattr(window, "width", lambda: min(1600, screen[0] - 16))
+    monkeypatch.setattr(window, "height", lambda: min(1000, screen[1] - 40))
+    states = []
+    monkeypatch.setattr(window, "setWindowState", states.append)
+    window.fill_small_screen()
+    assert bool(states) is whole
+    assert all(state & Qt.WindowState.WindowMaximized for state in states)
+
+
+def test_messages_fade_in_unless_motion_is_reduced(studio: Studio):
+    notifier, toasts = studio.program.notifier, studio.window.toasts
+    notifier.info("One")
+    toast = toasts.toasts[-1]
+    assert isinstance(toast.graphicsEffect(), QGraphicsOpacityEffect)
+    studio.wait(lambda: isinstance(toast.graphicsEffect(), QGraphicsDropShadowEffect))
+    studio.program.settings.set("appearance.reduce_motion", True)
+    notifier.info("Two")
+    assert isinstance(toasts.toasts[-1].graphicsEffect(), QGraphicsDropShadowEffect)
