@@ -68,7 +68,10 @@ class Application(QObject):
         self.presenter: WindowPresenter | None = None
         self.window_actions: WindowActions | None = None
         self.smoke: SmokeRun | None = None
-        self.images = ImageListModel(lambda row: None if self.presenter is None else self.presenter.images.thumbnail(row))
+        self.images = ImageListModel(
+            lambda row: None if self.presenter is None else self.presenter.images.thumbnail(row),
+            lambda row: None if self.presenter is None else self.presenter.images.tint(row),
+        )
         theme = load_theme(resolve_theme_name(self.settings["appearance.theme"]))
         application = QApplication.instance()
         assert isinstance(application, QApplication)

@@ -62,6 +62,7 @@ from app.controllers.refine.settings import CRFSettings
 from app.services.calls import ComputeService
 from app.services.folders import thumbnail_folder
 from app.services.jobs import JobRegistry
+from app.services.mask_tints import MaskTints
 from app.services.notifications import Notifier
 from app.services.services import Services
 from app.services.session import Session
@@ -409,6 +410,10 @@ class Program(QObject):
         return ThumbnailLoader(thumbnail_folder(), self)
 
     @cached_property
+    def tints(self) -> MaskTints:
+        return MaskTints(self)
+
+    @cached_property
     def fetch(self) -> FetchController:
         """Published models; networking takes a moment to import."""
         from app.controllers.hub.published_models import FetchController
@@ -438,6 +443,7 @@ class Program(QObject):
         self.jobs.cancel_all()
         self.compute.stop()
         self.thumbnails.stop()
+        self.tints.stop()
         self.jobs.wait()
         self.settings.flush()
 

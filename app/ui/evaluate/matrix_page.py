@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QListWidget, QL
 from app.text import counted, spaced, tr
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import toned
+from app.ui.evaluate.matrix_scale import SHARE, CostDelegate, MatrixLegend
 from app.ui.evaluate.matrix_view import LARGEST, SMALLEST, MatrixView
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.error_list import ComponentQuery, class_text
@@ -53,10 +54,14 @@ class MatrixPage(QWidget):
         self.zoom.setFixedWidth(110)
         self.zoom.setAccessibleName(tr("Cell size"))
         self.zoom.setToolTip(tr("Cell size   Ctrl+wheel"))
+        self.legend = MatrixLegend(theme)
         self.readout = ElidedLabel(Qt.TextElideMode.ElideRight)
         self.worst = QListWidget()
         self.worst.setAccessibleName(tr("Most costly confusions"))
-        self.worst.setMinimumWidth(200)
+        self._bars = CostDelegate(theme)
+        self.worst.setItemDelegate(self._bars)
+        self.worst.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.worst.setMinimumWidth(160)
         self.worst.setMaximumWidth(280)
         self._build()
         self.background.setChecked(True)
@@ -88,8 +93,12 @@ class MatrixPage(QWidget):
         side.addWidget(self.worst, 1)
         row = QHBoxLayout()
         row.setSpacing(12)
-        row.addWidget(self.matrix, 1)
-        row.addLayout(side)
+        shown = QVBoxLayout()
+        shown.setSpacing(4)
+        shown.addWidget(self.matrix, 1)
+        shown.addWidget(self.legend)
+        row.addLayout(shown, 3)
+        row.addLayout(side, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
@@ -104,6 +113,9 @@ class MatrixPage(QWidget):
 
     def set_theme(self, theme: Theme) -> None:
         self.matrix.set_theme(theme)
+        self.legend.set_theme(theme)
+        self._bars.theme = theme
+        self.worst.viewport().update()
 
     def show_counts(self, counts: NDArray[np.int64] | None, catalog: ClassCatalog | None, folder: FolderAnalysis | None) -> None:
         """Show another matrix.
@@ -119,6 +131,7 @@ class MatrixPage(QWidget):
     def _lay_out(self) -> None:
         if self._counts is None or self._catalog is None:
             self.matrix.show_table(None)
+            self.legend.show_table(None)
             self.worst.clear()
             self._say_cell(-1, -1)
             return
@@ -132,6 +145,7 @@ class MatrixPage(QWidget):
                 empty=self.empty.isChecked(),
             )
         )
+        self.legend.show_table(self.matrix.table)
         self._list_worst(self._counts, self._catalog)
         self._say_cell(*self.matrix.cell)
 
@@ -154,6 +168,7 @@ class MatrixPage(QWidget):
                 item = QListWidgetItem(text)
                 item.setToolTip(tr("Show these errors"))
                 self.worst.addItem(item)
+            self.worst.item(place).setData(SHARE, pixels / self._costly[0][2])
 
     def _say_cell(self, row: int, column: int) -> None:
         table = self.matrix.table

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
@@ -21,6 +20,7 @@ from PySide6.QtWidgets import QAbstractScrollArea, QWidget
 
 from app.text import tr
 from app.ui.annotate.class_delegate import paint_swatch
+from app.ui.evaluate.matrix_scale import cell_colors
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.matrix_table import MatrixTable
 
@@ -194,14 +194,9 @@ class MatrixView(QAbstractScrollArea):
     def _colored(self, table: MatrixTable) -> QImage:
         """The cells' colours, one pixel each: right ones in one hue, wrong ones in another."""
         if self._ground is None:
-            theme = self._theme
             right = table.rows[:, None] == table.columns[None, :]
-            share = np.where(right, 0.08 + 0.55 * table.strength, 0.08 + 0.82 * table.strength)
-            share = np.where(table.strength > 0, share, 0.0)[..., None]
-            base, good, bad = (_rgb(theme.color(name)) for name in ("well", "good", "bad"))
-            colors = base * (1 - share) + np.where(right[..., None], good, bad) * share
             pixels = np.full((*right.shape, 4), 255, np.uint8)
-            pixels[..., :3] = np.round(colors)
+            pixels[..., :3] = cell_colors(self._theme, table.strength, right)
             height, width = right.shape
             self._ground = QImage(pixels.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888).copy()
         return self._ground
@@ -367,8 +362,3 @@ def _contrasting(ground: QColor, theme: Theme) -> QColor:
     luma = 0.299 * ground.redF() + 0.587 * ground.greenF() + 0.114 * ground.blueF()
     dark, light = ("on_accent", "text") if theme.name == "dark" else ("text", "on_accent")
     return theme.color(dark if luma > 0.45 else light)
-
-
-def _rgb(color: QColor) -> NDArray[np.float64]:
-    """(3,) 0..255."""
-    return np.array((color.red(), color.green(), color.blue()), np.float64)

@@ -49,14 +49,16 @@ class ImageListModel(QAbstractListModel):
     """Rows of the images dock.
 
     ``picture`` is asked for a thumbnail when a row is painted; it returns None while it is being made and the owner calls
-    :meth:`refresh_path` when it is there.
+    :meth:`refresh` when it is there. ``tint`` is asked for what is laid over it, in the same way.
     """
 
     RowRole = int(Qt.ItemDataRole.UserRole)
 
-    def __init__(self, picture: Callable[[ImageRow], QImage | None]) -> None:
+    def __init__(
+        self, picture: Callable[[ImageRow], QImage | None], tint: Callable[[ImageRow], QImage | None] = lambda _row: None
+    ) -> None:
         super().__init__()
-        self._picture = picture
+        self._picture, self._tint = picture, tint
         self._all: Sequence[ImageRow] = ()
         self._shown: list[ImageRow] = []
         self._place: dict[int, int] = {}
@@ -109,6 +111,15 @@ class ImageListModel(QAbstractListModel):
     def picture(self, row: ImageRow) -> QImage | None:
         """The thumbnail, if it is there yet."""
         return self._picture(row)
+
+    def tint(self, row: ImageRow) -> QImage | None:
+        """The mask to be laid over the thumbnail; None without one, or while it is made."""
+        return self._tint(row)
+
+    def refresh_all(self) -> None:
+        """Repaint every image: the colours of masks are others."""
+        if self._shown:
+            self.dataChanged.emit(self.index(0), self.index(len(self._shown) - 1))
 
     def update_row(self, row: ImageRow) -> None:
         """Replace one image's facts; it keeps its place until the list is sorted again, so that rows do not jump."""

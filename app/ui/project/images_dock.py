@@ -137,7 +137,11 @@ class ImageDelegate(QStyledItemDelegate):
         if picture is not None and not picture.isNull():
             scale = max(box.width() / picture.width(), box.height() / picture.height())
             width, height = picture.width() * scale, picture.height() * scale
-            painter.drawImage(QRectF(box.center().x() - width / 2, box.center().y() - height / 2, width, height), picture)
+            place = QRectF(box.center().x() - width / 2, box.center().y() - height / 2, width, height)
+            painter.drawImage(place, picture)
+            tint = model.tint(row)
+            if tint is not None and not tint.isNull():
+                painter.drawImage(place, tint)
         elif picture is not None:  # empty: no thumbnail could be made
             painter.setFont(theme.font("small"))
             painter.setPen(theme.color("bad"))
@@ -177,7 +181,7 @@ class ImageDelegate(QStyledItemDelegate):
             taken += _NOTE + 4
             paint_note(painter, QRectF(line.right() - taken, line.center().y() - _NOTE / 2, _NOTE, _NOTE), self.on_photo)
             painter.setPen(QColor("#ffffff"))
-        name = metrics.elidedText(row.title, Qt.TextElideMode.ElideMiddle, int(line.width() - _BESIDE - taken))
+        name = metrics.elidedText(row.caption, Qt.TextElideMode.ElideMiddle, int(line.width() - _BESIDE - taken))
         painter.drawText(line.adjusted(_BESIDE, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, name)
         painter.drawText(line, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, score)
 

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QImage
 
 from app.controllers.workspace import Program
+from app.services.autosave import SaveState
 from app.services.session import OpenImage, Unreadable
 from app.state.image_record import ImageRecord, twins
+from app.state.layout import MASKS
+from app.state.own_files import contained
 from app.state.project import Project
 from app.text import displayed, tr
+from app.ui.canvas.colors import overlay_tables
 from app.ui.project.image_list_model import ImageListModel, SortBy
 from app.ui.project.start_page import UnreadablePage
 from app.ui.shell.main_window import MainWindow
-from app.viewmodels.project.image_list import ImageRow, image_row
+from app.viewmodels.project.image_list import ImageRow, common_prefix, image_row
+
+#: Opacity of the mask over the thumbnail of an image that is done.
+_TINT = 0.3
 
 
 class ImagesPresenter(QObject):
@@ -25,6 +36,9 @@ class ImagesPresenter(QObject):
         self._unreadable: UnreadablePage | None = None
         self._position: dict[int, int] = {}
         self._twins: frozenset[int] = frozenset()
+        self._prefix = 0
+        self._tint_table: NDArray[np.uint32] | None = None
+        self._unsaved: set[int] = set()
         projects, session = program.projects, program.session
         images.modelReset.connect(lambda: projects.set_order(images.shown_ids()))
         session.projectChanged.connect(self._show_project)
@@ -33,6 +47,11 @@ class ImagesPresenter(QObject):
         session.unreadableShown.connect(self._show_unreadable)
         session.recordChanged.connect(self._show_record)
         projects.saveStateChanged.connect(window.status.show_save_state)
+        projects.saveStateChanged.connect(self._follow_saving)
+        session.labelsCame.connect(self._forget_tints)
+        program.classes.changed.connect(self._follow_colors)
+        program.view.overlayChanged.connect(self._follow_colors)
+        program.tints.ready.connect(images.refresh)
         self._program.file_notes.changed.connect(window.status.show_note)
         projects.opening.connect(self._show_opening)
         self._program.thumbnails.ready.connect(self._model.refresh)
@@ -54,8 +73,42 @@ class ImagesPresenter(QObject):
             return None
         return self._program.thumbnails.get(record.id, project.path_of(record), record.size, record.mtime_ns)
 
+    def tint(self, row: ImageRow) -> QImage | None:
+        """The mask of an image that is done, to be laid over its thumbnail; None for the others, or while it is made."""
+        project, record = self._program.session.project, row.record
+        if project is None or not record.reviewed or not record.mask:
+            return None
+        if self._tint_table is None:
+            self._tint_table = self._colors(project)
+        directory, mask = project.directory, record.mask
+        return self._program.tints.get(record.id, lambda: contained(directory, mask, below=MASKS), self._tint_table)
+
+    def _colors(self, project: Project) -> NDArray[np.uint32]:
+        options = replace(self._program.view.overlay, opacity=_TINT, visible=True, hidden=frozenset())
+        return overlay_tables(project.catalog, options).fill
+
+    def _follow_colors(self) -> None:
+        project, table = self._program.session.project, self._tint_table
+        if project is not None and table is not None and not np.array_equal(table, self._colors(project)):
+            self._forget_tints()
+
+    def _forget_tints(self) -> None:
+        """Masks, or the colours of classes, may be others."""
+        self._tint_table = None
+        self._program.tints.clear()
+        self._model.refresh_all()
+
+    def _follow_saving(self, state: SaveState) -> None:
+        """A mask file that was read while it was not saved yet is read again."""
+        if state is SaveState.SAVED:
+            for image in self._unsaved:
+                self._program.tints.forget(image)
+                self._model.refresh(image)
+            self._unsaved.clear()
+
     def _show_project(self, project: Project | None) -> None:
         self._program.thumbnails.clear()
+        self._forget_tints()
         self._show_rows()
         window = self._window
         window.setWindowTitle("Atrous" if project is None else f"{displayed(project.folder.name)} — Atrous")
@@ -82,6 +135,7 @@ class ImagesPresenter(QObject):
     def _show_rows(self) -> None:
         project = self._program.session.project
         self._twins = frozenset() if project is None else twins(project.images)
+        self._prefix = 0 if project is None else common_prefix(project.images)
         rows = [] if project is None else [self._row(project, record, place) for place, record in enumerate(project.images)]
         self._position = {row.id: row.position for row in rows}
         self._model.set_rows(rows)
@@ -92,7 +146,8 @@ class ImagesPresenter(QObject):
     def _row(self, project: Project, record: ImageRecord, position: int) -> ImageRow:
         score = self._program.figures.score(record.id)
         has_truth = self._program.truth.index.get(record.relative_path) is not None
-        return image_row(project, record, position, score, has_truth=has_truth, has_twin=record.id in self._twins)
+        twin = record.id in self._twins
+        return image_row(project, record, position, score, has_truth=has_truth, has_twin=twin, prefix=self._prefix)
 
     def _show_score(self, image: int) -> None:
         project = self._program.session.project
@@ -103,6 +158,8 @@ class ImagesPresenter(QObject):
         if record.failed and self._program.session.image is None:
             self._window.start_page.show_busy("")
         project = self._program.session.project
+        self._program.tints.forget(record.id)
+        self._unsaved.add(record.id)
         if project is not None and record.id in self._position:
             self._model.update_row(self._row(project, record, self._position[record.id]))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, QRect, QSize, Qt
+from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QFontMetrics, QIcon, QKeyEvent, QPainter, QPalette
 from PySide6.QtWidgets import (
     QDialog,
@@ -26,11 +26,14 @@ from app.ui.shell.action_builder import ActionBuilder
 
 _ID = int(Qt.ItemDataRole.UserRole)
 _KEY = _ID + 1
-_ICON, _ROW = 16, 30
+_GROUP = _ID + 2
+_ICON, _ROW = 16, 32
+#: Height of a keycap, room beside its text, and between keycaps, in px.
+_CAP, _CAP_PAD, _CAP_GAP = 20, 6, 3
 
 
 class _EntryDelegate(QStyledItemDelegate):
-    """Icon, name and key in three columns, whether an entry has an icon or not."""
+    """Icon, name, group and the keys as keycaps at the right, whether an entry has an icon or not."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:  # noqa: ARG002 - Qt's signature
         return QSize(200, _ROW)
@@ -45,14 +48,40 @@ class _EntryDelegate(QStyledItemDelegate):
         if isinstance(icon, QIcon) and not icon.isNull():
             mode = QIcon.Mode.Normal if enabled else QIcon.Mode.Disabled
             icon.paint(painter, QRect(box.left(), box.center().y() - _ICON // 2, _ICON, _ICON), mode=mode)
-        key = index.data(_KEY)
-        painter.setPen(option.palette.color(group, QPalette.ColorRole.PlaceholderText))
-        painter.drawText(box, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, key)
+        right = self._paint_keys(painter, box, index.data(_KEY), option.palette, group)
         metrics = QFontMetrics(painter.font())
-        room = box.adjusted(_ICON + 10, 0, -metrics.horizontalAdvance(key) - 12, 0)
+        room = box.adjusted(_ICON + 10, 0, 0, 0)
+        room.setRight(right - 12)
+        name = index.data(Qt.ItemDataRole.DisplayRole)
+        menu, wide = index.data(_GROUP), metrics.horizontalAdvance(name)
+        if wide + metrics.horizontalAdvance(menu) + 24 <= room.width():
+            painter.setPen(option.palette.color(group, QPalette.ColorRole.PlaceholderText))
+            painter.drawText(room, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, menu)
         painter.setPen(option.palette.color(group, QPalette.ColorRole.Text))
-        name = metrics.elidedText(index.data(Qt.ItemDataRole.DisplayRole), Qt.TextElideMode.ElideRight, room.width())
+        name = metrics.elidedText(name, Qt.TextElideMode.ElideRight, room.width())
         painter.drawText(room, Qt.AlignmentFlag.AlignVCenter, name)
+
+    def _paint_keys(self, painter: QPainter, box: QRect, keys: str, palette: QPalette, group: QPalette.ColorGroup) -> int:
+        """Paint a shortcut from the right, one keycap for each key; returns where the rest has to end."""
+        right, metrics = box.right(), QFontMetrics(painter.font())
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        for key in reversed(caps(keys)):
+            cap = QRect(0, 0, max(metrics.horizontalAdvance(key) + 2 * _CAP_PAD, _CAP), _CAP)
+            cap.moveCenter(box.center())
+            cap.moveRight(right)
+            painter.setPen(palette.color(group, QPalette.ColorRole.Dark))
+            painter.setBrush(palette.color(group, QPalette.ColorRole.Button))
+            painter.drawRoundedRect(QRectF(cap).adjusted(0.5, 0.5, -0.5, -0.5), 4, 4)
+            painter.setPen(palette.color(group, QPalette.ColorRole.PlaceholderText))
+            painter.drawText(cap, Qt.AlignmentFlag.AlignCenter, key)
+            right = cap.left() - _CAP_GAP
+        return right
+
+
+def caps(keys: str) -> list[str]:
+    """The keys of a shortcut, ``Ctrl+Shift++`` as Ctrl, Shift and +; none for an empty text."""
+    head, plus, last = keys.rpartition("+") if not keys.endswith("+") else (keys[:-2], "+" * (len(keys) > 1), "+")
+    return ([*head.split("+"), last] if plus else [last]) if keys else []
 
 
 class CommandPalette(QDialog):
@@ -84,7 +113,7 @@ class CommandPalette(QDialog):
         self.list.itemClicked.connect(lambda _item: self._run())
         column.addWidget(self.list, 1)
         room = screen_room(parent)
-        self.resize(QSize(520, 420).boundedTo(room))
+        self.resize(QSize(620, 440).boundedTo(room))
         top = min(90, max(parent.height() - self.height(), 0) // 2)  # in a low window it would reach below the screen
         self.move(
             parent.mapToGlobal(parent.rect().center()).x() - self.width() // 2,
@@ -101,6 +130,7 @@ class CommandPalette(QDialog):
             item.setToolTip(spec.explanation)
             item.setData(_ID, spec.id)
             item.setData(_KEY, self._actions.shown_key(spec.id))
+            item.setData(_GROUP, spec.group.heading)
             if not action.isEnabled():
                 item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEnabled)
             self.list.addItem(item)

@@ -182,6 +182,7 @@ class DockFolding:
         self._docks, self._context = docks, context
         self._folded: list[str] = []
         self._away: list[str] = []
+        self._front: dict[str, bool] = {}
 
     def toggle(self, name: str) -> None:
         """Show or hide one dock; one that lies behind another comes to the front."""
@@ -227,15 +228,17 @@ class DockFolding:
         self.bring_back()
 
     def _hide(self, names: Iterable[str]) -> list[str]:
-        """Hide what is shown; returns it, those in front first."""
+        """Hide what is shown; returns it."""
         shown = [name for name in names if self._docks[name].isVisible()]
-        hidden = sorted(shown, key=lambda name: self._docks[name].visibleRegion().isEmpty())
-        for name in hidden:
+        if shown:
+            self._front |= {name: not dock.visibleRegion().isEmpty() for name, dock in self._docks.items() if dock.isVisible()}
+        for name in shown:
             self._docks[name].hide()
-        return hidden
+        return shown
 
     def _show(self, names: list[str]) -> None:
         for name in names:
             self._docks[name].show()
-        for name in names[::-1]:  # those that were in front come first in the list
-            self._docks[name].raise_()
+        for name, dock in self._docks.items():
+            if names and dock.isVisible() and self._front.get(name):
+                dock.raise_()

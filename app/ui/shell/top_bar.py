@@ -102,7 +102,7 @@ _MODES = (
     ("ambiguous.outline", mark("Mark ambiguous"), mark("Amb")),
 )
 #: Room that the name of the image keeps before anything else gives way.
-_TITLE, _LEAST_TITLE = 90, 40
+_TITLE, _LEAST_TITLE = 102, 40
 #: A tool without and with a word below its icon: width (more for a long word) and height in px; the glyph; room beside a word.
 _PLAIN, _WORDED, _GLYPH, _WORD_PAD = (34, 34), (42, 44), 20, 6
 #: Widths of the bar from which tools, and the switch of rooms, have words, in px: those of windows of 1400 and 1000 px.

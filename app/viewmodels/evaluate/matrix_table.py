@@ -179,6 +179,26 @@ def _order(counts: NDArray[np.int64], order: MatrixOrder) -> NDArray[np.int64]:
     return np.arange(len(counts), dtype=np.int64)
 
 
+#: Steps of the scale of colours.
+STEPS = 5
+
+
+def scale_texts(table: MatrixTable, *, right: bool) -> tuple[str, ...]:
+    """What the :data:`STEPS` strengths of colour, weakest first, stand for in the right or the wrong cells; empty without any.
+
+    The inverse of how strongly a cell is coloured, see :func:`matrix_table`.
+    """
+    part = (table.rows[:, None] == table.columns[None, :]) == right
+    most = float(np.nan_to_num(table.values)[part].max(initial=0.0))
+    if most <= 0:
+        return ()
+    steps = [(place + 1) / STEPS for place in range(STEPS)]
+    if table.scale is MatrixScale.COUNTS:
+        return tuple(short_count(round(math.expm1(math.log1p(most) * step))) for step in steps)
+    top = 1.0 if table.scale in (MatrixScale.ROWS, MatrixScale.COLUMNS) else most
+    return tuple(f"{short_percent(top * step * step)} %" for step in steps)
+
+
 def _strength(
     values: NDArray[np.float64], rows: NDArray[np.int64], columns: NDArray[np.int64], scale: MatrixScale
 ) -> NDArray[np.float64]:

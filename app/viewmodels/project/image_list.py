@@ -40,6 +40,7 @@ class ImageRow:
         classes: lower-case names of the classes in its mask.
         has_truth: whether a truth file was found for it.
         has_twin: whether another image of its folder has the same name but for the ending or the Unicode form.
+        prefix: characters with which the name of every image begins, and which the list leaves out; see :func:`common_prefix`.
         why: reason of its rejection; empty without one.
         notes: texts of its notes.
         seconds, actions: active time that was spent on it, and what was done, see :mod:`app.state.activity`.
@@ -52,6 +53,7 @@ class ImageRow:
     classes: frozenset[str] = frozenset()
     has_truth: bool = False
     has_twin: bool = False
+    prefix: int = 0
     why: str = ""
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -87,6 +89,11 @@ class ImageRow:
         return shown.name if self.has_twin else shown.stem
 
     @property
+    def caption(self) -> str:
+        """The title without what all names begin with."""
+        return f"…{self.title[self.prefix :]}" if self.prefix else self.title
+
+    @property
     def lower_path(self) -> str:
         return self._text
 
@@ -114,8 +121,28 @@ class ImageRow:
         return "\n".join(lines)
 
 
+#: The list leaves out what names begin with if it is this long, and if so much of each name is left.
+_WORTH, _LEFT = 4, 3
+
+
+def common_prefix(records: Sequence[ImageRecord]) -> int:
+    """How many characters the file names of all images begin with and can do without; 0 if leaving them out is not worth it.
+
+    Every name keeps some characters, and no run of letters is divided.
+    """
+    stems = [PurePosixPath(record.shown).stem for record in records]
+    if len(stems) < 2:
+        return 0
+    first, last = min(stems), max(stems)
+    alike = next((place for place, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
+    prefix = min(alike, min(map(len, stems)) - _LEFT)
+    while prefix > 0 and first[prefix - 1].isalpha() and first[prefix].isalpha():
+        prefix -= 1
+    return prefix if prefix >= _WORTH else 0
+
+
 def image_row(
-    project: Project, record: ImageRecord, position: int, score: ImageScore, *, has_truth: bool, has_twin: bool
+    project: Project, record: ImageRecord, position: int, score: ImageScore, *, has_truth: bool, has_twin: bool, prefix: int = 0
 ) -> ImageRow:
     """The row of an image, with what the project knows of it."""
     review, done = project.reviews.of(record.id), project.activity.of(record.id)
@@ -127,6 +154,7 @@ def image_row(
         classes=frozenset(name.lower() for name in score.classes),
         has_truth=has_truth,
         has_twin=has_twin,
+        prefix=prefix,
         why=review.why if record.rejected else "",
         notes=tuple(note.text for note in review.notes),
         seconds=done.seconds,

@@ -36,10 +36,11 @@ def inside(part: QWidget, whole: QWidget) -> bool:
     return whole.rect().contains(QRect(part.mapTo(whole, QPoint(0, 0)), part.size()))
 
 
-def test_errors_leave_what_belongs_to_the_picture_and_bring_it_back(studio: Studio, folder):
+@pytest.mark.parametrize("tab", ["model", "crf"])
+def test_errors_leave_what_belongs_to_the_picture_and_bring_it_back(studio: Studio, folder, tab):
     studio.open(folder)
-    studio.window.docks["crf"].raise_()
-    studio.wait(lambda: "crf" in front(studio))
+    studio.window.docks[tab].raise_()
+    studio.wait(lambda: tab in front(studio))
     before, bar, height = front(studio), studio.window.top_bar, studio.window.top_bar.height()
     enter(studio, Room.ERRORS)
     assert room(studio) is Room.ERRORS
@@ -53,6 +54,8 @@ def test_errors_leave_what_belongs_to_the_picture_and_bring_it_back(studio: Stud
     assert not studio.program.context["evaluation_open"]
     assert all(tool.isVisible() for tool in bar.tools[:4])
     studio.wait(lambda: front(studio) == before)
+    studio.settle()
+    assert front(studio) == before
 
 
 def test_the_switch_follows_the_keys(studio: Studio, folder):

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.viewmodels.evaluate.matrix_table import MatrixOrder, MatrixScale, costly_cells, matrix_table, short_count, short_percent
+from app.viewmodels.evaluate.matrix_table import (
+    MatrixOrder,
+    MatrixScale,
+    costly_cells,
+    matrix_table,
+    scale_texts,
+    short_count,
+    short_percent,
+)
 from deeplab_core.catalogs import get_catalog
 
 VOC = get_catalog("voc21")
@@ -77,3 +85,28 @@ def test_counts_are_short(number, text):
 @pytest.mark.parametrize(("share", "text"), SHARES.items())
 def test_shares_are_short(share, text):
     assert short_percent(share) == text
+
+
+@pytest.mark.parametrize("scale", list(MatrixScale))
+def test_the_scale_of_colours_inverts_how_strongly_cells_are_coloured(scale):
+    table = matrix_table(PLAIN, VOC, scale=scale)
+    right = table.rows[:, None] == table.columns[None, :]
+    for part, cells in ((True, right), (False, ~right)):
+        texts = scale_texts(table, right=part)
+        if scale is MatrixScale.PAIRS and part:
+            assert texts == ()  # a class is not confused with itself
+            continue
+        assert len(texts) == 5
+        if scale in (MatrixScale.ROWS, MatrixScale.COLUMNS):
+            assert texts == ("4.0 %", "16 %", "36 %", "64 %", "100 %")
+            assert np.allclose(table.strength[cells] ** 2, np.nan_to_num(table.values)[cells])
+        else:
+            most = np.nan_to_num(table.values)[cells].max()
+            assert texts[-1] == (short_count(round(most)) if scale is MatrixScale.COUNTS else f"{short_percent(most)} %")
+            assert table.strength[cells].max() == 1.0
+
+
+def test_without_wrong_pixels_the_scale_has_no_wrong_steps():
+    table = matrix_table(counts(c0_0=9), VOC)
+    assert scale_texts(table, right=False) == ()
+    assert len(scale_texts(table, right=True)) == 5
