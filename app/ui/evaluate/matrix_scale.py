@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
-from PySide6.QtWidgets import QSizePolicy, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QSizePolicy, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from app.text import mark, tr
 from app.ui.shell.theme import Theme
@@ -17,11 +17,16 @@ _STEP, _BAR, _GAP, _LINE = 46, 10, 8, 34
 _RIGHT, _WRONG = mark("right"), mark("wrong")
 
 
+def _rgb(color: QColor) -> NDArray[np.float64]:
+    """(3,) 0..255."""
+    return np.array((color.red(), color.green(), color.blue()), np.float64)
+
+
 def cell_colors(theme: Theme, strength: NDArray[np.float64], right: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """(..., 3) colours of cells by how strongly they are coloured, 0..1: right ones in one hue, wrong ones in another."""
     share = np.where(right, 0.08 + 0.55 * strength, 0.08 + 0.82 * strength)
     share = np.where(strength > 0, share, 0.0)[..., None]
-    base, good, bad = (np.array(theme.color(name).getRgb()[:3], np.float64) for name in ("well", "good", "bad"))
+    base, good, bad = (_rgb(theme.color(name)) for name in ("well", "good", "bad"))
     colors: NDArray[np.uint8] = np.round(base * (1 - share) + np.where(right[..., None], good, bad) * share).astype(np.uint8)
     return colors
 
@@ -98,7 +103,9 @@ class CostDelegate(QStyledItemDelegate):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(self.theme.color("bad_soft"))
             box = QRectF(option.rect).adjusted(0, 1, 0, -1)
-            box.setRight(min(box.right(), option.widget.viewport().width()))
+            view = option.widget
+            if isinstance(view, QAbstractItemView):
+                box.setRight(min(box.right(), view.viewport().width()))  # the longest line may be wider
             painter.drawRoundedRect(QRectF(box.left(), box.top(), max(box.width() * share, 3.0), box.height()), 4, 4)
             painter.restore()
         super().paint(painter, option, index)

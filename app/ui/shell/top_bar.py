@@ -189,8 +189,8 @@ class TopBar(QWidget):
         self.done_button = _push(actions, "go.reviewed_next", tr("Reviewed, next"))
         self.done_button.setProperty("primary", True)
         row.addWidget(self.done_button)
-        for button in (self.export_button, self.done_button):
-            button.setObjectName("barButton")
+        for pushed in (self.export_button, self.done_button):
+            pushed.setObjectName("barButton")
         for fixed in (self.export_button, self.done_button, self.menu_button):
             fixed.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         #: What gives way first when there is no room; all of it is in the menus too.
