@@ -47,6 +47,7 @@ BAD_INPUT = (
 #: Name of each command -> module and attribute. A command's module is imported when it is called or listed, so that the window
 #: does not wait for what it will not run.
 COMMANDS = {
+    "ablate": "app.cli.ablate:ablate",
     "adapt": "app.cli.adapt:adapt",
     "classes": "app.cli.classes:classes",
     "compare": "app.cli.compare:compare",

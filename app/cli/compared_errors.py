@@ -83,8 +83,8 @@ def error_lines(found: ErrorComparison, top: int) -> str:
     lines = ["", head, *_kinds(difference), *_cells(difference, top)]
     for axis in found.axes:
         lines += _axis(axis)
-    lines += _components("Largest errors fixed", difference.won(top), difference.catalog)
-    return "\n".join(lines + _components("Largest errors made", difference.lost(top), difference.catalog))
+    lines += ["", *component_lines("Largest errors fixed", difference.won(top), difference.catalog)]
+    return "\n".join([*lines, "", *component_lines("Largest errors made", difference.lost(top), difference.catalog)])
 
 
 def _kinds(difference: RunDifference) -> list[str]:
@@ -125,9 +125,10 @@ def _axis(axis: AxisChange) -> list[str]:
     return lines
 
 
-def _components(title: str, components: list[ErrorComponent], catalog: ClassCatalog) -> list[str]:
+def component_lines(title: str, components: list[ErrorComponent], catalog: ClassCatalog) -> list[str]:
+    """A list of components with a title."""
     names = _names(catalog)
-    lines = ["", title]
+    lines = [title]
     lines += [
         f"  {one.pixels:9,} px  {names[one.truth]} called {names[one.prediction]}  {place_text(one.image, one.box)}"
         for one in components

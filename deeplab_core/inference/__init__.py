@@ -10,6 +10,7 @@ from deeplab_core.inference.device import cap_threads, list_devices, pick_device
 from deeplab_core.inference.predictor import TILE_FLOOR, Predictor
 from deeplab_core.inference.prepare import prepare_for_inference
 from deeplab_core.inference.scores import ScoreGrid, Scores, ScoreStore, warm_up
+from deeplab_core.inference.variants import RunVariant, VariantPredictor, parse_variant
 from deeplab_core.records import Prediction, PredictOptions
 
 __all__ = [
@@ -17,11 +18,14 @@ __all__ = [
     "PredictOptions",
     "Prediction",
     "Predictor",
+    "RunVariant",
     "ScoreGrid",
     "ScoreStore",
     "Scores",
+    "VariantPredictor",
     "cap_threads",
     "list_devices",
+    "parse_variant",
     "pick_device",
     "pick_precision",
     "prepare_for_inference",

@@ -187,6 +187,11 @@ class Predictor:
         )
         return Scores(grids, self.card.catalog, report)
 
+    def check(self, options: PredictOptions) -> None:
+        """Raise AtrousError for an output stride, or a threshold, that the network does not have."""
+        self._set_stride(options)
+        self._with_threshold(options)
+
     def move(self, device: Device) -> None:
         """Compute on another device from now on; :attr:`device_note` says why it is not the one asked for."""
         self.device, self.device_note = pick_device(device)

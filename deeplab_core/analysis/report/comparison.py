@@ -34,7 +34,8 @@ _ERRORS_RULE = (
 )
 _CUTOUTS = "Outlined on the photograph. The name links to the image file."
 _NO_CUTOUTS = "Name the photographs with --images to see cut-outs."
-_MARKS = {Verdict.BETTER: "better", Verdict.WORSE: "worse"}
+#: Style of the verdicts that are marked.
+MARKS = {Verdict.BETTER: "better", Verdict.WORSE: "worse"}
 
 
 def render_comparison(
@@ -81,7 +82,7 @@ def change_table(rows: Sequence[ScoreChange], what: str, things: str = "images",
         change = "" if math.isnan(row.difference) else f"{100 * row.difference:+.2f}"
         bounds = "" if math.isnan(row.low) else f"{100 * row.low:+.2f} to {100 * row.high:+.2f}"
         cells = [percent(row.before), percent(row.after), change, bounds, "" if math.isnan(row.p) else f"{row.p:.4f}"]
-        verdict = Cell("not clear" if row.verdict is Verdict.UNCLEAR else str(row.verdict), _MARKS.get(row.verdict, "quiet"))
+        verdict = Cell("not clear" if row.verdict is Verdict.UNCLEAR else str(row.verdict), MARKS.get(row.verdict, "quiet"))
         made.append(Row([Cell(row.name, head=True), *map(Cell, cells), verdict, Cell(f"{number:,}")]))
     return Table(head=(what, "before", "after", "change, points", "95 % interval", "p", "verdict", things), rows=made)
 
@@ -111,13 +112,13 @@ def _sections(
     difference = errors.difference
     yield Section(
         heading="Errors fixed and made",
-        rule=f"{_summary(difference)} {_ERRORS_RULE}",
+        rule=f"{errors_summary(difference)} {_ERRORS_RULE}",
         tables=[_kind_table(difference), _cell_table(difference)],
     )
     if errors.axes:
         rule = "One family of tests over all slices. Slices of fewer than six images or ten objects have no verdict."
         yield Section(heading="Slices", rule=rule, tables=[axis_table(axis) for axis in errors.axes])
-    shown = _Pictures(difference, catalog, folder)
+    shown = ErrorPictures(difference, catalog, folder)
     for heading, components, fixed in (
         ("Largest errors fixed", difference.won(cutouts), True),
         ("Largest errors made", difference.lost(cutouts), False),
@@ -134,7 +135,8 @@ def axis_table(axis: AxisChange) -> Table:
     return change_table(axis.rows, f"{axis.name.replace('_', ' ')}, {measure}", things, axis.counts)
 
 
-def _summary(difference: RunDifference) -> str:
+def errors_summary(difference: RunDifference) -> str:
+    """Wrong pixels before and after, fixed and made, as a sentence."""
     before, after = difference.before.wrong_px, difference.after.wrong_px
     return (
         f"{pixels(before)} wrong px before, {pixels(after)} after: {pixels(difference.fixed.wrong_px)} fixed, "
@@ -173,7 +175,7 @@ def _cell_table(difference: RunDifference) -> Table:
     return Table(head=("cell", "before, px", "after", "fixed", "made", "images better / worse"), rows=rows)
 
 
-class _Pictures:
+class ErrorPictures:
     """Cut-outs of errors fixed and made."""
 
     def __init__(self, difference: RunDifference, catalog: ClassCatalog, folder: Path | None) -> None:
