@@ -9,14 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
 
 from deeplab_core.errors import AtrousError, message
 from deeplab_core.inference.pixels import RGB
 from deeplab_core.inference.predictor import Predictor
 from deeplab_core.inference.scores import ScoreGrid, Scores
 from deeplab_core.parallel import IsCancelled
-from deeplab_core.records import Prediction, PredictOptions, RunReport
+from deeplab_core.records import EngineChoice, Precision, Prediction, PredictOptions, RunReport
 from deeplab_core.refine.parameters import PRESETS, preset, read_params
+
+Choice = TypeVar("Choice", Precision, EngineChoice)
+_PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "bf16", "fp16")
+_ENGINES: tuple[EngineChoice, ...] = ("auto", "torch", "onnx", "openvino")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,7 @@ def parse_variant(text: str, plain: PredictOptions) -> RunVariant:
     for part in text.split("+"):
         name, _, value = part.strip().partition(":")
         try:
-            options = replace(options, **_change(name.strip().lower(), value.strip()))
+            options = _changed(options, name.strip().lower(), value.strip())
         except (ValueError, KeyError) as error:
             raise AtrousError(
                 message("'{part}' is no variant", part=part.strip()),
@@ -53,25 +59,31 @@ def parse_variant(text: str, plain: PredictOptions) -> RunVariant:
     return RunVariant(text, options)
 
 
-def _change(name: str, value: str) -> dict[str, object]:
-    """The option that a part of a variant changes. Raises KeyError or ValueError."""
+def _changed(options: PredictOptions, name: str, value: str) -> PredictOptions:
+    """The options with what a part of a variant changes. Raises KeyError or ValueError."""
     if name.startswith("os") and not value:
-        return {"output_stride": int(name[2:])}
+        return replace(options, output_stride=int(name[2:]))
     if name == "flip" and not value:
-        return {"flip": True}
+        return replace(options, flip=True)
     if name == "crf":
-        return {"crf": preset(value or "v1") if not value or value in PRESETS else read_params(value)}
+        return replace(options, crf=read_params(Path(value)) if value and value not in PRESETS else preset(value or "v1"))
     if name == "scales":
         scales = tuple(float(scale) for scale in value.split(","))
         if not all(0.1 <= scale <= 4 for scale in scales):
             raise ValueError("every scale must lie between 0.1 and 4")
-        return {"scales": scales}
+        return replace(options, scales=scales)
     if name == "threshold":
-        return {"threshold": float(value)}
-    choices = {"precision": ("auto", "fp32", "bf16", "fp16"), "engine": ("auto", "torch", "onnx", "openvino")}
-    if value not in choices[name]:
-        raise ValueError(f"{name} is one of {', '.join(choices[name])}")
-    return {name: value}
+        return replace(options, threshold=float(value))
+    if name == "precision":
+        return replace(options, precision=_chosen(name, value, _PRECISIONS))
+    return replace(options, engine=_chosen(name, value, {"engine": _ENGINES}[name]))
+
+
+def _chosen(name: str, value: str, choices: Sequence[Choice]) -> Choice:
+    found = next((choice for choice in choices if choice == value), None)
+    if found is None:
+        raise ValueError(f"{name} is one of {', '.join(map(str, choices))}")
+    return found
 
 
 class VariantPredictor:
