@@ -32,6 +32,7 @@ CONTEXT_KEYS: dict[str, str] = {
     "outside_band_on": "only pixels outside the trimap band may be painted",
     "overlay_on": "masks are drawn over the image",
     "contours_on": "contours are drawn",
+    "names_on": "names of classes stand on their regions",
     "keep_view": "zoom and place stay when the image changes",
     "pane_trimap": "a pane shows the trimap band",
     "pane_uncertainty": "a pane shows the uncertainty",

@@ -35,6 +35,7 @@ FULL_NAMES = {
     "class.show_all": _("Show all classes in the overlay"),
     "view.overlay": _("Show masks over the image"),
     "view.contours": _("Show contours of the masks"),
+    "view.names": _("Show the names of classes on the image"),
     "view.more_opaque": _("Increase overlay opacity"),
     "view.less_opaque": _("Decrease overlay opacity"),
     "view.trimap": _("Show the trimap band in a view"),

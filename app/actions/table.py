@@ -216,6 +216,8 @@ _VIEW = (
           enabled_when=_ON_IMAGE, checked_from="overlay_on"),
     _spec(Group.VIEW, "view.contours", _("Contours"), "view.toggle_contours", icon="contour", keys="C", enabled_when=_ON_IMAGE,
           checked_from="contours_on"),
+    _spec(Group.VIEW, "view.names", _("Class names"), "view.toggle_names", keys="Alt+N", enabled_when=_ON_IMAGE,
+          checked_from="names_on", tip=_("On large regions and on the one under the pointer; hidden while you paint")),
     _spec(Group.VIEW, "view.more_opaque", _("Increase overlay opacity"), "view.step_opacity", argument=1, keys="Shift+V",
           enabled_when=_ON_IMAGE),
     _spec(Group.VIEW, "view.less_opaque", _("Decrease overlay opacity"), "view.step_opacity", argument=-1, keys="Alt+V",

@@ -400,10 +400,10 @@ class Program(QObject):
             gain=rankings.chosen_gain,
             changed=(
                 self.inspect.changed, rankings.changed, rankings.orderChanged, meter.changed, compare.resultsChanged,
-                folder.changed,
+                folder.changed, self.classes.changed,
             ),
         )  # fmt: skip
-        return PlotsController(self.services, self.models, self.figures, self.evaluation, sources, self)
+        return PlotsController(self.services, self.models, self.figures, self.evaluation, self.view, sources, self)
 
     @cached_property
     def thumbnails(self) -> ThumbnailLoader:

@@ -32,7 +32,7 @@ class ClassesController(QObject):
 
     def __init__(self, services: Services, edit: EditController, view: ViewState, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._edit, self._view, self._notifier = edit, view, services.notifier
+        self._edit, self._view, self._notifier, self._settings = edit, view, services.notifier, services.settings
         self._project: Project | None = None
         #: Keys that never move, and all keys as they work on the image in view.
         self.assigned: dict[str, int] = {}
@@ -40,12 +40,18 @@ class ClassesController(QObject):
         #: Classes of the image in view, which get the free keys.
         self.present: frozenset[int] = frozenset()
         self._kept_name: object = None
+        services.settings.changed.connect(self._follow_setting)
         #: Ids in the order of the dock: what 'next class' steps through.
         self.order: list[int] = []
 
     @property
     def catalog(self) -> ClassCatalog | None:
         return None if self._project is None else self._project.catalog
+
+    @property
+    def shown(self) -> ClassCatalog | None:
+        """The catalog in the colours in which the window shows it."""
+        return None if self.catalog is None else self._view.overlay.shown(self.catalog)
 
     @property
     def locked(self) -> frozenset[int]:
@@ -70,6 +76,11 @@ class ClassesController(QObject):
                 foreground = [info.id for info in project.catalog.classes if info.id != project.catalog.background]
                 self._edit.tools.choose_class((foreground or [project.catalog.classes[0].id])[0])
         self.changed.emit()
+
+    def _follow_setting(self, key: str) -> None:
+        if key == "canvas.class_colors":
+            self._view.set_overlay(replace(self._view.overlay, class_colors=self._settings[key]))
+            self.changed.emit()
 
     def arrange(self, present: frozenset[int]) -> None:
         """Order the classes for an image, and give the free keys to those that are in it. Nothing is emitted."""

@@ -285,6 +285,14 @@ class ViewState(QObject):
     def toggle_contours(self) -> None:
         self.set_overlay(replace(self._overlay, contours=not self._overlay.contours))
 
+    def toggle_names(self) -> None:
+        """Show the names of classes on their regions, or hide them."""
+        self.set_overlay(replace(self._overlay, names=not self._overlay.names))
+
+    def color_errors(self, by: str) -> None:
+        """Colour errors by their ``"kind"`` or by the ``"class"`` that was given."""
+        self.set_overlay(replace(self._overlay, error_colors=by))
+
     # -- blink -----------------------------------------------------------------------------------------------------------
 
     @property
@@ -347,6 +355,13 @@ class ViewState(QObject):
         self.overlayChanged.emit()
 
 
+#: Settings of the overlay that are kept as they are, and their names in :class:`OverlayOptions`.
+_OVERLAY_SETTINGS = {
+    "canvas.class_colors": "class_colors", "canvas.contours": "contours", "canvas.outline": "outline", "canvas.names": "names",
+    "canvas.error_colors": "error_colors",
+}  # fmt: skip
+
+
 class ViewSettingsSync(QObject):
     """Keeps the settings of the view (overlay, layout, zoom) and the context keys in step with :class:`ViewState`."""
 
@@ -355,8 +370,7 @@ class ViewSettingsSync(QObject):
         self._view, self._settings, self._context = view, services.settings, services.context
         view.set_opacity(services.settings["canvas.opacity"] / 100)
         view.keep_view = services.settings["canvas.keep_view"]
-        if view.overlay.contours != services.settings["canvas.contours"]:
-            view.toggle_contours()
+        view.set_overlay(replace(view.overlay, **{name: services.settings[key] for key, name in _OVERLAY_SETTINGS.items()}))
         view.set_layout(member(PaneLayout, services.settings["canvas.layout"], PaneLayout.SINGLE))
         view.panesChanged.connect(self._follow)
         view.overlayChanged.connect(self._follow)
@@ -368,6 +382,7 @@ class ViewSettingsSync(QObject):
         self._context.update(
             overlay_on=view.overlay.visible,
             contours_on=view.overlay.contours,
+            names_on=view.overlay.names,
             keep_view=view.keep_view,
             pane_trimap=view.shows(PaneKind.BAND),
             pane_uncertainty=view.shows(PaneKind.UNCERTAINTY),
@@ -377,14 +392,15 @@ class ViewSettingsSync(QObject):
         )
         self._settings.set("canvas.layout", str(view.layout))
         self._settings.set("canvas.opacity", min(max(round(view.overlay.opacity * 100), 5), 100))
-        self._settings.set("canvas.contours", view.overlay.contours)
+        for key, name in _OVERLAY_SETTINGS.items():
+            self._settings.set(key, getattr(view.overlay, name))
         self._settings.set("canvas.keep_view", view.keep_view)
 
     def _take_setting(self, key: str) -> None:
         value = self._settings[key]
         if key == "canvas.opacity" and round(self._view.overlay.opacity * 100) != value:
             self._view.set_opacity(value / 100)
-        elif key == "canvas.contours" and self._view.overlay.contours != value:
-            self._view.toggle_contours()
+        elif key in _OVERLAY_SETTINGS:
+            self._view.set_overlay(replace(self._view.overlay, **{_OVERLAY_SETTINGS[key]: value}))
         elif key == "canvas.keep_view" and self._view.keep_view != value:
             self._view.toggle_keep()

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal, SignalInstance
 
+from app.controllers.annotate.view import ViewState
 from app.controllers.evaluate.figures import EvaluationFigures
 from app.controllers.evaluate.live import EvaluationController
 from app.controllers.predict.models import ModelsController
@@ -76,12 +77,14 @@ class PlotsController(QObject):
         models: ModelsController,
         figures: EvaluationFigures,
         evaluation: EvaluationController,
+        view: ViewState,
         sources: PlotSources,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._jobs, self._notifier = services.jobs, services.notifier
         self._session, self._models, self._figures, self._sources = services.session, models, figures, sources
+        self._view = view
         self._curves = CurveSet()
         self.progress: tuple[ProgressSample, ...] = ()
         self._makers: dict[str, Callable[[], AnyChart]] = {
@@ -175,7 +178,8 @@ class PlotsController(QObject):
             shown(_nothing(tr(_IOU)))
             return
         matrices = [record.matrix.counts for image in folder if (record := folder.get(image)) and record.matrix]
-        self._jobs.run(lambda: iou_chart(matrices, folder.catalog), shown, _raise)
+        catalog = self._view.overlay.shown(folder.catalog)
+        self._jobs.run(lambda: iou_chart(matrices, catalog), shown, _raise)
 
     def _heat(self) -> AnyChart:
         from app.viewmodels.evaluate.plot_data import heat_chart

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from PySide6.QtCore import QObject
 
 from app.controllers.adapt.learning import LearnResult
@@ -34,7 +36,8 @@ class LearnPresenter(QObject):
         card = self._program.models.card
         if card is None:
             return
-        dialog = LearnDialog(corrections, card.name, self._window)
+        shown = replace(corrections, catalog=self._program.view.overlay.shown(corrections.catalog))
+        dialog = LearnDialog(shown, card.name, self._window)
         if dialog.exec():
             self._program.learn.start(corrections, dialog.options())
 
@@ -47,7 +50,10 @@ class LearnPresenter(QObject):
             self.dialog.show()
             self.dialog.raise_()
             return
-        dialog = LearnResultDialog(result.learned.report, result.corrections.catalog, self._window)
+        catalog, report = self._program.view.overlay.shown(result.corrections.catalog), result.learned.report
+        colors = {info.id: info.color for info in catalog.classes}
+        rows = tuple(replace(row, color=colors.get(row.id, row.color)) for row in report.classes)
+        dialog = LearnResultDialog(replace(report, classes=rows), catalog, self._window)
         dialog.acceptAsked.connect(self._program.learn.accept)
         dialog.discardAsked.connect(self._program.learn.discard)
         self.dialog = dialog

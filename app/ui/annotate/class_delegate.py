@@ -40,7 +40,7 @@ class ClassDelegate(QStyledItemDelegate):
     """Uniform rows.
 
     Signals:
-        clicked(row, part): a row was clicked; the part is ``"swatch"``, ``"eye"``, ``"iou"`` or ``"row"``.
+        clicked(row, part): a row was clicked; the part is ``"eye"``, ``"iou"`` or ``"row"``.
     """
 
     clicked = Signal(int, str)
@@ -90,8 +90,6 @@ class ClassDelegate(QStyledItemDelegate):
 
     def part_at(self, point: QPoint, rect: QRect, row: ClassRow) -> str:
         """What a click there means, as the row looks under the pointer."""
-        if point.x() < rect.left() + _SWATCH + 2:
-            return "swatch"
         if point.x() > rect.right() - 28:
             return "eye"
         return "iou" if row.iou is not None and self.with_iou and self.iou_rect(rect).contains(point) else "row"
@@ -191,8 +189,8 @@ class ClassDelegate(QStyledItemDelegate):
 
 
 def paint_swatch(painter: QPainter, square: QRectF, color: QColor, theme: Theme, radius: float = 3.0) -> None:
-    """A class's own colour with an edge, so that black, navy and white can be told from the panel and from each other."""
-    painter.setPen(QPen(theme.color("border_strong"), 1))
+    """A class's colour with an edge, so that black and white can be told from the panel."""
+    painter.setPen(QPen(theme.color("edge"), 1))
     painter.setBrush(color)
     painter.drawRoundedRect(square, radius, radius)
 

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from PySide6.QtCore import QEvent, QModelIndex, QObject, QPoint, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QResizeEvent
+from PySide6.QtGui import QKeyEvent, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QColorDialog,
     QComboBox,
     QHBoxLayout,
     QLineEdit,
@@ -116,7 +115,7 @@ class ClassesDock(Panel):
     Signals:
         chosen(class_id), visibilityChosen(class_id, visible), soloChosen(class_id), lockChosen(class_id, locked),
         overChosen(class_id, on): it may be painted over where only some classes may, or no longer.
-        colorChosen(class_id, QColor),
+        colorAsked(class_id): the user wants another colour for a class.
         keyChosen(class_id, key), keyReleased(class_id): a key that stays with a class, or no longer does.
         leftFinder(): the user found a class and wants the keyboard back on the picture.
         editAsked(class_id): the class editor, with this class selected.
@@ -128,7 +127,7 @@ class ClassesDock(Panel):
     soloChosen = Signal(int)
     lockChosen = Signal(int, bool)
     overChosen = Signal(int, bool)
-    colorChosen = Signal(int, QColor)
+    colorAsked = Signal(int)
     keyChosen = Signal(int, str)
     keyReleased = Signal(int)
     leftFinder = Signal()
@@ -280,19 +279,12 @@ class ClassesDock(Panel):
 
     def _click(self, place: int, part: str) -> None:
         row = self.model.class_row(self.model.index(place))
-        if part == "swatch":
-            self._ask_color(row)
-        elif part == "eye":
+        if part == "eye":
             self.visibilityChosen.emit(row.class_id, not row.visible)
         elif part == "iou":
             self.errorsAsked.emit(row.class_id)
         else:
             self.chosen.emit(row.class_id)
-
-    def _ask_color(self, row: ClassRow) -> None:
-        color = QColorDialog.getColor(QColor(*row.color), self, tr("Colour of {name}", name=row.name))
-        if color.isValid():
-            self.colorChosen.emit(row.class_id, color)
 
     def _show_menu(self, point: QPoint) -> None:
         index = self.view.indexAt(point)
@@ -319,7 +311,7 @@ class ClassesDock(Panel):
         over.setChecked(row.over)
         menu.addAction(tr("Show errors"), lambda: self.errorsAsked.emit(row.class_id)).setEnabled(row.iou is not None)
         menu.addSeparator()
-        menu.addAction(tr("Change colour…"), lambda: self._ask_color(row)).setEnabled(not row.void)
+        menu.addAction(tr("Change colour…"), lambda: self.colorAsked.emit(row.class_id)).setEnabled(not row.void)
         menu.addAction(tr("Edit classes…"), lambda: self.editAsked.emit(row.class_id))
         keys = menu.addMenu(tr("Assign key"))
         keys.setEnabled(not row.void)

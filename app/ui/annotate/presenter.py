@@ -7,6 +7,7 @@ from math import isnan
 import numpy as np
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QColorDialog
 
 from app.controllers.evaluate.live import ImageFigures
 from app.controllers.workspace import Program
@@ -36,7 +37,7 @@ class ClassesPresenter(QObject):
         dock.overChosen.connect(program.modes.set_over)
         dock.keyChosen.connect(classes.assign_key)
         dock.keyReleased.connect(classes.release_key)
-        dock.colorChosen.connect(lambda class_id, color: classes.recolor(class_id, _rgb(color)))
+        dock.colorAsked.connect(self.ask_color)
         dock.leftFinder.connect(window.focus.give_back)
         classes.changed.connect(self._follow_catalog)
         program.session.imageChanged.connect(self._follow_image)
@@ -51,7 +52,7 @@ class ClassesPresenter(QObject):
 
     def show(self) -> None:
         """Show the classes as they are now."""
-        program, catalog = self._program, self._program.classes.catalog
+        program, catalog = self._program, self._program.classes.shown
         if catalog is None:
             self._dock.set_rows([])
             self._show_selected()
@@ -98,7 +99,7 @@ class ClassesPresenter(QObject):
 
     def _show_selected(self) -> None:
         """The selected class in the top bar; nothing before there are classes."""
-        catalog, selected, chip = self._program.classes.catalog, self._program.tools.class_id, self._chip
+        catalog, selected, chip = self._program.classes.shown, self._program.tools.class_id, self._chip
         if catalog is None or (selected != catalog.ignore and selected not in catalog.ids.tolist()):
             chip.show_class("", "", None)
         elif selected == catalog.ignore:
@@ -107,6 +108,16 @@ class ClassesPresenter(QObject):
             info = catalog.by_id(selected)
             key = next((key for key, class_id in self._program.classes.keys.items() if class_id == selected), "")
             chip.show_class(info.name, key, info.color, locked=selected in self._program.classes.locked)
+
+    def ask_color(self, class_id: int) -> None:
+        """Ask for another colour of a class, beginning with the catalog's own: the shown one may be clearer."""
+        catalog = self._program.classes.catalog
+        if catalog is None or class_id == catalog.ignore:
+            return
+        info = catalog.by_id(class_id)
+        color = QColorDialog.getColor(QColor(*info.color), self._dock, tr("Colour of {name}", name=info.name))
+        if color.isValid():
+            self._program.classes.recolor(class_id, _rgb(color))
 
     # -- order -----------------------------------------------------------------------------------------------------------
 

@@ -84,6 +84,7 @@ class CanvasArea(QWidget):
             pane.pointed.connect(lambda x, y, source=index: self._link_cursor(source, x, y))
             pane.resized.connect(self._show_all)
             pane.kindChosen.connect(lambda kind, index=index: view.set_kind(index, kind))
+            pane.chip.errorColorsChosen.connect(view.color_errors)
         self._document: Document | None = None
         edit.documentChanged.connect(self._follow)
         self._follow(edit.document)
@@ -231,6 +232,7 @@ class CanvasArea(QWidget):
         for index, (pane, what) in enumerate(zip(self.views, self._view.panes, strict=True)):
             kind = self._view.stand_in(index) or what.kind
             title = None if what.other is None else f"{tr(PANE_TITLES[kind])} | {tr(PANE_TITLES[what.other])}"
+            pane.chip.show_error_colors(self._view.overlay.error_colors)
             pane.chip.show_kind(kind, self._captions.get(kind, ""), title)
             pane.chip.setVisible(self._layers is not None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
@@ -24,12 +25,13 @@ from PySide6.QtWidgets import QWidget
 from app.controllers.annotate.view import WHEEL_STEP, ViewState
 from app.state.tools import ToolState
 from app.text import tr
-from app.ui.canvas.chip import PaneChip
-from app.ui.canvas.compose import REACH, Scene
+from app.ui.canvas.chip import PaneChip, draw_legend
+from app.ui.canvas.compose import Scene
 from app.ui.canvas.error_outline import ErrorOutline
 from app.ui.canvas.frame import PanePixels, Section
 from app.ui.canvas.geometry import Mapping, fit_scale
 from app.ui.canvas.marks import TINY_RING, cross_rect, draw_cross, draw_divider, draw_ring, ring_rect
+from app.ui.canvas.names import NameChips
 from app.ui.canvas.note_marks import NoteMarks
 from app.ui.canvas.receptive_mark import ReceptiveMark
 from app.ui.canvas.style import CanvasStyle
@@ -37,6 +39,8 @@ from app.ui.canvas.toolbox import ToolBox
 from app.ui.canvas.tools import Pointer
 from app.viewmodels.annotate.panes import Pane, PaneKind
 from deeplab_core.geometry import Box
+
+_Mark = TypeVar("_Mark", QPointF, QRectF)
 
 #: Qt's unit: a notch of a mouse wheel is 120 eighths of a degree; touchpads send fractions of it.
 _NOTCH = 120.0
@@ -124,6 +128,9 @@ class CanvasView(QWidget):
         self._split_held = False
         self._pen_down = False
         self.pen_pressure = False
+        self.names = NameChips(self)
+        self.names.changed.connect(self.update)
+        self._name_at: QRectF | None = None
         self.chip = PaneChip(style, self)
         self.chip.move(_CHIP_AT, _CHIP_AT)
         self.chip.kindChosen.connect(self.kindChosen)
@@ -161,6 +168,7 @@ class CanvasView(QWidget):
             line = round(pane.split * width)
             sections = [Section(self._kind, 0, line), Section(pane.other, line, width)]
         self._frame.set_scene(scene, sections, QSize(width, height), self._style.backdrop)
+        self.names.show_scene(scene, sections, self.chip.geometry())
         self._update_cursor()
         self.update()
 
@@ -174,8 +182,9 @@ class CanvasView(QWidget):
         scene = self._scene
         if scene is None or all(kind in (PaneKind.IMAGE, None) for kind in (self._kind, self._pane.other)):
             return
+        self.names.mark_changed()
         for rect in rects:
-            device = scene.mapping.device_rect(rect, REACH)
+            device = scene.mapping.device_rect(rect, scene.reach)
             if not device.isEmpty():
                 self._frame.invalidate(device)
                 self.update(scene.mapping.view_rect(device))
@@ -237,9 +246,13 @@ class CanvasView(QWidget):
                 self._mark.paint(painter, mapping, self._style, with_text=self._index == 0)
             if self._outline is not None:
                 self._outline.paint(painter, mapping)
+            if not self._toolbox.painting:
+                self.names.paint(painter, self._style, event.rect())
             self._toolbox.paint(painter, mapping)
             self._notes.paint(painter, mapping, self._on_note)
             self._paint_pointer(painter)
+            if self._kind is PaneKind.ERRORS and self._view.overlay.error_colors == "kind" and self._note is None:
+                draw_legend(painter, (self.width(), self.height()), self._style, event.rect())
         if self._note is not None:
             self._paint_note(painter)
         self._paint_corners(painter, event.rect())
@@ -251,6 +264,23 @@ class CanvasView(QWidget):
         tool = self._toolbox.current
         if self._pointer is not None and tool.has_ring and self._ring_radius() * 2 >= TINY_RING:
             draw_ring(painter, self._pointer, self._ring_radius(), tool.class_color(), erases=tool.erases)
+        named = self._pointed_name()
+        if named is not None:
+            self.names.paint_at(painter, self._style, *named)
+
+    def _pointed_name(self) -> tuple[QRectF, int] | None:
+        """The chip of the region under the pointer."""
+        tool = self._toolbox.current
+        if self._pointer is None or tool.names_class or self._toolbox.pressed or not self._view.overlay.names:
+            return None
+        return self.names.chip_at(self._pointer, self._ring_radius() if tool.has_ring else 0.0, self._style)
+
+    def _update_name(self) -> None:
+        """Repaint the chip of the region under the pointer where it was and where it is."""
+        named = self._pointed_name()
+        before, self._name_at = self._name_at, None if named is None else named[0]
+        for box in (before, self._name_at) if before != self._name_at else ():
+            self._update_mark(box, lambda box: box.adjusted(-1, -1, 1, 1))
 
     def _paint_note(self, painter: QPainter) -> None:
         painter.setFont(self._style.font)
@@ -285,7 +315,7 @@ class CanvasView(QWidget):
         mapping = self.mapping
         return mapping.length_in_view(self._tools.diameter / 2) if mapping is not None else 0.0
 
-    def _update_mark(self, at: QPointF | None, extent: Callable[[QPointF], QRectF]) -> None:
+    def _update_mark(self, at: _Mark | None, extent: Callable[[_Mark], QRectF]) -> None:
         if at is not None:
             self.update(extent(at).toAlignedRect())
 
@@ -366,6 +396,7 @@ class CanvasView(QWidget):
         self._update_ring()
         self._pointer = None
         self._hover_note(None)
+        self._update_name()
         self._toolbox.leave()
         self.hovered.emit(None, None)
         self.pointed.emit(None, None)
@@ -378,6 +409,7 @@ class CanvasView(QWidget):
         self._update_ring()
         self._pointer = QPointF(at)
         self._update_ring()
+        self._update_name()
         pointer = self._pointer_at(at, modifiers, pressure, eraser=eraser)
         self._toolbox.move(pointer)
         column, row = int(pointer.x // 1), int(pointer.y // 1)

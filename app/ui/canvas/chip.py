@@ -1,13 +1,14 @@
-"""The chip in a pane's corner: what the pane shows, its figures, and the menu to choose something else."""
+"""The chip in a pane's corner: title, figures, and the menu to choose what the pane shows; and the legend of the errors view."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QAction, QActionGroup, QColor, QFontMetricsF, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QAbstractButton, QMenu, QWidget
 
-from app.text import tr
-from app.ui.canvas.style import CanvasStyle
+from app.text import mark, tr
+from app.ui.canvas.colors import ERROR_COLORS
+from app.ui.canvas.style import CHIP_TEXT, CanvasStyle, chip_ground
 from app.viewmodels.annotate.panes import PANE_TITLES, PaneKind
 
 _PAD_X, _PAD_Y, _GAP, _ARROW = 9.0, 5.0, 9.0, 8.0
@@ -20,9 +21,11 @@ class PaneChip(QAbstractButton):
 
     Signals:
         kindChosen: (PaneKind) the user wants to see something else here.
+        errorColorsChosen: ("kind" or "class") how errors are to be coloured.
     """
 
     kindChosen = Signal(object)
+    errorColorsChosen = Signal(str)
 
     def __init__(self, style: CanvasStyle, parent: QWidget) -> None:
         super().__init__(parent)
@@ -30,6 +33,7 @@ class PaneChip(QAbstractButton):
         self._kind = PaneKind.IMAGE
         self._caption = ""
         self._title = ""
+        self._error_colors = "kind"
         self._most = 10_000
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -48,6 +52,10 @@ class PaneChip(QAbstractButton):
             self.setAccessibleName(f"{wanted} {caption}".strip())
             self.setToolTip(f"{wanted} {caption}".strip() + tr("\nChoose what this view shows"))
             self._fit()
+
+    def show_error_colors(self, by: str) -> None:
+        """Say how errors are coloured: by ``"kind"`` or by ``"class"``."""
+        self._error_colors = by
 
     def fit_into(self, width: int) -> None:
         """Cut the figures, then the title, so that the chip is at most so many px wide."""
@@ -88,6 +96,15 @@ class PaneChip(QAbstractButton):
             action.triggered.connect(lambda _checked, chosen=kind: self.kindChosen.emit(chosen))
             group.addAction(action)
             menu.addAction(action)
+        if self._kind is PaneKind.ERRORS:
+            menu.addSeparator()
+            ways = QActionGroup(menu)
+            for by, title in (("kind", tr("Colour errors by kind")), ("class", tr("Colour errors by class"))):
+                action = QAction(title, menu, checkable=True)
+                action.setChecked(by == self._error_colors)
+                action.triggered.connect(lambda _checked, by=by: self.errorColorsChosen.emit(by))
+                ways.addAction(action)
+                menu.addAction(action)
         return menu
 
     def event(self, event: QEvent) -> bool:
@@ -100,14 +117,14 @@ class PaneChip(QAbstractButton):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         hot = self.underMouse() or self.isDown()
         painter.setPen(QPen(self._style.accent, 1.5) if self.hasFocus() else Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(16, 18, 22, 230 if hot else 190))
+        painter.setBrush(chip_ground(hot=hot))
         radius = self._style.chip_radius
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.75, 0.75, -0.75, -0.75), radius, radius)
         x = _PAD_X
         strong, plain = QFontMetricsF(self._style.strong), QFontMetricsF(self._style.font)
         baseline = self.height() / 2 + (strong.ascent() - strong.descent()) / 2
         painter.setFont(self._style.strong)
-        painter.setPen(QColor(245, 247, 250))
+        painter.setPen(CHIP_TEXT)
         title, caption = self._shown()
         painter.drawText(QPointF(x, baseline), title)
         x += strong.horizontalAdvance(title)
@@ -123,3 +140,37 @@ class PaneChip(QAbstractButton):
     def _fit(self) -> None:
         self.resize(self.sizeHint())
         self.update()
+
+
+#: Kinds of errors in the order of the legend. A pane that is too narrow has none.
+_WORDS = {"false": mark("false"), "missed": mark("missed"), "swapped": mark("class swap")}
+#: No legend reaches higher above the lower edge, in view px.
+_HIGHEST = 60
+_AWAY, _NEAR, _SWATCH = 8.0, 6.0, 10.0
+
+
+def draw_legend(painter: QPainter, size: tuple[int, int], style: CanvasStyle, dirty: QRect) -> None:
+    """Say what the colours of errors by kind mean, in a pane of (width, height) view px, where ``dirty`` touches it."""
+    if dirty.bottom() < size[1] - _HIGHEST:
+        return
+    metrics = QFontMetricsF(style.font)
+    height = metrics.height() + 8
+    words = [tr(text) for text in _WORDS.values()]
+    widths = [_SWATCH + _NEAR + metrics.horizontalAdvance(word) for word in words]
+    width = sum(widths) + 2 * _NEAR * (len(words) - 1) + 2 * _PAD_X
+    left, top = size[0] - _AWAY - width, size[1] - _AWAY - height
+    if left < _AWAY or not QRectF(left, top, width, height).toAlignedRect().intersects(dirty):
+        return
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(chip_ground(hot=False))
+    painter.drawRoundedRect(QRectF(left, top, width, height), style.chip_radius, style.chip_radius)
+    painter.setFont(style.font)
+    x, baseline = left + _PAD_X, top + (height + metrics.ascent() - metrics.descent()) / 2
+    for kind, word, wide in zip(_WORDS, words, widths, strict=True):
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(*ERROR_COLORS[kind]))
+        painter.drawRoundedRect(QRectF(x, top + (height - _SWATCH) / 2, _SWATCH, _SWATCH), 2, 2)
+        painter.setPen(CHIP_TEXT)
+        painter.drawText(QPointF(x + _SWATCH + _NEAR, baseline), word)
+        x += wide + 2 * _NEAR

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,9 @@ from deeplab_core.catalogs.catalog import ClassCatalog
 
 Table = NDArray[np.uint32]
 
-#: How far a contour is mixed towards white: dark classes (VOC's are) stay readable on a dark photograph.
-_LIGHTEN = 0.4
-#: A contour next to a class without fill is its dark half: light beside dark reads on any background.
-_DARK_LINE_ALPHA = 0.6
+#: How far an outline is mixed towards white. Beside it lies a dark line: light beside dark reads on any background.
+_LIGHTEN = 0.55
+_TWIN, _TWIN_ALPHA = 12, 0.65
 
 
 def premultiplied(rgb: NDArray[np.float64], alpha: float | NDArray[np.float64]) -> Table:
@@ -38,9 +38,9 @@ def rgba(color: tuple[int, int, int], alpha: float) -> int:
     return int(premultiplied(np.asarray(color, dtype=np.float64), alpha))
 
 
-#: The error view's colours for a class claimed wrongly, for one missed, and for 'nothing was claimed here' beside class colours.
-_CLAIMED = rgba((255, 82, 82), 0.85)
-_MISSED = rgba((255, 190, 60), 0.85)
+#: The error view's colours by kind, apart for colour-blind eyes too: a class where none is, none where one is, another class.
+ERROR_COLORS = {"false": (255, 92, 46), "missed": (84, 160, 255), "swapped": (255, 222, 89)}
+#: What stands for 'no class here' beside the colours of classes.
 _UNNAMED = gray(225, 0.8)
 
 
@@ -56,6 +56,40 @@ def difference_colors() -> dict[str, int]:
     return {name: rgba(color, 0.82) for name, color in DIFFERENCE_COLORS.items()}
 
 
+#: What is added up to tell the kind of an error: its label is a class, its ground truth is a class, or void.
+CLAIMED, DUE, UNJUDGED = 2, 4, 8
+
+
+def kind_of(claimed: bool, due: bool) -> str:
+    """Kind of an error, a name in :data:`ERROR_COLORS`.
+
+    False is a class on background, missed is background or void on a class, swapped is a class on another one. Without a
+    background class nothing is false.
+
+    Args:
+        claimed, due: whether a wrong pixel's label, and its ground truth, are a class other than the background.
+    """
+    if claimed:
+        return "swapped" if due else "false"
+    return "missed"
+
+
+@cache
+def error_colors() -> dict[str, int]:
+    """:data:`ERROR_COLORS` as premultiplied ARGB."""
+    return {name: rgba(color, 0.85) for name, color in ERROR_COLORS.items()}
+
+
+@cache
+def error_lines() -> dict[str, int]:
+    """The same for outlines, lighter."""
+    return {name: int(premultiplied(_lighter(np.array(color, np.float64)), 0.95)) for name, color in ERROR_COLORS.items()}
+
+
+def _lighter(colors: NDArray[np.float64]) -> NDArray[np.float64]:
+    return colors + (255 - colors) * _LIGHTEN
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class OverlayTables:
     """Lookup tables indexed by label value (256 entries, 65,536 for a wide catalog), ARGB premultiplied.
@@ -63,9 +97,14 @@ class OverlayTables:
     Attributes:
         fill: the laid-over colour; 0 for background, void and hidden classes.
         wrong: a wrong pixel in the error view, by what it was given; opaque enough to be found at a glance.
-        line: contours: light for a class with fill, dark for one without.
-        wrong_line: contours of the error view.
-        shown: label value -> itself, or the ignore value for a hidden class; None if no class is hidden.
+        line: outlines: light for a class with fill, dark for one without.
+        wrong_line: outlines of the error view.
+        twin: the dark line beside an outline.
+        order: label value -> its place: void, unknown values and hidden classes 0, the background 1, classes from 2. An outline
+            lies on the side of the higher one, its dark line on the side of the lower one.
+        claims: uint8, :data:`CLAIMED` for a class other than the background.
+        due: uint8 for ground truth, :data:`DUE` for such a class and :data:`UNJUDGED` for void.
+        plain: whether label values without void are in this order themselves.
         ignore: the void value.
         background: the class without fill, or None.
         hatch: colour of the hatching over void; 0 where the overlay is off.
@@ -75,7 +114,11 @@ class OverlayTables:
     wrong: Table
     line: Table
     wrong_line: Table
-    shown: NDArray[np.generic] | None
+    twin: np.uint32
+    order: NDArray[Any]
+    claims: NDArray[np.uint8]
+    due: NDArray[np.uint8]
+    plain: bool
     ignore: int
     background: int | None
     hatch: int
@@ -86,26 +129,31 @@ def overlay_tables(catalog: ClassCatalog, options: OverlayOptions) -> OverlayTab
     size = 65536 if catalog.wide else 256
     colors = np.zeros((size, 3), dtype=np.float64)
     filled = np.zeros(size, dtype=bool)
-    for info in catalog.classes:
+    for info in options.shown(catalog).classes:
         colors[info.id] = info.color
         filled[info.id] = info.id != catalog.background and info.id not in options.hidden
-    light = premultiplied(colors + (255 - colors) * _LIGHTEN, 0.95)
+    light = premultiplied(_lighter(colors), 0.95)
     claims = np.zeros(size, dtype=bool)
     claims[[info.id for info in catalog.classes if info.id != catalog.background]] = True
-    if options.error_colors == "kind":
-        wrong = np.where(claims, np.uint32(_CLAIMED), np.uint32(_MISSED))
-    else:
-        wrong = np.where(claims, premultiplied(colors + (255 - colors) * 0.15, 0.85), np.uint32(_UNNAMED))
-    shown = None
-    if options.hidden:
-        shown = np.arange(size, dtype=catalog.dtype)
-        shown[[i for i in options.hidden if 0 <= i < size]] = catalog.ignore
+    wrong = np.where(claims, premultiplied(colors + (255 - colors) * 0.15, 0.85), np.uint32(_UNNAMED))
+    seen = np.array(sorted(set(catalog.ids.tolist()) - options.hidden - {catalog.background}), dtype=np.intp)
+    order = np.zeros(size, dtype=catalog.dtype)
+    order[seen] = np.arange(2, len(seen) + 2)
+    if catalog.background is not None and catalog.background not in options.hidden:
+        order[catalog.background] = 1
+    due = claims * np.uint8(DUE)
+    due[catalog.ignore] = UNJUDGED
+    twin = np.uint32(gray(_TWIN, _TWIN_ALPHA))
     return OverlayTables(
         fill=np.where(filled, premultiplied(colors, options.opacity), 0).astype(np.uint32),
         wrong=wrong.astype(np.uint32),
-        line=np.where(filled, light, np.uint32(gray(0, _DARK_LINE_ALPHA))).astype(np.uint32),
+        line=np.where(filled, light, twin).astype(np.uint32),
         wrong_line=np.where(claims, light, np.uint32(gray(255, 0.95))).astype(np.uint32),
-        shown=shown,
+        twin=twin,
+        order=order,
+        claims=claims * np.uint8(CLAIMED),
+        due=due,
+        plain=not options.hidden and catalog.background in (None, min(catalog.ids.tolist())),
         ignore=catalog.ignore,
         background=catalog.background,
         hatch=gray(235, min(options.opacity, 1.0) * 0.7),

@@ -6,6 +6,7 @@ device pixel wide at every scale, and a change of colour, opacity or visibility 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,31 +15,53 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QRect
 
 from app.state.opencv import opencv
-from app.ui.canvas.colors import OverlayTables, Table, difference_colors, gray, uncertainty_table
+from app.ui.canvas.colors import (
+    CLAIMED,
+    DUE,
+    UNJUDGED,
+    OverlayTables,
+    Table,
+    difference_colors,
+    error_colors,
+    error_lines,
+    gray,
+    kind_of,
+    uncertainty_table,
+)
 from app.ui.canvas.geometry import Mapping, sample
 from app.ui.canvas.layers import LayerSet
 from app.ui.canvas.presence import Presence
-from app.viewmodels.annotate.panes import MODEL_PANES, OverlayOptions, PaneKind
+from app.viewmodels.annotate.panes import OverlayOptions, PaneKind
 
 Sampled = NDArray[Any]  # (h, w) label values under device pixels
 Overlay = NDArray[np.uint32]  # (h, w) premultiplied ARGB
 
-#: Device px that one changed pixel may influence beyond itself: the cell that it shares, whether its neighbours show its class,
-#: their contours and the soft edge of those.
-REACH = 5
+#: Device px that one changed pixel may influence beyond itself, without outlines: the cell that it shares, and whether its
+#: neighbours show its class.
+_REACH = 3
+#: Width in view px of the dark line beside an outline.
+_TWIN = 1
 
 #: Period of the hatching over void in device px.
 _HATCH = 9
 
-_SQUARE = np.ones((3, 3), dtype=np.uint8)
+#: Disks with a radius of one and two px. Wider ones are made of several steps.
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], dtype=np.uint8)
+_DISK = np.array([[0, 1, 1, 1, 0], [1, 1, 1, 1, 1], [1, 1, 1, 1, 1], [1, 1, 1, 1, 1], [0, 1, 1, 1, 0]], dtype=np.uint8)
 
 _VEIL_CORRECT = np.uint32(gray(10, 0.62))
 _VEIL_UNJUDGED = np.uint32(gray(40, 0.72))
 _VEIL_OUTSIDE = np.uint32(gray(6, 0.7))
 _BAND_LINE = np.uint32(gray(255, 0.9))
+_WHITE_LINE = np.array([0, _BAND_LINE], np.uint32)
 _BAND_EXCLUDED = np.uint32(gray(150, 0.35))
-_SOFT_SHADOW = np.uint32(gray(0, 0.22))
+
+#: Colours of the error view by the sum of what :class:`OverlayTables` has for a label, its ground truth, and 1 if it is wrong.
+_KIND_COLORS, _KIND_LINES = np.full(256, _VEIL_CORRECT, np.uint32), np.zeros(256, np.uint32)
+_KIND_COLORS[[UNJUDGED, UNJUDGED + CLAIMED]] = _VEIL_UNJUDGED
+for _claimed, _due in itertools.product((False, True), (0, DUE, UNJUDGED)):  # reduced, a wrong pixel may lie beside a void one
+    _place, _kind = 1 + CLAIMED * _claimed + _due, kind_of(_claimed, _due == DUE)
+    _KIND_COLORS[_place], _KIND_LINES[_place] = error_colors()[_kind], error_lines()[_kind]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +78,24 @@ class Scene:
     def reduced(self) -> bool:
         """Whether device pixels are larger than those of the image."""
         return self.mapping.scale < 1
+
+    @property
+    def outline(self) -> tuple[int, int]:
+        """Widths of an outline and of the dark line beside it in device px; (0, 0) where outlines are off."""
+        if not (self.options.contours and self.options.outline):
+            return 0, 0
+        ratio = self.mapping.ratio
+        return max(round(self.options.outline * ratio), 1), max(round(_TWIN * ratio), 1)
+
+    @property
+    def thin(self) -> tuple[int, int]:
+        """The same around errors and changes: they may be thinner than an outline, and the veil beside them is dark already."""
+        return min(self.outline[0], max(round(self.mapping.ratio), 1)), 0
+
+    @property
+    def reach(self) -> int:
+        """Device px that one changed pixel may influence beyond itself."""
+        return _REACH + max(*self.outline, 1)
 
     def sampled(self, array: NDArray[Any], rect: QRect) -> Sampled:
         """(h, w) values under the centres of device px."""
@@ -120,11 +161,7 @@ def compose(scene: Scene, kind: PaneKind, rect: QRect) -> Overlay | None:
         return _difference(scene, scene.sampled(one, rect), scene.sampled(other, rect), truth)
     if not options.visible:
         return None
-    sources = {
-        PaneKind.MASK: layers.labels, PaneKind.PREDICTION: layers.prediction, PaneKind.TRUTH: layers.truth,
-        PaneKind.REFINED: layers.refined, **{pane: layers.model(place) for place, pane in enumerate(MODEL_PANES)},
-    }  # fmt: skip
-    source = sources[kind]
+    source = layers.labels_of(kind)
     assert source is not None
     overlay = _labels(scene, scene.labels(source, rect), rect.left() + rect.top())
     if kind is PaneKind.MASK and layers.band_limits and layers.band is not None:
@@ -153,27 +190,61 @@ def _labels(scene: Scene, values: Sampled, phase: int) -> Overlay:
     tables = scene.tables
     overlay = _colored(tables.fill, values)
     void = values == tables.ignore
-    if tables.hatch and void.any():
+    some = bool(void.any())
+    if tables.hatch and some:
         overlay[void & _hatching(values.shape, phase)] = tables.hatch
-    if scene.options.contours:
-        _draw_contours(overlay, values if tables.shown is None else tables.shown.take(values), tables)
+    if scene.outline[0]:
+        _draw_outlines(scene, overlay, values, some)
     return overlay
 
 
-def _draw_contours(overlay: Overlay, shown: Sampled, tables: OverlayTables) -> None:
-    """Light line on the side of a class, dark line on the side of none, and a soft dark edge around both."""
-    line = edges(shown)
-    if not line.any():
+def _draw_outlines(scene: Scene, overlay: Overlay, values: Sampled, void: bool) -> None:
+    """Outlines of labels: in the light colour of one class, with a dark line beside them on the other side.
+
+    Args:
+        void: whether some values are void.
+    """
+    tables = scene.tables
+    order = values if tables.plain and not void else _looked_up(tables.order, values)
+    _draw_line(overlay, order, values, tables.line, scene.outline, tables.twin)
+
+
+def _draw_line(
+    overlay: Overlay, order: Sampled, values: Sampled, colors: Table, widths: tuple[int, int], twin: np.uint32
+) -> None:
+    """A line where a pixel of lower order is near, and a dark one where a pixel of higher order is.
+
+    Args:
+        order: (h, w) uint8 or uint16.
+        values: (h, w) that ``colors`` are looked up for.
+        widths: of the line and of the dark one in device px; 0 for none.
+        twin: colour of the dark one.
+    """
+    cv2 = opencv()
+    if not widths[0]:
         return
-    bare = overlay == 0
-    if bare.any():  # over a fill the shadow would only dirty the colour
-        overlay[bare & _grown(line)] = _SOFT_SHADOW
-    overlay[line] = tables.line.take(shown[line])
+    low, high = order, order
+    for disk in _disks(widths[0]):
+        low = cv2.erode(low, disk)
+    places = np.flatnonzero(order > low)
+    if not places.size:
+        return
+    flat = overlay.reshape(-1)
+    flat[places] = colors.take(values.take(places))
+    if widths[1]:
+        for disk in _disks(widths[1]):
+            high = cv2.dilate(high, disk)
+        flat[np.flatnonzero(order < high)] = twin
 
 
-def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    grown: NDArray[np.bool_] = opencv().dilate(mask.view(np.uint8), _SQUARE).view(np.bool_)
-    return grown
+def _disks(radius: int) -> list[NDArray[np.uint8]]:
+    """Disks that make one of a radius, one after the other."""
+    return [_DISK] * (radius // 2) + [_CROSS] * (radius % 2)
+
+
+def _looked_up(table: NDArray[Any], values: Sampled) -> Sampled:
+    """(h, w) values of a table with one byte, or two, for each label."""
+    return opencv().LUT(values, table) if values.dtype == np.uint8 else table.take(values)
 
 
 def _errors(scene: Scene, rect: QRect) -> Overlay:
@@ -181,14 +252,19 @@ def _errors(scene: Scene, rect: QRect) -> Overlay:
     assert layers.labels is not None
     assert layers.truth is not None
     values, wrong = scene.differing(layers.labels, layers.truth, rect, tables.ignore)
-    unjudged = scene.sampled(layers.truth, rect) == tables.ignore
-    overlay = _colored(tables.wrong, values)
-    np.copyto(overlay, _VEIL_CORRECT, where=~wrong)
-    np.copyto(overlay, _VEIL_UNJUDGED, where=unjudged & ~wrong)
-    if scene.options.contours:
-        line = edges(np.where(wrong, values, values.dtype.type(tables.ignore)))
-        line &= wrong
-        overlay[line] = tables.wrong_line.take(values[line])
+    truth = scene.sampled(layers.truth, rect)
+    if scene.options.error_colors == "kind":
+        kinds = _looked_up(tables.claims, values) + _looked_up(tables.due, truth)
+        kinds += wrong.view(np.uint8)
+        overlay = _colored(_KIND_COLORS, kinds)
+        _draw_line(overlay, wrong.view(np.uint8), kinds, _KIND_LINES, scene.thin, tables.twin)
+    else:
+        unjudged = truth == tables.ignore
+        overlay = _colored(tables.wrong, values)
+        np.copyto(overlay, _VEIL_CORRECT, where=~wrong)
+        np.copyto(overlay, _VEIL_UNJUDGED, where=unjudged & ~wrong)
+        order = np.where(wrong, _looked_up(tables.order, values) + 1, 0).astype(values.dtype)
+        _draw_line(overlay, order, values, tables.wrong_line, scene.thin, tables.twin)
     return overlay
 
 
@@ -201,10 +277,7 @@ def _changes(scene: Scene, rect: QRect) -> Overlay:
     overlay = _colored(tables.wrong, after)
     np.copyto(overlay, _VEIL_CORRECT, where=~changed)
     np.copyto(overlay, _BAND_EXCLUDED, where=changed & (after == tables.ignore))
-    if scene.options.contours:
-        line = edges(changed)
-        line &= changed
-        overlay[line] = _BAND_LINE
+    _draw_line(overlay, changed.view(np.uint8), changed.view(np.uint8), _WHITE_LINE, scene.thin, tables.twin)
     return overlay
 
 
@@ -219,8 +292,7 @@ def _difference(scene: Scene, one: Sampled, other: Sampled, truth: Sampled | Non
         overlay[scored] = colors["neither"]
         overlay[scored & (one == truth)] = colors["first"]
         overlay[scored & (other == truth)] = colors["second"]
-    if scene.options.contours:
-        overlay[edges(differ) & differ] = _BAND_LINE
+    _draw_line(overlay, differ.view(np.uint8), differ.view(np.uint8), _WHITE_LINE, scene.thin, scene.tables.twin)
     return overlay
 
 
@@ -235,10 +307,7 @@ def _band(scene: Scene, rect: QRect) -> Overlay:
         overlay = np.zeros(within.shape, dtype=np.uint32)
     else:
         overlay = _colored(scene.tables.fill, values)
-        if scene.options.contours:
-            shown: Sampled = values if scene.tables.shown is None else scene.tables.shown.take(values)
-            line = edges(shown)
-            overlay[line] = scene.tables.line.take(shown[line])
+        _draw_outlines(scene, overlay, values, bool((values == scene.tables.ignore).any()))
     overlay[excluded] = _BAND_EXCLUDED
     overlay[~within] = _VEIL_OUTSIDE
     overlay[edges(within) & within] = _BAND_LINE

@@ -80,6 +80,8 @@ class CorrectionTool(CanvasTool):
     def dragged(self, start: Pointer, path: list[tuple[float, float]]) -> None:
         """The button went down, moved along a path in image px, and up."""
 
+    names_class = True
+
     def paint(self, painter: QPainter, mapping: Mapping) -> None:
         target = self.target
         if target is not None:
@@ -93,7 +95,7 @@ class CorrectionTool(CanvasTool):
         document = self.edit.document
         if document is None or class_id == document.catalog.ignore:
             return QColor(235, 235, 235)
-        return QColor(*document.catalog.by_id(class_id).color)
+        return QColor(*self.view.overlay.shown(document.catalog).by_id(class_id).color)
 
 
 class ComponentTool(CorrectionTool):

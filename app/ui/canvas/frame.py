@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QPoint, QRect, QSize
 from PySide6.QtGui import QColor, QImage, QPainter, QRegion
 
-from app.ui.canvas.compose import REACH, Scene, compose
+from app.ui.canvas.compose import Scene, compose
 from app.viewmodels.annotate.panes import PaneKind
 
 #: From this scale on the pixels of the image are separated by lines.
@@ -120,7 +120,8 @@ class PanePixels:
             if part.isEmpty():
                 continue
             # Contours at the border of the rectangle depend on what lies beyond it.
-            grown = part.adjusted(-REACH, -REACH, REACH, REACH) & picture
+            reach = scene.reach
+            grown = part.adjusted(-reach, -reach, reach, reach) & picture
             overlay = compose(scene, section.kind, grown)
             if overlay is not None:
                 yield part.topLeft(), overlay, part.translated(-grown.topLeft())

@@ -154,6 +154,15 @@ class LayerSet:
         """The answer of a compared model; None if there is no such model or no answer yet."""
         return self.models[place] if place < len(self.models) else None
 
+    def labels_of(self, kind: PaneKind) -> LabelMap | None:
+        """The labels that a pane of this kind shows; None where it shows none, or something else."""
+        if kind in MODEL_PANES:
+            return self.model(MODEL_PANES.index(kind))
+        return {
+            PaneKind.MASK: self.labels, PaneKind.PREDICTION: self.prediction, PaneKind.TRUTH: self.truth,
+            PaneKind.REFINED: self.refined,
+        }.get(kind)  # fmt: skip
+
     def missing(self, kind: PaneKind) -> str | None:
         """Why a pane of this kind has nothing to show, for the user; None if it has."""
         if kind in (PaneKind.MASK, PaneKind.ERRORS) and self.labels is None:

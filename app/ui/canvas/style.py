@@ -8,6 +8,14 @@ from PySide6.QtGui import QColor, QFont
 
 from app.ui.shell.theme import Theme, load_theme
 
+#: Text of chips, which are dark in both themes: they lie on images.
+CHIP_TEXT = QColor(245, 247, 250)
+
+
+def chip_ground(*, hot: bool) -> QColor:
+    """What chips are painted on; ``hot`` under the pointer."""
+    return QColor(16, 18, 22, 230 if hot else 217)
+
 
 @dataclass(frozen=True)
 class CanvasStyle:
@@ -20,6 +28,7 @@ class CanvasStyle:
         note: text on the backdrop ("No ground truth for this image").
         radius, chip_radius: view px.
         font, strong: of chips and notes.
+        small: of names on the image.
     """
 
     backdrop: QColor
@@ -30,6 +39,7 @@ class CanvasStyle:
     chip_radius: int
     font: QFont
     strong: QFont
+    small: QFont
 
     @staticmethod
     def of(theme: Theme) -> CanvasStyle:
@@ -43,6 +53,7 @@ class CanvasStyle:
             chip_radius=theme.radius["chip"],
             font=theme.font("body"),
             strong=theme.font("body", bold=True),
+            small=theme.font("small"),
         )
 
     @staticmethod

@@ -118,6 +118,11 @@ class ToolBox(QObject):
         """Whether a button is down."""
         return self._dragging is not None
 
+    @property
+    def painting(self) -> bool:
+        """Whether a button is down that changes labels, or will."""
+        return self._dragging is not None and not isinstance(self._dragging, PanTool)
+
     def hold_space(self, down: bool) -> None:
         """Space pans while it is held; never in the middle of a stroke."""
         if self._space != down:

@@ -52,6 +52,8 @@ class CanvasTool:
     #: Whether the ring is drawn as one that takes away.
     erases = False
     cursor = Qt.CursorShape.CrossCursor
+    #: Whether the tool says itself which class is under the pointer.
+    names_class = False
     #: Whether Alt+wheel is the tool's own.
     turns = False
     #: Whether the right button is the tool's own, as the left one with Shift.
@@ -117,7 +119,7 @@ class CanvasTool:
         class_id = self.edit.tools.class_id
         if document is None or class_id == document.catalog.ignore:
             return QColor(235, 235, 235)
-        return QColor(*document.catalog.by_id(class_id).color)
+        return QColor(*self.view.overlay.shown(document.catalog).by_id(class_id).color)
 
 
 class PanTool(CanvasTool):

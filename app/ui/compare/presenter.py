@@ -39,6 +39,7 @@ class ComparePresenter(QObject):
         program.compare.resultsChanged.connect(self._follow_results)
         program.compare.fileWanted.connect(self.ask_file)
         program.compare_folder.changed.connect(self._show_results)
+        program.classes.changed.connect(self._show_results)
         program.evaluation.bandChanged.connect(lambda _band: self._show_results())
         program.context.changed.connect(self._follow_context)
 
@@ -105,6 +106,7 @@ class ComparePresenter(QObject):
         catalog, result = compare.catalog, folder.result
         if dock is None or not compare.on or catalog is None:
             return
+        catalog = self._program.view.overlay.shown(catalog)
         if dock.folder_scope and result is not None:
             figures = folder_figures(catalog, result, folder.figures(), compare.pair)
         else:

@@ -17,6 +17,7 @@ from app.viewmodels.evaluate.failure_table import class_parts, failure_lines, sl
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.kinds import FailureKind
 from deeplab_core.analysis.slices import Slice
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS
 
 _HINT = mark(
@@ -114,11 +115,11 @@ class FailuresPage(QWidget):
         for key, kind in self._keys:
             key.setStyleSheet(f"color: {theme.colors[PART_TONES[kind]]}")
 
-    def show_folder(self, folder: FolderAnalysis | None) -> None:
-        """Show another folder, or the same with other figures."""
+    def show_folder(self, folder: FolderAnalysis | None, shown: ClassCatalog | None = None) -> None:
+        """Show another folder, or the same with other figures; ``shown`` is its catalog with other colours."""
         self._folder = folder
         kept = self.class_id
-        parts = [] if folder is None else class_parts(folder)
+        parts = [] if folder is None else class_parts(folder, shown)
         with QSignalBlocker(self.classes):
             self.classes.clear()
             self.classes.addItem(tr("All classes"), None)

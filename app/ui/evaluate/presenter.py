@@ -44,6 +44,7 @@ class EvaluationPresenter(QObject):
         window.classes.errorsAsked.connect(self.show_errors_of)
         window.classes.figuresAsked.connect(self.open)
         inspect.changed.connect(self._refresh)
+        program.classes.changed.connect(self._refresh)
         inspect.navigationChanged.connect(self._show_navigation)
         inspect.componentReached.connect(self._show_place)
         program.session.imageChanged.connect(lambda _image: canvas.set_outline(None))
@@ -133,9 +134,9 @@ class EvaluationPresenter(QObject):
         view.show_scope(scope_text(known, total, inspecting=inspect.inspecting))
         view.refresh.setEnabled(not inspect.inspecting)
         if view.page is self.matrix:
-            self.matrix.show_counts(inspect.counts(), project.catalog, folder)
+            self.matrix.show_counts(inspect.counts(), self._program.view.overlay.shown(project.catalog), folder)
         elif view.page is self.failures:
-            self.failures.show_folder(folder)
+            self.failures.show_folder(folder, self._program.view.overlay.shown(project.catalog))
         elif view.page is self.components:
             self._list(self.components.query)
         else:

@@ -54,6 +54,11 @@ class CRFPresenter(QObject):
 
     def _show_figures(self, figures: RefineFigures | None) -> None:
         self._window.crf.show_status(self._program.refine.status)
+        catalog = self._program.classes.shown
+        if figures is not None and catalog is not None:
+            colors = {info.name: info.color for info in catalog.classes}
+            rows = tuple(replace(row, color=colors.get(row.name, row.color)) for row in figures.classes)
+            figures = replace(figures, classes=rows)
         self._window.crf.show_figures(figures)
         self._draw_curves()
 

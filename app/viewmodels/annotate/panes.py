@@ -6,9 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.text import mark, spaced, tr
+
+if TYPE_CHECKING:  # numpy comes after the first frame
+    from deeplab_core.catalogs.catalog import ClassCatalog
 
 _E = TypeVar("_E", bound=StrEnum)
 
@@ -95,18 +98,32 @@ class OverlayOptions:
         opacity: of the fill, 0..1.
         visible: whether fill and contours are drawn at all.
         contours: whether class edges are drawn.
+        outline: width of class edges in view px, 0..4; a dark line lies beside them.
         hidden: ids of classes that are not drawn.
-        error_colors: colour a wrong pixel by the class it was given (``"class"``) or by the kind of mistake (``"kind"``:
-            red where a class was claimed wrongly, amber where the label is missing).
+        class_colors: ``"clear"`` for colours that can be seen and told apart, ``"catalog"`` for the catalog's own.
+        error_colors: colour a wrong pixel by the kind of mistake (``"kind"``: false, missed, swapped) or by the class it was
+            given (``"class"``).
+        names: whether the names of classes stand on large regions.
         pixel_grid: lines between pixels from 8x on.
     """
 
-    opacity: float = 0.45
+    opacity: float = 0.5
     visible: bool = True
     contours: bool = True
+    outline: int = 2
     hidden: frozenset[int] = frozenset()
-    error_colors: str = "class"
+    class_colors: str = "clear"
+    error_colors: str = "kind"
+    names: bool = True
     pixel_grid: bool = True
+
+    def shown(self, catalog: ClassCatalog) -> ClassCatalog:
+        """A catalog with the colours in which its classes are shown; the same object for equal catalogs."""
+        if self.class_colors == "catalog":
+            return catalog
+        from deeplab_core.catalogs.display import clear_catalog
+
+        return clear_catalog(catalog)
 
 
 def panes_to_list(panes: Sequence[Pane]) -> list[dict[str, Any]]:
@@ -139,8 +156,11 @@ def overlay_from_dict(data: object, default: OverlayOptions) -> OverlayOptions:
         opacity=min(max(_number(data.get("opacity"), default.opacity), 0.0), 1.0),
         visible=bool(data.get("visible", default.visible)),
         contours=bool(data.get("contours", default.contours)),
+        outline=int(min(max(_number(data.get("outline"), default.outline), 0), 4)),
         hidden=frozenset(i for i in hidden if isinstance(i, int)) if isinstance(hidden, list) else default.hidden,
-        error_colors="kind" if data.get("error_colors", default.error_colors) == "kind" else "class",
+        class_colors="catalog" if data.get("class_colors", default.class_colors) == "catalog" else "clear",
+        error_colors="class" if data.get("error_colors", default.error_colors) == "class" else "kind",
+        names=bool(data.get("names", default.names)),
         pixel_grid=bool(data.get("pixel_grid", default.pixel_grid)),
     )
 

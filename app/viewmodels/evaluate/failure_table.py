@@ -14,7 +14,7 @@ from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.kinds import KIND_NEEDS, KIND_TEXT, KINDS, PARTS, FailureKind
 from deeplab_core.analysis.record import ERROR_PIXELS
 from deeplab_core.analysis.slices import AXIS_TEXT, ObjectAxis, Slice, slice_objects
-from deeplab_core.catalogs.catalog import Color
+from deeplab_core.catalogs.catalog import ClassCatalog, Color
 from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS, hits, prediction_pixels, truth_pixels
 
 
@@ -124,15 +124,15 @@ def failure_lines(folder: FolderAnalysis, class_id: int | None = None) -> list[F
     return lines
 
 
-def class_parts(folder: FolderAnalysis) -> list[ClassParts]:
-    """Classes with wrong pixels, the one with most first."""
+def class_parts(folder: FolderAnalysis, shown: ClassCatalog | None = None) -> list[ClassParts]:
+    """Classes with wrong pixels, the one with most first; ``shown`` is the catalog with other colours."""
     total = folder.failure_total()
     both = total.missed + total.false
     union = truth_pixels(total.counts) + prediction_pixels(total.counts) - hits(total.counts)
     iou = np.divide(hits(total.counts), union, out=np.full(len(union), np.nan), where=union > 0)
     places = [KINDS.index(part) for part in PARTS]
     found = []
-    for channel, info in enumerate(folder.catalog.classes):
+    for channel, info in enumerate((shown or folder.catalog).classes):
         boundary, extent, segment = (int(both[place, channel]) for place in places)
         if boundary + extent + segment:
             name = class_text(folder.catalog, int(info.id))

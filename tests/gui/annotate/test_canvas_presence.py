@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PySide6.QtCore import QRect
 
-from app.ui.canvas.colors import overlay_tables
-from app.ui.canvas.compose import REACH, Scene, compose
+from app.ui.canvas.colors import error_colors, overlay_tables
+from app.ui.canvas.compose import Scene, compose
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.layers import LayerSet, PictureSource
 from app.ui.canvas.presence import Presence
@@ -62,7 +62,7 @@ def islands(rng: np.random.Generator, mapping: Mapping, classes: int, dtype: typ
 def scene_of(
     mapping: Mapping, labels: np.ndarray, names: ClassCatalog, presence: Presence | None = None, **more: object
 ) -> Scene:
-    options = OverlayOptions(contours=False, opacity=0.5)
+    options = OverlayOptions(contours=False, opacity=0.5, error_colors="class")
     picture = PictureSource(np.full((*labels.shape, 3), 100, np.uint8))
     layers = LayerSet(picture, names, labels, labels, **more)
     return Scene(mapping, layers, overlay_tables(names, options), options, presence or Presence())
@@ -135,11 +135,14 @@ def test_every_error_is_seen_at_any_zoom(view):
     wrong = [(row, column) for row, column, _ in found if labels[row, column] != truth[row, column]]
     scene, picture = scene_of(mapping, labels, names, truth=truth), mapping.picture_rect()
     overlay = compose(scene, PaneKind.ERRORS, picture)
-    if overlay is None or min(overlay.shape) < 4:
+    kinds = compose(replace(scene, options=replace(scene.options, error_colors="kind")), PaneKind.ERRORS, picture)
+    if overlay is None or kinds is None or min(overlay.shape) < 4:
         return
     for row, column in wrong:
         seen = near(overlay, picture, mapping, row, column)
         assert seen is None or (seen == scene.tables.wrong[labels[row, column]]).any(), (row, column)
+        seen = near(kinds, picture, mapping, row, column)
+        assert seen is None or np.isin(seen, list(error_colors().values())).any(), (row, column)
 
 
 @given(views(), st.integers(1, 8))
@@ -178,7 +181,7 @@ def test_a_part_looks_like_the_same_part_of_the_whole(view, seed):
         picture.left() + int(draw.integers(0, picture.width())), picture.top() + int(draw.integers(0, picture.height())), 9, 7
     )
     part &= picture
-    grown = part.adjusted(-REACH, -REACH, REACH, REACH) & picture
+    grown = part.adjusted(-scene.reach, -scene.reach, scene.reach, scene.reach) & picture
     inner = part.translated(-grown.topLeft())
     outer = part.translated(-picture.topLeft())
     for kind in (PaneKind.MASK, PaneKind.ERRORS, PaneKind.BAND):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from app.ui.project.images_dock import paint_status
 from app.ui.project.start_page import StartPage
 from app.ui.shell.messages_dialog import MessagesDialog
 from app.ui.shell.presenter import _suggestion_text
-from app.ui.shell.theme import load_theme
+from app.ui.shell.theme import THEMES, load_theme
 from app.viewmodels.annotate.class_rows import ClassRow
 from app.viewmodels.annotate.panes import PaneKind
 from app.viewmodels.project.image_list import ImageRow
@@ -447,13 +448,35 @@ def test_texts_and_edges_have_contrast(theme):
         darker, lighter = sorted((_luminance(colors[one]), _luminance(colors[other])))
         return (lighter + 0.05) / (darker + 0.05)
 
-    for ground in ("window", "surface", "raised", "well"):
+    grounds = (
+        "window",
+        "surface",
+        "raised",
+        "raised_hover",
+        "pressed",
+        "well",
+        "accent_soft",
+        "good_soft",
+        "warn_soft",
+        "bad_soft",
+    )
+    for ground in grounds:
         for text in ("text", "muted", "faint", "accent", "good", "warn", "bad"):
             assert contrast(text, ground) >= 4.5, (text, ground)
-    for ground in ("window", "surface", "well"):
-        assert contrast("edge", ground) >= 3, ground
-    assert contrast("on_accent", "accent") >= 4.5
-    assert contrast("text", "warn_soft") >= 4.5  # the lamps of modes
+        for edge in ("edge", "accent"):  # of controls, and of the one with the keyboard
+            assert contrast(edge, ground) >= 3, (edge, ground)
+    for ground in ("accent", "accent_hover", "accent_pressed"):
+        assert contrast("on_accent", ground) >= 4.5, ground
+    for track in ("track", "edge"):
+        assert contrast("knob", track) >= 1.05, track
+
+
+def test_controls_have_an_edge_that_can_be_seen():
+    """Buttons, fields and boxes are told from what they lie on by their edge; their faces alone differ too little in light."""
+    rules = (THEMES / "window.qss").read_text(encoding="utf-8")
+    for control in ("QPushButton", "QComboBox", "QLineEdit, QSpinBox", "QCheckBox::indicator, QRadioButton::indicator"):
+        (rule,) = re.findall(rf"^{re.escape(control)}[^{{]*{{([^}}]*border:[^}}]*)}}", rules, re.MULTILINE)[:1]
+        assert "border: 1px solid $edge" in rule, control
 
 
 @pytest.mark.parametrize(("number", "text"), [(0, "0 masks"), (1, "1 mask"), (2, "2 masks"), (1200, "1,200 masks")])

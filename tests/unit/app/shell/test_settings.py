@@ -54,7 +54,7 @@ def test_a_change_is_emitted_once_and_survives(store, path):
 
 def test_only_differences_stand_in_the_file(store, path):
     store.set("canvas.opacity", 60)
-    store.set("canvas.opacity", 45)
+    store.set("canvas.opacity", 50)
     store.set("work.autosave_seconds", 9)
     store.flush()
     assert path.read_text().count("=") == 2  # the version and one setting
@@ -101,9 +101,9 @@ def test_settings_of_an_earlier_version_move_to_their_new_names(qapp, path):
     store = SettingsStore(path)
     assert store["appearance.theme"] == "light"
     assert not store.problems
-    store.set("canvas.opacity", 50)
+    store.set("canvas.opacity", 60)
     store.flush()
-    assert tomllib.loads(path.read_text()) == {"version": 1, "appearance": {"theme": "light"}, "canvas": {"opacity": 50}}
+    assert tomllib.loads(path.read_text()) == {"version": 1, "appearance": {"theme": "light"}, "canvas": {"opacity": 60}}
 
 
 def test_of_an_old_and_a_new_name_of_a_setting_the_new_one_counts(qapp, path):
