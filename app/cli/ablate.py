@@ -342,7 +342,8 @@ def lines(found: Ablation, top: int) -> str:
         before = next(iter(cells.values())).change.before
         shown = [_cell(cells.get(place)) for place in range(len(found.others))]
         counts = f"  n {next(iter(cells.values())).count:,}" if axis else ""
-        text.append(f"  {name[:30]:30}{100 * before:8.1f}{''.join(shown)}{counts}")
+        plain = f"{'-':>8}" if math.isnan(before) else f"{100 * before:8.1f}"
+        text.append(f"  {name[:30]:30}{plain}{''.join(shown)}{counts}")
     text += ["", "+ helps, - hurts, ? too few images or objects; no mark: cannot tell. p is corrected over all columns at once."]
     for number, row in enumerate(found.others, start=1):
         if row.errors is not None and top:

@@ -23,10 +23,13 @@ from PySide6.QtWidgets import (
 from app.text import counted, plural, spaced, tr
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import toned
+from app.ui.evaluate.pair_panel import PairPanel
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.error_list import KIND_TITLES, ComponentQuery, class_text
+from app.viewmodels.evaluate.pair_table import pair_table
 from deeplab_core.analysis.components import ErrorComponent
 from deeplab_core.analysis.kinds import PARTS
+from deeplab_core.analysis.pairs import PairLoss
 from deeplab_core.catalogs.catalog import ClassCatalog
 
 
@@ -193,6 +196,9 @@ class ComponentsPage(QWidget):
         self.detail.setProperty("tone", "muted")
         self.both_ways = QCheckBox(tr("Both directions"))
         self.both_ways.setToolTip(tr("Include the opposite confusion"))
+        self.pair = PairPanel()
+        self.pair.hide()
+        self._largest = ""
         self.list = QListView()
         self.list.setModel(self.model)
         self.list.setItemDelegate(self._delegate)
@@ -217,6 +223,7 @@ class ComponentsPage(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
         column.addLayout(head)
+        column.addWidget(self.pair)
         column.addWidget(self.nothing)
         column.addWidget(self.list, 1)
         self.setFocusProxy(self.list)
@@ -224,6 +231,7 @@ class ComponentsPage(QWidget):
         self.list.clicked.connect(lambda index: self.chosen.emit(index.row()))
         self.list.activated.connect(lambda index: self.chosen.emit(index.row()))
         self.both_ways.toggled.connect(self._mirror)
+        self.pair.imageAsked.connect(self.select_largest)
         self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.list.customContextMenuRequested.connect(self._show_menu)
 
@@ -242,6 +250,7 @@ class ComponentsPage(QWidget):
         components: Sequence[ErrorComponent],
         catalog: ClassCatalog,
         totals: tuple[int, int] | None,
+        loss: PairLoss | None = None,
     ) -> None:
         """Show the list of a query.
 
@@ -250,6 +259,7 @@ class ComponentsPage(QWidget):
             components: the largest of them.
             catalog: the classes.
             totals: (pixels, components) of all of them, where they are counted.
+            loss: what the cell, or the pair, costs; None for other queries.
         """
         self.query = query
         blocked = self.both_ways.blockSignals(True)
@@ -260,6 +270,18 @@ class ComponentsPage(QWidget):
         self.detail.set_text(_detail(components, totals))
         self.model.set_tiles([self._tile(component, catalog) for component in components])
         self.nothing.setVisible(not components)
+        self.pair.setVisible(loss is not None and loss.pixels > 0)
+        if loss is not None:
+            self._largest = loss.largest_image
+            first = next((one for one in components if one.image == self._largest), None)
+            self.pair.show_table(pair_table(loss, catalog), "" if first is None else self._name(first))
+
+    def select_largest(self) -> None:
+        """Mark the first error of the image that holds most of the pair."""
+        place = next((place for place, one in enumerate(self.components) if one.image == self._largest), None)
+        if place is not None:
+            self.select(place)
+            self.list.setFocus()
 
     def select(self, place: int) -> None:
         """Mark a place of the list and bring it into view."""

@@ -10,10 +10,12 @@ from app.text import mark, tr
 from app.ui.common.panel import toned
 from app.ui.evaluate.class_bars import ClassBars
 from app.ui.evaluate.kind_table import PART_TONES, KindTable
+from app.ui.evaluate.pair_list import PairList
 from app.ui.evaluate.slice_bars import SliceBars
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.error_list import ComponentQuery
 from app.viewmodels.evaluate.failure_table import class_parts, failure_lines, slice_charts
+from app.viewmodels.evaluate.pair_table import pair_lines
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.kinds import FailureKind
 from deeplab_core.analysis.slices import Slice
@@ -50,6 +52,7 @@ class FailuresPage(QWidget):
         self.classes.addItem(tr("All classes"), None)
         self.classes.setAccessibleName(tr("Class to show"))
         self.kinds = KindTable(theme)
+        self.pairs = PairList()
         self.bars = ClassBars(theme)
         self._grid = QGridLayout()
         self._grid.setSpacing(16)
@@ -57,6 +60,7 @@ class FailuresPage(QWidget):
         self.setFocusProxy(self.kinds)
         self.classes.currentIndexChanged.connect(self._lay_out)
         self.kinds.kindChosen.connect(self._ask_kind)
+        self.pairs.pairChosen.connect(lambda one, other: self.asked.emit(ComponentQuery(one, other, both_ways=True)))
         self.bars.chosen.connect(lambda class_id, kind: self.asked.emit(ComponentQuery(concerning=class_id, kind=kind)))
 
     def _build(self) -> None:
@@ -80,6 +84,10 @@ class FailuresPage(QWidget):
             self._keys.append((key, kind))
             self._legend.addWidget(key)
         self._legend.addStretch(1)
+        column.addSpacing(8)
+        self._pair_title = toned(tr("CONFUSED CLASSES"), tone="muted", size="caption", strong=True)
+        column.addWidget(self._pair_title)
+        column.addWidget(self.pairs)
         column.addSpacing(8)
         column.addLayout(self._legend)
         column.addWidget(self.bars)
@@ -132,6 +140,10 @@ class FailuresPage(QWidget):
     def _lay_out(self) -> None:
         folder = self._folder
         self.kinds.show_lines([] if folder is None else failure_lines(folder, self.class_id))
+        pairs = [] if folder is None else pair_lines(folder, self.class_id)
+        self.pairs.show_lines(pairs)
+        self.pairs.setVisible(bool(pairs))
+        self._pair_title.setVisible(bool(pairs))
         charts = [] if folder is None else slice_charts(folder, self.class_id)
         for chart, shown in zip(charts, self._charts, strict=False):
             shown.show_chart(chart)

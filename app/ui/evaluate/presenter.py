@@ -147,7 +147,8 @@ class EvaluationPresenter(QObject):
         if project is None:
             return
         totals = None if folder is None else query.totals(folder)
-        self.components.show_components(query, self._program.inspect.components(query), project.catalog, totals)
+        components = self._program.inspect.components(query)
+        self.components.show_components(query, components, project.catalog, totals, query.loss(folder))
 
     def _show_pictures(self) -> None:
         if self.in_front:

@@ -11,11 +11,17 @@ from deeplab_core.analysis.components import ErrorComponent
 from deeplab_core.analysis.error_components import ErrorComponents
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.kinds import KINDS, FailureKind
+from deeplab_core.analysis.pairs import PairLoss, pair_loss
+from deeplab_core.analysis.record import ERROR_PIXELS
 from deeplab_core.analysis.slices import ObjectAxis, Slice
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.metrics.bootstrap import RESAMPLES
 
 #: Components that a list shows; the largest of a hundred thousand images are found in 30 ms.
 LISTED = 400
+
+#: Up to so many images an interval is found while the user waits.
+MOST_RESAMPLED = 5000
 
 #: How a kind of failure reads as the title of a list.
 KIND_TITLES: dict[FailureKind, str] = {
@@ -81,6 +87,19 @@ class ComponentQuery:
             found[0] += int(pixels[place, rows].sum())
             found[1] += int(components[place, rows].sum())
         return found[0], found[1]
+
+    def loss(self, folder: FolderAnalysis | None) -> PairLoss | None:
+        """What the cell, or the pair, costs; None for other queries. Without intervals in folders of more than 5,000 images."""
+        if (
+            folder is None
+            or not self.can_mirror
+            or self.truth is None
+            or self.prediction is None
+            or self.truth == self.prediction
+        ):
+            return None
+        resamples = RESAMPLES if folder.measured(ERROR_PIXELS) <= MOST_RESAMPLED else 0
+        return pair_loss(folder, self.truth, self.prediction, both_ways=self.both_ways, resamples=resamples)
 
     def title(self, catalog: ClassCatalog) -> str:
         """The text above the list."""

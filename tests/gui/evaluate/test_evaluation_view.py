@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtWidgets import QAbstractScrollArea
+from PySide6.QtWidgets import QAbstractScrollArea, QLabel
 
 from app.state.tools import Tool
 from app.ui.evaluate.presenter import EvaluationPresenter
 from app.ui.evaluate.slice_bars import SliceBars
 from app.viewmodels.evaluate.error_list import ComponentQuery
 from app.viewmodels.evaluate.matrix_table import MatrixOrder, MatrixScale
+from app.viewmodels.evaluate.pair_table import pair_table
 from deeplab_core.analysis import ErrorComponent, FailureKind, PixelAxis, Slice, find_errors
 from deeplab_core.analysis.record import ERROR_PIXELS
 from tests.gui.studio import Studio, make_folder
@@ -363,3 +364,41 @@ def test_the_board_shows_what_was_not_measured_and_how_much_each_bar_rests_on(st
     assert all(bar.few for bar in pixels)
     painted = shown.failures.findChildren(SliceBars)[0].grab().toImage()
     assert not painted.isNull()
+
+
+def test_a_cell_says_what_it_costs_and_leads_to_the_image_that_holds_most_of_it(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    query = click_worst_cell(studio, shown)
+    panel, page = shown.components.pair, shown.components
+    assert panel.isVisible()
+    loss = query.loss(studio.program.inspect.folder)
+    assert loss is not None
+    assert panel.summary.toolTip() == pair_table(loss, studio.image.document.catalog).summary
+    texts = [label.text() for label in panel.findChildren(QLabel) if label.isVisible()]
+    assert "Share of its loss" in texts
+    assert "Occluded" in texts
+    panel.largest.click()
+    assert page.components[page.list.currentIndex().row()].image == loss.largest_image
+    page.both_ways.click()
+    both = page.query.loss(studio.program.inspect.folder)
+    assert both is not None
+    assert panel.summary.toolTip() == pair_table(both, studio.image.document.catalog).summary
+    assert both.pixels >= loss.pixels
+    shown.view.step_back()
+    table = shown.matrix.matrix.table
+    click(studio, shown.matrix.matrix, shown.matrix.matrix.rect_of(0, 0).center())  # a row has no cost of its own
+    assert table is not None
+    assert page.query == ComponentQuery(truth=table.class_id(int(table.rows[0])))
+    assert not panel.isVisible()
+
+
+def test_the_board_leads_to_both_directions_of_a_pair(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    shown.view.show_page("Failures")
+    pairs = shown.failures.pairs
+    studio.wait(lambda: pairs.rowCount() > 0)
+    line = pairs.lines[0]
+    click(studio, pairs, pairs.visualItemRect(pairs.item(0, 0)).center())
+    assert shown.view.page is shown.components
+    assert shown.components.query == ComponentQuery(line.one, line.other, both_ways=True)
+    assert shown.components.pair.isVisible()
