@@ -26,7 +26,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 LOCKED ?= -c requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup peers lock test coverage snapshots translations soak lint format bench app smoke lowest clean
+.PHONY: help run demo setup peers lock test coverage snapshots figures notebook translations soak lint format bench app smoke lowest clean
 
 help:  ## list the tasks
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST))
@@ -81,6 +81,12 @@ coverage: $(DEV_STAMP)  ## run the tests and compare the covered statements with
 snapshots: $(DEV_STAMP)  ## take the pictures again that the tests compare the main screens with
 	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -q tests/gui/shell/test_snapshots.py --update-snapshots
 	@git status --short tests/gui/snapshots
+
+figures: $(DEV_STAMP)  ## draw the figures of the papers again: docs/figures.md
+	@$(BIN)/python -m tools.figure_gallery
+
+notebook: $(DEV_STAMP)  ## run docs/notebook.ipynb again and keep its outputs
+	@$(BIN)/python -m tools.notebook
 
 translations: $(DEV_STAMP)  ## collect the texts of the window for translators: translations/atrous.ts
 	@$(BIN)/python -m tools.translations

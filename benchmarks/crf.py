@@ -64,7 +64,7 @@ def sample(name: str, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
     rgb = cv2.resize(np.asarray(Image.open(REAL / name).convert("RGB")), size, interpolation=cv2.INTER_AREA)
     predictor = Predictor(*load_model(WEIGHTS), device="cpu")
-    return rgb, np.ascontiguousarray(predictor.scores(rgb).probabilities().transpose(2, 0, 1))
+    return rgb, np.ascontiguousarray(predictor.scores(rgb).probabilities())
 
 
 def cold(rgb: np.ndarray, params: CRFParams, **options: object) -> DenseCRF:

@@ -95,8 +95,7 @@ def cases(out: Path) -> list[Case]:
                 predictor = Predictor(*load_model(WEIGHTS), device="cpu")
             scores = predictor.scores(rgb)
             size = max(rgb.shape[1] // COARSE, 1), max(rgb.shape[0] // COARSE, 1)
-            whole = scores.probabilities(slice(0, rgb.shape[0]))
-            planes = [cv2.resize(whole[:, :, c], size, interpolation=cv2.INTER_AREA) for c in range(whole.shape[2])]
+            planes = [cv2.resize(np.ascontiguousarray(one), size, interpolation=cv2.INTER_AREA) for one in scores.probabilities()]
             np.savez_compressed(kept, labels=scores.label_map()[0], scores=np.stack(planes).astype(np.float16))
         data = np.load(kept)
         found.append(Case(Path(name).stem, rgb, truth.astype(np.uint8), data["labels"].astype(np.uint8), data["scores"]))

@@ -310,6 +310,10 @@ class ExportError(AtrousError):
     """An export could not be written, or did not read back equal."""
 
 
+class ArrayError(AtrousError, ValueError, TypeError):
+    """An array of the caller that does not fit: its axes, numbers or size. Also a ValueError and a TypeError, as numpy raises."""
+
+
 class ComputeError(AtrousError):
     """The compute process died or answered something unusable."""
 

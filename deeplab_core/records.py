@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.display import html_table, percent
 from deeplab_core.errors import WeightsError, message
 from deeplab_core.reading import expecting, shorten, whole
 
@@ -165,6 +166,18 @@ class ModelCard:
         data["catalog"] = self.catalog.to_dict()
         data["preprocessing"] = asdict(self.preprocessing)
         return json.loads(json.dumps(data))  # type: ignore[no-any-return]
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "knows": self.summary,
+            "network": ", ".join(f"{key}={value}" for key, value in self.architecture.items()),
+            "classes": f"{len(self.catalog)}: {', '.join(self.catalog.names)}",
+            "output stride": f"{self.output_stride} (of {', '.join(map(str, self.output_strides))})",
+            "source": self.source,
+            "licence": self.licence,
+            "guessed": ", ".join(self.guessed),
+        }
+        return html_table(self.name, ("", ""), [(key, value) for key, value in facts.items() if value])
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
@@ -337,6 +350,14 @@ class Prediction:
     source_key: str = ""
     report: RunReport = field(default_factory=RunReport)
     uncertainty: dict[str, float] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        ids, pixels = np.unique(self.labels, return_counts=True)
+        order = np.argsort(-pixels, kind="stable")
+        rows = [(int(ids[at]), f"{pixels[at]:,}", percent(pixels[at] / self.labels.size)) for at in order]
+        height, width = self.labels.shape
+        note = f"Computed on {self.report.device}." if self.report.device else ""
+        return html_table(f"Labels of {width} x {height} px", ("class id", "pixels", "share"), rows, note)
 
     @property
     def known_confidence(self) -> NDArray[np.uint8] | None:

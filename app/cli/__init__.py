@@ -55,6 +55,7 @@ COMMANDS = {
     "doctor": "app.cli.doctor:doctor",
     "evaluate": "app.cli.evaluate:evaluate",
     "export": "app.cli.export:export",
+    "figures": "app.cli.figures:figures",
     "import": "app.cli.import_labels:import_labels",
     "inspect": "app.cli.inspect:inspect",
     "models": "app.cli.models:models",

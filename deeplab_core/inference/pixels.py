@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,6 +9,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from deeplab_core.arrays import as_array, as_picture
+from deeplab_core.errors import ArrayError, message
 from deeplab_core.images.decode import too_few_channels
 from deeplab_core.inference.geometry import Size
 from deeplab_core.records import ChannelOrder, Preprocessing
@@ -18,21 +18,31 @@ from deeplab_core.records import ChannelOrder, Preprocessing
 RGB = NDArray[np.uint8]
 
 
-def check_rgb(rgb: NDArray[Any], channels: int = 3) -> None:
-    """Raise TypeError or ValueError unless ``rgb`` is a non-empty (H, W, 3) uint8 array.
+def check_rgb(rgb: object, channels: int = 3) -> None:
+    """Raise ArrayError unless ``rgb`` is a non-empty (H, W, 3) uint8 array.
 
     Args:
         channels: of the network. One of four channels needs (H, W, 4).
 
     Raises:
         ImageReadError: the network takes four channels and the image has three.
+        ArrayError: a path, a tensor, other axes or numbers.
     """
-    if rgb.dtype != np.uint8:
-        raise TypeError(f"expected uint8 pixels, got {rgb.dtype}")
+    if not isinstance(rgb, np.ndarray):
+        as_array(rgb, "image")
+        raise ArrayError(
+            message("the image is a torch tensor"), remedy=message("Give a numpy array of bytes: (H, W, 3), with tensor.numpy()")
+        )
     if channels == 4 and rgb.ndim == 3 and rgb.shape[2] == 3:
         raise too_few_channels()
-    if rgb.ndim != 3 or rgb.shape[2] != max(3, channels) or 0 in rgb.shape:
-        raise ValueError(f"expected (H, W, {max(3, channels)}) RGB pixels, got shape {rgb.shape}")
+    if channels <= 3:
+        as_picture(rgb)
+    elif rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != channels or 0 in rgb.shape:
+        raise ArrayError(
+            message("the image is {shape}", shape=f"{rgb.dtype} {rgb.shape}"),
+            why=message("The network reads (H, W, {channels}) uint8", channels=channels),
+            remedy=message("Give an image with that many channels"),
+        )
 
 
 def to_network_channels(pixels: RGB, order: ChannelOrder) -> NDArray[np.uint8]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
+from deeplab_core.catalogs import ClassCatalog, get_catalog
 from deeplab_core.errors import AtrousError, ComputeError, DeviceOutOfMemory, message
 from deeplab_core.inference.device import PRECISION_NAMES, describe_device, pick_device, pick_precision
 from deeplab_core.inference.engine_trial import ChosenEngine, EngineChooser, TrialRecord
@@ -20,10 +24,11 @@ from deeplab_core.inference.network import CoarseGrid, NotFiniteError, Pass, Til
 from deeplab_core.inference.pixels import RGB, Canvas, check_rgb, resize_rgb
 from deeplab_core.inference.prepare import prepare_for_inference
 from deeplab_core.inference.scores import ScoreGrid, Scores, uncertainty_scores
-from deeplab_core.model_cards import settled_card
+from deeplab_core.model_cards import numbered_catalog, settled_card
 from deeplab_core.nn import SegmentationModel
+from deeplab_core.nn.module import ModuleNetwork
 from deeplab_core.parallel import IsCancelled, ProgressCallback, available_cores
-from deeplab_core.records import Device, ModelCard, Prediction, PredictOptions, RunReport, check_threshold
+from deeplab_core.records import Device, ModelCard, Prediction, PredictOptions, Preprocessing, RunReport, check_threshold
 
 #: Smallest tile that out-of-memory is answered with, in network pixels.
 TILE_FLOOR = 256
@@ -70,6 +75,43 @@ class Predictor:
         self._chooser = EngineChooser(self.model, self.card.sha256, TrialRecord(trials))
         self._tile_limit: int | None = None
         self._radius: dict[int, int] = {}
+
+    @classmethod
+    def of(
+        cls,
+        module: nn.Module,
+        *,
+        classes: str | ClassCatalog | Sequence[str] | int,
+        preprocessing: Preprocessing | None = None,
+        device: Device = "auto",
+        name: str = "",
+    ) -> Predictor:
+        """A predictor for any module, e.g. one of torchvision or of your own training.
+
+        Args:
+            module: a network of this package, or any ``nn.Module`` that gives logits; see
+                :class:`deeplab_core.nn.module.ModuleNetwork`.
+            classes: a built-in catalog's name, a catalog, names in channel order, or their number.
+            preprocessing: what the module expects; None normalises 0..255 RGB with ImageNet's mean and deviation, and pads sides
+                to multiples of 32 unless it is a network of this package.
+            device: where it runs.
+            name: for reports; the class of the module if it is empty.
+
+        Raises:
+            CatalogError: unknown classes.
+            WeightsError: another number of classes than the network has.
+        """
+        catalog = _catalog_of(classes)
+        channels = len(catalog)
+        model = module if isinstance(module, SegmentationModel) else ModuleNetwork(module, num_classes=channels)
+        if preprocessing is None:
+            preprocessing = Preprocessing(padding="none" if model is module else "multiple:32")
+        title = name or type(module).__name__
+        card = ModelCard(
+            id=title, name=title, architecture=model.architecture, catalog=catalog, preprocessing=preprocessing,
+            align_corners=model.align_corners, output_stride=model.output_stride, output_strides=model.output_strides,
+        )  # fmt: skip
+        return cls(model, card, device=device)
 
     def __call__(
         self,
@@ -192,6 +234,22 @@ class Predictor:
         self._set_stride(options)
         self._with_threshold(options)
 
+    def probabilities(self, rgb: RGB, *, options: PredictOptions | None = None) -> NDArray[np.float32]:
+        """Class probabilities of every pixel.
+
+        Args:
+            rgb: (H, W, 3) uint8.
+            options: instead of the predictor's own.
+
+        Returns:
+            (C, H, W) float32 in channel order, C-contiguous; sums to 1 within 1e-5. 4 bytes per class and pixel.
+        """
+        return np.ascontiguousarray(self.scores(rgb, options=options).probabilities())
+
+    def logits(self, rgb: RGB, *, options: PredictOptions | None = None) -> NDArray[np.float32]:
+        """Logits of every pixel, (C, H, W) float32, up to a constant per pixel; see :meth:`Scores.logits`."""
+        return np.ascontiguousarray(self.scores(rgb, options=options).logits())
+
     def move(self, device: Device) -> None:
         """Compute on another device from now on; :attr:`device_note` says why it is not the one asked for."""
         self.device, self.device_note = pick_device(device)
@@ -294,6 +352,19 @@ class Predictor:
         if stride not in self._radius:
             self._radius[stride] = self.model.receptive_radius()
         return min(self._radius[stride], tile // 6)
+
+
+def _catalog_of(classes: str | ClassCatalog | Sequence[str] | int) -> ClassCatalog:
+    """Classes in one of the forms of :meth:`Predictor.of`."""
+    if isinstance(classes, ClassCatalog):
+        return classes
+    if isinstance(classes, int):
+        return numbered_catalog(classes)
+    if isinstance(classes, str):
+        return get_catalog(classes)
+    plain = numbered_catalog(len(classes))
+    infos = tuple(replace(info, name=str(name)) for info, name in zip(plain.classes, classes, strict=True))
+    return replace(plain, name="own", title=f"{len(infos)} classes", classes=infos)
 
 
 class _Run:

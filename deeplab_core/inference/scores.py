@@ -178,7 +178,7 @@ class Scores:
             step = self._strip_rows(width * len(self.catalog))
             for top in range(0, height, step):
                 rows = slice(top, min(top + step, height))
-                _kernels().decide_mean(self.probabilities(rows), ids, labels[rows], confidence[rows])
+                _kernels().decide_mean(self._interleaved(rows), ids, labels[rows], confidence[rows])
         return labels, confidence
 
     def _decide_single(self, ids: NDArray[Any], labels: LabelMap, confidence: NDArray[np.uint8]) -> None:
@@ -206,7 +206,7 @@ class Scores:
         step = self._strip_rows(2 * width)
         for top in range(0, height, step):
             part = slice(top, min(top + step, height))
-            second = self.probabilities(part)[..., 1]
+            second = self._interleaved(part)[..., 1]
             chosen = second > np.float32(threshold)
             labels[part] = np.where(chosen, ids[1], ids[0])
             of_label = np.where(chosen, second, np.float32(1.0) - second)
@@ -217,18 +217,39 @@ class Scores:
         return max(1, _STRIP_FLOATS // max(1, row_floats))
 
     def probabilities(self, rows: slice = slice(None), columns: slice = slice(None)) -> NDArray[np.float32]:
-        """Probabilities of a rectangle of pixels: (rows, columns, C) float32. Ask for strips; a whole image is large.
+        """Probabilities of a rectangle of pixels: (C, rows, columns) float32, a view. Ask for strips; a whole image is large.
 
         They sum to 1 within 1e-5: classes that are negligible in a whole cell of the grid are 0.
         """
+        return np.moveaxis(self._interleaved(rows, columns), -1, 0)
+
+    def logits(self, rows: slice = slice(None)) -> NDArray[np.float32]:
+        """Logits of rows of pixels, upsampled as the labels are: (C, rows, W) float32.
+
+        They are known up to a constant per pixel, which no softmax and no argmax sees. Of several passes, averaged as
+        probabilities, it is the logarithm of the mean; no class is below -20 there.
+        """
+        if len(self.grids) > 1 or self.neutral != 0.5:
+            return np.log(np.maximum(self.probabilities(rows), np.float32(np.exp(-20.0))))
+        grid = self.grids[0]
+        top, bottom, _ = rows.indices(self.size[0])
+        y, x = grid.rows.part(top, bottom), grid.columns
+        values = np.moveaxis(grid.values.astype(np.float32), -1, 0)
+        lines = values[:, y.lower] * (1 - y.weight[:, None]) + values[:, y.upper] * y.weight[:, None]
+        upsampled = lines[..., x.lower] * (1 - x.weight) + lines[..., x.upper] * x.weight
+        return upsampled.astype(np.float32, copy=False)
+
+    def sampled(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Probabilities at the crossings of some rows and columns, both ascending: (C, rows, columns) float32, a view."""
+        values = self._read(lambda taps: taps.at(rows), lambda taps: taps.at(columns), rows.size, columns.size)
+        return np.moveaxis(values, -1, 0)
+
+    def _interleaved(self, rows: slice = slice(None), columns: slice = slice(None)) -> NDArray[np.float32]:
+        """As :meth:`probabilities`, with the classes last, which is how they are computed: (rows, columns, C)."""
         height, width = self.size
         top, bottom, _ = rows.indices(height)
         left, right, _ = columns.indices(width)
         return self._read(lambda taps: taps.part(top, bottom), lambda taps: taps.part(left, right), bottom - top, right - left)
-
-    def sampled(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Probabilities at the crossings of some rows and columns, both ascending: (rows, columns, C) float32."""
-        return self._read(lambda taps: taps.at(rows), lambda taps: taps.at(columns), rows.size, columns.size)
 
     def _read(
         self, of_rows: Callable[[AxisTaps], AxisTaps], of_columns: Callable[[AxisTaps], AxisTaps], height: int, width: int
@@ -255,7 +276,7 @@ class Scores:
         height, width = self.size
         if not (0 <= x < width and 0 <= y < height):
             raise IndexError(f"pixel ({x}, {y}) lies outside the image of {width} x {height}")
-        pixel: NDArray[np.float32] = self.probabilities(slice(y, y + 1), slice(x, x + 1))[0, 0]
+        pixel: NDArray[np.float32] = self._interleaved(slice(y, y + 1), slice(x, x + 1))[0, 0]
         return pixel
 
     def top_classes_at(self, x: int, y: int, top: int = 3) -> tuple[tuple[int, ...], tuple[float, ...]]:
@@ -347,7 +368,7 @@ def _lattice(length: int) -> NDArray[np.int64]:
 
 def _planes(scores: Scores, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:
     """(C, rows, columns) float32."""
-    return np.ascontiguousarray(np.moveaxis(scores.sampled(rows, columns), -1, 0))
+    return np.ascontiguousarray(scores.sampled(rows, columns))
 
 
 def _inner(labels: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.display import data_frame, html_table, percent
 from deeplab_core.errors import CatalogError, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import scores
@@ -181,6 +183,41 @@ class ConfusionMatrix:
     def frequency_weighted_iou(self) -> float:
         """IoU weighted by truth pixels, 0..1; nan without labelled pixels."""
         return float(scores.frequency_weighted_iou(self._counts))
+
+    # Notebooks
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row per class: IoU, recall, precision, Dice (0..1, None where undefined), labelled and predicted pixels."""
+        figures = {"iou": self.iou(), "recall": self.recall(), "precision": self.precision(), "dice": self.dice()}
+        truth, predicted = self.truth_pixels(), self.prediction_pixels()
+        return [
+            {
+                "class": name,
+                **{key: None if np.isnan(values[at]) else float(values[at]) for key, values in figures.items()},
+                "truth_px": int(truth[at]),
+                "predicted_px": int(predicted[at]),
+            }
+            for at, name in enumerate(self.catalog.names)
+        ]
+
+    def to_pandas(self) -> Any:
+        """:meth:`rows` as a data frame. Raises AtrousError without pandas."""
+        return data_frame(self.rows())
+
+    def _repr_html_(self) -> str:
+        shown = [row for row in self.rows() if row["truth_px"] or row["predicted_px"]]
+        mean = self.mean_iou("truth")
+        cells = [
+            (row["class"], *(percent(math.nan if row[key] is None else row[key]) for key in ("iou", "recall", "precision")),
+             f"{row['truth_px']:,}")
+            for row in shown
+        ]  # fmt: skip
+        return html_table(
+            f"mIoU {percent(mean.value)} over {mean.classes} classes of the ground truth",
+            ("class", "IoU", "recall", "precision", "pixels"),
+            cells,
+            f"Pixel accuracy {percent(self.pixel_accuracy())} of {self.total:,} labelled pixels.",
+        )
 
     # Storage
 

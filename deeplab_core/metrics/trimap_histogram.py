@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.display import data_frame, html_table, percent
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import scores
 from deeplab_core.metrics.confusion import ConfusionMatrix, check_same_classes, same_classes
@@ -17,6 +19,9 @@ from deeplab_core.metrics.scores import AbsentRule
 from deeplab_core.metrics.storage import pack_counts, unpack_counts
 from deeplab_core.metrics.trimap import EXCLUDED, OUTSIDE, WIDEST, BandAround, BandRule, check_width
 from deeplab_core.records import TrimapBand
+
+#: Widths that a notebook shows, px.
+_SHOWN_WIDTHS = (1, 2, 3, 5, 8, 12, 20, 40)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +57,21 @@ class BandCurve:
                 }
             )
         return picked
+
+    def to_pandas(self) -> Any:
+        """One row per width, 1 to 40 px, as a data frame. Raises AtrousError without pandas."""
+        return data_frame(self.rows(tuple(self.width_px.tolist())))
+
+    def _repr_html_(self) -> str:
+        shown = self.rows(_SHOWN_WIDTHS)
+        cells = [
+            (
+                row["width_px"],
+                *(percent(math.nan if row[key] is None else row[key]) for key in ("mean_iou", "pixel_accuracy", "share")),
+            )
+            for row in shown
+        ]
+        return html_table("Scores by trimap width", ("width, px", "mean IoU", "pixel accuracy", "share of pixels"), cells)
 
 
 class BandHistogram:

@@ -175,7 +175,7 @@ def _input(model: nn.Module, side: int, device: torch.device | str) -> Tensor:
     return torch.empty(1, channels, side, side, device=device)
 
 
-def _scores(model: nn.Module, x: Tensor) -> Tensor:
+def feature_map(model: nn.Module, x: Tensor) -> Tensor:
     """Features that are asked for, ``(N, C, h, w)``: see the module's description.
 
     Raises:
@@ -232,7 +232,7 @@ def receptive_layers(model: nn.Module, side: int = 513) -> list[LayerField]:
         x = _input(model, side, "meta")
         tracer.mark(x, 1.0, 0.0)
         with tracer:
-            out = _scores(model, x)
+            out = feature_map(model, x)
         found.append(LayerField("", type(model).__name__, *tracer.of(out)))
 
     leaves = [module for module in model.modules() if next(module.children(), None) is None]
@@ -262,7 +262,7 @@ def effective_radius(model: nn.Module, *, side: int = 257, mass: float = 0.95, s
     model.eval()
     try:
         with torch.enable_grad():
-            scores = _scores(model, x)
+            scores = feature_map(model, x)
             height, width = scores.shape[-2:]
             (gradient,) = torch.autograd.grad(scores[..., height // 2, width // 2].sum(), x)
     finally:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.arrays import as_array
 from deeplab_core.errors import AtrousError, message
 from deeplab_core.parallel import IsCancelled
 from deeplab_core.records import CRFEngine, CRFParams
@@ -27,7 +28,7 @@ from deeplab_core.refine.reduced import (
     shrunk_probabilities,
     shrunk_strokes,
 )
-from deeplab_core.refine.unary import ProbabilitySource, active_labels, as_array, unary_terms
+from deeplab_core.refine.unary import ProbabilitySource, active_labels, unary_terms
 
 Engine = Literal["native", "torch", "pydensecrf"]
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.arrays import as_array
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import ComputeError, message
 from deeplab_core.kernels.filter import padded
@@ -36,7 +37,7 @@ class ClassScores(Protocol):
         """Classes in channel order."""
 
     def probabilities(self, rows: slice = ...) -> NDArray[np.float32]:
-        """(rows, W, C) float32."""
+        """(C, rows, W) float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +71,7 @@ class ProbabilitySource:
     @classmethod
     def of_scores(cls, scores: ClassScores) -> ProbabilitySource:
         """The class scores of a Predictor, averaged over scales and mirror images where it did so; upsampled strip by strip."""
-        return cls(
-            scores.size, len(scores.catalog), lambda first, last: np.moveaxis(scores.probabilities(slice(first, last)), 2, 0)
-        )
+        return cls(scores.size, len(scores.catalog), lambda first, last: scores.probabilities(slice(first, last)))
 
     def strips(self) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
         """First row, row after the last, and probabilities, from top to bottom."""
@@ -81,20 +80,6 @@ class ProbabilitySource:
         for first in range(0, height, step):
             last = min(height, first + step)
             yield first, last, self.read(first, last)
-
-
-def as_array(given: object, what: str) -> NDArray[Any]:
-    """An array as it is, a torch tensor's values; torch itself is not needed.
-
-    Raises:
-        TypeError: neither, naming ``what`` it should be.
-    """
-    if isinstance(given, np.ndarray):
-        return given
-    if hasattr(given, "detach") and hasattr(given, "cpu"):
-        values = given.detach().cpu()
-        return np.asarray(values.numpy() if "bfloat16" not in str(values.dtype) else values.float().numpy())
-    raise TypeError(f"the {what} are a numpy array or a torch tensor, not {type(given).__name__}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -88,7 +88,7 @@ def _planes(scores: Scores, request: PrepareRegions, size: tuple[int, int]) -> N
         return None
     if len(scores.catalog) == 2:
         scores = scores.weighed(request.threshold)
-    return catalog_planes(np.moveaxis(scores.sampled(*_lattice(*size)), 2, 0), request.channel_ids, request.catalog)
+    return catalog_planes(scores.sampled(*_lattice(*size)), request.channel_ids, request.catalog)
 
 
 def _lattice(height: int, width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -145,7 +145,7 @@ class Handler:
         if scores is not None and request.base.labels is None:
             if refiners.sampled is None or refiners.sampled[0] != (scores.grids, scores.neutral):
                 rows, columns = (_centres(large, small) for large, small in zip(refiners.exact.size, size, strict=True))
-                planes = np.ascontiguousarray(np.moveaxis(scores.sampled(rows, columns), 2, 0))
+                planes = np.ascontiguousarray(scores.sampled(rows, columns))
                 refiners.sampled = (scores.grids, scores.neutral), planes
             source = ProbabilitySource.of(refiners.sampled[1])
         scale = min(1.0, (QUICK_FIELD / (size[0] * size[1])) ** 0.5)
@@ -185,7 +185,7 @@ class Handler:
         rows, columns = context.slices
         named = _named(request.strokes, base.ignore)
         if base.labels is None and scores is not None:
-            part = np.moveaxis(scores.probabilities(rows, columns), 2, 0)
+            part = scores.probabilities(rows, columns)
             source, ids = _network(ProbabilitySource.of(part), base, named)
         else:
             assert base.labels is not None

@@ -110,7 +110,7 @@ def test_strokes_stay_what_they_are(desk: Desk) -> None:
 
 
 def test_labels_come_in_the_windows_ids_and_like_classes_are_added_up(desk: Desk) -> None:
-    scores = np.moveaxis(desk.scores.probabilities(), 2, 0)
+    scores = desk.scores.probabilities()
     merged = np.stack([scores[0] + scores[3], scores[1], scores[2] + scores[4]])
     rgb = read_image(str(desk.image)).rgb
     expected = np.array([7, 255, 2], np.uint8)[DenseCRF(rgb, PARAMS).marginals(np.ascontiguousarray(merged)).labels()]
@@ -134,7 +134,7 @@ def test_a_box_is_the_engines_region(desk: Desk) -> None:
     )  # fmt: skip
     answer = desk.session.answer(request)
     assert isinstance(answer, Refined)
-    probabilities = np.ascontiguousarray(np.moveaxis(desk.scores.probabilities(), 2, 0))
+    probabilities = np.ascontiguousarray(desk.scores.probabilities())
     rgb = read_image(str(desk.image)).rgb
     expected = refine_region(rgb, probabilities, box, PARAMS, clamp=strokes, margin=20, reach=12.0).labels()
     assert answer.labels is not None

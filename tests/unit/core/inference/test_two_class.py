@@ -64,18 +64,18 @@ def test_scales_and_mirror_average_probabilities() -> None:
     predictor = Predictor(model, two_class_card())
     scores = predictor.scores(rgb, options=PredictOptions(flip=True, scales=(0.75, 1.0)))
     p = scores.probabilities()
-    assert p.shape == (64, 96, 2)
-    np.testing.assert_allclose(p.sum(axis=2), 1, atol=1e-5)
+    assert p.shape == (2, 64, 96)
+    np.testing.assert_allclose(p.sum(axis=0), 1, atol=1e-5)
     singles = [
-        predictor.scores(rgb[:, ::-1] if mirrored else rgb, options=PredictOptions(scales=(scale,))).probabilities()[..., 1]
+        predictor.scores(rgb[:, ::-1] if mirrored else rgb, options=PredictOptions(scales=(scale,))).probabilities()[1]
         for scale in (0.75, 1.0)
         for mirrored in (False, True)
     ]
     turned = [single[:, ::-1] if number % 2 else single for number, single in enumerate(singles)]
-    np.testing.assert_allclose(p[..., 1], np.mean(turned, axis=0), atol=2e-3)
+    np.testing.assert_allclose(p[1], np.mean(turned, axis=0), atol=2e-3)
     for threshold in (0.5, 0.2):
         labels, _ = scores.label_map(threshold)
-        np.testing.assert_array_equal(labels, np.where(p[..., 1] > np.float32(threshold), 7, 0))
+        np.testing.assert_array_equal(labels, np.where(p[1] > np.float32(threshold), 7, 0))
 
 
 def test_tiles_agree_with_the_whole_image() -> None:

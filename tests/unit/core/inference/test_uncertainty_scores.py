@@ -46,7 +46,7 @@ def test_edges_between_classes_do_not_count() -> None:
 def test_noise_everywhere_counts_everything() -> None:
     values = np.random.default_rng(0).normal(0, 3, (20, 20, 5))
     scores = made(values, (20, 20))
-    probabilities = np.moveaxis(scores.probabilities(), -1, 0)
+    probabilities = scores.probabilities()
     figures = uncertainty_scores(scores)
     assert 0 < figures["margin"] <= 1
     assert 0 < figures["entropy"] <= 1
@@ -60,7 +60,7 @@ def test_the_lattice_speaks_for_a_large_image() -> None:
     values[..., 0] = 2 + rng.normal(0, 0.2, (40, 60))
     scores = made(values, (400, 600))
     assert min(scores.size) > LATTICE
-    probabilities = np.moveaxis(scores.probabilities(), -1, 0)
+    probabilities = scores.probabilities()
     assert uncertainty_scores(scores)["margin"] == pytest.approx(float(margin_uncertainty(probabilities).mean()), abs=0.01)
 
 

@@ -27,7 +27,7 @@ def samples(shared_real: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     found = []
     for name in PHOTOGRAPHS:
         rgb = np.asarray(Image.open(shared_real / "voc" / "images" / name).convert("RGB"))
-        found.append((rgb, np.ascontiguousarray(predictor.scores(rgb).probabilities().transpose(2, 0, 1))))
+        found.append((rgb, np.ascontiguousarray(predictor.scores(rgb).probabilities())))
     return found
 
 
