@@ -28,7 +28,7 @@ from deeplab_core.metrics.trimap_histogram import BandCurve, BandHistogram
 from deeplab_core.model_cards import numbered_catalog
 from deeplab_core.refine import CRFParams, DenseCRF, preset
 
-__all__ = ["Overlay", "crf", "evaluate", "overlay", "trimap_curve"]
+__all__ = ["OverlayPicture", "crf", "evaluate", "overlay", "trimap_curve"]
 
 #: One mask, or several of the same images in the same order.
 Masks = NDArray[Any] | Sequence[NDArray[Any]]
@@ -101,7 +101,7 @@ def crf(image: NDArray[np.uint8], probabilities: NDArray[Any], params: CRFParams
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Overlay:
+class OverlayPicture:
     """An image with its labels on top; a notebook shows it as a picture.
 
     Attributes:
@@ -114,7 +114,7 @@ class Overlay:
         return png_of(self.rgb)
 
 
-def overlay(image: NDArray[np.uint8], labels: NDArray[Any], *, classes: Classes = None, opacity: float = 0.5) -> Overlay:
+def overlay(image: NDArray[np.uint8], labels: NDArray[Any], *, classes: Classes = None, opacity: float = 0.5) -> OverlayPicture:
     """Paint labels over an image, with an outline of one pixel along class edges; void stays clear.
 
     Args:
@@ -140,7 +140,7 @@ def overlay(image: NDArray[np.uint8], labels: NDArray[Any], *, classes: Classes 
     alpha[_edges(ids)] = min(1.0, opacity + 0.4)
     alpha[ids == catalog.ignore] = 0.0
     painted = picture * (1 - alpha[..., None]) + colours[ids] * alpha[..., None]
-    return Overlay(np.rint(painted).astype(np.uint8))
+    return OverlayPicture(np.rint(painted).astype(np.uint8))
 
 
 def _edges(ids: NDArray[Any]) -> NDArray[np.bool_]:

@@ -11,11 +11,11 @@ from deeplab_core.errors import AtrousError, message
 from deeplab_core.figures.decoder_design import decoder_design
 from deeplab_core.figures.features import atrous_or_downsample, crf_steps, pyramid, upsampling
 from deeplab_core.figures.layers import gridding, large_rates, receptive_field
-from deeplab_core.figures.record import Drawn, FigureInputs, FigureSpec, NamedModel, TruthPair, WrittenFigure
+from deeplab_core.figures.record import DrawnFigure, FigureInputs, FigureSpec, NamedModel, TruthPair, WrittenFigure
 from deeplab_core.figures.runs import decoders, failures, output_stride, protocol
 from deeplab_core.figures.style import house_style, write_figure
 
-__all__ = ["FIGURES", "Drawn", "FigureInputs", "FigureSpec", "NamedModel", "TruthPair", "WrittenFigure", "make_figure"]
+__all__ = ["FIGURES", "DrawnFigure", "FigureInputs", "FigureSpec", "NamedModel", "TruthPair", "WrittenFigure", "make_figure"]
 
 _ALL = (
     FigureSpec(

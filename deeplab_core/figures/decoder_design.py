@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deeplab_core.errors import AtrousError, message
-from deeplab_core.figures.record import Drawn, FigureInputs
+from deeplab_core.figures.record import DrawnFigure, FigureInputs
 from deeplab_core.figures.runs import predictor_of, read_pairs
 from deeplab_core.figures.style import SERIES, panels
 from deeplab_core.inference.geometry import frame_for
@@ -69,7 +69,7 @@ class _Features:
     truth: NDArray[np.int64]
 
 
-def decoder_design(inputs: FigureInputs) -> Drawn:
+def decoder_design(inputs: FigureInputs) -> DrawnFigure:
     """Train every design on half of the folder, and measure it on the other half.
 
     Raises:
@@ -171,7 +171,7 @@ def _measure(network: _Head, images: list[_Features], align_corners: bool, matri
     return matrix
 
 
-def _drawn(rows: list[dict[str, Any]], parameters: dict[str, Any]) -> Drawn:
+def _drawn(rows: list[dict[str, Any]], parameters: dict[str, Any]) -> DrawnFigure:
     groups = list(dict.fromkeys(row["question"] for row in rows))
     figure, axes = panels(len(groups), width=3.4, height=3.0)
     least = min(row["mean_iou"] for row in rows)
@@ -185,4 +185,4 @@ def _drawn(rows: list[dict[str, Any]], parameters: dict[str, Any]) -> Drawn:
         axis.set_xlabel(group)
         axis.set_ylim(bottom=max(0.0, least - 5.0))
     axes[0, 0].set_ylabel("mean IoU, %")
-    return Drawn(figure=figure, rows=rows, parameters=parameters)
+    return DrawnFigure(figure=figure, rows=rows, parameters=parameters)

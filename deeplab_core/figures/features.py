@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deeplab_core.errors import AtrousError, message
-from deeplab_core.figures.record import Drawn, FigureInputs
+from deeplab_core.figures.record import DrawnFigure, FigureInputs
 from deeplab_core.figures.style import RAMP, panels, show_picture
 from deeplab_core.inference import PredictOptions, Predictor
 from deeplab_core.nn.layers import bilinear_kernel
@@ -44,7 +44,7 @@ def _edge_kernel() -> Tensor:
     return (kernel / kernel.abs().sum())[None, None]
 
 
-def atrous_or_downsample(inputs: FigureInputs) -> Drawn:
+def atrous_or_downsample(inputs: FigureInputs) -> DrawnFigure:
     """The same kernel on a halved image and, with rate 2, on the whole one."""
     assert inputs.image is not None
     picture = torch.from_numpy(grey(inputs.image))[None, None]
@@ -69,10 +69,12 @@ def atrous_or_downsample(inputs: FigureInputs) -> Drawn:
         if name != "image":
             rows.append({"map": name, "height": array.shape[0], "width": array.shape[1], "responses": int((array != 0).sum())})
     size = picture.shape[-2:]
-    return Drawn(figure=figure, rows=rows, parameters={"image": inputs.image_name, "size": list(size), "kernel": 7, "rate": 2})
+    return DrawnFigure(
+        figure=figure, rows=rows, parameters={"image": inputs.image_name, "size": list(size), "kernel": 7, "rate": 2}
+    )
 
 
-def upsampling(inputs: FigureInputs) -> Drawn:
+def upsampling(inputs: FigureInputs) -> DrawnFigure:
     """Two poolings, and two ways back: unpooling at the kept places, and transposed convolution with a bilinear kernel."""
     assert inputs.image is not None
     picture = torch.from_numpy(grey(inputs.image))[None, None]
@@ -100,7 +102,7 @@ def upsampling(inputs: FigureInputs) -> Drawn:
             {"map": name, "filled_share": round(float((array != 0).mean()), 6),
              "rms_difference": None if error is None else round(error, 6)}
         )  # fmt: skip
-    return Drawn(figure=figure, rows=rows, parameters={"image": inputs.image_name, "pooling": 2, "times": 2})
+    return DrawnFigure(figure=figure, rows=rows, parameters={"image": inputs.image_name, "pooling": 2, "times": 2})
 
 
 @contextmanager
@@ -121,7 +123,7 @@ def _outputs(modules: list[nn.Module]) -> Iterator[list[Tensor]]:
         kept.extend(found[id(module)] for module in modules if id(module) in found)
 
 
-def pyramid(inputs: FigureInputs) -> Drawn:
+def pyramid(inputs: FigureInputs) -> DrawnFigure:
     """Mean activation of every branch of atrous spatial pyramid pooling.
 
     Raises:
@@ -158,10 +160,10 @@ def pyramid(inputs: FigureInputs) -> Drawn:
              "std_over_positions": round(float(values.std()), 6)}
         )  # fmt: skip
     parameters = {"image": inputs.image_name, "model": named.name, "output_stride": stride, "rate_factor": scale}
-    return Drawn(figure=figure, rows=rows, parameters=parameters)
+    return DrawnFigure(figure=figure, rows=rows, parameters=parameters)
 
 
-def crf_steps(inputs: FigureInputs) -> Drawn:
+def crf_steps(inputs: FigureInputs) -> DrawnFigure:
     """Labels before the CRF and after 1, 2, 5 and 10 steps of mean field."""
     assert inputs.image is not None
     named = inputs.models[0]
@@ -185,4 +187,4 @@ def crf_steps(inputs: FigureInputs) -> Drawn:
         axis.set_xlabel("" if not steps else f"{changed:.2%} of pixels changed")
         rows.append({"steps": steps, "changed_share": round(changed, 6), "changed_since_last_share": round(moved, 6)})
     parameters = {"image": inputs.image_name, "model": named.name, "crf": "v2"}
-    return Drawn(figure=figure, rows=rows, parameters=parameters)
+    return DrawnFigure(figure=figure, rows=rows, parameters=parameters)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.figures.record import Drawn, FigureInputs
+from deeplab_core.figures.record import DrawnFigure, FigureInputs
 from deeplab_core.figures.style import RAMP, SERIES, panels
 from deeplab_core.nn import LayerField, receptive_layers
 
@@ -39,7 +39,7 @@ def reach(rates: Sequence[int], kernel: int = 3) -> list[NDArray[np.int64]]:
     return found
 
 
-def receptive_field(inputs: FigureInputs) -> Drawn:
+def receptive_field(inputs: FigureInputs) -> DrawnFigure:
     """The pixels that a stack of atrous convolutions sees, layer by layer; or the field of a network along its layers."""
     if inputs.network is not None:
         return _network_field(inputs)
@@ -59,7 +59,7 @@ def receptive_field(inputs: FigureInputs) -> Drawn:
         rows.append(
             {"layer": depth, "rate": rates[depth - 1], "span_px": span, "pixels_seen": int((paths > 0).sum()), "kernel": 3}
         )
-    return Drawn(figure=figure, rows=rows, parameters={"rates": list(rates), "kernel": 3})
+    return DrawnFigure(figure=figure, rows=rows, parameters={"rates": list(rates), "kernel": 3})
 
 
 def _pixel_grid(axis: Axes, side: int) -> None:
@@ -71,7 +71,7 @@ def _pixel_grid(axis: Axes, side: int) -> None:
         spine.set_visible(False)
 
 
-def _network_field(inputs: FigureInputs) -> Drawn:
+def _network_field(inputs: FigureInputs) -> DrawnFigure:
     assert inputs.network is not None
     model = inputs.network.model
     fields = receptive_layers(model)
@@ -85,7 +85,7 @@ def _network_field(inputs: FigureInputs) -> Drawn:
     axis.set_ylabel("receptive field, px")
     axis.set_title(f"{inputs.network.name}, output stride {model.output_stride}")
     axis.set_ylim(bottom=0)
-    return Drawn(
+    return DrawnFigure(
         figure=figure,
         rows=[_row(number, field) for number, field in enumerate(window, start=1)],
         parameters={"network": inputs.network.name, "output_stride": model.output_stride, "radius_px": model.receptive_radius()},
@@ -99,7 +99,7 @@ def _row(number: int, field: LayerField) -> dict[str, object]:
     }  # fmt: skip
 
 
-def gridding(inputs: FigureInputs) -> Drawn:
+def gridding(inputs: FigureInputs) -> DrawnFigure:
     """Equal rates leave holes; the multi-grid of the same depth does not."""
     stacks = {"equal rates": (2, 2, 2), "multi-grid": tuple(inputs.rates)}
     figure, axes = panels(len(stacks), width=3.0, height=3.2)
@@ -121,7 +121,7 @@ def gridding(inputs: FigureInputs) -> Drawn:
                 "unseen_share": round(unseen, 6),
             }
         )
-    return Drawn(figure=figure, rows=rows, parameters={"kernel": 3})
+    return DrawnFigure(figure=figure, rows=rows, parameters={"kernel": 3})
 
 
 def valid_weights(rate: int, side: int, kernel: int = 3) -> NDArray[np.int64]:
@@ -133,7 +133,7 @@ def valid_weights(rate: int, side: int, kernel: int = 3) -> NDArray[np.int64]:
     return valid
 
 
-def large_rates(inputs: FigureInputs) -> Drawn:  # noqa: ARG001  (nothing is asked for)
+def large_rates(inputs: FigureInputs) -> DrawnFigure:  # noqa: ARG001  (nothing is asked for)
     """Share of positions at which 1, 2, 3, 4, 6 or 9 weights of a 3x3 kernel are valid, by rate."""
     side = 65
     rates = np.arange(1, 101)
@@ -154,4 +154,4 @@ def large_rates(inputs: FigureInputs) -> Drawn:  # noqa: ARG001  (nothing is ask
         {"rate": int(rate), **{f"share_{number}_valid": round(float(counts[number][place]), 6) for number in counts}}
         for place, rate in enumerate(rates)
     ]
-    return Drawn(figure=figure, rows=rows, parameters={"side": side, "kernel": 3})
+    return DrawnFigure(figure=figure, rows=rows, parameters={"side": side, "kernel": 3})

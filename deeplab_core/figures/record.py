@@ -87,7 +87,7 @@ class FigureInputs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
+class DrawnFigure:
     """A figure and the numbers in it.
 
     Attributes:
@@ -121,7 +121,7 @@ class FigureSpec:
     caption: str
     source: str
     needs: frozenset[Need]
-    draw: Callable[[FigureInputs], Drawn]
+    draw: Callable[[FigureInputs], DrawnFigure]
 
 
 @dataclass(frozen=True, slots=True)

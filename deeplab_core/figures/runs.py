@@ -16,7 +16,7 @@ from deeplab_core.analysis.image import inspect_image
 from deeplab_core.analysis.kinds import FailureKind
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, message
-from deeplab_core.figures.record import Drawn, FigureInputs, NamedModel, TruthPair
+from deeplab_core.figures.record import DrawnFigure, FigureInputs, NamedModel, TruthPair
 from deeplab_core.figures.style import RAMP, SERIES, panels, show_picture
 from deeplab_core.inference import PredictOptions, Predictor
 from deeplab_core.metrics.confusion import check_same_classes
@@ -37,7 +37,7 @@ _LEAST_PIXELS = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Measured:
+class RunCounts:
     """One network run in one way over a folder.
 
     Attributes:
@@ -75,7 +75,7 @@ def predictor_of(named: NamedModel, catalog: ClassCatalog | None) -> Predictor:
     return Predictor(named.model, named.card, PredictOptions(device="cpu"))
 
 
-def measure(inputs: FigureInputs, named: NamedModel, options: PredictOptions) -> Measured:
+def measure(inputs: FigureInputs, named: NamedModel, options: PredictOptions) -> RunCounts:
     """Predict the folder in one way and count.
 
     Raises:
@@ -93,14 +93,14 @@ def measure(inputs: FigureInputs, named: NamedModel, options: PredictOptions) ->
         seconds += time.perf_counter() - began
         index = band_map(truth=pair.truth, ignore=catalog.ignore, rule="edge")
         histogram.update(index=index, truth=pair.truth, prediction=labels)
-    return Measured(histogram, seconds)
+    return RunCounts(histogram, seconds)
 
 
 def _points(value: float) -> float:
     return round(100.0 * value, 3)
 
 
-def output_stride(inputs: FigureInputs) -> Drawn:
+def output_stride(inputs: FigureInputs) -> DrawnFigure:
     """Mean IoU, IoU near edges and multiply-adds of one network at every output stride that it has."""
     named = inputs.models[0]
     rows: list[dict[str, Any]] = []
@@ -139,10 +139,10 @@ def output_stride(inputs: FigureInputs) -> Drawn:
         axis.set_xlabel("output stride")
     trained = named.card.output_stride
     parameters = {"model": named.name, "images": inputs.pair_count, "trained_at": trained, "rule": "edge"}
-    return Drawn(figure=figure, rows=rows, parameters=parameters, times=times)
+    return DrawnFigure(figure=figure, rows=rows, parameters=parameters, times=times)
 
 
-def protocol(inputs: FigureInputs) -> Drawn:
+def protocol(inputs: FigureInputs) -> DrawnFigure:
     """Mean IoU by the stride of training (one network each), the stride of evaluation, scales and mirroring."""
     ways = [("one scale", (1.0,), False), ("mirrored", (1.0,), True), ("scales", inputs.scales, False),
             ("scales, mirrored", inputs.scales, True)]  # fmt: skip
@@ -182,10 +182,10 @@ def protocol(inputs: FigureInputs) -> Drawn:
     for spine in axis.spines.values():
         spine.set_visible(False)
     axis.tick_params(length=0)
-    return Drawn(figure=figure, rows=rows, parameters={"images": inputs.pair_count, "band_px": inputs.band})
+    return DrawnFigure(figure=figure, rows=rows, parameters={"images": inputs.pair_count, "band_px": inputs.band})
 
 
-def decoders(inputs: FigureInputs) -> Drawn:
+def decoders(inputs: FigureInputs) -> DrawnFigure:
     """Mean IoU within 1..20 px of class edges, one curve for each network."""
     figure, axes = panels(1, width=5.2, height=3.4)
     axis = axes[0, 0]
@@ -200,7 +200,7 @@ def decoders(inputs: FigureInputs) -> Drawn:
     axis.set_ylabel("mean IoU, %")
     axis.set_xlim(0, _WIDEST + 0.5)
     axis.legend()
-    return Drawn(figure=figure, rows=rows, parameters={"images": inputs.pair_count, "rule": "edge"})
+    return DrawnFigure(figure=figure, rows=rows, parameters={"images": inputs.pair_count, "rule": "edge"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,7 +210,7 @@ class _Failure:
     pictures: tuple[NDArray[np.uint8], ...]
 
 
-def failures(inputs: FigureInputs) -> Drawn:
+def failures(inputs: FigureInputs) -> DrawnFigure:
     """The largest failures of three kinds: sofas and chairs swapped, occlusion, objects that were missed.
 
     Data without chairs and sofas shows swaps between any two object classes.
@@ -266,7 +266,7 @@ def class_colours(catalog: ClassCatalog) -> NDArray[np.uint8]:
     return table
 
 
-def _gallery(kept: dict[str, list[_Failure]], named: NamedModel, catalog: ClassCatalog, images: int) -> Drawn:
+def _gallery(kept: dict[str, list[_Failure]], named: NamedModel, catalog: ClassCatalog, images: int) -> DrawnFigure:
     titles = [title for title in kept if kept[title]]
     if not titles:
         raise AtrousError(
@@ -302,7 +302,7 @@ def _gallery(kept: dict[str, list[_Failure]], named: NamedModel, catalog: ClassC
             )
         line[0].set_ylabel(title, fontsize=7.5)
     _class_legend(figure, catalog, shown)
-    return Drawn(figure=figure, rows=rows, parameters={"model": named.name, "images": images})
+    return DrawnFigure(figure=figure, rows=rows, parameters={"model": named.name, "images": images})
 
 
 def _class_legend(figure: Figure, catalog: ClassCatalog, shown: set[int]) -> None:

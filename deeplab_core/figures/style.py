@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.atomic import atomic_write
 from deeplab_core.errors import AtrousError, message
-from deeplab_core.figures.record import Drawn, FigureSpec
+from deeplab_core.figures.record import DrawnFigure, FigureSpec
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,7 +80,7 @@ def show_picture(axes: Axes, picture: NDArray[Any], title: str, *, ramp: str | N
         axes.set_xlabel(note)
 
 
-def write_figure(spec: FigureSpec, drawn: Drawn, folder: Path) -> tuple[Path, ...]:
+def write_figure(spec: FigureSpec, drawn: DrawnFigure, folder: Path) -> tuple[Path, ...]:
     """Write ``NAME.png``, ``NAME.svg``, ``NAME.csv`` (numbers) and ``NAME.json`` (with caption, source, parameters, versions).
 
     Measured times go to ``NAME.times.json``: all other files are byte for byte the same again.
