@@ -129,7 +129,7 @@ class Application(QObject):
 
 
 class LateStart(QObject):
-    """Starts the compute process once the first picture is painted, so that both do not share the processor until then.
+    """Starts the compute process and loads the plots once the first picture is painted, which then has the processor for itself.
 
     Without a picture (no folder, a question first, an image that cannot be read) it is started when nothing has run for a moment.
     """
@@ -172,6 +172,7 @@ class LateStart(QObject):
     def _start(self) -> None:
         _note(FIRST_PICTURE_VARIABLE)
         self._program.models.start()
+        QTimer.singleShot(0, self._application.window, self._application.window.trimap.build_plot)
 
 
 class _FirstFrame(QObject):
@@ -241,7 +242,6 @@ def main(
         if folder is not None:
             program.new_project.open(folder, project_dir, catalog=catalog, ask=smoke is None and not accept)
         LateStart(application)
-        QTimer.singleShot(200, application.window.trimap.build_plot)
         if smoke is not None:
             from app.smoke import SmokeRun
 

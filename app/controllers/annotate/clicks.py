@@ -102,8 +102,8 @@ class ClicksController(QObject):
         self._preparing.ask(self._submit_preparation)
 
     def _submit_preparation(self) -> Call[Clicked] | None:
-        image, files = self._session_of.image, self.files
-        if image is None or not files or self._edit.tools.tool is not Tool.CLICKS:
+        image = self._session_of.image
+        if image is None or self._edit.tools.tool is not Tool.CLICKS or not (files := self.files):
             return None
         model = tuple(str(path) for path in files)
         request = PrepareClicks(priority=_SOON, model=model, image=str(image.path), source_key=image.key)

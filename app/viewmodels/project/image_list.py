@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from app.state.image_record import ImageRecord, ImageStatus
-from app.state.project import Project
-from app.state.project_analysis import ImageScore
 from app.text import displayed, mark, plain_number, plural, read_number, spaced, tr
+
+if TYPE_CHECKING:  # numpy comes after the first frame
+    from app.state.project import Project
+    from app.state.project_analysis import ImageScore
 
 STATUS_TITLES: dict[ImageStatus, str] = {
     ImageStatus.NEW: mark("new"),
