@@ -14,12 +14,20 @@ from app.ui.common.panel import toned
 _SIDE, _EDGE = 24, 20
 #: What a window manager's frame takes of a screen, in px; it is known only after a window was shown.
 _FRAME = QSize(16, 40)
+#: Dialogs take this share of the screen's height, and all of a screen that is lower than this, in px.
+_SHARE, _LOW = 0.8, 640
 
 
 def screen_room(widget: QWidget) -> QSize:
     """Largest size in px that a window beside ``widget`` can have on its screen, with its frame in sight."""
     screen = widget.screen() or QGuiApplication.primaryScreen()
     return screen.availableGeometry().size() - _FRAME
+
+
+def dialog_room(widget: QWidget) -> QSize:
+    """Largest size in px that a dialog takes by itself: it leaves some of what it is about in sight."""
+    room = screen_room(widget)
+    return QSize(room.width(), room.height() if room.height() < _LOW else round(_SHARE * (room.height() + _FRAME.height())))
 
 
 def bring_into_screen(window: QWidget) -> None:
@@ -110,7 +118,7 @@ class FittedDialog(QDialog):
     def fit(self) -> None:
         """Take the wanted size, or as much of it as the screen has."""
         self.ensurePolished()
-        room = screen_room(self.parentWidget() or self)
+        room = dialog_room(self.parentWidget() or self)
         width = min(max(self._wanted.width(), self.minimumSizeHint().width()), room.width())
         self.resize(width, min(self._wanted.height() or self._natural_height(width), room.height()))
         self._fitted, self._fitted_size = True, self.size()  # a user's own size is kept when the dialog is shown again

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from PySide6.QtCore import QRectF, QSignalBlocker, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
+from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -37,6 +37,8 @@ from app.ui.shell.theme import Theme
 from app.viewmodels.compare.rows import ComparedFigures, ImageLine, ModelLine, TableRow, signed
 
 _SIDE, _TABLE_ROW = 12, 24
+#: A panel narrower than this has everything behind tabs, in px.
+_NARROW = 520
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
@@ -311,21 +313,52 @@ class CompareDock(Panel):
         self.plot = ComparePlot(theme)
         self.images = DifferenceList()
         self._build_header()
-        split = QSplitter(Qt.Orientation.Horizontal)
+        self._split = split = QSplitter(Qt.Orientation.Horizontal)
         split.setChildrenCollapsible(False)
         split.setHandleWidth(12)
         split.setStyleSheet("QSplitter::handle { background: transparent; }")  # within one card, not between cards
-        split.addWidget(self._build_models())
+        self._models = self._build_models()
+        split.addWidget(self._models)
         split.addWidget(self.table)
         split.addWidget(self._build_tabs())
         split.setSizes([200, 320, 300])
         for place, share in enumerate((2, 4, 4)):
             split.setStretchFactor(place, share)
         self.body.addWidget(split, 1)
+        self._narrow, self._listed = False, 0
         self.setMinimumHeight(196)
         self.chooser.chosen.connect(self.modelsChosen)
         self.images.chosen.connect(self.imageChosen)
         self.set_theme(theme)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._arrange(self.width() < _NARROW)
+
+    def _arrange(self, narrow: bool) -> None:
+        """Models and figures beside curves and list, or behind tabs of their own in a narrow window."""
+        if narrow is self._narrow:
+            return
+        self._narrow = narrow
+        for place, (part, title) in enumerate(((self._models, tr("Models")), (self.table, tr("Metrics")))):
+            if narrow:
+                self.tabs.insertTab(place, part, title)
+            else:
+                self.tabs.removeTab(self.tabs.indexOf(part))
+                self._split.insertWidget(place, part)
+                part.show()
+        self._name_tabs(self._listed)
+        self.tabs.setCurrentIndex(1 if narrow else 0)
+        if not narrow:
+            self._split.setSizes([200, 320, 300])
+
+    def _name_tabs(self, listed: int) -> None:
+        self._listed = listed
+        curves, images = self.tabs.count() - 2, self.tabs.count() - 1
+        self.tabs.setTabText(curves, tr("Curves") if self._narrow else tr("Trimap curves"))
+        most = tr("Most different ({lines})", lines=listed) if listed else tr("Most different")
+        self.tabs.setTabText(images, tr("Images") if self._narrow else most)
+        self.tabs.setTabToolTip(images, most)
 
     # -- what is shown ---------------------------------------------------------------------------------------------------
 
@@ -370,7 +403,7 @@ class CompareDock(Panel):
         self.images.show_lines(lines)
         self._list_note.setText(note)
         self._list_place.setCurrentIndex(0 if lines else 1)
-        self.tabs.setTabText(1, tr("Most different ({lines})", lines=len(lines)) if lines else tr("Most different"))
+        self._name_tabs(len(lines))
 
     # -- building --------------------------------------------------------------------------------------------------------
 
@@ -380,6 +413,7 @@ class CompareDock(Panel):
         self.pair = QComboBox()
         self.pair.setAccessibleName(tr("Two models to compare"))
         self.pair.setToolTip(tr("Pair of models in the difference view"))
+        self.pair.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.pair.activated.connect(lambda place: self.pairChosen.emit(tuple(self.pair.itemData(place))))
         self.scope = QComboBox()
         self.scope.addItems([tr("Image"), tr("Folder")])
@@ -417,6 +451,8 @@ class CompareDock(Panel):
     def _build_tabs(self) -> QTabWidget:
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        self.tabs.setUsesScrollButtons(False)
+        self.tabs.setElideMode(Qt.TextElideMode.ElideRight)
         needs = tr("Requires ground truth. Shows mIoU inside the boundary band for every width, one line per model.")
         curve, self._plot_place, _ = _either(self.plot, needs)
         images, self._list_place, self._list_note = _either(self.images, "")

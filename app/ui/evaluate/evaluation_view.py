@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QIcon, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
 from app.text import spaced, tr
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import toned
 from app.ui.shell.action_builder import ActionBuilder
+from app.ui.shell.icons import make_icon
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.error_list import ErrorNavigation
 from app.viewmodels.evaluate.rankings import ScopeText
@@ -58,6 +59,12 @@ class ErrorBar(QFrame):
             )
 
 
+#: A panel narrower than this shows the tabs and little else beside them, in px.
+_NARROW = 600
+#: Width of a button with an icon alone, and Qt's largest width, in px.
+_ICON_ONLY, _ANY_WIDTH = 36, (1 << 24) - 1
+
+
 class EvaluationView(QWidget):
     """Pages behind tabs, a line with the scope of the figures, and a button that makes them again.
 
@@ -84,10 +91,13 @@ class EvaluationView(QWidget):
         self.tabs = QTabBar()
         self.tabs.setDrawBase(False)
         self.tabs.setExpanding(False)
+        self.tabs.setUsesScrollButtons(False)
+        self.tabs.setElideMode(Qt.TextElideMode.ElideRight)
         self.tabs.setAccessibleName(tr("Pages of the Evaluation panel"))
         self.scope = ElidedLabel(Qt.TextElideMode.ElideRight)
         self.scope.setProperty("tone", "muted")
         self.refresh = QPushButton(tr("Refresh"))
+        self.refresh.setAccessibleName(tr("Refresh"))
         self.refresh.setToolTip(tr("Compares every mask with its ground truth; unchanged images are not read again"))
         self.hint = toned("")
         self.hint.setWordWrap(True)
@@ -107,6 +117,21 @@ class EvaluationView(QWidget):
         self.tabs.currentChanged.connect(self._show)
         self.tabs.tabBarClicked.connect(lambda place: self.leave_list() if place == self.tabs.currentIndex() else None)
         self.refresh.clicked.connect(self.refreshAsked)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """In a narrow window the tabs come first: all of them are seen."""
+        super().resizeEvent(event)
+        narrow = self.width() < _NARROW
+        if narrow is bool(self.tabs.property("narrow")):
+            return
+        self.tabs.setProperty("narrow", narrow)
+        self.tabs.style().unpolish(self.tabs)
+        self.tabs.style().polish(self.tabs)
+        self.scope.setVisible(not narrow)
+        self.refresh.setProperty("tight", narrow)
+        self.refresh.setMaximumWidth(_ICON_ONLY if narrow else _ANY_WIDTH)
+        self.refresh.setText("" if narrow else tr("Refresh"))
+        self.refresh.setIcon(make_icon("refresh", self._theme) if narrow else QIcon())
 
     @property
     def titles(self) -> tuple[str, ...]:

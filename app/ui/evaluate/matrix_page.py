@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QListWidget, QListWidgetItem, QSlider, QVBoxLayout, QWidget
 
 from app.text import counted, spaced, tr
@@ -25,6 +26,9 @@ from app.viewmodels.evaluate.matrix_table import (
 )
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.catalogs.catalog import ClassCatalog
+
+#: A page narrower than this has its controls in two rows, in px.
+_NARROW = 560
 
 
 class MatrixPage(QWidget):
@@ -80,13 +84,11 @@ class MatrixPage(QWidget):
         self.worst.itemActivated.connect(self._ask_line)
 
     def _build(self) -> None:
-        tools = QHBoxLayout()
-        tools.setSpacing(8)
-        for part in (self.scale, self.order, self.background, self.empty):
-            tools.addWidget(part)
-        tools.addStretch(1)
-        tools.addWidget(toned(tr("Size"), tone="muted", size="small"))
-        tools.addWidget(self.zoom)
+        self._first, self._second = QHBoxLayout(), QHBoxLayout()
+        for line in (self._first, self._second):
+            line.setSpacing(8)
+        self._size_text = toned(tr("Size"), tone="muted", size="small")
+        self._arrange(narrow=False)
         side = QVBoxLayout()
         side.setSpacing(4)
         side.addWidget(toned(tr("MOST COSTLY"), tone="muted", size="caption", strong=True))
@@ -102,9 +104,32 @@ class MatrixPage(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
-        column.addLayout(tools)
+        column.addLayout(self._first)
+        column.addLayout(self._second)
         column.addLayout(row, 1)
         column.addWidget(self.readout)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        narrow = self.width() < _NARROW
+        if narrow is not self._narrow:
+            self._arrange(narrow=narrow)
+
+    def _arrange(self, *, narrow: bool) -> None:
+        """The controls in one row, or in two in a narrow window, where Ctrl+wheel sets the size of the cells."""
+        self._narrow = narrow
+        for line in (self._first, self._second):
+            while line.count():
+                line.takeAt(0)
+        for part in (self.scale, self.order):
+            self._first.addWidget(part, 1 if narrow else 0)
+        checks = self._second if narrow else self._first
+        checks.addWidget(self.background)
+        checks.addWidget(self.empty)
+        checks.addStretch(1)
+        for last in (self._size_text, self.zoom):
+            checks.addWidget(last)
+            last.setVisible(not narrow)
 
     @property
     def table(self) -> MatrixTable | None:

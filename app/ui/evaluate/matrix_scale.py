@@ -64,22 +64,22 @@ class MatrixLegend(QWidget):
         painter = QPainter(self)
         painter.setFont(self._theme.font("caption"))
         metrics, left = QFontMetrics(painter.font()), 0
-        for right, texts in self._texts.items():
-            if not texts:
-                continue
-            word = tr(_RIGHT if right else _WRONG)
-            wide = metrics.horizontalAdvance(word) + _GAP
-            if left + wide + STEPS * _STEP > self.width():
-                break  # in a narrow panel the second scale gives way
+        wide = {right: metrics.horizontalAdvance(tr(_RIGHT if right else _WRONG)) + _GAP for right in (True, False)}
+        shown = [right for right, texts in self._texts.items() if texts]
+        if sum(wide[right] + STEPS * _STEP + 3 * _GAP for right in shown) > self.width():
+            shown = shown[-1:]  # in a narrow panel the scale of wrong pixels comes first
+        step = min(_STEP, (self.width() - sum(wide[right] for right in shown)) // (STEPS * max(len(shown), 1)))
+        for right in shown:
+            word, texts = tr(_RIGHT if right else _WRONG), self._texts[right]
             painter.setPen(self._theme.color("muted"))
-            painter.drawText(QRectF(left, 0, wide, _BAR + 8), Qt.AlignmentFlag.AlignVCenter, word)
-            left += wide
+            painter.drawText(QRectF(left, 0, wide[right], _BAR + 8), Qt.AlignmentFlag.AlignVCenter, word)
+            left += wide[right]
             colors = cell_colors(self._theme, np.arange(1, STEPS + 1) / STEPS, np.full(STEPS, right))
             for place, text in enumerate(texts):
-                box = QRectF(left, 4, _STEP - 2, _BAR)
+                box = QRectF(left, 4, step - 2, _BAR)
                 painter.fillRect(box, QColor(*map(int, colors[place])))
-                painter.drawText(QRectF(left, _BAR + 5, _STEP - 2, _LINE - _BAR - 6), Qt.AlignmentFlag.AlignHCenter, text)
-                left += _STEP
+                painter.drawText(QRectF(left, _BAR + 5, step - 2, _LINE - _BAR - 6), Qt.AlignmentFlag.AlignHCenter, text)
+                left += step
             left += 3 * _GAP
         painter.end()
 

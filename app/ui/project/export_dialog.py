@@ -77,7 +77,7 @@ class ExportDialog(FittedDialog):
             ("", self.predictions),
             ("", self.keep_rejected),
             (tr("Orientation"), frames),
-            (tr("Into"), line),
+            (tr("Folder"), line),
         ):
             form.addRow(text, part)
         self.options.add_more((tr("Names"), self.keep_suffix))

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QSize, Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QHBoxLayout, QLineEdit, QPushButton, QWidget
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.paths import download_folder
 from app.services.settings import SettingsStore
@@ -59,8 +69,8 @@ class FolderField(QWidget):
 
 
 _WIDTH = 640
-#: Width of the column of editors, the same in every group.
-_EDITORS = 190
+#: Width of the column of editors, the same in every group; gaps between groups, settings, and a setting and its help, in px.
+_EDITORS, _GROUPS, _SETTINGS, _HELP = 220, 24, 14, 2
 
 
 class SettingsDialog(FittedDialog):
@@ -71,12 +81,14 @@ class SettingsDialog(FittedDialog):
         self._settings = settings
         self.editors: dict[str, QWidget] = {}
         column = self.column
-        column.setSpacing(14)
-        for group in dict.fromkeys(setting.group for setting in SETTINGS if setting.group):
+        column.setSpacing(8)
+        for place, group in enumerate(dict.fromkeys(setting.group for setting in SETTINGS if setting.group)):
+            if place:
+                column.addSpacing(_GROUPS - column.spacing())
             column.addWidget(toned(tr(group).upper(), tone="muted", size="caption", strong=True))
             grid = QGridLayout()
             grid.setHorizontalSpacing(16)
-            grid.setVerticalSpacing(4)
+            grid.setVerticalSpacing(_SETTINGS)
             grid.setColumnStretch(0, 1)
             grid.setColumnMinimumWidth(1, _EDITORS)
             for setting in SETTINGS:
@@ -105,13 +117,22 @@ class SettingsDialog(FittedDialog):
         editor.setAccessibleName(tr(setting.label))
         editor.setToolTip(tr(setting.help))
         label.setBuddy(editor)
-        grid.addWidget(label, row, 0)
-        grid.addWidget(editor, row, 1)
+        texts = QVBoxLayout()
+        texts.setSpacing(_HELP)
+        texts.setContentsMargins(0, 4, 0, 0)  # the label stands beside the text of its editor
+        texts.addWidget(label)
         if setting.help:
             help_text = toned(tr(setting.help), tone="muted", size="small")
             help_text.setWordWrap(True)
-            grid.addWidget(help_text, row + 1, 0, 1, 2 if setting.folder else 1)
-        grid.setRowMinimumHeight(row, 30)
+            texts.addWidget(help_text)
+        if setting.folder:  # a path is long
+            texts.addSpacing(4)
+            texts.addWidget(editor)
+            grid.addLayout(texts, row, 0, 1, 2)
+        else:
+            texts.addStretch(1)
+            grid.addLayout(texts, row, 0)
+            grid.addWidget(editor, row, 1, Qt.AlignmentFlag.AlignTop)
         self.editors[setting.key] = editor
 
     def _editor(self, setting: Setting) -> QWidget:

@@ -313,6 +313,8 @@ def shown(shared_studio: Studio, qtbot, tmp_path, monkeypatch) -> Callable[[type
         qtbot.wait(20)
         assert dialog.width() <= room.width()
         assert dialog.height() <= room.height()
+        if screen[1] > 680 and isinstance(dialog, FittedDialog):
+            assert dialog.height() <= 0.8 * screen[1]
         return dialog
 
     return show

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QTabBar, QWidget
+from PySide6.QtWidgets import QApplication, QTabBar, QWidget
 
 from app.ui.annotate.class_delegate import ROW
 from app.ui.refine.crf_dock import _FIRST
 from app.ui.shell.dock_layout import LOW
 from app.ui.shell.rooms import Room
+from app.ui.shell.theme import apply_theme, load_fonts
 from tests.gui.studio import Studio
 
 
@@ -180,6 +181,43 @@ def test_the_crf_panel_shows_three_sliders_on_the_smallest_screen(studio: Studio
     assert not any(crf.sliders[name].isVisible() for name in hidden)
     studio.qtbot.mouseClick(crf.more, Qt.MouseButton.LeftButton)
     assert all(crf.sliders[name].isVisible() for name in hidden)
+
+
+def test_compare_and_errors_fit_the_smallest_screen(studio: Studio, folder):
+    """853 x 480 px: 1280 x 720 at 1.5. The table of Compare covered panels, and tabs of the Evaluation panel scrolled."""
+    load_fonts()  # the widths are those of the bundled font
+    apply_theme(QApplication.instance(), studio.window.theme)
+    studio.start_model()
+    studio.open(folder)
+    window = studio.window
+    window._low = True
+    window.resize(853, 480)
+    window.reset_layout()
+    studio.settle()
+    enter(studio, Room.COMPARE)
+    assert studio.application.presenter is not None
+    compare = studio.application.presenter.compare.dock
+    assert compare is not None
+    neighbours = [window.docks["images"], window.docks["classes"], window.docks["model"]]
+    studio.wait(lambda: not any(compare.geometry().intersects(dock.geometry()) for dock in neighbours))
+    assert [compare.tabs.tabText(place) for place in range(compare.tabs.count())] == ["Models", "Metrics", "Curves", "Images"]
+    assert compare.table.isVisible()
+    compare.tabs.setCurrentIndex(0)
+    assert compare.chooser.isVisible()
+    enter(studio, Room.ERRORS)
+    view = studio.application.presenter.inspect.view
+    assert view is not None
+    studio.wait(lambda: view.tabs.rect().contains(view.tabs.tabRect(view.tabs.count() - 1)))
+    last = view.tabs.tabRect(view.tabs.count() - 1)
+    assert last.width() > 0
+    assert inside(view.refresh, view)
+    page = studio.application.presenter.inspect.matrix
+    for part in (page.scale, page.order, page.background, page.empty):
+        assert inside(part, page)
+        assert part.width() >= (120 if part in (page.scale, page.order) else part.sizeHint().width())
+    window.resize(1280, 800)
+    enter(studio, Room.COMPARE)
+    studio.wait(lambda: compare.tabs.count() == 2 and compare.table.isVisible() and compare.chooser.isVisible())
 
 
 def test_what_is_unusual_about_the_crf_is_unfolded(studio: Studio, folder):

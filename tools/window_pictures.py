@@ -1,0 +1,126 @@
+"""Pictures of the window for README and documentation: the real program on the sample project, with its bundled network.
+
+    QT_QPA_PLATFORM=offscreen python -m tools.window_pictures -o docs/images [--only NAME ...] [--second FILE]
+
+Writes ``window.png`` (a stroke in three linked views), ``crf_dock.png`` (a preview of the CRF) and, with ``--second``,
+``compare.png`` (the bundled network beside another one of the same classes), 1600 x 1000 px each.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+#: The place of the sample, as it stands in the pictures; a folder of the moment would be another one each time.
+_FOLDER = Path(tempfile.gettempdir()) / "rooms"
+_NAMES = ("window", "crf_dock", "compare")
+
+
+@click.command()
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
+@click.option("--only", type=click.Choice(_NAMES), multiple=True)
+@click.option("--second", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="model for compare.png")
+@click.option("--theme", type=click.Choice(["dark", "light"]), default="dark", show_default=True)
+def main(output: Path, only: tuple[str, ...], second: Path | None, theme: str) -> None:
+    """Take the pictures."""
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        os.environ[name] = tempfile.mkdtemp()  # the user's own settings are neither used nor changed
+    from PySide6.QtCore import QPointF, Qt
+    from PySide6.QtTest import QTest
+    from PySide6.QtWidgets import QApplication
+
+    from app.main import Application
+    from app.paths import SAMPLE_PROJECT
+    from app.ui.shell.theme import load_fonts
+
+    shutil.rmtree(_FOLDER, ignore_errors=True)
+    for part in ("images", "truth"):
+        shutil.copytree(SAMPLE_PROJECT / part, _FOLDER / part)
+    qt = QApplication([])
+    load_fonts()
+    application = Application()
+    program, window = application.build(), application.window
+    program.settings.set("appearance.theme", theme)
+    program.folder_jobs.asks = False
+    window.resize(1600, 1000)
+    window.show()
+    window.activateWindow()
+    window.trimap.build_plot()
+    output.mkdir(parents=True, exist_ok=True)
+
+    def wait(condition: Callable[[], object], rest: float = 1.0) -> None:
+        end = None
+        while end is None or time.monotonic() < end:
+            qt.processEvents()
+            time.sleep(0.005)
+            if end is None and condition():
+                end = time.monotonic() + rest
+
+    def show(name: str) -> None:
+        """Bring an image with its prediction into view."""
+        project = program.session.project
+        assert project is not None
+        program.session.open_image(next(record.id for record in project.images if record.name == name))
+        wait(lambda: (image := program.session.image) is not None and image.path.name == name and image.prediction is not None)
+
+    def take(name: str) -> None:
+        for toast in list(window.toasts.toasts):
+            toast.close_button.click()
+        wait(lambda: not program.jobs.running)
+        window.grab().save(str(output / f"{name}.png"))
+        print(output / f"{name}.png")
+
+    wanted = only or _NAMES
+    program.models.start()
+    program.projects.open(_FOLDER / "images")
+    wait(lambda: program.session.image is not None and program.models.card is not None)
+    program.folder_run.run()
+    wait(lambda: program.session.project is not None and not program.jobs.running, 2.0)
+    presenter = application.presenter
+    assert presenter is not None
+    if "window" in wanted:
+        show("room_00009.jpg")
+        program.view.set_layout("triple")
+        program.classes.choose(program.classes.catalog.by_name("sofa").id)  # type: ignore[union-attr]
+        wait(lambda: True)
+        view = presenter.canvas.views[0]
+        mapping = view.mapping
+        assert mapping is not None
+        points = [mapping.to_view(*place).toPoint() for place in ((160, 300), (260, 315), (340, 345))]
+        QTest.mousePress(view, Qt.MouseButton.LeftButton, pos=points[0])
+        for point in points[1:]:
+            QTest.mouseMove(view, point)
+        QTest.mouseRelease(view, Qt.MouseButton.LeftButton, pos=points[-1])
+        QTest.mouseMove(view, mapping.to_view(QPointF(340, 345).x(), 345).toPoint())
+        take("window")
+        program.view.set_layout("single")
+    if "crf_dock" in wanted:
+        show("room_00004.jpg")
+        window.crf.raise_()
+        window.commands["refine.preview"].trigger()
+        wait(lambda: program.refine.status.phase == "exact", 2.0)
+        take("crf_dock")
+        window.commands["refine.discard"].trigger()
+        window.model.raise_()
+    if "compare" in wanted and second is not None:
+        show("room_00001.jpg")
+        window.commands["model.compare"].trigger()
+        wait(lambda: program.context["comparing"])
+        program.compare.add_file(second)
+        wait(lambda: len(program.compare.results) == 2 and all(answer.figures for answer in program.compare.results), 2.0)
+        take("compare")
+    program.projects.close()
+    window.close()
+    application.shut_down()
+    shutil.rmtree(_FOLDER, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
