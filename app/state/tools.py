@@ -120,7 +120,7 @@ TOOLS = (
         mark("Border snap"),
         mark("Snap"),
         "Shift+S",
-        mark("Click a component to see its outline at the edges of the image; Alt+wheel sets the band, Enter applies"),
+        mark("Click a component or draw around an object: its outline at the edges of the image; Alt+wheel: band, Enter: apply"),
         corrects=True,
         gives_way=3,
     ),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.correction import components, snapping
-from deeplab_core.correction.checks import at_least_one, check_level, check_maps, check_mask, sides
+from deeplab_core.correction.checks import at_least_one, check_level, check_maps, check_mask
 from deeplab_core.correction.clicks.offers import check_clicks, offers
 from deeplab_core.correction.hierarchy import Hierarchy, build_hierarchy
 from deeplab_core.correction.paths import check_path, check_point, path_pixels, placed, thick_line
@@ -226,10 +226,16 @@ class Corrector:
         box, mask = hierarchy.small_mask(nodes, level)
         return RegionPreview(box, mask, sum(map(hierarchy.image_pixels, nodes.tolist())))
 
-    def region_guess(self, x: float, y: float, level: int, but: Collection[int] = ()) -> int | None:
-        """The class that :meth:`region_at` gives without one; the best one that is not among ``but``."""
-        node = self.hierarchy.node_at(*check_point(x, y, self._size), check_level(level))
-        return self._region_class(None, np.array([node]), *self._region_of(node, level), but)
+    def region_mask(self, x: float, y: float, level: int) -> tuple[Box, Mask]:
+        """The region under a point: its box and (height, width) bool mask, not to be changed."""
+        return self._region_of(self.hierarchy.node_at(*check_point(x, y, self._size), check_level(level)), level)
+
+    def region_guess(self, path: Points, level: int, but: Collection[int] = ()) -> int | None:
+        """The class that :meth:`regions_along` gives without one; the best one that is not among ``but``."""
+        xs, ys = path_pixels(check_path(path, self._size), self._size)
+        nodes = self.hierarchy.nodes_of(xs, ys, check_level(level))
+        one = self._region_of(int(nodes[0]), level) if nodes.size == 1 else self.hierarchy.mask(nodes, level)
+        return self._region_class(None, nodes, *one, but)
 
     def next_level(self, x: float, y: float, level: int, step: int) -> int:
         """The next coarser (``step`` 1) or finer (-1) level at which the region under a point changes by a fifth of its size."""
@@ -280,17 +286,17 @@ class Corrector:
         cls = int(self.labels[row, column])
         if cls == self.catalog.ignore:
             return None
-        box, mask = self._component_under(column, row)
-        outer, snapped = snapping.snapped_mask(self._rgb, box, mask, at_least_one(band, message("width of a band")))
-        current, place = self.labels[outer.slices], outer.slices
-        wide = placed(mask, box, outer)
-        free = ~painted(self.provenance[place]) & (current != self.catalog.ignore)
-        gained = snapped & free & (current != cls)
-        lost = components.given_to_nearest(self.labels, outer, wide & ~snapped & free, current == cls, self.catalog.ignore)
-        if lost is None:
-            return Proposal.within(self._size, outer, gained, cls, Provenance.CRF)
-        ids = np.where(gained, self.labels.dtype.type(cls), lost[2])
-        return Proposal.within(self._size, outer, gained | lost[1], ids, Provenance.CRF)
+        return self._snapped(*self._component_under(column, row), cls, band, drawn=False)
+
+    def snap_outline(self, path: Points, cls: int, band: int) -> Proposal | None:
+        """Give what a closed path holds a class, with the outline moved to the image's edges by at most ``band`` px.
+
+        What has the class inside the path and beyond the outline takes the nearest other class. Pixels outside of the path that
+        the user painted stay as they are. None if no pixel changes.
+        """
+        self._check_class(cls)
+        box, mask = polygon_mask(check_path(path, self._size), self._size)
+        return self._snapped(box, mask, cls, band, drawn=True) if mask.any() else None
 
     def lasso(self, path: Points, cls: int, snap: float = 0) -> Proposal | None:
         """Give the inside of a closed path a class; its ends are joined by a line.
@@ -377,27 +383,9 @@ class Corrector:
             AtrousError: the proposal is of another image, or its ids are not the catalog's.
         """
         check_mask(proposal.mask, self._size)
-        box = proposal.bounds
-        place = box.slices
-        mask = proposal.mask[place]
-        before, sources = self.labels[place].copy(), self.provenance[place].copy()
-        labels = proposal.labels
-        if isinstance(labels, int):
-            self._check_class(labels, void=True)
-            after = np.where(mask, self.labels.dtype.type(labels), before)
-        else:
-            if labels.shape != self._size:
-                raise AtrousError(
-                    message("labels of {size} px do not fit", size=sides(labels)),
-                    remedy=message("Pass labels of the image's size"),
-                )
-            for value in np.unique(labels[place][mask]).tolist():
-                self._check_class(value, void=True)
-            after = np.where(mask, labels[place], before).astype(before.dtype)
-        given = proposal.provenance
-        new = np.broadcast_to(np.uint8(given) if isinstance(given, int) else given[place], mask.shape)
-        kept = painted(sources) & (new == Provenance.RECLASSIFIED)
-        patch = Patch(box, before, after, sources, np.where(mask & ~kept, new, sources))
+        for value in proposal.given_ids():
+            self._check_class(value, void=True)
+        patch = proposal.patch(self.labels, self.provenance)
         self._write(patch)
         return patch
 
@@ -469,6 +457,19 @@ class Corrector:
         present = int(value_counts(self.labels[box.slices][mask].reshape(1, -1)).argmax())
         left = [(-float(weight), n) for n, weight in enumerate(weights) if self.catalog.classes[n].id not in (present, *but)]
         return self.catalog.classes[min(left)[1]].id if left else None
+
+    def _snapped(self, box: Box, mask: Mask, cls: int, band: int, *, drawn: bool) -> Proposal | None:
+        outer, snapped = snapping.snapped_mask(self._rgb, box, mask, at_least_one(band, message("width of a band")))
+        current, wide, free = self.labels[outer.slices], placed(mask, box, outer), ~painted(self.provenance[outer.slices])
+        known = current != self.catalog.ignore
+        gained = snapped & (current != cls) & (wide | free if drawn else free & known)
+        lost = wide & ~snapped & free & (current == cls)
+        given = components.given_to_nearest(self.labels, outer, lost, current == cls, self.catalog.ignore)
+        by = Provenance.RECLASSIFIED if drawn else Provenance.CRF
+        if given is None:
+            return Proposal.within(self._size, outer, gained, cls, by)
+        ids = np.where(gained, self.labels.dtype.type(cls), given[2])
+        return Proposal.within(self._size, outer, gained | given[1], ids, by)
 
     def _other_class(self, xs: NDArray[np.int64], ys: NDArray[np.int64], cls: int) -> int | None:
         """The class that a scribble takes from: that under its beginning, or the one it crosses most; never void or painted

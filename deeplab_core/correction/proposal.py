@@ -9,8 +9,10 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.correction.checks import sides
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.geometry import Box
-from deeplab_core.labels import LabelMap
+from deeplab_core.labels import LabelMap, Provenance, painted
 from deeplab_core.regions import Mask
 
 
@@ -59,6 +61,35 @@ class Proposal:
         if self.box is not None:
             return self.box
         return Box.around(self.mask) or Box(0, 0, 0, 0)
+
+    def given_ids(self) -> list[int]:
+        """The labels that it gives, rising.
+
+        Raises:
+            AtrousError: they are of an image of another size.
+        """
+        if isinstance(self.labels, int):
+            return [self.labels]
+        if self.labels.shape != self.mask.shape:
+            raise AtrousError(
+                message("labels of {size} px do not fit", size=sides(self.labels)),
+                remedy=message("Pass labels of the image's size"),
+            )
+        place = self.bounds.slices
+        return [int(value) for value in np.unique(self.labels[place][self.mask[place]])]
+
+    def patch(self, labels: LabelMap, provenance: NDArray[np.uint8]) -> Patch:
+        """What it makes of (H, W) labels and who set them; pixels that the user painted stay the user's."""
+        box = self.bounds
+        place = box.slices
+        mask = self.mask[place]
+        before, sources = labels[place].copy(), provenance[place].copy()
+        given = labels.dtype.type(self.labels) if isinstance(self.labels, int) else self.labels[place]
+        after = np.where(mask, given, before).astype(before.dtype)
+        by = np.uint8(self.provenance) if isinstance(self.provenance, int) else self.provenance[place]
+        new = np.broadcast_to(by, mask.shape)
+        kept = painted(sources) & (new == Provenance.RECLASSIFIED)
+        return Patch(box, before, after, sources, np.where(mask & ~kept, new, sources))
 
     def only(self, where: NDArray[np.bool_]) -> Proposal | None:
         """The part of it in an (H, W) bool, e.g. where one class is now; None if nothing is left."""

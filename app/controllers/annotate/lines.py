@@ -21,9 +21,13 @@ from deeplab_core.correction.proposal import Proposal
 from deeplab_core.correction.scribble import REACHES, needed_box
 from deeplab_core.correction.snapping import BANDS
 from deeplab_core.errors import AtrousError, message
+from deeplab_core.geometry import polygon_mask
 from deeplab_core.learning import PackedLabels
 
 Point = tuple[float, float]
+
+#: Points that an outline has at least.
+_LEAST_POINTS = 3
 
 
 @dataclass(slots=True, eq=False)
@@ -159,10 +163,12 @@ class ScribbleLines(TargetSource):
 
 
 class BorderSnap(TargetSource):
-    """Border snap: the outline of the component under a click at the edges of the image, shown until it is accepted.
+    """Border snap: an outline at the edges of the image, shown until it is accepted.
+
+    It is the outline of the component under a click, or one that was drawn around an object of the selected class.
 
     Attributes:
-        target: the component with its new outline; None while none is shown.
+        target: the object with its new outline; None while none is shown.
     """
 
     def __init__(self, services: Services, corrections: CorrectionsController, parent: QObject | None = None) -> None:
@@ -170,7 +176,8 @@ class BorderSnap(TargetSource):
         self._corrections, self._edit, self._notifier = corrections, corrections.edit, services.notifier
         self._work = LatestWork(services.jobs, services.notifier.report_or_raise)
         self._level = 1
-        self._place: Point | None = None
+        self._path: tuple[Point, ...] = ()
+        self._cls = 0
         self._revision = -1
         self._proposal: Proposal | None = None
         self._edit.documentChanged.connect(self.drop)
@@ -184,7 +191,7 @@ class BorderSnap(TargetSource):
     @property
     def open(self) -> bool:
         """Whether a new outline is shown, or computed."""
-        return self._place is not None
+        return bool(self._path)
 
     def show(self, x: float, y: float) -> None:
         """Show the outline of the component at a place as it would be."""
@@ -199,22 +206,34 @@ class BorderSnap(TargetSource):
         if cls == document.catalog.ignore:
             self._notifier.info(tr("Unlabelled pixels have no outline to move"), "", replace_key="correction")
             return
-        self._place = place
+        self._path, self._cls = (place,), cls
+        self._ask()
+
+    def show_outline(self, path: Sequence[Point]) -> None:
+        """Show an outline that was drawn around an object of the selected class as it would be."""
+        document, cls = self._edit.ready(), self._edit.tools.class_id
+        if document is None or len(path) < _LEAST_POINTS or self._edit.refuses(document, cls):
+            return
+        if cls == document.catalog.ignore:
+            self._notifier.info(tr("Border snap needs a class: unlabelled is none"), "", replace_key="correction")
+            return
+        self._edit.commit_stroke()
+        self._path, self._cls = tuple(path), cls
         self._ask()
 
     def turn(self, steps: int) -> None:
         """A wider (positive) or narrower band."""
         self._level = min(max(self._level + steps, 0), len(BANDS) - 1)
-        if self._place is not None:
+        if self._path:
             self._ask()
 
     def accept(self) -> bool:
         """Make what is shown a step; whether something was shown."""
-        place, proposal, document = self._place, self._proposal, self._edit.document
-        if place is None or document is None or not self._work.idle:
-            return place is not None
+        path, proposal, document = self._path, self._proposal, self._edit.document
+        if not path or document is None or not self._work.idle:
+            return bool(path)
         moved = document.revision != self._revision
-        name = class_name(document.catalog, int(document.labels[int(place[1]), int(place[0])]))
+        name = class_name(document.catalog, self._cls)
         self.drop()
         if not moved and not self._corrections.apply(message("Border snap: {name}", name=name), proposal):
             self._notifier.info(tr("The outline is at the edges already"), "", replace_key="correction")
@@ -222,7 +241,7 @@ class BorderSnap(TargetSource):
 
     def drop(self) -> bool:
         """Show nothing; whether something was shown."""
-        had, self._place, self._proposal = self._place is not None, None, None
+        had, self._path, self._proposal = bool(self._path), (), None
         self._work.stop()
         self._show(None)
         return had
@@ -230,17 +249,24 @@ class BorderSnap(TargetSource):
     def _follow_tool(self) -> None:
         if self._edit.tools.tool is not Tool.SNAP:
             self.drop()
+        elif len(self._path) > 1 and self._edit.tools.class_id != self._cls:
+            self.show_outline(self._path)  # another class was selected for the object
 
     def _ask(self) -> None:
-        corrector, place, band, document = self._corrections.corrector, self._place, self.band, self._edit.document
-        if corrector is None or place is None or document is None:
+        corrector, path, band, document = self._corrections.corrector, self._path, self.band, self._edit.document
+        if corrector is None or not path or document is None:
             return
-        self._revision = document.revision
+        self._revision, cls = document.revision, self._cls
 
         def work() -> tuple[Proposal | None, Target]:
-            box, mask = corrector.component_mask(*place)
-            cls = int(corrector.labels[int(place[1]), int(place[0])])
-            found = corrector.snap_border(*place, band)
+            if len(path) > 1:
+                # What is inside and of the class already is no part of the proposal, and of the object all the same.
+                box, mask = polygon_mask(path, corrector.size)
+                mask &= corrector.labels[box.slices] == cls
+                found = corrector.snap_outline(path, cls, band)
+            else:
+                box, mask = corrector.component_mask(*path[0])
+                found = corrector.snap_border(*path[0], band)
             outer = box if found is None else box.united(found.bounds)
             after = np.zeros(outer.size, np.bool_)
             after[box.within(outer).slices] = mask
@@ -253,6 +279,6 @@ class BorderSnap(TargetSource):
         self._work.ask(work, self._take)
 
     def _take(self, found: tuple[Proposal | None, Target]) -> None:
-        if self._place is not None:
+        if self._path:
             self._proposal = found[0]
             self._show(found[1])

@@ -55,12 +55,16 @@ class RegionsController(TargetSource):
 
     def turn(self, steps: int) -> None:
         """Go to coarser (positive) or finer regions, as far as the one under the pointer changes."""
-        corrector, place = self._corrections.corrector, self._corrections.inside(self._place)
+        self.turn_at(self._corrections.inside(self._place), steps)
+        self._look()
+
+    def turn_at(self, place: Point | None, steps: int) -> None:
+        """The same for the region at a place of the image."""
+        corrector = self._corrections.corrector
         if corrector is None or place is None or not self._corrections.regions_ready:
             return
         for _ in range(abs(steps)):
             self.level = corrector.next_level(*place, self.level, 1 if steps > 0 else -1)
-        self._look()
 
     def cross(self, path: Sequence[Point]) -> None:
         """The pointer is dragged along a path: outline all regions that it crosses."""
@@ -82,11 +86,9 @@ class RegionsController(TargetSource):
             return
         self._edit.commit_stroke()
         cls = None if guess else self._edit.tools.class_id
-        if len(inside) > 1:
-            proposal = corrector.regions_along(inside, self.level, cls)
-        else:
-            cls = self._guess(corrector, inside[0]) if guess else cls
-            proposal = corrector.region_at(*inside[0], self.level, cls)
+        if guess:
+            cls = self._guess(corrector, inside)
+        proposal = corrector.regions_along(inside, self.level, cls)
         if proposal is None:
             return
         assert isinstance(proposal.labels, int)
@@ -94,10 +96,10 @@ class RegionsController(TargetSource):
         name = message("Regions: {name}", name=given) if len(inside) > 1 else message("Region: {name}", name=given)
         self._corrections.apply(name, proposal, start=inside[0])
 
-    def _guess(self, corrector: Corrector, place: Point) -> int | None:
-        found, level = corrector.region_preview(*place, self.level), self.level
+    def _guess(self, corrector: Corrector, path: Sequence[Point]) -> int | None:
+        found, level = corrector.regions_preview(path, self.level), self.level
         part = Target(found.box, found.mask, found.pixels)
-        return self._corrections.second_guess(part, lambda but: corrector.region_guess(*place, level, but))
+        return self._corrections.second_guess(part, lambda but: corrector.region_guess(path, level, but))
 
     def _look(self) -> None:
         self._soon.stop()
@@ -107,7 +109,7 @@ class RegionsController(TargetSource):
             return
         found = corrector.region_preview(*place, self.level)
         selected = self._edit.tools.class_id
-        guess = self._guess(corrector, place)
+        guess = self._guess(corrector, [place])
         at = Pointed(found.pixels, None, selected, guess, document.locked)
         self._show(Target(found.box, found.mask, found.pixels, pointed_lines(document.catalog, at), selected))
 

@@ -12,7 +12,7 @@ from app.services.jobs import LatestWork
 from app.text import tr
 from app.ui.canvas.correction_tools import CorrectionTool
 from app.ui.canvas.geometry import Mapping
-from app.ui.canvas.marks import draw_path
+from app.ui.canvas.marks import draw_outline, draw_path
 from app.ui.canvas.target_mark import draw_words
 from app.ui.canvas.tools import LassoTool, Pointer
 
@@ -66,7 +66,7 @@ class ScribbleTool(CorrectionTool):
 
 
 class SnapTool(CorrectionTool):
-    """Click: the outline of a component at the edges of the image; click again or Enter: apply; Esc: drop."""
+    """Click a component, or draw around an object: its outline at the edges of the image; click or Enter: apply; Esc: drop."""
 
     turns = True
     cursor = Qt.CursorShape.PointingHandCursor
@@ -88,6 +88,14 @@ class SnapTool(CorrectionTool):
             self.program.border_snap.accept()
         else:
             self.program.border_snap.show(pointer.x, pointer.y)
+
+    def dragged(self, start: Pointer, path: list[tuple[float, float]]) -> None:  # noqa: ARG002 - the base's signature
+        self.program.border_snap.show_outline(path)
+
+    def paint(self, painter: QPainter, mapping: Mapping) -> None:
+        super().paint(painter, mapping)
+        if self.dragging:
+            draw_outline(painter, [mapping.to_view(*point) for point in self._path], self.class_color())
 
     def turn(self, steps: int, pointer: Pointer) -> None:
         self._at = pointer

@@ -110,6 +110,21 @@ def test_a_class_that_was_rejected_is_not_the_second_guess_again(
     assert len(set(seen)) == len(seen)
 
 
+def test_a_drag_over_several_regions_offers_no_rejected_class_again(desk: Studio) -> None:
+    desk.press(Qt.Key.Key_G, SHIFT)
+    desk.settle()
+    seen = []
+    for _ in range(3):
+        desk.qtbot.mousePress(desk.view, Qt.MouseButton.LeftButton, SHIFT, desk.point(12, 20))
+        for x in (30, 50, 70):
+            desk.qtbot.mouseMove(desk.view, desk.point(x, 22))
+        desk.qtbot.mouseRelease(desk.view, Qt.MouseButton.LeftButton, SHIFT, desk.point(70, 22))
+        desk.settle()
+        seen.append(int(desk.image.document.labels[20, 12]))
+    assert desk.steps()[-1].startswith("Regions:")
+    assert len(set(seen)) == len(seen)
+
+
 def test_forty_islands_are_dropped_in_two_actions(desk: Studio) -> None:
     desk.press(Qt.Key.Key_I, SHIFT)
     desk.settle()
@@ -329,6 +344,36 @@ def test_border_snap_changes_nothing_before_it_is_accepted(desk: Studio) -> None
     assert (labels[12:32, 12:32] == CHAIR).all()
     assert not (labels[10:12, 10:12] == CHAIR).any()
     assert desk.steps()[-1].startswith("Border snap: chair")
+
+
+def test_border_snap_moves_an_outline_that_is_drawn_to_the_edges(desk: Studio) -> None:
+    pixels = desk.image.rgb
+    pixels.setflags(write=True)
+    pixels[:] = 40
+    pixels[12:32, 12:32] = 220
+    before = desk.image.document.labels.copy()
+    desk.program.classes.choose(SOFA)
+    desk.press(Qt.Key.Key_S, SHIFT)
+    desk.paint((9, 9), (34, 9), (34, 34), (9, 34), (9, 10))
+    desk.settle()
+    snap, labels = desk.program.border_snap, desk.image.document.labels
+    assert snap.target is not None
+    assert snap.target.class_id == SOFA
+    assert np.array_equal(labels, before)
+    desk.program.classes.choose(CAT)  # the object is of another class
+    desk.settle()
+    assert snap.target.class_id == CAT
+    turn_wheel(desk.view, QPointF(desk.point(20, 20)), 1, Qt.KeyboardModifier.AltModifier)
+    desk.settle()
+    assert snap.band == 20
+    assert snap.target.lines[0] == "Band: 20 px"
+    desk.press(Qt.Key.Key_Return)
+    assert (labels[12:32, 12:32] == CAT).all()
+    assert (labels[8:12, 8:36] != CAT).all()
+    assert desk.steps()[-1].startswith("Border snap: cat")
+    desk.program.edit.undo()
+    desk.settle()
+    assert np.array_equal(labels, before)
 
 
 def test_the_lasso_snaps_where_that_is_on(desk: Studio) -> None:

@@ -182,3 +182,66 @@ def test_the_labels_of_the_needed_box_suffice_for_a_scribble() -> None:
     assert whole is not None
     assert part is not None
     assert np.array_equal(whole.mask, part.mask)
+
+
+@pytest.mark.parametrize("shift", [-4, 4])
+def test_an_outline_snaps_to_the_object_that_it_is_drawn_around(shift: int) -> None:
+    rgb, inside = disk_scene(96, 128)
+    rows, columns = np.nonzero(inside)
+    middle, radius = (columns.mean() + 0.5, rows.mean() + 0.5), (np.ptp(columns) + 1) / 2 + shift
+    turns = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+    path = np.stack([middle[0] + radius * np.cos(turns), middle[1] + radius * np.sin(turns)], axis=1)
+    labels = np.zeros((96, 128), np.uint8)
+    labels[:, :64] = 255
+    provenance = np.zeros((96, 128), np.uint8)
+    provenance[:, 100:] = Provenance.USER
+    corrector = Corrector(rgb, labels, catalog=CATALOG, provenance=provenance)
+    for band in BANDS:
+        proposal = corrector.snap_outline(path, 3, band)
+        assert proposal is not None
+        assert overlap(proposal.mask, inside) > 0.97
+        assert proposal.provenance == Provenance.RECLASSIFIED
+    assert corrector.snap_outline([(1, 1), (1.2, 1), (1, 1.2)], 3, 10) is None
+
+
+def test_what_an_outline_gives_up_takes_the_nearest_class_but_not_what_was_painted() -> None:
+    rgb, inside = disk_scene(96, 128)
+    drawn = cv2.dilate(inside.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    labels = np.where(drawn, 3, 7).astype(np.uint8)
+    provenance = np.zeros((96, 128), np.uint8)
+    provenance[:, :50] = Provenance.USER
+    corrector = Corrector(rgb, labels, catalog=CATALOG, provenance=provenance)
+    rows, columns = np.nonzero(drawn)
+    path = [
+        (columns.min(), rows.min()),
+        (columns.max() + 1, rows.min()),
+        (columns.max() + 1, rows.max() + 1),
+        (columns.min(), rows.max() + 1),
+    ]
+    proposal = corrector.snap_outline(path, 3, 10)
+    assert proposal is not None
+    corrector.apply(proposal)
+    after = corrector.labels == 3
+    assert overlap(after[:, 50:], inside[:, 50:]) > 0.95
+    assert (corrector.labels[:, :50] == 3)[drawn[:, :50]].all()
+    assert set(np.unique(corrector.labels).tolist()) == {3, 7}
+
+
+def test_a_guess_for_a_path_leaves_classes_out() -> None:
+    rgb, _ = disk_scene(96, 128)
+    labels = np.zeros((96, 128), np.uint8)
+    scores = np.random.default_rng(4).random((len(CATALOG), 12, 16)).astype(np.float32)
+    corrector = Corrector(rgb, labels, catalog=CATALOG, scores=scores / scores.sum(axis=0))
+    path, seen = [(5.0, 5.0), (100.0, 80.0)], []
+    for _ in range(len(CATALOG) - 1):
+        found = corrector.region_guess(path, 3, seen)
+        assert found is not None
+        assert found not in seen
+        seen.append(found)
+    proposal = corrector.regions_along(path, 3)
+    assert proposal is not None
+    assert proposal.labels == seen[0]
+    box, mask = corrector.region_mask(5, 5, 3)
+    only = corrector.region_at(5, 5, 3, 3)
+    assert only is not None
+    assert np.array_equal(only.mask[box.slices], mask)
