@@ -30,6 +30,7 @@ CONTEXT_KEYS: dict[str, str] = {
     "over_on": "only some classes may be painted over",
     "inside_band_on": "only pixels inside the trimap band may be painted",
     "outside_band_on": "only pixels outside the trimap band may be painted",
+    "view_adjusted": "the image is shown with another brightness, contrast or gamma",
     "overlay_on": "masks are drawn over the image",
     "contours_on": "contours are drawn",
     "names_on": "names of classes stand on their regions",

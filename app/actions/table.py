@@ -14,7 +14,8 @@ _REPEATING = frozenset(
     {"go.next", "go.previous", "go.next_unreviewed", "go.previous_unreviewed", "go.next_worst", "go.next_error", "edit.undo",
      "edit.redo",
      "brush.larger", "brush.smaller", "class.previous", "class.next", "view.more_opaque", "view.less_opaque", "view.zoom_in",
-     "view.zoom_out", "inspect.next", "inspect.previous"}
+     "view.zoom_out", "view.brighter", "view.darker", "view.more_contrast", "view.less_contrast", "view.more_gamma",
+     "view.less_gamma", "inspect.next", "inspect.previous"}
 )  # fmt: skip
 
 
@@ -249,6 +250,23 @@ _VIEW = (
     _spec(Group.VIEW, "view.zoom_out", _("Zoom out"), "view.zoom_out", icon="zoom-out", keys="Ctrl+-", enabled_when=_ON_IMAGE),
     _spec(Group.VIEW, "view.keep", _("Keep zoom between images"), "view.toggle_keep", keys="K", enabled_when=_ON_IMAGE,
           checked_from="keep_view"),
+    _spec(Group.VIEW, "view.adjust", _("Brightness and contrast…"), "view.ask_adjustment", icon="theme", keys="Alt+I",
+          enabled_when=_ON_IMAGE, separated=True,
+          tip=_("Of the image as it is shown, with gamma; labels, predictions and exports do not change")),
+    *(
+        _spec(Group.VIEW, f"view.{name}", text, f"view.step_{what}", argument=steps, keys=key, enabled_when=_ON_IMAGE)
+        for name, text, what, steps, key in (
+            ("brighter", _("Brighter view"), "brightness", 1, "Alt+Up"),
+            ("darker", _("Darker view"), "brightness", -1, "Alt+Down"),
+            ("more_contrast", _("More contrast"), "contrast", 1, "Alt+Right"),
+            ("less_contrast", _("Less contrast"), "contrast", -1, "Alt+Left"),
+            ("more_gamma", _("Brighter dark parts"), "gamma", 1, "Alt+PgUp"),
+            ("less_gamma", _("Darker dark parts"), "gamma", -1, "Alt+PgDown"),
+        )
+    ),
+    _spec(Group.VIEW, "view.reset_adjustment", _("Show the image as it is"), "view.reset_adjustment", keys="Alt+0",
+          enabled_when=("view_adjusted",), checked_from="view_adjusted",
+          tip=_("Ends brightness, contrast and gamma of the view")),
 )
 
 _MODEL = (

@@ -12,6 +12,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from app.services.services import Services
+from app.viewmodels.annotate.adjustment import GAMMA_STEP, NEUTRAL, STEP, ImageAdjustment
 from app.viewmodels.annotate.panes import (
     OverlayOptions,
     Pane,
@@ -43,12 +44,16 @@ class ViewState(QObject):
         panesChanged: layout, a pane's kind, the split or ``keep_view`` changed.
         overlayChanged: overlay options changed.
         blinkChanged: hold-to-blink began or ended.
+        adjustmentChanged: another brightness, contrast or gamma.
+        adjustmentAsked: the user wants to choose them.
     """
 
     viewpointChanged = Signal()
     panesChanged = Signal()
     overlayChanged = Signal()
     blinkChanged = Signal()
+    adjustmentChanged = Signal()
+    adjustmentAsked = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -68,6 +73,7 @@ class ViewState(QObject):
         self._homes: dict[PaneKind, tuple[int, PaneKind]] = {}  # where a kind was switched off, and for what
         self._active = 0
         self._overlay = OverlayOptions()
+        self._adjustment = NEUTRAL
         self._blink: PaneKind | None = None
         self._previewing = False
         self.keep_view = False
@@ -293,6 +299,39 @@ class ViewState(QObject):
         """Colour errors by their ``"kind"`` or by the ``"class"`` that was given."""
         self.set_overlay(replace(self._overlay, error_colors=by))
 
+    # -- brightness, contrast and gamma ------------------------------------------------------------------------------------
+
+    @property
+    def adjustment(self) -> ImageAdjustment:
+        """How values of the image are shown; of this session, for all images."""
+        return self._adjustment
+
+    def set_adjustment(self, adjustment: ImageAdjustment) -> None:
+        """Show the image with other values; nothing else changes."""
+        if adjustment != self._adjustment:
+            self._adjustment = adjustment
+            self.adjustmentChanged.emit()
+
+    def step_brightness(self, steps: int) -> None:
+        """Ten per cent of white more (or, with a negative number, less) for each step."""
+        self.set_adjustment(self._adjustment.changed(brightness=STEP * steps))
+
+    def step_contrast(self, steps: int) -> None:
+        """More, or less, contrast."""
+        self.set_adjustment(self._adjustment.changed(contrast=STEP * steps))
+
+    def step_gamma(self, steps: int) -> None:
+        """Brighter, or darker, dark parts."""
+        self.set_adjustment(self._adjustment.changed(gamma=GAMMA_STEP**steps))
+
+    def reset_adjustment(self) -> None:
+        """Show the image as it is."""
+        self.set_adjustment(NEUTRAL)
+
+    def ask_adjustment(self) -> None:
+        """Ask for brightness, contrast and gamma."""
+        self.adjustmentAsked.emit()
+
     # -- blink -----------------------------------------------------------------------------------------------------------
 
     @property
@@ -374,6 +413,7 @@ class ViewSettingsSync(QObject):
         view.set_layout(member(PaneLayout, services.settings["canvas.layout"], PaneLayout.SINGLE))
         view.panesChanged.connect(self._follow)
         view.overlayChanged.connect(self._follow)
+        view.adjustmentChanged.connect(lambda: services.context.update(view_adjusted=not view.adjustment.neutral))
         services.settings.changed.connect(self._take_setting)
         self._follow()
 

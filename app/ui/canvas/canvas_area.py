@@ -92,6 +92,7 @@ class CanvasArea(QWidget):
         view.panesChanged.connect(self._arrange)
         view.overlayChanged.connect(self._recolor)
         view.blinkChanged.connect(self._show_all)
+        view.adjustmentChanged.connect(self._show_all)
         self._toolbox.marksChanged.connect(self._update_marks)
         self._toolbox.cursorChanged.connect(self._update_cursors)
         self._toolbox.menuAsked.connect(self.menuAsked)
@@ -224,7 +225,7 @@ class CanvasArea(QWidget):
         for index, (pane, what) in enumerate(zip(self.views, shown, strict=True)):
             scale = self._view.scale * pane.fitting_scale(image) / first_fit
             mapping = Mapping.centered(self._view.center, scale, pane.device_size(), image, pane.devicePixelRatioF())
-            scene = Scene(mapping, layers, tables, self._view.overlay, self._presence)
+            scene = Scene(mapping, layers, tables, self._view.overlay, self._presence, self._view.adjustment)
             pane.show_scene(scene, what, self._view.stand_in(index))
         self._show_chips()
 

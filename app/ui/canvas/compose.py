@@ -31,6 +31,7 @@ from app.ui.canvas.colors import (
 from app.ui.canvas.geometry import Mapping, sample
 from app.ui.canvas.layers import LayerSet
 from app.ui.canvas.presence import Presence
+from app.viewmodels.annotate.adjustment import NEUTRAL, ImageAdjustment
 from app.viewmodels.annotate.panes import OverlayOptions, PaneKind
 
 Sampled = NDArray[Any]  # (h, w) label values under device pixels
@@ -73,6 +74,7 @@ class Scene:
     tables: OverlayTables
     options: OverlayOptions
     presence: Presence = field(default_factory=Presence)
+    adjustment: ImageAdjustment = NEUTRAL
 
     @property
     def reduced(self) -> bool:

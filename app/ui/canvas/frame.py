@@ -69,6 +69,7 @@ class PanePixels:
             or before is None
             or scene.mapping != before.mapping
             or scene.layers.picture is not before.layers.picture
+            or scene.adjustment != before.adjustment
             or backdrop != self._backdrop
         ):
             self._base_valid = False
@@ -109,7 +110,9 @@ class PanePixels:
     def _paint_base(self) -> None:
         self._base.fill(self._backdrop)
         if self._scene is not None:
-            self._scene.layers.picture.paint(self._base, self._base_pixels, self._scene.mapping, self._picture)
+            adjustment = self._scene.adjustment
+            table = None if adjustment.neutral else adjustment.table()
+            self._scene.layers.picture.paint(self._base, self._base_pixels, self._scene.mapping, self._picture, table)
 
     def _overlays(self, scene: Scene, rect: QRect, picture: QRect) -> Iterator[tuple[QPoint, NDArray[np.uint32], QRect]]:
         """What lies over the photograph in ``rect``, a part of ``picture``: where, the pixels, and which of them to draw."""

@@ -50,29 +50,37 @@ class PictureSource:
         """Memory of all levels."""
         return sum(level.nbytes for level in self._levels)
 
-    def paint(self, image: QImage, pixels: NDArray[np.uint32], mapping: Mapping, rect: QRect) -> None:
+    def paint(
+        self,
+        image: QImage,
+        pixels: NDArray[np.uint32],
+        mapping: Mapping,
+        rect: QRect,
+        table: NDArray[np.uint8] | None = None,
+    ) -> None:
         """Paint the part under ``rect`` (device px, all of it on the picture).
 
         Args:
             image: Format_RGB32, the size of the pane.
             pixels: (height, width) uint32 view of the same memory.
+            table: (256,) uint8, the value that is shown for each value; None shows them as they are.
         """
         if rect.isEmpty():
             return
         if mapping.scale >= 1:
-            self._paint_pixels(pixels, mapping, rect)
+            self._paint_pixels(pixels, mapping, rect, table)
         else:
-            self._paint_smooth(image, mapping, rect)
+            self._paint_smooth(image, mapping, rect, table)
 
-    def _paint_pixels(self, pixels: NDArray[np.uint32], mapping: Mapping, rect: QRect) -> None:
+    def _paint_pixels(self, pixels: NDArray[np.uint32], mapping: Mapping, rect: QRect, table: NDArray[np.uint8] | None) -> None:
         """Square pixels, sampled on the same grid as the labels above them."""
         x, y, right, bottom = rect.left(), rect.top(), rect.left() + rect.width(), rect.top() + rect.height()
         rows, columns = mapping.rows(y, bottom), mapping.columns(x, right)
         top, left = rows[0], columns[0]
-        packed = _packed(self._levels[0][top : rows[-1] + 1, left : columns[-1] + 1])
+        packed = _packed(self._levels[0][top : rows[-1] + 1, left : columns[-1] + 1], table)
         pixels[y:bottom, x:right] = sample(packed, rows - top, columns - left)
 
-    def _paint_smooth(self, image: QImage, mapping: Mapping, rect: QRect) -> None:
+    def _paint_smooth(self, image: QImage, mapping: Mapping, rect: QRect, table: NDArray[np.uint8] | None) -> None:
         """Bilinear from the level that is at most twice as large as needed: no aliasing, no more than 4 px read per px."""
         level = self._levels[min(int(math.log2(1 / mapping.scale)), len(self._levels) - 1)]
         height, width = level.shape[:2]
@@ -82,7 +90,7 @@ class PictureSource:
         y0 = max(math.floor((mapping.top + rect.top() / mapping.scale) * step_y) - 2, 0)
         x1 = min(math.ceil((mapping.left + (rect.left() + rect.width()) / mapping.scale) * step_x) + 2, width)
         y1 = min(math.ceil((mapping.top + (rect.top() + rect.height()) / mapping.scale) * step_y) + 2, height)
-        packed = _packed(level[y0:y1, x0:x1])
+        packed = _packed(level[y0:y1, x0:x1], table)
         part = QImage(packed.data, x1 - x0, y1 - y0, packed.strides[0], QImage.Format.Format_RGB32)
         target = QRectF(
             (x0 / step_x - mapping.left) * mapping.scale,
@@ -98,9 +106,11 @@ class PictureSource:
         painter.end()
 
 
-def _packed(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:
+def _packed(rgb: NDArray[np.uint8], table: NDArray[np.uint8] | None) -> NDArray[np.uint32]:
     """(h, w) uint32 0xffRRGGBB of an (h, w, 3) array: Qt's RGB32 on every byte order that OpenCV and Qt share."""
     cv2 = opencv()
+    if table is not None:
+        rgb = np.asarray(cv2.LUT(rgb, table), np.uint8)
     bgra = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA)
     packed: NDArray[np.uint32] = bgra.view(np.uint32)[:, :, 0]
     return packed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isnan
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QCursor
@@ -20,6 +21,7 @@ from app.ui.adapt.presenter import LearnPresenter
 from app.ui.annotate.presenter import ClassesPresenter
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.layers import LayerSet, PictureSource
+from app.ui.common.fitted_dialog import bring_into_screen
 from app.ui.compare.presenter import ComparePresenter
 from app.ui.evaluate.presenter import EvaluationPresenter
 from app.ui.predict.presenter import ModelPresenter, ReceptiveFieldPresenter
@@ -32,6 +34,9 @@ from app.ui.refine.presenter import CRFPresenter
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.annotate.panes import PaneKind, pane_captions, preview_captions
 from deeplab_core.metrics.confusion import same_classes
+
+if TYPE_CHECKING:
+    from app.ui.annotate.adjust_dialog import AdjustDialog
 
 
 class WindowPresenter(QObject):
@@ -46,6 +51,7 @@ class WindowPresenter(QObject):
         self._pictured: OpenImage | None = None
         self._figures: ImageFigures | None = None
         self._in_band: float | None = None
+        self.adjust_dialog: AdjustDialog | None = None
         self.images = ImagesPresenter(window, program, images)
         self.classes = ClassesPresenter(window, program)
         self.model = ModelPresenter(window, program)
@@ -76,9 +82,27 @@ class WindowPresenter(QObject):
         evaluation.figuresChanged.connect(self._show_figures)
         evaluation.bandFigures.connect(self._show_band_figures)
         program.view.panesChanged.connect(self._show_layers)
+        program.view.adjustmentAsked.connect(self._ask_adjustment)
         program.refine.previewChanged.connect(self._show_layers)
         program.refine.statusChanged.connect(lambda _status: self._show_captions())
         program.compare.resultsChanged.connect(self._show_layers)
+
+    def _ask_adjustment(self) -> None:
+        """Beside the picture, which shows the effect; asked again, the same dialog."""
+        from app.ui.annotate.adjust_dialog import AdjustDialog
+
+        if self.adjust_dialog is None:
+            dialog = self.adjust_dialog = AdjustDialog(self.program.view, self.window)
+            dialog.finished.connect(self._end_adjustment)
+            dialog.fit()
+            corner = self.window.classes.mapToGlobal(self.window.classes.rect().topRight())
+            dialog.move(corner.x() - dialog.width(), corner.y())
+            dialog.show()
+            bring_into_screen(dialog)
+        self.adjust_dialog.activateWindow()
+
+    def _end_adjustment(self) -> None:
+        self.adjust_dialog = None
 
     def _show_image(self, image: OpenImage | None) -> None:
         self._figures, self._in_band = None, None

@@ -98,6 +98,7 @@ _MODES = (
     ("brush.over_all", mark("Over {classes}"), mark("Cls")),
     ("brush.inside_band", mark("Inside {width} px"), mark("In")),
     ("brush.outside_band", mark("Outside {width} px"), mark("Out")),
+    ("view.reset_adjustment", mark("Adjusted"), mark("Adj")),
     ("refine.region", mark("Refine outline"), mark("CRF")),
     ("ambiguous.outline", mark("Mark ambiguous"), mark("Amb")),
 )

@@ -116,7 +116,8 @@ def test_the_selected_tool_has_a_button_at_any_width(studio: Studio, folder):
 def test_modes_are_seen_while_they_are_on_and_a_click_ends_them(studio: Studio, folder, width):
     studio.open(folder)
     studio.window.resize(width, 700)
-    names = ("Scribble", "Only over", "Over classes", "Inside band", "Outside band", "Refine outline", "Mark ambiguous")
+    limits = ("Only over", "Over classes", "Inside band", "Outside band")
+    names = ("Scribble", *limits, "Adjusted", "Refine outline", "Mark ambiguous")
     lamps = dict(zip(names, studio.window.top_bar.lamps, strict=True))
     assert not any(lamp.isVisible() for lamp in lamps.values())
     studio.program.scribble.toggle()

@@ -30,6 +30,7 @@ from app.state.project import Project
 from app.state.two_projects import TwoProjects
 from app.ui.adapt.learn_dialog import LearnDialog
 from app.ui.adapt.learn_result_dialog import LearnResultDialog
+from app.ui.annotate.adjust_dialog import AdjustDialog
 from app.ui.annotate.class_editor import ClassEditor
 from app.ui.annotate.component_dialog import ComponentDialog
 from app.ui.common import fitted_dialog
@@ -220,6 +221,10 @@ def _video(studio: Studio, tmp: Path) -> QDialog:
     return VideoDialog(studio.program.videos, tmp / "a video with a long name of a camera.mp4", studio.window)
 
 
+def _adjust(studio: Studio, _tmp: Path) -> QDialog:
+    return AdjustDialog(studio.program.view, studio.window)
+
+
 def _components(studio: Studio, _tmp: Path) -> QDialog:
     return ComponentDialog(studio.program.component_jobs, _VOC, "smooth", 9, None, studio.window)
 
@@ -271,7 +276,7 @@ MAKERS: dict[type[QDialog], Callable[[Studio, Path], QDialog]] = {
     ChoiceDialog: _choice, TruthDialog: _truth, ClassesDialog: _classes, MappingDialog: _mapping, FrameDialog: _frame,
     LearnDialog: _learn, LearnResultDialog: _learned, ListDialog: _list, TroubleDialog: _trouble, CommandPalette: _palette,
     MessagesDialog: _messages, FolderQuestion: _job, ModelOptionsDialog: _options,
-    ClassEditor: _editor, VideoDialog: _video, ComponentDialog: _components,
+    ClassEditor: _editor, VideoDialog: _video, ComponentDialog: _components, AdjustDialog: _adjust,
     NewProjectDialog: _new_project, ImportDialog: _import,
     SummaryDialog: _summary, MergeDialog: _merge, TextDialog: _text, NotesDialog: _notes, ProgressDialog: _progress,
 }  # fmt: skip
