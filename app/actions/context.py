@@ -25,6 +25,7 @@ CONTEXT_KEYS: dict[str, str] = {
     "reviewed": "the image on the canvas is marked reviewed",
     "rejected": "the image on the canvas is rejected",
     "at_error": "an error of the image is shown to be fixed",
+    "copy_region_on": "regions of the image are copied, not components",
     "snapping_on": "the lasso snaps to the edges of the image",
     "within_on": "strokes paint only over the class where they begin",
     "over_on": "only some classes may be painted over",

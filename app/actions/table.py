@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.actions.spec import ActionSpec, Gesture, Group
-from app.state.tools import TOOLS, ToolSpec
+from app.state.tools import TOOLS, CopyFrom, ToolSpec
 from app.text import mark as _
 from deeplab_core.errors import message
 
@@ -70,6 +70,22 @@ _EDIT = (
           tip=_("At the same place; for images of the same size")),
     _spec(Group.EDIT, "edit.copy_previous", _("Copy mask of the previous image"), "copies.copy_previous", keys="Ctrl+Shift+V",
           enabled_when=_EDITABLE, tip=_("By the order of the names; one undo step, and the pixels count as yours")),
+    _spec(Group.EDIT, "copy.here", _("Copy what is under the pointer"), "part_copies.copy_here", icon="copy", keys="Ctrl+D",
+          enabled_when=_EDITABLE, separated=True,
+          tip=_("From the chosen source, with any tool; the tool 'Copy from' shows it before")),
+    *(
+        _spec(Group.EDIT, f"copy.{source}", text, "part_copies.choose", argument=CopyFrom[source.upper()], keys=key,
+              enabled_when=_ON_IMAGE, tip=tip)
+        for source, text, key, tip in (
+            ("prediction", _("Copy from the prediction"), "Alt+1", _("What the tool 'Copy from' takes")),
+            ("model", _("Copy from another model"), "Alt+2", _("One that is compared or a kept prediction; again: the next one")),
+            ("truth", _("Copy from the ground truth"), "Alt+3", _("Where it is not void")),
+            ("previous", _("Copy from the previous image"), "Alt+4", _("At the same position, if it has the same size")),
+        )
+    ),
+    _spec(Group.EDIT, "copy.region", _("Copy regions of the image"), "part_copies.toggle_region", keys="Alt+D",
+          enabled_when=_ON_IMAGE, checked_from="copy_region_on",
+          tip=_("A click takes what lies inside the region under the pointer, and not the component of the source")),
     _spec(Group.EDIT, "note.add", _("Write a note…"), "reviewing.ask_note", icon="note", keys="Ctrl+N",
           enabled_when=_EDITABLE, separated=True,
           tip=_("About the error that is shown, else the pixel under the pointer, else the whole image")),

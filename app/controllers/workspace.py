@@ -21,6 +21,7 @@ from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.lines import BorderSnap, ScribbleLines
 from app.controllers.annotate.next_errors import NextErrors
 from app.controllers.annotate.painting_modes import PaintingModes
+from app.controllers.annotate.part_copies import PartCopies
 from app.controllers.annotate.pixel_counts import ImagePixelCounts
 from app.controllers.annotate.regions import RegionsController
 from app.controllers.annotate.scribble import ScribbleController
@@ -82,7 +83,7 @@ LISTENERS = (
     "view_settings", "classes", "projects", "folder_jobs", "undoing", "file_changes", "truth", "models", "predict",
     "evaluation", "folder_evaluation", "file_notes", "ambiguous", "rankings", "inspect", "cutouts", "refine", "scribble",
     "learn", "compare", "compare_folder", "plots", "threshold", "receptive", "welcome", "counts", "readout",
-    "corrections", "components", "regions", "clicks", "next_errors", "modes", "reviewing", "activity",
+    "corrections", "components", "regions", "clicks", "next_errors", "modes", "part_copies", "reviewing", "activity",
 )  # fmt: skip
 
 #: Name in the table of commands -> attribute of :class:`Program`.
@@ -91,7 +92,7 @@ FEATURES = {"project": "projects"} | {
     for name in (
         "edit", "view", "classes", "models", "predict", "truth", "evaluation", "folder_evaluation", "rankings", "inspect",
         "ambiguous", "refine", "refine_folder", "scribble", "copies", "learn", "compare", "compare_folder", "receptive", "export",
-        "folder_jobs", "folder_run", "components", "next_errors", "modes", "reviewing",
+        "folder_jobs", "folder_run", "components", "next_errors", "modes", "part_copies", "reviewing",
     )
 }  # fmt: skip
 
@@ -174,6 +175,11 @@ class Program(QObject):
     @cached_property
     def modes(self) -> PaintingModes:
         return PaintingModes(self.services, self.edit, self.classes, self.evaluation, self)
+
+    @cached_property
+    def part_copies(self) -> PartCopies:
+        comparison = self.compare, self.evaluation
+        return PartCopies(self.services, self.corrections, self.regions, self.models, comparison, self.copies, self)
 
     @cached_property
     def corrections(self) -> CorrectionsController:

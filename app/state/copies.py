@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.state.class_mapping import card_key
 from app.state.document import Document
 from app.state.edits.limits import NO_LIMITS, EditLimits
 from app.state.edits.region import connected_region, region_patch
 from app.state.edits.whole_mask import whole_patch
 from app.state.patch import TilePatch
+from app.state.project import Project
 from app.state.provenance import Provenance
 from deeplab_core.errors import AtrousError, message
 from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
+from deeplab_core.records import Prediction
+
+if TYPE_CHECKING:  # OpenCV comes with the first image
+    from deeplab_core.correction import Proposal
+
+
+#: Beginning of the settings that name the models of which a project has seen predictions.
+_CARD = card_key("")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +101,37 @@ def copied_mask_patch(
     there = limits.applied(there, document.labels, Box.whole(document.shape))
     by = np.where(there, np.uint8(Provenance.USER), document.provenance)
     return whole_patch(document, np.where(there, labels, document.labels).astype(labels.dtype, copy=False), by)
+
+
+def part_proposal(document: Document, labels: LabelMap, box: Box, mask: NDArray[np.bool_]) -> Proposal | None:
+    """What copying a part of other labels of the image changes; None if nothing.
+
+    Void is not copied. What is copied becomes the user's, outline included: the user chose these very pixels.
+
+    Args:
+        labels: (H, W) ids of the document's catalog.
+        box: of the part, in image px.
+        mask: (h, w) bool in the box.
+    """
+    from deeplab_core.correction import Proposal
+
+    given = labels[box.slices]
+    where = mask & (given != document.catalog.ignore) & (given != document.labels[box.slices])
+    values = np.unique(given[where])
+    ids = int(values[0]) if values.size == 1 else given.astype(document.labels.dtype, copy=False)
+    return Proposal.within(document.shape, box, where, ids, int(Provenance.USER))
+
+
+def other_predictions(project: Project, image: int) -> list[Prediction]:
+    """Kept predictions of an image by other models than that of its newest one, with the same options.
+
+    Reads files: meant for another thread.
+    """
+    record = project.record(image)
+    newest, _, options = record.prediction.rpartition(" ")
+    cards = (key.removeprefix(_CARD) for key in project.settings(_CARD))
+    found = (project.predictions.get(record.content_key, card, options) for card in cards if card != newest)
+    return [prediction for prediction in found if prediction is not None] if record.prediction else []
 
 
 def _check_size(document: Document, shape: tuple[int, int]) -> None:

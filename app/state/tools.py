@@ -23,6 +23,7 @@ class Tool(StrEnum):
     SCRIBBLE = "scribble"
     SNAP = "snap"
     CLICKS = "clicks"
+    COPY = "copy"
     PICK = "pick"
     PAN = "pan"
 
@@ -33,6 +34,15 @@ class BandMode(StrEnum):
     OFF = "off"
     INSIDE = "inside"
     OUTSIDE = "outside"
+
+
+class CopyFrom(StrEnum):
+    """Labels of an image that a part is copied from; the value is the English name."""
+
+    PREDICTION = mark("Prediction")
+    MODEL = mark("Other model")
+    TRUTH = mark("Ground truth")
+    PREVIOUS = mark("Previous image")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +142,15 @@ TOOLS = (
         mark("Click on an object, right-click beside it, or drag a box: a click network finds its outline; Enter applies"),
         corrects=True,
         gives_way=6,
+    ),
+    ToolSpec(
+        Tool.COPY,
+        mark("Copy from"),
+        mark("Copy"),
+        "Shift+D",
+        mark("Copies from prediction, other model, ground truth or previous image: click a component, or draw around a part"),
+        corrects=True,
+        gives_way=7,
     ),
     ToolSpec(Tool.LASSO, mark("Lasso"), mark("Lasso"), "L", mark("Fills what you draw around")),
     ToolSpec(

@@ -26,8 +26,9 @@ def component_of(labels: LabelMap, x: int, y: int) -> ComponentChange:
     """The component of equal labels that holds a pixel."""
     height, width = labels.shape
     reached = np.zeros((height + 2, width + 2), np.uint8)
-    # OpenCV fills 8-bit images only; for wide catalogs the one value is looked up first.
-    source = labels if labels.dtype == np.uint8 else (labels == labels[y, x]).view(np.uint8)
+    # OpenCV fills 8-bit images that it may write to only; for others the one value is looked up first.
+    fits = labels.dtype == np.uint8 and labels.flags.writeable
+    source = labels if fits else (labels == labels[y, x]).view(np.uint8)
     flags = 8 | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE | (1 << 8)
     _, _, _, place = cv2.floodFill(source, reached, (x, y), 0, 0, 0, flags)
     box = Box(*(int(part) for part in place))

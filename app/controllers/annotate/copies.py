@@ -63,26 +63,39 @@ class CopyController(QObject):
 
     def copy_previous(self) -> None:
         """Make the mask of the image before the one in view, in the order of their names, its mask."""
-        project, image = self._session.project, self._session.image
-        if project is None or image is None:
+        image = self._session.image
+        if image is None:
             return
-        before = self._before(image.id)
-        if before is None:
-            self._notifier.info(tr("This is the first image"), tr("There is no mask to copy."), replace_key=_KEY)
-            return
-        held = None if self._session.autosaver is None else self._session.autosaver.held(before.id)
 
-        def done(other: Document) -> None:
-            if self._session.image is image:
-                name = message("Copy of {name}", name=before.shown)
+        def done(other: Document | None, reason: str, before: str) -> None:
+            if other is None:
+                self._notifier.info(reason, tr("There is no mask to copy."), replace_key=_KEY)
+            elif self._session.image is image:
+                name = message("Copy of {name}", name=before)
                 document = image.document
                 self._write(name, document, lambda limits: copied_mask_patch(document, other.labels, other.provenance, limits))
 
+        self.read_previous(done)
+
+    def read_previous(self, done: Callable[[Document | None, str, str], object]) -> None:
+        """Read the mask of the image before the one in view: its document or None, why not, and its name."""
+        project, image = self._session.project, self._session.image
+        before = None if project is None or image is None else self._before(image.id)
+        if project is None or before is None:
+            done(None, tr("This is the first image"), "")
+            return
+        name = before.shown
+        held = None if self._session.autosaver is None else self._session.autosaver.held(before.id)
         if held is not None:
             held.settle()
-            done(held)
+            done(held, "", name)
         else:
-            self._jobs.run(lambda: project.load(before.id).document, done, self._notifier.report_or_raise)
+            number = before.id
+            self._jobs.run(
+                lambda: project.load(number).document,
+                lambda other: done(other, "", name),
+                self._notifier.report_or_raise,
+            )
 
     def _before(self, image: int) -> ImageRecord | None:
         project = self._session.project

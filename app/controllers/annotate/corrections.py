@@ -25,6 +25,7 @@ from app.state.tools import CORRECTION_TOOLS
 from app.worker.correction_messages import PrepareRegions, RegionsReady
 from deeplab_core.errors import MessageText, message
 from deeplab_core.geometry import Box
+from deeplab_core.labels import LabelMap
 
 if TYPE_CHECKING:  # OpenCV comes with the first image
     from deeplab_core.correction import Corrector, Proposal
@@ -45,6 +46,7 @@ class Target:
         pixels: of the image.
         lines: what is said of it beside the pointer, the first one in bold; empty says nothing.
         class_id: the class that it would get, for its tint; None tints nothing.
+        ids: (h, w) the classes that its pixels would get, for their tints; None if it is one.
     """
 
     box: Box
@@ -52,6 +54,7 @@ class Target:
     pixels: int
     lines: tuple[str, ...] = ()
     class_id: int | None = None
+    ids: LabelMap | None = None
 
 
 class TargetSource(QObject):

@@ -37,6 +37,7 @@ from app.viewmodels.predict.model_view import time_text
 from app.worker.messages import URGENT, EndCompare
 from deeplab_core.analysis.image import count_labels
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.labels import LabelMap
 
 #: Letters of a model's name that are shown in its pane.
 _NAME = 22
@@ -239,6 +240,17 @@ class CompareController(QObject):
         self._counted = self._standard()
         self.resultsChanged.emit()
         self._next()
+
+    def answers(self, image: OpenImage) -> list[tuple[str, LabelMap]]:
+        """(name, (H, W) labels in the project's ids) of the models that have answered for an image, but for the one in use."""
+        seen = self._seen
+        if not self.on or seen is None or seen.image is not image:
+            return []
+        return [
+            (model.title, answer.prediction.labels)
+            for model, answer in zip(self._compared.models, seen.results, strict=True)
+            if answer.prediction is not None and model.path != self._models.path
+        ]
 
     def captions(self) -> dict[PaneKind, str]:
         """Name, time and figure beside the titles of the panes."""

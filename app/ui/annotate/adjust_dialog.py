@@ -39,7 +39,7 @@ class AdjustDialog(FittedDialog):
             slider.setPageStep(10)
             slider.valueChanged.connect(self._choose)
             value.setMinimumWidth(44)
-            value.setAlignment(Qt.AlignmentFlag.AlignRight)
+            value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             label = toned(title, tone="muted")
             label.setBuddy(slider)
             grid.addWidget(label, place, 0)
@@ -72,9 +72,13 @@ class AdjustDialog(FittedDialog):
         shown = self._view.adjustment
         self.reset.setEnabled(not shown.neutral)
         places = (shown.brightness, shown.contrast, round(_GAMMA_STEPS * math.log(shown.gamma) / math.log(MOST_GAMMA)))
-        texts = (f"{shown.brightness:+d}", f"{shown.contrast:+d}", f"{shown.gamma:.2f}")
+        texts = (_signed(shown.brightness), _signed(shown.contrast), f"{shown.gamma:.2f}")
         sliders = (self.brightness, self.contrast, self.gamma)
         for slider, place, value, text in zip(sliders, places, self.values, texts, strict=True):
             with QSignalBlocker(slider):
                 slider.setValue(place)
             value.setText(text)
+
+
+def _signed(number: int) -> str:
+    return f"{number:+d}" if number else "0"

@@ -13,7 +13,8 @@ from app.controllers.evaluate.live import ImageFigures
 from app.controllers.workspace import Program
 from app.services.session import OpenImage
 from app.state.live_evaluation import folder_mean_text
-from app.text import plural, tr
+from app.state.tools import CopyFrom
+from app.text import mark, plural, tr
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.annotate.class_rows import VOID_NAME, ClassFigures, arranged, class_rows, mean_text
 from deeplab_core.metrics.confusion import same_classes
@@ -171,6 +172,49 @@ class ClassesPresenter(QObject):
             self.show()
         self._dock.show_current(self._program.tools.class_id)
         self._show_selected()
+
+
+#: Sources of copies in a narrow window.
+_SHORT = {
+    CopyFrom.PREDICTION: mark("Pred."), CopyFrom.MODEL: mark("Model"), CopyFrom.TRUTH: mark("Truth"),
+    CopyFrom.PREVIOUS: mark("Prev."),
+}  # fmt: skip
+
+
+class CopyPresenter(QObject):
+    """The source of the tool 'Copy from' in the top bar, and its menu."""
+
+    def __init__(self, window: MainWindow, program: Program) -> None:
+        super().__init__(window)
+        self._bar, self._copies = window.top_bar, program.part_copies
+        self._region = window.commands["copy.region"]
+        self._bar.copy_source.menu().setToolTipsVisible(True)
+        self._bar.copy_source.menu().aboutToShow.connect(self.fill)
+        program.tools.changed.connect(self._show)
+        program.part_copies.changed.connect(self._show)
+        program.session.imageChanged.connect(lambda _image: self._show())
+        self._show()
+
+    def fill(self) -> None:
+        """List the sources as they are now; those that cannot be reached say why."""
+        menu, chosen = self._bar.copy_source.menu(), self._copies.source
+        menu.clear()
+        for place, source in enumerate(self._copies.sources()):
+            why = tr("it is being read") if source.coming else source.reason
+            entry = menu.addAction(tr("{source} ({why})", source=source.title, why=why) if why else source.title)
+            entry.setEnabled(source.labels is not None)
+            entry.setCheckable(True)
+            entry.setChecked(chosen is not None and (source.kind, source.title) == (chosen.kind, chosen.title))
+            entry.triggered.connect(lambda _on=False, place=place: self._copies.choose_source(place))
+        menu.addSeparator()
+        menu.addAction(self._region)
+
+    def _show(self) -> None:
+        source = self._copies.source
+        if self._copies.on and source is not None:
+            self._bar.show_copy_source(source.title, tr(_SHORT[source.kind]))
+        else:
+            self._bar.show_copy_source()
 
 
 def _rgb(color: QColor) -> tuple[int, int, int]:

@@ -85,8 +85,11 @@ class CorrectionTool(CanvasTool):
     def paint(self, painter: QPainter, mapping: Mapping) -> None:
         target = self.target
         if target is not None:
-            tint = None if target.class_id is None else self.color_of(target.class_id)
-            self._mark.paint(painter, mapping, target, tint)
+            document = self.edit.document
+            if target.ids is not None and document is not None:
+                self._mark.paint(painter, mapping, target, document.catalog)
+            else:
+                self._mark.paint(painter, mapping, target, None if target.class_id is None else self.color_of(target.class_id))
             if self._at is not None and self._at.mapping == mapping and not self.dragging:
                 draw_words(painter, mapping, self._at.view, target.lines)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from PySide6.QtGui import QColor, QFont, QImage, QPainter
 from app.controllers.annotate.corrections import Target
 from app.state.opencv import opencv
 from app.ui.canvas.geometry import Mapping
+from deeplab_core.catalogs.catalog import ClassCatalog
 
 #: Alpha of the tint, and the colours of the outline: light beside the region, dark around that.
 _TINT, _LIGHT, _DARK = 96, 0xFFFFFFFF, 0xC8000000
@@ -25,13 +27,13 @@ class TargetMark:
     """Keeps the picture of the last target for each pane, because it is painted with every move of the pointer."""
 
     def __init__(self) -> None:
-        self._kept: dict[Mapping, tuple[Target, int | None, QImage, QPointF]] = {}
+        self._kept: dict[Mapping, tuple[Target, object, QImage, QPointF]] = {}
 
-    def paint(self, painter: QPainter, mapping: Mapping, target: Target, tint: QColor | None) -> None:
-        """Paint a target; ``tint`` is the colour that it would get."""
-        color = None if tint is None else tint.rgb()
+    def paint(self, painter: QPainter, mapping: Mapping, target: Target, tint: QColor | ClassCatalog | None) -> None:
+        """Paint a target; ``tint`` is the colour that it would get, or the catalog with the colours of its pixels' classes."""
+        color = tint.rgb() if isinstance(tint, QColor) else tint
         known = self._kept.get(mapping)
-        if known is None or known[0] is not target or known[1] != color:
+        if known is None or known[0] is not target or (known[1] is not color and known[1] != color):
             if len(self._kept) > 4:
                 self._kept.clear()  # mappings of earlier places and scales
             drawn = _drawn(mapping, target, tint)
@@ -41,7 +43,7 @@ class TargetMark:
         painter.drawImage(known[3], known[2])
 
 
-def _drawn(mapping: Mapping, target: Target, tint: QColor | None) -> tuple[QImage, QPointF] | None:
+def _drawn(mapping: Mapping, target: Target, tint: QColor | ClassCatalog | None) -> tuple[QImage, QPointF] | None:
     """The picture of a target and where its corner is in the pane; None if all of it is outside."""
     wide = max(round(mapping.ratio), 1)
     rect = mapping.device_rect(target.box, 3 * wide)
@@ -51,27 +53,44 @@ def _drawn(mapping: Mapping, target: Target, tint: QColor | None) -> tuple[QImag
     cv2 = opencv()
     near = cv2.dilate(inside, np.ones((2 * wide + 1, 2 * wide + 1), np.uint8))
     far = cv2.dilate(near, np.ones((2 * wide + 1, 2 * wide + 1), np.uint8))
-    fill = 0
-    if tint is not None:
-        red, green, blue = (part * _TINT // 255 for part in (tint.red(), tint.green(), tint.blue()))
-        fill = _TINT << 24 | red << 16 | green << 8 | blue
+    fill = _premultiplied(tint.red(), tint.green(), tint.blue()) if isinstance(tint, QColor) else 0
     # 0 outside, 1 the dark ring, 2 the light ring, 3 inside.
     colors = np.array([0, _DARK, _LIGHT, fill], np.uint32)
     pixels = np.ascontiguousarray(colors[far + near + inside])
+    if target.ids is not None and isinstance(tint, ClassCatalog):
+        ids = _sampled(mapping, target, target.ids, rect.left(), rect.top(), rect.width(), rect.height())
+        for value in np.unique(ids[inside > 0]).tolist():
+            color = tint.ignore_color if value == tint.ignore else tint.by_id(value).color
+            pixels[(inside > 0) & (ids == value)] = _premultiplied(*color)
     image = QImage(pixels.data, rect.width(), rect.height(), pixels.strides[0], QImage.Format.Format_ARGB32_Premultiplied).copy()
     image.setDevicePixelRatio(mapping.ratio)
     return image, QPointF(rect.left() / mapping.ratio, rect.top() / mapping.ratio)
 
 
-def sampled_mask(mapping: Mapping, target: Target, left: int, top: int, width: int, height: int) -> NDArray[np.uint8]:
-    """(height, width) uint8, 1 where the centre of a device pixel is on the target; one pixel at least, however small it is."""
-    box, mask = target.box, target.mask
+def _premultiplied(red: int, green: int, blue: int) -> int:
+    """ARGB32 of a colour at the tint's alpha."""
+    red, green, blue = (part * _TINT // 255 for part in (red, green, blue))
+    return _TINT << 24 | red << 16 | green << 8 | blue
+
+
+def _sampled(
+    mapping: Mapping, target: Target, values: NDArray[Any], left: int, top: int, width: int, height: int
+) -> NDArray[Any]:
+    """(height, width) values of a target under device pixels; 0 outside of its box."""
+    box = target.box
     rows, columns = mapping.rows(top, top + height) - box.y, mapping.columns(left, left + width) - box.x
     valid_rows, valid_columns = (rows >= 0) & (rows < box.height), (columns >= 0) & (columns < box.width)
-    found = np.zeros((height, width), np.uint8)
-    from_rows = rows[valid_rows] * mask.shape[0] // box.height
-    from_columns = columns[valid_columns] * mask.shape[1] // box.width
-    found[np.ix_(valid_rows, valid_columns)] = mask[np.ix_(from_rows, from_columns)]
+    found = np.zeros((height, width), values.dtype)
+    from_rows = rows[valid_rows] * values.shape[0] // box.height
+    from_columns = columns[valid_columns] * values.shape[1] // box.width
+    found[np.ix_(valid_rows, valid_columns)] = values[np.ix_(from_rows, from_columns)]
+    return found
+
+
+def sampled_mask(mapping: Mapping, target: Target, left: int, top: int, width: int, height: int) -> NDArray[np.uint8]:
+    """(height, width) uint8, 1 where the centre of a device pixel is on the target; one pixel at least, however small it is."""
+    box = target.box
+    found = _sampled(mapping, target, target.mask.view(np.uint8), left, top, width, height)
     if not found.any():
         middle = mapping.to_view(box.x + box.width / 2, box.y + box.height / 2) * mapping.ratio
         row = min(max(math.floor(middle.y()) - top, 0), height - 1)

@@ -15,6 +15,7 @@ from app.controllers.annotate.view import ViewState
 from app.controllers.workspace import Program
 from app.state.tools import Tool
 from app.ui.canvas.click_tool import ClickTool
+from app.ui.canvas.copy_tool import CopyTool
 from app.ui.canvas.correction_tools import ComponentTool, RegionTool
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.line_tools import ScribbleTool, SnappingLasso, SnapTool
@@ -49,6 +50,7 @@ _WITH_PROGRAM: dict[Tool, Callable[[Program, ViewState], CanvasTool]] = {
     Tool.SCRIBBLE: ScribbleTool,
     Tool.SNAP: SnapTool,
     Tool.CLICKS: ClickTool,
+    Tool.COPY: CopyTool,
     Tool.LASSO: SnappingLasso,
 }
 #: Tint of what the dialog of component operations would change.

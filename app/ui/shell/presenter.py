@@ -18,7 +18,7 @@ from app.services.session import OpenImage
 from app.state.tools import BandMode
 from app.text import mark, sentence, spaced, tr
 from app.ui.adapt.presenter import LearnPresenter
-from app.ui.annotate.presenter import ClassesPresenter
+from app.ui.annotate.presenter import ClassesPresenter, CopyPresenter
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.layers import LayerSet, PictureSource
 from app.ui.common.fitted_dialog import bring_into_screen
@@ -208,6 +208,8 @@ class WindowPresenter(QObject):
         program.tools.changed.connect(self._show_modes)
         program.evaluation.bandChanged.connect(lambda _band: self._show_modes())
         self._show_modes()
+        self.copy = CopyPresenter(window, program)
+        self.canvas.hovered.connect(program.part_copies.point_at)
         program.settings.changed.connect(self._follow_setting)
         for key in (_PEN_PRESSURE, _REDUCE_MOTION):
             self._follow_setting(key)

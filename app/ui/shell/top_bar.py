@@ -6,7 +6,17 @@ import math
 
 from PySide6.QtCore import QEvent, QRect, QRectF, QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen, QResizeEvent
-from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QLayoutItem, QPushButton, QSizePolicy, QSlider, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QHBoxLayout,
+    QLayoutItem,
+    QMenu,
+    QPushButton,
+    QSizePolicy,
+    QSlider,
+    QToolButton,
+    QWidget,
+)  # fmt: skip
 
 from app.actions.table import TOOLBAR
 from app.state.tools import TOOLS
@@ -21,6 +31,8 @@ from app.ui.shell.theme import Theme
 
 #: Usual and in a narrow window.
 _WIDTHS = (140, 96)
+#: Of the source of copies, at most: names of models are long.
+_WIDEST = 220
 _HEIGHT, _PAD, _SWATCH, _GAP = 30, 9, 14, 8
 
 
@@ -159,6 +171,14 @@ class TopBar(QWidget):
         self.lamps = [self._lamp(actions, action_id, tr(text, **self._modes)) for action_id, text, _ in _MODES]
         for lamp in self.lamps:
             row.addWidget(lamp)
+        self.copy_source = QToolButton()
+        self.copy_source.setObjectName("copySource")
+        self.copy_source.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.copy_source.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.copy_source.setToolTip(tr("Where the tool 'Copy from' takes labels   Alt+1 to Alt+4, Alt+wheel"))
+        self.copy_source.setMenu(QMenu(self.copy_source))
+        self.copy_source.hide()
+        row.addWidget(self.copy_source)
         row.addSpacing(4)
         self.size_text = toned(tr("Size 24"), size="body")
         self.size_text.setMinimumWidth(QFontMetrics(self.size_text.font()).horizontalAdvance(tr("Size 1000")))
@@ -200,7 +220,9 @@ class TopBar(QWidget):
         less_used = [tools[tool.action] for tool in sorted(TOOLS, key=lambda tool: tool.gives_way) if tool.gives_way]
         for button in less_used:
             button.toggled.connect(lambda _on: self._share_room())
-        self._gives_way = (self.export_button, self.slider, self.size_text, self.extra, *steps, *less_used)
+        self._gives_way = (self.export_button, self.slider, self.size_text, self.extra, *steps[::-1], *less_used)
+        self._unused: tuple[QWidget, ...] = ()
+        self._copying: tuple[str, ...] = ()
 
     def set_theme(self, theme: Theme) -> None:
         """Colour what paints itself."""
@@ -217,7 +239,7 @@ class TopBar(QWidget):
         """What is left when everything has given way that can; of the tools that can, one may be selected and stays."""
         items, parts, margins = *self._laid_out(), self._row.contentsMargins()
         spacers = [item.sizeHint().width() + self._row.spacing() for item in items if item.widget() is None]
-        apart = (self.title, self._tool_box, self.rooms, self.class_chip, *self._gives_way)
+        apart = (self.title, self._tool_box, self.rooms, self.class_chip, self.copy_source, *self._gives_way)
         stay = sum(self._width_of(part) for part in parts if part not in apart and not part.isHidden())
         least = self.rooms.narrow + _WIDTHS[1] + _LEAST_TITLE + 4 * self._row.spacing()
         tools = len([tool for tool in self.tools if tool not in self._gives_way]) + 1
@@ -232,6 +254,9 @@ class TopBar(QWidget):
         """Hide what has no room, so that the selected tool and class and the active modes are always in sight."""
         self.rooms.set_words(self.width() >= _ROOM_WORDS_FROM)
         self._abridge(False)
+        self._show_copying(instead=False)
+        if self._copying and self.minimumSizeHint().width() + self._width_of(self.copy_source) + _TITLE > self.width():
+            self._show_copying(instead=True)
         self._set_words(self.width() >= WORDS_FROM)
         margins = self._row.contentsMargins()
         height = (_WORDED if self._worded else _PLAIN)[1]
@@ -270,7 +295,7 @@ class TopBar(QWidget):
 
     def _wanted(self, part: QWidget) -> bool:
         """Whether the room in front has a use for a part that can give way."""
-        return self._on_picture or part is self.export_button
+        return (self._on_picture or part is self.export_button) and part not in self._unused
 
     def _set_words(self, on: bool) -> None:
         """Words below the icons of the tools, or icons alone."""
@@ -288,8 +313,20 @@ class TopBar(QWidget):
         """Short words in the lamps, a narrow class and no name of the image, where even the rest has no room."""
         self.title.setVisible(not on)
         self.class_chip.set_narrow(on)
+        if self.class_chip.isHidden():
+            self.copy_source.setFixedWidth(_WIDTHS[1] if on else _WIDTHS[0])
         self._abridged = on
         self._write_lamps()
+
+    def _show_copying(self, *, instead: bool) -> None:
+        """Show the source of copies beside the class, or instead of it: what is copied brings its own classes."""
+        self.class_chip.setVisible(not instead)
+        if self._copying:
+            text, short = self._copying
+            self.copy_source.setMaximumWidth(_WIDEST)
+            self.copy_source.setText(short if instead else tr("From: {source}", source=text))
+            width = min(self.copy_source.sizeHint().width(), _WIDEST)
+            self.copy_source.setFixedWidth(_WIDTHS[0] if instead else width)
 
     def _write_lamps(self) -> None:
         for lamp, (_, text, short) in zip(self.lamps, _MODES, strict=True):
@@ -330,6 +367,14 @@ class TopBar(QWidget):
         file = name.rpartition("/")[2]
         shorter = [" · ".join((file, *details[first:])) for first in range(len(details) + 1)]
         self.title.set_text(" · ".join((name, *details)), *shorter)
+
+    def show_copy_source(self, text: str = "", short: str = "") -> None:
+        """What the tool 'Copy from' takes, in place of the brush size; nothing while another tool is selected."""
+        self._copying = (text, short) if text else ()
+        self.copy_source.setAccessibleName(tr("From: {source}", source=text))
+        self.copy_source.setVisible(bool(text))
+        self._unused = (self.slider, self.size_text) if text else ()
+        self._share_room()
 
     def show_diameter(self, diameter: int) -> None:
         self.size_text.setText(tr("Size {diameter}", diameter=diameter))
