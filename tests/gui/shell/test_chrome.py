@@ -430,7 +430,9 @@ def test_every_status_has_a_shape_of_its_own(studio: Studio, folder):
 def _with_status(record, status):
     from types import SimpleNamespace
 
-    return SimpleNamespace(status=status, failed=False, missing=False, suggested=False, touched=False, name="", relative_path="")
+    return SimpleNamespace(
+        status=status, rejected=False, failed=False, missing=False, suggested=False, touched=False, name="", relative_path=""
+    )
 
 
 def _luminance(color: str) -> float:
