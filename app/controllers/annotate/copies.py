@@ -91,11 +91,11 @@ class CopyController(QObject):
             done(held, "", name)
         else:
             number = before.id
-            self._jobs.run(
-                lambda: project.load(number).document,
-                lambda other: done(other, "", name),
-                self._notifier.report_or_raise,
-            )
+
+            def read(other: Document) -> None:
+                done(other, "", name)
+
+            self._jobs.run(lambda: project.load(number).document, read, self._notifier.report_or_raise)
 
     def _before(self, image: int) -> ImageRecord | None:
         project = self._session.project

@@ -64,6 +64,6 @@ NEUTRAL = ImageAdjustment()
 def _table(adjustment: ImageAdjustment) -> NDArray[np.uint8]:
     values = (np.arange(256) / 255.0) ** (1.0 / adjustment.gamma)
     values = (values - 0.5) * 2.0 ** (adjustment.contrast / 50.0) + 0.5 + adjustment.brightness / 100.0
-    table = np.round(values.clip(0.0, 1.0) * 255.0).astype(np.uint8)
+    table: NDArray[np.uint8] = np.round(values.clip(0.0, 1.0) * 255.0).astype(np.uint8)
     table.setflags(write=False)
     return table
