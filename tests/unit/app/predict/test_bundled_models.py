@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from app.paths import BUNDLED_MODELS, FIRST_MODEL, SAMPLE_PROJECT
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.datasets.find import find_images
 from deeplab_core.images import read_image
+from deeplab_core.inference import Predictor
 from deeplab_core.masks.read import read_mask
 from deeplab_core.metrics import ConfusionMatrix
-from deeplab_core.weights import list_models
+from deeplab_core.weights import list_models, load_model
 
-NAMES = ("camvid", "rooms-voc")
-CATALOGS = {"camvid": "camvid11", "rooms-voc": "voc21"}
+NAMES = ("camvid", "photos-voc", "rooms-voc")
+CATALOGS = {"camvid": "camvid11", "photos-voc": "voc21", "rooms-voc": "voc21"}
+#: Share of the labelled pixels of nine photographs that is right.
+GOLDEN_PHOTOGRAPHS = 0.923
 
 
-def test_both_are_found_and_the_first_one_is_among_them() -> None:
+def test_all_are_found_and_the_first_one_is_among_them() -> None:
     entries = list_models([BUNDLED_MODELS])
     assert tuple(sorted(entry.path.stem for entry in entries)) == NAMES
     assert FIRST_MODEL.is_file()
@@ -55,9 +61,6 @@ def test_its_weights_are_half_precision(name: str) -> None:
 
 def test_the_rooms_model_makes_the_masks_that_lie_beside_the_sample_images() -> None:
     """A change of the network's numbers, or a forgotten step after training, would show here."""
-    from deeplab_core.inference import Predictor
-    from deeplab_core.weights import load_model
-
     predictor = Predictor(*load_model(FIRST_MODEL), device="cpu")
     catalog = predictor.card.catalog
     matrix = ConfusionMatrix(catalog)
@@ -69,3 +72,34 @@ def test_the_rooms_model_makes_the_masks_that_lie_beside_the_sample_images() -> 
         assert np.mean(labels == kept) > 0.995
         matrix.update(truth=read_mask(SAMPLE_PROJECT / "truth" / f"{stem}.png", catalog, image.info), prediction=labels)
     assert matrix.pixel_accuracy() > 0.6
+
+
+def test_the_photographs_model_has_the_numbers_of_googles_release(shared_real: Path) -> None:
+    """At Google's size and padding the labels are those of its release."""
+    model, card = load_model(BUNDLED_MODELS / "photos-voc.safetensors")
+    how = replace(card.preprocessing, resize="long_side:513", padding="canvas:513")
+    predictor = Predictor(model, replace(card, preprocessing=how), device="cpu")
+    rows = [row for row in json.loads((shared_real / "voc_net" / "index.json").read_text()) if "input" in row][:4]
+    for row in rows:
+        labels = predictor(np.asarray(Image.open(shared_real / row["input"]).convert("RGB"))).labels
+        assert np.mean(labels == np.asarray(Image.open(shared_real / row["labels"]))) > 0.999
+
+
+def test_the_photographs_model_knows_photographs(shared_real: Path) -> None:
+    """Nine photographs of PASCAL VOC, as its card reads them."""
+    predictor = Predictor(*load_model(BUNDLED_MODELS / "photos-voc.safetensors"), device="cpu")
+    catalog = predictor.card.catalog
+    matrix = ConfusionMatrix(catalog)
+    for path in sorted((shared_real / "voc" / "images").glob("20*.jpg")):
+        image = read_image(path)
+        truth = read_mask(shared_real / "voc" / "labels" / f"{path.stem}.png", catalog, image.info)
+        matrix.update(truth=truth, prediction=predictor(image.rgb).labels)
+    assert matrix.pixel_accuracy() == pytest.approx(GOLDEN_PHOTOGRAPHS, abs=0.003)
+
+
+def test_the_card_says_where_the_photographs_model_comes_from() -> None:
+    (entry,) = (entry for entry in list_models([BUNDLED_MODELS]) if entry.path.stem == "photos-voc")
+    assert entry.card is not None
+    assert entry.card.licence.startswith("Apache-2.0")
+    assert entry.card.extra["lineage"]["source"].startswith("https://github.com/tensorflow/models")
+    assert entry.card.extra["figures"]["miou"] == 0.678
