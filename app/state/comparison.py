@@ -8,16 +8,64 @@ from pathlib import Path
 
 import numpy as np
 
+from app.text import mark, tr
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.record import CLASSES, CONFUSION, ImageAnalysis
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.labels import LabelMap
 from deeplab_core.records import ModelCard, PredictOptions, TrimapBand
+from deeplab_core.refine.parameters import preset
 
 #: As many models are shown side by side; the panes call them by these letters.
 LETTERS = "ABCD"
 #: Tokens of the models' colours, by place: swatches of the list and the table, lines of the plot.
 PLACE_TOKENS = ("accent", "warn", "good", "bad")
+
+
+#: Settings that a model may be compared with, named as for ``atrous ablate``.
+VARIANTS: dict[str, str] = {
+    "flip": mark("mirrored too"),
+    "scales:0.75,1,1.25": mark("scales 0.75, 1, 1.25"),
+    "os8": mark("output stride 8"),
+    "os16": mark("output stride 16"),
+    "os32": mark("output stride 32"),
+    "crf:v1": mark("CRF v1"),
+    "crf:v2": mark("CRF v2"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSetting:
+    """A model file with the setting that it is compared with: one of :data:`VARIANTS`, or empty for the settings of the run."""
+
+    path: Path
+    variant: str = ""
+
+    @property
+    def text(self) -> str:
+        """The form in which settings of the program keep it; :meth:`of` is the inverse."""
+        return f"{self.path}\t{self.variant}" if self.variant else str(self.path)
+
+    @classmethod
+    def of(cls, text: str) -> ModelSetting:
+        """Read :attr:`text`; a setting that this version does not know is left out."""
+        path, _, variant = text.partition("\t")
+        return cls(Path(path), variant if variant in VARIANTS else "")
+
+    def titled(self, model: str) -> str:
+        """The title of a model with this setting."""
+        return f"{model} · {tr(VARIANTS[self.variant])}" if self.variant else model
+
+    def apply(self, wanted: PredictOptions) -> PredictOptions:
+        """The wanted options with what the setting changes."""
+        name, _, value = self.variant.partition(":")
+        if name == "flip":
+            return replace(wanted, flip=True)
+        if name == "scales":
+            return replace(wanted, scales=tuple(float(scale) for scale in value.split(",")))
+        if name == "crf":
+            return replace(wanted, crf=preset(value))
+        return replace(wanted, output_stride=int(name[2:])) if name else wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +74,28 @@ class ComparedModel:
 
     Attributes:
         path: its file.
-        title: as shown.
+        title: as shown, with its setting.
         card: None until the file was read.
         problem: why it cannot take part; empty where it can.
+        variant: the setting that it takes part with, one of :data:`VARIANTS`; empty for the settings of the run.
     """
 
     path: Path
     title: str
     card: ModelCard | None = None
     problem: str = ""
+    variant: str = ""
+
+    @property
+    def setting(self) -> ModelSetting:
+        """What it is told apart by: a file may take part several times, with different settings."""
+        return ModelSetting(self.path, self.variant)
 
     def options(self, wanted: PredictOptions) -> PredictOptions:
-        """The wanted options as far as this model can: without the output stride it takes its own, of several channels none
-        of the thresholds.
+        """The wanted options, changed by its setting, as far as this model can: without the output stride it takes its own, of
+        several channels none of the thresholds.
         """
+        wanted = self.setting.apply(wanted)
         if self.card is not None and (self.card.threshold is None or wanted.threshold is None):
             wanted = replace(wanted, threshold=None)
         possible = self.card is None or wanted.output_stride in (None, *self.card.output_strides)

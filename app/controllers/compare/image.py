@@ -160,7 +160,7 @@ class CompareController(QObject):
         """Let a model file take part, listed or not, and show the comparison; where four take part, the last one makes room."""
         if self._session.project is None:
             return
-        beside = [model.path for model in self._compared.models] if self.on else self._compared.usual()
+        beside = self._compared.taking if self.on else self._compared.usual()
         if not self.on:
             self._enter()
         self._compared.add(path, beside)

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
@@ -14,7 +13,7 @@ from app.controllers.predict.models import ModelCards, ModelsController
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.model_notes import note_of
 from app.services.services import Services
-from app.state.comparison import LETTERS, ComparedModel
+from app.state.comparison import LETTERS, VARIANTS, ComparedModel, ModelSetting
 from app.text import tr
 from deeplab_core.catalogs.catalog import ClassCatalog, map_catalogs
 from deeplab_core.records import ModelCard
@@ -40,12 +39,25 @@ class ComparedModels(QObject):
         self._cards = ModelCards(services.compute, self)
         self._search = CompatibleModelSearch(self._cards, services.jobs, self)
         self.models: list[ComparedModel] = []
-        self._cards.read.connect(lambda path, card: self._learn(path, card=card, title=card.name))
+        self._cards.read.connect(self._learn_card)
         self._cards.refused.connect(lambda path, why: self._learn(path, problem=why))
-        self._search.found.connect(lambda path: self.choose([*(model.path for model in self.models), path]))
+        self._search.found.connect(lambda path: self.choose([*self.taking, ModelSetting(path)]))
         self._search.missed.connect(self._say_alone)
 
-    def choices(self) -> list[tuple[Path, str]]:
+    @property
+    def taking(self) -> list[ModelSetting]:
+        """Those that take part, with their settings, in the order of the panes."""
+        return [model.setting for model in self.models]
+
+    def choices(self) -> list[tuple[ModelSetting, str]]:
+        """(setting, title) of every model that may take part, and below each the settings with which it takes part."""
+        found = []
+        for path, title in self._files():
+            found.append((ModelSetting(path), title))
+            found += [(model.setting, model.title) for model in self.models if model.path == path and model.variant]
+        return found
+
+    def _files(self) -> list[tuple[Path, str]]:
         """(file, title) of every model that may take part: the listed ones, and files that were opened for comparing."""
         found = {choice.path: choice.title for choice in self._in_use.choices()}
         for text in self._settings["compare.files"]:
@@ -53,22 +65,44 @@ class ComparedModels(QObject):
                 found.setdefault(Path(text), Path(text).stem)
         return list(found.items())
 
-    def choose(self, paths: list[Path]) -> None:
-        """Compare these models, four at most, in this order."""
+    def choose(self, settings: Sequence[ModelSetting]) -> None:
+        """Compare these models with these settings, four at most, in this order."""
         self._search.stop()
-        titles = dict(self.choices())
-        kept = {model.path: model for model in self.models}
-        self.models = [kept.get(path) or ComparedModel(path, titles.get(path, path.stem)) for path in paths[: len(LETTERS)]]
-        self._settings.set("compare.models", [str(model.path) for model in self.models])
+        titles = dict(self._files())
+        kept = {model.setting: model for model in self.models}
+        self.models = [
+            kept.get(one) or ComparedModel(one.path, one.titled(titles.get(one.path, one.path.stem)), variant=one.variant)
+            for one in list(dict.fromkeys(settings))[: len(LETTERS)]
+        ]
+        self._settings.set("compare.models", [model.setting.text for model in self.models])
         self.read_cards()
         self.chosen.emit()
 
-    def add(self, path: Path, beside: Sequence[Path]) -> None:
+    def add(self, path: Path, beside: Sequence[ModelSetting]) -> None:
         """Let a file take part, listed or not, with these; where four take part, the last one makes room."""
-        if path not in dict(self.choices()):
+        if path not in dict(self._files()):
             self._settings.set("compare.files", [*self._settings["compare.files"], str(path)])
-        others = [other for other in beside if other != path]
-        self.choose([*others[: len(LETTERS) - 1], path])
+        self._add(ModelSetting(path), beside)
+
+    def add_setting(self, setting: ModelSetting) -> None:
+        """Let a model take part with a setting too; where four take part, the last one makes room."""
+        self._add(setting, self.taking)
+
+    def _add(self, setting: ModelSetting, beside: Sequence[ModelSetting]) -> None:
+        others = [other for other in beside if other != setting]
+        self.choose([*others[: len(LETTERS) - 1], setting])
+
+    def offers(self, of: ModelSetting | None = None) -> list[ModelSetting]:
+        """Settings that a model can be tried with: of the chosen one, or else of the first that takes part.
+
+        Output strides that the network lacks, or that are its own, are left out, and so is what takes part already.
+        """
+        model = next((model for model in self.models if model.setting == of), self.models[0] if self.models else None)
+        if model is None or model.card is None:
+            return []
+        strides = {f"os{stride}" for stride in model.card.output_strides if stride != model.card.output_stride}
+        found = [ModelSetting(model.path, name) for name in VARIANTS if not name.startswith("os") or name in strides]
+        return [setting for setting in found if setting not in self.taking]
 
     def stop_search(self) -> None:
         """End the search for a second model."""
@@ -79,30 +113,30 @@ class ComparedModels(QObject):
         """Whether at least two models can be asked."""
         return len([model for model in self.models if model.card is not None]) > 1
 
-    def usual(self) -> list[Path]:
+    def usual(self) -> list[ModelSetting]:
         """The models of last time; else the one in use, or the first available, for which another one has to be found."""
-        at_hand = [path for path, _ in self.choices()]
-        last = [Path(text) for text in self._settings["compare.models"] if Path(text) in at_hand]
+        at_hand = [path for path, _ in self._files()]
+        last = [setting for text in self._settings["compare.models"] if (setting := ModelSetting.of(text)).path in at_hand]
         if len(last) > 1:
             return last
-        return [self._in_use.path] if self._in_use.path is not None else at_hand[:1]
+        return [ModelSetting(path) for path in ([self._in_use.path] if self._in_use.path is not None else at_hand[:1])]
 
-    def installed(self) -> list[Path]:
+    def installed(self) -> list[ModelSetting]:
         """Every model that can be compared with the one in use, that one first: files with its classes, or with more or fewer
         of them, then files that name no classes.
         """
-        first = self._in_use.path or next((path for path, _ in self.choices()), None)
+        first = self._in_use.path or next((path for path, _ in self._files()), None)
         if first is None:
             return []
         mine = set(note_of(first).classes)
         told, silent = [], []
-        for path, _ in self.choices():
+        for path, _ in self._files():
             theirs = set(note_of(path).classes)
             if not mine or not theirs:
                 silent.append(path)
             elif theirs <= mine or theirs >= mine:
                 told.append(path)
-        return list(dict.fromkeys([first, *told, *silent]))
+        return [ModelSetting(path) for path in dict.fromkeys([first, *told, *silent])]
 
     @property
     def known(self) -> bool:
@@ -112,7 +146,7 @@ class ComparedModels(QObject):
     def seek(self) -> None:
         """Look for a second model that knows the classes of the first."""
         taking = {model.path: model.card for model in self.models}
-        others = [path for path, _ in self.choices() if path not in taking]
+        others = [path for path, _ in self._files() if path not in taking]
         if others:
             self._search.start(self.models[0].path, self.models[0].card, others)
         else:
@@ -134,14 +168,21 @@ class ComparedModels(QObject):
                 continue
             card = self._in_use.card if model.path == self._in_use.path else self._cards.known(model.path)
             if card is not None:
-                self.models[place] = replace(model, card=card, title=card.name)
+                self.models[place] = replace(model, card=card, title=model.setting.titled(card.name))
             else:
                 self._cards.ask(model.path)
 
-    def _learn(self, path: Path, **values: Any) -> None:
+    def _learn_card(self, path: Path, card: ModelCard) -> None:
+        self._learn(path, card=card)
+
+    def _learn(self, path: Path, card: ModelCard | None = None, problem: str = "") -> None:
         if any(model.path == path for model in self.models):
-            self.models = [replace(model, **values) if model.path == path else model for model in self.models]
+            self.models = [_with_news(model, card, problem) if model.path == path else model for model in self.models]
             self.learned.emit()
+
+
+def _with_news(model: ComparedModel, card: ModelCard | None, problem: str) -> ComparedModel:
+    return replace(model, problem=problem) if card is None else replace(model, card=card, title=model.setting.titled(card.name))
 
 
 def _same_classes(one: ClassCatalog, other: ClassCatalog) -> bool:

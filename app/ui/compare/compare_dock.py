@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 
 from PySide6.QtCore import QRectF, QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap, QResizeEvent
@@ -16,6 +15,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QListWidget,
     QListWidgetItem,
+    QMenu,
     QPushButton,
     QSplitter,
     QStackedLayout,
@@ -27,7 +27,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.state.comparison import LETTERS, PLACE_TOKENS, pairs_of
+from app.state.comparison import LETTERS, PLACE_TOKENS, VARIANTS, ModelSetting, pairs_of
 from app.text import mark, tr
 from app.ui.canvas.colors import DIFFERENCE_COLORS
 from app.ui.common.panel import Panel, toned
@@ -134,7 +134,7 @@ class CompareChooser(QListWidget):
     """Models that may take part, the chosen ones with the letter of their pane.
 
     Signals:
-        chosen(list of Path): who takes part now, in the order of the panes.
+        chosen(list of ModelSetting): who takes part now, in the order of the panes.
     """
 
     chosen = Signal(object)
@@ -162,7 +162,7 @@ class CompareChooser(QListWidget):
             self.clear()
             for entry in entries:
                 item = QListWidgetItem(f"{entry.letter}  {entry.title}" if entry.letter else entry.title)
-                item.setData(Qt.ItemDataRole.UserRole, entry.path)
+                item.setData(Qt.ItemDataRole.UserRole, entry.setting)
                 flags = Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsSelectable
                 if entry.letter or not full:
                     flags |= Qt.ItemFlag.ItemIsEnabled
@@ -173,18 +173,25 @@ class CompareChooser(QListWidget):
                     item.setIcon(swatch(self._theme.color(PLACE_TOKENS[LETTERS.index(entry.letter)])))
                 if entry.trouble:
                     item.setForeground(QColor(self._theme.color("warn")))
-                item.setToolTip("\n".join(part for part in (entry.title, entry.state, str(entry.path)) if part))
+                item.setToolTip("\n".join(part for part in (entry.title, entry.state, str(entry.setting.path)) if part))
                 self.addItem(item)
 
     def _emit_models(self, changed: QListWidgetItem) -> None:
         """A newly checked model goes behind the others; the rest keeps its order."""
-        path = Path(changed.data(Qt.ItemDataRole.UserRole))
-        order = [entry.path for entry in sorted(self._entries, key=lambda entry: entry.letter) if entry.letter]
-        if changed.checkState() == Qt.CheckState.Checked and path not in order:
-            order.append(path)
-        elif changed.checkState() == Qt.CheckState.Unchecked and path in order:
-            order.remove(path)
+        setting = changed.data(Qt.ItemDataRole.UserRole)
+        order = [entry.setting for entry in sorted(self._entries, key=lambda entry: entry.letter) if entry.letter]
+        if changed.checkState() == Qt.CheckState.Checked and setting not in order:
+            order.append(setting)
+        elif changed.checkState() == Qt.CheckState.Unchecked and setting in order:
+            order.remove(setting)
         self.chosen.emit(order)
+
+    @property
+    def selected(self) -> ModelSetting | None:
+        """The line that is selected; None if none is."""
+        items = self.selectedItems()
+        found: ModelSetting | None = items[0].data(Qt.ItemDataRole.UserRole) if items else None
+        return found
 
 
 _COLUMNS = (mark("Image"), mark("Differ"), mark("mIoU"))
@@ -290,7 +297,9 @@ class CompareDock(Panel):
     """The dock below the picture.
 
     Signals:
-        modelsChosen(list of Path): who takes part, in the order of the panes.
+        modelsChosen(list of ModelSetting): who takes part, in the order of the panes.
+        settingsAsked(ModelSetting | None): the menu of settings opens, for this line of the list.
+        settingChosen(ModelSetting): let a model take part with this setting.
         pairChosen(first place, second place): the pair of the difference.
         scopeChosen(): image or folder.
         imageChosen(image id): bring it into view.
@@ -298,6 +307,8 @@ class CompareDock(Panel):
     """
 
     modelsChosen = Signal(object)
+    settingsAsked = Signal(object)
+    settingChosen = Signal(object)
     pairChosen = Signal(object)
     scopeChosen = Signal()
     imageChosen = Signal(int)
@@ -398,6 +409,16 @@ class CompareDock(Panel):
         self.difference.setText("&nbsp; ".join(words))
         self.difference.setToolTip(figures.tip)
 
+    def offer(self, settings: Sequence[ModelSetting], model: str) -> None:
+        """Fill the menu of settings, for a model with this title."""
+        self.settings.clear()
+        self.settings.addSection(model)
+        for setting in settings:
+            action = self.settings.addAction(tr(VARIANTS[setting.variant]))
+            action.triggered.connect(lambda _checked=False, setting=setting: self.settingChosen.emit(setting))
+        if not settings:
+            self.settings.addAction(tr("No other setting")).setEnabled(False)
+
     def show_images(self, lines: Sequence[ImageLine], note: str) -> None:
         """The list of images, or what to do to get one."""
         self.images.show_lines(lines)
@@ -436,15 +457,24 @@ class CompareDock(Panel):
         column.addWidget(self.chooser, 1)
         row = QHBoxLayout()
         row.setSpacing(6)
+        self.add_setting = QPushButton(tr("Add setting"))
+        self.add_setting.setToolTip(
+            tr("Compare a model with itself mirrored, at other scales or strides, or with a CRF. Masks stay as they are.")
+        )
+        self.settings = QMenu(self.add_setting)
+        self.add_setting.setMenu(self.settings)
+        self.settings.aboutToShow.connect(lambda: self.settingsAsked.emit(self.chooser.selected))
         self.add_file = QPushButton(tr("Add file…"))
         self.add_file.setToolTip(tr("Compare with a model file that is not in the list"))
         self.add_file.clicked.connect(self.fileAsked)
         self.run_folder = QPushButton(tr("Run folder"))
         self.run_folder.setToolTip(tr("Compare on every image of the folder; predictions are kept for the next run"))
         self.run_folder.clicked.connect(self.folderAsked)
-        for button in (self.add_file, self.run_folder):
+        for button in (self.add_setting, self.add_file, self.run_folder):
             button.setProperty("tight", True)
-            row.addWidget(button, 1)
+        row.addWidget(self.add_file, 1)
+        row.addWidget(self.run_folder, 1)
+        column.addWidget(self.add_setting)
         column.addLayout(row)
         return box
 

@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QFileDialog
 
 from app.controllers.workspace import Program
+from app.state.comparison import ModelSetting
 from app.text import tr
 from app.ui.shell.main_window import MainWindow
 from app.ui.shell.theme import Theme
@@ -60,6 +61,8 @@ class ComparePresenter(QObject):
         compare, folder = self._program.compare, self._program.compare_folder
         dock = self.dock = CompareDock(self._window.theme)
         dock.modelsChosen.connect(self._program.compared.choose)
+        dock.settingsAsked.connect(self._offer_settings)
+        dock.settingChosen.connect(self._program.compared.add_setting)
         dock.pairChosen.connect(compare.choose_pair)
         dock.scopeChosen.connect(self._show_results)
         dock.imageChosen.connect(folder.open_image)
@@ -71,6 +74,13 @@ class ComparePresenter(QObject):
             self._window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
             self._window.resizeDocks([dock], [_HEIGHT], Qt.Orientation.Vertical)
         return dock
+
+    def _offer_settings(self, of: ModelSetting | None) -> None:
+        """Fill the menu for the selected model, or the first one."""
+        if self.dock is not None:
+            offers = self._program.compared.offers(of)
+            titles = {model.path: model.card.name for model in self._program.compared.models if model.card is not None}
+            self.dock.offer(offers, titles.get(offers[0].path, "") if offers else "")
 
     def _set_theme(self, theme: Theme) -> None:
         if self.dock is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
-from pathlib import Path
 
 from app.state.comparison import (
     LETTERS,
@@ -15,6 +14,7 @@ from app.state.comparison import (
     ModelFigures,
     ModelPrediction,
     ModelResult,
+    ModelSetting,
     PairCount,
     shown_classes,
 )
@@ -35,7 +35,7 @@ class ModelLine:
         trouble: whether ``state`` is something to look at.
     """
 
-    path: Path
+    setting: ModelSetting
     title: str
     letter: str = ""
     state: str = ""
@@ -110,19 +110,19 @@ def remark(prediction: ModelPrediction | None) -> str:
 
 
 def model_entries(
-    choices: Sequence[tuple[Path, str]], models: Sequence[ComparedModel], results: Sequence[ModelResult]
+    choices: Sequence[tuple[ModelSetting, str]], models: Sequence[ComparedModel], results: Sequence[ModelResult]
 ) -> list[ModelLine]:
     """Lines of the list: every model that may take part, with the letter and the state of those that do."""
-    taking = {model.path: (place, model) for place, model in enumerate(models)}
+    taking = {model.setting: (place, model) for place, model in enumerate(models)}
     entries = []
-    for path, title in choices:
-        if path not in taking:
-            entries.append(ModelLine(path, title))
+    for setting, title in choices:
+        if setting not in taking:
+            entries.append(ModelLine(setting, title))
             continue
-        place, model = taking[path]
+        place, model = taking[setting]
         prediction = results[place].prediction if place < len(results) else None
         trouble = bool(model.problem) or (prediction is not None and bool(prediction.unmatched))
-        entries.append(ModelLine(path, model.title, LETTERS[place], model.problem or remark(prediction), trouble))
+        entries.append(ModelLine(setting, model.title, LETTERS[place], model.problem or remark(prediction), trouble))
     return entries
 
 

@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QLabel
 
-from app.state.comparison import PLACE_TOKENS, count_pair
+from app.state.comparison import PLACE_TOKENS, ModelSetting, count_pair
 from app.ui.compare.compare_dock import CompareDock
 from app.ui.shell.theme import load_theme
 from app.viewmodels.annotate.panes import PaneKind, PaneLayout
@@ -21,6 +21,7 @@ from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import ClassInfo
 from deeplab_core.errors import ImageReadError, WeightsError
 from deeplab_core.metrics import ConfusionMatrix
+from deeplab_core.refine.parameters import preset
 from tests.fakes.compute import compared_labels
 from tests.gui.studio import HEIGHT, WIDTH, Studio
 
@@ -107,7 +108,7 @@ def test_the_buttons_below_the_models_show_their_whole_text(studio: Studio, fold
     studio.start_model()
     studio.open(folder)
     begin(studio)
-    for button in (dock(studio).add_file, dock(studio).run_folder):
+    for button in (dock(studio).add_setting, dock(studio).add_file, dock(studio).run_folder):
         assert button.visibleRegion().boundingRect().width() >= button.sizeHint().width()
 
 
@@ -544,3 +545,48 @@ def test_one_command_compares_every_installed_model_on_the_folder(ready: Studio,
         answered(ready)
         assert [model.path for model in ready.program.compared.models] == [models[0], models[2], models[1], models[3]]
         assert [figures is None for figures in ready.program.compare_folder.figures()] == [False] * 4
+
+
+def add_setting(studio: Studio, text: str) -> None:
+    """Open the menu of settings and choose one."""
+    menu = dock(studio).settings
+    menu.aboutToShow.emit()
+    action = next(action for action in menu.actions() if action.text() == text)
+    action.trigger()
+    answered(studio)
+
+
+def test_a_model_is_compared_with_itself_at_another_setting(desk, models):
+    before = desk.image.document.labels.copy()
+    check(desk, 1, on=False)
+    add_setting(desk, "CRF v2")
+    taking = desk.program.compared.taking
+    assert taking == [ModelSetting(models[0]), ModelSetting(models[0], "crf:v2")]
+    texts = [dock(desk).chooser.item(place).text() for place in range(3)]
+    assert texts[:2] == ["A  Stripes", "B  Stripes · CRF v2"]
+    request = asked(desk)[-1]
+    assert (request.model, request.options.crf) == (str(models[0]), preset("v2"))
+    assert len(desk.program.compare.results) == 2
+    assert desk.program.compare.difference is not None
+    assert column(desk, 1)["mIoU"]  # the same table as for two models
+    dock(desk).settings.aboutToShow.emit()
+    assert "CRF v2" not in [action.text() for action in dock(desk).settings.actions()]
+    np.testing.assert_array_equal(desk.image.document.labels, before)  # comparing never writes into the mask
+    desk.program.compare.end()
+    begin(desk)
+    assert desk.program.compared.taking == taking  # as last time
+    check(desk, 1, on=False)
+    assert desk.program.compared.taking == [ModelSetting(models[0])]
+    assert all("CRF" not in dock(desk).chooser.item(place).text() for place in range(dock(desk).chooser.count()))
+
+
+def test_settings_of_one_model_are_compared_on_the_folder(desk, models):
+    check(desk, 1, on=False)
+    add_setting(desk, "mirrored too")
+    dock(desk).run_folder.click()
+    desk.wait(lambda: desk.program.compare_folder.result is not None and not desk.program.context["compare_running"])
+    desk.settle()
+    result = desk.program.compare_folder.result
+    assert [model.title for model in result.models] == ["Stripes", "Stripes · mirrored too"]
+    assert len(result.rows) == len(result.counts[0]) > 1
+    assert {request.options.flip for request in asked(desk)} == {False, True}

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.state.comparison import (
+    VARIANTS,
     ComparedModel,
     ImageDifference,
+    ModelSetting,
     PairCount,
     count_pair,
     figures_of,
@@ -25,6 +27,7 @@ from deeplab_core.analysis import FolderAnalysis, ImageAnalysis, count_labels
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.records import ModelCard, PredictOptions, TrimapBand
+from deeplab_core.refine.parameters import preset
 
 VOC = get_catalog("voc21")
 BAND = TrimapBand(width_px=3)
@@ -139,3 +142,24 @@ def test_a_model_without_the_stride_takes_its_own():
     wanted = PredictOptions(output_stride=8, flip=True)
     assert ComparedModel(Path("m"), "m", card).options(wanted) == PredictOptions(flip=True)
     assert ComparedModel(Path("m"), "m").options(wanted) == wanted
+
+
+def test_a_setting_changes_the_options_of_its_model() -> None:
+    wanted = PredictOptions(flip=False, device="cpu")
+    path = Path("folder") / "net.pth"
+    assert ModelSetting(path).apply(wanted) == wanted
+    assert ModelSetting(path, "flip").apply(wanted).flip
+    assert ModelSetting(path, "os8").apply(wanted).output_stride == 8
+    assert ModelSetting(path, "scales:0.75,1,1.25").apply(wanted).scales == (0.75, 1.0, 1.25)
+    assert ModelSetting(path, "crf:v2").apply(wanted).crf == preset("v2")
+    for variant in ("", *VARIANTS):
+        setting = ModelSetting(path, variant)
+        assert ModelSetting.of(setting.text) == setting
+        assert setting.titled("Net").startswith("Net")
+        assert (setting.titled("Net") == "Net") == (not variant)
+    assert ModelSetting.of(f"{path}\tsteam") == ModelSetting(path)
+    # The command line knows every one of them by the same name.
+    from deeplab_core.inference import parse_variant
+
+    for variant in VARIANTS:
+        assert parse_variant(variant, wanted).options == ModelSetting(path, variant).apply(wanted)
