@@ -41,6 +41,12 @@ def main() -> int:
         PICTURES.mkdir(parents=True, exist_ok=True)
         for name in FIGURES:
             shutil.copyfile(Path(place) / f"{name}.png", PICTURES / f"{name}.png")
+    write_page()
+    return 0
+
+
+def write_page() -> None:
+    """The page about the pictures that lie there."""
     parts = [HEAD.format(limit=LIMIT)]
     for spec in FIGURES.values():
         needs = {"image": "--image FILE", "model": "--model NAME", "folder": "--images DIR --truth DIR"}
@@ -50,7 +56,6 @@ def main() -> int:
             f"Source: {spec.source}.\n\n    atrous figures {spec.name} {options + ' ' if options else ''}-o DIR\n"
         )
     PAGE.write_text("".join(parts), encoding="utf-8")
-    return 0
 
 
 if __name__ == "__main__":

@@ -31,9 +31,8 @@ _ALL = (
     FigureSpec(
         name="gridding",
         title="Equal rates leave holes",
-        caption="Paths from each input pixel to one output pixel of three stacked 3x3 convolutions. Equal rates of 2 "
-        "never see three "
-        "quarters of the pixels in their field; the multi-grid 1, 2, 4 sees all.",
+        caption="Paths from each input pixel to one output pixel of three stacked 3x3 convolutions. Equal rates of 2 never "
+        "see 71 % of the pixels in their field; the multi-grid 1, 2, 4 sees all.",
         source="Wang et al. 2018, Understanding Convolution for Semantic Segmentation, arXiv 1702.08502, figure 2; multi-grid: "
         "DeepLabv3, arXiv 1706.05587, section 3.2",
         needs=frozenset(),
@@ -42,9 +41,8 @@ _ALL = (
     FigureSpec(
         name="large-rates",
         title="Large rates become 1x1 kernels",
-        caption="Share of positions of a 65 x 65 map at which 1, 4 or 9 weights of a 3x3 kernel fall inside the map. From "
-        "rate 64 on only "
-        "the central weight is valid.",
+        caption="Share of positions of a 65 x 65 map at which 1, 4 or 9 weights of a 3x3 kernel fall inside the map. At the "
+        "map's own size only the central weight is left.",
         source="Chen et al. 2017, DeepLabv3, arXiv 1706.05587, figure 4",
         needs=frozenset(),
         draw=large_rates,

@@ -51,10 +51,10 @@ def atrous_or_downsample(inputs: FigureInputs) -> DrawnFigure:
     kernel = _edge_kernel()
     # Halving keeps every second pixel of the low-passed image, as a strided network sees it.
     halved = functional.avg_pool2d(picture, 2)
-    coarse = functional.conv2d(halved, kernel, padding=3)
+    coarse = functional.conv2d(functional.pad(halved, (3,) * 4, mode="replicate"), kernel)
     sparse = torch.zeros_like(picture)
     sparse[..., ::2, ::2] = coarse
-    dense = functional.conv2d(picture, kernel, padding=6, dilation=2)
+    dense = functional.conv2d(functional.pad(picture, (6,) * 4, mode="replicate"), kernel, dilation=2)
     figure, axes = panels(4, width=2.4, height=2.4)
     shown = [
         ("image", picture, "gray"),
