@@ -65,8 +65,9 @@ _KINDS = (
 @click.option(
     "--slice",
     "slice_name",
-    metavar="AXIS:FROM",
-    help="List the components of a slice: of objects (size:1024, visible_fraction:0.25) or pixels (pixel_distance:3).",
+    metavar="AXIS:SLICE",
+    help="List the components of a slice: of objects (size:1024, visible_fraction:0.25), pixels (pixel_distance:3) or your own "
+    "(COLUMN:VALUE of --attributes).",
 )
 @click.option(
     "--top", type=click.IntRange(1, 10_000), default=10, show_default=True, help="How many components and images to list."
@@ -122,8 +123,8 @@ def inspect(
         tuple(_cell_ids(pair, catalog) for pair in pair_names),
         tuple(_class_id(name, catalog) for name in class_names),
     )
-    within = None if slice_name is None else _slice(slice_name)
     own = read_own(attributes)
+    within = None if slice_name is None else _slice(slice_name, own)
     sources = FolderSources(
         images=images, objects=objects, ambiguous=ambiguous, second=second, own=own, frame=truth.frame
     )  # fmt: skip
@@ -235,8 +236,17 @@ def _inspect(prediction: Path, truths: tuple[Path, ...], catalog: ClassCatalog, 
         )
 
 
-def _slice(text: str) -> Slice:
-    """The slice that begins at the edge that is given."""
+@dataclass(frozen=True, slots=True)
+class _OwnSlice:
+    """A slice of the user's tables."""
+
+    own: OwnSlices
+    axis: str
+    label: str
+
+
+def _slice(text: str, own: OwnSlices | None) -> Slice | _OwnSlice:
+    """The slice that begins at the edge that is given, or has the label, where the axis is a column of the user's."""
     from deeplab_core.analysis.slices import OBJECT_EDGES, PIXEL_EDGES, ObjectAxis, PixelAxis, Slice
 
     axes: dict[str, tuple[ObjectAxis | PixelAxis, tuple[float, ...]]] = {
@@ -244,8 +254,13 @@ def _slice(text: str) -> Slice:
         **{f"pixel_{axis.value}": (axis, edges) for axis, edges in PIXEL_EDGES.items()},
     }
     name, _, low = text.partition(":")
+    mine = {} if own is None else {axis.name: axis.labels for axis in (*own.image_axes, *own.object_axes)}
+    if own is not None and name in mine:
+        if low.strip() not in mine[name]:
+            raise click.UsageError(f"'{name}' has no slice '{low}'; it has: {', '.join(mine[name])}")
+        return _OwnSlice(own, name, low.strip())
     if name not in axes:
-        raise click.UsageError(f"'{name}' is not an axis; these are: {', '.join(axes)}")
+        raise click.UsageError(f"'{name}' is not an axis; these are: {', '.join([*axes, *mine])}")
     axis, edges = axes[name]
     found = [place for place, edge in enumerate(edges) if f"{edge:g}" == low.strip()]
     if not found:
@@ -254,10 +269,12 @@ def _slice(text: str) -> Slice:
 
 
 def _components(
-    folder: FolderAnalysis, wanted: _Wanted, kind: str | None, within: Slice | None, top: int
+    folder: FolderAnalysis, wanted: _Wanted, kind: str | None, within: Slice | _OwnSlice | None, top: int
 ) -> list[ErrorComponent]:
     from deeplab_core.analysis import FailureKind
 
+    if isinstance(within, _OwnSlice):
+        return within.own.components(folder, within.axis, within.label, top)
     if within is not None:
         return folder.components_within(within, limit=top)
     chosen = None if kind is None else FailureKind(kind)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +82,7 @@ class ErrorComponents:
         kind: FailureKind | None = None,
         within: Slice | None = None,
         objects: Mapping[str, NDArray[np.int64]] | None = None,
+        only: Container[str] | None = None,
         limit: int = 200,
     ) -> list[ErrorComponent]:
         """Largest listed components of a cell, of a whole row or column (the other id is None), or of everything.
@@ -93,6 +94,7 @@ class ErrorComponents:
             within: only components with pixels in this slice of a pixel axis, by the number of these pixels; not with ``kind``.
             objects: only what was missed of these objects, or wrongly called one of them; numbers (from 1) by image
                 (:meth:`~deeplab_core.analysis.folder.FolderAnalysis.objects_within`).
+            only: components of these images only.
             limit: how many.
 
         Returns:
@@ -105,7 +107,11 @@ class ErrorComponents:
         best: list[tuple[int, str, int, int, int]] = []
         for one, other in wanted:
             # The image with the largest component first: the first one that can add nothing ends the search.
-            images = [image for image in self._of_cell(one, other) if objects is None or image in objects]
+            images = [
+                image
+                for image in self._of_cell(one, other)
+                if (objects is None or image in objects) and (only is None or image in only)
+            ]
             for image in sorted(images, key=lambda name: -self._largest[name][place]):
                 numbers = None if objects is None else objects[image]
                 if not self._largest[image][place] or (len(best) >= limit and -best[-1][0] > self._largest[image][place]):

@@ -27,6 +27,8 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.analysis.components import ErrorComponent
+from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.errors import MaskFormatError, MessageText, error_text, message
 from deeplab_core.metrics.truth_hash import image_key
 from deeplab_core.reading import read_text
@@ -279,6 +281,30 @@ class OwnSlices:
                 self._seen.setdefault((at, name), set()).add(image)
                 return table[name]
         return None
+
+    def components(self, folder: FolderAnalysis, axis: str, label: str, limit: int = 200) -> list[ErrorComponent]:
+        """The largest error components of a slice: of its images, or of what was missed of its objects or wrongly called them.
+
+        Args:
+            folder: the images.
+            axis, label: of the slice.
+            limit: how many.
+
+        Raises:
+            KeyError: no such axis or slice.
+        """
+        for at, own in enumerate(self.image_axes):
+            if own.name == axis and label in own.labels:
+                place = own.labels.index(label)
+                chosen = {image for image, places in self.of_images(folder).items() if places[at] == place}
+                return folder.errors.components(only=chosen, limit=limit)
+        for at, own in enumerate(self.object_axes):
+            if own.name == axis and label in own.labels:
+                place = own.labels.index(label)
+                numbers = {image: 1 + np.flatnonzero(places[at] == place) for image, places in self.objects.items()}
+                held = {image: found for image, found in numbers.items() if found.size}
+                return folder.errors.components(objects=held, limit=limit)
+        raise KeyError(f"{axis}:{label}")
 
     def notes(self, images: Sequence[str]) -> list[str]:
         """What of the tables was not used, in sentences; after every image was added."""

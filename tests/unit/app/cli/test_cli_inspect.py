@@ -149,3 +149,8 @@ def test_attributes_are_slices_everywhere(folders: Path, capsys: pytest.CaptureF
     arguments = ["--prediction", str(folders / "prediction"), "--truth", str(folders / "truth"), "--catalog", "voc21"]
     assert run(["evaluate", *arguments, "--slices", str(out), "--html", str(page)]) == 0
     assert "<h2>By light</h2>" in page.read_text("utf-8")
+    capsys.readouterr()
+    assert inspect(folders, "--truth", str(folders / "truth"), "--attributes", str(csv), "--slice", "light:dim") == 0
+    assert "900 px  chair called sofa  one.png" in capsys.readouterr().out
+    assert inspect(folders, "--truth", str(folders / "truth"), "--attributes", str(csv), "--slice", "light:dark") == 2
+    assert "'light' has no slice 'dark'; it has: bright, dim" in capsys.readouterr().err

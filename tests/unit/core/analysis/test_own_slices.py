@@ -92,6 +92,8 @@ def test_objects_are_found_by_a_pixel(tmp_path: Path) -> None:
     rows = score_axis(axis, resamples=50)
     assert [(row.label, row.count, row.few) for row in rows] == [("air", 0, True), ("cloth", 1, True), ("wood", 1, True)]
     assert [row.score for row in rows[1:]] == [0.0, 1.0]
+    assert [(one.image, one.pixels) for one in own.components(folder, "material", "cloth")] == [("a.png", 100)]
+    assert own.components(folder, "material", "wood") == []
     notes = " ".join(own.notes(list(folder)))
     assert "2 rows of objects name a pixel without an object" in notes
     assert "1 image of it not found here, e.g. gone" in notes
@@ -107,4 +109,9 @@ def test_images_are_found_by_name_and_scored_as_a_set(tmp_path: Path) -> None:
     notes = " ".join(own.notes(list(folder)))
     assert "'a' stands for 2 images" in notes
     assert "1 image without a row" in notes
+    listed = own.components(folder, "weather", "rain")
+    assert {one.image for one in listed} == {"sub/a.png", "other/a.png"}
+    assert len(own.components(folder, "weather", "rain", limit=1)) == 1
+    with pytest.raises(KeyError):
+        own.components(folder, "weather", "snow")
     assert not [axis for axis in sliced_axes(folder, own, class_id=CHAIR) if axis.own]  # of a class only objects are sliced
