@@ -28,10 +28,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import cv2
 import numpy as np
-from labeller import CATALOG, MOST, Case, Row, best, components_of, offers, target_of, work
+from labeller import MOST, Row, best, components_of, offers, target_of, work
+from labeller_case import Case, Most
 from PIL import Image
-
-from deeplab_core.correction import Corrector
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 WEIGHTS = REAL / "weights" / "deeplabv3_mnv2_voc_folded.safetensors"
@@ -39,7 +38,7 @@ TARGETS = (0.85, 0.90, 0.95)
 #: The scores are handed over at a quarter of the image's sides.
 COARSE = 4
 
-BUILT_IN = ("brush", "over", "components", "regions", "region strokes", "scribble", "snap")
+BUILT_IN = ("brush", "over", "components", "regions", "region strokes", "scribble", "border")
 ROWS: dict[str, Row] = {
     "brush": Row(("brush",)),
     "all": Row(BUILT_IN),
@@ -50,7 +49,7 @@ ROWS: dict[str, Row] = {
     "+regions": Row(("brush", "over", "regions")),
     "+region strokes": Row(("brush", "over", "region strokes")),
     "+scribble": Row(("brush", "scribble")),
-    "+snap": Row(("brush", "snap")),
+    "+border": Row(("brush", "border")),
     "+snapping lasso": Row(("brush", "snapping lasso")),
     "freehand": Row(("brush", "freehand")),
     "lasso": Row(("lasso",)),
@@ -150,7 +149,7 @@ def table(curves: dict[str, dict[str, dict[str, Any]]]) -> str:
 
 
 #: Tools that one action of is measured, and those of them that are not freehand lines.
-SINGLE = ("brush", "over", "freehand", "lasso", "snapping lasso", "components", "regions", "region strokes", "scribble", "snap")
+SINGLE = ("brush", "over", "freehand", "lasso", "snapping lasso", "components", "regions", "region strokes", "scribble", "border")
 RANKED = tuple(name for name in SINGLE if "lasso" not in name and name != "freehand")
 
 
@@ -158,14 +157,14 @@ def single(found: list[Case]) -> str:
     """What one action of each tool wins of the three largest components of every image, as a share of the component."""
     shares: dict[str, list[tuple[float, int, float]]] = {name: [] for name in SINGLE}
     for case in found:
-        corrector = Corrector(case.rgb, case.labels, catalog=CATALOG, scores=case.scores)
-        corrector.prepare()
+        corrector = case.corrector(prepared=True)
         regions = components_of(case.truth, case.labels)
         for number in np.argsort(-regions.pixels, kind="stable")[:3].tolist():
             if regions.pixels[number] < 100:
                 continue
             target = target_of(case, case.labels, regions, number)
-            _, _, tools = best(case, case.labels, offers(Row(SINGLE), case, target, corrector, None))
+            every = Most(counts=False)
+            _, tools = best(case, case.labels, offers(Row(SINGLE), case, target, corrector, None), every)
             for name in SINGLE:
                 gain, spent = tools.get(name, (0, 0.0))
                 shares[name].append((max(gain, 0) / target.pixels, target.pixels, spent))

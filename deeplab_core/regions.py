@@ -19,6 +19,8 @@ Mask = NDArray[np.bool_]  # (H, W)
 
 #: Pixels of a strip.
 _STRIP_PX = 1 << 20
+#: A map of at most so many values is compared with each of them.
+_FEW = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,6 +113,12 @@ def _boxes(values: NDArray[Any], where: Mask | None) -> list[tuple[int, Box]]:
     height, width = values.shape
     in_row, in_column = np.zeros((len(present), height), dtype=bool), np.zeros((len(present), width), dtype=bool)
     for strip in strips(values.shape):
+        if len(present) <= _FEW:  # comparing the map with each value is faster than to look every pixel up
+            for row, value in enumerate(present.tolist()):
+                own = values[strip] == value if where is None else (values[strip] == value) & where[strip]
+                in_row[row, strip] = own.any(axis=1)
+                in_column[row] |= own.any(axis=0)
+            continue
         rows, columns = np.nonzero(np.ones_like(values[strip], dtype=bool) if where is None else where[strip])
         dense = np.searchsorted(present, values[strip][rows, columns])
         in_row[dense, rows + strip.start] = True

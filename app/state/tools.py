@@ -130,7 +130,7 @@ TOOLS = (
         mark("Border snap"),
         mark("Snap"),
         "Shift+S",
-        mark("Click a component or draw around an object: its outline at the edges of the image; Alt+wheel: band, Enter: apply"),
+        mark("Click a component or draw around an object: its outline smoothed or at edges; Alt+wheel: how, Enter: apply"),
         corrects=True,
         gives_way=3,
     ),

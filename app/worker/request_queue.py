@@ -78,6 +78,11 @@ class RequestQueue:
             self._cancelled.update(self._running if everything else (number for number in self._running if number == request_id))
             return dropped
 
+    def resting(self, request_id: int) -> bool:
+        """Whether nothing is to be done now but this request, if anything."""
+        with self._changed:
+            return not self._waiting and self._running[-1:] in ([], [request_id])
+
     def running_is_cancelled(self) -> bool:
         """Whether the running request shall stop."""
         running = self._running

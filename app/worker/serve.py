@@ -6,18 +6,24 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 
+from app.worker.correction_messages import AskScribble, PrepareRegions
 from app.worker.messages import Answer, Cancel, Hello, Learn, Progress, Request, Shutdown, WasCancelled
 from app.worker.request_queue import RequestQueue
 from app.worker.session import ComputeSession, hello
+from deeplab_core.correction.warm_up import warm_up as warm_up_corrections
 from deeplab_core.inference import warm_up
+from deeplab_core.parallel import IsCancelled
 from deeplab_core.printable import log_to_stderr
 
 #: Shortest time between two Progress messages of one request, in seconds.
 PROGRESS_INTERVAL = 0.1
 #: How long a closed pipe waits for the running layer before the process leaves anyway, in seconds.
 _LEAVE_AFTER = 2.0
+#: How often a warm-up looks whether something is asked, and a request whether the warm-up is done, in seconds.
+_POLL = 0.02
 
 _log = logging.getLogger(__name__)
 
@@ -72,11 +78,66 @@ class _ProgressReporter:
             self._sender.say(Progress(request_id=self._request_id, fraction=fraction, text=text))
 
 
-class _Server:
-    """Answers requests one at a time; while a model learns, urgent ones are let through between two of its steps."""
+class WarmUp:
+    """Compiles loops ahead of their first use: those of predictions at once, others while nothing is asked.
 
-    def __init__(self, queue: RequestQueue, sender: _Sender) -> None:
-        self._queue, self._sender = queue, sender
+    Args:
+        queue: what is asked.
+        first, later: what compiles; ``later`` gets a function to call between two loops, which waits while a request is answered.
+    """
+
+    def __init__(
+        self,
+        queue: RequestQueue,
+        first: Callable[[], None] = warm_up,
+        later: Callable[[IsCancelled], None] = warm_up_corrections,
+    ) -> None:
+        self._queue, self._first, self._later = queue, first, later
+        self._answered, self.ready = threading.Event(), threading.Event()
+        self._wanted: int | None = None
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="warm-up", daemon=True).start()
+
+    def answered(self) -> None:
+        """A request has been answered: from now on there is time."""
+        self._answered.set()
+
+    def wait(self, request_id: int, cancelled: IsCancelled) -> None:
+        """Wait until the correction tools are ready for a request, or until it is cancelled.
+
+        Loops are compiled while it waits, and rest while ``cancelled`` answers another request.
+        """
+        self._wanted = request_id
+        try:
+            while not self.ready.wait(_POLL) and not cancelled():
+                pass
+        finally:
+            self._wanted = None
+
+    def _run(self) -> None:
+        try:
+            self._first()
+            self._later(self._rest)
+        except Exception as error:  # the first request that needs the loops reports it to the user
+            _log.warning("the compiled kernels cannot be used: %s", error)
+        finally:
+            self.ready.set()
+
+    def _rest(self) -> bool:
+        """Wait until nothing is asked, or only what waits for this; never cancels."""
+        while True:
+            wanted = self._wanted
+            if (wanted is not None or self._answered.is_set()) and self._queue.resting(-1 if wanted is None else wanted):
+                return False
+            time.sleep(_POLL)
+
+
+class _Server:
+    """Answers requests one at a time; while a model learns, or regions are computed, urgent ones are let through in between."""
+
+    def __init__(self, queue: RequestQueue, sender: _Sender, warm: WarmUp) -> None:
+        self._queue, self._sender, self._warm = queue, sender, warm
         self._session = ComputeSession()
 
     def answer(self, request: Request[Answer]) -> None:
@@ -84,8 +145,12 @@ class _Server:
         report = _ProgressReporter(request.request_id, self._sender)
         # The first word about a request tells the client which one is running, should the process die of it.
         report(0.0, "")
-        cancelled = self._attentive if isinstance(request, Learn) else self._queue.running_is_cancelled
+        corrects = isinstance(request, PrepareRegions | AskScribble)
+        cancelled = self._attentive if corrects or isinstance(request, Learn) else self._queue.running_is_cancelled
+        if corrects:
+            self._warm.wait(request.request_id, cancelled)
         self._sender.say(self._session.answer(request, cancelled, report))
+        self._warm.answered()
 
     def _attentive(self) -> bool:
         while (urgent := self._queue.take_urgent()) is not None:
@@ -94,23 +159,16 @@ class _Server:
         return self._queue.running_is_cancelled()
 
 
-def _warm_up() -> None:
-    try:
-        warm_up()
-    except Exception as error:  # the first request that needs the kernels reports it to the user
-        _log.warning("the compiled kernels cannot be used: %s", error)
-
-
 def serve(connection: Connection) -> int:
     """Say Hello, then answer requests until Shutdown or the end of the pipe. Returns the exit status."""
     log_to_stderr("compute: %(levelname)s %(name)s: %(message)s")
     sender = _Sender(connection)
     queue = RequestQueue()
-    server = _Server(queue, sender)
+    warm = WarmUp(queue)
+    server = _Server(queue, sender, warm)
     threading.Thread(target=_listen, args=(connection, queue, sender), name="listener", daemon=True).start()
     sender.say(hello())
-    # The compiled kernels take a second to import; the first model is read at the same time.
-    threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
+    warm.start()  # the compiled kernels take a second to import; the first model is read at the same time
     while (request := queue.take()) is not None:
         server.answer(request)
     return 0

@@ -7,6 +7,8 @@ there is nothing to change.
 
 from __future__ import annotations
 
+from typing import Final
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,9 @@ from deeplab_core.labels import LabelMap, value_counts
 from deeplab_core.regions import Mask, find_regions
 
 ComponentChange = tuple[Box, Mask]
+
+#: Widths of details that a wheel goes through to smooth a border, px.
+SMOOTHNESS: Final = (1, 2, 4, 8, 16)
 
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
@@ -248,8 +253,14 @@ def shrunk(labels: LabelMap, px: int, cls: int, mask: Mask | None, ignore: int) 
     return given_to_nearest(labels, outer, lost, part, ignore)
 
 
-def smoothed(labels: LabelMap, px: int, cls: int, mask: Mask | None, ignore: int) -> tuple[Box, Mask, LabelMap] | None:
-    """Pixels that change if the outline of a class is smoothed: the majority within ``px`` decides, Gaussian weighted."""
+def smoothed(labels: LabelMap, px: int, cls: int | None, mask: Mask | None, ignore: int) -> tuple[Box, Mask, LabelMap] | None:
+    """Pixels that change if the outline of a class is smoothed: the majority within ``px`` decides, Gaussian weighted.
+
+    ``cls`` None: the outlines of all classes; every pixel takes the class that has most weight around it, of equals the one with
+    the smallest id. Void has no weight and stays.
+    """
+    if cls is None:
+        return _all_smoothed(labels, px, mask, ignore)
     own = labels == cls if mask is None else (labels == cls) & mask
     box = Box.around(own)
     if box is None:
@@ -268,6 +279,22 @@ def smoothed(labels: LabelMap, px: int, cls: int, mask: Mask | None, ignore: int
     return outer, changed, ids.astype(labels.dtype)
 
 
+def _all_smoothed(labels: LabelMap, px: int, mask: Mask | None, ignore: int) -> tuple[Box, Mask, LabelMap] | None:
+    after, most = labels.copy(), np.zeros(labels.shape, np.float32)
+    for value in np.flatnonzero(value_counts(labels)[:ignore]).tolist():
+        own = (labels == value).astype(np.float32)
+        weight = cv2.GaussianBlur(own, (0, 0), px / 2.0, borderType=cv2.BORDER_REPLICATE)
+        more = weight > most + _SAME_WEIGHT
+        most[more], after[more] = weight[more], value
+    kept = labels == ignore if mask is None else (labels == ignore) | ~mask
+    after[kept] = labels[kept]
+    return _differing(labels, after)
+
+
+#: Weights of smoothing that differ by less are equal.
+_SAME_WEIGHT = 1e-5
+
+
 def given_to_nearest(labels: LabelMap, box: Box, lost: Mask, own: Mask, ignore: int) -> tuple[Box, Mask, LabelMap] | None:
     """Pixels that a class gives up, each with the nearest label of another class, of equally near ones the smallest.
 
@@ -284,7 +311,7 @@ def given_to_nearest(labels: LabelMap, box: Box, lost: Mask, own: Mask, ignore: 
     if use_compiled(part.size):
         from deeplab_core.kernels.fill import filled
 
-        around = filled(part, ignore)
+        around = filled(part, ignore, lost)
     if around is None:  # not compiled, or void so thick that the loop would take seconds
         around = _nearest(part, lost, ignore)
     return box, lost, around

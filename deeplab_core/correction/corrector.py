@@ -18,6 +18,7 @@ from deeplab_core.correction.paths import check_path, check_point, path_pixels, 
 from deeplab_core.correction.probabilities import ClassProbabilities
 from deeplab_core.correction.proposal import ClickModel, Patch, Proposal, RegionPreview
 from deeplab_core.correction.scribble import ScribbleEngine
+from deeplab_core.correction.snapping import SnapMethod
 from deeplab_core.errors import AtrousError, message
 from deeplab_core.geometry import Box, polygon_mask
 from deeplab_core.labels import LabelMap, Provenance, painted, value_counts
@@ -181,17 +182,17 @@ class Corrector:
 
     def grow(self, px: int, cls: int, mask: Mask | None = None) -> Proposal | None:
         """Let a class grow by ``px``, in ``mask`` ((H, W) bool) only, if given: what is the class inside of it grows."""
-        found = components.grown(self.labels, *self._outline_question(px, cls, mask))
+        found = components.grown(self.labels, self._check_outline(px, cls, mask), cls, mask)
         return None if found is None else Proposal.within(self._size, *found, cls, Provenance.USER)
 
     def shrink(self, px: int, cls: int, mask: Mask | None = None) -> Proposal | None:
         """Let a class shrink by ``px``; what it loses takes the nearest other class."""
-        found = components.shrunk(self.labels, *self._outline_question(px, cls, mask), self.catalog.ignore)
+        found = components.shrunk(self.labels, self._check_outline(px, cls, mask), cls, mask, self.catalog.ignore)
         return None if found is None else Proposal.within(self._size, *found, Provenance.USER)
 
-    def smooth(self, px: int, cls: int, mask: Mask | None = None) -> Proposal | None:
-        """Smooth the outline of a class: what is thinner than about ``px`` disappears, outside and inside."""
-        found = components.smoothed(self.labels, *self._outline_question(px, cls, mask), self.catalog.ignore)
+    def smooth(self, px: int, cls: int | None = None, mask: Mask | None = None) -> Proposal | None:
+        """Smooth the outline of a class, or of all classes: what is thinner than about ``px`` disappears, outside and inside."""
+        found = components.smoothed(self.labels, self._check_outline(px, cls, mask), cls, mask, self.catalog.ignore)
         return None if found is None else Proposal.within(self._size, *found, Provenance.USER)
 
     # Regions
@@ -254,14 +255,11 @@ class Corrector:
         """
         self._check_class(cls)
         if not 0 < diameter <= _FARTHEST_REACH:
-            raise AtrousError(
-                message("a brush is {diameter:g} px wide", diameter=diameter), remedy=message("Give a number of px above 0")
-            )
+            wide = message("a brush is {diameter:g} px wide", diameter=diameter)
+            raise AtrousError(wide, remedy=message("Give a number of px above 0"))
         if not 0 < reach <= _FARTHEST_REACH:
-            raise AtrousError(
-                message("a scribble reaches {reach:g} px", reach=reach),
-                remedy=message("Give a number of px above 0, e.g. 12, 30 or 70"),
-            )
+            far = message("a scribble reaches {reach:g} px", reach=reach)
+            raise AtrousError(far, remedy=message("Give a number of px above 0, e.g. 12, 30 or 70"))
         xs, ys = path_pixels(check_path(path, self._size), self._size)
         other = self._other_class(xs, ys, cls)
         if other is None:
@@ -276,19 +274,20 @@ class Corrector:
         sources[outer.slices] = np.where(stroke, np.uint8(Provenance.USER), np.uint8(Provenance.CRF))
         return Proposal.within(self._size, outer, turned | stroke, cls, sources)
 
-    def snap_border(self, x: float, y: float, band: int) -> Proposal | None:
+    def snap_border(self, x: float, y: float, band: int, by: SnapMethod = "colours") -> Proposal | None:
         """Move the outline of the component under a point to the image's edges, by at most ``band`` px.
 
-        What the component loses takes the nearest other class. Void and pixels that the user painted stay as they are. None if
-        nothing moves.
+        ``by`` "colours" compares the colours on both sides (GrabCut), "edges" floods the band from both sides until they meet
+        (watershed), "smooth" looks at no image. What the component loses takes the nearest other class. Void and pixels that the
+        user painted stay as they are. None if nothing moves.
         """
         column, row = check_point(x, y, self._size)
         cls = int(self.labels[row, column])
         if cls == self.catalog.ignore:
             return None
-        return self._snapped(*self._component_under(column, row), cls, band, drawn=False)
+        return self._snapped(*self._component_under(column, row), cls, band, by, drawn=False)
 
-    def snap_outline(self, path: Points, cls: int, band: int) -> Proposal | None:
+    def snap_outline(self, path: Points, cls: int, band: int, by: SnapMethod = "colours") -> Proposal | None:
         """Give what a closed path holds a class, with the outline moved to the image's edges by at most ``band`` px.
 
         What has the class inside the path and beyond the outline takes the nearest other class. Pixels outside of the path that
@@ -296,7 +295,7 @@ class Corrector:
         """
         self._check_class(cls)
         box, mask = polygon_mask(check_path(path, self._size), self._size)
-        return self._snapped(box, mask, cls, band, drawn=True) if mask.any() else None
+        return self._snapped(box, mask, cls, band, by, drawn=True) if mask.any() else None
 
     def lasso(self, path: Points, cls: int, snap: float = 0) -> Proposal | None:
         """Give the inside of a closed path a class; its ends are joined by a line.
@@ -458,18 +457,18 @@ class Corrector:
         left = [(-float(weight), n) for n, weight in enumerate(weights) if self.catalog.classes[n].id not in (present, *but)]
         return self.catalog.classes[min(left)[1]].id if left else None
 
-    def _snapped(self, box: Box, mask: Mask, cls: int, band: int, *, drawn: bool) -> Proposal | None:
-        outer, snapped = snapping.snapped_mask(self._rgb, box, mask, at_least_one(band, message("width of a band")))
+    def _snapped(self, box: Box, mask: Mask, cls: int, band: int, by: SnapMethod, *, drawn: bool) -> Proposal | None:
+        outer, snapped = snapping.moved_mask(self._rgb, box, mask, at_least_one(band, message("width of a band")), by)
         current, wide, free = self.labels[outer.slices], placed(mask, box, outer), ~painted(self.provenance[outer.slices])
         known = current != self.catalog.ignore
         gained = snapped & (current != cls) & (wide | free if drawn else free & known)
         lost = wide & ~snapped & free & (current == cls)
         given = components.given_to_nearest(self.labels, outer, lost, current == cls, self.catalog.ignore)
-        by = Provenance.RECLASSIFIED if drawn else Provenance.CRF
+        source = Provenance.RECLASSIFIED if drawn else Provenance.CRF
         if given is None:
-            return Proposal.within(self._size, outer, gained, cls, by)
+            return Proposal.within(self._size, outer, gained, cls, source)
         ids = np.where(gained, self.labels.dtype.type(cls), given[2])
-        return Proposal.within(self._size, outer, gained | given[1], ids, by)
+        return Proposal.within(self._size, outer, gained | given[1], ids, source)
 
     def _other_class(self, xs: NDArray[np.int64], ys: NDArray[np.int64], cls: int) -> int | None:
         """The class that a scribble takes from: that under its beginning, or the one it crosses most; never void or painted
@@ -485,11 +484,12 @@ class Corrector:
             return first
         return int(value_counts(candidates.reshape(1, -1)).argmax())
 
-    def _outline_question(self, px: int, cls: int, mask: Mask | None) -> tuple[int, int, Mask | None]:
-        self._check_class(cls)
+    def _check_outline(self, px: int, cls: int | None, mask: Mask | None) -> int:
+        if cls is not None:
+            self._check_class(cls)
         if mask is not None:
             check_mask(mask, self._size)
-        return at_least_one(px, message("number of px")), cls, mask
+        return at_least_one(px, message("number of px"))
 
     def _check_class(self, cls: int, *, void: bool = False) -> None:
         if not (void and cls == self.catalog.ignore):

@@ -19,6 +19,8 @@ Operation = Literal["drop islands", "fill holes", "keep largest", "grow", "shrin
 
 #: Operations that draw an outline; the others give a component another class and leave its outline.
 _OUTLINES = ("grow", "shrink", "smooth")
+#: Operations that can be done for all classes at once.
+_ANY_CLASS = ("drop islands", "keep largest", "smooth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class ComponentJob:
     Attributes:
         operation: what is done.
         px: pixels of an island or a hole (below, at most), px of an outline; of no account for "keep largest".
-        cls: class id, or None for all classes: "drop islands" and "keep largest" only.
+        cls: class id, or None for all classes: "drop islands", "keep largest" and "smooth" only.
     """
 
     operation: Operation
@@ -38,7 +40,7 @@ class ComponentJob:
     def __post_init__(self) -> None:
         if self.px < 1:
             raise AtrousError(message("the number of px is {px}", px=self.px), remedy=message("Give a whole number, 1 or more"))
-        if self.cls is None and self.operation not in ("drop islands", "keep largest"):
+        if self.cls is None and self.operation not in _ANY_CLASS:
             raise AtrousError(
                 message("'{operation}' needs a class", operation=self.operation), remedy=message("Choose the class to change")
             )
@@ -98,11 +100,11 @@ def _wanted(job: ComponentJob, labels: LabelMap, ignore: int) -> tuple[Box, Mask
         return components.islands(labels, px, cls, ignore)
     if job.operation == "keep largest":
         return components.all_but_largest(labels, cls, ignore)
+    if job.operation == "smooth":
+        return components.smoothed(labels, px, cls, None, ignore)
     assert cls is not None
     if job.operation == "shrink":
         return components.shrunk(labels, px, cls, None, ignore)
-    if job.operation == "smooth":
-        return components.smoothed(labels, px, cls, None, ignore)
     change = components.holes(labels, cls, px) if job.operation == "fill holes" else components.grown(labels, px, cls, None)
     if change is None:
         return None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from deeplab_core.refine.mean_field import Term
 
 #: Reaches that a wheel goes through, px: how far a stroke is believed.
-REACHES: Final = (12, 30, 70)
+REACHES: Final = (4, 8, 12, 30, 70)
 
 #: The pixels that take part are those within so many reaches of the stroke, and so many px more as context.
 _EXTENT, _CONTEXT = 2.0, 16
@@ -45,7 +45,7 @@ _MOST_BELIEF = 0.9
 #: How many px a change of colour by 1 (Lab) adds to a distance, and what the square root of a probability is in such units.
 _CLIMB, _CLASS_CLIMB = 1.0, 30.0
 #: Number of parts of the image that keep their kernels: one for each reach of the last stroke.
-_KEPT = 3
+_KEPT = 5
 
 
 def needed_box(path: Sequence[tuple[float, float]], diameter: float, reach: float, size: tuple[int, int]) -> Box:

@@ -5,7 +5,7 @@ Both stay within a band around the outline, so what is right far from it stays r
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import cv2
 import numpy as np
@@ -18,7 +18,14 @@ from deeplab_core.regions import Mask
 
 #: Widths that a wheel goes through, px on both sides of the outline.
 BANDS: Final = (5, 10, 20)
+#: The same for flooding, which may be held closer.
+FLOODED: Final = (2, 4, 8, 16)
 
+#: What moves an outline: a graph cut between the colours of both sides, flooding from both sides, or smoothing.
+SnapMethod = Literal["colours", "edges", "smooth"]
+
+#: Share of the depth of a thin object from which it is the object in any case.
+_SURE_DEPTH = 0.7
 #: Sides of a larger part of the image are scaled down to this before a graph cut, px.
 _LONGEST = 220
 #: Iterations of GrabCut, and the seed of its clustering.
@@ -30,6 +37,15 @@ _SAMPLE, _LEAST_SAMPLES = 1.0, 8
 _BEND, _FAR = 1.0, 4.0
 #: Strength above which an edge is no better.
 _STRONGEST = 25.0
+
+
+def moved_mask(rgb: NDArray[np.uint8], box: Box, mask: Mask, band: int, by: SnapMethod) -> tuple[Box, Mask]:
+    """A mask with its outline moved by one of the methods; smoothing takes away details thinner than ``band`` px."""
+    if by == "smooth":
+        outer = box.grown(2 * band, rgb.shape[:2])
+        wide = placed(mask, box, outer).astype(np.float32)
+        return outer, cv2.GaussianBlur(wide, (0, 0), band / 2.0, borderType=cv2.BORDER_REPLICATE) > 0.5
+    return (flooded_mask if by == "edges" else snapped_mask)(rgb, box, mask, band)
 
 
 def snapped_mask(rgb: NDArray[np.uint8], box: Box, mask: Mask, band: int) -> tuple[Box, Mask]:
@@ -52,12 +68,11 @@ def snapped_mask(rgb: NDArray[np.uint8], box: Box, mask: Mask, band: int) -> tup
     wide = placed(mask, box, outer)
     scale = min(1.0, _LONGEST / max(outer.width, outer.height))
     size = max(round(outer.width * scale), 1), max(round(outer.height * scale), 1)
-    inner = cv2.distanceTransform(_framed(wide), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-    away = cv2.distanceTransform((~wide).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    inner, away = _depths(wide)
     trimap = np.where(wide, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     trimap[away > band] = cv2.GC_BGD
     # A thin object has no pixel deeper than the band: its middle is the object in any case.
-    trimap[inner > min(band, 0.7 * float(inner.max()))] = cv2.GC_FGD
+    trimap[inner > min(band, _SURE_DEPTH * float(inner.max()))] = cv2.GC_FGD
     part: NDArray[Any] = np.ascontiguousarray(rgb[outer.slices][:, :, ::-1])
     if scale < 1.0:
         part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA))
@@ -76,6 +91,38 @@ def snapped_mask(rgb: NDArray[np.uint8], box: Box, mask: Mask, band: int) -> tup
     snapped[away > band] = False
     snapped[inner > band] = True
     return outer, snapped
+
+
+def flooded_mask(rgb: NDArray[np.uint8], box: Box, mask: Mask, band: int) -> tuple[Box, Mask]:
+    """The object of a mask again, with its outline on the strongest edges of the band.
+
+    Watershed (Meyer's flooding, as OpenCV has it): both sides flood the band, the flattest places first, and meet at edges. It
+    knows nothing of the colours of the two sides, so it also works where they are alike.
+
+    Args and returns as :func:`snapped_mask`.
+    """
+    outer = box.grown(2 * band, rgb.shape[:2])
+    wide = placed(mask, box, outer)
+    inner, away = _depths(wide)
+    markers = np.zeros(wide.shape, np.int32)
+    markers[inner > min(band, _SURE_DEPTH * float(inner.max()))] = 1
+    markers[away > band] = 2
+    if not (markers == 1).any() or not (markers == 2).any():
+        return outer, wide
+    part = cv2.GaussianBlur(rgb[outer.slices], (0, 0), 1.0, borderType=cv2.BORDER_REPLICATE)
+    flooded = cv2.watershed(part, markers)
+    # OpenCV leaves a line of one pixel between the sides, and around the image: there the mask stays.
+    snapped = np.where(flooded == -1, wide, flooded == 1)
+    snapped[away > band] = False
+    snapped[inner > band] = True
+    return outer, snapped
+
+
+def _depths(mask: Mask) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Distance of every pixel to the outside of a mask, and to the mask; the image's border is not an outline."""
+    inner = cv2.distanceTransform(_framed(mask), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(inner, np.float32), np.asarray(away, np.float32)
 
 
 def _framed(mask: Mask) -> NDArray[np.uint8]:

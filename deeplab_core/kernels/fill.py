@@ -24,19 +24,21 @@ _THIN = 8
 _PATIENCE = 1_000_000_000
 
 
-def filled(labels: LabelMap, ignore: int) -> LabelMap | None:
+def filled(labels: LabelMap, ignore: int, where: NDArray[np.bool_] | None = None) -> LabelMap | None:
     """A copy in which every void pixel has the value of the nearest other pixel, the smallest of equally near ones.
 
     Args:
         labels: (H, W) uint8 or uint16, C-contiguous, with at least one pixel that is not void.
         ignore: value of void.
+        where: (H, W) bool, the void pixels to fill; None fills all.
 
     Returns:
         The copy; None where the void is so thick that filling it this way would take seconds.
     """
     void = labels.dtype.type(ignore)
     result = labels.copy()
-    thick = _fill_thin(labels, result, void, np.flatnonzero(labels == void), _disk())
+    places = labels == void if where is None else (labels == void) & where
+    thick = _fill_thin(labels, result, void, np.flatnonzero(places), _disk())
     if thick.size:
         distance, nearest = _columns_to_label(labels, void)
         if np.minimum(distance.ravel()[thick], labels.shape[1]).sum(dtype=np.int64) > _PATIENCE:

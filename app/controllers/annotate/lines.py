@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 from PySide6.QtCore import QObject
@@ -13,13 +14,14 @@ from app.services.calls import Call, LatestCall
 from app.services.jobs import LatestWork
 from app.services.services import Services
 from app.state.tools import Tool
-from app.text import tr
+from app.text import mark, tr
 from app.viewmodels.annotate.class_rows import class_name
 from app.worker.correction_messages import AskScribble, Scribbled
 from app.worker.messages import URGENT
+from deeplab_core.correction.components import SMOOTHNESS
 from deeplab_core.correction.proposal import Proposal
 from deeplab_core.correction.scribble import REACHES, needed_box
-from deeplab_core.correction.snapping import BANDS
+from deeplab_core.correction.snapping import BANDS, FLOODED, SnapMethod
 from deeplab_core.errors import AtrousError, message
 from deeplab_core.geometry import polygon_mask
 from deeplab_core.learning import PackedLabels
@@ -52,7 +54,7 @@ class ScribbleLines(TargetSource):
         self._corrections, self._edit = corrections, corrections.edit
         self._compute, self._notifier = services.compute, services.notifier
         self._call = LatestCall()
-        self._level = 1
+        self._level = REACHES.index(30)
         self._stroke: _Stroke | None = None
         self._answered: tuple[tuple[Point, ...], float] | None = None
         self._proposal: Proposal | None = None
@@ -162,8 +164,33 @@ class ScribbleLines(TargetSource):
         self._notifier.report(error, replace_key="correction")
 
 
+class BorderChange(NamedTuple):
+    """A way to move an outline: ``text`` says it with its number of px."""
+
+    by: Literal["smooth"] | SnapMethod
+    px: int
+
+    @property
+    def text(self) -> str:
+        """For the user, beside the pointer."""
+        return tr(_BORDER_TEXTS[self.by], px=self.px)
+
+
+_BORDER_TEXTS = {
+    "smooth": mark("Smooth: {px} px"),
+    "edges": mark("To edges within {px} px"),
+    "colours": mark("By colours within {px} px"),
+}
+#: What the wheel goes through, from the least to the farthest of each kind.
+BORDER_CHANGES = (
+    *(BorderChange("smooth", px) for px in SMOOTHNESS),
+    *(BorderChange("edges", px) for px in FLOODED),
+    *(BorderChange("colours", px) for px in BANDS),
+)
+
+
 class BorderSnap(TargetSource):
-    """Border snap: an outline at the edges of the image, shown until it is accepted.
+    """Border snap: an outline, smoothed or at edges of the image, shown until it is accepted.
 
     It is the outline of the component under a click, or one that was drawn around an object of the selected class.
 
@@ -175,7 +202,7 @@ class BorderSnap(TargetSource):
         super().__init__(parent)
         self._corrections, self._edit, self._notifier = corrections, corrections.edit, services.notifier
         self._work = LatestWork(services.jobs, services.notifier.report_or_raise)
-        self._level = 1
+        self._level = BORDER_CHANGES.index(BorderChange("edges", 8))
         self._path: tuple[Point, ...] = ()
         self._cls = 0
         self._revision = -1
@@ -184,9 +211,9 @@ class BorderSnap(TargetSource):
         self._edit.tools.changed.connect(self._follow_tool)
 
     @property
-    def band(self) -> int:
-        """How far an outline may move, px of the image."""
-        return BANDS[self._level]
+    def change(self) -> BorderChange:
+        """How the outline moves."""
+        return BORDER_CHANGES[self._level]
 
     @property
     def open(self) -> bool:
@@ -222,8 +249,8 @@ class BorderSnap(TargetSource):
         self._ask()
 
     def turn(self, steps: int) -> None:
-        """A wider (positive) or narrower band."""
-        self._level = min(max(self._level + steps, 0), len(BANDS) - 1)
+        """The next (positive) or the previous way to move the outline."""
+        self._level = min(max(self._level + steps, 0), len(BORDER_CHANGES) - 1)
         if self._path:
             self._ask()
 
@@ -236,7 +263,7 @@ class BorderSnap(TargetSource):
         name = class_name(document.catalog, self._cls)
         self.drop()
         if not moved and not self._corrections.apply(message("Border snap: {name}", name=name), proposal):
-            self._notifier.info(tr("The outline is at the edges already"), "", replace_key="correction")
+            self._notifier.info(tr("The outline stays as it is"), "", replace_key="correction")
         return True
 
     def drop(self) -> bool:
@@ -253,7 +280,7 @@ class BorderSnap(TargetSource):
             self.show_outline(self._path)  # another class was selected for the object
 
     def _ask(self) -> None:
-        corrector, path, band, document = self._corrections.corrector, self._path, self.band, self._edit.document
+        corrector, path, change, document = self._corrections.corrector, self._path, self.change, self._edit.document
         if corrector is None or not path or document is None:
             return
         self._revision, cls = document.revision, self._cls
@@ -263,17 +290,22 @@ class BorderSnap(TargetSource):
                 # What is inside and of the class already is no part of the proposal, and of the object all the same.
                 box, mask = polygon_mask(path, corrector.size)
                 mask &= corrector.labels[box.slices] == cls
-                found = corrector.snap_outline(path, cls, band)
+                found = corrector.snap_outline(path, cls, change.px, change.by)
             else:
                 box, mask = corrector.component_mask(*path[0])
-                found = corrector.snap_border(*path[0], band)
+                if change.by == "smooth":
+                    whole = np.zeros(corrector.size, np.bool_)
+                    whole[box.slices] = mask
+                    found = corrector.smooth(change.px, cls, whole)  # the user's word: painted pixels change, too
+                else:
+                    found = corrector.snap_border(*path[0], change.px, change.by)
             outer = box if found is None else box.united(found.bounds)
             after = np.zeros(outer.size, np.bool_)
             after[box.within(outer).slices] = mask
             if found is not None:
                 ids = found.labels if isinstance(found.labels, int) else found.labels[outer.slices]
                 after = np.where(found.mask[outer.slices], ids == cls, after)
-            lines = (tr("Band: {band} px", band=band), tr("Click, Enter: apply"), tr("Esc: drop"))
+            lines = (change.text, tr("Alt+wheel: other ways"), tr("Click, Enter: apply"), tr("Esc: drop"))
             return found, Target(outer, after, int(after.sum()), lines, cls)
 
         self._work.ask(work, self._take)

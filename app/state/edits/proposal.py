@@ -58,16 +58,20 @@ def job_proposal(
         box, part = corrector.component_mask(*component)
         mask = np.zeros(corrector.size, np.bool_)
         mask[box.slices] = part
+        if cls is None:  # its own outline, not all those that it touches
+            cls = int(corrector.labels[int(component[1]), int(component[0])])
     if operation == "drop islands":
         found = corrector.drop_islands(px, cls)
     elif operation == "keep largest":
         found = corrector.keep_largest(cls)
+    elif operation == "smooth":
+        found = corrector.smooth(px, cls, mask)
     else:
         assert cls is not None  # ComponentJob sees to it
         if operation == "fill holes":
             found = corrector.fill_holes(cls, px)
         else:
-            found = {"grow": corrector.grow, "shrink": corrector.shrink, "smooth": corrector.smooth}[operation](px, cls, mask)
+            found = (corrector.grow if operation == "grow" else corrector.shrink)(px, cls, mask)
     return found if found is None or within is None else found.only(within)
 
 

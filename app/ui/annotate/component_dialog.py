@@ -120,7 +120,7 @@ class ComponentDialog(FittedDialog):
             part.blockSignals(True)
         model = self.cls.model()
         model.setData(model.index(0, 0), None if text.any_class else 0, Qt.ItemDataRole.UserRole - 1)  # the item's flags
-        if text.any_class:
+        if text.any_class and not text.outline:
             self.cls.setCurrentIndex(0)
         elif self.cls.currentIndex() < 1:
             self.cls.setCurrentIndex(self._first)

@@ -66,7 +66,7 @@ class ScribbleTool(CorrectionTool):
 
 
 class SnapTool(CorrectionTool):
-    """Click a component, or draw around an object: its outline at the edges of the image; click or Enter: apply; Esc: drop."""
+    """Click a component, or draw around an object: its outline, smoothed or at edges; click or Enter: apply; Esc: drop."""
 
     turns = True
     cursor = Qt.CursorShape.PointingHandCursor

@@ -50,7 +50,7 @@ OPERATIONS: dict[Operation, OperationText] = {
     "keep largest": OperationText(mark("Keep the largest component"), "", 1, any_class=True),
     "grow": OperationText(mark("Grow"), mark("By"), 2, outline=True),
     "shrink": OperationText(mark("Shrink"), mark("By"), 2, outline=True),
-    "smooth": OperationText(mark("Smooth the outline"), mark("Details thinner than"), 3, outline=True),
+    "smooth": OperationText(mark("Smooth the outline"), mark("Details thinner than"), 3, any_class=True, outline=True),
 }
 
 

@@ -13,10 +13,11 @@ from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.tools import Tool
 from app.ui.annotate.component_dialog import ComponentDialog
-from app.viewmodels.annotate.component_jobs import JobScope
+from app.viewmodels.annotate.component_jobs import JobChoice, JobScope
 from app.worker.correction_messages import PrepareRegions
 from app.worker.messages import Failed, Predict
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.correction import ComponentJob
 from deeplab_core.errors import AtrousError, message
 from tests.gui.canvas_fixture import turn_wheel
 from tests.gui.studio import HEIGHT, WIDTH, Studio
@@ -331,10 +332,11 @@ def test_border_snap_changes_nothing_before_it_is_accepted(desk: Studio) -> None
     desk.settle()
     snap = desk.program.border_snap
     assert snap.target is not None
-    assert snap.target.lines[0] == "Band: 10 px"
-    turn_wheel(desk.view, QPointF(desk.point(20, 20)), -1, Qt.KeyboardModifier.AltModifier)
-    desk.settle()
-    assert snap.band == 5
+    assert snap.target.lines[0] == "To edges within 8 px"
+    for _ in range(2):
+        turn_wheel(desk.view, QPointF(desk.point(20, 20)), 1, Qt.KeyboardModifier.AltModifier)
+        desk.settle()
+    assert snap.target.lines[0] == "By colours within 5 px"
     assert np.array_equal(labels, furniture(islands=40))
     desk.press(Qt.Key.Key_Escape)
     assert snap.target is None
@@ -365,15 +367,42 @@ def test_border_snap_moves_an_outline_that_is_drawn_to_the_edges(desk: Studio) -
     assert snap.target.class_id == CAT
     turn_wheel(desk.view, QPointF(desk.point(20, 20)), 1, Qt.KeyboardModifier.AltModifier)
     desk.settle()
-    assert snap.band == 20
-    assert snap.target.lines[0] == "Band: 20 px"
+    assert snap.target.lines[0] == "To edges within 16 px"
     desk.press(Qt.Key.Key_Return)
-    assert (labels[12:32, 12:32] == CAT).all()
-    assert (labels[8:12, 8:36] != CAT).all()
+    assert (labels[12:32, 12:32] == CAT).mean() > 0.98  # its corners are rounded
+    assert (labels[8:11, 8:36] != CAT).all()
     assert desk.steps()[-1].startswith("Border snap: cat")
     desk.program.edit.undo()
     desk.settle()
     assert np.array_equal(labels, before)
+
+
+def test_border_snap_smooths_too(desk: Studio) -> None:
+    labels = desk.image.document.labels
+    labels[9, 15:17] = CHAIR  # a tooth
+    desk.program.corrections.corrector.forget()
+    desk.press(Qt.Key.Key_S, SHIFT)
+    desk.qtbot.mouseClick(desk.view, Qt.MouseButton.LeftButton, pos=desk.point(20, 20))
+    for _ in range(20):
+        turn_wheel(desk.view, QPointF(desk.point(20, 20)), -1, Qt.KeyboardModifier.AltModifier)
+    for _ in range(2):
+        turn_wheel(desk.view, QPointF(desk.point(20, 20)), 1, Qt.KeyboardModifier.AltModifier)
+    desk.settle()
+    target = desk.program.border_snap.target
+    assert target is not None
+    assert target.lines[0] == "Smooth: 4 px"
+    desk.press(Qt.Key.Key_Return)
+    assert not (labels[9] == CHAIR).any()
+    assert (labels[12:28, 12:28] == CHAIR).all()
+
+
+def test_all_outlines_can_be_smoothed_at_once(desk: Studio) -> None:
+    labels = desk.image.document.labels
+    labels[9, 15:17] = CHAIR
+    job = ComponentJob("smooth", 4, None)
+    desk.program.component_jobs.apply(JobChoice(job), None)
+    desk.settle()
+    assert not (labels[9] == CHAIR).any()
 
 
 def test_the_lasso_snaps_where_that_is_on(desk: Studio) -> None:

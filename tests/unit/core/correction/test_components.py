@@ -87,6 +87,20 @@ def test_smoothing_takes_spikes_and_fills_notches() -> None:
     assert smooth == ["..........", "..........", "dddddddddd", "dddddddddd", "dddddddddd", "dddddddddd"]
 
 
+def test_all_outlines_become_smooth_at_once_and_void_stays() -> None:
+    rows = ["..........", "....d.....", "dddddddddd", "dddd.ddddd", "ddddddbddd", "dddddddddd", "bbbbdbbbbv", "bbbbbbbbbv"]
+    corrector = drawn(*rows)
+    smooth = after(corrector, corrector.smooth(2))
+    assert smooth == [
+        "..........", "..........", "dddddddddd", "dddddddddd", "dddddddddd", "dddddddddd", "bbbbbbbbbv", "bbbbbbbbbv",
+    ]  # fmt: skip
+    assert corrector.smooth(2) is None
+    corrector = drawn("..........", "....d.....", "dddddddddd", "dddd.ddddd", "dddddddddd", "dddddddddd")
+    near = np.zeros(corrector.size, np.bool_)
+    near[:3] = True
+    assert after(corrector, corrector.smooth(2, mask=near))[1:4] == ["..........", "dddddddddd", "dddd.ddddd"]
+
+
 def test_void_and_other_classes_take_what_shrinks_by_nearness() -> None:
     corrector = drawn("bbdddd..", "bbdddd..", "bbdddd..")
     assert after(corrector, corrector.shrink(1, 3)) == ["bbbdd...", "bbbdd...", "bbbdd..."]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deeplab_core.correction import BANDS, REACHES, Corrector, Provenance
+from deeplab_core.correction import BANDS, FLOODED, REACHES, Corrector, Provenance
 from deeplab_core.correction.paths import path_pixels
 from deeplab_core.correction.scribble import needed_box
 from deeplab_core.correction.snapping import _best_offsets
@@ -23,7 +23,7 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
     return float((one & other).sum() / (one | other).sum())
 
 
-@pytest.mark.parametrize("reach", REACHES)
+@pytest.mark.parametrize("reach", REACHES[2:])  # the nearer ones end within the disk
 @pytest.mark.parametrize("scores", [True, False])
 def test_a_scribble_finds_the_object_that_it_is_drawn_in(reach: int, scores: bool) -> None:
     corrector, inside = disk_corrector(scores=scores)
@@ -76,14 +76,31 @@ def test_a_border_snaps_to_the_edge_within_its_band_and_stays_without(shift: int
     drawn = (cv2.dilate if shift > 0 else cv2.erode)(inside.astype(np.uint8), kernel) > 0
     corrector = Corrector(rgb, np.where(drawn, 3, 0).astype(np.uint8), catalog=CATALOG)
     before = overlap(drawn, inside)
-    for band in BANDS:
-        proposal = corrector.snap_border(64, 48, band)
+    for by, band in [*(("colours", band) for band in BANDS), *(("edges", band) for band in FLOODED[2:])]:
+        proposal = corrector.snap_border(64, 48, band, by)
         assert proposal is not None
         after = np.where(proposal.mask, proposal.labels, corrector.labels) == 3
-        assert overlap(after, inside) > max(before, 0.97)
+        # Flooding leaves a line of one pixel as it was.
+        assert overlap(after, inside) > max(before, 0.97 if by == "colours" else 0.96)
     right = Corrector(rgb, np.where(inside, 3, 0).astype(np.uint8), catalog=CATALOG)
-    proposal = right.snap_border(64, 48, 5)
-    assert proposal is None or proposal.mask.sum() < 0.02 * inside.sum()
+    for by in ("colours", "edges"):
+        proposal = right.snap_border(64, 48, 5, by)
+        assert proposal is None or proposal.mask.sum() < 0.02 * inside.sum()
+
+
+def test_flooding_stays_within_its_band_and_leaves_painted_pixels() -> None:
+    rgb, inside = disk_scene(96, 128)
+    labels = np.where(cv2.dilate(inside.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0, 3, 0).astype(np.uint8)
+    painted = np.zeros(labels.shape, np.uint8)
+    painted[:48] = Provenance.USER
+    corrector = Corrector(rgb, labels, catalog=CATALOG, provenance=painted)
+    near = corrector.snap_border(64, 60, 2, "edges")  # the edge is four pixels away
+    outline = cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, np.ones((7, 7), np.uint8)) > 0
+    assert near is None or not (near.mask & ~outline).any()
+    proposal = corrector.snap_border(64, 60, 8, "edges")
+    assert proposal is not None
+    assert not proposal.mask[:48].any()
+    assert proposal.mask[48:].any()
 
 
 def test_what_a_component_loses_takes_the_nearest_class_and_void_stays() -> None:
