@@ -29,6 +29,7 @@ from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
 from app.text import sentence, tr, use_translator
 from app.ui.common.fitted_dialog import bring_into_screen
+from app.ui.project.early_picture import EarlyPicture, early_picture, remember_picture
 from app.ui.project.image_list_model import ImageListModel
 from app.ui.shell.main_window import DEFAULT_SIZE, MainWindow
 from app.ui.shell.theme import apply_theme, load_fonts, load_theme, resolve_theme_name
@@ -37,6 +38,7 @@ from deeplab_core.errors import message
 if TYPE_CHECKING:
     from app.controllers.workspace import Program
     from app.services.calls import ComputeService
+    from app.services.session import OpenImage
     from app.smoke import SmokeRun
     from app.ui.shell.presenter import WindowPresenter
     from app.ui.shell.window_commands import WindowActions
@@ -78,7 +80,8 @@ class Application(QObject):
         apply_theme(application, theme)
         self.window = MainWindow(theme, self.context, self.keymap, self.notifier, self.images)
         self.window.keyboardLearned.connect(self._keep_keyboard)
-        self.window.restore_layout(QSettings(str(layout_file()), QSettings.Format.IniFormat))
+        self.layout_store = QSettings(str(layout_file()), QSettings.Format.IniFormat)
+        self.window.restore_layout(self.layout_store)
 
     def build(self) -> Program:
         """Make everything behind the window and wire it up."""
@@ -99,7 +102,23 @@ class Application(QObject):
         for problem in self.settings.problems:
             self.notifier.warning(tr("A setting was not used"), tr(problem), replace_key=problem)
         self.settings.failed.connect(lambda error: self.notifier.report(error, replace_key="settings"))
+        self.program.session.imageChanged.connect(self._remember_picture)
         return self.program
+
+    def show_opening(self, folder: Path) -> None:
+        """From the first frame on: which folder is opened, or the image that was in view there last time."""
+        self.window.start_page.show_busy(str(folder))
+        self.window.images.show_opening(True)
+        if self.settings["canvas.layout"] == "single":
+            picture = early_picture(self.layout_store, folder, self.window.size())
+            if picture is not None:
+                self.window.show_page(EarlyPicture(picture, self.window.theme))
+
+    def _remember_picture(self, image: OpenImage | None) -> None:
+        assert self.program is not None
+        project = self.program.session.project
+        if image is not None and project is not None:
+            remember_picture(self.layout_store, project.folder.absolute(), image.path)
 
     def feature(self, name: str) -> object:
         """What handles commands under a name of the table of commands. Raises KeyError for an unknown name."""
@@ -250,8 +269,7 @@ def main(
             application.smoke = SmokeRun(application.window, program, smoke, expects_image=folder is not None)
 
     if folder is not None:
-        application.window.start_page.show_busy(str(folder))
-        application.window.images.show_opening(True)
+        application.show_opening(folder)
     application.window.fill_small_screen()
     _FirstFrame(application.window, begin)
     application.window.show()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, QTimer
 from PySide6.QtGui import QImage
 
 from app.controllers.workspace import Program
@@ -18,6 +18,7 @@ from app.state.own_files import contained
 from app.state.project import Project
 from app.text import displayed, tr
 from app.ui.canvas.colors import overlay_tables
+from app.ui.project.early_picture import EarlyPicture
 from app.ui.project.image_list_model import ImageListModel, SortBy
 from app.ui.project.start_page import UnreadablePage
 from app.ui.shell.main_window import MainWindow
@@ -131,6 +132,14 @@ class ImagesPresenter(QObject):
     def _show_opening(self, folder: str) -> None:
         self._window.start_page.show_busy(folder)
         self._window.images.show_opening(bool(folder))
+        if not folder:
+            QTimer.singleShot(0, self, self._end_early)
+
+    def _end_early(self) -> None:
+        """Opening is over without a project: the image of last time is not shown any longer."""
+        early = isinstance(self._window.stack.currentWidget(), EarlyPicture)
+        if early and self._program.session.project is None:
+            self._window.show_start()
 
     def _show_rows(self) -> None:
         project = self._program.session.project

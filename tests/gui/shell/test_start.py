@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QObject, QRect, Qt
+from PIL import Image
+from PySide6.QtCore import QEvent, QObject, QRect, QSettings, QSize, Qt
+from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QGraphicsDropShadowEffect, QGraphicsOpacityEffect
 
 from app.main import LateStart
 from app.services.jobs import Job
+from app.ui.project.early_picture import EarlyPicture, early_picture, remember_picture
+from tests.gui.snapshots import pixels_of
 from tests.gui.studio import Studio
 
 
@@ -118,3 +126,85 @@ def test_messages_fade_in_unless_motion_is_reduced(studio: Studio):
     studio.program.settings.set("appearance.reduce_motion", True)
     notifier.info("Two")
     assert isinstance(toasts.toasts[-1].graphicsEffect(), QGraphicsDropShadowEffect)
+
+
+# -- the image of last time ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> QSettings:
+    return QSettings(str(tmp_path / "layout.ini"), QSettings.Format.IniFormat)
+
+
+def kept(store: QSettings, path: Path, folder: Path | None = None) -> QImage | None:
+    """What is shown of an image that was in view last."""
+    remember_picture(store, path.parent, path)
+    return early_picture(store, folder or path.parent, QSize(1600, 1000))
+
+
+def test_the_image_of_last_time_stands_where_its_view_will_be(studio: Studio, folder):
+    studio.program.settings.set("canvas.contours", False)
+    studio.open(folder)
+    studio.program.view.set_overlay(replace(studio.program.view.overlay, visible=False))
+    studio.settle()
+    before = pixels_of(studio.view)
+    assert studio.program.projects.close()
+    studio.application.show_opening(folder)
+    page = studio.window.stack.currentWidget()
+    assert isinstance(page, EarlyPicture)
+    studio.settle()
+    early = pixels_of(page)
+    assert early.shape == before.shape
+    inner = np.s_[early.shape[0] // 3 : -early.shape[0] // 3, 60:-60]  # without the title of the view, and its corners
+    assert np.abs(early[inner].astype(int) - before[inner]).mean() < 24  # noise is scaled in two ways
+    assert np.corrcoef(early[inner].ravel(), before[inner].ravel())[0, 1] > 0.75  # one image pixel aside it is below 0.2
+    studio.open(folder)
+    assert studio.window.stack.currentWidget() is studio.window.canvas
+
+
+def test_an_opening_that_fails_leads_back_to_the_start_page(studio: Studio, folder, tmp_path):
+    studio.open(folder)
+    assert studio.program.projects.close()
+    studio.application.show_opening(folder)
+    studio.program.projects.open(tmp_path / "gone")
+    studio.wait(lambda: studio.window.stack.currentWidget() is studio.window.start_page)
+    assert studio.window.start_page.open_button.isVisible()
+
+
+def test_with_several_views_the_image_waits_for_them(studio: Studio, folder):
+    studio.open(folder)
+    studio.program.settings.set("canvas.layout", "quad")
+    assert studio.program.projects.close()
+    studio.application.show_opening(folder)
+    assert studio.window.start_page.title.text().startswith("Opening")
+    assert not isinstance(studio.window.stack.currentWidget(), EarlyPicture)
+
+
+def test_only_what_qt_shows_as_atrous_does_is_shown_early(store, tmp_path, qapp):
+    noise = np.random.default_rng(3).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+    plain, turned = Image.fromarray(noise), Image.Exif()
+    turned[0x0112] = 6
+    plain.save(tmp_path / "a.png")
+    plain.save(tmp_path / "turned.jpg", exif=turned)
+    Image.fromarray(noise[..., 0]).save(tmp_path / "gray.png")
+    Image.fromarray(noise[..., 0].astype(np.uint16) * 200).save(tmp_path / "deep.png")
+    plain.convert("CMYK").save(tmp_path / "ink.jpg")
+    plain.convert("RGBA").save(tmp_path / "clear.png")
+    plain.save(tmp_path / "a.tif")
+    (tmp_path / "broken.jpg").write_bytes(b"no")
+    sizes = {path.name: kept(store, path) for path in sorted(tmp_path.glob("*.*")) if path.suffix != ".ini"}
+    shown = {name: (image.width(), image.height()) for name, image in sizes.items() if image is not None}
+    assert shown == {"a.png": (60, 40), "turned.jpg": (40, 60), "gray.png": (60, 40)}
+    assert kept(store, tmp_path / "gone.png") is None
+    assert kept(store, tmp_path / "a.png", tmp_path / "other") is None
+    store.setValue("picture", "nonsense")
+    assert early_picture(store, tmp_path, QSize(9, 9)) is None
+
+
+def test_a_large_image_is_made_smaller_or_waits(store, tmp_path, qapp):
+    Image.new("RGB", (6000, 4000), (9, 9, 9)).save(tmp_path / "large.png")
+    Image.new("RGB", (8000, 4000), (9, 9, 9)).save(tmp_path / "huge.png")
+    large = kept(store, tmp_path / "large.png")
+    assert large is not None
+    assert large.width() <= 3200
+    assert kept(store, tmp_path / "huge.png") is None
