@@ -40,7 +40,7 @@ def early_picture(store: QSettings, folder: Path, room: QSize) -> QImage | None:
     if not size.isValid() or size.width() * size.height() > _LARGEST:
         return None
     if reader.transformation() == QImageIOHandler.Transformation.TransformationNone and size.width() > 2 * room.width():
-        reader.setScaledSize(size.scaled(2 * room, Qt.AspectRatioMode.KeepAspectRatio))
+        reader.setScaledSize(size.scaled(room * 2, Qt.AspectRatioMode.KeepAspectRatio))
     picture = reader.read()
     return picture if not picture.isNull() and picture.format() in _FORMATS else None
 
