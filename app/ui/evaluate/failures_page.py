@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
+from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from app.text import mark, tr
@@ -14,7 +14,7 @@ from app.ui.evaluate.pair_list import PairList
 from app.ui.evaluate.slice_bars import SliceBars
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.error_list import ComponentQuery
-from app.viewmodels.evaluate.failure_table import class_parts, failure_lines, slice_charts
+from app.viewmodels.evaluate.failure_table import class_parts, failure_lines, slice_charts, with_intervals
 from app.viewmodels.evaluate.pair_table import pair_lines
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.kinds import FailureKind
@@ -30,6 +30,8 @@ _HINT = mark(
 
 _COUNTS = mark("n: objects, or images for pixel slices. Pale bars are based on fewer than {objects} objects or {images} images.")
 
+#: How long figures have rested before their intervals are found, ms.
+_REST = 400
 #: Width of one small chart that the grid aims at, px.
 _CHART = 280
 
@@ -54,6 +56,10 @@ class FailuresPage(QWidget):
         self.kinds = KindTable(theme)
         self.pairs = PairList()
         self.bars = ClassBars(theme)
+        self._rest = QTimer(self)  # intervals take half a second: they come when the figures have settled
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(_REST)
+        self._rest.timeout.connect(self._show_intervals)
         self._grid = QGridLayout()
         self._grid.setSpacing(16)
         self._build()
@@ -145,6 +151,7 @@ class FailuresPage(QWidget):
         self.pairs.setVisible(bool(pairs))
         self._pair_title.setVisible(bool(pairs))
         charts = [] if folder is None else slice_charts(folder, self.class_id)
+        self._rest.start()
         for chart, shown in zip(charts, self._charts, strict=False):
             shown.show_chart(chart)
         for left in self._charts[len(charts) :]:
@@ -157,6 +164,16 @@ class FailuresPage(QWidget):
             bars.chosen.connect(self._ask_slice)
             self._charts.append(bars)
         self._place_charts()
+
+    def _show_intervals(self) -> None:
+        if self._folder is not None and self.isVisible():
+            charts = with_intervals(slice_charts(self._folder, self.class_id), self._folder, self.class_id)
+            for chart, shown in zip(charts, self._charts, strict=False):
+                shown.show_chart(chart)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._rest.start()
 
     def _place_charts(self) -> None:
         across = max(self.width() // _CHART, 1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 from math import isnan
 
-from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from app.text import tr
@@ -97,11 +97,24 @@ class SliceBars(QWidget):
             filled.setTop(track.bottom() - max(track.height() * min(bar.value, 1.0), 2))
             painter.setBrush(theme.color("accent", _MUTED if bar.few else 1.0))
             painter.drawRoundedRect(filled, 3, 3)
+            if not isnan(bar.low):
+                self._whisker(painter, track, bar)
             painter.setPen(theme.color("text"))
             top = filled.top() - 15 if filled.top() - 15 > track.top() else filled.top() + 2
             if top > filled.top() and not bar.few:
                 painter.setPen(theme.color("on_accent"))
             painter.drawText(QRectF(track.x() - 3, top, track.width() + 6, 14), Qt.AlignmentFlag.AlignCenter, f"{bar.value:.2f}")
+
+    def _whisker(self, painter: QPainter, track: QRectF, bar: SliceBar) -> None:
+        """The interval as an upright line at the right edge of the bar, clear of the figure."""
+        low, high = (track.bottom() - track.height() * min(max(end, 0.0), 1.0) for end in (bar.low, bar.high))
+        x = track.right() - 4
+        for tone, width in (("surface", 3.2), ("text", 1.2)):  # seen on the bar and above it
+            painter.setPen(QPen(self._theme.color(tone), width))
+            painter.drawLine(QPointF(x, low), QPointF(x, high))
+            for end in (low, high):
+                painter.drawLine(QPointF(x - 2, end), QPointF(x + 2, end))
+        painter.setPen(Qt.PenStyle.NoPen)
 
     def _count(self, painter: QPainter, bar: SliceBar, room: int) -> str:
         """How many the bar rests on, as far as there is room to say it; nothing where it has no score."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,9 +13,13 @@ from app.viewmodels.evaluate.slice_text import AXIS_TITLES, bar_label
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.kinds import KIND_NEEDS, KIND_TEXT, KINDS, PARTS, FailureKind
 from deeplab_core.analysis.record import ERROR_PIXELS
+from deeplab_core.analysis.slice_scores import SliceScore, score_axis, sliced_axes
 from deeplab_core.analysis.slices import AXIS_TEXT, ObjectAxis, Slice, slice_objects
 from deeplab_core.catalogs.catalog import ClassCatalog, Color
 from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS, hits, prediction_pixels, truth_pixels
+
+#: Up to so many images the intervals of bars are found (0.6 s of CPU), and the draws for them.
+MOST_SLICED, _DRAWS = 1000, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class SliceBar:
         few: whether these are too few, so that it may be any other next time.
         text: everything known of it, in words.
         within: the slice that it shows.
+        low, high: 95 % interval of the height over images; nan where it is not known.
     """
 
     label: str
@@ -87,6 +92,8 @@ class SliceBar:
     few: bool
     text: str
     within: Slice
+    low: float = math.nan
+    high: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +208,24 @@ def slice_charts(folder: FolderAnalysis, class_id: int | None = None) -> list[Sl
                 SliceChart(title, tr("Pixels by {axis}", axis=tr(AXIS_TEXT[pixel_axis.value])), tr("mean IoU"), tuple(pixel_bars))
             )
     return charts
+
+
+def with_intervals(charts: list[SliceChart], folder: FolderAnalysis, class_id: int | None = None) -> list[SliceChart]:
+    """The charts with the interval of every bar; as they are in folders of more than :data:`MOST_SLICED` images."""
+    if folder.measured(ERROR_PIXELS) > MOST_SLICED:
+        return charts
+    scores = {axis.name: score_axis(axis, resamples=_DRAWS) for axis in sliced_axes(folder, class_id=class_id)}
+    return [replace(chart, bars=tuple(_with_interval(bar, scores) for bar in chart.bars)) for chart in charts]
+
+
+def _with_interval(bar: SliceBar, scores: dict[str, list[SliceScore]]) -> SliceBar:
+    axis = bar.within.axis
+    found = scores.get(axis.value if isinstance(axis, ObjectAxis) else f"pixel_{axis.value}")
+    low, high = (math.nan, math.nan) if found is None else found[bar.within.place].interval
+    if math.isnan(low) or math.isnan(bar.value):
+        return bar
+    text = tr("{text}; 95 % interval {low} to {high}", text=bar.text, low=_score(low), high=_score(high))
+    return replace(bar, low=low, high=high, text=text)
 
 
 def _score(value: float) -> str:

@@ -402,3 +402,15 @@ def test_the_board_leads_to_both_directions_of_a_pair(studio: Studio, folder):
     assert shown.view.page is shown.components
     assert shown.components.query == ComponentQuery(line.one, line.other, both_ways=True)
     assert shown.components.pair.isVisible()
+
+
+def test_bars_get_their_intervals_once_the_figures_rest(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    shown.view.show_page("Failures")
+
+    def known() -> bool:
+        bars = [bar for chart in shown.failures.findChildren(SliceBars) for bar in chart._chart.bars]
+        return any(bar.low <= bar.value <= bar.high for bar in bars)
+
+    studio.wait(known)
+    assert any("95 % interval" in chart.accessibleDescription() for chart in shown.failures.findChildren(SliceBars))

@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from app.viewmodels.evaluate.failure_table import class_parts, failure_lines, slice_charts
+from app.viewmodels.evaluate.failure_table import class_parts, failure_lines, slice_charts, with_intervals
 from deeplab_core.analysis import FailureKind, inspect_image
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.inspection import FolderInspection
-from deeplab_core.analysis.slices import PixelAxis
+from deeplab_core.analysis.slices import ObjectAxis, PixelAxis
 from deeplab_core.analysis.summary import inspection_to_dict
 from deeplab_core.catalogs import get_catalog
 
@@ -121,3 +121,19 @@ def test_images_behind_a_slice_follow_what_is_replaced_and_removed(folder):
     folder.remove("1")
     folder.remove("2")
     assert sum(row.images for row in folder.slices[axis].rows()) == 0
+
+
+def test_bars_have_intervals_over_images(folder):
+    charts = slice_charts(folder)
+    assert all(np.isnan(bar.low) for chart in with_intervals(charts, folder) for bar in chart.bars)  # one image has none
+    good = np.zeros((60, 90), np.uint8)
+    good[5:45, 5:45] = CHAIR
+    folder.update("2", inspect_image(truth=good, prediction=good, catalog=VOC, rgb=np.full((60, 90, 3), 90, np.uint8)))
+    size = next(chart for chart in with_intervals(slice_charts(folder), folder) if chart.bars[0].within.axis is ObjectAxis.SIZE)
+    large, small = size.bars[2], size.bars[1]  # two chairs of 1600 px, one of 600 px
+    assert large.low < large.value < large.high == 1.0
+    assert small.low == small.high == small.value == 0.0
+    assert large.text.endswith(f"; 95 % interval {large.low:.2f} to 1.00")
+    assert np.isnan(size.bars[5].low)  # empty
+    only = with_intervals(slice_charts(folder, SOFA), folder, SOFA)
+    assert all(np.isnan(bar.low) for chart in only for bar in chart.bars)
