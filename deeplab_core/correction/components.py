@@ -59,17 +59,40 @@ def holes(labels: LabelMap, cls: int, max_px: int) -> ComponentChange | None:
 
     What is outside of a component is 4-connected (as it is where components are 8-connected), so a diagonal line closes a hole.
     """
-    own = labels == cls
+    found = _enclosed(labels == cls)
+    if found is None:
+        return None
+    box, numbers, enclosed, pixels = found
+    return _non_empty(box, (enclosed & (pixels <= max_px))[numbers])
+
+
+def hole_sizes(labels: LabelMap, cls: int) -> NDArray[np.int64]:
+    """Pixels of every region that a class encloses (:func:`holes`), rising."""
+    found = _enclosed(labels == cls)
+    return np.zeros(0, np.int64) if found is None else np.sort(found[3][found[2]].astype(np.int64))
+
+
+def _enclosed(own: Mask) -> tuple[Box, NDArray[np.int32], NDArray[np.bool_], NDArray[np.int32]] | None:
+    """A box, the numbers of the regions beside a mask in it, which it encloses, and their sizes; None for an empty mask."""
     box = Box.around(own)
     if box is None:
         return None
-    count, numbers, stats, _ = cv2.connectedComponentsWithStats(
+    _, numbers, stats, _ = cv2.connectedComponentsWithStats(
         (~own[box.slices]).astype(np.uint8), connectivity=4, ltype=cv2.CV_32S
     )  # fmt: skip
     left, top, width, height, pixels = stats.T
-    enclosed = (left > 0) & (top > 0) & (left + width < box.width) & (top + height < box.height) & (pixels <= max_px)
+    enclosed = (left > 0) & (top > 0) & (left + width < box.width) & (top + height < box.height)
     enclosed[0] = False  # number 0 is the class itself
-    return _non_empty(box, enclosed[numbers] if count > 1 else np.zeros(numbers.shape, np.bool_))
+    return box, np.asarray(numbers, np.int32), enclosed, np.asarray(pixels, np.int32)
+
+
+def filled(mask: Mask) -> Mask:
+    """A mask with its holes."""
+    found = _enclosed(mask)
+    whole = mask.copy()
+    if found is not None:
+        whole[found[0].slices] |= found[2][found[1]]
+    return whole
 
 
 def islands(labels: LabelMap, min_px: int, cls: int | None, ignore: int) -> tuple[Box, Mask, LabelMap] | None:
@@ -137,6 +160,11 @@ def _differing(labels: LabelMap, after: LabelMap) -> tuple[Box, Mask, LabelMap] 
 def component_sizes(labels: LabelMap, cls: int | None, ignore: int) -> NDArray[np.int64]:
     """Pixels of every component, rising; ``cls`` None: of all classes. So a count for every limit costs one search."""
     return np.sort(find_regions(labels, labels == cls if cls is not None else labels != ignore).pixels)
+
+
+def count_pieces(before: LabelMap, after: LabelMap) -> int:
+    """How many components of equal labels changed, whole or in part."""
+    return int(find_regions(before, before != after).pixels.size)
 
 
 def crossed(labels: LabelMap, xs: NDArray[np.int64], ys: NDArray[np.int64]) -> list[ComponentChange]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
+from app.controllers.annotate.component_counts import ComponentCounts
 from app.controllers.annotate.corrections import CorrectionsController, Target
+from app.controllers.annotate.edit import OutlineUse
 from app.controllers.evaluate.live import EvaluationController
 from app.controllers.project.folder_jobs import FolderChange, FolderJobs
 from app.controllers.project.navigation import ProjectController
@@ -17,29 +19,22 @@ from app.services.folder_job import FolderJob, Steps, background, pause
 from app.services.jobs import LatestWork
 from app.services.services import Services
 from app.services.session import OpenImage
+from app.state.edits.limits import NO_LIMITS, EditLimits
 from app.state.edits.proposal import job_patch, job_proposal
 from app.state.opencv import opencv
 from app.state.project import Project
 from app.state.provenance import Provenance
+from app.state.tools import BandMode, Tool
 from app.text import plural, spaced, tr
 from app.viewmodels.annotate.class_rows import class_name
-from app.viewmodels.annotate.component_jobs import OPERATIONS, JobChoice, JobScope, Where, effect_text, folder_text
+from app.viewmodels.annotate.component_jobs import OPERATIONS, JobChoice, JobScope, Where, effect_text, list_text
 from app.viewmodels.project.folder_plan import plan_component_job
 from deeplab_core.correction.jobs import ComponentJob
 from deeplab_core.correction.proposal import Proposal
 from deeplab_core.errors import MessageText, message
+from deeplab_core.geometry import Box, polygon_mask
 
 Point = tuple[float, float]
-
-
-@dataclass(slots=True)
-class _Count:
-    """Sizes of the islands of a list of images, for one class."""
-
-    cls: int | None
-    ids: tuple[int, ...]
-    sizes: list[NDArray[np.int64]] = field(default_factory=list)
-    job: FolderJob[NDArray[np.int64]] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,45 +74,83 @@ class ComponentJobs(QObject):
         self._work = LatestWork(services.jobs, services.notifier.report_or_raise)
         self._choice: JobChoice | None = None
         self._at: Point | None = None
-        self._count: _Count | None = None
+        self._counts = ComponentCounts(services, folder_jobs, self)
+        self._counts.changed.connect(self.changed)
+        self._outline: tuple[Point, ...] = ()
+        self._use_before: OutlineUse | None = None
         self._effect = ""
         self.target: Target | None = None
         corrections.changed.connect(self._preview)
+        corrections.edit.outlineDrawn.connect(self._take_outline)
+        corrections.edit.documentChanged.connect(lambda _document: self._drop_outline())
+
+    @property
+    def outline(self) -> tuple[Point, ...]:
+        """What was drawn to limit the operation, px of the image; empty if it is not limited to an outline."""
+        choice = self._choice
+        return self._outline if choice is not None and choice.where is Where.OUTLINE else ()
 
     @property
     def text(self) -> str:
         """What would change, for the user."""
         choice = self._choice
         if choice is None or choice.scope is JobScope.IMAGE:
-            return self._effect
-        count = self._count
-        if choice.job.operation != "drop islands" or count is None:
-            return tr("{images}. {effect}", images=self._images_text(), effect=self._effect)
-        below = [int(np.searchsorted(sizes, choice.job.px)) for sizes in count.sizes]
-        return folder_text(sum(below), sum(number > 0 for number in below), len(count.sizes), len(count.ids))
+            drawing = choice is not None and choice.where is Where.OUTLINE and not self._outline
+            return tr("Draw around the part with the lasso or the polygon.") if drawing else self._effect
+        count = self._counts.result()
+        return self._images_text() if count is None else list_text(choice.job.operation, count)
 
     # -- the preview -------------------------------------------------------------------------------------------------------
 
     def show(self, choice: JobChoice, at: Point | None) -> None:
         """Show what an operation would change; ``at`` is a point of the component that it is limited to."""
         self._choice, self._at = choice, at
-        if choice.scope is not JobScope.IMAGE and choice.job.operation == "drop islands":
-            self._begin_count(choice)
+        project = self._session.project
+        if choice.scope is not JobScope.IMAGE and project is not None:
+            over = EditLimits(self._corrections.edit.tools.over or None)
+            self._counts.ask(project, choice.job, self._ids(project, choice.scope), over)
+        self._ask_outline(choice.where is Where.OUTLINE)
         self._preview()
 
     def end(self) -> None:
         """The dialog is closed."""
         self._choice = None
         self._work.stop()
-        self._stop_count()
+        self._counts.end()
+        self._ask_outline(False)
+        self._outline = ()
         self._show(None)
+
+    def _ask_outline(self, on: bool) -> None:
+        """Let the next outlines limit the operation; what they were for before comes back afterwards."""
+        edit = self._corrections.edit
+        if on and self._use_before is None:
+            self._use_before = edit.outline_use
+            edit.set_outline_use(OutlineUse.LIMIT)
+            if edit.tools.tool not in (Tool.LASSO, Tool.POLYGON):
+                edit.choose_tool(Tool.LASSO)
+        elif not on and self._use_before is not None:
+            if edit.outline_use is OutlineUse.LIMIT:
+                edit.set_outline_use(self._use_before)
+            self._use_before = None
+
+    def _take_outline(self, use: OutlineUse, points: Sequence[Point]) -> None:
+        if use is OutlineUse.LIMIT and self._choice is not None:
+            self._outline = tuple(points)
+            self._preview()
+
+    def _drop_outline(self) -> None:
+        """It belongs to the image on which it was drawn."""
+        if self._outline:
+            self._outline = ()
+            self._preview()
 
     def _preview(self) -> None:
         choice = self._choice
         if choice is None:
             return  # with every dab of a brush: nothing is painted again
         corrector = self._corrections.corrector
-        if corrector is None:
+        if corrector is None or (choice.where is Where.OUTLINE and not self._outline):
             self._work.stop()
             self._show(None)
             return
@@ -137,10 +170,19 @@ class ComponentJobs(QObject):
     def _question(self, choice: JobChoice) -> Callable[[], Proposal | None]:
         corrector = self._corrections.corrector
         component = self._at if choice.where is Where.COMPONENT else None
+        document = self._corrections.edit.document
         within = self._band() if choice.where is Where.BAND else None
+        limits = NO_LIMITS if document is None else self._corrections.edit.limits(document)
+        outline = self._outline if choice.where is Where.OUTLINE else None
 
         def ask() -> Proposal | None:
-            return None if corrector is None else job_proposal(corrector, choice.job, component, within)
+            if corrector is None or document is None or limits.reason is not None or outline == ():
+                return None
+            inside = within if outline is None else whole_mask(outline, document.shape)
+            found = job_proposal(corrector, choice.job, component, inside)
+            if found is None or limits.none:
+                return found
+            return found.only(limits.applied(found.mask, document.labels, Box.whole(document.shape)))
 
         return ask
 
@@ -170,6 +212,10 @@ class ComponentJobs(QObject):
         if choice.job.cls is not None:
             name = message("{operation}: {name}", operation=name, name=class_name(document.catalog, choice.job.cls))
         if choice.scope is not JobScope.IMAGE:
+            if self._corrections.edit.tools.band is not BandMode.OFF:
+                why = message("Several images cannot be limited to one side of the trimap band: turn that mode off first")
+                self._corrections.edit.stops(EditLimits(reason=why))
+                return
             ids = self._ids(project, choice.scope)
             plan = plan_component_job(project, tr(text.title), ids)
             self._folder_jobs.ask(plan, lambda: self._begin(project, choice.job, name, ids))
@@ -192,14 +238,15 @@ class ComponentJobs(QObject):
         self._corrections.edit.commit_stroke()
         change = FolderChange(project, tr(name), Provenance.USER, "components-folder")
         done: list[tuple[int, int]] = []
+        limits = EditLimits(self._corrections.edit.tools.over or None)
         self._folder_jobs.start(
-            project, tr(name), ids, lambda image: self._visit(project, job, name, image, change),
+            project, tr(name), ids, lambda image: self._visit(project, job, name, image, change, limits),
             lambda _image, result: done.append(result), writes=True,
             on_end=lambda ended: self._finish(ended, name, change, done),
         )  # fmt: skip
 
     def _visit(
-        self, project: Project, job: ComponentJob, name: MessageText, image: int, change: FolderChange
+        self, project: Project, job: ComponentJob, name: MessageText, image: int, change: FolderChange, limits: EditLimits
     ) -> Steps[tuple[int, int]]:
         """Change one image; pixels changed, and pixels that stay because the user painted them."""
         while True:
@@ -207,9 +254,9 @@ class ComponentJobs(QObject):
             if not self._folder_jobs.settled(image) or (view is not None and view.id == image and self._corrections.edit.busy):
                 yield from pause()
             elif view is not None and view.id == image:
-                return self._change_in_view(view, job, name, change)
+                return self._change_in_view(view, job, name, change, limits)
             else:
-                patch, kept = yield from background(lambda: job_patch(project.load(image).document, job))
+                patch, kept = yield from background(lambda: job_patch(project.load(image).document, job, limits))
                 if self._session.is_in_use(image):
                     continue
                 if not patch.empty:
@@ -218,9 +265,11 @@ class ComponentJobs(QObject):
                 self._session.write_step(image, title, patch, Provenance.USER)
                 return patch.changed_pixels, kept
 
-    def _change_in_view(self, view: OpenImage, job: ComponentJob, name: MessageText, change: FolderChange) -> tuple[int, int]:
+    def _change_in_view(
+        self, view: OpenImage, job: ComponentJob, name: MessageText, change: FolderChange, limits: EditLimits
+    ) -> tuple[int, int]:
         self._corrections.edit.commit_stroke()
-        patch, kept = job_patch(view.document, job)
+        patch, kept = job_patch(view.document, job, limits)
         if not patch.empty:
             change.before_step(view.id)
             self._corrections.edit.carry_out(name, view.document, lambda: patch)
@@ -235,39 +284,15 @@ class ComponentJobs(QObject):
             summary.append(plural("{n} px that you painted stays", "{n} px that you painted stay", kept))
         self._folder_jobs.say(job, tr(name), summary, key="components-folder", change=change)
 
-    # -- counting over a list ----------------------------------------------------------------------------------------------
-
-    def _begin_count(self, choice: JobChoice) -> None:
-        project = self._session.project
-        if project is None:
-            return
-        ids, cls = self._ids(project, choice.scope), choice.job.cls
-        if self._count is not None and (self._count.cls, self._count.ids) == (cls, ids):
-            return
-        self._stop_count()
-        count = self._count = _Count(cls, ids)
-
-        def sizes(image: int) -> NDArray[np.int64]:
-            from deeplab_core.correction.components import component_sizes
-
-            view = self._session.image
-            document = view.document if view is not None and view.id == image else project.load(image).document
-            return component_sizes(document.labels, cls, document.catalog.ignore)
-
-        def take(_image: int, found: NDArray[np.int64]) -> None:
-            count.sizes.append(found)
-            self.changed.emit()
-
-        count.job = self._folder_jobs.start(
-            project, tr("Counting islands"), ids, lambda image: background(lambda: sizes(image)), take
-        )
-
-    def _stop_count(self) -> None:
-        if self._count is not None and self._count.job is not None:
-            self._count.job.cancel()
-        self._count = None
-
     def _images_text(self) -> str:
         project, choice = self._session.project, self._choice
         number = 0 if project is None or choice is None else len(self._ids(project, choice.scope))
         return plural("{n} image with labels", "{n} images with labels", number)
+
+
+def whole_mask(outline: Sequence[Point], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """(H, W) bool: what is inside a closed outline."""
+    box, inside = polygon_mask(outline, shape)
+    mask = np.zeros(shape, np.bool_)
+    mask[box.slices] = inside
+    return mask

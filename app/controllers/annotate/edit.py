@@ -86,6 +86,7 @@ class OutlineUse(StrEnum):
     """What an outline of lasso or polygon is for: filled here, or passed on by :attr:`EditController.outlineDrawn`."""
 
     FILL = "fill"
+    LIMIT = "limit"
     REFINE = "refine"
     MARK_AMBIGUOUS = mark("mark ambiguous")
 
@@ -173,6 +174,11 @@ class EditController(QObject):
     def hold_strokes(self, on: bool) -> None:
         """Hold every painted stroke that ends, announce it by :attr:`strokePending`, and wait for :meth:`finish_pending`."""
         self._holding = on
+
+    @property
+    def outline_use(self) -> OutlineUse:
+        """What the next outlines are for."""
+        return self._outline_use
 
     def set_outline_use(self, use: OutlineUse) -> None:
         """What the next outlines of lasso and polygon are for."""

@@ -12,6 +12,10 @@ from app.state.edits.limits import NO_LIMITS, EditLimits
 from app.state.locks import held
 from app.state.patch import TilePatch, diff_patch, patch_of_region
 from app.state.provenance import Provenance, painted
+from deeplab_core.geometry import Box
+
+#: Operations that move outlines.
+OUTLINES = ("grow", "shrink", "smooth")
 
 if TYPE_CHECKING:  # OpenCV comes with the first image
     from deeplab_core.correction import ComponentJob, Corrector, Proposal
@@ -49,7 +53,8 @@ def job_proposal(
     """What an operation on components would change in one image; None if nothing.
 
     Args:
-        component: a point (x, y) of the one component that grows, shrinks or becomes smooth; None for all of the class.
+        component: a point (x, y) of the one component that grows, shrinks or becomes smooth; other operations change only what is
+            inside of it, its holes included. None for all of the class.
         within: (H, W) bool, the only pixels that may change.
     """
     operation, px, cls = job.operation, job.px, job.cls
@@ -58,7 +63,12 @@ def job_proposal(
         box, part = corrector.component_mask(*component)
         mask = np.zeros(corrector.size, np.bool_)
         mask[box.slices] = part
-        if cls is None:  # its own outline, not all those that it touches
+        if operation not in OUTLINES:
+            from deeplab_core.correction.components import filled
+
+            mask = filled(mask)
+            within = mask if within is None else within & mask
+        elif cls is None:  # its own outline, not all those that it touches
             cls = int(corrector.labels[int(component[1]), int(component[0])])
     if operation == "drop islands":
         found = corrector.drop_islands(px, cls)
@@ -75,10 +85,13 @@ def job_proposal(
     return found if found is None or within is None else found.only(within)
 
 
-def job_patch(document: Document, job: ComponentJob) -> tuple[TilePatch, int]:
+def job_patch(document: Document, job: ComponentJob, limits: EditLimits = NO_LIMITS) -> tuple[TilePatch, int]:
     """An operation on a document of a folder: its patch, and how many pixels it left because the user painted them.
 
     Pixels that the user painted stay, and so do those of locked classes.
+
+    Args:
+        limits: which pixels may change.
     """
     from deeplab_core.correction import run_component_job
 
@@ -86,6 +99,8 @@ def job_patch(document: Document, job: ComponentJob) -> tuple[TilePatch, int]:
     labels, provenance = result.labels, result.provenance
     if document.locked and result.changed_pixels:
         kept = held(document.labels, labels, document.locked)
-        labels = np.where(kept, document.labels, labels)
-        provenance = np.where(kept, document.provenance, provenance)
+        labels, provenance = np.where(kept, document.labels, labels), np.where(kept, document.provenance, provenance)
+    if not limits.none and result.changed_pixels:
+        free = limits.applied(labels != document.labels, document.labels, Box.whole(document.shape))
+        labels, provenance = np.where(free, labels, document.labels), np.where(free, provenance, document.provenance)
     return diff_patch(document.labels, document.provenance, labels, provenance), result.kept_pixels

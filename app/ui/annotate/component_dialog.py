@@ -129,7 +129,7 @@ class ComponentDialog(FittedDialog):
         self.number_label.setText(tr(text.number) if text.number else tr("Size"))
         self.where.clear()
         for where in Where:
-            if where is not Where.COMPONENT or (text.outline and self._at is not None):
+            if where is not Where.COMPONENT or self._at is not None:
                 self.where.addItem(tr(where.value), where)
         for part in (self.cls, self.where, self.scope, self.number):
             part.blockSignals(False)

@@ -19,6 +19,7 @@ from app.ui.canvas.copy_tool import CopyTool
 from app.ui.canvas.correction_tools import ComponentTool, RegionTool
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.line_tools import ScribbleTool, SnappingLasso, SnapTool
+from app.ui.canvas.marks import draw_path
 from app.ui.canvas.target_mark import TargetMark, draw_words
 from app.ui.canvas.tools import (
     BrushTool,
@@ -92,8 +93,10 @@ class ToolBox(QObject):
         self._dragging: CanvasTool | None = None
         self._button = Qt.MouseButton.NoButton
         self._space = False
+        self._at: Pointer | None = None
         self._known = edit.tools.tool
         edit.tools.changed.connect(self._tools_changed)
+        view.viewpointChanged.connect(self._forget_pointer)
         edit.documentChanged.connect(self._let_go)
 
     def _tool(self, tool: Tool) -> CanvasTool:
@@ -157,7 +160,7 @@ class ToolBox(QObject):
         self.marksChanged.emit()
 
     def move(self, pointer: Pointer) -> None:
-        tool = self.current
+        tool, self._at = self.current, pointer
         if self._dragging is not None:
             tool.move(pointer)
         else:
@@ -185,6 +188,7 @@ class ToolBox(QObject):
 
     def leave(self) -> None:
         """The pointer left the picture without a button."""
+        self._at = None
         if self._dragging is None:
             self.current.leave()
             self.marksChanged.emit()
@@ -237,6 +241,9 @@ class ToolBox(QObject):
 
     def paint(self, painter: QPainter, mapping: Mapping) -> None:
         """Draw the tools' current action."""
+        if self._jobs is not None and self._jobs.outline:
+            outline = self._jobs.outline
+            draw_path(painter, [mapping.to_view(*point) for point in (*outline, outline[0])], _EFFECT)
         effect = None if self._jobs is None else self._jobs.target
         if effect is not None:
             self._effect.paint(painter, mapping, effect, _EFFECT)
@@ -247,9 +254,13 @@ class ToolBox(QObject):
         self.current.paint(painter, mapping)
 
     def _let_go(self) -> None:
-        self._dragging, self._space = None, False
+        self._dragging, self._space, self._at = None, False, None
         self.cursorChanged.emit()
         self.marksChanged.emit()
+
+    def _forget_pointer(self) -> None:
+        """Another part of the image is under it."""
+        self._at = None
 
     def _follow_jobs(self, jobs: ComponentJobs) -> None:
         self._jobs = jobs
@@ -266,5 +277,7 @@ class ToolBox(QObject):
             if self._dragging is None:
                 self._tool(self._known).abort()
             self._known = self._edit.tools.tool
+            if self._at is not None and self._dragging is None:
+                self.current.hover(self._at)  # a key selects the tool, and the pointer stays where it is
         self.cursorChanged.emit()
         self.marksChanged.emit()

@@ -15,6 +15,7 @@ class Where(StrEnum):
     EVERYWHERE = mark("Everywhere")
     COMPONENT = mark("Component under the pointer")
     BAND = mark("Inside the trimap band")
+    OUTLINE = mark("Inside an outline")
 
 
 class JobScope(StrEnum):
@@ -34,7 +35,7 @@ class OperationText:
         number: what its number of px means; empty if it has none.
         px: the number that it begins with.
         any_class: whether it can be done for all classes at once.
-        outline: whether it moves outlines, so that it can be limited to one component.
+        outline: whether it moves outlines, so that one component does it instead of a class.
     """
 
     title: str
@@ -81,11 +82,31 @@ def effect_text(operation: Operation, pieces: int, pixels: int) -> str:
     return tr("This image: {size}.", size=size)
 
 
-def folder_text(pieces: int, images: int, counted: int, total: int) -> str:
-    """How many islands the images of a list or folder have, as far as they are counted."""
-    text = tr(
-        "{islands} in {images}",
-        islands=plural("{n} island", "{n} islands", pieces),
-        images=plural("{n} image", "{n} images", images),
-    )
-    return tr("{text}.", text=text) if counted >= total else tr("{text} so far.", text=text)
+@dataclass(frozen=True, slots=True)
+class ListCount:
+    """What an operation would change in the images of a list, as far as they are counted.
+
+    Attributes:
+        pieces: islands or holes; 0 for operations without pieces.
+        pixels: px that would change; 0 where only pieces are counted.
+        images: how many images change.
+        counted, total: images that are counted, and all.
+    """
+
+    pieces: int
+    pixels: int
+    images: int
+    counted: int
+    total: int
+
+
+def list_text(operation: Operation, count: ListCount) -> str:
+    """How much an operation would change in the images of a list or folder."""
+    if operation == "fill holes":
+        what = plural("{n} hole", "{n} holes", count.pieces)
+    elif operation in ("drop islands", "keep largest"):
+        what = plural("{n} island", "{n} islands", count.pieces)
+    else:
+        what = plural("{n} px", "{n} px", count.pixels)
+    text = tr("{what} in {images}", what=what, images=plural("{n} image", "{n} images", count.images))
+    return tr("{text}.", text=text) if count.counted >= count.total else tr("{text} so far.", text=text)

@@ -12,12 +12,14 @@ from app.state.image_record import ImageStatus
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.tools import Tool
+from app.text import spaced
 from app.ui.annotate.component_dialog import ComponentDialog
 from app.viewmodels.annotate.component_jobs import JobChoice, JobScope
 from app.worker.correction_messages import PrepareRegions
 from app.worker.messages import Failed, Predict
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.correction import ComponentJob
+from deeplab_core.correction.jobs import Operation
 from deeplab_core.errors import AtrousError, message
 from tests.gui.canvas_fixture import turn_wheel
 from tests.gui.studio import HEIGHT, WIDTH, Studio
@@ -435,3 +437,127 @@ def test_a_brush_repaints_nothing_for_tools_that_show_nothing(desk: Studio) -> N
     desk.paint((40, 20), (50, 25), (60, 30))
     desk.settle()
     assert not told
+
+
+def where(shown: ComponentDialog, text: str) -> None:
+    shown.where.setCurrentIndex(shown.where.findText(text))
+
+
+@pytest.mark.parametrize(
+    ("operation", "px"), [("drop islands", 50), ("keep largest", 1), ("grow", 3), ("shrink", 3), ("smooth", 4)]
+)
+def test_every_operation_keeps_to_an_outline(desk: Studio, operation: Operation, px: int) -> None:
+    desk.program.classes.choose(CHAIR)
+    assert desk.application.window_actions is not None
+    desk.application.window_actions.change_components(operation)
+    shown = dialog(desk)
+    if shown.number.isEnabled():
+        shown.number.setValue(px)
+    desk.settle()
+    whole = desk.program.component_jobs.target
+    assert whole is not None
+    where(shown, "Inside an outline")
+    assert desk.program.component_jobs.target is None
+    assert desk.program.tools.tool is Tool.LASSO
+    before = desk.image.document.labels.copy()
+    desk.paint((1, 1), (20, 1), (20, 58), (1, 58), (1, 2))
+    desk.settle()
+    assert np.array_equal(desk.image.document.labels, before)  # the outline fills nothing
+    target = desk.program.component_jobs.target
+    assert target is not None
+    assert 0 < target.pixels < whole.pixels
+    shown.apply.click()
+    desk.settle()
+    changed = desk.image.document.labels != before
+    assert changed.sum() == target.pixels
+    assert not changed[:, 23:].any()
+    desk.paint((50, 10), (60, 10), (60, 20), (50, 20), (50, 11))  # the lasso fills again
+    assert (desk.image.document.labels[12:18, 52:58] == CHAIR).all()
+
+
+def with_holes() -> np.ndarray:
+    """The furniture, a second chair, and a hole in each of them."""
+    labels = furniture(islands=40)
+    labels[40:56, 50:66] = CHAIR
+    labels[15:17, 15:17], labels[45, 55] = 0, 0
+    return labels
+
+
+@pytest.fixture
+def holed(studio: Studio, folder: Path) -> Studio:
+    """The window on the last of four images with holes."""
+    for path in folder.iterdir():
+        studio.compute.known[str(path)] = with_holes()
+    studio.start_model()
+    studio.open(folder)
+    for _ in range(3):  # an image has a mask when it was opened
+        studio.press(Qt.Key.Key_D)
+        studio.settle()
+    studio.program.classes.choose(CHAIR)
+    return studio
+
+
+def show_dialog(studio: Studio, operation: Operation) -> ComponentDialog:
+    assert studio.application.window_actions is not None
+    studio.application.window_actions.change_components(operation)
+    studio.settle()
+    return dialog(studio)
+
+
+def test_holes_of_the_component_under_the_pointer_alone_are_filled(holed: Studio) -> None:
+    labels = holed.image.document.labels
+    holed.press(Qt.Key.Key_Z)
+    point_at(holed, 52, 42)
+    shown = show_dialog(holed, "fill holes")
+    assert shown.effect.text() == "This image: 2 holes, 5 px change."
+    where(shown, "Component under the pointer")
+    holed.settle()
+    assert shown.effect.text() == "This image: 1 hole, 1 px changes."
+    shown.apply.click()
+    holed.settle()
+    assert labels[45, 55] == CHAIR
+    assert labels[15, 15] == 0
+
+
+@pytest.mark.parametrize(
+    ("operation", "numbers", "texts"),
+    [
+        ("drop islands", (50, 1), ("168 islands in 4 images.", "0 islands in 0 images.")),
+        ("keep largest", (), ("164 islands in 4 images.",)),
+        ("fill holes", (500, 3, 1), ("8 holes in 4 images.", "4 holes in 4 images.", "4 holes in 4 images.")),
+    ],
+)
+def test_islands_and_holes_are_counted_over_the_folder_while_the_number_changes(
+    holed: Studio, operation: Operation, numbers: tuple[int, ...], texts: tuple[str, ...]
+) -> None:
+    shown = show_dialog(holed, operation)
+    shown.scope.setCurrentIndex(2)
+    holed.settle()
+    seen = []
+    for number in numbers or (1,):
+        shown.number.setValue(number)
+        holed.settle()
+        holed.wait(lambda: "so far" not in shown.effect.text())
+        seen.append(shown.effect.text())
+    assert tuple(seen) == texts
+
+
+@pytest.mark.parametrize(("operation", "numbers"), [("grow", (1, 2)), ("shrink", (1, 2)), ("smooth", (3, 8))])
+def test_what_is_counted_over_the_folder_is_what_happens(holed: Studio, operation: Operation, numbers: tuple[int, ...]) -> None:
+    project = holed.program.session.project
+    assert project is not None
+    shown = show_dialog(holed, operation)
+    shown.scope.setCurrentIndex(2)
+    seen = []
+    for number in numbers:
+        shown.number.setValue(number)
+        holed.wait(lambda: shown.effect.text().endswith(" px in 4 images.") and shown.effect.text() not in seen)
+        seen.append(shown.effect.text())
+    before = {record.id: project.load(record.id).document.labels.copy() for record in project.images}
+    shown.apply.click()
+    holed.settle()
+    flush = holed.program.session.autosaver
+    assert flush is not None
+    flush.flush()
+    changed = sum(int((before[record.id] != project.load(record.id).document.labels).sum()) for record in project.images)
+    assert seen[-1] == f"{spaced(changed)} px in 4 images."
