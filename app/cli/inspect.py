@@ -70,6 +70,13 @@ _KINDS = (
     "(COLUMN:VALUE of --attributes).",
 )
 @click.option(
+    "--order",
+    type=click.Choice(["size", "gain_folder", "gain_image"]),
+    default="size",
+    show_default=True,
+    help="List components by size, or by what fixing one adds to the mean IoU of the folder or of its image.",
+)
+@click.option(
     "--top", type=click.IntRange(1, 10_000), default=10, show_default=True, help="How many components and images to list."
 )
 @click.option(
@@ -91,6 +98,7 @@ def inspect(
     pair_names: tuple[str, ...],
     kind: str | None,
     slice_name: str | None,
+    order: str,
     top: int,
     cutouts: Path | None,
     json_file: Path | None,
@@ -122,6 +130,7 @@ def inspect(
         None if cell is None else _cell_ids(cell, catalog),
         tuple(_cell_ids(pair, catalog) for pair in pair_names),
         tuple(_class_id(name, catalog) for name in class_names),
+        order,
     )
     own = read_own(attributes)
     within = None if slice_name is None else _slice(slice_name, own)
@@ -137,7 +146,7 @@ def inspect(
             say(class_lines(folder, class_id))
         for loss in losses:
             say(pair_lines(loss, catalog))
-        say(_component_lines(listed, catalog))
+        say(_component_lines(folder, listed, catalog, order))
     if found.rankings:
         say("\n".join([*ranking_lines(folder, top), *gain_lines(folder)]))
     if json_file is not None:
@@ -166,11 +175,12 @@ def _check_options(*, truth: bool, images: bool, slices: bool, cells: bool, cuto
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """Cells, pairs and classes that the user named, as ids."""
+    """Cells, pairs and classes that the user named, as ids, and the order of their components."""
 
     cell: tuple[int, int] | None
     pairs: tuple[tuple[int, int], ...]
     classes: tuple[int, ...]
+    order: str = "size"
 
     def losses(self, folder: FolderAnalysis) -> list[PairLoss]:
         """What the named cell and the named pairs cost."""
@@ -274,18 +284,26 @@ def _components(
     from deeplab_core.analysis import FailureKind
 
     if isinstance(within, _OwnSlice):
-        return within.own.components(folder, within.axis, within.label, top)
+        return within.own.components(folder, within.axis, within.label, top, wanted.order)
     if within is not None:
-        return folder.components_within(within, limit=top)
+        return folder.components_within(within, limit=top, order=wanted.order)
     chosen = None if kind is None else FailureKind(kind)
     found = {
         (one.image, one.truth, one.prediction, one.anchor): one
         for truth, prediction, both in wanted.cells()
-        for one in folder.errors.components(truth=truth, prediction=prediction, both_ways=both, kind=chosen, limit=top)
+        for one in folder.errors.components(
+            truth=truth, prediction=prediction, both_ways=both, kind=chosen, limit=top, worth=folder.worth(wanted.order)
+        )
     }
     if len(wanted.cells()) == 1:
         return list(found.values())
-    return sorted(found.values(), key=lambda one: (-one.pixels, one.image, one.box.y, one.box.x))[:top]
+    every = list(found.values())
+    worths = dict(zip(every, _worths(folder, every, wanted.order), strict=True))
+    return sorted(every, key=lambda one: (-worths[one], one.image, one.box.y, one.box.x))[:top]
+
+
+def _worths(folder: FolderAnalysis, components: list[ErrorComponent], order: str) -> list[float]:
+    return [float(one.pixels) for one in components] if order == "size" else folder.gains(components, order)
 
 
 def _figures(folder: FolderAnalysis, own: OwnSlices | None) -> str:
@@ -340,13 +358,18 @@ def _interval(score: SliceScore) -> str:
     return "" if math.isnan(score.interval[0]) else f"[{score.interval[0]:.3f}, {score.interval[1]:.3f}]"
 
 
-def _component_lines(listed: list[ErrorComponent], catalog: ClassCatalog) -> str:
+def _component_lines(folder: FolderAnalysis, listed: list[ErrorComponent], catalog: ClassCatalog, order: str) -> str:
     names = {info.id: info.name for info in catalog.classes} | {catalog.ignore: "void"}
-    lines = ["", "Largest connected errors"]
-    lines += [
-        f"  {entry.pixels:9,} px  {names[entry.truth]} called {names[entry.prediction]}  {place_text(entry.image, entry.box)}"
-        for entry in listed
-    ]
+    titles = {
+        "size": "Largest connected errors",
+        "gain_folder": "Connected errors by what fixing one adds to the folder's mIoU",
+        "gain_image": "Connected errors by what fixing one adds to its image's mIoU",
+    }
+    lines = ["", titles[order]]
+    for entry, worth in zip(listed, _worths(folder, listed, order), strict=True):
+        gain = "" if order == "size" else f"  +{worth:.4f}"
+        text = f"{names[entry.truth]} called {names[entry.prediction]}  {place_text(entry.image, entry.box)}"
+        lines.append(f"{gain}  {entry.pixels:9,} px  {text}")
     return "\n".join(lines if listed else [*lines, "  none"])
 
 

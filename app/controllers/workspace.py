@@ -32,6 +32,7 @@ from app.controllers.compare.image import CompareController
 from app.controllers.compare.models import ComparedModels
 from app.controllers.evaluate.ambiguity import AmbiguousController
 from app.controllers.evaluate.cutouts import CutoutCache
+from app.controllers.evaluate.doubts import DoubtsController
 from app.controllers.evaluate.errors import InspectController
 from app.controllers.evaluate.figures import EvaluationFigures
 from app.controllers.evaluate.folder import FolderEvaluation
@@ -200,6 +201,8 @@ class Program(QObject):
     @cached_property
     def next_errors(self) -> NextErrors:
         errors = NextErrors(self.services, self.corrections, self.figures, self.view, self)
+        errors.nextImageAsked.connect(lambda: None if self.projects.next_undecided() else errors.walk_ended())
+        self.inspect.regionFound.connect(errors.take_component)
         errors.guessAsked.connect(self.components.take_guess)
         errors.dissolveAsked.connect(self.components.dissolve)
         return errors
@@ -307,6 +310,10 @@ class Program(QObject):
         inspect = InspectController(self.services, self.figures, self.measuring, self.truth, self.models, self.edit, self)
         self.ambiguous.changed.connect(inspect.refresh_image)
         return inspect
+
+    @cached_property
+    def doubts(self) -> DoubtsController:
+        return DoubtsController(self.services, self.models, self.edit, self.folder_jobs, self)
 
     @cached_property
     def cutouts(self) -> CutoutCache:

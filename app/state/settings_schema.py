@@ -209,6 +209,25 @@ SETTINGS: tuple[Setting, ...] = (
         ),
         help=mark("The masks agree on 99.99 % of the pixels; pydensecrf is the common reference and several times slower"),
     ),
+    Setting(
+        key="work.error_walk",
+        default=False,
+        group=_WORK,
+        label=mark("Next error goes on to the next image by itself"),
+        help=mark("Otherwise pressing the key once more does; images that are reviewed or rejected are passed over"),
+    ),
+    Setting(
+        key="work.error_order",
+        default="expected_wrong",
+        group=_WORK,
+        label=mark("Without ground truth, next error by"),
+        choices=(
+            ("expected_wrong", mark("Most expected errors")),
+            ("margin", mark("Smallest margin")),
+            ("disagreement", mark("Two models disagree")),
+        ),
+        help=mark("What is expected to be won: by the confidence, by the lead of the first class, or where two models differ"),
+    ),
     # Remembered, not shown in the dialog.
     Setting(key="brush.diameter", default=24, low=1, high=1000),
     Setting(key="canvas.layout", default="single"),
@@ -238,6 +257,11 @@ SETTINGS: tuple[Setting, ...] = (
         choices=(("truth", mark("Around the ground truth")), ("prediction", mark("Around the mask"))),
     ),
     Setting(key="images.sort", default="name"),
+    Setting(
+        key="evaluation.error_order",
+        default="gain_folder",
+        choices=tuple((name, name) for name in ("gain_folder", "gain_image", "size")),
+    ),
     Setting(key="export.format", default="indexed"),
     Setting(key="export.scope", default="reviewed"),
     Setting(key="export.frame", default="stored", choices=(("stored", mark("As stored")), ("oriented", mark("As displayed")))),

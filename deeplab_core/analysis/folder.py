@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.analysis.components import ErrorComponent
-from deeplab_core.analysis.error_components import ErrorComponents
+from deeplab_core.analysis.error_components import ErrorComponents, Worth, row_cells
+from deeplab_core.analysis.error_gain import WITH_TRUTH, iou_gains
 from deeplab_core.analysis.failures import FailureRow, ImageFailures, failure_rows
 from deeplab_core.analysis.kinds import KINDS, FailureKind
 from deeplab_core.analysis.label_quality import LabelIssue
@@ -37,6 +38,36 @@ from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.metrics.confusion import ConfusionMatrix, check_same_classes
 from deeplab_core.metrics.trimap import BandAround, BandRule
 from deeplab_core.metrics.trimap_histogram import BandHistogram
+
+
+class _FolderGain:
+    """Sorts components by what they add to the folder's mean IoU; of one cell that rises with their size."""
+
+    def __init__(self, folder: FolderAnalysis) -> None:
+        self._folder, self._counts = folder, folder.total(CONFUSION)
+
+    def of(self, image: str) -> NDArray[np.float64]:
+        return self._folder.cell_gains(self._counts, row_cells(self._folder.errors.of(image).rows))
+
+    def most(self, images: Sequence[str]) -> NDArray[np.float64]:
+        if not images:
+            return np.zeros(0)
+        heads = [self._folder.errors.heads(image) for image in images]
+        starts = np.concatenate([[0], np.cumsum([len(own) for own in heads[:-1]], dtype=np.int64)]).astype(np.intp)
+        return np.asarray(np.maximum.reduceat(self._folder.cell_gains(self._counts, np.concatenate(heads)), starts), np.float64)
+
+
+class _ImageGain:
+    """Sorts components by what they add to the mean IoU of their image."""
+
+    def __init__(self, folder: FolderAnalysis) -> None:
+        self._folder = folder
+
+    def of(self, image: str) -> NDArray[np.float64]:
+        return self._folder.image_gains(image)
+
+    def most(self, images: Sequence[str]) -> NDArray[np.float64]:
+        return np.array([self._folder.image_gains(image).max(initial=0.0) for image in images])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +102,7 @@ class FolderAnalysis:
         self._totals: dict[str, NDArray[np.int64]] = {}
         self._measured: Counter[str] = Counter()
         self._objects: NDArray[Any] | None = None
+        self._image_gains: dict[str, NDArray[np.float64]] = {}
 
     def __len__(self) -> int:
         return len(self._images)
@@ -114,6 +146,7 @@ class FolderAnalysis:
             self._move(image, before, ImageAnalysis(catalog=self.catalog))
 
     def _move(self, image: str, before: ImageAnalysis | None, after: ImageAnalysis) -> None:
+        self._image_gains.pop(image, None)
         old = {} if before is None else before.counts
         for name, counts in old.items():
             if after.counts.get(name) is not counts:
@@ -214,7 +247,46 @@ class FolderAnalysis:
         }
         return {image: numbers for image, numbers in found.items() if numbers.size}
 
-    def components_within(self, within: Slice, class_id: int | None = None, limit: int = 200) -> list[ErrorComponent]:
+    def worth(self, order: str) -> Worth | None:
+        """What components are sorted by in an order of :data:`~deeplab_core.analysis.error_gain.WITH_TRUTH`; None for their size.
+
+        Raises KeyError for another order.
+        """
+        if order not in WITH_TRUTH:
+            raise KeyError(order)
+        return None if order == "size" else _FolderGain(self) if order == "gain_folder" else _ImageGain(self)
+
+    def gains(self, components: Sequence[ErrorComponent], order: str) -> list[float]:
+        """What fixing each component alone adds to the mean IoU of the folder (``gain_folder``) or its image (``gain_image``)."""
+        found: list[float] = []
+        matrices: dict[str, NDArray[np.int64]] = {}
+        for one in components:
+            image = "" if order == "gain_folder" else one.image
+            if image not in matrices:
+                matrices[image] = self._confusion(image) if image else self.total(CONFUSION)
+            cell = np.array([[one.truth, one.prediction, one.pixels]])
+            found.append(float(self.cell_gains(matrices[image], cell)[0]))
+        return found
+
+    def cell_gains(self, counts: NDArray[np.int64], cells: NDArray[np.int64]) -> NDArray[np.float64]:
+        """:func:`~deeplab_core.analysis.error_gain.iou_gains` of (N, 3) ids of truth and prediction, and pixels."""
+        lut = self.catalog.index_lut()
+        return iou_gains(counts, lut[cells[:, 0]], lut[cells[:, 1]], cells[:, 2])
+
+    def image_gains(self, image: str) -> NDArray[np.float64]:
+        """(R,) what each listed component of an image adds to its mean IoU; worked out once."""
+        found = self._image_gains.get(image)
+        if found is None:
+            found = self._image_gains[image] = self.cell_gains(self._confusion(image), row_cells(self.errors.of(image).rows))
+        return found
+
+    def _confusion(self, image: str) -> NDArray[np.int64]:
+        counts = self._images[image].counts.get(CONFUSION)
+        return np.zeros(shape_of(CONFUSION, self.catalog), np.int64) if counts is None else counts.whole()
+
+    def components_within(
+        self, within: Slice, class_id: int | None = None, limit: int = 200, order: str = "size"
+    ) -> list[ErrorComponent]:
         """The largest components behind the score of a slice, largest first.
 
         Args:
@@ -222,10 +294,12 @@ class FolderAnalysis:
                 what their IoU counts. Of a pixel axis: components with pixels in it, by the number of these pixels.
             class_id: only objects of this class; pixels are of all classes.
             limit: how many.
+            order: see :meth:`worth`.
         """
+        worth = self.worth(order)
         if isinstance(within.axis, PixelAxis):
-            return self.errors.components(within=within, limit=limit)
-        return self.errors.components(objects=self.objects_within(within, class_id), limit=limit)
+            return self.errors.components(within=within, limit=limit, worth=worth)
+        return self.errors.components(objects=self.objects_within(within, class_id), limit=limit, worth=worth)
 
     # Rankings
 

@@ -282,13 +282,16 @@ class OwnSlices:
                 return table[name]
         return None
 
-    def components(self, folder: FolderAnalysis, axis: str, label: str, limit: int = 200) -> list[ErrorComponent]:
+    def components(
+        self, folder: FolderAnalysis, axis: str, label: str, limit: int = 200, order: str = "size"
+    ) -> list[ErrorComponent]:
         """The largest error components of a slice: of its images, or of what was missed of its objects or wrongly called them.
 
         Args:
             folder: the images.
             axis, label: of the slice.
             limit: how many.
+            order: see :meth:`FolderAnalysis.worth <deeplab_core.analysis.folder.FolderAnalysis.worth>`.
 
         Raises:
             KeyError: no such axis or slice.
@@ -297,13 +300,13 @@ class OwnSlices:
             if own.name == axis and label in own.labels:
                 place = own.labels.index(label)
                 chosen = {image for image, places in self.of_images(folder).items() if places[at] == place}
-                return folder.errors.components(only=chosen, limit=limit)
+                return folder.errors.components(only=chosen, limit=limit, worth=folder.worth(order))
         for at, own in enumerate(self.object_axes):
             if own.name == axis and label in own.labels:
                 place = own.labels.index(label)
                 numbers = {image: 1 + np.flatnonzero(places[at] == place) for image, places in self.objects.items()}
                 held = {image: found for image, found in numbers.items() if found.size}
-                return folder.errors.components(objects=held, limit=limit)
+                return folder.errors.components(objects=held, limit=limit, worth=folder.worth(order))
         raise KeyError(f"{axis}:{label}")
 
     def notes(self, images: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,6 +166,18 @@ class CorrectionsController(QObject):
             if ready is not None:
                 self._corrector.hierarchy = ready.hierarchy
         return self._corrector
+
+    @property
+    def scores(self) -> NDArray[Any] | None:
+        """(C, h, w) coarse probabilities of the model for the image in view; None as long as they have not come."""
+        return None if self._ready is None else self._ready.scores
+
+    def require(self) -> bool:
+        """Ask for regions and scores from now on, as a correction tool does; whether scores can come for the image in view."""
+        self._used = True
+        self._ask()
+        image = self._session.image
+        return image is not None and (self._awaits_prediction(image) or not self._call.idle)
 
     @property
     def regions_ready(self) -> bool:

@@ -19,6 +19,7 @@ from app.services.services import Services
 from app.services.session import OpenImage
 from app.services.timers import single_shot
 from app.state.measurement import Part
+from app.state.next_errors import ErrorFix
 from app.state.project import Project
 from app.state.project_analysis import ProjectAnalysis, inspect_sample, inspection_key
 from app.state.samples import OpenLabels, load_sample, truth_path
@@ -47,12 +48,15 @@ class InspectController(QObject):
         viewAsked(): show the evaluation view, or go back from it.
         changed(): figures or components are others; at most some seven times a second.
         componentReached(ErrorComponent): its image is in view: show the place.
+        regionFound(ErrorComponent, mask, ErrorFix | None): its image is in view, and these pixels of its box are wrong: to be
+            shown, and fixed.
         navigationChanged(ErrorNavigation | None): another place in the list.
     """
 
     viewAsked = Signal()
     changed = Signal()
     componentReached = Signal(object)
+    regionFound = Signal(object, object, object)
     navigationChanged = Signal(object)
 
     def __init__(
@@ -77,6 +81,8 @@ class InspectController(QObject):
         self._edited = False
         self._counting: int | None = None
         self._awaited: ErrorComponent | None = None
+        self._awaited_fix: tuple[ErrorComponent, ErrorFix] | None = None
+        self._fixed_in: int | None = None
         self._stale: set[int] = set()
         self._resting = single_shot(self, _RESTING_MS, self._recount)
         self._emitting = single_shot(self, _EMIT_MS, self.changed.emit)
@@ -115,8 +121,23 @@ class InspectController(QObject):
         return None if self.folder is None else self.folder.total(CONFUSION)
 
     def components(self, query: ComponentQuery) -> list[ErrorComponent]:
-        """The largest components that a query means, as far as they are known now."""
+        """The first components that a query means, as far as they are known now."""
         return [] if self.folder is None else query.find(self.folder)
+
+    def fix(self, component: ErrorComponent, fix: ErrorFix) -> None:
+        """Fix a component; its image is opened if it is not in view. Its pixels are found first, as they are now."""
+        image = self._session.image
+        if image is not None and str(image.id) == component.image:
+            self.find_region(component, lambda mask: self.regionFound.emit(component, mask, fix))
+        else:
+            self._awaited_fix, self._fixed_in = (component, fix), int(component.image)
+            self._session.open_image(int(component.image))
+
+    @property
+    def fixing(self) -> bool:
+        """Whether the image in view was opened to fix a component from the list."""
+        image = self._session.image
+        return image is not None and image.id == self._fixed_in
 
     # -- commands -----------------------------------------------------------------------------------------------------------
 
@@ -301,6 +322,11 @@ class InspectController(QObject):
         if self._edited and left is not None and project is not None and index is not None and len(index):
             self._recount_image(project, index, left, last=True)
         self._edited = False
+        fix, self._awaited_fix = self._awaited_fix, None
+        if image is not None and image.id != self._fixed_in:
+            self._fixed_in = None
+        if fix is not None and image is not None and fix[0].image == str(image.id):
+            self.fix(*fix)
         awaited = self._awaited
         if awaited is not None and image is not None:
             self._awaited = None

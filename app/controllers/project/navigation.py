@@ -331,6 +331,16 @@ class ProjectController(QObject):
         """The next image in the list that is not reviewed, around its end."""
         self._step_to(1, self._session.is_unreviewed)
 
+    def next_undecided(self) -> bool:
+        """Open the next image in the list that is neither reviewed nor rejected, not around its end; whether there is one."""
+        current, order = self._place(), self._order
+        later = order[order.index(current) + 1 :] if current in order else order
+        onward = iter([image for image in later if self._session.is_unreviewed(image)])
+        image = next(onward, None)
+        if image is not None:
+            self.open_image(image, onward)
+        return image is not None
+
     def previous_unreviewed(self) -> None:
         self._step_to(-1, self._session.is_unreviewed)
 

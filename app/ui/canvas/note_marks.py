@@ -8,6 +8,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen
 
 from app.state.reviews import RegionNote
+from app.text import tr
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.target_mark import draw_words
 
@@ -47,7 +48,7 @@ class NoteMarks:
         painter.restore()
         if hovered is not None and hovered < len(self.notes):
             at = self._boxes(mapping)[hovered].bottomLeft()
-            draw_words(painter, mapping, at, wrapped(self.notes[hovered].text))
+            draw_words(painter, mapping, at, (tr("Note"), *wrapped(self.notes[hovered].text)))
 
     def at(self, point: QPointF, mapping: Mapping) -> int | None:
         """The place of the note with a mark under a point of the pane; of several the one on top."""

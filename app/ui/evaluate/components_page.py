@@ -1,14 +1,19 @@
-"""The list of error components behind a number: thumbnails, largest first; a click leads to the place in its image."""
+"""The list of error components behind a number: thumbnails, those that win most first.
+
+A click leads to the place in its image; keys fix the selected one without leaving the list.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QFontMetrics, QImage, QPainter, QPainterPath, QPen
+from PySide6.QtGui import QFontMetrics, QImage, QKeyEvent, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import (
     QCheckBox,
+    QComboBox,
     QHBoxLayout,
     QListView,
     QMenu,
@@ -20,6 +25,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.state.next_errors import ErrorFix
 from app.text import counted, plural, spaced, tr
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import toned
@@ -28,6 +34,7 @@ from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.error_list import KIND_TITLES, ComponentQuery, class_text
 from app.viewmodels.evaluate.pair_table import pair_table
 from deeplab_core.analysis.components import ErrorComponent
+from deeplab_core.analysis.error_gain import ERROR_ORDERS, WITH_TRUTH
 from deeplab_core.analysis.kinds import PARTS
 from deeplab_core.analysis.pairs import PairLoss
 from deeplab_core.catalogs.catalog import ClassCatalog
@@ -43,7 +50,7 @@ class ComponentTile:
 
 
 class ComponentListModel(QAbstractListModel):
-    """Components, largest first.
+    """Components in their order.
 
     Args:
         picture: gives the picture of a component, or None while it is made.
@@ -98,7 +105,8 @@ class ComponentListModel(QAbstractListModel):
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
             return f"{tile.name}: {tile.label}"
         if role == Qt.ItemDataRole.ToolTipRole:
-            return tr("{name}\n{label}\nClick to correct it", name=tile.name, label=tile.label)
+            keys = tr("Shift+Enter: right class, Shift+Z: second guess, Delete: surroundings, Shift+Delete: prediction")
+            return tr("{name}\n{label}\nClick to correct it\n{keys}", name=tile.name, label=tile.label, keys=keys)
         return None
 
 
@@ -158,6 +166,40 @@ class ComponentDelegate(QStyledItemDelegate):
         painter.restore()
 
 
+_SHIFT, _PLAIN = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.NoModifier
+#: What a key of the list does with the selected error.
+_FIXES = {
+    (Qt.Key.Key_Return, _SHIFT): ErrorFix.GIVE, (Qt.Key.Key_Enter, _SHIFT): ErrorFix.GIVE,
+    (Qt.Key.Key_Z, _SHIFT): ErrorFix.GUESS, (Qt.Key.Key_Delete, _PLAIN): ErrorFix.DISSOLVE,
+    (Qt.Key.Key_Delete, _SHIFT): ErrorFix.RESTORE,
+}  # fmt: skip
+
+
+class _ErrorList(QListView):
+    """Tiles; keys that fix an error are the list's own.
+
+    Signals:
+        fixAsked(ErrorFix): of the selected error.
+    """
+
+    fixAsked = Signal(object)
+
+    def wants_key(self, event: QKeyEvent) -> bool:
+        """Whether a key is the list's, whatever command it belongs to otherwise."""
+        return _fix_of(event) is not None and self.currentIndex().isValid()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        fix = _fix_of(event)
+        if fix is None:
+            super().keyPressEvent(event)
+        elif self.currentIndex().isValid():
+            self.fixAsked.emit(fix)
+
+
+def _fix_of(event: QKeyEvent) -> ErrorFix | None:
+    return _FIXES.get((Qt.Key(event.key()), event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier))
+
+
 class ComponentsPage(QWidget):
     """One list at a time.
 
@@ -168,12 +210,14 @@ class ComponentsPage(QWidget):
     Signals:
         chosen(int): the place in the list that was clicked.
         queryChanged(ComponentQuery): another list is wanted.
+        fixAsked(int, ErrorFix): fix the error at this place of the list, and stay in the list.
         ambiguousAsked(int): the error at this place of the list cannot be decided.
         backAsked(): back to the page before.
     """
 
     chosen = Signal(int)
     queryChanged = Signal(object)
+    fixAsked = Signal(int, object)
     ambiguousAsked = Signal(int)
     backAsked = Signal()
 
@@ -199,7 +243,13 @@ class ComponentsPage(QWidget):
         self.pair = PairPanel()
         self.pair.hide()
         self._largest = ""
-        self.list = QListView()
+        self.order = QComboBox()
+        for place, order in enumerate(WITH_TRUTH):
+            self.order.addItem(tr(ERROR_ORDERS[order].title), order)
+            self.order.setItemData(place, tr(ERROR_ORDERS[order].text), Qt.ItemDataRole.ToolTipRole)
+        self.order.setAccessibleName(tr("Order of the errors"))
+        self.order.setToolTip(tr("Order of the errors"))
+        self.list = _ErrorList()
         self.list.setModel(self.model)
         self.list.setItemDelegate(self._delegate)
         self.list.setViewMode(QListView.ViewMode.IconMode)
@@ -219,6 +269,7 @@ class ComponentsPage(QWidget):
         head.addWidget(self.title)
         head.addWidget(self.detail, 1)
         head.addWidget(self.both_ways)
+        head.addWidget(self.order)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
@@ -230,8 +281,10 @@ class ComponentsPage(QWidget):
         self.back.clicked.connect(self.backAsked)
         self.list.clicked.connect(lambda index: self.chosen.emit(index.row()))
         self.list.activated.connect(lambda index: self.chosen.emit(index.row()))
+        self.list.fixAsked.connect(lambda fix: self.fixAsked.emit(self.list.currentIndex().row(), fix))
         self.both_ways.toggled.connect(self._mirror)
         self.pair.imageAsked.connect(self.select_largest)
+        self.order.activated.connect(self._arrange)
         self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.list.customContextMenuRequested.connect(self._show_menu)
 
@@ -251,24 +304,31 @@ class ComponentsPage(QWidget):
         catalog: ClassCatalog,
         totals: tuple[int, int] | None,
         loss: PairLoss | None = None,
+        gains: Sequence[float] = (),
     ) -> None:
         """Show the list of a query.
 
         Args:
             query: what is listed.
-            components: the largest of them.
+            components: the first of them.
             catalog: the classes.
             totals: (pixels, components) of all of them, where they are counted.
             loss: what the cell, or the pair, costs; None for other queries.
+            gains: what fixing each adds to the mean IoU that the order is about; empty where it is about sizes.
         """
         self.query = query
         blocked = self.both_ways.blockSignals(True)
         self.both_ways.setVisible(query.can_mirror)
         self.both_ways.setChecked(query.both_ways)
         self.both_ways.blockSignals(blocked)
+        self.order.setCurrentIndex(self.order.findData(query.order))
         self.title.setText(query.title(catalog))
-        self.detail.set_text(_detail(components, totals))
-        self.model.set_tiles([self._tile(component, catalog) for component in components])
+        self.detail.set_text(_detail(components, totals, by_size=query.order == "size"))
+        known: Sequence[float | None] = gains or [None] * len(components)
+        selected = self.list.currentIndex().row()
+        self.model.set_tiles([self._tile(one, catalog, gain) for one, gain in zip(components, known, strict=True)])
+        if selected >= 0 and not self.list.currentIndex().isValid():
+            self.select(min(selected, len(components) - 1))  # its error was fixed: the next one takes its place
         self.nothing.setVisible(not components)
         self.pair.setVisible(loss is not None and loss.pixels > 0)
         if loss is not None:
@@ -294,8 +354,9 @@ class ComponentsPage(QWidget):
         """Pictures have arrived."""
         self.model.refresh()
 
-    def _tile(self, component: ErrorComponent, catalog: ClassCatalog) -> ComponentTile:
-        parts = [tr("{pixels} px", pixels=spaced(component.pixels))]
+    def _tile(self, component: ErrorComponent, catalog: ClassCatalog, gain: float | None) -> ComponentTile:
+        parts = [] if gain is None else [tr("+{gain}", gain=f"{gain:.4f}" if gain < 0.01 else f"{gain:.3f}")]
+        parts.append(tr("{pixels} px", pixels=spaced(component.pixels)))
         if self.query.truth is None or self.query.prediction is None or self.query.both_ways:
             truth, prediction = (class_text(catalog, one) for one in (component.truth, component.prediction))
             parts.append(f"{truth} → {prediction}")
@@ -313,16 +374,35 @@ class ComponentsPage(QWidget):
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.addAction(tr("Correct"), lambda: self.chosen.emit(place))
+        for text, fix in (
+            (tr("Give it the right class"), ErrorFix.GIVE),
+            (tr("Give it its second guess"), ErrorFix.GUESS),
+            (tr("Give it to its surroundings"), ErrorFix.DISSOLVE),
+            (tr("Restore it to the prediction"), ErrorFix.RESTORE),
+        ):
+            menu.addAction(text, partial(self.fixAsked.emit, place, fix))
         menu.addAction(tr("Mark ambiguous"), lambda: self.ambiguousAsked.emit(place))
         return menu
 
     def _mirror(self, on: bool) -> None:
-        query = self.query
-        self.queryChanged.emit(ComponentQuery(query.truth, query.prediction, on, query.kind))
+        self.queryChanged.emit(replace(self.query, both_ways=on))
+
+    def _arrange(self) -> None:
+        self.queryChanged.emit(replace(self.query, order=self.order.currentData()))
 
 
-def _detail(components: Sequence[ErrorComponent], totals: tuple[int, int] | None) -> str:
+def _detail(components: Sequence[ErrorComponent], totals: tuple[int, int] | None, *, by_size: bool) -> str:
     images = len({component.image for component in components})
+    if not by_size and components and (totals is None or len(components) < totals[1]):
+        first = tr(
+            "the {components} that win most, in {images}",
+            components=len(components),
+            images=plural("{n} image", "{n} images", images),
+        )
+        if totals is None:
+            return first
+        all_of_them = plural("{n} component", "{n} components", totals[1])
+        return tr("{pixels} px in {number}; {first}", pixels=spaced(totals[0]), number=all_of_them, first=first)
     if totals is None:
         return (
             tr(

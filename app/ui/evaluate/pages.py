@@ -20,7 +20,7 @@ from app.ui.evaluate.ranking_page import RankingPage
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.evaluate.charts import Chart
 from app.viewmodels.evaluate.error_list import ComponentQuery
-from app.viewmodels.evaluate.rankings import classes_text, image_rows, issue_rows
+from app.viewmodels.evaluate.rankings import RankingRow, classes_text, image_rows, issue_rows, place_rows
 from deeplab_core.analysis.ranking import RANKINGS
 from deeplab_core.errors import AtrousError
 from deeplab_core.geometry import Box
@@ -59,7 +59,9 @@ class EvaluationPages(QObject):
         rankings.orderChanged.connect(lambda _order: self.refresh())
         rankings.placeReached.connect(self._show_place)
         self.ranking.orderChosen.connect(rankings.choose)
-        self.ranking.opened.connect(lambda row: rankings.visit(row.image, row.box))
+        self.ranking.opened.connect(self._open_row)
+        self.ranking.placesAsked.connect(lambda _on: self.refresh())
+        program.doubts.changed.connect(self._refresh_soon)
         program.thumbnails.ready.connect(self.ranking.rows.refresh)
         program.plots.changed.connect(self.refresh)
         self.plots.wanted.connect(self._make_plot)
@@ -119,12 +121,24 @@ class EvaluationPages(QObject):
         project = self._program.session.project
         self.ranking.show_order(order, rankings.available(), 0 if project is None else len(project.images))
         if project is not None:
-            if order == "label_errors":
+            measuring = rankings.measuring
+            if self.ranking.shows_places:
+                self._program.doubts.begin(order)
+                found, measuring = place_rows(project, self._program.doubts.places(order)), self._program.doubts.finding
+            elif order == "label_errors":
                 found = issue_rows(project, rankings.issues())
             else:
                 found = image_rows(project, rankings.ranking(order), rankings.scores(order), rankings.ious())
-            self.ranking.show_rows(found.columns, found.numbers, found.rows, rankings.measuring)
+            self.ranking.show_rows(found.columns, found.numbers, found.rows, measuring)
         self.ranking.show_gain(self._gain_chart(order))
+
+    def _open_row(self, row: RankingRow) -> None:
+        if row.doubtful is None:
+            self._program.rankings.visit(row.image, row.box)
+            return
+        self._program.settings.set("work.error_order", self.ranking.order)  # Next error goes on by the same order
+        self._window.show_picture()
+        self._program.next_errors.visit(row.doubtful)
 
     def _gain_chart(self, order: str) -> Chart | None:
         from app.viewmodels.evaluate.plot_data import gain_chart

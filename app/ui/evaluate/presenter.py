@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtGui import QImage
 
 from app.controllers.workspace import Program
+from app.state.next_errors import ErrorFix
 from app.text import tr
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.error_outline import ErrorOutline
@@ -20,6 +23,9 @@ from app.viewmodels.evaluate.error_list import ComponentQuery, ErrorNavigation, 
 from app.viewmodels.evaluate.rankings import scope_text
 from deeplab_core.analysis.components import ErrorComponent
 from deeplab_core.analysis.outline import outline
+
+#: The order of error lists, in the settings.
+_ORDER = "evaluation.error_order"
 
 
 class EvaluationPresenter(QObject):
@@ -115,7 +121,8 @@ class EvaluationPresenter(QObject):
         self.matrix.asked.connect(self.show_list)
         self.failures.asked.connect(self.show_list)
         self.components.backAsked.connect(view.step_back)
-        self.components.queryChanged.connect(self._list)
+        self.components.queryChanged.connect(self._choose_list)
+        self.components.fixAsked.connect(self._fix)
         self.components.chosen.connect(self._open)
         self.components.ambiguousAsked.connect(self._mark_ambiguous)
         window.themed.connect(view.set_theme)
@@ -142,13 +149,20 @@ class EvaluationPresenter(QObject):
         else:
             self.pages.refresh()
 
+    def _choose_list(self, query: ComponentQuery) -> None:
+        """Another list or another order; the order is kept for all lists."""
+        self._program.settings.set(_ORDER, query.order)
+        self._list(query)
+
     def _list(self, query: ComponentQuery) -> None:
+        query = replace(query, order=self._program.settings[_ORDER])
         project, folder = self._program.session.project, self._program.inspect.folder
         if project is None:
             return
         totals = None if folder is None else query.totals(folder)
-        components = self._program.inspect.components(query)
-        self.components.show_components(query, components, project.catalog, totals, query.loss(folder))
+        found = self._program.inspect.components(query)
+        gains = [] if folder is None else query.gains(folder, found)
+        self.components.show_components(query, found, project.catalog, totals, query.loss(folder), gains)
 
     def _show_pictures(self) -> None:
         if self.in_front:
@@ -171,6 +185,11 @@ class EvaluationPresenter(QObject):
         components = self.components.components
         if 0 <= place < len(components):
             self._program.inspect.open_component(self.components.query, components, place)
+
+    def _fix(self, place: int, fix: ErrorFix) -> None:
+        components = self.components.components
+        if 0 <= place < len(components):
+            self._program.inspect.fix(components[place], fix)
 
     def _mark_ambiguous(self, place: int) -> None:
         components = self.components.components
@@ -205,6 +224,7 @@ class EvaluationPresenter(QObject):
                 and str(image.id) == component.image
             ):
                 self._canvas.set_outline(ErrorOutline(outline(mask, (x, y))))
+                self._program.inspect.regionFound.emit(component, mask, None)
 
         self._program.inspect.find_region(component, draw)
 

@@ -8,6 +8,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QImage, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
+    QCheckBox,
     QHBoxLayout,
     QHeaderView,
     QLabel,
@@ -19,6 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.state.doubtful_places import FOLDER_ORDERS
 from app.text import plural, spaced, tr
 from app.ui.common.chart_view import ChartView
 from app.ui.common.panel import toned
@@ -107,10 +109,12 @@ class RankingPage(QWidget):
     Signals:
         orderChosen(str): 'next worst' is to go by this order.
         opened(RankingRow): a row is to be looked at.
+        placesAsked(bool): places of images are wanted instead of images, or images again.
     """
 
     orderChosen = Signal(str)
     opened = Signal(object)
+    placesAsked = Signal(bool)
 
     def __init__(self, theme: Theme, picture: Callable[[int], QImage | None]) -> None:
         super().__init__()
@@ -127,6 +131,10 @@ class RankingPage(QWidget):
         self.what = toned("", tone="muted", size="small")
         self.what.setWordWrap(True)
         self.what.setFixedWidth(_ORDERS)
+        self.places = QCheckBox(tr("Places instead of images"))
+        self.places.setToolTip(
+            tr("Places that may be wrong, of images without ground truth; Next error goes on from the one that you open")
+        )
         self.rows = RankingTable(picture)
         self.table = QTableView()
         self.table.setModel(self.rows)
@@ -147,6 +155,7 @@ class RankingPage(QWidget):
         self.gain_note.setWordWrap(True)
         left = QVBoxLayout()
         left.addWidget(self.orders, 1)
+        left.addWidget(self.places)
         left.addWidget(self.what)
         middle, right = QWidget(), QWidget()
         for widget, parts in ((middle, (self.table, self.empty)), (right, (self.gain, self.gain_note))):
@@ -167,6 +176,7 @@ class RankingPage(QWidget):
         row.addLayout(left)
         row.addWidget(self.split, 1)
         self.setFocusProxy(self.table)
+        self.places.toggled.connect(self.placesAsked)
         self.orders.currentItemChanged.connect(self._choose_order)
         self.table.clicked.connect(self._open)
 
@@ -175,6 +185,11 @@ class RankingPage(QWidget):
         """The order that is chosen."""
         item = self.orders.currentItem()
         return "" if item is None else str(item.data(_NAME))
+
+    @property
+    def shows_places(self) -> bool:
+        """Whether places are wanted, and the chosen order has them."""
+        return self.places.isChecked() and self.order in FOLDER_ORDERS
 
     def set_theme(self, theme: Theme) -> None:
         self.gain.set_theme(theme)
@@ -191,6 +206,7 @@ class RankingPage(QWidget):
             if name == order:
                 self.orders.setCurrentRow(place)
         self.orders.blockSignals(False)
+        self.places.setVisible(order in FOLDER_ORDERS)
         known = plural(
             "{known} of {n} image has this score",
             "{known} of {n} images have this score",

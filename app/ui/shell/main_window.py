@@ -155,11 +155,12 @@ class MainWindow(QMainWindow):
         self.context.update(theme_dark=theme.name == "dark")
         self.themed.emit(theme)
 
-    def show_canvas(self, canvas: CanvasArea) -> None:
-        """Put the picture where the start page was."""
+    def show_canvas(self, canvas: CanvasArea, *, front: bool = True) -> None:
+        """Put the picture where the start page was; with another page in front only if ``front``."""
         self.canvas, self._instead = canvas, None
         self.focus.take_canvas(canvas)
-        self.show_page(canvas)
+        if front:
+            self.show_page(canvas)
 
     def add_bar(self, bar: QWidget) -> None:
         """Put a bar between the banner and the picture."""

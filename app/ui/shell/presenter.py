@@ -114,8 +114,9 @@ class WindowPresenter(QObject):
         height, width = image.document.shape
         self.program.view.set_image_size(width, height)
         self._show_layers()
-        self.window.show_canvas(self.canvas)
-        if not self.window.focus.typing:
+        listed = self.inspect.in_front and self.program.inspect.fixing  # an error is fixed from the list, which stays
+        self.window.show_canvas(self.canvas, front=not listed)
+        if not listed and not self.window.focus.typing:
             self.window.focus.give_back()
 
     def _follow_catalog(self) -> None:

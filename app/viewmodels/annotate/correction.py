@@ -50,7 +50,7 @@ def error_lines(catalog: ClassCatalog, place: ErrorPlace, guess: int | None, *, 
         first = tr("{now}, doubtful: {size}", now=now, size=size)
     else:
         right = class_name(catalog, place.truth)
-        first = tr("{now}, should be {right}: {size}, mIoU {gain:+.3f}", now=now, right=right, size=size, gain=place.gain)
+        first = tr("{now}, should be {right}: {size}, image mIoU {gain:+.3f}", now=now, right=right, size=size, gain=place.gain)
     lines = [first]
     if place.truth is not None:
         lines.append(tr("Shift+Enter: {name}", name=class_name(catalog, place.truth)))

@@ -23,6 +23,9 @@ LISTED = 400
 #: Up to so many images an interval is found while the user waits.
 MOST_RESAMPLED = 5000
 
+#: How components are sorted unless the user chooses another order.
+DEFAULT_ORDER = "gain_folder"
+
 #: How a kind of failure reads as the title of a list.
 KIND_TITLES: dict[FailureKind, str] = {
     FailureKind.BOUNDARY: mark("boundary"),
@@ -49,6 +52,7 @@ class ComponentQuery:
         concerning: only those of which this class is the truth or the prediction.
         within: only those of objects, or with pixels, of this slice of an axis; of the other fields it goes with
             ``concerning`` alone, and with that where objects are sliced.
+        order: of :data:`~deeplab_core.analysis.error_gain.WITH_TRUTH`.
     """
 
     truth: int | None = None
@@ -57,21 +61,28 @@ class ComponentQuery:
     kind: FailureKind | None = None
     concerning: int | None = None
     within: Slice | None = None
+    order: str = DEFAULT_ORDER
 
     def find(self, folder: FolderAnalysis, limit: int = LISTED) -> list[ErrorComponent]:
-        """The largest components that are meant, largest first; of a kind or a slice of pixels by the pixels that are in it."""
-        index = folder.errors
+        """The first components that are meant, in their order; by size, of a kind or a slice of pixels by the pixels in it."""
+        index, worth = folder.errors, folder.worth(self.order)
         if self.within is not None:
-            return folder.components_within(self.within, self.concerning, limit)
+            return folder.components_within(self.within, self.concerning, limit, self.order)
         if self.concerning is None:
             return index.components(
-                truth=self.truth, prediction=self.prediction, both_ways=self.both_ways, kind=self.kind, limit=limit
+                truth=self.truth, prediction=self.prediction, both_ways=self.both_ways, kind=self.kind, limit=limit, worth=worth
             )
-        missed = index.components(truth=self.concerning, kind=self.kind, limit=limit)
-        false = index.components(prediction=self.concerning, kind=self.kind, limit=limit)
+        missed = index.components(truth=self.concerning, kind=self.kind, limit=limit, worth=worth)
+        false = index.components(prediction=self.concerning, kind=self.kind, limit=limit, worth=worth)
         found = [*missed, *false]
-        sizes = {one: _pixels_of(one, index, self.kind) for one in found}
+        gains = self.gains(folder, found)
+        sizes = dict(zip(found, gains, strict=True)) if gains else {one: _pixels_of(one, index, self.kind) for one in found}
         return sorted(found, key=lambda one: (-sizes[one], one.image, one.box.y, one.box.x))[:limit]
+
+    def gains(self, folder: FolderAnalysis, components: Sequence[ErrorComponent]) -> list[float]:
+        """What fixing each component adds to the mean IoU that the order is about; empty where it is about sizes."""
+        known = [one for one in components if one.image in folder]
+        return [] if self.order == "size" or len(known) < len(components) else folder.gains(components, self.order)
 
     def totals(self, folder: FolderAnalysis) -> tuple[int, int] | None:
         """(pixels, components) over the folder, all of them; None for kinds and slices, which the failure board counts."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
+from app.state.doubtful_places import DoubtfulPlace
 from app.state.project import Project
 from app.text import plural, spaced, tr
 from app.viewmodels.annotate.class_rows import class_name
@@ -23,11 +24,13 @@ class RankingRow:
         image: id.
         cells: the text of the columns.
         box: the place; None for the whole image.
+        doubtful: the place, where it may be wrong; None for others.
     """
 
     image: int
     cells: tuple[str, ...]
     box: Box | None = None
+    doubtful: DoubtfulPlace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,25 @@ def issue_rows(project: Project, issues: Sequence[ImageIssue]) -> RankingRows:
         for found in issues
     ]
     return RankingRows((tr("Image"), tr("Labelled"), tr("Predicted"), tr("Pixels")), frozenset({3}), rows)
+
+
+def place_rows(project: Project, places: Sequence[DoubtfulPlace]) -> RankingRows:
+    """Doubtful places, with how much of each is expected to be wrong."""
+    rows = [
+        RankingRow(
+            place.image,
+            (
+                project.record(place.image).shown,
+                classes_text(project.catalog, (place.label,)),
+                spaced(round(place.expected)),
+                spaced(place.pixels),
+            ),
+            place.box,
+            place,
+        )
+        for place in places
+    ]
+    return RankingRows((tr("Image"), tr("Label"), tr("Expected wrong"), tr("Pixels")), frozenset({2, 3}), rows)
 
 
 def score_text(score: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
+from app.state.class_mapping import card_key
 from app.state.image_record import ImageStatus
 from app.state.next_errors import ErrorPlace, errors_by_gain
 from tests.gui.studio import HEIGHT, WIDTH, Studio
@@ -150,3 +152,144 @@ def test_an_error_of_labels_that_changed_meanwhile_is_not_shown(
     place = errors.current
     assert place is not None
     assert (labels[place.box.slices][place.mask] == place.label).all()
+
+
+def test_the_key_once_more_goes_on_to_the_next_image(studio: Studio, folder: Path) -> None:
+    begin(studio, folder)
+    errors, project = studio.program.next_errors, studio.program.session.project
+    assert project is not None
+    ids = [record.id for record in project.images]
+    project.set_status(ids[1], ImageStatus.REVIEWED)
+    project.reviews.reject(ids[2], "dark")
+    for _ in range(4):
+        step(studio, Qt.Key.Key_N, SHIFT)
+    assert errors.current is None
+    assert studio.titles()[-1] == "No further error in this image"
+    assert studio.image.id == ids[0]
+    step(studio, Qt.Key.Key_N, SHIFT)
+    studio.wait(lambda: errors.current is not None)
+    assert studio.image.id == ids[3]  # the others are decided
+    assert studio.titles()[-1] == "Next error: photo_3.jpg"
+    assert not project.record(ids[0]).reviewed
+    for _ in range(4):
+        step(studio, Qt.Key.Key_N, SHIFT)
+    assert studio.titles()[-1] == "No further error in the list"
+    assert studio.image.id == ids[3]
+
+
+def test_with_the_setting_the_walk_goes_on_by_itself_past_images_without_errors(studio: Studio, folder: Path) -> None:
+    labels = begin(studio, folder)
+    errors, program = studio.program.next_errors, studio.program
+    program.settings.set("work.error_walk", True)
+    ids = [record.id for record in program.session.project.images]
+    right = np.zeros_like(labels)
+    right[:, : WIDTH // 2] = PERSON
+    for name in ("photo_1.jpg", "photo_2.jpg"):
+        studio.compute.known[str(folder / name)] = right
+    for _ in range(4):
+        step(studio, Qt.Key.Key_N, SHIFT)
+    studio.wait(lambda: errors.current is not None)
+    assert studio.image.id == ids[3]
+
+
+def test_esc_ends_a_walk(studio: Studio, folder: Path) -> None:
+    begin(studio, folder)
+    errors = studio.program.next_errors
+    for _ in range(4):
+        step(studio, Qt.Key.Key_N, SHIFT)
+    first = studio.image.id
+    studio.press(Qt.Key.Key_N, SHIFT)
+    studio.wait(lambda: studio.image.id != first)
+    studio.press(Qt.Key.Key_Escape)
+    studio.settle()
+    assert errors.current is None
+
+
+def test_two_models_that_disagree_give_the_errors_without_ground_truth(studio: Studio, tmp_path: Path) -> None:
+    from tests.gui.studio import make_folder
+
+    folder = make_folder(tmp_path / "bare", truth=False)
+    studio.start_model()
+    studio.open(folder)
+    studio.program.settings.set("work.error_order", "disagreement")
+    step(studio, Qt.Key.Key_N, SHIFT)
+    assert studio.titles()[-1] == "There is nothing to find errors by"
+    prediction, project = studio.image.prediction, studio.program.session.project
+    assert prediction is not None
+    assert project is not None
+    labels = prediction.labels.copy()
+    labels[30:40, 20:40] = (labels[30:40, 20:40] + 1) % 5
+    project.set_setting(card_key("another"), project.setting(card_key(prediction.card_id)))
+    project.keep_prediction(studio.image.id, replace(prediction, labels=labels, card_id="another"))
+    studio.program.session.predictionKept.emit(studio.image.id, prediction)
+    step(studio, Qt.Key.Key_N, SHIFT)
+    place = studio.program.next_errors.current
+    assert place is not None
+    assert (place.box.y, place.box.height, place.gain) == (30, 10, place.pixels)
+
+
+def test_the_margin_waits_for_the_scores(studio: Studio, tmp_path: Path) -> None:
+    from tests.gui.studio import make_folder
+
+    folder = make_folder(tmp_path / "bare", truth=False)
+    studio.start_model()
+    studio.open(folder)
+    studio.program.settings.set("work.error_order", "margin")
+    step(studio, Qt.Key.Key_N, SHIFT)
+    assert studio.program.corrections.scores is not None
+    assert studio.program.next_errors.current is not None or studio.titles()[-1] == "No error was found in this image"
+
+
+def test_doubtful_places_of_the_folder_lead_to_the_place_and_on(studio: Studio, tmp_path: Path) -> None:
+    from tests.gui.studio import make_folder
+
+    folder = make_folder(tmp_path / "bare", truth=False)
+    studio.start_model()
+    studio.open(folder)
+    studio.window.model.run_folder.click()
+    studio.wait(lambda: "Folder run finished" in studio.titles())
+    project = studio.program.session.project
+    assert project is not None
+    ids = [record.id for record in project.images]
+    for number, image in enumerate(ids):  # the third image has the largest doubtful place, and a smaller one
+        prediction = project.prediction_of(image)
+        assert prediction is not None
+        confidence = np.full_like(prediction.confidence, 250)
+        confidence[10 : 20 + number % 3 * 10, 2:4] = 40
+        confidence[50:54, 2:4] = 40
+        project.keep_prediction(image, replace(prediction, confidence=confidence))
+    studio.program.projects.next_image()
+    studio.settle()
+    project.reviews.reject(ids[3], "dark")
+    step(studio, Qt.Key.Key_O)
+    assert studio.application.presenter is not None
+    pages = studio.application.presenter.inspect.pages
+    view = studio.application.presenter.inspect.view
+    assert view is not None
+    view.show_page("Rankings")
+    studio.settle()
+    studio.program.rankings.choose("expected_wrong")
+    pages.ranking.places.setChecked(True)
+    studio.wait(lambda: not studio.program.doubts.finding and len(studio.program.doubts.places("expected_wrong")) >= 6)
+    studio.settle()
+    first = pages.ranking.rows.row(0)
+    assert first is not None
+    assert first.doubtful is not None
+    assert (first.image, first.doubtful.box.y, first.doubtful.box.height) == (ids[2], 10, 30)
+    expected = [place.expected for place in studio.program.doubts.places("expected_wrong")]
+    assert expected == sorted(expected, reverse=True)
+    assert ids[3] not in {place.image for place in studio.program.doubts.places("expected_wrong")}
+    pages.ranking.table.selectRow(0)
+    studio.qtbot.keyClick(pages.ranking, Qt.Key.Key_Return)
+    errors = studio.program.next_errors
+    studio.wait(lambda: errors.current is not None)
+    assert studio.image.id == ids[2]
+    assert errors.current is not None
+    assert errors.current.anchor == first.doubtful.anchor
+    step(studio, Qt.Key.Key_Delete)
+    step(studio, Qt.Key.Key_N, SHIFT)
+    assert errors.current is not None
+    assert errors.current.box.y == 50
+    studio.program.projects.next_image()
+    studio.settle()
+    assert first.doubtful not in studio.program.doubts.places("expected_wrong")

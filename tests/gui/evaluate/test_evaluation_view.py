@@ -414,3 +414,77 @@ def test_bars_get_their_intervals_once_the_figures_rest(studio: Studio, folder):
 
     studio.wait(known)
     assert any("95 % interval" in chart.accessibleDescription() for chart in shown.failures.findChildren(SliceBars))
+
+
+def labels_now(studio: Studio, component: ErrorComponent) -> set[int]:
+    """What the pixels of a component's box are, by the labels that are in view."""
+    assert component.image == str(studio.image.id)
+    return set(np.unique(studio.image.document.labels[component.box.slices]).tolist())
+
+
+def test_errors_are_fixed_from_the_list_by_keys_and_the_list_stays(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    shown.show_list(ComponentQuery())
+    studio.settle()
+    page = shown.components
+    gains = shown._program.inspect.folder.gains(page.components, "gain_folder")
+    assert gains == sorted(gains, reverse=True)
+    assert page.model.tile(page.model.index(0)).label.startswith("+0.")
+    page.list.setFocus()
+    page.select(0)
+    shift = Qt.KeyboardModifier.ShiftModifier
+    images = set()
+    for key, modifiers, step in (
+        (Qt.Key.Key_Return, shift, "Error: "), (Qt.Key.Key_Delete, Qt.KeyboardModifier.NoModifier, "Error: give to the sur"),
+        (Qt.Key.Key_Z, shift, "Error: second guess"),
+    ):  # fmt: skip
+        # The next one of an image that is not in view, which is opened behind the list.
+        page.select(next(n for n, one in enumerate(page.components) if one.image not in images))
+        place = page.list.currentIndex().row()
+        component, before = page.components[place], len(page.components)
+        images.add(component.image)
+        studio.press(key, modifiers, on=page.list)
+        studio.wait(lambda before=before: len(page.components) != before or "This error is fixed" in studio.titles()[-1])
+        studio.settle()
+        assert shown.in_front
+        assert studio.steps()[-1].startswith(step)
+        assert component.image == str(studio.image.id)
+        assert component not in page.components
+        assert page.list.currentIndex().isValid()
+        assert studio.window.focusWidget() is page.list
+    assert len(images) == 3
+    studio.press(Qt.Key.Key_Return, on=page.list)
+    studio.wait(lambda: not shown.in_front)
+
+
+def test_an_error_that_was_reached_from_the_list_is_fixed_by_the_same_keys(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    click_worst_cell(studio, shown)
+    component = click_tile(studio, shown, 0)
+    errors = studio.program.next_errors
+    assert errors.current is not None
+    assert (errors.current.box, errors.current.truth) == (component.box, component.truth)
+    studio.press(Qt.Key.Key_Return, Qt.KeyboardModifier.ShiftModifier)
+    studio.settle()
+    assert errors.current is None
+    assert component.prediction not in labels_now(studio, component) or component.truth in labels_now(studio, component)
+    assert studio.steps()[-1].startswith("Error: ")
+
+
+def test_the_order_of_errors_is_chosen_and_kept(studio: Studio, folder):
+    shown = run_folder(studio, folder)
+    shown.show_list(ComponentQuery())
+    page = shown.components
+    assert page.order.currentData() == "gain_folder"
+    page.order.setCurrentIndex(page.order.findData("size"))
+    page.order.activated.emit(page.order.currentIndex())
+    sizes = [component.pixels for component in page.components]
+    assert sizes == sorted(sizes, reverse=True)
+    assert page.model.tile(page.model.index(0)).label[0].isdigit()
+    page.order.setCurrentIndex(page.order.findData("gain_image"))
+    page.order.activated.emit(page.order.currentIndex())
+    gains = studio.program.inspect.folder.gains(page.components, "gain_image")
+    assert gains == sorted(gains, reverse=True)
+    shown.show_list(ComponentQuery(truth=15))
+    assert page.query.order == "gain_image"
+    assert studio.program.settings["evaluation.error_order"] == "gain_image"

@@ -6,9 +6,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.state.next_errors import errors_by_doubt, errors_by_gain
+from app.state.next_errors import confidence_doubt, disagreement_doubt, errors_by_doubt, errors_by_gain, margin_doubt
 from app.state.provenance import Provenance
+from app.state.settings_schema import BY_KEY
 from app.viewmodels.annotate.correction import error_lines
+from app.viewmodels.evaluate.error_list import DEFAULT_ORDER
+from deeplab_core.analysis.error_gain import ERROR_ORDERS, WITH_TRUTH, WITHOUT_TRUTH
 from deeplab_core.catalogs import get_catalog
 
 VOC = get_catalog("voc21")
@@ -59,10 +62,42 @@ def test_doubt_counts_what_is_expected_to_be_wrong_and_trusts_the_user() -> None
     confidence[10:14, 12:16] = 0
     provenance = np.full(labels.shape, Provenance.MODEL, np.uint8)
     provenance[10:14, 12:16] = Provenance.USER
-    found = errors_by_doubt(labels, confidence, provenance, 255)
+    found = errors_by_doubt(labels, confidence_doubt(confidence), provenance, 255)
     assert [(place.box.y, place.pixels) for place in found] == [(10, 16), (2, 4)]
     assert found[1].gain == np.float64(4 * (1 - np.float32(51 / 255)))
-    assert not errors_by_doubt(labels, np.full_like(confidence, 255), provenance, 255)
+    assert not errors_by_doubt(labels, np.zeros(labels.shape, np.float32), provenance, 255)
     assert error_lines(VOC, found[1], 9, restorable=True) == (
         "background, doubtful: 4 px", "Shift+Z: chair", "Delete: the class around it", "Shift+Delete: the prediction",
     )  # fmt: skip
+
+
+def test_the_margin_is_the_lead_of_the_first_class_at_the_size_of_the_image() -> None:
+    probabilities = np.zeros((3, 2, 2), np.float32)
+    probabilities[0], probabilities[1], probabilities[2] = 0.5, 0.3, 0.2
+    probabilities[:, 0, 0] = (0.1, 0.05, 0.85)
+    doubt = margin_doubt(probabilities, (8, 8))
+    assert doubt.shape == (8, 8)
+    assert np.isclose(doubt[0, 0], 1 - 0.75)
+    assert np.isclose(doubt[7, 7], 1 - 0.2)
+    assert not margin_doubt(np.ones((1, 2, 2), np.float32), (8, 8)).any()
+
+
+def test_disagreement_is_the_share_of_other_predictions_that_differ() -> None:
+    labels = np.zeros((6, 6), np.uint8)
+    one, other = labels.copy(), labels.copy()
+    one[:2, :2] = 3
+    other[:2] = 5
+    doubt = disagreement_doubt(labels, [one, other])
+    assert doubt[0, 0] == 1
+    assert doubt[0, 5] == 0.5
+    assert doubt[5, 5] == 0
+    found = errors_by_doubt(labels, doubt, np.ones_like(labels), 255)
+    assert [(place.pixels, place.gain) for place in found] == [(12, 8.0)]
+
+
+def test_settings_offer_the_orders_of_the_core() -> None:
+    for key, names in (("work.error_order", WITHOUT_TRUTH), ("evaluation.error_order", WITH_TRUTH)):
+        assert tuple(name for name, _ in BY_KEY[key].choices) == names
+    titles = dict(BY_KEY["work.error_order"].choices)
+    assert titles == {name: ERROR_ORDERS[name].title for name in WITHOUT_TRUTH}
+    assert BY_KEY["evaluation.error_order"].default == DEFAULT_ORDER

@@ -154,3 +154,26 @@ def test_attributes_are_slices_everywhere(folders: Path, capsys: pytest.CaptureF
     assert "900 px  chair called sofa  one.png" in capsys.readouterr().out
     assert inspect(folders, "--truth", str(folders / "truth"), "--attributes", str(csv), "--slice", "light:dark") == 2
     assert "'light' has no slice 'dark'; it has: bright, dim" in capsys.readouterr().err
+
+
+def test_components_by_what_fixing_them_wins(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A missed bottle of 20 px wins more than a hundred px of background."""
+    voc = get_catalog("voc21")
+    truth = np.zeros((50, 60), np.uint8)
+    truth[5:10, 5:9] = 5
+    prediction = np.zeros_like(truth)
+    prediction[30:40, 30:40] = 18
+    for folder, labels in (("truth", truth), ("prediction", prediction)):
+        write_mask(folders / folder / "one.png", labels, voc)
+
+    def listed(*more: str) -> list[str]:
+        assert inspect(folders, "--truth", str(folders / "truth"), *more) == 0
+        text = capsys.readouterr().out.split("onnected errors")[1]
+        return [line for line in text.splitlines()[1:] if " called " in line]
+
+    assert ["bottle" in line for line in listed()] == [False, True]
+    for order in ("gain_folder", "gain_image"):
+        first, second = listed("--order", order)
+        assert "bottle called background" in first
+        assert first.split()[0] > second.split()[0] > "+0.0"
+    assert len(listed("--order", "gain_folder", "--pair", "bottle:background", "--pair", "background:sofa", "--top", "1")) == 1
