@@ -29,7 +29,7 @@ from PySide6.QtWidgets import QApplication
 
 from app.main import Application
 from app.viewmodels.annotate.panes import PaneKind
-from app.worker.messages import Predict, Predicted, Request
+from app.worker.messages import Answer, Predict, Predicted, Request
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.masks.png import write_indexed_png
 from deeplab_core.records import Prediction, RunReport, TrimapBand
@@ -48,6 +48,10 @@ class Heartbeat:
         self._timer.setInterval(BEAT_MS)
         self._timer.timeout.connect(self._beat)
         self._timer.start()
+
+    def pause(self) -> None:
+        """Stop beating, for what measures the window otherwise."""
+        self._timer.stop()
 
     def _beat(self) -> None:
         now = time.perf_counter()
@@ -71,14 +75,14 @@ class Oracle(FakeComputeClient):
         super().__init__(get_catalog("voc21"))
         self.labels = np.zeros((1, 1), np.uint8)
 
-    def _answer_predict(self, request: Request) -> None:
+    def _answer_predict(self, request: Request[Answer]) -> None:
         assert isinstance(request, Predict)
-        assert self.card is not None
+        assert self._card is not None
         prediction = Prediction(
-            labels=self.labels, confidence=self.labels, card_id=self.card.id, options=request.options,
+            labels=self.labels, confidence=self.labels, card_id=self._card.id, options=request.options,
             source_key=request.source_key, report=RunReport(device="cpu", milliseconds=1.0),
         )  # fmt: skip
-        self.predicted.emit(Predicted(request_id=request.request_id, prediction=prediction))
+        self._answer(Predicted(request_id=request.request_id, prediction=prediction))
 
 
 def make_folder(root: Path, width: int, height: int) -> Path:
@@ -94,6 +98,11 @@ def make_folder(root: Path, width: int, height: int) -> Path:
         truth[:40] = 255
         write_indexed_png(root / "labels" / f"photo_{number}.png", truth, get_catalog("voc21"))
     return root / "images"
+
+
+def filled(labels: np.ndarray) -> bool:
+    """Whether a sample of the image is of class 7. Asked between all turns: looking at every pixel would be what is measured."""
+    return bool((labels[::64, ::64] == 7).all()) and bool((labels[-1] == 7).all())
 
 
 class Walk:
@@ -177,9 +186,9 @@ class Walk:
         self.step("brush stroke", lambda: self.stroke(width, height))
         program.tools.choose_class(7)
         self.step("fill a region", lambda: edit.fill(width / 2, height / 2))
-        self.step("fill the image", lambda: self.outline(width, height), lambda: bool((first.document.labels == 7).all()))
-        self.step("undo it", edit.undo, lambda: not bool((first.document.labels == 7).all()))
-        self.step("redo it", edit.redo, lambda: bool((first.document.labels == 7).all()))
+        self.step("fill the image", lambda: self.outline(width, height), lambda: filled(first.document.labels))
+        self.step("undo it", edit.undo, lambda: not filled(first.document.labels))
+        self.step("redo it", edit.redo, lambda: filled(first.document.labels))
         self.step("start from the model", program.predict.start_from_model)
         self.step("a prediction beside the user's work", program.predict.run_image)
         self.step("next image", projects.next_image, lambda: session.image is not first)

@@ -28,6 +28,12 @@ from deeplab_core.errors import MessageText, ProjectError
 #: Packed bytes of all steps kept in memory. The journal keeps what is dropped here, within its own bound.
 UNDO_BYTES = 256 * 1024 * 1024
 
+#: A history over its bound is cut to this part of it.
+_BOUND_TO = 0.95
+
+#: Most steps of one image kept in memory. A stack of more takes a visible moment to be moved where the bytes reach their bound.
+MOST_STEPS = 5000
+
 
 @dataclass(slots=True, eq=False)
 class Step:
@@ -41,6 +47,7 @@ class Step:
         seq: its number in the journal; None until it is recorded there.
         checked: whether all its tiles are known to be sound; those that come from the disk may not be.
         act: instead of pixels, called with 1 to do the step again and with -1 to undo it.
+        nbytes: packed size in bytes; a sum over the tiles of all steps at every stroke would grow with the history.
     """
 
     image: int
@@ -50,6 +57,10 @@ class Step:
     seq: int | None = None
     checked: bool = True
     act: Callable[[int], object] | None = None
+    nbytes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.nbytes = self.patch.nbytes
 
 
 @dataclass(slots=True)
@@ -110,16 +121,33 @@ class _ImageUndoStack:
 
     Attributes:
         start: the first prediction, which undo does not take back; None before there is one, and where it is not known.
+        nbytes: of all its steps, ``start`` included.
     """
 
     stack: QUndoStack
     target: _Target
     commands: list[_StepCommand] = field(default_factory=list)
     start: Step | None = None
+    nbytes: int = 0
 
-    @property
-    def nbytes(self) -> int:
-        return sum(command.step.patch.nbytes for command in self.commands) + (self.start.patch.nbytes if self.start else 0)
+    def set_start(self, step: Step | None) -> None:
+        self.nbytes += (step.nbytes if step else 0) - (self.start.nbytes if self.start else 0)
+        self.start = step
+
+    def push(self, command: _StepCommand) -> None:
+        """Put a command behind those in effect; the undone ones are gone."""
+        self.cut(self.stack.index())
+        self.commands.append(command)
+        self.nbytes += command.step.nbytes
+        self.stack.push(command)
+        if len(self.commands) > MOST_STEPS:  # the stack has dropped its oldest
+            self.set_start(None)  # undo ends above it all the same
+            self.nbytes -= self.commands.pop(0).step.nbytes
+
+    def cut(self, index: int) -> None:
+        """Forget the commands from an index on, as the stack does at its next push."""
+        self.nbytes -= sum(command.step.nbytes for command in self.commands[index:])
+        del self.commands[index:]
 
 
 class UndoHistory(QObject):
@@ -165,6 +193,10 @@ class UndoHistory(QObject):
             done = [step for step, undone in known if not undone]
             undone = [step for step, undone in known if undone]
             start = done.pop(0) if done and _is_first_prediction(done[0]) else None
+            undone = undone[:MOST_STEPS]
+            surplus = len(done) + len(undone) - MOST_STEPS
+            if surplus > 0:
+                done, start = done[surplus:], None
             opened = self._build(_Target(image, document), [*done, *undone], len(done), start)
         else:
             del self._stacks[image]
@@ -190,13 +222,13 @@ class UndoHistory(QObject):
         step = Step(opened.target.image, title, source, patch)
         if opened.start is None and opened.stack.index() == 0 and _is_first_prediction(step):
             opened.stack.clear()
-            opened.commands.clear()
-            opened.start = step
+            opened.cut(0)
+            opened.set_start(step)
             self.stepPushed.emit(step.image, step)
             self.changed.emit()
             self._bound()
             return step
-        self._append(opened, step)
+        opened.push(_StepCommand(self, opened.target, step))
         self.stepPushed.emit(step.image, step)
         self._bound()
         return step
@@ -213,15 +245,10 @@ class UndoHistory(QObject):
             return False
         document = opened.target.document
         unchanged = TilePatch(document.shape, document.labels.itemsize, (), 0)
-        self._append(opened, Step(opened.target.image, title, Provenance.USER, unchanged, act=act))
+        step = Step(opened.target.image, title, Provenance.USER, unchanged, act=act)
+        opened.push(_StepCommand(self, opened.target, step))
         self.actDone.emit()
         return True
-
-    def _append(self, opened: _ImageUndoStack, step: Step) -> None:
-        command = _StepCommand(self, opened.target, step)
-        del opened.commands[opened.stack.index() :]
-        opened.commands.append(command)
-        opened.stack.push(command)
 
     def undo(self) -> ProjectError | None:
         """Take the last step of the image in view back; nothing happens without one.
@@ -285,15 +312,16 @@ class UndoHistory(QObject):
 
     def _active(self) -> _ImageUndoStack | None:
         stack = self.group.activeStack()
-        return next((opened for opened in self._stacks.values() if opened.stack is stack), None) if stack is not None else None
+        # Mostly the last one; without an active stack none is found.
+        return next((opened for opened in reversed(self._stacks.values()) if opened.stack is stack), None)
 
     def _build(self, target: _Target, steps: Sequence[Step], index: int, start: Step | None) -> _ImageUndoStack:
-        opened = _ImageUndoStack(QUndoStack(self.group), target, start=start)
+        opened = _ImageUndoStack(QUndoStack(self.group), target)
+        opened.stack.setUndoLimit(MOST_STEPS)
+        opened.set_start(start)
         target.silent = True
         for step in steps:
-            command = _StepCommand(self, target, step)
-            opened.commands.append(command)
-            opened.stack.push(command)
+            opened.push(_StepCommand(self, target, step))
         opened.stack.setIndex(index)
         target.silent = False
         return opened
@@ -329,8 +357,13 @@ class UndoHistory(QObject):
             opened.stack.deleteLater()
 
     def _bound(self) -> None:
-        """Drop whole stacks of images out of view first, least recently used first, then the oldest steps in view."""
-        excess = self.nbytes() - self._budget
+        """Drop whole stacks of images out of view first, least recently used first, then the oldest steps in view.
+
+        Where the bound is reached, a little more is dropped, so that not every later stroke moves the history to a new stack.
+        """
+        if self.nbytes() <= self._budget:
+            return
+        excess = self.nbytes() - int(self._budget * _BOUND_TO)
         active = self._active()
         for image, opened in list(self._stacks.items()):
             if excess <= 0:
@@ -344,12 +377,12 @@ class UndoHistory(QObject):
     def _shorten(self, opened: _ImageUndoStack, excess: int) -> None:
         """QUndoStack drops old commands by count only, so the rest moves to a new stack. The newest step always stays."""
         if opened.start is not None and opened.commands:
-            excess -= opened.start.patch.nbytes  # nothing reads it any more; undo ends above it all the same
-            opened.start = None
+            excess -= opened.start.nbytes
+            opened.set_start(None)  # undo ends above it all the same
         index = opened.stack.index()
         drop = 0
         while excess > 0 and drop < index - 1:
-            excess -= opened.commands[drop].step.patch.nbytes
+            excess -= opened.commands[drop].step.nbytes
             drop += 1
         if drop == 0:
             return

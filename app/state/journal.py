@@ -31,6 +31,9 @@ from deeplab_core.wording import name_more
 #: Default bound of all patches kept by one project, in bytes of packed tiles.
 JOURNAL_BYTES = 256 * 1024 * 1024
 
+#: A larger write-ahead log is folded into the database at the next flush: unbroken work has no idle time.
+LOG_BYTES = 64 * 1024 * 1024
+
 #: So many steps are dropped in one transaction when the journal is bounded, so that no stroke waits for a long one.
 _PRUNE_STEPS = 16
 
@@ -50,6 +53,11 @@ _CANDIDATES = """
     WHERE coalesce((SELECT max(n) FROM moves WHERE step = s.seq), 0) <= images.mask_move
     ORDER BY CASE state WHEN 2 THEN 0 WHEN 0 THEN 1 ELSE 2 END, CASE state WHEN 1 THEN -seq ELSE seq END
 """
+
+NEWEST_DONE = "SELECT seq FROM steps WHERE image = ?1 AND state = 0 ORDER BY seq DESC LIMIT 1"
+#: All undone steps of an image are newer than all in effect: seen from the newest on, no query walks through the whole history.
+UNDONE = f"image = ?1 AND state = 1 AND seq > coalesce(({NEWEST_DONE}), 0)"
+OLDEST_UNDONE = f"SELECT seq FROM steps WHERE {UNDONE} ORDER BY seq LIMIT 1"
 
 
 class StepState(IntEnum):
@@ -128,9 +136,7 @@ class Journal:
         now = time.time()
         data = patch.to_bytes()
         with self._store.transaction() as connection:
-            connection.execute(
-                "UPDATE steps SET state = ? WHERE image = ? AND state = ?", (StepState.SUPERSEDED, image, StepState.UNDONE)
-            )
+            connection.execute(f"UPDATE steps SET state = {StepState.SUPERSEDED:d} WHERE {UNDONE}", (image,))
             cursor = connection.execute(
                 "INSERT INTO steps (image, title, source, time, pixels, bytes, patch) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (image, stored_text(title), int(source), now, patch.changed_pixels, len(data), data),
@@ -141,7 +147,7 @@ class Journal:
 
     def undo(self, image: int, seq: int) -> None:
         """Record that the newest step in effect was undone. Raises ProjectError where ``seq`` is not that step."""
-        self._move(image, seq, "max", StepState.DONE, StepState.UNDONE, -1)
+        self._move(image, seq, NEWEST_DONE, StepState.UNDONE, -1)
 
     def check_undo(self, image: int, seq: int) -> None:
         """Unpack what undoing a step writes, which may take long. Raises ProjectError where its record is damaged."""
@@ -159,12 +165,12 @@ class Journal:
 
     def redo(self, image: int, seq: int) -> None:
         """Record that the oldest undone step was done again. Raises ProjectError where ``seq`` is not that step."""
-        self._move(image, seq, "min", StepState.UNDONE, StepState.DONE, 1)
+        self._move(image, seq, OLDEST_UNDONE, StepState.DONE, 1)
 
-    def _move(self, image: int, seq: int, pick: str, old: StepState, new: StepState, direction: int) -> None:
+    def _move(self, image: int, seq: int, query: str, new: StepState, direction: int) -> None:
         with self._store.transaction() as connection:
-            query = f"SELECT {pick}(seq) FROM steps WHERE image = ? AND state = ?"
-            (expected,) = connection.execute(query, (image, old)).fetchone()
+            found = connection.execute(query, (image,)).fetchone()
+            expected = None if found is None else found[0]
             if expected != seq:
                 raise ProjectError(
                     message("the undo history does not fit the journal"),

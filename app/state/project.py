@@ -30,7 +30,7 @@ from app.state.image_record import (
     later_notice,
     record_from_row,
 )  # fmt: skip
-from app.state.journal import Journal, JournalStep
+from app.state.journal import LOG_BYTES, Journal, JournalStep
 from app.state.kept_predictions import KeptPredictions
 from app.state.locks import SETTING as LOCKS
 from app.state.locks import Locks, known_ids
@@ -320,9 +320,9 @@ class Project(ProjectValues):
         return {image for (image,) in rows}
 
     def sync(self) -> None:
-        """Make what was recorded survive a power cut too. Waits for the disk: meant for another thread."""
-        if not self.read_only:
-            self._store.sync()
+        """Make what was recorded survive a power cut too, and fold a large log. Waits for the disk: meant for another thread."""
+        if not self.read_only and self._store.sync() > LOG_BYTES:
+            self._store.checkpoint()
 
     def tidy(self, journal_bytes: int) -> None:
         """Idle work: bound the journal, fold the database's log, and on a new day what :meth:`upkeep` does.

@@ -176,7 +176,7 @@ SETTINGS: tuple[Setting, ...] = (
         low=16,
         high=4096,
         unit="MB",
-        help=mark("Undo is limited by memory, not by a number of steps; the oldest steps are dropped first"),
+        help=mark("Undo is limited by this memory, and to 5000 steps of an image; the oldest steps are dropped first"),
     ),
     Setting(
         key="work.cache_megabytes",

@@ -221,29 +221,33 @@ class Store:
         cut = message("{file} or its log was deleted, replaced or cut; everything is still in memory", file=self.path.name)
         raise removed_store(self.path, gone if now[0] is None else cut)
 
-    def sync(self) -> None:
+    def sync(self) -> int:
         """Ask the disk to take what was committed. Needs no lock, so that another thread may wait for the disk.
+
+        Returns:
+            Bytes of the write-ahead log; 0 without one.
 
         Raises:
             StorageError: the disk refused; RemovedStore: the files are gone.
         """
         self.check_present()
         if not self.write_ahead:
-            return
-        # SQLite takes its POSIX locks on the database and the -shm file; opening and closing the -wal file drops none of them.
+            return 0
         log = self.path.with_name(self.path.name + "-wal")
         try:
-            descriptor = os.open(log, os.O_RDWR)
+            descriptor = os.open(log, os.O_RDWR)  # drops none of SQLite's locks: those lie on the database and the -shm file
         except OSError as error:
             self.check_present()
             raise StorageError(message("the project cannot be flushed to disk"), why=str(error), path=log) from error
         try:
             os.fsync(descriptor)
+            size = os.fstat(descriptor).st_size
         except OSError as error:
             raise StorageError(message("the project cannot be flushed to disk"), why=str(error), path=log) from error
         finally:
             os.close(descriptor)
         self._mark.sync()
+        return size
 
     @contextlib.contextmanager
     def reader(self) -> Iterator[sqlite3.Connection]:
@@ -269,8 +273,7 @@ class Store:
             with contextlib.closing(self._further(timeout=1.0)) as connection:
                 busy, log, folded = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
                 if not busy and log == folded:
-                    # Everything is in the plain file: what remains is to cut the log, which takes no time. A stroke or a
-                    # reader that came in between is not waited for.
+                    # All is in the plain file; cutting the log takes no time. A stroke or reader in between is not waited for.
                     connection.execute("PRAGMA busy_timeout = 0")
                     with self._mutex:
                         self.check_present()
@@ -343,8 +346,6 @@ class Store:
             path=self.path,
         )
 
-    # -- inside ----------------------------------------------------------------------------------------------------------
-
     def _error(self, error: Exception) -> AtrousError:
         """:func:`store_error`; damage is noted, so that the next opening sets the file aside."""
         meant = store_error(error, self.path)
@@ -384,8 +385,7 @@ class Store:
                 self.write_ahead = mode == "wal"
             if self.write_ahead:
                 connection.execute("PRAGMA synchronous = NORMAL")
-                # Checkpoints wait for the disk; ours happen in idle time, never behind a stroke.
-                connection.execute("PRAGMA wal_autocheckpoint = 0")
+                connection.execute("PRAGMA wal_autocheckpoint = 0")  # it waits for the disk behind a stroke; ours do not
             self._migrate(connection, version)
         except BaseException:
             connection.close()

@@ -59,6 +59,11 @@ class ClassDelegate(QStyledItemDelegate):
         widths = (metrics.horizontalAdvance(row.name) + (LOCK + LOCK_GAP) * (row.locked + row.over) for row in rows)
         self._longest = min(max(widths, default=0), _LONGEST)
 
+    @property
+    def columns(self) -> tuple[bool, bool, int]:
+        """What decides where the figures of all rows stand."""
+        return self.with_iou, self.with_delta, self._longest
+
     def _room(self, rect: QRect) -> tuple[int, int]:
         """Widths of the bar and of the share in a row: 0 where the names need the room."""
         left = self._figures_end(rect, folded=False) - rect.left() - _SWATCH - 6 - _KEY - 4 - self._longest

@@ -22,12 +22,13 @@ class ClassListModel(QAbstractListModel):
         self._text = ""
 
     def set_rows(self, rows: Sequence[ClassRow]) -> None:
-        """Show these rows. Where only figures changed, the list keeps its scroll place."""
+        """Show these rows. Where only figures changed, the list keeps its scroll place, and only those rows are painted again."""
         same = [row.class_id for row in rows] == [row.class_id for row in self.rows]
         if same and not self._text:
-            self.rows = list(rows)
-            if rows:
-                self.dataChanged.emit(self.index(0), self.index(len(rows) - 1))
+            before, self.rows = self.rows, list(rows)
+            for place, (old, new) in enumerate(zip(before, self.rows, strict=True)):
+                if old != new:
+                    self.dataChanged.emit(self.index(place), self.index(place))
             return
         self.beginResetModel()
         self.rows = list(rows)

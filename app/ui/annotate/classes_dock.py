@@ -180,9 +180,12 @@ class ClassesDock(Panel):
 
     def set_rows(self, rows: Sequence[ClassRow]) -> None:
         """Show the classes and their figures."""
+        columns = self.delegate.columns
         self.delegate.with_iou = any(row.iou is not None for row in rows)
         self.delegate.with_delta = any(row.delta is not None and abs(row.delta) >= LEAST_DELTA for row in rows)
         self.delegate.measure(rows)
+        if self.delegate.columns != columns:
+            self.view.viewport().update()
         before = self._place()
         self.model.set_rows(rows)
         if self._place() != before:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QToolButton, QWidget
 
 from app.text import mark, plural, tr
 from app.ui.common.elided_label import ElidedLabel
@@ -46,8 +46,8 @@ class StatusLine(QWidget):
         row.setContentsMargins(10, 0, 12, 2)
         self.setFixedHeight(HEIGHT)  # the picture must not jump when a job starts or ends
         row.setSpacing(8)
-        self.place = toned("", tone="muted")
-        self.values = toned("")
+        self.place = _Readout("muted")
+        self.values = _Readout()
         self.values.setTextFormat(Qt.TextFormat.RichText)
         row.addWidget(self.place)
         row.addWidget(self.values)
@@ -96,8 +96,8 @@ class StatusLine(QWidget):
 
     def show_readout(self, x: int | None, y: int | None, values: str) -> None:
         """Where the pointer is and what is there; ``values`` may hold markup."""
-        self.place.setText("" if x is None or y is None else f"x {x} y {y}")
-        self.values.setText("" if x is None else values)
+        self.place.show_text("" if x is None or y is None else f"x {x} y {y}")
+        self.values.show_text("" if x is None else values)
 
     def show_note(self, text: str, warning: bool) -> None:
         """What was scaled or left out of the image in view; empty for most."""
@@ -140,6 +140,31 @@ class StatusLine(QWidget):
             self.dot.update()
             self.save_text.setText(tr(text))
             self.save_text.setToolTip(tr(tip))
+
+
+#: Room that a readout gets beside what it needs, in px.
+_SPARE = 24
+
+
+class _Readout(QLabel):
+    """A text that changes with every move of the pointer.
+
+    Its size is fixed and only grows, until there is no text: a label of free size has Qt lay out the whole window for each text.
+    """
+
+    def __init__(self, tone: str = "") -> None:
+        super().__init__()
+        if tone:
+            self.setProperty("tone", tone)
+        self.setFixedSize(0, HEIGHT - 4)
+
+    def show_text(self, text: str) -> None:
+        if text == self.text():
+            return
+        self.setText(text)
+        needed = self.sizeHint().width() if text else 0
+        if needed > self.width() or not text:
+            self.setFixedWidth(needed and needed + _SPARE)
 
 
 class _Dot(QWidget):

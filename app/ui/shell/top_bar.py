@@ -57,8 +57,10 @@ class ClassChip(QAbstractButton):
 
     def show_class(self, name: str, key: str, color: tuple[int, int, int] | None, *, locked: bool = False) -> None:
         """Show a class, with a lock behind the name of a locked one; without a colour there is none to select."""
-        self._name, self._key, self._locked = name, key, locked
-        self._color = QColor(*color) if color is not None else QColor()
+        shown_color = QColor(*color) if color is not None else QColor()
+        if (name, key, locked, shown_color) == (self._name, self._key, self._locked, self._color) and self.toolTip():
+            return
+        self._name, self._key, self._locked, self._color = name, key, locked, shown_color
         shown = tr("{name}, key {key}", name=name, key=key) if key else name
         shown = tr("{name}, locked", name=shown) if locked else shown
         text = tr("Selected class: {name}", name=shown)

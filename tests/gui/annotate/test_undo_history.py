@@ -1,11 +1,15 @@
 """Undo and redo per image: names, image switches, bounds, what the journal hears."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from app.services import undo
 from app.services.undo import UndoHistory
 from app.state.document import Document
 from app.state.journal import JournalStep
+from app.state.patch import TilePatch
 from app.state.provenance import Provenance
 from deeplab_core.catalogs import get_catalog
 from tests.unit.app.folders import paint
@@ -22,8 +26,22 @@ def state(document):
 
 
 @pytest.fixture
-def history(qapp):
-    return UndoHistory()
+def new_history(qapp):
+    made = []
+
+    def make(**options):
+        made.append(UndoHistory(**options))
+        return made[-1]
+
+    yield make
+    for history in made:  # Python's collector would delete stacks and commands in any order, and Qt does not survive that
+        history.close()
+        history.deleteLater()
+
+
+@pytest.fixture
+def history(new_history):
+    return new_history()
 
 
 def draw(history, document, seed):
@@ -150,13 +168,13 @@ def test_the_history_list_jumps(history):
         assert history.index == index
 
 
-def test_memory_is_bounded_by_bytes_images_out_of_view_first(qapp):
-    probe = UndoHistory()
+def test_memory_is_bounded_by_bytes_images_out_of_view_first(new_history):
+    probe = new_history()
     probe.open(1, document := blank(), [])
     for seed in range(6):
         draw(probe, document, seed)
     budget = probe.nbytes() * 3 // 2
-    history = UndoHistory(budget=budget)
+    history = new_history(budget=budget)
     documents = [blank() for _ in range(3)]
     for image, document in enumerate(documents):
         history.open(image, document, [])
@@ -178,8 +196,87 @@ def test_memory_is_bounded_by_bytes_images_out_of_view_first(qapp):
     assert state(last) == after
 
 
-def test_one_huge_step_can_still_be_undone(qapp):
-    history = UndoHistory(budget=10)
+def test_each_step_is_measured_once(history, monkeypatch):
+    """Summing the whole history at every stroke made strokes slower and slower."""
+    measured = []
+    real = TilePatch.nbytes.fget
+    monkeypatch.setattr(TilePatch, "nbytes", property(lambda patch: measured.append(patch) or real(patch)))
+    document = blank()
+    history.open(1, document, [])
+    for seed in range(40):
+        draw(history, document, seed)
+        if seed % 5 == 4:
+            history.undo()
+    assert len(measured) == 40
+
+
+@pytest.mark.parametrize("budget", [4000, 10**6])
+def test_the_bytes_are_those_of_the_steps_in_memory(new_history, monkeypatch, budget):
+    monkeypatch.setattr(undo, "MOST_STEPS", 7)
+    history = new_history(budget=budget)
+    documents = [blank(), blank()]
+    for seed in range(60):
+        if seed % 20 == 0:
+            history.open(seed % 40 // 20, documents[seed % 40 // 20], [])
+        source = Provenance.MODEL if seed == 0 else Provenance.USER
+        history.push(f"step {seed}", paint(documents[seed % 40 // 20], seed), source)
+        for _ in range(3 * (seed % 7 == 6)):
+            history.undo()
+        stacks = history._stacks.values()
+        assert history.nbytes() == sum(command.step.patch.nbytes for stack in stacks for command in stack.commands) + sum(
+            stack.start.patch.nbytes for stack in stacks if stack.start
+        )
+        assert [stack.stack.count() for stack in stacks] == [len(stack.commands) for stack in stacks]
+
+
+def test_a_history_that_reached_its_bound_is_not_moved_at_every_stroke(new_history, monkeypatch):
+    probe = new_history()
+    probe.open(1, document := blank(), [])
+    for seed in range(200):
+        draw(probe, document, seed)
+    history = new_history(budget=probe.nbytes() // 2)
+    moved = []
+    real = history._replace
+    monkeypatch.setattr(history, "_replace", lambda *given: (moved.append(given), real(*given)))
+    history.open(1, document := blank(), [])
+    for seed in range(200):
+        draw(history, document, seed)
+    assert 1 <= len(moved) <= 25
+
+
+def test_memory_is_bounded_by_steps(new_history, monkeypatch):
+    monkeypatch.setattr(undo, "MOST_STEPS", 5)
+    history = new_history()
+    document = blank()
+    history.open(1, document, [])
+    history.push("a prediction", paint(document, 100), Provenance.MODEL)
+    states = [draw(history, document, seed) for seed in range(9)]
+    assert [step.title for step in history.steps] == [f"Brush {seed}" for seed in range(4, 9)]
+    for expected in reversed(states[3:8]):
+        history.undo()
+        assert state(document) == expected
+    assert not history.can_undo
+    assert history.start is None
+    for _ in range(5):
+        history.redo()
+    assert state(document) == states[-1]
+
+
+def test_a_long_journal_is_opened_from_its_newest_steps(new_history, monkeypatch):
+    monkeypatch.setattr(undo, "MOST_STEPS", 4)
+    history = new_history()
+    document, steps = journal_steps(7)
+    undone = [replace(step, undone=number == 6) for number, step in enumerate(steps)]
+    document.apply(steps[-1].patch.inverted())
+    history.open(7, document, undone)
+    assert [step.seq for step in history.steps] == [step.seq for step in steps[3:]]
+    assert history.index == 3
+    history.redo()
+    assert not history.can_redo
+
+
+def test_one_huge_step_can_still_be_undone(new_history):
+    history = new_history(budget=10)
     document = blank()
     history.open(1, document, [])
     draw(history, document, 1)

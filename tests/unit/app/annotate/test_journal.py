@@ -1,15 +1,20 @@
 """The journal against a simple model of what undo, redo, saving, pruning and reopening should do."""
 
+import sqlite3
+from contextlib import closing
+
 import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from app.state import journal
 from app.state.document import Document
 from app.state.patch import TilePatch
 from app.state.project import Project
 from app.state.provenance import Provenance
+from app.state.schema import MIGRATIONS
 from deeplab_core.errors import ProjectError
 from tests.unit.app.folders import SHAPE, image_id, make_folder, paint, same, stroke
 
@@ -73,6 +78,43 @@ def test_a_mask_saved_before_an_undo_and_another_stroke_still_leads_to_the_right
     loaded = project.load(image)
     assert same(loaded.document, document)
     assert not loaded.saved
+
+
+@pytest.mark.parametrize("undone", [0, 3])
+@pytest.mark.parametrize(
+    "query", [journal.NEWEST_DONE, journal.OLDEST_UNDONE, f"UPDATE steps SET state = 2 WHERE {journal.UNDONE}"]
+)
+def test_what_a_step_asks_does_not_grow_with_the_history(query, undone):
+    """The cost of a stroke: instructions of SQLite's virtual machine."""
+
+    def instructions(steps):
+        with closing(sqlite3.connect(":memory:")) as connection:
+            connection.executescript(MIGRATIONS[0])
+            connection.execute("INSERT INTO images (path, size, mtime_ns) VALUES ('a', 1, 1)")
+            states = [int(number >= steps - undone) for number in range(steps)]
+            columns = "image, title, source, time, pixels, bytes, state, patch"
+            row = f"INSERT INTO steps ({columns}) VALUES (1, 'x', 3, 0, 1, 9, ?, x'00')"
+            connection.executemany(row, [(state,) for state in states])
+            counted = []
+            connection.set_progress_handler(lambda: counted.append(1) and None, 1)
+            connection.execute(query, (1,)).fetchall()
+            return len(counted)
+
+    assert instructions(2000) <= instructions(20) + 5
+
+
+def test_a_large_log_is_folded_in_the_middle_of_work(project, monkeypatch):
+    image = image_id(project, "a.png")
+    document = project.load(image).document
+    log = project.directory / "project.db-wal"
+    stroke(project, image, document, 1)
+    project.sync()
+    assert log.stat().st_size > 0
+    monkeypatch.setattr("app.state.project.LOG_BYTES", 1000)
+    project.sync()
+    assert log.stat().st_size == 0
+    stroke(project, image, document, 2)
+    assert same(project.load(image).document, document)
 
 
 def test_images_do_not_mix(project):
