@@ -25,7 +25,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.correction import BANDS, LEVELS, REACHES, Corrector
+from deeplab_core.correction import BANDS, FLOODED, LEVELS, REACHES, SMOOTHNESS, Corrector
 
 PICTURE = Path(__file__).resolve().parents[2] / "shared" / "real" / "voc" / "images" / "2007_006171.jpg"
 CATALOG = get_catalog("voc21")
@@ -77,6 +77,11 @@ def report(width: int, height: int, runs: int) -> None:
         )
     for band in BANDS:
         print(f"  snap_border, band {band:2}  ", median(runs, lambda run, band=band: tools.snap_border(*point(run), band)))
+    for band in FLOODED:
+        spent = median(runs, lambda run, band=band: tools.snap_border(*point(run), band, "edges"))
+        print(f"  to edges, band {band:2}     ", spent)
+    for px in SMOOTHNESS[1::3]:
+        print(f"  smooth all, {px:2} px     ", median(runs, lambda _run, px=px: tools.smooth(px)))
     angle = np.linspace(0, 2 * np.pi, 50)
     ring = np.stack([np.cos(angle), np.sin(angle)], axis=1) * 0.15 * min(width, height)
     print("  lasso, snap 8         ", median(runs, lambda run: tools.lasso(ring + point(run), 15, snap=8)))

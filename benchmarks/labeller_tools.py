@@ -161,6 +161,20 @@ def exact(target: Target, shape: tuple[int, int]) -> Iterator[Offer]:
         yield Offer("exact", proposal, CLICK)
 
 
+def exact_object(case: Case, target: Target, corrector: Corrector) -> Iterator[Offer]:
+    """The bound of every tool that works on one object: it, and all that is taken for it, becomes as the truth has it."""
+    labels = corrector.labels
+    if target.cls == CATALOG.background:
+        _, numbers = cv2.connectedComponents((labels == labels[target.y, target.x]).astype(np.uint8), connectivity=8)
+        mask = numbers == numbers[target.y, target.x]
+    else:
+        _, numbers = cv2.connectedComponents((case.truth == target.cls).astype(np.uint8), connectivity=8)
+        mask = numbers == numbers[target.y, target.x]
+        _, numbers = cv2.connectedComponents((labels == target.cls).astype(np.uint8), connectivity=8)
+        mask |= np.isin(numbers, np.setdiff1d(numbers[mask], [0]))
+    yield Offer("exact object", Proposal(mask & case.valid, case.truth, int(Provenance.USER)), CLICK)
+
+
 # What the tools offer
 
 
@@ -329,5 +343,6 @@ def offers_of(
         "scribble": lambda: scribbles(target, corrector, labels, rng),
         "border": lambda: border_tools(case, target, corrector, most),
         "exact": lambda: exact(target, labels.shape),
+        "exact object": lambda: exact_object(case, target, corrector),
     }
     return makers[tool]()

@@ -57,6 +57,8 @@ ROWS: dict[str, Row] = {
     "all+freehand+lasso": Row((*BUILT_IN, "freehand", "lasso", "snapping lasso")),
     "bound: exact component": Row(("exact",)),
     "bound: exact component/iou": Row(("exact",), "iou"),
+    "bound: exact object": Row(("exact object",)),
+    "bound: exact object/iou": Row(("exact object",), "iou"),
     "brush unsteady": Row(("brush",), unsteady=True),
     "all unsteady": Row(BUILT_IN, unsteady=True),
     "freehand unsteady": Row(("brush", "freehand"), unsteady=True),
