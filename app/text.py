@@ -12,6 +12,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
+from math import isnan
 
 from deeplab_core.errors import AtrousError, MessageText, error_text, fill
 from deeplab_core.printable import printable
@@ -128,6 +129,26 @@ def error_sentences(error: BaseException) -> str:
 def spaced(number: int) -> str:
     """A whole number in groups of three: ``12 400`` with thin spaces."""
     return f"{number:,}".replace(",", "\u2009")
+
+
+#: What the three functions below are, for tooltips.
+FIGURES_RULE = mark("IoU, accuracy and shares are per cent, changes are percentage points")
+
+
+def percent(value: float | None) -> str:
+    """A score of 0..1 in per cent without the sign: ``37.1``; a dash for None or nan."""
+    return "–" if value is None or isnan(value) else f"{100 * value:.1f}"
+
+
+def share_text(value: float | None) -> str:
+    """A share of 0..1 in per cent: ``38.7 %``; a dash for None or nan."""
+    return "–" if value is None or isnan(value) else f"{100 * value:.1f} %"
+
+
+def points(change: float) -> str:
+    """A difference of two scores of 0..1 in percentage points: ``+21.2``, ``−0.4``, ``0.0``."""
+    shown = round(100 * change, 1)
+    return "0.0" if not shown else f"{shown:+.1f}".replace("-", "\u2212")
 
 
 def counted(number: int, thing: str, things: str = "") -> str:

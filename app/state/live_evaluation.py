@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.document import Change, Document
-from app.text import plural
+from app.text import percent, plural
 from deeplab_core.analysis.record import CONFUSION, ImageAnalysis, band_name
 from deeplab_core.analysis.sparse import SparseCounts
 from deeplab_core.errors import MaskFormatError, message
@@ -111,12 +111,12 @@ def folder_mean_text(pooled: ConfusionMatrix) -> str:
     The second is the one to compare by: an invented class counts 0 in the first, and goes when its last pixel goes.
     """
     mean, compared = pooled.mean_iou("union"), pooled.mean_iou("truth")
-    text = plural("{value:.3f} over {n} class", "{value:.3f} over {n} classes", mean.classes, value=mean.value)
+    text = plural("{value} over {n} class", "{value} over {n} classes", mean.classes, value=percent(mean.value))
     if compared.classes == mean.classes:
         return text
     return plural(
-        "{mean} ({value:.3f} over the {n} in the ground truth)", "{mean} ({value:.3f} over the {n} in the ground truth)",
-        compared.classes, mean=text, value=compared.value,
+        "{mean} ({value} over the {n} in the ground truth)", "{mean} ({value} over the {n} in the ground truth)",
+        compared.classes, mean=text, value=percent(compared.value),
     )  # fmt: skip
 
 

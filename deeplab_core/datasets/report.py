@@ -413,4 +413,4 @@ def _template() -> Template:
 def _percent(share: float | None) -> str:
     if share is None:
         return "not measured"
-    return "0 %" if not share else "under 0.01 %" if share < 0.0001 else f"{share * 100:.2f} %"
+    return "0 %" if not share else "under 0.1 %" if share < 0.0005 else f"{share * 100:.1f} %"

@@ -29,7 +29,7 @@ from app.state.comparison import (
     figures_of_image,
     pairs_of,
 )
-from app.text import error_sentences, tr
+from app.text import error_sentences, percent, share_text, tr
 from app.viewmodels.annotate.panes import MODEL_PANES, PaneKind, PaneLayout
 from app.viewmodels.compare.rows import model_curves
 from app.viewmodels.evaluate.curves import Curve
@@ -258,14 +258,14 @@ class CompareController(QObject):
         for pane, model, answer in zip(MODEL_PANES, self._compared.models, self.results, strict=False):
             parts = []
             if answer.figures is not None and not np.isnan(answer.figures.mean):
-                parts.append(tr("mIoU {mean:.2f}", mean=answer.figures.mean))
+                parts.append(tr("mIoU {mean}", mean=percent(answer.figures.mean)))
             if answer.prediction is not None:
                 parts.append(time_text(answer.prediction.milliseconds))
             found[pane] = " · ".join([*parts, _short(model.title)])
         count = self.difference
         if count is not None:
             shown = tr("{first} and {second}", first=LETTERS[self.pair[0]], second=LETTERS[self.pair[1]])
-            found[PaneKind.DIFFERENCE] = f"{shown} · {count.share:.1%}".replace("%", " %")
+            found[PaneKind.DIFFERENCE] = f"{shown} · {share_text(count.share)}"
         return found
 
     def curves(self) -> list[Curve]:

@@ -16,7 +16,7 @@ from app.state.mask_check import MaskCheck, sentence
 from app.state.measurement import Measured, Part
 from app.state.project import Project
 from app.state.samples import truth_path
-from app.text import plural, tr
+from app.text import percent, plural, share_text, tr
 from deeplab_core.records import Prediction
 
 #: Pause before the score of the image in view is written again.
@@ -150,14 +150,14 @@ class FolderEvaluation(QObject):
             return
         mean = pooled.mean_iou("union")
         self._notifier.info(
-            tr("Folder so far: mIoU {value:.3f}", value=mean.value)
+            tr("Folder so far: mIoU {value}", value=percent(mean.value))
             if begun.stopped
-            else tr("Folder: mIoU {value:.3f}", value=mean.value),
+            else tr("Folder: mIoU {value}", value=percent(mean.value)),
             tr(
-                "mIoU {mean}, pooled over {images}; pixel accuracy {accuracy:.3f}.",
+                "mIoU {mean}, pooled over {images}; pixel accuracy {accuracy}.",
                 mean=folder_mean_text(pooled),
                 images=plural("{n} image", "{n} images", self._figures.images),
-                accuracy=pooled.pixel_accuracy(),
+                accuracy=share_text(pooled.pixel_accuracy()),
             )
             + ("" if self._check is None else "".join(f" {sentence(text)}" for text in self._check.remarks())),
             replace_key="evaluation",

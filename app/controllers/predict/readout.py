@@ -13,7 +13,7 @@ from app.services.services import Services
 from app.services.session import OpenImage
 from app.services.timers import single_shot
 from app.state.document import Change, Document
-from app.text import error_sentences, tr
+from app.text import error_sentences, share_text, tr
 from app.viewmodels.annotate.class_rows import class_name
 from app.worker.messages import URGENT, AskReceptive, AskScores, Receptive, ScoresAt
 from deeplab_core.errors import AtrousError
@@ -93,7 +93,7 @@ class ReadoutController(QObject):
         card = self._models.card
         if card is not None and answer.class_ids:
             pairs = zip(answer.class_ids, answer.probabilities, strict=True)
-            self._scores = " · ".join(f"{escape(class_name(card.catalog, i))} {p:.2f}" for i, p in pairs)
+            self._scores = " · ".join(f"{escape(class_name(card.catalog, i))} {share_text(p)}" for i, p in pairs)
         self._update()
 
     def _end(self) -> None:
@@ -117,7 +117,7 @@ class ReadoutController(QObject):
         if self._scores:
             parts.append(tr("model {scores}", scores=self._scores))
         elif image.prediction is not None and image.prediction.confidence.shape == image.document.shape:
-            parts.append(tr("confidence {confidence:.2f}", confidence=image.prediction.confidence[y, x] / 255))
+            parts.append(tr("confidence {confidence}", confidence=share_text(image.prediction.confidence[y, x] / 255)))
         self.changed.emit(x, y, " &nbsp;·&nbsp; ".join(parts))
 
 

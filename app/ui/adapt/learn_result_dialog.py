@@ -18,11 +18,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.text import mark, spaced, tr
+from app.text import mark, percent, points, spaced, tr
 from app.ui.adapt.learn_picture import LearnPicture, composed
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import toned
-from app.viewmodels.adapt.learned_view import LearnedImage, Pair, change_text, figures, percent, sentence
+from app.viewmodels.adapt.learned_view import LearnedImage, Pair, change_text, figures, sentence
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.learning import GainInterval, LearnReport
 
@@ -193,9 +193,9 @@ def _mark(item: QTableWidgetItem | None, pair: Pair, interval: GainInterval | No
     before, after = pair
     if item is None or before is None or after is None:
         return
-    change = 100 * (after - before)
-    item.setToolTip(tr("{change:+.1f} points", change=change) if interval is None else change_text(interval))
-    if change >= 0.05 and (interval is None or interval.certain):
+    change = after - before
+    item.setToolTip(tr("{change} points", change=points(change)) if interval is None else change_text(interval))
+    if change >= 0.0005 and (interval is None or interval.certain):
         font = item.font()
         font.setBold(True)
         item.setFont(font)

@@ -19,21 +19,22 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QFontMetrics, QMouseEvent, QPainter, QPen
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
+from app.text import percent, points, share_text
 from app.ui.annotate.class_list_model import ClassListModel
 from app.ui.shell.icons import icon_pixmap
 from app.ui.shell.theme import Theme
 from app.viewmodels.annotate.class_rows import ClassRow
 
 ROW = 28
-_SWATCH, _KEY, _SHARE, _BAR, _IOU, _DELTA = 22, 16, 44, 46, 36, 44
+_SWATCH, _KEY, _SHARE, _BAR, _IOU, _DELTA = 22, 16, 50, 46, 36, 44
 #: A shorter bar says nothing, in px.
 _LEAST_BAR = 20
 #: A lock or a brush behind a name, and its distance from it, in px.
 LOCK, LOCK_GAP = 13, 4
 #: Names longer than this are cut, in px.
 _LONGEST = 150
-#: Smallest change of IoU that the two decimals can show.
-LEAST_DELTA = 0.005
+#: Smallest change of IoU that can be shown.
+LEAST_DELTA = 0.0005
 
 
 class ClassDelegate(QStyledItemDelegate):
@@ -162,7 +163,7 @@ class ClassDelegate(QStyledItemDelegate):
             painter.drawPixmap(right - 18, rect.center().y() - 8, eye)
         elif row.delta is not None and abs(row.delta) >= LEAST_DELTA:
             painter.setPen(theme.color("good" if row.delta > 0 else "bad"))
-            painter.drawText(QRect(right - _DELTA, rect.top(), _DELTA, rect.height()), middle, f"{row.delta:+.2f}")
+            painter.drawText(QRect(right - _DELTA, rect.top(), _DELTA, rect.height()), middle, points(row.delta))
         right = self._figures_end(rect, folded=hovered or not row.visible)
         bar, share_room = self._room(rect)
         if self.with_iou:
@@ -171,14 +172,14 @@ class ClassDelegate(QStyledItemDelegate):
                 font = theme.font("small")
                 font.setUnderline(hovered)  # it leads to the errors
                 painter.setFont(font)
-                painter.drawText(QRect(right - _IOU, rect.top(), _IOU, rect.height()), middle, f"{row.iou:.2f}")
+                painter.drawText(QRect(right - _IOU, rect.top(), _IOU, rect.height()), middle, percent(row.iou))
                 if bar:
                     self._paint_bar(painter, QRectF(right - _IOU - bar, rect.center().y() - 1.5, bar, 4), row)
                 painter.setFont(theme.font("small"))
             right -= _IOU + bar
         if row.share > 0 and share_room:
             painter.setPen(theme.color("muted" if strong else "faint"))
-            share = "<1 %" if row.share < 0.01 else f"{row.share:.0%}".replace("%", " %")
+            share = "<0.1 %" if row.share < 0.0005 else share_text(row.share)
             painter.drawText(QRect(right - _SHARE, rect.top(), _SHARE - 8, rect.height()), middle, share)
             right -= _SHARE
         return right

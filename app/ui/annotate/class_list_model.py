@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt
 
-from app.text import tr
+from app.text import percent, points, share_text, tr
 from app.viewmodels.annotate.class_rows import ClassRow, matching
 
 _Index = QModelIndex | QPersistentModelIndex
@@ -67,16 +67,19 @@ class ClassListModel(QAbstractListModel):
 
 
 def _tooltip(row: ClassRow) -> str:
-    lines = [tr("{name} (id {class_id})", name=row.name, class_id=row.class_id), tr("{share:.2%} of the image", share=row.share)]
+    lines = [
+        tr("{name} (id {class_id})", name=row.name, class_id=row.class_id),
+        tr("{share} of the image", share=share_text(row.share)),
+    ]
     if row.locked:
         lines.append(tr("Locked: no tool, job or import changes its pixels."))
     if row.over:
         lines.append(tr("Only the classes with a brush behind their names may be painted over."))
     if row.iou is not None:
         lines.append(
-            tr("IoU {iou:.4f}", iou=row.iou)
+            tr("IoU {iou}", iou=percent(row.iou))
             if row.delta is None
-            else tr("IoU {iou:.4f}, {delta:+.4f} since the image was opened", iou=row.iou, delta=row.delta)
+            else tr("IoU {iou}, {delta} since the image was opened", iou=percent(row.iou), delta=points(row.delta))
         )
         lines.append(tr("Click the IoU to see its errors."))
     if row.key:

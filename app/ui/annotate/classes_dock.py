@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.actions.table import CLASS_KEYS
-from app.text import tr
+from app.text import FIGURES_RULE, percent, points, tr
 from app.ui.annotate.class_delegate import LEAST_DELTA, ROW, ClassDelegate
 from app.ui.annotate.class_list_model import ClassListModel
 from app.ui.common.elided_label import ElidedLabel
@@ -193,14 +193,13 @@ class ClassesDock(Panel):
 
     def set_mean(self, iou: float | None, delta: float | None, note: str) -> None:
         """Show the image's mIoU, its change since opening and the rule behind it."""
-        self.mean.setText("" if iou is None else tr("mIoU {iou:.2f}", iou=iou))
+        self.mean.setText("" if iou is None else tr("mIoU {iou}", iou=percent(iou)))
         shown = delta is not None and abs(delta) >= LEAST_DELTA
-        self.mean_delta.setText(f"{delta:+.2f}" if shown and delta is not None else "")
+        self.mean_delta.setText(points(delta) if shown and delta is not None else "")
         set_tone(self.mean_delta, "bad" if delta is not None and delta < 0 else "good")
         self.note.setText(note)
-        self.mean.setToolTip(
-            tr("{note}\nClick to see where the wrong pixels are", note=note) if note else tr("Where the wrong pixels are")
-        )
+        lead = tr("{note}\nClick to see where the wrong pixels are", note=note) if note else tr("Where the wrong pixels are")
+        self.mean.setToolTip(f"{lead}\n{tr(FIGURES_RULE)}.")
         self._fit_note()
 
     def show_current(self, class_id: int | None) -> None:

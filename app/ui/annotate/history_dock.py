@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QUndoGroup
 from PySide6.QtWidgets import QUndoView
 
-from app.text import tr
+from app.text import share_text, tr
 from app.ui.common.panel import Panel, toned
 
 
@@ -35,4 +35,4 @@ class HistoryDock(Panel):
 
     def set_changed_share(self, share: float | None) -> None:
         """How much of the image the user painted or reclassified, 0..1."""
-        self.note.setText("" if not share else tr("{share:.1%} by hand", share=share).replace("%", " %"))
+        self.note.setText("" if not share else tr("{share} by hand", share=share_text(share)))

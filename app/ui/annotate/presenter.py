@@ -14,7 +14,7 @@ from app.controllers.workspace import Program
 from app.services.session import OpenImage
 from app.state.live_evaluation import folder_mean_text
 from app.state.tools import CopyFrom
-from app.text import mark, plural, tr
+from app.text import mark, plural, share_text, tr
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.annotate.class_rows import VOID_NAME, ClassFigures, arranged, class_rows, mean_text
 from deeplab_core.metrics.confusion import same_classes
@@ -92,9 +92,9 @@ class ClassesPresenter(QObject):
         if pooled is None:
             return ""
         return tr(
-            "Folder: mIoU {mean}, pixel accuracy {accuracy:.3f}, {images}.",
+            "Folder: mIoU {mean}, pixel accuracy {accuracy}, {images}.",
             mean=folder_mean_text(pooled),
-            accuracy=pooled.pixel_accuracy(),
+            accuracy=share_text(pooled.pixel_accuracy()),
             images=plural("{n} image", "{n} images", folder.images),
         )
 

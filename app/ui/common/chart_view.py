@@ -45,6 +45,8 @@ class NameAxis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
             painter.restore()
 
 
+#: Ticks beside an axis, as a share of what pyqtgraph draws.
+_TICKS = 0.6
 #: Rows of lying bars that are shown at once; the wheel brings the others.
 _ROWS = 26
 #: Texts longer than this are cut on an axis.
@@ -95,6 +97,7 @@ class ChartView(QWidget):
             axis.setPen(pg.mkPen(theme.color("border_strong")))
             axis.setTextPen(pg.mkPen(theme.color("muted")))
             axis.setStyle(tickFont=theme.font("caption"), tickLength=-4, autoExpandTextSpace=True)
+            axis.setTickDensity(_TICKS)
         self._legend.setLabelTextColor(theme.color("text"))
         self._legend.setBrush(theme.color("surface", 0.85))
         self.show_chart(self.chart)
@@ -256,7 +259,9 @@ class ChartView(QWidget):
     def _label(self, side: str, text: str) -> None:
         style = {"color": self._theme.colors["muted"], "font-size": tr("{type}px", type=self._theme.type["small"])}
         axis = self._plot.getAxis(side)
-        axis.setLabel(text, **style)
+        share = isinstance(self.chart, Chart) and {"left": "y", "bottom": "x"}[side] in self.chart.shares
+        axis.setScale(100 if share else 1)
+        axis.setLabel(f"{text}, %" if share and text else text, **style)
         axis.showLabel(bool(text))
         axis.resizeEvent(None)  # the label is centred there only, and the text before had another width
 

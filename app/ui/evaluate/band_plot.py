@@ -96,8 +96,8 @@ class BandPlot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         if not known:
             return
         for values, color in lines:
-            self.plot(np.arange(1, len(values) + 1), np.asarray(values), pen=pg.mkPen(color, width=2), connect="finite")
+            self.plot(np.arange(1, len(values) + 1), 100 * np.asarray(values), pen=pg.mkPen(color, width=2), connect="finite")
         self.addItem(pg.InfiniteLine(pos=width, angle=90, pen=self._mark))
         low, high = min(known), max(known)
         room = max((high - low) * 0.12, 0.02)
-        self.setYRange(max(low - room, 0.0), min(high + room, 1.0), padding=0)
+        self.setYRange(100 * max(low - room, 0.0), 100 * min(high + room, 1.0), padding=0)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from math import isnan
 
 from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from app.text import spaced, tr
+from app.text import percent, spaced, tr
 from app.ui.annotate.class_delegate import paint_swatch
 from app.ui.evaluate.kind_table import PART_TONES
 from app.ui.shell.theme import Theme
@@ -91,7 +90,7 @@ class ClassBars(QWidget):
         painter.setFont(theme.font("small"))
         painter.setPen(theme.color("muted"))
         right = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
-        iou = "—" if isnan(parts.iou) else f"{parts.iou:.2f}"
+        iou = percent(parts.iou)
         painter.drawText(QRect(_NAME, line.y(), _IOU - 10, _ROW), right, iou)
         pixels = tr("{wrong} px", wrong=spaced(parts.wrong))
         painter.drawText(QRect(self.width() - _PIXELS, line.y(), _PIXELS - 6, _ROW), right, pixels)

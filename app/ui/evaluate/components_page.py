@@ -26,7 +26,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.state.next_errors import ErrorFix
-from app.text import counted, plural, spaced, tr
+from app.text import counted, plural, points, spaced, tr
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import toned
 from app.ui.evaluate.pair_panel import PairPanel
@@ -355,7 +355,7 @@ class ComponentsPage(QWidget):
         self.model.refresh()
 
     def _tile(self, component: ErrorComponent, catalog: ClassCatalog, gain: float | None) -> ComponentTile:
-        parts = [] if gain is None else [tr("+{gain}", gain=f"{gain:.4f}" if gain < 0.01 else f"{gain:.3f}")]
+        parts = [] if gain is None else [points(gain) if gain >= 0.0005 else tr("under +0.1")]
         parts.append(tr("{pixels} px", pixels=spaced(component.pixels)))
         if self.query.truth is None or self.query.prediction is None or self.query.both_ways:
             truth, prediction = (class_text(catalog, one) for one in (component.truth, component.prediction))

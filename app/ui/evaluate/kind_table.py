@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.text import mark, spaced, tr
+from app.text import mark, points, share_text, spaced, tr
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.failure_table import FailureLine
 from deeplab_core.analysis.kinds import PARTS, FailureKind
@@ -83,8 +83,8 @@ class KindTable(QTableWidget):
         self.setRowCount(len(lines))
         for row, line in enumerate(lines):
             instances = "" if line.instances is None else spaced(line.instances)
-            shown = "" if isnan(line.share) else f"{line.share:.1%}".replace("%", " %")
-            won = "" if isnan(line.gain) else f"{line.gain:+.3f}"
+            shown = "" if isnan(line.share) else share_text(line.share)
+            won = "" if isnan(line.gain) else points(line.gain)
             texts = (line.title, shown, spaced(line.pixels), instances, spaced(line.images), won)
             if line.missing:
                 texts = (line.title, tr("not measured"), "", "", "", "")

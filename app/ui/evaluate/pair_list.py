@@ -8,7 +8,7 @@ from math import isnan
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
-from app.text import mark, spaced, tr
+from app.text import mark, points, spaced, tr
 from app.viewmodels.evaluate.pair_table import PairLine, pair_tip
 
 _COLUMNS = (
@@ -63,7 +63,7 @@ class PairList(QTableWidget):
         self.setRowCount(len(lines))
         for row, line in enumerate(lines):
             share = "" if isnan(line.share) else f"{100 * line.share:.1f} %"
-            gain = "" if isnan(line.gain) else f"{line.gain:+.3f}"
+            gain = "" if isnan(line.gain) else points(line.gain)
             texts = (line.title, share, spaced(line.pixels), spaced(line.images), line.shares, gain)
             for column, text in enumerate(texts):
                 item = self.item(row, column) or QTableWidgetItem()

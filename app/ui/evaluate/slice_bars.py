@@ -9,7 +9,7 @@ from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Si
 from PySide6.QtGui import QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from app.text import tr
+from app.text import percent, tr
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.failure_table import SliceBar, SliceChart
 
@@ -103,7 +103,7 @@ class SliceBars(QWidget):
             top = filled.top() - 15 if filled.top() - 15 > track.top() else filled.top() + 2
             if top > filled.top() and not bar.few:
                 painter.setPen(theme.color("on_accent"))
-            painter.drawText(QRectF(track.x() - 3, top, track.width() + 6, 14), Qt.AlignmentFlag.AlignCenter, f"{bar.value:.2f}")
+            painter.drawText(QRectF(track.x() - 3, top, track.width() + 6, 14), Qt.AlignmentFlag.AlignCenter, percent(bar.value))
 
     def _whisker(self, painter: QPainter, track: QRectF, bar: SliceBar) -> None:
         """The interval as an upright line at the right edge of the bar, clear of the figure."""

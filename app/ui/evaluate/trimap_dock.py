@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
-from app.text import mark, tr
+from app.text import mark, percent, tr
 from app.ui.common.panel import Panel, toned
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.curves import CurveSet
@@ -105,9 +105,9 @@ class TrimapDock(Panel):
         self.figure.setText(
             ""
             if inside is None
-            else tr("in {inside:.2f}", inside=inside)
+            else tr("in {inside}", inside=percent(inside))
             if outside is None
-            else tr("in {inside:.2f} · out {outside:.2f}", inside=inside, outside=outside)
+            else tr("in {inside} · out {outside}", inside=percent(inside), outside=percent(outside))
         )
         self.figure.setToolTip(
             tr("mIoU of this image inside and outside the band, averaged over the classes that the ground truth has there")

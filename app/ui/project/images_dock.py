@@ -32,7 +32,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.state.image_record import ImageStatus
-from app.text import mark, plural, spaced, tr
+from app.text import mark, percent, plural, spaced, tr
 from app.ui.common.panel import Panel, toned
 from app.ui.project.image_list_model import SORT_TITLES, ImageListModel, SortBy
 from app.ui.shell.theme import Theme, load_theme
@@ -172,9 +172,9 @@ class ImageDelegate(QStyledItemDelegate):
         paint_status(painter, QRectF(line.left() - 1, line.center().y() - _MARK / 2, _MARK, _MARK), row, self.on_photo)
         painter.setFont(theme.font("small"))
         painter.setPen(QColor("#ffffff"))
-        score = "" if row.iou is None else f"{row.iou:.2f}"
+        score = "" if row.iou is None else percent(row.iou)
         if not score and row.uncertainty is not None:
-            score = f"± {row.uncertainty:.2f}"
+            score = f"± {percent(row.uncertainty)}"
         metrics = QFontMetrics(painter.font())
         taken = metrics.horizontalAdvance(score) + 8.0 if score else 0.0
         if row.notes:

@@ -11,7 +11,7 @@ from PySide6.QtCore import QRectF, QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from app.text import mark, spaced, tr
+from app.text import mark, percent, points, spaced, tr
 from app.ui.common.panel import Panel, WholeRows, set_primary, set_tone, toned
 from app.ui.common.param_slider import ParamSlider
 from app.ui.shell.action_builder import ActionBuilder
@@ -111,7 +111,7 @@ def difference(before: float, after: float) -> tuple[str, str]:
     change = (0.0 if isnan(after) else after) - (0.0 if isnan(before) else before)
     if abs(change) < _NOTHING:
         return "0.0", "faint"
-    return f"{100 * change:+.1f}".replace("-", "\u2212"), "good" if change > 0 else "bad"
+    return points(change), "good" if change > 0 else "bad"
 
 
 def balance(figures: RefineFigures) -> str:
@@ -121,7 +121,7 @@ def balance(figures: RefineFigures) -> str:
 
 
 def _iou(value: float) -> str:
-    return "–" if isnan(value) else f"{value:.3f}"
+    return percent(value)
 
 
 #: Field of CRFParams, text, ends, decimals, logarithmic, tip.

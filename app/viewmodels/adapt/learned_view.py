@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.corrections import Corrections
-from app.text import plural, spaced, tr
+from app.text import percent, plural, points, share_text, spaced, tr
 from deeplab_core.errors import AtrousError
 from deeplab_core.labels import LabelMap
 from deeplab_core.learning import MANY_IMAGES, GainInterval, LearnPair, LearnReport
@@ -60,11 +60,6 @@ def read_images(corrections: Corrections, pairs: tuple[LearnPair, ...]) -> tuple
     return tuple(found)
 
 
-def percent(value: float | None) -> str:
-    """A share as shown."""
-    return _DASH if value is None else f"{100 * value:.1f}"
-
-
 def left_out_how(report: LearnReport) -> str:
     """Which images were left out while learning, and what their figure is worth."""
     if report.held_out is None:
@@ -105,7 +100,7 @@ def figures(report: LearnReport) -> tuple[tuple[str, str, str], ...]:
             tr("The final model on the images it learned from: always better than on others"),
         ),
         (
-            tr("confident predictions kept"), _DASH if report.kept is None else f"{percent(report.kept)} %",
+            tr("confident predictions kept"), _DASH if report.kept is None else share_text(report.kept),
             tr("On {background} that you have not edited", background=plural('{n} image', '{n} images', report.background)),
         ),
     )  # fmt: skip
@@ -122,15 +117,10 @@ def change_text(change: GainInterval) -> str:
     return tr("{points} points ({inside})", points=points(change.gain), inside=inside)
 
 
-def points(share: float) -> str:
-    """A difference of shares as signed points: ``+5.2``, ``−0.4``."""
-    return f"{100 * share:+.1f}".replace("-", "−")
-
-
 def lost_most(report: LearnReport) -> str:
     """A sentence on the class that lost most on images left out; empty if none lost anything that is shown."""
     row = report.lost_most
-    if row is None or row.change is None or points(row.change.gain) in ("−0.0", "+0.0"):
+    if row is None or row.change is None or points(row.change.gain) == "0.0":
         return ""
     change = change_text(row.change)
     if row.change.low is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from math import isnan
 from typing import TYPE_CHECKING
 
-from app.text import mark, plural, tr
+from app.text import mark, plural, share_text, tr
 
 if TYPE_CHECKING:  # numpy comes after the first frame
     from deeplab_core.catalogs.catalog import ClassCatalog, Color
@@ -161,9 +161,9 @@ def mean_text(mean: float, classes: int, accuracy: float) -> str:
     if isnan(mean):
         return tr("Image: not measured, nothing is labelled yet.") if classes else ""
     return tr(
-        "Image: mIoU over the {classes} of its ground truth, pixel accuracy {accuracy:.3f}.",
+        "Image: mIoU over the {classes} of its ground truth, pixel accuracy {accuracy}.",
         classes=plural("{n} class", "{n} classes", classes),
-        accuracy=accuracy,
+        accuracy=share_text(accuracy),
     )
 
 

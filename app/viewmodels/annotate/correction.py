@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.state.next_errors import ErrorPlace
-from app.text import plural, tr
+from app.text import plural, points, tr
 from app.viewmodels.annotate.class_rows import class_name
 from deeplab_core.catalogs.catalog import ClassCatalog
 
@@ -50,7 +50,9 @@ def error_lines(catalog: ClassCatalog, place: ErrorPlace, guess: int | None, *, 
         first = tr("{now}, doubtful: {size}", now=now, size=size)
     else:
         right = class_name(catalog, place.truth)
-        first = tr("{now}, should be {right}: {size}, image mIoU {gain:+.3f}", now=now, right=right, size=size, gain=place.gain)
+        first = tr(
+            "{now}, should be {right}: {size}, image mIoU {gain}", now=now, right=right, size=size, gain=points(place.gain)
+        )
     lines = [first]
     if place.truth is not None:
         lines.append(tr("Shift+Enter: {name}", name=class_name(catalog, place.truth)))

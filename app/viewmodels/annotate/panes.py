@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from app.text import mark, spaced, tr
+from app.text import mark, percent, share_text, spaced, tr
 
 if TYPE_CHECKING:  # numpy comes after the first frame
     from deeplab_core.catalogs.catalog import ClassCatalog
@@ -194,13 +194,13 @@ def pane_captions(
     if around_mask:
         band.append(tr("around the mask"))
     if in_band is not None:
-        band.append(tr("mIoU {mean:.2f}", mean=in_band))
+        band.append(tr("mIoU {mean}", mean=percent(in_band)))
     captions = {
         PaneKind.BAND: " · ".join(band),
-        PaneKind.MASK: tr("edited by hand {share:.1%}", share=by_hand).replace("%", " %") if by_hand else "",
+        PaneKind.MASK: tr("edited by hand {share}", share=share_text(by_hand)) if by_hand else "",
     }
     if accuracy is not None:
-        captions[PaneKind.ERRORS] = tr("pixel accuracy {accuracy:.1%}", accuracy=accuracy).replace("%", " %")
+        captions[PaneKind.ERRORS] = tr("pixel accuracy {accuracy}", accuracy=share_text(accuracy))
     if predicted:
         captions[PaneKind.UNCERTAINTY] = tr("1 − confidence")
     return captions

@@ -18,11 +18,11 @@ from app.state.comparison import (
     PairCount,
     shown_classes,
 )
-from app.text import plural, tr
+from app.text import percent, plural, points, tr
 from app.viewmodels.evaluate.curves import Curve
 from deeplab_core.catalogs.catalog import ClassCatalog, Color
 
-_MINUS, _DASH = "−", "–"
+_DASH = "–"
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,14 +255,11 @@ def image_lines(rows: Sequence[ImageDifference], pair: tuple[int, int]) -> list[
 
 def signed(value: float | None) -> str:
     """A difference of IoU in points: ``+3.1``, ``−0.4``; empty for None."""
-    if value is None:
-        return ""
-    points = round(100 * value, 1)
-    return f"+{points:.1f}" if points > 0 else f"{points:.1f}".replace("-", _MINUS)
+    return "" if value is None else points(value)
 
 
 def _percents(values: Sequence[float | None]) -> tuple[str, ...]:
-    return tuple(_DASH if value is None or isnan(value) else f"{100 * value:.1f}" for value in values)
+    return tuple(percent(value) for value in values)
 
 
 def _best(values: Sequence[float | None]) -> frozenset[int]:

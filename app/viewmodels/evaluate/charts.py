@@ -54,6 +54,7 @@ class Chart:
         x_ticks, y_ticks: (value, text) in place of numbers.
         note: one line below: figures that belong to it, and what they are over.
         legend: the corner that the lines leave free.
+        shares: axes with values of 0..1 that are shown in per cent.
         leads: where a click leads to, one for each place on the axis of values (bars: of names); empty for nowhere.
     """
 
@@ -68,6 +69,7 @@ class Chart:
     note: str = ""
     legend: Literal["top left", "bottom right"] = "top left"
     leads: tuple[Any, ...] = ()
+    shares: Literal["", "x", "y", "xy"] = ""
 
     @property
     def empty(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from app.text import plural, spaced, tr
+from app.text import percent, plural, share_text, spaced, tr
 from app.viewmodels.evaluate.error_list import KIND_TITLES, class_text
 from app.viewmodels.evaluate.slice_text import AXIS_TITLES, bar_label
 from deeplab_core.analysis.folder import FolderAnalysis
@@ -229,8 +229,8 @@ def _with_interval(bar: SliceBar, scores: dict[str, list[SliceScore]]) -> SliceB
 
 
 def _score(value: float) -> str:
-    return "—" if math.isnan(value) else f"{value:.2f}"
+    return percent(value)
 
 
 def _percent(value: float) -> str:
-    return "—" if math.isnan(value) else f"{value:.0%}".replace("%", " %")
+    return share_text(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from app.text import counted, mark, plural, spaced, tr
+from app.text import counted, mark, percent, plural, points, share_text, spaced, tr
 from app.viewmodels.evaluate.error_list import MOST_RESAMPLED, class_text
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.pairs import Bounds, CellLoss, PairLoss, pair_loss
@@ -110,29 +110,29 @@ def pair_table(loss: PairLoss, catalog: ClassCatalog) -> PairTable:
     """Lay a pair out."""
     summary = tr(
         "{share} of all errors, in {images} of {inspected}",
-        share=_percent(loss.share),
+        share=share_text(loss.share),
         images=loss.images,
         inspected=plural("{n} image", "{n} images", loss.inspected),
     )
     rows = [
         PairClassRow(
             class_text(catalog, one.class_id),
-            f"{_percent(one.share)}{_bounds(one.share_interval)}",
+            f"{share_text(one.share)}{_bounds(one.share_interval)}",
             tr("{part} of {whole}", part=spaced(one.missed_px), whole=spaced(one.misses)),
             tr("{part} of {whole}", part=spaced(one.false_px), whole=spaced(one.false_alarms)),
-            _score(one.iou),
+            percent(one.iou),
             _fixed(one.repaired, one.gain, one.gain_interval),
         )
         for one in loss.classes
     ]
     mean = _fixed(loss.repaired_mean, loss.mean_gain, loss.mean_interval)
-    rows.append(PairClassRow(tr("Mean"), "", "", "", _score(loss.mean_iou), mean))
+    rows.append(PairClassRow(tr("Mean"), "", "", "", percent(loss.mean_iou), mean))
     note = ""
     if loss.inspected > MOST_RESAMPLED:
         note = tr("No intervals for more than {images} images.", images=spaced(MOST_RESAMPLED))
     return PairTable(
         summary,
-        (loss.largest_image, _percent(loss.largest_share)) if loss.pixels else ("", ""),
+        (loss.largest_image, share_text(loss.largest_share)) if loss.pixels else ("", ""),
         tuple(rows),
         tuple(_split(cell, catalog) for cell in loss.cells if cell.pixels),
         note,
@@ -146,7 +146,9 @@ def pair_lines(folder: FolderAnalysis, class_id: int | None = None) -> list[Pair
     found = []
     for pair in [pair for pair in pairs if class_id in (None, pair.one, pair.other)][:PAIRS]:
         loss = pair_loss(folder, pair.one, pair.other, resamples=0)
-        shares = [tr("{name} {share}", name=class_text(catalog, one.class_id), share=_percent(one.share)) for one in loss.classes]
+        shares = [
+            tr("{name} {share}", name=class_text(catalog, one.class_id), share=share_text(one.share)) for one in loss.classes
+        ]
         title = " / ".join(class_text(catalog, one.class_id) for one in loss.classes)
         found.append(
             PairLine(
@@ -164,7 +166,7 @@ def pair_tip(line: PairLine) -> str:
         title=line.title,
         shares=line.shares,
         components=counted(line.pixels, "wrong pixel"),
-        share=_percent(line.largest_share),
+        share=share_text(line.largest_share),
     )
 
 
@@ -172,21 +174,13 @@ def _split(cell: CellLoss, catalog: ClassCatalog) -> PairSplitRow:
     sizes = [sum(cell.sizes[at : at + 2]) for at in (0, 2, 4)]
     values = [*cell.missed, *cell.occlusion, *sizes]
     name = f"{class_text(catalog, cell.truth)} → {class_text(catalog, cell.prediction)}"
-    shares = tuple(_percent(value / cell.pixels) if value else "" for value in values)
+    shares = tuple(share_text(value / cell.pixels) if value else "" for value in values)
     return PairSplitRow(name, shares, tuple(tr("{pixels} px", pixels=spaced(value)) for value in values))
 
 
 def _fixed(score: float, gain: float, bounds: Bounds) -> str:
-    return _score(score) if math.isnan(gain) else f"{_score(score)}  {gain:+.3f}{_bounds(bounds, scale=1, digits=3)}"
+    return percent(score) if math.isnan(gain) else f"{percent(score)}  {points(gain)}{_bounds(bounds)}"
 
 
-def _score(value: float) -> str:
-    return "—" if math.isnan(value) else f"{value:.3f}"
-
-
-def _percent(value: float) -> str:
-    return "—" if math.isnan(value) else f"{100 * value:.1f} %"
-
-
-def _bounds(bounds: Bounds, scale: float = 100, digits: int = 1) -> str:
-    return "" if any(map(math.isnan, bounds)) else f"  [{scale * bounds[0]:.{digits}f}, {scale * bounds[1]:.{digits}f}]"
+def _bounds(bounds: Bounds) -> str:
+    return "" if any(map(math.isnan, bounds)) else f"  [{100 * bounds[0]:.1f}, {100 * bounds[1]:.1f}]"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from app.state.comparison import PLACE_TOKENS
 from app.state.progress_log import ProgressSample
-from app.text import mark, plural, spaced, tr
+from app.text import mark, percent, plural, share_text, spaced, tr
 from app.viewmodels.evaluate.charts import Chart, HeatChart, Series, floats
 from app.viewmodels.evaluate.curves import Curve
 from app.viewmodels.evaluate.error_list import ComponentQuery
@@ -53,7 +53,17 @@ def trimap_chart(curves: Sequence[Curve], rule: str, scope: str) -> Chart:
     if not curves:
         note = tr("Evaluate the folder first (Ctrl+J).") if scope == "folder" else tr("Open an image with ground truth.")
     leads = tuple(range(1, max((len(curve.values) for curve in curves), default=0) + 1))
-    return Chart(title, tr("band width, px"), tr("mIoU"), series, x_range=(0, 41), note=note, legend="bottom right", leads=leads)
+    return Chart(
+        title,
+        tr("band width, px"),
+        tr("mIoU"),
+        series,
+        x_range=(0, 41),
+        note=note,
+        legend="bottom right",
+        leads=leads,
+        shares="y",
+    )
 
 
 def image_counts(counts: NDArray[np.int64]) -> ImageCounts:
@@ -90,13 +100,16 @@ def iou_chart(images: Iterable[NDArray[np.int64]], catalog: ClassCatalog, *, res
     )
     mean, (low, high) = float(pooled.mean_iou[0]), bounds.mean_iou.tolist()
     over = plural("{n} class", "{n} classes", len(order))
-    shown = f"{mean:.3f}" if math.isnan(low) else tr("{mean:.3f} ({low:.3f} to {high:.3f})", mean=mean, low=low, high=high)
+    shown = percent(mean)
+    if not math.isnan(low):
+        shown = tr("{mean} ({low} to {high})", mean=shown, low=percent(low), high=percent(high))
     return Chart(
         tr("IoU by class"),
         tr("IoU"),
         "",
         (series,),
         x_range=(0, 1),
+        shares="x",
         y_ticks=tuple((float(place), f"{catalog.names[channel]}, n {behind[channel]}") for place, channel in enumerate(order)),
         note=tr(
             "mIoU {mean} over the {over} in ground truth or masks, pooled over {counts}; lines are "
@@ -151,12 +164,14 @@ def reliability_chart(levels: NDArray[np.int64]) -> Chart:
     )
     ideal = Series("calibrated", (0.0, 1.0), (0.0, 1.0), token="muted", dashed=True)
     note = (
-        tr("ECE {ece:.3f} over {total} px", ece=bins.ece, total=spaced(total))
+        tr("ECE {ece} over {total} px", ece=share_text(bins.ece), total=spaced(total))
         if total
         else tr("Requires ground truth and predictions.")
     )
     series = (ideal, bars, claimed) if total else ()
-    return Chart(tr("Reliability"), "confidence", tr("share correct"), series, x_range=(0, 1), y_range=(0, 1), note=note)
+    return Chart(
+        tr("Reliability"), "confidence", tr("share correct"), series, x_range=(0, 1), y_range=(0, 1), note=note, shares="xy"
+    )
 
 
 def precision_recall_chart(levels: NDArray[np.int64], threshold: float | None) -> Chart:
@@ -175,8 +190,8 @@ def precision_recall_chart(levels: NDArray[np.int64], threshold: float | None) -
     series = [Series(tr("all thresholds"), floats(recall), floats(precision), token="accent")]
     notes = [
         tr(
-            "AP {average_precision:.3f} over {pixels} px of the object.",
-            average_precision=found.average_precision,
+            "AP {average_precision} over {pixels} px of the object.",
+            average_precision=percent(found.average_precision),
             pixels=spaced(found.pixels),
         )
     ]
@@ -189,9 +204,9 @@ def precision_recall_chart(levels: NDArray[np.int64], threshold: float | None) -
             if not math.isnan(point.precision):
                 series.append(Series(name, (point.recall,), (point.precision,), shape="points", token=token))
             shown = name[0].upper() + name[1:]
-            text = tr("{name} {threshold:.3g}: IoU {iou:.3f}.", name=shown, threshold=point.threshold, iou=point.iou)
+            text = tr("{name} {threshold:.3g}: IoU {iou}.", name=shown, threshold=point.threshold, iou=percent(point.iou))
             notes.append(text)
-    return Chart(title, "recall", "precision", tuple(series), x_range=(0, 1), y_range=(0, 1), note=" ".join(notes))
+    return Chart(title, "recall", "precision", tuple(series), x_range=(0, 1), y_range=(0, 1), note=" ".join(notes), shares="xy")
 
 
 def object_chart(rows: NDArray[Any], axis: ObjectAxis) -> Chart:
@@ -220,6 +235,7 @@ def object_chart(rows: NDArray[Any], axis: ObjectAxis) -> Chart:
         "share",
         series if found else (),
         y_range=(0, 1),
+        shares="y",
         x_ticks=ticks,
         note=tr(
             "{objects}. n: objects; pale marks are based on fewer than {few}.",
@@ -248,7 +264,8 @@ def pixel_chart(slices: PixelSlices) -> Chart:
     title = tr("Pixels by {axis}", axis=slices.axis.value.replace("_", " "))
     leads = tuple(ComponentQuery(within=Slice(slices.axis, place)) for place, _ in pieces)
     return Chart(
-        title, tr(AXIS_TEXT[slices.axis.value]), tr("score"), series if found else (), y_range=(0, 1), x_ticks=ticks, leads=leads,
+        title, tr(AXIS_TEXT[slices.axis.value]), tr("score"), series if found else (), y_range=(0, 1), x_ticks=ticks,
+        leads=leads, shares="y",
         note=tr("n: images; pale marks are based on fewer than {few}.", few=FEW_IMAGES) if found else tr("Not measured."),
     )  # fmt: skip
 
@@ -258,16 +275,20 @@ def gain_chart(gain: GainCurve, title: str) -> Chart:
     random = Series(tr("random order"), (0.0, 1.0), (0.0, 1.0), token="muted", dashed=True)
     line = Series(title, floats(gain.looked), floats(gain.found), token="accent")
     area = (
-        tr("Area {area:.3f}.", area=gain.area)
+        tr("Area {area}.", area=share_text(gain.area))
         if math.isnan(gain.skill)
-        else tr("Area {area:.3f}, skill {skill:.2f} (0 random, 1 best possible).", area=gain.area, skill=gain.skill)
+        else tr(
+            "Area {area}, skill {skill} (0 % random, 100 % best possible).",
+            area=share_text(gain.area),
+            skill=share_text(gain.skill),
+        )
     )
     tenth = tr("The first tenth of the images has {value:.0f} % of the errors.", value=100 * gain.found_after(0.1))
     note = f"{area} {tenth}"
     return Chart(
         tr("Cumulative gain, {ranking}", ranking=title.lower()), tr("share of images reviewed"),
         tr("share of errors found"), (random, line), (0, 1), (0, 1),
-        note=note, legend="bottom right",
+        note=note, legend="bottom right", shares="xy",
     )  # fmt: skip
 
 
@@ -302,7 +323,15 @@ def progress_chart(samples: Sequence[ProgressSample]) -> Chart:
         images=plural("{n} image", "{n} images", last.images),
         touched=last.touched,
     )
-    return Chart(tr("Progress"), tr("days since {began} UTC", began=began), tr("share"), tuple(series), y_range=(0, 1), note=note)
+    return Chart(
+        tr("Progress"),
+        tr("days since {began} UTC", began=began),
+        tr("share"),
+        tuple(series),
+        y_range=(0, 1),
+        note=note,
+        shares="y",
+    )
 
 
 def _span(low: float, high: float) -> str:

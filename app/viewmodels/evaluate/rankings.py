@@ -8,7 +8,7 @@ from functools import reduce
 
 from app.state.doubtful_places import DoubtfulPlace
 from app.state.project import Project
-from app.text import plural, spaced, tr
+from app.text import percent, plural, spaced, tr
 from app.viewmodels.annotate.class_rows import class_name
 from app.viewmodels.project.image_list import status_title
 from deeplab_core.analysis.folder import ImageIssue
@@ -71,7 +71,7 @@ def image_rows(project: Project, ranking: Sequence[int], scores: Mapping[int, fl
         cells = (
             record.shown,
             score_text(scores.get(image)),
-            "" if iou is None else f"{iou:.3f}",
+            "" if iou is None else percent(iou),
             tr(status_title(record)),
         )
         rows.append(RankingRow(image, cells))
@@ -116,10 +116,10 @@ def place_rows(project: Project, places: Sequence[DoubtfulPlace]) -> RankingRows
 
 
 def score_text(score: float | None) -> str:
-    """A score as shown: a fraction, or a number of pixels; empty for None."""
+    """A score as shown: per cent, or a number of pixels; empty for None."""
     if score is None:
         return ""
-    return tr("{score} px", score=spaced(round(score))) if score > 1 else f"{score:.3f}"
+    return tr("{score} px", score=spaced(round(score))) if score > 1 else percent(score)
 
 
 def classes_text(catalog: ClassCatalog, classes: Sequence[int]) -> str:

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from app.state.image_record import ImageRecord, ImageStatus
-from app.text import displayed, mark, plain_number, plural, read_number, spaced, tr
+from app.text import displayed, mark, percent, plain_number, plural, read_number, spaced, tr
 
 if TYPE_CHECKING:  # numpy comes after the first frame
     from app.state.project import Project
@@ -106,9 +106,9 @@ class ImageRow:
         status = tr(self.status_title)
         lines = [self.record.shown, tr("{status}: {why}", status=status, why=displayed(self.why)) if self.why else status]
         if self.iou is not None:
-            lines.append(tr("mIoU {iou:.3f} (mean over the classes in the ground truth)", iou=self.iou))
+            lines.append(tr("mIoU {iou} (mean over the classes in the ground truth)", iou=percent(self.iou)))
         if self.uncertainty is not None:
-            lines.append(tr("mean uncertainty {uncertainty:.3f}", uncertainty=self.uncertainty))
+            lines.append(tr("mean uncertainty {uncertainty}", uncertainty=percent(self.uncertainty)))
         if self.record.changed:
             lines.append(tr("its file has changed since it was edited"))
         if self.record.note:

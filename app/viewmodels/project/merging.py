@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from math import isnan
 
-from app.text import displayed, error_detail, error_title, plural, spaced, tr
+from app.text import displayed, error_detail, error_title, plural, share_text, spaced, tr
 from deeplab_core.analysis.agreement import Agreement
 from deeplab_core.errors import AtrousError
 
@@ -79,4 +79,4 @@ def _figure(value: float) -> str:
 
 
 def _percent(value: float) -> str:
-    return "\u2013" if isnan(value) else f"{value:.1%}".replace("%", "\u2009%")
+    return share_text(value)

@@ -59,8 +59,8 @@ def _tiles(found: Ablation) -> Iterator[Tile]:
     for row in found.others:
         if row.comparison is not None:
             change = row.comparison.overall[0]
-            bounds = "" if math.isnan(change.low) else f"{100 * change.low:+.2f} to {100 * change.high:+.2f}, {_time(row, found)}"
-            yield Tile(f"{100 * change.difference:+.2f}", bounds, f"{row.name}: {WORDS[change.verdict]} (mIoU)")
+            bounds = "" if math.isnan(change.low) else f"{100 * change.low:+.1f} to {100 * change.high:+.1f}, {_time(row, found)}"
+            yield Tile(f"{100 * change.difference:+.1f}", bounds, f"{row.name}: {WORDS[change.verdict]} (mIoU)")
 
 
 def _time(row: AblationRow, found: Ablation) -> str:
@@ -111,6 +111,6 @@ def _cell(one: ChangeOf | None) -> Cell:
         return Cell("")
     change = one.change
     word = WORDS[change.verdict] if change.verdict in MARKS else ""
-    tip = f"{WORDS[change.verdict]}: {100 * change.low:+.2f} to {100 * change.high:+.2f} points"
+    tip = f"{WORDS[change.verdict]}: {100 * change.low:+.1f} to {100 * change.high:+.1f} points"
     tip += "" if math.isnan(change.p) else f", p {change.p:.4f}"
-    return Cell(f"{100 * change.difference:+.2f} {word}".strip(), MARKS.get(change.verdict, ""), tip=tip)
+    return Cell(f"{100 * change.difference:+.1f} {word}".strip(), MARKS.get(change.verdict, ""), tip=tip)

@@ -79,8 +79,8 @@ def change_table(rows: Sequence[ScoreChange], what: str, things: str = "images",
     numbers = counts or [row.images for row in rows]
     made = []
     for row, number in zip(rows, numbers, strict=True):
-        change = "" if math.isnan(row.difference) else f"{100 * row.difference:+.2f}"
-        bounds = "" if math.isnan(row.low) else f"{100 * row.low:+.2f} to {100 * row.high:+.2f}"
+        change = "" if math.isnan(row.difference) else f"{100 * row.difference:+.1f}"
+        bounds = "" if math.isnan(row.low) else f"{100 * row.low:+.1f} to {100 * row.high:+.1f}"
         cells = [percent(row.before), percent(row.after), change, bounds, "" if math.isnan(row.p) else f"{row.p:.4f}"]
         verdict = Cell("not clear" if row.verdict is Verdict.UNCLEAR else str(row.verdict), MARKS.get(row.verdict, "quiet"))
         made.append(Row([Cell(row.name, head=True), *map(Cell, cells), verdict, Cell(f"{number:,}")]))
@@ -89,7 +89,7 @@ def change_table(rows: Sequence[ScoreChange], what: str, things: str = "images",
 
 def _tiles(result: Comparison) -> Iterator[Tile]:
     for row in result.overall[:2]:
-        change = "" if math.isnan(row.difference) else f"{100 * row.difference:+.2f} points ({row.verdict})"
+        change = "" if math.isnan(row.difference) else f"{100 * row.difference:+.1f} points ({row.verdict})"
         yield Tile(f"{percent(row.before)} → {percent(row.after)}", change, row.name)
 
 

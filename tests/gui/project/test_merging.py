@@ -112,7 +112,7 @@ def test_the_agreement_is_shown_and_saved(studio: Studio, two: tuple[Path, Path]
     mine, theirs = two
     studio.open(mine)
     dialog = compared(studio, theirs)
-    assert dialog.agreement.text().startswith("2 images: both users agree on 0.0\u2009% of the pixels")
+    assert dialog.agreement.text().startswith("2 images: both users agree on 0.0 % of the pixels")
     table = dialog.class_figures
     assert [table.item(row, 0).text() for row in range(table.rowCount())] == ["chair", "sofa"]  # type: ignore[union-attr]
     assert dialog.image_figures.rowCount() == 2

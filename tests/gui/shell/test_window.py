@@ -154,13 +154,13 @@ def test_live_iou_follows_the_brush_and_undo(studio, folder):
     studio.program.predict.start_from_blank()
     studio.program.evaluation.start_from_truth()
     studio.settle()
-    studio.wait(lambda: studio.window.classes.mean.text() == "mIoU 1.00")
+    studio.wait(lambda: studio.window.classes.mean.text() == "mIoU 100.0")
     studio.program.classes.choose(9)
     studio.program.tools.set_diameter(20)
     studio.paint((15, 20), (25, 20))
-    studio.wait(lambda: studio.window.classes.mean.text() != "mIoU 1.00")
+    studio.wait(lambda: studio.window.classes.mean.text() != "mIoU 100.0")
     studio.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    studio.wait(lambda: studio.window.classes.mean.text() == "mIoU 1.00")
+    studio.wait(lambda: studio.window.classes.mean.text() == "mIoU 100.0")
 
 
 def test_judging_the_folder_scores_every_image_and_pools(studio, folder):

@@ -48,7 +48,7 @@ def test_the_class_that_lost_most_is_named_with_its_interval() -> None:
     gain = GainInterval(gain=0.052, low=0.011, high=0.093, images=4)
     learned = replace(report(4), change=gain, classes=(gained("chair", 0.1, 0.05, 0.15), gained("sofa", -0.01, -0.02, 0.0)))
     assert figures(learned)[0][0] == "mean IoU on held-out images, +5.2 points (+1.1 to +9.3, 4 images)"
-    lost = "Largest loss: sofa, −1.0 points (−2.0 to +0.0, 4 images); uncertain, because the interval includes 0."
+    lost = "Largest loss: sofa, −1.0 points (−2.0 to 0.0, 4 images); uncertain, because the interval includes 0."
     assert lost_most(learned) == lost
     assert lost_most(learned) in sentence(learned)
     worse = replace(learned, classes=(*learned.classes, gained("person", -0.05, -0.09, -0.01)))

@@ -12,7 +12,7 @@ def test_figures_that_are_not_measured_are_left_out() -> None:
 
 def test_measured_figures_are_shown() -> None:
     captions = pane_captions(band_width=3, around_mask=False, in_band=0.5, by_hand=0.25, accuracy=0.875, predicted=True)
-    assert captions[PaneKind.BAND] == "3 px · mIoU 0.50"
+    assert captions[PaneKind.BAND] == "3 px · mIoU 50.0"
     assert captions[PaneKind.MASK] == "edited by hand 25.0 %"
     assert captions[PaneKind.ERRORS] == "pixel accuracy 87.5 %"
     assert captions[PaneKind.UNCERTAINTY] == "1 − confidence"

@@ -70,7 +70,7 @@ def test_charts_leave_out_what_the_data_does_not_say(folder):
     size = charts[titles.index("Size of the object")]
     assert [bar.label for bar in size.bars] == ["0²+", "16²+", "32²+", "64²+", "96²+", "192²+"]
     assert size.bars[2].value == pytest.approx(800 / 1600)
-    assert size.bars[2].text.startswith("1 object: IoU 0.50, recall 0.50, 50 % predicted as another object")
+    assert size.bars[2].text.startswith("1 object: IoU 50.0, recall 50.0, 50.0 % predicted as another object")
     assert [chart.title for chart in slice_charts(folder, SOFA)] == []
 
 

@@ -30,9 +30,9 @@ RULES = [("void", "truth"), ("edge", "truth"), ("edge", "prediction")]
 def test_a_folder_mean_says_its_classes_and_what_it_is_without_invented_ones():
     counts = np.zeros((3, 4), dtype=np.int64)
     counts[0, 0], counts[1, 1], counts[1, 2] = 10, 9, 1
-    assert folder_mean_text(ConfusionMatrix(CATALOG, counts)) == "0.633 over 3 classes (0.950 over the 2 in the ground truth)"
+    assert folder_mean_text(ConfusionMatrix(CATALOG, counts)) == "63.3 over 3 classes (95.0 over the 2 in the ground truth)"
     counts[1, 2] = 0
-    assert folder_mean_text(ConfusionMatrix(CATALOG, counts)) == "1.000 over 2 classes"
+    assert folder_mean_text(ConfusionMatrix(CATALOG, counts)) == "100.0 over 2 classes"
 
 
 def scene(seed: int) -> tuple[np.ndarray, Document]:

@@ -37,8 +37,8 @@ def test_a_pair_is_laid_out() -> None:
     assert [row.name for row in table.classes] == ["sofa", "chair", "Mean"]
     assert table.classes[0].share.startswith("100.0 %  [")
     assert (table.classes[1].missed, table.classes[1].false) == ("100 of 100", "400 of 425")
-    assert table.classes[0].iou == "0.706"
-    assert table.classes[0].fixed.startswith("1.000  +0.294  [")
+    assert table.classes[0].iou == "70.6"
+    assert table.classes[0].fixed.startswith("100.0  +29.4  [")
     forward, backward = table.splits
     assert (forward.name, backward.name) == ("sofa → chair", "chair → sofa")
     assert forward.shares[3:] == ("", "100.0 %", "", "", "100.0 %", "")  # a whole object of 1600 px

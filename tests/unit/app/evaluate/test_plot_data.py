@@ -43,7 +43,7 @@ def test_bars_are_the_pooled_iou_highest_first_with_an_interval_around_each() ->
     assert not bars.pale
     assert list(bars.y) == sorted(bars.y, reverse=True)
     assert all(low <= iou <= high for low, iou, high in zip(bars.low, bars.y, bars.high, strict=True))
-    assert f"mIoU {pooled.mean_iou('union').value:.3f}" in chart.note
+    assert f"mIoU {100 * pooled.mean_iou('union').value:.1f}" in chart.note
     assert f"over the {pooled.mean_iou('union').classes} classes in ground truth or masks" in chart.note
     assert "8 images" in chart.note
 
@@ -73,7 +73,7 @@ def test_reliability_is_that_of_the_calibration() -> None:
     chart = plot_data.reliability_chart(calibration.counts.sum(axis=0))
     bins = calibration.bins()
     assert chart.series[1].y == pytest.approx(bins.accuracy[bins.pixels > 0].tolist())
-    assert f"ECE {bins.ece:.3f}" in chart.note
+    assert f"ECE {100 * bins.ece:.1f} %" in chart.note
     assert plot_data.reliability_chart(np.zeros((256, 2), dtype=np.int64)).empty
 
 
@@ -91,7 +91,7 @@ def test_trimap_lines_keep_their_gaps() -> None:
 def test_a_gain_says_its_area() -> None:
     gain = gain_curve([3, 2, 1], [5, 0, 1])
     chart = plot_data.gain_chart(gain, "Least confident")
-    assert f"Area {gain.area:.3f}" in chart.note
+    assert f"Area {100 * gain.area:.1f} %" in chart.note
     assert chart.series[-1].y[-1] == 1
 
 

@@ -18,8 +18,11 @@ from app.text import (
     error_detail,
     error_sentences,
     error_title,
+    percent,
     plural,
+    points,
     sentence,
+    share_text,
     spaced,
     tr,
     use_translator,
@@ -45,6 +48,21 @@ def german() -> Iterator[None]:
 @pytest.mark.parametrize(("number", "text"), [(0, "0"), (999, "999"), (1204, "1\u2009204"), (12_345_678, "12\u2009345\u2009678")])
 def test_thousands_stand_apart(number: int, text: str) -> None:
     assert spaced(number) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "score", "share"),
+    [(0.0, "0.0", "0.0 %"), (0.3707, "37.1", "37.1 %"), (1.0, "100.0", "100.0 %"), (None, "–", "–"), (float("nan"), "–", "–")],
+)
+def test_scores_and_shares_are_per_cent_with_one_decimal(value: float | None, score: str, share: str) -> None:
+    assert (percent(value), share_text(value)) == (score, share)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"), [(0.212, "+21.2"), (-0.017, "−1.7"), (0.0004, "0.0"), (-0.0004, "0.0"), (-1.0, "−100.0")]
+)
+def test_changes_are_signed_percentage_points(change: float, text: str) -> None:
+    assert points(change) == text
 
 
 def test_one_thing_and_several() -> None:
