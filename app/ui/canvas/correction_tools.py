@@ -87,7 +87,7 @@ class CorrectionTool(CanvasTool):
         if target is not None:
             document = self.edit.document
             if target.ids is not None and document is not None:
-                self._mark.paint(painter, mapping, target, document.catalog)
+                self._mark.paint(painter, mapping, target, self.view.overlay.shown(document.catalog))
             else:
                 self._mark.paint(painter, mapping, target, None if target.class_id is None else self.color_of(target.class_id))
             if self._at is not None and self._at.mapping == mapping and not self.dragging:

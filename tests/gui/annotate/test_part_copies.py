@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QPointF, Qt
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QColor
 
 from app.state.provenance import Provenance
 from app.state.tools import CopyFrom, Tool
@@ -261,3 +261,15 @@ def test_the_wheel_and_the_menu_go_through_the_sources(desk: Studio) -> None:
     assert desk.window.top_bar.copy_source.text() == "From: Ground truth"
     desk.press(Qt.Key.Key_B)
     assert not desk.window.top_bar.copy_source.isVisible()
+
+
+def test_the_preview_has_the_colours_that_the_classes_are_shown_in(desk: Studio) -> None:
+    desk.press(Qt.Key.Key_D, SHIFT)
+    desk.press(Qt.Key.Key_3, ALT)
+    bare = desk.view.grab().toImage().pixelColor(desk.point(30, 40))
+    point_at(desk, 20, 5)
+    color = QColor(*desk.program.view.overlay.shown(desk.image.document.catalog).by_id(PERSON).color)
+    shown = desk.view.grab().toImage().pixelColor(desk.point(30, 40))
+    for part in ("red", "green", "blue"):
+        expected = (getattr(color, part)() * 96 + getattr(bare, part)() * 159) / 255
+        assert abs(getattr(shown, part)() - expected) <= 3
