@@ -53,6 +53,7 @@ class EvaluationPresenter(QObject):
         program.classes.changed.connect(self._refresh)
         inspect.navigationChanged.connect(self._show_navigation)
         inspect.componentReached.connect(self._show_place)
+        program.next_errors.targetChanged.connect(self._follow_target)
         program.session.imageChanged.connect(lambda _image: canvas.set_outline(None))
         self.bar.closeAsked.connect(inspect.end_navigation)
         program.cutouts.ready.connect(self._show_pictures)
@@ -223,10 +224,15 @@ class EvaluationPresenter(QObject):
                 and image is not None
                 and str(image.id) == component.image
             ):
-                self._canvas.set_outline(ErrorOutline(outline(mask, (x, y))))
                 self._program.inspect.regionFound.emit(component, mask, None)
+                self._canvas.set_outline(ErrorOutline(outline(mask, (x, y))))  # it stays while the error is being painted over
 
         self._program.inspect.find_region(component, draw)
+
+    def _follow_target(self) -> None:
+        """Another error is shown: the outline of the one before goes."""
+        if self._program.next_errors.target is not None:
+            self._canvas.set_outline(None)
 
     def _show_navigation(self, navigation: ErrorNavigation | None) -> None:
         if navigation is None:
