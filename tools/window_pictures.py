@@ -37,7 +37,7 @@ def main(output: Path, only: tuple[str, ...], second: Path | None, theme: str) -
     from PySide6.QtWidgets import QApplication
 
     from app.main import Application
-    from app.paths import SAMPLE_PROJECT
+    from app.paths import FIRST_MODEL, SAMPLE_PROJECT
     from app.ui.shell.theme import load_fonts
 
     shutil.rmtree(_FOLDER, ignore_errors=True)
@@ -81,6 +81,8 @@ def main(output: Path, only: tuple[str, ...], second: Path | None, theme: str) -
     program.models.start()
     program.projects.open(_FOLDER / "images")
     wait(lambda: program.session.image is not None and program.models.card is not None)
+    program.models.load(FIRST_MODEL)  # of a copy of the sample the window does not know that it shows rooms
+    wait(lambda: program.models.card is not None and program.models.path == FIRST_MODEL)
     program.folder_run.run()
     wait(lambda: program.session.project is not None and not program.jobs.running, 2.0)
     presenter = application.presenter
