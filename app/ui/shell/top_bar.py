@@ -30,7 +30,7 @@ from app.ui.shell.rooms import Room, RoomSwitch
 from app.ui.shell.theme import Theme
 
 #: Usual and in a narrow window.
-_WIDTHS = (140, 96)
+_WIDTHS = (130, 96)
 #: Of the source of copies, at most: names of models are long.
 _WIDEST = 220
 _HEIGHT, _PAD, _SWATCH, _GAP = 30, 9, 14, 8
@@ -117,9 +117,9 @@ _MODES = (
     ("ambiguous.outline", mark("Mark ambiguous"), mark("Amb")),
 )
 #: Room that the name of the image keeps before anything else gives way.
-_TITLE, _LEAST_TITLE = 102, 40
+_TITLE, _LEAST_TITLE = 92, 40
 #: A tool without and with a word below its icon: width (more for a long word) and height in px; the glyph; room beside a word.
-_PLAIN, _WORDED, _GLYPH, _WORD_PAD = (34, 34), (42, 44), 20, 6
+_PLAIN, _WORDED, _GLYPH, _WORD_PAD = (34, 34), (40, 44), 20, 6
 #: Widths of the bar from which tools, and the switch of rooms, have words, in px: those of windows of 1400 and 1000 px.
 WORDS_FROM, _ROOM_WORDS_FROM = 1384, 984
 
