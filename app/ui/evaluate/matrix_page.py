@@ -88,7 +88,6 @@ class MatrixPage(QWidget):
         for line in (self._first, self._second):
             line.setSpacing(8)
         self._size_text = toned(tr("Size"), tone="muted", size="small")
-        self._arrange(narrow=False)
         side = QVBoxLayout()
         side.setSpacing(4)
         side.addWidget(toned(tr("MOST COSTLY"), tone="muted", size="caption", strong=True))
@@ -106,6 +105,7 @@ class MatrixPage(QWidget):
         column.setSpacing(8)
         column.addLayout(self._first)
         column.addLayout(self._second)
+        self._arrange(narrow=False)  # in the page: what is shown without a parent would be a window
         column.addLayout(row, 1)
         column.addWidget(self.readout)
 

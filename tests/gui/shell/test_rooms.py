@@ -46,6 +46,7 @@ def test_errors_leave_what_belongs_to_the_picture_and_bring_it_back(studio: Stud
     enter(studio, Room.ERRORS)
     assert room(studio) is Room.ERRORS
     assert studio.program.context["evaluation_open"]
+    assert studio.window.isActiveWindow()  # no part of the panel was a window of its own for a moment
     assert not any(part.isVisible() for part in (*bar.tools, bar.slider, bar.size_text))
     assert bar.class_chip.isVisible()
     assert bar.height() == height
