@@ -9,12 +9,14 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from app.controllers.predict.models import ModelCards, ModelsController
+from app.controllers.predict.models import ModelsController
+from app.services.calls import ComputeService
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.model_notes import note_of
 from app.services.services import Services
 from app.state.comparison import LETTERS, VARIANTS, ComparedModel, ModelSetting
-from app.text import tr
+from app.text import error_sentences, tr
+from app.worker.messages import Inspected, InspectModel
 from deeplab_core.catalogs.catalog import ClassCatalog, map_catalogs
 from deeplab_core.records import ModelCard
 
@@ -268,3 +270,48 @@ class CompatibleModelSearch(QObject):
         elif path in self._left:
             self._left.remove(path)
             self._go_on()
+
+
+class ModelCards(QObject):
+    """Asks for cards; one request per file is under way at a time.
+
+    Signals:
+        read(Path, ModelCard): a card that was asked for.
+        refused(Path, str): the file is not a model that can be used, and why.
+    """
+
+    read = Signal(object, object)
+    refused = Signal(object, str)
+
+    def __init__(self, compute: ComputeService, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._compute = compute
+        self._cards: dict[tuple[Path, int], ModelCard] = {}
+        self._asked: set[Path] = set()
+
+    def known(self, path: Path) -> ModelCard | None:
+        """The card of the file as it is now; None where it was not read yet."""
+        return self._cards.get(_version(path))
+
+    def ask(self, path: Path) -> None:
+        """Have the card read; :attr:`read` or :attr:`refused` follows."""
+        if path in self._asked:
+            return
+        self._asked.add(path)
+        call = self._compute.submit(InspectModel(path=str(path)))
+        call.on(finished=lambda: self._asked.discard(path))
+        call.on(
+            done=lambda answer: self._take(path, answer), failed=lambda error: self.refused.emit(path, error_sentences(error))
+        )
+
+    def _take(self, path: Path, answer: Inspected) -> None:
+        self._cards[_version(path)] = answer.card
+        self.read.emit(path, answer.card)
+
+
+def _version(path: Path) -> tuple[Path, int]:
+    """A file as it is now: one that was written again is another."""
+    try:
+        return path, path.stat().st_mtime_ns
+    except OSError:
+        return path, 0

@@ -191,7 +191,7 @@ class PredictController(QObject):
 
     def _predict_unseen(self) -> None:
         image = self._session.image
-        if image is not None and self.models.runs_unasked(image):
+        if image is not None and not self.models.loading and self.models.runs_unasked(image):
             self.run_image(unasked=True)
 
     def _follow_mapping(self) -> None:

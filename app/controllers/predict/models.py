@@ -9,7 +9,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 
 from app.paths import BUNDLED_MODELS, FIRST_MODEL, is_sample_project, model_folders
-from app.services.calls import Call, ComputeService
+from app.services.calls import Call
 from app.services.model_notes import note_of
 from app.services.notifications import Choice
 from app.services.services import Services
@@ -19,7 +19,7 @@ from app.state.new_project import BEGINS_EMPTY, CHOSEN_MODEL
 from app.state.project import Project
 from app.text import error_sentences, sentence, tr
 from app.viewmodels.predict.model_view import DeviceView, ModelChoice, RunSettings
-from app.worker.messages import URGENT, Hello, Inspected, InspectModel, Loaded, LoadModel
+from app.worker.messages import URGENT, Hello, Loaded, LoadModel
 from deeplab_core.catalogs.catalog import CatalogMapping, ClassCatalog
 from deeplab_core.errors import AtrousError
 from deeplab_core.labels import LabelMap
@@ -239,6 +239,11 @@ class ModelsController(QObject):
         wanted = self.card is not None and self._settings["work.auto_predict"] and self._context["can_edit"]
         return bool(wanted) and not self.begins_empty and image.prediction is None and unset(image.document)
 
+    @property
+    def loading(self) -> bool:
+        """Whether another model is on its way; until it is there, none runs unasked."""
+        return bool(self._loading)
+
     def mapping(self, catalog: ClassCatalog | None = None) -> CatalogMapping | None:
         """How classes of the model (or of another catalog) become the project's."""
         project = self._project
@@ -331,16 +336,19 @@ class ModelsController(QObject):
 
     def _take(self, call: Call[Loaded], path: Path, answer: Loaded) -> None:
         self._loading.remove(call)
+        self._untried = []
         if str(path) != self._settings["model.path"]:
             self._settings.set("model.threshold", 0.0)  # a threshold belongs to the model that it was chosen for
         self.card, self.path, self._note = answer.card, path, tr(answer.note)
         self._settings.set("model.path", str(path))
         self._show(DeviceView(answer.device, "", None, self._note, self._tooltip(), bool(answer.note)))
         self._context.update(model_ready=True)
+        settles = not self.begins_empty and path != self._tried_on
+        replaced = settles and self._take_own(always=False)  # before anything runs unasked with a model for other images
         self.cardChanged.emit(answer.card)
         self.choicesChanged.emit()
-        if not self.begins_empty and path != self._tried_on:
-            self._settle()
+        if settles and not replaced and self.ask_unless_agreed():
+            self._tell_unsuited()
 
     def _fail(self, call: Call[Loaded], path: Path, error: AtrousError) -> None:
         self._loading.remove(call)
@@ -351,11 +359,17 @@ class ModelsController(QObject):
         self._notifier.report(error, replace_key="model")
         self.choicesChanged.emit()
         self._refused = path  # it cannot be read: the model before stays, also in the sample
-        self.ask_unless_agreed()  # a question about the model before may have waited for this one
+        self._go_on()
 
     def _drop(self, call: Call[Loaded]) -> None:
         self._loading.remove(call)
         self._show_unchanged()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """The model before stays: ask or do with it what waited for the one that did not come."""
+        if self.ask_unless_agreed() and self.card is not None and not self.loading:
+            self.mappingChanged.emit()
 
     def _show_unchanged(self) -> None:
         """The model before stays, if there is one."""
@@ -448,48 +462,3 @@ def _model_for(folder: Path, catalog: ClassCatalog) -> Path | None:
 def _first_choice(path: Path) -> tuple[bool, bool, bool]:
     """Sorts models for the first choice: the user's own before the bundled ones, weights before graphs of other engines."""
     return path.parent == BUNDLED_MODELS, path.suffix.lower() in ENGINE_SUFFIXES, path != FIRST_MODEL
-
-
-class ModelCards(QObject):
-    """Asks for cards; one request per file is under way at a time.
-
-    Signals:
-        read(Path, ModelCard): a card that was asked for.
-        refused(Path, str): the file is not a model that can be used, and why.
-    """
-
-    read = Signal(object, object)
-    refused = Signal(object, str)
-
-    def __init__(self, compute: ComputeService, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._compute = compute
-        self._cards: dict[tuple[Path, int], ModelCard] = {}
-        self._asked: set[Path] = set()
-
-    def known(self, path: Path) -> ModelCard | None:
-        """The card of the file as it is now; None where it was not read yet."""
-        return self._cards.get(_version(path))
-
-    def ask(self, path: Path) -> None:
-        """Have the card read; :attr:`read` or :attr:`refused` follows."""
-        if path in self._asked:
-            return
-        self._asked.add(path)
-        call = self._compute.submit(InspectModel(path=str(path)))
-        call.on(finished=lambda: self._asked.discard(path))
-        call.on(
-            done=lambda answer: self._take(path, answer), failed=lambda error: self.refused.emit(path, error_sentences(error))
-        )
-
-    def _take(self, path: Path, answer: Inspected) -> None:
-        self._cards[_version(path)] = answer.card
-        self.read.emit(path, answer.card)
-
-
-def _version(path: Path) -> tuple[Path, int]:
-    """A file as it is now: one that was written again is another."""
-    try:
-        return path, path.stat().st_mtime_ns
-    except OSError:
-        return path, 0

@@ -8,7 +8,7 @@ import pytest
 
 from app.paths import SAMPLE_PROJECT
 from app.state.project import Project
-from app.worker.messages import LoadModel
+from app.worker.messages import LoadModel, Predict
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import WeightsError
 from tests.gui.studio import Studio, folder, make_folder, studio  # noqa: F401  (fixtures)
@@ -148,6 +148,25 @@ def test_photographs_streets_and_the_sample_open_with_their_own_models(studio: S
     studio.open(sample(tmp_path))
     studio.wait(lambda: studio.program.models.path == shipped / "rooms-voc.safetensors")
     assert not asked
+
+
+def test_no_other_model_runs_before_that_of_the_photographs(studio: Studio, folder, shipped):  # noqa: F811
+    """Also if the first image is in view before the model process starts."""
+    studio.open(folder)
+    studio.start_model()
+    studio.wait(lambda: any(isinstance(request, Predict) for request in studio.compute.asked))
+    loaded = [Path(request.path).name for request in studio.compute.asked if isinstance(request, LoadModel)]
+    kinds = [type(request) for request in studio.compute.asked if isinstance(request, (LoadModel, Predict))]
+    assert loaded == ["rooms-voc.safetensors", "photos-voc.safetensors"]
+    assert kinds == [LoadModel, LoadModel, Predict]
+
+
+def test_the_model_before_runs_if_that_of_the_photographs_cannot_be_read(studio: Studio, folder, shipped):  # noqa: F811
+    studio.compute.errors[str(shipped / "photos-voc.safetensors")] = WeightsError("not a safetensors file")
+    studio.open(folder)
+    studio.start_model()
+    studio.wait(lambda: any(isinstance(request, Predict) for request in studio.compute.asked))
+    assert studio.program.models.path == shipped / "rooms-voc.safetensors"
 
 
 def test_a_folder_opens_with_the_model_that_was_chosen_for_it(studio: Studio, tmp_path, folder, shipped):  # noqa: F811
