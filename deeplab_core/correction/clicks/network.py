@@ -5,10 +5,14 @@ https://github.com/XavierCHEN34/ClickSEG and https://github.com/uncbiag/SimpleCl
 (1, 4, H, W) with the mask so far as its fourth channel; points (1, 2n, 3) of row, column and order, the positive ones first, each
 half filled up with -1; out come logits (1, 1, H, W). Exports may have the mask as an input of its own (1, 1, H, W), and a pair of
 whole numbers, the size of the answer.
+
+FocalClick's second stage (``refine`` of ClickSEG's models takes ``cropped_image, cropped_points, full_feature, full_logits`` and
+``bboxes``) is recognised and refused: no exporter of both stages is documented.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,7 +38,7 @@ from deeplab_core.correction.clicks.graphs import (
     unfit,
 )
 from deeplab_core.correction.clicks.merging import clicked
-from deeplab_core.errors import ComputeError, message
+from deeplab_core.errors import ComputeError, WeightsError, message
 from deeplab_core.geometry import Box
 from deeplab_core.parallel import IsCancelled
 from deeplab_core.regions import Mask
@@ -83,6 +87,8 @@ class _Ends:
             WeightsError: something is missing, or an input remains that nothing is known for.
         """
         left = list(graph.inputs)
+        if _is_refinement(left):
+            raise _refinement(graph)
         points = _taken(left, [tensor for tensor in left if is_points(tensor)])
         image = _taken(left, [tensor for tensor in left if len(tensor.shape) == 4 and tensor.shape[1] in (3, 4)])
         previous = _taken(left, [tensor for tensor in left if len(tensor.shape) == 4 and tensor.shape[1] == 1])
@@ -90,6 +96,7 @@ class _Ends:
             left, [tensor for tensor in left if len(tensor.shape) == 1 and np.issubdtype(tensor.dtype, np.integer)]
         )  # fmt: skip
         answers = [out for out in graph.outputs if len(out.shape) == 4 and out.shape[1] in (1, None) and out.dtype.kind == "f"]
+        answers.sort(key=lambda out: out.shape[1] is None)  # features of a first stage may have a free number of channels
         if points is None or image is None or not answers:
             raise unfit(graph, message("It takes {inputs} and gives {outputs}", inputs=shapes(graph.inputs),
                                        outputs=shapes(graph.outputs)))  # fmt: skip
@@ -100,6 +107,21 @@ class _Ends:
         if image.shape[1] == 4 and previous is not None:
             raise unfit(graph, message("It takes the mask so far twice"))
         return _Ends(image, points, previous, size, answers[0])
+
+
+def _is_refinement(inputs: Sequence[Tensor]) -> bool:
+    """Whether a graph takes what only a first stage can give: features or logits of the whole, and where the crop lies in it."""
+    names = [tensor.name.lower() for tensor in inputs]
+    return any("feature" in name for name in names) and any(word in name for name in names for word in ("logits", "box", "roi"))
+
+
+def _refinement(graph: Graph) -> WeightsError:
+    return WeightsError(
+        message("this is the second stage of FocalClick, its local refinement, which Atrous does not run"),
+        why=message("It takes {inputs}", inputs=shapes(graph.inputs)),
+        remedy=message("Export the first stage alone (image, clicks and the mask so far), and choose that file"),
+        path=graph.path,
+    )
 
 
 def is_points(tensor: Tensor) -> bool:

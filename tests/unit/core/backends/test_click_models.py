@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
@@ -16,6 +19,7 @@ from deeplab_core.backends.click_models import OnnxGraph
 from deeplab_core.backends.signature import TensorSpec
 from deeplab_core.correction import Corrector
 from deeplab_core.correction.clicks import ClickNetwork, EncoderDecoder, click_engine
+from deeplab_core.correction.clicks.offers import check_clicks, offers
 from deeplab_core.errors import Cancelled, ComputeError, UnsafeCheckpoint, WeightsError
 from tests.unit.core.backends.click_graphs import Builder, decoder, disk, encoder, ritm
 from tests.unit.core.correction.scenes import CATALOG
@@ -392,12 +396,25 @@ def plain(path: Path) -> Path:
     return b.write(path, [("x", TensorProto.FLOAT, [1, 7])], [("y", TensorProto.FLOAT, [1, 7])])
 
 
+def refinement(path: Path) -> Path:
+    """FocalClick's ``refine`` as a graph: https://github.com/alibaba/ClickSEG, isegm/model/is_hrnet_model.py."""
+    b = Builder()
+    b.named("full_logits", "instances_refined")
+    inputs = [("cropped_image", [1, 3, 256, 256]), ("cropped_points", [1, "points", 3]), ("full_feature", [1, 96, 64, 64]),
+              ("full_logits", [1, 1, 256, 256]), ("bboxes", [1, 5])]  # fmt: skip
+    return b.write(
+        path, [(name, TensorProto.FLOAT, shape) for name, shape in inputs],
+        [("instances_refined", TensorProto.FLOAT, [1, 1, 256, 256])],
+    )  # fmt: skip
+
+
 WRONG: dict[str, tuple[Callable[[Path], list[Path]], str]] = {
     "a decoder alone": (lambda at: [decoder(at / "d.onnx")], "encoder is missing"),
     "an encoder alone": (lambda at: [encoder(at / "e.onnx")], "decoder is missing"),
     "neither": (lambda at: [plain(at / "p.onnx")], "not a network for clicks"),
     "two decoders": (lambda at: [decoder(at / "a.onnx"), decoder(at / "b.onnx")], "not a network for clicks"),
     "a network and more": (lambda at: [ritm(at / "a.onnx"), encoder(at / "b.onnx")], "not a network for clicks"),
+    "FocalClick's second stage": (lambda at: [refinement(at / "r.onnx")], "second stage of FocalClick"),
     "odd points": (lambda at: [ritm(at / "a.onnx", room=7)], "two equal halves"),
     "the mask twice": (lambda at: [ritm(at / "a.onnx", separate_mask=True)], "twice"),
     "features that do not fit": (
@@ -519,6 +536,40 @@ def test_only_the_regions_with_a_click_change_and_painted_pixels_stay(tmp_path: 
     before.apply(taken[0])
     assert not before.labels[island].any(), "a negative click takes away, to the nearest other class"
     assert (before.labels == 3).sum() == (disk(SMALL, [(40, 50)]) & ~painted).sum()
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_whatever_a_network_says_only_regions_with_a_click_change(seed: int) -> None:
+    """Progressive merge (arXiv 2204.02574) over random labels and masks: of each region of the difference, all or nothing."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 3, (6, 8), dtype=np.uint8)
+    labels = np.kron(coarse, np.ones((8, 8), np.uint8))
+    mask = np.kron(rng.random((12, 16)) < 0.5, np.ones((4, 4), np.bool_))
+    painted = np.kron(rng.random((12, 16)) < 0.1, np.ones((4, 4), np.bool_))
+    count = int(rng.integers(1, 4))
+    points = rng.uniform(0, (64, 48), (count, 2))
+    signs = rng.random(count) < 0.6
+    clicks = check_clicks(points, signs.tolist(), None, labels.shape)
+    own = labels == 1
+    touched = np.zeros(labels.shape, np.bool_)
+    touched[clicks.pixels[:, 1], clicks.pixels[:, 0]] = True
+    for proposal in offers([mask], clicks, 1, labels, painted, 255):
+        after = np.where(proposal.mask, proposal.labels, labels)
+        assert np.array_equal(after[painted], labels[painted])
+        assert not ((after == 1) & ~own & ~mask).any(), "nothing outside of the network's mask is gained"
+        assert not ((after != 1) & own & mask).any(), "nothing inside of it is lost"
+        if not signs.any():
+            assert not ((after == 1) & ~own).any(), "a negative click never adds"
+        if signs.all():
+            assert np.array_equal(after[own], labels[own]), "a positive click never removes"
+        changed = after != labels
+        _, regions = cv2.connectedComponents((own & ~mask).astype(np.uint8), connectivity=8)
+        for number in range(1, int(regions.max()) + 1):
+            region = regions == number
+            if (changed & region).any():
+                assert (touched & region).any(), "a region without a click was taken away"
+                assert changed[region & ~painted].all(), "a region was taken in part"
 
 
 def test_a_box_needs_no_click_and_nonsense_is_named(tmp_path: Path) -> None:
