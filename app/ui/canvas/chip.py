@@ -142,10 +142,10 @@ class PaneChip(QAbstractButton):
         self.update()
 
 
-#: Kinds of errors in the order of the legend. A pane that is too narrow has none.
+#: Kinds of errors in the order of the legend. In a narrow pane they stand below each other.
 _WORDS = {"false": mark("false"), "missed": mark("missed"), "swapped": mark("class swap")}
 #: No legend reaches higher above the lower edge, in view px.
-_HIGHEST = 60
+_HIGHEST = 120
 _AWAY, _NEAR, _SWATCH = 8.0, 6.0, 10.0
 
 
@@ -154,23 +154,29 @@ def draw_legend(painter: QPainter, size: tuple[int, int], style: CanvasStyle, di
     if dirty.bottom() < size[1] - _HIGHEST:
         return
     metrics = QFontMetricsF(style.font)
-    height = metrics.height() + 8
+    line = metrics.height() + 8
     words = [tr(text) for text in _WORDS.values()]
     widths = [_SWATCH + _NEAR + metrics.horizontalAdvance(word) for word in words]
-    width = sum(widths) + 2 * _NEAR * (len(words) - 1) + 2 * _PAD_X
-    left, top = size[0] - _AWAY - width, size[1] - _AWAY - height
-    if left < _AWAY or not QRectF(left, top, width, height).toAlignedRect().intersects(dirty):
+    width, height = sum(widths) + 2 * _NEAR * (len(words) - 1) + 2 * _PAD_X, line
+    stacked = width > size[0] - 2 * _AWAY
+    if stacked:
+        width, height = max(widths) + 2 * _PAD_X, metrics.height() * len(words) + 8
+    box = QRectF(size[0] - _AWAY - width, size[1] - _AWAY - height, width, height)
+    if box.left() < 0 or not box.toAlignedRect().intersects(dirty):
         return
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(chip_ground(hot=False))
-    painter.drawRoundedRect(QRectF(left, top, width, height), style.chip_radius, style.chip_radius)
+    painter.drawRoundedRect(box, style.chip_radius, style.chip_radius)
     painter.setFont(style.font)
-    x, baseline = left + _PAD_X, top + (height + metrics.ascent() - metrics.descent()) / 2
+    x, top = box.left() + _PAD_X, box.top()
     for kind, word, wide in zip(_WORDS, words, widths, strict=True):
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(*ERROR_COLORS[kind]))
-        painter.drawRoundedRect(QRectF(x, top + (height - _SWATCH) / 2, _SWATCH, _SWATCH), 2, 2)
+        painter.drawRoundedRect(QRectF(x, top + (line - _SWATCH) / 2, _SWATCH, _SWATCH), 2, 2)
         painter.setPen(CHIP_TEXT)
-        painter.drawText(QPointF(x + _SWATCH + _NEAR, baseline), word)
-        x += wide + 2 * _NEAR
+        painter.drawText(QPointF(x + _SWATCH + _NEAR, top + (line + metrics.ascent() - metrics.descent()) / 2), word)
+        if stacked:
+            top += metrics.height()
+        else:
+            x += wide + 2 * _NEAR

@@ -133,6 +133,14 @@ def test_errors_are_coloured_by_kind_with_a_legend_and_by_class_from_the_chips_m
     assert "#{:02x}{:02x}{:02x}".format(*ERROR_COLORS["false"]) not in shown
 
 
+def test_the_legend_of_a_narrow_view_stands_in_lines(qtbot):
+    bench = _errors(qtbot)
+    bench.area.resize(170, 300)
+    QApplication.processEvents()
+    shown = {color.name() for color in _pixels(bench.pane.grab(QRect(60, 220, 110, 80)).toImage())}
+    assert all("#{:02x}{:02x}{:02x}".format(*color) in shown for color in ERROR_COLORS.values())
+
+
 def _pixels(image):
     return [image.pixelColor(x, y) for x in range(image.width()) for y in range(0, image.height(), 2)]
 
