@@ -19,7 +19,7 @@ from app.viewmodels.annotate.class_rows import class_name
 from deeplab_core.errors import AtrousError
 
 #: The setting of a project that lists the ids of the classes that may be painted over.
-OVER = "paint over"
+OVER = "paint_over"
 
 _BAND_TEXTS = {
     BandMode.OFF: mark("Painting inside and outside the trimap band again"),

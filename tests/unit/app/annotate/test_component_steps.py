@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from app.state.document import Document
+from app.state.edits.limits import EditLimits
 from app.state.edits.proposal import job_patch, job_proposal, proposal_patch
 from app.state.locks import Locks
 from app.state.provenance import Provenance
-from app.viewmodels.annotate.component_jobs import OPERATIONS, effect_text, folder_text
+from app.viewmodels.annotate.component_jobs import OPERATIONS, ListCount, effect_text, list_text
 from app.viewmodels.annotate.correction import Pointed, pointed_lines
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.correction import ComponentJob, Corrector
@@ -48,7 +49,7 @@ def test_a_proposal_becomes_a_step_that_keeps_locks_and_painted_pixels() -> None
     again = corrector(document).component_at(7, 7, CHAIR)
     assert again is not None
     assert proposal_patch(document, again).empty
-    assert proposal_patch(document, again, frozenset({CAT})).empty
+    assert proposal_patch(document, again, EditLimits(frozenset({CAT}))).empty
 
 
 def test_an_operation_in_one_image_changes_painted_pixels_and_one_in_a_folder_does_not() -> None:
@@ -94,5 +95,7 @@ def test_texts_say_class_size_and_what_a_click_does() -> None:
     assert effect_text("fill holes", 1, 1) == "This image: 1 hole, 1 px changes."
     assert effect_text("grow", 3, 90) == "This image: 90 px change."
     assert effect_text("grow", 0, 0) == "This image: nothing changes."
-    assert folder_text(40, 2, 3, 3) == "40 islands in 2 images."
-    assert folder_text(1, 1, 2, 3) == "1 island in 1 image so far."
+    assert list_text("drop islands", ListCount(40, 90, 2, 3, 3)) == "40 islands in 2 images."
+    assert list_text("keep largest", ListCount(1, 4, 1, 2, 3)) == "1 island in 1 image so far."
+    assert list_text("fill holes", ListCount(2, 9, 1, 3, 3)) == "2 holes in 1 image."
+    assert list_text("smooth", ListCount(0, 1, 1, 3, 3)) == "1 px in 1 image."
