@@ -158,7 +158,8 @@ def make_figure(name: str, inputs: FigureInputs, folder: Path) -> WrittenFigure:
             raise AtrousError(
                 message("figure '{name}' needs more", name=name),
                 why=message("{need} is missing", need=need),
-                remedy=message("Give it: see atrous figures --help"),
+                remedy=message("Give it to the figure"),
+                option="--model, --image, or --images and --truth",
             )
     with house_style():
         return WrittenFigure(spec, write_figure(spec, spec.draw(inputs), folder))

@@ -145,7 +145,7 @@ def large_rates(inputs: FigureInputs) -> DrawnFigure:  # noqa: ARG001  (nothing 
     shown = [1, 4, 9]
     for colour, number in zip(SERIES, shown, strict=False):
         axis.plot(rates, counts[number], color=colour, label=f"{number} valid weight{'s' if number > 1 else ''}")
-    axis.set_xlabel("atrous rate")
+    axis.set_xlabel("rate of the convolution")
     axis.set_ylabel("share of positions")
     axis.set_ylim(0, 1.02)
     axis.set_title(f"3x3 convolution on a {side} x {side} map")
