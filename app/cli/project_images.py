@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     "wanted",
     metavar="WORDS",
     default="",
-    help="As in the window's list: rejected, note, class:chair, note:glare, iou<0.5, minutes:2..5, -reviewed; all must hold.",
+    help="As in the window's list: rejected, note, class:chair, note:glare, iou<50, minutes:2..5, -reviewed; all must hold.",
 )
 @click.option("--no-scores", is_flag=True, help="Leave scores and classes out instead of measuring those that are not known.")
 @csv_option("csv", "Write a line for each listed image.")

@@ -149,13 +149,14 @@ class CanvasView(QWidget):
         self.update()
 
     def fitting_scale(self, image: tuple[int, int]) -> float:
-        """Device px per image px at which an image of (width, height) fits this pane."""
-        return fit_scale(self.device_size(), image)
+        """Device px per image px at which an image of (width, height) fits this pane, on whole device px of it."""
+        ratio = self.devicePixelRatioF()
+        return fit_scale((max(int(self.width() * ratio), 1), max(int(self.height() * ratio), 1)), image)
 
     def device_size(self) -> tuple[int, int]:
-        """(width, height) of the pane in device px."""
+        """(width, height) in device px that cover the pane. At a fractional ratio it may begin and end within one of them."""
         ratio = self.devicePixelRatioF()
-        return max(round(self.width() * ratio), 1), max(round(self.height() * ratio), 1)
+        return max(math.ceil(self.width() * ratio), 1), max(math.ceil(self.height() * ratio), 1)
 
     def show_scene(self, scene: Scene | None, pane: Pane, blink: PaneKind | None) -> None:
         """Show a scene as a kind of pane; ``blink`` replaces the pane's own kind while it is not None."""

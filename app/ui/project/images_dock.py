@@ -206,7 +206,7 @@ class _Skeleton(QWidget):
 
 _FILTER_HELP = mark(
     "Words of the path, or: new, predicted, corrected, reviewed, rejected, unreviewed, failed, missing,\n"
-    "truth, note, class:chair, note:glare, reason:blurred, iou<0.5, iou:0.3..0.6, minutes>5.\n"
+    "truth, note, class:chair, note:glare, reason:blurred, iou<50, iou:30..60, minutes>5.\n"
     "All of them must hold. A leading - means 'not', | divides alternatives: class:chair|sofa."
 )
 

@@ -179,6 +179,8 @@ def minutes_text(seconds: float) -> str:
 FLAG_WORDS = ("failed", "missing", "changed", "truth", "unreviewed", "note")
 #: Numbers that the filter compares, as in ``iou<0.5`` or ``minutes:2..5``.
 FIGURES = ("iou", "uncertainty", "minutes", "actions")
+#: Those of 0 to 1 that the window shows in per cent: a number above 1 is per cent here, too.
+_SHARES = ("iou", "uncertainty")
 #: A word, or one with a text in quotation marks: ``note:"soft border"``.
 _WORDS = re.compile(r"""[^\s"]*"[^"]*"?|\S+""")
 _COMPARED = re.compile(rf"({'|'.join(FIGURES)})(<=|>=|<|>|:)(.+)")
@@ -188,9 +190,10 @@ class Wanted:
     """A filter as typed: every word must match.
 
     ``new predicted corrected reviewed rejected unreviewed failed missing changed truth note`` ask for a status or mark,
-    ``class:chair`` for a class in the mask, ``note:glare`` and ``reason:blurred`` for words of notes and reasons, ``iou<0.5``,
-    ``uncertainty>=0.2``, ``minutes:2..5`` and ``actions>10`` for numbers; ``|`` divides alternatives (``class:chair|sofa``), a
-    leading ``-`` means 'not', quotation marks hold words together; anything else is looked for in the path.
+    ``class:chair`` for a class in the mask, ``note:glare`` and ``reason:blurred`` for words of notes and reasons, ``iou<50``
+    or ``iou<0.5``, ``uncertainty>=20``, ``minutes:2..5`` and ``actions>10`` for numbers; ``|`` divides alternatives
+    (``class:chair|sofa``), a leading ``-`` means 'not', quotation marks hold words together; anything else is looked for in
+    the path.
     """
 
     def __init__(self, text: str) -> None:
@@ -220,8 +223,8 @@ class Wanted:
         if word in FLAG_WORDS:
             return _has_flag(word, row)
         found = _COMPARED.fullmatch(word)
-        if found is not None and _limits(found[2], found[3]) is not None:
-            return _in_limits(row.figure(found[1]), found[2], found[3])
+        if found is not None and _limits(*found.groups()) is not None:
+            return _in_limits(row.figure(found[1]), *found.groups())
         return word in row.lower_path
 
 
@@ -234,7 +237,7 @@ class FilterTerm:
 
 
 #: Scores that the menu offers as limits.
-_LIMITS = (0.5, 0.7, 0.9)
+_LIMITS = (50, 70, 90)
 
 
 def filter_terms(classes: Sequence[str]) -> list[list[FilterTerm]]:
@@ -270,12 +273,14 @@ def _has_flag(word: str, row: ImageRow) -> bool:
     }.get(word, False)
 
 
-def _limits(sign: str, text: str) -> tuple[float, float] | None:
+def _limits(figure: str, sign: str, text: str) -> tuple[float, float] | None:
     """Least and most that a comparison allows; None for what is no number or range."""
     ends = text.split("..") if sign == ":" else [text]
     if not 1 <= len(ends) <= 2 or not all(_is_number(end) for end in ends if end) or not any(ends):
         return None
     numbers = [read_number(end) if end else None for end in ends]
+    if figure in _SHARES:
+        numbers = [number / 100 if number is not None and number > 1 else number for number in numbers]
     if sign == ":":
         low, high = numbers[0], numbers[-1]
         return (-inf if low is None else low, inf if high is None else high)
@@ -283,8 +288,8 @@ def _limits(sign: str, text: str) -> tuple[float, float] | None:
     return (-inf, numbers[0]) if sign.startswith("<") else (numbers[0], inf)
 
 
-def _in_limits(number: float | None, sign: str, text: str) -> bool:
-    limits = _limits(sign, text)
+def _in_limits(number: float | None, figure: str, sign: str, text: str) -> bool:
+    limits = _limits(figure, sign, text)
     if number is None or limits is None:
         return False
     low, high = limits

@@ -322,6 +322,35 @@ def test_on_a_fine_screen_one_image_pixel_is_one_screen_pixel_at_100_percent():
     assert done.stdout.strip() == "2.0 200 1.0 [0, 255] True"
 
 
+_FRACTION = """
+from types import SimpleNamespace
+from PySide6.QtWidgets import QApplication
+from tests.gui.canvas_fixture import GRAY, make_bench
+app = QApplication([])
+bot = SimpleNamespace(addWidget=lambda _: None, waitExposed=lambda _: app.processEvents())
+for width, height in ((601, 451), (602, 452), (603, 453)):
+    bench = make_bench(bot, 3000, 2000, pane=(width, height))
+    bench.view.zoom_actual()
+    app.processEvents()
+    shown = bench.area.grab().toImage()
+    right, below = shown.width() - 1, shown.height() - 1
+    row = [shown.pixelColor(x, below // 2).red() for x in (0, 1, right - 1, right)]
+    column = [shown.pixelColor(right // 2, y).red() for y in (below - 1, below)]
+    bench.view.zoom_fit()
+    app.processEvents()
+    mapping = bench.pane.mapping
+    print(set(row + column) == {GRAY}, mapping.scale * 3000 <= bench.pane.width() * mapping.ratio, mapping.ratio)
+"""
+
+
+def test_at_a_fractional_scale_the_picture_reaches_the_last_pixels_of_its_pane():
+    """Half of 904.5 device px was left out: a dark line at the right of the pane."""
+    environment, root = os.environ | {"QT_SCALE_FACTOR": "1.5", "QT_QPA_PLATFORM": "offscreen"}, Path(__file__).parents[3]
+    command = [sys.executable, "-c", _FRACTION]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["True True 1.5"] * 3
+
+
 def test_no_image_shows_an_empty_pane(qtbot):
     bench = make_bench(qtbot)
     bench.area.set_layers(None)

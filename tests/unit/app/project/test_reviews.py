@@ -150,6 +150,7 @@ def row(flags=ImageFlag.NONE, status=ImageStatus.TOUCHED, **values):
         ("reason:dark", False), ("class:chair", True), ("class:sofa", False), ("class:sofa|chair", True),
         ("class:chair class:person", True), ('class:"dining table"', True), ("iou<0.5", True), ("iou>0.5", False),
         ("iou:0.3..0.6", True), ("iou:0,45..", True), ("iou:..0.4", False), ("iou<=0.45", True), ("iou<0.45", False),
+        ("iou<50", True), ("iou<45", False), ("iou:30..60", True), ("iou:..40", False), ("iou:45", True), ("iou<1", True),
         ("uncertainty>0.1", False), ("minutes>1", True), ("actions:3", True), ("actions>3", False), ("kitchen rejected", True),
         ("bath rejected", False), ("iou<", False),
     ],
@@ -166,7 +167,7 @@ def test_what_the_menu_offers_is_understood():
     terms = [term for group in filter_terms(["chair", "dining table"]) for term in group]
     image = row(iou=0.4, classes=frozenset({"chair", "dining table"}), notes=("x",))
     found = {term.word for term in terms if Wanted(term.word).matches(image)}
-    assert found == {"corrected", "unreviewed", "note", "iou<0.5", "iou<0.7", "iou<0.9", "class:chair", 'class:"dining table"'}
+    assert found == {"corrected", "unreviewed", "note", "iou<50", "iou<70", "iou<90", "class:chair", 'class:"dining table"'}
     rejected = row(ImageFlag.REJECTED)
     assert {term.word for term in terms if Wanted(term.word).matches(rejected)} == {"rejected"}
 
