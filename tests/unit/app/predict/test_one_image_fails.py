@@ -107,7 +107,7 @@ def test_a_comparison_of_masks_goes_on(
     import deeplab_core.analysis.evaluate as evaluating
     import deeplab_core.analysis.inspection as inspecting
 
-    second_fails(monkeypatch, inspecting, "inspect_image", trouble)
+    second_fails(monkeypatch, inspecting, "map_errors", trouble)
     second_fails(monkeypatch, evaluating, "count_labels", trouble)
     catalog = ["--catalog", str(folder / "five.json")]
     assert run([command, "--prediction", str(folder / "masks"), "--truth", str(folder / "truth"), *catalog]) == 1
