@@ -26,11 +26,11 @@ def as_array(given: object, what: str) -> NDArray[Any]:
         return np.asarray(values.numpy() if "bfloat16" not in str(values.dtype) else values.float().numpy())
     if isinstance(given, (str, PathLike)):
         raise ArrayError(
-            message("the {what} is a path, not an array", what=what),
+            message("the {what} must be an array, not a path", what=what),
             remedy=message("Read the file first, as deeplab_core.images and deeplab_core.masks do"),
         )
     raise ArrayError(
-        message("the {what} is not an array but {kind}", what=what, kind=type(given).__name__),
+        message("the {what} must be an array, not {kind}", what=what, kind=type(given).__name__),
         remedy=message("Give a numpy array or a torch tensor"),
     )
 

@@ -151,8 +151,8 @@ RGB = np.zeros((4, 6, 3), np.uint8)
 @pytest.mark.parametrize(
     ("call", "says", "remedy"),
     [
-        (lambda: evaluate(Path("mask.png"), LABELS), "the ground truth is a path", "Read the file first"),  # type: ignore[arg-type]
-        (lambda: evaluate(LABELS, None), "is not an array but NoneType", "numpy array or a torch tensor"),  # type: ignore[arg-type]
+        (lambda: evaluate(Path("mask.png"), LABELS), "the ground truth must be an array, not a path", "Read the file first"),  # type: ignore[arg-type]
+        (lambda: evaluate(LABELS, None), "must be an array, not NoneType", "numpy array or a torch tensor"),  # type: ignore[arg-type]
         (lambda: evaluate(LABELS, LABELS[None]), "an axis too many", "squeeze()"),
         (lambda: evaluate(LABELS, np.zeros((21, 2, 4))), r"float64 (21, 2, 4)", "argmax(0)"),
         (lambda: evaluate(LABELS, LABELS.astype(np.float32)), "float32 numbers", "astype"),
@@ -171,7 +171,7 @@ RGB = np.zeros((4, 6, 3), np.uint8)
         (lambda: crf(RGB, P, "v9"), "no CRF preset 'v9'", "Choose one of"),
         (lambda: overlay(RGB, LABELS), "sizes differ", "one size"),
         (lambda: overlay(RGB, np.zeros((4, 6), int), opacity=2), "opacity is 2", "0 to 1"),
-        (lambda: Predictor.of(Other(), classes=3, device="cpu")("image.png"), "is a path", "Read the file first"),  # type: ignore[arg-type]
+        (lambda: Predictor.of(Other(), classes=3, device="cpu")("image.png"), "not a path", "Read the file first"),  # type: ignore[arg-type]
         (lambda: Predictor.of(Other(), classes=3, device="cpu")(torch.zeros(3, 8, 8)), "torch tensor", "numpy()"),  # type: ignore[arg-type]
     ],
 )  # fmt: skip
@@ -185,7 +185,7 @@ def test_errors_say_what_is_wrong_and_what_to_do(call: Callable[[], object], say
 def test_an_array_error_is_also_what_numpy_raises() -> None:
     with pytest.raises(ValueError, match="axis too many"):
         as_labels(LABELS[None])
-    with pytest.raises(TypeError, match="not an array"):
+    with pytest.raises(TypeError, match="must be an array"):
         as_probabilities([1, 2], (1, 2))
 
 

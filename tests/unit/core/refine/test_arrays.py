@@ -47,7 +47,7 @@ def test_strokes_may_be_a_tensor() -> None:
 
 @pytest.mark.parametrize("wrong", [[[[0.5, 0.5]]], "p", None, 3.0])
 def test_other_things_are_refused_in_words(wrong: object) -> None:
-    with pytest.raises(TypeError, match="numpy array or a torch tensor"):
+    with pytest.raises(TypeError, match="must be an array"):
         DenseCRF(picture(4, 4), PARAMS).refine(wrong)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="pixels of the picture"):
         DenseCRF(wrong, PARAMS)  # type: ignore[arg-type]
