@@ -172,7 +172,7 @@ class Maker:
             size = tuple(max(1, round(side * LONGEST / longest)) for side in rgb.shape[1::-1])
             rgb = np.asarray(Image.fromarray(rgb).resize((size[0], size[1]), Image.Resampling.LANCZOS))
         scores = self._teacher.scores(rgb, options=self._options)
-        probabilities = np.ascontiguousarray(scores.probabilities().transpose(2, 0, 1))
+        probabilities = np.ascontiguousarray(scores.probabilities())
         channels = np.flatnonzero(probabilities.reshape(len(probabilities), -1).max(axis=1) > LEAST)
         labels = probabilities.argmax(axis=0).astype(np.uint8)
         height, width = rgb.shape[:2]

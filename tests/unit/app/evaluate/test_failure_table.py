@@ -133,7 +133,7 @@ def test_bars_have_intervals_over_images(folder):
     large, small = size.bars[2], size.bars[1]  # two chairs of 1600 px, one of 600 px
     assert large.low < large.value < large.high == 1.0
     assert small.low == small.high == small.value == 0.0
-    assert large.text.endswith(f"; 95 % interval {large.low:.2f} to 1.00")
+    assert large.text.endswith(f"; 95 % interval {100 * large.low:.1f} to 100.0")
     assert np.isnan(size.bars[5].low)  # empty
     only = with_intervals(slice_charts(folder, SOFA), folder, SOFA)
     assert all(np.isnan(bar.low) for chart in only for bar in chart.bars)
