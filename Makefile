@@ -26,7 +26,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 LOCKED ?= -c requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup peers lock test coverage snapshots figures notebook translations soak lint format bench app smoke lowest clean
+.PHONY: help run demo setup peers lock test coverage snapshots figures recordings notebook translations soak lint format bench app smoke lowest clean
 
 help:  ## list the tasks
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST))
@@ -84,6 +84,9 @@ snapshots: $(DEV_STAMP)  ## take the pictures again that the tests compare the m
 
 figures: $(DEV_STAMP)  ## draw the figures of the papers again: docs/figures.md
 	@$(BIN)/python -m tools.figure_gallery
+
+recordings: $(DEV_STAMP)  ## record the correction tools again for docs/correcting.md
+	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m tools.recordings -o docs/images/recordings
 
 notebook: $(DEV_STAMP)  ## run docs/notebook.ipynb again and keep its outputs
 	@$(BIN)/python -m tools.notebook

@@ -1,0 +1,1 @@
+"""Short recordings of the correction tools for docs/correcting.md."""
