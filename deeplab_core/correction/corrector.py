@@ -267,7 +267,7 @@ class Corrector:
         box, line = thick_line(xs, ys, diameter, self._size)
         channels = self.catalog.index_of(cls), self.catalog.index_of(other)
         outer, turned = self._scribbles.spread(
-            self.labels, painted(self.provenance), line, box, cls, other, channels, reach
+            self.labels, self.provenance, line, box, cls, other, channels, reach
         )  # fmt: skip
         stroke = placed(line, box, outer) & (self.labels[outer.slices] == other)
         sources = np.zeros(self._size, np.uint8)

@@ -20,6 +20,7 @@ from deeplab_core.correction.hierarchy import lab_of
 from deeplab_core.correction.paths import placed
 from deeplab_core.correction.probabilities import ClassProbabilities
 from deeplab_core.geometry import Box
+from deeplab_core.labels import painted
 from deeplab_core.regions import Mask
 
 if TYPE_CHECKING:
@@ -70,14 +71,14 @@ class ScribbleEngine:
     _kernels: OrderedDict[Box, list[Term]] = field(default_factory=OrderedDict)
 
     def spread(
-        self, labels: NDArray[np.uint8 | np.uint16], held: Mask, line: Mask, box: Box, cls: int, other: int, channels: tuple[int,
-        int], reach: float,
+        self, labels: NDArray[np.uint8 | np.uint16], provenance: NDArray[np.uint8], line: Mask, box: Box, cls: int, other: int,
+        channels: tuple[int, int], reach: float,
     ) -> tuple[Box, Mask]:  # fmt: skip
         """Pixels that become the stroke's class.
 
         Args:
             labels: (H, W) class ids.
-            held: (H, W) bool, pixels that must not change.
+            provenance: (H, W) uint8, who set each pixel; what the user painted does not change.
             line: (height, width) bool in ``box``, the stroke's pixels.
             box: holds the stroke.
             cls, other: ids of the stroke's class and of the class that it takes from.
@@ -90,7 +91,7 @@ class ScribbleEngine:
         outer = box.grown(round(_EXTENT * reach) + _CONTEXT, labels.shape)
         current = labels[outer.slices]
         stroke = placed(line, box, outer)
-        free = (current == other) & ~held[outer.slices]
+        free = (current == other) & ~painted(provenance[outer.slices])
         belief = self._belief(current, stroke, outer, cls, other, channels, reach)
         turned = free & (self._refined(belief, stroke, outer) > 0.5)
         # Only what hangs together with the stroke: a change elsewhere would go unnoticed.
