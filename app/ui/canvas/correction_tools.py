@@ -139,8 +139,9 @@ class ComponentTool(CorrectionTool):
             self.program.components.split(path)
 
     def paint(self, painter: QPainter, mapping: Mapping) -> None:
-        super().paint(painter, mapping)
-        if self.dragging and self._pressed is not None:
+        if not self.dragging:  # a line changes only a part of what is outlined, or another component
+            super().paint(painter, mapping)
+        elif self._pressed is not None:
             points = [mapping.to_view(*point) for point in self._path]
             if _joins(self._pressed):
                 draw_line(painter, points[0], points[-1], self.class_color())

@@ -54,7 +54,8 @@ class ScribbleTool(CorrectionTool):
         self.program.scribble_lines.turn(steps)
 
     def abort(self) -> bool:
-        return self.program.scribble_lines.drop() or super().abort()
+        had = super().abort()  # in any case: the pointer may move on with the button down
+        return self.program.scribble_lines.drop() or had
 
     def paint(self, painter: QPainter, mapping: Mapping) -> None:
         super().paint(painter, mapping)

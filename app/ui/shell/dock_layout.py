@@ -157,7 +157,7 @@ class TabHeaders(QObject):
             part, bar = dock.accessories, self._bar_of(dock)
             if part.parentWidget() is not self._window:
                 part.setParent(self._window)
-            if bar is None or bar.tabText(bar.currentIndex()) != dock.windowTitle():
+            if bar is None:
                 part.hide()
                 continue
             size, tabs, place = part.sizeHint(), bar.tabRect(bar.count() - 1).right(), bar.geometry()
@@ -169,8 +169,11 @@ class TabHeaders(QObject):
                 part.raise_()
 
     def _bar_of(self, dock: QDockWidget) -> QTabBar | None:
+        """The row of tabs above a dock in front. Rows that the layout has left behind, with the same tabs, do not count."""
         for bar in self._tab_bars():
-            if bar.isVisible() and dock.windowTitle() in (bar.tabText(place) for place in range(bar.count())):
+            place = bar.geometry()
+            above = place.left() == dock.x() and abs(dock.y() - place.bottom()) < place.height()
+            if above and bar.isVisible() and bar.tabText(bar.currentIndex()) == dock.windowTitle():
                 return bar
         return None
 

@@ -158,6 +158,24 @@ def test_a_drag_cuts_a_component_and_ctrl_drag_joins_two(desk: Studio) -> None:
     assert desk.steps()[-1].startswith("Join: chair")
 
 
+@pytest.mark.parametrize("keys", [PLAIN, Qt.KeyboardModifier.ControlModifier], ids=["cut", "join"])
+def test_a_line_does_not_tint_the_component_where_it_begins(desk: Studio, keys: Qt.KeyboardModifier) -> None:
+    def color() -> tuple[int, int, int, int]:
+        return desk.view.grab().toImage().pixelColor(desk.point(20, 26)).getRgb()
+
+    desk.program.classes.choose(SOFA)
+    desk.press(Qt.Key.Key_Z)
+    point_at(desk, 60, 50)
+    plain = color()
+    point_at(desk, 20, 15)
+    assert color() != plain  # a click would change it
+    desk.qtbot.mousePress(desk.view, Qt.MouseButton.LeftButton, keys, desk.point(20, 15))
+    desk.qtbot.mouseMove(desk.view, desk.point(28, 15))
+    assert color() == plain
+    desk.press(Qt.Key.Key_Escape)
+    desk.qtbot.mouseRelease(desk.view, Qt.MouseButton.LeftButton, keys, desk.point(28, 15))
+
+
 def test_locked_classes_keep_their_pixels(desk: Studio) -> None:
     project = desk.program.session.project
     assert project is not None
@@ -317,9 +335,12 @@ def test_a_scribble_is_shown_while_it_is_drawn_and_the_wheel_sets_its_reach(desk
     assert desk.steps()[-1].startswith("Scribble: sofa, 400")
     assert lines.target is None
     desk.qtbot.mousePress(desk.view, Qt.MouseButton.LeftButton, pos=desk.point(60, 8))
+    desk.qtbot.mouseMove(desk.view, desk.point(64, 8))
     desk.press(Qt.Key.Key_Escape)
-    desk.qtbot.mouseRelease(desk.view, Qt.MouseButton.LeftButton, pos=desk.point(60, 8))
+    desk.qtbot.mouseMove(desk.view, desk.point(68, 8))
+    desk.qtbot.mouseRelease(desk.view, Qt.MouseButton.LeftButton, pos=desk.point(68, 8))
     desk.settle()
+    assert lines.target is None
     assert (labels == SOFA).sum() == 400
 
 

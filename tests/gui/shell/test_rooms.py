@@ -129,15 +129,24 @@ def test_tools_have_words_where_the_window_is_wide_enough(studio: Studio, folder
     assert inside(bar.done_button, bar)
 
 
-def test_a_row_of_tabs_is_the_header_of_its_panels(studio: Studio, folder):
+@pytest.mark.parametrize("left_behind", [False, True], ids=["one row for each place", "a row that Qt has left behind"])
+def test_a_row_of_tabs_is_the_header_of_its_panels(studio: Studio, folder, left_behind):
     studio.start_model()
     studio.open(folder)
     docks, window = studio.window.docks, studio.window
+    stray = QTabBar()
+    for name in ("trimap", "model", "history", "crf"):
+        stray.addTab(docks[name].windowTitle())
+    if left_behind:
+        stray.setGeometry(423, 328, 289, 30)
+        stray.setParent(window)
+        stray.lower()
+        stray.show()
 
     def is_header(name: str) -> bool:
         accessories = docks[name].accessories
         for row in window.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly):
-            if row.isVisible() and row.tabText(row.currentIndex()) == docks[name].windowTitle():
+            if row is not stray and row.isVisible() and row.tabText(row.currentIndex()) == docks[name].windowTitle():
                 right_of_tabs = accessories.geometry().left() > row.geometry().left() + row.tabRect(row.count() - 1).right()
                 return accessories.isVisible() and row.geometry().contains(accessories.geometry()) and right_of_tabs
         return False
