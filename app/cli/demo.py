@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from app.cli.terminal import say
-from app.paths import MODEL_DIR_VARIABLE, RESOURCES, SAMPLE_PROJECT, copy_sample_project
+from app.paths import FIRST_MODEL, MODEL_DIR_VARIABLE, RESOURCES, SAMPLE_PROJECT, copy_sample_project
 
 
 @click.command(hidden=True)
@@ -21,11 +21,12 @@ def demo(out: Path, device: str) -> int:
     from app.cli import run
     from app.cli.model_choice import known_models
 
-    usable = [entry for entry in known_models() if entry.card is not None and entry.card.catalog.name == "voc21"]
-    if usable:
+    fitting = [entry.path for entry in known_models() if entry.card is not None and entry.card.catalog.name == "voc21"]
+    if fitting:
         masks = out / "masks"
-        say(f"Predicting {SAMPLE_PROJECT / 'images'} with {usable[0].path.name}")
-        arguments = [str(SAMPLE_PROJECT / "images"), "--model", str(usable[0].path), "-o", str(masks), "--device", device]
+        model = FIRST_MODEL if FIRST_MODEL in fitting else fitting[0]  # the rooms' own network knows the sample best
+        say(f"Predicting {SAMPLE_PROJECT / 'images'} with {model.name}")
+        arguments = [str(SAMPLE_PROJECT / "images"), "--model", str(model), "-o", str(masks), "--device", device]
         status = run(["predict", *arguments, "--overwrite"])
         if status:
             return status

@@ -250,7 +250,8 @@ class CanvasView(QWidget):
             if not self._toolbox.painting:
                 self.names.paint(painter, self._style, event.rect())
             self._toolbox.paint(painter, mapping)
-            self._notes.paint(painter, mapping, self._on_note)
+            if self._notes.notes:
+                self._notes.paint(painter, mapping, self._on_note)
             self._paint_pointer(painter)
             if self._kind is PaneKind.ERRORS and self._view.overlay.error_colors == "kind" and self._note is None:
                 draw_legend(painter, (self.width(), self.height()), self._style, event.rect())

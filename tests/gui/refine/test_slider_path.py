@@ -15,7 +15,8 @@ from tests.gui.studio import Studio
 
 #: Modules of the program on the way from the move to the repainted picture: those that pass the move on until it is asked of
 #: the compute process, those that pass the answer on until the canvas has it, and those that paint.
-MOST = 16
+#: 16 before names stood on the image: their module and the ground of their chips.
+MOST = 18
 
 
 @contextmanager
