@@ -7,6 +7,7 @@ there is nothing to change.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 import cv2
@@ -42,8 +43,11 @@ def component_of(labels: LabelMap, x: int, y: int) -> ComponentChange:
     return box, inside.astype(np.bool_)
 
 
-def surrounding_class(labels: LabelMap, box: Box, mask: Mask, ignore: int) -> int | None:
-    """The class that touches a mask along most pixels, of equals the smallest id; None where only void or nothing touches it."""
+def surrounding_class(labels: LabelMap, box: Box, mask: Mask, ignore: int, but: Collection[int] = ()) -> int | None:
+    """The class that touches a mask along most pixels, of equals the smallest id; None where only void or nothing touches it.
+
+    Classes of ``but`` do not count: a part of a component is surrounded by its own class, too.
+    """
     outer = box.grown(1, labels.shape)
     wide = placed(mask, box, outer)
     ring = cv2.dilate(wide.astype(np.uint8), _NEIGHBOURS).astype(np.bool_) & ~wide
@@ -51,6 +55,7 @@ def surrounding_class(labels: LabelMap, box: Box, mask: Mask, ignore: int) -> in
         value_counts(np.ascontiguousarray(labels[outer.slices][ring]).reshape(1, -1)) if ring.any() else np.zeros(1, np.int64)
     )
     counts[ignore:] = 0
+    counts[[cls for cls in but if cls < counts.size]] = 0
     return int(counts.argmax()) if counts.any() else None
 
 

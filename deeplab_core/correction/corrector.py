@@ -448,12 +448,15 @@ class Corrector:
     def _guessed(self, box: Box, mask: Mask, but: Collection[int]) -> int | None:
         if self._probabilities is not None:
             return self._best_but(box, mask, self._probabilities.mean(box, mask), but)
-        found = components.surrounding_class(self.labels, box, mask, self.catalog.ignore)
-        return None if found in but else found
+        return components.surrounding_class(self.labels, box, mask, self.catalog.ignore, (self._present(box, mask), *but))
+
+    def _present(self, box: Box, mask: Mask) -> int:
+        """The id that most pixels of a mask have now."""
+        return int(value_counts(self.labels[box.slices][mask].reshape(1, -1)).argmax())
 
     def _best_but(self, box: Box, mask: Mask, weights: NDArray[np.float64], but: Collection[int]) -> int | None:
         """The class of the largest weight, other than that of most of a mask's pixels now; of equals the first of the catalog."""
-        present = int(value_counts(self.labels[box.slices][mask].reshape(1, -1)).argmax())
+        present = self._present(box, mask)
         left = [(-float(weight), n) for n, weight in enumerate(weights) if self.catalog.classes[n].id not in (present, *but)]
         return self.catalog.classes[min(left)[1]].id if left else None
 

@@ -1,4 +1,5 @@
-"""Text files are read through one module, files are replaced through one, and terminals are written to through one.
+"""Text files are read through one module, files are replaced through one, terminals are written to through one, and fonts
+have the bundled weights.
 
 Everything else is listed here, with its reason.
 """
@@ -49,6 +50,8 @@ MAY_SAY = {
     "deeplab_core/printable.py": "what the door and the logs escape with",
     "app/worker/bootstrap.py": "the end of the compute process, escaped there",
 }
+#: Inter is bundled in the weights 400 and 600: Qt would smear another one.
+WEIGHT = re.compile(r"\.setBold\(|\bWeight\.(?!DemiBold\b|Normal\b)\w+|font-weight: *(?!400|600)\w+")
 RULES = {"reading": (READING, MAY_READ), "writing": (WRITING, MAY_WRITE), "saying": (SAYING, MAY_SAY)}
 
 
@@ -62,3 +65,9 @@ def test_nothing_goes_around_the_doors(pattern: re.Pattern[str], allowed: dict[s
     }
     assert found <= set(allowed), f"use reading, atomic or terminal: {sorted(found - set(allowed))}"
     assert found, "the pattern finds nothing any more"
+
+
+def test_fonts_have_weights_that_are_bundled() -> None:
+    files = [*(ROOT / "app" / "ui").rglob("*.py"), *(ROOT / "resources" / "themes").glob("*.qss")]
+    found = [path.name for path in files if WEIGHT.search(path.read_text(encoding="utf-8"))]
+    assert not found, f"use QFont.Weight.DemiBold or 600: {found}"

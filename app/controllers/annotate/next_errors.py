@@ -344,7 +344,7 @@ class NextErrors(QObject):
             return
         from deeplab_core.correction.components import surrounding_class
 
-        around = surrounding_class(document.labels, place.box, place.mask, document.catalog.ignore)
+        around = surrounding_class(document.labels, place.box, place.mask, document.catalog.ignore, (place.label,))
         if around is None:
             self._say(tr("No class surrounds this error"))
         else:

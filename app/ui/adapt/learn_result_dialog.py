@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QColor, QPixmap
+from PySide6.QtGui import QColor, QFont, QPixmap
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QGridLayout,
@@ -197,5 +197,5 @@ def _mark(item: QTableWidgetItem | None, pair: Pair, interval: GainInterval | No
     item.setToolTip(tr("{change} points", change=points(change)) if interval is None else change_text(interval))
     if change >= 0.0005 and (interval is None or interval.certain):
         font = item.font()
-        font.setBold(True)
+        font.setWeight(QFont.Weight.DemiBold)
         item.setFont(font)

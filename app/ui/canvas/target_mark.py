@@ -104,7 +104,7 @@ def draw_words(painter: QPainter, mapping: Mapping, at: QPointF | None, lines: S
         return
     painter.save()
     usual, bold = QFont(painter.font()), QFont(painter.font())
-    bold.setBold(True)
+    bold.setWeight(QFont.Weight.DemiBold)
     fonts = [bold, *[usual] * (len(lines) - 1)]
     sizes = []
     for font, line in zip(fonts, lines, strict=True):

@@ -37,6 +37,7 @@ def plain_table(titles: Sequence[str], *, wide: int, row: int) -> QTableWidget:
     table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
     table.setAccessibleName(titles[0])
     header = table.horizontalHeader()
+    header.setHighlightSections(False)  # in bold, for the columns of the selection
     header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
     header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
     header.setSectionResizeMode(wide, QHeaderView.ResizeMode.Stretch)

@@ -70,6 +70,23 @@ def test_errors_are_fixed_and_the_image_reviewed_by_keys_alone(studio: Studio, f
     assert project.record(first).status is ImageStatus.REVIEWED
 
 
+@pytest.mark.parametrize("key", [(Qt.Key.Key_Delete,), (Qt.Key.Key_Z, SHIFT)])
+def test_an_error_beside_its_own_class_goes_to_another_one(studio: Studio, folder: Path, key: tuple[Any, ...]) -> None:
+    """The background reaches a column into the person: both surround the error by 60 px."""
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    labels[:, :40] = PERSON
+    for path in folder.iterdir():
+        studio.compute.known[str(path)] = labels
+    studio.start_model()
+    studio.open(folder)
+    step(studio, Qt.Key.Key_N, SHIFT)
+    errors = studio.program.next_errors
+    assert errors.current is not None
+    assert (errors.current.label, errors.current.truth, errors.current.pixels) == (0, PERSON, HEIGHT)
+    step(studio, *key)
+    assert np.all(studio.image.document.labels[:, 40] == PERSON)
+
+
 def test_an_error_is_passed_restored_or_left(studio: Studio, folder: Path) -> None:
     predicted = begin(studio, folder)
     errors = studio.program.next_errors

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QAbstractItemView
 
 from app.services.mask_tints import tint_picture
+from app.ui.common.list_dialog import fill_table, plain_table
 from app.ui.evaluate.matrix_scale import SHARE, cell_colors
 from app.ui.project.images_dock import ROW
 from app.ui.shell.command_palette import CommandPalette, caps
@@ -131,3 +133,24 @@ def test_steps_of_the_scale_grow_away_from_the_ground(name):
         assert np.array_equal(colors[0], ground)
         away = np.abs(colors - ground).sum(axis=1)
         assert (np.diff(away) > 0).all()
+
+
+def test_the_focus_moves_no_text_of_a_table_and_makes_none_bold(studio: Studio):
+    """The frame of the focus took the room of the last letter: "room_00000.j…"."""
+    table = plain_table(("Image", "Note"), wide=1, row=28)
+    fill_table(table, [("room_00000.jpg", "soft border")])
+    table.setParent(studio.window)
+    table.resize(400, 120)
+    table.show()
+    cell = table.visualRect(table.model().index(0, 0)).adjusted(2, 2, -2, -2)
+
+    def looks(column: int) -> tuple[bytes, bytes]:
+        table.setFocus()
+        table.setCurrentCell(0, column)
+        studio.wait(table.hasFocus)
+        head, text = table.horizontalHeader().grab().toImage(), table.viewport().grab(cell).toImage()
+        return bytes(head.constBits()), bytes(text.constBits())
+
+    assert looks(0)[1] == looks(1)[1]
+    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+    assert looks(0)[0] == looks(1)[0]
