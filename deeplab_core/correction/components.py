@@ -59,6 +59,11 @@ def surrounding_class(labels: LabelMap, box: Box, mask: Mask, ignore: int, but: 
     return int(counts.argmax()) if counts.any() else None
 
 
+def main_class(labels: LabelMap, box: Box, mask: Mask) -> int:
+    """The id that most pixels of a mask in a box have, of equals the smallest."""
+    return int(value_counts(labels[box.slices][mask].reshape(1, -1)).argmax())
+
+
 def holes(labels: LabelMap, cls: int, max_px: int) -> ComponentChange | None:
     """Regions of at most ``max_px`` pixels that one class encloses and that do not touch the image's border.
 

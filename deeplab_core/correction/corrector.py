@@ -448,15 +448,12 @@ class Corrector:
     def _guessed(self, box: Box, mask: Mask, but: Collection[int]) -> int | None:
         if self._probabilities is not None:
             return self._best_but(box, mask, self._probabilities.mean(box, mask), but)
-        return components.surrounding_class(self.labels, box, mask, self.catalog.ignore, (self._present(box, mask), *but))
-
-    def _present(self, box: Box, mask: Mask) -> int:
-        """The id that most pixels of a mask have now."""
-        return int(value_counts(self.labels[box.slices][mask].reshape(1, -1)).argmax())
+        but = components.main_class(self.labels, box, mask), *but
+        return components.surrounding_class(self.labels, box, mask, self.catalog.ignore, but)
 
     def _best_but(self, box: Box, mask: Mask, weights: NDArray[np.float64], but: Collection[int]) -> int | None:
         """The class of the largest weight, other than that of most of a mask's pixels now; of equals the first of the catalog."""
-        present = self._present(box, mask)
+        present = components.main_class(self.labels, box, mask)
         left = [(-float(weight), n) for n, weight in enumerate(weights) if self.catalog.classes[n].id not in (present, *but)]
         return self.catalog.classes[min(left)[1]].id if left else None
 
