@@ -126,6 +126,11 @@ def shaken(points: np.ndarray, rng: np.random.Generator, closed: bool = True) ->
     return dense + noise
 
 
+def within(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A path that a hand led beyond the image, along its edge instead: a window takes no pixel from outside."""
+    return np.clip(points, 0, (size[1] - 1, size[0] - 1))
+
+
 def smooth_noise(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     raw = cv2.GaussianBlur(rng.normal(size=shape).astype(np.float32), (0, 0), SMOOTH, borderType=cv2.BORDER_REFLECT)
     return SHAKE * raw / max(float(raw.std()), 1e-6) if raw.size > 200 else SHAKE * rng.normal() + 0 * raw
@@ -258,7 +263,7 @@ def region_strokes(
     for _, _, level, only, ray in sorted(found, key=lambda each: each[:2])[:2]:
         path = np.stack(ray)
         seconds = CLICK + float(np.hypot(*(path[1] - path[0]))) / STROKE_SPEED
-        drawn = path if rng is None else shaken(path, rng, closed=False)
+        drawn = path if rng is None else within(shaken(path, rng, closed=False), corrector.labels.shape)
         proposal = corrector.regions_along(drawn, level, target.cls)
         if proposal is not None and only:
             proposal = proposal.only(here)
@@ -273,7 +278,7 @@ def scribbles(target: Target, corrector: Corrector, labels: np.ndarray, rng: np.
     seconds = CLICK + float(np.hypot(*(end - start))) / STROKE_SPEED
     line = np.stack([start, end])
     if rng is not None:
-        line = shaken(line, rng, closed=False)
+        line = within(shaken(line, rng, closed=False), corrector.labels.shape)
     # Begins on the pointer, so that the class there is the one that is taken from.
     path = np.concatenate([[(target.x + 0.5, target.y + 0.5)], line])
     # A labeller does not try a reach many times as wide as what is to be turned.
