@@ -219,6 +219,7 @@ class PartCopies(TargetSource):
 
     def draw(self, path: Sequence[Point]) -> None:
         """An outline has come so far: show what it holds."""
+        self._soon.stop()  # what lies under the pointer would take the outline's place
         source, document = self.source, self._edit.document
         if source is None or source.labels is None or document is None or len(path) < 3:
             return

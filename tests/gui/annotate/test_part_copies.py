@@ -114,11 +114,13 @@ def test_an_outline_copies_the_classes_inside_it(desk: Studio) -> None:
     desk.qtbot.mousePress(view, button, pos=desk.point(*corners[0]))
     for corner in corners[1:]:
         desk.qtbot.mouseMove(view, desk.point(*corner))
-    desk.settle()
-    target = desk.program.part_copies.target
-    assert target is not None  # the preview, in the colours of the classes
-    assert target.ids is not None
-    assert set(np.unique(target.ids[target.mask]).tolist()) == {0, CHAIR}
+
+    def shown() -> set[int]:
+        """Classes of the preview, in whose colours it is painted."""
+        target = desk.program.part_copies.target
+        return set() if target is None or target.ids is None else set(np.unique(target.ids[target.mask]).tolist())
+
+    desk.wait(lambda: shown() == {0, CHAIR})
     assert np.array_equal(labels(desk), spoilt)
     desk.qtbot.mouseRelease(view, button, pos=desk.point(*corners[-1]))
     inside = np.zeros((HEIGHT, WIDTH), bool)
