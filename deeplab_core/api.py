@@ -22,6 +22,7 @@ from deeplab_core.arrays import as_labels, as_picture, as_probabilities
 from deeplab_core.catalogs import ClassCatalog, get_catalog
 from deeplab_core.display import png_of
 from deeplab_core.errors import ArrayError, message
+from deeplab_core.masks.export.masks import color_table
 from deeplab_core.metrics.confusion import ConfusionMatrix
 from deeplab_core.metrics.trimap import BandRule, band_map
 from deeplab_core.metrics.trimap_histogram import BandCurve, BandHistogram
@@ -133,9 +134,7 @@ def overlay(image: NDArray[np.uint8], labels: NDArray[Any], *, classes: Classes 
     _same_size(picture.shape[:2], ids.shape)
     catalog = _catalog(classes, [ids])
     ids = _in_catalog(ids, catalog, "mask of labels")
-    colours = np.zeros((int(catalog.ignore) + 1, 3), np.float32)
-    for info in catalog.classes:
-        colours[info.id] = info.color
+    colours = color_table(catalog)
     alpha = np.full(ids.shape, np.float32(opacity))
     alpha[_edges(ids)] = min(1.0, opacity + 0.4)
     alpha[ids == catalog.ignore] = 0.0

@@ -16,6 +16,7 @@ from deeplab_core.errors import AtrousError, message
 from deeplab_core.figures.record import DrawnFigure, FigureInputs
 from deeplab_core.figures.style import RAMP, panels, show_picture
 from deeplab_core.inference import PredictOptions, Predictor
+from deeplab_core.masks.export.masks import color_table
 from deeplab_core.nn.layers import bilinear_kernel
 from deeplab_core.nn.models.deeplab import ASPP, DeepLab
 from deeplab_core.refine import DenseCRF, ProbabilitySource, preset
@@ -170,7 +171,7 @@ def crf_steps(inputs: FigureInputs) -> DrawnFigure:
     scores = Predictor(named.model, named.card, PredictOptions(device="cpu")).scores(inputs.image)
     params = preset("v2")
     source = ProbabilitySource.of_scores(scores)
-    colours = named.card.catalog.palette()
+    colours = color_table(named.card.catalog)
     before, _ = scores.label_map(None)
     figure, axes = panels(len(CRF_STEPS) + 1, width=2.0, height=2.2)
     show_picture(axes[0, 0], inputs.image, "image")

@@ -19,6 +19,7 @@ from deeplab_core.errors import AtrousError, message
 from deeplab_core.figures.record import DrawnFigure, FigureInputs, NamedModel, TruthPair
 from deeplab_core.figures.style import RAMP, SERIES, panels, show_picture
 from deeplab_core.inference import PredictOptions, Predictor
+from deeplab_core.masks.export.masks import color_table
 from deeplab_core.metrics.confusion import check_same_classes
 from deeplab_core.metrics.trimap import band_map
 from deeplab_core.metrics.trimap_histogram import BandHistogram
@@ -249,21 +250,12 @@ def _pictures(
 ) -> tuple[NDArray[np.uint8], ...]:
     """The part of an image around a component: picture, ground truth, prediction."""
     box = cutout_box(component, item.rgb.shape)
-    colours = class_colours(catalog)
+    colours = color_table(catalog)
     return (
         item.rgb[box.slices].copy(),
         colours[item.truth[box.slices]],
         colours[labels[box.slices]],
     )
-
-
-def class_colours(catalog: ClassCatalog) -> NDArray[np.uint8]:
-    """(256, 3) or (65536, 3) uint8 colours by class id; void in the catalog's own colour."""
-    table = np.zeros((int(catalog.ignore) + 1, 3), np.uint8)
-    for info in catalog.classes:
-        table[info.id] = info.color
-    table[int(catalog.ignore)] = catalog.ignore_color
-    return table
 
 
 def _gallery(kept: dict[str, list[_Failure]], named: NamedModel, catalog: ClassCatalog, images: int) -> DrawnFigure:

@@ -36,6 +36,18 @@ _LEFT, _RIGHT = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
 PART_TONES: dict[FailureKind, str] = dict(zip(PARTS, ("accent", "warn", "bad"), strict=True))
 
 
+def list_rows(table: QTableWidget) -> None:
+    """Make a table of the failure board a list of rows to choose from, as high as its rows."""
+    table.verticalHeader().hide()
+    table.verticalHeader().setDefaultSectionSize(_ROW)
+    table.setShowGrid(False)
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+    table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+
 class KindTable(QTableWidget):
     """Ten rows; a click on one leads to its components.
 
@@ -51,14 +63,7 @@ class KindTable(QTableWidget):
         self._bars = _BarDelegate(theme)
         self.setItemDelegateForColumn(_SHARE, self._bars)
         self.setItemDelegateForColumn(_GAIN, self._bars)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(_ROW)
-        self.setShowGrid(False)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        list_rows(self)
         self.setAccessibleName(tr("Kinds of failure"))
         self.setTabKeyNavigation(False)
         header = self.horizontalHeader()

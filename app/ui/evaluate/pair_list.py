@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from math import isnan
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
+from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from app.text import mark, points, spaced, tr
+from app.ui.evaluate.kind_table import list_rows
 from app.viewmodels.evaluate.pair_table import PairLine, pair_tip
 
 _COLUMNS = (
     mark("Pair"), mark("Share of the errors"), mark("Pixels"), mark("Images"), mark("Share of each class's loss"),
     mark("mIoU gain if fixed"),
 )  # fmt: skip
-_LOSS, _ROW = 4, 28
+_LOSS = 4
 _LEFT, _RIGHT = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
 
 
@@ -31,14 +32,7 @@ class PairList(QTableWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(0, len(_COLUMNS), parent)
         self._lines: list[PairLine] = []
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(_ROW)
-        self.setShowGrid(False)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        list_rows(self)
         self.setAccessibleName(tr("Confused pairs of classes"))
         self.setTabKeyNavigation(False)
         header = self.horizontalHeader()
@@ -72,7 +66,9 @@ class PairList(QTableWidget):
                 item.setText(text)
                 item.setToolTip(pair_tip(line))
                 item.setTextAlignment(_alignment(column))
-        self.setFixedHeight(self.horizontalHeader().sizeHint().height() + _ROW * len(lines) + 2)
+        self.setFixedHeight(
+            self.horizontalHeader().sizeHint().height() + self.verticalHeader().defaultSectionSize() * len(lines) + 2
+        )
 
     def _choose(self, row: int, _column: int) -> None:
         if row < len(self._lines):

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from deeplab_core.errors import AtrousError
 from deeplab_core.figures import FIGURES, FigureInputs, NamedModel, TruthPair, make_figure
 from deeplab_core.figures.layers import reach, valid_weights
-from deeplab_core.figures.runs import class_colours
+from deeplab_core.masks.export.masks import color_table
 from deeplab_core.nn import create_model
 from tests.unit.core.inference.networks import card, catalog, photograph
 
@@ -201,6 +201,6 @@ def test_other_classes_than_the_ground_truth_s_are_refused(inputs: FigureInputs,
 
 def test_colours_are_looked_up_by_class_id() -> None:
     classes = catalog(3, first_id=7)
-    table = class_colours(classes)
+    table = color_table(classes)
     assert table.shape == (256, 3)
     assert table[8].tolist() == list(classes.classes[1].color)
