@@ -166,7 +166,7 @@ def _until_seen(command: list[str], environment: dict[str, str], looks: _Looks, 
 
 @contextmanager
 def _display() -> Iterator[str]:
-    """A screen of 1600 x 1000 that nobody else draws on."""
+    """A screen of 1600 x 1000 of its own."""
     if shutil.which("Xvfb") is None:
         raise SystemExit("--picture needs Xvfb")
     read, write = os.pipe()

@@ -88,7 +88,7 @@ class ComparedModel:
 
     @property
     def setting(self) -> ModelSetting:
-        """What it is told apart by: a file may take part several times, with different settings."""
+        """What distinguishes it: a file may take part several times, with different settings."""
         return ModelSetting(self.path, self.variant)
 
     def options(self, wanted: PredictOptions) -> PredictOptions:

@@ -10,7 +10,7 @@ from deeplab_core.nn.receptive import feature_map
 
 
 class ModuleNetwork(SegmentationModel):
-    """A module of somebody else: its logits, at whatever size it gives them, are what this package works with.
+    """A module of another program: its logits, at whatever size it gives them, are what this package works with.
 
     Args:
         module: reads ``(N, C, H, W)`` and gives logits ``(N, num_classes, h, w)`` with ``h <= H``, ``w <= W``: a tensor, a

@@ -94,7 +94,7 @@ class PaintingModes(QObject):
         if project is not None:
             catalog = project.catalog
             over = known_ids(project.setting(OVER, []), [*catalog.ids.tolist(), catalog.ignore])
-        self._said = (self._tools.within, over, self._tools.band)  # what was left on is shown by its lamp, and said by nobody
+        self._said = (self._tools.within, over, self._tools.band)  # what was left on is shown by its lamp; no message is needed
         self._tools.set_over(over)
 
     def _take_band(self) -> None:

@@ -10,7 +10,7 @@ from deeplab_core.geometry import Box
 
 
 def place_text(box: Box | None) -> str:
-    """Where a note belongs, for people: a point, a box with its size, or the whole image."""
+    """Where a note belongs, in words: a point, a box with its size, or the whole image."""
     if box is None:
         return tr("whole image")
     if box.width == box.height == 1:

@@ -86,7 +86,7 @@ def test_an_overlay_is_a_picture_and_leaves_void_clear() -> None:
 
 
 class Other(nn.Module):
-    """A module of somebody else that gives a dictionary, as torchvision's do."""
+    """A module of another program that gives a dictionary, as torchvision's do."""
 
     def __init__(self, classes: int = 3) -> None:
         super().__init__()
