@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-SOURCES = ("app", "deeplab_core", "resources", "pyproject.toml", "README.md", "LICENSE", "NOTICE")
+SOURCES = ("atrous.py", "app", "deeplab_core", "resources", "pyproject.toml", "README.md", "LICENSE", "NOTICE")
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +91,69 @@ def test_resources_are_in_the_wheel(wheel: Path) -> None:
 def test_type_checkers_read_the_annotations_of_an_installed_copy(wheel: Path, package: str) -> None:
     with zipfile.ZipFile(wheel) as archive:
         assert f"{package}/py.typed" in archive.namelist()
+
+
+#: What a user's own folder may hold: packages of the same names, which would do something else.
+FOREIGN = {"app/__init__.py": "raise SystemExit('a foreign app')", "resources/__init__.py": "raise SystemExit('foreign resources')"}
+#: A program on the installed copy whose child is another process: it imports what the parent imports.
+SPAWNS = """
+import atrous
+import multiprocessing
+
+def where():
+    import app, deeplab_core
+    return app.__file__, deeplab_core.__file__
+
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        print(*where(), *pool.apply(where), sep="\\n")
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the installed wheel: what pip, pipx and uv put into site-packages, and its script in ``bin``."""
+    target = tmp_path_factory.mktemp("installed")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile", "--target", str(target)]
+    subprocess.run([*command, str(wheel)], check=True)
+    return target
+
+
+@pytest.fixture
+def foreign(tmp_path: Path, installed: Path) -> tuple[Path, dict[str, str]]:
+    """A folder with packages of our names, and an environment that finds them first."""
+    for name, text in FOREIGN.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path, {**os.environ, "PYTHONPATH": os.pathsep.join([".", str(installed)])}
+
+
+@pytest.mark.parametrize("way", ["script", "module"])
+def test_the_program_starts_in_a_folder_with_packages_of_its_names(
+    installed: Path, foreign: tuple[Path, dict[str, str]], way: str
+) -> None:
+    folder, environment = foreign
+    (script,) = [path for path in (installed / ("Scripts" if os.name == "nt" else "bin")).iterdir() if path.stem == "atrous"]
+    start = [str(script)] if way == "script" else [sys.executable, "-m", "atrous"]
+    done = subprocess.run([*start, "models", "list", "--json"], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert str(installed / "resources" / "models") in done.stdout.replace("\\\\", "\\")
+    plain = subprocess.run([sys.executable, "-m", "app"], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert "a foreign app" in plain.stderr  # the folder is what the test says
+
+
+def test_the_compute_process_imports_the_same_packages(installed: Path, foreign: tuple[Path, dict[str, str]]) -> None:
+    folder, environment = foreign
+    (folder / "run.py").write_text(SPAWNS, encoding="utf-8")
+    done = subprocess.run([sys.executable, "run.py"], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    parent, core, *child = done.stdout.splitlines()
+    assert [Path(parent).parent, Path(core).parent] == [installed / "app", installed / "deeplab_core"]
+    assert child == [parent, core]
+
+
+def test_it_says_who_made_it_and_for_whom(metadata: Message) -> None:
+    assert metadata["Author"] == "The Atrous developers"
+    classifiers = metadata.get_all("Classifier", [])
+    assert "Topic :: Scientific/Engineering :: Image Recognition" in classifiers
+    assert [line for line in classifiers if line.startswith("License ::")] == []  # the licence expression says it
