@@ -26,7 +26,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 LOCKED ?= -c requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup peers lock test coverage snapshots figures recordings notebook translations soak lint format bench app smoke lowest clean
+.PHONY: help run demo setup peers lock test coverage snapshots figures recordings notebook translations soak lint format bench app deb notices dist smoke lowest clean
 
 help:  ## list the tasks
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST))
@@ -117,6 +117,15 @@ $(APP_STAMP): pyproject.toml requirements.lock
 
 app: $(APP_STAMP)  ## build the one-folder application into dist/
 	$(APPBIN)/pyinstaller --noconfirm --log-level WARN pyinstaller.spec
+
+deb: $(APP_STAMP)  ## make a Debian package of the built application; ARGS='--compression zstd' is faster
+	@$(APPBIN)/python -m tools.packaging.deb $(ARGS)
+
+notices: $(RUN_STAMP)  ## print the licences of all packages that the application contains
+	@$(BIN)/python -m tools.notices
+
+dist: $(DEV_STAMP)  ## build the wheel and the source distribution into dist/
+	@$(BIN)/python -m tools.packaging.dist
 
 smoke: $(APP_STAMP)  ## run the built application on one sample image, without a screen
 	@$(APPBIN)/python tools/packaging/smoke.py

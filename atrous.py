@@ -14,12 +14,13 @@ from pathlib import Path
 
 
 def pin(name: str, folder: Path) -> None:
-    """Import a package from a folder and under this name, whatever ``sys.path`` would find. Does nothing if it is that one already."""
+    """Import a package from a folder, whatever ``sys.path`` would find under its name. Does nothing if it is that one already."""
     known = sys.modules.get(name)
     if known is not None and known.__file__ and Path(known.__file__).resolve().parent == folder:
         return
     spec = spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[str(folder)])
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

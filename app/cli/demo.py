@@ -50,7 +50,7 @@ def photograph_window(folder: Path, picture: Path) -> int:
 
     A process of its own, because this one may hold torch and the window's must not.
     """
-    program = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "app"]
+    program = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "atrous"]
     # Qt's own offscreen screen has 800 x 800 px; its parameters are separated by colons, which a Windows path holds too.
     screen = "" if sys.platform == "win32" else f":configfile={RESOURCES / 'offscreen.json'}"
     paths = os.pathsep.join(filter(None, [str(RESOURCES.parent), os.environ.get("PYTHONPATH")]))

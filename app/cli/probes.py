@@ -60,7 +60,7 @@ def run_probe(name: str, patience: float = PATIENCE) -> Row:
         if probe.extra:
             return Row(name, "missing", "not installed", f"If you need it: {_pip()} install 'atrous[{probe.extra}]'")
         return Row(name, "failed", "not installed", REBUILT if is_frozen() else f"Run: {_pip()} install {probe.package}")
-    command = [sys.executable, *(() if is_frozen() else ("-m", "app")), "doctor", "--probe", name]
+    command = [sys.executable, *(() if is_frozen() else ("-m", "atrous")), "doctor", "--probe", name]
     root = str(Path(__file__).resolve().parents[2])
     search = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
     try:

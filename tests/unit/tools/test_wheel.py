@@ -12,6 +12,9 @@ from email.parser import BytesParser
 from pathlib import Path
 
 import pytest
+import yaml
+
+from deeplab_core import __version__
 
 ROOT = Path(__file__).resolve().parents[3]
 SOURCES = ("atrous.py", "app", "deeplab_core", "resources", "pyproject.toml", "README.md", "LICENSE", "NOTICE")
@@ -94,7 +97,7 @@ def test_type_checkers_read_the_annotations_of_an_installed_copy(wheel: Path, pa
 
 
 #: What a user's own folder may hold: packages of the same names, which would do something else.
-FOREIGN = {"app/__init__.py": "raise SystemExit('a foreign app')", "resources/__init__.py": "raise SystemExit('foreign resources')"}
+FOREIGN = {"app/__init__.py": "raise SystemExit('a foreign app')", "resources/__init__.py": "raise SystemExit(1)"}
 #: A program on the installed copy whose child is another process: it imports what the parent imports.
 SPAWNS = """
 import atrous
@@ -114,8 +117,8 @@ if __name__ == "__main__":
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the installed wheel: what pip, pipx and uv put into site-packages, and its script in ``bin``."""
     target = tmp_path_factory.mktemp("installed")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile", "--target", str(target)]
-    subprocess.run([*command, str(wheel)], check=True)
+    options = ["--quiet", "--no-deps", "--no-index", "--no-compile", "--target", str(target)]
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, str(wheel)], check=True)
     return target
 
 
@@ -128,24 +131,25 @@ def foreign(tmp_path: Path, installed: Path) -> tuple[Path, dict[str, str]]:
     return tmp_path, {**os.environ, "PYTHONPATH": os.pathsep.join([".", str(installed)])}
 
 
+def run(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize("way", ["script", "module"])
 def test_the_program_starts_in_a_folder_with_packages_of_its_names(
     installed: Path, foreign: tuple[Path, dict[str, str]], way: str
 ) -> None:
-    folder, environment = foreign
     (script,) = [path for path in (installed / ("Scripts" if os.name == "nt" else "bin")).iterdir() if path.stem == "atrous"]
     start = [str(script)] if way == "script" else [sys.executable, "-m", "atrous"]
-    done = subprocess.run([*start, "models", "list", "--json"], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = run([*start, "models", "list", "--json"], *foreign)
     assert done.returncode == 0, done.stderr
     assert str(installed / "resources" / "models") in done.stdout.replace("\\\\", "\\")
-    plain = subprocess.run([sys.executable, "-m", "app"], cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert "a foreign app" in plain.stderr  # the folder is what the test says
+    assert "a foreign app" in run([sys.executable, "-m", "app"], *foreign).stderr  # the folder is what the test says
 
 
 def test_the_compute_process_imports_the_same_packages(installed: Path, foreign: tuple[Path, dict[str, str]]) -> None:
-    folder, environment = foreign
-    (folder / "run.py").write_text(SPAWNS, encoding="utf-8")
-    done = subprocess.run([sys.executable, "run.py"], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    (foreign[0] / "run.py").write_text(SPAWNS, encoding="utf-8")
+    done = run([sys.executable, "run.py"], *foreign)
     assert done.returncode == 0, done.stderr
     parent, core, *child = done.stdout.splitlines()
     assert [Path(parent).parent, Path(core).parent] == [installed / "app", installed / "deeplab_core"]
@@ -157,3 +161,9 @@ def test_it_says_who_made_it_and_for_whom(metadata: Message) -> None:
     classifiers = metadata.get_all("Classifier", [])
     assert "Topic :: Scientific/Engineering :: Image Recognition" in classifiers
     assert [line for line in classifiers if line.startswith("License ::")] == []  # the licence expression says it
+
+
+def test_the_citation_names_this_version() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert cited["version"] == __version__
+    assert cited["authors"] == [{"name": "The Atrous developers"}]

@@ -1,0 +1,158 @@
+"""``make deb``: a Debian package of the application folder that ``make app`` built.
+
+The program lies in ``/usr/lib/atrous``, its command in ``/usr/bin``. The package brings the entry of the desktop's menu, names of
+file types, icons, an AppStream file, licences and notices. ``python -m tools.packaging.deb --help`` lists the options.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent / "linux"
+APP_ID = "org.atrous.Atrous"
+#: Sides of the icons beside the scalable one, in px.
+ICON_SIDES = (16, 32, 48, 64, 128, 256)
+#: Libraries that Qt takes from the system. Names end in t64 where a release renamed them.
+DEPENDS = (
+    "libc6", "libegl1", "libgl1", "libdbus-1-3", "libfontconfig1", "libfreetype6", "libglib2.0-0 | libglib2.0-0t64",
+    "libx11-xcb1", "libxkbcommon0", "libxkbcommon-x11-0", "libxcb-cursor0", "libxcb-icccm4", "libxcb-image0", "libxcb-keysyms1",
+    "libxcb-randr0", "libxcb-render-util0", "libxcb-shape0", "libxcb-xinerama0", "libxcb-xkb1",
+)  # fmt: skip
+CONTROL = """\
+Package: atrous
+Version: {version}
+Architecture: {architecture}
+Maintainer: The Atrous developers <developers@atrous.invalid>
+Installed-Size: {kilobytes}
+Depends: {depends}
+Recommends: fonts-noto-cjk
+Section: science
+Priority: optional
+Description: label and evaluate semantic segmentation
+ Atrous opens a folder of images and runs DeepLabv3+ on them. It shows each
+ mask with its trimap boundary band and its IoU per class. You correct the
+ mask with a brush, and the export contains exactly the mask on screen.
+ .
+ This package contains Python, Qt and PyTorch; see
+ /usr/share/doc/atrous/THIRD-PARTY-NOTICES.txt.
+"""
+
+
+def version() -> str:
+    """Version of the program, read without importing it."""
+    for line in (ROOT / "deeplab_core" / "__init__.py").read_text(encoding="utf-8").splitlines():
+        if line.startswith("__version__"):
+            return line.split('"')[1]
+    raise SystemExit("deeplab_core/__init__.py names no version")
+
+
+def build_date() -> time.struct_time:
+    """Date of the release: ``SOURCE_DATE_EPOCH`` if it is set, so that two builds are equal; else today."""
+    return time.gmtime(int(os.environ.get("SOURCE_DATE_EPOCH", time.time())))
+
+
+def stage(built: Path, target: Path) -> None:
+    """Lay the files of the package out under ``target``, as they will lie under ``/``.
+
+    Args:
+        built: ``dist/atrous`` of ``make app``.
+    """
+    if not (built / "atrous").is_file():
+        raise SystemExit(f"{built} holds no application; run: make app")
+    shutil.copytree(built, target / "usr" / "lib" / "atrous", symlinks=True)
+    command = target / "usr" / "bin" / "atrous"
+    command.parent.mkdir(parents=True)
+    command.symlink_to("../lib/atrous/atrous")
+    share = target / "usr" / "share"
+    put(HERE / "atrous.desktop", share / "applications" / "atrous.desktop")
+    put(HERE / "atrous-mime.xml", share / "mime" / "packages" / "atrous.xml")
+    about = (HERE / f"{APP_ID}.metainfo.xml").read_text(encoding="utf-8")
+    about = about.replace("@VERSION@", version()).replace("@DATE@", time.strftime("%Y-%m-%d", build_date()))
+    write(share / "metainfo" / f"{APP_ID}.metainfo.xml", about.encode())
+    docs = share / "doc" / "atrous"
+    write(docs / "copyright", (ROOT / "NOTICE").read_bytes() + b"\n" + (ROOT / "LICENSE").read_bytes())
+    write(docs / "changelog.gz", gzip.compress((ROOT / "CHANGELOG.md").read_bytes(), mtime=0))
+    notices = next(built.rglob("THIRD-PARTY-NOTICES.txt"), None)
+    if notices is not None:
+        put(notices, docs / "THIRD-PARTY-NOTICES.txt")
+    icons(share / "icons" / "hicolor")
+    for path in target.rglob("*"):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+
+
+def icons(target: Path) -> None:
+    """The icon of the program in the folders of an icon theme: scalable, and drawn at the usual sides."""
+    drawing = ROOT / "resources" / "icons" / "atrous.svg"
+    put(drawing, target / "scalable" / "apps" / "atrous.svg")
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    from PySide6.QtCore import QSize
+    from PySide6.QtGui import QGuiApplication, QIcon
+
+    kept = QGuiApplication.instance() or QGuiApplication([])
+    for side in ICON_SIDES:
+        path = target / f"{side}x{side}" / "apps" / "atrous.png"
+        path.parent.mkdir(parents=True)
+        if not QIcon(str(drawing)).pixmap(QSize(side, side), 1.0).save(str(path)):
+            raise SystemExit(f"{path} cannot be written")
+    del kept
+
+
+def put(source: Path, target: Path) -> None:
+    """Copy a file, and make its folder."""
+    write(target, source.read_bytes())
+
+
+def write(target: Path, content: bytes) -> None:
+    """Write a file, and make its folder."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)
+
+
+def control(staged: Path, architecture: str) -> str:
+    """The control file: what the package manager knows of the package."""
+    size = sum(path.lstat().st_size for path in staged.rglob("*") if path.is_file() and not path.is_symlink())
+    return CONTROL.format(version=version(), architecture=architecture, kilobytes=-(-size // 1024), depends=", ".join(DEPENDS))
+
+
+def build(built: Path, folder: Path, compression: str = "xz") -> Path:
+    """Make the package in ``folder`` and return its path. Needs ``dpkg-deb``; raises SystemExit if something is missing."""
+    if shutil.which("dpkg-deb") is None:
+        raise SystemExit("dpkg-deb is missing; it comes with Debian and Ubuntu: apt install dpkg")
+    architecture = subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True, text=True).stdout.strip()
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"atrous_{version()}_{architecture}.deb"
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        staged = Path(scratch) / "package"
+        stage(built, staged)
+        write(staged / "DEBIAN" / "control", control(staged, architecture).encode())
+        staged.chmod(0o755)
+        (staged / "DEBIAN").chmod(0o755)
+        command = ["dpkg-deb", "--root-owner-group", f"-Z{compression}", "--build", str(staged), str(target)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return target
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build the package and print its path and size."""
+    parser = argparse.ArgumentParser(description="Make a Debian package of the application folder.")
+    parser.add_argument("--built", type=Path, default=ROOT / "dist" / "atrous", help="folder that 'make app' built")
+    parser.add_argument("--to", type=Path, default=ROOT / "dist", help="folder of the package")
+    parser.add_argument("--compression", choices=("xz", "gzip", "zstd", "none"), default="xz", help="xz takes minutes")
+    options = parser.parse_args(arguments)
+    target = build(options.built, options.to, options.compression)
+    print(f"{target}: {target.stat().st_size / 1e6:.0f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
