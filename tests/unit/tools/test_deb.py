@@ -15,7 +15,7 @@ from PIL import Image
 
 from tools.packaging import deb
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a package for Linux")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a Debian package is built on Linux")
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_licences_come_along(staged: Path) -> None:
     assert (docs / "changelog.gz").is_file()
 
 
-@pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="dpkg-deb is a tool of Debian")
+@pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="dpkg-deb is not installed")
 def test_the_package_is_read_by_debian(built: Path, tmp_path: Path, qapp: object) -> None:
     package = deb.build(built, tmp_path / "out", "gzip")
     told = subprocess.run(["dpkg-deb", "--field", str(package)], capture_output=True, text=True, check=True).stdout
