@@ -19,7 +19,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -195,9 +195,9 @@ class Desk:
         view.fit() if scale is None else view.set_scale(scale)
         self.walk.settle()
 
-    def strokes(self, moves: int, presses: int) -> None:
+    def strokes(self, moves: int, presses: int, diameters: Sequence[int]) -> None:
         """Presses, moves and releases of every brush and scale."""
-        for diameter in DIAMETERS:
+        for diameter in diameters:
             self.program.tools.set_diameter(diameter)
             for name, scale in (("fit", None), ("1:1", 1.0)):
                 self.scale(scale)
@@ -218,9 +218,9 @@ class Desk:
                     f"{'':18s} undo, redo CPU max {max(undo.all):.1f}, {max(redo.all):.1f} ms (limit {UNDO_MS:.0f})", flush=True
                 )
 
-    def long(self) -> None:
+    def long(self, diameters: Sequence[int]) -> None:
         """One stroke of 2,000 steps per brush, its end, its undo and redo."""
-        for diameter in DIAMETERS:
+        for diameter in diameters:
             self.program.tools.set_diameter(diameter)
             self.scale(None)
             self.program.tools.choose_class(3 + diameter % 7)
@@ -250,9 +250,9 @@ def windows(sizes: list[tuple[int, int]], only: set[str], asked: argparse.Namesp
             panes = " + ".join(f"{pane.width()}x{pane.height()}" for pane in desk.panes)
             print(f"{width} x {height} ({width * height / 1e6:.0f} MP), views {panes}, window's thread, CPU ms")
             if "strokes" in only:
-                desk.strokes(asked.moves, asked.presses)
+                desk.strokes(asked.moves, asked.presses, asked.brushes)
             if "long" in only:
-                desk.long()
+                desk.long(asked.brushes)
             desk.close()
 
 
@@ -369,6 +369,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="*", default=["4096x4096", "11547x8660"])
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--brushes", nargs="*", type=int, default=DIAMETERS, help="diameters in px of strokes and long")
     parser.add_argument("--moves", type=int, default=240)
     parser.add_argument("--presses", type=int, default=12)
     parser.add_argument("--strokes", type=int, default=20_000, help="of the history")

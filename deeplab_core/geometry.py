@@ -39,6 +39,12 @@ class Box(NamedTuple):
             return None
         return Box.between(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
 
+    @staticmethod
+    def around_all(boxes: Sequence[Box]) -> Box:
+        """The smallest box that holds some others, at least one and none of them empty."""
+        left, top = min(box.x for box in boxes), min(box.y for box in boxes)
+        return Box.between(left, top, max(box.right for box in boxes), max(box.bottom for box in boxes))
+
     @property
     def right(self) -> int:
         """First column behind the box."""

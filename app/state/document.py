@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,18 +27,33 @@ _LARGE = 4096
 PART_TILES = 48
 
 
+class ChangedPart(NamedTuple):
+    """A rectangle in which pixels changed, inside the image, and a (h, w) copy of its labels before that."""
+
+    rect: Box
+    before: LabelMap
+
+
+class PaintedPart(NamedTuple):
+    """A rectangle inside the image, the pixels of it that are set ((h, w) bool), and their value or (h, w) values."""
+
+    rect: Box
+    where: NDArray[np.bool_]
+    values: int | NDArray[Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What listeners learn after pixels changed.
 
     Attributes:
-        rect: where; already clipped to the image.
-        before: (h, w) copy of the labels of ``rect`` before the change, for metrics that add only the difference.
+        rect: smallest that holds all parts.
+        parts: where, for those that look at pixels: a thin or hollow shape fills little of ``rect``. They do not overlap.
         revision: of the document after the change.
     """
 
     rect: Box
-    before: LabelMap
+    parts: tuple[ChangedPart, ...]
     revision: int
 
 
@@ -103,13 +118,20 @@ class Document:
 
         ``rect`` must lie inside the image. Listeners hear of it once.
         """
+        self.paint_parts([PaintedPart(rect, where, values)], source)
+
+    def paint_parts(self, parts: Iterable[PaintedPart], source: Provenance) -> None:
+        """Set pixels in several rectangles that do not overlap. Listeners hear of all of them at once."""
         self.settle()
-        self._touch(rect)
-        region = self.labels[rect.slices]
-        before = region.copy()
-        _write(region, np.asarray(values, dtype=self.labels.dtype), where)
-        _write(self.provenance[rect.slices], np.asarray(source, dtype=np.uint8), where)
-        self._tell(rect, before)
+        changed = []
+        for rect, where, values in parts:
+            self._touch(rect)
+            region = self.labels[rect.slices]
+            changed.append(ChangedPart(rect, region.copy()))
+            _write(region, np.asarray(values, dtype=self.labels.dtype), where)
+            _write(self.provenance[rect.slices], np.asarray(source, dtype=np.uint8), where)
+        if changed:
+            self._tell(*changed)
 
     def apply(self, patch: TilePatch) -> Box:
         """Write the 'after' side of a patch and return the rectangle that changed.
@@ -127,7 +149,7 @@ class Document:
         for place, labels, provenance in tiles:
             self.labels[place.slices] = labels
             self.provenance[place.slices] = provenance
-        self._tell(rect, before)
+        self._tell(ChangedPart(rect, before))
         return rect
 
     def open_step(self, step: OpenStep) -> None:
@@ -198,14 +220,14 @@ class Document:
                 for place, labels, provenance in tiles:
                     self.labels[place.slices] = labels
                     self.provenance[place.slices] = provenance
-                self._tell(rect, before)
+                self._tell(ChangedPart(rect, before))
                 yield
         except ProjectError:
             for rect, old_labels, old_provenance in reversed(written):
                 self._touch(rect)
                 before = self.labels[rect.slices].copy()
                 self.labels[rect.slices], self.provenance[rect.slices] = old_labels, old_provenance
-                self._tell(rect, before)
+                self._tell(ChangedPart(rect, before))
             raise
 
     def fits(self, patch: TilePatch) -> bool:
@@ -220,10 +242,9 @@ class Document:
         for snapshot in self._snapshots:
             snapshot.touch(rect)
 
-    def _tell(self, rect: Box, before: LabelMap) -> None:
+    def _tell(self, *parts: ChangedPart) -> None:
         self.revision += 1
-        change = Change(rect, before, self.revision)
-        self.changed.emit(change)
+        self.changed.emit(Change(Box.around_all([part.rect for part in parts]), parts, self.revision))
 
 
 def _write(region: LabelMap, values: LabelMap, where: NDArray[np.bool_]) -> None:

@@ -6,7 +6,9 @@ figures are at every moment those of a recomputation from scratch.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +18,14 @@ from app.text import percent, plural
 from deeplab_core.analysis.record import CONFUSION, ImageAnalysis, band_name
 from deeplab_core.analysis.sparse import SparseCounts
 from deeplab_core.errors import MaskFormatError, message
+from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import ConfusionMatrix, PixelDelta
 from deeplab_core.metrics.trimap import BandAround, BandRule, band_map
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 
-#: From this many pixels on a box is counted as a whole before and after its change.
-_WHOLESALE = 1 << 17
+#: A box of at least so many pixels is counted as a whole before and after its change if one in so many changed.
+_LARGE, _DENSE = 1 << 17, 8
 
 Key = tuple[BandRule, BandAround]
 
@@ -239,23 +242,60 @@ class LiveEvaluation:
         for key in [key for key in self._indices if key[1] == "prediction"]:
             del self._indices[key]
             self._histograms.pop(key, None)
-        index = change.rect.slices
-        truth, after = self.scored[index], self.document.labels[index]
-        if truth.size >= _WHOLESALE:
-            self._recount(truth, change.before, after, index)
-            return
-        delta = PixelDelta.between(truth=truth, before=change.before, after=after, catalog=self.document.catalog)
+        labels, few = self.document.labels, []
+        for rect, before in change.parts:
+            after = labels[rect.slices]
+            differs = before != after
+            if before.size < _LARGE or np.count_nonzero(differs) * _DENSE < before.size:
+                few.append(_Pixels(rect, np.flatnonzero(differs), before, after))
+            else:
+                self._recount(rect, before, after)
+        if few:
+            self._move(few)
+
+    def _move(self, few: list[_Pixels]) -> None:
+        """Count some pixels where they are now."""
+        delta = PixelDelta.between(
+            truth=_joined(part.of(self.scored[part.rect.slices]) for part in few),
+            before=_joined(part.of(part.before) for part in few),
+            after=_joined(part.of(part.after) for part in few),
+            catalog=self.document.catalog,
+        )
         self._matrix.apply(delta)
         for key, histogram in self._histograms.items():
-            histogram.apply(delta, index=self._indices[key][index])
+            histogram.apply(delta, index=_joined(part.of(self._indices[key][part.rect.slices]) for part in few))
 
-    def _recount(self, truth: LabelMap, before: LabelMap, after: LabelMap, place: tuple[slice, slice]) -> None:
+    def _recount(self, rect: Box, before: LabelMap, after: LabelMap) -> None:
         """Count a large box out and in again: less per pixel than finding those that changed."""
-        catalog = self.document.catalog
-        old = ConfusionMatrix(catalog).update(truth=truth, prediction=before)
-        self._matrix = self._matrix + ConfusionMatrix(catalog).update(truth=truth, prediction=after) - old
+        catalog, truth = self.document.catalog, self.scored[rect.slices]
+        moved: ConfusionMatrix | None = None
         for key, histogram in self._histograms.items():
-            index = self._indices[key][place]
+            index = self._indices[key][rect.slices]
             come = BandHistogram(catalog, rule=key[0], around=key[1]).update(index=index, truth=truth, prediction=after)
             gone = BandHistogram(catalog, rule=key[0], around=key[1]).update(index=index, truth=truth, prediction=before)
             self._histograms[key] = histogram + come - gone
+            moved = moved or self._matrix + come.total() - gone.total()  # every labelled pixel is in one of the bands
+        if moved is None:
+            gone_matrix = ConfusionMatrix(catalog).update(truth=truth, prediction=before)
+            moved = self._matrix + ConfusionMatrix(catalog).update(truth=truth, prediction=after) - gone_matrix
+        self._matrix = moved
+
+
+class _Pixels(NamedTuple):
+    """Pixels of a box that changed: their places in it, ascending, and its labels before and after."""
+
+    rect: Box
+    places: NDArray[np.intp]
+    before: LabelMap
+    after: LabelMap
+
+    def of(self, box: NDArray[Any]) -> NDArray[Any]:
+        """(n,) values of the pixels in a (h, w) box."""
+        if box.flags.c_contiguous:
+            return box.ravel().take(self.places)
+        found: NDArray[Any] = box[np.divmod(self.places, box.shape[1])]  # without a copy of the box
+        return found
+
+
+def _joined(values: Iterable[NDArray[Any]]) -> NDArray[Any]:
+    return np.concatenate(list(values))

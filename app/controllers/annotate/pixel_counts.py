@@ -74,12 +74,13 @@ class ImagePixelCounts(QObject):
     def _follow_change(self, change: Change) -> None:
         image = self._image
         if image is not None and self._counted:
-            after, before = image.document.labels[change.rect.slices], change.before
-            # A dab changes few pixels of its box, and finding them costs less than counting the box.
-            changed = after != before
             length = len(self._counts)
-            self._counts += np.bincount(after[changed], minlength=length)
-            self._counts -= np.bincount(before[changed], minlength=length)
+            for rect, before in change.parts:
+                after = image.document.labels[rect.slices]
+                # A dab changes few pixels of its box, and finding them costs less than counting the box.
+                changed = after != before
+                self._counts += np.bincount(after[changed], minlength=length)
+                self._counts -= np.bincount(before[changed], minlength=length)
             if not self._soon.isActive():
                 self._soon.start()
         self._later.start()

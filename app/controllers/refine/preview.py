@@ -432,15 +432,16 @@ class RefineController(QObject):
         image, shown, refined = self._answered(), self.shown, self._refined
         if image is None or shown is None or refined is None:
             return
-        place = change.rect.slices
-        labels, provenance = image.document.labels[place], image.document.provenance[place]
-        # Of reclassified regions, what the last composition kept stays until the next one, which sees them as a whole.
-        changing = ~painted(provenance)
-        if self._where is not None:
-            changing &= self._where[place]
-        if self._stays is not None:
-            changing &= ~(self._stays[place] & reclassified(provenance))
-        shown[place] = np.where(changing, refined[place], labels)
+        for part in change.parts:
+            place = part.rect.slices
+            labels, provenance = image.document.labels[place], image.document.provenance[place]
+            # Of reclassified regions, what the last composition kept stays until the next one, which sees them as a whole.
+            changing = ~painted(provenance)
+            if self._where is not None:
+                changing &= self._where[place]
+            if self._stays is not None:
+                changing &= ~(self._stays[place] & reclassified(provenance))
+            shown[place] = np.where(changing, refined[place], labels)
         self._rest.start()
 
     def _follow_rest(self) -> None:

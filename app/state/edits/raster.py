@@ -18,10 +18,12 @@ from deeplab_core.geometry import Box
 Point = tuple[float, float]
 Floats = NDArray[np.floating[Any]]
 
-#: A mask of more pixels than this, and mostly empty, is cut into bands of this many rows: a long diagonal line then costs its
-#: own length, not the area of the box around it.
+#: A mask of more pixels than this, and mostly empty, is cut into bands of at least this many rows: a long diagonal line then
+#: costs its own length, not the area of the box around it.
 _BAND_ROWS = 64
 _BAND_PIXELS = 64 * 64
+#: One more band costs as much time as this many pixels.
+_SETUP_PIXELS = 16_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +45,75 @@ class Spans:
         """Number of covered pixels."""
         return int(np.maximum(self.hi - self.lo, 0).sum())
 
-    def masks(self) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
-        """Yield (rect, (h, w) bool) pieces that cover the shape once; one piece unless the shape is long and thin."""
-        top, lo, hi = self.top, self.lo, self.hi
-        widths = hi - lo
-        if widths.size == 0 or widths.min() <= 0:
-            filled = np.flatnonzero(widths > 0)
-            if filled.size == 0:
-                return
-            first, behind = int(filled[0]), int(filled[-1]) + 1
-            top, lo, hi, widths = top + first, lo[first:behind], hi[first:behind], widths[first:behind]
-            if widths.min() <= 0:
-                lo, hi = np.where(widths > 0, lo, lo[0]), np.where(widths > 0, hi, lo[0])
-                widths = hi - lo
-        box = widths.size * (int(hi.max()) - int(lo.min()))
-        if box <= _BAND_PIXELS or box <= 3 * int(widths.sum()):
-            yield _mask(top, lo, hi, widths)
+    def masks(self, without: Spans | None = None) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
+        """Yield (rect, (h, w) bool) pieces that cover the shape once. Rectangles do not overlap.
+
+        There is one piece unless the shape fills little of the box around it.
+
+        Args:
+            without: pixels of this shape are left out.
+        """
+        shapes = [self] if without is None else self._beside(without)
+        lo, hi = np.array([shape.lo for shape in shapes]), np.array([shape.hi for shape in shapes])
+        widths = np.maximum(hi - lo, 0)
+        filled = np.flatnonzero(widths.any(axis=0))
+        if filled.size == 0:
             return
-        for start in range(0, widths.size, _BAND_ROWS):
-            band = slice(start, start + _BAND_ROWS)
-            yield _mask(top + start, lo[band], hi[band], widths[band])
+        first, behind = int(filled[0]), int(filled[-1]) + 1
+        some = widths > 0
+        box = (behind - first) * (int(hi[some].max()) - int(lo[some].min()))
+        whole = box <= _BAND_PIXELS or box <= 3 * int(widths.sum())
+        rows = behind - first if whole else max(_BAND_ROWS, math.ceil((behind - first) / math.sqrt(max(box / _SETUP_PIXELS, 1))))
+        for start in range(first, behind, rows):
+            band = slice(start, min(start + rows, behind))
+            found = [_mask(self.top + start, low[band], high[band]) for low, high in zip(lo, hi, strict=True)]
+            yield from _apart([piece for piece in found if piece is not None])
+
+    def _beside(self, other: Spans) -> list[Spans]:
+        """What another shape leaves of the runs on its left, with rows that it does not meet, and on its right."""
+        # An empty cut behind the run leaves all of it on the left.
+        cut_lo, cut_hi = self.hi.copy(), self.hi.copy()
+        first, behind = max(self.top, other.top), min(self.top + self.lo.size, other.top + other.lo.size)
+        if first < behind:
+            mine, theirs = slice(first - self.top, behind - self.top), slice(first - other.top, behind - other.top)
+            meets = other.hi[theirs] > other.lo[theirs]
+            cut_lo[mine] = np.where(meets, other.lo[theirs], self.hi[mine])
+            cut_hi[mine] = np.where(meets, other.hi[theirs], self.hi[mine])
+        left = Spans(self.top, self.lo, np.minimum(self.hi, cut_lo))
+        return [left, Spans(self.top, np.maximum(self.lo, cut_hi), self.hi)]
 
 
-def _mask(top: int, lo: NDArray[np.int64], hi: NDArray[np.int64], widths: NDArray[np.int64]) -> tuple[Box, NDArray[np.bool_]]:
+def _mask(top: int, lo: NDArray[np.int64], hi: NDArray[np.int64]) -> tuple[Box, NDArray[np.bool_]] | None:
+    """The box around some runs, of which the first is in row ``top``, and the mask of them; None if all are empty."""
+    widths = hi - lo
+    if widths.min() <= 0:
+        filled = np.flatnonzero(widths > 0)
+        if filled.size == 0:
+            return None
+        part = slice(int(filled[0]), int(filled[-1]) + 1)
+        top, lo, hi, widths = top + part.start, lo[part], hi[part], widths[part]
+        if widths.min() <= 0:  # what is empty in between must not make the box wider
+            empty = widths <= 0
+            lo, hi = np.where(empty, lo[0], lo), np.where(empty, lo[0], hi)
+            widths = hi - lo
     left, right = int(lo.min()), int(hi.max())
     # In unsigned numbers 'column - lo < width' answers both ends at once: left of lo it wraps around to a large one.
     narrow = np.uint16 if right - left < 1 << 15 else np.uint32
     columns: NDArray[Any] = np.arange(right - left, dtype=narrow)
     offset = columns - (lo - left).astype(narrow)[:, None]
     return Box(left, top, right - left, widths.size), offset < widths.astype(narrow)[:, None]
+
+
+def _apart(pieces: list[tuple[Box, NDArray[np.bool_]]]) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
+    """The pieces, or one for both where two have boxes that overlap."""
+    if len(pieces) < 2 or pieces[0][0].intersected(pieces[1][0]).empty:
+        yield from pieces
+        return
+    box = pieces[0][0].united(pieces[1][0])
+    joined = np.zeros(box.size, np.bool_)
+    for rect, where in pieces:
+        joined[rect.within(box).slices] |= where
+    yield box, joined
 
 
 def disk_spans(center: Point, radius: float, shape: tuple[int, int]) -> Spans:

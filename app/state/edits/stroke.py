@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from app.state.document import Document
+from app.state.document import Document, PaintedPart
 from app.state.edits.limits import NO_LIMITS, EditLimits
-from app.state.edits.raster import Point, capsule_spans, line_pixels
+from app.state.edits.raster import Point, Spans, capsule_spans, line_pixels
 from app.state.edits.region import refuse_locked
 from app.state.locks import held
 from app.state.patch import PatchRecorder, TilePatch
@@ -23,6 +23,10 @@ _THIN = 1.5
 
 #: A thin line is painted in pieces of so many pixels, so that a long diagonal never needs a mask of the box around it.
 _LINE_PIXELS = 256
+
+#: From this diameter on a segment paints only what the one before it did not cover. For smaller ones the whole capsule is less
+#: work than finding that out.
+_LARGE = 64
 
 
 class StrokeSession:
@@ -64,6 +68,8 @@ class StrokeSession:
         self._recorder = PatchRecorder(document.labels, document.provenance)
         document.open_step(self._recorder)
         self._last: Point | None = None
+        self._covered: Spans | None = None  # by the last segment, and nothing else was painted since this revision
+        self._revision = document.revision
         self._open = True
 
     @property
@@ -108,34 +114,41 @@ class StrokeSession:
     def _segment(self, start: Point, end: Point) -> Box:
         if not self._open:
             raise RuntimeError("the stroke has already ended")
-        dirty = Box(0, 0, 0, 0)
-        shape = self._document.shape
+        document = self._document
+        document.settle()
+        shape = document.shape
         if self.diameter < _THIN:
             rows, columns = line_pixels(start, end, shape)
-            for piece in range(0, rows.size, _LINE_PIXELS):
-                dirty = dirty.united(self._pixels(rows[piece : piece + _LINE_PIXELS], columns[piece : piece + _LINE_PIXELS]))
-            return dirty
-        for rect, where in capsule_spans(start, end, self.diameter / 2, shape).masks():
-            self._paint(rect, where)
-            dirty = dirty.united(rect)
+            pieces = [slice(piece, piece + _LINE_PIXELS) for piece in range(0, rows.size, _LINE_PIXELS)]
+            return self._paint(_pixels(rows[piece], columns[piece]) for piece in pieces)
+        spans = capsule_spans(start, end, self.diameter / 2, shape)
+        known = self.diameter >= _LARGE and self._revision == document.revision
+        dirty = self._paint(spans.masks(without=self._covered if known else None))
+        self._covered, self._revision = spans, document.revision
         return dirty
 
-    def _pixels(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Box:
-        x, y = int(columns.min()), int(rows.min())
-        rect = Box(x, y, int(columns.max()) - x + 1, int(rows.max()) - y + 1)
-        where = np.zeros((rect.height, rect.width), dtype=np.bool_)
-        where[rows - y, columns - x] = True
-        self._paint(rect, where)
-        return rect
-
-    def _paint(self, rect: Box, where: NDArray[np.bool_]) -> None:
-        document = self._document
-        if not self._limits.none:
-            where = self._limits.applied(where, document.labels[rect.slices], rect)
+    def _paint(self, pieces: Iterable[tuple[Box, NDArray[np.bool_]]]) -> Box:
+        """Paint what may be painted of some pieces; the rectangle that holds them."""
+        document, dirty = self._document, Box(0, 0, 0, 0)
         reference = document.reference
-        values = self._value if self._value is not None or reference is None else reference[rect.slices]
-        assert values is not None  # a stroke without a label begins with a reference only
-        if document.locked:
-            where = where & ~held(document.labels[rect.slices], values, document.locked)
-        self._recorder.touch(rect)
-        document.paint(rect, where, values, self._source)
+        parts = []
+        for rect, covered in pieces:
+            where = covered if self._limits.none else self._limits.applied(covered, document.labels[rect.slices], rect)
+            values = self._value if self._value is not None or reference is None else reference[rect.slices]
+            assert values is not None  # a stroke without a label begins with a reference only
+            if document.locked:
+                where = where & ~held(document.labels[rect.slices], values, document.locked)
+            self._recorder.touch(rect)
+            parts.append(PaintedPart(rect, where, values))
+            dirty = dirty.united(rect)
+        document.paint_parts(parts, self._source)
+        return dirty
+
+
+def _pixels(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> tuple[Box, NDArray[np.bool_]]:
+    """The box around some pixels, and its mask of them."""
+    x, y = int(columns.min()), int(rows.min())
+    rect = Box(x, y, int(columns.max()) - x + 1, int(rows.max()) - y + 1)
+    where = np.zeros((rect.height, rect.width), dtype=np.bool_)
+    where[rows - y, columns - x] = True
+    return rect, where

@@ -252,11 +252,13 @@ class CanvasArea(QWidget):
     def _mark_changed(self, change: Change) -> None:
         document = self._edit.document
         if document is not None:
-            rect = change.rect
-            shown = rect.width * rect.height * self._view.scale**2
-            rects = damaged_rects(rect, change.before, document.labels[rect.slices], banded=shown > _BANDS_PAY)
-            for box in rects:
-                self._presence.mark_changed(document.labels, box)
+            rects: list[Box] = []
+            for rect, before in change.parts:
+                shown = rect.area * self._view.scale**2
+                rects += damaged_rects(rect, before, document.labels[rect.slices], banded=shown > _BANDS_PAY)
+            self._presence.mark_changed(document.labels, rects)
+            if len(rects) > 1 and change.rect.area * self._view.scale**2 < _BANDS_PAY:
+                rects = [Box.around_all(rects)]
             for pane in self.views:
                 pane.mark_changed(rects)
 

@@ -11,7 +11,7 @@ repaint costs as much as its own device pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -34,8 +34,12 @@ _SPARE = 2
 _FEW = 4
 #: Values with a bit of their own.
 _MOST = 63
+#: Renewing one more rectangle costs as much as so many more pixels in another.
+_SETUP_PIXELS = 16_000
+#: A changed rectangle is joined with one of so many before it, or stays alone.
+_RECENT = 3
 #: More changed rectangles than this are renewed as one.
-_MANY = 16
+_MANY = 64
 
 
 class Pyramid:
@@ -52,10 +56,11 @@ class Pyramid:
         self._levels: list[Words] = []  # level 1, 2, ...; level 0 is the map itself
         self._changed: list[Box] = []
 
-    def mark_changed(self, rect: Box) -> None:
-        """Values changed in a rectangle of the image."""
+    def mark_changed(self, rects: Iterable[Box]) -> None:
+        """Values changed in rectangles of the image."""
         if self._levels:
-            self._changed.append(rect)
+            for rect in rects:
+                _add(self._changed, rect)
 
     def forget(self) -> None:
         """Begin again at the next call of :meth:`under`."""
@@ -96,10 +101,9 @@ class Pyramid:
         return joined
 
     def _level(self, level: int) -> Words:
-        if len(self._changed) > _MANY:
-            self._changed = [_bounding(self._changed)]
-        while self._changed:
-            self._renew(self._changed.pop())
+        changed, self._changed = self._changed, []
+        if changed:
+            self._renew(changed)
         while len(self._levels) < level:
             self._levels.append(self._make() if not self._levels else _halved(self._levels[-1], self._join))
         return self._levels[level - 1]
@@ -111,17 +115,17 @@ class Pyramid:
         ]
         return np.concatenate(strips)
 
-    def _renew(self, rect: Box) -> None:
-        top, left, bottom, right = rect.y, rect.x, rect.bottom, rect.right
+    def _renew(self, rects: list[Box]) -> None:
+        """Make the cells over rectangles of the image again; from the second level on, which is small, one box for all."""
         for place in range(len(self._levels)):
             below = self._shape if place == 0 else self._levels[place - 1].shape
-            top, left, bottom, right = top // 2, left // 2, (bottom + 1) // 2, (right + 1) // 2
-            down, across = slice(2 * top, min(2 * bottom, below[0])), slice(2 * left, min(2 * right, below[1]))
-            part = down, across
-            window = self._read(_cutting(part)) if place == 0 else self._levels[place - 1][part]
-            if not self._levels:  # reading met one value too many for the words: all begins again
-                return
-            self._levels[place][top:bottom, left:right] = _halved(window, self._join)
+            rects = [_halved_box(rect) for rect in rects] if place != 1 else [_halved_box(Box.around_all(rects))]
+            for rect in rects:
+                part = slice(2 * rect.y, min(2 * rect.bottom, below[0])), slice(2 * rect.x, min(2 * rect.right, below[1]))
+                window = self._read(_cutting(part)) if place == 0 else self._levels[place - 1][part]
+                if not self._levels:  # reading met one value too many for the words: all begins again
+                    return
+                self._levels[place][rect.slices] = _halved(window, self._join)
 
 
 class LabelSets:
@@ -140,9 +144,9 @@ class LabelSets:
         self._names: list[int] = []
         self._common = 0
 
-    def mark_changed(self, rect: Box) -> None:
-        """Labels changed in a rectangle of the image."""
-        self._pyramid.mark_changed(rect)
+    def mark_changed(self, rects: Iterable[Box]) -> None:
+        """Labels changed in rectangles of the image."""
+        self._pyramid.mark_changed(rects)
 
     def lost(
         self, level: int, rows: Cells, columns: Cells, values: Values, counts: NDArray[np.bool_] | None, hidden: frozenset[int]
@@ -274,11 +278,12 @@ class Presence:
             self._band = index, NearestBand(index)
         return self._band[1]
 
-    def mark_changed(self, labels: Values, rect: Box) -> None:
-        """A map was changed in place."""
+    def mark_changed(self, labels: Values, rects: Iterable[Box]) -> None:
+        """A map was changed in place, in rectangles of the image."""
+        rects = list(rects)
         for one, other, sets in self._sets.values():
             if one is labels or other is labels:
-                sets.mark_changed(rect)
+                sets.mark_changed(rects)
 
 
 def _signed(words: Words) -> NDArray[Any]:
@@ -345,7 +350,18 @@ def _runs(bounds: Cells, length: int) -> Iterator[tuple[slice | NDArray[np.intp]
             yield slice(None), np.minimum(np.maximum(np.minimum(starts + step, ends - 1), starts), length - 1)
 
 
-def _bounding(rects: list[Box]) -> Box:
-    left, top = min(rect.x for rect in rects), min(rect.y for rect in rects)
-    right, bottom = max(rect.right for rect in rects), max(rect.bottom for rect in rects)
-    return Box(left, top, right - left, bottom - top)
+def _halved_box(rect: Box) -> Box:
+    """The cells of the next level over a rectangle of one."""
+    return Box.between(rect.x // 2, rect.y // 2, (rect.right + 1) // 2, (rect.bottom + 1) // 2)
+
+
+def _add(rects: list[Box], rect: Box) -> None:
+    """Add a rectangle to some, or join it with one of the last ones where that is cheaper to renew."""
+    for place in range(len(rects) - 1, max(len(rects) - 1 - _RECENT, -1), -1):
+        joined = rects[place].united(rect)
+        if joined.area - rects[place].area - rect.area <= _SETUP_PIXELS:
+            rects[place] = joined
+            return
+    rects.append(rect)
+    if len(rects) > _MANY:
+        rects[:] = [Box.around_all(rects)]

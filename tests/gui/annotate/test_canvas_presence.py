@@ -209,7 +209,7 @@ def test_a_change_in_place_is_followed(view, changes):
         x, y = int(rng.integers(0, mapping.image_width)), int(rng.integers(0, mapping.image_height))
         rect = Box(x, y, min(3, mapping.image_width - x), min(2, mapping.image_height - y))
         labels[rect.slices] = 2 * step + 1
-        presence.mark_changed(labels, rect)
+        presence.mark_changed(labels, [rect])
         if step % 9 == 4:
             compose(scene, PaneKind.ERRORS, picture)
     fresh = replace(scene, presence=Presence())

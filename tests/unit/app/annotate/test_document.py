@@ -27,12 +27,12 @@ def test_listeners_learn_what_was_there_before():
     replica = document.labels.copy()
     for seed in range(4):
         paint(document, seed)
-    for change in reversed(heard):
-        document_before = change.before
-        assert document_before.shape == (change.rect.height, change.rect.width)
     replayed = document.labels.copy()
     for change in reversed(heard):
-        replayed[change.rect.slices] = change.before
+        for rect, before in change.parts:
+            assert before.shape == rect.size
+            assert change.rect.united(rect) == change.rect
+            replayed[rect.slices] = before
     assert np.array_equal(replayed, replica)
     assert [change.revision for change in heard] == list(range(1, len(heard) + 1))
     document.changed.disconnect(heard.append)

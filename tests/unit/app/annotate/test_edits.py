@@ -13,6 +13,7 @@ from app.state.provenance import Provenance
 from app.state.tools import BandMode, ToolState
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import AtrousError
+from deeplab_core.geometry import Box
 
 CLASSES = tuple(ClassInfo(i, f"class {i}", (i, i, i)) for i in range(8))
 CATALOG = ClassCatalog("eight", "Eight", CLASSES, background=0)
@@ -122,6 +123,36 @@ def test_pieces_of_a_stroke_make_the_same_pixels_as_the_whole():
         session.extend([point, point])
     session.commit()
     assert snapshot(whole) == snapshot(pieces)
+
+
+sized = st.lists(st.tuples(coordinate, coordinate, st.floats(40, 160)), min_size=2, max_size=6)
+
+
+@given(sized, st.sampled_from([3, None]), st.sampled_from([EditLimits(), EditLimits(over=frozenset({1, 2, 5}))]), st.booleans())
+def test_a_large_brush_paints_only_what_is_new_and_the_same_pixels(points, value, limits, locks):
+    """Also with another diameter for each segment, limits, and locked classes."""
+    documents = make_document(), make_document()
+    for document, large in zip(documents, (64, np.inf), strict=True):
+        document.locks.ids = frozenset({4, 6} if locks else ())
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("app.state.edits.stroke._LARGE", large)
+            session = StrokeSession(document, value=value, diameter=points[0][2], limits=limits)
+            for x, y, diameter in points:
+                session.diameter = diameter
+                session.extend([(x, y)])
+            patch = session.commit()
+    assert snapshot(documents[0]) == snapshot(documents[1])
+    documents[0].apply(patch.inverted())
+    assert snapshot(documents[0]) == snapshot(make_document())
+
+
+def test_a_large_brush_covers_again_what_something_else_changed_below_it():
+    document = Document.blank((200, 200), CATALOG)
+    session = StrokeSession(document, value=2, diameter=100)
+    session.begin(100, 100)
+    document.paint(Box(90, 90, 20, 20), np.ones((20, 20), bool), 5, Provenance.MODEL)
+    session.extend([(101, 100)])
+    assert (document.labels[90:110, 90:110] == 2).all()
 
 
 def test_a_stroke_that_changes_nothing_gives_an_empty_patch():

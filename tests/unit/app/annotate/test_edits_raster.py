@@ -19,6 +19,14 @@ def painted(spans, shape=SHAPE):
     return times
 
 
+def whole(piece):
+    """A piece as (H, W) integers."""
+    rect, where = piece
+    made = np.zeros(SHAPE, dtype=int)
+    made[rect.slices] = where
+    return made
+
+
 def centre_distances(a, b, shape=SHAPE):
     """Distance of every pixel centre to the segment a-b, the plain way."""
     y, x = np.mgrid[: shape[0], : shape[1]] + 0.5
@@ -35,6 +43,36 @@ def test_a_capsule_covers_exactly_the_centres_within_its_radius(a, b, radius):
     clear = np.abs(distances - radius) > 1e-6  # what is on the rim to within rounding may fall either way
     assert np.array_equal((times > 0)[clear], (distances <= radius)[clear])
     assert times.max(initial=0) <= 1
+
+
+@given(points, points, points, st.floats(0.71, 60), st.floats(0.71, 60), st.booleans())
+def test_what_another_capsule_covers_can_be_left_out(a, b, c, radius, earlier, banded):
+    """As between two segments of a stroke, where the brush may have become larger or smaller."""
+    with pytest.MonkeyPatch.context() as patched:
+        if banded:
+            patched.setattr("app.state.edits.raster._BAND_PIXELS", 0)
+            patched.setattr("app.state.edits.raster._BAND_ROWS", 5)
+        before, now = capsule_spans(a, b, earlier, SHAPE), capsule_spans(b, c, radius, SHAPE)
+        left = list(now.masks(without=before))
+        assert np.array_equal(painted(now) & ~painted(before), sum((whole(piece) for piece in left), np.zeros(SHAPE, int)))
+    boxes = np.zeros(SHAPE, int)
+    for rect, where in left:
+        assert rect.clipped(SHAPE) == rect
+        assert where.shape == rect.size
+        assert where.any()
+        boxes[rect.slices] += 1
+    assert boxes.max(initial=0) <= 1
+
+
+def test_the_new_part_of_a_wide_stroke_costs_what_it_covers():
+    shape = (4096, 4096)
+    before = capsule_spans((2000, 2000), (2000, 2000), 500, shape)
+    for to in [(2030, 2000), (2000, 2030), (2021, 2021)]:
+        now = capsule_spans((2000, 2000), to, 500, shape)
+        pieces = list(now.masks(without=before))
+        assert sum(where.sum() for _, where in pieces) == now.area - before.area
+        assert sum(where.size for _, where in pieces) < 200_000
+        assert len(pieces) <= 16
 
 
 @pytest.mark.parametrize("diameter", [2, 3, 5, 10, 200])

@@ -154,19 +154,33 @@ def test_a_count_of_another_image_is_refused() -> None:
         count_image(truth[:-1], document, "void")
 
 
-@given(st.integers(0, 1000))
-def test_a_box_that_is_counted_as_a_whole_gives_the_figures_of_single_pixels(seed: int) -> None:
+@given(st.integers(0, 1000), st.sampled_from([0.02, 0.5]), st.booleans())
+def test_a_box_that_is_counted_as_a_whole_gives_the_figures_of_single_pixels(seed: int, density: float, bands: bool) -> None:
     truth, document = scene(seed)
     rng = np.random.default_rng(seed)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("app.state.live_evaluation._WHOLESALE", 1)
+        patched.setattr("app.state.live_evaluation._LARGE", 1)
         live = LiveEvaluation(truth, document)
-        live.histogram("edge")
-        live.histogram("void")
+        if bands:
+            live.histogram("edge")
+            live.histogram("void")
         for _ in range(3):
-            where = rng.random((15, 20)) < 0.5
+            where = rng.random((15, 20)) < density
             document.paint(Box(int(rng.integers(20)), int(rng.integers(20)), 20, 15), where, 11, Provenance.USER)
             assert_as_from_scratch(live)
+
+
+@given(st.integers(0, 1000), st.lists(st.tuples(points, st.floats(60, 200)), min_size=2, max_size=6))
+@settings(max_examples=40)
+def test_a_large_brush_gives_the_figures_of_a_recomputation(seed: int, path: list) -> None:
+    truth, document = scene(seed)
+    live = LiveEvaluation(truth, document)
+    live.histogram("edge")
+    stroke = StrokeSession(document, value=11, diameter=path[0][1])
+    for point, diameter in path:
+        stroke.diameter = diameter
+        stroke.extend([point])
+        assert_as_from_scratch(live)
 
 
 def test_errors_are_the_wrong_and_the_missing_pixels() -> None:
