@@ -99,6 +99,7 @@ class PartCopies(TargetSource):
         self._kind, self._number = CopyFrom.PREDICTION, 0
         self._read: _Read | None = None
         self._place: Point | None = None
+        self._outline: list[Point] = []
         self._soon = single_shot(self, _SOON_MS, self._look)
         self._edit.tools.changed.connect(self._follow_tool)
         self._edit.documentChanged.connect(lambda _document: self._forget())
@@ -203,6 +204,7 @@ class PartCopies(TargetSource):
     def hover(self, x: float | None, y: float | None) -> None:
         """The pointer is over this point in image px, or over none."""
         self._place = None if x is None or y is None else (x, y)
+        self._outline = []
         if self.on:
             self._look()
 
@@ -218,12 +220,12 @@ class PartCopies(TargetSource):
         return source.title, tr("Nothing to copy here")
 
     def draw(self, path: Sequence[Point]) -> None:
-        """An outline has come so far: show what it holds."""
-        self._soon.stop()  # what lies under the pointer would take the outline's place
+        """An outline has come so far: show what it holds, until the pointer is over a point again or the outline is copied."""
+        self._outline = list(path)
         source, document = self.source, self._edit.document
         if source is None or source.labels is None or document is None or len(path) < 3:
             return
-        labels, points = source.labels, list(path)
+        labels, points = source.labels, self._outline
 
         def work() -> Target | None:
             box, mask = polygon_mask(points, document.shape)
@@ -233,6 +235,9 @@ class PartCopies(TargetSource):
 
     def _look(self) -> None:
         self._soon.stop()
+        if len(self._outline) >= 3:
+            self.draw(self._outline)
+            return
         place, source, document = self._corrections.inside(self._place), self.source, self._edit.document
         if place is None or source is None or source.labels is None or document is None or not self.on:
             self._work.stop()
@@ -303,6 +308,7 @@ class PartCopies(TargetSource):
 
     def copy_inside(self, path: Sequence[Point]) -> None:
         """Copy everything inside a closed outline."""
+        self._outline = []
         labels, document = self._ready(), self._edit.document
         if labels is not None and document is not None:
             self._work.stop()
@@ -338,8 +344,10 @@ class PartCopies(TargetSource):
         if self.on:
             self._prepare()
             self._look()
-        elif self.target is not None:
-            self._show(None)
+        else:
+            self._outline = []
+            if self.target is not None:
+                self._show(None)
 
     def _prepare(self) -> None:
         """Read what is not in memory: the mask of the previous image and kept predictions of other models, once for an image."""
@@ -376,7 +384,7 @@ class PartCopies(TargetSource):
         )
 
     def _forget(self) -> None:
-        self._read = None
+        self._read, self._outline = None, []
         self._work.stop()
         self._show(None)
 
