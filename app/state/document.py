@@ -23,7 +23,7 @@ from deeplab_core.labels import LabelMap
 #: From this many pixels on a masked write is worth the call into OpenCV.
 _LARGE = 4096
 
-#: Most tiles of one row that are written at once: with counting and repainting a few ms.
+#: Most tiles that are written at once: with counting and repainting a few ms.
 PART_TILES = 48
 
 
@@ -141,16 +141,9 @@ class Document:
         self.settle()
         self._check(patch)
         tiles = list(patch.after_tiles())
-        rect = patch.bounds
-        if rect.empty:
-            return rect
-        self._touch(rect)
-        before = self.labels[rect.slices].copy()
-        for place, labels, provenance in tiles:
-            self.labels[place.slices] = labels
-            self.provenance[place.slices] = provenance
-        self._tell(ChangedPart(rect, before))
-        return rect
+        if tiles:
+            self._set_tiles(patch.rects(), tiles)
+        return patch.bounds
 
     def open_step(self, step: OpenStep) -> None:
         """Announce a step with pixels that are painted before the journal knows of it; :meth:`close_step` ends that.
@@ -212,23 +205,24 @@ class Document:
         written: list[tuple[Box, LabelMap, NDArray[np.uint8]]] = []
         try:
             for part in patch.parts(PART_TILES):
-                tiles = list(part.after_tiles())
-                rect = part.bounds
-                self._touch(rect)
-                before = self.labels[rect.slices].copy()
-                written.append((rect, before, self.provenance[rect.slices].copy()))
-                for place, labels, provenance in tiles:
-                    self.labels[place.slices] = labels
-                    self.provenance[place.slices] = provenance
-                self._tell(ChangedPart(rect, before))
+                tiles, rects = list(part.after_tiles()), part.rects()
+                written += ((rect, self.labels[rect.slices].copy(), self.provenance[rect.slices].copy()) for rect in rects)
+                self._set_tiles(rects, tiles)
                 yield
         except ProjectError:
-            for rect, old_labels, old_provenance in reversed(written):
-                self._touch(rect)
-                before = self.labels[rect.slices].copy()
-                self.labels[rect.slices], self.provenance[rect.slices] = old_labels, old_provenance
-                self._tell(ChangedPart(rect, before))
+            for tile in reversed(written):
+                self._set_tiles([tile[0]], [tile])
             raise
+
+    def _set_tiles(self, rects: list[Box], tiles: list[tuple[Box, LabelMap, NDArray[np.uint8]]]) -> None:
+        """Write (rect, labels, provenance) of tiles that lie in some rectangles, and tell that those have changed."""
+        changed = []
+        for rect in rects:
+            self._touch(rect)
+            changed.append(ChangedPart(rect, self.labels[rect.slices].copy()))
+        for rect, labels, provenance in tiles:
+            self.labels[rect.slices], self.provenance[rect.slices] = labels, provenance
+        self._tell(*changed)
 
     def fits(self, patch: TilePatch) -> bool:
         """Whether a patch was made for maps of this size and type."""

@@ -2,10 +2,11 @@
 
 With a write-ahead log the newest transactions are in ``project.db-wal`` only. If that file is deleted, cut or left behind by a
 copy, SQLite opens the older state without a word. The database therefore counts its transactions, and ``project.db-mark`` holds
-the count of the last one that was committed, with the images that it and those before changed since the log was last folded.
+the count of the last one, with the images that it and those before changed since the log was last folded.
 A count in the mark that is higher than the database's means that something is missing, and says how much and where.
 
-Written after each commit into the same 4096 bytes, never waited for. A mark that cannot be read says nothing.
+Written before each commit, with the note that it is not confirmed yet, and after it, into the same 4096 bytes, never waited for.
+So at no instant the log holds what the mark does not know. A mark that cannot be read says nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import os
 import stat
 import time
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deeplab_core.errors import DataFileError, MessageText, join_messages, message, plural_message
@@ -29,6 +30,10 @@ _LENGTH = 4096
 
 #: Advice after a loss.
 COPY_WHOLE = message("Copy the folder .atrous as a whole, never project.db alone.")
+
+#: Why something is missing: in general, and if it is the one transaction that was being committed.
+LOG_LOST = message("The power failed before they reached the disk, or the log project.db-wal is missing or damaged.")
+INTERRUPTED = message("The program ended while it was being saved, or the log project.db-wal is missing or damaged.")
 
 #: So many images are named at most; of the others only the number of changes is known.
 _MOST_IMAGES = 12
@@ -43,19 +48,23 @@ class MarkNote:
         when: Unix time of the last one in seconds.
         images: path of an image -> steps since the log was last folded; the most recent ones.
         damaged: whether the database turned out damaged while it was open.
+        unconfirmed: whether the program ended between the announcement of the last transaction and its confirmation, so that
+            nobody knows whether it was committed.
     """
 
     changes: int
     when: float
     images: dict[str, int] = field(default_factory=dict)
     damaged: bool = False
+    unconfirmed: bool = False
 
     def behind(self, held: int) -> MarkNote:
         """What a database that holds ``held`` transactions lacks."""
-        return MarkNote(self.changes - held, self.when, self.images)
+        return replace(self, changes=self.changes - held, damaged=False)
 
     def sentence(self) -> MessageText:
         """A loss in words."""
+        interrupted = self.unconfirmed and self.changes == 1
         named = [
             plural_message("{path} ({n} step)", "{path} ({n} steps)", steps, path=path) for path, steps in self.images.items()
         ]
@@ -66,7 +75,7 @@ class MarkNote:
                 self.changes,
                 when=time.strftime("%d %b %H:%M", time.localtime(self.when)),
             ),
-            message("The power failed before they reached the disk, or the log project.db-wal is missing or damaged."),
+            INTERRUPTED if interrupted else LOG_LOST,
             message("They may concern {images}.", images=join_messages(named, ", ")) if named else "",
             message("Saved masks are kept. {copying}", copying=COPY_WHOLE),
         ]
@@ -82,6 +91,8 @@ class LogMark:
         self._images: dict[str, int] = {}
         self._changes = 0
         self._damaged = False
+        self._unconfirmed = False
+        self._before: tuple[int, dict[str, int]] = 0, {}
 
     def read(self) -> MarkNote | None:
         """What the file says; None if there is no file or it cannot be read."""
@@ -96,7 +107,8 @@ class LogMark:
                 return None
             values = parse_json(text)
             images = {str(path): int(steps) for path, steps in dict(values["images"]).items()}
-            return MarkNote(int(values["changes"]), float(values["when"]), images, values.get("damaged") is True)
+            damaged, unconfirmed = values.get("damaged") is True, values.get("unconfirmed") is True
+            return MarkNote(int(values["changes"]), float(values["when"]), images, damaged, unconfirmed)
         except _UNREADABLE:
             return None
 
@@ -113,13 +125,27 @@ class LogMark:
             else:
                 os.close(descriptor)
 
-    def note(self, changes: int, image: str = "") -> None:
-        """A transaction was committed: ``changes`` in all, this one to an image, if any."""
+    def announce(self, changes: int, image: str = "") -> None:
+        """A transaction is about to be committed: ``changes`` in all, this one to an image, if any."""
+        self._before = self._changes, dict(self._images)
         if image:
             self._images[image] = self._images.pop(image, 0) + 1
             while len(self._images) > _MOST_IMAGES:
                 del self._images[next(iter(self._images))]
-        self._changes = changes
+        self._changes, self._unconfirmed = changes, True
+        self._write()
+
+    def confirm(self) -> None:
+        """The transaction that was announced is committed."""
+        self._unconfirmed = False
+        self._write()
+
+    def take_back(self) -> None:
+        """A transaction was not committed; nothing happens if it was not announced."""
+        if not self._unconfirmed:
+            return
+        self._changes, self._images = self._before
+        self._unconfirmed = False
         self._write()
 
     def damaged(self) -> None:
@@ -163,7 +189,9 @@ class LogMark:
             self._descriptor = None
 
     def _text(self, images: dict[str, int]) -> bytes:
-        values = {"changes": self._changes, "when": time.time(), "images": images, "damaged": self._damaged}
+        values: dict[str, object] = {"changes": self._changes, "when": time.time(), "images": images, "damaged": self._damaged}
+        if self._unconfirmed:
+            values["unconfirmed"] = True
         return json.dumps(values).encode("ascii")
 
 

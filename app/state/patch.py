@@ -11,7 +11,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,12 @@ from deeplab_core.reading import unpack
 #: Side of a tile in px. One 1500-px stroke of radius 20 packs to about 14 KB at this size; smaller tiles cost more headers,
 #: larger ones more pixels that did not change.
 TILE = 64
+
+#: The box around some tiles may be so many times as large as they before it is taken apart.
+_SPARSE = 3
+
+#: Tiles of one class occur all the time: so many packed and unpacked ones are remembered, with 8 KB each.
+_REMEMBERED = 256
 
 #: Tiles have at most so many sizes: inside, at the right border, at the bottom, and in the corner.
 _TILE_SIZES = 4
@@ -153,11 +159,22 @@ class TilePatch:
         return any((provenance == source).any() for _, _, provenance in self.after_tiles())
 
     def parts(self, tiles: int) -> Iterator[TilePatch]:
-        """The patch cut into patches of at most so many tiles of one row of the grid; ``changed_pixels`` are not shared out."""
-        for _, group in groupby(self.tiles, key=lambda tile: tile.row):
-            row = tuple(group)
-            for start in range(0, len(row), tiles):
-                yield TilePatch(self.shape, self.itemsize, row[start : start + tiles], 0)
+        """The patch cut into patches of at most so many tiles; ``changed_pixels`` are not shared out."""
+        for start in range(0, len(self.tiles), tiles):
+            yield TilePatch(self.shape, self.itemsize, self.tiles[start : start + tiles], 0)
+
+    def rects(self) -> list[Box]:
+        """Rectangles that hold every tile and do not overlap: one if its tiles fill it, else one for each run of neighbours."""
+        if self.bounds.area <= _SPARSE * len(self.tiles) * TILE**2:
+            return [] if self.empty else [self.bounds]
+        rects: list[Box] = []
+        for tile in self.tiles:
+            rect = tile_rect(tile.row, tile.column, self.shape)
+            if rects and (rects[-1].y, rects[-1].right) == (rect.y, rect.x):
+                rects[-1] = rects[-1].united(rect)
+            else:
+                rects.append(rect)
+        return rects
 
     def to_bytes(self) -> bytes:
         """The journal's form; :meth:`from_bytes` is the inverse."""
@@ -367,13 +384,21 @@ def patch_of_region(
 
 
 def _pack(labels: LabelMap, provenance: NDArray[np.uint8]) -> bytes:
-    return zlib.compress(labels.tobytes() + provenance.tobytes(), 1)
+    return _compressed(labels.tobytes() + provenance.tobytes())
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _compressed(raw: bytes) -> bytes:
+    return zlib.compress(raw, 1)
+
+
+_uncompressed = lru_cache(maxsize=_REMEMBERED)(unpack)
 
 
 def _unpack(data: bytes, rect: Box, itemsize: int) -> tuple[LabelMap, NDArray[np.uint8]]:
     pixels = rect.width * rect.height
     try:
-        raw = unpack(data, pixels * (itemsize + 1))
+        raw = _uncompressed(data, pixels * (itemsize + 1))
     except ValueError as error:
         raise damaged_step(str(error)) from error
     if len(raw) != pixels * (itemsize + 1):

@@ -129,32 +129,32 @@ class Store:
             outermost = self._depth == 0
             if outermost:
                 self.check_present()
-                self._about = ""
                 self._guard.renew()
-            self._about = self._about or about
+            self._about = about if outermost else self._about or about
             self._depth += 1
-            counted = None
             try:
                 if outermost:
                     self._connection.execute("BEGIN IMMEDIATE")
-                    before = self._connection.total_changes
+                before = self._connection.total_changes
                 yield self._connection
                 if outermost:
-                    if self._connection.total_changes != before:
-                        (counted,) = self._connection.execute(_COUNT).fetchall()
+                    if changed := self._connection.total_changes != before:
+                        ((count,),) = self._connection.execute(_COUNT).fetchall()
+                        self._mark.announce(int(count), self._about)
                     self._connection.execute("COMMIT")
+                    if changed:
+                        self._mark.confirm()
+                        self._remember()
             except BaseException as error:
                 if outermost and self._connection.in_transaction:
                     with contextlib.suppress(sqlite3.Error):
                         self._connection.execute("ROLLBACK")
+                    self._mark.take_back()
                 if isinstance(error, SQLITE_ERRORS):
                     raise self._error(error) from error
                 raise
             finally:
                 self._depth -= 1
-            if counted is not None:
-                self._mark.note(int(counted[0]), self._about)
-                self._remember()
 
     def rows(self, sql: str, values: Sequence[Any] = (), kinds: Sequence[type] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a query.

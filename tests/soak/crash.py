@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.state.log_mark import INTERRUPTED
 from app.state.project import Project
 from deeplab_core.errors import AtrousError
 from tests.soak.oplog import ROOT, Operation, environment, lay_out, partial, read_log, states
@@ -176,12 +177,14 @@ def check(folder: Path, allowed: dict[str, list[str]], *, bounded: bool, notices
 
     Args:
         bounded: the journal was bounded, so histories are not compared.
-        notices: whether opening may show messages: after a power cut the program reports what had not reached the disk.
+        notices: whether opening may show messages: after a power cut the program reports what had not reached the disk. That
+            the change is missing that was being committed may be said in any case.
     """
     try:
         with Project.open(folder) as project:
-            if project.notices and not notices:
-                return f"said: {project.notices[0]}"
+            said = [notice for notice in project.notices if str(INTERRUPTED) not in notice]
+            if said and not notices:
+                return f"said: {said[0]}"
             for record in project.images:
                 loaded = project.load(record.id)
                 history = [] if bounded else history_of(loaded.steps)

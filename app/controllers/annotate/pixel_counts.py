@@ -42,7 +42,7 @@ class ImagePixelCounts(QObject):
         self._image: OpenImage | None = None
         self._counts = np.zeros(256, dtype=np.int64)
         self.by_hand = 0.0
-        self._soon = single_shot(self, _SHARES_MS, self.changed.emit)
+        self._soon = single_shot(self, _SHARES_MS, self._emit_settled)
         self._later = single_shot(self, _BY_HAND_MS, self._count_all)
         services.session.imageChanged.connect(self._follow)
         services.session.predictionChanged.connect(lambda _image: self.changed.emit())
@@ -84,6 +84,13 @@ class ImagePixelCounts(QObject):
             if not self._soon.isActive():
                 self._soon.start()
         self._later.start()
+
+    def _emit_settled(self) -> None:
+        """Not while a step is being written in parts: the list would be painted for each of them."""
+        if self._image is not None and not self._image.document.settled:
+            self._soon.start()
+        else:
+            self.changed.emit()
 
     def _count_all(self) -> None:
         """Look at every pixel, in the background; again after a pause if the image changes during it."""

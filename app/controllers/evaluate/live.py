@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.controllers.annotate.edit import EditController
 from app.controllers.evaluate.figures import EvaluationFigures
@@ -124,8 +125,8 @@ class EvaluationController(QObject):
         self._counting: LiveEvaluation | None = None
         self._finding_edges = False
         figures.changed.connect(self._emit_curves)
-        self._figures_timer = single_shot(self, _FIGURES_MS, self._emit_figures)
-        self._curve_timer = single_shot(self, _CURVE_MS, self._emit_curves)
+        self._figures_timer = single_shot(self, _FIGURES_MS, lambda: self._emit_settled(self._figures_timer, self._emit_figures))
+        self._curve_timer = single_shot(self, _CURVE_MS, lambda: self._emit_settled(self._curve_timer, self._emit_curves))
         figures.truthFound.connect(lambda _index: self._follow_image(self._session.image))
         services.session.imageChanged.connect(self._follow_image)
         services.session.predictionChanged.connect(self._measure_model)
@@ -355,6 +356,13 @@ class EvaluationController(QObject):
             self._curve_timer.start(_RESTING_MS)
         elif not self._curve_timer.isActive():
             self._curve_timer.start(_CURVE_MS)
+
+    def _emit_settled(self, timer: QTimer, emit: Callable[[], None]) -> None:
+        """Emit at the timer's end, or wait for the end of a step that is being written in parts: its half says nothing."""
+        if self.live is not None and not self.live.document.settled:
+            timer.start()
+        else:
+            emit()
 
     def _emit_figures(self) -> None:
         self._figures_timer.stop()

@@ -66,7 +66,7 @@ def test_a_large_outline_is_painted_between_events_and_undone_the_same_way(desk,
     qtbot.waitUntil(lambda: len(turns) > 1)
     assert desk.counted_right()
     qtbot.waitUntil(lambda: desk.document.settled and bool((desk.document.labels == 7).all()))
-    assert len(turns) >= 700 // 64
+    assert len(turns) > 2
     changed = np.count_nonzero(desk.before != 7)
     assert desk.titles == [f"Polygon: {VOC.by_id(7).name}, {spaced(changed)} px"]
     assert desk.counted_right()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from PySide6.QtCore import QEvent, QObject
 
+from app.state.edits.whole_mask import whole_patch
 from app.ui.annotate.class_list_model import ClassListModel
 from app.viewmodels.annotate.class_rows import ClassRow
 from tests.gui.studio import Studio
@@ -41,6 +43,27 @@ def test_a_move_of_the_pointer_does_not_lay_the_window_out_again(studio: Studio,
     studio.window.removeEventFilter(counter)
     assert len(texts) > len(places) // 2
     assert counter.number < 10
+
+
+def test_figures_and_list_wait_for_a_step_that_is_written_in_parts(studio: Studio, folder: Path) -> None:
+    studio.open(folder)
+    program = studio.program
+    studio.wait(lambda: program.evaluation.live is not None)
+    assert program.session.image is not None
+    document = program.session.image.document
+    studio.settle()
+    heard: list[object] = []
+    program.evaluation.figuresChanged.connect(heard.append)
+    program.evaluation.curvesChanged.connect(heard.append)
+    program.counts.changed.connect(lambda: heard.append("list"))
+    document.start(whole_patch(document, np.full_like(document.labels, 3), document.provenance))
+    document.advance()
+    assert not document.settled
+    for timer in (program.evaluation._figures_timer, program.evaluation._curve_timer, program.counts._soon):
+        timer.timeout.emit()
+    assert heard == []
+    document.settle()
+    studio.wait(lambda: len(heard) >= 3)
 
 
 def test_a_readout_keeps_its_room_until_it_is_empty(studio: Studio, folder: Path) -> None:

@@ -162,3 +162,33 @@ def test_records_of_older_versions_have_no_checksum_and_are_read():
     swapped[25:29], swapped[29:33] = data[29:33], data[25:29]
     with pytest.raises(ProjectError):
         TilePatch.from_bytes(bytes(swapped))
+
+
+@given(st.sets(st.tuples(st.integers(0, 8), st.integers(0, 11)), max_size=40), st.integers(1, 50), catalogs)
+def test_rectangles_of_a_patch_hold_its_tiles_and_listeners_hear_of_those(places, most, catalog):
+    shape = 9 * 64 - 20, 12 * 64 - 3
+    labels, provenance = np.zeros(shape, catalog.dtype), np.zeros(shape, np.uint8)
+    new = labels.copy()
+    for row, column in places:
+        new[row * 64 + 5, column * 64 + 7] = 3
+    patch = diff_patch(labels, provenance, new, provenance)
+    assert sum((part.tiles for part in patch.parts(most)), ()) == patch.tiles
+    assert all(len(part.tiles) <= most for part in patch.parts(most))
+    covered = np.zeros(shape, int)
+    for rect in patch.rects():
+        assert rect.clipped(shape) == rect
+        covered[rect.slices] += 1
+    assert covered.max(initial=0) <= 1
+    assert covered[new == 3].all()
+    assert covered.sum() <= 3 * len(places) * 64**2
+    document = Document(labels.copy(), catalog, provenance)
+    heard = []
+    document.changed.connect(heard.append)
+    document.start(patch)
+    while document.advance():
+        pass
+    assert np.array_equal(document.labels, new)
+    for change in reversed(heard):
+        for rect, before in change.parts:
+            document.labels[rect.slices] = before
+    assert np.array_equal(document.labels, labels)
