@@ -40,6 +40,7 @@ class RegionsController(TargetSource):
         self._corrections, self._edit, self._notifier = corrections, corrections.edit, services.notifier
         self.level = FIRST_LEVEL
         self._place: Point | None = None
+        self._path: list[Point] = []
         self._soon = single_shot(self, _SOON_MS, self._look)
         corrections.changed.connect(self._look_again)
         self._edit.tools.changed.connect(self._look)
@@ -51,6 +52,7 @@ class RegionsController(TargetSource):
     def hover(self, x: float | None, y: float | None) -> None:
         """The pointer is over this point in image px, or over none."""
         self._place = None if x is None or y is None else (x, y)
+        self._path = []
         self._look()
 
     def turn(self, steps: int) -> None:
@@ -67,7 +69,8 @@ class RegionsController(TargetSource):
             self.level = corrector.next_level(*place, self.level, 1 if steps > 0 else -1)
 
     def cross(self, path: Sequence[Point]) -> None:
-        """The pointer is dragged along a path: outline all regions that it crosses."""
+        """The pointer is dragged along a path: outline all regions that it crosses, until it is over a point again."""
+        self._path = list(path)
         corrector, inside = self._corrections.corrector, [point for point in path if self._corrections.inside(point) is not None]
         if corrector is None or not inside or not self._corrections.regions_ready:
             return
@@ -76,6 +79,7 @@ class RegionsController(TargetSource):
 
     def assign(self, path: Sequence[Point], *, guess: bool = False) -> None:
         """Give the regions along a path, or the one under a single point, the selected class, or what they most likely are."""
+        self._path = []
         document, corrector = self._edit.ready(), self._corrections.corrector
         inside = [point for point in path if self._corrections.inside(point) is not None]
         if document is None or corrector is None or not inside:
@@ -103,6 +107,9 @@ class RegionsController(TargetSource):
 
     def _look(self) -> None:
         self._soon.stop()
+        if self._path and self._on:
+            self.cross(self._path)
+            return
         document, corrector, place = self._edit.document, self._corrections.corrector, self._corrections.inside(self._place)
         if document is None or corrector is None or place is None or not self._on or not self._corrections.regions_ready:
             self._show(None)

@@ -180,6 +180,12 @@ class RegionTool(CorrectionTool):
         if self.dragging:
             self.program.regions.cross(self._path)
 
+    def abort(self) -> bool:
+        had = super().abort()
+        if had and self._at is not None:
+            self.program.regions.hover(self._at.x, self._at.y)
+        return had
+
     def paint(self, painter: QPainter, mapping: Mapping) -> None:
         super().paint(painter, mapping)
         if self.program.corrections.computing_regions and self._at is not None and self._at.mapping == mapping:

@@ -233,6 +233,23 @@ def test_a_region_gets_a_class_by_a_click_and_several_by_a_drag(desk: Studio) ->
     assert desk.steps()[-1].startswith("Regions: sofa, ")
 
 
+def test_regions_of_a_drag_stay_outlined_when_something_else_changes(desk: Studio) -> None:
+    program, view, button = desk.program, desk.view, Qt.MouseButton.LeftButton
+    desk.press(Qt.Key.Key_G, SHIFT)
+    desk.wait(lambda: program.corrections.regions_ready)
+    desk.qtbot.mousePress(view, button, pos=desk.point(5, 5))
+    for x in (20, 40, 60):
+        desk.qtbot.mouseMove(view, desk.point(x, 20))
+    crossed = program.regions.target
+    assert crossed is not None
+    program.corrections.changed.emit()
+    desk.wait(lambda: program.regions.target is not crossed)
+    assert program.regions.target.pixels == crossed.pixels
+    desk.press(Qt.Key.Key_Escape, on=view)  # the drag ends without a change: the region under the pointer is outlined
+    assert program.regions.target.pixels < crossed.pixels
+    desk.qtbot.mouseRelease(view, button, pos=desk.point(60, 20))
+
+
 def test_regions_come_where_a_run_fails_or_is_cancelled(studio: Studio, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second, third = sorted(folder.iterdir())[:3]
     studio.compute.errors[str(first)] = AtrousError(message("it cannot be decoded"))
