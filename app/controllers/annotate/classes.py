@@ -200,6 +200,7 @@ class ClassesController(QObject):
         except AtrousError as error:
             self._notifier.report(error)
             return
+        self._edit.limitsChanged.emit()
         self.changed.emit()
 
     def _hide(self, hidden: frozenset[int]) -> None:

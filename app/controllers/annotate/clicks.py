@@ -282,7 +282,8 @@ class ClicksController(QObject):
                 tr("Enter: apply, Esc: drop"),
                 *((tr("Alt+wheel: next candidate"),) if len(self._found) > 1 else ()),
             )
-            self.target = Target(box, proposal.mask[box.slices], int(proposal.mask[box.slices].sum()), lines, session.cls)
+            mask = proposal.mask[box.slices]
+            self.target = self._corrections.limited(Target(box, mask, int(mask.sum()), lines, session.cls))
         self.changed.emit()
 
     def _fail(self, error: AtrousError) -> None:

@@ -19,7 +19,7 @@ from app.services.folder_job import FolderJob, Steps, background, pause
 from app.services.jobs import LatestWork
 from app.services.services import Services
 from app.services.session import OpenImage
-from app.state.edits.limits import NO_LIMITS, EditLimits
+from app.state.edits.limits import EditLimits
 from app.state.edits.proposal import job_patch, job_proposal
 from app.state.opencv import opencv
 from app.state.project import Project
@@ -32,9 +32,12 @@ from app.viewmodels.project.folder_plan import plan_component_job
 from deeplab_core.correction.jobs import ComponentJob
 from deeplab_core.correction.proposal import Proposal
 from deeplab_core.errors import MessageText, message
-from deeplab_core.geometry import Box, polygon_mask
+from deeplab_core.geometry import polygon_mask
 
 Point = tuple[float, float]
+
+#: Tools that draw outlines.
+_OUTLINES = (Tool.LASSO, Tool.POLYGON)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +81,7 @@ class ComponentJobs(QObject):
         self._counts.changed.connect(self.changed)
         self._outline: tuple[Point, ...] = ()
         self._use_before: OutlineUse | None = None
+        self._tool_before: Tool | None = None
         self._effect = ""
         self.target: Target | None = None
         corrections.changed.connect(self._preview)
@@ -122,17 +126,20 @@ class ComponentJobs(QObject):
         self._show(None)
 
     def _ask_outline(self, on: bool) -> None:
-        """Let the next outlines limit the operation; what they were for before comes back afterwards."""
+        """Let the next outlines limit the operation; what they were for before comes back afterwards, and so does the tool."""
         edit = self._corrections.edit
         if on and self._use_before is None:
             self._use_before = edit.outline_use
             edit.set_outline_use(OutlineUse.LIMIT)
-            if edit.tools.tool not in (Tool.LASSO, Tool.POLYGON):
+            if edit.tools.tool not in _OUTLINES:
+                self._tool_before = edit.tools.tool
                 edit.choose_tool(Tool.LASSO)
         elif not on and self._use_before is not None:
             if edit.outline_use is OutlineUse.LIMIT:
                 edit.set_outline_use(self._use_before)
-            self._use_before = None
+            if self._tool_before is not None and edit.tools.tool in _OUTLINES:
+                edit.choose_tool(self._tool_before)
+            self._use_before = self._tool_before = None
 
     def _take_outline(self, use: OutlineUse, points: Sequence[Point]) -> None:
         if use is OutlineUse.LIMIT and self._choice is not None:
@@ -172,17 +179,14 @@ class ComponentJobs(QObject):
         component = self._at if choice.where is Where.COMPONENT else None
         document = self._corrections.edit.document
         within = self._band() if choice.where is Where.BAND else None
-        limits = NO_LIMITS if document is None else self._corrections.edit.limits(document)
         outline = self._outline if choice.where is Where.OUTLINE else None
 
         def ask() -> Proposal | None:
-            if corrector is None or document is None or limits.reason is not None or outline == ():
+            if corrector is None or document is None or outline == ():
                 return None
             inside = within if outline is None else whole_mask(outline, document.shape)
             found = job_proposal(corrector, choice.job, component, inside)
-            if found is None or limits.none:
-                return found
-            return found.only(limits.applied(found.mask, document.labels, Box.whole(document.shape)))
+            return None if found is None else found.only(self._corrections.free(found))
 
         return ask
 
@@ -190,6 +194,13 @@ class ComponentJobs(QObject):
         self.target = None if effect is None else effect.target
         pieces, pixels = (0, 0) if effect is None else (effect.pieces, effect.target.pixels)
         self._effect = "" if self._choice is None else effect_text(self._choice.job.operation, pieces, pixels)
+        document, edit = self._corrections.edit.document, self._corrections.edit
+        if effect is None and document is not None and self._choice is not None:
+            cls, why = self._choice.job.cls, edit.limits(document).reason
+            if cls is not None and cls in document.locked:
+                self._effect = tr("{name} is locked", name=class_name(document.catalog, cls))
+            elif why is not None:
+                self._effect = tr(why)
         self.changed.emit()
 
     def _band(self) -> NDArray[np.bool_] | None:

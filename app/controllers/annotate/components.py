@@ -15,7 +15,7 @@ from app.state.document import Document
 from app.state.tools import Tool
 from app.text import tr
 from app.viewmodels.annotate.class_rows import class_name
-from app.viewmodels.annotate.correction import Pointed, pointed_lines
+from app.viewmodels.annotate.correction import Pointed
 from deeplab_core.errors import message
 
 Point = tuple[float, float]
@@ -41,6 +41,8 @@ class ComponentsController(TargetSource):
         self._work = LatestWork(services.jobs, services.notifier.report_or_raise)
         self._place: Point | None = None
         self._last: Point | None = None
+        self._part: Target | None = None  # the whole component that was found last, and its second guess
+        self._guess: int | None = None
         self._soon = single_shot(self, _SOON_MS, self._look)
         corrections.changed.connect(self._look_again)
         self._edit.tools.changed.connect(self._follow_tools)
@@ -90,18 +92,12 @@ class ComponentsController(TargetSource):
         box, mask = corrector.component_mask(*place)
         selected = self._edit.tools.class_id
         present = int(document.labels[int(place[1]), int(place[0])])
-        last = self.target
-        if last is not None and last.mask is mask:
-            pixels, guess = last.pixels, self._guess
-        else:
-            pixels = int(mask.sum())
-            guess = self._corrections.second_guess(Target(box, mask, pixels), lambda but: corrector.guess(mask, box, but))
-        self._guess = guess
-        at = Pointed(pixels, present, selected, guess, document.locked)
-        tint = selected if selected != present and not document.locked.intersection({selected, present}) else None
-        return Target(box, mask, pixels, pointed_lines(document.catalog, at), tint)
-
-    _guess: int | None = None
+        part, guess = self._part, self._guess
+        if part is None or part.mask is not mask:
+            part = Target(box, mask, int(mask.sum()))
+            guess = self._corrections.second_guess(part, lambda but: corrector.guess(mask, box, but))
+            self._part, self._guess = part, guess
+        return self._corrections.pointed(part, Pointed(part.pixels, present, selected, guess, document.locked))
 
     def _look_again(self) -> None:
         """Labels, scores or image have changed."""

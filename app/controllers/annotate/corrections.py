@@ -5,7 +5,7 @@ which what they offer becomes a step.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,12 +18,14 @@ from app.services.calls import Call, LatestCall
 from app.services.services import Services
 from app.services.session import OpenImage
 from app.state.document import Document
-from app.state.edits.limits import EditLimits
+from app.state.edits.limits import EditLimits, changing, refusal, writable
 from app.state.edits.proposal import proposal_patch
 from app.state.patch import TilePatch
 from app.state.tools import CORRECTION_TOOLS
+from app.text import tr
+from app.viewmodels.annotate.correction import Pointed, pointed_lines
 from app.worker.correction_messages import PrepareRegions, RegionsReady
-from deeplab_core.errors import MessageText, message
+from deeplab_core.errors import MessageText
 from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap
 
@@ -42,11 +44,13 @@ class Target:
 
     Attributes:
         box: in image px.
-        mask: (h, w) bool over the box; it may be smaller than the box, then each of its pixels stands for several.
+        mask: (h, w) bool over the box; it may be smaller than the box, then each of its pixels stands for several. If it holds no
+            pixel, nothing is outlined and only ``lines`` are shown.
         pixels: of the image.
         lines: what is said of it beside the pointer, the first one in bold; empty says nothing.
         class_id: the class that it would get, for its tint; None tints nothing.
         ids: (h, w) the classes that its pixels would get, for their tints; None if it is one.
+        changes: (h, w) bool, the pixels of the mask that would get another label, which are tinted; None if all would.
     """
 
     box: Box
@@ -55,6 +59,7 @@ class Target:
     lines: tuple[str, ...] = ()
     class_id: int | None = None
     ids: LabelMap | None = None
+    changes: NDArray[np.bool_] | None = None
 
 
 class TargetSource(QObject):
@@ -120,7 +125,8 @@ class CorrectionsController(QObject):
     its prediction, or at once where none is to come. Until they come tools that need no regions work without scores.
 
     Signals:
-        changed(): another image, regions or scores have come, or the labels have changed: with every dab of a brush.
+        changed(): another image, regions or scores have come, or the labels, or what may be painted over, have changed: with
+            every dab of a brush.
         prepared(): another image, or its regions and scores have come, or cannot be computed.
     """
 
@@ -143,6 +149,7 @@ class CorrectionsController(QObject):
         services.session.predictionMissed.connect(lambda _image: self._ask())
         edit.changed.connect(self._forget)
         edit.tools.changed.connect(self._follow_tool)
+        edit.limitsChanged.connect(self.changed)
 
     @property
     def corrector(self) -> Corrector | None:
@@ -199,6 +206,57 @@ class CorrectionsController(QObject):
         height, width = document.shape
         return place if 0 <= place[0] < width and 0 <= place[1] < height else None
 
+    def limited(self, target: Target, start: tuple[float, float] | None = None, *, shape: bool = False) -> Target:
+        """What is left of a target with the locked classes and the limits of painting: what :meth:`apply` would do with it.
+
+        If nothing is left, its lines say why instead of what a click does. May run in the background.
+
+        Args:
+            target: the part that a tool found, with the classes it would get.
+            start: as in :meth:`apply`.
+            shape: whether the part has a meaning of its own, so that it is outlined even if a click changes nothing.
+        """
+        document = self.edit.document
+        if document is None:
+            return target
+        given = target.class_id if target.ids is None else target.ids
+        limits, box, mask = self.edit.limits(document, start), target.box, target.mask
+        why = refusal(document, box, mask, None if shape else given, limits)
+        if why is not None:
+            return replace(target, mask=np.zeros_like(mask), changes=None, pixels=0, lines=(*target.lines[:1], tr(why)))
+        free = writable(document, box, mask, None if shape else given, limits)
+        changes = np.zeros_like(mask) if given is None else changing(document, box, mask, given, limits)
+        return replace(target, mask=free, changes=changes)
+
+    def refused(self, part: Target) -> str:
+        """Why no pixel of a part may change, for the user; empty if some may."""
+        document = self.edit.document
+        why = None if document is None else refusal(document, part.box, part.mask, None, self.edit.limits(document))
+        return "" if why is None else tr(why)
+
+    def free(self, proposal: Proposal, start: tuple[float, float] | None = None) -> NDArray[np.bool_]:
+        """(H, W) bool: the pixels of a proposal that :meth:`apply` would write."""
+        document, box = self.edit.document, proposal.bounds
+        found = np.zeros_like(proposal.mask)
+        if document is not None:
+            given = proposal.labels if isinstance(proposal.labels, int) else proposal.labels[box.slices]
+            limits = self.edit.limits(document, start)
+            found[box.slices] = writable(document, box, proposal.mask[box.slices], given, limits)
+        return found
+
+    def pointed(self, part: Target, at: Pointed, start: tuple[float, float] | None = None) -> Target:
+        """What is outlined and said of a part of the image under the pointer, which a click would give the selected class."""
+        document = self.edit.document
+        shown = self.limited(replace(part, class_id=at.selected), start, shape=True)
+        if document is None:
+            return shown
+        if shown.lines:  # nothing may be changed
+            return replace(shown, lines=(*pointed_lines(document.catalog, replace(at, locked=frozenset()))[:1], *shown.lines))
+        if shown.changes is not None:
+            changes, whole = np.count_nonzero(shown.changes), np.count_nonzero(part.mask)
+            at = replace(at, changes=round(at.pixels * changes / whole))
+        return replace(shown, lines=pointed_lines(document.catalog, at))
+
     def second_guess(self, target: Target, guess: Callable[[frozenset[int]], int | None]) -> int | None:
         """The likeliest class of a part of the image among those that the user did not take from it in this image.
 
@@ -231,10 +289,10 @@ class CorrectionsController(QObject):
             return True
         patch, revision = proposal_patch(document, proposal, limits), document.revision
         if patch.empty:
-            if not limits.none:
-                limited = message("Nothing changed: only some classes, or one side of the trimap band, may be painted over")
-                self.edit.stops(EditLimits(reason=limited))
-            return not limits.none
+            rect = proposal.bounds
+            given = proposal.labels if isinstance(proposal.labels, int) else proposal.labels[rect.slices]
+            why = refusal(document, rect, proposal.mask[rect.slices], given, limits)
+            return self.edit.stops(EditLimits(reason=why))
         if isinstance(proposal.labels, int):
             self._taken = (*self._taken[1 - _REMEMBERED :], _Taken.of(proposal, document))
 

@@ -106,6 +106,7 @@ class EditController(QObject):
         busyChanged: (bool) a stroke began or ended.
         strokePending: (PendingStroke) a painted stroke has ended while strokes are held (:meth:`hold_strokes`).
         outlineDrawn: (OutlineUse, points) an outline that is not filled.
+        limitsChanged(): the trimap band or the locked classes, which limit edits.
         undoAsked, redoAsked: no stroke takes the command; what they undo and redo is the history's matter.
     """
 
@@ -116,6 +117,7 @@ class EditController(QObject):
     busyChanged = Signal(bool)
     strokePending = Signal(object)
     outlineDrawn = Signal(object, object)
+    limitsChanged = Signal()
     undoAsked = Signal()
     redoAsked = Signal()
     _workedOut = Signal()
@@ -354,6 +356,7 @@ class EditController(QObject):
     def set_band(self, inside: NDArray[np.bool_] | None) -> None:
         """The trimap band of the document, (H, W) bool, for edits that are limited to one side of it; None if it has none."""
         self._band = inside
+        self.limitsChanged.emit()
 
     def stops(self, limits: EditLimits) -> bool:
         """Whether nothing may be changed, which is said."""

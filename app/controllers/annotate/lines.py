@@ -142,7 +142,7 @@ class ScribbleLines(TargetSource):
             sources = np.zeros(document.shape, np.uint8)
             sources[answer.box.slices] = answer.sources.unpacked()
             self._proposal = Proposal.within(document.shape, answer.box, mask, stroke.cls, sources)
-            self._show(Target(answer.box, mask, int(mask.sum()), (), stroke.cls))
+            self._show(self._corrections.limited(Target(answer.box, mask, int(mask.sum()), (), stroke.cls)))
         if stroke.ended and asked == (stroke.path, self.reach):
             self._apply()
 
@@ -302,6 +302,8 @@ class BorderSnap(TargetSource):
             outer = box if found is None else box.united(found.bounds)
             after = np.zeros(outer.size, np.bool_)
             after[box.within(outer).slices] = mask
+            if found is not None:
+                found = found.only(self._corrections.free(found))
             if found is not None:
                 ids = found.labels if isinstance(found.labels, int) else found.labels[outer.slices]
                 after = np.where(found.mask[outer.slices], ids == cls, after)

@@ -30,7 +30,7 @@ from app.state.project import Project
 from app.state.provenance import Provenance
 from app.text import tr
 from app.viewmodels.annotate.class_rows import class_name
-from app.viewmodels.annotate.correction import error_lines
+from app.viewmodels.annotate.correction import ErrorFixes, error_lines
 from deeplab_core.analysis.components import ErrorComponent
 from deeplab_core.analysis.error_gain import ERROR_ORDERS
 from deeplab_core.correction.proposal import Proposal
@@ -200,7 +200,11 @@ class NextErrors(QObject):
         self.current = place
         if place.truth is not None and place.truth not in document.locked:
             self._edit.choose_class(place.truth)  # for a brush or a click, if no other fix fits
-        lines = error_lines(document.catalog, place, self._guess, restorable=document.reference is not None)
+        fixes = ErrorFixes(
+            self._guess, document.reference is not None, document.locked,
+            self._corrections.refused(Target(place.box, place.mask, place.pixels)),
+        )  # fmt: skip
+        lines = error_lines(document.catalog, place, fixes)
         self.target = Target(place.box, place.mask, place.pixels, lines, self._guess)
         self._context.update(at_error=True)
         self.targetChanged.emit()

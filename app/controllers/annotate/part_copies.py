@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PySide6.QtCore import QObject, Signal
@@ -229,7 +229,7 @@ class PartCopies(TargetSource):
 
         def work() -> Target | None:
             box, mask = polygon_mask(points, document.shape)
-            return None if box.empty else self._target(document, labels, box, mask, source.title)
+            return None if box.empty else self._target(document, labels, box, mask, source.title, points[0])
 
         self._work.ask(work, self._show)
 
@@ -247,7 +247,7 @@ class PartCopies(TargetSource):
 
         def work() -> Target | None:
             part = self._part(labels, place)
-            return None if part is None else self._target(document, labels, *part, source.title)
+            return None if part is None else self._target(document, labels, *part, source.title, place)
 
         if document.labels.size <= _BACKGROUND_PIXELS:
             self._show(work())
@@ -266,18 +266,21 @@ class PartCopies(TargetSource):
         x, y = int(place[0]), int(place[1])
         return None if int(labels[y, x]) == document.catalog.ignore else component_of(labels, x, y)
 
-    def _target(self, document: Document, labels: LabelMap, box: Box, mask: Mask, title: str) -> Target | None:
-        """What would be copied; the whole part is outlined, and what changes is said."""
+    def _target(self, document: Document, labels: LabelMap, box: Box, mask: Mask, title: str, start: Point) -> Target | None:
+        """What would be copied: all of the part that may change is outlined; what changes is tinted, and said."""
         ids = labels[box.slices]
         mask = mask & (ids != document.catalog.ignore)
         if not mask.any():
             return None
-        changes = int(np.count_nonzero(mask & (ids != document.labels[box.slices])))
         values = np.unique(ids[mask]).tolist()
         size = plural("{n} px", "{n} px", int(np.count_nonzero(mask)))
         first = tr("{name}, {size}", name=class_name(document.catalog, values[0]), size=size) if len(values) == 1 else size
+        shown = self._corrections.limited(Target(box, mask, 0, (first,), ids=ids), start)
+        if shown.changes is None:
+            return shown
+        changes = int(np.count_nonzero(shown.changes))
         then = plural("Click: {n} px changes", "Click: {n} px change", changes) if changes else tr("The labels are the same")
-        return Target(box, mask, changes, (first, tr("From: {source}", source=title), then), ids=ids)
+        return replace(shown, pixels=changes, lines=(first, tr("From: {source}", source=title), then))
 
     # -- copying -----------------------------------------------------------------------------------------------------------
 
@@ -333,10 +336,8 @@ class PartCopies(TargetSource):
         assert source is not None
         proposal: Proposal | None = part_proposal(document, labels, box, mask)
         name: MessageText = message("Copy from {source}", source=source.title)
-        if proposal is None:
+        if proposal is None or not self._corrections.apply(name, proposal, start=start):
             self._say(tr("Nothing changed: the labels are there already"))
-        elif not self._corrections.apply(name, proposal, start=start):
-            self._say(tr("Nothing changed: locked classes keep their pixels"))
 
     # -- reading -----------------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from app.services.timers import single_shot
 from app.state.tools import Tool
 from app.text import tr
 from app.viewmodels.annotate.class_rows import class_name
-from app.viewmodels.annotate.correction import Pointed, pointed_lines
+from app.viewmodels.annotate.correction import Pointed
 from deeplab_core.errors import message
 
 if TYPE_CHECKING:  # OpenCV comes with the first image
@@ -75,7 +75,8 @@ class RegionsController(TargetSource):
         if corrector is None or not inside or not self._corrections.regions_ready:
             return
         found = corrector.regions_preview(inside, self.level)
-        self._show(Target(found.box, found.mask, found.pixels, (), self._edit.tools.class_id))
+        part = Target(found.box, found.mask, found.pixels, (), self._edit.tools.class_id)
+        self._show(self._corrections.limited(part, inside[0], shape=True))
 
     def assign(self, path: Sequence[Point], *, guess: bool = False) -> None:
         """Give the regions along a path, or the one under a single point, the selected class, or what they most likely are."""
@@ -94,11 +95,13 @@ class RegionsController(TargetSource):
             cls = self._guess(corrector, inside)
         proposal = corrector.regions_along(inside, self.level, cls)
         if proposal is None:
+            self._notifier.info(tr("There is no second guess for this region"), "", replace_key="correction")
             return
         assert isinstance(proposal.labels, int)
         given = class_name(document.catalog, proposal.labels)
         name = message("Regions: {name}", name=given) if len(inside) > 1 else message("Region: {name}", name=given)
-        self._corrections.apply(name, proposal, start=inside[0])
+        if not self._corrections.apply(name, proposal, start=inside[0]):
+            self._notifier.info(tr("Nothing changed: the labels are there already"), "", replace_key="correction")
 
     def _guess(self, corrector: Corrector, path: Sequence[Point]) -> int | None:
         found, level = corrector.regions_preview(path, self.level), self.level
@@ -118,7 +121,7 @@ class RegionsController(TargetSource):
         selected = self._edit.tools.class_id
         guess = self._guess(corrector, [place])
         at = Pointed(found.pixels, None, selected, guess, document.locked)
-        self._show(Target(found.box, found.mask, found.pixels, pointed_lines(document.catalog, at), selected))
+        self._show(self._corrections.pointed(Target(found.box, found.mask, found.pixels), at, place))
 
     def _look_again(self) -> None:
         if self._on and not self._soon.isActive():

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.document import Document
-from app.state.edits.limits import NO_LIMITS, EditLimits
-from app.state.locks import held
+from app.state.edits.limits import NO_LIMITS, EditLimits, writable
 from app.state.patch import TilePatch, diff_patch, patch_of_region
 from app.state.provenance import Provenance, painted
 from deeplab_core.geometry import Box
@@ -34,9 +33,7 @@ def proposal_patch(document: Document, proposal: Proposal, limits: EditLimits = 
     before, sources = document.labels[place], document.provenance[place]
     given = proposal.labels if isinstance(proposal.labels, int) else proposal.labels[place]
     after = np.asarray(given, before.dtype)
-    where = limits.applied(proposal.mask[place], before, rect)
-    if document.locked:
-        where = where & ~held(before, after, document.locked)
+    where = writable(document, rect, proposal.mask[place], after, limits)
     by = proposal.provenance if isinstance(proposal.provenance, int) else proposal.provenance[place]
     new = np.broadcast_to(np.asarray(by, np.uint8), sources.shape)
     kept = painted(sources) & (new == Provenance.RECLASSIFIED)
@@ -97,10 +94,7 @@ def job_patch(document: Document, job: ComponentJob, limits: EditLimits = NO_LIM
 
     result = run_component_job(job, document.labels, document.provenance, document.catalog)
     labels, provenance = result.labels, result.provenance
-    if document.locked and result.changed_pixels:
-        kept = held(document.labels, labels, document.locked)
-        labels, provenance = np.where(kept, document.labels, labels), np.where(kept, document.provenance, provenance)
-    if not limits.none and result.changed_pixels:
-        free = limits.applied(labels != document.labels, document.labels, Box.whole(document.shape))
+    if result.changed_pixels and (document.locked or not limits.none):
+        free = writable(document, Box.whole(document.shape), labels != document.labels, labels, limits)
         labels, provenance = np.where(free, labels, document.labels), np.where(free, provenance, document.provenance)
     return diff_patch(document.labels, document.provenance, labels, provenance), result.kept_pixels

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.document import Document
-from app.state.edits.limits import NO_LIMITS, EditLimits
+from app.state.edits.limits import NO_LIMITS, EditLimits, writable
 from app.state.edits.raster import Point
-from app.state.locks import held
 from app.state.opencv import opencv
 from app.state.patch import TilePatch, patch_of_region
 from app.state.provenance import Provenance, painted
@@ -46,9 +45,7 @@ def region_patch(
     """
     before = document.labels[rect.slices]
     refuse_locked(document, value)
-    where = limits.applied(where, before, rect)
-    if document.locked:
-        where = where & ~held(before, value, document.locked)
+    where = writable(document, rect, where, value, limits)
     labels = np.where(where, np.asarray(value, dtype=before.dtype), before)
     provenance = np.where(where, np.uint8(source), document.provenance[rect.slices])
     return patch_of_region(document.labels, document.provenance, rect, labels, provenance)
@@ -79,7 +76,7 @@ def fill_patch(
     refuse_locked(document, value)
     refuse_locked(document, int(document.labels[row, column]))
     rect, where = connected_region(document.labels, column, row)
-    where = limits.applied(where, document.labels[rect.slices], rect)
+    where = writable(document, rect, where, value, limits)
     labels = np.where(where, document.labels.dtype.type(value), document.labels[rect.slices])
     before = document.provenance[rect.slices]
     changing = where & ~painted(before) if source is Provenance.RECLASSIFIED else where

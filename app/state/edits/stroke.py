@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.document import Document, PaintedPart
-from app.state.edits.limits import NO_LIMITS, EditLimits
+from app.state.edits.limits import NO_LIMITS, EditLimits, writable
 from app.state.edits.raster import Point, Spans, capsule_spans, line_pixels
 from app.state.edits.region import refuse_locked
-from app.state.locks import held
 from app.state.patch import PatchRecorder, TilePatch
 from app.state.provenance import Provenance
 from deeplab_core.errors import AtrousError, message
@@ -133,11 +132,9 @@ class StrokeSession:
         reference = document.reference
         parts = []
         for rect, covered in pieces:
-            where = covered if self._limits.none else self._limits.applied(covered, document.labels[rect.slices], rect)
             values = self._value if self._value is not None or reference is None else reference[rect.slices]
             assert values is not None  # a stroke without a label begins with a reference only
-            if document.locked:
-                where = where & ~held(document.labels[rect.slices], values, document.locked)
+            where = writable(document, rect, covered, values, self._limits)
             self._recorder.touch(rect)
             parts.append(PaintedPart(rect, where, values))
             dirty = dirty.united(rect)

@@ -47,7 +47,7 @@ def _drawn(mapping: Mapping, target: Target, tint: QColor | ClassCatalog | None)
     """The picture of a target and where its corner is in the pane; None if all of it is outside."""
     wide = max(round(mapping.ratio), 1)
     rect = mapping.device_rect(target.box, 3 * wide)
-    if rect.isEmpty():
+    if rect.isEmpty() or not target.mask.any():
         return None
     inside = sampled_mask(mapping, target, rect.left(), rect.top(), rect.width(), rect.height())
     cv2 = opencv()
@@ -62,6 +62,9 @@ def _drawn(mapping: Mapping, target: Target, tint: QColor | ClassCatalog | None)
         for value in np.unique(ids[inside > 0]).tolist():
             color = tint.ignore_color if value == tint.ignore else tint.by_id(value).color
             pixels[(inside > 0) & (ids == value)] = _premultiplied(*color)
+    if target.changes is not None:
+        changes = _sampled(mapping, target, target.changes, rect.left(), rect.top(), rect.width(), rect.height())
+        pixels[(inside > 0) & ~changes] = 0
     image = QImage(pixels.data, rect.width(), rect.height(), pixels.strides[0], QImage.Format.Format_ARGB32_Premultiplied).copy()
     image.setDevicePixelRatio(mapping.ratio)
     return image, QPointF(rect.left() / mapping.ratio, rect.top() / mapping.ratio)

@@ -60,6 +60,30 @@ def disk(x: float, y: float, radius: int) -> np.ndarray:
     return (columns - x) ** 2 + (rows - y) ** 2 < radius**2
 
 
+@pytest.mark.parametrize("mode", ["only over", "locked"])
+def test_a_candidate_shows_only_what_may_change(desk: Studio, network: Path, mode: str) -> None:
+    desk.program.edit.choose_tool(Tool.BRUSH)
+    desk.program.classes.choose(SOFA)
+    desk.paint((40, 20), (40, 40))
+    desk.program.classes.choose(CHAIR)
+    desk.program.edit.choose_tool(Tool.CLICKS)
+    if mode == "locked":
+        desk.program.classes.set_locked(SOFA, True)
+    else:
+        desk.program.modes.set_over(0, True)
+    before = desk.image.document.labels.copy()
+    click(desk, 36, 30)
+    target = desk.program.clicks.target
+    assert target is not None
+    shown = np.zeros(before.shape, np.bool_)
+    shown[target.box.slices] = target.mask if target.changes is None else target.mask & target.changes
+    assert shown.any()
+    assert (before[shown] != SOFA).all()
+    desk.press(Qt.Key.Key_Return)
+    desk.settle()
+    assert np.array_equal(desk.image.document.labels != before, shown)
+
+
 def test_a_click_shows_candidates_and_enter_applies_the_chosen_one(desk: Studio, network: Path) -> None:
     labels, before = desk.image.document.labels, desk.image.document.labels.copy()
     assert any(type(request) is PrepareClicks for request in desk.compute.asked)

@@ -509,6 +509,8 @@ def test_every_operation_keeps_to_an_outline(desk: Studio, operation: Operation,
     changed = desk.image.document.labels != before
     assert changed.sum() == target.pixels
     assert not changed[:, 23:].any()
+    assert desk.program.tools.tool is Tool.BRUSH  # as before the dialog
+    desk.press(Qt.Key.Key_L)
     desk.paint((50, 10), (60, 10), (60, 20), (50, 20), (50, 11))  # the lasso fills again
     assert (desk.image.document.labels[12:18, 52:58] == CHAIR).all()
 

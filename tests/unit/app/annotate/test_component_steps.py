@@ -89,8 +89,10 @@ def test_texts_say_class_size_and_what_a_click_does() -> None:
     lines = pointed_lines(VOC, Pointed(1204, CHAIR, SOFA, CAT))
     assert lines == ("chair, 1\u2009204 px", "Click: sofa", "Shift+click: cat")
     assert pointed_lines(VOC, Pointed(5, CHAIR, CHAIR, None)) == ("chair, 5 px",)
-    assert pointed_lines(VOC, Pointed(5, CHAIR, SOFA, CAT, frozenset({CHAIR}))) == ("chair, 5 px", "Locked")
-    assert pointed_lines(VOC, Pointed(5, None, SOFA, None, frozenset({SOFA}))) == ("5 px",)
+    assert pointed_lines(VOC, Pointed(5, CHAIR, SOFA, CAT, frozenset({CHAIR}))) == ("chair, 5 px", "chair is locked")
+    assert pointed_lines(VOC, Pointed(5, None, SOFA, None, frozenset({SOFA}))) == ("5 px", "sofa is locked")
+    assert pointed_lines(VOC, Pointed(5, None, SOFA, None, changes=2)) == ("5 px", "Click: sofa, 2 px")
+    assert pointed_lines(VOC, Pointed(5, None, SOFA, CAT, changes=0)) == ("5 px", "Shift+click: cat")
     assert effect_text("drop islands", 40, 120) == "This image: 40 islands, 120 px change."
     assert effect_text("fill holes", 1, 1) == "This image: 1 hole, 1 px changes."
     assert effect_text("grow", 3, 90) == "This image: 90 px change."

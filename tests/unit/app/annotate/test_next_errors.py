@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.state.next_errors import confidence_doubt, disagreement_doubt, errors_by_doubt, errors_by_gain, margin_doubt
 from app.state.provenance import Provenance
 from app.state.settings_schema import BY_KEY
-from app.viewmodels.annotate.correction import error_lines
+from app.viewmodels.annotate.correction import ErrorFixes, error_lines
 from app.viewmodels.evaluate.error_list import DEFAULT_ORDER
 from deeplab_core.analysis.error_gain import ERROR_ORDERS, WITH_TRUTH, WITHOUT_TRUTH
 from deeplab_core.catalogs import get_catalog
@@ -66,7 +66,7 @@ def test_doubt_counts_what_is_expected_to_be_wrong_and_trusts_the_user() -> None
     assert [(place.box.y, place.pixels) for place in found] == [(10, 16), (2, 4)]
     assert found[1].gain == np.float64(4 * (1 - np.float32(51 / 255)))
     assert not errors_by_doubt(labels, np.zeros(labels.shape, np.float32), provenance, 255)
-    assert error_lines(VOC, found[1], 9, restorable=True) == (
+    assert error_lines(VOC, found[1], ErrorFixes(9, restorable=True)) == (
         "background, doubtful: 4 px", "Shift+Z: chair", "Delete: the class around it", "Shift+Delete: the prediction",
     )  # fmt: skip
 
