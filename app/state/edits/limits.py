@@ -84,7 +84,8 @@ def changing(
     document: Document, rect: Box, where: NDArray[np.bool_], given: int | NDArray[Any], limits: EditLimits = NO_LIMITS
 ) -> NDArray[np.bool_]:
     """(h, w) bool: pixels of ``where`` that get another label; arguments as in :func:`writable`."""
-    return writable(document, rect, where, given, limits) & (_under(document.labels, rect, where.shape) != given)
+    differs: NDArray[np.bool_] = _under(document.labels, rect, where.shape) != given
+    return writable(document, rect, where, given, limits) & differs
 
 
 def refusal(
