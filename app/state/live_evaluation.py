@@ -225,7 +225,7 @@ class LiveEvaluation:
         """What the image adds to a folder now: confusion, and by band where that is counted; costs O(classes squared)."""
         counts = {CONFUSION: SparseCounts.of(self._matrix.counts)}
         if self.has_histogram(rule, around):
-            counts[band_name(rule, around)] = SparseCounts.of(self.histogram(rule, around).counts)
+            counts[band_name(rule, around)] = SparseCounts.of(self.histogram(rule, around).by_cell)
         return ImageAnalysis(catalog=self.document.catalog, counts=counts)
 
     def errors(self) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from deeplab_core.analysis.components import PER_CELL, PER_IMAGE, check_pair, fi
 from deeplab_core.analysis.failures import FailureRules, KindMasks, count_failures, kind_masks
 from deeplab_core.analysis.kinds import KINDS, FailureKind, things_of
 from deeplab_core.analysis.objects import KnownObject, ObjectTable, find_objects
-from deeplab_core.analysis.partition import ErrorPartition, partition_errors
+from deeplab_core.analysis.partition import ErrorPart, ErrorPartition, partition_errors
 from deeplab_core.analysis.record import (
     CELL_OCCLUSION,
     CELL_PARTS,
@@ -45,6 +45,7 @@ from deeplab_core.analysis.slices import (
 from deeplab_core.analysis.sparse import SparseCounts
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.labels import LabelMap
+from deeplab_core.metrics.cell_counts import CellCounts
 from deeplab_core.regions import Mask
 
 
@@ -151,7 +152,7 @@ class ErrorMaps:
         }
         for axis, matrices in slice_pixels(self.values, truth=truth, prediction=prediction, catalog=catalog).items():
             counts[slice_name(axis)] = SparseCounts.of(matrices)
-            counts[slice_images_name(axis)] = SparseCounts.of(np.minimum(matrices.sum(axis=(1, 2)), 1))
+            counts[slice_images_name(axis)] = SparseCounts.of(np.minimum(matrices.sums()[1].sum(axis=1), 1))
         if self.excluded_px is not None:
             counts[EXCLUDED] = SparseCounts.of(np.array([self.excluded_px]))
         return ImageAnalysis(catalog=catalog, counts=counts, errors=errors, objects=self.objects.rows)
@@ -165,23 +166,17 @@ class ErrorMaps:
         edges = OBJECT_EDGES[ObjectAxis.SIZE]
         size = np.append(len(edges) + 1, np.searchsorted(edges, self.objects.rows["pixels"], side="right"))[owner] - 1
         occlusion = np.where(owner == 0, 2, np.where(cut, 0, 1))
-        parts = np.stack([_by_place(cell, part[wrong].astype(np.int64) - 1, 3, self.catalog) for part in self._verdicts])
-        return {
-            CELL_PARTS: SparseCounts.of(parts.reshape(shape_of(CELL_PARTS, self.catalog))),
-            CELL_OCCLUSION: SparseCounts.of(_by_place(cell, occlusion, 3, self.catalog)),
-            CELL_SIZES: SparseCounts.of(_by_place(cell, size, len(edges) + 1, self.catalog)),
-        }
+        counts = {name: CellCounts(shape_of(name, self.catalog)) for name in (CELL_PARTS, CELL_OCCLUSION, CELL_SIZES)}
+        for side, part in enumerate(self._verdicts):
+            verdict = part[wrong].astype(np.int64)
+            counts[CELL_PARTS].count(cell[verdict > 0], side * len(ErrorPart) + verdict[verdict > 0] - 1)
+        counts[CELL_OCCLUSION].count(cell, occlusion)
+        counts[CELL_SIZES].count(cell[size >= 0], size[size >= 0])
+        return {name: SparseCounts.of(counted) for name, counted in counts.items()}
 
     @property
     def _verdicts(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         return self.partition.missed, self.partition.false
-
-
-def _by_place(cell: NDArray[np.int64], place: NDArray[np.int64], places: int, catalog: ClassCatalog) -> NDArray[np.int64]:
-    """(places, C, C + 1) pixels by cell and place; those of a place below 0 are left out."""
-    size, chosen = len(catalog) * (len(catalog) + 1), place >= 0
-    code = place[chosen] * size + cell[chosen]
-    return np.bincount(code, minlength=places * size).reshape(places, len(catalog), len(catalog) + 1)
 
 
 def map_errors(

@@ -35,6 +35,7 @@ from deeplab_core.analysis.record import (
 )
 from deeplab_core.analysis.slices import PixelAxis, PixelSlices, Slice, objects_within
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.metrics.cell_counts import CellCounts
 from deeplab_core.metrics.confusion import ConfusionMatrix, check_same_classes
 from deeplab_core.metrics.trimap import BandAround, BandRule
 from deeplab_core.metrics.trimap_histogram import BandHistogram
@@ -99,7 +100,7 @@ class FolderAnalysis:
         self.catalog = catalog
         self.errors = ErrorComponents()
         self._images: dict[str, ImageAnalysis] = {}
-        self._totals: dict[str, NDArray[np.int64]] = {}
+        self._totals: dict[str, NDArray[np.int64] | CellCounts] = {}
         self._measured: Counter[str] = Counter()
         self._objects: NDArray[Any] | None = None
         self._image_gains: dict[str, NDArray[np.float64]] = {}
@@ -154,7 +155,7 @@ class FolderAnalysis:
                 self._measured[name] -= 1
         for name, counts in after.counts.items():
             if old.get(name) is not counts:
-                counts.add_to(self._totals.setdefault(name, np.zeros(shape_of(name, self.catalog), dtype=np.int64)))
+                counts.add_to(self._total(name))
                 self._measured[name] += 1
         if before is None or before.errors is not after.errors:
             self.errors.remove(image)
@@ -169,19 +170,39 @@ class FolderAnalysis:
         """How many images have counts of a name."""
         return self._measured[name]
 
-    def total(self, name: str) -> NDArray[np.int64]:
-        """Sum of the counts of a name over all images that have them; zeros if none has. A copy."""
+    def _total(self, name: str) -> NDArray[np.int64] | CellCounts:
+        """The sum that is kept: of several confusion matrices, the cells that occur."""
         known = self._totals.get(name)
-        return np.zeros(shape_of(name, self.catalog), dtype=np.int64) if known is None else known.copy()
+        if known is None:
+            shape = shape_of(name, self.catalog)
+            matrices = len(shape) > 2 and shape[-2:] == shape_of(CONFUSION, self.catalog)
+            known = self._totals[name] = CellCounts(shape) if matrices else np.zeros(shape, dtype=np.int64)
+        return known
+
+    def total(self, name: str) -> NDArray[np.int64]:
+        """Sum of the counts of a name over all images that have them; zeros if none has. A copy.
+
+        Of several confusion matrices it has 8 bytes for each cell; :meth:`by_cell` has those that occur.
+        """
+        known = self._totals.get(name)
+        if known is None:
+            return np.zeros(shape_of(name, self.catalog), dtype=np.int64)
+        return known.whole() if isinstance(known, CellCounts) else known.copy()
+
+    def by_cell(self, name: str) -> CellCounts:
+        """The sum of counts (K, ..., C, C + 1) of several confusion matrices; follows later changes, do not change it."""
+        known = self._total(name)
+        assert isinstance(known, CellCounts)
+        return known
 
     @property
     def matrix(self) -> ConfusionMatrix:
         """Confusion matrix of all images with ground truth."""
-        return ConfusionMatrix(self.catalog, self._totals.get(CONFUSION))
+        return ConfusionMatrix(self.catalog, self.total(CONFUSION))
 
     def band(self, rule: BandRule, around: BandAround = "truth") -> BandHistogram:
         """Confusion by band of all images that have it (:meth:`measured` of its :func:`~.record.band_name` says how many)."""
-        return BandHistogram(self.catalog, rule=rule, around=around, counts=self._totals.get(band_name(rule, around)))
+        return BandHistogram(self.catalog, rule=rule, around=around, counts=self.by_cell(band_name(rule, around)))
 
     @property
     def wrong_px(self) -> int:
@@ -219,7 +240,7 @@ class FolderAnalysis:
     def slices(self) -> dict[PixelAxis, PixelSlices]:
         """Confusion matrices by slice of pixels, by axis."""
         return {
-            axis: PixelSlices(axis, self.total(slice_name(axis)), self.total(slice_images_name(axis))) for axis in PixelAxis
+            axis: PixelSlices(axis, self.by_cell(slice_name(axis)), self.total(slice_images_name(axis))) for axis in PixelAxis
         }  # fmt: skip
 
     # Objects and components

@@ -89,7 +89,7 @@ def count_labels(
                 index = band_map(truth=truth, prediction=labels, ignore=catalog.ignore, rule=band.rule, around=band.around)
             histogram = BandHistogram(catalog, rule=band.rule, around=band.around)
             histogram.update(index=index, truth=scored, prediction=labels)
-            counts[band_name(band.rule, band.around)] = SparseCounts.of(histogram.counts)
+            counts[band_name(band.rule, band.around)] = SparseCounts.of(histogram.by_cell)
     return ImageAnalysis(catalog=catalog, counts=counts)
 
 

@@ -374,7 +374,7 @@ def _sums(folder: FolderAnalysis, names: list[str], cells: NDArray[np.int64], re
 def _cell(
     folder: FolderAnalysis, way: tuple[int, int], place: tuple[int, int], names: list[str], pixels: NDArray[np.int64]
 ) -> CellLoss:
-    parts, image = folder.total(CELL_PARTS)[:, :, place[0], place[1]], _largest(names, pixels)
+    parts, image = folder.by_cell(CELL_PARTS).at(*place), _largest(names, pixels)
     return CellLoss(
         truth=way[0],
         prediction=way[1],
@@ -383,8 +383,8 @@ def _cell(
         images=int(np.count_nonzero(pixels)),
         missed=tuple(parts[0].tolist()),
         false=tuple(parts[1].tolist()),
-        occlusion=tuple(folder.total(CELL_OCCLUSION)[:, place[0], place[1]].tolist()),
-        sizes=tuple(folder.total(CELL_SIZES)[:, place[0], place[1]].tolist()),
+        occlusion=tuple(folder.by_cell(CELL_OCCLUSION).at(*place).tolist()),
+        sizes=tuple(folder.by_cell(CELL_SIZES).at(*place).tolist()),
         largest_image=image[0],
         largest_px=image[1],
     )

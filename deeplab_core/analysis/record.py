@@ -160,8 +160,8 @@ class ImageAnalysis:
 
     def band(self, rule: BandRule, around: BandAround = "truth") -> BandHistogram | None:
         """Confusion by band; None where this band was not measured."""
-        counts = self.whole(band_name(rule, around))
-        return None if counts is None else BandHistogram(self.catalog, rule=rule, around=around, counts=counts)
+        counts = self.counts.get(band_name(rule, around))
+        return None if counts is None else BandHistogram(self.catalog, rule=rule, around=around, counts=counts.by_cell())
 
     @property
     def labelled_px(self) -> int | None:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.labels import LabelMap
+from deeplab_core.metrics.cell_counts import CellCounts
 from deeplab_core.metrics.counting import channel_table
-from deeplab_core.metrics.scores import mean_iou, pixel_accuracy
+from deeplab_core.metrics.scores import mean_over_present, ratio
 from deeplab_core.metrics.trimap import EXCLUDED, band_map
 from deeplab_core.regions import strips
 
@@ -205,29 +206,31 @@ class PixelSlices:
 
     Attributes:
         axis: what pixels are sorted by, sliced at :data:`PIXEL_EDGES`.
-        counts: (S, C, C + 1) int64, a confusion matrix per slice.
+        counts: (S, C, C + 1), a confusion matrix per slice.
         images: (S,) int64, how many images have pixels in each slice.
     """
 
     axis: PixelAxis
-    counts: NDArray[np.int64]
+    counts: CellCounts
     images: NDArray[np.int64]
 
     def rows(self) -> list[PixelSlice]:
         """Scores of each slice."""
         limits = [*PIXEL_EDGES[self.axis], math.inf]
-        scores, accuracy = mean_iou(self.counts, "truth")[0], pixel_accuracy(self.counts)
+        hits, truth, prediction = self.counts.sums()
+        scores, pixels = mean_over_present(hits, truth, prediction, "truth")[0], truth.sum(axis=1)
+        accuracy = ratio(hits.sum(axis=1), pixels)
         return [
-            PixelSlice(float(low), float(high), int(counts.sum()), float(exact), float(score), int(images))
-            for low, high, counts, exact, score, images in zip(
-                limits[:-1], limits[1:], self.counts, accuracy, scores, self.images, strict=True
+            PixelSlice(float(low), float(high), int(labelled), float(exact), float(score), int(images))
+            for low, high, labelled, exact, score, images in zip(
+                limits[:-1], limits[1:], pixels, accuracy, scores, self.images, strict=True
             )
         ]
 
 
 def slice_pixels(
     values: Mapping[PixelAxis, NDArray[Any]], *, truth: LabelMap, prediction: LabelMap, catalog: ClassCatalog
-) -> dict[PixelAxis, NDArray[np.int64]]:
+) -> dict[PixelAxis, CellCounts]:
     """Confusion matrices of one image by slice of every axis that is given.
 
     Args:
@@ -236,20 +239,19 @@ def slice_pixels(
         catalog: the classes.
 
     Returns:
-        (S, C, C + 1) int64 by axis.
+        (S, C, C + 1) counts by axis.
     """
     table = channel_table(catalog)
-    size = len(catalog) * (len(catalog) + 1)
-    shapes = {axis: (len(PIXEL_EDGES[axis]) + 1, len(catalog), len(catalog) + 1) for axis in values}
-    found = {axis: np.zeros(shape, dtype=np.int64) for axis, shape in shapes.items()}
+    found = {axis: CellCounts((len(PIXEL_EDGES[axis]), len(catalog), len(catalog) + 1)) for axis in values}
     for strip in strips(truth.shape):
         labelled = truth[strip] != catalog.ignore
         cells = table.wide_lut.take(truth[strip][labelled]) * (len(catalog) + 1)
         cells += table.wide_lut.take(prediction[strip][labelled])
         for axis, numbers in values.items():
-            place = slice_places(axis, numbers[strip][labelled]) * size
-            found[axis] += np.bincount(cells + place, minlength=found[axis].size).reshape(shapes[axis])
-    return {axis: counts[1:] for axis, counts in found.items()}
+            place = slice_places(axis, numbers[strip][labelled])
+            sliced = place > 0
+            found[axis].count(cells[sliced], place[sliced] - 1)
+    return found
 
 
 def slice_places(axis: PixelAxis, values: NDArray[Any]) -> NDArray[np.int64]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from deeplab_core.metrics.cell_counts import CellCounts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,24 +27,38 @@ class SparseCounts:
     values: NDArray[Any]
 
     @classmethod
-    def of(cls, counts: NDArray[Any]) -> Self:
+    def of(cls, counts: NDArray[Any] | CellCounts) -> Self:
         """Pack an array; it is copied.
 
         Raises:
             ValueError: a count is negative.
         """
-        flat = counts.ravel()
-        places = np.flatnonzero(flat)
-        values = flat[places]
+        if isinstance(counts, CellCounts):
+            places, values = counts.sparse()
+        else:
+            flat = counts.ravel()
+            places = np.flatnonzero(flat)
+            values = flat[places]
         if values.size and int(values.min()) < 0:
             raise ValueError("counts must not be negative")
-        return cls(counts.shape, _narrow(places, max(flat.size - 1, 0)), _narrow(values, int(values.max(initial=0))))
+        return cls(
+            counts.shape, _narrow(places, max(math.prod(counts.shape) - 1, 0)), _narrow(values, int(values.max(initial=0)))
+        )
 
-    def add_to(self, total: NDArray[np.int64], sign: int = 1) -> None:
+    def add_to(self, total: NDArray[np.int64] | CellCounts, sign: int = 1) -> None:
         """Add the counts to a C-contiguous array of the same shape, or with -1 take them away."""
-        if total.shape != self.shape or not total.flags.c_contiguous:
+        if isinstance(total, CellCounts) and total.shape == self.shape:
+            total.add(self.places, self.values, sign)
+            return
+        if isinstance(total, CellCounts) or total.shape != self.shape or not total.flags.c_contiguous:
             raise ValueError(f"counts of shape {self.shape} cannot be added to {total.shape}")
         total.reshape(-1)[self.places] += sign * self.values.astype(np.int64)
+
+    def by_cell(self) -> CellCounts:
+        """The counts (..., C, C + 1) of confusion matrices by cell."""
+        found = CellCounts(self.shape)
+        self.add_to(found)
+        return found
 
     def whole(self) -> NDArray[np.int64]:
         """The array again, int64."""

@@ -22,13 +22,13 @@ from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import CatalogError, message
 from deeplab_core.kernels.compiled import use_compiled
 from deeplab_core.labels import LabelMap
+from deeplab_core.metrics.cell_counts import CellCounts, move_counts
 
 #: ``cv2.calcHist`` answers in float32, which counts exactly up to here; larger maps are counted in parts.
 _EXACT_FLOAT32 = 1 << 24
 
-#: With fewer than one pixel in so many cells, single cells are moved; otherwise one pass over all cells is faster.
-_SPARSE = 4
-
+#: Maps of wide catalogs are counted in parts of so many pixels: each takes 16 bytes of index arithmetic.
+_WIDE_PART = 1 << 20
 
 #: Tables that :func:`channel_table` finds by identity.
 _REMEMBERED = 32
@@ -116,9 +116,10 @@ def count_pairs(*, truth: LabelMap, prediction: LabelMap, catalog: ClassCatalog)
     table = channel_table(catalog)
     truth, prediction = _pair(table, truth, prediction)
     if catalog.wide:
-        wide = table.channels("truth", truth), table.channels("prediction", prediction)
-        size = table.classes + 1
-        return np.bincount((wide[0] * size + wide[1]).ravel(), minlength=size * size).reshape(size, size)[:-1]
+        counts = np.zeros((table.classes + 1) ** 2, dtype=np.int64)
+        for _part, cells in _wide_cells(table, truth, prediction):
+            counts += np.bincount(cells, minlength=counts.size)
+        return counts.reshape(table.classes + 1, -1)[:-1]
     if use_compiled(truth.size):
         from deeplab_core.kernels.counting import pair_counts
 
@@ -135,7 +136,7 @@ def count_pairs(*, truth: LabelMap, prediction: LabelMap, catalog: ClassCatalog)
 
 def count_banded(
     *, index: NDArray[np.uint8], truth: LabelMap, prediction: LabelMap, bands: int, catalog: ClassCatalog
-) -> NDArray[np.int64]:
+) -> CellCounts:
     """Count pixels by band, truth and prediction in one pass.
 
     Args:
@@ -144,7 +145,7 @@ def count_banded(
         bands: number of bands.
 
     Returns:
-        (bands, C, C + 1) int64; layer k holds the pixels of index k + 1.
+        (bands, C, C + 1) counts; layer k holds the pixels of index k + 1.
     """
     table = channel_table(catalog)
     truth, prediction = _pair(table, truth, prediction)
@@ -152,26 +153,42 @@ def count_banded(
         raise ValueError(f"the band index must be uint8 of shape {truth.shape}, got {index.dtype} {index.shape}")
     if index.size and int(index.max()) > bands:
         raise ValueError(f"the band index goes to {int(index.max())}, there are {bands} bands")
-    size = table.classes + 2
-    counts: NDArray[np.int64]
     if catalog.wide:
-        code = (index.astype(np.int64) * size + table.channels("truth", truth)) * size + table.channels("prediction", prediction)
-        counts = np.bincount(code.ravel(), minlength=(bands + 1) * size * size).reshape(bands + 1, size, size)
-        return np.ascontiguousarray(counts[1:, :-2, :-1])
+        found = CellCounts((bands, table.classes, table.classes + 1))
+        for part, cells in _wide_cells(table, truth, prediction):
+            layer = index.ravel()[part].astype(np.int64) - 1
+            counted = (layer >= 0) & (cells < found.cells)
+            found.count(cells[counted], layer[counted])
+        return found
+    size = table.classes + 2
     if use_compiled(truth.size):
         from deeplab_core.kernels.counting import band_counts
 
         index = np.ascontiguousarray(index)
-        counted = band_counts(index, _narrow(truth), _narrow(prediction), table.lut, bands + 1, size)
-        return _declared(table, truth, prediction, counted)[1:]
+        joint = band_counts(index, _narrow(truth), _narrow(prediction), table.lut, bands + 1, size)
+        return CellCounts.of(_declared(table, truth, prediction, joint)[1:])
     import cv2
 
     planes = (np.asarray(cv2.LUT(_plane(labels), table.lut), np.uint8) for labels in (truth, prediction))
     maps = np.ascontiguousarray(index), *planes
     counts = np.zeros((bands, table.classes, table.classes + 1), dtype=np.int64)
-    for joint in _histograms(maps, (bands + 1, size, size)):
-        counts += _declared(table, truth, prediction, joint)[1:].astype(np.int64)
-    return counts
+    for joint32 in _histograms(maps, (bands + 1, size, size)):
+        counts += _declared(table, truth, prediction, joint32)[1:].astype(np.int64)
+    return CellCounts.of(counts)
+
+
+def _wide_cells(table: ChannelTable, truth: LabelMap, prediction: LabelMap) -> Iterator[tuple[slice, NDArray[np.int64]]]:
+    """Parts of two flattened maps and the cell of each of their pixels; those of void truth are behind all cells."""
+    for part in _parts(truth.size, _WIDE_PART):
+        try:
+            cells = table.channels("truth", truth.ravel()[part]) * (table.classes + 1)
+            cells += table.channels("prediction", prediction.ravel()[part])
+        except CatalogError:
+            # Counts the undeclared ids of the whole map.
+            table.channels("truth", truth)
+            table.channels("prediction", prediction)
+            raise
+        yield part, cells
 
 
 def _narrow(labels: LabelMap) -> NDArray[np.uint8]:
@@ -218,37 +235,16 @@ class PixelDelta:
         new += rows
         return PixelDelta(shape=truth.shape, places=places, before=old, after=new)
 
-    def move(self, counts: NDArray[np.int64], layer: NDArray[np.int64] | None = None) -> None:
+    def move(self, counts: NDArray[np.int64]) -> None:
         """Move the pixels from their old cell to the new one, in place.
 
         Args:
-            counts: (C, C + 1), or (K, C, C + 1) with ``layer``; C-contiguous.
-            layer: (n,) first index of each pixel.
+            counts: (C, C + 1), C-contiguous.
 
         Raises:
             ValueError: a cell would become negative, because ``before`` is not what was counted; counts stay as they were.
         """
-        flat = counts.reshape(-1)
-        old, new = self.before, self.after
-        if layer is not None:
-            first = layer * (counts.shape[-2] * counts.shape[-1])
-            old, new = first + old, first + new
-        if old.size * _SPARSE > flat.size:
-            gone = np.bincount(old, minlength=flat.size)
-            if np.any(flat < gone):
-                raise _uncounted()
-            flat += np.bincount(new, minlength=flat.size)
-            flat -= gone
-            return
-        np.subtract.at(flat, old, 1)
-        if old.size and flat[old].min() < 0:
-            np.add.at(flat, old, 1)
-            raise _uncounted()
-        np.add.at(flat, new, 1)
-
-
-def _uncounted() -> ValueError:
-    return ValueError("the state before the change is not the one that was counted")
+        move_counts(counts.reshape(-1), self.before, self.after)
 
 
 def _pair(table: ChannelTable, truth: LabelMap, prediction: LabelMap) -> tuple[LabelMap, LabelMap]:
@@ -276,15 +272,15 @@ def _histograms(maps: tuple[LabelMap, ...], sizes: tuple[int, ...]) -> Iterator[
 
     planes = [_plane(labels) for labels in maps]
     ranges = [edge for size in sizes for edge in (0, size)]
-    for part in _parts(planes[0].shape[1]):
+    for part in _parts(planes[0].shape[1], _EXACT_FLOAT32):
         pieces = [plane[:, part] for plane in planes]
         joint = cv2.calcHist(pieces, list(range(len(sizes))), None, list(sizes), ranges)
         yield np.asarray(joint, dtype=np.float32).reshape(sizes)
 
 
-def _parts(length: int) -> Iterator[slice]:
-    for start in range(0, length, _EXACT_FLOAT32):
-        yield slice(start, min(start + _EXACT_FLOAT32, length))
+def _parts(length: int, size: int) -> Iterator[slice]:
+    for start in range(0, length, size):
+        yield slice(start, min(start + size, length))
 
 
 def _refuse_undeclared(table: ChannelTable, name: str, histogram: NDArray[np.float32]) -> None:

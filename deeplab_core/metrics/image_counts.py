@@ -38,16 +38,15 @@ class ImageCounts:
     @staticmethod
     def of(histogram: BandHistogram, widths: tuple[int, ...], boundary: BoundaryIoU | None) -> ImageCounts:
         """Sum up the histogram of one image."""
-        whole = histogram.counts.sum(axis=0)
-        cumulative = np.cumsum(histogram.counts[: max(widths, default=0)], axis=0)
-        totals = _sums(whole)
+        sums = histogram.class_sums()
+        totals = sums[:, -1]
         channels = np.flatnonzero(totals[1] + totals[2])
-        bands = [_sums(cumulative[width - 1])[:, channels] for width in widths]
+        bands = [sums[:, width - 1, channels] for width in widths]
         edges = np.zeros((2, channels.size), dtype=np.int64)
         if boundary is not None:
             edges = np.stack([boundary.hits[channels], boundary.union[channels]])
         return ImageCounts(
-            classes=whole.shape[0],
+            classes=totals.shape[1],
             channels=channels,
             totals=totals[:, channels],
             bands=np.array(bands, dtype=np.int64).reshape(len(widths), 3, channels.size),
@@ -132,7 +131,3 @@ class ImageCounts:
                 message("the counts of an image are malformed"),
                 why=message("{kind}: {error}", kind=type(error).__name__, error=error),
             ) from error
-
-
-def _sums(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.stack([scores.hits(counts), scores.truth_pixels(counts), scores.prediction_pixels(counts)])

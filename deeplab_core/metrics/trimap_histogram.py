@@ -13,6 +13,7 @@ from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.display import data_frame, html_table, percent
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics import scores
+from deeplab_core.metrics.cell_counts import CellCounts
 from deeplab_core.metrics.confusion import ConfusionMatrix, check_same_classes, same_classes
 from deeplab_core.metrics.counting import PixelDelta, count_banded
 from deeplab_core.metrics.scores import AbsentRule
@@ -88,17 +89,29 @@ class BandHistogram:
     __slots__ = ("_counts", "around", "catalog", "rule")
 
     def __init__(
-        self, catalog: ClassCatalog, *, rule: BandRule, around: BandAround = "truth", counts: NDArray[np.int64] | None = None
+        self,
+        catalog: ClassCatalog,
+        *,
+        rule: BandRule,
+        around: BandAround = "truth",
+        counts: NDArray[np.int64] | CellCounts | None = None,
     ) -> None:
         """Make an empty histogram, or one with a copy of (41, C, C + 1) ``counts``."""
         TrimapBand(rule=rule, around=around)  # refuses combinations that do not exist
         shape = OUTSIDE, len(catalog), len(catalog) + 1
-        if counts is not None and (counts.shape != shape or counts.dtype.kind not in "iu" or counts.min() < 0):
-            raise ValueError(f"counts must be non-negative integers of shape {shape}, got {counts.dtype} {counts.shape}")
+        if isinstance(counts, np.ndarray) and counts.dtype.kind not in "iu":
+            raise ValueError(f"counts must be integers, got {counts.dtype}")
+        if counts is not None and counts.shape != shape:
+            raise ValueError(f"counts must be of shape {shape}, got {counts.shape}")
         self.catalog = catalog
         self.rule: BandRule = rule
         self.around: BandAround = around
-        self._counts = np.zeros(shape, dtype=np.int64) if counts is None else counts.astype(np.int64, order="C", copy=True)
+        if counts is None:
+            self._counts = CellCounts(shape)
+        else:
+            self._counts = counts.copy() if isinstance(counts, CellCounts) else CellCounts.of(counts)
+            if self._counts.sparse()[1].min(initial=0) < 0:
+                raise ValueError("counts must not be negative")
 
     # Counting
 
@@ -133,18 +146,22 @@ class BandHistogram:
         picked = index.ravel().take(delta.places)
         if picked.size and int(picked.min()) == EXCLUDED:
             raise ValueError("the band index excludes a pixel that the truth labels")
-        delta.move(self._counts, picked.astype(np.int64) - 1)
+        self._counts.move(delta.before, delta.after, picked.astype(np.int64) - 1)
 
     def __add__(self, other: BandHistogram) -> BandHistogram:
         self._same_rule(other)
         check_same_classes(self.catalog, other.catalog)
-        return BandHistogram(self.catalog, rule=self.rule, around=self.around, counts=self._counts + other._counts)
+        pooled = self.copy()
+        pooled._counts += other._counts
+        return pooled
 
     def __sub__(self, other: BandHistogram) -> BandHistogram:
         """Take images out of a pool. Raises ValueError where ``other`` was never part of it."""
         self._same_rule(other)
         check_same_classes(self.catalog, other.catalog)
-        return BandHistogram(self.catalog, rule=self.rule, around=self.around, counts=self._counts - other._counts)
+        pooled = self.copy()
+        pooled._counts -= other._counts
+        return pooled
 
     def __iadd__(self, other: BandHistogram) -> BandHistogram:
         self._same_rule(other)
@@ -156,7 +173,7 @@ class BandHistogram:
         if not isinstance(other, BandHistogram):
             return NotImplemented
         same = (self.rule, self.around) == (other.rule, other.around) and same_classes(self.catalog, other.catalog)
-        return same and np.array_equal(self._counts, other._counts)
+        return same and self._counts == other._counts
 
     __hash__ = None  # type: ignore[assignment]  # mutable
 
@@ -168,34 +185,41 @@ class BandHistogram:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """(41, C, C + 1) int64, a read-only view that follows later updates."""
-        view = self._counts.view()
-        view.flags.writeable = False
-        return view
+        """(41, C, C + 1) int64, a copy: 8 bytes for each cell, so 336 MB for 1,000 classes. :attr:`by_cell` has what occurs."""
+        return self._counts.whole()
+
+    @property
+    def by_cell(self) -> CellCounts:
+        """The (41, C, C + 1) counts of the cells that occur; follows later updates, do not change it."""
+        return self._counts
 
     def total(self) -> ConfusionMatrix:
         """The matrix of all labelled pixels."""
-        return ConfusionMatrix(self.catalog, self._counts.sum(axis=0))
+        return ConfusionMatrix(self.catalog, self._counts.layer_sum())
 
     def inside(self, width_px: int) -> ConfusionMatrix:
         """The matrix of the band of one width, 1..40 px."""
-        return ConfusionMatrix(self.catalog, self._counts[: check_width(width_px)].sum(axis=0))
+        return ConfusionMatrix(self.catalog, self._counts.layer_sum(0, check_width(width_px)))
 
     def outside(self, width_px: int) -> ConfusionMatrix:
         """The matrix of the labelled pixels outside the band of one width, 1..40 px."""
-        return ConfusionMatrix(self.catalog, self._counts[check_width(width_px) :].sum(axis=0))
+        return ConfusionMatrix(self.catalog, self._counts.layer_sum(check_width(width_px)))
+
+    def class_sums(self) -> NDArray[np.int64]:
+        """(3, 41, C) int64 pixels of each class: hits, truth and prediction; band k + 1 px cumulated at k, all pixels last."""
+        return np.cumsum(self._counts.sums(), axis=1)
 
     def curve(self, rule: AbsentRule = "union") -> BandCurve:
         """Scores inside the bands of width 1..40 px; ``rule`` for absent classes as :meth:`ConfusionMatrix.mean_iou`."""
-        inside = np.cumsum(self._counts[:WIDEST], axis=0)
-        mean, classes = scores.mean_iou(inside, rule)
-        labelled = self._counts.sum()
-        pixels = inside.sum(axis=(1, 2))
+        hits, truth, prediction = self.class_sums()[:, :WIDEST]
+        mean, classes = scores.mean_over_present(hits, truth, prediction, rule)
+        pixels = truth.sum(axis=1)
+        labelled = self._counts.total()
         return BandCurve(
             width_px=np.arange(1, WIDEST + 1),
             mean_iou=mean,
             classes=classes,
-            pixel_accuracy=scores.pixel_accuracy(inside),
+            pixel_accuracy=scores.ratio(hits.sum(axis=1), pixels),
             share=pixels / labelled if labelled else np.full(WIDEST, np.nan),
         )
 
@@ -203,7 +227,7 @@ class BandHistogram:
 
     def to_bytes(self) -> bytes:
         """Compact form for a database; :meth:`from_bytes` is the inverse."""
-        return pack_counts(self._counts, self.catalog, _magic(self.rule, self.around))
+        return pack_counts(self._counts.whole(), self.catalog, _magic(self.rule, self.around))
 
     @classmethod
     def from_bytes(cls, data: bytes, catalog: ClassCatalog, *, rule: BandRule, around: BandAround = "truth") -> BandHistogram:

@@ -134,7 +134,7 @@ def validate(
             histogram.update(index=index, truth=truth, prediction=prediction)
             progress(done, len(numbers))
     model.train(was_training)
-    counts = group.sum_counts(histogram.counts.copy())
+    counts = group.sum_counts(histogram.counts) if group.world > 1 else histogram.by_cell
     loss = group.sum(loss.to(group.device) if group.device.type != "mps" else loss.float()).cpu()
     bands = BandHistogram(catalog, rule="edge", counts=counts)
     return Validation(bands.total(), bands, float(loss[0] / loss[1].clamp(min=1)), recipe.band_px)

@@ -138,15 +138,14 @@ def test_pixels_by_slice_add_up_to_the_matrix() -> None:
     catalog = catalog_of(4, 0, 200)
     truth, prediction = (rng.choice(np.array([0, 4, 200, 255], np.uint8), (30, 40)) for _ in "ab")
     values = rng.uniform(0, 260, truth.shape).astype(np.float32)
-    counts = slice_pixels({PixelAxis.BRIGHTNESS: values}, truth=truth, prediction=prediction, catalog=catalog)[
-        PixelAxis.BRIGHTNESS
-    ]
+    sliced = slice_pixels({PixelAxis.BRIGHTNESS: values}, truth=truth, prediction=prediction, catalog=catalog)
+    counts = sliced[PixelAxis.BRIGHTNESS].whole()
     edges = [*PIXEL_EDGES[PixelAxis.BRIGHTNESS], math.inf]
     for slot in range(len(edges) - 1):
         inside = (values >= edges[slot]) & (values < edges[slot + 1])
         expected = ConfusionMatrix(catalog).update(truth=np.where(inside, truth, 255).astype(np.uint8), prediction=prediction)
         np.testing.assert_array_equal(counts[slot], expected.counts)
-    slices = PixelSlices(PixelAxis.BRIGHTNESS, counts, np.ones(len(counts), np.int64))
+    slices = PixelSlices(PixelAxis.BRIGHTNESS, sliced[PixelAxis.BRIGHTNESS], np.ones(len(counts), np.int64))
     assert [row.pixels for row in slices.rows()] == counts.sum(axis=(1, 2)).tolist()
     assert slices.rows()[0].accuracy == pytest.approx(np.trace(counts[0][:, :-1]) / counts[0].sum())
 
