@@ -26,10 +26,10 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 LOCKED ?= -c requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup peers lock test coverage snapshots figures recordings notebook translations soak lint format bench app deb notices dist smoke lowest clean
+.PHONY: help run demo setup peers lock test coverage snapshots figures recordings notebook translations soak lint format bench bench-compare app deb notices dist smoke lowest clean
 
 help:  ## list the tasks
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST))
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST))
 
 # $(call environment,FOLDER): a virtual environment, by a Python that is new enough.
 define environment
@@ -109,6 +109,9 @@ format: $(DEV_STAMP)  ## sort imports, apply ruff's safe fixes and lay the code 
 
 bench: $(DEV_STAMP)  ## print the measurements of benchmarks/
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+bench-compare: $(DEV_STAMP)  ## measure another commit and this tree in turn: make bench-compare BASE=commit [CASES="..."]
+	$(BIN)/python -m tools.bench_compare $(BASE) $(CASES)
 
 $(APP_STAMP): pyproject.toml requirements.lock
 	$(call environment,$(APPENV))

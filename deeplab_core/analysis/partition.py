@@ -13,11 +13,16 @@ positives FP and false negatives FN (each pixel is one of them):
 As in the authors' evaluation code, "within d" means a distance that rounds to at most d px, and void of the truth is never
 counted but are part of the geometry: where the class is predicted they belong to the predicted segment, elsewhere to TN. A void
 ring therefore does not hide the boundary behind it.
+
+Every pixel is wrong for at most two classes, its own and the one that it is called, so compiled loops judge all classes at once:
+segments and parts are joined in one pass over a map each, and distances are looked at in tiles, for the classes that have errors
+there. The cost follows the pixels and the errors; class by class it follows classes x pixels.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -27,14 +32,25 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import IGNORE
 from deeplab_core.geometry import Box
+from deeplab_core.kernels.compiled import use_compiled
 from deeplab_core.labels import LabelMap
 from deeplab_core.regions import Mask
+
+Index = tuple[slice, slice]
 
 #: Width d as a share of the image's diagonal (the paper's setting).
 BOUNDARY_SHARE = 0.01
 
 #: Up to this width a dilation by a disc is faster than a distance transform, px. Both are exact.
 _DISC = 16
+#: Runs of a mask times rows of the disc, for each pixel, from which on growing run by run is slower than either.
+_MANY_RUNS = 4
+#: Side of the tiles in which distances are looked at, px.
+_TILE = 512
+#: Bits of the two verdicts on a pixel: as a miss of its class, as a false alarm of the one that it is called.
+_MISSED, _FALSE = 1, 2
+#: Bits that :func:`deeplab_core.kernels.error_parts.beside` finds next to hits and next to the rest.
+_BOTH = 3
 
 
 class ErrorPart(IntEnum):
@@ -92,13 +108,83 @@ def partition_errors(
         raise ValueError(f"a boundary is at least 1 px wide, not {width}")
     if exclude is not None:
         truth = np.where(exclude, np.asarray(ignore, dtype=truth.dtype), truth)
+    wrong = (truth != prediction) & (truth != ignore)
+    if truth.dtype == prediction.dtype and truth.dtype in (np.uint8, np.uint16) and use_compiled(truth.size):
+        return ErrorPartition(*_all_classes(truth, prediction, wrong, ignore, width), width)
     missed = np.zeros(truth.shape, dtype=np.uint8)
     false = np.zeros(truth.shape, dtype=np.uint8)
-    wrong = (truth != prediction) & (truth != ignore)
     for class_id in np.union1d(truth[wrong], prediction[wrong]).tolist():
         if class_id != ignore:
             _classify(truth == class_id, prediction == class_id, wrong, width, missed, false)
     return ErrorPartition(missed, false, width)
+
+
+def _all_classes(
+    truth: LabelMap, prediction: LabelMap, wrong: Mask, ignore: int, width: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The verdicts on all pixels, as misses and as false alarms."""
+    from deeplab_core.kernels.error_parts import beside, part_marks
+
+    truth, prediction, void = np.ascontiguousarray(truth), np.ascontiguousarray(prediction), truth.dtype.type(ignore)
+    hits = ((truth == prediction) & (truth != void)).view(np.uint8)
+    grown = _grown_seeds(truth, prediction, ignore, width)
+    verdicts = []
+    for bit, labels in ((_MISSED, truth), (_FALSE, prediction)):
+        errors = wrong & (labels != void)
+        part = np.where(part_marks(labels, hits, void) > 0, np.uint8(ErrorPart.EXTENT), np.uint8(ErrorPart.SEGMENT))
+        judged = np.where(grown & bit, labels, void)
+        part[part_marks(judged, beside(judged, truth, prediction, void), void) == _BOTH] = ErrorPart.BOUNDARY
+        part[~errors] = 0
+        verdicts.append(part)
+    return verdicts[0], verdicts[1]
+
+
+def _grown_seeds(truth: LabelMap, prediction: LabelMap, ignore: int, width: int) -> NDArray[np.uint8]:
+    """(H, W) uint8 bits of both verdicts: error pixels near hits and the rest of their class, and the error pixels near those."""
+    seeds = np.zeros(truth.shape, dtype=np.uint8)
+    for class_id, core, outer, inner in _error_boxes(truth, prediction, ignore, width):
+        true, called = truth[outer] == class_id, prediction[outer] == class_id
+        hits, rest = true & called, ~(true | called)
+        if not hits.any() or not rest.any():
+            continue
+        near = _within(hits, width)[inner] & _within(rest, width)[inner]
+        seeds[core] |= np.where(near & true[inner] & ~called[inner], np.uint8(_MISSED), np.uint8(0))
+        seeds[core] |= np.where(near & called[inner] & ~true[inner], np.uint8(_FALSE), np.uint8(0))
+    grown = seeds.copy()
+    for class_id, core, outer, inner in _error_boxes(truth, prediction, ignore, width):
+        for bit, labels, other in ((_MISSED, truth, prediction), (_FALSE, prediction, truth)):
+            mine = labels[outer] == class_id
+            seed = mine & ((seeds[outer] & bit) > 0)
+            errors = mine[inner] & (other[core] != class_id)
+            if seed.any() and (errors & ~seed[inner]).any():
+                grown[core] |= np.where(errors & _within(seed, width)[inner], np.uint8(bit), np.uint8(0))
+    return grown
+
+
+def _error_boxes(truth: LabelMap, prediction: LabelMap, ignore: int, width: int) -> Iterator[tuple[int, Index, Index, Index]]:
+    """For every tile and every class with errors in it: the class, the box of these errors, the box with all that may lie within
+    the width, and the first in the second.
+    """
+    for tile in _tiles(truth.shape):
+        theirs, ours = truth[tile], prediction[tile]
+        odd = theirs != ours
+        if not odd.any():
+            continue
+        for class_id in np.union1d(theirs[odd], ours[odd]).tolist():
+            if class_id == ignore:
+                continue
+            box = Box.around(odd & ((theirs == class_id) | (ours == class_id)))
+            assert box is not None
+            core = Box(box.x + tile[1].start, box.y + tile[0].start, box.width, box.height)
+            outer = core.grown(width + 1, truth.shape)
+            inner = Box(core.x - outer.x, core.y - outer.y, core.width, core.height)
+            yield class_id, core.slices, outer.slices, inner.slices
+
+
+def _tiles(shape: tuple[int, ...]) -> Iterator[Index]:
+    for top in range(0, shape[0], _TILE):
+        for left in range(0, shape[1], _TILE):
+            yield slice(top, top + _TILE), slice(left, left + _TILE)
 
 
 def _classify(true: Mask, called: Mask, wrong: Mask, width: int, missed: NDArray[np.uint8], false: NDArray[np.uint8]) -> None:
@@ -146,11 +232,17 @@ def _within(mask: Mask, width: int) -> Mask:
     """(h, w) bool: pixels with a Euclidean distance to a mask that rounds to at most ``width``, the mask's own included."""
     import cv2
 
+    steps = np.arange(-width, width + 1)
+    # d rounds to at most w exactly if d^2 < (w + 1/2)^2, and d^2 is whole.
+    disc = (steps[:, None] ** 2 + steps**2 <= width * width + width).astype(np.uint8)
+    if use_compiled(mask.size):
+        from deeplab_core.kernels.error_parts import grow_by_runs
+
+        runs = np.count_nonzero(mask[:, 1:] & ~mask[:, :-1]) + np.count_nonzero(mask[:, 0])
+        if runs * len(steps) <= _MANY_RUNS * mask.size:
+            return np.asarray(grow_by_runs(np.ascontiguousarray(mask), disc[width:].sum(axis=1, dtype=np.int64) // 2), dtype=bool)
     plain = mask.astype(np.uint8)
     if width <= _DISC:
-        steps = np.arange(-width, width + 1)
-        # d rounds to at most w exactly if d^2 < (w + 1/2)^2, and d^2 is whole.
-        disc = (steps[:, None] ** 2 + steps**2 <= width * width + width).astype(np.uint8)
         return np.asarray(cv2.dilate(plain, disc), dtype=bool)
     if not mask.any():
         return mask

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from deeplab_core.analysis import ErrorPart, boundary_width, count_parts, partition_errors
+from deeplab_core.analysis import ErrorPart, boundary_width, count_parts, partition, partition_errors
+from deeplab_core.kernels import compiled
 from tests.unit.core.analysis import oracle
 from tests.unit.core.metrics.maps import WIDE, catalog_of
 
@@ -190,3 +191,45 @@ def test_wide_maps() -> None:
     prediction[3:6, 3:6] = 65534
     found = partition_errors(truth=truth, prediction=prediction, ignore=WIDE.ignore, width_px=1)
     assert (found.false[3:6, 3:6] == S).all()
+
+
+@pytest.fixture
+def compiled_always(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(compiled, "LARGE", 0)
+    compiled.allow_compiled(True)
+    yield
+    compiled.allow_compiled(True)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("seed", range(25))
+def test_all_classes_at_once_give_what_one_class_after_the_other_gives(
+    compiled_always, monkeypatch, seed: int, kind: type
+) -> None:
+    random = np.random.default_rng(seed)
+    block, ignore = int(random.integers(1, 7)), int(np.iinfo(kind).max)
+    height, width = (int(random.integers(3, 50)) for _ in "hw")
+    squares = random.choice(np.array([0, 1, 2, ignore], kind), (50, 50), p=[0.5, 0.3, 0.1, 0.1])
+    truth = np.kron(squares, np.ones((block, block), kind))[:height, :width].astype(kind)
+    prediction = np.roll(truth, (int(random.integers(-2, 3)), 1), (0, 1))
+    flips = random.random(truth.shape) < 0.05
+    prediction[flips] = random.choice(np.array([0, 1, 2, ignore], kind), int(flips.sum()))
+    monkeypatch.setattr(partition, "_TILE", int(random.integers(4, 60)))
+    monkeypatch.setattr(partition, "_MANY_RUNS", 1000 if seed % 2 else 0)
+    given_maps = {"truth": truth, "prediction": prediction, "ignore": ignore, "width_px": int(random.integers(1, 9))}
+    found = partition_errors(**given_maps)
+    compiled.allow_compiled(False)
+    expected = partition_errors(**given_maps)
+    np.testing.assert_array_equal(found.missed, expected.missed)
+    np.testing.assert_array_equal(found.false, expected.false)
+
+
+def test_a_wide_disk_grows_by_runs_as_by_a_distance_transform(compiled_always, monkeypatch) -> None:
+    random = np.random.default_rng(0)
+    mask = np.kron(random.random((12, 9)) < 0.1, np.ones((6, 7), bool))
+    for width in (1, 5, 20, 40):
+        monkeypatch.setattr(partition, "_MANY_RUNS", 1000)
+        by_runs = partition._within(mask, width)
+        monkeypatch.setattr(partition, "_MANY_RUNS", 0)
+        np.testing.assert_array_equal(by_runs, partition._within(mask, width))
+        assert by_runs.sum() > mask.sum()

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from deeplab_core import regions
+from deeplab_core.kernels import compiled
 from deeplab_core.metrics.boundary_f import boundary_f, contour, csurka_f, mean_boundary_f, mean_csurka_f, perimeter
 
 VOID = 255
@@ -111,3 +113,41 @@ def test_a_class_that_fills_the_image_has_no_contour() -> None:
 def test_sizes_must_agree() -> None:
     with pytest.raises(ValueError, match="shape"):
         boundary_f(np.zeros((2, 3), bool), np.zeros((3, 2), bool))
+
+
+@pytest.fixture
+def compiled_always(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(compiled, "LARGE", 0)
+    compiled.allow_compiled(True)
+    yield
+    compiled.allow_compiled(True)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("seed", range(12))
+def test_the_compiled_contours_of_all_classes_equal_one_mask_per_class(compiled_always, seed: int, kind: type) -> None:
+    random = np.random.default_rng(seed)
+    shape, block = (int(random.integers(2, 60)), int(random.integers(2, 60))), int(random.integers(1, 9))
+    ignore = int(np.iinfo(kind).max)
+    maps = []
+    for _ in "tp":
+        squares = random.choice(np.array([0, 3, 7, ignore], kind), (60, 60), p=[0.5, 0.2, 0.2, 0.1])
+        maps.append(np.kron(squares, np.ones((block, block), kind))[: shape[0], : shape[1]].astype(kind))
+    truth, prediction = maps
+    labelled, present = truth != ignore, [c for c in (0, 3, 7) if (truth == c).any()]
+    for ratio in (0.01, 0.1, 0.5):
+        davis = [boundary_f(truth == c, prediction == c, labelled=labelled, ratio=ratio) for c in present]
+        csurka = [csurka_f(truth == c, prediction == c, labelled=labelled, ratio=ratio) for c in present]
+        known = [score for score in csurka if not np.isnan(score)]
+        found = mean_boundary_f(truth=truth, prediction=prediction, ignore=ignore, ratio=ratio)
+        assert found == (pytest.approx(np.mean(davis)) if davis else pytest.approx(np.nan, nan_ok=True), len(davis))
+        found = mean_csurka_f(truth=truth, prediction=prediction, ignore=ignore, ratio=ratio)
+        assert found == (pytest.approx(np.mean(known)) if known else pytest.approx(np.nan, nan_ok=True), len(known))
+
+
+def test_contours_across_strips_are_those_of_the_whole_map(compiled_always, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(1)
+    truth, prediction = (np.kron(random.integers(0, 4, (9, 9)), np.ones((5, 5))).astype(np.uint8) for _ in "tp")
+    whole = mean_boundary_f(truth=truth, prediction=prediction), mean_csurka_f(truth=truth, prediction=prediction)
+    monkeypatch.setattr(regions, "_STRIP_PX", 45 * 2)
+    assert (mean_boundary_f(truth=truth, prediction=prediction), mean_csurka_f(truth=truth, prediction=prediction)) == whole
