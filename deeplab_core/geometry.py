@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+#: Pixels of a strip.
+_STRIP_PX = 1 << 20
+
+
+def strips(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Rows of an (H, W) map in strips of about a million pixels: what is computed from them stays small, whatever the image."""
+    rows = max(1, _STRIP_PX // max(shape[1], 1))
+    yield from (slice(top, min(top + rows, shape[0])) for top in range(0, shape[0], rows))
 
 
 class Box(NamedTuple):

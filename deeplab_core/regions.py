@@ -6,19 +6,17 @@ OpenCV is imported where it is used: the window's first frame must not wait for 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.geometry import Box
+from deeplab_core.geometry import Box, strips
+from deeplab_core.kernels.compiled import use_compiled
 
 Mask = NDArray[np.bool_]  # (H, W)
 
-#: Pixels of a strip.
-_STRIP_PX = 1 << 20
 #: A map of at most so many values is compared with each of them.
 _FEW = 16
 
@@ -71,6 +69,19 @@ def find_regions(values: NDArray[Any], where: Mask | None = None) -> Regions:
     Returns:
         Regions by rising value, within a value in reading order.
     """
+    if use_compiled(values.size):
+        from deeplab_core.kernels.regions import find_parts
+
+        parts = find_parts(np.ascontiguousarray(values), where)
+        left, top, right, bottom, x, y = parts.rows.T
+        return Regions(
+            numbers=parts.numbers,
+            values=parts.values,
+            boxes=np.stack([left, top, right - left + 1, bottom - top + 1], axis=1).astype(np.int32),
+            pixels=parts.pixels,
+            centroids=parts.sums / parts.pixels[:, None],
+            anchors=np.stack([x, y], axis=1).astype(np.int32),
+        )
     import cv2
 
     height, width = values.shape
@@ -129,12 +140,6 @@ def _boxes(values: NDArray[Any], where: Mask | None) -> list[tuple[int, Box]]:
         (value, Box.between(*edges))
         for value, *edges in zip(*(part.tolist() for part in (present, left, top, right, bottom)), strict=True)
     ]
-
-
-def strips(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Rows of an (H, W) map in strips of about a million pixels: what is computed from them stays small, whatever the image."""
-    rows = max(1, _STRIP_PX // max(shape[1], 1))
-    yield from (slice(top, min(top + rows, shape[0])) for top in range(0, shape[0], rows))
 
 
 def _present(values: NDArray[Any], where: Mask | None) -> NDArray[np.int64]:

@@ -18,11 +18,11 @@ from numpy.typing import DTypeLike, NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import MaskFormatError
-from deeplab_core.geometry import Box
+from deeplab_core.geometry import Box, strips
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.distance import fill_void
 from deeplab_core.reading import expecting, read_json
-from deeplab_core.regions import Regions, find_regions, strips
+from deeplab_core.regions import Regions, find_regions
 
 #: How far a truth region may reach beyond the box that the data gives, px: void rings move outlines.
 _BOX_SLACK = 2

@@ -123,7 +123,8 @@ def _all_classes(
     truth: LabelMap, prediction: LabelMap, wrong: Mask, ignore: int, width: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The verdicts on all pixels, as misses and as false alarms."""
-    from deeplab_core.kernels.error_parts import beside, part_marks
+    from deeplab_core.kernels.error_parts import beside
+    from deeplab_core.kernels.regions import part_marks
 
     truth, prediction, void = np.ascontiguousarray(truth), np.ascontiguousarray(prediction), truth.dtype.type(ignore)
     hits = ((truth == prediction) & (truth != void)).view(np.uint8)

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.geometry import strips
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.cell_counts import CellCounts
 from deeplab_core.metrics.counting import channel_table
 from deeplab_core.metrics.scores import mean_over_present, ratio
 from deeplab_core.metrics.trimap import EXCLUDED, band_map
-from deeplab_core.regions import strips
 
 #: Side of the window that local contrast is measured in, px.
 CONTRAST_WINDOW = 15

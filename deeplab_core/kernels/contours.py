@@ -14,9 +14,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.geometry import strips
 from deeplab_core.kernels.compiled import compile_loop
 from deeplab_core.labels import LabelMap
-from deeplab_core.regions import strips
 
 
 def match_contours(one: LabelMap, other: LabelMap, ignore: int, limit: float, later: bool) -> NDArray[np.int64]:

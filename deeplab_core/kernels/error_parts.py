@@ -1,8 +1,7 @@
-"""Compiled loops behind the partition of errors: growing a mask by its runs, and marks of connected parts of all classes at once.
+"""Compiled loops behind the partition of errors: growing a mask by its runs, and what lies beside a pixel.
 
-A run is a stretch of one value in a row. An image has few of them beside its pixels, so parts are joined and masks grown run by
-run: a part takes a few bytes for each run, and a mask grows in steps that follow the rows of the disk, not its pixels. The loops
-let other threads run. Importing this module imports numba; :mod:`deeplab_core.kernels.compiled` decides when.
+A mask grows in steps that follow the rows of the disk and the runs of the mask, not the pixels of either. The loops let other
+threads run. Importing this module imports numba; :mod:`deeplab_core.kernels.compiled` decides when.
 """
 
 from __future__ import annotations
@@ -69,81 +68,6 @@ def _mask_runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.i
                     stops[run] = x + 1
                     run += 1
     return first, starts, stops
-
-
-@compile_loop
-def part_marks(labels: LabelMap, marks: NDArray[np.uint8], void: np.uint8 | np.uint16) -> NDArray[np.uint8]:
-    """Collect marks over connected parts.
-
-    Args:
-        labels: (H, W); a part is 8-connected pixels of one value.
-        marks: (H, W) uint8, bits of each pixel.
-        void: the value that is no part.
-
-    Returns:
-        (H, W) uint8: all bits that pixels of the part have; 0 where ``labels`` is void.
-    """
-    height, width = labels.shape
-    first = np.zeros(height + 1, np.int64)
-    for y in range(height):
-        number = 0
-        for x in range(width):
-            number += labels[y, x] != void and (x == 0 or labels[y, x] != labels[y, x - 1])
-        first[y + 1] = first[y] + number
-    starts, stops = np.empty(first[height], np.int32), np.empty(first[height], np.int32)
-    own = np.zeros(first[height], np.uint8)
-    parent = np.arange(first[height])
-    run = 0
-    for y in range(height):
-        for x in range(width):
-            value = labels[y, x]
-            if value == void:
-                continue
-            if x == 0 or value != labels[y, x - 1]:
-                starts[run] = x
-            own[run] |= marks[y, x]
-            if x == width - 1 or value != labels[y, x + 1]:
-                stops[run] = x + 1
-                run += 1
-        if y:
-            _join_rows(labels, y, first, starts, stops, parent)
-    for run in range(parent.shape[0]):
-        root = _root(parent, run)
-        own[root] |= own[run]
-    found = np.zeros((height, width), np.uint8)
-    for y in range(height):
-        for run in range(first[y], first[y + 1]):
-            found[y, starts[run] : stops[run]] = own[_root(parent, run)]
-    return found
-
-
-@compile_loop
-def _join_rows(
-    labels: LabelMap,
-    y: int,
-    first: NDArray[np.int64],
-    starts: NDArray[np.int32],
-    stops: NDArray[np.int32],
-    parent: NDArray[np.int64],
-) -> None:
-    above = first[y - 1]
-    for run in range(first[y], first[y + 1]):
-        while above < first[y] and stops[above] < starts[run]:
-            above += 1
-        other = above
-        while other < first[y] and starts[other] <= stops[run]:
-            if labels[y - 1, starts[other]] == labels[y, starts[run]]:
-                one, two = _root(parent, run), _root(parent, other)
-                parent[max(one, two)] = min(one, two)
-            other += 1
-
-
-@compile_loop
-def _root(parent: NDArray[np.int64], run: int) -> int:
-    while parent[run] != run:
-        parent[run] = parent[parent[run]]
-        run = parent[run]
-    return run
 
 
 @compile_loop

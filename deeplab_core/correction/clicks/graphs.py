@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import WeightsError, message
-from deeplab_core.geometry import Box
+from deeplab_core.geometry import Box, strips
 from deeplab_core.parallel import IsCancelled
-from deeplab_core.regions import Mask, strips
+from deeplab_core.regions import Mask
 
 Kept = TypeVar("Kept")
 

@@ -10,8 +10,20 @@ from hypothesis.extra import numpy as hnp
 
 from deeplab_core.analysis import outline
 from deeplab_core.geometry import Box
+from deeplab_core.kernels import compiled
 from deeplab_core.regions import find_regions
 from tests.unit.core.analysis import oracle
+
+
+@pytest.fixture(scope="module", params=["compiled", "OpenCV"], autouse=True)
+def engine(request: pytest.FixtureRequest):
+    """Every test by both ways to find regions."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "LARGE", 0)
+        compiled.allow_compiled(request.param == "compiled")
+        yield
+    compiled.allow_compiled(True)
+
 
 small = st.tuples(st.integers(1, 8), st.integers(1, 9))
 
@@ -38,6 +50,13 @@ def test_regions_of_wide_values_and_of_nothing() -> None:
     values = np.array([[70000, 70000, 5]])
     assert find_regions(values).values.tolist() == [5, 70000]
     assert len(find_regions(values, np.zeros(values.shape, bool))) == 0
+
+
+def test_regions_are_numbered_by_value_then_in_reading_order() -> None:
+    values = np.array([[3, 1, 3, 1], [3, 3, 2, 1], [1, 3, 2, 1]], np.uint16)
+    regions = find_regions(values)
+    assert regions.values.tolist() == [1, 1, 1, 2, 3]
+    assert regions.anchors.tolist() == [[1, 0], [3, 0], [0, 2], [2, 1], [0, 0]]
 
 
 def test_sums_over_regions() -> None:

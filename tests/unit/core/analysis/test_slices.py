@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deeplab_core import regions
+from deeplab_core import geometry
 from deeplab_core.analysis import (
     OBJECT,
     ErrorComponents,
@@ -170,8 +170,8 @@ def test_an_image_in_strips_gives_what_it_gives_at_once(monkeypatch: pytest.Monk
     truth, prediction = (np.kron(random.choice(ids, (8, 10)), block) for _ in "ab")
     rgb = random.integers(0, 256, (40, 50, 3), np.uint8)
     at_once = inspect_image(truth=truth, prediction=prediction, catalog=VOC, rgb=rgb)
-    monkeypatch.setattr(regions, "_STRIP_PX", 170)  # three rows
-    assert len(list(regions.strips(truth.shape))) == 14
+    monkeypatch.setattr(geometry, "_STRIP_PX", 170)  # three rows
+    assert len(list(geometry.strips(truth.shape))) == 14
     in_strips = inspect_image(truth=truth, prediction=prediction, catalog=VOC, rgb=rgb)
     assert in_strips.errors.to_bytes() == at_once.errors.to_bytes()
     for axis, counts in at_once.slices.items():

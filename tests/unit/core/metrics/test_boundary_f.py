@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from deeplab_core import regions
+from deeplab_core import geometry
 from deeplab_core.kernels import compiled
 from deeplab_core.metrics.boundary_f import boundary_f, contour, csurka_f, mean_boundary_f, mean_csurka_f, perimeter
 
@@ -149,5 +149,5 @@ def test_contours_across_strips_are_those_of_the_whole_map(compiled_always, monk
     random = np.random.default_rng(1)
     truth, prediction = (np.kron(random.integers(0, 4, (9, 9)), np.ones((5, 5))).astype(np.uint8) for _ in "tp")
     whole = mean_boundary_f(truth=truth, prediction=prediction), mean_csurka_f(truth=truth, prediction=prediction)
-    monkeypatch.setattr(regions, "_STRIP_PX", 45 * 2)
+    monkeypatch.setattr(geometry, "_STRIP_PX", 45 * 2)
     assert (mean_boundary_f(truth=truth, prediction=prediction), mean_csurka_f(truth=truth, prediction=prediction)) == whole
