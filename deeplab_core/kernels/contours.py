@@ -46,7 +46,7 @@ def _disk(limit: float) -> NDArray[np.int64]:
     """(radius + 1,) int64: how many columns a disk reaches to either side, by rows from its centre."""
     across = np.arange(int(limit) + 1)
     inside = across[:, None] ** 2 + across**2 <= limit * limit
-    return inside.sum(axis=1) - 1
+    return np.asarray(inside.sum(axis=1) - 1, dtype=np.int64)
 
 
 def _contours(
@@ -188,7 +188,7 @@ def _near(
         number = kept
         if number == 0:
             break
-    return own_rows.shape[0] - number
+    return int(own_rows.shape[0] - number)
 
 
 @compile_loop
