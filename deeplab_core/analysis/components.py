@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from deeplab_core.analysis.objects import ObjectTable
 from deeplab_core.analysis.slices import PIXEL_EDGES, SLICE_COLUMNS, SLICES, PixelAxis, slice_places
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import CatalogError, ProjectError, message
-from deeplab_core.geometry import Box
+from deeplab_core.geometry import Box, strips
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.counting import channel_table
 from deeplab_core.reading import unpack
@@ -77,6 +77,13 @@ class ErrorComponent:
     centroid: tuple[float, float]
     anchor: tuple[int, int]
     kinds: tuple[FailureKind, ...] = ()
+
+
+class WrongKinds(Protocol):
+    """Wrong pixels by kind of failure, as :class:`~deeplab_core.analysis.failures.KindMasks` gives them."""
+
+    def masks(self) -> Iterable[Mask]:
+        """(H, W) bool of every kind, in their order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,7 +187,7 @@ def find_errors(
     prediction: LabelMap,
     catalog: ClassCatalog,
     exclude: Mask | None = None,
-    kinds: NDArray[np.bool_] | None = None,
+    kinds: WrongKinds | None = None,
     objects: ObjectTable | None = None,
     values: Mapping[PixelAxis, NDArray[Any]] | None = None,
     per_cell: int = PER_CELL,
@@ -194,7 +201,7 @@ def find_errors(
         truth, prediction: (H, W) ids of ``catalog``, of one shape.
         catalog: the classes.
         exclude: (H, W) bool, pixels that are not scored (:class:`~deeplab_core.datasets.ambiguous.AmbiguousMarks`).
-        kinds: (K, H, W) bool, wrong pixels of each kind of failure (:class:`~deeplab_core.analysis.failures.KindMasks`).
+        kinds: wrong pixels of each kind of failure.
         objects: of the same maps; says to which object each listed component belongs.
         values: (H, W) numbers by axis, as for :func:`~deeplab_core.analysis.slices.slice_pixels`.
         per_cell, per_image: how many components are listed; all are counted.
@@ -207,10 +214,7 @@ def find_errors(
         check_pair(truth, prediction, catalog)
     wrong = wrong_pixels(truth, prediction, catalog.ignore, exclude)
     # Regions are sorted by code, and dense codes sort faster than those of the widest ids.
-    codes = truth[wrong].astype(np.int64) * (catalog.ignore + 1) + prediction[wrong]
-    present, dense = np.unique(codes, return_inverse=True)
-    compact = np.zeros(truth.shape, dtype=np.uint16 if len(present) < 1 << 16 else np.int64)
-    compact[wrong] = dense
+    present, compact = _compact_cells(truth, prediction, wrong, catalog)
     regions = find_regions(compact, wrong)
     cells = np.stack(np.divmod(present, catalog.ignore + 1), axis=1).astype(np.int32).reshape(-1, 2)
     pixels = np.bincount(regions.values, weights=regions.pixels, minlength=len(present)).astype(np.int64)
@@ -224,7 +228,7 @@ def find_errors(
     rows["center_x"], rows["center_y"] = regions.centroids[chosen].T
     rows["anchor_x"], rows["anchor_y"] = regions.anchors[chosen].T
     shares = np.zeros((len(KINDS), len(regions)), dtype=np.int64)
-    for place, mask in enumerate(() if kinds is None else kinds):
+    for place, mask in enumerate(() if kinds is None else kinds.masks()):
         shares[place] = np.bincount(regions.numbers[mask], minlength=len(regions) + 1)[1:]
     rows["kinds"] = shares[:, chosen].T
     if objects is not None:
@@ -239,11 +243,42 @@ def find_errors(
     return ImageErrors(cells, pixels, components, rows, (shares > 0).sum(axis=1, dtype=np.int64))
 
 
+def _compact_cells(
+    truth: LabelMap, prediction: LabelMap, wrong: Mask, catalog: ClassCatalog
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Codes of the cells that occur, truth id x (ignore + 1) + prediction id, rising; (H, W) the place of each wrong pixel's."""
+    table, size = channel_table(catalog), len(catalog) + 1
+    seen = np.zeros(size * size, dtype=bool)
+
+    def cells_of(strip: slice) -> NDArray[np.int64]:
+        chosen = wrong[strip]
+        cells = table.wide_lut.take(truth[strip][chosen]) * size
+        cells += table.wide_lut.take(prediction[strip][chosen])
+        return cells
+
+    for strip in strips(truth.shape):
+        seen[cells_of(strip)] = True
+    cells = np.flatnonzero(seen)
+    codes = table.columns[cells // size] * (catalog.ignore + 1) + table.columns[cells % size]
+    order = np.argsort(codes)
+    kind = np.uint16 if len(codes) < 1 << 16 else np.int64
+    place = np.zeros(size * size, dtype=kind)
+    place[cells[order]] = np.arange(len(codes))
+    compact = np.zeros(truth.shape, dtype=kind)
+    for strip in strips(truth.shape):
+        compact[strip][wrong[strip]] = place[cells_of(strip)]
+    return codes[order], compact
+
+
 def _by_slice(regions: Regions, wrong: Mask, axis: PixelAxis, values: NDArray[Any]) -> NDArray[np.int64]:
     """(R, S) pixels of each region in each slice of an axis."""
     width = len(PIXEL_EDGES[axis]) + 1
-    code = (regions.numbers[wrong].astype(np.int64) - 1) * width + slice_places(axis, values[wrong])
-    return np.bincount(code, minlength=len(regions) * width).reshape(-1, width)[:, 1:]
+    found = np.zeros(len(regions) * width, dtype=np.int64)
+    for strip in strips(wrong.shape):
+        chosen = wrong[strip]
+        code = (regions.numbers[strip][chosen].astype(np.int64) - 1) * width + slice_places(axis, values[strip][chosen])
+        found += np.bincount(code, minlength=found.size)
+    return found.reshape(-1, width)[:, 1:]
 
 
 def component_mask(component: ErrorComponent, *, truth: LabelMap, prediction: LabelMap) -> Mask:
@@ -273,7 +308,16 @@ def check_pair(truth: LabelMap, prediction: LabelMap, catalog: ClassCatalog) -> 
                 message("{name} of '{catalog}' must be a {dtype} map", name=name, catalog=catalog.name, dtype=catalog.dtype),
                 why=message("It holds {dtype}", dtype=labels.dtype),
             )
-        table.channels(name, labels)
+        if (table.lut[_seen(labels, catalog.ignore)] > table.classes).any():
+            table.channels(name, labels)  # raises, naming the ids
+
+
+def _seen(labels: LabelMap, ignore: int) -> NDArray[np.bool_]:
+    """(ignore + 1,) bool: the values that occur."""
+    found = np.zeros(ignore + 1, dtype=bool)
+    for strip in strips(labels.shape):
+        found[labels[strip]] = True
+    return found
 
 
 def _largest(values: NDArray[np.int64], pixels: NDArray[np.int64], per_cell: int, per_image: int) -> NDArray[np.intp]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.analysis.components import PER_CELL, PER_IMAGE, check_pair, find_errors, wrong_pixels
-from deeplab_core.analysis.failures import FailureRules, KindMasks, count_failures, kind_masks
+from deeplab_core.analysis.failures import FailureRules, KindMasks, count_failures, kind_bit, kind_masks
 from deeplab_core.analysis.kinds import KINDS, FailureKind, things_of
 from deeplab_core.analysis.objects import KnownObject, ObjectTable, find_objects
 from deeplab_core.analysis.partition import ErrorPart, ErrorPartition, partition_errors
@@ -44,6 +44,7 @@ from deeplab_core.analysis.slices import (
 )
 from deeplab_core.analysis.sparse import SparseCounts
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.geometry import strips
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.cell_counts import CellCounts
 from deeplab_core.regions import Mask
@@ -83,17 +84,17 @@ class ErrorMaps:
             chosen: (H, W) bool.
         """
         kept: Mask = self.wrong & chosen
-        masks = self.kinds.masks & kept
+        masks = KindMasks(self.kinds.bits * kept, self.kinds.objects)
         numbers = np.zeros(len(KINDS), dtype=np.int64)
         for place, kind in enumerate(KINDS):
             of = self.objects.called_numbers if kind is FailureKind.INVENTED_OBJECT else self.objects.numbers
-            numbers[place] = np.count_nonzero(np.unique(of[masks[place]]))
+            numbers[place] = np.count_nonzero(np.unique(of[masks.mask(kind)]))
         return replace(
             self,
             prediction=np.where(self.wrong & ~kept, self.truth, self.prediction),
             wrong=kept,
             partition=replace(self.partition, missed=self.partition.missed * kept, false=self.partition.false * kept),
-            kinds=KindMasks(masks, numbers),
+            kinds=replace(masks, objects=numbers),
             objects=replace(self.objects, rows=self._rows(kept)),
         )
 
@@ -121,7 +122,7 @@ class ErrorMaps:
             truth=truth,
             prediction=prediction,
             catalog=catalog,
-            kinds=self.kinds.masks,
+            kinds=self.kinds,
             objects=self.objects,
             values=self.values,
             per_cell=per_cell,
@@ -159,19 +160,21 @@ class ErrorMaps:
 
     def _cells(self) -> dict[str, SparseCounts]:
         """The wrong pixels of every cell by part, by occlusion and by size of the object: exact partitions of the cell."""
-        lut, wrong = self.catalog.index_lut().astype(np.int64), self.wrong
-        cell = lut[self.truth[wrong]] * (len(self.catalog) + 1) + lut[self.prediction[wrong]]
-        owner = self.objects.numbers[wrong]
-        cut = self.kinds.masks[KINDS.index(FailureKind.OCCLUDER_CUT)][wrong]
+        lut = self.catalog.index_lut().astype(np.int64)
         edges = OBJECT_EDGES[ObjectAxis.SIZE]
-        size = np.append(len(edges) + 1, np.searchsorted(edges, self.objects.rows["pixels"], side="right"))[owner] - 1
-        occlusion = np.where(owner == 0, 2, np.where(cut, 0, 1))
+        size_of = np.append(len(edges) + 1, np.searchsorted(edges, self.objects.rows["pixels"], side="right"))
         counts = {name: CellCounts(shape_of(name, self.catalog)) for name in (CELL_PARTS, CELL_OCCLUSION, CELL_SIZES)}
-        for side, part in enumerate(self._verdicts):
-            verdict = part[wrong].astype(np.int64)
-            counts[CELL_PARTS].count(cell[verdict > 0], side * len(ErrorPart) + verdict[verdict > 0] - 1)
-        counts[CELL_OCCLUSION].count(cell, occlusion)
-        counts[CELL_SIZES].count(cell[size >= 0], size[size >= 0])
+        for strip in strips(self.wrong.shape):
+            wrong = self.wrong[strip]
+            cell = lut[self.truth[strip][wrong]] * (len(self.catalog) + 1) + lut[self.prediction[strip][wrong]]
+            owner = self.objects.numbers[strip][wrong]
+            cut = (self.kinds.bits[strip][wrong] & kind_bit(FailureKind.OCCLUDER_CUT)) > 0
+            size = size_of[owner] - 1
+            for side, part in enumerate(self._verdicts):
+                verdict = part[strip][wrong].astype(np.int64)
+                counts[CELL_PARTS].count(cell[verdict > 0], side * len(ErrorPart) + verdict[verdict > 0] - 1)
+            counts[CELL_OCCLUSION].count(cell, np.where(owner == 0, 2, np.where(cut, 0, 1)))
+            counts[CELL_SIZES].count(cell[size >= 0], size[size >= 0])
         return {name: SparseCounts.of(counted) for name, counted in counts.items()}
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,13 +62,21 @@ class KindMasks:
     """Wrong pixels of every kind in one image.
 
     Attributes:
-        masks: (K, H, W) bool. A pixel of the partition is listed under its verdict as a miss of its truth class and under that as
-            a false alarm of its predicted class, which may be two parts.
+        bits: (H, W) uint16, bit k for the k-th kind. A pixel of the partition is listed under its verdict as a miss of its truth
+            class and under that as a false alarm of its predicted class, which may be two parts.
         objects: (K,) int64, objects of each kind with a wrong pixel; 0 for kinds that count components.
     """
 
-    masks: NDArray[np.bool_]
+    bits: NDArray[np.uint16]
     objects: NDArray[np.int64]
+
+    def mask(self, kind: FailureKind) -> Mask:
+        """(H, W) bool: the wrong pixels of one kind."""
+        return (self.bits & kind_bit(kind)) > 0
+
+    def masks(self) -> Iterator[Mask]:
+        """Those of every kind, one after the other."""
+        return map(self.mask, KINDS)
 
 
 def kind_masks(
@@ -91,25 +100,33 @@ def kind_masks(
         ignore: id of void.
         rules: where the kinds begin.
     """
-    masks = np.zeros((len(KINDS), *truth.shape), dtype=bool)
+    bits = np.zeros(truth.shape, dtype=np.uint16)
     numbers = np.zeros(len(KINDS), dtype=np.int64)
     for part, kind in zip(ErrorPart, PARTS, strict=True):
-        masks[KINDS.index(kind)] = (partition.missed == part) | (partition.false == part)
+        bits |= ((partition.missed == part) | (partition.false == part)) * kind_bit(kind)
     is_thing = np.zeros(ignore + 1, dtype=bool)
     is_thing[list(things)] = True
     # Tables are looked up at the wrong pixels only: they are few.
     is_object, called_object, owner = is_thing[truth[wrong]], is_thing[prediction[wrong]], objects.numbers[wrong]
-    edges = masks[KINDS.index(FailureKind.BOUNDARY)][wrong]
-    masks[KINDS.index(FailureKind.CLASS_SWAP)][wrong] = is_object & called_object & ~edges
+    found = bits[wrong]
+    edges = (found & kind_bit(FailureKind.BOUNDARY)) > 0
+    found |= (is_object & called_object & ~edges) * kind_bit(FailureKind.CLASS_SWAP)
     for kind, chosen in _object_kinds(objects, rules).items():
         place = KINDS.index(kind)
-        masks[place][wrong] = np.concatenate(([False], chosen))[owner]
+        found |= np.concatenate(([False], chosen))[owner] * kind_bit(kind)
         numbers[place] = int((chosen & (objects.rows["right"] < objects.rows["pixels"])).sum())
     invented = _invented(objects, rules)
     place = KINDS.index(FailureKind.INVENTED_OBJECT)
-    masks[place][wrong] = np.concatenate(([False], invented))[objects.called_numbers[wrong]] & ~is_object
+    alarms = np.concatenate(([False], invented))[objects.called_numbers[wrong]] & ~is_object
+    found |= alarms * kind_bit(FailureKind.INVENTED_OBJECT)
     numbers[place] = int(invented.sum())
-    return KindMasks(masks, numbers)
+    bits[wrong] = found
+    return KindMasks(bits, numbers)
+
+
+def kind_bit(kind: FailureKind) -> np.uint16:
+    """The bit of a kind in :attr:`KindMasks.bits`."""
+    return np.uint16(1 << KINDS.index(kind))
 
 
 def count_failures(
@@ -132,8 +149,9 @@ def count_failures(
     lut, classes = catalog.index_lut(), len(catalog)
     missed = np.zeros((len(KINDS), classes), dtype=np.int64)
     false = np.zeros((len(KINDS), classes), dtype=np.int64)
-    for place, kind in enumerate(KINDS):
-        mask = kinds.masks[place]
+    pixels = np.zeros(len(KINDS), dtype=np.int64)
+    for place, (kind, mask) in enumerate(zip(KINDS, kinds.masks(), strict=True)):
+        pixels[place] = np.count_nonzero(mask)
         # A class is judged by its own verdict: an edge of the sofa may be the loss of half a chair.
         as_miss, as_alarm = (partition.missed == place + 1, partition.false == place + 1) if kind in PARTS else (mask, mask)
         missed[place] = np.bincount(lut[truth[as_miss]], minlength=classes + 1)[:classes]
@@ -142,7 +160,7 @@ def count_failures(
         counts=count_pairs(truth=truth, prediction=prediction, catalog=catalog),
         missed=missed,
         false=false,
-        pixels=kinds.masks.sum(axis=(1, 2), dtype=np.int64),
+        pixels=pixels,
         instances=np.where(_COUNTS_COMPONENTS, components, kinds.objects),
     )
 

@@ -125,7 +125,7 @@ def find_objects(
     countable = is_thing[regions.values]
     number_of = np.zeros(len(regions) + 1, dtype=np.int32)
     number_of[1:][countable] = np.arange(1, int(countable.sum()) + 1)
-    numbers = number_of[regions.numbers]
+    numbers = number_of.take(regions.numbers)
     rows = _rows_of(regions, countable)
     called = find_regions(prediction, is_thing[prediction])
 
@@ -202,10 +202,13 @@ def _count(numbers: NDArray[np.int32], what: NDArray[Any], rows: int, kind: DTyp
 
 def _majority(numbers: NDArray[np.int32], prediction: LabelMap, rows: int, catalog: ClassCatalog) -> NDArray[np.int64]:
     """(N,) id that most pixels of each object were given; of equally many the first in channel order."""
-    where = numbers > 0
-    columns = len(catalog) + 1
-    code = (numbers[where].astype(np.int64) - 1) * columns + catalog.index_lut()[prediction[where]]
-    counts = np.bincount(code, minlength=rows * columns).reshape(rows, columns)
+    columns, lut = len(catalog) + 1, catalog.index_lut()
+    counts = np.zeros(rows * columns, dtype=np.int64)
+    for strip in strips(numbers.shape):
+        where = numbers[strip] > 0
+        code = (numbers[strip][where].astype(np.int64) - 1) * columns + lut[prediction[strip][where]]
+        counts += np.bincount(code, minlength=counts.size)
+    counts = counts.reshape(rows, columns)
     return np.append(catalog.ids, catalog.ignore)[counts.argmax(axis=1)] if rows else np.zeros(0, dtype=np.int64)
 
 
@@ -214,9 +217,16 @@ def _owners(
 ) -> NDArray[np.int64]:
     """(M,) number of the object of its class that each predicted region overlaps most; 0 for none."""
     owner = np.zeros(regions, dtype=np.int64)
-    both = right & (numbers > 0) & (called > 0)
-    code = called[both].astype(np.int64) * (rows + 1) + numbers[both]
-    pairs, overlap = np.unique(code, return_counts=True)
+    stretches, lengths = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for strip in strips(numbers.shape):
+        both = right[strip] & (numbers[strip] > 0) & (called[strip] > 0)
+        code = called[strip][both].astype(np.int64) * (rows + 1) + numbers[strip][both]
+        # Neighbours mostly have the same code: stretches of it are few, and sorted in place of the pixels.
+        ends = np.append(np.flatnonzero(code[1:] != code[:-1]), len(code) - 1) if len(code) else np.zeros(0, np.int64)
+        stretches.append(code[ends])
+        lengths.append(np.diff(ends, prepend=-1))
+    pairs, place = np.unique(np.concatenate(stretches), return_inverse=True)
+    overlap = np.bincount(place, weights=np.concatenate(lengths), minlength=len(pairs)).astype(np.int64)
     order = np.argsort(-overlap, kind="stable")
     found, first = np.unique(pairs[order] // (rows + 1), return_index=True)
     owner[found - 1] = pairs[order][first] % (rows + 1)

@@ -243,7 +243,7 @@ def test_a_repair_wins_nothing_by_making_an_invented_class_vanish() -> None:
 
 
 def _masks(truth: np.ndarray, prediction: np.ndarray, things: frozenset[int]) -> np.ndarray:
-    return kind_masks(
+    found = kind_masks(
         truth=truth,
         prediction=prediction,
         wrong=(truth != prediction) & (truth != 255),
@@ -252,7 +252,8 @@ def _masks(truth: np.ndarray, prediction: np.ndarray, things: frozenset[int]) ->
         things=things,
         ignore=255,
         rules=FailureRules(),
-    ).masks
+    )
+    return np.stack(list(found.masks()))
 
 
 def test_the_board_follows_a_correction_and_names_images() -> None:
