@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,12 @@ class Task:
 
 def output_names(out: Path, tasks: Sequence[Task]) -> dict[str, None]:
     """What the marker of ``out`` lists: the results below it. How much of them users set is nothing that a command knows."""
-    return {task.output.relative_to(out).as_posix(): None for task in tasks}
+    start = f"{out}{os.sep}"
+    return {
+        output[len(start) :].replace(os.sep, "/") if output.startswith(start) else task.output.relative_to(out).as_posix(): None
+        for task in tasks
+        for output in (str(task.output),)
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +74,15 @@ def plan_outputs(inputs: Sequence[Path], out: Path, suffix: str = ".png", *, kee
     Raises:
         click.UsageError: no image is found, or none can be worked on.
     """
-    listed, left_out = _listed(inputs, out)
+    # Paths are texts until a task has them: a hundred thousand Path objects, each resolved, take half a minute.
+    real, base = _RealPaths(), str(out)
+    listed, left_out = _listed(inputs, out, real)
     groups: dict[str, list[Task]] = defaultdict(list)
-    for image, relative in listed:
-        output = out / (relative.with_name(relative.name + suffix) if keep_suffix else relative.with_suffix(suffix))
-        group = groups[name_key(str(output))]
-        if all(other.image.resolve() != image.resolve() for other in group):
-            group.append(Task(image, relative.as_posix(), output))
+    for image, name in listed:
+        output = os.path.join(base, (name if keep_suffix else _without_suffix(name)) + suffix)  # noqa: PTH118
+        group = groups[name_key(output)]
+        if all(real.of(str(other.image)) != real.of(image) for other in group):
+            group.append(Task(Path(image), name, Path(output)))
     if not groups:
         why = f" ({'; '.join(left_out)})" if left_out else ""
         raise click.UsageError(
@@ -84,7 +92,7 @@ def plan_outputs(inputs: Sequence[Path], out: Path, suffix: str = ".png", *, kee
     refused: list[tuple[Task, AtrousError]] = []
     for group in groups.values():
         for task in group:
-            error = _refusal(task, group, kept=keep_suffix)
+            error = _refusal(task, group, real, kept=keep_suffix)
             if error is None:
                 tasks.append(task)
             else:
@@ -102,42 +110,68 @@ def report_refused(plan: OutputPlan, note: Callable[[str], None]) -> None:
         note(f"failed: {error}")
 
 
-def _listed(inputs: Sequence[Path], out: Path) -> tuple[list[tuple[Path, Path]], tuple[str, ...]]:
-    """(image, path below its input) of all inputs, and what they hold besides."""
+class _RealPaths:
+    """Where files really lie; the folder of many files is resolved once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+
+    def of(self, path: str) -> str:
+        """The path without links, as :func:`os.path.realpath` gives it."""
+        folder, name = os.path.split(path)
+        if os.path.islink(path) or name in ("", ".", ".."):  # noqa: PTH114
+            return os.path.realpath(path)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        return os.path.join(self._folders[folder], name)  # noqa: PTH118
+
+
+def _without_suffix(name: str) -> str:
+    """A relative path without the ending of its last part, as ``Path.with_suffix`` sees it."""
+    last = name.rpartition("/")[2]
+    dot = last.rfind(".")
+    return name[: len(name) - len(last) + dot] if 0 < dot < len(last) - 1 else name
+
+
+def _listed(inputs: Sequence[Path], out: Path, real: _RealPaths) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
+    """(image, path below its input with ``/``) of all inputs, and what they hold besides."""
     from deeplab_core.datasets.find import scan_folder
 
-    found: list[tuple[Path, Path]] = []
+    found: list[tuple[str, str]] = []
     left_out: list[str] = []
     single: dict[Path, list[str]] = defaultdict(list)
-    target = out.resolve()
+    target = os.path.realpath(out)
     for given in inputs:
         if not given.is_dir():
-            found.append((given, Path(given.name)))
+            found.append((str(given), given.name))
             single[given.parent].append(given.name)
             continue
         scan = scan_folder(given)
         left_out += scan.left_out()
-        names = list(scan.images)
-        if target != given.resolve():
-            names = [name for name in names if not (given / name).resolve().is_relative_to(target)]
-        protect_images(given, names)
-        found += [(given / name, Path(name)) for name in names]
+        listed = [(os.path.join(given, name), name) for name in scan.images]  # noqa: PTH118
+        if target != os.path.realpath(given):
+            inside = target.rstrip(os.sep) + os.sep
+            listed = [(image, name) for image, name in listed if not real.of(image).startswith(inside)]
+        protect_images(given, [name for _, name in listed])
+        found += listed
     for folder, names in single.items():
         if not any(given.is_dir() and given.resolve() == folder.resolve() for given in inputs):
             protect_images(folder, names)
     return found, tuple(left_out)
 
 
-def _refusal(task: Task, group: Sequence[Task], *, kept: bool) -> AtrousError | None:
-    from deeplab_core.masks.export.plan import equal_names_error
-
+def _refusal(task: Task, group: Sequence[Task], real: _RealPaths, *, kept: bool) -> AtrousError | None:
     if len(group) > 1:
+        from deeplab_core.masks.export.plan import equal_names_error
+
         others = [other for other in group if other is not task]
         error = equal_names_error(str(task.image), [str(other.image) for other in others], kept=kept)
         if any(other.name == task.name for other in others):  # of two inputs
             error.why, error.remedy = "", "Give each folder an output folder of its own"
         return error
-    if task.output.resolve() == task.image.resolve():
+    if not os.path.lexists(task.output):
+        return None  # a free name may always be taken
+    if real.of(str(task.output)) == real.of(str(task.image)):
         return ProtectedFile(f"the mask of {task.image} would replace the image itself", remedy="Choose another folder with -o")
     try:
         refuse_photograph(task.output)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from app.cli import options, run
 from app.cli.console import progress
-from app.cli.plan import plan_outputs
+from app.cli.plan import _without_suffix, plan_outputs
 from app.paths import SAMPLE_PROJECT, copy_sample_project, model_folders
 from deeplab_core import records
 
@@ -138,6 +138,22 @@ class TestPlan:
         photograph(tmp_path / "a.jpg")
         photograph(tmp_path / "out" / "zzz.png")
         assert [task.name for task in plan_outputs([tmp_path], tmp_path / "out").tasks] == ["a.jpg"]
+
+    def test_links_are_followed_to_what_they_are(self, tmp_path: Path) -> None:
+        inside = photograph(tmp_path / "in" / "a.jpg")
+        photograph(tmp_path / "out" / "deep" / "old.jpg")
+        (tmp_path / "in" / "twice.jpg").symlink_to(inside)
+        (tmp_path / "in" / "result.jpg").symlink_to(tmp_path / "out" / "deep" / "old.jpg")
+        (tmp_path / "out" / "b.png").symlink_to(photograph(tmp_path / "in" / "b.jpg"))
+        plan = plan_outputs([tmp_path / "in", tmp_path / "in" / "twice.jpg"], tmp_path / "out")
+        assert [task.name for task in plan.tasks] == ["a.jpg", "twice.jpg"]  # one task for what was given twice
+        assert [task.name for task, _ in plan.refused] == ["b.jpg"]
+
+    @pytest.mark.parametrize(
+        "name", ["a.jpg", "a.b.jpg", ".jpg", "a.", "a", "x.y/.jpg", "x.y/a", "x/a..jpg", "x/..a.jpg", "x/a.jpg."]
+    )
+    def test_a_name_loses_the_ending_that_a_path_has(self, name: str) -> None:
+        assert _without_suffix(name) == Path(name).with_suffix("").as_posix()
 
     def test_a_mask_never_replaces_its_image(self, tmp_path: Path) -> None:
         photograph(tmp_path / "a.png")
