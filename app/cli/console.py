@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -15,7 +16,7 @@ import click
 
 from app.cli.terminal import LiveBar, is_live, say, say_json
 from deeplab_core.errors import AtrousError, alike
-from deeplab_core.reading import json_text
+from deeplab_core.json_rows import json_parts
 from deeplab_core.wording import count, name_some
 
 
@@ -180,7 +181,7 @@ def write_json(path: Path | None, data: dict[str, Any]) -> None:
 
     refuse_picture(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, (json_text(data, allow_nan=False, indent=1) + "\n").encode())
+    atomic_write(path, chain(json_parts(data, allow_nan=False, indent=1), (b"\n",)))
 
 
 def write_page(path: Path, text: str) -> None:

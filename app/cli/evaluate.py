@@ -130,6 +130,7 @@ def evaluate(
     Exit status 1 means that some files could not be compared; the figures are those of the rest.
     """
     from deeplab_core.analysis.evaluate import evaluate_folders
+    from deeplab_core.analysis.evaluation import evaluation_figures
     from deeplab_core.analysis.report import ReportExtras, read_failures, read_other_curve, read_pairs, read_slices, write_report
     from deeplab_core.datasets.pairing import pair_masks
 
@@ -165,7 +166,7 @@ def evaluate(
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
     if json_file is not None:
-        write_json(json_file, {**result.to_dict(), "ground_truth": ground.to_dict()})
+        write_json(json_file, {**evaluation_figures(result), "ground_truth": ground.to_dict()})
     if html_file is not None:
         title = f"{prediction} against {', '.join(map(str, truths))}"
         extras = ReportExtras(photographs=photographs, slices=slices, failures=failures, pairs=pairs, others=curves)

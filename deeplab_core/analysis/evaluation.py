@@ -13,6 +13,7 @@ from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.record import BOUNDARY, CALIBRATION, EXCLUDED
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
+from deeplab_core.json_rows import LazyRows
 from deeplab_core.masks.plausibility import MaskStatistics
 from deeplab_core.metrics.bootstrap import Intervals, Samples
 from deeplab_core.metrics.boundary_f import BOUND_RATIO, CSURKA_RATIO
@@ -198,7 +199,8 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, as ``evaluation.schema.json`` beside the report declares them."""
-        return evaluation_figures(self)
+        figures = evaluation_figures(self)
+        return {**figures, "images": list(figures["images"])}
 
     def to_json(self) -> str:
         """:meth:`to_dict` as JSON text."""
@@ -212,7 +214,9 @@ def samples_of(images: tuple[ImageResult, ...], classes: int, widths: tuple[int,
 
 
 def evaluation_figures(evaluation: Evaluation) -> dict[str, Any]:
-    """Plain values; scores are 0..1, null if undefined. The rules are given beside the figures."""
+    """Plain values; scores are 0..1, null if undefined. The rules are given beside the figures. Rows of images are made as they
+    are written (:class:`~deeplab_core.json_rows.LazyRows`): a row of Python values takes some 40 kB.
+    """
     return {
         "format": FORMAT,
         "catalog": evaluation.catalog.to_dict(),
@@ -231,7 +235,9 @@ def evaluation_figures(evaluation: Evaluation) -> dict[str, Any]:
         "calibration": _calibration(evaluation),
         "precision_recall": _precision_recall(evaluation),
         "cityscapes": None if evaluation.cityscapes is None else evaluation.cityscapes.to_dict(),
-        "images": [_image_row(image, evaluation.catalog, evaluation.boundary is not None) for image in evaluation.images],
+        "images": LazyRows(
+            evaluation.images, lambda image: _image_row(image, evaluation.catalog, evaluation.boundary is not None)
+        ),
         "excluded_px": evaluation.excluded_px,
         "warnings": [note.to_dict() for note in evaluation.warnings],
         "truth_masks": None if evaluation.truth is None else evaluation.truth.to_dict(),

@@ -208,8 +208,8 @@ def _majority(numbers: NDArray[np.int32], prediction: LabelMap, rows: int, catal
         where = numbers[strip] > 0
         code = (numbers[strip][where].astype(np.int64) - 1) * columns + lut[prediction[strip][where]]
         counts += np.bincount(code, minlength=counts.size)
-    counts = counts.reshape(rows, columns)
-    return np.append(catalog.ids, catalog.ignore)[counts.argmax(axis=1)] if rows else np.zeros(0, dtype=np.int64)
+    most = counts.reshape(rows, columns).argmax(axis=1)
+    return np.append(catalog.ids, catalog.ignore)[most] if rows else np.zeros(0, dtype=np.int64)
 
 
 def _owners(
