@@ -105,12 +105,12 @@ class Application(QObject):
         self.program.session.imageChanged.connect(self._remember_picture)
         return self.program
 
-    def show_opening(self, folder: Path) -> None:
-        """From the first frame on: which folder is opened, or the image that was in view there last time."""
+    def show_opening(self, folder: Path, project_dir: Path | None = None) -> None:
+        """From the first frame on: which folder is opened, or the image of it that will be in view."""
         self.window.start_page.show_busy(str(folder))
         self.window.images.show_opening(True)
         if self.settings["canvas.layout"] == "single":
-            picture = early_picture(self.layout_store, folder, self.window.size())
+            picture = early_picture(self.layout_store, folder, self.window.size(), project_dir)
             if picture is not None:
                 self.window.show_page(EarlyPicture(picture, self.window.theme))
 
@@ -269,7 +269,7 @@ def main(
             application.smoke = SmokeRun(application.window, program, smoke, expects_image=folder is not None)
 
     if folder is not None:
-        application.show_opening(folder)
+        application.show_opening(folder, project_dir)
     application.window.fill_small_screen()
     _FirstFrame(application.window, begin)
     application.window.show()

@@ -1,7 +1,7 @@
 """Time from the start of the process to the window, and to the first picture on the screen, alone or beside another program.
 
     python benchmarks/startup.py [--runs 7]
-    python benchmarks/startup.py --picture [--against LABELME] [--runs 7]
+    python benchmarks/startup.py --picture [--first] [--against LABELME] [--runs 7]
 
 Each run is a fresh process of ``python -m app``, as the user starts it, with warm file caches. The first frame is noted by the
 program itself after its first paint event was handled. The bare interpreter importing Qt's widgets is the reference.
@@ -9,7 +9,8 @@ program itself after its first paint event was handled. The bare interpreter imp
 ``--picture`` opens a folder of one image of a single colour on a display of its own (Xvfb) and looks at the screen until that
 colour fills a rectangle inside of the picture, the same for every program. ``--against`` names the command of another program,
 which gets the folder as its argument; both take turns, and the ratio of the medians is printed. The folder was open before, as it
-was on every day but the first: Atrous then shows the image of last time before the rest of the program is loaded.
+was on every day but the first: Atrous then shows the image of last time before the rest of the program is loaded. ``--first``:
+neither program has seen the folder, nor been used, before.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def frames(runs: int) -> None:
         print(f"heavy modules before the frame: {loaded.stdout.strip()}")
 
 
-def pictures(runs: int, against: str) -> None:
+def pictures(runs: int, against: str, *, first: bool) -> None:
     """Print the time until the picture is on the screen, and its ratio to the other program's."""
     with tempfile.TemporaryDirectory() as home, _display() as display:
         folder = Path(home) / "images"
@@ -89,17 +90,20 @@ def pictures(runs: int, against: str) -> None:
         from PIL import Image
 
         Image.new("RGB", (640, 480), _COLOR).save(folder / "plain.png")
-        environment = os.environ | {"DISPLAY": display, "QT_QPA_PLATFORM": "xcb"} | _own_home(home)
-        project = Path(home) / "project"
-        commands = {"Atrous": [sys.executable, "-m", "app", "open", str(folder), "--project", str(project), "-y"]}
-        if against:
-            commands[shlex.split(against)[0].rpartition("/")[2]] = [*shlex.split(against), str(folder)]
         looks = _Looks(display)
-        times: dict[str, list[float]] = {name: [] for name in commands}
-        work: dict[str, list[float]] = {f"{name}, processor time": [] for name in commands}
+        names = ["Atrous", *([shlex.split(against)[0].rpartition("/")[2]] if against else [])]
+        times: dict[str, list[float]] = {name: [] for name in names}
+        work: dict[str, list[float]] = {f"{name}, processor time": [] for name in names}
         for run in range(runs + 1):
-            for name, command in commands.items():
-                seconds, busy = _until_seen(command, environment, looks, stay=0 if run else _WARM_S)
+            own = Path(home) / (f"run{run}" if first else "all")
+            own.mkdir(exist_ok=True)
+            environment = os.environ | {"DISPLAY": display, "QT_QPA_PLATFORM": "xcb"} | _own_home(str(own))
+            environment["XDG_CACHE_HOME"] = f"{home}/cache"  # compiled files of a warm machine
+            commands = [[sys.executable, "-m", "app", "open", str(folder), "--project", str(own / "project"), "-y"]]
+            if against:
+                commands.append([*shlex.split(against), str(folder)])
+            for name, command in zip(names, commands, strict=True):
+                seconds, busy = _until_seen(command, environment, looks, stay=0 if run or first else _WARM_S)
                 if run:
                     times[name].append(seconds)
                     work[f"{name}, processor time"].append(busy)
@@ -196,10 +200,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--picture", action="store_true", help="time until the first picture is on the screen")
+    parser.add_argument("--first", action="store_true", help="with --picture: the folder was not open before")
     parser.add_argument("--against", default="", help="command of another program, for example labelme")
     chosen = parser.parse_args()
     if chosen.picture:
-        pictures(chosen.runs, chosen.against)
+        pictures(chosen.runs, chosen.against, first=chosen.first)
     else:
         frames(chosen.runs)
 

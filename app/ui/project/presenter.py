@@ -40,6 +40,7 @@ class ImagesPresenter(QObject):
         self._prefix = 0
         self._tint_table: NDArray[np.uint32] | None = None
         self._unsaved: set[int] = set()
+        self._opening = ""
         projects, session = program.projects, program.session
         images.modelReset.connect(lambda: projects.set_order(images.shown_ids()))
         session.projectChanged.connect(self._show_project)
@@ -130,15 +131,16 @@ class ImagesPresenter(QObject):
             history.changed.connect(lambda: window.history.set_start(history.start.title if history.start else ""))
 
     def _show_opening(self, folder: str) -> None:
+        self._opening = folder
         self._window.start_page.show_busy(folder)
         self._window.images.show_opening(bool(folder))
         if not folder:
             QTimer.singleShot(0, self, self._end_early)
 
     def _end_early(self) -> None:
-        """Opening is over without a project: the image of last time is not shown any longer."""
+        """Opening is over without a project: the image that was shown early is not shown any longer."""
         early = isinstance(self._window.stack.currentWidget(), EarlyPicture)
-        if early and self._program.session.project is None:
+        if early and not self._opening and self._program.session.project is None:
             self._window.show_start()
 
     def _show_rows(self) -> None:

@@ -196,9 +196,12 @@ def test_only_what_qt_shows_as_atrous_does_is_shown_early(store, tmp_path, qapp)
     shown = {name: (image.width(), image.height()) for name, image in sizes.items() if image is not None}
     assert shown == {"a.png": (60, 40), "turned.jpg": (40, 60), "gray.png": (60, 40)}
     assert kept(store, tmp_path / "gone.png") is None
+    (tmp_path / "other").mkdir()
     assert kept(store, tmp_path / "a.png", tmp_path / "other") is None
-    store.setValue("picture", "nonsense")
-    assert early_picture(store, tmp_path, QSize(9, 9)) is None
+    (tmp_path / ".atrous").mkdir()
+    for nonsense in ("nonsense", ["one"], [str(tmp_path), "gone.png"]):
+        store.setValue("picture", nonsense)
+        assert early_picture(store, tmp_path, QSize(9, 9)) is None
 
 
 def test_a_large_image_is_made_smaller_or_waits(store, tmp_path, qapp):
@@ -208,3 +211,59 @@ def test_a_large_image_is_made_smaller_or_waits(store, tmp_path, qapp):
     assert large is not None
     assert large.width() <= 3200
     assert kept(store, tmp_path / "huge.png") is None
+
+
+def test_images_of_several_folders_are_remembered(store, tmp_path, qapp):
+    for number in range(14):
+        folder = tmp_path / f"{number}"
+        (folder / ".atrous").mkdir(parents=True)
+        Image.new("RGB", (20 + number, 10), (9, 9, 9)).save(folder / "last.png")
+        remember_picture(store, folder, folder / "first.png")
+        remember_picture(store, folder, folder / "last.png")
+    found = [early_picture(store, tmp_path / f"{number}", QSize(1600, 1000)) for number in range(14)]
+    assert [None if image is None else image.width() for image in found] == [None, None, *range(22, 34)]
+
+
+def test_the_first_image_of_a_folder_without_a_project_is_shown_early(store, tmp_path, qapp):
+    """As the program will list them: numbers count as numbers, and masks beside photographs are not images."""
+    folder, room = tmp_path / "images", QSize(1600, 1000)
+    folder.mkdir()
+    assert early_picture(store, folder, room) is None
+    for number in (10, 9, 2):
+        Image.new("RGB", (20 + number, 10), (9, 9, 9)).save(folder / f"img{number}.jpg")
+    Image.fromarray(np.zeros((10, 22), np.uint8)).save(folder / "img2.png")
+    first = early_picture(store, folder, room)
+    assert first is not None
+    assert first.width() == 22
+    assert early_picture(store, folder, room, tmp_path / "elsewhere") is not None
+    (tmp_path / "elsewhere").mkdir()
+    assert early_picture(store, folder, room, tmp_path / "elsewhere") is None
+    (folder / ".atrous").mkdir()
+    assert early_picture(store, folder, room) is None
+    assert early_picture(store, tmp_path / "gone", room) is None
+
+
+def test_a_folder_of_many_files_is_listed_later(store, tmp_path, qapp, monkeypatch):
+    Image.new("RGB", (20, 10), (9, 9, 9)).save(tmp_path / "a.png")
+    assert early_picture(store, tmp_path, QSize(1600, 1000)) is not None
+    (tmp_path / "below").mkdir()
+    for number in range(5):
+        (tmp_path / "below" / f"{number}.txt").touch()
+    monkeypatch.setattr("app.ui.project.early_picture._MOST_FILES", 5)
+    assert early_picture(store, tmp_path, QSize(1600, 1000)) is None
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_new_folder_shows_its_first_image_until_its_view_or_the_questions_are_there(studio: Studio, folder, asked):
+    window, program = studio.window, studio.program
+    studio.application.show_opening(folder)
+    assert isinstance(window.stack.currentWidget(), EarlyPicture)
+    program.new_project.asks = asked
+    shown = []
+    window.stack.currentChanged.connect(lambda _index: shown.append(type(window.stack.currentWidget()).__name__))
+    program.new_project.open(folder)
+    studio.wait(lambda: bool(shown))
+    studio.wait(lambda: program.session.image is not None or asked)
+    studio.settle()
+    assert len(set(shown)) == 1, shown  # nothing flickers in between
+    assert isinstance(window.stack.currentWidget(), EarlyPicture) is False
