@@ -52,7 +52,7 @@ REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 
 
 #: The least that a wait for a state gives it, in milliseconds: at load 20, minutes pass for what takes seconds elsewhere.
-PATIENCE_MS = 240_000
+PATIENCE_MS = 120_000
 
 
 class _Broken:

@@ -65,7 +65,7 @@ class Studio:
     # -- doing -----------------------------------------------------------------------------------------------------------
 
     def wait(self, condition: object) -> None:
-        self.qtbot.waitUntil(lambda: bool(condition()), timeout=240_000)  # type: ignore[operator]
+        self.qtbot.waitUntil(lambda: bool(condition()))  # type: ignore[operator]
 
     def open(self, folder: Path, project_dir: Path | None = None) -> None:
         """Open a folder and wait until its first image can be painted."""

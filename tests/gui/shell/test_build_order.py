@@ -22,7 +22,6 @@ from deeplab_core.catalogs import get_catalog
 from tests.fakes.compute import FakeComputeClient
 from tests.gui.studio import Studio, make_folder
 
-PATIENCE = 240_000
 #: Every feature of the program: what it builds on first use.
 BUILT = tuple(sorted(name for name, value in vars(Program).items() if isinstance(value, cached_property)))
 
@@ -52,17 +51,17 @@ def settle(qtbot: QtBot, program: Program) -> None:
     def quiet() -> bool:
         return not program.jobs.running and program.jobs.wait(0) and not program.compute.waiting
 
-    qtbot.waitUntil(quiet, timeout=PATIENCE)
+    qtbot.waitUntil(quiet)
     qtbot.wait(900)  # counts and scores follow when the brush rests
-    qtbot.waitUntil(quiet, timeout=PATIENCE)
+    qtbot.waitUntil(quiet)
 
 
 def session(qtbot: QtBot, program: Program, folder: Path) -> dict[str, Any]:
     """Open a folder, predict its first image, paint a stroke, take it back and paint another; what is known in the end."""
     program.models.start()
-    qtbot.waitUntil(lambda: program.models.card is not None, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: program.models.card is not None)
     program.projects.open(folder)
-    qtbot.waitUntil(lambda: program.session.image is not None, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: program.session.image is not None)
     settle(qtbot, program)
     image, edit = program.session.image, program.edit
     assert image is not None

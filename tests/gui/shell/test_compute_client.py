@@ -18,6 +18,7 @@ from app.services.compute_link import ending
 from app.worker import heartbeat
 from app.worker.messages import NORMAL, URGENT
 from deeplab_core.errors import AtrousError
+from tests.conftest import PATIENCE_MS
 from tests.fakes.recorded import RecordedCompute
 from tests.gui import scripted_worker
 
@@ -25,7 +26,6 @@ SIGNALS = (
     "hello", "loaded", "predicted", "scores", "progress", "failed", "cancelled", "crashed", "restarted", "gave_up",
     "unresponsive", "responsive",
 )  # fmt: skip
-PATIENCE = 240_000
 
 
 class Heard:
@@ -47,7 +47,7 @@ class Heard:
         return [what for event, what in self.events if event == name]
 
     def wait(self, name: str, times: int = 1) -> None:
-        self._qtbot.waitUntil(lambda: len(self.of(name)) >= times, timeout=PATIENCE)
+        self._qtbot.waitUntil(lambda: len(self.of(name)) >= times)
 
     def answers(self) -> dict[int, str]:
         """Request id -> the signal that answered it; fails if there were two."""
@@ -355,7 +355,7 @@ def test_starting_and_asking_do_not_block(client: RecordedCompute) -> None:
     client.start()
     client.predict("a.png", "a")
     assert client.pid is None or not gone(client.pid)
-    deadline = time.monotonic() + PATIENCE / 1000
+    deadline = time.monotonic() + PATIENCE_MS / 1000
     while client.pid is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
