@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from deeplab_core.wording import count
 if TYPE_CHECKING:
     from deeplab_core.analysis.compared_slices import AxisChange
     from deeplab_core.analysis.components import ErrorComponent
-    from deeplab_core.analysis.difference import ChangedFiles, ChangeSources, RunDifference
+    from deeplab_core.analysis.difference import CellChange, ChangedFiles, ChangeSources, KindChange
     from deeplab_core.analysis.error_comparison import ErrorComparison
     from deeplab_core.catalogs.catalog import ClassCatalog
     from deeplab_core.datasets.pairing import MaskPair
@@ -80,36 +80,44 @@ def error_lines(found: ErrorComparison, top: int) -> str:
         f"Wrong pixels: {before:,} before, {after:,} after: {fixed:,} fixed, {made:,} made, {difference.stayed:,} wrong in both, "
         f"over {count(difference.images, 'image')}"
     )
-    lines = ["", head, *_kinds(difference), *_cells(difference, top)]
+    lines = ["", head, *_kinds(found), *_cells("Truth called prediction", found.cells, difference.catalog, top)]
+    lines += _cells("Pair of classes", found.pairs, difference.catalog, top)
     for axis in found.axes:
         lines += _axis(axis)
     lines += ["", *component_lines("Largest errors fixed", difference.won(top), difference.catalog)]
     return "\n".join([*lines, "", *component_lines("Largest errors made", difference.lost(top), difference.catalog)])
 
 
-def _kinds(difference: RunDifference) -> list[str]:
+_COUNTS = f"{'before':>10} {'after':>10} {'fixed':>10} {'made':>10}  {'95 % of fixed - made':<22}  images better / worse"
+
+
+def _kinds(found: ErrorComparison) -> list[str]:
     from deeplab_core.analysis.kinds import KIND_NEEDS
 
-    lines = ["", f"{'Kind of failure':18} {'before':>12} {'after':>12} {'fixed':>12} {'made':>12}  images better / worse"]
-    for row in difference.kinds():
+    lines = ["", f"{'Kind of failure':34} {_COUNTS}"]
+    for row in found.kinds:
         if not row.measured:
-            lines.append(f"{row.kind.value:18} not measured: {KIND_NEEDS[row.kind]}")
+            lines.append(f"{row.kind.value:34} not measured: {KIND_NEEDS[row.kind]}")
         elif row.before or row.after:
-            figures = f"{row.before:12,} {row.after:12,} {row.fixed:12,} {row.made:12,}"
-            lines.append(f"{row.kind.value:18} {figures}  {row.images_better} / {row.images_worse}")
+            lines.append(f"{row.kind.value:34} {_counts(row)}")
     return lines
 
 
-def _cells(difference: RunDifference, top: int) -> list[str]:
+def _cells(heading: str, cells: Sequence[CellChange], catalog: ClassCatalog, top: int) -> list[str]:
     from deeplab_core.analysis.error_comparison import shown_cells
 
-    names = _names(difference.catalog)
-    lines = ["", f"{'Truth called prediction':34} {'before':>10} {'after':>10} {'fixed':>10} {'made':>10}  images better / worse"]
-    for cell in shown_cells(difference.cells(), top):
-        title = f"{names[cell.truth]} called {names[cell.prediction]}"
-        figures = f"{cell.before:10,} {cell.after:10,} {cell.fixed:10,} {cell.made:10,}"
-        lines.append(f"{title:34} {figures}  {cell.images_better} / {cell.images_worse}")
+    names = _names(catalog)
+    lines = ["", f"{heading:34} {_COUNTS}"]
+    for cell in shown_cells(cells, top):
+        title = f"{names[cell.truth]} {'and' if cell.both_ways else 'called'} {names[cell.prediction]}"
+        lines.append(f"{title:34} {_counts(cell)}")
     return lines if len(lines) > 2 else [*lines, "  none"]
+
+
+def _counts(row: KindChange | CellChange) -> str:
+    bounds = "" if math.isnan(row.low) else f"[{row.low:+,.0f}, {row.high:+,.0f}]"
+    figures = f"{row.before:10,} {row.after:10,} {row.fixed:10,} {row.made:10,}"
+    return f"{figures}  {bounds:<22}  {row.images_better} / {row.images_worse}"
 
 
 def _axis(axis: AxisChange) -> list[str]:

@@ -27,11 +27,12 @@ from app.controllers.annotate.regions import RegionsController
 from app.controllers.annotate.scribble import ScribbleController
 from app.controllers.annotate.undoing import Undoing
 from app.controllers.annotate.view import ViewSettingsSync, ViewState
+from app.controllers.compare.changes import CompareChanges
 from app.controllers.compare.folder import CompareFolder
 from app.controllers.compare.image import CompareController
 from app.controllers.compare.models import ComparedModels
 from app.controllers.evaluate.ambiguity import AmbiguousController
-from app.controllers.evaluate.cutouts import CutoutCache
+from app.controllers.evaluate.cutouts import CutoutCache, mask_source
 from app.controllers.evaluate.doubts import DoubtsController
 from app.controllers.evaluate.errors import InspectController
 from app.controllers.evaluate.figures import EvaluationFigures
@@ -83,7 +84,7 @@ _Feature = TypeVar("_Feature", bound=QObject)
 LISTENERS = (
     "view_settings", "classes", "projects", "folder_jobs", "undoing", "file_changes", "truth", "models", "predict",
     "evaluation", "folder_evaluation", "file_notes", "ambiguous", "rankings", "inspect", "cutouts", "refine", "scribble",
-    "learn", "compare", "compare_folder", "plots", "threshold", "receptive", "welcome", "counts", "readout",
+    "learn", "compare", "compare_folder", "changes", "plots", "threshold", "receptive", "welcome", "counts", "readout",
     "corrections", "components", "regions", "clicks", "next_errors", "modes", "part_copies", "reviewing", "activity",
 )  # fmt: skip
 
@@ -317,7 +318,7 @@ class Program(QObject):
 
     @cached_property
     def cutouts(self) -> CutoutCache:
-        cutouts = CutoutCache(self.services, self.models, self)
+        cutouts = CutoutCache(self.services, mask_source(self.models), self)
         self.figures.truthFound.connect(lambda _index: cutouts.clear())
         return cutouts
 
@@ -366,6 +367,15 @@ class Program(QObject):
         folder = CompareFolder(self.services, self.compared, self.models, self.figures, self.folder_jobs, self)
         self.compare.folderWanted.connect(folder.start)
         return folder
+
+    @cached_property
+    def changes(self) -> CompareChanges:
+        comparison = self.compare, self.compared
+        changes = CompareChanges(
+            self.services, comparison, self.models, self.measuring, self.view, self.folder_jobs, self
+        )  # fmt: skip
+        self.figures.truthFound.connect(lambda _index: changes.forget())
+        return changes
 
     @cached_property
     def threshold(self) -> ThresholdController:

@@ -11,6 +11,7 @@ so that every question about a folder can be asked of them: kinds, cells, pairs,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,8 @@ from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.kinds import KINDS, FailureKind
 from deeplab_core.analysis.objects import read_known_objects
 from deeplab_core.analysis.own_slices import OwnSlices
-from deeplab_core.analysis.record import ERROR_PIXELS, KIND_PIXELS, ImageAnalysis
+from deeplab_core.analysis.record import ERROR_PIXELS, KIND_PIXELS, ImageAnalysis, slice_name
+from deeplab_core.analysis.slices import ObjectAxis, PixelAxis, Slice
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.ambiguous import AMBIGUOUS_SUFFIX, read_ambiguous
 from deeplab_core.datasets.sidecars import SidecarFiles
@@ -34,6 +36,7 @@ from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError, image_e
 from deeplab_core.images import read_image
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.frames import Frame
+from deeplab_core.metrics.bootstrap import RESAMPLES, interval, pooled_sums
 from deeplab_core.metrics.pair_reader import PairReader
 from deeplab_core.parallel import IsCancelled, ItemCallback
 from deeplab_core.regions import Mask
@@ -73,6 +76,7 @@ class KindChange:
         before, after: wrong pixels of it.
         fixed, made: see the module.
         images_better, images_worse: images with more of it fixed than made, and the reverse.
+        low, high: 95 % interval of ``fixed - made`` over images, px; nan without one.
         measured: whether the data says anything of this kind.
     """
 
@@ -83,18 +87,22 @@ class KindChange:
     made: int
     images_better: int
     images_worse: int
+    low: float = math.nan
+    high: float = math.nan
     measured: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellChange:
-    """One cell of the confusion matrix.
+    """One cell of the confusion matrix, or both cells of a pair of classes.
 
     Attributes:
         truth, prediction: class ids; the prediction may be void.
         before, after: its pixels.
         fixed, made: pixels that became right, and that were right.
         images_better, images_worse: images with more fixed than made, and the reverse.
+        low, high: 95 % interval of ``fixed - made`` over images, px; nan without one.
+        both_ways: whether it is a pair: the cell and its mirrored one.
     """
 
     truth: int
@@ -105,6 +113,30 @@ class CellChange:
     made: int
     images_better: int
     images_worse: int
+    low: float = math.nan
+    high: float = math.nan
+    both_ways: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Nets:
+    """What some counts have won over the images, for each of K counts.
+
+    Attributes:
+        better, worse: (K,) images with more fixed than made, and the reverse.
+        bounds: (K, 2) interval of ``fixed - made``; nan without one.
+    """
+
+    better: NDArray[np.int64]
+    worse: NDArray[np.int64]
+    bounds: NDArray[np.float64]
+
+    def of(self, place: int) -> dict[str, Any]:
+        """Fields of a row."""
+        low, high = self.bounds[place].tolist()
+        return {
+            "images_better": int(self.better[place]), "images_worse": int(self.worse[place]), "low": low, "high": high,
+        }  # fmt: skip
 
 
 @dataclass(slots=True, eq=False)
@@ -148,37 +180,47 @@ class RunDifference:
         """Pixels that are wrong in both runs."""
         return self.before.wrong_px - self.fixed.wrong_px
 
-    def kinds(self) -> list[KindChange]:
-        """All kinds, in their order."""
+    def kinds(self, *, resamples: int = RESAMPLES, seed: int = 0) -> list[KindChange]:
+        """All kinds, in their order.
+
+        Args:
+            resamples, seed: of the intervals; 0 for none.
+        """
         totals = {view: getattr(self, view).total(KIND_PIXELS) for view in ("before", "after", "fixed", "made")}
-        better, worse = self._images([(KIND_PIXELS, place) for place in range(len(KINDS))])
+        nets = self._nets(KIND_PIXELS, [[place] for place in range(len(KINDS))], resamples, seed)
         return [
             KindChange(
-                kind=kind, **{view: int(total[place]) for view, total in totals.items()}, images_better=better[place],
-                images_worse=worse[place], measured=kind not in self.before.unmeasured,
+                kind=kind, **{view: int(total[place]) for view, total in totals.items()}, **nets.of(place),
+                measured=kind not in self.before.unmeasured,
             )
             for place, kind in enumerate(KINDS)
         ]  # fmt: skip
 
-    def cells(self, limit: int | None = None) -> list[CellChange]:
-        """Cells that changed, the one with the largest gain or loss first.
+    def cells(
+        self, limit: int | None = None, *, both_ways: bool = False, resamples: int = RESAMPLES, seed: int = 0
+    ) -> list[CellChange]:
+        """Cells that changed, or pairs of classes, the one with the largest gain or loss first.
 
         Args:
             limit: how many; None for all.
+            both_ways: a cell and its mirrored one are one row; cells of void have no mirrored one.
+            resamples, seed: of the intervals; 0 for none.
         """
         totals = {view: self._cells(view) for view in ("before", "after", "fixed", "made")}
         net = totals["fixed"] - totals["made"]
         moved = totals["fixed"] + totals["made"] + abs(totals["before"] - totals["after"])
+        if both_ways:
+            net, moved = _folded(net), _folded(moved)
         order = sorted(np.flatnonzero(moved).tolist(), key=lambda at: (-abs(int(net.flat[at])), -int(moved.flat[at]), at))[:limit]
-        better, worse = self._images([(ERROR_PIXELS, place) for place in order])
+        classes = len(self.catalog)
+        groups = [_mirrored(at, classes) if both_ways else [at] for at in order]
+        nets = self._nets(ERROR_PIXELS, groups, resamples, seed)
         ids = [*self.catalog.ids.tolist(), self.catalog.ignore]
         found = []
-        for at, place in enumerate(order):
-            row, column = divmod(place, len(self.catalog) + 1)
-            counts = {view: int(total[row, column]) for view, total in totals.items()}
-            found.append(
-                CellChange(truth=ids[row], prediction=ids[column], **counts, images_better=better[at], images_worse=worse[at])
-            )
+        for at, group in enumerate(groups):
+            row, column = divmod(group[0], classes + 1)
+            counts = {view: int(total.reshape(-1)[group].sum()) for view, total in totals.items()}
+            found.append(CellChange(truth=ids[row], prediction=ids[column], **counts, **nets.of(at), both_ways=len(group) > 1))
         return found
 
     def won(self, limit: int = 50) -> list[ErrorComponent]:
@@ -189,23 +231,56 @@ class RunDifference:
         """The largest connected errors that were made, as the second run has them."""
         return self.made.errors.components(limit=limit)
 
+    def within(self, within: Slice) -> tuple[int, int]:
+        """Pixels fixed and made in one slice; of an axis of objects the missed pixels of its objects."""
+        found = []
+        for folder in (self.fixed, self.made):
+            if isinstance(within.axis, PixelAxis):
+                counts = folder.total(slice_name(within.axis))[within.place]
+                found.append(int(counts.sum() - np.trace(counts)))
+            else:
+                rows = folder.objects
+                field = "pixels" if within.axis is ObjectAxis.SIZE else within.axis.value
+                low, high = within.edges
+                chosen = rows[(rows[field] >= low) & (rows[field] < high)]
+                found.append(int((chosen["pixels"].astype(np.int64) - chosen["right"]).sum()))
+        return found[0], found[1]
+
     def _cells(self, view: DifferenceView) -> NDArray[np.int64]:
         folder: FolderAnalysis = getattr(self, view)
         counts, _ = folder.error_cells()
         return counts
 
-    def _images(self, places: Sequence[tuple[str, int]]) -> tuple[list[int], list[int]]:
-        """Images with more pixels fixed than made, and the reverse, for each place of some counts."""
-        better, worse = np.zeros(len(places), dtype=np.int64), np.zeros(len(places), dtype=np.int64)
-        for image in self.before:
-            fixed, made = self.fixed.get(image), self.made.get(image)
-            assert fixed is not None
-            assert made is not None
-            for at, (name, place) in enumerate(places):
-                net = fixed.counts[name].at(place) - made.counts[name].at(place)
-                better[at] += net > 0
-                worse[at] += net < 0
-        return better.tolist(), worse.tolist()
+    def _nets(self, name: str, groups: Sequence[Sequence[int]], resamples: int, seed: int) -> _Nets:
+        """What each group of places of a count has won: images, and the interval of the sum over images."""
+        where = np.full(max((place for group in groups for place in group), default=0) + 1, -1)
+        for at, group in enumerate(groups):
+            where[list(group)] = at
+        net = np.zeros((self.images, len(groups)))
+        for row, image in enumerate(self.before):
+            for folder, sign in ((self.fixed, 1), (self.made, -1)):
+                record = folder.get(image)
+                assert record is not None
+                counts = record.counts[name]
+                known = counts.places < len(where)
+                at, values = where[counts.places[known]], counts.values[known].astype(np.float64)
+                np.add.at(net[row], at[at >= 0], sign * values[at >= 0])
+        drawn = pooled_sums(net, resamples, seed)
+        bounds = interval(drawn) if len(drawn) else np.full((len(groups), 2), math.nan)
+        return _Nets((net > 0).sum(axis=0), (net < 0).sum(axis=0), bounds)
+
+
+def _folded(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(C, C + 1) counts with those below the diagonal added to their mirrored cells."""
+    classes = len(counts)
+    square = counts[:, :classes]
+    return np.concatenate([np.triu(square) + np.tril(square, -1).T, counts[:, classes:]], axis=1)
+
+
+def _mirrored(place: int, classes: int) -> list[int]:
+    """A cell of (C, C + 1) and its mirrored one; a cell of void alone."""
+    row, column = divmod(place, classes + 1)
+    return [place] if column == classes else [place, column * (classes + 1) + row]
 
 
 @dataclass(frozen=True, slots=True)

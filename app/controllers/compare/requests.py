@@ -15,7 +15,7 @@ from app.state.comparison import ComparedModel, ModelPrediction
 from app.state.project import Project
 from app.worker.messages import Compare, Compared
 from deeplab_core.errors import AtrousError, Cancelled
-from deeplab_core.labels import apply_lut
+from deeplab_core.labels import LabelMap, apply_lut
 from deeplab_core.records import Prediction, PredictOptions
 
 
@@ -167,3 +167,9 @@ def _in_project_ids(request: ModelRequest, prediction: Prediction, note: str, *,
     if keep:
         request.project.predictions.put(prediction)
     return ModelPrediction(apply_lut(prediction.labels, mapping.lut), mapping.unmatched, prediction.report.milliseconds, note)
+
+
+def kept_labels(request: ModelRequest) -> LabelMap | None:
+    """(H, W) labels in the project's ids of a prediction that is kept; None where it is not. Reads the disk: for a thread."""
+    _, kept = _read_kept(request)
+    return None if kept is None else _in_project_ids(request, kept, "", keep=False).labels

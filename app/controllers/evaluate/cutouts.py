@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from app.state.samples import load_sample
 from deeplab_core.analysis.components import ErrorComponent, component_mask
 from deeplab_core.analysis.cutout import cutout
 from deeplab_core.errors import AtrousError
+from deeplab_core.labels import LabelMap
 
 #: Longer side of a picture, px: a tile at twice the usual pixel density.
 SIDE = 288
@@ -22,10 +24,16 @@ SIDE = 288
 _IN_MEMORY = 400
 
 Picture = NDArray[np.uint8]  # (h, w, 3) RGB; (0, 0, 3) where it cannot be made
+#: (H, W, 3) pixels, (H, W) ground truth, (H, W) labels.
+CutoutSource = tuple[NDArray[np.uint8], LabelMap, LabelMap]
 
 
 class CutoutCache(QObject):
     """Gives pictures of components; an image is read once for all of its components that are wanted.
+
+    Args:
+        source: gives, for an image, a function for a thread that reads its pixels, its ground truth and the labels with the
+            errors; that one gives None where they cannot be had.
 
     Signals:
         ready(): :meth:`get` has more than before.
@@ -36,11 +44,11 @@ class CutoutCache(QObject):
     def __init__(
         self,
         services: Services,
-        models: ModelsController,
+        source: Callable[[Project, int], Callable[[], CutoutSource | None]],
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._session, self._models, self._jobs = services.session, models, services.jobs
+        self._session, self._jobs, self._source = services.session, services.jobs, source
         self._kept: OrderedDict[ErrorComponent, Picture] = OrderedDict()
         self._wanted: dict[ErrorComponent, None] = {}
         self._busy = False
@@ -91,17 +99,32 @@ class CutoutCache(QObject):
                 raise error
             done([_NOTHING for _ in components])  # the image says why when it is opened
 
-        self._jobs.run(lambda: self._cut(project, int(image), components), done, failed)
+        read = self._source(project, int(image))
+        self._jobs.run(lambda: _cut(read(), components), done, failed)
 
-    def _cut(self, project: Project, image: int, components: list[ErrorComponent]) -> list[Picture]:
-        sample = load_sample(project, image, rgb=True, to_project=self._models.in_project_ids)
-        rgb, truth, labels = sample.rgb, sample.truth, sample.labels
-        if rgb is None or truth is None or labels is None:
-            return [_NOTHING for _ in components]
-        return [
-            cutout(rgb, component, component_mask(component, truth=truth, prediction=labels), side=SIDE)
-            for component in components
-        ]
+
+def mask_source(models: ModelsController) -> Callable[[Project, int], Callable[[], CutoutSource | None]]:
+    """Labels that count, for :class:`CutoutCache`."""
+
+    def source(project: Project, image: int) -> Callable[[], CutoutSource | None]:
+        def read() -> CutoutSource | None:
+            sample = load_sample(project, image, rgb=True, to_project=models.in_project_ids)
+            if sample.rgb is None or sample.truth is None or sample.labels is None:
+                return None
+            return sample.rgb, sample.truth, sample.labels
+
+        return read
+
+    return source
+
+
+def _cut(found: CutoutSource | None, components: list[ErrorComponent]) -> list[Picture]:
+    if found is None:
+        return [_NOTHING for _ in components]
+    rgb, truth, labels = found
+    return [
+        cutout(rgb, component, component_mask(component, truth=truth, prediction=labels), side=SIDE) for component in components
+    ]
 
 
 _NOTHING = np.zeros((0, 0, 3), dtype=np.uint8)

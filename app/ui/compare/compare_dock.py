@@ -241,7 +241,7 @@ class CompareDock(Panel):
         pairChosen(first place, second place): the pair of the difference.
         scopeChosen(): image or folder.
         imageChosen(image id): bring it into view.
-        fileAsked(), folderAsked(), closeAsked(): the buttons.
+        fileAsked(), folderAsked(), errorsAsked(), closeAsked(): the buttons.
     """
 
     modelsChosen = Signal(object)
@@ -252,6 +252,7 @@ class CompareDock(Panel):
     imageChosen = Signal(int)
     fileAsked = Signal()
     folderAsked = Signal()
+    errorsAsked = Signal()
     closeAsked = Signal()
 
     def __init__(self, theme: Theme) -> None:
@@ -334,6 +335,7 @@ class CompareDock(Panel):
             self.pair.setCurrentIndex(places[0] if places else 0)
         self.pair.setVisible(taking > 2)
         self.run_folder.setEnabled(can_run)
+        self.errors.setEnabled(can_run)
 
     def show_figures(self, figures: ComparedFigures, width: int) -> None:
         """The table, the curves with the chosen width of the band, and the difference; without curves the plot shows a note."""
@@ -379,12 +381,18 @@ class CompareDock(Panel):
         self.scope.setAccessibleName(tr("Scope of the metrics"))
         self.scope.setToolTip(tr("Metrics of this image, or pooled over all compared images"))
         self.scope.activated.connect(lambda _place: self.scopeChosen.emit())
+        self.errors = QPushButton(tr("Errors fixed and made"))
+        self.errors.setProperty("tight", True)
+        self.errors.setToolTip(
+            tr("Which errors of the first model the second fixes and which it makes, on the images with ground truth")
+        )
+        self.errors.clicked.connect(self.errorsAsked)
         self.close_button = QToolButton()
         self.close_button.setProperty("quiet", True)
         self.close_button.setAccessibleName(tr("Stop comparing"))
         self.close_button.setToolTip(tr("Stop comparing and restore the previous views"))
         self.close_button.clicked.connect(self.closeAsked)
-        for widget in (self.difference, self.pair, self.scope, self.close_button):
+        for widget in (self.difference, self.pair, self.scope, self.errors, self.close_button):
             self.header.addWidget(widget)
 
     def _build_models(self) -> QWidget:

@@ -68,6 +68,7 @@ class ComparePresenter(QObject):
         dock.imageChosen.connect(folder.open_image)
         dock.fileAsked.connect(self.ask_file)
         dock.folderAsked.connect(folder.start)
+        dock.errorsAsked.connect(self._program.changes.show_pair)
         dock.closeAsked.connect(compare.end)
         self._window.themed.connect(self._set_theme)
         if not self._window.restoreDockWidget(dock):

@@ -18,6 +18,7 @@ from app.ui.evaluate.components_page import ComponentsPage
 from app.ui.evaluate.evaluation_view import ErrorBar, EvaluationView
 from app.ui.evaluate.failures_page import FailuresPage
 from app.ui.evaluate.matrix_page import MatrixPage
+from app.ui.evaluate.run_presenter import RunPresenter
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.evaluate.error_list import ComponentQuery, ErrorNavigation, nearest
 from app.viewmodels.evaluate.rankings import scope_text
@@ -35,8 +36,8 @@ class EvaluationPresenter(QObject):
     components calls :meth:`show_list` with a query.
 
     Attributes:
-        view: the Evaluation panel, or None before it was opened; with it ``matrix``, ``failures`` and ``components``,
-            its pages.
+        view: the Evaluation panel, or None before it was opened; with it ``matrix``, ``failures``, ``components`` and
+            ``runs``, its pages.
     """
 
     def __init__(self, window: MainWindow, program: Program, canvas: CanvasArea) -> None:
@@ -47,6 +48,7 @@ class EvaluationPresenter(QObject):
         window.add_bar(self.bar)
         inspect = program.inspect
         inspect.viewAsked.connect(self.toggle)
+        program.changes.viewAsked.connect(self._open_runs)
         window.classes.errorsAsked.connect(self.show_errors_of)
         window.classes.figuresAsked.connect(self.open)
         inspect.changed.connect(self._refresh)
@@ -85,6 +87,12 @@ class EvaluationPresenter(QObject):
         self._select_current()
         self.view.begin()
 
+    def _open_runs(self) -> None:
+        """Open the view at the page of two runs."""
+        self.open()
+        if self.view is not None:
+            self.runs.show()
+
     def close(self) -> None:
         """Back to the picture; nothing happens where the view is not in front."""
         if self.in_front:
@@ -116,6 +124,7 @@ class EvaluationPresenter(QObject):
 
         self.pages = EvaluationPages(window, program, view)
         self.pages.listAsked.connect(self.show_list)
+        self.runs = RunPresenter(window, program, view, self._canvas)
         view.closeAsked.connect(self.close)
         view.refreshAsked.connect(program.inspect.inspect_folder)
         view.pageShown.connect(lambda _title: self._refresh())
@@ -147,6 +156,8 @@ class EvaluationPresenter(QObject):
             self.failures.show_folder(folder, self._program.view.overlay.shown(project.catalog))
         elif view.page is self.components:
             self._list(self.components.query)
+        elif view.page is self.runs.page:
+            self.runs.refresh()
         else:
             self.pages.refresh()
 

@@ -86,6 +86,7 @@ class WindowPresenter(QObject):
         program.refine.previewChanged.connect(self._show_layers)
         program.refine.statusChanged.connect(lambda _status: self._show_captions())
         program.compare.resultsChanged.connect(self._show_layers)
+        program.changes.visitChanged.connect(self._show_layers)
 
     def _ask_adjustment(self) -> None:
         """Beside the picture, which shows the effect; asked again, the same dialog."""
@@ -145,8 +146,8 @@ class WindowPresenter(QObject):
                 band_width=evaluation.band.width_px,
                 band_limits=limited,
                 refined=self.program.refine.shown,
-                models=self.program.compare.labels,
-                pair=self.program.compare.pair,
+                models=self.program.changes.labels or self.program.compare.labels,
+                pair=(0, 1) if self.program.changes.labels else self.program.compare.pair,
             )
         )
         self._show_captions()
@@ -167,7 +168,7 @@ class WindowPresenter(QObject):
         if refine.on and refine.status.phase in _CRF_TEXTS:
             captions[PaneKind.MASK] = tr(_CRF_TEXTS[refine.status.phase])
         captions |= preview_captions(refine.status.changed, exact=refine.status.phase is Phase.EXACT)
-        self.canvas.set_captions(captions | self.program.compare.captions())
+        self.canvas.set_captions(captions | self.program.compare.captions() | self.program.changes.captions())
         self.window.history.set_changed_share(share)
 
     # -- banner ----------------------------------------------------------------------------------------------------------

@@ -112,9 +112,10 @@ def plan_comparison(project: Project, models: int) -> FolderPlan:
     """Models are compared over the folder; no mask changes."""
     images = sum(not record.missing for record in project.images)
     lines = (
-        tr(
-            "{models} predict {images}.",
-            models=plural("{n} model", "{n} models", models),
+        plural(
+            "{n} model predicts {images}.",
+            "{n} models predict {images}.",
+            models,
             images=plural("{n} image", "{n} images", images),
         ),
         tr("No mask changes."),

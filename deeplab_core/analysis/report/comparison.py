@@ -14,7 +14,7 @@ from deeplab_core.analysis.compare import Comparison
 from deeplab_core.analysis.compared_slices import AxisChange
 from deeplab_core.analysis.components import ErrorComponent, component_mask
 from deeplab_core.analysis.cutout import cutout
-from deeplab_core.analysis.difference import ChangeReader, ChangeSources, RunDifference
+from deeplab_core.analysis.difference import CellChange, ChangeReader, ChangeSources, KindChange, RunDifference
 from deeplab_core.analysis.error_comparison import ErrorComparison, shown_cells
 from deeplab_core.analysis.kinds import KIND_TEXT
 from deeplab_core.analysis.report.page import Section, Tile, Warned, page_template, style_sheet
@@ -113,7 +113,11 @@ def _sections(
     yield Section(
         heading="Errors fixed and made",
         rule=f"{errors_summary(difference)} {_ERRORS_RULE}",
-        tables=[_kind_table(difference), _cell_table(difference)],
+        tables=[
+            _kind_table(errors),
+            _cell_table("cell", errors.cells, difference.catalog),
+            _cell_table("pair", errors.pairs, difference.catalog),
+        ],
     )
     if errors.axes:
         rule = "One family of tests over all slices. Slices of fewer than six images or ten objects have no verdict."
@@ -144,35 +148,38 @@ def errors_summary(difference: RunDifference) -> str:
     )
 
 
-def _kind_table(difference: RunDifference) -> Table:
+_COUNTS = ("before, px", "after", "fixed", "made", "95 % of fixed - made", "images better / worse")
+
+
+def _kind_table(errors: ErrorComparison) -> Table:
     rows = []
-    for row in difference.kinds():
+    for row in errors.kinds:
         head = [Cell(row.kind.replace("_", " "), head=True), Cell(KIND_TEXT[row.kind], "name")]
         if not row.measured:
-            rows.append(Row([*head, Cell(NOT_MEASURED, "name", span=5)], quiet=True))
+            rows.append(Row([*head, Cell(NOT_MEASURED, "name", span=len(_COUNTS))], quiet=True))
         elif row.before or row.after:
-            figures = (row.before, row.after, row.fixed, row.made)
-            rows.append(
-                Row([*head, *(Cell(pixels(figure)) for figure in figures), Cell(f"{row.images_better} / {row.images_worse}")])
-            )
-    return Table(
-        head=("kind", "what it is", "before, px", "after", "fixed", "made", "images better / worse"), rows=rows, names=(0, 1)
-    )
+            rows.append(Row([*head, *_counts(row)]))
+    return Table(head=("kind", "what it is", *_COUNTS), rows=rows, names=(0, 1))
 
 
-def _cell_table(difference: RunDifference) -> Table:
-    names = _names(difference.catalog)
+def _cell_table(what: str, cells: Sequence[CellChange], catalog: ClassCatalog) -> Table:
+    names = _names(catalog)
     rows = [
         Row(
             [
-                Cell(f"{names[cell.truth]} called {names[cell.prediction]}", head=True),
-                *(Cell(pixels(figure)) for figure in (cell.before, cell.after, cell.fixed, cell.made)),
-                Cell(f"{cell.images_better} / {cell.images_worse}"),
+                Cell(f"{names[cell.truth]} {'and' if cell.both_ways else 'called'} {names[cell.prediction]}", head=True),
+                *_counts(cell),
             ]
         )
-        for cell in shown_cells(difference.cells(), _CELLS)
+        for cell in shown_cells(cells, _CELLS)
     ]
-    return Table(head=("cell", "before, px", "after", "fixed", "made", "images better / worse"), rows=rows)
+    return Table(head=(what, *_COUNTS), rows=rows)
+
+
+def _counts(row: KindChange | CellChange) -> list[Cell]:
+    bounds = "" if math.isnan(row.low) else f"{row.low:+,.0f} to {row.high:+,.0f}"
+    figures = [Cell(pixels(figure)) for figure in (row.before, row.after, row.fixed, row.made)]
+    return [*figures, Cell(bounds), Cell(f"{row.images_better} / {row.images_worse}")]
 
 
 class ErrorPictures:

@@ -62,6 +62,40 @@ def test_golden_values_of_a_difference() -> None:
     assert FailureKind.CLASS_SWAP in found.won()[0].kinds
 
 
+def test_intervals_of_counts_are_those_of_the_images() -> None:
+    """A kind and a cell have the interval of the sum over images that any one would draw."""
+    truth, before, after = room()
+    images = [(truth, before, after), (truth, before, before), (truth, after, before), (truth, before, after)]
+    found = difference_of(*images)
+    drawn = np.random.default_rng(3).integers(0, 4, (500, 4))  # the draws of pooled_sums
+    swap = next(row for row in found.kinds(resamples=500, seed=3) if row.kind is FailureKind.CLASS_SWAP)
+    won = np.array([400, 0, -400, 400])[drawn].sum(axis=1)
+    assert (swap.low, swap.high) == tuple(np.quantile(won, [0.025, 0.975]))
+    assert (swap.images_better, swap.images_worse) == (2, 1)
+    cells = {(cell.truth, cell.prediction): cell for cell in found.cells(resamples=500, seed=3)}
+    assert (cells[CHAIR, SOFA].low, cells[CHAIR, SOFA].high) == (swap.low, swap.high)
+    assert np.isnan(found.cells(resamples=0)[0].low)
+    assert np.isnan(difference_of(room()).kinds()[0].low)  # one image has none
+
+
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_a_pair_is_both_of_its_cells(data: st.DataObject) -> None:
+    shape = data.draw(st.tuples(st.integers(2, 9), st.integers(2, 9)))
+    images = [tuple(data.draw(label_maps(SMALL, shape)) for _ in range(3)) for _ in range(3)]
+    found = difference_of(*images, catalog=SMALL, things=frozenset({5, 9}))
+    cells = {(cell.truth, cell.prediction): cell for cell in found.cells(resamples=50)}
+    pairs = found.cells(resamples=50, both_ways=True)
+    assert sum(pair.fixed for pair in pairs) == sum(cell.fixed for cell in cells.values())
+    for pair in pairs:
+        places = [SMALL.index_of(pair.truth), len(SMALL) if not pair.both_ways else SMALL.index_of(pair.prediction)]
+        for name in ("before", "after", "fixed", "made"):
+            counts, _ = getattr(found, name).error_cells()
+            assert getattr(pair, name) == counts[*places] + (counts[*places[::-1]] if pair.both_ways else 0)
+        assert pair.both_ways == (pair.prediction != SMALL.ignore)
+        assert not pair.both_ways or (pair.prediction, pair.truth) not in {(one.truth, one.prediction) for one in pairs}
+
+
 def test_half_a_component_is_fixed_and_keeps_its_kind() -> None:
     truth, before, _ = room()
     after = before.copy()

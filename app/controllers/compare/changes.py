@@ -1,0 +1,378 @@
+"""The difference of two runs in the window: which errors the second fixed and which it made, and the way to each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal
+
+from app.controllers.annotate.view import ViewState
+from app.controllers.compare.image import CompareController
+from app.controllers.compare.models import ComparedModels
+from app.controllers.compare.requests import ModelRequest, ask_model, kept_labels
+from app.controllers.evaluate.measuring import Measuring
+from app.controllers.predict.models import ModelsController
+from app.controllers.project.folder_jobs import FolderJobs
+from app.services.folder_job import FolderJob, Steps, background
+from app.services.services import Services
+from app.services.session import OpenImage
+from app.state.comparison import LETTERS
+from app.state.project import Project
+from app.state.run_sides import RunSide, checked_size
+from app.state.samples import load_sample, truth_path
+from app.text import plural, tr
+from app.viewmodels.annotate.panes import MODEL_PANES, PaneKind, PaneLayout
+from app.viewmodels.evaluate.error_list import MOST_RESAMPLED
+from app.viewmodels.evaluate.failure_table import MOST_SLICED
+from app.viewmodels.project.folder_plan import plan_comparison
+from app.worker.messages import NORMAL
+from deeplab_core.analysis.components import ErrorComponent, component_mask
+from deeplab_core.analysis.difference import ImageErrorChange, RunDifference
+from deeplab_core.analysis.error_comparison import ErrorComparison
+from deeplab_core.analysis.error_maps import map_errors
+from deeplab_core.analysis.objects import read_known_objects
+from deeplab_core.labels import LabelMap
+from deeplab_core.metrics.bootstrap import RESAMPLES
+from deeplab_core.records import PredictOptions
+
+#: Draws for the slices while the user waits.
+_DRAWS = 1000
+
+
+@dataclass(slots=True, eq=False)
+class RunChange:
+    """Two runs that are compared, or were.
+
+    Attributes:
+        sides: both runs.
+        options: settings that the models ran with.
+        difference: grows while images come.
+        errors: with intervals; None before the job has ended.
+    """
+
+    project: Project
+    sides: tuple[RunSide, RunSide]
+    options: PredictOptions
+    difference: RunDifference
+    errors: ErrorComparison | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChangedPixels:
+    """An image in both runs.
+
+    Attributes:
+        rgb: (H, W, 3) uint8.
+        truth: (H, W) ground truth.
+        wrong: (H, W) labels of the run that has the errors, with all other errors right.
+        labels: (H, W) of both runs.
+    """
+
+    rgb: NDArray[np.uint8]
+    truth: LabelMap
+    wrong: LabelMap
+    labels: tuple[LabelMap, LabelMap]
+
+
+@dataclass(slots=True, eq=False)
+class _Visit:
+    """The image of an error of the list, with the masks of both runs in the panes."""
+
+    change: RunChange
+    component: ErrorComponent
+    fixed: bool
+    before: dict[str, Any]  # what the panes showed
+    image: OpenImage | None = None
+    labels: tuple[LabelMap, ...] = ()
+
+
+class CompareChanges(QObject):
+    """Compares the errors of two runs over the images with ground truth, as one job, and leads to the places.
+
+    Attributes:
+        change: the runs that were compared last; None before.
+        chosen: the runs that the page is to offer first; None for those of ``change``.
+
+    Signals:
+        viewAsked(): show the page of both runs.
+        changed(): other runs, more images, or the end.
+        visitChanged(): another error is in view, its masks have come, or the visit has ended.
+        placeFound(ErrorComponent, mask): its image is in view: show these pixels of its box.
+    """
+
+    viewAsked = Signal()
+    changed = Signal()
+    visitChanged = Signal()
+    placeFound = Signal(object, object)
+
+    def __init__(
+        self,
+        services: Services,
+        comparison: tuple[CompareController, ComparedModels],
+        models: ModelsController,
+        measuring: Measuring,
+        view: ViewState,
+        folder_jobs: FolderJobs,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._comparison, self._compared = comparison
+        self._session, self._models = services.session, models
+        self._measuring, self._view, self._folder_jobs = measuring, view, folder_jobs
+        self._compute, self._jobs, self._notifier = services.compute, services.jobs, services.notifier
+        self._report = partial(services.notifier.report_or_raise, replace_key="changes")
+        self._job: FolderJob[ImageErrorChange | None] | None = None
+        self._visit: _Visit | None = None
+        self.change: RunChange | None = None
+        self.chosen: tuple[RunSide, RunSide] | None = None
+        services.session.projectChanged.connect(lambda _project: self.forget())
+        services.session.imageChanged.connect(self._follow_image)
+
+    # -- which runs ------------------------------------------------------------------------------------------------------
+
+    def sides(self) -> list[RunSide]:
+        """What can be compared: the masks as they are, the models that are compared, and those of the last difference."""
+        models = [
+            RunSide(f"{LETTERS[place]}: {model.title}", model=model)
+            for place, model in enumerate(self._compared.models)
+            if model.card is not None
+        ]
+        found = [RunSide(tr("Masks as they are")), *models]
+        keys = {side.key for side in found}
+        return [*found, *(side for side in (() if self.change is None else self.change.sides) if side.key not in keys)]
+
+    @property
+    def running(self) -> bool:
+        """Whether two runs are being compared."""
+        return self._job is not None
+
+    def start(self, before: RunSide, after: RunSide) -> None:
+        """Say what it takes, then compare the errors of two runs on every image with ground truth."""
+        project = self._session.project
+        if project is None or self._job is not None:
+            return
+        images = [record.id for record in project.images if not record.missing and truth_path(project, record.id) is not None]
+        if not images:
+            self._notifier.warning(tr("Comparing errors requires ground truth"), replace_key="changes")
+            return
+        if before.key == after.key:
+            self._notifier.warning(tr("Choose two different runs"), replace_key="changes")
+            return
+        models = sum(side.model is not None for side in (before, after))
+        begin = partial(self._begin, project, (before, after), images)
+        if models:
+            self._folder_jobs.ask(plan_comparison(project, models), begin)
+        else:
+            begin()
+
+    def show_pair(self) -> None:
+        """Show the page of both runs, with the models of the comparison's difference, and compare them."""
+        sides = {side.model.setting: side for side in self.sides() if side.model is not None}
+        models = self._compared.models
+        pair = [sides.get(models[place].setting) for place in self._comparison.pair if place < len(models)]
+        if len(pair) == 2 and pair[0] is not None and pair[1] is not None:
+            self.chosen = chosen = pair[0], pair[1]
+            self.viewAsked.emit()
+            if self.change is None or [side.key for side in self.change.sides] != [side.key for side in chosen]:
+                self.start(*chosen)
+
+    def stop(self) -> None:
+        """Stop comparing; what was compared is shown."""
+        if self._job is not None:
+            self._job.cancel()
+
+    def _begin(self, project: Project, sides: tuple[RunSide, RunSide], images: list[int]) -> None:
+        if self._job is not None or project is not self._session.project:
+            return  # the question was answered late
+        self.end_visit()
+        if self._session.autosaver is not None:
+            self._session.autosaver.save_now()
+        change = RunChange(project, sides, self._models.run_settings.options(), RunDifference(project.catalog))
+        self.change = change
+        self._job = self._folder_jobs.start(
+            project, tr("Comparing errors"), images, lambda image: self._compare(change, image),
+            lambda image, found: self._pool(change, image, found), on_end=lambda job: self._finish(change, job),
+        )  # fmt: skip
+        self.changed.emit()
+
+    # -- the job ---------------------------------------------------------------------------------------------------------
+
+    def _compare(self, change: RunChange, image: int) -> Steps[ImageErrorChange | None]:
+        first, second = change.sides
+        before = yield from self._labels(change, image, first)
+        after = yield from self._labels(change, image, second)
+        if before is None or after is None:
+            return None  # an image without a mask is in neither run
+        objects = self._measuring.objects(change.project, image)
+
+        def compare() -> ImageErrorChange | None:
+            project = change.project
+            sample = load_sample(project, image, labels="none", rgb=True)
+            truth = sample.truth
+            if truth is None:
+                return None
+            known = () if objects is None else read_known_objects(objects, project.catalog)
+            path = project.path_of(project.record(image))
+            maps = [
+                map_errors(
+                    truth=truth, prediction=checked_size(run, truth, path), catalog=project.catalog, known=known,
+                    rgb=sample.rgb, exclude=sample.exclude,
+                )
+                for run in (before, after)
+            ]  # fmt: skip
+            return ImageErrorChange.of(*maps)
+
+        return (yield from background(compare))
+
+    def _labels(self, change: RunChange, image: int, side: RunSide) -> Steps[LabelMap | None]:
+        if side.model is None:
+            return (yield from background(self._reader(change, image, side)))
+        request = ModelRequest(change.project, image, side.model, side.model.options(change.options), NORMAL)
+        prediction = yield from ask_model(self._compute, request)
+        return prediction.labels
+
+    def _pool(self, change: RunChange, image: int, found: ImageErrorChange | None) -> None:
+        if found is not None and change is self.change:
+            change.difference.add(str(image), found)
+            self.changed.emit()
+
+    def _finish(self, change: RunChange, job: FolderJob[ImageErrorChange | None]) -> None:
+        self._job = None
+        compared = plural("{n} image compared", "{n} images compared", change.difference.images)
+        self._folder_jobs.say(job, tr("Comparing errors"), [compared], key="changes")
+        self.changed.emit()
+        images = change.difference.images
+        if not images:
+            return
+
+        def done(errors: ErrorComparison) -> None:
+            if change is self.change:
+                change.errors = errors
+                self.changed.emit()
+
+        draws = _DRAWS if images <= MOST_SLICED else 0
+        counts = RESAMPLES if images <= MOST_RESAMPLED else 0
+        self._jobs.run(lambda: ErrorComparison.of(change.difference, resamples=draws, count_resamples=counts), done, self._report)
+
+    # -- places ----------------------------------------------------------------------------------------------------------
+
+    def _reader(self, change: RunChange, image: int, side: RunSide) -> Callable[[], LabelMap | None]:
+        """Reads the labels of an image in a run, as far as they are kept; for a thread."""
+        project = change.project
+        if side.model is not None:
+            request = ModelRequest(project, image, side.model, side.model.options(change.options), NORMAL)
+            return lambda: kept_labels(request)
+        return lambda: load_sample(project, image, truth=False, to_project=self._models.in_project_ids).labels
+
+    def pixels(self, image: int, *, fixed: bool) -> Callable[[], ChangedPixels | None]:
+        """Reads what is needed to show errors of the last difference on an image; for a thread.
+
+        Args:
+            fixed: errors that the second run fixed, or those that it made.
+
+        Returns:
+            A function that gives None where the labels of a run are not kept any more.
+        """
+        change = self.change
+        if change is None:
+            return lambda: None
+        readers = [self._reader(change, image, side) for side in change.sides]
+
+        def read() -> ChangedPixels | None:
+            sample = load_sample(change.project, image, labels="none", rgb=True)
+            before, after = (reader() for reader in readers)
+            if sample.truth is None or sample.rgb is None or before is None or after is None:
+                return None
+            run, other = (before, after) if fixed else (after, before)
+            wrong = np.where(other == sample.truth, run, sample.truth)
+            return ChangedPixels(sample.rgb, sample.truth, wrong, (before, after))
+
+        return read
+
+    @property
+    def visiting(self) -> bool:
+        """Whether an error of the list is open."""
+        return self._visit is not None
+
+    @property
+    def labels(self) -> tuple[LabelMap, ...]:
+        """(H, W) of both runs on the image in view, for the panes; empty unless an error is open there."""
+        visit = self._visit
+        return visit.labels if visit is not None and visit.image is self._session.image else ()
+
+    def captions(self) -> dict[PaneKind, str]:
+        """Names of the runs beside the titles of the panes."""
+        visit = self._visit
+        if visit is None or not self.labels:
+            return {}
+        return {pane: side.title for pane, side in zip(MODEL_PANES, visit.change.sides, strict=False)}
+
+    @property
+    def place(self) -> tuple[ErrorComponent, bool] | None:
+        """The error that is open, and whether it was fixed; None without one."""
+        return None if self._visit is None else (self._visit.component, self._visit.fixed)
+
+    def open_error(self, component: ErrorComponent, *, fixed: bool) -> None:
+        """Open the image of an error, with the masks of both runs beside each other."""
+        change = self.change
+        if change is None or change.project is not self._session.project:
+            return
+        kept = {name: value for name, value in self._view.to_dict().items() if name != "overlay"}
+        before = kept if self._visit is None else self._visit.before
+        self._visit = _Visit(change, component, fixed, before)
+        for place, kind in enumerate((MODEL_PANES[0], MODEL_PANES[1], PaneKind.DIFFERENCE, PaneKind.TRUTH)):
+            self._view.set_kind(place, kind)
+        self._view.set_layout(PaneLayout.QUAD)
+        image = self._session.image
+        if image is not None and str(image.id) == component.image:
+            self._arrive(image)
+        else:
+            self._session.open_image(int(component.image))
+        self.visitChanged.emit()
+
+    def end_visit(self) -> None:
+        """Give the panes back what they showed."""
+        visit, self._visit = self._visit, None
+        if visit is not None:
+            self._view.restore(visit.before)
+            self.visitChanged.emit()
+
+    def _follow_image(self, image: OpenImage | None) -> None:
+        if self._visit is None or image is None:
+            return
+        if str(image.id) == self._visit.component.image:
+            self._arrive(image)
+        else:
+            self.end_visit()
+
+    def _arrive(self, image: OpenImage) -> None:
+        visit = self._visit
+        assert visit is not None
+        visit.image = image
+
+        component = visit.component
+
+        def done(found: ChangedPixels | None) -> None:
+            if visit is not self._visit or image is not self._session.image:
+                return
+            if found is None:
+                self._notifier.warning(tr("The masks of these runs are not kept any more"), replace_key="changes")
+                return
+            visit.labels = found.labels
+            self.visitChanged.emit()
+            self.placeFound.emit(component, component_mask(component, truth=found.truth, prediction=found.wrong))
+
+        self._jobs.run(self.pixels(image.id, fixed=visit.fixed), done, self._report)
+
+    def forget(self) -> None:
+        """Another folder, or other ground truth: nothing of the old one is shown any more."""
+        if self._job is not None:
+            self._job.cancel()
+        self._job = self.change = self.chosen = None
+        self.end_visit()
+        self.changed.emit()

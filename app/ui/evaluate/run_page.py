@@ -1,0 +1,288 @@
+"""The page of two runs: which errors the second fixed and which it made, with pictures that lead to the places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import QModelIndex, QSignalBlocker, QSize, Qt, Signal
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QListView,
+    QPushButton,
+    QSplitter,
+    QStyleOptionViewItem,
+    QTabBar,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.state.run_sides import RunSide
+from app.text import mark, tr
+from app.ui.common.elided_label import ElidedLabel
+from app.ui.common.panel import toned
+from app.ui.evaluate.components_page import ComponentDelegate, ComponentListModel, ComponentTile
+from app.ui.shell.theme import Theme
+from app.viewmodels.evaluate.run_changes import ChangeGroup, ChangeQuery, ChangeRow
+from deeplab_core.analysis.components import ErrorComponent
+
+_COLUMNS = (mark("Before"), mark("After"), mark("Fixed"), mark("Made"), mark("Change"), "")
+_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+_ROW = 24
+
+
+class ChangeTable(QTableWidget):
+    """Rows of one group; a row leads to its errors.
+
+    Signals:
+        chosen(ChangeQuery): the errors of this row are wanted.
+    """
+
+    chosen = Signal(object)
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(0, 1 + len(_COLUMNS), parent)
+        self._theme = theme
+        self._rows: list[ChangeRow] = []
+        self.setAccessibleName(tr("What the second run changed"))
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(_ROW)
+        self.setShowGrid(False)
+        self.setTabKeyNavigation(False)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        header = self.horizontalHeader()
+        header.setSectionsClickable(False)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        header.setMinimumSectionSize(40)
+        for place, title in enumerate(("", *_COLUMNS)):
+            heading = QTableWidgetItem(tr(title) if title else "")
+            heading.setTextAlignment(_RIGHT if place else Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+            self.setHorizontalHeaderItem(place, heading)
+        change = self.horizontalHeaderItem(5)
+        assert change is not None
+        change.setToolTip(tr("Fixed minus made with its 95 % interval over images; of slices the score in percentage points"))
+        self.currentCellChanged.connect(lambda row, *_rest: self._choose(row))
+        self.cellClicked.connect(lambda row, _column: self._choose(row))
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        self.show_rows(self._rows)
+
+    def show_rows(self, rows: Sequence[ChangeRow]) -> None:
+        """Show other rows; none is selected."""
+        self._rows = list(rows)
+        with QSignalBlocker(self):
+            self.setRowCount(len(rows))
+            for line, row in enumerate(rows):
+                for place, text in enumerate((row.title, *row.cells)):
+                    item = QTableWidgetItem(text)
+                    item.setToolTip(row.tip or row.title)
+                    if place:
+                        item.setTextAlignment(_RIGHT)
+                    if place >= len(_COLUMNS) - 1:
+                        item.setForeground(self._theme.color(row.tone))
+                    if row.query is None:
+                        item.setForeground(self._theme.color("muted"))
+                    self.setItem(line, place, item)
+            self.clearSelection()
+            self.setCurrentCell(-1, -1)
+
+    def _choose(self, row: int) -> None:
+        query = self._rows[row].query if 0 <= row < len(self._rows) else None
+        if query is not None:
+            self.chosen.emit(query)
+
+
+class RunPage(QWidget):
+    """Two runs side by side, as counts on the left and as pictures of errors on the right.
+
+    Args:
+        picture: gives the picture of an error, or None while it is made; fixed or made as :attr:`fixed` says.
+
+    Signals:
+        startAsked(RunSide, RunSide): compare these.
+        stopAsked(): do not wait for the rest.
+        groupChosen(): other rows are wanted.
+        listChanged(): other errors are wanted: :attr:`query`, :attr:`fixed`.
+        opened(int): the error at this place of the list was clicked.
+    """
+
+    startAsked = Signal(object, object)
+    stopAsked = Signal()
+    groupChosen = Signal()
+    listChanged = Signal()
+    opened = Signal(int)
+
+    def __init__(self, theme: Theme, picture: Callable[[ErrorComponent], QImage | None], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.query = ChangeQuery()
+        self.before, self.after = QComboBox(), QComboBox()
+        self.before.setAccessibleName(tr("First run"))
+        self.after.setAccessibleName(tr("Second run"))
+        for box in (self.before, self.after):
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            box.setMinimumContentsLength(16)
+        self.start = QPushButton(tr("Compare errors"))
+        self.start.setToolTip(tr("On every image with ground truth; predictions are kept for the next time"))
+        self.stop = QPushButton(tr("Stop"))
+        self.summary = ElidedLabel(Qt.TextElideMode.ElideRight)
+        self.note = toned("", tone="muted")
+        self.note.setWordWrap(True)
+        self.groups = QTabBar()
+        self.groups.setDrawBase(False)
+        self.groups.setExpanding(False)
+        self.groups.setAccessibleName(tr("What the rows are"))
+        for group in ChangeGroup:
+            self.groups.addTab(tr(group.value))
+        self.table = ChangeTable(theme)
+        self.sort = QTabBar()
+        self.sort.setDrawBase(False)
+        self.sort.setExpanding(False)
+        self.sort.setAccessibleName(tr("Fixed or made errors"))
+        self.sort.addTab(tr("Fixed"))
+        self.sort.addTab(tr("Made"))
+        self.shown = ElidedLabel(Qt.TextElideMode.ElideRight)
+        self.shown.setProperty("tone", "muted")
+        self.model = ComponentListModel(picture)
+        self._delegate = ComponentDelegate(theme)
+        self.list = self._make_list()
+        self._build()
+        self.setFocusProxy(self.table)
+        self.start.clicked.connect(self._ask_start)
+        self.stop.clicked.connect(self.stopAsked)
+        self.groups.currentChanged.connect(lambda _place: self.groupChosen.emit())
+        self.sort.currentChanged.connect(lambda _place: self.listChanged.emit())
+        self.table.chosen.connect(self._follow_row)
+        self.list.clicked.connect(lambda index: self.opened.emit(index.row()))
+        self.list.activated.connect(lambda index: self.opened.emit(index.row()))
+
+    def _make_list(self) -> QListView:
+        tiles = QListView()
+        tiles.setModel(self.model)
+        tiles.setItemDelegate(self._delegate)
+        tiles.setViewMode(QListView.ViewMode.IconMode)
+        tiles.setResizeMode(QListView.ResizeMode.Adjust)
+        tiles.setMovement(QListView.Movement.Static)
+        tiles.setUniformItemSizes(True)
+        tiles.setSpacing(4)
+        tiles.setMouseTracking(True)
+        tiles.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
+        tiles.setGridSize(self._delegate.sizeHint(QStyleOptionViewItem(), QModelIndex()) + QSize(6, 6))
+        tiles.setAccessibleName(tr("Errors fixed or made"))
+        return tiles
+
+    def _build(self) -> None:
+        head = QHBoxLayout()
+        head.setSpacing(8)
+        head.addWidget(self.before, 1)
+        head.addWidget(QLabel("→"))
+        head.addWidget(self.after, 1)
+        head.addWidget(self.start)
+        head.addWidget(self.stop)
+        left, right = QWidget(), QWidget()
+        for side, parts in ((left, (self.groups, self.table)), (right, (self.sort, self.list))):
+            column = QVBoxLayout(side)
+            column.setContentsMargins(0, 0, 0, 0)
+            column.setSpacing(6)
+            row = QHBoxLayout()
+            row.addWidget(parts[0])
+            row.addWidget(self.shown if side is right else QWidget(), 1)
+            column.addLayout(row)
+            column.addWidget(parts[1], 1)
+        self.body = QSplitter(Qt.Orientation.Horizontal)
+        self.body.setChildrenCollapsible(False)
+        self.body.setHandleWidth(12)
+        self.body.setStyleSheet("QSplitter::handle { background: transparent; }")
+        self.body.addWidget(left)
+        self.body.addWidget(right)
+        self.body.setSizes([560, 420])
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        column.addLayout(head)
+        column.addWidget(self.summary)
+        column.addWidget(self.note)
+        column.addWidget(self.body, 1)
+
+    # -- what is shown ---------------------------------------------------------------------------------------------------
+
+    @property
+    def group(self) -> ChangeGroup:
+        """What the rows are."""
+        return list(ChangeGroup)[self.groups.currentIndex()]
+
+    @property
+    def fixed(self) -> bool:
+        """Whether errors that were fixed are listed, or those that were made."""
+        return self.sort.currentIndex() == 0
+
+    def set_theme(self, theme: Theme) -> None:
+        self._delegate.theme = theme
+        self.table.set_theme(theme)
+        self.list.viewport().update()
+
+    def show_sides(self, sides: Sequence[RunSide], chosen: tuple[RunSide, RunSide] | None, *, running: bool) -> None:
+        """The runs to choose from; ``chosen`` were compared last."""
+        for place, box in enumerate((self.before, self.after)):
+            known = box.currentData()
+            wanted = known.key if known is not None else "" if chosen is None else chosen[place].key
+            keys = [side.key for side in sides]
+            if [box.itemText(at) for at in range(box.count())] != [side.title for side in sides]:
+                box.clear()
+                for side in sides:
+                    box.addItem(side.title, side)
+            box.setCurrentIndex(keys.index(wanted) if wanted in keys else min(place, len(sides) - 1))
+            box.setEnabled(not running)
+        self.start.setVisible(not running)
+        self.start.setEnabled(len(sides) > 1)
+        self.stop.setVisible(running)
+
+    def choose(self, sides: tuple[RunSide, RunSide]) -> None:
+        """Select two of the runs."""
+        for side, box in zip(sides, (self.before, self.after), strict=True):
+            keys = [box.itemData(at).key for at in range(box.count())]
+            if side.key in keys:
+                box.setCurrentIndex(keys.index(side.key))
+
+    def show_note(self, summary: str, note: str, *, whole: bool) -> None:
+        """What was found in a sentence, or what to do; ``whole``: there is something to look at."""
+        self.summary.set_text(summary)
+        self.summary.setVisible(bool(summary))
+        self.note.setText(note)
+        self.note.setVisible(bool(note))
+        self.body.setVisible(whole)
+
+    def show_rows(self, rows: Sequence[ChangeRow]) -> None:
+        """Rows of the group in front, and all errors."""
+        self.table.show_rows(rows)
+        self.query = ChangeQuery()
+
+    def show_errors(self, title: str, tiles: Sequence[ComponentTile]) -> None:
+        """The errors of the query."""
+        self.shown.set_text(title)
+        self.model.set_tiles(tiles)
+
+    def refresh(self) -> None:
+        """Pictures have arrived."""
+        self.model.refresh()
+
+    def _ask_start(self) -> None:
+        before, after = self.before.currentData(), self.after.currentData()
+        if before is not None and after is not None:
+            self.startAsked.emit(before, after)
+
+    def _follow_row(self, query: ChangeQuery) -> None:
+        if query != self.query:
+            self.query = query
+            self.listChanged.emit()
+            self.list.scrollToTop()

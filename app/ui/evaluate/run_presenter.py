@@ -1,0 +1,191 @@
+"""Connects the page of two runs with the program: what is compared, its rows, its pictures, and the way to each error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Qt, QTimer
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton
+
+from app.controllers.evaluate.cutouts import CutoutCache, CutoutSource
+from app.controllers.workspace import Program
+from app.services.timers import single_shot
+from app.state.project import Project
+from app.text import mark, plural, tr
+from app.ui.canvas.canvas_area import CanvasArea
+from app.ui.canvas.error_outline import ErrorOutline
+from app.ui.common.elided_label import ElidedLabel
+from app.ui.evaluate.components_page import ComponentTile
+from app.ui.evaluate.evaluation_view import EvaluationView
+from app.ui.evaluate.run_page import RunPage
+from app.ui.shell.main_window import MainWindow
+from app.viewmodels.evaluate.run_changes import change_rows, error_label, summary
+from deeplab_core.analysis.components import ErrorComponent
+from deeplab_core.analysis.outline import outline
+
+#: Title of the page.
+TITLE = mark("Runs")
+#: Pause before changed figures are shown.
+_SOON_MS = 50
+
+
+class VisitBar(QFrame):
+    """Above the picture while an error of the difference is open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("errorBar")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 4, 6, 4)
+        row.setSpacing(4)
+        self.text = ElidedLabel(Qt.TextElideMode.ElideRight)
+        self.to_list = QPushButton(tr("Back to the list"))
+        self.end = QPushButton(tr("Done"))
+        self.end.setProperty("link", True)
+        for button in (self.to_list, self.end):
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        row.addWidget(self.text, 1)
+        row.addWidget(self.to_list)
+        row.addWidget(self.end)
+        self.hide()
+
+
+class RunPresenter(QObject):
+    """The wires of the page; made with the view.
+
+    Attributes:
+        page: the page.
+        bar: above the picture while an error is open.
+    """
+
+    def __init__(self, window: MainWindow, program: Program, view: EvaluationView, canvas: CanvasArea) -> None:
+        super().__init__(view)
+        self._window, self._program, self._view, self._canvas = window, program, view, canvas
+        self._sources = {fixed: CutoutCache(program.services, partial(self._source, fixed), self) for fixed in (True, False)}
+        self.page = RunPage(window.theme, self._picture)
+        self.bar = VisitBar()
+        window.add_bar(self.bar)
+        view.add_page(tr(TITLE), self.page)
+        changes = program.changes
+        self._shown: object = None
+        self._soon = single_shot(self, _SOON_MS, self.refresh)
+        changes.changed.connect(self._refresh_soon)
+        changes.visitChanged.connect(self._show_visit)
+        changes.placeFound.connect(self._show_place)
+        program.compare.modelsChanged.connect(self._refresh_soon)
+        for cache in self._sources.values():
+            cache.ready.connect(self.page.refresh)
+        self.page.startAsked.connect(changes.start)
+        self.page.stopAsked.connect(changes.stop)
+        self.page.groupChosen.connect(self._show_rows)
+        self.page.listChanged.connect(self._show_list)
+        self.page.opened.connect(self._open)
+        self.bar.to_list.clicked.connect(changes.viewAsked)
+        self.bar.end.clicked.connect(changes.end_visit)
+
+    def show(self) -> None:
+        """Bring the page to the front, with the runs that are wanted."""
+        self._view.show_page(tr(TITLE))
+        self.refresh()
+        if self._program.changes.chosen is not None:
+            self.page.choose(self._program.changes.chosen)
+            self._program.changes.chosen = None
+
+    def refresh(self) -> None:
+        """Show the page as things are now; nothing happens if it is not in front."""
+        changes = self._program.changes
+        if self._program.session.project is None or not self._view.isVisible() or self._view.page is not self.page:
+            return
+        change = changes.change
+        self.page.show_sides(changes.sides(), None if change is None else change.sides, running=changes.running)
+        if change is None or not change.difference.images:
+            note = tr(
+                "Choose two runs: the masks as they are, or models and settings that take part in Compare (Shift+C). Every "
+                "error that the second run fixed or made is listed with its kind, its classes and its slice."
+            )
+            self.page.show_note("", note, whole=False)
+            return
+        title = tr("{first} → {second}", first=change.sides[0].title, second=change.sides[1].title)
+        images = plural("{n} image", "{n} images", change.difference.images)
+        self.page.show_note(f"{title} · {images} · {summary(change.difference)}", "", whole=change.errors is not None)
+        if change.errors is not self._shown:
+            self._shown = change.errors
+            for cache in self._sources.values():
+                cache.clear()
+            self._show_rows()
+
+    def _refresh_soon(self) -> None:
+        if not self._soon.isActive():
+            self._soon.start()
+
+    def _show_rows(self) -> None:
+        change = self._program.changes.change
+        if change is not None and change.errors is not None:
+            self.page.show_rows(change_rows(change.errors, self.page.group))
+            self._show_list()
+
+    def _errors(self) -> list[ErrorComponent]:
+        change = self._program.changes.change
+        return [] if change is None else self.page.query.find(change.difference, fixed=self.page.fixed)
+
+    def _show_list(self) -> None:
+        change = self._program.changes.change
+        if change is None:
+            return
+        catalog, found = change.difference.catalog, self._errors()
+        tiles = [ComponentTile(one, self._name(one), error_label(one, catalog)) for one in found]
+        images = plural("{n} image", "{n} images", len({one.image for one in found}))
+        self.page.show_errors(tr("{errors} in {images}, largest first", errors=len(found), images=images), tiles)
+
+    # -- pictures --------------------------------------------------------------------------------------------------------
+
+    def _source(self, fixed: bool, project: Project, image: int) -> Callable[[], CutoutSource | None]:
+        change = self._program.changes.change
+        pixels = self._program.changes.pixels(image, fixed=fixed)
+
+        def read() -> CutoutSource | None:
+            found = pixels() if change is not None and change.project is project else None
+            return None if found is None else (found.rgb, found.truth, found.wrong)
+
+        return read
+
+    def _picture(self, component: ErrorComponent) -> QImage | None:
+        found = self._sources[self.page.fixed].get(component)
+        if found is None:
+            return None
+        height, width = found.shape[:2]
+        return QImage(found.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+
+    def _name(self, component: ErrorComponent) -> str:
+        project = self._program.session.project
+        return "" if project is None else project.record(int(component.image)).name
+
+    # -- places ----------------------------------------------------------------------------------------------------------
+
+    def _open(self, place: int) -> None:
+        errors = self.page.model.components
+        if 0 <= place < len(errors):
+            self._program.inspect.end_navigation()
+            self._window.show_picture()
+            self._program.changes.open_error(errors[place], fixed=self.page.fixed)
+
+    def _show_visit(self) -> None:
+        place, change = self._program.changes.place, self._program.changes.change
+        self.bar.setVisible(place is not None)
+        if place is None or change is None:
+            self._canvas.set_outline(None)
+            return
+        component, fixed = place
+        what = tr("Fixed by {run}", run=change.sides[1].title) if fixed else tr("Made by {run}", run=change.sides[1].title)
+        self.bar.text.set_text(f"{what} · {error_label(component, change.difference.catalog)}")
+
+    def _show_place(self, component: ErrorComponent, mask: NDArray[np.bool_]) -> None:
+        """Zoom to an error and outline it, once the picture has its size."""
+        x, y, width, height = component.box
+        margin = 0.6 if max(width, height) >= 24 else 24 / max(width, height)
+        QTimer.singleShot(0, self, lambda: self._program.view.show_region(x, y, width, height, margin))
+        self._canvas.set_outline(ErrorOutline(outline(mask, (x, y))))

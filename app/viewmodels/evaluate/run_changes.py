@@ -1,0 +1,170 @@
+"""The difference of two runs as it is looked at: rows by kind, pair, cell and slice, and the errors behind each. No widgets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.text import mark, percent, points, spaced, tr
+from app.viewmodels.evaluate.error_list import KIND_TITLES, LISTED, class_text
+from app.viewmodels.evaluate.slice_text import slice_text
+from deeplab_core.analysis.compared_slices import AxisChange
+from deeplab_core.analysis.components import ErrorComponent
+from deeplab_core.analysis.difference import CellChange, KindChange, RunDifference
+from deeplab_core.analysis.error_comparison import ErrorComparison, shown_cells
+from deeplab_core.analysis.kinds import KIND_TEXT, FailureKind
+from deeplab_core.analysis.slices import OBJECT_EDGES, PIXEL_EDGES, ObjectAxis, PixelAxis, Slice
+from deeplab_core.analysis.verdicts import Verdict
+from deeplab_core.catalogs.catalog import ClassCatalog
+
+#: Rows of cells and of pairs.
+_MOST = 50
+_VERDICTS = {Verdict.BETTER: mark("better"), Verdict.WORSE: mark("worse"), Verdict.FEW: mark("few")}
+
+
+class ChangeGroup(StrEnum):
+    """What the rows are; the values are the titles."""
+
+    KINDS = mark("Kinds of failure")
+    PAIRS = mark("Pairs of classes")
+    CELLS = mark("Ground truth called")
+    SLICES = mark("Slices")
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeQuery:
+    """Which errors are listed; ids of classes, None for any.
+
+    Attributes:
+        truth, prediction: the cell; the prediction may be void.
+        both_ways: also those of the mirrored cell.
+        kind: only components with pixels of this kind.
+        within: only those of this slice.
+    """
+
+    truth: int | None = None
+    prediction: int | None = None
+    both_ways: bool = False
+    kind: FailureKind | None = None
+    within: Slice | None = None
+
+    def find(self, difference: RunDifference, *, fixed: bool, limit: int = LISTED) -> list[ErrorComponent]:
+        """The largest errors that the second run fixed, or made."""
+        folder = difference.fixed if fixed else difference.made
+        if self.within is not None:
+            return folder.components_within(self.within, limit=limit)
+        return folder.errors.components(
+            truth=self.truth, prediction=self.prediction, both_ways=self.both_ways, kind=self.kind, limit=limit
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow:
+    """One row.
+
+    Attributes:
+        title: what it is about.
+        cells: texts of the columns: before, after, fixed, made, change with its interval, what that says.
+        tone: token of the last text.
+        tip: what the row is, in words.
+        query: the errors behind it; None where they are not listed.
+    """
+
+    title: str
+    cells: tuple[str, str, str, str, str, str]
+    query: ChangeQuery | None
+    tone: str = "muted"
+    tip: str = ""
+
+
+def change_rows(errors: ErrorComparison, group: ChangeGroup) -> list[ChangeRow]:
+    """Rows of one group."""
+    catalog = errors.difference.catalog
+    if group is ChangeGroup.KINDS:
+        return [_kind_row(row) for row in errors.kinds]
+    if group is ChangeGroup.SLICES:
+        return [row for axis in errors.axes for row in _axis_rows(axis, errors.difference)]
+    cells = errors.pairs if group is ChangeGroup.PAIRS else errors.cells
+    return [_cell_row(row, catalog) for row in shown_cells(cells, _MOST)]
+
+
+def summary(difference: RunDifference) -> str:
+    """Wrong pixels before and after, as a sentence."""
+    return tr(
+        "{before} wrong px before, {after} after: {fixed} fixed, {made} made, {stayed} wrong in both",
+        before=spaced(difference.before.wrong_px),
+        after=spaced(difference.after.wrong_px),
+        fixed=spaced(difference.fixed.wrong_px),
+        made=spaced(difference.made.wrong_px),
+        stayed=spaced(difference.stayed),
+    )
+
+
+def error_label(component: ErrorComponent, catalog: ClassCatalog) -> str:
+    """The line below the picture of an error."""
+    truth, prediction = (class_text(catalog, one) for one in (component.truth, component.prediction))
+    return f"{tr('{pixels} px', pixels=spaced(component.pixels))} · {truth} → {prediction}"
+
+
+def _kind_row(row: KindChange) -> ChangeRow:
+    title = tr(KIND_TITLES[row.kind]).capitalize()
+    if not row.measured:
+        return ChangeRow(title, (tr("not measured"), "", "", "", "", ""), None, tip=KIND_TEXT[row.kind])
+    return ChangeRow(title, _counts(row), ChangeQuery(kind=row.kind), _tone(row.low, row.high), KIND_TEXT[row.kind])
+
+
+def _cell_row(row: CellChange, catalog: ClassCatalog) -> ChangeRow:
+    truth, prediction = (class_text(catalog, one) for one in (row.truth, row.prediction))
+    between = tr("and") if row.both_ways else tr("called")
+    query = ChangeQuery(row.truth, row.prediction, both_ways=row.both_ways)
+    return ChangeRow(f"{truth} {between} {prediction}", _counts(row), query, _tone(row.low, row.high))
+
+
+def _counts(row: KindChange | CellChange) -> tuple[str, str, str, str, str, str]:
+    net = row.fixed - row.made
+    change = _signed(net) if math.isnan(row.low) else f"{_signed(net)} [{_signed(row.low)}, {_signed(row.high)}]"
+    said = {"good": tr("better"), "bad": tr("worse")}.get(_tone(row.low, row.high), "")
+    return spaced(row.before), spaced(row.after), spaced(row.fixed), spaced(row.made), change, said
+
+
+def _tone(low: float, high: float) -> str:
+    """A change whose interval leaves out 0 says something; one without an interval does not."""
+    return "good" if low > 0 else "bad" if high < 0 else "muted"
+
+
+def _axis_rows(axis: AxisChange, difference: RunDifference) -> list[ChangeRow]:
+    rows = []
+    for row, number, (low, _high) in zip(axis.rows, axis.counts, axis.limits, strict=True):
+        within = None if axis.own else _slice(axis.name, low)
+        fixed, made = ("", "") if within is None else map(spaced, difference.within(within))
+        change = "" if math.isnan(row.difference) else points(row.difference)
+        if not math.isnan(row.low):
+            change += f" [{points(row.low)}, {points(row.high)}]"
+        title = f"{axis.name}: {row.name}" if within is None else _slice_title(within)
+        counted = f"n {spaced(number)}"
+        said = " · ".join(text for text in (counted, tr(_VERDICTS[row.verdict]) if row.verdict in _VERDICTS else "") if text)
+        tone = {Verdict.BETTER: "good", Verdict.WORSE: "bad"}.get(row.verdict, "muted")
+        cells = (percent(row.before), percent(row.after), fixed, made, change, said)
+        query = None if within is None else ChangeQuery(within=within)
+        rows.append(ChangeRow(title, cells, query, tone, axis.text))
+    return rows
+
+
+def _slice(name: str, low: float) -> Slice | None:
+    """The built-in slice of an axis that begins at a value."""
+    pixels = name.startswith("pixel_")
+    axis: ObjectAxis | PixelAxis = PixelAxis(name.removeprefix("pixel_")) if pixels else ObjectAxis(name)
+    edges: Sequence[float] = PIXEL_EDGES[axis] if isinstance(axis, PixelAxis) else OBJECT_EDGES[axis]
+    return Slice(axis, edges.index(low)) if low in edges else None
+
+
+def _slice_title(within: Slice) -> str:
+    unit = tr("objects") if isinstance(within.axis, ObjectAxis) else tr("pixels")
+    return f"{slice_text(within)}, {unit}"
+
+
+def _signed(value: float) -> str:
+    number = spaced(abs(round(value)))
+    return f"+{number}" if round(value) > 0 else f"−{number}" if round(value) < 0 else "0"

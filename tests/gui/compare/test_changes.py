@@ -1,0 +1,159 @@
+"""Errors that a second run fixed and made, by user actions: choose two runs, look at rows, open a place with both masks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+
+from app.controllers.compare.changes import CompareChanges
+from app.state.samples import load_sample
+from app.ui.evaluate.run_page import RunPage
+from app.viewmodels.annotate.panes import PaneKind
+from app.viewmodels.evaluate.run_changes import ChangeGroup
+from deeplab_core.analysis.components import component_mask
+from tests.fakes.compute import compared_labels
+from tests.gui.studio import HEIGHT, WIDTH, Studio
+
+SHIFT = Qt.KeyboardModifier.ShiftModifier
+
+
+@pytest.fixture
+def desk(studio: Studio, tmp_path: Path, folder: Path) -> Studio:
+    """Ground truth, and two models that are compared."""
+    paths = [tmp_path / "models" / f"{name}.safetensors" for name in ("stripes", "tigers")]
+    for path in paths:
+        path.write_bytes(b"")
+    studio.program.models.load(paths[0])
+    studio.start_model()
+    studio.open(folder)
+    studio.press(Qt.Key.Key_C, SHIFT)
+    studio.wait(lambda: len(studio.program.compared.models) == 2 and studio.program.compared.known)
+    studio.settle()
+    return studio
+
+
+def page(studio: Studio) -> RunPage:
+    return studio.application.presenter.inspect.runs.page
+
+
+def changes(studio: Studio) -> CompareChanges:
+    return studio.program.changes
+
+
+def compared(studio: Studio) -> RunPage:
+    """Press the button of the comparison's dock, and wait for the rows."""
+    studio.qtbot.mouseClick(studio.application.presenter.compare.dock.errors, Qt.MouseButton.LeftButton)
+    studio.wait(lambda: changes(studio).change is not None and changes(studio).change.errors is not None)
+    studio.settle()
+    studio.wait(lambda: page(studio).table.rowCount() > 0)
+    return page(studio)
+
+
+def choose_row(studio: Studio, shown: RunPage, row: int) -> None:
+    place = shown.table.visualItemRect(shown.table.item(row, 0)).center()
+    studio.qtbot.mouseClick(shown.table.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    studio.settle()
+
+
+def said(studio: Studio, image: int, model: int) -> np.ndarray:
+    key = studio.program.session.project.content_key(image)
+    return compared_labels(studio.compute.catalog, HEIGHT, WIDTH, key, str(studio.program.compared.models[model].path))
+
+
+def test_rows_are_the_errors_of_both_models(desk: Studio) -> None:
+    shown = compared(desk)
+    assert desk.program.context["evaluation_open"]
+    project, difference = desk.program.session.project, changes(desk).change.difference
+    assert difference.images == 4
+    wrong = [0, 0]
+    for record in project.images:
+        truth = load_sample(project, record.id, labels="none").scored
+        for model in range(2):
+            wrong[model] += int(((said(desk, record.id, model) != truth) & (truth != 255)).sum())
+    assert [difference.before.wrong_px, difference.after.wrong_px] == wrong
+    assert f"{difference.fixed.wrong_px:,}".replace(",", "\u2009") in shown.summary.toolTip()
+    kinds = [shown.table.item(row, 0).text() for row in range(shown.table.rowCount())]
+    assert kinds[:3] == ["Boundary", "Extent", "Segment"]
+    assert shown.table.item(kinds.index("Mostly hidden"), 1).text() == "not measured"
+    change = shown.table.item(2, 5).text()
+    assert "[" in change, "the change has an interval over images"
+
+
+def test_a_row_lists_its_errors_and_each_has_a_picture(desk: Studio) -> None:
+    shown = compared(desk)
+    shown.groups.setCurrentIndex(list(ChangeGroup).index(ChangeGroup.PAIRS))
+    desk.settle()
+    choose_row(desk, shown, 0)
+    query = shown.query
+    assert query.both_ways
+    assert shown.model.components == query.find(changes(desk).change.difference, fixed=True)
+    assert {one.truth for one in shown.model.components} <= {query.truth, query.prediction}
+    shown.sort.setCurrentIndex(1)
+    desk.settle()
+    made = shown.model.components
+    assert made == query.find(changes(desk).change.difference, fixed=False)
+    shown.sort.setCurrentIndex(0 if not made else 1)
+    desk.wait(lambda: shown.model.picture(shown.model.index(0)) is not None)
+    assert not shown.model.picture(shown.model.index(0)).isNull()
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+def test_a_click_opens_the_place_with_both_masks(desk: Studio, fixed: bool) -> None:
+    before = desk.program.view.to_dict()
+    shown = compared(desk)
+    shown.sort.setCurrentIndex(0 if fixed else 1)
+    desk.settle()
+    component = shown.model.components[-1]
+    shown.list.scrollTo(shown.model.index(len(shown.model.components) - 1))
+    place = shown.list.visualRect(shown.model.index(len(shown.model.components) - 1)).center()
+    found = []
+    changes(desk).placeFound.connect(lambda one, mask: found.append((one, mask)))
+    desk.qtbot.mouseClick(shown.list.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    desk.wait(lambda: found)
+    desk.settle()
+    assert not desk.program.context["evaluation_open"]
+    assert str(desk.image.id) == component.image
+    kinds = [pane.kind for pane in desk.program.view.panes]
+    assert kinds == [PaneKind.MODEL_A, PaneKind.MODEL_B, PaneKind.DIFFERENCE, PaneKind.TRUTH]
+    runs = [said(desk, desk.image.id, model) for model in range(2)]
+    for labels, run in zip(changes(desk).labels, runs, strict=True):
+        np.testing.assert_array_equal(labels, run)
+    truth = load_sample(desk.program.session.project, desk.image.id, labels="none").truth
+    run, other = runs if fixed else runs[::-1]
+    expected = component_mask(component, truth=truth, prediction=np.where(other == truth, run, truth))
+    np.testing.assert_array_equal(found[0][1], expected)
+    bar = desk.application.presenter.inspect.runs.bar
+    assert bar.isVisible()
+    assert bar.text.toolTip().startswith("Fixed by B" if fixed else "Made by B")
+    desk.qtbot.mouseClick(bar.to_list, Qt.MouseButton.LeftButton)
+    assert desk.program.context["evaluation_open"]
+    changes(desk).end_visit()
+    assert desk.program.view.to_dict() == before
+    assert not bar.isVisible()
+
+
+def test_the_masks_as_they_are_against_a_model(desk: Studio) -> None:
+    desk.paint((10, 10), (30, 20))
+    desk.settle()
+    desk.press(Qt.Key.Key_O)
+    desk.application.presenter.inspect.runs.show()
+    shown = page(desk)
+    desk.settle()
+    assert shown.before.currentText() == "Masks as they are"
+    shown.after.setCurrentIndex(1)
+    desk.qtbot.mouseClick(shown.start, Qt.MouseButton.LeftButton)
+    desk.wait(lambda: changes(desk).change is not None and changes(desk).change.errors is not None)
+    desk.settle()
+    assert changes(desk).change.difference.images == 1, "only one image has a mask"
+    assert shown.summary.toolTip().startswith("Masks as they are → A: Stripes · 1 image")
+
+
+def test_a_run_is_not_compared_with_itself_and_another_folder_forgets(desk: Studio) -> None:
+    changes(desk).start(changes(desk).sides()[1], changes(desk).sides()[1])
+    assert "Choose two different runs" in desk.titles()
+    compared(desk)
+    desk.program.projects.close()
+    assert changes(desk).change is None
