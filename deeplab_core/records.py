@@ -314,6 +314,8 @@ class RunReport:
         device: torch device that computed it, e.g. ``"cpu"`` or ``"cuda:0 (NVIDIA ...)"``.
         precision: ``fp32``, ``bf16``, ``fp16``, or ``int8`` of a graph that is quantised.
         milliseconds: wall time of preprocessing, forward passes and label maps.
+        cpu_milliseconds: processor time of all threads of this process meanwhile, which other work on the machine does not
+            stretch; 0 where it was not measured.
         tiles: number of tiles (1 = whole image).
         notes: what differs from what was asked, and why (fallback device, smaller tiles).
     """
@@ -321,6 +323,7 @@ class RunReport:
     device: str = ""
     precision: str = "fp32"
     milliseconds: float = 0.0
+    cpu_milliseconds: float = 0.0
     tiles: int = 1
     notes: tuple[str, ...] = ()
 

@@ -59,6 +59,7 @@ class _Run:
     variant: str
     masks: Path
     times: list[float] = field(default_factory=list)
+    cpu_times: list[float] = field(default_factory=list)
     measured: ComparedSide | None = None
     pairs: dict[str, MaskPair] = field(default_factory=dict)
 
@@ -239,6 +240,7 @@ def _one_image(
             for task, run, prediction in zip(tasks, runs, predictor(data.pixels(channels)), strict=True):
                 write_prediction(task, prediction, data, card, "stored")
                 run.times.append(prediction.report.milliseconds / 1e3)
+                run.cpu_times.append(prediction.report.cpu_milliseconds / 1e3)
     except AtrousError as error:
         note(f"failed: {error}")
         return 1
@@ -283,32 +285,35 @@ def _compare(
     """Compare every row with the first."""
     from deeplab_core.analysis.ablation import Ablation
     from deeplab_core.analysis.compare import compare_sides
-    from deeplab_core.analysis.difference import ChangeSources
+    from deeplab_core.analysis.difference import ChangedFiles, ChangeSources
     from deeplab_core.metrics.confusion import same_classes
 
     first = runs[0]
     assert first.measured is not None
     sources = ChangeSources(images=images, objects=objects, own=own, frame=truth.frame)
     rows = [_row(first)]
-    for run in runs[1:]:
+    files: dict[int, dict[str, ChangedFiles]] = {}
+    for place, run in enumerate(runs[1:], start=1):
         assert run.measured is not None
         comparison = compare_sides(first.measured, run.measured, resamples=resamples, seed=seed, correct=False)
-        errors = None
         if comparison.same_truth and same_classes(first.measured.catalog, run.measured.catalog):
-            files = common_files(first.pairs, run.pairs)
-            errors = compare_masks(files, first.measured.catalog, sources, resamples=resamples, seed=seed, correct=False)
-        rows.append(replace(_row(run), comparison=comparison, errors=errors))
+            files[place] = common_files(first.pairs, run.pairs)
+        rows.append(replace(_row(run), comparison=comparison))
+    if files:
+        catalog = first.measured.catalog
+        errors = compare_masks([*files.values()], catalog, sources, resamples=resamples, seed=seed, correct=False)
+        for place, found in zip(files, errors, strict=True):
+            rows[place] = replace(rows[place], errors=found)
     return Ablation.of(rows)
 
 
 def _row(run: _Run) -> AblationRow:
     from deeplab_core.analysis.ablation import AblationRow
 
-    return AblationRow(model=run.model, variant=run.variant, seconds=_seconds(run), images=len(run.times))
-
-
-def _seconds(run: _Run) -> float:
-    return sum(run.times) / len(run.times) if run.times else math.nan
+    seconds, cpu_seconds = (sum(times) / len(times) if times else math.nan for times in (run.times, run.cpu_times))
+    return AblationRow(
+        model=run.model, variant=run.variant, seconds=seconds, cpu_seconds=cpu_seconds, images=len(run.times)
+    )  # fmt: skip
 
 
 def _page(found: Ablation, folder: Path, cutouts: int) -> str:
@@ -321,15 +326,16 @@ def lines(found: Ablation, top: int) -> str:
     """The table: rows of scores, classes and slices, one column for each row of the ablation; then what each won and lost."""
     from deeplab_core.analysis.ablation import WORDS
 
-    text = [f"Compared with {found.plain.name}: {found.plain.seconds:.2f} s per image, {count(found.plain.images, 'image')}", ""]
+    plain = found.plain
+    text = [f"Compared with {plain.name}: {_times(plain)} per image, {count(plain.images, 'image')}", ""]
     for number, row in enumerate(found.others, start=1):
         change = None if row.comparison is None else row.comparison.overall[0]
         said = "not compared" if change is None else WORDS[change.verdict]
         points = (
             "" if change is None else f"mIoU {100 * change.difference:+.2f} [{100 * change.low:+.2f}, {100 * change.high:+.2f}], "
         )
-        times = f"{row.seconds:.2f} s per image, {row.seconds / found.plain.seconds:.2f} x" if found.plain.seconds else ""
-        text.append(f"  [{number}] {row.name}: {said}: {points}{times}")
+        ratio = f", {row.cpu_seconds / plain.cpu_seconds:.2f} x" if plain.cpu_seconds else ""
+        text.append(f"  [{number}] {row.name}: {said}: {points}{_times(row)} per image{ratio}")
     text += ["", f"{'points of change':32}{'plain':>8}" + "".join(f"{f'[{number}]':>10}" for number in range(1, len(found.rows)))]
     table: dict[tuple[str, str, str], dict[int, ChangeOf]] = {}
     for one in found.changes():
@@ -342,8 +348,8 @@ def lines(found: Ablation, top: int) -> str:
         before = next(iter(cells.values())).change.before
         shown = [_cell(cells.get(place)) for place in range(len(found.others))]
         counts = f"  n {next(iter(cells.values())).count:,}" if axis else ""
-        plain = f"{'-':>8}" if math.isnan(before) else f"{100 * before:8.1f}"
-        text.append(f"  {name[:30]:30}{plain}{''.join(shown)}{counts}")
+        score = f"{'-':>8}" if math.isnan(before) else f"{100 * before:8.1f}"
+        text.append(f"  {name[:30]:30}{score}{''.join(shown)}{counts}")
     text += ["", "+ helps, - hurts, ? too few images or objects; no mark: cannot tell. p is corrected over all columns at once."]
     for number, row in enumerate(found.others, start=1):
         if row.errors is not None and top:
@@ -353,6 +359,11 @@ def lines(found: Ablation, top: int) -> str:
             text += component_lines("  won", difference.won(top), difference.catalog)
             text += component_lines("  lost", difference.lost(top), difference.catalog)
     return "\n".join(text)
+
+
+def _times(row: AblationRow) -> str:
+    """Seconds by the clock, and of the processor, which other work does not stretch."""
+    return f"{row.seconds:.2f} s ({row.cpu_seconds:.2f} s of CPU)"
 
 
 def _cell(one: ChangeOf | None) -> str:

@@ -176,7 +176,8 @@ def _errors(
             f"{'is' if not files else 'are'} {'there' if not files else 'missing'}", err=True)  # fmt: skip
     if not files:
         return None
-    return compare_masks(files, before, sources, resamples=resamples, seed=seed)
+    (found,) = compare_masks([files], before, sources, resamples=resamples, seed=seed)
+    return found
 
 
 def _page(result: Comparison, found: ErrorComparison | None, sides: list[_Side], top: int, folder: Path) -> str:

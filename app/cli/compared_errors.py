@@ -54,21 +54,21 @@ def common_files(before: Mapping[str, MaskPair], after: Mapping[str, MaskPair]) 
 
 
 def compare_masks(
-    files: dict[str, ChangedFiles],
+    runs: Sequence[dict[str, ChangedFiles]],
     catalog: ClassCatalog,
     sources: ChangeSources,
     *,
     resamples: int,
     seed: int,
     correct: bool = True,
-) -> ErrorComparison:
-    """Compare the errors of both sides."""
-    from deeplab_core.analysis.difference import compare_errors
+) -> list[ErrorComparison]:
+    """Compare the errors of one first run with those of others, the masks of each by image."""
+    from deeplab_core.analysis.difference import compare_runs
     from deeplab_core.analysis.error_comparison import ErrorComparison
 
-    with progress("compare errors", len(files)) as bar:
-        found = compare_errors(files, catalog, sources=sources, progress=lambda _done, _total, name: bar.advance(name))
-    return ErrorComparison.of(found, resamples=resamples, seed=seed, correct=correct)
+    with progress("compare errors", len({name for files in runs for name in files})) as bar:
+        found = compare_runs(runs, catalog, sources=sources, progress=lambda _done, _total, name: bar.advance(name))
+    return [ErrorComparison.of(one, resamples=resamples, seed=seed, correct=correct) for one in found]
 
 
 def error_lines(found: ErrorComparison, top: int) -> str:

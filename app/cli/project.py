@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app.cli.frames import extract, frame_choice, frame_options
+from app.cli.kept_runs import runs
 from app.cli.options import project_option
 from app.cli.project_images import images
 from app.cli.terminal import say
@@ -94,6 +95,7 @@ def frames(
 project.add_command(images)
 project.add_command(merge)
 project.add_command(agreement)
+project.add_command(runs)
 
 
 def _content(backup: Backup) -> str:

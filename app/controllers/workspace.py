@@ -32,6 +32,7 @@ from app.controllers.compare.folder import CompareFolder
 from app.controllers.compare.image import CompareController
 from app.controllers.compare.models import ComparedModels
 from app.controllers.evaluate.ambiguity import AmbiguousController
+from app.controllers.evaluate.attributes import AttributesController
 from app.controllers.evaluate.cutouts import CutoutCache, mask_source
 from app.controllers.evaluate.doubts import DoubtsController
 from app.controllers.evaluate.errors import InspectController
@@ -83,8 +84,9 @@ _Feature = TypeVar("_Feature", bound=QObject)
 #: Features that follow the work from the start, whether they are shown or not.
 LISTENERS = (
     "view_settings", "classes", "projects", "folder_jobs", "undoing", "file_changes", "truth", "models", "predict",
-    "evaluation", "folder_evaluation", "file_notes", "ambiguous", "rankings", "inspect", "cutouts", "refine", "scribble",
-    "learn", "compare", "compare_folder", "changes", "plots", "threshold", "receptive", "welcome", "counts", "readout",
+    "evaluation", "folder_evaluation", "file_notes", "ambiguous", "rankings", "inspect", "attributes", "cutouts", "refine",
+    "scribble", "learn", "compare", "compare_folder", "changes", "plots", "threshold", "receptive", "welcome", "counts",
+    "readout",
     "corrections", "components", "regions", "clicks", "next_errors", "modes", "part_copies", "reviewing", "activity",
 )  # fmt: skip
 
@@ -313,6 +315,10 @@ class Program(QObject):
         return inspect
 
     @cached_property
+    def attributes(self) -> AttributesController:
+        return AttributesController(self.services, self.figures, self.truth, self.inspect, self)
+
+    @cached_property
     def doubts(self) -> DoubtsController:
         return DoubtsController(self.services, self.models, self.edit, self.folder_jobs, self)
 
@@ -421,12 +427,15 @@ class Program(QObject):
             image_curves=(meter.curves, compare.curves),
             folder_curves=(folder.curves,),
             gain=rankings.chosen_gain,
+            own=lambda: self.attributes.own,
             changed=(
-                self.inspect.changed, rankings.changed, rankings.orderChanged, meter.changed, compare.resultsChanged,
-                folder.changed, self.classes.changed,
+                self.inspect.changed, self.attributes.changed, rankings.changed, rankings.orderChanged, meter.changed,
+                compare.resultsChanged, folder.changed, self.classes.changed,
             ),
         )  # fmt: skip
-        return PlotsController(self.services, self.models, self.figures, self.evaluation, self.view, sources, self)
+        plots = PlotsController(self.services, self.models, self.figures, self.evaluation, self.view, sources, self)
+        plots.folderWanted.connect(self.folder_evaluation.start)
+        return plots
 
     @cached_property
     def thumbnails(self) -> ThumbnailLoader:

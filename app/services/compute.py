@@ -16,7 +16,7 @@ from app.services.compute_link import STOP_PATIENCE, WorkerLink
 from app.text import mark
 from app.worker import bootstrap
 from app.worker.bootstrap import CannotStart
-from app.worker.heartbeat import HeartbeatMonitor
+from app.worker.heartbeat import CancelWait, HeartbeatMonitor
 from app.worker.messages import (
     PROTOCOL,
     URGENT,
@@ -38,7 +38,7 @@ from deeplab_core.records import ModelCard
 
 _log = logging.getLogger(__name__)
 
-#: A cancelled request that is not answered after this is ended together with its process, in seconds.
+#: A cancelled request that is not answered after this is ended together with its process, in seconds in which it could work.
 CANCEL_PATIENCE = 3.0
 #: A process that has not said Hello after this is taken for dead, in seconds. Importing torch from a cold disk takes long.
 HELLO_PATIENCE = 180.0
@@ -76,6 +76,7 @@ class _Generation:
     born: float = field(default_factory=time.monotonic)
     heart: HeartbeatMonitor = field(default_factory=lambda: HeartbeatMonitor(time.monotonic()))
     reported: float | None = None  # silence at which it was reported last, in seconds
+    stopping: CancelWait | None = None  # of the oldest cancelled request without an answer
 
 
 class ComputeClient(ComputeService):
@@ -391,7 +392,10 @@ class ComputeClient(ComputeService):
             return
         if not flagged:
             self._patience.stop()
-        elif now - min(flagged) > CANCEL_PATIENCE:
+            return
+        if life.stopping is None or life.stopping.since != min(flagged):
+            life.stopping = CancelWait(min(flagged))
+        if life.stopping.tick(now, life.link.vitals()) > CANCEL_PATIENCE:
             life.ended_by_us = message(
                 "it did not stop a cancelled request within {seconds:.0f} seconds and was ended",
                 seconds=CANCEL_PATIENCE,

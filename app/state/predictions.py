@@ -325,7 +325,8 @@ def _encode(prediction: Prediction) -> list[bytes]:
         "card_id": prediction.card_id,
         "source_key": prediction.source_key,
         "options": asdict(prediction.options),
-        "report": asdict(prediction.report),
+        # without the processor time, which versions before did not know and would refuse
+        "report": {name: value for name, value in asdict(prediction.report).items() if name != "cpu_milliseconds"},
         "uncertainty": prediction.uncertainty,
     }
     content = _KEYWORD + json.dumps(values).encode("ascii")

@@ -37,6 +37,11 @@ class ProjectValues:
         self.check_writable()
         self._store.write("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, json.dumps(value)))
 
+    def drop_setting(self, key: str) -> None:
+        """Forget a JSON value; nothing happens if it is missing."""
+        self.check_writable()
+        self._store.write("DELETE FROM meta WHERE key = ?", (key,))
+
     def put_result(self, image: int, kind: str, key: str, data: bytes) -> None:
         """Keep a computed result of an image, e.g. its confusion matrix; ``key`` names what it was computed from."""
         if not self.read_only:

@@ -153,3 +153,36 @@ class HeartbeatMonitor:
         since, spent = self._spent[0]
         working = vitals.waits_for_disk or vitals.seconds - spent >= _WORKING * max(self.silence - since, _OVER)
         return LONG_CALL if working else SILENCE
+
+
+class CancelWait:
+    """How long a process has had to stop a cancelled request: time in which it could work, not time on the clock.
+
+    On a busy machine a process gets a part of a core only, and needs longer by the clock for the same few steps. Where it works,
+    the processor time that it got counts; where it rests, or the system says nothing, the clock does. Waiting for the disk does
+    not count. After :data:`LONG_CALL` by the clock it has had its time either way.
+
+    Attributes:
+        since: moment of the cancellation, of a monotonic clock, in seconds.
+    """
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self._last, self._had = since, 0.0
+        self._spent: float | None = None
+
+    def tick(self, now: float, vitals: Vitals | None) -> float:
+        """Take note of a moment; returns the seconds that the process has had.
+
+        Args:
+            now: of the clock of ``since``.
+            vitals: of the process; None where the system does not say.
+        """
+        passed, self._last = min(max(now - self._last, 0.0), _LONGEST_TICK), now
+        before, self._spent = self._spent, None if vitals is None else vitals.seconds
+        if vitals is None or before is None or vitals.stopped:
+            self._had += passed
+        elif not vitals.waits_for_disk:
+            spent = vitals.seconds - before
+            self._had += min(spent, passed) if spent >= _WORKING * passed else passed
+        return max(self._had, now - self.since) if now - self.since >= LONG_CALL else self._had

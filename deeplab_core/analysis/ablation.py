@@ -30,7 +30,8 @@ class AblationRow:
 
     Attributes:
         model, variant: names; the variant of a plain run is empty.
-        seconds: per image, as if it had run alone.
+        seconds: per image by the clock, as if it had run alone.
+        cpu_seconds: of the processor per image, of all threads; other work on the machine does not stretch them.
         images: predicted.
         comparison: with the first row; None for the first row itself.
         errors: what it did to the errors of the first row; None for the first row, or if they were not compared.
@@ -40,6 +41,7 @@ class AblationRow:
     variant: str
     seconds: float
     images: int
+    cpu_seconds: float = math.nan
     comparison: Comparison | None = None
     errors: ErrorComparison | None = None
 
@@ -132,6 +134,7 @@ class Ablation:
                     "variant": row.variant,
                     "images": row.images,
                     "seconds_per_image": row.seconds if math.isfinite(row.seconds) else None,
+                    "cpu_seconds_per_image": row.cpu_seconds if math.isfinite(row.cpu_seconds) else None,
                     "comparison": None if row.comparison is None else row.comparison.to_dict(),
                     "errors": None if row.errors is None else row.errors.to_dict(),
                 }
@@ -156,12 +159,13 @@ class Ablation:
             "verdict",
             "count",
         ]
-        found = [[*titles, "seconds_per_image", "seconds_of_first"]]
+        found = [[*titles, "seconds_per_image", "seconds_of_first", "cpu_seconds_per_image", "cpu_seconds_of_first"]]
         for one in self.changes():
             change = one.change
             numbers = (change.before, change.after, change.difference, change.low, change.high, change.p)
             cells = ["" if math.isnan(number) else repr(float(number)) for number in numbers]
-            seconds = [f"{seconds:.4f}" for seconds in (one.row.seconds, self.plain.seconds)]
+            seconds = [f"{row.seconds:.4f}" for row in (one.row, self.plain)]
+            seconds += [f"{row.cpu_seconds:.4f}" for row in (one.row, self.plain)]
             head = [one.row.model, one.row.variant, one.family, one.axis, change.name]
             found.append([*head, *cells, WORDS[change.verdict], str(one.count), *seconds])
         return found

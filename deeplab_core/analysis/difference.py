@@ -12,7 +12,7 @@ so that every question about a folder can be asked of them: kinds, cells, pairs,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -59,12 +59,16 @@ class ImageErrorChange:
     made: ImageAnalysis
 
     @classmethod
-    def of(cls, before: ErrorMaps, after: ErrorMaps) -> ImageErrorChange:
-        """Compare two runs over the same scored ground truth. Raises ValueError where it differs."""
+    def of(cls, before: ErrorMaps, after: ErrorMaps, *, recorded: ImageAnalysis | None = None) -> ImageErrorChange:
+        """Compare two runs over the same scored ground truth. Raises ValueError where it differs.
+
+        Args:
+            recorded: ``before.record()``, where it is known.
+        """
         if before.catalog != after.catalog or not np.array_equal(before.truth, after.truth):
             raise ValueError("both runs are measured against one ground truth")
         fixed, made = before.only(~after.wrong), after.only(~before.wrong)
-        return cls(before.record(), after.record(), fixed.record(), made.record())
+        return cls(before.record() if recorded is None else recorded, after.record(), fixed.record(), made.record())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,23 +345,83 @@ def compare_errors(
     Raises:
         Cancelled: ``cancel`` said so.
     """
+    (found,) = compare_runs(
+        [files], catalog, sources=sources, things=things, rules=rules, progress=progress, cancel=cancel
+    )  # fmt: skip
+    return found
+
+
+def compare_runs(
+    runs: Sequence[Mapping[str, ChangedFiles]],
+    catalog: ClassCatalog,
+    *,
+    sources: ChangeSources | None = None,
+    things: frozenset[int] | None = None,
+    rules: FailureRules | None = None,
+    progress: ItemCallback | None = None,
+    cancel: IsCancelled | None = None,
+) -> list[RunDifference]:
+    """Compare several runs with one first run, which is read and inspected once; arguments otherwise as :func:`compare_errors`.
+
+    Args:
+        runs: of every other run the masks of its images; ground truth and first run are the same in all of them.
+    """
     sources = ChangeSources() if sources is None else sources
     reader = ChangeReader(catalog, sources)
-    found = RunDifference(catalog, own=sources.own, reader=reader)
-    for done, (name, paths) in enumerate(files.items(), start=1):
+    found = [RunDifference(catalog, own=sources.own, reader=reader) for _ in runs]
+    names = list(dict.fromkeys(name for files in runs for name in files))
+    for done, name in enumerate(names, start=1):
         if cancel is not None and cancel():
             raise Cancelled()
-        try:
-            maps = reader.maps(name, paths, things, rules)
-            found.add(name, ImageErrorChange.of(*maps))
-            if sources.own is not None:
-                sources.own.add(name, maps[0].objects.numbers, len(maps[0].objects.rows))
-            found.files[name] = ChangedFiles(paths.truth, paths.before, paths.after, reader.photograph(name))
-        except Exception as error:
-            found.failures.append(image_error(error, paths.after))
+        mine = [(difference, files[name]) for difference, files in zip(found, runs, strict=True) if name in files]
+        _compare_image(reader, name, mine, sources, things, rules)
         if progress is not None:
-            progress(done, len(files), name)
+            progress(done, len(names), name)
     return found
+
+
+def _compare_image(
+    reader: ChangeReader,
+    name: str,
+    runs: Sequence[tuple[RunDifference, ChangedFiles]],
+    sources: ChangeSources,
+    things: frozenset[int] | None,
+    rules: FailureRules | None,
+) -> None:
+    """Add one image to every difference, or its failure."""
+    paths = runs[0][1]
+    try:
+        image = reader.image(name, paths, things, rules)
+        first = image.maps(reader.run(paths.before, image))
+        recorded = first.record()
+        if sources.own is not None:
+            sources.own.add(name, first.objects.numbers, len(first.objects.rows))
+    except Exception as error:
+        for difference, files in runs:
+            difference.failures.append(image_error(error, files.after))
+        return
+    for difference, files in runs:
+        try:
+            after = image.maps(reader.run(files.after, image))
+            difference.add(name, ImageErrorChange.of(first, after, recorded=recorded))
+            difference.files[name] = ChangedFiles(files.truth, files.before, files.after, reader.photograph(name))
+        except Exception as error:
+            difference.failures.append(image_error(error, files.after))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scene:
+    """What every run of an image shares.
+
+    Attributes:
+        truth: (H, W) ground truth.
+        info: header facts of the photograph, or None.
+        maps: the errors of (H, W) labels.
+    """
+
+    truth: LabelMap
+    info: Any
+    maps: Callable[[LabelMap], ErrorMaps]
 
 
 class ChangeReader:
@@ -375,38 +439,42 @@ class ChangeReader:
 
     def labels(self, paths: ChangedFiles, info: Any = None) -> tuple[LabelMap, LabelMap, LabelMap]:
         """Ground truth, before and after in the displayed frame. Raises MaskFormatError where sizes differ."""
-        reader = self._reader
-        truth, before, after = (
-            reader.truth(paths.truth, info), reader.prediction(paths.before, info), reader.prediction(paths.after, info),
-        )  # fmt: skip
-        for path, labels in ((paths.before, before), (paths.after, after)):
-            if labels.shape != truth.shape:
-                raise MaskFormatError(
-                    message(
-                        "the prediction is {width} x {height} px, its truth {truth_width} x {truth_height} px",
-                        width=labels.shape[1], height=labels.shape[0], truth_width=truth.shape[1], truth_height=truth.shape[0],
-                    ),
-                    remedy=message("Predict at the size of the photograph; masks are never resized"),
-                    path=path,
-                )  # fmt: skip
+        truth = self._reader.truth(paths.truth, info)
+        before, after = (self._labels(path, truth, info) for path in (paths.before, paths.after))
         return truth, before, after
 
-    def maps(
-        self, name: str, paths: ChangedFiles, things: frozenset[int] | None, rules: FailureRules | None
-    ) -> tuple[ErrorMaps, ErrorMaps]:
-        """Both runs, pixel by pixel."""
+    def image(self, name: str, paths: ChangedFiles, things: frozenset[int] | None, rules: FailureRules | None) -> _Scene:
+        """Read what the runs of an image share."""
         photograph = self.photograph(name)
         data = None if photograph is None else read_image(photograph)
-        truth, *runs = self.labels(paths, None if data is None else data.info)
+        info = None if data is None else data.info
+        truth = self._reader.truth(paths.truth, info)
         objects = None if self._objects is None else self._objects.of(name)
         known = () if objects is None else read_known_objects(objects, self.catalog)
         marks = None if self._ambiguous is None else self._ambiguous.of(name)
         exclude: Mask | None = None if marks is None else read_ambiguous(marks, truth.shape).mask()
-        before, after = (
-            map_errors(
+
+        def maps(run: LabelMap) -> ErrorMaps:
+            return map_errors(
                 truth=truth, prediction=run, catalog=self.catalog, things=things, known=known,
                 rgb=None if data is None else data.rgb, exclude=exclude, rules=rules,
-            )
-            for run in runs
-        )  # fmt: skip
-        return before, after
+            )  # fmt: skip
+
+        return _Scene(truth, info, maps)
+
+    def run(self, path: Path, image: _Scene) -> LabelMap:
+        """(H, W) labels of a run. Raises MaskFormatError where its size differs from that of the ground truth."""
+        return self._labels(path, image.truth, image.info)
+
+    def _labels(self, path: Path, truth: LabelMap, info: Any) -> LabelMap:
+        labels = self._reader.prediction(path, info)
+        if labels.shape != truth.shape:
+            raise MaskFormatError(
+                message(
+                    "the prediction is {width} x {height} px, its truth {truth_width} x {truth_height} px",
+                    width=labels.shape[1], height=labels.shape[0], truth_width=truth.shape[1], truth_height=truth.shape[0],
+                ),
+                remedy=message("Predict at the size of the photograph; masks are never resized"),
+                path=path,
+            )  # fmt: skip
+        return labels

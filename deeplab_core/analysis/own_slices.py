@@ -214,10 +214,12 @@ class OwnSlices:
     Attributes:
         tables: what was read.
         objects: slice of every object axis by image, (A, N): axis in the order of :attr:`object_axes`, object as in its table.
+        names: name of an image that the tables know it by, where it goes by another one here.
     """
 
     tables: Sequence[Attributes]
     objects: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
     _beside: int = 0
     _seen: dict[tuple[int, str], set[str]] = field(default_factory=dict)
 
@@ -275,7 +277,7 @@ class OwnSlices:
 
     def _of(self, at: int, table: Mapping[str, Value], image: str) -> Value | None:
         """The row of an image, by its path without ending or by its file name alone."""
-        key = image_key(image)
+        key = image_key(self.names.get(image, image))
         for name in (key, PurePosixPath(key).name):
             if name in table:
                 self._seen.setdefault((at, name), set()).add(image)
@@ -309,6 +311,17 @@ class OwnSlices:
                 return folder.errors.components(objects=held, limit=limit, worth=folder.worth(order))
         raise KeyError(f"{axis}:{label}")
 
+    def objects_of(self, image: str, number: int) -> NDArray[np.int64]:
+        """(A, N) slices of the objects of an image; -1 for all of one that :meth:`add` has not seen.
+
+        Args:
+            number: N.
+        """
+        found = self.objects.get(image)
+        return (
+            np.full((len(self.object_axes), number), -1, dtype=np.int64) if found is None or found.shape[1] != number else found
+        )
+
     def notes(self, images: Sequence[str]) -> list[str]:
         """What of the tables was not used, in sentences; after every image was added."""
         self.of_images(images)
@@ -332,5 +345,5 @@ class OwnSlices:
         return notes
 
     def _known(self, at: int, image: str) -> bool:
-        key = image_key(image)
+        key = image_key(self.names.get(image, image))
         return (at, key) in self._seen or (at, PurePosixPath(key).name) in self._seen

@@ -11,7 +11,7 @@ ground truth, and pixels called the class. So all axes are scored and resampled 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -87,20 +87,32 @@ class SliceScore:
     pixels: int
 
 
-def sliced_axes(folder: FolderAnalysis, own: OwnSlices | None = None, *, class_id: int | None = None) -> list[SlicedAxis]:
+def sliced_axes(
+    folder: FolderAnalysis,
+    own: OwnSlices | None = None,
+    *,
+    class_id: int | None = None,
+    only: Collection[str] | None = None,
+) -> list[SlicedAxis]:
     """Every axis of which the data says something.
 
     Args:
         folder: inspected images.
         own: the user's tables, of these images.
         class_id: objects of this class only; pixels and images are of all classes, and left out then.
+        only: names of the axes; None for all.
     """
     names = tuple(name for name in folder if _inspected(folder.get(name)) is not None)
     records = [record for name in names if (record := folder.get(name)) is not None]
-    found = [_objects(axis, names, records, class_id) for axis in ObjectAxis]
+
+    def wanted(name: str) -> bool:
+        return only is None or name in only
+
+    found = [_objects(axis, names, records, class_id) for axis in ObjectAxis if wanted(axis.value)]
     if class_id is None:
-        found += [_pixels(axis, folder, names, records) for axis in PixelAxis if folder.measured(slice_name(axis))]
-    found += [] if own is None else _own(folder, own, names, records, class_id)
+        pixels = [axis for axis in PixelAxis if wanted(f"pixel_{axis.value}") and folder.measured(slice_name(axis))]
+        found += [_pixels(axis, folder, names, records) for axis in pixels]
+    found += [] if own is None else [axis for axis in _own(folder, own, names, records, class_id) if wanted(axis.name)]
     return [axis for axis in found if axis.measured]
 
 
@@ -222,7 +234,7 @@ def _own(
             features=features, counts=_images_with(features), own=True,
         )  # fmt: skip
     for at, axis in enumerate(own.object_axes):
-        sorted_in = [own.objects[name][at] for name in names]
+        sorted_in = [own.objects_of(name, len(_rows(record)))[at] for name, record in zip(names, records, strict=True)]
         features, counts = _object_features(sorted_in, records, len(axis.labels), class_id)
         yield SlicedAxis(
             name=axis.name, text=axis.text, unit="object", labels=axis.labels, limits=_no_limits(axis.labels), images=names,

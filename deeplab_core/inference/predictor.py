@@ -159,7 +159,7 @@ class Predictor:
             Cancelled: ``cancel`` returned True.
         """
         options = self._with_threshold(options or self.options)
-        began = time.perf_counter()
+        began, cpu_began = time.perf_counter(), time.process_time()
         notes = scores.report.notes
         labels_only = self.model.engine is not None and self.model.engine.labels_only
         if options.crf is None:
@@ -179,9 +179,10 @@ class Predictor:
             labels, confidence = marginals.labels(catalog.ids.astype(catalog.dtype)), marginals.confidence()
             notes = (*notes, marginals.note) if marginals.note else notes
         took = scores.report.milliseconds + 1e3 * (time.perf_counter() - began)
+        cpu_took = scores.report.cpu_milliseconds + 1e3 * (time.process_time() - cpu_began)
         return Prediction(
             labels=labels, confidence=confidence, card_id=self.card.id, options=options, source_key=source_key,
-            report=replace(scores.report, milliseconds=took, notes=notes),
+            report=replace(scores.report, milliseconds=took, cpu_milliseconds=cpu_took, notes=notes),
             uncertainty={} if labels_only else uncertainty_scores(scores.weighed(options.threshold)),
         )  # fmt: skip
 
@@ -198,7 +199,7 @@ class Predictor:
         Several scales, and the mirrored image, are averaged as probabilities (DeepLabv3, section 4.1).
         """
         check_rgb(rgb, self.model.in_channels)
-        began = time.perf_counter()
+        began, cpu_began = time.perf_counter(), time.process_time()
         options = options or self.options
         self._set_stride(options)
         engine = self.model.engine
@@ -224,6 +225,7 @@ class Predictor:
             if compiled is None
             else compiled.precision,
             milliseconds=1e3 * (time.perf_counter() - began),
+            cpu_milliseconds=1e3 * (time.process_time() - cpu_began),
             tiles=run.tiles,
             notes=tuple(dict.fromkeys(notes)),
         )

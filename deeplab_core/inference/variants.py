@@ -103,7 +103,7 @@ class VariantPredictor:
             predictor.check(variant.options)
 
     def __call__(self, rgb: RGB, *, cancel: IsCancelled | None = None) -> list[Prediction]:
-        """One prediction for each variant; ``report.milliseconds`` is what the variant costs by itself.
+        """One prediction for each variant; its report has the times that the variant costs by itself.
 
         Args:
             rgb: as for :class:`Predictor`.
@@ -122,7 +122,7 @@ class VariantPredictor:
     def _scores(
         self, rgb: RGB, options: PredictOptions, passes: dict[tuple[PredictOptions, float], Scores], cancel: IsCancelled | None
     ) -> Scores:
-        network, grids, milliseconds, tiles = _network(options), [], 0.0, 0
+        network, grids, milliseconds, cpu_milliseconds, tiles = _network(options), [], 0.0, 0.0, 0
         notes: list[str] = []
         report = RunReport()
         for scale in options.scales:
@@ -133,10 +133,14 @@ class VariantPredictor:
             report = found.report
             chosen: list[ScoreGrid] = [grid for grid in found.grids if options.flip or not grid.mirrored]
             grids += chosen
-            milliseconds += found.report.milliseconds * len(chosen) / len(found.grids)
+            share = len(chosen) / len(found.grids)
+            milliseconds += found.report.milliseconds * share
+            cpu_milliseconds += found.report.cpu_milliseconds * share
             tiles += found.report.tiles * len(chosen) // len(found.grids)
             notes += found.report.notes
-        report = replace(report, milliseconds=milliseconds, tiles=tiles, notes=tuple(dict.fromkeys(notes)))
+        report = replace(
+            report, milliseconds=milliseconds, cpu_milliseconds=cpu_milliseconds, tiles=tiles, notes=tuple(dict.fromkeys(notes))
+        )
         return Scores(tuple(grids), self._predictor.card.catalog, report)
 
     def _mirrored(self, network: PredictOptions, scale: float) -> bool:

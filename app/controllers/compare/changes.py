@@ -22,8 +22,9 @@ from app.services.folder_job import FolderJob, Steps, background
 from app.services.services import Services
 from app.services.session import OpenImage
 from app.state.comparison import LETTERS
+from app.state.kept_runs import KeptRun, KeptRuns, RunRecorder
 from app.state.project import Project
-from app.state.run_sides import RunSide, checked_size
+from app.state.run_sides import RunSide, change_of, settings_text, side_labels
 from app.state.samples import load_sample, truth_path
 from app.text import plural, tr
 from app.viewmodels.annotate.panes import MODEL_PANES, PaneKind, PaneLayout
@@ -34,8 +35,7 @@ from app.worker.messages import NORMAL
 from deeplab_core.analysis.components import ErrorComponent, component_mask
 from deeplab_core.analysis.difference import ImageErrorChange, RunDifference
 from deeplab_core.analysis.error_comparison import ErrorComparison
-from deeplab_core.analysis.error_maps import map_errors
-from deeplab_core.analysis.objects import read_known_objects
+from deeplab_core.errors import AtrousError
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.bootstrap import RESAMPLES
 from deeplab_core.records import PredictOptions
@@ -126,7 +126,7 @@ class CompareChanges(QObject):
         self._measuring, self._view, self._folder_jobs = measuring, view, folder_jobs
         self._compute, self._jobs, self._notifier = services.compute, services.jobs, services.notifier
         self._report = partial(services.notifier.report_or_raise, replace_key="changes")
-        self._job: FolderJob[ImageErrorChange | None] | None = None
+        self._job: FolderJob[Any] | None = None
         self._visit: _Visit | None = None
         self.change: RunChange | None = None
         self.chosen: tuple[RunSide, RunSide] | None = None
@@ -136,15 +136,22 @@ class CompareChanges(QObject):
     # -- which runs ------------------------------------------------------------------------------------------------------
 
     def sides(self) -> list[RunSide]:
-        """What can be compared: the masks as they are, the models that are compared, and those of the last difference."""
+        """What can be compared: the masks as they are, the models that are compared, kept runs, and those of the last difference.
+
+        Models of a difference stay, also when others are compared since; a run that was removed does not.
+        """
         models = [
             RunSide(f"{LETTERS[place]}: {model.title}", model=model)
             for place, model in enumerate(self._compared.models)
             if model.card is not None
         ]
         found = [RunSide(tr("Masks as they are")), *models]
+        project = self._session.project
+        kept = [] if project is None else KeptRuns(project).all()
+        found += [RunSide(tr("{name} ({date})", name=run.name, date=run.date), kept=run) for run in kept]
+        before = [side for side in (() if self.change is None else self.change.sides) if side.kept is None]
         keys = {side.key for side in found}
-        return [*found, *(side for side in (() if self.change is None else self.change.sides) if side.key not in keys)]
+        return [*found, *(side for side in before if side.key not in keys)]
 
     @property
     def running(self) -> bool:
@@ -200,6 +207,61 @@ class CompareChanges(QObject):
         )  # fmt: skip
         self.changed.emit()
 
+    # -- kept runs -------------------------------------------------------------------------------------------------------
+
+    def keep(self, side: RunSide, name: str) -> None:
+        """Keep the labels of a run with the project, under a name, with date, settings and figures."""
+        project = self._session.project
+        if project is None or self._job is not None or side.kept is not None:
+            return
+        if self._session.autosaver is not None:
+            self._session.autosaver.save_now()
+        images = [record.id for record in project.images if not record.missing]
+        options = self._models.run_settings.options()
+        change = RunChange(project, (side, side), options, RunDifference(project.catalog))
+        card = None if side.model is None else side.model.card
+        settings = "" if side.model is None else settings_text(side.model.options(options))
+        title = tr("Masks of the project") if card is None else card.name
+        try:
+            recorder = KeptRuns(project).begin(name, title, model_id="" if card is None else card.id, settings=settings)
+        except AtrousError as error:
+            self._report(error)
+            return
+        self._job = self._folder_jobs.start(
+            project, tr("Keeping a run"), images, lambda image: self._record(change, recorder, image),
+            on_end=lambda job: self._end_keeping(recorder, job),
+        )  # fmt: skip
+        self.changed.emit()
+
+    def remove(self, run: KeptRun) -> None:
+        """Forget a kept run and delete its labels."""
+        project = self._session.project
+        if project is None:
+            return
+        try:
+            KeptRuns(project).remove(run)
+        except AtrousError as error:
+            self._report(error)
+        self.changed.emit()
+
+    def _record(self, change: RunChange, recorder: RunRecorder, image: int) -> Steps[None]:
+        labels = yield from self._labels(change, image, change.sides[0])
+        if labels is None:
+            return
+
+        def keep() -> None:
+            recorder.add(image, labels, load_sample(change.project, image, labels="none").scored)
+
+        yield from background(keep)
+
+    def _end_keeping(self, recorder: RunRecorder, job: FolderJob[None]) -> None:
+        self._job = None
+        if not job.stopped and not job.abandoned:
+            run = recorder.finish()
+            kept = plural("{n} image in run '{name}'", "{n} images in run '{name}'", run.images, name=run.name)
+            self._folder_jobs.say(job, tr("Keeping a run"), [kept], key="changes")
+        self.changed.emit()
+
     # -- the job ---------------------------------------------------------------------------------------------------------
 
     def _compare(self, change: RunChange, image: int) -> Steps[ImageErrorChange | None]:
@@ -211,21 +273,7 @@ class CompareChanges(QObject):
         objects = self._measuring.objects(change.project, image)
 
         def compare() -> ImageErrorChange | None:
-            project = change.project
-            sample = load_sample(project, image, labels="none", rgb=True)
-            truth = sample.truth
-            if truth is None:
-                return None
-            known = () if objects is None else read_known_objects(objects, project.catalog)
-            path = project.path_of(project.record(image))
-            maps = [
-                map_errors(
-                    truth=truth, prediction=checked_size(run, truth, path), catalog=project.catalog, known=known,
-                    rgb=sample.rgb, exclude=sample.exclude,
-                )
-                for run in (before, after)
-            ]  # fmt: skip
-            return ImageErrorChange.of(*maps)
+            return change_of(change.project, image, change.sides, (before, after), objects)
 
         return (yield from background(compare))
 
@@ -255,9 +303,16 @@ class CompareChanges(QObject):
                 change.errors = errors
                 self.changed.emit()
 
-        draws = _DRAWS if images <= MOST_SLICED else 0
-        counts = RESAMPLES if images <= MOST_RESAMPLED else 0
-        self._jobs.run(lambda: ErrorComparison.of(change.difference, resamples=draws, count_resamples=counts), done, self._report)
+        def counted(errors: ErrorComparison) -> None:
+            done(errors)
+            draws = _DRAWS if images <= MOST_SLICED else 0
+            counts = RESAMPLES if images <= MOST_RESAMPLED else 0
+            if draws or counts:  # they take seconds, and the rows are worth looking at before
+                self._jobs.run(
+                    lambda: ErrorComparison.of(change.difference, resamples=draws, count_resamples=counts), done, self._report
+                )
+
+        self._jobs.run(lambda: ErrorComparison.of(change.difference, resamples=0), counted, self._report)
 
     # -- places ----------------------------------------------------------------------------------------------------------
 
@@ -267,7 +322,7 @@ class CompareChanges(QObject):
         if side.model is not None:
             request = ModelRequest(project, image, side.model, side.model.options(change.options), NORMAL)
             return lambda: kept_labels(request)
-        return lambda: load_sample(project, image, truth=False, to_project=self._models.in_project_ids).labels
+        return lambda: side_labels(project, image, side, self._models.in_project_ids)
 
     def pixels(self, image: int, *, fixed: bool) -> Callable[[], ChangedPixels | None]:
         """Reads what is needed to show errors of the last difference on an image; for a thread.

@@ -28,6 +28,7 @@ from app.text import tr
 from app.viewmodels.evaluate.error_list import ComponentQuery, ErrorNavigation
 from deeplab_core.analysis.components import ErrorComponent, component_mask
 from deeplab_core.analysis.folder import FolderAnalysis
+from deeplab_core.analysis.own_slices import OwnSlices
 from deeplab_core.analysis.record import CONFUSION, ImageAnalysis
 from deeplab_core.errors import AtrousError
 from deeplab_core.regions import Mask
@@ -43,6 +44,7 @@ class InspectController(QObject):
 
     Attributes:
         navigation: the open list of components; None before one was opened.
+        own: the user's attributes of the images and objects; None without any.
 
     Signals:
         viewAsked(): show the evaluation view, or go back from it.
@@ -75,6 +77,7 @@ class InspectController(QObject):
         self._jobs, self._notifier, self._context = services.jobs, services.notifier, services.context
         self._report = partial(services.notifier.report_or_raise, replace_key="inspect")
         self.navigation: ErrorNavigation | None = None
+        self.own: OwnSlices | None = None
         self._round: Round | None = None
         self._begun: Project | None = None  # the folder that was inspected
         self._viewed: OpenImage | None = None
@@ -122,7 +125,7 @@ class InspectController(QObject):
 
     def components(self, query: ComponentQuery) -> list[ErrorComponent]:
         """The first components that a query means, as far as they are known now."""
-        return [] if self.folder is None else query.find(self.folder)
+        return [] if self.folder is None else query.find(self.folder, own=self.own)
 
     def fix(self, component: ErrorComponent, fix: ErrorFix) -> None:
         """Fix a component; its image is opened if it is not in view. Its pixels are found first, as they are now."""

@@ -81,6 +81,16 @@ class EvaluationFigures(QObject):
         others = sorted((-score, int(image)) for image, score in uncertain.items() if image not in scored)
         return [image for _, image in (*worst, *others)]
 
+    def begin_evaluation(self) -> None:
+        """The images of the folder are about to be measured, in the band that is shown now."""
+        self.counted_band, self.evaluated = self.band, True
+
+    @property
+    def current(self) -> bool:
+        """Whether the folder was evaluated, or is being evaluated, in the band that is shown now."""
+        counted, band = self.counted_band, self.band
+        return self.evaluated and (counted.rule, counted.around) == (band.rule, band.around)
+
     def curves(self, band: TrimapBand) -> tuple[Curve, ...]:
         """Curves of mIoU over width pooled over the folder; empty where it was not measured in this band."""
         known, found = self.analysis, []

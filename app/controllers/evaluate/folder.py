@@ -49,6 +49,11 @@ class FolderEvaluation(QObject):
         services.session.imageChanged.connect(self._leave_image)
         services.session.stepWritten.connect(self.remeasure)
 
+    def start_if_needed(self) -> None:
+        """Figures of the folder are looked at: measure them, unless they are there or under way in the band that is shown."""
+        if not self._figures.current:
+            self.start()
+
     def start(self) -> None:
         """Measure every image that has truth and a mask (or a prediction), in the background, one after the other."""
         project, known = self._session.project, self._figures.analysis
@@ -59,8 +64,7 @@ class FolderEvaluation(QObject):
             return
         if self._session.autosaver is not None:
             self._session.autosaver.save_now()
-        self._figures.counted_band = self._figures.band
-        self._figures.evaluated = True
+        self._figures.begin_evaluation()
         for name in set(known.masks) - set(map(str, ids)):
             known.drop(int(name))
         self._check = MaskCheck(project.catalog, tr("ground truth mask"))

@@ -22,9 +22,13 @@ from app.state.project import Project
 from app.text import mark, tr
 from app.viewmodels.evaluate.charts import AnyChart, Chart
 from app.viewmodels.evaluate.curves import Curve, CurveSet
+from app.viewmodels.evaluate.failure_table import MOST_SLICED
 from deeplab_core.analysis.folder import FolderAnalysis
+from deeplab_core.analysis.own_slices import OwnSlices
 from deeplab_core.analysis.ranking import RANKINGS, GainCurve
-from deeplab_core.analysis.record import CONFIDENCE_LEVELS, CONFUSION, OBJECT_LEVELS
+from deeplab_core.analysis.record import CONFIDENCE_LEVELS, CONFUSION, ERROR_PIXELS, OBJECT_LEVELS
+from deeplab_core.analysis.slice_scores import score_axis, sliced_axes
+from deeplab_core.analysis.slices import ObjectAxis, PixelAxis
 from deeplab_core.errors import AtrousError
 from deeplab_core.metrics.calibration import LEVELS
 
@@ -39,6 +43,22 @@ _BANDS = {
 }
 
 Shown = Callable[[AnyChart], None]
+#: Plots of slices, by their names; None for the attributes of the user.
+_SLICES: dict[str, ObjectAxis | PixelAxis | None] = {
+    mark("Objects by size"): ObjectAxis.SIZE,
+    mark("Objects by occlusion"): ObjectAxis.BORDER_SHARE,
+    mark("Objects by visible fraction"): ObjectAxis.VISIBLE_FRACTION,
+    mark("Objects by brightness"): ObjectAxis.BRIGHTNESS,
+    mark("Objects by contrast"): ObjectAxis.CONTRAST,
+    mark("Pixels by distance"): PixelAxis.DISTANCE,
+    mark("Pixels by brightness"): PixelAxis.BRIGHTNESS,
+    mark("Pixels by contrast"): PixelAxis.CONTRAST,
+    mark("Your attributes"): None,
+}
+#: Draws for the intervals of slices.
+_DRAWS = 1000
+#: Plots of what an evaluation of the folder measures, and an analysis of its errors does not.
+_OF_FOLDER = frozenset({"Trimap curve, folder", "Reliability", "Precision and recall"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +69,14 @@ class PlotSources:
         image_curves: (that makes them) lines of the trimap plot of the image, e.g. those of compared models.
         folder_curves: the same for the plot of the folder.
         gain: the chosen ranking and its gain curve, None if it has none.
+        own: the user's attributes of images and objects.
         changed: signals after which the plots may differ.
     """
 
     image_curves: tuple[Callable[[], Sequence[Curve]], ...]
     folder_curves: tuple[Callable[[], Sequence[Curve]], ...]
     gain: Callable[[], tuple[str, GainCurve | None]]
+    own: Callable[[], OwnSlices | None]
     changed: tuple[SignalInstance, ...]
 
 
@@ -67,9 +89,11 @@ class PlotsController(QObject):
 
     Signals:
         changed(): what the plots show may be others.
+        folderWanted(): a plot needs figures that an evaluation of the folder measures.
     """
 
     changed = Signal()
+    folderWanted = Signal()
 
     def __init__(
         self,
@@ -93,19 +117,11 @@ class PlotsController(QObject):
             mark("Confusion matrix"): self._heat,
             mark("Reliability"): self._reliability,
             mark("Precision and recall"): self._precision_recall,
-            mark("Objects by size"): lambda: self._objects("size"),
-            mark("Objects by occlusion"): lambda: self._objects("border_share"),
-            mark("Objects by visible fraction"): lambda: self._objects("visible_fraction"),
-            mark("Objects by brightness"): lambda: self._objects("brightness"),
-            mark("Objects by contrast"): lambda: self._objects("contrast"),
-            mark("Pixels by distance"): lambda: self._pixels("distance"),
-            mark("Pixels by brightness"): lambda: self._pixels("brightness"),
-            mark("Pixels by contrast"): lambda: self._pixels("contrast"),
             mark("Cumulative gain"): self._gain,
             mark("Progress"): self._progress,
         }
         names = list(self._makers)
-        self.names = (*names[:2], _IOU, *names[2:])
+        self.names = (*names[:2], _IOU, *names[2:5], *_SLICES, *names[5:])
         self._quiet = single_shot(self, _QUIET_MS, self.record)
         evaluation.curvesChanged.connect(self._follow_curves)
         for signal in sources.changed:
@@ -116,9 +132,16 @@ class PlotsController(QObject):
         self._figures.changed.connect(lambda: self._quiet.start())
 
     def make(self, name: str, shown: Shown) -> None:
-        """Make a plot and hand it over, at once or, where it takes counting, when it is there. Raises KeyError for no plot."""
+        """Make a plot and hand it over, at once or, where it takes counting, when it is there. Raises KeyError for no plot.
+
+        A plot of what only an evaluation of the folder measures has the folder evaluated.
+        """
+        if name in _OF_FOLDER and not self._figures.current:
+            self.folderWanted.emit()
         if name == _IOU:
             self._make_iou(shown)
+        elif name in _SLICES:
+            self._make_slices(name, shown)
         else:
             shown(self._makers[name]())
 
@@ -199,19 +222,30 @@ class PlotsController(QObject):
 
         return precision_recall_chart(self._total(OBJECT_LEVELS), self._models.run_settings.threshold or None)
 
-    def _objects(self, axis: str) -> Chart:
-        from app.viewmodels.evaluate.plot_data import object_chart
-        from deeplab_core.analysis.slices import ObjectAxis
-
-        folder, kind = self._folder, ObjectAxis(axis)
-        return _nothing(tr("Objects")) if folder is None else object_chart(folder.objects, kind)
-
-    def _pixels(self, axis: str) -> Chart:
-        from app.viewmodels.evaluate.plot_data import pixel_chart
-        from deeplab_core.analysis.slices import PixelAxis
+    def _make_slices(self, name: str, shown: Shown) -> None:
+        """Plots of slices: what is scored is put together here, the intervals are found on another thread."""
+        from app.viewmodels.evaluate.plot_data import object_chart, own_chart, pixel_chart
 
         folder = self._folder
-        return _nothing(tr("Pixels")) if folder is None else pixel_chart(folder.slices[PixelAxis(axis)])
+        if folder is None:
+            shown(_nothing(tr(name)))
+            return
+        own = self._sources.own()
+        axis = _SLICES[name]
+        names = [one.name for one in (*own.image_axes, *own.object_axes)] if axis is None and own is not None else []
+        only = names if axis is None else [axis.value if isinstance(axis, ObjectAxis) else f"pixel_{axis.value}"]
+        axes = sliced_axes(folder, own, only=only)
+        draws = _DRAWS if folder.measured(ERROR_PIXELS) <= MOST_SLICED else 0
+        rows, slices = folder.objects.copy(), folder.slices
+
+        def make() -> Chart:
+            scored = [score_axis(one, resamples=draws) for one in axes]
+            if axis is None:
+                return own_chart(axes, scored)
+            found = scored[0] if scored and draws else ()
+            return object_chart(rows, axis, found) if isinstance(axis, ObjectAxis) else pixel_chart(slices[axis], found)
+
+        self._jobs.run(make, shown, _raise)
 
     def _gain(self) -> Chart:
         from app.viewmodels.evaluate.plot_data import gain_chart

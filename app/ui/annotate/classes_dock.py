@@ -151,6 +151,7 @@ class ClassesDock(Panel):
         for watched in (self.finder, self.mean):
             watched.installEventFilter(self)
         self.body.addWidget(self.finder)
+        self._wanted: tuple[int, ...] = ()
         self.model = ClassListModel()
         self.finder.textChanged.connect(self.model.set_text)
         self.view = _ClassList()
@@ -186,9 +187,11 @@ class ClassesDock(Panel):
         self.delegate.measure(rows)
         if self.delegate.columns != columns:
             self.view.viewport().update()
-        before = self._place()
+        before, order = self._place(), [row.class_id for row in self.model.rows]
         self.model.set_rows(rows)
-        if self._place() != before:
+        if self._wanted and [row.class_id for row in rows] != order:
+            self.show_classes(self._wanted)
+        elif self._place() != before:
             self._show_selected(from_top=True)  # where it went; the user's own scrolling is left alone otherwise
 
     def set_mean(self, iou: float | None, delta: float | None, note: str) -> None:
@@ -209,6 +212,17 @@ class ClassesDock(Panel):
         self.delegate.current_id = class_id
         self._show_selected()
         self.view.viewport().update()
+
+    def show_classes(self, class_ids: tuple[int, ...]) -> None:
+        """Bring classes into sight, the first of them for certain; they stay in sight when the list is sorted again.
+
+        Args:
+            class_ids: those of the error that is open; empty: none is.
+        """
+        self._wanted = class_ids
+        places = [place for class_id in class_ids if (place := self.model.place_of(class_id)) is not None]
+        for place in reversed(places):
+            self.view.scrollTo(self.model.index(place))
 
     def _show_selected(self, *, from_top: bool = False) -> None:
         """Bring the selected class into sight; ``from_top`` begins with the classes that are present, if it is among them."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QHBoxLayout, QMenu, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from app.text import mark, tr
 from app.ui.common.panel import toned
@@ -13,11 +16,19 @@ from app.ui.evaluate.kind_table import PART_TONES, KindTable
 from app.ui.evaluate.pair_list import PairList
 from app.ui.evaluate.slice_bars import SliceBars
 from app.ui.shell.theme import Theme
-from app.viewmodels.evaluate.error_list import ComponentQuery
-from app.viewmodels.evaluate.failure_table import class_parts, failure_lines, slice_charts, with_intervals
+from app.viewmodels.evaluate.error_list import ComponentQuery, OwnSlice
+from app.viewmodels.evaluate.failure_table import (
+    SliceChart,
+    class_parts,
+    failure_lines,
+    own_charts,
+    slice_charts,
+    with_intervals,
+)
 from app.viewmodels.evaluate.pair_table import pair_lines
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.kinds import FailureKind
+from deeplab_core.analysis.own_slices import OwnSlices
 from deeplab_core.analysis.slices import Slice
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS
@@ -41,14 +52,23 @@ class FailuresPage(QWidget):
 
     Signals:
         asked(ComponentQuery): a kind, a class, a kind of a class or a slice was chosen.
+        tableAsked(): a table of attributes is to be chosen.
+        tableRemoved(str): the table in this file of the project is to be forgotten.
     """
 
     asked = Signal(object)
+    tableAsked = Signal()
+    tableRemoved = Signal(str)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
         self._folder: FolderAnalysis | None = None
+        self._own: OwnSlices | None = None
+        self.tables = QPushButton(tr("Your attributes"))
+        self.tables.setProperty("tight", True)
+        self.tables.setToolTip(tr("A CSV of your own properties of images or objects: every column becomes slices"))
+        self.tables.setMenu(QMenu(self.tables))
         self._charts: list[SliceBars] = []
         self.classes = QComboBox()
         self.classes.addItem(tr("All classes"), None)
@@ -103,6 +123,7 @@ class FailuresPage(QWidget):
         weak.addWidget(toned(tr("WEAK SPOTS"), tone="muted", size="caption", strong=True))
         weak.addWidget(toned(tr(_COUNTS, objects=FEW_OBJECTS, images=FEW_IMAGES), tone="muted", size="small"))
         weak.addStretch(1)
+        weak.addWidget(self.tables)
         column.addLayout(weak)
         column.addLayout(self._grid)
         column.addStretch(1)
@@ -129,9 +150,24 @@ class FailuresPage(QWidget):
         for key, kind in self._keys:
             key.setStyleSheet(f"color: {theme.colors[PART_TONES[kind]]}")
 
-    def show_folder(self, folder: FolderAnalysis | None, shown: ClassCatalog | None = None) -> None:
-        """Show another folder, or the same with other figures; ``shown`` is its catalog with other colours."""
-        self._folder = folder
+    def show_tables(self, tables: Mapping[str, str]) -> None:
+        """The kept tables of attributes, by their files, to remove or replace."""
+        menu = self.tables.menu()
+        menu.clear()
+        menu.addAction(tr("Choose a table…"), self.tableAsked.emit)
+        if tables:
+            menu.addSeparator()
+        for file, name in tables.items():
+            menu.addAction(tr("Remove {name}", name=name), partial(self.tableRemoved.emit, file))
+
+    def show_folder(self, folder: FolderAnalysis | None, shown: ClassCatalog | None = None, own: OwnSlices | None = None) -> None:
+        """Show another folder, or the same with other figures.
+
+        Args:
+            shown: its catalog with other colours.
+            own: the user's attributes.
+        """
+        self._folder, self._own = folder, own
         kept = self.class_id
         parts = [] if folder is None else class_parts(folder, shown)
         with QSignalBlocker(self.classes):
@@ -150,7 +186,7 @@ class FailuresPage(QWidget):
         self.pairs.show_lines(pairs)
         self.pairs.setVisible(bool(pairs))
         self._pair_title.setVisible(bool(pairs))
-        charts = [] if folder is None else slice_charts(folder, self.class_id)
+        charts = [] if folder is None else self._slices(folder)
         self._rest.start()
         for chart, shown in zip(charts, self._charts, strict=False):
             shown.show_chart(chart)
@@ -165,9 +201,12 @@ class FailuresPage(QWidget):
             self._charts.append(bars)
         self._place_charts()
 
+    def _slices(self, folder: FolderAnalysis) -> list[SliceChart]:
+        return [*slice_charts(folder, self.class_id), *own_charts(folder, self._own, self.class_id)]
+
     def _show_intervals(self) -> None:
         if self._folder is not None and self.isVisible():
-            charts = with_intervals(slice_charts(self._folder, self.class_id), self._folder, self.class_id)
+            charts = with_intervals(self._slices(self._folder), self._folder, self.class_id, self._own)
             for chart, shown in zip(charts, self._charts, strict=False):
                 shown.show_chart(chart)
 
@@ -183,7 +222,7 @@ class FailuresPage(QWidget):
     def _ask_kind(self, kind: FailureKind) -> None:
         self.asked.emit(ComponentQuery(kind=kind, concerning=self.class_id))
 
-    def _ask_slice(self, within: Slice) -> None:
+    def _ask_slice(self, within: Slice | OwnSlice) -> None:
         self.asked.emit(ComponentQuery(within=within, concerning=self.class_id))
 
     def resizeEvent(self, event: QResizeEvent) -> None:

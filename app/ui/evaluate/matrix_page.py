@@ -27,6 +27,8 @@ from app.viewmodels.evaluate.matrix_table import (
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.catalogs.catalog import ClassCatalog
 
+#: Classes that the matrix shows unless all are asked for: those with most wrong pixels.
+MOST_CLASSES = 40
 #: A page narrower than this has its controls in two rows, in px.
 _NARROW = 560
 
@@ -52,7 +54,13 @@ class MatrixPage(QWidget):
         self.order = _choice(MatrixOrder, tr("Class order"))
         self.background = QCheckBox(tr("With background"))
         self.empty = QCheckBox(tr("All classes"))
-        self.empty.setToolTip(tr("Include classes that occur in neither ground truth nor prediction"))
+        self.empty.setToolTip(
+            tr(
+                "Include classes that occur in neither ground truth nor prediction, and with more than {most} classes also those "
+                "with fewer errors",
+                most=MOST_CLASSES,
+            )
+        )
         self.zoom = QSlider(Qt.Orientation.Horizontal)
         self.zoom.setRange(SMALLEST, LARGEST)
         self.zoom.setFixedWidth(110)
@@ -168,6 +176,7 @@ class MatrixPage(QWidget):
                 order=list(MatrixOrder)[self.order.currentIndex()],
                 background=self.background.isChecked(),
                 empty=self.empty.isChecked(),
+                most=MOST_CLASSES,
             )
         )
         self.legend.show_table(self.matrix.table)
@@ -201,7 +210,13 @@ class MatrixPage(QWidget):
             self.readout.set_text("")
             return
         if row < 0:
-            self.readout.set_text(tr(SCALE_TEXT[table.scale]))
+            text = tr(SCALE_TEXT[table.scale])
+            if table.known > len(table.rows):
+                text = tr(
+                    "{text} · the {shown} classes with most errors of {known}; '{all}' shows the rest",
+                    text=text, shown=len(table.rows), known=table.known, all=self.empty.text(),
+                )  # fmt: skip
+            self.readout.set_text(text)
             return
         truth, prediction = table.cell(row, column)
         names = [class_text(table.catalog, one) for one in (truth, prediction)]

@@ -27,6 +27,8 @@ from app.viewmodels.evaluate.matrix_table import MatrixTable
 #: Sides of a cell, px; from the text's size on a cell says its figure.
 SMALLEST, LARGEST, _TEXT_FROM, _GRID_FROM = 5, 72, 30, 12
 _SWATCH, _GAP = 10, 6
+#: A matrix that is fitted into its view has cells of at least this side, so that every name can be read; the rest is scrolled to.
+_READABLE = 14
 _ROTATED_FROM = 9  # px of a cell from which names fit beside each other
 
 
@@ -96,7 +98,7 @@ class MatrixView(QAbstractScrollArea):
         self._set_side(side)
 
     def fit(self) -> None:
-        """Show the whole matrix, with cells as large as the view allows, and go on doing so when it is resized."""
+        """Show as much of the matrix as can be read, with cells as large as the view allows, also when it is resized."""
         self._fitted = True
         self._arrange()
 
@@ -120,7 +122,7 @@ class MatrixView(QAbstractScrollArea):
         if self._fitted and self._table is not None and len(self._table.rows):
             width = (self.viewport().width() - self._header[0]) // max(len(self._table.columns), 1)
             height = (self.viewport().height() - self._header[1]) // len(self._table.rows)
-            self._set_side(max(min(width, height, 56), SMALLEST))
+            self._set_side(max(min(width, height, 56), _READABLE))
         else:
             self._set_side(self._side)
 

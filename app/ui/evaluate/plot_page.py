@@ -101,7 +101,7 @@ class PlotPage(QWidget):
         if name != self.name:
             return
         if chart.empty:
-            self._show_empty(chart.title, chart.note or tr("Nothing to show yet. Evaluate the folder first (Ctrl+J)."))
+            self._show_empty(chart.title, chart.note or tr("Nothing to show yet: no image has ground truth and a mask."))
             return
         self.title.setText(chart.title)
         self.export_button.setEnabled(True)

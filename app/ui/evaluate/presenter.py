@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QFileDialog
 
 from app.controllers.workspace import Program
+from app.services.session import OpenImage
 from app.state.next_errors import ErrorFix
 from app.text import tr
 from app.ui.canvas.canvas_area import CanvasArea
@@ -53,10 +56,12 @@ class EvaluationPresenter(QObject):
         window.classes.figuresAsked.connect(self.open)
         inspect.changed.connect(self._refresh)
         program.classes.changed.connect(self._refresh)
+        program.attributes.changed.connect(self._refresh)
         inspect.navigationChanged.connect(self._show_navigation)
         inspect.componentReached.connect(self._show_place)
         program.next_errors.targetChanged.connect(self._follow_target)
         program.session.imageChanged.connect(lambda _image: canvas.set_outline(None))
+        program.session.imageChanged.connect(self._follow_image)
         self.bar.closeAsked.connect(inspect.end_navigation)
         program.cutouts.ready.connect(self._show_pictures)
         program.session.projectChanged.connect(lambda _project: self._follow_project())
@@ -130,6 +135,8 @@ class EvaluationPresenter(QObject):
         view.pageShown.connect(lambda _title: self._refresh())
         self.matrix.asked.connect(self.show_list)
         self.failures.asked.connect(self.show_list)
+        self.failures.tableAsked.connect(self._ask_table)
+        self.failures.tableRemoved.connect(program.attributes.remove)
         self.components.backAsked.connect(view.step_back)
         self.components.queryChanged.connect(self._choose_list)
         self.components.fixAsked.connect(self._fix)
@@ -137,6 +144,12 @@ class EvaluationPresenter(QObject):
         self.components.ambiguousAsked.connect(self._mark_ambiguous)
         window.themed.connect(view.set_theme)
         return view
+
+    def _ask_table(self) -> None:
+        """Ask for a table of attributes and keep it with the project."""
+        path, _ = QFileDialog.getOpenFileName(self._window, tr("Table of attributes"), "", tr("Tables (*.csv *.tsv *.txt)"))
+        if path:
+            self._program.attributes.choose(Path(path))
 
     # -- showing ---------------------------------------------------------------------------------------------------------
 
@@ -153,7 +166,8 @@ class EvaluationPresenter(QObject):
         if view.page is self.matrix:
             self.matrix.show_counts(inspect.counts(), self._program.view.overlay.shown(project.catalog), folder)
         elif view.page is self.failures:
-            self.failures.show_folder(folder, self._program.view.overlay.shown(project.catalog))
+            self.failures.show_tables(self._program.attributes.tables)
+            self.failures.show_folder(folder, self._program.view.overlay.shown(project.catalog), self._program.attributes.own)
         elif view.page is self.components:
             self._list(self.components.query)
         elif view.page is self.runs.page:
@@ -222,6 +236,7 @@ class EvaluationPresenter(QObject):
     def _show_place(self, component: ErrorComponent) -> None:
         """Zoom to a component; after the picture has its size again."""
         self._window.show_picture()
+        self._window.classes.show_classes((component.truth, component.prediction))
         x, y, width, height = component.box
         margin = 0.6 if max(width, height) >= 24 else 24 / max(width, height)
         QTimer.singleShot(0, self, lambda: self._program.view.show_region(x, y, width, height, margin))
@@ -241,9 +256,12 @@ class EvaluationPresenter(QObject):
         self._program.inspect.find_region(component, draw)
 
     def _follow_target(self) -> None:
-        """Another error is shown: the outline of the one before goes."""
-        if self._program.next_errors.target is not None:
+        """Another error is shown: the outline of the one before goes, and the classes of this one come into sight."""
+        current = self._program.next_errors.current
+        if current is not None:
             self._canvas.set_outline(None)
+            known = () if current.truth is None else (current.truth,)
+            self._window.classes.show_classes((*known, current.label))
 
     def _show_navigation(self, navigation: ErrorNavigation | None) -> None:
         if navigation is None:
@@ -262,6 +280,12 @@ class EvaluationPresenter(QObject):
         self.close()
         if self.view is not None:
             self.view.leave_list()
+
+    def _follow_image(self, image: OpenImage | None) -> None:
+        """The class list of another image begins where it usually does, unless an error of it was asked for."""
+        navigation = self._program.inspect.navigation
+        if image is None or navigation is None or navigation.current.image != str(image.id):
+            self._window.classes.show_classes(())
 
     def _follow_stack(self) -> None:
         self._program.context.update(evaluation_open=self.in_front)

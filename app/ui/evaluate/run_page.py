@@ -29,7 +29,7 @@ from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import toned
 from app.ui.evaluate.components_page import ComponentDelegate, ComponentListModel, ComponentTile
 from app.ui.shell.theme import Theme
-from app.viewmodels.evaluate.run_changes import ChangeGroup, ChangeQuery, ChangeRow
+from app.viewmodels.evaluate.run_changes import ChangeGroup, ChangeQuery, ChangeRow, run_facts
 from deeplab_core.analysis.components import ErrorComponent
 
 _COLUMNS = (mark("Before"), mark("After"), mark("Fixed"), mark("Made"), mark("Change"), "")
@@ -112,6 +112,7 @@ class RunPage(QWidget):
     Signals:
         startAsked(RunSide, RunSide): compare these.
         stopAsked(): do not wait for the rest.
+        keepAsked(RunSide): keep the second run with the project, or if it is kept, remove it.
         groupChosen(): other rows are wanted.
         listChanged(): other errors are wanted: :attr:`query`, :attr:`fixed`.
         opened(int): the error at this place of the list was clicked.
@@ -119,6 +120,7 @@ class RunPage(QWidget):
 
     startAsked = Signal(object, object)
     stopAsked = Signal()
+    keepAsked = Signal(object)
     groupChosen = Signal()
     listChanged = Signal()
     opened = Signal(int)
@@ -135,6 +137,9 @@ class RunPage(QWidget):
         self.start = QPushButton(tr("Compare errors"))
         self.start.setToolTip(tr("On every image with ground truth; predictions are kept for the next time"))
         self.stop = QPushButton(tr("Stop"))
+        self.keep = QPushButton()
+        self.facts = toned("", tone="muted", size="small")
+        self.facts.setWordWrap(True)
         self.summary = ElidedLabel(Qt.TextElideMode.ElideRight)
         self.note = toned("", tone="muted")
         self.note.setWordWrap(True)
@@ -160,6 +165,9 @@ class RunPage(QWidget):
         self.setFocusProxy(self.table)
         self.start.clicked.connect(self._ask_start)
         self.stop.clicked.connect(self.stopAsked)
+        self.keep.clicked.connect(lambda: self.keepAsked.emit(self.after.currentData()))
+        for box in (self.before, self.after):
+            box.currentIndexChanged.connect(lambda _place: self._show_facts())
         self.groups.currentChanged.connect(lambda _place: self.groupChosen.emit())
         self.sort.currentChanged.connect(lambda _place: self.listChanged.emit())
         self.table.chosen.connect(self._follow_row)
@@ -189,6 +197,7 @@ class RunPage(QWidget):
         head.addWidget(self.after, 1)
         head.addWidget(self.start)
         head.addWidget(self.stop)
+        head.addWidget(self.keep)
         left, right = QWidget(), QWidget()
         for side, parts in ((left, (self.groups, self.table)), (right, (self.sort, self.list))):
             column = QVBoxLayout(side)
@@ -205,14 +214,19 @@ class RunPage(QWidget):
         self.body.setStyleSheet("QSplitter::handle { background: transparent; }")
         self.body.addWidget(left)
         self.body.addWidget(right)
-        self.body.setSizes([560, 420])
+        self.body.setSizes([590, 200])
+        self.body.setStretchFactor(0, 1)
+        self.body.setStretchFactor(1, 1)
+        self._rest = QWidget()  # keeps the texts at the top while there is nothing below them
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
         column.addLayout(head)
+        column.addWidget(self.facts)
         column.addWidget(self.summary)
         column.addWidget(self.note)
         column.addWidget(self.body, 1)
+        column.addWidget(self._rest, 1)
 
     # -- what is shown ---------------------------------------------------------------------------------------------------
 
@@ -246,6 +260,22 @@ class RunPage(QWidget):
         self.start.setVisible(not running)
         self.start.setEnabled(len(sides) > 1)
         self.stop.setVisible(running)
+        self._show_facts()
+
+    def _show_facts(self) -> None:
+        """What is known of the kept runs, and what can be done with the second run."""
+        sides: list[RunSide] = [side for side in (self.before.currentData(), self.after.currentData()) if side is not None]
+        texts = [run_facts(side.kept) for side in sides if side.kept is not None]
+        self.facts.setText("\n".join(texts))
+        self.facts.setVisible(bool(texts))
+        kept = len(sides) == 2 and sides[1].kept is not None
+        self.keep.setText(tr("Remove run…") if kept else tr("Keep run…"))
+        self.keep.setToolTip(
+            tr("Deletes the second run from the project")
+            if kept
+            else tr("Keeps the labels of the second run with the project, under a name, with date, settings and figures")
+        )
+        self.keep.setEnabled(len(sides) == 2 and not self.stop.isVisible())
 
     def choose(self, sides: tuple[RunSide, RunSide]) -> None:
         """Select two of the runs."""
@@ -261,11 +291,17 @@ class RunPage(QWidget):
         self.note.setText(note)
         self.note.setVisible(bool(note))
         self.body.setVisible(whole)
+        self._rest.setVisible(not whole)
 
-    def show_rows(self, rows: Sequence[ChangeRow]) -> None:
-        """Rows of the group in front, and all errors."""
+    def show_rows(self, rows: Sequence[ChangeRow], *, keep: bool = False) -> None:
+        """Rows of the group in front, and all errors; ``keep``: the same rows, with what is selected and listed."""
+        selected = self.table.currentRow()
         self.table.show_rows(rows)
-        self.query = ChangeQuery()
+        if keep and 0 <= selected < len(rows):
+            with QSignalBlocker(self.table):
+                self.table.setCurrentCell(selected, 0)
+        if not keep:
+            self.query = ChangeQuery()
 
     def show_errors(self, title: str, tiles: Sequence[ComponentTile]) -> None:
         """The errors of the query."""

@@ -15,15 +15,19 @@ from app.controllers.evaluate.cutouts import CutoutCache, CutoutSource
 from app.controllers.workspace import Program
 from app.services.timers import single_shot
 from app.state.project import Project
+from app.state.run_sides import RunSide
 from app.text import mark, plural, tr
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.error_outline import ErrorOutline
+from app.ui.common.choice_dialog import FolderQuestion
 from app.ui.common.elided_label import ElidedLabel
+from app.ui.common.text_dialog import TextDialog
 from app.ui.evaluate.components_page import ComponentTile
 from app.ui.evaluate.evaluation_view import EvaluationView
 from app.ui.evaluate.run_page import RunPage
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.evaluate.run_changes import change_rows, error_label, summary
+from app.viewmodels.project.folder_plan import FolderPlan
 from deeplab_core.analysis.components import ErrorComponent
 from deeplab_core.analysis.outline import outline
 
@@ -72,6 +76,7 @@ class RunPresenter(QObject):
         view.add_page(tr(TITLE), self.page)
         changes = program.changes
         self._shown: object = None
+        self._listed: object = None
         self._soon = single_shot(self, _SOON_MS, self.refresh)
         changes.changed.connect(self._refresh_soon)
         changes.visitChanged.connect(self._show_visit)
@@ -81,6 +86,7 @@ class RunPresenter(QObject):
             cache.ready.connect(self.page.refresh)
         self.page.startAsked.connect(changes.start)
         self.page.stopAsked.connect(changes.stop)
+        self.page.keepAsked.connect(self._keep)
         self.page.groupChosen.connect(self._show_rows)
         self.page.listChanged.connect(self._show_list)
         self.page.opened.connect(self._open)
@@ -112,11 +118,15 @@ class RunPresenter(QObject):
         title = tr("{first} → {second}", first=change.sides[0].title, second=change.sides[1].title)
         images = plural("{n} image", "{n} images", change.difference.images)
         self.page.show_note(f"{title} · {images} · {summary(change.difference)}", "", whole=change.errors is not None)
-        if change.errors is not self._shown:
-            self._shown = change.errors
-            for cache in self._sources.values():
-                cache.clear()
-            self._show_rows()
+        if change.errors is self._shown:
+            return
+        same, self._shown, self._listed = change is self._listed, change.errors, change
+        if same:  # the intervals have come: what is selected and listed stays
+            self.page.show_rows([] if change.errors is None else change_rows(change.errors, self.page.group), keep=True)
+            return
+        for cache in self._sources.values():
+            cache.clear()
+        self._show_rows()
 
     def _refresh_soon(self) -> None:
         if not self._soon.isActive():
@@ -140,6 +150,27 @@ class RunPresenter(QObject):
         tiles = [ComponentTile(one, self._name(one), error_label(one, catalog)) for one in found]
         images = plural("{n} image", "{n} images", len({one.image for one in found}))
         self.page.show_errors(tr("{errors} in {images}, largest first", errors=len(found), images=images), tiles)
+
+    # -- kept runs -------------------------------------------------------------------------------------------------------
+
+    def _keep(self, side: RunSide) -> None:
+        """Ask for a name and keep the run; or ask whether a kept one is to go."""
+        changes = self._program.changes
+        if side.kept is not None:
+            lines = (tr("Its labels, figures and settings are deleted. Masks and predictions stay."),)
+            question = FolderQuestion(
+                FolderPlan(tr("Remove run '{name}'?", name=side.kept.name), lines, tr("Remove")), self._window
+            )
+            question.agreed.connect(lambda _again, run=side.kept: changes.remove(run))
+            question.show()
+            return
+        intro = tr("The labels of '{run}' are kept with the project, with the date, settings and figures of now.", run=side.title)
+        names = [run.kept.name for run in changes.sides() if run.kept is not None]
+        dialog = TextDialog(
+            tr("Keep run"), intro, text=side.title, offered=list(dict.fromkeys(names)), go=tr("Keep"), parent=self._window
+        )  # fmt: skip
+        dialog.accepted.connect(lambda: changes.keep(side, dialog.text))
+        dialog.show()
 
     # -- pictures --------------------------------------------------------------------------------------------------------
 
@@ -185,6 +216,7 @@ class RunPresenter(QObject):
 
     def _show_place(self, component: ErrorComponent, mask: NDArray[np.bool_]) -> None:
         """Zoom to an error and outline it, once the picture has its size."""
+        self._window.classes.show_classes((component.truth, component.prediction))
         x, y, width, height = component.box
         margin = 0.6 if max(width, height) >= 24 else 24 / max(width, height)
         QTimer.singleShot(0, self, lambda: self._program.view.show_region(x, y, width, height, margin))

@@ -37,9 +37,11 @@ class TrimapDock(Panel):
 
     Signals:
         bandChosen(TrimapBand): rule, width or reference changed.
+        folderAsked(): curves of the folder are wanted.
     """
 
     bandChosen = Signal(object)
+    folderAsked = Signal()
 
     def __init__(self, theme: Theme) -> None:
         super().__init__("trimap", tr("Trimap curve"))
@@ -60,7 +62,7 @@ class TrimapDock(Panel):
         self.scope.addItems([tr("Image"), tr("Folder")])
         self.scope.setAccessibleName(tr("Scope of the curve"))
         self.scope.setToolTip(tr("This image, or pooled over every image that has ground truth and a mask"))
-        self.scope.activated.connect(self._draw)
+        self.scope.activated.connect(self._follow_scope)
         row.addWidget(self.rule, 1)
         row.addWidget(self.scope)
         self.body.addLayout(row)
@@ -140,6 +142,12 @@ class TrimapDock(Panel):
         band = self.band()
         self._show_texts(band)
         self.bandChosen.emit(band)
+        self._follow_scope()
+
+    def _follow_scope(self) -> None:
+        """Draw the curves; those of the folder are measured where they are looked at."""
+        if self.scope.currentIndex() == 1:
+            self.folderAsked.emit()
         self._draw()
 
     def _show_texts(self, band: TrimapBand) -> None:
@@ -150,7 +158,7 @@ class TrimapDock(Panel):
         shown = self._curves.folder if self.scope.currentIndex() == 1 else self._curves.image
         self.empty.setVisible(not shown)
         if not shown and self.scope.currentIndex() == 1:
-            self.empty.setText(tr("Evaluate the folder first (Ctrl+J)."))
+            self.empty.setText(tr("The folder is evaluated where it has ground truth and masks; Ctrl+J does it again."))
         elif not shown:
             self.empty.setText(tr(self._curves.why_empty))
         if self.plot is not None:

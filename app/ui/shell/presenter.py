@@ -77,6 +77,7 @@ class WindowPresenter(QObject):
         program.counts.changed.connect(self._show_captions)
         dock.show_band(evaluation.band)
         dock.bandChosen.connect(evaluation.set_band)
+        dock.folderAsked.connect(program.folder_evaluation.start_if_needed)
         evaluation.bandChanged.connect(dock.show_band)
         evaluation.layersChanged.connect(self._show_layers)
         evaluation.figuresChanged.connect(self._show_figures)

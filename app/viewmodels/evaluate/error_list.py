@@ -11,6 +11,7 @@ from deeplab_core.analysis.components import ErrorComponent
 from deeplab_core.analysis.error_components import ErrorComponents
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.kinds import KINDS, FailureKind
+from deeplab_core.analysis.own_slices import OwnSlices
 from deeplab_core.analysis.pairs import PairLoss, pair_loss
 from deeplab_core.analysis.record import ERROR_PIXELS
 from deeplab_core.analysis.slices import ObjectAxis, Slice
@@ -42,6 +43,14 @@ KIND_TITLES: dict[FailureKind, str] = {
 
 
 @dataclass(frozen=True, slots=True)
+class OwnSlice:
+    """A slice of an attribute of the user's: its column, and the label of the slice."""
+
+    axis: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class ComponentQuery:
     """What a list of components is about; ids of classes, None for any.
 
@@ -60,11 +69,18 @@ class ComponentQuery:
     both_ways: bool = False
     kind: FailureKind | None = None
     concerning: int | None = None
-    within: Slice | None = None
+    within: Slice | OwnSlice | None = None
     order: str = DEFAULT_ORDER
 
-    def find(self, folder: FolderAnalysis, limit: int = LISTED) -> list[ErrorComponent]:
-        """The first components that are meant, in their order; by size, of a kind or a slice of pixels by the pixels in it."""
+    def find(self, folder: FolderAnalysis, limit: int = LISTED, own: OwnSlices | None = None) -> list[ErrorComponent]:
+        """The first components that are meant, in their order; by size, of a kind or a slice of pixels by the pixels in it.
+
+        Args:
+            own: the user's attributes, for slices of them.
+        """
+        if isinstance(self.within, OwnSlice):
+            known = own is not None and any(axis.name == self.within.axis for axis in (*own.image_axes, *own.object_axes))
+            return own.components(folder, self.within.axis, self.within.label, limit, self.order) if own and known else []
         index, worth = folder.errors, folder.worth(self.order)
         if self.within is not None:
             return folder.components_within(self.within, self.concerning, limit, self.order)
@@ -114,6 +130,8 @@ class ComponentQuery:
 
     def title(self, catalog: ClassCatalog) -> str:
         """The text above the list."""
+        if isinstance(self.within, OwnSlice):
+            return f"{self.within.axis}: {self.within.label}"
         if self.within is not None:
             of = "objects" if isinstance(self.within.axis, ObjectAxis) else "pixels"
             what = of if self.concerning is None else class_text(catalog, self.concerning)

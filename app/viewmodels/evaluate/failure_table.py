@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from app.text import percent, plural, share_text, spaced, tr
-from app.viewmodels.evaluate.error_list import KIND_TITLES, class_text
+from app.viewmodels.evaluate.error_list import KIND_TITLES, OwnSlice, class_text
 from app.viewmodels.evaluate.slice_text import AXIS_TITLES, bar_label
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.kinds import KIND_NEEDS, KIND_TEXT, KINDS, PARTS, FailureKind
+from deeplab_core.analysis.own_slices import OwnSlices
 from deeplab_core.analysis.record import ERROR_PIXELS
 from deeplab_core.analysis.slice_scores import SliceScore, score_axis, sliced_axes
 from deeplab_core.analysis.slices import AXIS_TEXT, ObjectAxis, Slice, slice_objects
@@ -91,7 +92,7 @@ class SliceBar:
     count: int
     few: bool
     text: str
-    within: Slice
+    within: Slice | OwnSlice
     low: float = math.nan
     high: float = math.nan
 
@@ -210,18 +211,56 @@ def slice_charts(folder: FolderAnalysis, class_id: int | None = None) -> list[Sl
     return charts
 
 
-def with_intervals(charts: list[SliceChart], folder: FolderAnalysis, class_id: int | None = None) -> list[SliceChart]:
+def own_charts(folder: FolderAnalysis, own: OwnSlices | None, class_id: int | None = None) -> list[SliceChart]:
+    """Scores by the user's attributes: IoU of objects, mean IoU of images; without intervals."""
+    charts = []
+    for axis in [] if own is None else sliced_axes(folder, own, class_id=class_id):
+        if not axis.own:
+            continue
+        of_objects = axis.unit == "object"
+        bars = tuple(
+            SliceBar(
+                row.label,
+                row.score,
+                row.count,
+                row.few,
+                tr(
+                    "{number}: {measure} {score}",
+                    number=plural("{n} object", "{n} objects", row.count)
+                    if of_objects
+                    else plural("{n} image", "{n} images", row.count),
+                    measure=tr("IoU") if of_objects else tr("mean IoU"),
+                    score=_score(row.score),
+                ),
+                OwnSlice(axis.name, row.label),
+            )
+            for row in score_axis(axis, resamples=0)
+        )
+        measure = tr("IoU") if of_objects else tr("mean IoU")
+        charts.append(SliceChart(axis.name, axis.text, measure, bars))
+    return charts
+
+
+def with_intervals(
+    charts: list[SliceChart], folder: FolderAnalysis, class_id: int | None = None, own: OwnSlices | None = None
+) -> list[SliceChart]:
     """The charts with the interval of every bar; as they are in folders of more than :data:`MOST_SLICED` images."""
     if folder.measured(ERROR_PIXELS) > MOST_SLICED:
         return charts
-    scores = {axis.name: score_axis(axis, resamples=_DRAWS) for axis in sliced_axes(folder, class_id=class_id)}
+    scores = {axis.name: score_axis(axis, resamples=_DRAWS) for axis in sliced_axes(folder, own, class_id=class_id)}
     return [replace(chart, bars=tuple(_with_interval(bar, scores) for bar in chart.bars)) for chart in charts]
 
 
 def _with_interval(bar: SliceBar, scores: dict[str, list[SliceScore]]) -> SliceBar:
-    axis = bar.within.axis
-    found = scores.get(axis.value if isinstance(axis, ObjectAxis) else f"pixel_{axis.value}")
-    low, high = (math.nan, math.nan) if found is None else found[bar.within.place].interval
+    low, high = math.nan, math.nan
+    if isinstance(bar.within, OwnSlice):
+        found = scores.get(bar.within.axis)
+        own = [row.interval for row in found or () if row.label == bar.within.label]
+        low, high = own[0] if own else (low, high)
+    else:
+        axis = bar.within.axis
+        found = scores.get(axis.value if isinstance(axis, ObjectAxis) else f"pixel_{axis.value}")
+        low, high = (low, high) if found is None else found[bar.within.place].interval
     if math.isnan(low) or math.isnan(bar.value):
         return bar
     text = tr("{text}; 95 % interval {low} to {high}", text=bar.text, low=_score(low), high=_score(high))

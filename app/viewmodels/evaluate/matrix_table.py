@@ -60,6 +60,7 @@ class MatrixTable:
         counts: (R, K) int64 pixels of each cell; for pair scores of both directions.
         values: (R, K) float64: pixels, or a share 0..1; nan if undefined.
         strength: (R, K) float64, 0..1: how strongly a cell is coloured.
+        known: how many classes there are to show; more than R where only those with most errors are shown.
     """
 
     catalog: ClassCatalog
@@ -69,6 +70,7 @@ class MatrixTable:
     counts: NDArray[np.int64]
     values: NDArray[np.float64]
     strength: NDArray[np.float64]
+    known: int = 0
 
     def class_id(self, channel: int) -> int:
         """Class id of a channel; the void id for C."""
@@ -102,6 +104,7 @@ def matrix_table(
     order: MatrixOrder = MatrixOrder.CATALOG,
     background: bool = True,
     empty: bool = False,
+    most: int | None = None,
 ) -> MatrixTable:
     """Lay a confusion matrix out.
 
@@ -111,12 +114,18 @@ def matrix_table(
         scale, order: what cells say, and where classes stand.
         background: False leaves the catalog's background out of rows and columns. Shares are of all pixels either way.
         empty: True keeps classes that occur in neither truth nor prediction.
+        most: where more classes occur, only so many with most wrong pixels stay, in the same order; None keeps all.
     """
     classes = len(catalog)
     values = _values(counts, scale)
     occurs = counts.sum(axis=1) + counts[:, :classes].sum(axis=0) > 0
     hidden = None if background else background_channel(catalog)
     places = [c for c in _order(counts, order).tolist() if (empty or occurs[c]) and c != hidden]
+    known = len(places)
+    if most is not None and known > most and not empty:
+        kept = set(places)
+        costly = set([c for c in _order(counts, MatrixOrder.COST).tolist() if c in kept][:most])
+        places = [c for c in places if c in costly]
     rows = np.array(places, dtype=np.int64)
     void = bool(counts[:, classes].any()) and scale is not MatrixScale.PAIRS
     columns = np.array([*places, classes] if void else places, dtype=np.int64)
@@ -126,7 +135,7 @@ def matrix_table(
         pixels = np.column_stack((square + square.T - np.diag(np.diag(square)), counts[:, -1]))
     index = np.ix_(rows, columns)
     shown = values[index]
-    return MatrixTable(catalog, scale, rows, columns, pixels[index], shown, _strength(shown, rows, columns, scale))
+    return MatrixTable(catalog, scale, rows, columns, pixels[index], shown, _strength(shown, rows, columns, scale), known)
 
 
 def costly_cells(

@@ -15,8 +15,9 @@ from app.state.progress_log import ProgressSample
 from app.text import mark, percent, plural, share_text, spaced, tr
 from app.viewmodels.evaluate.charts import Chart, HeatChart, Series, floats
 from app.viewmodels.evaluate.curves import Curve
-from app.viewmodels.evaluate.error_list import ComponentQuery
+from app.viewmodels.evaluate.error_list import ComponentQuery, OwnSlice
 from deeplab_core.analysis.ranking import GainCurve
+from deeplab_core.analysis.slice_scores import SlicedAxis, SliceScore
 from deeplab_core.analysis.slices import AXIS_TEXT, ObjectAxis, PixelSlices, Slice, slice_objects
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.metrics import scores
@@ -51,7 +52,8 @@ def trimap_chart(curves: Sequence[Curve], rule: str, scope: str) -> Chart:
     )
     title, note = tr("Trimap curve, {scope}", scope=scope), tr("Band: {rule}.", rule=rule)
     if not curves:
-        note = tr("Evaluate the folder first (Ctrl+J).") if scope == "folder" else tr("Open an image with ground truth.")
+        of_folder = tr("The folder is evaluated where it has ground truth and masks; Ctrl+J does it again.")
+        note = of_folder if scope == "folder" else tr("Open an image with ground truth.")
     leads = tuple(range(1, max((len(curve.values) for curve in curves), default=0) + 1))
     return Chart(
         title,
@@ -209,8 +211,12 @@ def precision_recall_chart(levels: NDArray[np.int64], threshold: float | None) -
     return Chart(title, "recall", "precision", tuple(series), x_range=(0, 1), y_range=(0, 1), note=" ".join(notes), shares="xy")
 
 
-def object_chart(rows: NDArray[Any], axis: ObjectAxis) -> Chart:
-    """IoU, recall and class swaps of objects over one of their properties."""
+def object_chart(rows: NDArray[Any], axis: ObjectAxis, scored: Sequence[SliceScore] = ()) -> Chart:
+    """IoU, recall and class swaps of objects over one of their properties.
+
+    Args:
+        scored: the same slices with intervals of their IoU; empty without.
+    """
     pieces = [(place, piece) for place, piece in enumerate(slice_objects(rows, axis)) if piece.objects]
     found = [piece for _, piece in pieces]
     places = floats(range(len(found)))
@@ -221,10 +227,14 @@ def object_chart(rows: NDArray[Any], axis: ObjectAxis) -> Chart:
         (tr("class swap"), "swapped", "bad"),
         ("lost", "lost", "warn"),
     )
+    low, high = _bounds(scored, [place for place, _ in pieces])
     series = tuple(
-        Series(name, places, floats([getattr(piece, field) for piece in found]), shape="points", token=token, pale=pale)
+        Series(
+            name, places, floats([getattr(piece, field) for piece in found]), shape="points", token=token, pale=pale,
+            low=low if field == "iou" else (), high=high if field == "iou" else (),
+        )
         for name, field, token in lines
-    )
+    )  # fmt: skip
     ticks = tuple(
         (place, f"{_span(piece.low, piece.high)}, n {piece.objects}") for place, piece in zip(places, found, strict=True)
     )
@@ -238,7 +248,7 @@ def object_chart(rows: NDArray[Any], axis: ObjectAxis) -> Chart:
         shares="y",
         x_ticks=ticks,
         note=tr(
-            "{objects}. n: objects; pale marks are based on fewer than {few}.",
+            "{objects}. n: objects; pale marks are based on fewer than {few}. Lines at IoU: 95 % interval over images.",
             objects=plural("{n} object", "{n} objects", objects),
             few=FEW_OBJECTS,
         )
@@ -248,16 +258,24 @@ def object_chart(rows: NDArray[Any], axis: ObjectAxis) -> Chart:
     )
 
 
-def pixel_chart(slices: PixelSlices) -> Chart:
-    """Pixel accuracy and mean IoU over one property of pixels."""
+def pixel_chart(slices: PixelSlices, scored: Sequence[SliceScore] = ()) -> Chart:
+    """Pixel accuracy and mean IoU over one property of pixels.
+
+    Args:
+        scored: the same slices with intervals of their mean IoU; empty without.
+    """
     pieces = [(place, piece) for place, piece in enumerate(slices.rows()) if piece.pixels]
     found = [piece for _, piece in pieces]
     pale = frozenset(place for place, piece in enumerate(found) if piece.images < FEW_IMAGES)
     places = floats(range(len(found)))
+    low, high = _bounds(scored, [place for place, _ in pieces])
     series = tuple(
-        Series(name, places, floats([getattr(piece, field) for piece in found]), shape="points", token=token, pale=pale)
+        Series(
+            name, places, floats([getattr(piece, field) for piece in found]), shape="points", token=token, pale=pale,
+            low=low if field == "mean_iou" else (), high=high if field == "mean_iou" else (),
+        )
         for name, field, token in ((tr("mIoU"), "mean_iou", "accent"), (tr("pixel accuracy"), "accuracy", "good"))
-    )
+    )  # fmt: skip
     ticks = tuple(
         (place, f"{_span(piece.low, piece.high)}, n {piece.images}") for place, piece in zip(places, found, strict=True)
     )
@@ -266,8 +284,48 @@ def pixel_chart(slices: PixelSlices) -> Chart:
     return Chart(
         title, tr(AXIS_TEXT[slices.axis.value]), tr("score"), series if found else (), y_range=(0, 1), x_ticks=ticks,
         leads=leads, shares="y",
-        note=tr("n: images; pale marks are based on fewer than {few}.", few=FEW_IMAGES) if found else tr("Not measured."),
+        note=tr(
+            "n: images; pale marks are based on fewer than {few}. Lines at mIoU: 95 % interval over images.", few=FEW_IMAGES
+        )
+        if found
+        else tr("Not measured."),
     )  # fmt: skip
+
+
+def own_chart(axes: Sequence[SlicedAxis], scored: Sequence[Sequence[SliceScore]]) -> Chart:
+    """Scores by the user's attributes with intervals over images, one bar for each slice.
+
+    Args:
+        axes: of the user's tables.
+        scored: the slices of each.
+    """
+    rows = [(axis, row) for axis, found in zip(axes, scored, strict=True) for row in found if row.count]
+    title = tr("Your attributes")
+    if not rows:
+        note = tr("Choose a table of attributes on the page Failures. Its columns become slices of images or objects.")
+        return Chart(title, "", "", (), note=note)
+    series = Series(
+        tr("score"), floats(range(len(rows))), floats([row.score for _, row in rows]),
+        floats([row.interval[0] for _, row in rows]), floats([row.interval[1] for _, row in rows]), shape="bars",
+        pale=frozenset(place for place, (_, row) in enumerate(rows) if row.few),
+    )  # fmt: skip
+    ticks = tuple((float(place), f"{axis.name}: {row.label}, n {row.count}") for place, (axis, row) in enumerate(rows))
+    return Chart(
+        title, tr("IoU of objects, mean IoU of images"), "", (series,), x_range=(0, 1), shares="x", y_ticks=ticks,
+        note=tr(
+            "n: objects or images; pale bars are based on fewer than {objects} objects or {images} images. Lines are 95 % "
+            "bootstrap intervals over images.",
+            objects=FEW_OBJECTS, images=FEW_IMAGES,
+        ),
+        leads=tuple(ComponentQuery(within=OwnSlice(axis.name, row.label)) for axis, row in rows),
+    )  # fmt: skip
+
+
+def _bounds(scored: Sequence[SliceScore], places: Sequence[int]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Ends of the intervals of some slices; empty where they were not found."""
+    if not scored:
+        return (), ()
+    return floats([scored[place].interval[0] for place in places]), floats([scored[place].interval[1] for place in places])
 
 
 def gain_chart(gain: GainCurve, title: str) -> Chart:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.text import mark, percent, points, spaced, tr
+from app.state.kept_runs import KeptRun
+from app.text import mark, percent, plural, points, spaced, tr
 from app.viewmodels.evaluate.error_list import KIND_TITLES, LISTED, class_text
+from app.viewmodels.evaluate.matrix_table import short_count
 from app.viewmodels.evaluate.slice_text import slice_text
 from deeplab_core.analysis.compared_slices import AxisChange
 from deeplab_core.analysis.components import ErrorComponent
@@ -27,9 +29,9 @@ _VERDICTS = {Verdict.BETTER: mark("better"), Verdict.WORSE: mark("worse"), Verdi
 class ChangeGroup(StrEnum):
     """What the rows are; the values are the titles."""
 
-    KINDS = mark("Kinds of failure")
-    PAIRS = mark("Pairs of classes")
-    CELLS = mark("Ground truth called")
+    KINDS = mark("Kinds")
+    PAIRS = mark("Pairs")
+    CELLS = mark("Cells")
     SLICES = mark("Slices")
 
 
@@ -102,6 +104,20 @@ def summary(difference: RunDifference) -> str:
     )
 
 
+def run_facts(run: KeptRun) -> str:
+    """Everything that is known of a kept run, in one line."""
+    parts = [run.name, run.date, run.model]
+    if run.settings:
+        parts.append(run.settings)
+    parts.append(plural("{n} image", "{n} images", run.images))
+    if run.mean_iou is not None:
+        classes = plural("{n} class", "{n} classes", run.classes)
+        parts.append(tr("mIoU {mean} over {classes}", mean=percent(run.mean_iou), classes=classes))
+        parts.append(tr("pixel accuracy {share}", share=percent(run.pixel_accuracy)))
+        parts.append(tr("ground truth {digest}", digest=run.truth_sha256[:8]))
+    return " · ".join(parts)
+
+
 def error_label(component: ErrorComponent, catalog: ClassCatalog) -> str:
     """The line below the picture of an error."""
     truth, prediction = (class_text(catalog, one) for one in (component.truth, component.prediction))
@@ -112,21 +128,32 @@ def _kind_row(row: KindChange) -> ChangeRow:
     title = tr(KIND_TITLES[row.kind]).capitalize()
     if not row.measured:
         return ChangeRow(title, (tr("not measured"), "", "", "", "", ""), None, tip=KIND_TEXT[row.kind])
-    return ChangeRow(title, _counts(row), ChangeQuery(kind=row.kind), _tone(row.low, row.high), KIND_TEXT[row.kind])
+    tip = f"{KIND_TEXT[row.kind]}.\n{_whole(row)}"
+    return ChangeRow(title, _counts(row), ChangeQuery(kind=row.kind), _tone(row.low, row.high), tip)
 
 
 def _cell_row(row: CellChange, catalog: ClassCatalog) -> ChangeRow:
     truth, prediction = (class_text(catalog, one) for one in (row.truth, row.prediction))
     between = tr("and") if row.both_ways else tr("called")
     query = ChangeQuery(row.truth, row.prediction, both_ways=row.both_ways)
-    return ChangeRow(f"{truth} {between} {prediction}", _counts(row), query, _tone(row.low, row.high))
+    title = f"{truth} {between} {prediction}"
+    return ChangeRow(title, _counts(row), query, _tone(row.low, row.high), f"{title}.\n{_whole(row)}")
 
 
 def _counts(row: KindChange | CellChange) -> tuple[str, str, str, str, str, str]:
     net = row.fixed - row.made
     change = _signed(net) if math.isnan(row.low) else f"{_signed(net)} [{_signed(row.low)}, {_signed(row.high)}]"
     said = {"good": tr("better"), "bad": tr("worse")}.get(_tone(row.low, row.high), "")
-    return spaced(row.before), spaced(row.after), spaced(row.fixed), spaced(row.made), change, said
+    return short_count(row.before), short_count(row.after), short_count(row.fixed), short_count(row.made), change, said
+
+
+def _whole(row: KindChange | CellChange) -> str:
+    """The counts without rounding, and the images."""
+    return tr(
+        "{before} px before, {after} after, {fixed} fixed, {made} made. Better in {better}, worse in {worse}.",
+        before=spaced(row.before), after=spaced(row.after), fixed=spaced(row.fixed), made=spaced(row.made),
+        better=plural("{n} image", "{n} images", row.images_better), worse=plural("{n} image", "{n} images", row.images_worse),
+    )  # fmt: skip
 
 
 def _tone(low: float, high: float) -> str:
@@ -138,7 +165,7 @@ def _axis_rows(axis: AxisChange, difference: RunDifference) -> list[ChangeRow]:
     rows = []
     for row, number, (low, _high) in zip(axis.rows, axis.counts, axis.limits, strict=True):
         within = None if axis.own else _slice(axis.name, low)
-        fixed, made = ("", "") if within is None else map(spaced, difference.within(within))
+        fixed, made = ("", "") if within is None else map(short_count, difference.within(within))
         change = "" if math.isnan(row.difference) else points(row.difference)
         if not math.isnan(row.low):
             change += f" [{points(row.low)}, {points(row.high)}]"
@@ -166,5 +193,5 @@ def _slice_title(within: Slice) -> str:
 
 
 def _signed(value: float) -> str:
-    number = spaced(abs(round(value)))
+    number = short_count(abs(round(value)))
     return f"+{number}" if round(value) > 0 else f"−{number}" if round(value) < 0 else "0"

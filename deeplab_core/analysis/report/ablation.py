@@ -64,6 +64,8 @@ def _tiles(found: Ablation) -> Iterator[Tile]:
 
 
 def _time(row: AblationRow, found: Ablation) -> str:
+    if found.plain.cpu_seconds > 0 and row.cpu_seconds > 0:  # not where they are not known
+        return f"{row.cpu_seconds / found.plain.cpu_seconds:.2f} x CPU time"
     return f"{row.seconds / found.plain.seconds:.2f} x time" if found.plain.seconds else ""
 
 

@@ -10,6 +10,8 @@ from PySide6.QtCore import Qt
 
 from app.controllers.compare.changes import CompareChanges
 from app.state.samples import load_sample
+from app.ui.common.choice_dialog import FolderQuestion
+from app.ui.common.text_dialog import TextDialog
 from app.ui.evaluate.run_page import RunPage
 from app.viewmodels.annotate.panes import PaneKind
 from app.viewmodels.evaluate.run_changes import ChangeGroup
@@ -46,10 +48,21 @@ def changes(studio: Studio) -> CompareChanges:
 def compared(studio: Studio) -> RunPage:
     """Press the button of the comparison's dock, and wait for the rows."""
     studio.qtbot.mouseClick(studio.application.presenter.compare.dock.errors, Qt.MouseButton.LeftButton)
-    studio.wait(lambda: changes(studio).change is not None and changes(studio).change.errors is not None)
-    studio.settle()
+    whole(studio)
     studio.wait(lambda: page(studio).table.rowCount() > 0)
     return page(studio)
+
+
+def whole(studio: Studio, other_than: object = None) -> None:
+    """Wait for the intervals of a difference."""
+
+    def there() -> bool:
+        change = changes(studio).change
+        errors = None if change is None or change is other_than else change.errors
+        return errors is not None and not np.isnan(errors.kinds[0].low)
+
+    studio.wait(there)
+    studio.settle()
 
 
 def choose_row(studio: Studio, shown: RunPage, row: int) -> None:
@@ -157,3 +170,35 @@ def test_a_run_is_not_compared_with_itself_and_another_folder_forgets(desk: Stud
     compared(desk)
     desk.program.projects.close()
     assert changes(desk).change is None
+
+
+def name_dialog(studio: Studio) -> TextDialog:
+    found = [one for one in studio.window.findChildren(TextDialog) if one.isVisible()]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_a_run_is_kept_compared_and_removed(desk: Studio) -> None:
+    shown = compared(desk)
+    desk.qtbot.mouseClick(shown.keep, Qt.MouseButton.LeftButton)
+    dialog = name_dialog(desk)
+    dialog.field.setText("before the retraining")
+    desk.qtbot.mouseClick(dialog.go, Qt.MouseButton.LeftButton)
+    desk.wait(lambda: "Keeping a run finished" in desk.titles())
+    desk.settle()
+    (run,) = [side.kept for side in changes(desk).sides() if side.kept is not None]
+    card = desk.program.compared.models[1].card
+    assert (run.name, run.images, run.scored, run.model) == ("before the retraining", 4, 4, card.name)
+    shown.after.setCurrentIndex([side.key for side in changes(desk).sides()].index("kept 1"))
+    assert "before the retraining" in shown.facts.text()
+    assert "mIoU" in shown.facts.text()
+    first = changes(desk).change
+    desk.qtbot.mouseClick(shown.start, Qt.MouseButton.LeftButton)
+    whole(desk, first)
+    assert changes(desk).change.difference.fixed.wrong_px == first.difference.fixed.wrong_px, "the same labels, now from the run"
+    assert shown.keep.text() == "Remove run…"
+    desk.qtbot.mouseClick(shown.keep, Qt.MouseButton.LeftButton)
+    question = next(one for one in desk.window.findChildren(FolderQuestion) if one.isVisible())
+    desk.qtbot.mouseClick(question.go, Qt.MouseButton.LeftButton)
+    desk.settle()
+    assert all(side.kept is None for side in changes(desk).sides())

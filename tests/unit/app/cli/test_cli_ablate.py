@@ -52,6 +52,7 @@ def test_every_row_is_compared_and_has_the_masks_of_predict(folders: Path, capsy
     data = json.loads(files[0].read_text())
     assert [row["variant"] for row in data["rows"]] == ["", "flip", "scales:0.75,1", "os8+flip", "crf:v2"]
     assert all(row["images"] == 7 and row["seconds_per_image"] > 0 for row in data["rows"])
+    assert all(row["cpu_seconds_per_image"] > 0 for row in data["rows"])
     assert data["rows"][0]["comparison"] is None
     assert {row["verdict"] for row in data["rows"][1]["comparison"]["overall"]} <= {"better", "worse", "unclear"}
     rows = list(csv.DictReader(files[1].read_text().splitlines()))

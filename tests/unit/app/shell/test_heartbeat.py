@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.worker import heartbeat
-from app.worker.heartbeat import LONG_CALL, SILENCE, HeartbeatMonitor, Vitals, read_vitals
+from app.worker.heartbeat import LONG_CALL, SILENCE, CancelWait, HeartbeatMonitor, Vitals, read_vitals
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
@@ -207,3 +207,29 @@ def test_a_stopped_process_ends_with_its_window(tmp_path: Path) -> None:
         parent.wait()
         if parent.stdout is not None:
             parent.stdout.close()
+
+
+def had(busy: float, seconds: float, *, disk: bool = False, stopped: bool = False, known: bool = True) -> float:
+    """Time that a process has had after so many seconds by the clock, with this share of a core."""
+    wait, found = CancelWait(100.0), 0.0
+    for look in range(1, round(4 * seconds) + 1):
+        at = look / 4
+        found = wait.tick(100.0 + at, Vitals(stopped, disk, busy * at) if known else None)
+    return found
+
+
+def test_a_cancelled_request_has_the_time_in_which_its_process_could_work() -> None:
+    assert had(1.0, 4) == pytest.approx(4, abs=0.3)  # alone on its core
+    assert had(2.0, 4) == pytest.approx(4, abs=0.3)  # with two threads, not sooner
+    assert had(0.1, 20) == pytest.approx(2, abs=0.3)  # a tenth of a core: 20 s by the clock are 2
+    assert had(0.0, 4) == 4  # it rests, and could have answered
+    assert had(0.1, 4, stopped=True) == 4
+    assert had(0.1, 4, known=False) == 4  # the system says nothing
+    assert had(0.0, 20, disk=True) < 1
+    assert had(0.01, 61) >= 60  # a minute by the clock is enough
+
+
+def test_a_computer_that_slept_has_not_waited() -> None:
+    wait = CancelWait(0.0)
+    wait.tick(0.25, Vitals(False, False, 0.25))
+    assert wait.tick(50.0, Vitals(False, False, 0.25)) <= 2.5

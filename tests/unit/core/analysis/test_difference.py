@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deeplab_core.analysis import FailureKind, component_mask
+from deeplab_core.analysis import FailureKind, component_mask, difference
 from deeplab_core.analysis.compared_slices import compare_axes
-from deeplab_core.analysis.difference import ChangedFiles, ImageErrorChange, RunDifference, compare_errors
+from deeplab_core.analysis.difference import ChangedFiles, ImageErrorChange, RunDifference, compare_errors, compare_runs
 from deeplab_core.analysis.error_maps import map_errors
 from deeplab_core.analysis.record import ERROR_PIXELS, slice_name
 from deeplab_core.analysis.slice_scores import paired_axis_scores, score_axis, sliced_axes
@@ -201,3 +201,25 @@ def test_folders_are_read_and_a_broken_file_fails_alone(tmp_path: Path) -> None:
     assert (found.images, found.fixed.wrong_px, list(found.files)) == (1, 400, ["a.png"])
     assert "b-after.png" in str(found.failures[0])
     assert found.fixed.total(ERROR_PIXELS).sum() == truth.size
+
+
+def test_several_runs_are_compared_with_one_that_is_inspected_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    truth, before, after = room()
+    other = after.copy()
+    other[0, 0] = 0
+    paths = {name: tmp_path / f"{name}.png" for name in ("truth", "before", "after", "other", "wide")}
+    masks = {"truth": truth, "before": before, "after": after, "other": other, "wide": np.zeros((60, 90), np.uint8)}
+    for name, path in paths.items():
+        write_mask(path, masks[name], VOC)
+    runs = [{"a": ChangedFiles(paths["truth"], paths["before"], paths[name])} for name in ("after", "other", "wide")]
+    read = []
+    monkeypatch.setattr(difference, "map_errors", lambda **pixels: read.append(pixels["prediction"]) or map_errors(**pixels))
+    found = compare_runs(runs, VOC)
+    assert len(read) == 3, "the first run once, and each of the others that has the right size"
+    for files, one in zip(runs, found, strict=True):
+        alone = compare_errors(files, VOC)
+        assert len(alone.failures) == len(one.failures)
+        assert one.images == alone.images
+        for view in ("before", "after", "fixed", "made"):
+            assert (getattr(one, view).error_cells()[0] == getattr(alone, view).error_cells()[0]).all()
+    assert [len(one.failures) for one in found] == [0, 0, 1]

@@ -1,0 +1,101 @@
+"""The user's own attributes of images and objects as slices of the figures in the window."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+
+from app.controllers.evaluate.errors import InspectController
+from app.controllers.evaluate.figures import EvaluationFigures
+from app.controllers.evaluate.ground_truth import GroundTruthController
+from app.services.services import Services
+from app.state.attributes import keep_table, own_slices, remove_table, table_names
+from app.text import plural, tr
+from deeplab_core.analysis.own_slices import OwnSlices
+from deeplab_core.errors import AtrousError
+
+
+class AttributesController(QObject):
+    """Keeps tables with the project and reads them when a project is opened, or its ground truth is another one.
+
+    Attributes:
+        own: the slices; None without a table.
+
+    Signals:
+        changed(): other slices.
+    """
+
+    changed = Signal()
+
+    def __init__(
+        self,
+        services: Services,
+        figures: EvaluationFigures,
+        truth: GroundTruthController,
+        inspect: InspectController,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._jobs, self._notifier = services.session, services.jobs, services.notifier
+        self._truth, self._inspect = truth, inspect
+        self._report = partial(services.notifier.report_or_raise, replace_key="attributes")
+        self.own: OwnSlices | None = None
+        services.session.projectChanged.connect(lambda _project: self._take(None))
+        figures.truthFound.connect(lambda _index: self.read())
+
+    @property
+    def tables(self) -> dict[str, str]:
+        """File of the project -> name of each kept table."""
+        project = self._session.project
+        return {} if project is None else table_names(project)
+
+    def choose(self, path: Path) -> None:
+        """Keep a table with the project, and slice by its columns."""
+        project = self._session.project
+        if project is None:
+            return
+        try:
+            table = keep_table(project, path)
+        except AtrousError as error:
+            self._report(error)
+            return
+        columns = plural("{n} attribute", "{n} attributes", len(table.axes))
+        self.read(tr("{name} is kept with the project: {columns}", name=path.name, columns=columns))
+
+    def remove(self, file: str) -> None:
+        """Forget a table."""
+        project = self._session.project
+        if project is None:
+            return
+        try:
+            remove_table(project, file)
+        except AtrousError as error:
+            self._report(error)
+            return
+        self.read()
+
+    def read(self, said: str = "") -> None:
+        """Read the tables again, in the background; then say ``said`` and what of the tables was not used."""
+        project = self._session.project
+        if project is None:
+            return
+        if not table_names(project):
+            self._take(None)
+            return
+        ids = self._truth.images_with_truth()
+
+        def done(own: OwnSlices | None) -> None:
+            if project is not self._session.project:
+                return
+            self._take(own)
+            if said and own is not None:
+                notes = own.notes([str(image) for image in ids])
+                self._notifier.info(said, ". ".join(notes), replace_key="attributes")
+
+        self._jobs.run(lambda: own_slices(project, ids), done, self._report)
+
+    def _take(self, own: OwnSlices | None) -> None:
+        self.own = self._inspect.own = own
+        self.changed.emit()

@@ -1,0 +1,106 @@
+"""The user's own attributes in the window: a table is kept with the project, its columns become slices with n and interval."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtWidgets import QFileDialog
+
+from app.state.attributes import table_names
+from app.ui.evaluate.presenter import EvaluationPresenter
+from app.ui.evaluate.slice_bars import SliceBars
+from app.viewmodels.evaluate.error_list import ComponentQuery, OwnSlice
+from tests.gui.evaluate.test_evaluation_view import run_folder
+from tests.gui.studio import Studio
+
+
+def charts(shown: EvaluationPresenter) -> dict[str, SliceBars]:
+    return {
+        bars.accessibleName().partition(",")[0]: bars for bars in shown.failures.findChildren(SliceBars) if not bars.isHidden()
+    }
+
+
+def choose(studio: Studio, shown: EvaluationPresenter, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(path), ""))
+    shown.view.show_page("Failures")
+    action = next(one for one in shown.failures.tables.menu().actions() if one.text() == "Choose a table…")
+    action.trigger()
+    studio.settle()
+
+
+def names(studio: Studio) -> list[str]:
+    return [record.relative_path for record in studio.program.session.project.images]
+
+
+def test_columns_of_a_table_become_slices(studio: Studio, folder, tmp_path: Path, monkeypatch) -> None:
+    shown = run_folder(studio, folder)
+    images, table = names(studio), tmp_path / "rooms.csv"
+    lines = ["image,weather", *(f"{name},{'rain' if place < 3 else 'sun'}" for place, name in enumerate(images))]
+    table.write_text("\n".join(lines))
+    choose(studio, shown, table, monkeypatch)
+    studio.wait(lambda: "weather" in charts(shown))
+    bars = charts(shown)["weather"]
+    chart = lambda: {bar.label: bar for bar in bars._chart.bars}  # noqa: E731 - what is painted
+    assert {label: bar.count for label, bar in chart().items()} == {"rain": 3, "sun": 1}
+    studio.wait(lambda: chart()["rain"].low == chart()["rain"].low)  # the interval is there, not nan
+    bars.chosen.emit(chart()["rain"].within)
+    studio.settle()
+    query = shown.components.query
+    assert query.within == OwnSlice("weather", "rain")
+    assert shown.components.title.text() == "weather: rain"
+    assert {studio.program.session.project.record(int(one.image)).relative_path for one in shown.components.components} <= set(
+        images[:3]
+    )
+    assert shown.components.components
+    shown.view.show_page("Plots")
+    studio.settle()
+    plots = shown.pages.plots
+    plots.list.setCurrentRow(studio.program.plots.names.index("Your attributes"))
+    studio.wait(lambda: plots.view.chart is not None and plots.view.chart.title == "Your attributes" and plots.view.chart.series)
+    (series,) = plots.view.chart.series
+    assert [text for _, text in plots.view.chart.y_ticks] == ["weather: rain, n 3", "weather: sun, n 1"]
+    assert series.low[0] <= series.y[0] <= series.high[0]
+    # It is kept with the project: after the table is gone, and after the folder was opened again.
+    table.unlink()
+    assert list(table_names(studio.program.session.project).values()) == ["rooms.csv"]
+    studio.program.projects.close()
+    studio.open(folder)
+    studio.wait(lambda: studio.program.attributes.own is not None)
+    studio.program.attributes.remove("1.csv")
+    studio.settle()
+    assert studio.program.attributes.own is None
+    assert table_names(studio.program.session.project) == {}
+
+
+def test_a_table_of_objects(studio: Studio, folder, tmp_path: Path, monkeypatch) -> None:
+    shown = run_folder(studio, folder)
+    table = tmp_path / "objects.csv"
+    table.write_text("\n".join(["image,x,y,material", *(f"{name},5,30,wool" for name in names(studio))]))
+    choose(studio, shown, table, monkeypatch)
+    studio.wait(lambda: "material" in charts(shown))
+    (bar,) = charts(shown)["material"]._chart.bars
+    assert (bar.label, bar.count) == ("wool", 4)
+    errors = studio.program.inspect.components(ComponentQuery(within=bar.within))
+    assert {one.truth for one in errors} >= {15}
+
+
+def test_a_table_that_cannot_be_used_is_refused_and_not_kept(studio: Studio, folder, tmp_path: Path, monkeypatch) -> None:
+    shown = run_folder(studio, folder)
+    table = tmp_path / "bad.csv"
+    table.write_text("picture,weather\na,rain\n")
+    choose(studio, shown, table, monkeypatch)
+    assert any("attributes cannot be used" in title for title in studio.titles())
+    assert table_names(studio.program.session.project) == {}
+
+
+@pytest.mark.parametrize("name", ["Objects by size", "Pixels by distance"])
+def test_plots_of_slices_have_intervals(studio: Studio, folder, name: str) -> None:
+    shown = run_folder(studio, folder)
+    shown.view.show_page("Plots")
+    plots = shown.pages.plots
+    plots.list.setCurrentRow(studio.program.plots.names.index(name))
+    studio.wait(lambda: plots.view.chart is not None and plots.view.chart.series)
+    series = plots.view.chart.series[0]
+    assert len(series.low) == len(series.y)
+    assert any(low <= value <= high for low, value, high in zip(series.low, series.y, series.high, strict=True))
