@@ -65,6 +65,7 @@ COMMANDS = {
     "rank": "app.cli.rank:rank",
     "refine": "app.cli.refine:refine",
     "report": "app.cli.report:report",
+    "similar": "app.cli.similar:similar",
     "train": "app.cli.train:train",
 }
 #: Names of earlier versions; they work for one release and are in no list.

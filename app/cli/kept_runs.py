@@ -75,7 +75,7 @@ def runs(
         if keep is not None:
             failures = _keep(project, kept, keep)
         if rename is not None:
-            kept.rename(kept.named(rename[0]), rename[1])
+            kept.give_name(kept.named(rename[0]), rename[1])
         if remove is not None:
             kept.remove(kept.named(remove))
         listed = kept.all()

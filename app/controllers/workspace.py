@@ -43,6 +43,7 @@ from app.controllers.evaluate.live import EvaluationController
 from app.controllers.evaluate.measuring import Measuring
 from app.controllers.evaluate.plots import PlotsController, PlotSources
 from app.controllers.evaluate.rankings import RankingsController
+from app.controllers.evaluate.similar import SimilarImages
 from app.controllers.predict.folder import FolderRun
 from app.controllers.predict.image import PredictController
 from app.controllers.predict.models import ModelsController
@@ -75,6 +76,7 @@ from app.services.thumbnails import ThumbnailLoader
 from app.state.tools import TOOLS, ToolState
 from app.text import counted, tr
 from app.worker.messages import Hello
+from deeplab_core.geometry import Box
 
 if TYPE_CHECKING:
     from app.controllers.hub.published_models import FetchController
@@ -85,9 +87,9 @@ _Feature = TypeVar("_Feature", bound=QObject)
 LISTENERS = (
     "view_settings", "classes", "projects", "folder_jobs", "undoing", "file_changes", "truth", "models", "predict",
     "evaluation", "folder_evaluation", "file_notes", "ambiguous", "rankings", "inspect", "attributes", "cutouts", "refine",
-    "scribble", "learn", "compare", "compare_folder", "changes", "plots", "threshold", "receptive", "welcome", "counts",
-    "readout",
-    "corrections", "components", "regions", "clicks", "next_errors", "modes", "part_copies", "reviewing", "activity",
+    "scribble", "learn", "compare", "compare_folder", "changes", "plots", "similar", "threshold", "receptive", "welcome",
+    "counts", "readout", "corrections", "components", "regions", "clicks", "next_errors", "modes", "part_copies", "reviewing",
+    "activity",
 )  # fmt: skip
 
 #: Name in the table of commands -> attribute of :class:`Program`.
@@ -96,7 +98,7 @@ FEATURES = {"project": "projects"} | {
     for name in (
         "edit", "view", "classes", "models", "predict", "truth", "evaluation", "folder_evaluation", "rankings", "inspect",
         "ambiguous", "refine", "refine_folder", "scribble", "copies", "learn", "compare", "compare_folder", "receptive", "export",
-        "folder_jobs", "folder_run", "components", "next_errors", "modes", "part_copies", "reviewing",
+        "folder_jobs", "folder_run", "components", "next_errors", "similar", "modes", "part_copies", "reviewing",
     )
 }  # fmt: skip
 
@@ -317,6 +319,16 @@ class Program(QObject):
     @cached_property
     def attributes(self) -> AttributesController:
         return AttributesController(self.services, self.figures, self.truth, self.inspect, self)
+
+    @cached_property
+    def similar(self) -> SimilarImages:
+        def error() -> tuple[int, Box] | None:
+            navigation = self.inspect.navigation
+            place = None if self.changes.place is None else self.changes.place[0]
+            found = place or (None if navigation is None else navigation.current)
+            return None if found is None else (int(found.image), found.box)
+
+        return SimilarImages(self.services, self.models, self.folder_jobs, error, self)
 
     @cached_property
     def doubts(self) -> DoubtsController:

@@ -161,7 +161,7 @@ class KeptRuns:
         contained(project.directory, f"{RUNS}/{run.number}/x.png", below=RUNS)
         shutil.rmtree(self.folder(run), ignore_errors=True)
 
-    def rename(self, run: KeptRun, name: str) -> None:
+    def give_name(self, run: KeptRun, name: str) -> None:
         """Give a run another name."""
         self._project.set_setting(f"{_KEY}{run.number}", asdict(replace(run, name=name.strip()[:LONGEST_NAME])))
 

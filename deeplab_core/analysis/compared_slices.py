@@ -77,7 +77,7 @@ def correct_axes(axes: Sequence[AxisChange]) -> list[AxisChange]:
 
 def _axis(before: SlicedAxis, after: SlicedAxis, resamples: int, seed: int) -> AxisChange:
     whole, drawn = paired_axis_scores(before, after, resamples=resamples, seed=seed)
-    images = (before.features[:, :, 1].sum(axis=2) > 0).sum(axis=0)
+    images = before.images_with_slice
     kept = [at for at in range(len(before.labels)) if before.counts[at]]
     rows = []
     for at in kept:

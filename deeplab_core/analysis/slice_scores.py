@@ -23,8 +23,9 @@ from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.own_slices import OwnSlices
 from deeplab_core.analysis.record import ERROR_PIXELS, ImageAnalysis, slice_name
 from deeplab_core.analysis.slices import AXIS_TEXT, OBJECT_EDGES, PIXEL_EDGES, ObjectAxis, PixelAxis
+from deeplab_core.analysis.sparse_features import SparseFeatures
 from deeplab_core.metrics import scores
-from deeplab_core.metrics.bootstrap import LEVEL, RESAMPLES, interval, pooled_sums
+from deeplab_core.metrics.bootstrap import LEVEL, RESAMPLES, interval
 from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS
 
 SliceUnit = Literal["object", "pixel", "image"]
@@ -41,7 +42,7 @@ class SlicedAxis:
         labels: of its slices.
         limits: ``low <= value < high`` of each slice, nan where it is no range.
         images: names, in the order of ``features``.
-        features: (N, S, 3, K) float64 of every image and slice: hits, ground truth, called; K classes, 1 for objects.
+        features: (N, S, 3, K) of every image and slice without zeros: hits, ground truth, called; K classes, 1 for objects.
         counts: (S,) int64 objects, or images with a labelled pixel in the slice.
         own: whether it is a column of the user's.
     """
@@ -52,9 +53,14 @@ class SlicedAxis:
     labels: tuple[str, ...]
     limits: tuple[tuple[float, float], ...]
     images: tuple[str, ...]
-    features: NDArray[np.float64]
+    features: SparseFeatures
     counts: NDArray[np.int64]
     own: bool = False
+
+    @property
+    def images_with_slice(self) -> NDArray[np.int64]:
+        """(S,) images with ground truth in each slice."""
+        return self.features.images_with(1, 1)
 
     @property
     def measured(self) -> bool:
@@ -123,11 +129,12 @@ def score_axis(axis: SlicedAxis, *, resamples: int = RESAMPLES, seed: int = 0, l
         axis: from :func:`sliced_axes`.
         resamples, seed, level: of the intervals; 0 for none.
     """
-    whole = _mean(axis.features.sum(axis=0)[None])[0]
-    drawn = _mean(_pools(axis.features, resamples, seed))
+    total = axis.features.total()
+    whole = _mean(total[None])[0]
+    drawn = _mean(axis.features.pools(resamples, seed))
     bounds = interval(drawn, level) if len(drawn) else np.full((len(axis.labels), 2), math.nan)
     few = FEW_OBJECTS if axis.unit == "object" else FEW_IMAGES
-    pixels, images = axis.features[:, :, 1].sum(axis=(0, 2)), (axis.features[:, :, 1].sum(axis=2) > 0).sum(axis=0)
+    pixels, images = total[:, 1].sum(axis=1), axis.images_with_slice
     return [
         SliceScore(
             label=label, low=low, high=high, score=float(whole[at]), interval=(float(bounds[at, 0]), float(bounds[at, 1])),
@@ -148,9 +155,9 @@ def paired_axis_scores(
     sides = []
     for axis in (before, after):
         place = {name: at for at, name in enumerate(axis.images)}
-        sides.append(axis.features[[place[name] for name in keys]])
-    whole = np.stack([side.sum(axis=0)[None] for side in sides])
-    drawn = np.stack([_pools(side, resamples, seed) for side in sides])
+        sides.append(axis.features.take([place[name] for name in keys]))
+    whole = np.stack([side.total()[None] for side in sides])
+    drawn = np.stack([side.pools(resamples, seed) for side in sides])
     return _paired(whole)[:, 0], _paired(drawn)
 
 
@@ -176,9 +183,11 @@ def _objects(axis: ObjectAxis, names: tuple[str, ...], records: list[ImageAnalys
 
 def _object_features(
     places: Sequence[NDArray[np.int64]], records: list[ImageAnalysis], slices: int, class_id: int | None
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    features, counts = np.zeros((len(records), slices, 3, 1)), np.zeros(slices, dtype=np.int64)
-    for at, (place, record) in enumerate(zip(places, records, strict=True)):
+) -> tuple[SparseFeatures, NDArray[np.int64]]:
+    counts = np.zeros(slices, dtype=np.int64)
+    found = []
+    for place, record in zip(places, records, strict=True):
+        features = np.zeros((slices, 3, 1))
         rows = _rows(record)
         chosen = place >= 0
         if class_id is not None:
@@ -186,22 +195,27 @@ def _object_features(
         where, rows = place[chosen], rows[chosen]
         right = rows["right"].astype(np.float64)
         for sort, values in enumerate((right, rows["pixels"], right + rows["false"])):
-            features[at, :, sort, 0] = np.bincount(where, weights=values, minlength=slices)
+            features[:, sort, 0] = np.bincount(where, weights=values, minlength=slices)
         counts += np.bincount(where, minlength=slices)
-    return features, counts
+        found.append(features)
+    return SparseFeatures.of(found, (slices, 3, 1)), counts
 
 
 def _pixels(axis: PixelAxis, folder: FolderAnalysis, names: tuple[str, ...], records: list[ImageAnalysis]) -> SlicedAxis:
     classes, limits = len(folder.catalog), tuple(pairwise((*map(float, PIXEL_EDGES[axis]), math.inf)))
-    features = np.zeros((len(records), len(limits), 3, classes))
-    for at, record in enumerate(records):
+    shape = len(limits), 3, classes
+
+    def of(record: ImageAnalysis) -> NDArray[np.float64]:
         counts = record.counts.get(slice_name(axis))
-        if counts is not None:
-            place, cell = np.divmod(counts.places.astype(np.int64), classes * (classes + 1))
-            features[at] = _by_class(cell, place, counts.values, len(limits), classes)
+        if counts is None:
+            return np.zeros(shape)
+        place, cell = np.divmod(counts.places.astype(np.int64), classes * (classes + 1))
+        return _by_class(cell, place, counts.values, len(limits), classes)
+
+    features = SparseFeatures.of(map(of, records), shape)
     return SlicedAxis(
         name=f"pixel_{axis.value}", text=f"{AXIS_TEXT[axis.value]}, pixels", unit="pixel", labels=tuple(map(_range, limits)),
-        limits=limits, images=names, features=features, counts=_images_with(features),
+        limits=limits, images=names, features=features, counts=features.images_with(1, 1),
     )  # fmt: skip
 
 
@@ -223,15 +237,13 @@ def _own(
 ) -> Iterator[SlicedAxis]:
     classes, places = len(folder.catalog), own.of_images(names)
     for at, axis in enumerate(own.image_axes if class_id is None else ()):
-        features = np.zeros((len(records), len(axis.labels), 3, classes))
-        for row, (name, record) in enumerate(zip(names, records, strict=True)):
-            place, found = int(places[name][at]), record.counts[ERROR_PIXELS]
-            if place >= 0:
-                cell = found.places.astype(np.int64)
-                features[row] = _by_class(cell, np.full_like(cell, place), found.values, len(axis.labels), classes)
+        shape = len(axis.labels), 3, classes
+        features = SparseFeatures.of(
+            (_of_image(record, int(places[name][at]), shape) for name, record in zip(names, records, strict=True)), shape
+        )
         yield SlicedAxis(
             name=axis.name, text=axis.text, unit="image", labels=axis.labels, limits=_no_limits(axis.labels), images=names,
-            features=features, counts=_images_with(features), own=True,
+            features=features, counts=features.images_with(1, 1), own=True,
         )  # fmt: skip
     for at, axis in enumerate(own.object_axes):
         sorted_in = [own.objects_of(name, len(_rows(record)))[at] for name, record in zip(names, records, strict=True)]
@@ -242,9 +254,13 @@ def _own(
         )  # fmt: skip
 
 
-def _images_with(features: NDArray[np.float64]) -> NDArray[np.int64]:
-    found: NDArray[np.int64] = (features[:, :, 1].sum(axis=2) > 0).sum(axis=0)
-    return found
+def _of_image(record: ImageAnalysis, place: int, shape: tuple[int, int, int]) -> NDArray[np.float64]:
+    """Everything of an image in one slice; nothing for place -1."""
+    if place < 0:
+        return np.zeros(shape)
+    found = record.counts[ERROR_PIXELS]
+    cell = found.places.astype(np.int64)
+    return _by_class(cell, np.full_like(cell, place), found.values, shape[0], shape[2])
 
 
 def _rows(record: ImageAnalysis) -> NDArray[Any]:
@@ -259,16 +275,6 @@ def _no_limits(labels: Sequence[str]) -> tuple[tuple[float, float], ...]:
 def _range(limits: tuple[float, float]) -> str:
     low, high = limits
     return f"{low:g} or more" if math.isinf(high) else f"{low:g} to {high:g}"
-
-
-def _pools(features: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
-    """(R, S, 3, K) sums of drawn pools. Columns without a pixel in any image are not multiplied."""
-    flat = features.reshape(len(features), -1)
-    used = np.flatnonzero(flat.any(axis=0))
-    sums = pooled_sums(flat[:, used], resamples, seed)
-    found = np.zeros((len(sums), flat.shape[1]))
-    found[:, used] = sums
-    return found.reshape(len(sums), *features.shape[1:])
 
 
 def _mean(pools: NDArray[np.float64]) -> NDArray[np.float64]:

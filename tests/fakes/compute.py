@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from PySide6.QtCore import QObject, QTimer
 
 from app.services.calls import ComputeService
@@ -47,6 +48,8 @@ from app.worker.messages import (
     ScoresAt,
     WasCancelled,
 )
+from app.worker.similar_messages import Embed, Embedded
+from deeplab_core.analysis.similarity import pooled_vectors
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.correction.hierarchy import Hierarchy
 from deeplab_core.errors import AtrousError, ComputeError
@@ -169,7 +172,7 @@ class FakeComputeClient(ComputeService):
         answers: dict[type[Request[Answer]], Callable[[Any], None]] = {
             LoadModel: self._answer_load, Predict: self._answer_predict, AskScores: self._answer_scores,
             InspectModel: self._answer_inspect, Learn: self._answer_learn, Compare: self._answer_compare,
-            EndCompare: self._answer_compare, AskReceptive: self._answer_receptive,
+            EndCompare: self._answer_compare, AskReceptive: self._answer_receptive, Embed: self._answer_embed,
             Refine: self._answer_refine, RefineBox: self._answer_refine, PrepareRefine: self._answer_refine,
             AskClicks: self._answer_clicks, PrepareClicks: self._answer_clicks, EndClicks: self._answer_clicks,
             PrepareRegions: self._answer_regions, AskScribble: self._answer_scribble,
@@ -313,6 +316,16 @@ class FakeComputeClient(ComputeService):
         )  # fmt: skip
         self._report(Progress(request_id=request.request_id, fraction=1.0))
         self._answer(Compared(request_id=request.request_id, prediction=prediction))
+
+    def _answer_embed(self, request: Request[Answer]) -> None:
+        """Features that depend on the mean colour of the file's pixels, or of its region."""
+        assert isinstance(request, Embed)
+        pixels = np.asarray(Image.open(request.image).convert("RGB"), np.float32).transpose(2, 0, 1) + 1
+        region = None
+        if request.region is not None:
+            box, (height, width) = request.region, pixels.shape[1:]
+            region = (box.x / width, box.y / height, (box.x + box.width) / width, (box.y + box.height) / height)
+        self._answer(Embedded(request_id=request.request_id, vectors=pooled_vectors(pixels, region)))
 
     def _answer_receptive(self, request: Request[Answer]) -> None:
         assert isinstance(request, AskReceptive)

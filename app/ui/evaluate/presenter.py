@@ -22,6 +22,7 @@ from app.ui.evaluate.evaluation_view import ErrorBar, EvaluationView
 from app.ui.evaluate.failures_page import FailuresPage
 from app.ui.evaluate.matrix_page import MatrixPage
 from app.ui.evaluate.run_presenter import RunPresenter
+from app.ui.evaluate.similar_dialog import SimilarDialog
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.evaluate.error_list import ComponentQuery, ErrorNavigation, nearest
 from app.viewmodels.evaluate.rankings import scope_text
@@ -41,17 +42,22 @@ class EvaluationPresenter(QObject):
     Attributes:
         view: the Evaluation panel, or None before it was opened; with it ``matrix``, ``failures``, ``components`` and
             ``runs``, its pages.
+        similar: the dialog of similar images; None before it was asked for.
     """
 
     def __init__(self, window: MainWindow, program: Program, canvas: CanvasArea) -> None:
         super().__init__(window)
         self._window, self._program, self._canvas = window, program, canvas
         self.view: EvaluationView | None = None
+        self.similar: SimilarDialog | None = None
         self.bar = ErrorBar(window.commands)
         window.add_bar(self.bar)
         inspect = program.inspect
         inspect.viewAsked.connect(self.toggle)
         program.changes.viewAsked.connect(self._open_runs)
+        program.similar.shown.connect(self._show_similar)
+        program.similar.changed.connect(self._follow_similar)
+        program.thumbnails.ready.connect(self._follow_thumbnails)
         window.classes.errorsAsked.connect(self.show_errors_of)
         window.classes.figuresAsked.connect(self.open)
         inspect.changed.connect(self._refresh)
@@ -273,6 +279,40 @@ class EvaluationPresenter(QObject):
         navigation = self._program.inspect.navigation
         if navigation is not None and self.view is not None and self.view.page is self.components:
             self.components.select(nearest(navigation.current, self.components.components, navigation.place))
+
+    # -- more like this ----------------------------------------------------------------------------------------------------
+
+    def _show_similar(self) -> None:
+        """The list of images, which stays open beside the picture."""
+        if self.similar is None:
+            dialog = self.similar = SimilarDialog(self._thumbnail, self._window)
+            dialog.opened.connect(self._program.similar.open_image)
+            dialog.stopAsked.connect(self._program.similar.stop)
+        self._follow_similar()
+        self.similar.show()
+
+    def _follow_similar(self) -> None:
+        similar, project = self._program.similar, self._program.session.project
+        if self.similar is None:
+            return
+        if project is None or similar.query is None:
+            self.similar.close()
+            return
+        name = project.record(similar.query.image).name
+        about = tr("Like {name}.", name=name) if similar.query.region is None else tr("Like the error in {name}.", name=name)
+        rows = [(image, project.record(image).shown, value) for image, value in similar.found]
+        self.similar.show_images(about, rows, running=similar.running)
+
+    def _follow_thumbnails(self) -> None:
+        if self.similar is not None and self.similar.isVisible():
+            self.similar.refresh()
+
+    def _thumbnail(self, image: int) -> QImage | None:
+        project = self._program.session.project
+        if project is None:
+            return None
+        record = project.record(image)
+        return self._program.thumbnails.get(record.id, project.path_of(record), record.size, record.mtime_ns)
 
     # -- following -------------------------------------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.list_dialog import ListDialog
 from app.ui.common.text_dialog import TextDialog
+from app.ui.evaluate.similar_dialog import SimilarDialog
 from app.ui.hub.fetch_dialog import FetchDialog
 from app.ui.predict.mapping_dialog import MappingDialog
 from app.ui.predict.model_options_dialog import ModelOptionsDialog
@@ -258,6 +259,12 @@ def _text(studio: Studio, _tmp: Path) -> QDialog:
     return TextDialog("Reject the image", f"Why is {_LONG}.jpg rejected?", offered=offered, go="Reject", parent=studio.window)
 
 
+def _similar(studio: Studio, _tmp: Path) -> QDialog:
+    dialog = SimilarDialog(lambda _image: None, studio.window)
+    dialog.show_images(f"Like {_LONG}.jpg.", [(number, f"{_LONG}_{number}.jpg", 0.9) for number in range(40)], running=True)
+    return dialog
+
+
 def _notes(studio: Studio, tmp: Path) -> QDialog:
     studio.open(make_folder(tmp / "noted", truth=False))
     for number in range(30):
@@ -279,6 +286,7 @@ MAKERS: dict[type[QDialog], Callable[[Studio, Path], QDialog]] = {
     ClassEditor: _editor, VideoDialog: _video, ComponentDialog: _components, AdjustDialog: _adjust,
     NewProjectDialog: _new_project, ImportDialog: _import,
     SummaryDialog: _summary, MergeDialog: _merge, TextDialog: _text, NotesDialog: _notes, ProgressDialog: _progress,
+    SimilarDialog: _similar,
 }  # fmt: skip
 
 

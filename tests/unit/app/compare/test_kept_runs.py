@@ -79,7 +79,7 @@ def test_runs_are_numbered_renamed_and_removed(folder: Path) -> None:
         keep(project, "first", 10)
         runs = keep(project, "second", 15)
         assert [run.name for run in runs.all()] == ["second", "first"]
-        runs.rename(runs.named("1"), "older")
+        runs.give_name(runs.named("1"), "older")
         assert runs.named("older").number == 1
         gone = runs.folder(runs.named("second"))
         runs.remove(runs.named("second"))

@@ -1,0 +1,83 @@
+"""More like this, by user actions: order the folder, open an image of the list, stop, and do not compute twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from PySide6.QtCore import Qt
+
+from app.ui.evaluate.similar_dialog import SimilarDialog
+from app.worker.similar_messages import Embed
+from tests.gui.studio import Studio
+
+COLOURS = {"a": (200, 20, 20), "b": (20, 20, 200), "c": (190, 30, 20), "d": (20, 200, 20)}
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Path:
+    folder = tmp_path / "colours"
+    folder.mkdir()
+    for name, colour in COLOURS.items():
+        Image.fromarray(np.full((60, 84, 3), colour, np.uint8)).save(folder / f"{name}.png")
+    return folder
+
+
+def asked(studio: Studio) -> list[Embed]:
+    return [request for request in studio.compute.asked if isinstance(request, Embed)]
+
+
+def ask(studio: Studio) -> SimilarDialog:
+    studio.window.commands["model.similar"].trigger()
+    studio.wait(lambda: not studio.program.similar.running)
+    studio.settle()
+    dialog = studio.application.presenter.inspect.similar
+    assert dialog is not None
+    assert dialog.isVisible()
+    return dialog
+
+
+def test_the_images_most_like_this_one_come_first(studio: Studio, colours: Path) -> None:
+    studio.start_model()
+    studio.open(colours)
+    dialog = ask(studio)
+    names = [dialog.list.item(row).text().partition("\n")[0] for row in range(dialog.list.count())]
+    assert names[0] == "c.png"
+    assert set(names) == {"b.png", "c.png", "d.png"}, "the image itself is left out"
+    assert dialog.about.text() == "Like a.png. 3 images, the most similar first."
+    assert len(asked(studio)) == 4
+    rect = dialog.list.visualItemRect(dialog.list.item(0))
+    studio.qtbot.mouseClick(dialog.list.viewport(), Qt.MouseButton.LeftButton, pos=rect.center())
+    studio.settle()
+    assert studio.image.path.name == "c.png"
+    assert dialog.isVisible()
+    ask(studio)
+    assert len(asked(studio)) == 4, "features are kept with the project"
+    assert dialog.list.item(0).text().startswith("a.png")
+
+
+def test_stopping_shows_what_is_known(studio: Studio, colours: Path) -> None:
+    studio.start_model()
+    studio.open(colours)
+    studio.compute.paused = True
+    studio.window.commands["model.similar"].trigger()
+    studio.wait(lambda: asked(studio))
+    dialog = studio.application.presenter.inspect.similar
+    assert "looking at the images" in dialog.about.text()
+    studio.qtbot.mouseClick(dialog.stop, Qt.MouseButton.LeftButton)
+    studio.wait(lambda: not studio.program.similar.running)
+    studio.compute.paused = False
+    studio.settle()
+    assert not dialog.stop.isVisible()
+    assert dialog.list.count() == 0
+
+
+def test_another_folder_closes_the_list(studio: Studio, colours: Path) -> None:
+    studio.start_model()
+    studio.open(colours)
+    dialog = ask(studio)
+    studio.program.projects.close()
+    studio.settle()
+    assert not dialog.isVisible()
