@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.analysis.error_maps import map_errors
+from deeplab_core.analysis.error_maps import ErrorMaps, map_errors
 from deeplab_core.analysis.failures import FailureRules
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.objects import read_known_objects
@@ -28,11 +30,16 @@ from deeplab_core.images.probe import ImageInfo, probe_image
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.frames import Frame
 from deeplab_core.metrics.pair_reader import PairLabels, PairReader
-from deeplab_core.notes import RunNotes
-from deeplab_core.parallel import IsCancelled, ItemCallback
+from deeplab_core.notes import Note, RunNotes
+from deeplab_core.parallel import IsCancelled, ItemCallback, available_cores, in_order
 
 #: Ending of stored confidences, 255 x the largest probability (``atrous predict --save-confidence``).
 CONFIDENCE_SUFFIX = ".confidence.png"
+
+#: Threads that analyse by default.
+_MOST_THREADS = 8
+#: Images of more pixels are compared one at a time.
+_LARGE_PX = 16 << 20
 
 
 @dataclass(slots=True, eq=False)
@@ -98,6 +105,7 @@ def inspect_folders(
     sources: FolderSources | None = None,
     things: frozenset[int] | None = None,
     rules: FailureRules | None = None,
+    threads: int | None = None,
     progress: ItemCallback | None = None,
     cancel: IsCancelled | None = None,
 ) -> FolderInspection:
@@ -114,6 +122,7 @@ def inspect_folders(
         sources: what else is known of the images.
         things: ids of object classes; None decides by name.
         rules: where the kinds of failure begin.
+        threads: that read and analyse; None takes one for each core, at most eight. The figures do not depend on it.
         progress: called with (done, total, name) after each image.
         cancel: asked before each image; True ends the work.
 
@@ -149,13 +158,21 @@ def inspect_folders(
     if work.ranks:
         masks += [(path.relative_to(root).as_posix(), path, None) for path in pairing.extra]
     masks.sort(key=lambda mask: mask[1])
-    for done, (name, path, pair) in enumerate(masks, start=1):
+    analysed = in_order(work.analyse, masks, min(available_cores(), _MOST_THREADS) if threads is None else threads)
+    for done, (name, _path, pair) in enumerate(masks, start=1):
         if cancel is not None and cancel():
+            analysed.close()
             raise Cancelled()
-        try:
-            work.add(name, path, pair, found)
-        except Exception as error:
-            found.failures.append(image_error(error, path))
+        each = next(analysed)
+        found.failures += each.failures
+        if each.maps is not None and sources.own is not None:
+            sources.own.add(name, each.maps.objects.numbers, len(each.maps.objects.rows))
+        if each.notes is not None and pair is not None:
+            found.pairs[name] = pair
+            found.truth_notes.add(name, each.notes[0])
+            found.prediction_notes.add(name, each.notes[1])
+        if each.record is not None:
+            found.analysis.update(name, each.record)
         if progress is not None:
             progress(done, len(masks), name)
     if not folders and not found.rankings and not found.failures:
@@ -168,8 +185,18 @@ def inspect_folders(
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class _Inspected:
+    """What was found of one mask; ``notes`` of truth and prediction of a pair, ``maps`` where they are looked at again."""
+
+    record: ImageAnalysis | None = None
+    notes: tuple[tuple[Note, ...], tuple[Note, ...]] | None = None
+    maps: ErrorMaps | None = None
+    failures: Sequence[AtrousError] = ()
+
+
 class _Inspection:
-    """Reads and analyses one mask after the other.
+    """Reads and analyses masks.
 
     Attributes:
         ranks: whether there are confidences, or a second folder.
@@ -191,36 +218,43 @@ class _Inspection:
         self._reader = PairReader(
             catalog, images_dir=sources.images, frame=sources.frame, prediction_frame=sources.prediction_frame
         )  # fmt: skip
-        self._things, self._rules, self._own = things, rules, sources.own
+        self._things, self._rules, self._keeps_maps = things, rules, sources.own is not None
+        self._large = threading.Lock()
         self.ranks = sources.second is not None or next(root.rglob(f"*{CONFIDENCE_SUFFIX}"), None) is not None
 
-    def add(self, name: str, path: Path, pair: MaskPair | None, found: FolderInspection) -> None:
-        """Analyse one mask. Raises what reading it raises; what is beside it goes to ``found.failures``."""
-        photograph = self._reader.photograph(name)
-        if pair is None:
-            info = None if photograph is None else probe_image(photograph)
-            labels, record = self._reader.prediction(path, info), None
-        else:
-            data = None if photograph is None else read_image(photograph)
-            info = None if data is None else data.info
-            read = self._reader.read(pair, info)
-            labels, record = read.prediction, self._compare(pair, read, None if data is None else data.rgb)
-            found.pairs[name] = pair
-            found.truth_notes.add(name, read.truth_notes)
-            found.prediction_notes.add(name, read.prediction_notes)
-        if self.ranks:
-            scores: dict[str, float] = {}
-            for score in (self._confidence_scores, self._disagreement):
-                try:
-                    scores |= score(name, path, labels, info)
-                except Exception as error:
-                    found.failures.append(image_error(error, path))
-            ranked = ImageAnalysis(catalog=self._reader.catalog, scores=_finite(scores))
-            record = ranked if record is None else record.with_parts(ranked)
-        if record is not None:
-            found.analysis.update(name, record)
+    def analyse(self, mask: tuple[str, Path, MaskPair | None]) -> _Inspected:
+        """Analyse one mask; changes nothing, so that several threads may."""
+        name, path, pair = mask
+        failures: list[AtrousError] = []
+        try:
+            photograph, notes, maps, record = self._reader.photograph(name), None, None, None
+            if pair is None:
+                info = None if photograph is None else probe_image(photograph)
+                labels = self._reader.prediction(path, info)
+            else:
+                data = None if photograph is None else read_image(photograph)
+                info = None if data is None else data.info
+                read = self._reader.read(pair, info)
+                labels, notes = read.prediction, (read.truth_notes, read.prediction_notes)
+                # Maps take some twenty times the memory of the labels.
+                with self._large if labels.size > _LARGE_PX else nullcontext():
+                    maps = self._compare(pair, read, None if data is None else data.rgb)
+                    record = maps.record()
+                    maps = maps if self._keeps_maps else None
+            if self.ranks:
+                scores: dict[str, float] = {}
+                for score in (self._confidence_scores, self._disagreement):
+                    try:
+                        scores |= score(name, path, labels, info)
+                    except Exception as error:
+                        failures.append(image_error(error, path))
+                ranked = ImageAnalysis(catalog=self._reader.catalog, scores=_finite(scores))
+                record = ranked if record is None else record.with_parts(ranked)
+            return _Inspected(record, notes, maps, failures)
+        except Exception as error:
+            return _Inspected(failures=[*failures, image_error(error, path)])
 
-    def _compare(self, pair: MaskPair, labels: PairLabels, rgb: NDArray[np.uint8] | None) -> ImageAnalysis:
+    def _compare(self, pair: MaskPair, labels: PairLabels, rgb: NDArray[np.uint8] | None) -> ErrorMaps:
         catalog, truth, prediction = self._reader.catalog, labels.truth, labels.prediction
         if truth.shape != prediction.shape:
             raise MaskFormatError(
@@ -235,7 +269,7 @@ class _Inspection:
             )
         objects = None if self._objects is None else self._objects.of(pair.name)
         marks = None if self._ambiguous is None else self._ambiguous.of(pair.name)
-        maps = map_errors(
+        return map_errors(
             truth=truth,
             prediction=prediction,
             catalog=catalog,
@@ -245,9 +279,6 @@ class _Inspection:
             exclude=None if marks is None else read_ambiguous(marks, truth.shape).mask(),
             rules=self._rules,
         )
-        if self._own is not None:
-            self._own.add(pair.name, maps.objects.numbers, len(maps.objects.rows))
-        return maps.record()
 
     def _confidence_scores(self, name: str, mask: Path, labels: LabelMap, info: ImageInfo | None) -> dict[str, float]:
         path = self._confidences.of(name)

@@ -174,3 +174,15 @@ def test_a_cutout_shows_the_outline() -> None:
     assert (picture < 60).all(axis=2).any()
     corner = cutout_box(ErrorComponent("x", 9, 18, Box(0, 0, 1, 1), 1, (0, 0), (0, 0)), (8, 8, 3))
     assert corner == Box(0, 0, 8, 8)
+
+
+def test_figures_do_not_depend_on_the_number_of_threads(folders: Path) -> None:
+    one, several = (inspect_folders(folders / "prediction", [folders / "truth"], VOC, threads=threads) for threads in (1, 4))
+    assert list(one.analysis) == list(several.analysis)
+    assert len(one.analysis)
+    for image in one.analysis:
+        known, other = one.analysis.get(image), several.analysis.get(image)
+        assert known is not None
+        assert other is not None
+        assert known.to_bytes() == other.to_bytes()
+    assert [str(error) for error in one.failures] == [str(error) for error in several.failures]
