@@ -11,6 +11,8 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Qt, QThreadPool, Signal, Slot
 
+from deeplab_core.parallel import available_cores
+
 _numbers = count(1)
 #: Progress is passed on at most this often.
 _PROGRESS_HZ = 10
@@ -95,6 +97,10 @@ class Job(QObject):
             self.finished.emit()
 
 
+#: How many images a job over the folder works on at a time in this process, if it needs nothing but cores.
+AT_ONCE = max(2, min(available_cores(), 8))
+
+
 class JobRegistry(QObject):
     """All jobs that run now.
 
@@ -109,7 +115,7 @@ class JobRegistry(QObject):
         super().__init__(parent)
         self._jobs: list[Job] = []
         self._pool = QThreadPool(self)
-        self._pool.setMaxThreadCount(2)
+        self._pool.setMaxThreadCount(AT_ONCE + 1)  # one is left for what the user waits for
         # Work of minutes that waits for others (downloads) must not delay work of seconds.
         self._long_pool = QThreadPool(self)
         self._long_pool.setMaxThreadCount(1)

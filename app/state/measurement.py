@@ -7,6 +7,7 @@ import json
 import math
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from enum import Flag, auto
 from itertools import pairwise
@@ -20,7 +21,7 @@ from app.state.class_mapping import in_project_ids, object_id
 from app.state.image_record import ImageRecord
 from app.state.mask_check import mask_counts
 from app.state.project import Project
-from app.state.project_analysis import inspect_sample, inspection_key, read_kept
+from app.state.project_analysis import figures_key, inspect_sample, inspection_key, read_kept
 from app.state.provenance import Provenance
 from app.state.samples import EvaluationSample, OpenLabels, ToProject, load_sample, truth_path, truth_stamp
 from deeplab_core.analysis.image import count_labels, iou_score
@@ -33,7 +34,7 @@ from deeplab_core.errors import AtrousError, ImageReadError, MaskFormatError
 from deeplab_core.images.limits import MAX_PIXELS
 from deeplab_core.labels import LabelMap
 from deeplab_core.notes import Note
-from deeplab_core.reading import VALUE_ERRORS, parse_json
+from deeplab_core.reading import VALUE_ERRORS, json_text, parse_json
 from deeplab_core.records import Prediction, TrimapBand
 
 #: Rises when scores are measured in another way.
@@ -42,6 +43,10 @@ _VERSION = 2
 RANKING_KIND = "doubt"
 #: Kind of those that hold scores for the list.
 SCORE_KIND = "score"
+#: Kind of those that hold figures.
+FIGURES_KIND = "figures"
+#: Images of more pixels are looked at for errors one at a time: that takes some thirty bytes a pixel.
+_LARGE_PX, _LARGE = 16 << 20, threading.Lock()
 
 
 class Part(Flag):
@@ -64,11 +69,14 @@ class Figures:
 
     Attributes:
         truth: pixels of the ground truth, what was predicted where it is void, and the notes of its file.
+        key, data: under what they are to be kept, and the form in which a project keeps them; empty where they need not be.
     """
 
     mask: ImageAnalysis
     prediction: ImageAnalysis | None
     truth: tuple[NDArray[np.int64], NDArray[np.int64], tuple[Note, ...]]
+    key: str = ""
+    data: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,9 +161,12 @@ class Measurement:
         parts = self.parts
         errors = self._kept_errors() if Part.ERRORS in parts else None
         ranking = self._kept_ranking() if Part.RANKING in parts else None
-        parts &= ~((Part.ERRORS if errors else Part(0)) | (Part.RANKING if ranking else Part(0)))
+        figures = self._kept_figures() if Part.FIGURES in parts else None
+        known = ((Part.ERRORS, errors), (Part.RANKING, ranking), (Part.FIGURES, figures))
+        for part in (part for part, kept in known if kept is not None):
+            parts &= ~part
         found = self._measure_rest(parts) if parts else Measured()
-        return replace(found, errors=errors or found.errors, ranking=ranking or found.ranking)
+        return replace(found, errors=errors or found.errors, ranking=ranking or found.ranking, figures=figures or found.figures)
 
     def _measure_rest(self, parts: Part) -> Measured:
         """What is not kept; a ground truth that cannot be used, and pixels that only the errors need, stop nothing else."""
@@ -178,6 +189,20 @@ class Measurement:
             return Found(key, None)
         kept = read_kept(project, image, key)
         return None if kept is None else Found(key, kept)
+
+    @property
+    def _in_memory(self) -> bool:
+        """Whether labels or prediction may be newer than what the project knows."""
+        return self.opened is not None or self.prediction is not None
+
+    def _kept_figures(self) -> Figures | None:
+        """Figures that need not be counted again; None where they do."""
+        if self._in_memory or truth_path(self.project, self.image) is None:
+            return None
+        kept = self.project.result(self.image, FIGURES_KIND)
+        if kept is None or kept[0] != figures_key(self.project, self.project.record(self.image), self.band):
+            return None
+        return read_figures(kept[1], self.project.catalog)
 
     def _kept_ranking(self) -> Found | None:
         """Ranking scores that need not be measured again; None where they do."""
@@ -207,6 +232,7 @@ class Measurement:
         # Stamp and keys come before the labels and the ground truth: what changes in between has it measured again.
         stamp = sample_stamp(project, image, project.journal.head(image)) if Part.SCORE in parts else ""
         ranking_key = self._ranking_key() if Part.RANKING in parts else ""
+        figures_of = "" if self._in_memory else figures_key(project, project.record(image), self.band)
         if Part.ERRORS in parts:
             objects = self.objects()
             key = inspection_key(project, project.record(image), objects)
@@ -221,8 +247,12 @@ class Measurement:
         if Part.SCORE in parts:
             score = score_labels(sample.labels, project.catalog, truth=sample.scored, confidence=sample.confidence)
         if Part.ERRORS in parts and sample.truth is not None:
-            errors = Found(key, inspect_sample(project, sample, objects), fresh=True)
+            with _LARGE if sample.labels.size > _LARGE_PX else nullcontext():
+                errors = Found(key, inspect_sample(project, sample, objects), fresh=True)
         figures = self._count(sample) if Part.FIGURES in parts else None
+        # A prediction that is named but gone may come back under the same name.
+        if figures is not None and figures_of and (figures.prediction is not None or not project.record(image).prediction):
+            figures = replace(figures, key=figures_of, data=write_figures(figures))
         ranking = self._rank(sample, ranking_key) if Part.RANKING in parts else None
         return Measured(True, sample.head, score, stamp, figures, errors, ranking)
 
@@ -307,6 +337,39 @@ def read_score(data: bytes, catalog: ClassCatalog) -> ImageAnalysis | None:
         return None
     counts = SparseCounts((len(catalog) + 1,), np.array(places, np.uint16), np.array(pixels, np.uint64))
     return ImageAnalysis(catalog=catalog, counts={CLASSES: counts}, scores=scores)
+
+
+def write_figures(figures: Figures) -> bytes:
+    """The form in which a project keeps figures; :func:`read_figures` is the inverse."""
+    truth, over_void, notes = figures.truth
+    records = [record.to_bytes() for record in (figures.mask, figures.prediction) if record is not None]
+    head = {
+        "truth": truth.tolist(), "over_void": over_void.tolist(), "records": [len(record) for record in records],
+        "notes": [[note.kind, str(note.text), str(note.summary), note.warning] for note in notes],
+    }  # fmt: skip
+    packed = json_text(head, separators=(",", ":")).encode()
+    return b"".join([len(packed).to_bytes(4, "little"), packed, *records])
+
+
+def read_figures(data: bytes, catalog: ClassCatalog) -> Figures | None:
+    """Kept figures; None for damaged ones, and for those of other classes: they are counted again."""
+    try:
+        end = 4 + int.from_bytes(data[:4], "little")
+        head = parse_json(data[4:end])
+        records = []
+        for length in head["records"]:
+            records.append(ImageAnalysis.from_bytes(data[end : end + length], catalog))
+            end += length
+        truth, over_void = (np.array(head[name], np.int64) for name in ("truth", "over_void"))
+        notes = tuple(Note(kind, str(text), str(summary), bool(warning)) for kind, text, summary, warning in head["notes"])
+        if truth.shape != (len(catalog) + 1,) or over_void.shape != truth.shape or end != len(data):
+            return None
+        mask, prediction = (*records, None)[:2]
+        return None if mask is None else Figures(mask, prediction, (truth, over_void, notes))
+    except AtrousError:
+        return None
+    except VALUE_ERRORS:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

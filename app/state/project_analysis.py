@@ -22,11 +22,12 @@ from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.ground_truth import GroundTruthFiles
 from deeplab_core.datasets.sidecars import SidecarFiles
 from deeplab_core.errors import AtrousError
+from deeplab_core.records import TrimapBand
 
 #: Kind of the project's results that holds inspections, and of those that hold marks of ambiguity.
 KIND, _MARKS = "inspection", "ambiguous"
-#: Goes up when an inspection means something else than before.
-_VERSION = 5
+#: Goes up when an inspection means something else than before; when figures do.
+_VERSION, _FIGURES_VERSION = 5, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +236,15 @@ def inspection_key(project: Project, record: ImageRecord, objects: Path | None) 
         predicted,
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+
+
+def figures_key(project: Project, record: ImageRecord, band: TrimapBand) -> str:
+    """What the figures of an image's mask and prediction follow from; another key means that they must be counted again."""
+    parts = (
+        _FIGURES_VERSION, inspection_key(project, record, None), band.rule, band.around, record.prediction, record.content_key,
+        _mapping(project, record),
+    )  # fmt: skip
+    return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def read_kept(project: Project, image: int, key: str) -> ImageAnalysis | None:

@@ -8,6 +8,7 @@ with the project when it is opened, when its ground truth changes and when the r
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,12 +19,14 @@ from app.controllers.evaluate.figures import EvaluationFigures
 from app.controllers.evaluate.ground_truth import GroundTruthController
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
-from app.services.folder_job import FolderJob, Steps, background
+from app.services.folder_job import FolderJob, Steps, background, pause
+from app.services.jobs import AT_ONCE
 from app.services.services import Services
 from app.services.session import OpenImage
 from app.services.timers import single_shot
 from app.state.image_record import ImageRecord
 from app.state.measurement import (
+    FIGURES_KIND,
     RANKING_KIND,
     SCORE_KIND,
     Due,
@@ -111,7 +114,8 @@ class Measuring(QObject):
         self._rounds: list[Round] = []
         self._job: FolderJob[None] | None = None
         self._queued: set[int] = set()  # images that the job has yet to visit
-        self._visited: tuple[int, _Request] | None = None  # what is being measured now
+        self._visited: dict[int, _Request] = {}  # what is being measured now
+        self._listing = threading.Lock()
         self._lists: ObjectLists | None = None
         self._kept_models: KeptModels | None = None
         self._altered: set[int] = set()
@@ -183,15 +187,16 @@ class Measuring(QObject):
 
     def objects(self, project: Project, image: int) -> Path | None:
         """The file in which the data lists the objects of an image, if there is one."""
-        lists = self._lists
-        if lists is None:
-            lists = self._lists = ObjectLists(self._truth.index)
+        with self._listing:  # several threads ask
+            lists = self._lists
+            if lists is None:
+                lists = self._lists = ObjectLists(self._truth.index)
         return lists.of(project.record(image).relative_path)
 
     # -- following -------------------------------------------------------------------------------------------------------
 
     def _follow_project(self, _project: Project | None) -> None:
-        self._due, self._lazy, self._altered, self._rounds, self._visited = {}, (), set(), [], None
+        self._due, self._lazy, self._altered, self._rounds, self._visited = {}, (), set(), [], {}
         self._forget_models()
         self._follow_truth()
 
@@ -204,8 +209,8 @@ class Measuring(QObject):
         project, self._lists = self._session.project, None
         if project is not None and self.analysis is not None:
             self._figures.analysis = self.analysis.on_other_truth()
-            if self._visited is not None:
-                self._add(self._visited[0], _Request(self._visited[1].parts))
+            for image, request in self._visited.items():
+                self._add(image, _Request(request.parts))
             kept = project.results(_KIND)
             self._stamps = {image: stamp for image, (stamp, _) in kept.items()}
             measure = not (self._figures.evaluated and len(self._truth.index))
@@ -303,7 +308,7 @@ class Measuring(QObject):
             self._queued = set(order)
             self._job = self._folder_jobs.start(
                 project, self._title, order, lambda image: self._visit(project, image), shown=bool(self._rounds),
-                on_failure=lambda image, error: self._fail(project, image, error), on_end=self._finish,
+                in_flight=AT_ONCE, on_failure=lambda image, error: self._fail(project, image, error), on_end=self._finish,
             )  # fmt: skip
         elif self._job is not None and not self._job.stopped:
             self._job.extend([] if first is None else [first], first=True)
@@ -314,11 +319,13 @@ class Measuring(QObject):
             self._job.show()
 
     def _visit(self, project: Project, image: int) -> Steps[None]:
+        while image in self._visited:
+            yield from pause()  # what is newer waits for what it overtakes
         self._queued.discard(image)
         request = self._due.pop(image, None)
         if request is None:
             return  # it was moved to the front
-        self._visited = image, request
+        self._visited[image] = request
         models = self._kept_models = self._kept_models or KeptModels(project)
         keys, ranking_keys = ({}, {}) if self.analysis is None else (self.analysis.keys, self.analysis.ranking_keys)
         measurement = Measurement(
@@ -326,8 +333,12 @@ class Measuring(QObject):
             known=keys.get(image, ""), known_ranking=ranking_keys.get(image, ""), opened=request.opened,
             prediction=request.prediction, to_project=self._models.in_project_ids,
         )  # fmt: skip
-        found = yield from background(measurement.run)
-        self._visited = None
+        try:
+            found = yield from background(measurement.run)
+        except GeneratorExit:  # the job was left; a failure is for _fail
+            self._visited.pop(image, None)
+            raise
+        self._visited.pop(image, None)
         if not self._overtaken(image, request):
             self._take(project, image, request, found)
 
@@ -339,10 +350,9 @@ class Measuring(QObject):
         return newer is not None
 
     def _fail(self, project: Project, image: int, error: AtrousError) -> None:
-        visited, self._visited = self._visited, None
-        if visited is None or self._overtaken(*visited):
+        request = self._visited.pop(image, None)
+        if request is None or self._overtaken(image, request):
             return
-        request = visited[1]
         self._truth.note_problem(image, error)
         if self.analysis is not None and self.analysis.project is project:
             if Part.SCORE in request.parts:
@@ -420,6 +430,11 @@ class Measuring(QObject):
         analysis.masks.update(str(image), figures.mask)
         if figures.prediction is not None:
             analysis.predictions.update(str(image), figures.prediction)
+        if figures.data:
+            try:
+                analysis.project.put_result(image, FIGURES_KIND, figures.key, figures.data)
+            except AtrousError as error:
+                self._notifier.report(error, replace_key="save")
 
     def _take_errors(self, analysis: ProjectAnalysis, image: int, errors: Found | None) -> None:
         if errors is None:
