@@ -6,13 +6,15 @@ import math
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Middle = TypeVar("Middle")
+Later = TypeVar("Later")
 
 #: Returns True once the work is no longer wanted. Long work asks often, and then raises :class:`deeplab_core.errors.Cancelled`.
 #: It may be called from any thread.
@@ -56,16 +58,22 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int
 
 
 def futures_in_order(
-    work: Callable[[Item], Result], items: Iterable[Item], threads: int, *, depth: int
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    threads: int,
+    *,
+    depth: int,
+    begin: Callable[[], object] | None = None,
 ) -> Generator[Future[Result]]:
     """As :func:`in_order`, but each result or error waits in a future, so that an error ends nothing.
 
     Args:
         threads: that work beside the calling thread, also where it is 1.
         depth: most items that are under way or wait.
+        begin: called first by each thread.
     """
     waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="in order") as pool:
+    with ThreadPoolExecutor(threads, thread_name_prefix="in order", initializer=begin) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(work, item))
@@ -76,3 +84,39 @@ def futures_in_order(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def in_stages(
+    first: Callable[[Item], Middle],
+    second: Callable[[Middle], Later],
+    third: Callable[[Later], Result],
+    items: Iterable[Item],
+    *,
+    depth: int = 2,
+) -> Generator[Future[Result]]:
+    """Three steps of each item that overlap: the first and the third have a thread each, the second the calling thread.
+
+    Args:
+        first, second, third: each takes what the one before gave.
+        depth: most items that wait behind the first step, and behind the second.
+
+    Returns:
+        A future of each item's last result, or of what one of its steps raised, in the order of the items.
+    """
+    waiting: deque[Future[Result]] = deque()
+    with (
+        closing(futures_in_order(first, items, 1, depth=depth)) as begun,
+        ThreadPoolExecutor(1, thread_name_prefix="last stage") as pool,
+    ):
+        for future in begun:
+            try:
+                waiting.append(pool.submit(third, second(future.result())))
+            except Exception as error:
+                failed: Future[Result] = Future()
+                failed.set_exception(error)
+                waiting.append(failed)
+            if len(waiting) > depth:
+                # Waits for it, so that no more than this is ever in memory.
+                wait([waiting[0]])
+                yield waiting.popleft()
+        yield from waiting

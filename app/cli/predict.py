@@ -16,12 +16,13 @@ from app.cli.console import ProgressReporter, emit, progress
 from app.cli.model_choice import model_option, model_options, refuse_threshold, report_model, resolve_model, threshold_option
 from app.cli.options import CRF_HELP, crf_engine_option, json_lines_option, network_options, parse_crf
 from app.cli.plan import OutputPlan, Task, keep_suffix_option, output_names, plan_outputs, report_refused
-from app.cli.read_ahead import read_ahead
+from app.cli.predict_run import on_first_image, outcomes, side_by_side
 from app.cli.terminal import say
 from app.services.folders import engine_trials_file
 from app.text import read_numbers
-from deeplab_core.errors import AtrousError, ImageReadError, one_image
+from deeplab_core.errors import AtrousError, ImageReadError
 from deeplab_core.notes import RunNotes
+from deeplab_core.parallel import available_cores, in_order
 from deeplab_core.reading import read_json
 from deeplab_core.wording import count
 
@@ -30,9 +31,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deeplab_core.images import ImageData
-    from deeplab_core.inference import Predictor
     from deeplab_core.masks.output_marker import StoredFrame
-    from deeplab_core.records import CRFEngine, CRFParams, EngineChoice, ModelCard, Precision, Prediction, PredictOptions
+    from deeplab_core.records import (
+        CRFEngine,
+        CRFParams,
+        EngineChoice,
+        ModelCard,
+        Precision,
+        Prediction,
+        PredictOptions,
+    )
 
 #: What made the masks of an output folder; --resume refuses to mix two models or two sets of options.
 RUN_RECORD = "atrous-run.json"
@@ -153,35 +161,38 @@ def predict(
     options = replace(options, engine=engine)
     predictor = Predictor(model, card, options=options, device=device, trials=engine_trials_file())
     if engine == "auto":
-        predictor.options = options = replace(options, engine=_tried_engine(predictor, tasks))
+        engine = on_first_image(predictor, tasks, predictor.choose_engine, "torch")
+        say(f"engine: {engine}", err=True)
+        predictor.options = options = replace(options, engine=engine)
     earlier = read_marker(out)  # before the run's own record is there
     _check_run_record(out, card, options, frame, resume=resume, write=rank == 0)
     if rank == 0:
         names = output_names(out, every)
         mark_output(out, "prediction", names, catalog=card.catalog, model=card.id, frame=frame, earlier=earlier)
 
-    todo = [task for task in tasks if not (resume and _finished(task, card, frame, save_confidence))]
+    todo = _unfinished(tasks, card, frame, save_confidence) if resume else tasks
+    at_once = side_by_side(predictor, todo) if world == 1 else 1
     failures: list[tuple[Task, AtrousError]] = []
     notes: set[str] = set()
     image_notes = RunNotes("image")
     with progress("predict", len(todo)) as bar:
         if rank == 0:
             failures += _refused(plan, bar, as_json=as_json)
-        decoded = read_ahead([task.image for task in todo], fourth=predictor.model.in_channels == 4)
-        for task, image in zip(todo, decoded, strict=True):
+
+        def write(task: Task, prediction: Prediction, data: ImageData) -> None:
+            write_prediction(task, prediction, data, card, frame, save_confidence=save_confidence)
+
+        for task, done in zip(todo, outcomes(predictor, todo, write, at_once), strict=True):
             try:
-                with one_image(task.image):
-                    data = image.result()
-                    prediction = predictor(data.pixels(predictor.model.in_channels))
-                    write_prediction(task, prediction, data, card, frame, save_confidence=save_confidence)
+                report, found = done.result()
             except AtrousError as error:
                 failures.append((task, error))
                 bar.note(f"failed: {error}")
                 if as_json:
                     emit("failed", image=task.image, error=error.to_dict())
             else:
-                image_notes.add(task.name, data.notes)
-                for note in prediction.report.notes:
+                image_notes.add(task.name, found)
+                for note in report.notes:
                     if note not in notes:
                         notes.add(note)
                         bar.note(f"note: {note}")
@@ -190,10 +201,10 @@ def predict(
                         "predicted",
                         image=task.image,
                         mask=task.output,
-                        milliseconds=round(prediction.report.milliseconds, 1),
-                        device=prediction.report.device,
-                        notes=prediction.report.notes,
-                        image_notes=[note.to_dict() for note in data.notes],
+                        milliseconds=round(report.milliseconds, 1),
+                        device=report.device,
+                        notes=report.notes,
+                        image_notes=[note.to_dict() for note in found],
                     )
             bar.advance(task.name)
     refused = len(plan.refused) if rank == 0 else 0
@@ -288,22 +299,6 @@ def _engine_of_run(out: Path) -> EngineChoice | None:
     return engine if engine in ("torch", "onnx", "openvino") else None
 
 
-def _tried_engine(predictor: Predictor, tasks: Sequence[Task]) -> EngineChoice:
-    """The engine for all images of a run, by a trial with the first that can be read."""
-    from deeplab_core.images import read_image
-
-    for task in tasks:
-        try:
-            with one_image(task.image):
-                image = read_image(task.image, fourth=predictor.model.in_channels == 4)
-                engine = predictor.choose_engine(image.pixels(predictor.model.in_channels))
-        except AtrousError:
-            continue  # reported when its turn comes
-        say(f"engine: {engine}", err=True)
-        return engine
-    return "torch"
-
-
 def _check_run_record(out: Path, card: ModelCard, options: PredictOptions, frame: str, *, resume: bool, write: bool) -> None:
     from deeplab_core.atomic import atomic_write
 
@@ -378,6 +373,11 @@ def run_threshold(folder: Path) -> float | None:
         return check_threshold(record[_THRESHOLD]) if isinstance(record, dict) and _THRESHOLD in record else None
     except (AtrousError, ValueError):  # a record that was changed by hand is not evidence
         return None
+
+
+def _unfinished(tasks: Sequence[Task], card: ModelCard, frame: str, save_confidence: bool) -> list[Task]:
+    finished = in_order(lambda task: _finished(task, card, frame, save_confidence), tasks, available_cores())
+    return [task for task, done in zip(tasks, finished, strict=True) if not done]
 
 
 def _finished(task: Task, card: ModelCard, frame: str, save_confidence: bool) -> bool:

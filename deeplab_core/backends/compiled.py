@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import io
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
@@ -207,12 +208,16 @@ class _OpenVinoGraph:
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "NUM_STREAMS": 1,
         }
-        self._request = core.compile_model(core.read_model(data), "CPU", properties).create_infer_request()
+        self._compiled = core.compile_model(core.read_model(data), "CPU", properties)
+        self._requests = threading.local()  # a request serves one thread at a time
 
     def run(self, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         """See :class:`Graph`."""
         # The request owns the memory of its results and writes into it again.
-        found: NDArray[np.float32] = self._request.infer(inputs)[0].copy()
+        request = getattr(self._requests, "own", None)
+        if request is None:
+            request = self._requests.own = self._compiled.create_infer_request()
+        found: NDArray[np.float32] = request.infer(inputs)[0].copy()
         return found
 
 

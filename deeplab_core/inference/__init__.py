@@ -10,6 +10,7 @@ from deeplab_core.inference.device import cap_threads, list_devices, pick_device
 from deeplab_core.inference.predictor import TILE_FLOOR, Predictor
 from deeplab_core.inference.prepare import prepare_for_inference
 from deeplab_core.inference.scores import ScoreGrid, Scores, ScoreStore, warm_up
+from deeplab_core.inference.side_by_side import images_at_once, one_thread_each, single_thread
 from deeplab_core.inference.variants import RunVariant, VariantPredictor, parse_variant
 from deeplab_core.records import Prediction, PredictOptions
 
@@ -24,10 +25,13 @@ __all__ = [
     "Scores",
     "VariantPredictor",
     "cap_threads",
+    "images_at_once",
     "list_devices",
+    "one_thread_each",
     "parse_variant",
     "pick_device",
     "pick_precision",
     "prepare_for_inference",
+    "single_thread",
     "warm_up",
 ]

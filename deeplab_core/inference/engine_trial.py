@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -155,7 +156,8 @@ class EngineChooser:
     def __init__(self, model: SegmentationModel, identity: str, record: TrialRecord) -> None:
         self._model, self._identity = model, identity
         self._record = record if identity else TrialRecord()
-        self._networks: dict[tuple[str, str], CompiledNetwork] = {}
+        self._networks: dict[tuple[str, str, int], CompiledNetwork] = {}
+        self._mutex = threading.RLock()  # several threads may ask for the same network
 
     def choose(
         self, asked: EngineChoice, precision: Literal["fp32", "bf16"], size: tuple[int, int], sample: Callable[[], Tensor]
@@ -172,6 +174,17 @@ class EngineChooser:
         if asked == "torch":
             return ChosenEngine(None)
         names = installed_engines() if asked == "auto" else (asked,)
+        with self._mutex:
+            return self._choose(asked, names, precision, size, sample)
+
+    def _choose(
+        self,
+        asked: EngineChoice,
+        names: tuple[EngineName, ...],
+        precision: Literal["fp32", "bf16"],
+        size: tuple[int, int],
+        sample: Callable[[], Tensor],
+    ) -> ChosenEngine:
         if not names:
             return ChosenEngine(None)
         key = self._key(asked, precision, size)
@@ -192,9 +205,10 @@ class EngineChooser:
         )
 
     def _network(self, name: EngineName, precision: Literal["fp32", "bf16"]) -> CompiledNetwork:
-        if (name, precision) not in self._networks:
-            self._networks[name, precision] = CompiledNetwork(self._model, name, precision)
-        return self._networks[name, precision]
+        key = name, precision, torch.get_num_threads()
+        if key not in self._networks:
+            self._networks[key] = CompiledNetwork(self._model, name, precision)
+        return self._networks[key]
 
     def _key(self, asked: EngineChoice, precision: str, size: tuple[int, int]) -> str:
         """Machine, versions, network, stride and size class: everything that a trial depends on."""
@@ -228,8 +242,8 @@ class EngineChooser:
         best = min(milliseconds, key=lambda name: milliseconds[name] * (1.0 if name != "torch" else _WORTH))
         if asked != "auto":  # what was asked for is used unless it is refused, fast or not
             best = asked if asked in milliseconds else "torch"
-        for unused in [name for name, kept in self._networks if name != best and kept == precision]:
-            del self._networks[unused, precision]  # its copy of the weights
+        for unused in [key for key in self._networks if key[0] != best and key[1] == precision]:
+            del self._networks[unused]  # its copy of the weights
         return Trial(engine=best, milliseconds=milliseconds, refused=refused, agreement=agreement)
 
     def _by_torch(self, x: Tensor) -> Tensor:

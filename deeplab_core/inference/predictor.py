@@ -51,6 +51,7 @@ class Predictor:
 
     Attributes:
         device: the device in use.
+        at_once: how many threads predict at a time; each may use its share of the memory.
         device_note: why it is not the one asked for, and what else the user should know of the engine; empty where all is as
             asked.
 
@@ -73,6 +74,7 @@ class Predictor:
         self.model = prepare_for_inference(model, self.device)
         self._follow_engine()
         self._chooser = EngineChooser(self.model, self.card.sha256, TrialRecord(trials))
+        self.at_once = 1
         self._tile_limit: int | None = None
         self._radius: dict[int, int] = {}
 
@@ -173,7 +175,13 @@ class Predictor:
 
             device = str(self.device)
             engine = choose_engine(options.crf_engine, device)
-            crf = DenseCRF(rgb[..., :3], options.crf, engine=engine, device=device, threads=min(2, available_cores()))
+            crf = DenseCRF(
+                rgb[..., :3],
+                options.crf,
+                engine=engine,
+                device=device,
+                threads=1 if self.at_once > 1 else min(2, available_cores()),
+            )
             marginals = crf.marginals(ProbabilitySource.of_scores(scores.weighed(options.threshold)), cancel=cancel)
             catalog = scores.catalog
             labels, confidence = marginals.labels(catalog.ids.astype(catalog.dtype)), marginals.confidence()
@@ -331,7 +339,7 @@ class Predictor:
         if options.tile is not None:
             tile = max(min(options.tile, limit or options.tile), self.model.minimum_side)
             return tile if longest > tile + 1 else None
-        room = available_bytes(self.device) // 2
+        room = available_bytes(self.device) // (2 * self.at_once)
         tile = next((side for side in _TILE_SIDES if side * side * BYTES_PER_PIXEL <= room), TILE_FLOOR)
         if limit is not None:
             tile = min(tile, limit)

@@ -215,3 +215,23 @@ def test_real_photographs_give_the_published_figure(shared_real: Path, tmp_path:
     result = json.loads(figures.read_text())
     assert len(result["images"]) == 99
     assert result["pooled"]["mean_iou"] == pytest.approx(0.59, abs=0.02)
+
+
+def test_images_side_by_side_give_the_same_files(
+    model: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photographs / "broken.jpg").write_bytes(b"no image")
+    assert predict(model, photographs, tmp_path / "one", "--save-confidence") == 1
+    monkeypatch.setattr("deeplab_core.inference.images_at_once", lambda *_: 2)
+    assert predict(model, photographs, tmp_path / "two", "--save-confidence") == 1
+    assert "side by side: 2" in capsys.readouterr().err
+    files = [path.relative_to(tmp_path / "one") for path in sorted((tmp_path / "one").rglob("*.png"))]
+    assert len(files) == 6
+    for file in files:
+        assert (tmp_path / "two" / file).read_bytes() == (tmp_path / "one" / file).read_bytes()
+    before = {file: (tmp_path / "two" / file).stat().st_mtime_ns for file in files}
+    (tmp_path / "two" / files[0]).unlink()
+    assert predict(model, photographs, tmp_path / "two", "--save-confidence", "--resume") == 1
+    after = {file: (tmp_path / "two" / file).stat().st_mtime_ns for file in files}
+    assert sum(after[file] != before[file] for file in files) in (1, 2)  # one mask, or its confidence with it
+    assert (tmp_path / "two" / files[0]).read_bytes() == (tmp_path / "one" / files[0]).read_bytes()

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from deeplab_core.parallel import available_cores, in_order
+from deeplab_core.parallel import available_cores, in_order, in_stages
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -64,3 +64,35 @@ def test_a_consumer_that_stops_early_leaves_nothing_running() -> None:
 
 def test_there_is_at_least_one_core() -> None:
     assert available_cores() >= 1
+
+
+def test_stages_overlap_in_order_and_an_error_is_one_item_s() -> None:
+    begun, running = [], threading.Barrier(2)
+
+    def first(number: int) -> int:
+        begun.append(number)
+        if number == 3:
+            raise KeyError(number)
+        return number
+
+    def second(number: int) -> int:
+        if number == 4:
+            raise OSError("second")
+        if number in (6, 7, 9):
+            running.wait(timeout=240)  # passes only while the third step of the one before is under way
+        return number * 10
+
+    def third(number: int) -> str:
+        if number == 70:
+            raise ValueError("third")
+        if number in (50, 60, 80):
+            running.wait(timeout=240)
+        return str(number)
+
+    results = in_stages(first, second, third, range(10))
+    assert next(results).result() == "0"
+    assert len(begun) <= 7  # one is taken, three wait behind each step, one is under way
+    rest = list(results)
+    assert [type(future.exception()).__name__ for future in rest if future.exception()] == ["KeyError", "OSError", "ValueError"]
+    assert [future.result() for future in rest if future.exception() is None] == ["10", "20", "50", "60", "80", "90"]
+    assert begun == list(range(10))

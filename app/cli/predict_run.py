@@ -1,0 +1,84 @@
+"""The images of a prediction run: decoded, computed and written at the same time, or side by side with one thread each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, TypeVar
+
+from app.cli.plan import Task
+from app.cli.terminal import say
+from deeplab_core.errors import AtrousError, one_image
+from deeplab_core.notes import Note
+from deeplab_core.parallel import futures_in_order, in_stages
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from deeplab_core.images import ImageData
+    from deeplab_core.inference import Predictor
+    from deeplab_core.records import Prediction, RunReport
+
+T = TypeVar("T")
+
+
+def on_first_image(predictor: Predictor, tasks: Sequence[Task], ask: Callable[[NDArray[np.uint8]], T], default: T) -> T:
+    """What is found of the first image that can be read; ``default`` where none can."""
+    from deeplab_core.images import read_image
+
+    channels = predictor.model.in_channels
+    for task in tasks:
+        try:
+            with one_image(task.image):
+                return ask(read_image(task.image, fourth=channels == 4).pixels(channels))
+        except AtrousError:
+            continue  # reported when its turn comes
+    return default
+
+
+def outcomes(
+    predictor: Predictor, tasks: Sequence[Task], write: Callable[[Task, Prediction, ImageData], None], at_once: int
+) -> Iterator[Future[tuple[RunReport, tuple[Note, ...]]]]:
+    """Predict and write every image; its report and the notes of its file, in their order.
+
+    One image at a time is decoded while the one before is computed and that before it is written. Side by side each thread does
+    all three for its image.
+    """
+    from deeplab_core.images import read_image
+    from deeplab_core.inference import one_thread_each, single_thread
+
+    channels = predictor.model.in_channels
+
+    def decode(task: Task) -> tuple[Task, ImageData]:
+        with one_image(task.image):
+            return task, read_image(task.image, fourth=channels == 4)
+
+    def compute(step: tuple[Task, ImageData]) -> tuple[Task, ImageData, Prediction]:
+        task, data = step
+        with one_image(task.image):
+            return task, data, predictor(data.pixels(channels))
+
+    def finish(step: tuple[Task, ImageData, Prediction]) -> tuple[RunReport, tuple[Note, ...]]:
+        task, data, prediction = step
+        with one_image(task.image):
+            write(task, prediction, data)
+        return prediction.report, data.notes
+
+    if at_once == 1:
+        yield from in_stages(decode, compute, finish, tasks)
+        return
+    with one_thread_each(predictor, at_once):
+        yield from futures_in_order(
+            lambda task: finish(compute(decode(task))), tasks, at_once, depth=2 * at_once, begin=single_thread
+        )  # fmt: skip
+
+
+def side_by_side(predictor: Predictor, tasks: Sequence[Task]) -> int:
+    """How many images to predict at a time, by a trial with the first one; it is printed if it is more than one."""
+    from deeplab_core.inference import images_at_once
+
+    number = on_first_image(predictor, tasks, lambda rgb: images_at_once(predictor, rgb, len(tasks)), 1)
+    if number > 1:
+        say(f"images side by side: {number}, with one thread each", err=True)
+    return number

@@ -1,0 +1,69 @@
+"""Images side by side, with one thread each, or one after the other with all of them: a short trial says which is faster.
+
+The layers of a small network are short, and threads that share one wait for each other after each, spinning. Threads with an
+image each wait for nobody.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import torch
+
+from deeplab_core.inference.pixels import RGB
+from deeplab_core.inference.predictor import Predictor
+from deeplab_core.parallel import available_cores
+
+#: Fewer images are not worth a trial: it costs as much as three or four of them.
+LEAST_IMAGES = 16
+#: One image at a time with all threads has to be this much faster: it costs more processor time.
+_WORTH = 0.9
+
+
+def images_at_once(predictor: Predictor, rgb: RGB, images: int) -> int:
+    """How many images to predict at a time, by a trial with one of them.
+
+    Args:
+        predictor: as it will be used.
+        rgb: one image of the run.
+        images: how many there are.
+
+    Returns:
+        The number of cores, or 1: on other devices than the CPU, for few images, and where it is faster.
+    """
+    cores = min(available_cores(), torch.get_num_threads())
+    if cores < 2 or images < max(LEAST_IMAGES, 2 * cores) or predictor.device.type != "cpu" or predictor.model.engine is not None:
+        return 1
+    together = _seconds(lambda: predictor(rgb))
+    with one_thread_each(predictor, cores), ThreadPoolExecutor(cores, initializer=single_thread) as pool:
+        apart = _seconds(lambda: [future.result() for future in [pool.submit(predictor, rgb) for _ in range(cores)]]) / cores
+    return 1 if together < _WORTH * apart else cores
+
+
+@contextmanager
+def one_thread_each(predictor: Predictor, at_once: int) -> Iterator[None]:
+    """Let several threads predict while the context lasts; each of them calls :func:`single_thread` first."""
+    before = torch.get_num_threads()
+    predictor.at_once = at_once
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        predictor.at_once = 1
+        torch.set_num_threads(before)
+
+
+def single_thread() -> None:
+    """Let torch compute in the calling thread alone."""
+    torch.set_num_threads(1)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """The second of two runs: the first makes graphs, and lays out memory."""
+    work()
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
