@@ -145,6 +145,15 @@ def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return stride(device_option(precision(command)))
 
 
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(["auto", "torch", "onnx", "openvino"]),
+    default="torch",
+    show_default=True,
+    help="What runs the network on the CPU: torch, an engine of the extras, or the fastest in a short trial (auto).",
+)
+
+
 def json_option(text: str = "Write all figures as JSON.") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add ``--json FILE``; the command gets it as ``json_file``, a path or None."""
     return click.option("--json", "json_file", metavar="FILE", type=ReportFile("JSON"), help=text)

@@ -16,7 +16,7 @@ from app.cli.console import ProgressReporter, emit, progress
 from app.cli.model_choice import model_option, model_options, refuse_threshold, report_model, resolve_model, threshold_option
 from app.cli.options import CRF_HELP, crf_engine_option, json_lines_option, network_options, parse_crf
 from app.cli.plan import OutputPlan, Task, keep_suffix_option, output_names, plan_outputs, report_refused
-from app.cli.predict_run import on_first_image, outcomes, side_by_side
+from app.cli.predict_run import outcomes, settle_engine, side_by_side
 from app.cli.terminal import say
 from app.services.folders import engine_trials_file
 from app.text import read_numbers
@@ -160,10 +160,8 @@ def predict(
     engine = _asked_engine(engine, out, resume=resume, world=world)
     options = replace(options, engine=engine)
     predictor = Predictor(model, card, options=options, device=device, trials=engine_trials_file())
-    if engine == "auto":
-        engine = on_first_image(predictor, tasks, predictor.choose_engine, "torch")
-        say(f"engine: {engine}", err=True)
-        predictor.options = options = replace(options, engine=engine)
+    settle_engine(predictor, (task.image for task in tasks))
+    options = predictor.options
     earlier = read_marker(out)  # before the run's own record is there
     _check_run_record(out, card, options, frame, resume=resume, write=rank == 0)
     if rank == 0:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from app.cli.plan import Task
@@ -23,15 +25,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def on_first_image(predictor: Predictor, tasks: Sequence[Task], ask: Callable[[NDArray[np.uint8]], T], default: T) -> T:
+def on_first_image(predictor: Predictor, images: Iterable[Path], ask: Callable[[NDArray[np.uint8]], T], default: T) -> T:
     """What is found of the first image that can be read; ``default`` where none can."""
     from deeplab_core.images import read_image
 
     channels = predictor.model.in_channels
-    for task in tasks:
+    for image in images:
         try:
-            with one_image(task.image):
-                return ask(read_image(task.image, fourth=channels == 4).pixels(channels))
+            with one_image(image):
+                return ask(read_image(image, fourth=channels == 4).pixels(channels))
         except AtrousError:
             continue  # reported when its turn comes
     return default
@@ -74,11 +76,21 @@ def outcomes(
         )  # fmt: skip
 
 
+def settle_engine(predictor: Predictor, images: Iterable[Path]) -> None:
+    """Let one engine compute a whole run: where the fastest is asked for, the one that a trial with the first image finds."""
+    if predictor.options.engine == "auto":
+        engine = on_first_image(predictor, images, predictor.choose_engine, "torch")
+        say(f"engine: {engine}", err=True)
+        predictor.options = replace(predictor.options, engine=engine)
+
+
 def side_by_side(predictor: Predictor, tasks: Sequence[Task]) -> int:
     """How many images to predict at a time, by a trial with the first one; it is printed if it is more than one."""
     from deeplab_core.inference import images_at_once
 
-    number = on_first_image(predictor, tasks, lambda rgb: images_at_once(predictor, rgb, len(tasks)), 1)
+    number = on_first_image(
+        predictor, (task.image for task in tasks), lambda rgb: images_at_once(predictor, rgb, len(tasks)), 1
+    )  # fmt: skip
     if number > 1:
         say(f"images side by side: {number}, with one thread each", err=True)
     return number

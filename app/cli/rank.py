@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,22 @@ import click
 from app.cli.console import ProgressReporter, RenamedOption, ReportingCommand, overwrite_option, progress, write_json
 from app.cli.ground_truth import CommandTruth, named_truth
 from app.cli.model_choice import model_option, refuse_threshold, resolve_model, threshold_option
-from app.cli.options import CRF_HELP, TruthOptions, crf_engine_option, json_option, network_options, parse_crf, truth_options
+from app.cli.options import (
+    CRF_HELP,
+    TruthOptions,
+    crf_engine_option,
+    engine_option,
+    json_option,
+    network_options,
+    parse_crf,
+    truth_options,
+)
 from app.cli.predict import parse_scales
+from app.cli.predict_run import settle_engine
 from app.cli.rankings import gain_lines, place_text, ranking_lines, with_old_key
 from app.cli.read_ahead import read_ahead
 from app.cli.terminal import say
+from app.services.folders import engine_trials_file
 from deeplab_core.errors import AtrousError, MaskFormatError, one_image
 from deeplab_core.notes import RunNotes
 from deeplab_core.wording import count
@@ -31,7 +43,7 @@ if TYPE_CHECKING:
     from deeplab_core.inference.ranking_predictor import RankingPredictor
     from deeplab_core.labels import LabelMap
     from deeplab_core.masks.frames import Frame
-    from deeplab_core.records import CRFEngine, CRFParams, Precision, PredictOptions
+    from deeplab_core.records import CRFEngine, CRFParams, EngineChoice, Precision, PredictOptions
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 #: What the JSON of ``atrous doubt``, the name of this command in version 0.1, calls its format.
@@ -87,6 +99,7 @@ class _Score(click.ParamType):  # type: ignore[type-arg]  # generic from click 8
     "--top", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many images and regions to list."
 )
 @network_options
+@engine_option
 @json_option()
 @overwrite_option
 def rank(
@@ -107,6 +120,7 @@ def rank(
     output_stride: int | None,
     device: str,
     precision: Precision,
+    engine: EngineChoice,
     json_file: Path | None,
 ) -> int:
     """Run a model over a folder and rank its images for review, worst first.
@@ -131,15 +145,16 @@ def rank(
         raise click.UsageError(f"no image found in {images}; give a folder that holds some")
     options = PredictOptions(
         output_stride=output_stride, scales=scales, flip=flip, device=device, precision=precision, crf=crf,
-        crf_engine=crf_engine, threshold=threshold,
+        crf_engine=crf_engine, threshold=threshold, engine=engine,
     )  # fmt: skip
     model_path, second_path = resolve_model(model_name), None if second_name is None else resolve_model(second_name)
     from deeplab_core.analysis import FolderAnalysis
     from deeplab_core.analysis.summary import ranking_to_dict
     from deeplab_core.inference.ranking_predictor import RankingPredictor
 
-    predictor = _predictor(model_path, options)
-    second = None if second_path is None else _predictor(second_path, replace(options, threshold=None))
+    paths = [images / name for name in names]
+    predictor = _predictor(model_path, options, paths)
+    second = None if second_path is None else _predictor(second_path, replace(options, threshold=None), paths)
     ground = _ground_truth(images, names, truth, predictor.card.catalog)
     meter = RankingPredictor(predictor, None if ground is None else ground.catalog, second)
     if meter.labels_only and label_errors:
@@ -155,7 +170,13 @@ def rank(
         about = {
             "model": {"id": predictor.card.id, "name": predictor.card.name},
             "second_model": None if second is None else {"id": second.card.id, "name": second.card.name},
-            "options": {"output_stride": output_stride, "scales": list(scales), "flip": flip, "crf": _crf_values(crf)},
+            "options": {
+                "output_stride": output_stride,
+                "scales": list(scales),
+                "flip": flip,
+                "crf": _crf_values(crf),
+                "engine": predictor.options.engine,
+            },
         }
         if ground is not None:
             about["ground_truth"] = ground.to_dict()
@@ -180,13 +201,16 @@ def _check_usage(
         raise click.UsageError("--label-errors, --catalog and --ambiguous need --truth")
 
 
-def _predictor(path: Path, options: PredictOptions) -> Predictor:
+def _predictor(path: Path, options: PredictOptions, images: Sequence[Path]) -> Predictor:
+    """The model; ``auto`` becomes the engine that a trial with the first image finds, one for all images."""
     from deeplab_core.inference import Predictor
     from deeplab_core.weights import load_model
 
     model, card = load_model(path, output_stride=options.output_stride)
     refuse_threshold(card, options.threshold)
-    return Predictor(model, card, options=options, device=options.device)
+    predictor = Predictor(model, card, options=options, device=options.device, trials=engine_trials_file())
+    settle_engine(predictor, images)
+    return predictor
 
 
 def _ground_truth(images: Path, names: list[str], truth: TruthOptions, model: ClassCatalog) -> CommandTruth | None:

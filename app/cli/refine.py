@@ -11,10 +11,21 @@ import click
 from app.cli.console import ReportFile, ReportingCommand, progress, remember_overwrite, write_json
 from app.cli.ground_truth import CommandTruth, found_truth, report_classes
 from app.cli.model_choice import resolve_model
-from app.cli.options import CRF_HELP, Decimal, TruthOptions, crf_engine_option, device_option, parse_crf, truth_options
+from app.cli.options import (
+    CRF_HELP,
+    Decimal,
+    TruthOptions,
+    crf_engine_option,
+    device_option,
+    engine_option,
+    parse_crf,
+    truth_options,
+)
 from app.cli.plan import Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.predict import predict
+from app.cli.predict_run import settle_engine
 from app.cli.terminal import say
+from app.services.folders import engine_trials_file
 from deeplab_core.errors import AtrousError, one_image
 from deeplab_core.notes import RunNotes
 from deeplab_core.wording import count
@@ -23,7 +34,7 @@ if TYPE_CHECKING:
     from app.cli.console import ProgressReporter
     from deeplab_core.catalogs.catalog import CatalogMapping
     from deeplab_core.inference import Predictor
-    from deeplab_core.records import CRFEngine, CRFParams
+    from deeplab_core.records import CRFEngine, CRFParams, EngineChoice
     from deeplab_core.refine.dense_crf import Engine
     from deeplab_core.refine.search import SearchReport, SearchSample
 
@@ -55,6 +66,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--limit", type=click.IntRange(2), default=100, show_default=True, help="Largest number of images for --search.")
 @click.option("--report", metavar="FILE", type=ReportFile("JSON"), help="Write the result of --search as JSON, for --crf.")
 @device_option
+@engine_option
 @click.option(
     "--overwrite", is_flag=True, is_eager=True, callback=remember_overwrite,
     help="Replace masks that are already there; let --report replace a file of another kind.",
@@ -77,6 +89,7 @@ def refine(
     limit: int,
     report: Path | None,
     device: str,
+    engine: EngineChoice,
     overwrite: bool,
     keep_suffix: bool,
 ) -> int:
@@ -88,14 +101,15 @@ def refine(
     if search:
         if model_name is None:
             raise click.UsageError("--search needs --model, and ground truth beside the images or in --truth")
-        return _search(inputs, model_name, truth, crf, folds, limit, report, device)
+        return _search(inputs, model_name, truth, crf, folds, limit, report, device, engine)
     if (model_name is None) == (masks is None):
         raise click.UsageError("give either --model or --masks")
     if out is None:
         raise click.UsageError("say with -o where the masks go")
     if model_name is not None:
         same = {"inputs": inputs, "model_name": model_name, "out": out, "device": device, "overwrite": overwrite}
-        return int(ctx.invoke(predict, **same, scales=(1.0,), crf=crf, crf_engine=crf_engine, keep_suffix=keep_suffix))
+        more = {"crf": crf, "crf_engine": crf_engine, "keep_suffix": keep_suffix, "engine": engine}
+        return int(ctx.invoke(predict, **same, scales=(1.0,), **more))
     assert masks is not None
     from deeplab_core.refine import choose_engine
 
@@ -195,16 +209,20 @@ def _search(
     limit: int,
     report_file: Path | None,
     device: str,
+    engine: EngineChoice,
 ) -> int:
     from deeplab_core.catalogs.catalog import map_catalogs
     from deeplab_core.inference import Predictor
+    from deeplab_core.records import PredictOptions
     from deeplab_core.refine.search import search_parameters
     from deeplab_core.weights import load_model
 
     model, card = load_model(resolve_model(model_name))
-    predictor = Predictor(model, card, device=device)
+    options = PredictOptions(device=device, engine=engine)
+    predictor = Predictor(model, card, options=options, device=device, trials=engine_trials_file())
     images = _images_of(inputs)
     tasks = plan_outputs(inputs, images / ".refine", keep_suffix=True).tasks
+    settle_engine(predictor, [task.image for task in tasks])
     ground, matched = found_truth(truth, images, [task.name for task in tasks], fallback=card.catalog)
     ground.report()
     mapping = map_catalogs(ground.catalog, card.catalog)

@@ -57,7 +57,8 @@ class LoadModel(Request["Loaded"]):
     """Load a checkpoint and keep it; the model loaded before is freed, or stays where this fails.
 
     ``path`` is a file or a ``save_pretrained`` folder. ``options`` are what its weights do not tell, as ``load_model`` takes
-    them; they are kept in the card beside the file, so that every later request sees them.
+    them; they are kept in the card beside the file, so that every later request sees them. ``trials`` is the file in which
+    trials of engines are remembered; empty remembers them with the model.
     """
 
     handler = "models"
@@ -66,6 +67,7 @@ class LoadModel(Request["Loaded"]):
     device: str = "auto"
     output_stride: int | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    trials: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,10 @@ class _Comparison:
     pairs: dict[tuple[int, int], PairCount] = field(default_factory=dict)
 
 
+#: Settings that change every prediction.
+_HOW_IT_RUNS = tuple(f"model.{name}" for name in ("output_stride", "scales", "flip", "device", "precision", "engine"))
+
+
 class CompareController(QObject):
     """Up to four models side by side; each is asked in turn, the panes and figures follow as the results come.
 
@@ -198,7 +202,7 @@ class CompareController(QObject):
             self._next()
 
     def _follow_setting(self, key: str) -> None:
-        if self.on and key in ("model.output_stride", "model.scales", "model.flip", "model.device", "model.precision"):
+        if self.on and key in _HOW_IT_RUNS:
             self.again()
 
     # -- the image in view -----------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.paths import BUNDLED_MODELS, FIRST_MODEL, is_sample_project, model_folders
 from app.services.calls import Call
+from app.services.folders import engine_trials_file
 from app.services.model_notes import note_of
 from app.services.notifications import Choice
 from app.services.services import Services
@@ -31,6 +32,9 @@ _SILENT = "compute silent"
 _TOLD = "model.unsuited_told"
 #: Bundled models for folders of the user, in the order in which they are tried.
 _FOR_FOLDERS = ("photos-voc.safetensors", "camvid.safetensors")
+
+#: Settings of :class:`RunSettings`, each under ``model.``.
+_RUN_SETTINGS = ("output_stride", "scales", "flip", "device", "precision", "engine")
 
 
 class ModelsController(QObject):
@@ -161,7 +165,14 @@ class ModelsController(QObject):
         stride = self._settings["model.output_stride"] or None
         device = self._settings["model.device"]
         call = self._compute.submit(
-            LoadModel(priority=URGENT, path=str(path), device=device, output_stride=stride, options=dict(options))
+            LoadModel(
+                priority=URGENT,
+                path=str(path),
+                device=device,
+                output_stride=stride,
+                options=dict(options),
+                trials=str(engine_trials_file()),
+            )
         )
         self._loading.append(call)
         call.on(
@@ -183,8 +194,7 @@ class ModelsController(QObject):
     @property
     def run_settings(self) -> RunSettings:
         """The user's inference options, as far as this model can: many have a single output stride."""
-        names = ("output_stride", "scales", "flip", "device", "precision")
-        wanted = RunSettings(**{name: self._settings[f"model.{name}"] for name in names})
+        wanted = RunSettings(**{name: self._settings[f"model.{name}"] for name in _RUN_SETTINGS})
         possible = self.card is None or wanted.output_stride in (0, *self.card.output_strides)
         threshold = 0.0
         if self.card is not None and self.card.threshold is not None:
@@ -200,7 +210,7 @@ class ModelsController(QObject):
     def set_run_settings(self, chosen: RunSettings) -> None:
         """Change how it is run; another device loads the model again."""
         before = self.run_settings
-        for name in ("output_stride", "scales", "flip", "device", "precision"):
+        for name in _RUN_SETTINGS:
             self._settings.set(f"model.{name}", getattr(chosen, name))
         if chosen.device != before.device and self.path is not None:
             self.load(self.path)

@@ -34,6 +34,7 @@ _NO_MODEL = mark(
 )
 _OPEN, _GET = mark("Open a model file…"), mark("Get a model…")
 _PRECISIONS = (("auto", "auto"), ("fp32", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"))
+_ENGINES = (("torch", "torch"), ("auto", mark("fastest")), ("onnx", "ONNX Runtime"), ("openvino", "OpenVINO"))
 
 #: Role of the line about a model in the opened list; the closed box shows the title only.
 _LINE = Qt.ItemDataRole.UserRole + 1
@@ -203,6 +204,7 @@ class ModelDock(Panel):
             (self.scales, [(key, tr(text)) for key, text in _SCALES], settings.scales),
             (self.device_choice, [*devices], settings.device),
             (self.precision, [*_PRECISIONS], settings.precision),
+            (self.engine, [(key, tr(text)) for key, text in _ENGINES], settings.engine),
         ]
         for box, items, value in pairs:
             with QSignalBlocker(box):
@@ -233,7 +235,8 @@ class ModelDock(Panel):
         grid.setContentsMargins(0, 2, 0, 0)
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(6)
-        self.stride, self.scales, self.device_choice, self.precision = QComboBox(), QComboBox(), QComboBox(), QComboBox()
+        self.stride, self.scales, self.device_choice = QComboBox(), QComboBox(), QComboBox()
+        self.precision, self.engine = QComboBox(), QComboBox()
         self.flip = QCheckBox(tr("also mirrored"))
         self.flip.setToolTip(tr("Averages the probabilities with those of the mirrored image: better borders, twice the time"))
         rows = (
@@ -241,6 +244,14 @@ class ModelDock(Panel):
             (tr("Scales"), self.scales, tr("Averages the probabilities over the scales: better masks, several times the time")),
             (tr("Device"), self.device_choice, tr("auto uses a GPU if one is available")),
             (tr("Precision"), self.precision, tr("auto uses fp32 on a CPU")),
+            (
+                tr("Engine"),
+                self.engine,
+                tr(
+                    "What computes on a CPU. 'fastest' tries the installed engines once for each model and size; "
+                    "other engines than torch may differ at ties"
+                ),
+            ),
         )
         for place, (text, widget, tip) in enumerate(rows):
             label = toned(text, tone="muted", size="small")
@@ -273,6 +284,7 @@ class ModelDock(Panel):
                 scales=str(self.scales.currentData()),
                 device=str(self.device_choice.currentData()),
                 precision=str(self.precision.currentData()),
+                engine=str(self.engine.currentData()),
                 flip=self.flip.isChecked(),
             )
         )

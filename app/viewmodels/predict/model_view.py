@@ -52,6 +52,7 @@ class RunSettings:
         output_stride: 0 takes the model's own.
         scales: relative scales, separated by spaces.
         threshold: of a two-class (sigmoid) network; 0 for every other one.
+        engine: what computes on the CPU.
     """
 
     output_stride: int = 0
@@ -60,6 +61,7 @@ class RunSettings:
     device: str = "auto"
     precision: str = "auto"
     threshold: float = 0.0
+    engine: str = "torch"
 
     def options(self) -> PredictOptions:
         """The options for the compute process; scales that are not numbers count as 1."""
@@ -76,6 +78,7 @@ class RunSettings:
             device=self.device,
             precision=self.precision,  # type: ignore[arg-type]
             threshold=self.threshold or None,
+            engine=self.engine,  # type: ignore[arg-type]
         )
 
 

@@ -38,7 +38,8 @@ class Handler:
         if request.output_stride in model.output_strides:  # the card records the default of predictions
             model.output_stride = request.output_stride
             card = replace(card, output_stride=request.output_stride)
-        predictor = Predictor(model, card, device=request.device)
+        trials = Path(request.trials) if request.trials else None
+        predictor = Predictor(model, card, device=request.device, trials=trials)
         self._state.take(predictor, request.path, request.device)
         return Loaded(request_id=request.request_id, card=_plain(card), device=str(predictor.device), note=predictor.device_note)
 
