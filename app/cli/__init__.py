@@ -49,6 +49,7 @@ BAD_INPUT = (
 COMMANDS = {
     "ablate": "app.cli.ablate:ablate",
     "adapt": "app.cli.adapt:adapt",
+    "bench": "app.cli.bench:bench",
     "classes": "app.cli.classes:classes",
     "compare": "app.cli.compare:compare",
     "demo": "app.cli.demo:demo",
