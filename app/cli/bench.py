@@ -110,8 +110,11 @@ def _by_engine(
     import numpy as np
 
     labels = {name: [predictor(rgb, options=options[name]).labels for rgb in images] for name in engines}
-    ways = {name: (lambda name=name: [predictor(rgb, options=options[name]) for rgb in images]) for name in engines}
-    timed = _interleaved(ways, rounds, len(images))
+
+    def way(name: EngineChoice) -> Callable[[], object]:
+        return lambda: [predictor(rgb, options=options[name]) for rgb in images]
+
+    timed = _interleaved({name: way(name) for name in engines}, rounds, len(images))
     rows = []
     for name in engines:
         equal = [float(np.mean(one == other)) for one, other in zip(labels[name], labels["torch"], strict=True)]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from deeplab_core.images import ImageData
     from deeplab_core.inference import Predictor
-    from deeplab_core.records import Prediction, RunReport
+    from deeplab_core.records import EngineChoice, Prediction, RunReport
 
 T = TypeVar("T")
 
@@ -79,7 +79,7 @@ def outcomes(
 def settle_engine(predictor: Predictor, images: Iterable[Path]) -> None:
     """Let one engine compute a whole run: where the fastest is asked for, the one that a trial with the first image finds."""
     if predictor.options.engine == "auto":
-        engine = on_first_image(predictor, images, predictor.choose_engine, "torch")
+        engine: EngineChoice = on_first_image(predictor, images, predictor.choose_engine, "torch")
         say(f"engine: {engine}", err=True)
         predictor.options = replace(predictor.options, engine=engine)
 
