@@ -17,7 +17,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.correction import Corrector, Hierarchy, Proposal
+from deeplab_core.correction import ClickModel, Corrector, Hierarchy, Proposal
 from deeplab_core.geometry import Box
 from deeplab_core.regions import find_regions
 
@@ -38,6 +38,7 @@ class Case:
     labels: np.ndarray
     scores: np.ndarray
     regions: Hierarchy | None = None
+    click_model: ClickModel | None = None
 
     @cached_property
     def valid(self) -> np.ndarray:
@@ -50,7 +51,7 @@ class Case:
 
     def corrector(self, prepared: bool) -> Corrector:
         """The tools; the image's regions are computed once, whatever row of the table asks first."""
-        made = Corrector(self.rgb, self.labels, catalog=CATALOG, scores=self.scores)
+        made = Corrector(self.rgb, self.labels, catalog=CATALOG, scores=self.scores, click_model=self.click_model)
         if prepared:
             if self.regions is None:
                 self.regions = made.prepare()

@@ -239,6 +239,18 @@ def region_clicks(target: Target, corrector: Corrector) -> Iterator[Offer]:
     return offered("regions", proposals, CLICK)
 
 
+def network_clicks(case: Case, target: Target, corrector: Corrector, labels: np.ndarray) -> Iterator[Offer]:
+    """One click of the click network, any candidate of the wheel: on the true class, or away from the class that is there if the
+    truth is background.
+    """
+    if case.click_model is None:
+        raise SystemExit("a row with the click network needs --click-model FILE")
+    here = int(labels[target.y, target.x])
+    positive = target.cls != CATALOG.background or here == CATALOG.ignore
+    proposals = corrector.click([(target.x + 0.5, target.y + 0.5)], [positive], target.cls if positive else here)
+    yield from offered("clicks", iter(proposals or ()), CLICK)
+
+
 def region_strokes(
     target: Target, corrector: Corrector, labels: np.ndarray, over: bool, rng: np.random.Generator | None
 ) -> Iterator[Offer]:
@@ -344,6 +356,7 @@ def offers_of(
         "snapping lasso": lambda: lassos(target, corrector, rng, True),
         "components": lambda: component_tools(case, target, corrector, most),
         "regions": lambda: with_over(region_clicks(target, corrector), labels, target, over),
+        "clicks": lambda: with_over(network_clicks(case, target, corrector, labels), labels, target, over),
         "region strokes": lambda: region_strokes(target, corrector, labels, over, rng),
         "scribble": lambda: scribbles(target, corrector, labels, rng),
         "border": lambda: border_tools(case, target, corrector, most),

@@ -1,6 +1,6 @@
 """How many actions, and seconds, a simulated labeller needs from a network's mask to a good one, by the tools that it has.
 
-    python benchmarks/strokes.py --out DIR [--list 40|20|tune] [--only brush all ...] [--single]
+    python benchmarks/strokes.py --out DIR [--list 40|20|tune] [--only brush all ...] [--single] [--click-model FILE]
 
 Photographs and truth of ../shared/real with VOC-21 labels, masks of the real network there (no CRF). The labeller knows the truth
 and chooses by it; the tools (:class:`deeplab_core.correction.Corrector`) never see it. Each action it takes the largest
@@ -48,6 +48,8 @@ ROWS: dict[str, Row] = {
     "+components": Row(("brush", "components")),
     "+regions": Row(("brush", "over", "regions")),
     "+region strokes": Row(("brush", "over", "region strokes")),
+    "+clicks": Row(("brush", "over", "clicks")),
+    "all+clicks": Row((*BUILT_IN, "clicks")),
     "+scribble": Row(("brush", "scribble")),
     "+border": Row(("brush", "border")),
     "+snapping lasso": Row(("brush", "snapping lasso")),
@@ -187,7 +189,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for masks and results, outside of the repository")
     parser.add_argument("--list", choices=("40", "20", "tune"), default="40")
-    parser.add_argument("--only", nargs="*", choices=list(ROWS), default=list(ROWS), metavar="ROW")
+    parser.add_argument("--only", nargs="*", choices=list(ROWS), metavar="ROW", help="default: all that can be measured")
+    parser.add_argument("--click-model", type=Path, help="ONNX file of a click network, for the rows with clicks")
     parser.add_argument("--images", type=int, default=None, help="only this number of images, from the start of the list")
     parser.add_argument("--single", action="store_true", help="one action of each tool instead of whole images")
     parser.add_argument("--show", action="store_true", help="print what is kept, measure nothing")
@@ -199,11 +202,18 @@ def main() -> None:
     below = ", ".join(f"{(starts < target).sum()} below {target}" for target in TARGETS)
     print(f"{len(found)} photographs, mean mIoU {starts.mean():.3f}, {below}", flush=True)
     found = chosen(found, asked.list)[: asked.images]
+    rows = asked.only or [name for name, row in ROWS.items() if asked.click_model or "clicks" not in row.tools]
+    if asked.click_model is not None:
+        from deeplab_core.backends import load_click_model
+
+        model = load_click_model(asked.click_model)
+        for case in found:
+            case.click_model = model
     if asked.single:
         print(single(found))
         return
     curves: dict[str, dict[str, dict[str, Any]]] = {}
-    for name in asked.only:
+    for name in rows:
         folder = asked.out / "runs" / name.replace("/", "_by_").replace(" ", "_").replace(":", "")
         folder.mkdir(parents=True, exist_ok=True)
         for case in found:

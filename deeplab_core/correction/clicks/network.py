@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 import cv2
@@ -48,6 +49,8 @@ from deeplab_core.regions import Mask
 #: overlap below which it moves.
 _WHOLE, _ZOOMED = 800, 400
 _EXPANSION, _LEAST_SIDE, _SAME_PART = 1.4, 200, 0.5
+#: Side of the part around a first click that is looked at closely, px (as FocalClick's second look, arXiv 2204.02574).
+_CLOSE = 160
 #: Sides of graphs of free size are multiples of this, which every network with a decoder takes.
 _GRAIN = 32
 #: Probabilities above which a pixel is the object: the network's own, then a tighter and a looser outline.
@@ -141,7 +144,8 @@ class ClickNetwork:
     """One graph that sees image, clicks and mask so far.
 
     The first click is answered from the whole image, or from the surroundings of the object that it hits in the mask so far;
-    later ones from the surroundings of the object found (RITM's zoom). A box is such a part of its own; without clicks its centre
+    later ones from the surroundings of the object found (RITM's zoom). A first click is also answered from its close
+    surroundings, if it was answered from much more: they show the outline of something small better. A box is such a part of its own; without clicks its centre
     is the first one, since these networks were not trained with boxes, and nothing outside of it becomes the object.
     Each click continues from the answer to those before it, whatever was asked in between.
 
@@ -174,7 +178,9 @@ class ClickNetwork:
         previous: Mask,
         cancel: IsCancelled | None = None,
     ) -> list[Mask]:
-        """See the protocol: outlines at three probabilities, the network's own first."""
+        """See the protocol: outlines at three probabilities, the network's own first; of the whole image and of a close look by
+        turns.
+        """
         clicks = Clicks(points, positive, box)
         if box is not None and not positive.any():
             centre = np.array([[(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]])
@@ -185,15 +191,30 @@ class ClickNetwork:
             name = begun + clicks.first(count).key()
             kept = self._steps.find(name)
             if kept is None:
-                kept = self._step(rgb, clicks.first(count), previous, answer, cancel)
+                part = _part(clicks.first(count), previous, answer)
+                kept = self._step(rgb, clicks.first(count), part, previous, answer, cancel)
                 self._steps.keep(name, kept, kept.logits.nbytes)
             answer = kept
-        return [] if answer is None else _outlines(answer, previous, box)
+        if answer is None:
+            return []
+        answers = [answer]
+        close = _close(clicks, previous, answer.part) if len(clicks) == 1 and box is None else None
+        if close is not None:
+            name = begun + clicks.key() + b"close"
+            kept = self._steps.find(name) or self._step(rgb, clicks, close, previous, None, cancel)
+            self._steps.keep(name, kept, kept.logits.nbytes)
+            answers.append(kept)
+        return _outlines(answers, previous, box)
 
     def _step(
-        self, rgb: NDArray[np.uint8], clicks: Clicks, previous: Mask, before: _Answer | None, cancel: IsCancelled | None
+        self,
+        rgb: NDArray[np.uint8],
+        clicks: Clicks,
+        part: Box,
+        previous: Mask,
+        before: _Answer | None,
+        cancel: IsCancelled | None,
     ) -> _Answer:
-        part = _part(clicks, previous, before)
         size = self._size(part, whole=part.size == previous.shape)
         image = self._colours.of(resized(rgb[part.slices], size)).transpose(2, 0, 1)[None]
         mask = _mask_so_far(part, size, previous, before)[None, None]
@@ -246,6 +267,15 @@ def _part(clicks: Clicks, previous: Mask, before: _Answer | None) -> Box:
     return before.part if before.part != whole and shown and same else wanted
 
 
+def _close(clicks: Clicks, previous: Mask, seen: Box) -> Box | None:
+    """The close surroundings of the only click, inside of the image; None if what was seen is hardly larger."""
+    height, width = (min(_CLOSE, side) for side in previous.shape)
+    if 2 * height * width > seen.area:
+        return None
+    (x, y), (rows, columns) = clicks.pixels[0].tolist(), previous.shape
+    return Box(min(max(x - width // 2, 0), columns - width), min(max(y - height // 2, 0), rows - height), width, height)
+
+
 def _with_clicks(box: Box, clicks: Clicks) -> Box:
     for x, y in clicks.pixels[clicks.positive].tolist():
         box = box.united(Box(x, y, 1, 1))
@@ -294,10 +324,10 @@ def _rows(clicks: Clicks, part: Box, size: tuple[int, int], room: int | None) ->
     return rows.reshape(1, 2 * n, 3)
 
 
-def _outlines(answer: _Answer, previous: Mask, box: tuple[float, float, float, float] | None) -> list[Mask]:
-    """Masks of the image, one per limit; outside of the part that the network saw the class stays as it is."""
+def _outlines(answers: Sequence[_Answer], previous: Mask, box: tuple[float, float, float, float] | None) -> list[Mask]:
+    """Masks of the image, one per limit and answer; outside of the part that the network saw the class stays as it is."""
     found: list[Mask] = []
-    for limit in _LIMITS:
+    for limit, answer in product(_LIMITS, answers):
         mask = previous.copy()
         view = mask[answer.part.slices]
         view[:] = False

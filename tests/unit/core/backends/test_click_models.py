@@ -127,9 +127,12 @@ def test_later_clicks_zoom_in_on_the_object_and_continue_from_the_mask_so_far() 
         [[pytest.approx(303.75, abs=0.1), pytest.approx(399.75, abs=0.1), 0], [-1, -1, -1]]
     ]
     assert not graph.feeds[0]["image"][0, 3].any()
+    assert len(graph.feeds) == 2, "and the close surroundings of the click"
+    assert graph.feeds[1]["image"].shape == (1, 4, 384, 384), "160 px, enlarged to about 400"
+    assert graph.feeds[1]["points"][0, 0].tolist() == [pytest.approx(192.7, abs=0.1), pytest.approx(192.7, abs=0.1), 0]
     ask(model, size, (800.5, 600.5, True), (700.5, 600.5, False), (810.5, 600.5, True))
-    assert len(graph.feeds) == 3, "the first click is not computed again"
-    image, points = graph.feeds[2]["image"], graph.feeds[2]["points"]
+    assert len(graph.feeds) == 4, "the first click is not computed again"
+    image, points = graph.feeds[3]["image"], graph.feeds[3]["points"]
     assert image.shape == (1, 4, 384, 384), "200 px around the object, enlarged to about 400"
     assert points.shape == (1, 4, 3)
     assert points[0, :, 2].tolist() == [0, 2, -1, -1], "in their order; the one outside of the part is left out"
@@ -145,6 +148,18 @@ def test_the_first_click_on_an_object_sees_its_surroundings_and_its_mask() -> No
     assert graph.feeds[0]["image"][0, 3, 180:200, 180:200].min() == 1
     assert mask[1100, 1500], "what the network did not see stays"
     assert not mask[300, 300]
+
+
+def test_a_first_click_is_also_answered_from_close_by() -> None:
+    """A disk of 20 of the network's px is 20 px on the whole image and 8 in the close look; both are candidates."""
+    graph = Seen(RITM_INPUTS, disk_logits)
+    masks = ask(ClickNetwork(graph), (600, 800), (400, 300, True))
+    widths = sorted({int(mask[300].sum()) for mask in masks})
+    assert widths[0] == pytest.approx(2 * 20 * 160 / 384, abs=3)
+    assert widths[-1] == pytest.approx(2 * 20, abs=4)
+    graph.feeds.clear()
+    ask(ClickNetwork(graph), (200, 220), (100, 100, True))
+    assert len(graph.feeds) == 1, "a small image is seen closely anyway"
 
 
 def test_colours_are_as_the_graph_takes_them() -> None:
