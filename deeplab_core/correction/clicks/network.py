@@ -145,8 +145,9 @@ class ClickNetwork:
 
     The first click is answered from the whole image, or from the surroundings of the object that it hits in the mask so far;
     later ones from the surroundings of the object found (RITM's zoom). A first click is also answered from its close
-    surroundings, if it was answered from much more: they show the outline of something small better. A box is such a part of its own; without clicks its centre
-    is the first one, since these networks were not trained with boxes, and nothing outside of it becomes the object.
+    surroundings, if it was answered from much more: they show the outline of something small better. A box is a part of its own;
+    without clicks its centre is the first one, since these networks were not trained with boxes, and nothing outside of it
+    becomes the object.
     Each click continues from the answer to those before it, whatever was asked in between.
 
     Raises:
