@@ -75,6 +75,7 @@ class Corrector:
         self._hierarchy: Hierarchy | None = None
         self._component: tuple[Box, Mask] | None = None
         self._region: tuple[tuple[int, int], Box, Mask] | None = None
+        self._preview: tuple[tuple[int, int], RegionPreview] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -88,7 +89,7 @@ class Corrector:
 
     @hierarchy.setter
     def hierarchy(self, known: Hierarchy) -> None:
-        self._hierarchy = known
+        self._hierarchy, self._region, self._preview = known, None, None
 
     def prepare(self, cancel: Callable[[], bool] | None = None) -> Hierarchy:
         """Compute what region tools need, e.g. on a thread after the prediction; later calls return at once.
@@ -199,25 +200,22 @@ class Corrector:
 
     def region_at(self, x: float, y: float, level: int, cls: int | None = None) -> Proposal | None:
         """Give the region under a point a class; ``level`` 0 (fine) to 11 (coarse). None if every pixel of it has the class."""
-        column, row = check_point(x, y, self._size)
-        node = self.hierarchy.node_at(column, row, check_level(level))
-        box, mask = self._region_of(node, level)
-        return self._reclassified(box, mask, self._region_class(cls, np.array([node]), box, mask))
+        node = self.hierarchy.node_at(*check_point(x, y, self._size), check_level(level))
+        return self._reclassified(*self._region_of(node, level), self._region_class(cls, np.array([node]), level))
 
     def regions_along(self, path: Points, level: int, cls: int | None = None) -> Proposal | None:
         """Give all regions that a path crosses one class."""
         xs, ys = path_pixels(check_path(path, self._size), self._size)
         nodes = self.hierarchy.nodes_of(xs, ys, check_level(level))
-        box, mask = self.hierarchy.mask(nodes, level)
-        return self._reclassified(box, mask, self._region_class(cls, nodes, box, mask))
+        return self._reclassified(*self.hierarchy.mask(nodes, level), self._region_class(cls, nodes, level))
 
     def region_preview(self, x: float, y: float, level: int) -> RegionPreview:
-        """The region under a point, to be outlined while the pointer moves; well below 2 ms for any image."""
-        column, row = check_point(x, y, self._size)
+        """The region under a point, to be outlined while the pointer moves; the same object as long as it is the same region."""
         hierarchy = self.hierarchy
-        node = hierarchy.node_at(column, row, check_level(level))
-        box, mask = hierarchy.small_mask(node, level)
-        return RegionPreview(box, mask, hierarchy.image_pixels(node))
+        key = hierarchy.node_at(*check_point(x, y, self._size), check_level(level)), level
+        if self._preview is None or self._preview[0] != key:
+            self._preview = key, RegionPreview(*hierarchy.small_mask(*key), hierarchy.image_pixels(key[0]))
+        return self._preview[1]
 
     def regions_preview(self, path: Points, level: int) -> RegionPreview:
         """All regions that a path crosses, to be outlined while it is drawn."""
@@ -234,14 +232,11 @@ class Corrector:
     def region_guess(self, path: Points, level: int, but: Collection[int] = ()) -> int | None:
         """The class that :meth:`regions_along` gives without one; the best one that is not among ``but``."""
         xs, ys = path_pixels(check_path(path, self._size), self._size)
-        nodes = self.hierarchy.nodes_of(xs, ys, check_level(level))
-        one = self._region_of(int(nodes[0]), level) if nodes.size == 1 else self.hierarchy.mask(nodes, level)
-        return self._region_class(None, nodes, *one, but)
+        return self._region_class(None, self.hierarchy.nodes_of(xs, ys, check_level(level)), level, but)
 
     def next_level(self, x: float, y: float, level: int, step: int) -> int:
         """The next coarser (``step`` 1) or finer (-1) level at which the region under a point changes by a fifth of its size."""
-        column, row = check_point(x, y, self._size)
-        return self.hierarchy.next_level(column, row, check_level(level), 1 if step > 0 else -1)
+        return self.hierarchy.next_level(*check_point(x, y, self._size), check_level(level), 1 if step > 0 else -1)
 
     # Lines
 
@@ -438,22 +433,27 @@ class Corrector:
         self._check_class(cls, void=True)
         return cls
 
-    def _region_class(self, cls: int | None, nodes: NDArray[Any], box: Box, mask: Mask, but: Collection[int] = ()) -> int | None:
-        if cls is not None or self._probabilities is None:
-            return self._class_or_guess(cls, box, mask, but)
-        hierarchy = self.hierarchy
-        pixels = hierarchy.pixels[nodes]
-        return self._best_but(box, mask, (hierarchy.probabilities[nodes] * pixels[:, None]).sum(axis=0), but)
+    def _region_class(self, cls: int | None, nodes: NDArray[Any], level: int, but: Collection[int] = ()) -> int | None:
+        if cls is not None:
+            self._check_class(cls, void=True)
+            return cls
+        labels, box, mask = self.hierarchy.sampled(self.labels, nodes, level)
+        if self._probabilities is None:
+            return self._surrounding_but(labels, box, mask, but)
+        weights = self.hierarchy.probabilities[nodes] * self.hierarchy.pixels[nodes][:, None]
+        return self._best_but(components.main_class(labels, box, mask), weights.sum(axis=0), but)
 
     def _guessed(self, box: Box, mask: Mask, but: Collection[int]) -> int | None:
-        if self._probabilities is not None:
-            return self._best_but(box, mask, self._probabilities.mean(box, mask), but)
-        but = components.main_class(self.labels, box, mask), *but
-        return components.surrounding_class(self.labels, box, mask, self.catalog.ignore, but)
+        if self._probabilities is None:
+            return self._surrounding_but(self.labels, box, mask, but)
+        return self._best_but(components.main_class(self.labels, box, mask), self._probabilities.mean(box, mask), but)
 
-    def _best_but(self, box: Box, mask: Mask, weights: NDArray[np.float64], but: Collection[int]) -> int | None:
-        """The class of the largest weight, other than that of most of a mask's pixels now; of equals the first of the catalog."""
-        present = components.main_class(self.labels, box, mask)
+    def _surrounding_but(self, labels: LabelMap, box: Box, mask: Mask, but: Collection[int]) -> int | None:
+        but = components.main_class(labels, box, mask), *but
+        return components.surrounding_class(labels, box, mask, self.catalog.ignore, but)
+
+    def _best_but(self, present: int, weights: NDArray[np.float64], but: Collection[int]) -> int | None:
+        """The class of the largest weight, other than that of most pixels now; of equals the first of the catalog."""
         left = [(-float(weight), n) for n, weight in enumerate(weights) if self.catalog.classes[n].id not in (present, *but)]
         return self.catalog.classes[min(left)[1]].id if left else None
 

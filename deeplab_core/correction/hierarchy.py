@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from deeplab_core.correction.probabilities import ClassProbabilities
 from deeplab_core.errors import Cancelled
 from deeplab_core.geometry import Box
+from deeplab_core.labels import LabelMap
 from deeplab_core.regions import Mask
 
 #: Regions of each cut, fine to coarse; the first are the leaves. The last hold whole objects and grounds (ADR 104).
@@ -32,6 +33,8 @@ _COMPACTNESS = 0.005
 _PROBABILITY_WEIGHT, _LEAST_PROBABILITY = 30.0, 0.05
 #: Weight of the gradient along a common border, and the power of the sizes, in the cost of a merge.
 _GRADIENT_WEIGHT, _BORDER_WEIGHT, _SIZE_EXPONENT = 4.0, 0.7, 0.3
+#: Labels of a region that are looked up at most, about, to find the class of most of them in a large image.
+_SAMPLES = 40_000
 #: By so much the region under the pointer grows at least from one step of the wheel to the next.
 _GROWTH = 1.2
 
@@ -99,6 +102,30 @@ class Hierarchy:
         rows, columns = _taps(top, bottom, h, height), _taps(left, right, w, width)
         return Box(int(columns[0]), int(rows[0]), columns.size, rows.size), small
 
+    def sampled(self, labels: LabelMap, nodes: NDArray[np.int32] | int, level: int) -> tuple[LabelMap, Box, Mask]:
+        """What (H, W) labels are in nodes of a cut and right around them, at the copy's scale.
+
+        On a copy that is smaller than the image some ten thousand labels at most are looked up, so that it costs as much as on
+        a small image.
+
+        Returns:
+            (h, w) labels, the box of the nodes in them, and their (height, width) bool mask in the box.
+        """
+        (left, top, right, bottom), small = self._chosen(nodes, level)
+        (height, width), (h, w) = self.size, self.leaves.shape
+        inner = Box.between(left, top, right, bottom)
+        outer = inner.grown(1, (h, w))
+        if (h, w) == (height, width):
+            return labels[outer.slices], inner.within(outer), small
+        step = max(round((inner.area / _SAMPLES) ** 0.5), 1)
+        step = step if small[::step, ::step].any() else 1  # a thin region may lie between the samples
+        down, across = (np.arange(first, last, step) for first, last in ((top, bottom), (left, right)))
+        rows = np.concatenate([np.arange(outer.y, top), down, np.arange(bottom, outer.bottom)])
+        columns = np.concatenate([np.arange(outer.x, left), across, np.arange(right, outer.right)])
+        found = labels[((2 * rows + 1) * height // (2 * h))[:, None], (2 * columns + 1) * width // (2 * w)]
+        box = Box(left - outer.x, top - outer.y, across.size, down.size)
+        return found, box, small[::step, ::step]
+
     def image_pixels(self, node: int) -> int:
         """Pixels of a node in the image; rounded where the copy is smaller."""
         return round(int(self.pixels[node]) * self.size[0] * self.size[1] / self.leaves.size)
@@ -109,7 +136,8 @@ class Hierarchy:
         left, top = self.boxes[wanted, :2].min(axis=0)
         right, bottom = self.boxes[wanted, 2:].max(axis=0) + 1
         chosen = np.isin(self.cuts[level], wanted) if wanted.size > 1 else self.cuts[level] == wanted[0]
-        return (int(left), int(top), int(right), int(bottom)), chosen[self.leaves[top:bottom, left:right]]
+        # numpy's take is twice as fast as an index by an array.
+        return (int(left), int(top), int(right), int(bottom)), chosen.take(self.leaves[top:bottom, left:right])
 
 
 def _shrunk(at: int, small: int, large: int) -> int:

@@ -17,7 +17,7 @@ from app.viewmodels.annotate.correction import Pointed
 from deeplab_core.errors import message
 
 if TYPE_CHECKING:  # OpenCV comes with the first image
-    from deeplab_core.correction import Corrector
+    from deeplab_core.correction import Corrector, RegionPreview
 
 Point = tuple[float, float]
 
@@ -41,6 +41,7 @@ class RegionsController(TargetSource):
         self.level = FIRST_LEVEL
         self._place: Point | None = None
         self._path: list[Point] = []
+        self._guessed: tuple[RegionPreview, int | None] | None = None
         self._soon = single_shot(self, _SOON_MS, self._look)
         corrections.changed.connect(self._look_again)
         self._edit.tools.changed.connect(self._look)
@@ -119,10 +120,15 @@ class RegionsController(TargetSource):
             return
         found = corrector.region_preview(*place, self.level)
         selected = self._edit.tools.class_id
-        guess = self._guess(corrector, [place])
-        at = Pointed(found.pixels, None, selected, guess, document.locked)
-        self._show(self._corrections.pointed(Target(found.box, found.mask, found.pixels), at, place))
+        if self._guessed is None or self._guessed[0] is not found:
+            self._guessed = found, self._guess(corrector, [place])
+        at = Pointed(found.pixels, None, selected, self._guessed[1], document.locked)
+        shown, last = self._corrections.pointed(Target(found.box, found.mask, found.pixels), at, place), self.target
+        same = last is not None and last.mask is shown.mask and last.changes is shown.changes
+        if last is None or not same or (last.lines, last.class_id) != (shown.lines, shown.class_id):
+            self._show(shown)
 
     def _look_again(self) -> None:
+        self._guessed = None  # labels or scores are others
         if self._on and not self._soon.isActive():
             self._soon.start()

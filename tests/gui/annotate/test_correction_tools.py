@@ -250,6 +250,32 @@ def test_regions_of_a_drag_stay_outlined_when_something_else_changes(desk: Studi
     desk.qtbot.mouseRelease(view, button, pos=desk.point(60, 20))
 
 
+def test_a_pointer_inside_a_region_looks_nothing_up_again(desk: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said of a region costs a look at its labels, and its outline a picture of its own."""
+    desk.press(Qt.Key.Key_G, SHIFT)
+    desk.settle()
+    corrector = desk.program.corrections.corrector
+    assert corrector is not None
+    asked, guess = [], corrector.region_guess
+    monkeypatch.setattr(corrector, "region_guess", lambda *question: (asked.append(1), guess(*question))[1])
+    point_at(desk, 29, 5)
+    target = desk.program.regions.target
+    assert target is not None
+    assert len(asked) == 1
+    point_at(desk, 31, 7)
+    point_at(desk, 33, 9)
+    assert desk.program.regions.target is target
+    assert len(asked) == 1
+    point_at(desk, 50, 30)
+    assert desk.program.regions.target is not target
+    assert len(asked) == 2
+    desk.program.classes.choose(SOFA)
+    assert desk.program.regions.target is not None
+    assert desk.program.regions.target.class_id == SOFA
+    desk.qtbot.mouseClick(desk.view, Qt.MouseButton.LeftButton, pos=desk.point(50, 30))
+    desk.wait(lambda: len(asked) > 2)
+
+
 def test_regions_come_where_a_run_fails_or_is_cancelled(studio: Studio, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second, third = sorted(folder.iterdir())[:3]
     studio.compute.errors[str(first)] = AtrousError(message("it cannot be decoded"))

@@ -71,6 +71,37 @@ def test_a_stroke_takes_the_regions_that_it_crosses_and_no_others() -> None:
     assert np.array_equal(proposal.mask, expected)
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_labels_of_a_region_are_looked_up_at_the_scale_of_the_copy(seed: int, large: bool) -> None:
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(60, 120, 2).tolist()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("deeplab_core.correction.hierarchy.LARGEST", 2_500 if large else LARGEST)
+        patched.setattr("deeplab_core.correction.hierarchy._SAMPLES", 20)
+        hierarchy = build_hierarchy(rng.integers(0, 256, (height, width, 3), dtype=np.uint8), None)
+        labels = np.broadcast_to(np.arange(width, dtype=np.uint8), (height, width))
+        asked = [(node, level) for level in (2, 9) for node in np.unique(hierarchy.cuts[level])[:5].tolist()]
+        looked_up = [hierarchy.sampled(labels, *one) for one in asked]
+    assert (hierarchy.leaves.size < height * width) is large
+    for one, (found, box, mask) in zip(asked, looked_up, strict=True):
+        assert mask.shape == box.size
+        assert box.grown(1, found.shape) == Box.whole(found.shape)  # nothing but a border around it
+        exact_box, exact = hierarchy.mask(*one)
+        values, inside = found[box.slices][mask], labels[exact_box.slices][exact]
+        assert values.size
+        assert np.isin(values, inside).all()
+        assert large or np.array_equal(values, inside)
+
+
+def test_a_region_is_shown_as_the_same_object_as_long_as_it_is_the_same() -> None:
+    corrector, _ = disk_corrector()
+    first = corrector.region_preview(32, 24, 5)
+    assert corrector.region_preview(32.5, 24.5, 5) is first
+    assert corrector.region_preview(1, 1, 5) is not first
+    assert np.array_equal(corrector.region_preview(32, 24, 5).mask, first.mask)
+
+
 def test_the_wheel_skips_levels_that_change_nothing() -> None:
     corrector, _ = disk_corrector()
     level, sizes = 0, []
