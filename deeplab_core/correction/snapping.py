@@ -5,7 +5,9 @@ Both stay within a band around the outline, so what is right far from it stays r
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -24,6 +26,8 @@ FLOODED: Final = (2, 4, 8, 16)
 #: What moves an outline: a graph cut between the colours of both sides, flooding from both sides, or smoothing.
 SnapMethod = Literal["colours", "edges", "smooth"]
 
+#: Side of the tiles in which distances to an outline are measured, px.
+_TILE = 256
 #: Share of the depth of a thin object from which it is the object in any case.
 _SURE_DEPTH = 0.7
 #: Sides of a larger part of the image are scaled down to this before a graph cut, px.
@@ -68,11 +72,8 @@ def snapped_mask(rgb: NDArray[np.uint8], box: Box, mask: Mask, band: int) -> tup
     wide = placed(mask, box, outer)
     scale = min(1.0, _LONGEST / max(outer.width, outer.height))
     size = max(round(outer.width * scale), 1), max(round(outer.height * scale), 1)
-    inner, away = _depths(wide)
-    trimap = np.where(wide, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-    trimap[away > band] = cv2.GC_BGD
-    # A thin object has no pixel deeper than the band: its middle is the object in any case.
-    trimap[inner > min(band, _SURE_DEPTH * float(inner.max()))] = cv2.GC_FGD
+    sides = _sides(wide, band)
+    trimap = np.asarray(cv2.LUT(sides.codes, _TRIMAP), np.uint8)
     part: NDArray[Any] = np.ascontiguousarray(rgb[outer.slices][:, :, ::-1])
     if scale < 1.0:
         part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA))
@@ -87,10 +88,7 @@ def snapped_mask(rgb: NDArray[np.uint8], box: Box, mask: Mask, band: int) -> tup
     inside = ((found == cv2.GC_FGD) | (found == cv2.GC_PR_FGD)).astype(np.float32)
     if scale < 1.0:
         inside = cv2.resize(inside, (outer.width, outer.height), interpolation=cv2.INTER_LINEAR)
-    snapped = inside > 0.5
-    snapped[away > band] = False
-    snapped[inner > band] = True
-    return outer, snapped
+    return outer, sides.moved(lambda place: inside[place] > 0.5)
 
 
 def flooded_mask(rgb: NDArray[np.uint8], box: Box, mask: Mask, band: int) -> tuple[Box, Mask]:
@@ -103,31 +101,93 @@ def flooded_mask(rgb: NDArray[np.uint8], box: Box, mask: Mask, band: int) -> tup
     """
     outer = box.grown(2 * band, rgb.shape[:2])
     wide = placed(mask, box, outer)
-    inner, away = _depths(wide)
-    markers = np.zeros(wide.shape, np.int32)
-    markers[inner > min(band, _SURE_DEPTH * float(inner.max()))] = 1
-    markers[away > band] = 2
-    if not (markers == 1).any() or not (markers == 2).any():
+    sides = _sides(wide, band)
+    if not (sides.inner and sides.away):
         return outer, wide
+    markers = cv2.LUT(sides.codes, _MARKERS)
     part = cv2.GaussianBlur(rgb[outer.slices], (0, 0), 1.0, borderType=cv2.BORDER_REPLICATE)
     flooded = cv2.watershed(part, markers)
     # OpenCV leaves a line of one pixel between the sides, and around the image: there the mask stays.
-    snapped = np.where(flooded == -1, wide, flooded == 1)
-    snapped[away > band] = False
-    snapped[inner > band] = True
-    return outer, snapped
+    return outer, sides.moved(lambda place: np.where(flooded[place] == -1, wide[place], flooded[place] == 1))
 
 
-def _depths(mask: Mask) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Distance of every pixel to the outside of a mask, and to the mask; the image's border is not an outline."""
-    inner = cv2.distanceTransform(_framed(mask), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.asarray(inner, np.float32), np.asarray(away, np.float32)
+#: Where a pixel is: in the band inside or outside of a mask, in the middle of an object that is thinner than the band, deeper
+#: inside than the band, or farther outside.
+_INSIDE, _OUTSIDE, _MIDDLE, _DEEP, _AWAY = range(5)
+#: What GrabCut and flooding call these.
+_TRIMAP = np.full(256, cv2.GC_PR_FGD, np.uint8)
+_TRIMAP[:5] = cv2.GC_PR_FGD, cv2.GC_PR_BGD, cv2.GC_FGD, cv2.GC_FGD, cv2.GC_BGD
+_MARKERS = np.zeros(256, np.int32)
+_MARKERS[:5] = 0, 0, 1, 1, 2
 
 
-def _framed(mask: Mask) -> NDArray[np.uint8]:
-    """The mask with a border that repeats its own: the image's border is not an outline."""
-    return np.pad(mask.astype(np.uint8), 1, mode="edge")
+class _Sides(NamedTuple):
+    """A mask and how far its pixels are from its outline.
+
+    Attributes:
+        mask: (h, w) bool.
+        codes: (h, w) uint8, one of the five.
+        tiles: where pixels may be in the band; they do not overlap.
+        inner, away: whether any pixel belongs to the mask, or to the outside, in any case.
+    """
+
+    mask: Mask
+    codes: NDArray[np.uint8]
+    tiles: list[Box]
+    inner: bool
+    away: bool
+
+    def moved(self, inside: Callable[[tuple[slice, slice]], Mask]) -> Mask:
+        """The mask with what a method found for pixels that are neither deep nor away."""
+        moved = self.mask.copy()
+        for tile in self.tiles:
+            codes = self.codes[tile.slices]
+            moved[tile.slices] = (inside(tile.slices) & (codes != _AWAY)) | (codes == _DEEP)
+        return moved
+
+
+def _sides(mask: Mask, band: int) -> _Sides:
+    """Measure distances to the outline of a mask, up to ``band``; the image's border is not an outline.
+
+    Only around the outline, tile by tile: that of a large object is a small part of the pixels in its box.
+    """
+    # A thin object has no pixel deeper than the band: its middle is the object in any case. How thin it is can be seen within
+    # this distance.
+    margin = math.ceil(band / _SURE_DEPTH) + 1
+    codes = np.where(mask, np.uint8(_DEEP), np.uint8(_AWAY))
+    tiles, deepest, away = [], 0.0, False
+    for tile in _tiles(mask.shape):
+        window = tile.grown(margin, mask.shape)
+        part = mask[window.slices]
+        if part.all():
+            deepest = math.inf
+        elif not part.any():
+            away = True
+        else:
+            tiles.append(tile)
+            deepest = max(deepest, float(_distance(part, tile, window).max()))
+    sure = min(float(band), _SURE_DEPTH * deepest)
+    inner = deepest == math.inf
+    for tile in tiles:
+        window = tile.grown(margin, mask.shape)
+        part, here = mask[window.slices], mask[tile.slices]
+        depth, far = _distance(part, tile, window), _distance(~part, tile, window)
+        inside = np.where(depth > band, _DEEP, np.where(depth > sure, _MIDDLE, _INSIDE))
+        codes[tile.slices] = np.where(here, inside, np.where(far > band, _AWAY, _OUTSIDE))
+        inner, away = inner or bool((depth > sure).any()), away or bool((far > band).any())
+    return _Sides(mask, codes, tiles, inner, away)
+
+
+def _tiles(shape: tuple[int, ...]) -> Iterator[Box]:
+    for y in range(0, shape[0], _TILE):
+        for x in range(0, shape[1], _TILE):
+            yield Box(x, y, _TILE, _TILE).clipped(shape)
+
+
+def _distance(mask: Mask, tile: Box, window: Box) -> NDArray[np.float32]:
+    """Distance of every pixel of a tile to the outside of a mask of the window around it; 0 outside."""
+    found = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(found[tile.within(window).slices], np.float32)
 
 
 def snapped_path(rgb: NDArray[np.uint8], points: Path, band: float) -> Path:
