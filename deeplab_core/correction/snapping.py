@@ -74,10 +74,11 @@ def snapped_mask(rgb: NDArray[np.uint8], box: Box, mask: Mask, band: int) -> tup
     size = max(round(outer.width * scale), 1), max(round(outer.height * scale), 1)
     sides = _sides(wide, band)
     trimap = np.asarray(cv2.LUT(sides.codes, _TRIMAP), np.uint8)
-    part: NDArray[Any] = np.ascontiguousarray(rgb[outer.slices][:, :, ::-1])
+    part: NDArray[Any] = rgb[outer.slices]
     if scale < 1.0:
         part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA))
         trimap = np.asarray(cv2.resize(trimap, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    part = np.ascontiguousarray(part[:, :, ::-1])
     known = np.bincount(trimap.ravel(), minlength=4)
     if not known[cv2.GC_BGD] or not known[cv2.GC_FGD]:
         return outer, wide
