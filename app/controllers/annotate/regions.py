@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject
 from app.controllers.annotate.corrections import CorrectionsController, Target, TargetSource
 from app.services.services import Services
 from app.services.timers import single_shot
-from app.state.tools import Tool
+from app.state.tools import BandMode, Tool
 from app.text import tr
 from app.viewmodels.annotate.class_rows import class_name
 from app.viewmodels.annotate.correction import Pointed
@@ -41,10 +41,10 @@ class RegionsController(TargetSource):
         self.level = FIRST_LEVEL
         self._place: Point | None = None
         self._path: list[Point] = []
-        self._guessed: tuple[RegionPreview, int | None] | None = None
+        self._shown: tuple[tuple[RegionPreview, int, int | None, frozenset[int]], Target] | None = None
         self._soon = single_shot(self, _SOON_MS, self._look)
         corrections.changed.connect(self._look_again)
-        self._edit.tools.changed.connect(self._look)
+        self._edit.tools.changed.connect(self._follow_tools)
 
     @property
     def _on(self) -> bool:
@@ -120,15 +120,19 @@ class RegionsController(TargetSource):
             return
         found = corrector.region_preview(*place, self.level)
         selected = self._edit.tools.class_id
-        if self._guessed is None or self._guessed[0] is not found:
-            self._guessed = found, self._guess(corrector, [place])
-        at = Pointed(found.pixels, None, selected, self._guessed[1], document.locked)
-        shown, last = self._corrections.pointed(Target(found.box, found.mask, found.pixels), at, place), self.target
-        same = last is not None and last.mask is shown.mask and last.changes is shown.changes
-        if last is None or not same or (last.lines, last.class_id) != (shown.lines, shown.class_id):
-            self._show(shown)
+        # What is said of a region, and what would change of it, is looked up once: a large one is half a million pixels.
+        over = int(document.labels[int(place[1]), int(place[0])]) if self._edit.tools.within else None
+        key = found, selected, over, document.locked
+        if self._shown is None or self._shown[0] != key or self._edit.tools.band is not BandMode.OFF:
+            at = Pointed(found.pixels, None, selected, self._guess(corrector, [place]), document.locked)
+            self._shown = key, self._corrections.pointed(Target(found.box, found.mask, found.pixels), at, place)
+        self._show(self._shown[1])
+
+    def _follow_tools(self) -> None:
+        self._shown = None
+        self._look()
 
     def _look_again(self) -> None:
-        self._guessed = None  # labels or scores are others
+        self._shown = None  # labels or scores are others
         if self._on and not self._soon.isActive():
             self._soon.start()
