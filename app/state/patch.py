@@ -309,11 +309,22 @@ class PatchRecorder:
 
     def touch(self, rect: Box) -> None:
         """Keep what the tiles under ``rect`` hold now, unless an earlier touch already has."""
-        shape = self._labels.shape
-        for place in tiles_under(rect):
-            if place not in self._before:
-                index = tile_rect(*place, (shape[0], shape[1])).slices
-                self._before[place] = self._labels[index].copy(), self._provenance[index].copy()
+        missing = [place for place in tiles_under(rect) if place not in self._before]
+        if not missing:
+            return
+        rows, columns = [row for row, _ in missing], [column for _, column in missing]
+        area = (max(rows) - min(rows) + 1) * (max(columns) - min(columns) + 1)
+        # One copy around all of them is faster than many, if they fill it.
+        for tiles in [missing] if area <= _SPARSE * len(missing) else [[place] for place in missing]:
+            self._keep_tiles(tiles)
+
+    def _keep_tiles(self, tiles: list[tuple[int, int]]) -> None:
+        top, left = min(row for row, _ in tiles) * TILE, min(column for _, column in tiles) * TILE
+        bottom, right = max(row for row, _ in tiles) * TILE + TILE, max(column for _, column in tiles) * TILE + TILE
+        labels, provenance = (array[top:bottom, left:right].copy() for array in (self._labels, self._provenance))
+        for row, column in tiles:
+            y, x = row * TILE - top, column * TILE - left
+            self._before[row, column] = labels[y : y + TILE, x : x + TILE], provenance[y : y + TILE, x : x + TILE]
 
     def keep(self, tile: Box, labels: LabelMap, provenance: NDArray[np.uint8]) -> None:
         """Keep what a tile of the grid held earlier, unless a touch already has; the arrays are not copied."""
