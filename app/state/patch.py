@@ -155,8 +155,13 @@ class TilePatch:
         return not any(_unpack(packed, Box(0, 0, *size), self.itemsize)[1].any() for packed, *size in kinds)
 
     def gives(self, source: int) -> bool:
-        """Whether a pixel of its tiles has this provenance after the change; unpacks tiles until one has."""
-        return any((provenance == source).any() for _, _, provenance in self.after_tiles())
+        """Whether a pixel of its tiles has this provenance after the change; unpacks tiles until one has, of equal ones one."""
+        kinds: dict[tuple[bytes, int, int], None] = {}
+        for tile in self.tiles:
+            rect = tile_rect(tile.row, tile.column, self.shape)
+            kinds[tile.after, rect.width, rect.height] = None
+        value = int(source)
+        return any((_unpack(packed, Box(0, 0, *size), self.itemsize)[1] == value).any() for packed, *size in kinds)
 
     def parts(self, tiles: int) -> Iterator[TilePatch]:
         """The patch cut into patches of at most so many tiles; ``changed_pixels`` are not shared out."""

@@ -192,3 +192,12 @@ def test_rectangles_of_a_patch_hold_its_tiles_and_listeners_hear_of_those(places
         for rect, before in change.parts:
             document.labels[rect.slices] = before
     assert np.array_equal(document.labels, labels)
+
+
+@given(sizes, seeds, st.booleans())
+def test_a_patch_knows_which_provenance_it_gives(shape, seed, plain):
+    labels, provenance = maps(seed, shape, NARROW)
+    after = np.full(shape, seed % 5, np.uint8) if plain else maps(seed + 1, shape, NARROW)[1]
+    patch = diff_patch(labels, provenance, labels, after)
+    for value in range(6):
+        assert patch.gives(value) == any((found == value).any() for _, _, found in patch.after_tiles())
