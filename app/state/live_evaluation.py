@@ -273,7 +273,8 @@ class LiveEvaluation:
             index = self._indices[key][rect.slices]
             come = BandHistogram(catalog, rule=key[0], around=key[1]).update(index=index, truth=truth, prediction=after)
             gone = BandHistogram(catalog, rule=key[0], around=key[1]).update(index=index, truth=truth, prediction=before)
-            self._histograms[key] = histogram + come - gone
+            histogram += come
+            histogram -= gone
             moved = moved or self._matrix + come.total() - gone.total()  # every labelled pixel is in one of the bands
         if moved is None:
             gone_matrix = ConfusionMatrix(catalog).update(truth=truth, prediction=before)

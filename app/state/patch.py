@@ -326,7 +326,7 @@ class PatchRecorder:
     def _keep_tiles(self, tiles: list[tuple[int, int]]) -> None:
         top, left = min(row for row, _ in tiles) * TILE, min(column for _, column in tiles) * TILE
         bottom, right = max(row for row, _ in tiles) * TILE + TILE, max(column for _, column in tiles) * TILE + TILE
-        labels, provenance = (array[top:bottom, left:right].copy() for array in (self._labels, self._provenance))
+        labels, provenance = self._labels[top:bottom, left:right].copy(), self._provenance[top:bottom, left:right].copy()
         for row, column in tiles:
             y, x = row * TILE - top, column * TILE - left
             self._before[row, column] = labels[y : y + TILE, x : x + TILE], provenance[y : y + TILE, x : x + TILE]

@@ -169,6 +169,12 @@ class BandHistogram:
         self._counts += other._counts
         return self
 
+    def __isub__(self, other: BandHistogram) -> BandHistogram:
+        self._same_rule(other)
+        check_same_classes(self.catalog, other.catalog)
+        self._counts -= other._counts
+        return self
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, BandHistogram):
             return NotImplemented
