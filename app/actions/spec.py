@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from app.text import mark, tr
 
@@ -43,7 +44,7 @@ class ActionSpec:
         shortcuts: default keys in Qt's portable spelling, the first one is shown.
         enabled_when: context keys that must all be true; ``"!name"`` asks for the opposite.
         checked_from: the context key that the check mark shows; empty for a plain command.
-        tip: one sentence for the tooltip and the palette, where the text does not say enough.
+        tip: one sentence for the tooltip and the palette.
         held: the command works while its key is held (blink); it has no menu click of its own.
         repeats: runs again and again while its key is held.
         separated: starts a new section in its menu.
@@ -88,6 +89,30 @@ class ActionSpec:
         """Every context key that the command depends on."""
         names = {name.removeprefix("!") for name in self.enabled_when}
         return frozenset(names | ({self.checked_from} if self.checked_from else set()))
+
+
+#: What runs again and again while its key is held; everything else runs once, however long a key is down.
+_REPEATING = frozenset(
+    {"go.next", "go.previous", "go.next_unreviewed", "go.previous_unreviewed", "go.next_worst", "go.next_error", "edit.undo",
+     "edit.redo",
+     "brush.larger", "brush.smaller", "class.previous", "class.next", "view.more_opaque", "view.less_opaque", "view.zoom_in",
+     "view.zoom_out", "view.brighter", "view.darker", "view.more_contrast", "view.less_contrast", "view.more_gamma",
+     "view.less_gamma", "inspect.next", "inspect.previous"}
+)  # fmt: skip
+
+
+def command(group: Group, id: str, text: str, handler: str, **rest: Any) -> ActionSpec:  # noqa: A002 - the field's own name
+    """A command; ``keys`` are its shortcuts, one or several."""
+    shortcuts = rest.pop("keys", ())
+    rest["repeats"] = id in _REPEATING
+    return ActionSpec(
+        id=id,
+        text=text,
+        group=group,
+        handler=handler,
+        shortcuts=(shortcuts,) if isinstance(shortcuts, str) else shortcuts,
+        **rest,
+    )
 
 
 @dataclass(frozen=True, slots=True)
