@@ -33,14 +33,17 @@ _STRENGTHS = (
     ("strong", mark("Strong"), mark("Each of your pixels counts as ten of the model's")),
 )
 _SWATCH = 12
+#: Heights of the table's rows, and of its head with its frame, px.
+_ROW, _HEAD = 30, 36
 
 
 class LearnDialog(FittedDialog):
     """One row for each class that was corrected, and three choices."""
 
     def __init__(self, corrections: Corrections, model_name: str, parent: QWidget | None = None) -> None:
-        super().__init__(tr("Learn from corrections"), parent, size=QSize(560, 600))
-        self._classes = corrections.classes()
+        classes = corrections.classes()
+        super().__init__(tr("Learn from corrections"), parent, size=QSize(560, min(330 + _ROW * len(classes), 600)))
+        self._classes = classes
         column = self.column
         self.intro = toned(_intro(corrections, model_name), tone="muted")
         self.intro.setWordWrap(True)
@@ -67,7 +70,8 @@ class LearnDialog(FittedDialog):
         table = QTableWidget(len(self._classes), 3)
         table.setHorizontalHeaderLabels([tr("Class"), tr("Your pixels"), tr("Images")])
         table.verticalHeader().hide()
-        table.verticalHeader().setDefaultSectionSize(30)
+        table.verticalHeader().setDefaultSectionSize(_ROW)
+        table.setMaximumHeight(_HEAD + _ROW * max(len(self._classes), 1))
         table.setShowGrid(False)
         table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)

@@ -26,10 +26,11 @@ from app.ui.common.panel import set_tone, toned
 from app.viewmodels.annotate.class_editor import LIST_FILES, ClassDraft, effect_text, list_filters
 from app.viewmodels.annotate.class_rows import key_choices
 from deeplab_core.catalogs import DEFAULT_KEYS
+from deeplab_core.catalogs.catalog import ClassCatalog, Color
 from deeplab_core.catalogs.editing import CatalogEdit
 from deeplab_core.errors import AtrousError, CatalogError
 
-_COLOR, _NAME, _KEY, _ID, _LOCKED, _HIDDEN = range(6)
+_COLOR, _NAME, _KEY, _ID, _LOCKED, _HIDDEN, _OWN = range(7)
 
 
 class ClassEditor(FittedDialog):
@@ -49,19 +50,32 @@ class ClassEditor(FittedDialog):
     listAsked = Signal(object, bool)
     saveAsked = Signal(object, object)
 
-    def __init__(self, draft: ClassDraft, folder: Path, parent: QWidget | None = None) -> None:
-        """Show a draft; file dialogs begin in ``folder``."""
+    def __init__(
+        self,
+        draft: ClassDraft,
+        folder: Path,
+        shown: Callable[[ClassCatalog], ClassCatalog],
+        parent: QWidget | None = None,
+    ) -> None:
+        """Show a draft; file dialogs begin in ``folder``, and ``shown`` gives the colours in which classes are shown."""
         super().__init__(tr("Edit classes"), parent, size=QSize(680, 580))
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.draft, self._folder = draft, folder
+        self.draft, self._folder, self._colors = draft, folder, shown
         self._counts: Mapping[int, tuple[int, int]] | None = {}
         self._unread = 0
         self._asked: list[int] = []
         self._filling = False
-        self.table = QTableWidget(0, 6)
-        self.table.setHorizontalHeaderLabels([tr("Colour"), tr("Name"), tr("Key"), tr("Id"), tr("Locked"), tr("Hidden")])
+        self.table = QTableWidget(0, 7)
+        self.table.setHorizontalHeaderLabels(
+            [tr("Shown"), tr("Name"), tr("Key"), tr("Id"), tr("Locked"), tr("Hidden"), tr("In files")]
+        )
         for column, tip in (
+            (
+                _COLOR,
+                tr("The colour on the screen. Dark, pale and similar colours are replaced (Settings, Class colours)."),
+            ),
+            (_OWN, tr("The class's own colour, which exported files have. Double-click to change it.")),
             (_KEY, tr("An assigned key stays with its class. Grey keys are free: they go to the classes of the image in view.")),
             (_LOCKED, tr("No tool, job or import gives a pixel a locked class or takes it from one.")),
             (_HIDDEN, tr("A hidden class is not drawn over the image.")),
@@ -77,6 +91,7 @@ class ClassEditor(FittedDialog):
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
+        header.moveSection(_OWN, _NAME)  # beside the colour that is shown
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.table.setMinimumHeight(220)
         self.table.itemChanged.connect(self._edited)
@@ -155,15 +170,14 @@ class ClassEditor(FittedDialog):
 
     def _fill(self, row: int) -> None:
         self._filling = True
-        classes = self.draft.catalog.classes
+        classes, shown = self.draft.catalog.classes, self._colors(self.draft.catalog)
         key_of = {class_id: key for key, class_id in self.draft.all_keys.items()}
         assigned = self.draft.keys.values()
         self.table.setRowCount(len(classes))
         for place, info in enumerate(classes):
-            swatch, name, number = QTableWidgetItem(), QTableWidgetItem(info.name), QTableWidgetItem(str(info.id))
-            swatch.setData(Qt.ItemDataRole.DecorationRole, QColor(*info.color))
-            swatch.setToolTip(tr("Double-click to change the colour"))
-            swatch.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+            name, number = QTableWidgetItem(info.name), QTableWidgetItem(str(info.id))
+            self.table.setItem(place, _COLOR, _swatch(shown.by_id(info.id).color))
+            self.table.setItem(place, _OWN, _swatch(info.color))
             number.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
             if info.aliases:
                 name.setToolTip(tr("Formerly {names}", names=", ".join(info.aliases)))
@@ -172,7 +186,7 @@ class ClassEditor(FittedDialog):
             key.setToolTip(tr("Assigned") if info.id in assigned else tr("Double-click to assign a digit"))
             if info.id not in assigned:
                 key.setForeground(self.palette().placeholderText())
-            for column, item in ((_COLOR, swatch), (_NAME, name), (_KEY, key), (_ID, number)):
+            for column, item in ((_NAME, name), (_KEY, key), (_ID, number)):
                 self.table.setItem(place, column, item)
             self.table.setItem(place, _LOCKED, _box(tr("{name} is locked", name=info.name), info.id in self.draft.locked))
             self.table.setItem(place, _HIDDEN, _box(tr("{name} is hidden", name=info.name), info.id in self.draft.hidden))
@@ -249,7 +263,7 @@ class ClassEditor(FittedDialog):
             self._show_effect()
 
     def _double_clicked(self, item: QTableWidgetItem) -> None:
-        if item.column() == _COLOR:
+        if item.column() in (_COLOR, _OWN):
             self._ask_color()
 
     def _ask_color(self) -> None:
@@ -339,6 +353,16 @@ class ClassEditor(FittedDialog):
         if self.draft.changed:
             self.accept()
             self.decided.emit(self.draft)
+
+
+def _swatch(color: Color) -> QTableWidgetItem:
+    """A colour, to be looked at and double-clicked."""
+    item = QTableWidgetItem()
+    item.setData(Qt.ItemDataRole.DecorationRole, QColor(*color))
+    item.setData(Qt.ItemDataRole.AccessibleTextRole, QColor(*color).name())
+    item.setToolTip(tr("{color}. Double-click to change the colour of the class", color=QColor(*color).name()))
+    item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+    return item
 
 
 def _box(text: str, on: bool) -> QTableWidgetItem:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSplitter, QStyle, QVBoxLayout, QWidget
 
 from app.controllers.annotate.edit import EditController
 from app.controllers.annotate.view import ViewState
@@ -99,6 +99,12 @@ class CanvasArea(QWidget):
         self._arrange()
 
     # -- what the window tells -------------------------------------------------------------------------------------------
+
+    def set_motion(self, on: bool) -> None:
+        """Let pictures fade into each other when a view blinks or shows a preview, as far as the system allows that."""
+        moves = self.style().styleHint(QStyle.StyleHint.SH_Widget_Animation_Duration) > 0
+        for pane in self._views:
+            pane.fade.on = on and moves
 
     def set_theme(self, theme: Theme) -> None:
         """Paint with another theme's colours."""

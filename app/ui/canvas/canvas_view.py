@@ -28,7 +28,7 @@ from app.text import tr
 from app.ui.canvas.chip import PaneChip, draw_legend
 from app.ui.canvas.compose import Scene
 from app.ui.canvas.error_outline import ErrorOutline
-from app.ui.canvas.frame import PanePixels, Section
+from app.ui.canvas.frame import PaneFade, PanePixels, Section
 from app.ui.canvas.geometry import Mapping, fit_scale
 from app.ui.canvas.marks import TINY_RING, cross_rect, draw_cross, draw_divider, draw_ring, ring_rect
 from app.ui.canvas.names import NameChips
@@ -130,6 +130,8 @@ class CanvasView(QWidget):
         self.pen_pressure = False
         self.names = NameChips(self)
         self.names.changed.connect(self.update)
+        self.fade = PaneFade(self)
+        self.fade.stepped.connect(self.update)
         self._name_at: QRectF | None = None
         self.chip = PaneChip(style, self)
         self.chip.move(_CHIP_AT, _CHIP_AT)
@@ -160,8 +162,10 @@ class CanvasView(QWidget):
 
     def show_scene(self, scene: Scene | None, pane: Pane, blink: PaneKind | None) -> None:
         """Show a scene as a kind of pane; ``blink`` replaces the pane's own kind while it is not None."""
-        self._scene, self._pane = scene, pane
-        self._kind = blink or pane.kind
+        kind, before = blink or pane.kind, self._scene
+        if kind is not self._kind and scene is not None and before is not None and before.mapping == scene.mapping:
+            self.fade.start(self._frame.view(self.devicePixelRatioF()))
+        self._scene, self._pane, self._kind = scene, pane, kind
         self._note = scene.layers.missing(self._kind) if scene is not None else None
         width, height = self.device_size()
         sections = [Section(self._kind, 0, width)]
@@ -184,6 +188,7 @@ class CanvasView(QWidget):
         if scene is None or all(kind in (PaneKind.IMAGE, None) for kind in (self._kind, self._pane.other)):
             return
         self.names.mark_changed()
+        self.fade.stop()
         for rect in rects:
             device = scene.mapping.device_rect(rect, scene.reach)
             if not device.isEmpty():
@@ -239,6 +244,7 @@ class CanvasView(QWidget):
         self._frame.refresh()
         painter = QPainter(self)
         painter.drawImage(QPointF(0, 0), self._frame.view(self.devicePixelRatioF()))
+        self.fade.paint(painter)
         if self._pane.other is not None:
             draw_divider(painter, self._pane.split * self.width(), self.height())
         mapping = self.mapping
@@ -254,7 +260,7 @@ class CanvasView(QWidget):
                 self._notes.paint(painter, mapping, self._on_note)
             self._paint_pointer(painter)
             if self._kind is PaneKind.ERRORS and self._view.overlay.error_colors == "kind" and self._note is None:
-                draw_legend(painter, (self.width(), self.height()), self._style, event.rect())
+                draw_legend(painter, self.width(), self.chip.geometry(), self._style, event.rect())
         if self._note is not None:
             self._paint_note(painter)
         self._paint_corners(painter, event.rect())

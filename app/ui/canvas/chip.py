@@ -144,24 +144,33 @@ class PaneChip(QAbstractButton):
 
 #: Kinds of errors in the order of the legend. In a narrow pane they stand below each other.
 _WORDS = {"false": mark("false"), "missed": mark("missed"), "swapped": mark("class swap")}
-#: No legend reaches higher above the lower edge, in view px.
-_HIGHEST = 120
+#: No legend reaches lower, in view px.
+_LOWEST = 160
 _AWAY, _NEAR, _SWATCH = 8.0, 6.0, 10.0
 
 
-def draw_legend(painter: QPainter, size: tuple[int, int], style: CanvasStyle, dirty: QRect) -> None:
-    """Say what the colours of errors by kind mean, in a pane of (width, height) view px, where ``dirty`` touches it."""
-    if dirty.bottom() < size[1] - _HIGHEST:
+def draw_legend(painter: QPainter, right: int, chip: QRect, style: CanvasStyle, dirty: QRect) -> None:
+    """Say what the colours of errors by kind mean, where ``dirty`` touches it.
+
+    It stands in the upper right corner, since messages come at the bottom.
+
+    Args:
+        right: width of the pane in view px.
+        chip: where its chip is; the legend stands below that if there is no room beside it.
+    """
+    if dirty.top() > _LOWEST:
         return
     metrics = QFontMetricsF(style.font)
     line = metrics.height() + 8
     words = [tr(text) for text in _WORDS.values()]
     widths = [_SWATCH + _NEAR + metrics.horizontalAdvance(word) for word in words]
     width, height = sum(widths) + 2 * _NEAR * (len(words) - 1) + 2 * _PAD_X, line
-    stacked = width > size[0] - 2 * _AWAY
+    stacked = width > right - 2 * _AWAY
     if stacked:
         width, height = max(widths) + 2 * _PAD_X, metrics.height() * len(words) + 8
-    box = QRectF(size[0] - _AWAY - width, size[1] - _AWAY - height, width, height)
+    box = QRectF(right - _AWAY - width, _AWAY, width, height)
+    if box.left() < chip.right() + _AWAY:
+        box.moveTop(chip.bottom() + _AWAY)
     if box.left() < 0 or not box.toAlignedRect().intersects(dirty):
         return
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)

@@ -13,7 +13,7 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QPoint, QRect, QSize
+from PySide6.QtCore import QObject, QPoint, QPointF, QRect, QSize, QVariantAnimation, Signal
 from PySide6.QtGui import QColor, QImage, QPainter, QRegion
 
 from app.ui.canvas.compose import Scene, compose
@@ -23,6 +23,8 @@ from app.viewmodels.annotate.panes import PaneKind
 GRID_SCALE = 8.0
 #: Composing a rectangle costs as much before its first pixel as this many pixels more.
 _SETUP_PIXELS = 50_000
+#: How long one picture turns into another, ms: as long as a message takes to appear.
+_FADE_MS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,56 @@ class Section:
     kind: PaneKind
     start: int
     stop: int
+
+
+class PaneFade(QObject):
+    """Lets the picture of before fade out over the new one when a pane shows something else: blinking, a preview.
+
+    Attributes:
+        on: whether it does; without it pictures swap at once.
+
+    Signals:
+        stepped(): paint the pane again.
+    """
+
+    stepped = Signal()
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self.on = False
+        self._before: QImage | None = None
+        self._animation = QVariantAnimation(self)
+        self._animation.setStartValue(1.0)
+        self._animation.setEndValue(0.0)
+        self._animation.setDuration(_FADE_MS)
+        self._animation.valueChanged.connect(lambda _value: self.stepped.emit())
+        self._animation.finished.connect(self.stop)
+
+    @property
+    def running(self) -> bool:
+        """Whether the picture of before can still be seen."""
+        return self._before is not None
+
+    def start(self, before: QImage) -> None:
+        """Begin with a picture; it is copied."""
+        if self.on:
+            self._before = before.copy()
+            self._animation.stop()  # one that runs would not begin again
+            self._animation.start()
+
+    def stop(self) -> None:
+        """Show the new picture alone: it is time, or the user works on it."""
+        if self._before is not None:
+            self._before = None
+            self._animation.stop()
+            self.stepped.emit()
+
+    def paint(self, painter: QPainter) -> None:
+        """Paint what is left of the picture of before."""
+        if self._before is not None:
+            painter.setOpacity(float(self._animation.currentValue()))
+            painter.drawImage(QPointF(0, 0), self._before)
+            painter.setOpacity(1.0)
 
 
 class PanePixels:

@@ -17,6 +17,21 @@ from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.charts import Chart, HeatChart, Series
 
 _GAP, _MOST = 8.0, 120.0
+#: Steps between the numbers of an axis, at most; and how far apart they are beside and below a plot, px.
+_LABELS, _APART_UP, _APART = 7, 34.0, 56.0
+
+
+class NumberAxis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
+    """Numbers at steps of 1, 2 or 5 times a power of ten, eight at most."""
+
+    def tickSpacing(self, low: float, high: float, size: float) -> list[tuple[float, float]]:
+        """The step and where it begins, for an axis of ``size`` px."""
+        most = min(max(size / (_APART_UP if self.orientation == "left" else _APART), 1.0), _LABELS)
+        least = (high - low) / most
+        if not (math.isfinite(least) and least > 0):
+            return [(1.0, 0.0)]
+        unit = 10.0 ** math.floor(math.log10(least))
+        return [(next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= least * (1 - 1e-9)), 0.0)]
 
 
 class NameAxis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
@@ -45,8 +60,6 @@ class NameAxis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
             painter.restore()
 
 
-#: Ticks beside an axis, as a share of what pyqtgraph draws.
-_TICKS = 0.6
 #: Rows of lying bars that are shown at once; the wheel brings the others.
 _ROWS = 26
 #: Texts longer than this are cut on an axis.
@@ -72,7 +85,7 @@ class ChartView(QWidget):
         super().__init__(parent)
         self._theme = theme
         self.chart: Chart | HeatChart | None = None
-        self._plot = pg.PlotWidget()
+        self._plot = pg.PlotWidget(axisItems={side: NumberAxis(orientation=side) for side in ("left", "bottom")})
         self._plot.setMenuEnabled(False)
         self._plot.hideButtons()
         self._plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -93,14 +106,15 @@ class ChartView(QWidget):
         self._theme = theme
         self._plot.setBackground(theme.color("surface"))
         for side in ("left", "bottom"):
-            axis = self._plot.getAxis(side)
-            axis.setPen(pg.mkPen(theme.color("border_strong")))
-            axis.setTextPen(pg.mkPen(theme.color("muted")))
-            axis.setStyle(tickFont=theme.font("caption"), tickLength=-4, autoExpandTextSpace=True)
-            axis.setTickDensity(_TICKS)
+            self._dress(self._plot.getAxis(side))
         self._legend.setLabelTextColor(theme.color("text"))
         self._legend.setBrush(theme.color("surface", 0.85))
         self.show_chart(self.chart)
+
+    def _dress(self, axis: pg.AxisItem) -> None:
+        axis.setPen(pg.mkPen(self._theme.color("border_strong")))
+        axis.setTextPen(pg.mkPen(self._theme.color("muted")))
+        axis.setStyle(tickFont=self._theme.font("caption"), tickLength=-4, autoExpandTextSpace=True)
 
     def show_chart(self, chart: Chart | HeatChart | None) -> None:
         """Draw a plot, or none."""
@@ -122,6 +136,10 @@ class ChartView(QWidget):
             self._draw_heat(chart)
         else:
             self._draw(chart)
+
+    def axis(self, side: str) -> pg.AxisItem:
+        """The axis at the ``"left"`` or at the ``"bottom"``."""
+        return self._plot.getAxis(side)
 
     def draw_on(self, painter: QPainter) -> None:
         """Draw the plot with a painter of any device, at the size of the widget."""
@@ -244,16 +262,14 @@ class ChartView(QWidget):
     # -- axes ------------------------------------------------------------------------------------------------------------
 
     def _set_bottom(self) -> None:
-        kind: type[pg.AxisItem] = pg.AxisItem
+        kind: type[pg.AxisItem] = NumberAxis
         if isinstance(self.chart, HeatChart):
             kind = NameAxis
         if type(self._plot.getAxis("bottom")) is kind:
             return
         axis = kind(orientation="bottom")
         axis.enableAutoSIPrefix(False)
-        axis.setPen(pg.mkPen(self._theme.color("border_strong")))
-        axis.setTextPen(pg.mkPen(self._theme.color("muted")))
-        axis.setStyle(tickFont=self._theme.font("caption"), tickLength=-4)
+        self._dress(axis)
         self._plot.setAxisItems({"bottom": axis})
 
     def _label(self, side: str, text: str) -> None:

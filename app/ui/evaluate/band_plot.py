@@ -54,9 +54,20 @@ class CurvePlot(QWidget):
     def show_curves(self, curves: Sequence[Curve], width: int) -> None:
         """Draw the lines and mark the chosen width."""
         self._shown, self._width = tuple(curves), width
+        names = {curve.name for curve in in_sight(curves)}
         for name, label in self._labels.items():
-            label.setVisible(any(curve.name == name for curve in curves))
+            label.setVisible(name in names)
         self._plot.show_lines([(curve.values, self._theme.color(_TOKENS[curve.name])) for curve in curves], width)
+
+
+def in_sight(curves: Sequence[Curve]) -> list[Curve]:
+    """The curves that can be seen: a line that lies under a later one of the same values cannot."""
+    values = [np.asarray(curve.values) for curve in curves]
+    return [
+        curve
+        for place, curve in enumerate(curves)
+        if not any(np.array_equal(values[place], later, equal_nan=True) for later in values[place + 1 :])
+    ]
 
 
 class BandPlot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from html import escape
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QHBoxLayout, QMenu, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QMenu,
+    QPushButton,
+    QScrollArea,
+    QToolButton,
+    QToolTip,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.text import mark, tr
 from app.ui.common.panel import toned
@@ -15,6 +28,7 @@ from app.ui.evaluate.class_bars import ClassBars
 from app.ui.evaluate.kind_table import PART_TONES, KindTable
 from app.ui.evaluate.pair_list import PairList
 from app.ui.evaluate.slice_bars import SliceBars
+from app.ui.shell.icons import make_icon
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.error_list import ComponentQuery, OwnSlice
 from app.viewmodels.evaluate.failure_table import (
@@ -96,9 +110,14 @@ class FailuresPage(QWidget):
         column.setSpacing(8)
         head = QHBoxLayout()
         head.addWidget(self.classes)
-        hint = toned(tr(_HINT), tone="muted", size="small")
-        hint.setWordWrap(True)
-        head.addWidget(hint, 1)
+        self.hint = QToolButton()
+        self.hint.setObjectName("hint")
+        self.hint.setToolTip(tr(_HINT))
+        self.hint.setAccessibleName(tr("How the kinds add up"))
+        self.hint.setAccessibleDescription(tr(_HINT))
+        self.hint.clicked.connect(self._show_hint)
+        head.addWidget(self.hint)
+        head.addStretch(1)
         column.addLayout(head)
         column.addWidget(self.kinds)
         self._legend = QHBoxLayout()
@@ -106,7 +125,8 @@ class FailuresPage(QWidget):
         self._legend.addWidget(toned(tr("WRONG PIXELS BY CLASS"), tone="muted", size="caption", strong=True))
         self._keys = []
         for kind in PART_TONES:
-            key = toned(f"■ {kind.value}", size="small")
+            key = toned("", size="small")
+            key.setTextFormat(Qt.TextFormat.RichText)
             self._keys.append((key, kind))
             self._legend.addWidget(key)
         self._legend.addStretch(1)
@@ -147,8 +167,9 @@ class FailuresPage(QWidget):
         parts: tuple[KindTable | ClassBars | SliceBars, ...] = (self.kinds, self.bars, *self._charts)
         for part in parts:
             part.set_theme(theme)
+        self.hint.setIcon(make_icon("info", theme, color="muted"))
         for key, kind in self._keys:
-            key.setStyleSheet(f"color: {theme.colors[PART_TONES[kind]]}")
+            key.setText(f'<span style="color: {theme.colors[PART_TONES[kind]]}">■</span> {escape(kind.value)}')
 
     def show_tables(self, tables: Mapping[str, str]) -> None:
         """The kept tables of attributes, by their files, to remove or replace."""
@@ -178,6 +199,10 @@ class FailuresPage(QWidget):
             self.classes.setCurrentIndex(max(self.classes.findData(kept), 0))
         self.bars.show_parts(parts)
         self._lay_out()
+
+    def _show_hint(self) -> None:
+        """For those who do not rest the pointer on it."""
+        QToolTip.showText(self.hint.mapToGlobal(self.hint.rect().bottomLeft()), tr(_HINT), self.hint)
 
     def _lay_out(self) -> None:
         folder = self._folder

@@ -33,7 +33,7 @@ _COLUMNS = (
 _SHARE, _GAIN, _ROW = 1, 5, 28
 _LEFT, _RIGHT = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
 #: Tokens of the three parts, also used by the bars of the classes.
-PART_TONES: dict[FailureKind, str] = dict(zip(PARTS, ("accent", "warn", "bad"), strict=True))
+PART_TONES: dict[FailureKind, str] = dict(zip(PARTS, ("accent", "warn_fill", "bad"), strict=True))
 
 
 def list_rows(table: QTableWidget) -> None:

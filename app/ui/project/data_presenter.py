@@ -166,7 +166,7 @@ class DataPresenter(QObject):
             project.catalog, project.class_edits.retired(project.catalog), locked=classes.locked, hidden=hidden,
             keys=classes.assigned, present=classes.present,
         )  # fmt: skip
-        dialog = ClassEditor(draft, project.folder, self._window)
+        dialog = ClassEditor(draft, project.folder, self._program.view.overlay.shown, self._window)
         dialog.select(class_id)
 
         def counted(asked: list[int], found: PixelCounts) -> None:

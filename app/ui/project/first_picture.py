@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from app.controllers.project.label_imports import Preview
@@ -24,9 +26,10 @@ class FirstPicture(QWidget):
         caption: the line.
     """
 
-    def __init__(self, controller: NewProjectController, look: FolderLook) -> None:
+    def __init__(self, controller: NewProjectController, look: FolderLook, shown: Callable[[ClassCatalog], ClassCatalog]) -> None:
+        """Show the first image of a folder; ``shown`` gives the colours in which classes are shown."""
         super().__init__()
-        self._controller, self._look = controller, look
+        self._controller, self._look, self._colors = controller, look, shown
         self._base: Preview | None = None
         self._key = ""
         self.predicted: Preview | None = None
@@ -127,7 +130,7 @@ class FirstPicture(QWidget):
                 self.caption.setText(tr("{name}, without labels", name=name))
             return
         lut = map_catalogs(base.catalog, self._catalog).lut
-        self.picture.show_picture(composed(base.rgb, apply_lut(base.labels, lut), self._catalog))
+        self.picture.show_picture(composed(base.rgb, apply_lut(base.labels, lut), self._colors(self._catalog)))
         if labels:
             self.caption.setText(tr("{name} with its labels", name=name))
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
@@ -30,6 +30,7 @@ from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.list_dialog import ListDialog
 from app.ui.common.panel import set_tone, toned
 from app.viewmodels.project.label_plan import NEW, OPEN, VOID, ClassDecisions, decided_text, left_out, matched_line
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, CatalogError
 from deeplab_core.masks.importing import FORMATS, ImportPlan
 
@@ -46,7 +47,14 @@ class ImportDialog(FittedDialog):
 
     decided = Signal(object, object)
 
-    def __init__(self, controller: LabelImports, planned: PlannedLabels, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        controller: LabelImports,
+        planned: PlannedLabels,
+        shown: Callable[[ClassCatalog], ClassCatalog],
+        parent: QWidget | None = None,
+    ) -> None:
+        """Show a plan; ``shown`` gives the colours in which classes are shown."""
         name = displayed(planned.source.name)
         heading = tr("Import labels from {name}", name=name)
         if planned.image:
@@ -54,7 +62,7 @@ class ImportDialog(FittedDialog):
         super().__init__(tr("Import labels"), parent, heading=heading, size=_SIZE)
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self._controller, self._planned = controller, planned
+        self._controller, self._planned, self._colors = controller, planned, shown
         self._decisions = ClassDecisions(planned.plan, planned.catalog, planned.edits, planned.absent)
         self._previewed = 0
         self._filling = False
@@ -345,7 +353,7 @@ class ImportDialog(FittedDialog):
                 self.picture.show_picture(None)
                 self.caption.setText(f"{error_title(found)}. {error_detail(found)}")
             elif isinstance(found, Preview) and found.labels is not None and found.catalog is not None:
-                self.picture.show_picture(composed(found.rgb, found.labels, found.catalog))
+                self.picture.show_picture(composed(found.rgb, found.labels, self._colors(found.catalog)))
                 notes = [found.note or displayed(found.name)]
                 notes += [tr("Open classes are shown as new ones.")] if self._decisions.open else []
                 notes += [tr("The labels are shown as displayed.")] if self._undecided else []

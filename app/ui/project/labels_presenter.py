@@ -48,7 +48,7 @@ class LabelsPresenter(QObject):
 
     def _ask_new_project(self, look: FolderLook) -> None:
         new = self._program.new_project
-        dialog = NewProjectDialog(new, look, self._window)
+        dialog = NewProjectDialog(new, look, self._program.view.overlay.shown, self._window)
         dialog.decided.connect(lambda chosen: new.accept(look, chosen))
         self._open(dialog)
 
@@ -56,7 +56,7 @@ class LabelsPresenter(QObject):
         self._program.label_imports.plan(source, self._show_plan)
 
     def _show_plan(self, planned: PlannedLabels) -> None:
-        dialog = ImportDialog(self._program.label_imports, planned, self._window)
+        dialog = ImportDialog(self._program.label_imports, planned, self._program.view.overlay.shown, self._window)
         dialog.decided.connect(self._import)
         self._open(dialog)
 
@@ -69,7 +69,7 @@ class LabelsPresenter(QObject):
             self._program.truth.edit_classes(edit, lambda: imports.start(request))
 
     def _show_merge(self, compared: ComparedProjects) -> None:
-        dialog = MergeDialog(self._program.merging, compared, self._window)
+        dialog = MergeDialog(self._program.merging, compared, self._program.view.overlay.shown, self._window)
         dialog.decided.connect(self._program.merging.merge)
         self._open(dialog)
 

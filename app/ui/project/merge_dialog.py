@@ -36,6 +36,7 @@ from app.viewmodels.project.merging import (
     merge_line,
     not_merged,
 )
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
 from deeplab_core.masks.importing.mapping import VOID_NAME
 
@@ -57,12 +58,19 @@ class MergeDialog(FittedDialog):
 
     decided = Signal(object, object)
 
-    def __init__(self, controller: MergeController, compared: ComparedProjects, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        controller: MergeController,
+        compared: ComparedProjects,
+        shown: Callable[[ClassCatalog], ClassCatalog],
+        parent: QWidget | None = None,
+    ) -> None:
+        """Show a comparison; ``shown`` gives the colours in which classes are shown."""
         heading = tr("Merge with {name}", name=compared.name)
         super().__init__(tr("Merge projects"), parent, heading=heading, size=_SIZE)
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self._controller, self._compared = controller, compared
+        self._controller, self._compared, self._colors = controller, compared, shown
         self._taken: dict[int, Side] = {}
         self._shown: int | None = None
         self.line = toned("", tone="muted")
@@ -298,8 +306,9 @@ class MergeDialog(FittedDialog):
             if self._shown != row.image:
                 return
             if isinstance(found, ConflictPicture):
-                self.yours.show_picture(composed(found.rgb, found.yours, found.catalog, background=True))
-                self.theirs.show_picture(composed(found.rgb, found.theirs, found.catalog, background=True))
+                catalog = self._colors(found.catalog)
+                self.yours.show_picture(composed(found.rgb, found.yours, catalog, background=True))
+                self.theirs.show_picture(composed(found.rgb, found.theirs, catalog, background=True))
                 self.caption.setText(tr("Only pixels that both of you set differently are coloured. Click the picture to take."))
             elif isinstance(found, AtrousError):
                 self.caption.setText(f"{error_title(found)}. {error_detail(found)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
@@ -12,7 +13,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
@@ -73,12 +73,19 @@ class NewProjectDialog(FittedDialog):
 
     decided = Signal(object)
 
-    def __init__(self, controller: NewProjectController, look: FolderLook, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        controller: NewProjectController,
+        look: FolderLook,
+        shown: Callable[[ClassCatalog], ClassCatalog],
+        parent: QWidget | None = None,
+    ) -> None:
+        """Show a folder; ``shown`` gives the colours in which classes are shown."""
         heading = tr("New project in {name}", name=displayed(look.folder.name))
         super().__init__(tr("New project"), parent, heading=heading, size=_SIZE)
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self._controller, self._look = controller, look
+        self._controller, self._look, self._colors = controller, look, shown
         start = proposal(look, by_user=True)
         self._offers, self._offer = list(look.offers), start.classes
         self._labels, self._label = list(look.labels), first_labels(look)
@@ -103,7 +110,7 @@ class NewProjectDialog(FittedDialog):
     def _build(self) -> None:
         row = QHBoxLayout()
         row.setSpacing(24)
-        self.picture = FirstPicture(self._controller, self._look)
+        self.picture = FirstPicture(self._controller, self._look, self._colors)
         row.addWidget(self.picture, 4)
         self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(16)
@@ -130,15 +137,7 @@ class NewProjectDialog(FittedDialog):
         self.column.addLayout(row, 1)
         self.buttons.addWidget(toned(tr("Nothing is written before you create the project."), tone="muted", size="small"))
         self.buttons.addStretch(1)
-        cancel = QPushButton(tr("Cancel"))
-        cancel.setAutoDefault(False)
-        cancel.clicked.connect(self.reject)
-        self.go = QPushButton(tr("Create project"))
-        self.go.setProperty("primary", True)
-        self.go.setDefault(True)
-        self.go.clicked.connect(self._decide)
-        for button in (cancel, self.go):
-            self.buttons.addWidget(button)
+        self.go = self.add_answers(tr("Cancel"), tr("Create project"), self._decide)
         self.go.setFocus()
 
     def _row(self, text: str, *fields: QWidget) -> QLabel:
@@ -452,7 +451,7 @@ class NewProjectDialog(FittedDialog):
             self.strip.show_catalog(None)
             self._set_line(self.classes_line, (self._problem, "muted" if not self.typed.text().strip() else "bad"))
             return
-        self.strip.show_catalog(self._offer.catalog)
+        self.strip.show_catalog(self._colors(self._offer.catalog))
         effect = self._effect if self._taken.files.files else None
         self._set_line(self.classes_line, class_line(self._offer, effect, self._is_measured()))
 

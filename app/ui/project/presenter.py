@@ -127,7 +127,8 @@ class ImagesPresenter(QObject):
             history = self._program.session.history
             window.history.set_group(history.group)
             if self._program.session.image is None:
-                window.start_page.show_busy(str(project.folder))  # its first image is still being read
+                coming = self._program.session.opening  # it is still being read
+                window.start_page.show_busy(str(project.folder), "" if coming is None else project.record(coming).name)
             history.changed.connect(lambda: window.history.set_start(history.start.title if history.start else ""))
 
     def _show_opening(self, folder: str) -> None:

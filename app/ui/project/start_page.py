@@ -99,7 +99,7 @@ class StartPage(QWidget):
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
-        self._busy = False
+        self._busy, self._image = False, ""
         self.setObjectName("startPage")
         outer = QVBoxLayout(self)
         outer.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -165,11 +165,17 @@ class StartPage(QWidget):
         self.open_button.clicked.disconnect()
         self.open_button.clicked.connect(lambda: QGuiApplication.clipboard().setText(details))
 
-    def show_busy(self, folder: str) -> None:
-        """A folder is being opened: nothing else is offered until then; an empty text ends that."""
+    def show_busy(self, folder: str, image: str = "") -> None:
+        """A folder is being opened: nothing else is offered until then; an empty text ends that.
+
+        Args:
+            image: name of the image that comes first, if that is known; it stays on the page until the folder is open.
+        """
         self._busy = bool(folder)
+        self._image = (image or self._image) if folder else ""
         self.title.setText(displayed(tr("Opening {name}…", name=Path(folder).name)) if folder else tr("Open a folder of images"))
-        self.text.setText(displayed(str(Path(folder).parent)) if folder else tr(_WELCOME))
+        coming = displayed(tr("{image} comes first", image=self._image)) + "\n" if self._image else ""
+        self.text.setText(coming + displayed(str(Path(folder).parent)) if folder else tr(_WELCOME))
         for part in (self.open_button, self.sample_button):
             part.setVisible(not folder)
         self._show_recent_part()

@@ -251,6 +251,7 @@ class WindowPresenter(QObject):
             self.canvas.set_pen_pressure(self.program.settings[key])
         elif key == _REDUCE_MOTION:
             self.window.toasts.reduce_motion = self.program.settings[key]
+            self.canvas.set_motion(not self.program.settings[key])
 
     def _show_jobs(self) -> None:
         running = self.program.jobs.running

@@ -45,7 +45,7 @@ def trimap_chart(curves: Sequence[Curve], rule: str, scope: str) -> Chart:
             tr(_NAMES.get(curve.name, curve.name)),
             floats(range(1, len(curve.values) + 1)),
             floats(curve.values),
-            token=_TOKENS.get(curve.name, "warn") if curve.place is None else PLACE_TOKENS[curve.place],
+            token=_TOKENS.get(curve.name, "warn_fill") if curve.place is None else PLACE_TOKENS[curve.place],
             dashed=curve.place is not None,
         )
         for curve in curves
@@ -162,7 +162,7 @@ def reliability_chart(levels: NDArray[np.int64]) -> Chart:
         floats(bins.confidence[filled]),
         floats(bins.pixels[filled] / max(total, 1)),
         shape="points",
-        token="warn",
+        token="warn_fill",
     )
     ideal = Series("calibrated", (0.0, 1.0), (0.0, 1.0), token="muted", dashed=True)
     note = (
@@ -198,7 +198,7 @@ def precision_recall_chart(levels: NDArray[np.int64], threshold: float | None) -
         )
     ]
     marks = [
-        (tr("threshold in use"), None if threshold is None else found.at(threshold), "warn"),
+        (tr("threshold in use"), None if threshold is None else found.at(threshold), "warn_fill"),
         (tr("largest IoU"), best, "good"),
     ]
     for name, point, token in marks:
@@ -225,7 +225,7 @@ def object_chart(rows: NDArray[Any], axis: ObjectAxis, scored: Sequence[SliceSco
         (tr("IoU"), "iou", "accent"),
         ("recall", "recall", "good"),
         (tr("class swap"), "swapped", "bad"),
-        ("lost", "lost", "warn"),
+        ("lost", "lost", "warn_fill"),
     )
     low, high = _bounds(scored, [place for place, _ in pieces])
     series = tuple(
@@ -369,7 +369,7 @@ def progress_chart(samples: Sequence[ProgressSample]) -> Chart:
     ]
     for name, values, token in (
         (tr("mIoU over all classes found, older version"), means(True), "muted"),
-        (tr("mIoU of the folder"), means(False), "warn"),
+        (tr("mIoU of the folder"), means(False), "warn_fill"),
     ):
         if any(not math.isnan(value) for value in values):
             series.append(Series(name, days, values, shape="points", token=token))

@@ -369,3 +369,26 @@ def test_a_canvas_that_is_gone_leaves_document_and_tools_usable(qtbot):
     bench.document.paint(Box(0, 0, 2, 2), np.ones((2, 2), bool), CHAIR, Provenance.USER)
     bench.tools.choose_class(SOFA)
     assert bench.document.labels[0, 0] == CHAIR
+
+
+def test_a_blink_fades_where_motion_is_wanted_and_a_change_of_labels_ends_that(qtbot):
+    bench = make_bench(qtbot)
+    assert not bench.pane.fade.on
+    bench.pane.fade.on = True
+    mask = bench.pane.grab().toImage()
+    bench.area.set_blink(PaneKind.IMAGE)
+    assert bench.pane.fade.running
+    qtbot.waitUntil(lambda: not bench.pane.fade.running)
+    image = bench.pane.grab().toImage()
+    assert image != mask
+    bench.area.set_blink(None)
+    assert bench.pane.fade.running
+    bench.pane.fade.stop()
+    assert bench.pane.grab().toImage() == mask
+    bench.area.set_blink(PaneKind.PREDICTION)
+    assert bench.pane.fade.running
+    bench.pane.mark_changed([Box(0, 0, 4, 4)])
+    assert not bench.pane.fade.running
+    bench.pane.fade.on = False
+    bench.area.set_blink(None)
+    assert not bench.pane.fade.running

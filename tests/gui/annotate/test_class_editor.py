@@ -70,6 +70,33 @@ def test_merging_says_what_changes_and_can_be_undone(studio: Studio, folder: Pat
     assert any("no edit of the classes to undo" in title.lower() for title in studio.titles())
 
 
+def test_the_editor_shows_the_colours_of_the_screen_and_those_of_files(studio: Studio, folder: Path) -> None:
+    def swatches(dialog: ClassEditor, title: str) -> list[tuple[int, int, int]]:
+        titles = [dialog.table.horizontalHeaderItem(column).text() for column in range(dialog.table.columnCount())]  # type: ignore[union-attr]
+        column = titles.index(title)
+        colors = [
+            dialog.table.item(row, column).data(Qt.ItemDataRole.DecorationRole)  # type: ignore[union-attr]
+            for row in range(dialog.table.rowCount())
+        ]
+        return [color.getRgb()[:3] for color in colors]
+
+    studio.open(folder)
+    voc, shown = get_catalog("voc21"), studio.program.view.overlay.shown(get_catalog("voc21"))
+    dialog = edit(studio)
+    assert swatches(dialog, "In files") == [info.color for info in voc.classes]
+    assert swatches(dialog, "Shown") == [info.color for info in shown.classes] != [info.color for info in voc.classes]
+    dialog.draft.recolor(CHAIR, (1, 2, 3))
+    dialog.select(CHAIR)
+    dialog.take(dialog.draft.whole)  # type: ignore[arg-type] # fills the table again
+    row = dialog.table.currentRow()
+    assert swatches(dialog, "In files")[row] == (1, 2, 3)
+    assert swatches(dialog, "Shown")[row] != (1, 2, 3)  # too dark to be seen
+    dialog.reject()
+    studio.program.settings.set("canvas.class_colors", "catalog")
+    dialog = edit(studio)
+    assert swatches(dialog, "Shown") == swatches(dialog, "In files")
+
+
 def test_a_new_class_is_named_coloured_and_painted(studio: Studio, folder: Path) -> None:
     studio.open(folder)
     dialog = edit(studio)

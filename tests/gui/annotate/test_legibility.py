@@ -121,7 +121,7 @@ def test_errors_are_coloured_by_kind_with_a_legend_and_by_class_from_the_chips_m
     assert _is(bench.color(100, 70), "missed")
     assert bench.color(20, 70).lightness() < GRAY * 0.6  # right
     size = bench.pane.size()
-    corner = QRect(size.width() - 240, size.height() - 34, 240, 34)
+    corner = QRect(size.width() - 240, 0, 240, 80)
     shown = {color.name() for color in _pixels(bench.pane.grab(corner).toImage())}
     assert all("#{:02x}{:02x}{:02x}".format(*color) in shown for color in ERROR_COLORS.values())
     actions = {action.text(): action for action in bench.pane.chip.make_menu().actions()}
@@ -137,7 +137,7 @@ def test_the_legend_of_a_narrow_view_stands_in_lines(qtbot):
     bench = _errors(qtbot)
     bench.area.resize(170, 300)
     QApplication.processEvents()
-    shown = {color.name() for color in _pixels(bench.pane.grab(QRect(60, 220, 110, 80)).toImage())}
+    shown = {color.name() for color in _pixels(bench.pane.grab(QRect(60, 36, 110, 100)).toImage())}
     assert all("#{:02x}{:02x}{:02x}".format(*color) in shown for color in ERROR_COLORS.values())
 
 

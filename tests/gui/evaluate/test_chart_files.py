@@ -66,3 +66,25 @@ def test_a_chart_replaces_no_mask(tmp_path: Path, view: ChartView, ending: str, 
     with pytest.raises(ProtectedFile, match=r"never replaced"):
         export_chart(view, path)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("size", [(1000, 700), (700, 500), (420, 300)])
+@pytest.mark.parametrize(("low", "high"), [(0.31, 0.55), (0.0, 1.0), (0.4, 0.43), (0.05, 0.9)])
+def test_an_axis_has_a_few_numbers(qtbot: QtBot, size: tuple[int, int], low: float, high: float) -> None:
+    view = ChartView(load_theme("dark"))
+    qtbot.addWidget(view)
+    view.resize(*size)
+    values = tuple(float(value) for value in np.linspace(low, high, 40))
+    view.show_chart(Chart("t", "width, px", "mIoU", (Series("a", tuple(map(float, range(1, 41))), values),), shares=("y",)))
+    for side, extent, length in (("left", (100 * low, 100 * high), size[1]), ("bottom", (1.0, 40.0), size[0])):
+        levels = view.axis(side).tickValues(*extent, length)
+        assert 3 <= sum(len(places) for _, places in levels) <= 8
+
+
+def test_a_curve_below_another_one_is_not_named() -> None:
+    from app.ui.evaluate.band_plot import in_sight
+    from app.viewmodels.evaluate.curves import Curve
+
+    model, now = Curve("model", (0.2, float("nan"))), Curve("now", (0.2, float("nan")))
+    assert in_sight([model, now]) == [now]
+    assert in_sight([model, Curve("now", (0.2, 0.3))])[0] is model

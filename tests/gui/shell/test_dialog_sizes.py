@@ -68,6 +68,7 @@ from app.viewmodels.project.label_summary import ImportSummary
 from deeplab_core.analysis.agreement import Agreement
 from deeplab_core.catalogs import builtin_catalogs, get_catalog
 from deeplab_core.catalogs.catalog import map_catalogs
+from deeplab_core.catalogs.display import clear_catalog
 from deeplab_core.errors import ProjectError
 from deeplab_core.learning import ClassGain, GainInterval, LearnReport
 from tests.gui.studio import Studio, make_folder
@@ -190,7 +191,7 @@ def _new_project(studio: Studio, tmp: Path) -> QDialog:
     from tests.gui.studio import make_folder
 
     folder = make_folder(tmp / "a folder with a name that is rather long" / "and another one")
-    return NewProjectDialog(studio.program.new_project, look_at(folder), studio.window)
+    return NewProjectDialog(studio.program.new_project, look_at(folder), clear_catalog, studio.window)
 
 
 def _import(studio: Studio, tmp: Path) -> QDialog:
@@ -203,7 +204,7 @@ def _import(studio: Studio, tmp: Path) -> QDialog:
         planned = PlannedLabels(
             source=tmp / "set" / "labels", images=4, catalog=catalog, edits=project.class_edits, plan=plan, reason=reason * 3
         )
-    return ImportDialog(studio.program.label_imports, planned, studio.window)
+    return ImportDialog(studio.program.label_imports, planned, clear_catalog, studio.window)
 
 
 def _summary(studio: Studio, _tmp: Path) -> QDialog:
@@ -215,7 +216,7 @@ def _summary(studio: Studio, _tmp: Path) -> QDialog:
 def _editor(studio: Studio, _folder: Path) -> QDialog:
     draft = ClassDraft(get_catalog("voc21"))
     draft.merge(9, 18)
-    return ClassEditor(draft, Path(), studio.window)
+    return ClassEditor(draft, Path(), clear_catalog, studio.window)
 
 
 def _video(studio: Studio, tmp: Path) -> QDialog:
@@ -246,7 +247,7 @@ def _merge(studio: Studio, tmp: Path) -> QDialog:
     rows = [MergeRow(number, f"{_LONG}/{number}.jpg", 9, 9, conflicts) for number in range(30)]
     failures = [("b.jpg", ProjectError("it is cut off", remedy="Try again"))]
     compared = ComparedProjects(two, found, rows, failures)
-    return MergeDialog(_NoPictures(), compared, studio.window)  # type: ignore[arg-type] # asks for pictures alone
+    return MergeDialog(_NoPictures(), compared, clear_catalog, studio.window)  # type: ignore[arg-type] # asks for pictures alone
 
 
 class _NoPictures:
