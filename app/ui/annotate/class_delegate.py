@@ -209,7 +209,7 @@ def paint_name(painter: QPainter, box: QRect, name: str, *, locked: bool, color:
     metrics = QFontMetrics(painter.font())
     marks = [name for name, on in (("lock", locked), ("brush", over)) if on]
     room = box.width() - len(marks) * (LOCK + LOCK_GAP)
-    text = metrics.elidedText(name, Qt.TextElideMode.ElideRight, room)
+    text = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, room)
     painter.drawText(QRect(box.left(), box.top(), room, box.height()), Qt.AlignmentFlag.AlignVCenter, text)
     left = box.left() + metrics.horizontalAdvance(text) + LOCK_GAP
     for shown in marks:

@@ -9,7 +9,6 @@ from PySide6.QtCore import QEvent, QModelIndex, QObject, QPoint, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QComboBox,
     QHBoxLayout,
     QLineEdit,
     QListView,
@@ -24,6 +23,7 @@ from app.actions.table import CLASS_KEYS
 from app.text import FIGURES_RULE, percent, points, tr
 from app.ui.annotate.class_delegate import LEAST_DELTA, ROW, ClassDelegate
 from app.ui.annotate.class_list_model import ClassListModel
+from app.ui.common.elided_box import ElidedBox
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import Panel, set_tone, toned
 from app.ui.shell.theme import Theme
@@ -48,7 +48,7 @@ class DataChoice(QWidget):
         column.setSpacing(4)
         row = QHBoxLayout()
         row.setSpacing(6)
-        self.catalog = QComboBox()
+        self.catalog = ElidedBox()
         self.catalog.setAccessibleName(tr("Classes of the project"))
         self.catalog.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.catalog.setMinimumContentsLength(6)
@@ -71,7 +71,7 @@ class DataChoice(QWidget):
             self.catalog.setItemData(self.catalog.count() - 1, title, Qt.ItemDataRole.ToolTipRole)
         self._current = max(self.catalog.findData(current), 0)
         self.catalog.setCurrentIndex(self._current)
-        self.catalog.setToolTip(tip)
+        self.catalog.setToolTip(f"{self.catalog.currentText()}\n{tip}")
 
     def show_truth(self, text: str, tip: str, tone: str) -> None:
         """Show where the ground truth is from."""

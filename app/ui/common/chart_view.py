@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyqtgraph as pg
@@ -166,7 +167,11 @@ class ChartView(QWidget):
             plot.getAxis("bottom").setTicks([[(value, _short(text)) for value, text in chart.x_ticks]])
         if chart.y_ticks:
             plot.getAxis("left").setTicks([[(value, _short(text)) for value, text in chart.y_ticks]])
-        for series in chart.series:
+        for place, series in enumerate(chart.series):
+            if any(
+                series.x == later.x and np.array_equal(series.y, later.y, equal_nan=True) for later in chart.series[place + 1 :]
+            ):
+                series = replace(series, name="")
             {"line": self._line, "points": self._line, "bars": self._bars, "columns": self._columns}[series.shape](series)
         self._legend.setVisible(len(chart.series) > 1)
         self._fit(chart, lying=lying)

@@ -9,6 +9,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QWidget
 
+from app.ui.common.chart_view import NumberAxis
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.curves import Curve
 
@@ -74,7 +75,7 @@ class BandPlot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
     """A still plot: nothing in it is dragged or zoomed by accident."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(axisItems={side: NumberAxis(orientation=side) for side in ("left", "bottom")})
         self._mark = pg.mkPen()
         self.setMenuEnabled(False)
         self.setMouseEnabled(False, False)

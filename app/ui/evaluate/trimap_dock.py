@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSlider, QVBoxLayout, QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy, QSlider, QWidget
 
 from app.text import mark, percent, tr
 from app.ui.common.panel import Panel, toned
@@ -16,6 +17,8 @@ if TYPE_CHECKING:  # numpy comes after the first frame
     from deeplab_core.records import TrimapBand
 
 #: (rule, around) of each entry; the void rule needs truth, so it has no entry around the mask.
+#: A plot that is less high (px) says nothing.
+_LOWEST_PLOT = 44
 _BANDS = (
     (("edge", "truth"), mark("Edges of ground truth")),
     (("edge", "prediction"), mark("Edges of the mask")),
@@ -85,8 +88,8 @@ class TrimapDock(Panel):
         self.empty.setWordWrap(True)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.body.addWidget(self.empty, 1)
-        self._plot_place = QVBoxLayout()
-        self.body.addLayout(self._plot_place, 1)
+        self._room = _PlotRoom()
+        self.body.addWidget(self._room, 1)
         self.plot: QWidget | None = None
         self.width_text.setText(tr("{value} px", value=self.width_slider.value()))
 
@@ -133,9 +136,8 @@ class TrimapDock(Panel):
             from app.ui.evaluate.band_plot import CurvePlot
 
             plot = CurvePlot(self._theme)
-            plot.setMinimumHeight(56)
             self.plot = plot
-            self._plot_place.addWidget(plot)
+            self._room.take(plot)
             self._draw()
 
     def _emit_band(self) -> None:
@@ -162,5 +164,29 @@ class TrimapDock(Panel):
         elif not shown:
             self.empty.setText(tr(self._curves.why_empty))
         if self.plot is not None:
-            self.plot.setVisible(bool(shown))
+            self._room.setVisible(bool(shown))
             self.plot.show_curves(shown, self.width_slider.value())  # type: ignore[attr-defined]
+
+
+class _PlotRoom(QWidget):
+    """The place of the plot; a place that is too low shows none of it, and gives way to the controls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._plot: QWidget | None = None
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
+
+    def take(self, plot: QWidget) -> None:
+        """Show a plot here."""
+        self._plot = plot
+        plot.setParent(self)
+        self._place()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._place()
+
+    def _place(self) -> None:
+        if self._plot is not None:
+            self._plot.setGeometry(self.rect())
+            self._plot.setVisible(self.height() >= _LOWEST_PLOT)

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.text import mark, plural, tr
+from app.ui.common.elided_box import ElidedBox
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import Panel, set_tone, toned
 from app.ui.common.param_slider import ParamSlider
@@ -93,7 +94,8 @@ class ModelDock(Panel):
         self.header.addWidget(self.device)
         self._choices: list[ModelChoice] = []
         self._current = -1
-        self.models = QComboBox()
+        self.models = ElidedBox()
+        self.models.currentTextChanged.connect(self.models.setToolTip)
         self.models.setAccessibleName(tr("Model"))
         self.models.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.models.setMinimumContentsLength(12)
