@@ -36,6 +36,8 @@ if TYPE_CHECKING:  # OpenCV comes with the first image
 _SOON = 5
 #: So many parts that changed class are remembered, by so many of their pixels each.
 _REMEMBERED, _PLACES = 64, 32
+#: Classes of a project in which each class has one other.
+_TWO = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -269,7 +271,18 @@ class CorrectionsController(QObject):
         """
         taken = frozenset(part.class_id for part in self._taken if part.covers(target))
         found = guess(taken)
-        return guess(frozenset()) if found is None and taken else found
+        if found is None and taken:
+            found = guess(frozenset())
+        return self._other_class(target) if found is None else found
+
+    def _other_class(self, target: Target) -> int | None:
+        """Of a project with two classes, the one that a part of the image does not have; None where that is open."""
+        document = self.edit.document
+        if document is None or len(document.catalog) != _TWO or target.mask.shape != target.box.size:
+            return None
+        present = set(np.unique(document.labels[target.box.slices][target.mask]).tolist())
+        others = [class_id for class_id in document.catalog.ids.tolist() if class_id not in present]
+        return others[0] if len(present) == 1 and len(others) == 1 else None
 
     def apply(self, name: MessageText, proposal: Proposal | None, start: tuple[float, float] | None = None) -> bool:
         """Make what a tool offers a step; whether there was anything to do.

@@ -10,7 +10,9 @@ import pytest
 from PySide6.QtCore import Qt
 
 from app.controllers.annotate.corrections import Target
-from tests.gui.studio import HEIGHT, WIDTH, Studio
+from app.state.project import Project
+from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
+from tests.gui.studio import HEIGHT, WIDTH, Studio, make_folder
 
 CHAIR, SOFA, CAT = 9, 18, 8
 PLAIN, SHIFT, ALT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.AltModifier
@@ -206,3 +208,20 @@ def test_a_refusal_is_said_beside_the_pointer_and_nothing_is_outlined(desk: Stud
     target = desk.program.components.target
     assert target is not None
     assert target.mask.any()
+
+
+def test_of_two_classes_the_other_one_is_the_second_guess(studio: Studio, folder: Path, tmp_path: Path) -> None:
+    cracks = ClassCatalog(
+        "cracks", "Cracks", (ClassInfo(0, "sound", (0, 0, 0)), ClassInfo(1, "crack", (128, 0, 0))), background=0
+    )
+    Project.open(folder, catalog=cracks).close()
+    studio.open(folder)
+    studio.program.classes.choose(1)
+    studio.paint((20, 20), (60, 20))
+    studio.press(Qt.Key.Key_Z)
+    point_at(studio, 40, 20)
+    target = studio.program.components.target
+    assert target is not None
+    assert target.lines[1:] == ("Shift+click: sound",)
+    studio.press(Qt.Key.Key_Z, SHIFT)
+    assert studio.image.document.labels[20, 40] == 0
