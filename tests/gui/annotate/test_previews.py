@@ -13,7 +13,7 @@ from app.controllers.annotate.corrections import Target
 from app.state.project import Project
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.geometry import Box
-from tests.gui.studio import HEIGHT, WIDTH, Studio
+from tests.gui.studio import HEIGHT, WIDTH, Studio, make_folder
 
 CHAIR, SOFA, CAT = 9, 18, 8
 PLAIN, SHIFT, ALT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.AltModifier
@@ -211,7 +211,8 @@ def test_a_refusal_is_said_beside_the_pointer_and_nothing_is_outlined(desk: Stud
     assert target.mask.any()
 
 
-def test_of_two_classes_the_other_one_is_the_second_guess(studio: Studio, folder: Path, tmp_path: Path) -> None:
+def test_of_two_classes_the_other_one_is_the_second_guess(studio: Studio, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "wall", truth=False)
     cracks = ClassCatalog(
         "cracks", "Cracks", (ClassInfo(0, "sound", (0, 0, 0)), ClassInfo(1, "crack", (128, 0, 0))), background=0
     )
