@@ -58,7 +58,7 @@ _SLICES: dict[str, ObjectAxis | PixelAxis | None] = {
 #: Draws for the intervals of slices.
 _DRAWS = 1000
 #: Plots of what an evaluation of the folder measures, and an analysis of its errors does not.
-_OF_FOLDER = frozenset({"Trimap curve, folder", "Reliability", "Precision and recall"})
+_OF_FOLDER = frozenset({mark("Trimap curve, folder"), mark("Reliability"), mark("Precision and recall")})
 
 
 @dataclass(frozen=True, slots=True)

@@ -381,18 +381,12 @@ class CompareDock(Panel):
         self.scope.setAccessibleName(tr("Scope of the metrics"))
         self.scope.setToolTip(tr("Metrics of this image, or pooled over all compared images"))
         self.scope.activated.connect(lambda _place: self.scopeChosen.emit())
-        self.errors = QPushButton(tr("Errors fixed and made"))
-        self.errors.setProperty("tight", True)
-        self.errors.setToolTip(
-            tr("Which errors of the first model the second fixes and which it makes, on the images with ground truth")
-        )
-        self.errors.clicked.connect(self.errorsAsked)
         self.close_button = QToolButton()
         self.close_button.setProperty("quiet", True)
         self.close_button.setAccessibleName(tr("Stop comparing"))
         self.close_button.setToolTip(tr("Stop comparing and restore the previous views"))
         self.close_button.clicked.connect(self.closeAsked)
-        for widget in (self.difference, self.pair, self.scope, self.errors, self.close_button):
+        for widget in (self.difference, self.pair, self.scope, self.close_button):
             self.header.addWidget(widget)
 
     def _build_models(self) -> QWidget:
@@ -416,11 +410,21 @@ class CompareDock(Panel):
         self.run_folder = QPushButton(tr("Run folder"))
         self.run_folder.setToolTip(tr("Compare on every image of the folder; predictions are kept for the next run"))
         self.run_folder.clicked.connect(self.folderAsked)
-        for button in (self.add_setting, self.add_file, self.run_folder):
+        self.errors = QPushButton(tr("Errors…"))
+        self.errors.setAccessibleName(tr("Errors fixed and made"))
+        self.errors.setToolTip(
+            tr("Which errors of the first model the second fixes and which it makes, on the images with ground truth")
+        )
+        self.errors.clicked.connect(self.errorsAsked)
+        for button in (self.add_setting, self.errors, self.add_file, self.run_folder):
             button.setProperty("tight", True)
         row.addWidget(self.add_file, 1)
         row.addWidget(self.run_folder, 1)
-        column.addWidget(self.add_setting)
+        first = QHBoxLayout()
+        first.setSpacing(6)
+        first.addWidget(self.add_setting, 1)
+        first.addWidget(self.errors, 1)
+        column.addLayout(first)
         column.addLayout(row)
         return box
 

@@ -213,7 +213,7 @@ class MatrixPage(QWidget):
             text = tr(SCALE_TEXT[table.scale])
             if table.known > len(table.rows):
                 text = tr(
-                    "{text} · the {shown} classes with most errors of {known}; '{all}' shows the rest",
+                    "The {shown} classes with most errors of {known}, '{all}' shows the rest · {text}",
                     text=text, shown=len(table.rows), known=table.known, all=self.empty.text(),
                 )  # fmt: skip
             self.readout.set_text(text)

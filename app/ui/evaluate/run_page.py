@@ -55,6 +55,7 @@ class ChangeTable(QTableWidget):
         self.verticalHeader().setDefaultSectionSize(_ROW)
         self.setShowGrid(False)
         self.setTabKeyNavigation(False)
+        self.setWordWrap(False)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -81,7 +82,10 @@ class ChangeTable(QTableWidget):
     def show_rows(self, rows: Sequence[ChangeRow]) -> None:
         """Show other rows; none is selected."""
         self._rows = list(rows)
+        counted = any(row.cells[2] for row in rows)
         with QSignalBlocker(self):
+            for place in (3, 4):  # slices have no counts: their titles get the room
+                self.setColumnHidden(place, bool(rows) and not counted)
             self.setRowCount(len(rows))
             for line, row in enumerate(rows):
                 for place, text in enumerate((row.title, *row.cells)):
@@ -284,9 +288,9 @@ class RunPage(QWidget):
             if side.key in keys:
                 box.setCurrentIndex(keys.index(side.key))
 
-    def show_note(self, summary: str, note: str, *, whole: bool) -> None:
-        """What was found in a sentence, or what to do; ``whole``: there is something to look at."""
-        self.summary.set_text(summary)
+    def show_note(self, summary: tuple[str, ...], note: str, *, whole: bool) -> None:
+        """What was found in a sentence and shorter ones, or what to do; ``whole``: there is something to look at."""
+        self.summary.set_text(*(summary or ("",)))
         self.summary.setVisible(bool(summary))
         self.note.setText(note)
         self.note.setVisible(bool(note))
@@ -303,9 +307,9 @@ class RunPage(QWidget):
         if not keep:
             self.query = ChangeQuery()
 
-    def show_errors(self, title: str, tiles: Sequence[ComponentTile]) -> None:
-        """The errors of the query."""
-        self.shown.set_text(title)
+    def show_errors(self, title: str, short: str, tiles: Sequence[ComponentTile]) -> None:
+        """The errors of the query; ``short`` where there is no room for their title."""
+        self.shown.set_text(title, short)
         self.model.set_tiles(tiles)
 
     def refresh(self) -> None:

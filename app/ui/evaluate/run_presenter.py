@@ -113,11 +113,13 @@ class RunPresenter(QObject):
                 "Choose two runs: the masks as they are, or models and settings that take part in Compare (Shift+C). Every "
                 "error that the second run fixed or made is listed with its kind, its classes and its slice."
             )
-            self.page.show_note("", note, whole=False)
+            self.page.show_note((), note, whole=False)
             return
         title = tr("{first} → {second}", first=change.sides[0].title, second=change.sides[1].title)
         images = plural("{n} image", "{n} images", change.difference.images)
-        self.page.show_note(f"{title} · {images} · {summary(change.difference)}", "", whole=change.errors is not None)
+        found = summary(change.difference)
+        texts = f"{title} · {images} · {found}", f"{images} · {found}", found
+        self.page.show_note(texts, "", whole=change.errors is not None)
         if change.errors is self._shown:
             return
         same, self._shown, self._listed = change is self._listed, change.errors, change
@@ -149,7 +151,8 @@ class RunPresenter(QObject):
         catalog, found = change.difference.catalog, self._errors()
         tiles = [ComponentTile(one, self._name(one), error_label(one, catalog)) for one in found]
         images = plural("{n} image", "{n} images", len({one.image for one in found}))
-        self.page.show_errors(tr("{errors} in {images}, largest first", errors=len(found), images=images), tiles)
+        title = tr("{errors} in {images}, largest first", errors=len(found), images=images)
+        self.page.show_errors(title, plural("{n} error", "{n} errors", len(found)), tiles)
 
     # -- kept runs -------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from app.state.kept_runs import KeptRun
 from app.text import mark, percent, plural, points, spaced, tr
 from app.viewmodels.evaluate.error_list import KIND_TITLES, LISTED, class_text
 from app.viewmodels.evaluate.matrix_table import short_count
-from app.viewmodels.evaluate.slice_text import slice_text
+from app.viewmodels.evaluate.slice_text import AXIS_TITLES, bar_label, slice_text
 from deeplab_core.analysis.compared_slices import AxisChange
 from deeplab_core.analysis.components import ErrorComponent
 from deeplab_core.analysis.difference import CellChange, KindChange, RunDifference
@@ -68,7 +68,7 @@ class ChangeRow:
 
     Attributes:
         title: what it is about.
-        cells: texts of the columns: before, after, fixed, made, change with its interval, what that says.
+        cells: texts of the columns: before, after, fixed, made (both empty for slices), change with its interval, what that says.
         tone: token of the last text.
         tip: what the row is, in words.
         query: the errors behind it; None where they are not listed.
@@ -165,7 +165,10 @@ def _axis_rows(axis: AxisChange, difference: RunDifference) -> list[ChangeRow]:
     rows = []
     for row, number, (low, _high) in zip(axis.rows, axis.counts, axis.limits, strict=True):
         within = None if axis.own else _slice(axis.name, low)
-        fixed, made = ("", "") if within is None else map(short_count, difference.within(within))
+        tip = axis.text
+        if within is not None:
+            fixed, made = map(spaced, difference.within(within))
+            tip = f"{slice_text(within)}. " + tr("{fixed} px fixed, {made} made.", fixed=fixed, made=made)
         change = "" if math.isnan(row.difference) else points(row.difference)
         if not math.isnan(row.low):
             change += f" [{points(row.low)}, {points(row.high)}]"
@@ -173,9 +176,9 @@ def _axis_rows(axis: AxisChange, difference: RunDifference) -> list[ChangeRow]:
         counted = f"n {spaced(number)}"
         said = " · ".join(text for text in (counted, tr(_VERDICTS[row.verdict]) if row.verdict in _VERDICTS else "") if text)
         tone = {Verdict.BETTER: "good", Verdict.WORSE: "bad"}.get(row.verdict, "muted")
-        cells = (percent(row.before), percent(row.after), fixed, made, change, said)
+        cells = (percent(row.before), percent(row.after), "", "", change, said)
         query = None if within is None else ChangeQuery(within=within)
-        rows.append(ChangeRow(title, cells, query, tone, axis.text))
+        rows.append(ChangeRow(title, cells, query, tone, tip))
     return rows
 
 
@@ -188,8 +191,10 @@ def _slice(name: str, low: float) -> Slice | None:
 
 
 def _slice_title(within: Slice) -> str:
-    unit = tr("objects") if isinstance(within.axis, ObjectAxis) else tr("pixels")
-    return f"{slice_text(within)}, {unit}"
+    title = tr(AXIS_TITLES[within.axis.value])
+    if isinstance(within.axis, PixelAxis):
+        title = tr("{axis}, pixels", axis=title)
+    return f"{title}: {bar_label(within)}"
 
 
 def _signed(value: float) -> str:

@@ -108,7 +108,7 @@ def test_the_buttons_below_the_models_show_their_whole_text(studio: Studio, fold
     studio.start_model()
     studio.open(folder)
     begin(studio)
-    for button in (dock(studio).add_setting, dock(studio).add_file, dock(studio).run_folder):
+    for button in (dock(studio).add_setting, dock(studio).errors, dock(studio).add_file, dock(studio).run_folder):
         assert button.visibleRegion().boundingRect().width() >= button.sizeHint().width()
 
 
