@@ -91,7 +91,7 @@ recordings: $(DEV_STAMP)  ## record the correction tools again for docs/correcti
 notebook: $(DEV_STAMP)  ## run docs/notebook.ipynb again and keep its outputs
 	@$(BIN)/python -m tools.notebook
 
-translations: $(DEV_STAMP)  ## collect the texts of the window for translators: translations/atrous.ts
+translations: $(DEV_STAMP)  ## collect the texts of the window into translations/*.ts, and list what is not translated
 	@$(BIN)/python -m tools.translations
 
 soak: $(DEV_STAMP)  ## crash points, power cuts, torn files, hostile folders: all of what the tests try a part of

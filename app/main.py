@@ -15,22 +15,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QCoreApplication, QEvent, QLocale, QObject, QSettings, Qt, QTimer, QTranslator
+from PySide6.QtCore import QEvent, QObject, QSettings, Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
 from app.actions.context import ContextKeys
 from app.actions.keymap import Keymap
 from app.actions.table import ACTIONS
 from app.import_trouble import explain, is_import_trouble
-from app.paths import RESOURCES
 from app.services.crash import CrashReporter
 from app.services.folders import layout_file, log_folder, settings_file
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
-from app.text import sentence, tr, use_translator
+from app.text import sentence, tr
+from app.translations import chosen_language
 from app.ui.common.fitted_dialog import bring_into_screen
 from app.ui.project.early_picture import EarlyPicture, early_picture, remember_picture
 from app.ui.project.image_list_model import ImageListModel
+from app.ui.shell.language import show_language
 from app.ui.shell.main_window import DEFAULT_SIZE, MainWindow
 from app.ui.shell.theme import apply_theme, load_fonts, load_theme, resolve_theme_name
 from deeplab_core.errors import message
@@ -43,9 +44,6 @@ if TYPE_CHECKING:
     from app.ui.shell.presenter import WindowPresenter
     from app.ui.shell.window_commands import WindowActions
     from deeplab_core.catalogs.catalog import ClassCatalog
-
-#: ``atrous_de.qm`` and so on, as ``pyside6-lrelease`` makes them of the files of ``make translations``.
-TRANSLATIONS = RESOURCES / "translations"
 
 #: Names of files that get the time of the first painted frame, and of the first painted picture; for the start-up benchmark.
 FIRST_FRAME_VARIABLE, FIRST_PICTURE_VARIABLE = "ATROUS_FIRST_FRAME", "ATROUS_FIRST_PICTURE"
@@ -231,7 +229,7 @@ def main(
     qt.setApplicationName("Atrous")
     qt.setDesktopFileName("atrous")
     load_fonts()
-    translate_window(QLocale())
+    show_language(chosen_language())
     watch = CrashReporter(log_folder())
     traces = watch.start(os.getpid())
     application = Application()
@@ -279,15 +277,6 @@ def main(
         application.shut_down()
         watch.stop()
     return status
-
-
-def translate_window(language: QLocale, folder: Path = TRANSLATIONS) -> QTranslator:
-    """Show the window's texts in a language, as far as ``folder`` has a translation; English otherwise."""
-    translator = QTranslator(QCoreApplication.instance())
-    if translator.load(language, "atrous", "_", str(folder)):
-        QCoreApplication.installTranslator(translator)
-    use_translator(lambda text, many, number: QCoreApplication.translate("", text, many or None, number))
-    return translator
 
 
 def _note(variable: str) -> None:

@@ -37,7 +37,7 @@ def download_folder(chosen: str | None = None) -> Path:
     Args:
         chosen: the setting ``model.folder``; None reads it from the settings file.
     """
-    chosen = _chosen_model_folder() if chosen is None else chosen
+    chosen = setting("model", "folder") if chosen is None else chosen
     named = _named_folders()
     return named[0] if named and not chosen else _own_model_folder(chosen)
 
@@ -47,7 +47,7 @@ def _named_folders() -> list[Path]:
 
 
 def _own_model_folder(chosen: str | None) -> Path:
-    chosen = _chosen_model_folder() if chosen is None else chosen
+    chosen = setting("model", "folder") if chosen is None else chosen
     if chosen:
         return Path(chosen).expanduser()
     import platformdirs
@@ -55,14 +55,17 @@ def _own_model_folder(chosen: str | None) -> Path:
     return Path(platformdirs.user_data_dir("Atrous", appauthor=False)) / "models"
 
 
-def _chosen_model_folder() -> str:
-    """The setting, without the window's machinery; an unreadable file chooses nothing (the window shows what is wrong)."""
+def setting(group: str, name: str) -> str:
+    """A text of the settings file, without the window's machinery; empty if it is not set.
+
+    An unreadable file sets nothing (the window shows what is wrong).
+    """
     from app.services.folders import settings_file
     from deeplab_core.errors import AtrousError
     from deeplab_core.reading import read_toml
 
     try:
-        value = read_toml(settings_file(), foreign=True).get("model", {}).get("folder", "")
+        value = read_toml(settings_file(), foreign=True).get(group, {}).get(name, "")
     except (AtrousError, AttributeError):
         return ""
     return value if isinstance(value, str) else ""

@@ -12,6 +12,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import isnan
 
 from deeplab_core.errors import AtrousError, MessageText, error_text, fill
@@ -30,13 +31,35 @@ _DECIMAL = dict.fromkeys(map(ord, ",\u066b\uff0e\uff0c"), ".")
 _MINUS = dict.fromkeys(map(ord, "\u2212\uff0d"), "-")
 
 
+@dataclass(frozen=True, slots=True)
+class NumberSigns:
+    """How a language writes numbers in texts. Files and fields that are typed into always have a dot and no groups.
+
+    Attributes:
+        group: between groups of three digits.
+        decimal: before decimals.
+    """
+
+    group: str = "\u2009"
+    decimal: str = "."
+
+
 _translate: Translator | None = None
+_finish: Callable[[str], str] | None = None
+_signs = NumberSigns()
 
 
-def use_translator(translate: Translator | None) -> None:
-    """Translate every text that is made from now on; None returns to English."""
-    global _translate
-    _translate = translate
+def use_translator(
+    translate: Translator | None, *, finish: Callable[[str], str] | None = None, signs: NumberSigns = NumberSigns()
+) -> None:
+    """Translate every text that is made from now on; None returns to English.
+
+    Args:
+        finish: changes a translated text once its values are there; a language may need that for its grammar.
+        signs: of numbers.
+    """
+    global _translate, _finish, _signs
+    _translate, _finish, _signs = translate, finish, signs
 
 
 def mark(text: str) -> str:
@@ -98,7 +121,7 @@ def _filled(template: str, source: str, values: Mapping[str, object]) -> str:
         shown = fill(source, translated)
     if _translate is None:
         return shown
-    text = _Shown(shown)
+    text = _Shown(shown if _finish is None else _finish(shown))
     text.english = fill(source, {name: english(value) if isinstance(value, str) else value for name, value in translated.items()})
     return text
 
@@ -127,8 +150,8 @@ def error_sentences(error: BaseException) -> str:
 
 
 def spaced(number: int) -> str:
-    """A whole number in groups of three: ``12 400`` with thin spaces."""
-    return f"{number:,}".replace(",", "\u2009")
+    """A whole number in groups of three: ``12 400`` with thin spaces in English, ``12,400`` in Korean."""
+    return f"{number:,}".replace(",", _signs.group)
 
 
 #: What the three functions below are, for tooltips.
@@ -137,18 +160,22 @@ FIGURES_RULE = mark("IoU, accuracy and shares are per cent, changes are percenta
 
 def percent(value: float | None) -> str:
     """A score of 0..1 in per cent without the sign: ``37.1``; a dash for None or nan."""
-    return "–" if value is None or isnan(value) else f"{100 * value:.1f}"
+    return "–" if value is None or isnan(value) else _decimal(f"{100 * value:.1f}")
 
 
 def share_text(value: float | None) -> str:
     """A share of 0..1 in per cent: ``38.7 %``; a dash for None or nan."""
-    return "–" if value is None or isnan(value) else f"{100 * value:.1f} %"
+    return "–" if value is None or isnan(value) else f"{_decimal(f'{100 * value:.1f}')} %"
 
 
 def points(change: float) -> str:
     """A difference of two scores of 0..1 in percentage points: ``+21.2``, ``−0.4``, ``0.0``."""
     shown = round(100 * change, 1)
-    return "0.0" if not shown else f"{shown:+.1f}".replace("-", "\u2212")
+    return _decimal("0.0" if not shown else f"{shown:+.1f}".replace("-", "\u2212"))
+
+
+def _decimal(number: str) -> str:
+    return number.replace(".", _signs.decimal)
 
 
 def counted(number: int, thing: str, things: str = "") -> str:

@@ -24,6 +24,7 @@ class Setting:
         choices: (value, text) pairs of a choice.
         unit: shown behind a number.
         folder: whether a text is the path of a folder.
+        offers: name of a list of choices that only the running window knows; any text is valid.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Setting:
     choices: tuple[tuple[str, str], ...] = ()
     unit: str = ""
     folder: bool = False
+    offers: str = ""
 
     def check(self, value: object) -> Value:
         """The value in this setting's type. Raises ValueError that names the valid values."""
@@ -53,7 +55,7 @@ class Setting:
             return _check_keys(self.key, value)
         if not isinstance(value, str):
             raise ValueError(f"{self.key} is a text, not {shorten(value)}")
-        if self.choices and value not in [choice for choice, _ in self.choices]:
+        if self.choices and not self.offers and value not in [choice for choice, _ in self.choices]:
             raise ValueError(f"{self.key} is one of {', '.join(choice for choice, _ in self.choices)}, not {shorten(value)}")
         return value
 
@@ -86,6 +88,15 @@ SETTINGS: tuple[Setting, ...] = (
         label=mark("Theme"),
         choices=(("dark", mark("Dark")), ("light", mark("Light")), ("system", mark("Same as system"))),
         help=mark("Dark is easier on the eyes beside bright images"),
+    ),
+    Setting(
+        key="appearance.language",
+        default="system",
+        group=_APPEARANCE,
+        label=mark("Language"),
+        choices=(("system", mark("Same as system")),),
+        offers="languages",
+        help=mark("Language of the window from the next start on; the command line, logs and files stay English"),
     ),
     Setting(
         key="appearance.reduce_motion",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.truth_checks import Origins
-from deeplab_core.errors import AtrousError, MaskFormatError
+from deeplab_core.errors import AtrousError, MaskFormatError, MessageText, message
 from deeplab_core.labels import value_counts
 from deeplab_core.masks.read import palette_meaning
 from deeplab_core.masks.stored import StoredMask, read_stored
@@ -95,7 +95,7 @@ class _Hint:
     """What speaks for a catalog beside the pixels."""
 
     catalog: ClassCatalog
-    reason: str
+    reason: MessageText
     weight: int
 
 
@@ -156,31 +156,39 @@ def _verdict(
 ) -> tuple[bool, str]:
     """Whether the first of the fitting catalogs is certain, and why or why not."""
     if not fitting:
-        return False, "No mask could be read" if evidence.empty else "No known catalog declares all their values"
+        return False, message("No mask could be read") if evidence.empty else message(
+            "No known catalog declares all their values"
+        )
     misfit = next((hint for hint in hints if hint.catalog not in fitting), None)
     if misfit is not None:
         strange = sorted(evidence.values - {*misfit.catalog.ids.tolist(), misfit.catalog.file_ignore})
-        which = f"the ids {', '.join(map(str, strange[:5]))}" if strange else "their colours"
-        return False, f"{misfit.reason}, but {which} are not those of '{misfit.catalog.name}'"
+        values = {"reason": misfit.reason, "catalog": misfit.catalog.name}
+        if strange:
+            ids = ", ".join(map(str, strange[:5]))
+            return False, message("{reason}, but the ids {ids} are not those of '{catalog}'", ids=ids, **values)
+        return False, message("{reason}, but their colours are not those of '{catalog}'", **values)
     marked = [hint for hint in hints if hint.weight == _MARKED]
     others = [hint for hint in hints if hint.catalog != hints[0].catalog]
     if others and not marked:
-        return False, f"{hints[0].reason}, but {others[0].reason[0].lower()}{others[0].reason[1:]}"
+        return False, message("{reason}, but: {other}", reason=hints[0].reason, other=others[0].reason)
     if evidence.binary and not marked:
-        return False, "They hold 0 and 255 only, as binary masks do"
+        return False, message("They hold 0 and 255 only, as binary masks do")
     if hints:
         against = agreeing and hints[0].catalog not in agreeing
         if against and not marked:
-            return False, f"{hints[0].reason}, but the colours are those of '{agreeing[0].name}'"
+            return False, message(
+                "{reason}, but the colours are those of '{catalog}'", reason=hints[0].reason, catalog=agreeing[0].name
+            )
         return (not evidence.empty or hints[0].weight > _LAYOUT), hints[0].reason
     if evidence.empty:
-        return False, "No mask could be read"
+        return False, message("No mask could be read")
     if agreeing:
-        return len(agreeing) == 1, "The colours are those of the catalog"
+        return len(agreeing) == 1, message("The colours are those of the catalog")
     if len(fitting) > 1:
-        return False, "Their values fit more than one of the known catalogs"
+        return False, message("Their values fit more than one of the known catalogs")
     telling = len(evidence.values - {fitting[0].file_ignore}) >= _TELLING_VALUES
-    return telling, "Only this catalog declares all their values" if telling else "Too few values occur to tell the catalog"
+    only, few = message("Only this catalog declares all their values"), message("Too few values occur to tell the catalog")
+    return telling, only if telling else few
 
 
 _MARKED, _NAMED, _LAYOUT = 1000, 200, 100
@@ -192,9 +200,11 @@ def _hints(masks: list[Path], sample: list[Path], evidence: _Evidence, known: li
     found: list[_Hint] = []
     marked = _marked_catalog(sample)
     if marked is not None:
-        found.append(_Hint(marked, f"Atrous wrote these masks with the classes of '{marked.name}'", _MARKED))
+        found.append(
+            _Hint(marked, message("Atrous wrote these masks with the classes of '{catalog}'", catalog=marked.name), _MARKED)
+        )
 
-    def add(name: str, reason: str, weight: int) -> None:
+    def add(name: str, reason: MessageText, weight: int) -> None:
         if name in by_name:
             found.append(_Hint(by_name[name], reason, weight))
 
@@ -202,19 +212,22 @@ def _hints(masks: list[Path], sample: list[Path], evidence: _Evidence, known: li
         return found
     for ending, name in _BY_ENDING.items():
         if all(path.name.endswith(ending) for path in masks):
-            add(name, f"The files are named *{ending}", _NAMED)
+            add(name, message("The files are named *{ending}", ending=ending), _NAMED)
     for name, pattern in _BY_STEM.items():
         if all(pattern.fullmatch(path.stem.removesuffix("_L")) for path in masks):
-            add(name, f"The files are named as those of {by_name[name].title if name in by_name else name}", _LAYOUT)
+            title = by_name[name].title if name in by_name else name
+            add(name, message("The files are named as those of {title}", title=title), _LAYOUT)
     folders = {part.casefold() for path in sample for part in path.parts[-5:-1]}
     if folders & _CAMVID_FOLDERS:
-        add("camvid11", f"The folder is called {sorted(folders & _CAMVID_FOLDERS)[0]}, as CamVid's", _LAYOUT)
+        called = sorted(folders & _CAMVID_FOLDERS)[0]
+        add("camvid11", message("The folder is called {name}, as CamVid's", name=called), _LAYOUT)
     if any(part.startswith("segmentationclass") for part in folders):
-        add("voc21", "The folder is called SegmentationClass, as PASCAL VOC's", _LAYOUT)
+        add("voc21", message("The folder is called {name}, as PASCAL VOC's", name="SegmentationClass"), _LAYOUT)
     if folders & {"gtfine", "gtcoarse"} and not any(hint.weight == _NAMED for hint in found):
         train = 255 in evidence.values and max(evidence.values - {255}, default=0) <= 18
         if train or any(19 <= value <= 33 for value in evidence.values):
-            add("cityscapes19" if train else "cityscapes34", "The folder is called gtFine, as Cityscapes'", _LAYOUT)
+            reason = message("The folder is called {name}, as Cityscapes'", name="gtFine")
+            add("cityscapes19" if train else "cityscapes34", reason, _LAYOUT)
     return found
 
 
@@ -244,7 +257,8 @@ def _other_classes(masks: list[Path], catalog: ClassCatalog) -> str:
             names = [re.split(r"[:,;\t]", line)[0].strip() for line in lines if not line.startswith("#")]
             strange = [word for word in names if word.strip("_").lower() not in _NO_CLASS and catalog.by_name(word) is None]
             if strange:
-                return f"{place / name} lists classes that '{catalog.name}' has not: {', '.join(strange[:5])}"
+                values = {"file": str(place / name), "catalog": catalog.name, "names": ", ".join(strange[:5])}
+                return message("{file} lists classes that '{catalog}' has not: {names}", **values)
     return ""
 
 

@@ -92,7 +92,7 @@ def _authors(w1: float, sxy: float, srgb: float) -> CRFParams:
 _AUTHORS = "authors' evaluation scripts (SetupEnv.m), PASCAL VOC 2012"
 _ALL = (
     Preset("v1", "DeepLab v1", _authors(5, 50, 10), f"DeepLab, VGG-16: {_AUTHORS}"),
-    Preset("v1-msc", "DeepLab v1, multi-scale", _authors(3, 95, 3), f"DeepLab-MSc, VGG-16: {_AUTHORS}"),
+    Preset("v1-msc", message("DeepLab v1, multi-scale"), _authors(3, 95, 3), f"DeepLab-MSc, VGG-16: {_AUTHORS}"),
     Preset("v1-coco", "DeepLab v1, COCO", _authors(5, 67, 3), f"DeepLab-COCO, VGG-16: {_AUTHORS}"),
     Preset(
         "v2",
@@ -102,7 +102,7 @@ _ALL = (
     ),
     Preset(
         "readme",
-        "pydensecrf example",
+        message("pydensecrf example"),
         CRFParams(gaussian_sxy=3, gaussian_compat=3, bilateral_sxy=80, bilateral_srgb=13, bilateral_compat=10, iterations=5),
         "the example of pydensecrf's README: no network in particular",
     ),

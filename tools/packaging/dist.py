@@ -6,6 +6,7 @@ what is missing there is noticed.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tarfile
@@ -17,8 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def build(kind: str, source: Path, target: Path) -> Path:
     """Build a ``wheel`` or an ``sdist`` of the tree ``source`` into ``target``; returns its path."""
-    code = f"from setuptools import build_meta; print('built', build_meta.build_{kind}({str(target)!r}))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=source, capture_output=True, text=True, check=False)
+    code = f"import backend; print('built', backend.build_{kind}({str(target)!r}))"
+    tools = {**os.environ, "PYTHONPATH": str(source / "tools" / "packaging")}
+    done = subprocess.run([sys.executable, "-c", code], cwd=source, env=tools, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"the {kind} cannot be built\n{done.stderr}")
     return target / done.stdout.split("built ")[-1].strip()

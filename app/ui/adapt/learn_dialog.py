@@ -104,7 +104,7 @@ class LearnDialog(FittedDialog):
                 box.setItemData(box.count() - 1, tr(tip), Qt.ItemDataRole.ToolTipRole)
             box.currentIndexChanged.connect(lambda _place, box=box: box.setToolTip(box.currentData(Qt.ItemDataRole.ToolTipRole)))
             box.setCurrentIndex(usual)
-            box.setToolTip(choices[usual][2])
+            box.setToolTip(tr(choices[usual][2]))
             grid.addWidget(label, row, 0)
             grid.addWidget(box, row, 1)
         grid.setColumnStretch(1, 1)

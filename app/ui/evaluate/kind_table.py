@@ -100,10 +100,8 @@ class KindTable(QTableWidget):
                 if item.tableWidget() is None:
                     self.setItem(row, column, item)
                 item.setText(text)
-                item.setToolTip(
-                    f"{line.title}: {line.text}."
-                    + (f" {tr('Not measured: {missing}.', missing=line.missing)}" if line.missing else "")
-                )
+                unmeasured = tr("Not measured: {missing}.", missing=line.missing) if line.missing else ""
+                item.setToolTip(f"{line.title}: {line.text}. {unmeasured}".rstrip())
                 if column in bars:
                     item.setData(Qt.ItemDataRole.UserRole, bars[column])
                 elif column:

@@ -216,7 +216,8 @@ class DataPresenter(QObject):
                 said = plural(
                     "{n} class written to {name}.", "{n} classes written to {name}.", len(catalog), name=displayed(path.name)
                 )
-                dialog.say(f"{said} {tr('This form keeps no colours.')}" if lost else said)
+                warned = tr("This form keeps no colours.")
+                dialog.say(f"{said} {warned}" if lost else said)
 
         self._program.jobs.run(lambda: save_catalog(catalog, path, form), done, partial(self._refuse, dialog))
 

@@ -44,7 +44,7 @@ class ExportDialog(FittedDialog):
         form.setLabelAlignment(Qt.AlignmentFlag.AlignRight)
         self.format = QComboBox()
         for name, entry in FORMATS.items():
-            self.format.addItem(entry.title, name)
+            self.format.addItem(tr(entry.title), name)
         self.format.setCurrentIndex(max(self.format.findData(settings["export.format"]), 0))
         self.scope = QComboBox()
         for scope in ExportScope:

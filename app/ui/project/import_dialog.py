@@ -101,7 +101,7 @@ class ImportDialog(FittedDialog):
         path.set_text(displayed(str(self._planned.source)))
         self.format = QComboBox()
         for entry in FORMATS:
-            self.format.addItem(entry.title, entry.key)
+            self.format.addItem(tr(entry.title), entry.key)
         self.format.activated.connect(self._read_again)
         self.mask_classes = QComboBox()
         self.mask_classes.addItem(tr("Recognised, else the project's"), None)
@@ -193,8 +193,8 @@ class ImportDialog(FittedDialog):
         self._form.setRowVisible(self.mask_classes, self.format.currentData() == "masks")
         self._set_line(self.matched, matched_line(plan, planned.images, planned.reason, planned.error))
         self.details.setVisible(plan is not None and bool(left_out(plan)))
-        rule = "" if plan is None else plan.format.rule
-        lost = "" if plan is None else ", ".join(plan.format.lost)
+        rule = "" if plan is None else tr(plan.format.rule)
+        lost = "" if plan is None else ", ".join(map(tr, plan.format.lost))
         self.rule.setText(
             tr("How regions become pixels: {rule}. Not kept: {lost}. Each image is one undo step.", rule=rule, lost=lost)
             if plan is not None

@@ -237,7 +237,7 @@ class CRFDock(Panel):
         with QSignalBlocker(self.presets):
             self.presets.clear()
             for place, choice in enumerate(choices):
-                self.presets.addItem(choice.title, choice.name)
+                self.presets.addItem(tr(choice.title), choice.name)
                 self.presets.setItemData(place, choice.tip, Qt.ItemDataRole.ToolTipRole)
             self.presets.insertSeparator(self.presets.count())
             self.presets.addItem(tr("Open a search report…"))

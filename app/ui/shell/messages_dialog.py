@@ -9,13 +9,14 @@ from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPlainTextEdit, QPushButton, QWidget
 
 from app.services.notifications import Message, Notifier, Severity
-from app.text import displayed, plural, tr
+from app.text import displayed, mark, plural, tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import toned
 from app.ui.shell.icons import icon_pixmap
 from app.ui.shell.theme import Theme
 
 _LOOKS = {Severity.INFO: ("info", "accent"), Severity.WARNING: ("warning", "warn"), Severity.ERROR: ("error", "bad")}
+_NAMES = {Severity.INFO: mark("Information"), Severity.WARNING: mark("Warning"), Severity.ERROR: mark("Error")}
 _ICON = 18
 
 
@@ -64,12 +65,12 @@ class MessagesDialog(FittedDialog):
     def _add(self, grid: QGridLayout, message: Message) -> None:
         row = grid.rowCount()
         name, token = _LOOKS[message.severity]
-        mark = QLabel()
-        mark.setPixmap(icon_pixmap(name, self._theme.color(token), _ICON, self.devicePixelRatioF()))
-        mark.setAccessibleName(message.severity.name.capitalize())
+        sign = QLabel()
+        sign.setPixmap(icon_pixmap(name, self._theme.color(token), _ICON, self.devicePixelRatioF()))
+        sign.setAccessibleName(tr(_NAMES[message.severity]))
         title = toned(message.title, strong=True)
         title.setWordWrap(True)
-        grid.addWidget(mark, row, 0, Qt.AlignmentFlag.AlignTop)
+        grid.addWidget(sign, row, 0, Qt.AlignmentFlag.AlignTop)
         grid.addWidget(title, row, 1)
         grid.addWidget(toned(f"{message.at:%H:%M:%S}", tone="muted", size="small"), row, 2, Qt.AlignmentFlag.AlignTop)
         if message.detail:

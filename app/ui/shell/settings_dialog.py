@@ -24,6 +24,7 @@ from app.text import tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.number_field import WholeField
 from app.ui.common.panel import toned
+from app.ui.shell.language import language_choices
 
 
 class FolderField(QWidget):
@@ -67,6 +68,9 @@ class FolderField(QWidget):
         if folder:
             self.set_folder(folder)
 
+
+#: Lists of choices that only the running window knows, by the names in the schema.
+OFFERS = {"languages": language_choices}
 
 _WIDTH = 640
 #: Width of the column of editors, the same in every group; gaps between groups, settings, and a setting and its help, in px.
@@ -141,6 +145,10 @@ class SettingsDialog(FittedDialog):
             box = QComboBox()
             for choice, text in setting.choices:
                 box.addItem(tr(text), choice)
+            for choice, text in OFFERS[setting.offers]() if setting.offers else ():
+                box.addItem(text, choice)
+            if box.findData(value) < 0:  # chosen when it was there
+                box.addItem(str(value), value)
             box.setCurrentIndex(box.findData(value))
             box.currentIndexChanged.connect(lambda _place: self._settings.set(setting.key, box.currentData()))
             return box

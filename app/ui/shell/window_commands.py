@@ -458,6 +458,9 @@ class WindowActions(QObject):
             if isinstance(application, QApplication):
                 apply_theme(application, theme)
             self._window.set_theme(theme)
+        elif key == "appearance.language":
+            again = tr("Close this window and start Atrous again.")
+            self._program.notifier.info(tr("The language changes at the next start"), again, replace_key=key)
 
     def _close(self, event: QCloseEvent) -> None:
         guards = self._program.jobs.guards_close()

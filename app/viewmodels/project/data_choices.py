@@ -124,7 +124,7 @@ def truth_line(truth: GroundTruth, images: int) -> tuple[str, str, str]:
             return tr("No ground truth chosen"), tr("The choice is not clear: press 'Ground truth…' to see the folders."), "warn"
         return (
             tr("No ground truth found"),
-            truth.index.reason or tr("Ground truth masks have the same names as their images."),
+            tr(truth.index.reason) or tr("Ground truth masks have the same names as their images."),
             "faint",
         )
     if truth.problem:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from app.state.class_choice import CatalogEffect
 from app.state.ground_truth import GroundTruth, TruthChoice
 from app.state.new_project import ClassOffer, FolderLook, LabelOffer
-from app.text import displayed, error_detail, error_title, plural, spaced, tr
+from app.text import displayed, error_detail, error_title, plural, sentence, spaced, tr
 from app.viewmodels.project.data_choices import truth_options
 from app.viewmodels.project.label_plan import match_sentences
 from deeplab_core.catalogs.catalog import ClassCatalog, map_catalogs
@@ -58,7 +58,7 @@ def class_line(offer: ClassOffer, effect: CatalogEffect | None, current: bool) -
     if not current:
         return tr("The ground truth is being read…"), "muted"
     if effect is None or not effect.sampled:
-        reason = f"{offer.reason}." if offer.reason else ""
+        reason = sentence(offer.reason) if offer.reason else ""
         return reason or tr("You can add, rename and merge classes at any time."), "muted"
     if effect.refused:
         ids = ", ".join(map(str, list(effect.undeclared)[:_NAMED]))
@@ -67,7 +67,8 @@ def class_line(offer: ClassOffer, effect: CatalogEffect | None, current: bool) -
             refused=spaced(effect.refused),
             sampled=spaced(effect.sampled),
         )
-        return f"{text} {tr('Undeclared ids: {ids}.', ids=ids)}" if ids else text, "bad"
+        undeclared = tr("Undeclared ids: {ids}.", ids=ids)
+        return f"{text} {undeclared}" if ids else text, "bad"
     text = tr(
         "Fits the ground truth: {classes} of {count} classes occur in {sampled}.",
         classes=spaced(effect.classes),
@@ -75,7 +76,7 @@ def class_line(offer: ClassOffer, effect: CatalogEffect | None, current: bool) -
         sampled=plural("the checked file", "{n} checked files", effect.sampled),
     )
     if offer.reason:
-        text = f"{text} {offer.reason[:1].upper()}{offer.reason[1:]}."
+        text = f"{text} {sentence(offer.reason)}"
     return text, "muted" if offer.certain else "warn"
 
 
@@ -153,7 +154,7 @@ def truth_line(look: FolderLook, choice: TruthChoice | None, truth: GroundTruthF
     if choice is None or not choice.folders:
         if not look.truth.certain and (choice is None or choice.how == "later"):
             reason = look.truth.reason
-            return f"{reason[:1].upper()}{reason[1:]}." if reason else tr("Several folders may be the ground truth."), "warn"
+            return sentence(reason) if reason else tr("Several folders may be the ground truth."), "warn"
         return tr("No IoU is computed. Labelling, prediction, refinement and export work."), "muted"
     answers = truth_options(truth, choice, len(look.images), GroundTruth(truth, choice=choice))
     answer = next((answer for answer in answers if answer.value == choice.folders[0]), None)
@@ -198,7 +199,7 @@ def labels_line(offer: LabelOffer | None, catalog: ClassCatalog, images: int, of
     elif offer.plan.classes:
         parts.append(tr("Every class of the labels has a partner."))
     if offer.reason:
-        parts.append(f"{offer.reason[:1].upper()}{offer.reason[1:]}.")
+        parts.append(sentence(offer.reason))
     return " ".join(parts), "warn" if open_ or plan.unread or plan.without_image else "muted"
 
 

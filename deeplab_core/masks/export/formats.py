@@ -44,7 +44,7 @@ class ExportFormat:
     group: FormatGroup
     home: str
     writes: str
-    exact: str = "yes"
+    exact: str = message("yes")
     loses: str = ""
     reader: str = ""
     tested: tuple[str, ...] = ()
@@ -53,115 +53,125 @@ class ExportFormat:
     splits: bool = False
 
 
-_UNMATCHED = "classes without a partner by name are refused, or become void on request"
+#: Short for the tables below; the window translates what it shows of them.
+_ = message
+
+_UNMATCHED = _("classes without a partner by name are refused, or become void on request")
 
 _TABLE = (
     ExportFormat(
-        name="indexed", title="Indexed PNG with palette (VOC style)", group="masks", home="masks:IndexedExporter",
-        writes="NAME.png: value = class id, palette = class colours", exact="yes; refused for ids above 254",
+        name="indexed", title=_("Indexed PNG with palette (VOC style)"), group="masks", home="masks:IndexedExporter",
+        writes=_("NAME.png: value = class id, palette = class colours"), exact=_("yes; refused for ids above 254"),
         tested=("Pillow", "OpenCV"),
     ),
     ExportFormat(
-        name="raw_ids", title="Grey PNG of class ids", group="masks", home="masks:RawIdsExporter",
-        writes="NAME.png: 8 bit, 16 bit where ids need it", tested=("Pillow", "OpenCV"),
+        name="raw_ids", title=_("Grey PNG of class ids"), group="masks", home="masks:RawIdsExporter",
+        writes=_("NAME.png: 8 bit, 16 bit where ids need it"), tested=("Pillow", "OpenCV"),
     ),
     ExportFormat(
-        name="ids_16bit", title="Grey PNG of class ids, always 16 bit", group="masks", home="masks:DeepIdsExporter",
-        writes="NAME.png: 16 bit", tested=("Pillow", "OpenCV"),
+        name="ids_16bit", title=_("Grey PNG of class ids, always 16 bit"), group="masks", home="masks:DeepIdsExporter",
+        writes=_("NAME.png: 16 bit"), tested=("Pillow", "OpenCV"),
     ),
     ExportFormat(
-        name="color", title="Colour PNG", group="masks", home="masks:ColorExporter", writes="NAME.png: RGB class colours",
-        exact="yes; refused where two classes that occur share a colour", tested=("Pillow",),
+        name="color", title=_("Colour PNG"), group="masks", home="masks:ColorExporter", writes=_("NAME.png: RGB class colours"),
+        exact=_("yes; refused where two classes that occur share a colour"), tested=("Pillow",),
     ),
     ExportFormat(
-        name="binary", title="One binary mask per class", group="masks", home="masks:BinaryExporter",
-        writes="CLASS/NAME.png: 255 where the class is; void is in none", tested=("Pillow",),
+        name="binary", title=_("One binary mask per class"), group="masks", home="masks:BinaryExporter",
+        writes=_("CLASS/NAME.png: 255 where the class is; void is in none"), tested=("Pillow",),
     ),
     ExportFormat(
-        name="npy", title="NumPy array of class ids", group="masks", home="masks:NpyExporter", writes="NAME.npy: (H, W) ids",
+        name="npy", title=_("NumPy array of class ids"), group="masks", home="masks:NpyExporter",
+        writes=_("NAME.npy: (H, W) ids"),
         tested=("NumPy",),
     ),
     ExportFormat(
-        name="npz", title="NumPy archive: labels, ids, names", group="masks", home="masks:NpzExporter",
-        writes="NAME.npz: labels, ids, names, void", tested=("NumPy",),
+        name="npz", title=_("NumPy archive: labels, ids, names"), group="masks", home="masks:NpzExporter",
+        writes=_("NAME.npz: labels, ids, names, void"), tested=("NumPy",),
     ),
     ExportFormat(
-        name="geotiff", title="GeoTIFF of class ids", group="masks", home="georeference:GeoTiffExporter",
-        writes="NAME.tif with the image's georeference, NAME.tfw", loses="ground control points are tags only, not a world file",
+        name="geotiff", title=_("GeoTIFF of class ids"), group="masks", home="georeference:GeoTiffExporter",
+        writes=_("NAME.tif with the image's georeference, NAME.tfw"),
+        loses=_("ground control points are tags only, not a world file"),
         reader="GDAL, QGIS", tested=("tifffile",),
     ),
     ExportFormat(
-        name="voc", title="Pascal VOC data set", group="data sets", home="voc:VocExporter", splits=True, options=("images",),
-        writes="SegmentationClass, JPEGImages, ImageSets/Segmentation/SPLIT.txt, labelmap.txt",
-        exact="yes; refused for ids above 254", tested=("torchvision", "Datumaro"),
+        name="voc", title=_("Pascal VOC data set"), group="data sets", home="voc:VocExporter", splits=True, options=("images",),
+        writes=_("SegmentationClass, JPEGImages, ImageSets/Segmentation/SPLIT.txt, labelmap.txt"),
+        exact=_("yes; refused for ids above 254"), tested=("torchvision", "Datumaro"),
     ),
     ExportFormat(
-        name="cityscapes", title="Cityscapes data set", group="data sets", home="cityscapes:CityscapesExporter", splits=True,
-        options=("images", "unmatched_to_void"), exact="yes, in the classes of Cityscapes",
-        writes="gtFine/SPLIT/CITY: labelIds, labelTrainIds, color; leftImg8bit/SPLIT/CITY", loses=_UNMATCHED,
+        name="cityscapes", title=_("Cityscapes data set"), group="data sets", home="cityscapes:CityscapesExporter", splits=True,
+        options=("images", "unmatched_to_void"), exact=_("yes, in the classes of Cityscapes"),
+        writes=_("gtFine/SPLIT/CITY: labelIds, labelTrainIds, color; leftImg8bit/SPLIT/CITY"), loses=_UNMATCHED,
         tested=("torchvision", "cityscapesScripts"),
     ),
     ExportFormat(
-        name="cityscapes_ids", title="Cityscapes label ids", group="data sets", home="cityscapes:CityscapesIdsExporter",
-        writes="NAME_gtFine_labelIds.png", exact="yes, in the classes of Cityscapes", loses=_UNMATCHED,
+        name="cityscapes_ids", title=_("Cityscapes label ids"), group="data sets", home="cityscapes:CityscapesIdsExporter",
+        writes=_("NAME_gtFine_labelIds.png"), exact=_("yes, in the classes of Cityscapes"), loses=_UNMATCHED,
         options=("unmatched_to_void",), tested=("cityscapesScripts",),
     ),
     ExportFormat(
-        name="cityscapes_train_ids", title="Cityscapes train ids", group="data sets",
-        home="cityscapes:CityscapesTrainIdsExporter", writes="NAME_gtFine_labelTrainIds.png",
-        exact="yes, in the 19 classes of the benchmark", loses=_UNMATCHED, options=("unmatched_to_void",),
+        name="cityscapes_train_ids", title=_("Cityscapes train ids"), group="data sets",
+        home="cityscapes:CityscapesTrainIdsExporter", writes=_("NAME_gtFine_labelTrainIds.png"),
+        exact=_("yes, in the 19 classes of the benchmark"), loses=_UNMATCHED, options=("unmatched_to_void",),
     ),
     ExportFormat(
-        name="ade20k", title="ADE20K scene parsing data set", group="data sets", home="voc:Ade20kExporter", splits=True,
-        options=("images",), writes="annotations/training, images/training, objectInfo.txt: value n = n-th class, 0 = void",
-        exact="yes; refused above 254 classes", tested=("Pillow",),
+        name="ade20k", title=_("ADE20K scene parsing data set"), group="data sets", home="voc:Ade20kExporter", splits=True,
+        options=("images",), writes=_("annotations/training, images/training, objectInfo.txt: value n = n-th class, 0 = void"),
+        exact=_("yes; refused above 254 classes"), tested=("Pillow",),
     ),
     ExportFormat(
-        name="coco_rle", title="COCO json with run-length masks", group="shapes", home="coco:CocoRleExporter", splits=True,
-        options=("unit",), writes="annotations.json",
-        loses="void: other programs see background; Atrous reads it from the file",
+        name="coco_rle", title=_("COCO json with run-length masks"), group="shapes", home="coco:CocoRleExporter", splits=True,
+        options=("unit",), writes=_("annotations.json"),
+        loses=_("void: other programs see background; Atrous reads it from the file"),
         tested=("pycocotools", "Datumaro", "supervision"),
     ),
     ExportFormat(
-        name="coco_instances", title="COCO json, a shape for each region", group="shapes", home="coco:CocoInstancesExporter",
-        splits=True, options=("shapes", "tolerance", "min_pixels"), writes="annotations.json: polygons or run-length masks",
-        exact="yes, without tolerance and least size", loses="void: other programs see background; Atrous reads it from the file",
+        name="coco_instances", title=_("COCO json, a shape for each region"), group="shapes", home="coco:CocoInstancesExporter",
+        splits=True, options=("shapes", "tolerance", "min_pixels"), writes=_("annotations.json: polygons or run-length masks"),
+        exact=_("yes, without tolerance and least size"),
+        loses=_("void: other programs see background; Atrous reads it from the file"),
         tested=("pycocotools", "Datumaro", "supervision"),
     ),
     ExportFormat(
-        name="coco_panoptic", title="COCO panoptic", group="shapes", home="panoptic:PanopticExporter", splits=True,
-        options=("unit",), writes="panoptic_SPLIT/NAME.png, panoptic_SPLIT.json; 0 is void", tested=("Pillow",),
+        name="coco_panoptic", title=_("COCO panoptic"), group="shapes", home="panoptic:PanopticExporter", splits=True,
+        options=("unit",), writes=_("panoptic_SPLIT/NAME.png, panoptic_SPLIT.json; 0 is void"), tested=("Pillow",),
     ),
     ExportFormat(
-        name="labelme", title="labelme JSON", group="shapes", home="labelme:LabelmeExporter",
-        options=("shapes", "tolerance", "min_pixels", "images"), writes="NAME.json beside its image",
-        exact="yes, without tolerance and least size", tested=("labelme",), reader="X-AnyLabeling",
+        name="labelme", title=_("labelme JSON"), group="shapes", home="labelme:LabelmeExporter",
+        options=("shapes", "tolerance", "min_pixels", "images"), writes=_("NAME.json beside its image"),
+        exact=_("yes, without tolerance and least size"), tested=("labelme",), reader="X-AnyLabeling",
     ),
     ExportFormat(
-        name="yolo", title="YOLO segmentation data set", group="shapes", home="yolo:YoloExporter", splits=True,
-        options=("tolerance", "min_pixels", "images"), writes="labels/SPLIT/NAME.txt, images/SPLIT, data.yaml",
-        exact="yes but void, without tolerance and least size", loses="void becomes background where the classes have one",
+        name="yolo", title=_("YOLO segmentation data set"), group="shapes", home="yolo:YoloExporter", splits=True,
+        options=("tolerance", "min_pixels", "images"), writes=_("labels/SPLIT/NAME.txt, images/SPLIT, data.yaml"),
+        exact=_("yes but void, without tolerance and least size"), loses=_("void becomes background where the classes have one"),
         tested=("supervision",), reader="Ultralytics",
     ),
     ExportFormat(
-        name="cvat_images", title="CVAT for images 1.1 (XML)", group="shapes", home="cvat:CvatImagesExporter", splits=True,
-        options=("shapes", "tolerance", "min_pixels"), writes="annotations.xml: masks or polygons",
-        exact="yes but void, without tolerance and least size", loses="void becomes background where the classes have one",
+        name="cvat_images", title=_("CVAT for images 1.1 (XML)"), group="shapes", home="cvat:CvatImagesExporter", splits=True,
+        options=("shapes", "tolerance", "min_pixels"), writes=_("annotations.xml: masks or polygons"),
+        exact=_("yes but void, without tolerance and least size"), loses=_("void becomes background where the classes have one"),
         tested=("Datumaro",), reader="CVAT",
     ),
     ExportFormat(
-        name="cvat_masks", title="CVAT segmentation mask 1.1 (zip)", group="shapes", home="cvat:CvatMasksExporter", splits=True,
-        writes="masks.zip: SegmentationClass, ImageSets, labelmap.txt",
-        exact="yes but void; refused where classes share a colour", loses="void becomes background where the classes have one",
+        name="cvat_masks", title=_("CVAT segmentation mask 1.1 (zip)"), group="shapes", home="cvat:CvatMasksExporter",
+        splits=True,
+        writes=_("masks.zip: SegmentationClass, ImageSets, labelmap.txt"),
+        exact=_("yes but void; refused where classes share a colour"),
+        loses=_("void becomes background where the classes have one"),
         tested=("Datumaro",), reader="CVAT",
     ),
     ExportFormat(
-        name="parquet", title="Parquet of image and mask pairs", group="data sets", home="parquet:ParquetExporter", splits=True,
-        writes="data/SPLIT.parquet: columns image and mask", extra="parquet", tested=("datasets",), reader="pyarrow, pandas",
+        name="parquet", title=_("Parquet of image and mask pairs"), group="data sets", home="parquet:ParquetExporter",
+        splits=True,
+        writes=_("data/SPLIT.parquet: columns image and mask"), extra="parquet", tested=("datasets",), reader="pyarrow, pandas",
     ),
     ExportFormat(
-        name="overlay", title="Overlay picture", group="pictures", home="overlay:OverlayExporter", writes="NAME_overlay.png",
-        exact="no: a picture to look at", loses="the labels", options=("opacity", "contours"),
+        name="overlay", title=_("Overlay picture"), group="pictures", home="overlay:OverlayExporter",
+        writes=_("NAME_overlay.png"),
+        exact=_("no: a picture to look at"), loses=_("the labels"), options=("opacity", "contours"),
     ),
 )  # fmt: skip
 

@@ -15,9 +15,21 @@ import pytest
 import yaml
 
 from deeplab_core import __version__
+from tools.packaging.dist import build
 
 ROOT = Path(__file__).resolve().parents[3]
-SOURCES = ("atrous.py", "app", "deeplab_core", "resources", "pyproject.toml", "README.md", "LICENSE", "NOTICE")
+SOURCES = (
+    "atrous.py",
+    "app",
+    "deeplab_core",
+    "resources",
+    "translations",
+    "tools",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "NOTICE",
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +42,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(path, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.nbi", "*.nbc"))
         else:
             shutil.copy(path, source / name)
-    code = f"from setuptools import build_meta; build_meta.build_wheel({str(target)!r})"
-    done = subprocess.run([sys.executable, "-c", code], cwd=source, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    (built,) = target.glob("*.whl")
-    return built
+    return build("wheel", source, target)
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +96,11 @@ def test_resources_are_in_the_wheel(wheel: Path) -> None:
         names = set(archive.namelist())
     files = [path for path in (ROOT / "resources").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     assert [path for path in files if path.relative_to(ROOT).as_posix() not in names] == []
+
+
+def test_the_translations_are_released_in_the_wheel(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.getinfo("resources/translations/atrous_ko.qm").file_size > 100_000
 
 
 @pytest.mark.parametrize("package", ["app", "deeplab_core"])
