@@ -4,6 +4,7 @@ VENV   ?= .venv
 APPENV ?= .venv-app
 PEERENV ?= .venv-peers
 LOWENV ?= .venv-lowest
+DOCSENV ?= .venv-docs
 # The build of PyTorch that 'make app' ships and 'make lowest' tries; one for the CPU makes the application small.
 APP_TORCH ?= torch
 
@@ -16,17 +17,19 @@ BIN := $(VENV)/$(SCRIPTS)
 APPBIN := $(APPENV)/$(SCRIPTS)
 PEERBIN := $(PEERENV)/$(SCRIPTS)
 LOWBIN := $(LOWENV)/$(SCRIPTS)
+DOCSBIN := $(DOCSENV)/$(SCRIPTS)
 
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 APP_STAMP := $(APPENV)/.installed-app
+DOCS_STAMP := $(DOCSENV)/.installed-docs
 PEER_STAMP := $(PEERENV)/.installed-peers
 PIP_FLAGS := --quiet --disable-pip-version-check
 # The versions that the tests passed with; empty takes the newest that pyproject.toml allows.
 LOCKED ?= -c requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup peers lock test coverage snapshots figures recordings notebook translations soak lint format bench bench-compare app deb notices dist smoke lowest clean
+.PHONY: help run demo setup peers lock test coverage snapshots figures recordings docs notebook translations soak lint format bench bench-compare app deb notices dist smoke lowest clean
 
 help:  ## list the tasks
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST))
@@ -87,6 +90,15 @@ figures: $(DEV_STAMP)  ## draw the figures of the papers again: docs/figures.md
 
 recordings: $(DEV_STAMP)  ## record the correction tools again for docs/correcting.md
 	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m tools.recordings -o docs/images/recordings
+
+$(DOCS_STAMP): pyproject.toml requirements.lock
+	$(call environment,$(DOCSENV))
+	$(DOCSBIN)/python -m pip install $(PIP_FLAGS) $(LOCKED) -e '.[docs]'
+	@touch $@
+
+docs: $(DOCS_STAMP)  ## build the documentation as a site into out/site, in an environment of its own
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(DOCSBIN)/mkdocs build --strict --quiet
+	@echo "out/site/index.html"
 
 notebook: $(DEV_STAMP)  ## run docs/notebook.ipynb again and keep its outputs
 	@$(BIN)/python -m tools.notebook

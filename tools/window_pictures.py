@@ -26,8 +26,9 @@ _NAMES = ("window", "crf_dock", "compare")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--only", type=click.Choice(_NAMES), multiple=True)
 @click.option("--second", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="model for compare.png")
+@click.option("--language", default="en", show_default=True, help="language of the window; other pictures are NAME.LANGUAGE.png")
 @click.option("--theme", type=click.Choice(["dark", "light"]), default="dark", show_default=True)
-def main(output: Path, only: tuple[str, ...], second: Path | None, theme: str) -> None:
+def main(output: Path, only: tuple[str, ...], second: Path | None, language: str, theme: str) -> None:
     """Take the pictures."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
@@ -38,6 +39,7 @@ def main(output: Path, only: tuple[str, ...], second: Path | None, theme: str) -
 
     from app.main import Application
     from app.paths import FIRST_MODEL, SAMPLE_PROJECT
+    from app.ui.shell.language import show_language
     from app.ui.shell.theme import load_fonts
 
     shutil.rmtree(_FOLDER, ignore_errors=True)
@@ -45,6 +47,7 @@ def main(output: Path, only: tuple[str, ...], second: Path | None, theme: str) -
         shutil.copytree(SAMPLE_PROJECT / part, _FOLDER / part)
     qt = QApplication([])
     load_fonts()
+    show_language(language)
     application = Application()
     program, window = application.build(), application.window
     program.settings.set("appearance.theme", theme)
@@ -74,8 +77,9 @@ def main(output: Path, only: tuple[str, ...], second: Path | None, theme: str) -
         for toast in list(window.toasts.toasts):
             toast.close_button.click()
         wait(lambda: not program.jobs.running)
-        window.grab().save(str(output / f"{name}.png"))
-        print(output / f"{name}.png")
+        path = output / (f"{name}.png" if language == "en" else f"{name}.{language}.png")
+        window.grab().save(str(path))
+        print(path)
 
     wanted = only or _NAMES
     program.models.start()

@@ -69,7 +69,7 @@ _OTHER = {
 KEYS = {
     "no scores", "with CRF", "top left", "bottom right", "train=80%, val=20%", " \u2014 Atrous", "Enter",
     "drop islands", "fill holes", "keep largest", "compute silent", "truth \\ prediction", "class edits", "class choices",
-    "locked classes", "in use", "disk I/O", "disk is full", "accepted content", "atrous FOLDER --project DIR",
+    "locked classes", "English", "in use", "disk I/O", "disk is full", "accepted content", "atrous FOLDER --project DIR",
     "# Settings of Atrous. Only what differs from the defaults is in this file.\n",
 }  # fmt: skip
 
