@@ -1064,6 +1064,17 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
         <translation>한 라벨이 의존하는 픽셀: 상자는 층의 구조에서, 열지도는 기울기에서 나옵니다</translation>
     </message>
     <message>
+        <source>More like this</source>
+        <extracomment>Kind of the project&apos;s results that holds the vectors of an image; a new number where they mean something else than before.
+----------
+Images that are listed.</extracomment>
+        <translation>비슷한 이미지</translation>
+    </message>
+    <message>
+        <source>Images in the order of how alike the model&apos;s encoder finds them; where an error is open, like its box</source>
+        <translation>모델의 인코더가 보기에 비슷한 순서의 이미지입니다. 오류가 열려 있으면 그 상자와 비슷한 순서입니다</translation>
+    </message>
+    <message>
         <source>Match model classes…</source>
         <translation>모델 클래스 연결…</translation>
     </message>
@@ -1490,6 +1501,7 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
     </message>
     <message>
         <source>Draw around the part with the lasso or the polygon.</source>
+        <extracomment>Tools that draw outlines.</extracomment>
         <translation>올가미나 다각형으로 해당 부분을 둘러 그리세요.</translation>
     </message>
     <message>
@@ -1584,7 +1596,6 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
     </message>
     <message>
         <source>unlabelled</source>
-        <extracomment>Every pixel may change.</extracomment>
         <translation>라벨 없음</translation>
     </message>
     <message numerus="yes">
@@ -1625,11 +1636,6 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
     <message>
         <source>This is the first image</source>
         <translation>첫 번째 이미지입니다</translation>
-    </message>
-    <message>
-        <source>Nothing changed: only some classes, or one side of the trimap band, may be painted over</source>
-        <extracomment>Behind what the image in view is asked for, before a run over the folder. So many parts that changed class are remembered, by so many of their pixels each.</extracomment>
-        <translation>바뀐 것 없음: 일부 클래스나 트라이맵 밴드의 한쪽만 칠할 수 있습니다</translation>
     </message>
     <message>
         <source>Brush</source>
@@ -1916,10 +1922,6 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
         <translation>{source}에서 복사</translation>
     </message>
     <message>
-        <source>Nothing changed: locked classes keep their pixels</source>
-        <translation>바뀐 것 없음: 잠긴 클래스의 픽셀은 그대로입니다</translation>
-    </message>
-    <message>
         <source>The previous image cannot be read</source>
         <translation>이전 이미지를 읽을 수 없습니다</translation>
     </message>
@@ -1930,6 +1932,10 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
     <message>
         <source>The previous image has no labels</source>
         <translation>이전 이미지에 라벨이 없습니다</translation>
+    </message>
+    <message>
+        <source>There is no second guess for this region</source>
+        <translation>이 영역에는 2순위 클래스가 없습니다</translation>
     </message>
     <message>
         <source>Regions: {name}</source>
@@ -2052,7 +2058,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>mIoU {mean}</source>
-        <extracomment>Letters of a model&apos;s name that are shown in its pane.</extracomment>
+        <extracomment>Letters of a model&apos;s name that are shown in its pane. Settings that change every prediction.</extracomment>
         <translation>mIoU {mean}</translation>
     </message>
     <message>
@@ -2295,6 +2301,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>Trimap curve, image</source>
+        <extracomment>Draws for the intervals of slices. Plots of what an evaluation of the folder measures, and an analysis of its errors does not.</extracomment>
         <translation>트라이맵 곡선, 이미지</translation>
     </message>
     <message>
@@ -2303,7 +2310,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>Confusion matrix</source>
-        <extracomment>Sides of a cell, px; from the text&apos;s size on a cell says its figure.</extracomment>
+        <extracomment>Sides of a cell, px; from the text&apos;s size on a cell says its figure. A matrix that is fitted into its view has cells of at least this side, so that every name can be read; the rest is scrolled to.</extracomment>
         <translation>혼동 행렬</translation>
     </message>
     <message>
@@ -2316,6 +2323,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>Objects by size</source>
+        <extracomment>Plots of slices, by their names; None for the attributes of the user.</extracomment>
         <translation>크기별 객체</translation>
     </message>
     <message>
@@ -2347,16 +2355,17 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
         <translation>대비별 픽셀</translation>
     </message>
     <message>
+        <source>Your attributes</source>
+        <extracomment>How long figures have rested before their intervals are found, ms. Width of one small chart that the grid aims at, px.</extracomment>
+        <translation>사용자 속성</translation>
+    </message>
+    <message>
         <source>Cumulative gain</source>
         <translation>누적 이득</translation>
     </message>
     <message>
         <source>Progress</source>
         <translation>진행 상황</translation>
-    </message>
-    <message>
-        <source>Objects</source>
-        <translation>객체</translation>
     </message>
     <message>
         <source>Pixels</source>
@@ -2471,7 +2480,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>starting…</source>
-        <extracomment>Setting of a project: the user saw the notice that the model in use was made for other images. Bundled models for folders of the user, in the order in which they are tried.</extracomment>
+        <extracomment>Setting of a project: the user saw the notice that the model in use was made for other images. Bundled models for folders of the user, in the order in which they are tried. Settings of :class:`RunSettings`, each under ``model.``.</extracomment>
         <translation>시작 중…</translation>
     </message>
     <message>
@@ -3149,7 +3158,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>it may be too large for the memory of this device</source>
-        <extracomment>A cancelled request that is not answered after this is ended together with its process, in seconds. A process that has not said Hello after this is taken for dead, in seconds. Importing torch from a cold disk takes long. Waiting time before the first, second and third restart within a minute, in seconds. Time between two looks for a heartbeat, in milliseconds. A process that still does not answer is reported again after this, in seconds. A request during which the process died this often is given up.</extracomment>
+        <extracomment>A cancelled request that is not answered after this is ended together with its process, in seconds in which it could work. A process that has not said Hello after this is taken for dead, in seconds. Importing torch from a cold disk takes long. Waiting time before the first, second and third restart within a minute, in seconds. Time between two looks for a heartbeat, in milliseconds. A process that still does not answer is reported again after this, in seconds. A request during which the process died this often is given up.</extracomment>
         <translation>이 장치의 메모리에 비해 너무 클 수 있습니다</translation>
     </message>
     <message>
@@ -3756,8 +3765,25 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
         <translation>클래스가 {theirs}이고 이 프로젝트는 {ours}입니다. 프로젝트를 편집용으로 열고 클래스를 고르세요</translation>
     </message>
     <message>
+        <source>These classes are locked</source>
+        <extracomment>Every pixel may change.</extracomment>
+        <translation>이 클래스들은 잠겨 있습니다</translation>
+    </message>
+    <message>
+        <source>None of these classes may be painted over</source>
+        <translation>이 클래스들은 덮어 칠할 수 없습니다</translation>
+    </message>
+    <message>
         <source>{name} is not among the classes that may be painted over</source>
         <translation>{name} 클래스는 덮어 칠할 수 있는 클래스가 아닙니다</translation>
+    </message>
+    <message>
+        <source>All of it is on the side of the trimap band that is not painted</source>
+        <translation>모두 트라이맵 밴드에서 칠하지 않는 쪽에 있습니다</translation>
+    </message>
+    <message>
+        <source>Locked classes keep their pixels</source>
+        <translation>잠긴 클래스의 픽셀은 그대로입니다</translation>
     </message>
     <message>
         <source>There is no trimap band yet. The Trimap band view (T) says why</source>
@@ -3777,7 +3803,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>there is no prediction to restore</source>
-        <extracomment>Below this diameter a disk may miss every pixel centre (radius under half a pixel&apos;s diagonal), so the stroke becomes a line of single pixels: diameter 1 paints exactly the pixel under the point. A thin line is painted in pieces of so many pixels, so that a long diagonal never needs a mask of the box around it.</extracomment>
+        <extracomment>Below this diameter a disk may miss every pixel centre (radius under half a pixel&apos;s diagonal), so the stroke becomes a line of single pixels: diameter 1 paints exactly the pixel under the point. A thin line is painted in pieces of so many pixels, so that a long diagonal never needs a mask of the box around it. From this diameter on a segment paints only what the one before it did not cover. For smaller ones the whole capsule is less work than finding that out.</extracomment>
         <translation>되돌릴 예측이 없습니다</translation>
     </message>
     <message>
@@ -3954,7 +3980,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>the ground truth is {truth_width} x {truth_height} px, the image {width} x {height} px</source>
-        <extracomment>From this many pixels on a box is counted as a whole before and after its change.</extracomment>
+        <extracomment>A box of at least so many pixels is counted as a whole before and after its change if one in so many changed.</extracomment>
         <translation>정답은 {truth_width} x {truth_height} px, 이미지는 {width} x {height} px입니다</translation>
     </message>
     <message>
@@ -4009,6 +4035,10 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
         <extracomment>Length of the file in bytes: one block of nearly every file system, so that it is rarely torn. Advice after a loss.</extracomment>
         <translation>project.db만 복사하지 말고 .atrous 폴더 전체를 복사하세요.</translation>
     </message>
+    <message>
+        <source>The program ended while it was being saved, or the log project.db-wal is missing or damaged.</source>
+        <translation>저장하는 동안 프로그램이 끝났거나, 로그 project.db-wal이 없거나 손상되었습니다.</translation>
+    </message>
     <message numerus="yes">
         <source>{path} ({n} step)</source>
         <comment>{path} ({n} steps)</comment>
@@ -4026,6 +4056,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>The power failed before they reached the disk, or the log project.db-wal is missing or damaged.</source>
+        <extracomment>Why something is missing: in general, and if it is the one transaction that was being committed.</extracomment>
         <translation>디스크에 쓰이기 전에 전원이 꺼졌거나, 로그 project.db-wal이 없거나 손상되었습니다.</translation>
     </message>
     <message>
@@ -4172,7 +4203,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>the labels are {width} x {height} px</source>
-        <extracomment>Side of a tile in px. One 1500-px stroke of radius 20 packs to about 14 KB at this size; smaller tiles cost more headers, larger ones more pixels that did not change. Tiles have at most so many sizes: inside, at the right border, at the bottom, and in the corner.</extracomment>
+        <extracomment>Side of a tile in px. One 1500-px stroke of radius 20 packs to about 14 KB at this size; smaller tiles cost more headers, larger ones more pixels that did not change. The box around some tiles may be so many times as large as they before it is taken apart. Tiles of one class occur all the time: so many packed and unpacked ones are remembered, with 8 KB each. Tiles have at most so many sizes: inside, at the right border, at the bottom, and in the corner.</extracomment>
         <translation>라벨은 {width} x {height} px입니다</translation>
     </message>
     <message>
@@ -5434,7 +5465,6 @@ Click to see where the wrong pixels are</source>
     </message>
     <message>
         <source>All classes</source>
-        <extracomment>How long figures have rested before their intervals are found, ms. Width of one small chart that the grid aims at, px.</extracomment>
         <translation>모든 클래스</translation>
     </message>
     <message>
@@ -5718,6 +5748,14 @@ Choose what this view shows</source>
         <translation>이 이미지의 지표, 또는 비교한 모든 이미지를 통합한 지표</translation>
     </message>
     <message>
+        <source>Errors fixed and made</source>
+        <translation>고친 오류와 생긴 오류</translation>
+    </message>
+    <message>
+        <source>Which errors of the first model the second fixes and which it makes, on the images with ground truth</source>
+        <translation>정답이 있는 이미지에서 두 번째 모델이 첫 번째의 어떤 오류를 고치고 어떤 오류를 만드는지</translation>
+    </message>
+    <message>
         <source>Stop comparing</source>
         <translation>비교 끝내기</translation>
     </message>
@@ -5939,6 +5977,7 @@ Click to correct it
     </message>
     <message>
         <source>Back to the list</source>
+        <extracomment>Pause before changed figures are shown.</extracomment>
         <translation>목록으로 돌아가기</translation>
     </message>
     <message>
@@ -5975,6 +6014,10 @@ Click to correct it
         <translation>n: 객체 수, 픽셀 슬라이스에서는 이미지 수. 옅은 막대는 객체 {objects}개 또는 이미지 {images}개 미만에 근거합니다.</translation>
     </message>
     <message>
+        <source>A CSV of your own properties of images or objects: every column becomes slices</source>
+        <translation>이미지나 객체의 속성을 담은 CSV입니다. 열마다 슬라이스가 됩니다</translation>
+    </message>
+    <message>
         <source>Class to show</source>
         <translation>표시할 클래스</translation>
     </message>
@@ -5989,6 +6032,14 @@ Click to correct it
     <message>
         <source>WEAK SPOTS</source>
         <translation>약한 부분</translation>
+    </message>
+    <message>
+        <source>Choose a table…</source>
+        <translation>표 선택…</translation>
+    </message>
+    <message>
+        <source>Remove {name}</source>
+        <translation>{name} 제거</translation>
     </message>
     <message>
         <source>Kind</source>
@@ -6021,7 +6072,7 @@ Click to correct it
     </message>
     <message>
         <source>Cell values</source>
-        <extracomment>A page narrower than this has its controls in two rows, in px.</extracomment>
+        <extracomment>Classes that the matrix shows unless all are asked for: those with most wrong pixels. A page narrower than this has its controls in two rows, in px.</extracomment>
         <translation>칸의 값</translation>
     </message>
     <message>
@@ -6033,8 +6084,8 @@ Click to correct it
         <translation>배경 포함</translation>
     </message>
     <message>
-        <source>Include classes that occur in neither ground truth nor prediction</source>
-        <translation>정답에도 예측에도 없는 클래스를 포함합니다</translation>
+        <source>Include classes that occur in neither ground truth nor prediction, and with more than {most} classes also those with fewer errors</source>
+        <translation>정답에도 예측에도 없는 클래스를 포함하고, 클래스가 {most}개를 넘으면 오류가 적은 클래스도 포함합니다</translation>
     </message>
     <message>
         <source>Cell size</source>
@@ -6061,6 +6112,10 @@ Click to correct it
     <message>
         <source>Show these errors</source>
         <translation>이 오류 보기</translation>
+    </message>
+    <message>
+        <source>{text} · the {shown} classes with most errors of {known}; &apos;{all}&apos; shows the rest</source>
+        <translation>{text} · 클래스 {known}개 중 오류가 많은 {shown}개. 나머지는 &apos;{all}&apos;에서 표시합니다</translation>
     </message>
     <message>
         <source>{names}: {pixels} px correct, {share}</source>
@@ -6188,8 +6243,8 @@ ground truth ↓</source>
         <translation>그래프를 PNG나 SVG로, 데이터를 CSV로 저장합니다</translation>
     </message>
     <message>
-        <source>Nothing to show yet. Evaluate the folder first (Ctrl+J).</source>
-        <translation>아직 보여 줄 것이 없습니다. 먼저 폴더를 평가하세요(Ctrl+J).</translation>
+        <source>Nothing to show yet: no image has ground truth and a mask.</source>
+        <translation>아직 보여 줄 것이 없습니다. 정답과 마스크가 있는 이미지가 없습니다.</translation>
     </message>
     <message>
         <source>Counting…</source>
@@ -6207,6 +6262,22 @@ ground truth ↓</source>
     <message>
         <source>Failures</source>
         <translation>오류 분석</translation>
+    </message>
+    <message>
+        <source>Table of attributes</source>
+        <translation>속성 표</translation>
+    </message>
+    <message>
+        <source>Tables (*.csv *.tsv *.txt)</source>
+        <translation>표 (*.csv *.tsv *.txt)</translation>
+    </message>
+    <message>
+        <source>Like {name}.</source>
+        <translation>{name}와(과) 비슷한 이미지.</translation>
+    </message>
+    <message>
+        <source>Like the error in {name}.</source>
+        <translation>{name}의 오류와 비슷한 이미지.</translation>
     </message>
     <message>
         <source>Ranking</source>
@@ -6311,8 +6382,8 @@ ground truth ↓</source>
         <translation>{width_px} px</translation>
     </message>
     <message>
-        <source>Evaluate the folder first (Ctrl+J).</source>
-        <translation>먼저 폴더를 평가하세요(Ctrl+J).</translation>
+        <source>The folder is evaluated where it has ground truth and masks; Ctrl+J does it again.</source>
+        <translation>정답과 마스크가 있는 이미지에서 폴더를 평가했습니다. Ctrl+J로 다시 평가합니다.</translation>
     </message>
     <message>
         <source>Get a model</source>
@@ -6352,8 +6423,68 @@ ground truth ↓</source>
         <translation>파일을 폴더에 복사한 뒤에</translation>
     </message>
     <message>
+        <source>Fixed</source>
+        <translation>고침</translation>
+    </message>
+    <message>
+        <source>Made</source>
+        <translation>생김</translation>
+    </message>
+    <message>
+        <source>What the second run changed</source>
+        <translation>두 번째 실행이 바꾼 것</translation>
+    </message>
+    <message>
+        <source>Fixed minus made with its 95 % interval over images; of slices the score in percentage points</source>
+        <translation>고친 것에서 생긴 것을 뺀 값과 이미지에 대한 95 % 구간. 슬라이스는 점수의 퍼센트포인트</translation>
+    </message>
+    <message>
+        <source>First run</source>
+        <translation>첫 번째 실행</translation>
+    </message>
+    <message>
+        <source>Second run</source>
+        <translation>두 번째 실행</translation>
+    </message>
+    <message>
+        <source>Compare errors</source>
+        <translation>오류 비교</translation>
+    </message>
+    <message>
+        <source>On every image with ground truth; predictions are kept for the next time</source>
+        <translation>정답이 있는 모든 이미지에서 비교합니다. 예측은 다음을 위해 보관됩니다</translation>
+    </message>
+    <message>
         <source>Stop</source>
         <translation>중지</translation>
+    </message>
+    <message>
+        <source>What the rows are</source>
+        <translation>행의 내용</translation>
+    </message>
+    <message>
+        <source>Fixed or made errors</source>
+        <translation>고치거나 생긴 오류</translation>
+    </message>
+    <message>
+        <source>Errors fixed or made</source>
+        <translation>고치거나 생긴 오류</translation>
+    </message>
+    <message>
+        <source>Remove run…</source>
+        <translation>실행 제거…</translation>
+    </message>
+    <message>
+        <source>Keep run…</source>
+        <translation>실행 보관…</translation>
+    </message>
+    <message>
+        <source>Deletes the second run from the project</source>
+        <translation>두 번째 실행을 프로젝트에서 삭제합니다</translation>
+    </message>
+    <message>
+        <source>Keeps the labels of the second run with the project, under a name, with date, settings and figures</source>
+        <translation>두 번째 실행의 라벨을 이름, 날짜, 설정, 수치와 함께 프로젝트에 보관합니다</translation>
     </message>
     <message>
         <source>Look up</source>
@@ -6545,6 +6676,10 @@ ground truth ↓</source>
         <translation>아직 모델이 없습니다. 위 목록에서 &apos;모델 받기…&apos;를 고르거나, 모델 파일을 열거나, 창에 끌어 놓거나, 설정에서 모델 폴더를 지정하세요.</translation>
     </message>
     <message>
+        <source>fastest</source>
+        <translation>가장 빠름</translation>
+    </message>
+    <message>
         <source>{title}: {line}</source>
         <extracomment>Role of the line about a model in the opened list; the closed box shows the title only. Height of a separator, and the widest list, in px.</extracomment>
         <translation>{title}: {line}</translation>
@@ -6641,6 +6776,14 @@ Click to view and set the values.</source>
     <message>
         <source>auto uses fp32 on a CPU</source>
         <translation>auto는 CPU에서 fp32를 씁니다</translation>
+    </message>
+    <message>
+        <source>Engine</source>
+        <translation>엔진</translation>
+    </message>
+    <message>
+        <source>What computes on a CPU. &apos;fastest&apos; tries the installed engines once for each model and size; other engines than torch may differ at ties</source>
+        <translation>CPU에서 계산하는 엔진입니다. &apos;가장 빠름&apos;은 모델과 크기마다 설치된 엔진을 한 번씩 시험합니다. torch가 아닌 엔진은 동점에서 결과가 다를 수 있습니다</translation>
     </message>
     <message>
         <source>Model options</source>
@@ -8796,6 +8939,10 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
         <translation>클릭: {name}</translation>
     </message>
     <message>
+        <source>Click: {name}, {size}</source>
+        <translation>클릭: {name}, {size}</translation>
+    </message>
+    <message>
         <source>Shift+click: {name}</source>
         <translation>Shift+클릭: {name}</translation>
     </message>
@@ -9049,6 +9196,10 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
         <translation>평균 IoU</translation>
     </message>
     <message>
+        <source>{number}: {measure} {score}</source>
+        <translation>{number}: {measure} {score}</translation>
+    </message>
+    <message>
         <source>{text}; 95 % interval {low} to {high}</source>
         <translation>{text}. 95 % 구간 {low}에서 {high}</translation>
     </message>
@@ -9287,8 +9438,12 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
         <translation>{name} {threshold:.3g}: IoU {iou}.</translation>
     </message>
     <message>
-        <source>{objects}. n: objects; pale marks are based on fewer than {few}.</source>
-        <translation>{objects}. n: 객체 수. 옅은 표시는 {few} 미만에 근거합니다.</translation>
+        <source>{objects}. n: objects; pale marks are based on fewer than {few}. Lines at IoU: 95 % interval over images.</source>
+        <translation>{objects}. n: 객체 수. 옅은 표시는 {few} 미만에 근거합니다. IoU의 선: 이미지에 대한 95 % 구간.</translation>
+    </message>
+    <message>
+        <source>n: images; pale marks are based on fewer than {few}. Lines at mIoU: 95 % interval over images.</source>
+        <translation>n: 이미지 수. 옅은 표시는 {few} 미만에 근거합니다. mIoU의 선: 이미지에 대한 95 % 구간.</translation>
     </message>
     <message>
         <source>Not measured: no object with this property.</source>
@@ -9303,12 +9458,20 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
         <translation>점수</translation>
     </message>
     <message>
-        <source>n: images; pale marks are based on fewer than {few}.</source>
-        <translation>n: 이미지 수. 옅은 표시는 {few} 미만에 근거합니다.</translation>
-    </message>
-    <message>
         <source>Not measured.</source>
         <translation>측정하지 않음.</translation>
+    </message>
+    <message>
+        <source>Choose a table of attributes on the page Failures. Its columns become slices of images or objects.</source>
+        <translation>오류 분석 페이지에서 속성 표를 고르세요. 열이 이미지나 객체의 슬라이스가 됩니다.</translation>
+    </message>
+    <message>
+        <source>IoU of objects, mean IoU of images</source>
+        <translation>객체의 IoU, 이미지의 평균 IoU</translation>
+    </message>
+    <message>
+        <source>n: objects or images; pale bars are based on fewer than {objects} objects or {images} images. Lines are 95 % bootstrap intervals over images.</source>
+        <translation>n: 객체 수 또는 이미지 수. 옅은 막대는 객체 {objects}개 또는 이미지 {images}개 미만에 근거합니다. 선은 이미지에 대한 95 % 부트스트랩 구간입니다.</translation>
     </message>
     <message>
         <source>random order</source>
@@ -9822,15 +9985,11 @@ Source: {by}.</source>
         <source>Refine the whole folder with {title}?</source>
         <translation>폴더 전체를 {title}(으)로 정제할까요?</translation>
     </message>
-    <message>
-        <source>{models} predict {images}.</source>
-        <translation>{models}이(가) {images}을(를) 예측합니다.</translation>
-    </message>
     <message numerus="yes">
-        <source>{n} model</source>
-        <comment>{n} models</comment>
+        <source>{n} model predicts {images}.</source>
+        <comment>{n} models predict {images}.</comment>
         <translation>
-            <numerusform>모델 {n}개</numerusform>
+            <numerusform>모델 {n}개가 {images}을(를) 예측합니다.</numerusform>
         </translation>
     </message>
     <message>
@@ -10519,6 +10678,22 @@ Source: {by}.</source>
         <translation>예측은 {width} x {height} px, 정답은 {truth_width} x {truth_height} px입니다</translation>
     </message>
     <message>
+        <source>output stride {stride}</source>
+        <translation>출력 스트라이드 {stride}</translation>
+    </message>
+    <message>
+        <source>scales {scales}</source>
+        <translation>배율 {scales}</translation>
+    </message>
+    <message>
+        <source>resize {resize}</source>
+        <translation>크기 조정 {resize}</translation>
+    </message>
+    <message>
+        <source>threshold {value}</source>
+        <translation>임계값 {value}</translation>
+    </message>
+    <message>
         <source>Predict at the size of the photograph; masks are never resized</source>
         <translation>이미지 크기로 예측하세요. 마스크 크기는 조정하지 않습니다</translation>
     </message>
@@ -10526,7 +10701,7 @@ Source: {by}.</source>
         <source>no prediction here has a truth of the same name</source>
         <extracomment>Band widths in px that are reported one by one; the curve always has all forty. Threads that count by default: each holds the masks of two images.
 ----------
-Ending of stored confidences, 255 x the largest probability (``atrous predict --save-confidence``).</extracomment>
+Ending of stored confidences, 255 x the largest probability (``atrous predict --save-confidence``). Threads that analyse by default. Images of more pixels are compared one at a time.</extracomment>
         <translation>이름이 같은 정답이 있는 예측이 없습니다</translation>
     </message>
     <message>
@@ -11753,7 +11928,7 @@ Ending of stored confidences, 255 x the largest probability (``atrous predict --
     </message>
     <message>
         <source>Choose another click network, or export it for images of any size</source>
-        <extracomment>RITM&apos;s inference: the longest side of a whole image (``LimitLongestSide``), and of the part around the object after the first click (``ZoomIn`` in isegm/inference/transforms/zoom_in.py): its size relative to the object, its least side in px, and the overlap below which it moves. Sides of graphs of free size are multiples of this, which every network with a decoder takes. Probabilities above which a pixel is the object: the network&apos;s own, then a tighter and a looser outline.</extracomment>
+        <extracomment>RITM&apos;s inference: the longest side of a whole image (``LimitLongestSide``), and of the part around the object after the first click (``ZoomIn`` in isegm/inference/transforms/zoom_in.py): its size relative to the object, its least side in px, and the overlap below which it moves. Side of the part around a first click that is looked at closely, px (as FocalClick&apos;s second look, arXiv 2204.02574). Sides of graphs of free size are multiples of this, which every network with a decoder takes. Probabilities above which a pixel is the object: the network&apos;s own, then a tighter and a looser outline.</extracomment>
         <translation>다른 클릭 네트워크를 고르거나 모든 크기의 이미지용으로 내보내세요</translation>
     </message>
     <message>
@@ -12878,8 +13053,21 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <translation>{engine}이(가) 완성된 그래프로 실행해, 셀 층도 기울기도 없습니다</translation>
     </message>
     <message>
+        <source>this model has no features to compare images by</source>
+        <extracomment>Longer side, px, that an image is shrunk to first: its content is seen at that size, and a folder takes a part of the time.</extracomment>
+        <translation>이 모델에는 이미지를 비교할 특징이 없습니다</translation>
+    </message>
+    <message>
+        <source>{engine} runs it as a finished graph, without layers to look into</source>
+        <translation>{engine}이(가) 완성된 그래프로 실행해, 들여다볼 층이 없습니다</translation>
+    </message>
+    <message>
         <source>Choose a model of safetensors or PyTorch weights</source>
         <translation>safetensors나 PyTorch 가중치 모델을 고르세요</translation>
+    </message>
+    <message>
+        <source>Choose a network with convolutions</source>
+        <translation>합성곱이 있는 네트워크를 고르세요</translation>
     </message>
     <message>
         <source>{device} has too little free memory for the receptive field</source>
@@ -14379,7 +14567,7 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     </message>
     <message>
         <source>{names} and {more:,} more</source>
-        <extracomment>``cv2.calcHist`` answers in float32, which counts exactly up to here; larger maps are counted in parts. With fewer than one pixel in so many cells, single cells are moved; otherwise one pass over all cells is faster. Tables that :func:`channel_table` finds by identity. Tables by the identity of their catalog, which they keep alive.</extracomment>
+        <extracomment>``cv2.calcHist`` answers in float32, which counts exactly up to here; larger maps are counted in parts. Maps of wide catalogs are counted in parts of so many pixels: each takes 16 bytes of index arithmetic. Tables that :func:`channel_table` finds by identity. Tables by the identity of their catalog, which they keep alive.</extracomment>
         <translation>{names} 그 밖에 {more:,}개</translation>
     </message>
     <message>
@@ -16265,6 +16453,220 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     <message>
         <source>{file} lists classes that &apos;{catalog}&apos; has not: {names}</source>
         <translation>{file}에 &apos;{catalog}&apos;에 없는 클래스가 있습니다: {names}</translation>
+    </message>
+    <message>
+        <source>Masks as they are</source>
+        <extracomment>Draws for the slices while the user waits.</extracomment>
+        <translation>현재 마스크 그대로</translation>
+    </message>
+    <message>
+        <source>{name} ({date})</source>
+        <translation>{name}({date})</translation>
+    </message>
+    <message>
+        <source>Comparing errors requires ground truth</source>
+        <translation>오류를 비교하려면 정답이 필요합니다</translation>
+    </message>
+    <message>
+        <source>Choose two different runs</source>
+        <translation>서로 다른 실행 두 개를 고르세요</translation>
+    </message>
+    <message>
+        <source>Comparing errors</source>
+        <translation>오류 비교 중</translation>
+    </message>
+    <message>
+        <source>Masks of the project</source>
+        <translation>프로젝트의 마스크</translation>
+    </message>
+    <message>
+        <source>Keeping a run</source>
+        <translation>실행 보관 중</translation>
+    </message>
+    <message numerus="yes">
+        <source>{n} image in run &apos;{name}&apos;</source>
+        <comment>{n} images in run &apos;{name}&apos;</comment>
+        <translation>
+            <numerusform>실행 &apos;{name}&apos;의 이미지 {n}개</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>{n} image compared</source>
+        <comment>{n} images compared</comment>
+        <translation>
+            <numerusform>이미지 {n}개 비교함</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>The masks of these runs are not kept any more</source>
+        <translation>이 실행들의 마스크가 더 이상 보관되어 있지 않습니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>{n} attribute</source>
+        <comment>{n} attributes</comment>
+        <translation>
+            <numerusform>속성 {n}개</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>{name} is kept with the project: {columns}</source>
+        <translation>{name}을(를) 프로젝트에 보관했습니다: {columns}</translation>
+    </message>
+    <message>
+        <source>the table cannot be read</source>
+        <extracomment>Folder of the copies below the project&apos;s directory, and the setting with their names: file -&gt; name of the user&apos;s file.</extracomment>
+        <translation>표를 읽을 수 없습니다</translation>
+    </message>
+    <message>
+        <source>a table of attributes of the project cannot be read</source>
+        <translation>프로젝트의 속성 표를 읽을 수 없습니다</translation>
+    </message>
+    <message>
+        <source>Choose the table again in the Evaluation panel, Failures</source>
+        <translation>평가 패널의 오류 분석에서 표를 다시 고르세요</translation>
+    </message>
+    <message>
+        <source>this project keeps no run &apos;{name}&apos;</source>
+        <extracomment>Folder of the labels, below the project&apos;s directory; and the beginning of the keys of the facts. Longest name of a run.</extracomment>
+        <translation>이 프로젝트에 보관된 실행 &apos;{name}&apos;이(가) 없습니다</translation>
+    </message>
+    <message>
+        <source>&apos;atrous project runs&apos; lists the runs that it keeps</source>
+        <translation>보관된 실행은 &apos;atrous project runs&apos;로 볼 수 있습니다</translation>
+    </message>
+    <message>
+        <source>the classes were edited after the run &apos;{name}&apos; was kept</source>
+        <translation>실행 &apos;{name}&apos;을(를) 보관한 뒤에 클래스를 편집했습니다</translation>
+    </message>
+    <message>
+        <source>Undo the edit of the classes, or keep the run again</source>
+        <translation>클래스 편집을 실행 취소하거나 실행을 다시 보관하세요</translation>
+    </message>
+    <message>
+        <source>Runs</source>
+        <extracomment>Title of the page.</extracomment>
+        <translation>실행</translation>
+    </message>
+    <message>
+        <source>Choose two runs: the masks as they are, or models and settings that take part in Compare (Shift+C). Every error that the second run fixed or made is listed with its kind, its classes and its slice.</source>
+        <translation>실행 두 개를 고르세요: 현재 마스크, 또는 비교(Shift+C)에 참여하는 모델과 설정. 두 번째 실행이 고치거나 만든 오류가 종류, 클래스, 슬라이스와 함께 나열됩니다.</translation>
+    </message>
+    <message>
+        <source>{first} → {second}</source>
+        <translation>{first} → {second}</translation>
+    </message>
+    <message>
+        <source>{errors} in {images}, largest first</source>
+        <translation>{images}에서 {errors}, 큰 것부터</translation>
+    </message>
+    <message>
+        <source>Its labels, figures and settings are deleted. Masks and predictions stay.</source>
+        <translation>라벨, 수치, 설정이 삭제됩니다. 마스크와 예측은 남습니다.</translation>
+    </message>
+    <message>
+        <source>Remove run &apos;{name}&apos;?</source>
+        <translation>실행 &apos;{name}&apos;을(를) 제거할까요?</translation>
+    </message>
+    <message>
+        <source>Remove</source>
+        <translation>제거</translation>
+    </message>
+    <message>
+        <source>The labels of &apos;{run}&apos; are kept with the project, with the date, settings and figures of now.</source>
+        <translation>&apos;{run}&apos;의 라벨을 지금의 날짜, 설정, 수치와 함께 프로젝트에 보관합니다.</translation>
+    </message>
+    <message>
+        <source>Keep run</source>
+        <translation>실행 보관</translation>
+    </message>
+    <message>
+        <source>Keep</source>
+        <translation>보관</translation>
+    </message>
+    <message>
+        <source>Fixed by {run}</source>
+        <translation>{run}이(가) 고침</translation>
+    </message>
+    <message>
+        <source>Made by {run}</source>
+        <translation>{run}이(가) 만듦</translation>
+    </message>
+    <message>
+        <source>Similar images</source>
+        <translation>비슷한 이미지</translation>
+    </message>
+    <message>
+        <source>{about} The model is looking at the images…</source>
+        <translation>{about} 모델이 이미지를 살펴보는 중…</translation>
+    </message>
+    <message>
+        <source>{about} {images}, the most similar first.</source>
+        <translation>{about} {images}, 가장 비슷한 것부터.</translation>
+    </message>
+    <message>
+        <source>better</source>
+        <extracomment>Rows of cells and of pairs.</extracomment>
+        <translation>좋아짐</translation>
+    </message>
+    <message>
+        <source>worse</source>
+        <translation>나빠짐</translation>
+    </message>
+    <message>
+        <source>few</source>
+        <translation>적음</translation>
+    </message>
+    <message>
+        <source>Kinds</source>
+        <translation>종류</translation>
+    </message>
+    <message>
+        <source>Pairs</source>
+        <translation>쌍</translation>
+    </message>
+    <message>
+        <source>Cells</source>
+        <translation>칸</translation>
+    </message>
+    <message>
+        <source>Slices</source>
+        <translation>슬라이스</translation>
+    </message>
+    <message>
+        <source>{before} wrong px before, {after} after: {fixed} fixed, {made} made, {stayed} wrong in both</source>
+        <translation>이전 잘못된 픽셀 {before} px, 이후 {after} px: {fixed} 고침, {made} 생김, {stayed} 둘 다 틀림</translation>
+    </message>
+    <message>
+        <source>mIoU {mean} over {classes}</source>
+        <translation>{classes}의 mIoU {mean}</translation>
+    </message>
+    <message>
+        <source>pixel accuracy {share}</source>
+        <translation>픽셀 정확도 {share}</translation>
+    </message>
+    <message>
+        <source>ground truth {digest}</source>
+        <translation>정답 {digest}</translation>
+    </message>
+    <message>
+        <source>and</source>
+        <translation>와(과)</translation>
+    </message>
+    <message>
+        <source>called</source>
+        <translation>→</translation>
+    </message>
+    <message>
+        <source>{before} px before, {after} after, {fixed} fixed, {made} made. Better in {better}, worse in {worse}.</source>
+        <translation>이전 {before} px, 이후 {after} px, {fixed} 고침, {made} 생김. {better}에서 좋아지고 {worse}에서 나빠짐.</translation>
+    </message>
+    <message>
+        <source>objects</source>
+        <translation>객체</translation>
+    </message>
+    <message>
+        <source>pixels</source>
+        <translation>픽셀</translation>
     </message>
 </context>
 </TS>
