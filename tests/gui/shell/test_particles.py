@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.particles import choose_particles
+from app.ui.shell.language import choose_particles
 
 
 @pytest.mark.parametrize(
