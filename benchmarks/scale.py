@@ -103,6 +103,61 @@ def _bands(_root: Path) -> None:
             folder.band("edge").curve()
 
 
+def _strokes(number: int) -> None:
+    """Ten strokes in one image of a folder of ten, each with the figures that the window shows after it."""
+    from app.state.document import Document
+    from app.state.live_evaluation import LiveEvaluation
+    from app.state.provenance import Provenance
+    from deeplab_core.analysis.folder import FolderAnalysis
+    from deeplab_core.analysis.image import count_labels
+    from deeplab_core.geometry import Box
+    from deeplab_core.records import TrimapBand
+
+    catalog, band, folder = classes_of(number), TrimapBand(rule="edge"), FolderAnalysis(classes_of(number))
+    for seed in range(10):
+        truth, prediction = mosaic(number, seed)
+        folder.update(str(seed), count_labels(prediction, catalog, truth=truth, band=band))
+    truth, prediction = mosaic(number, 0)
+    document = Document(prediction, catalog)
+    live = LiveEvaluation(truth, document)
+    live.histogram("edge")
+    with measured():
+        for step in range(10):
+            box = Box(40 * step, 30 * step, 60, 60)
+            document.paint(box, np.ones((60, 60), bool), int(truth[30 * step, 40 * step]), Provenance.USER)
+            folder.update("0", live.record("edge", "truth"))
+            folder.band("edge").curve("truth")
+            live.histogram("edge").curve("truth")
+            folder.matrix.mean_iou()
+
+
+@case("strokes-150-classes")
+def _strokes_150(_root: Path) -> None:
+    """Ten strokes with all figures after each, 150 classes."""
+    _strokes(150)
+
+
+@case("strokes-1000-classes")
+def _strokes_1000(_root: Path) -> None:
+    """Ten strokes with all figures after each, 1,000 classes."""
+    _strokes(1000)
+
+
+@case("predict-32")
+def _predict(root: Path) -> None:
+    """``predict`` of 32 images of 480 x 360 with the bundled network for rooms, two threads; its start counts too."""
+    from app.cli import run
+    from app.paths import SAMPLE_PROJECT
+
+    (root / "in").mkdir()
+    images = sorted((SAMPLE_PROJECT / "images").glob("*.jpg"))
+    for number in range(32):
+        small = cv2.resize(cv2.imread(str(images[number % len(images)])), (480, 360), interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(root / "in" / f"{number:03}.jpg"), small)
+    with measured():
+        assert run(["predict", str(root / "in"), "--model", "rooms-voc", "-o", str(root / "out"), "--device", "cpu"]) == 0
+
+
 @case("evaluate-1000-classes")
 def _evaluate_classes(root: Path) -> None:
     """Twenty images of 1,000 classes through ``evaluate_folders``, without resampling."""

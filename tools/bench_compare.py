@@ -24,7 +24,7 @@ DEFAULT = ("bands-1000-classes", "evaluate-1000-classes", "boundary-small", "bou
 
 def measure(tree: Path, case: str, timeout_s: float) -> dict[str, float] | None:
     """One case on one tree; None where it took longer."""
-    environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "2" if case.startswith("predict") else "1"}
     try:
         done = subprocess.run(
             [sys.executable, str(ROOT / "benchmarks" / "scale.py"), case],
