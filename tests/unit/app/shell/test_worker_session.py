@@ -124,6 +124,23 @@ def test_a_checkpoint_that_fails_leaves_the_model_before_in_use(service: InProce
     assert service.predict(str(image)).prediction.labels.shape == (90, 120)
 
 
+def test_another_engine_computes_and_its_trial_is_remembered(model_file: Path, image: Path, tmp_path: Path) -> None:
+    for library in ("onnx", "onnxruntime"):
+        pytest.importorskip(library, reason=f"{library} is not installed: only torch can run a network")
+    session, file = ComputeSession(), tmp_path / "engines.json"
+    session.answer(LoadModel(request_id=1, path=str(model_file), device="cpu", trials=str(file)))
+    plain = session.answer(Predict(request_id=2, image=str(image), source_key="k"))
+    assert isinstance(plain, Predicted)
+    assert not file.exists()
+    answer = session.answer(Predict(request_id=3, image=str(image), source_key="k", options=PredictOptions(engine="onnx")))
+    assert isinstance(answer, Predicted)
+    assert "onnxruntime" in answer.prediction.report.device
+    assert "onnxruntime" not in plain.prediction.report.device
+    assert answer.prediction.options.cache_key() != plain.prediction.options.cache_key()
+    assert (answer.prediction.labels == plain.prediction.labels).mean() > 0.999
+    assert file.is_file()
+
+
 def test_a_bug_is_answered_with_its_traceback(model_file: Path, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     session = ComputeSession()
     session.answer(LoadModel(request_id=1, path=str(model_file), device="cpu"))
