@@ -75,13 +75,13 @@ def plan_outputs(inputs: Sequence[Path], out: Path, suffix: str = ".png", *, kee
         click.UsageError: no image is found, or none can be worked on.
     """
     # Paths are texts until a task has them: a hundred thousand Path objects, each resolved, take half a minute.
-    real, base = _RealPaths(), str(out)
-    listed, left_out = _listed(inputs, out, real)
+    folders, base = _Folders(), str(out).rstrip(os.sep)
+    listed, left_out = _listed(inputs, out, folders)
     groups: dict[str, list[Task]] = defaultdict(list)
     for image, name in listed:
-        output = os.path.join(base, (name if keep_suffix else _without_suffix(name)) + suffix)  # noqa: PTH118
+        output = f"{base}{os.sep}{_native(name if keep_suffix else _without_suffix(name))}{suffix}"
         group = groups[name_key(output)]
-        if all(real.of(str(other.image)) != real.of(image) for other in group):
+        if all(folders.real(str(other.image)) != folders.real(image) for other in group):
             group.append(Task(Path(image), name, Path(output)))
     if not groups:
         why = f" ({'; '.join(left_out)})" if left_out else ""
@@ -92,7 +92,7 @@ def plan_outputs(inputs: Sequence[Path], out: Path, suffix: str = ".png", *, kee
     refused: list[tuple[Task, AtrousError]] = []
     for group in groups.values():
         for task in group:
-            error = _refusal(task, group, real, kept=keep_suffix)
+            error = _refusal(task, group, folders, kept=keep_suffix)
             if error is None:
                 tasks.append(task)
             else:
@@ -110,20 +110,54 @@ def report_refused(plan: OutputPlan, note: Callable[[str], None]) -> None:
         note(f"failed: {error}")
 
 
-class _RealPaths:
-    """Where files really lie; the folder of many files is resolved once."""
+class _Folders:
+    """What folders hold and where they really lie; each is looked at once, however many of its files are asked for."""
 
     def __init__(self) -> None:
-        self._folders: dict[str, str] = {}
+        self._known: dict[str, tuple[str, frozenset[str], frozenset[str] | None]] = {}
 
-    def of(self, path: str) -> str:
-        """The path without links, as :func:`os.path.realpath` gives it."""
-        folder, name = os.path.split(path)
-        if os.path.islink(path) or name in ("", ".", ".."):  # noqa: PTH114
+    def real(self, path: str) -> str:
+        """The path of a file without links, as :func:`os.path.realpath` gives it."""
+        folder, _, name = path.rpartition(os.sep)
+        where, links, names = self._look(folder if folder or not path.startswith(os.sep) else os.sep)
+        if name in ("", ".", "..") or names is None or _folded(name) in links:
             return os.path.realpath(path)
-        if folder not in self._folders:
-            self._folders[folder] = os.path.realpath(folder)
-        return os.path.join(self._folders[folder], name)  # noqa: PTH118
+        return f"{where}{os.sep}{name}"
+
+    def holds(self, path: str) -> bool:
+        """Whether a file, a folder or a link of this name is there."""
+        folder, _, name = path.rpartition(os.sep)
+        names = self._look(folder if folder or not path.startswith(os.sep) else os.sep)[2]
+        # Some file systems find a name that is written otherwise; they are asked.
+        return (names is None or _folded(name) in names) and os.path.lexists(path)
+
+    def _look(self, folder: str) -> tuple[str, frozenset[str], frozenset[str] | None]:
+        """Where a folder really lies, and the names of its links and of everything; None if it cannot be listed."""
+        found = self._known.get(folder)
+        if found is None:
+            links, names = set(), set()
+            listed = True
+            try:
+                with os.scandir(folder or ".") as entries:
+                    for entry in entries:
+                        names.add(_folded(entry.name))
+                        if entry.is_symlink():
+                            links.add(_folded(entry.name))
+            except (FileNotFoundError, NotADirectoryError):
+                pass
+            except OSError:
+                listed = False
+            known = os.path.realpath(folder).rstrip(os.sep), frozenset(links), frozenset(names) if listed else None
+            found = self._known[folder] = known
+        return found
+
+
+def _native(name: str) -> str:
+    return name if os.sep == "/" else name.replace("/", os.sep)
+
+
+def _folded(name: str) -> str:
+    return name_key(name).casefold()
 
 
 def _without_suffix(name: str) -> str:
@@ -133,7 +167,7 @@ def _without_suffix(name: str) -> str:
     return name[: len(name) - len(last) + dot] if 0 < dot < len(last) - 1 else name
 
 
-def _listed(inputs: Sequence[Path], out: Path, real: _RealPaths) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
+def _listed(inputs: Sequence[Path], out: Path, folders: _Folders) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
     """(image, path below its input with ``/``) of all inputs, and what they hold besides."""
     from deeplab_core.datasets.find import scan_folder
 
@@ -148,10 +182,11 @@ def _listed(inputs: Sequence[Path], out: Path, real: _RealPaths) -> tuple[list[t
             continue
         scan = scan_folder(given)
         left_out += scan.left_out()
-        listed = [(os.path.join(given, name), name) for name in scan.images]  # noqa: PTH118
+        start = str(given).rstrip(os.sep) + os.sep
+        listed = [(start + _native(name), name) for name in scan.images]
         if target != os.path.realpath(given):
             inside = target.rstrip(os.sep) + os.sep
-            listed = [(image, name) for image, name in listed if not real.of(image).startswith(inside)]
+            listed = [(image, name) for image, name in listed if not folders.real(image).startswith(inside)]
         protect_images(given, [name for _, name in listed])
         found += listed
     for folder, names in single.items():
@@ -160,7 +195,7 @@ def _listed(inputs: Sequence[Path], out: Path, real: _RealPaths) -> tuple[list[t
     return found, tuple(left_out)
 
 
-def _refusal(task: Task, group: Sequence[Task], real: _RealPaths, *, kept: bool) -> AtrousError | None:
+def _refusal(task: Task, group: Sequence[Task], folders: _Folders, *, kept: bool) -> AtrousError | None:
     if len(group) > 1:
         from deeplab_core.masks.export.plan import equal_names_error
 
@@ -169,9 +204,9 @@ def _refusal(task: Task, group: Sequence[Task], real: _RealPaths, *, kept: bool)
         if any(other.name == task.name for other in others):  # of two inputs
             error.why, error.remedy = "", "Give each folder an output folder of its own"
         return error
-    if not os.path.lexists(task.output):
+    if not folders.holds(str(task.output)):
         return None  # a free name may always be taken
-    if real.of(str(task.output)) == real.of(str(task.image)):
+    if folders.real(str(task.output)) == folders.real(str(task.image)):
         return ProtectedFile(f"the mask of {task.image} would replace the image itself", remedy="Choose another folder with -o")
     try:
         refuse_photograph(task.output)

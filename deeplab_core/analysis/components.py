@@ -216,6 +216,7 @@ def find_errors(
     # Regions are sorted by code, and dense codes sort faster than those of the widest ids.
     present, compact = _compact_cells(truth, prediction, wrong, catalog)
     regions = find_regions(compact, wrong)
+    del compact
     cells = np.stack(np.divmod(present, catalog.ignore + 1), axis=1).astype(np.int32).reshape(-1, 2)
     pixels = np.bincount(regions.values, weights=regions.pixels, minlength=len(present)).astype(np.int64)
     components = np.bincount(regions.values, minlength=len(present)).astype(np.int64)

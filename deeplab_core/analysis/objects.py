@@ -125,7 +125,10 @@ def find_objects(
     countable = is_thing[regions.values]
     number_of = np.zeros(len(regions) + 1, dtype=np.int32)
     number_of[1:][countable] = np.arange(1, int(countable.sum()) + 1)
-    numbers = number_of.take(regions.numbers)
+    kind = fill_void(regions.numbers.astype(np.uint16 if len(regions) < 1 << 16 else np.int32), 0)
+    numbers = regions.numbers
+    for strip in strips(numbers.shape):  # in place: it is the largest map of all
+        numbers[strip] = number_of[numbers[strip]]
     rows = _rows_of(regions, countable)
     called = find_regions(prediction, is_thing[prediction])
 
@@ -139,7 +142,6 @@ def find_objects(
     owner = _owners(numbers, called.numbers, right, len(rows), len(called))
     rows["false"] = np.bincount(owner, weights=scored - hits, minlength=len(rows) + 1)[1:]
 
-    kind = fill_void(regions.numbers.astype(np.uint16 if len(regions) < 1 << 16 else np.int32), 0)
     around = contacts(kind, regions.values, countable)
     rows["border_share"], rows["same_share"] = around.foreign_share[countable], around.same_share[countable]
     rows["parts"] = around.parts[countable]
