@@ -211,6 +211,8 @@ _WINDOW = (
 )
 
 _HELP = (
+    command(Group.HELP, "help.tour", _("Guided tour"), "window.take_tour", icon="image",
+            tip=_("Two minutes on the sample project: find an error, correct it, watch the IoU, export")),
     command(Group.HELP, "help.keys", _("Keyboard shortcuts"), "window.show_keys", icon="keyboard", keys=("F1", "?"),
           tip=_("All keys and mouse actions on one page")),
     command(Group.HELP, "help.palette", _("All commands…"), "window.show_palette", icon="command",

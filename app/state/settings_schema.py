@@ -278,6 +278,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(key="export.scope", default="reviewed"),
     Setting(key="export.frame", default="stored", choices=(("stored", mark("As stored")), ("oriented", mark("As displayed")))),
     Setting(key="folders.recent", default=[]),
+    Setting(key="tour.step", default=0, low=0, high=99),
     Setting(key="keys", default={}),
     Setting(key="keyboard.printed", default={}),
 )

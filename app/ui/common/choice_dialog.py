@@ -1,11 +1,11 @@
-"""Questions that do not block the window: one with a few answers and what follows from each, and one before a folder job."""
+"""Questions: one with a few answers and what follows from each, one before a folder job, and those of a window that closes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QButtonGroup, QCheckBox, QPushButton, QRadioButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QButtonGroup, QCheckBox, QMessageBox, QPushButton, QRadioButton, QVBoxLayout, QWidget
 
 from app.text import tr
 from app.ui.common.elided_label import ElidedLabel
@@ -147,3 +147,33 @@ class ChoiceDialog(FittedDialog):
         if place >= 0:
             self.accept()
             self.decided.emit(self.answers[place].value)
+
+
+def ask_to_stop(window: QWidget, title: str) -> bool:
+    """Whether a window closes although a job, which is named, is running."""
+    text = tr("{title} is still running.", title=title)
+    detail = tr("What is done so far is kept; you can continue with the rest next time.")
+    return _agreed(QMessageBox(window), text, detail, tr("Stop and close"), tr("Keep running"))
+
+
+def ask_to_lose(window: QWidget) -> bool:
+    """Whether a window closes although work in it could not be saved; Enter keeps it open."""
+    box = QMessageBox(window)
+    box.setIcon(QMessageBox.Icon.Warning)
+    text = tr("Some of your work could not be saved.")
+    detail = tr("Unsaved changes will be lost. Keep the window open and follow the message in it.")
+    return _agreed(box, text, detail, tr("Discard and close"), tr("Keep open"), loses=True)
+
+
+def _agreed(box: QMessageBox, text: str, detail: str, go_on: str, stay: str, *, loses: bool = False) -> bool:
+    """Ask with two buttons; whether the first one was pressed."""
+    box.setTextFormat(Qt.TextFormat.PlainText)  # names may look like HTML
+    box.setWindowTitle("Atrous")
+    box.setText(text)
+    box.setInformativeText(detail)
+    role = QMessageBox.ButtonRole.DestructiveRole if loses else QMessageBox.ButtonRole.AcceptRole
+    closing, staying = box.addButton(go_on, role), box.addButton(stay, QMessageBox.ButtonRole.RejectRole)
+    if loses:
+        box.setDefaultButton(staying)
+    box.exec()
+    return box.clickedButton() is closing

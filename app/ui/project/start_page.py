@@ -90,11 +90,13 @@ class StartPage(QWidget):
     """The empty state.
 
     Signals:
-        openAsked(), sampleAsked(), folderChosen(Path).
+        openAsked(), sampleAsked(), tourAsked(), modelsAsked(), folderChosen(Path).
     """
 
     openAsked = Signal()
     sampleAsked = Signal()
+    tourAsked = Signal()
+    modelsAsked = Signal()
     folderChosen = Signal(object)
 
     def __init__(self, theme: Theme) -> None:
@@ -129,6 +131,16 @@ class StartPage(QWidget):
         row.addWidget(self.sample_button)
         row.addStretch(1)
         column.addLayout(row)
+        self.tour_button = self._link(tr("Two-minute tour"), tr("Find an error of the sample project, correct it, export"))
+        self.tour_button.clicked.connect(self.tourAsked)
+        self.models_button = self._link(tr("Get models…"), tr("Published networks that Atrous runs, with size and licence"))
+        self.models_button.clicked.connect(self.modelsAsked)
+        links = QHBoxLayout()
+        links.setSpacing(16)
+        for button in (self.tour_button, self.models_button):
+            links.addWidget(button)
+        links.addStretch(1)
+        column.addLayout(links)
         column.addSpacing(10)
         self.recent_title = toned(tr("RECENT"), tone="muted", size="caption", strong=True)
         column.addWidget(self.recent_title)
@@ -136,6 +148,13 @@ class StartPage(QWidget):
         self._recent.setSpacing(2)
         column.addLayout(self._recent)
         self.show_recent([])
+
+    @staticmethod
+    def _link(text: str, tip: str) -> QPushButton:
+        button = QPushButton(text)
+        button.setProperty("link", True)
+        button.setToolTip(tip)
+        return button
 
     def show_recent(self, folders: Sequence[Path]) -> None:
         """List the folders of last time."""
@@ -159,8 +178,8 @@ class StartPage(QWidget):
         self.title.setText(tr("A part of Atrous is broken"))
         self.text.setText(displayed(text))
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.sample_button.hide()
-        self.recent_title.hide()
+        for part in (self.sample_button, self.tour_button, self.models_button, self.recent_title):
+            part.hide()
         self.open_button.setText(tr("Copy details"))
         self.open_button.clicked.disconnect()
         self.open_button.clicked.connect(lambda: QGuiApplication.clipboard().setText(details))
@@ -176,7 +195,7 @@ class StartPage(QWidget):
         self.title.setText(displayed(tr("Opening {name}…", name=Path(folder).name)) if folder else tr("Open a folder of images"))
         coming = displayed(tr("{image} comes first", image=self._image)) + "\n" if self._image else ""
         self.text.setText(coming + displayed(str(Path(folder).parent)) if folder else tr(_WELCOME))
-        for part in (self.open_button, self.sample_button):
+        for part in (self.open_button, self.sample_button, self.tour_button, self.models_button):
             part.setVisible(not folder)
         self._show_recent_part()
 

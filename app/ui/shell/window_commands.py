@@ -20,7 +20,7 @@ from app.services.logs import report_text
 from app.services.notifications import Choice
 from app.state.new_project import holds_labels_only
 from app.text import displayed, error_sentences, mark, tr
-from app.ui.common.choice_dialog import FolderQuestion
+from app.ui.common.choice_dialog import FolderQuestion, ask_to_lose, ask_to_stop
 from app.ui.common.fitted_dialog import bring_into_screen
 from app.ui.common.list_dialog import ListDialog
 from app.ui.predict.mapping_dialog import MappingDialog
@@ -41,6 +41,7 @@ from deeplab_core.masks.export import ExportSummary
 from deeplab_core.model_files import file_filter, is_foreign_model, is_model_file, model_in_folder
 
 if TYPE_CHECKING:
+    from app.controllers.project.tour import Tour
     from app.ui.annotate.component_dialog import ComponentDialog
     from app.ui.hub.fetch_dialog import FetchDialog
 
@@ -58,6 +59,8 @@ class WindowActions(QObject):
         window.closing.connect(self._close)
         window.start_page.openAsked.connect(self.open_folder)
         window.start_page.sampleAsked.connect(self.open_sample)
+        window.start_page.tourAsked.connect(self.take_tour)
+        window.start_page.modelsAsked.connect(self.get_model)
         window.start_page.folderChosen.connect(lambda folder: program.new_project.open(folder))
         window.model.openAsked.connect(self.open_model)
         window.model.getAsked.connect(self.get_model)
@@ -75,6 +78,7 @@ class WindowActions(QObject):
         program.folder_jobs.asks = True
         self.folder_question: FolderQuestion | None = None
         self.component_dialog: ComponentDialog | None = None
+        self._tour: Tour | None = None
 
     # -- folders and files -----------------------------------------------------------------------------------------------
 
@@ -114,6 +118,17 @@ class WindowActions(QObject):
             self._program.notifier.error(tr("The sample project cannot be copied"), f"{error.strerror}: {error.filename}")
             return
         self._program.projects.open(folder)
+
+    def take_tour(self) -> None:
+        """Begin the guided tour, or go on where it was left."""
+        from app.ui.project.tour_bar import TourBar
+
+        if self._tour is None:
+            bar = TourBar(self._program, self._window.commands)
+            self._tour = bar.tour
+            self._tour.sampleAsked.connect(self.open_sample)
+            self._window.add_bar(bar)
+        self._tour.begin()
 
     def open_model(self) -> None:
         path, _ = QFileDialog.getOpenFileName(
@@ -464,37 +479,13 @@ class WindowActions(QObject):
 
     def _close(self, event: QCloseEvent) -> None:
         guards = self._program.jobs.guards_close()
-        if guards and not self._ask_to_stop(guards[0].title):
+        if guards and not ask_to_stop(self._window, guards[0].title):
             event.ignore()
             return
         self._program.jobs.cancel_all()
-        if not self._program.projects.close() and not self._ask_to_lose():
+        if not self._program.projects.close() and not ask_to_lose(self._window):
             event.ignore()
             return
         self._program.compare.end()  # the next start shows the views and docks of every day
         self._window.save_layout(QSettings(str(layout_file()), QSettings.Format.IniFormat))
         event.accept()
-
-    def _ask_to_stop(self, title: str) -> bool:
-        box = QMessageBox(self._window)
-        box.setTextFormat(Qt.TextFormat.PlainText)  # names may look like HTML
-        box.setWindowTitle("Atrous")
-        box.setText(tr("{title} is still running.", title=title))
-        box.setInformativeText(tr("What is done so far is kept; you can continue with the rest next time."))
-        stop = box.addButton(tr("Stop and close"), QMessageBox.ButtonRole.AcceptRole)
-        box.addButton(tr("Keep running"), QMessageBox.ButtonRole.RejectRole)
-        box.exec()
-        return box.clickedButton() is stop
-
-    def _ask_to_lose(self) -> bool:
-        box = QMessageBox(self._window)
-        box.setTextFormat(Qt.TextFormat.PlainText)  # names may look like HTML
-        box.setIcon(QMessageBox.Icon.Warning)
-        box.setWindowTitle("Atrous")
-        box.setText(tr("Some of your work could not be saved."))
-        box.setInformativeText(tr("Unsaved changes will be lost. Keep the window open and follow the message in it."))
-        lose = box.addButton(tr("Discard and close"), QMessageBox.ButtonRole.DestructiveRole)
-        stay = box.addButton(tr("Keep open"), QMessageBox.ButtonRole.RejectRole)
-        box.setDefaultButton(stay)
-        box.exec()
-        return box.clickedButton() is lose
