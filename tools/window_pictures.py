@@ -1,9 +1,10 @@
 """Pictures of the window for README and documentation: the real program on the sample project, with its bundled network.
 
-    QT_QPA_PLATFORM=offscreen python -m tools.window_pictures -o docs/images [--only NAME ...] [--second FILE]
+    QT_QPA_PLATFORM=offscreen python -m tools.window_pictures -o docs/images [--only NAME ...] [--second FILE] [--wall FILE]
 
 Writes ``window.png`` (a stroke in three linked views), ``crf_dock.png`` (a preview of the CRF) and, with ``--second``,
-``compare.png`` (the bundled network beside another one of the same classes), 1600 x 1000 px each.
+``compare.png`` (the bundled network beside another one of the same classes), 1600 x 1000 px each; ``classes.png`` (the class
+editor); with ``--wall``, a photograph with joints between stones, ``walk_new.png`` and ``walk_crack.png`` of the first walk.
 """
 
 from __future__ import annotations
@@ -14,21 +15,35 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from app.main import Application
+
 #: The place of the sample, as it stands in the pictures; a folder of the moment would be another one each time.
 _FOLDER = Path(tempfile.gettempdir()) / "rooms"
-_NAMES = ("window", "crf_dock", "compare")
+_NAMES = ("window", "crf_dock", "compare", "classes", "walk")
+#: Parts of the photograph of a wall (left, top, right, bottom as shares of its sides), and lines along its joints in the first
+#: of them, in px of it at twice its size.
+_WALLS = ((0.66, 0.012, 0.98, 0.332), (0.44, 0.0, 0.63, 0.19), (0.62, 0.13, 0.94, 0.45))
+_JOINTS = (
+    ((2, 158), (180, 166), (420, 154), (560, 168), (818, 176)),
+    ((300, 2), (306, 80), (300, 158)),
+    ((556, 170), (566, 300), (560, 420), (574, 544)),
+)
+_STONES = ((150, 80), (560, 80), (250, 380), (700, 380))
 
 
 @click.command()
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--only", type=click.Choice(_NAMES), multiple=True)
 @click.option("--second", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="model for compare.png")
+@click.option("--wall", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="photograph for walk_*.png")
 @click.option("--language", default="en", show_default=True, help="language of the window; other pictures are NAME.LANGUAGE.png")
 @click.option("--theme", type=click.Choice(["dark", "light"]), default="dark", show_default=True)
-def main(output: Path, only: tuple[str, ...], second: Path | None, language: str, theme: str) -> None:
+def main(output: Path, only: tuple[str, ...], second: Path | None, wall: Path | None, language: str, theme: str) -> None:
     """Take the pictures."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
@@ -122,10 +137,90 @@ def main(output: Path, only: tuple[str, ...], second: Path | None, language: str
         program.compare.add_file(second)
         wait(lambda: len(program.compare.results) == 2 and all(answer.figures for answer in program.compare.results), 2.0)
         take("compare")
+    if "classes" in wanted:
+        show("room_00009.jpg")
+        window.commands["class.edit"].trigger()
+        wait(lambda: presenter.truth.dialog is not None)
+        editor = presenter.truth.dialog
+        assert editor is not None
+        editor.grab().save(str(output / "classes.png"))
+        editor.reject()
+    if "walk" in wanted and wall is not None:
+        _take_walk(application, wall, output, wait, take)
     program.projects.close()
     window.close()
     application.shut_down()
     shutil.rmtree(_FOLDER, ignore_errors=True)
+
+
+def _take_walk(
+    application: Application,
+    wall: Path,
+    output: Path,
+    wait: Callable[..., None],
+    take: Callable[[str], None],
+) -> None:
+    """The first walk: typed classes, cracks by brush and the rest by fill."""
+    from PySide6.QtCore import Qt
+    from PySide6.QtTest import QTest
+
+    from app.ui.project.new_project_dialog import NewProjectDialog
+
+    program, window, presenter = application.program, application.window, application.presenter
+    assert program is not None
+    assert presenter is not None
+    folder = _walls(wall)
+    window.resize(1280, 720)
+    program.new_project.open(folder)
+    wait(lambda: presenter.labels.dialog is not None and presenter.labels.dialog.isVisible(), 2.0)
+    page = presenter.labels.dialog
+    assert isinstance(page, NewProjectDialog)
+    page.classes.setCurrentIndex(page.classes.findData("typed"))
+    page.classes.activated.emit(page.classes.currentIndex())
+    QTest.keyClicks(page.typed, "crack, no crack")
+    wait(lambda: True, 2.0)
+    page.grab().save(str(output / "walk_new.png"))
+    page.go.click()
+    wait(lambda: (image := program.session.image) is not None and image.path.name == "wall_0.jpg", 2.0)
+    view = presenter.canvas.views[0]
+    program.tools.set_diameter(10)
+
+    def draw(*places: tuple[float, float]) -> None:
+        mapping = view.mapping
+        assert mapping is not None
+        points = [mapping.to_view(*place).toPoint() for place in places]
+        QTest.mouseMove(view, points[0])
+        QTest.mousePress(view, Qt.MouseButton.LeftButton, pos=points[0])
+        for point in points[1:]:
+            QTest.mouseMove(view, point)
+        QTest.mouseRelease(view, Qt.MouseButton.LeftButton, pos=points[-1])
+        wait(lambda: True, 0.3)
+
+    classes = program.classes.catalog
+    assert classes is not None
+    program.classes.choose(classes.classes[0].id)
+    for joint in _JOINTS:
+        draw(*joint)
+    program.classes.choose(classes.classes[1].id)
+    program.edit.choose_tool("fill")
+    for stone in _STONES:
+        draw(stone)
+    take("walk_crack")
+    shutil.rmtree(folder.parent)
+
+
+def _walls(photograph: Path) -> Path:
+    """A folder of photographs of a wall: parts of one, at twice its size."""
+    import cv2
+
+    folder = Path(tempfile.mkdtemp()) / "walls"
+    folder.mkdir()
+    pixels = cv2.imread(str(photograph))
+    height, width = pixels.shape[:2]
+    for number, (left, top, right, bottom) in enumerate(_WALLS):
+        part = pixels[round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
+        cv2.imwrite(str(folder / f"wall_{number}.jpg"), cv2.resize(part, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC))
+    return folder
 
 
 if __name__ == "__main__":

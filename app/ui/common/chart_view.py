@@ -19,7 +19,7 @@ from app.viewmodels.evaluate.charts import Chart, HeatChart, Series
 
 _GAP, _MOST = 8.0, 120.0
 #: Steps between the numbers of an axis, at most; and how far apart they are beside and below a plot, px.
-_LABELS, _APART_UP, _APART = 7, 34.0, 56.0
+_LABELS, _APART_UP, _APART = 7, 24.0, 56.0
 
 
 class NumberAxis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types

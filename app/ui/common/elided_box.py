@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QPaintEvent
+from PySide6.QtCore import QRect, Qt
+from PySide6.QtGui import QPaintEvent, QPalette
 from PySide6.QtWidgets import QComboBox, QStyle, QStyleOptionComboBox, QStylePainter
 
 
@@ -12,21 +12,23 @@ class ElidedBox(QComboBox):
 
     def shown_text(self) -> str:
         """What is painted."""
-        option = QStyleOptionComboBox()
-        self.initStyleOption(option)
-        return self._fitted(option)
+        return self.fontMetrics().elidedText(self.currentText(), Qt.TextElideMode.ElideMiddle, self._room().width())
 
-    def _fitted(self, option: QStyleOptionComboBox) -> str:
-        field = QStyle.SubControl.SC_ComboBoxEditField
-        room = self.style().subControlRect(QStyle.ComplexControl.CC_ComboBox, option, field, self)
-        return self.fontMetrics().elidedText(option.currentText, Qt.TextElideMode.ElideMiddle, room.width() - _AIR)
+    def _room(self) -> QRect:
+        """The place of the text: up to the arrow, which is more than styles give the field."""
+        control, option, style = QStyle.ComplexControl.CC_ComboBox, QStyleOptionComboBox(), self.style()
+        self.initStyleOption(option)
+        field = style.subControlRect(control, option, QStyle.SubControl.SC_ComboBoxEditField, self)
+        arrow = style.subControlRect(control, option, QStyle.SubControl.SC_ComboBoxArrow, self)
+        return field.adjusted(0, 0, arrow.left() - field.right() - 1, 0)
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         painter, option = QStylePainter(self), QStyleOptionComboBox()
         self.initStyleOption(option)
         painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
-        option.currentText = self._fitted(option)
-        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+        group = QPalette.ColorGroup.Active if self.isEnabled() else QPalette.ColorGroup.Disabled
+        painter.setPen(self.palette().color(group, QPalette.ColorRole.ButtonText))
+        painter.drawText(self._room(), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, self.shown_text())
 
     def showPopup(self) -> None:
         """Make room for the texts."""
@@ -35,5 +37,5 @@ class ElidedBox(QComboBox):
         super().showPopup()
 
 
-#: Room that styles keep around the text of the field, and what stands beside the texts of the list, px.
-_AIR, _BESIDE = 4, 40
+#: What stands beside the texts of the list, px.
+_BESIDE = 40

@@ -236,3 +236,20 @@ def test_toasts_replace_their_like_and_errors_stay(qtbot):
 
 def test_clock():
     assert [clock(s) for s in (9, 75, 3725, -1)] == ["0:09", "1:15", "1:02:05", "0:00"]
+
+
+def test_a_box_of_choices_cuts_a_long_name_in_the_middle(qtbot):
+    from app.ui.common.elided_box import ElidedBox
+
+    box = ElidedBox()
+    qtbot.addWidget(box)
+    name = "photographs of 2025, tuned on rooms, second try"
+    box.addItem(name)
+    box.resize(160, 30)
+    box.show()
+    shown = box.shown_text()
+    assert shown.startswith("phot")
+    assert shown.endswith("try")
+    assert "…" in shown
+    box.resize(900, 30)
+    assert box.shown_text() == name
