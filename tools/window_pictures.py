@@ -1,6 +1,6 @@
 """Pictures of the window for README and documentation: the real program on the sample project, with its bundled network.
 
-    QT_QPA_PLATFORM=offscreen python -m tools.window_pictures -o docs/images [--only NAME ...] [--second FILE] [--wall FILE]
+    python -m tools.window_pictures -o docs/images [--only NAME ...] [--second FILE] [--wall FILE]
 
 Writes ``window.png`` (a stroke in three linked views), ``crf_dock.png`` (a preview of the CRF) and, with ``--second``,
 ``compare.png`` (the bundled network beside another one of the same classes), 1600 x 1000 px each; ``classes.png`` (the class
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 #: The place of the sample, as it stands in the pictures; a folder of the moment would be another one each time.
 _FOLDER = Path(tempfile.gettempdir()) / "rooms"
+_SCREEN = Path(__file__).parent.parent / "resources" / "offscreen.json"
 _NAMES = ("window", "crf_dock", "compare", "classes", "walk")
 #: Parts of the photograph of a wall (left, top, right, bottom as shares of its sides), and lines along its joints in the first
 #: of them, in px of it at twice its size.
@@ -45,7 +46,7 @@ _STONES = ((150, 80), (560, 80), (250, 380), (700, 380))
 @click.option("--theme", type=click.Choice(["dark", "light"]), default="dark", show_default=True)
 def main(output: Path, only: tuple[str, ...], second: Path | None, wall: Path | None, language: str, theme: str) -> None:
     """Take the pictures."""
-    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    os.environ.setdefault("QT_QPA_PLATFORM", f"offscreen:configfile={_SCREEN}")  # of 1600 x 1000 px
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
         os.environ[name] = tempfile.mkdtemp()  # the user's own settings are neither used nor changed
     from PySide6.QtCore import QPointF, Qt
@@ -102,8 +103,9 @@ def main(output: Path, only: tuple[str, ...], second: Path | None, wall: Path | 
     wait(lambda: program.session.image is not None and program.models.card is not None)
     program.models.load(FIRST_MODEL)  # of a copy of the sample the window does not know that it shows rooms
     wait(lambda: program.models.card is not None and program.models.path == FIRST_MODEL)
-    program.folder_run.run()
-    wait(lambda: program.session.project is not None and not program.jobs.running, 2.0)
+    if {"window", "crf_dock", "compare"} & set(wanted):
+        program.folder_run.run()
+        wait(lambda: program.session.project is not None and not program.jobs.running, 2.0)
     presenter = application.presenter
     assert presenter is not None
     if "window" in wanted:
@@ -138,19 +140,25 @@ def main(output: Path, only: tuple[str, ...], second: Path | None, wall: Path | 
         wait(lambda: len(program.compare.results) == 2 and all(answer.figures for answer in program.compare.results), 2.0)
         take("compare")
     if "classes" in wanted:
-        show("room_00009.jpg")
-        window.commands["class.edit"].trigger()
-        wait(lambda: presenter.truth.dialog is not None)
-        editor = presenter.truth.dialog
-        assert editor is not None
-        editor.grab().save(str(output / "classes.png"))
-        editor.reject()
+        _take_classes(application, output, wait)
     if "walk" in wanted and wall is not None:
         _take_walk(application, wall, output, wait, take)
     program.projects.close()
     window.close()
     application.shut_down()
     shutil.rmtree(_FOLDER, ignore_errors=True)
+
+
+def _take_classes(application: Application, output: Path, wait: Callable[..., None]) -> None:
+    """The class editor."""
+    presenter = application.presenter
+    assert presenter is not None
+    application.window.commands["class.edit"].trigger()
+    wait(lambda: presenter.truth.dialog is not None)
+    editor = presenter.truth.dialog
+    assert editor is not None
+    editor.grab().save(str(output / "classes.png"))
+    editor.reject()
 
 
 def _take_walk(
@@ -206,14 +214,16 @@ def _take_walk(
     for stone in _STONES:
         draw(stone)
     take("walk_crack")
-    shutil.rmtree(folder.parent)
+    program.projects.close()
+    shutil.rmtree(folder)
 
 
 def _walls(photograph: Path) -> Path:
     """A folder of photographs of a wall: parts of one, at twice its size."""
     import cv2
 
-    folder = Path(tempfile.mkdtemp()) / "walls"
+    folder = Path(tempfile.gettempdir()) / "walls"
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     pixels = cv2.imread(str(photograph))
     height, width = pixels.shape[:2]

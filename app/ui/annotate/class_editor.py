@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from PySide6.QtCore import QItemSelectionModel, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QShowEvent
+from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QColorDialog,
@@ -31,6 +31,8 @@ from deeplab_core.catalogs.editing import CatalogEdit
 from deeplab_core.errors import AtrousError, CatalogError
 
 _COLOR, _NAME, _KEY, _ID, _LOCKED, _HIDDEN, _OWN = range(7)
+#: Side of a swatch, px.
+_SWATCH = 16
 
 
 class ClassEditor(FittedDialog):
@@ -357,8 +359,15 @@ class ClassEditor(FittedDialog):
 
 def _swatch(color: Color) -> QTableWidgetItem:
     """A colour, to be looked at and double-clicked."""
-    item = QTableWidgetItem()
-    item.setData(Qt.ItemDataRole.DecorationRole, QColor(*color))
+    pixmap, item = QPixmap(_SWATCH, _SWATCH), QTableWidgetItem()
+    pixmap.fill(QColor(*color))
+    painter = QPainter(pixmap)
+    painter.setPen(QColor(128, 128, 128))  # black and white are seen on any ground
+    painter.drawRect(0, 0, _SWATCH - 1, _SWATCH - 1)
+    painter.end()
+    icon = QIcon(pixmap)
+    icon.addPixmap(pixmap, QIcon.Mode.Selected)  # a selected row does not tint it
+    item.setIcon(icon)
     item.setData(Qt.ItemDataRole.AccessibleTextRole, QColor(*color).name())
     item.setToolTip(tr("{color}. Double-click to change the colour of the class", color=QColor(*color).name()))
     item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)

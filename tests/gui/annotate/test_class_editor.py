@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QFileDialog, QLineEdit
 
 from app.ui.annotate.class_editor import ClassEditor
@@ -75,10 +76,10 @@ def test_the_editor_shows_the_colours_of_the_screen_and_those_of_files(studio: S
         titles = [dialog.table.horizontalHeaderItem(column).text() for column in range(dialog.table.columnCount())]  # type: ignore[union-attr]
         column = titles.index(title)
         colors = [
-            dialog.table.item(row, column).data(Qt.ItemDataRole.DecorationRole)  # type: ignore[union-attr]
+            dialog.table.item(row, column).data(Qt.ItemDataRole.AccessibleTextRole)  # type: ignore[union-attr]
             for row in range(dialog.table.rowCount())
         ]
-        return [color.getRgb()[:3] for color in colors]
+        return [QColor(color).getRgb()[:3] for color in colors]
 
     studio.open(folder)
     voc, shown = get_catalog("voc21"), studio.program.view.overlay.shown(get_catalog("voc21"))
