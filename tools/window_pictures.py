@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,9 +103,7 @@ def main(output: Path, only: tuple[str, ...], second: Path | None, wall: Path | 
     wait(lambda: program.session.image is not None and program.models.card is not None)
     program.models.load(FIRST_MODEL)  # of a copy of the sample the window does not know that it shows rooms
     wait(lambda: program.models.card is not None and program.models.path == FIRST_MODEL)
-    if {"window", "crf_dock", "compare"} & set(wanted):
-        program.folder_run.run()
-        wait(lambda: program.session.project is not None and not program.jobs.running, 2.0)
+    _predict_for(wanted, application, wait)
     presenter = application.presenter
     assert presenter is not None
     if "window" in wanted:
@@ -134,10 +132,7 @@ def main(output: Path, only: tuple[str, ...], second: Path | None, wall: Path | 
         window.model.raise_()
     if "compare" in wanted and second is not None:
         show("room_00001.jpg")
-        window.commands["model.compare"].trigger()
-        wait(lambda: program.context["comparing"])
-        program.compare.add_file(second)
-        wait(lambda: len(program.compare.results) == 2 and all(answer.figures for answer in program.compare.results), 2.0)
+        _compare_with(application, second, wait)
         take("compare")
     if "classes" in wanted:
         _take_classes(application, output, wait)
@@ -147,6 +142,25 @@ def main(output: Path, only: tuple[str, ...], second: Path | None, wall: Path | 
     window.close()
     application.shut_down()
     shutil.rmtree(_FOLDER, ignore_errors=True)
+
+
+def _predict_for(wanted: Sequence[str], application: Application, wait: Callable[..., None]) -> None:
+    """Predict all images, if a picture shows predictions."""
+    program = application.program
+    assert program is not None
+    if {"window", "crf_dock", "compare"} & set(wanted):
+        program.folder_run.run()
+        wait(lambda: program.session.project is not None and not program.jobs.running, 2.0)
+
+
+def _compare_with(application: Application, second: Path, wait: Callable[..., None]) -> None:
+    """Show the bundled network beside another one."""
+    program = application.program
+    assert program is not None
+    application.window.commands["model.compare"].trigger()
+    wait(lambda: program.context["comparing"])
+    program.compare.add_file(second)
+    wait(lambda: len(program.compare.results) == 2 and all(answer.figures for answer in program.compare.results), 2.0)
 
 
 def _take_classes(application: Application, output: Path, wait: Callable[..., None]) -> None:

@@ -103,7 +103,7 @@ SETTINGS: tuple[Setting, ...] = (
         default=False,
         group=_APPEARANCE,
         label=mark("Reduce motion"),
-        help=mark("Messages appear at once instead of fading in; so they do if the system switches animations off"),
+        help=mark("Messages, blinking and previews do not fade; nor do they if the system switches animations off"),
     ),
     Setting(
         key="canvas.class_colors",

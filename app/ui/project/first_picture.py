@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
+from shiboken6 import isValid
 
 from app.controllers.project.label_imports import Preview
 from app.controllers.project.new_project import NewProjectController
@@ -82,7 +83,8 @@ class FirstPicture(QWidget):
             self._show()
 
         def failed(error: AtrousError) -> None:
-            self.caption.setText(f"{error_title(error)}. {error_detail(error)}")
+            if isValid(self):
+                self.caption.setText(f"{error_title(error)}. {error_detail(error)}")
 
         self._controller.predict(self._look, self._base, self._key, done, failed)
 
@@ -107,12 +109,15 @@ class FirstPicture(QWidget):
         def done(found: Preview | Exception) -> None:
             if catalog is self._catalog and self._label is label and isinstance(found, Preview):
                 self._labelled = found
-                self.shown.setCurrentIndex(1)
+                if isValid(self):
+                    self.shown.setCurrentIndex(1)
                 self._show()
 
         self._controller.preview_labels(self._look, plan, done)
 
     def _show(self) -> None:
+        if not isValid(self):
+            return  # the page was closed before the answer came
         self.shown.setVisible(self._labelled is not None and self._base is not None)
         labels = self._labelled is not None and bool(self.shown.currentData())
         preview = self._labelled if labels else self.predicted if self._predicts else None

@@ -7,11 +7,13 @@ import json
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
+from shiboken6 import isValid
 
 from app.state.image_record import ImageStatus
 from app.state.opening import DIRECTORY_NAME
 from app.ui.project.new_project_dialog import NewProjectDialog
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.errors import ProjectError
 from tests.gui.studio import HEIGHT, WIDTH, make_folder
 
 
@@ -78,6 +80,21 @@ def test_the_first_image_is_predicted_behind_the_page(studio, bare):
     assert dialog.picture.predicted is not None
     assert "photo_0.jpg with the model's prediction" in dialog.picture.caption.text()
     assert "partner" in dialog.model_line.text()
+
+
+def test_a_prediction_that_comes_after_the_page_was_closed_is_dropped(studio, bare, monkeypatch):
+    studio.start_model()
+    answers = []
+    monkeypatch.setattr(studio.program.new_project, "predict", lambda *asked: answers.append(asked))
+    dialog = page(studio, bare)
+    picture = dialog.picture
+    assert answers
+    dialog.reject()
+    studio.settle()
+    assert not isValid(picture)
+    _look, base, _key, done, failed = answers[-1]
+    done(base)
+    failed(ProjectError("the model is gone", remedy="Load it again"))
 
 
 def test_typed_classes_begin_without_a_model_that_has_none_of_them(studio, bare):
