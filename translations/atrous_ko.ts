@@ -366,8 +366,11 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
     </message>
     <message>
         <source>Open folder…</source>
-        <extracomment>What runs again and again while its key is held; everything else runs once, however long a key is down.</extracomment>
         <translation>폴더 열기…</translation>
+    </message>
+    <message>
+        <source>Opens a folder of images, with the labels that you made for them</source>
+        <translation>이미지 폴더를 사용자가 만든 라벨과 함께 엽니다</translation>
     </message>
     <message>
         <source>Open video…</source>
@@ -382,8 +385,16 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
         <translation>샘플 프로젝트 열기</translation>
     </message>
     <message>
+        <source>Opens rendered rooms with ground truth, to try everything without images of your own</source>
+        <translation>정답이 있는 렌더링한 방을 엽니다. 자신의 이미지 없이 모든 기능을 시험할 수 있습니다</translation>
+    </message>
+    <message>
         <source>Rescan folder</source>
         <translation>폴더 다시 검색</translation>
+    </message>
+    <message>
+        <source>Looks for images that were added, changed or removed by other programs</source>
+        <translation>다른 프로그램이 추가, 변경 또는 제거한 이미지를 찾습니다</translation>
     </message>
     <message>
         <source>Save now</source>
@@ -422,20 +433,40 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
         <translation>마스크 내보내기…</translation>
     </message>
     <message>
+        <source>Writes the masks of the images in a format of your choice</source>
+        <translation>이미지의 마스크를 선택한 형식으로 저장합니다</translation>
+    </message>
+    <message>
         <source>Settings…</source>
         <translation>설정…</translation>
+    </message>
+    <message>
+        <source>How Atrous looks, works, saves and computes</source>
+        <translation>Atrous의 모양, 동작, 저장, 계산 방식</translation>
     </message>
     <message>
         <source>Quit</source>
         <translation>종료</translation>
     </message>
     <message>
+        <source>Saves your work and closes the window</source>
+        <translation>작업을 저장하고 창을 닫습니다</translation>
+    </message>
+    <message>
         <source>Undo</source>
         <translation>실행 취소</translation>
     </message>
     <message>
+        <source>Takes back the newest step of this image</source>
+        <translation>이 이미지의 마지막 단계를 취소합니다</translation>
+    </message>
+    <message>
         <source>Redo</source>
         <translation>다시 실행</translation>
+    </message>
+    <message>
+        <source>Does the step again that was taken back last</source>
+        <translation>마지막으로 취소한 단계를 다시 실행합니다</translation>
     </message>
     <message>
         <source>Undo folder job</source>
@@ -586,8 +617,16 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
         <translation>현재 마스크 유지</translation>
     </message>
     <message>
+        <source>Drops the new prediction; no label changes</source>
+        <translation>새 예측을 버립니다. 라벨은 바뀌지 않습니다</translation>
+    </message>
+    <message>
         <source>Next image</source>
         <translation>다음 이미지</translation>
+    </message>
+    <message>
+        <source>Opens the image below this one in the list</source>
+        <translation>목록에서 아래 이미지를 엽니다</translation>
     </message>
     <message>
         <source>Previous image</source>
@@ -595,12 +634,24 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
         <translation>이전 이미지</translation>
     </message>
     <message>
+        <source>Opens the image above this one in the list</source>
+        <translation>목록에서 위 이미지를 엽니다</translation>
+    </message>
+    <message>
         <source>Next unreviewed image</source>
         <translation>검토 안 된 다음 이미지</translation>
     </message>
     <message>
+        <source>Opens the next image that is neither reviewed nor rejected</source>
+        <translation>검토 완료도 제외도 아닌 다음 이미지를 엽니다</translation>
+    </message>
+    <message>
         <source>Previous unreviewed image</source>
         <translation>검토 안 된 이전 이미지</translation>
+    </message>
+    <message>
+        <source>Opens the last image before this one that is neither reviewed nor rejected</source>
+        <translation>검토 완료도 제외도 아닌 이전 이미지를 엽니다</translation>
     </message>
     <message>
         <source>Next worst image</source>
@@ -631,6 +682,10 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
         <translation>오류를 예측으로 되돌리기</translation>
     </message>
     <message>
+        <source>Its pixels get the labels of the prediction again</source>
+        <translation>오류의 픽셀이 다시 예측의 라벨을 받습니다</translation>
+    </message>
+    <message>
         <source>Filter the images…</source>
         <translation>이미지 필터…</translation>
     </message>
@@ -649,6 +704,10 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
     <message>
         <source>Reviewed</source>
         <translation>검토 완료</translation>
+    </message>
+    <message>
+        <source>Marks this image reviewed and stays on it; again: the mark is taken away</source>
+        <translation>이 이미지를 검토 완료로 표시하고 그대로 둡니다. 다시 누르면 표시를 지웁니다</translation>
     </message>
     <message>
         <source>Reject this image…</source>
@@ -687,8 +746,16 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
         <translation>브러시 크게</translation>
     </message>
     <message>
+        <source>The brush grows by a step; Shift+wheel does the same</source>
+        <translation>브러시가 한 단계 커집니다. Shift+휠도 같습니다</translation>
+    </message>
+    <message>
         <source>Smaller brush</source>
         <translation>브러시 작게</translation>
+    </message>
+    <message>
+        <source>The brush shrinks by a step; Shift+wheel does the same</source>
+        <translation>브러시가 한 단계 작아집니다. Shift+휠도 같습니다</translation>
     </message>
     <message>
         <source>Paint only over the class where a stroke begins</source>
@@ -800,28 +867,56 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
         <translation>{key} 키의 클래스</translation>
     </message>
     <message>
+        <source>Brush, fill and the other tools give this class from now on</source>
+        <translation>이제부터 브러시, 채우기 등 모든 도구가 이 클래스를 줍니다</translation>
+    </message>
+    <message>
         <source>Unlabelled (void)</source>
         <translation>라벨 없음(void)</translation>
+    </message>
+    <message>
+        <source>Tools take labels away: pixels become unlabelled</source>
+        <translation>도구가 라벨을 지웁니다. 픽셀이 라벨 없음이 됩니다</translation>
     </message>
     <message>
         <source>Previous class</source>
         <translation>이전 클래스</translation>
     </message>
     <message>
+        <source>Selects the class above in the list</source>
+        <translation>목록에서 위 클래스를 선택합니다</translation>
+    </message>
+    <message>
         <source>Next class</source>
         <translation>다음 클래스</translation>
+    </message>
+    <message>
+        <source>Selects the class below in the list</source>
+        <translation>목록에서 아래 클래스를 선택합니다</translation>
     </message>
     <message>
         <source>Swap the last two classes</source>
         <translation>마지막 두 클래스 바꾸기</translation>
     </message>
     <message>
+        <source>Selects the class again that was selected before</source>
+        <translation>바로 전에 선택했던 클래스를 다시 선택합니다</translation>
+    </message>
+    <message>
         <source>Find a class…</source>
         <translation>클래스 찾기…</translation>
     </message>
     <message>
+        <source>Type letters of a name to select its class</source>
+        <translation>이름의 글자를 입력해 클래스를 선택합니다</translation>
+    </message>
+    <message>
         <source>Show all classes</source>
         <translation>모든 클래스 표시</translation>
+    </message>
+    <message>
+        <source>Shows classes again that you have hidden</source>
+        <translation>숨긴 클래스를 다시 표시합니다</translation>
     </message>
     <message>
         <source>Edit classes…</source>
@@ -844,8 +939,16 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
         <translation>마스크 표시</translation>
     </message>
     <message>
+        <source>Shows or hides the colours of the classes on the image</source>
+        <translation>이미지 위의 클래스 색을 표시하거나 숨깁니다</translation>
+    </message>
+    <message>
         <source>Contours</source>
         <translation>윤곽선</translation>
+    </message>
+    <message>
+        <source>Shows or hides the outlines of regions</source>
+        <translation>영역의 윤곽선을 표시하거나 숨깁니다</translation>
     </message>
     <message>
         <source>Class names</source>
@@ -854,6 +957,14 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
     <message>
         <source>On large regions and on the one under the pointer; hidden while you paint</source>
         <translation>큰 영역과 포인터 아래 영역에 표시합니다. 칠하는 동안 숨깁니다</translation>
+    </message>
+    <message>
+        <source>The colours of the classes cover more of the image</source>
+        <translation>클래스 색이 이미지를 더 많이 덮습니다</translation>
+    </message>
+    <message>
+        <source>The colours of the classes cover less of the image</source>
+        <translation>클래스 색이 이미지를 더 적게 덮습니다</translation>
     </message>
     <message>
         <source>Blink to the prediction</source>
@@ -868,12 +979,24 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
         <translation>트라이맵 밴드</translation>
     </message>
     <message>
+        <source>A view of the pixels near boundaries, where the trimap curve is measured</source>
+        <translation>트라이맵 곡선을 재는 경계 근처 픽셀을 보여 줍니다</translation>
+    </message>
+    <message>
         <source>Uncertainty</source>
         <translation>불확실도</translation>
     </message>
     <message>
+        <source>A view of how sure the model is of each pixel</source>
+        <translation>모델이 각 픽셀을 얼마나 확신하는지 보여 줍니다</translation>
+    </message>
+    <message>
         <source>Errors against the ground truth</source>
         <translation>정답 대비 오류</translation>
+    </message>
+    <message>
+        <source>A view of the pixels where mask and ground truth differ, by kind of error</source>
+        <translation>마스크와 정답이 다른 픽셀을 오류 종류별로 보여 줍니다</translation>
     </message>
     <message>
         <source>Linked views</source>
@@ -888,40 +1011,80 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
         <translation>뷰 1개</translation>
     </message>
     <message>
+        <source>The mask takes the whole place of the image</source>
+        <translation>마스크를 뷰 하나에 크게 보여 줍니다</translation>
+    </message>
+    <message>
         <source>Two views</source>
         <translation>뷰 2개</translation>
+    </message>
+    <message>
+        <source>Two views side by side; zoom and position are the same in both</source>
+        <translation>두 뷰를 나란히 보여 줍니다. 확대와 위치는 같습니다</translation>
     </message>
     <message>
         <source>Three views</source>
         <translation>뷰 3개</translation>
     </message>
     <message>
+        <source>Three views side by side; zoom and position are the same in all</source>
+        <translation>세 뷰를 나란히 보여 줍니다. 확대와 위치는 모두 같습니다</translation>
+    </message>
+    <message>
         <source>Four views</source>
         <translation>뷰 4개</translation>
+    </message>
+    <message>
+        <source>Four views in two rows; zoom and position are the same in all</source>
+        <translation>네 뷰를 두 줄로 보여 줍니다. 확대와 위치는 모두 같습니다</translation>
     </message>
     <message>
         <source>Split slider</source>
         <translation>분할 슬라이더</translation>
     </message>
     <message>
+        <source>Two views on top of each other; drag the line between them</source>
+        <translation>두 뷰를 겹쳐 보여 줍니다. 사이의 선을 끄세요</translation>
+    </message>
+    <message>
         <source>Fit</source>
         <translation>맞추기</translation>
+    </message>
+    <message>
+        <source>Shows the whole image</source>
+        <translation>이미지 전체를 보여 줍니다</translation>
     </message>
     <message>
         <source>100 %</source>
         <translation>100 %</translation>
     </message>
     <message>
+        <source>Shows each pixel of the image as one pixel of the screen</source>
+        <translation>이미지의 픽셀 하나를 화면의 픽셀 하나로 보여 줍니다</translation>
+    </message>
+    <message>
         <source>Zoom in</source>
         <translation>확대</translation>
+    </message>
+    <message>
+        <source>Shows the middle of the view larger; the wheel zooms at the pointer</source>
+        <translation>가운데를 더 크게 보여 줍니다. 휠은 포인터 위치를 확대합니다</translation>
     </message>
     <message>
         <source>Zoom out</source>
         <translation>축소</translation>
     </message>
     <message>
+        <source>Shows more of the image; the wheel zooms at the pointer</source>
+        <translation>이미지를 더 넓게 보여 줍니다. 휠은 포인터 위치에서 축소합니다</translation>
+    </message>
+    <message>
         <source>Keep zoom between images</source>
         <translation>이미지 사이에서 확대/축소 유지</translation>
+    </message>
+    <message>
+        <source>The next image opens at the same zoom and position</source>
+        <translation>다음 이미지가 같은 확대와 위치로 열립니다</translation>
     </message>
     <message>
         <source>Brightness and contrast…</source>
@@ -930,6 +1093,10 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
     <message>
         <source>Of the image as it is shown, with gamma; labels, predictions and exports do not change</source>
         <translation>화면에 보이는 이미지의 밝기, 대비, 감마입니다. 라벨, 예측, 내보내기는 바뀌지 않습니다</translation>
+    </message>
+    <message>
+        <source>Changes what you see of the image, and no label</source>
+        <translation>이미지의 표시만 바꾸고 라벨은 바꾸지 않습니다</translation>
     </message>
     <message>
         <source>Brighter view</source>
@@ -968,6 +1135,10 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
         <translation>모델 파일 열기…</translation>
     </message>
     <message>
+        <source>Loads a network from a file, for predictions of this project</source>
+        <translation>이 프로젝트의 예측에 쓸 네트워크를 파일에서 불러옵니다</translation>
+    </message>
+    <message>
         <source>Get a model…</source>
         <translation>모델 받기…</translation>
     </message>
@@ -996,12 +1167,24 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
         <translation>이 이미지에 실행</translation>
     </message>
     <message>
+        <source>Predicts labels for this image; pixels that you painted stay</source>
+        <translation>이 이미지의 라벨을 예측합니다. 사용자가 칠한 픽셀은 그대로입니다</translation>
+    </message>
+    <message>
         <source>Run on folder</source>
         <translation>폴더에 실행</translation>
     </message>
     <message>
+        <source>Predicts labels for all images of the folder; edited masks get a suggestion</source>
+        <translation>폴더의 모든 이미지의 라벨을 예측합니다. 편집한 마스크는 제안을 받습니다</translation>
+    </message>
+    <message>
         <source>Cancel running job</source>
         <translation>실행 중인 작업 취소</translation>
+    </message>
+    <message>
+        <source>Stops the job that is running; what is finished stays</source>
+        <translation>실행 중인 작업을 멈춥니다. 끝난 것은 그대로입니다</translation>
     </message>
     <message>
         <source>Restart the model process</source>
@@ -1038,6 +1221,10 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
     <message>
         <source>Compare with a model file…</source>
         <translation>모델 파일과 비교…</translation>
+    </message>
+    <message>
+        <source>Adds the network of a file to the models that are compared</source>
+        <translation>파일의 네트워크를 비교하는 모델에 추가합니다</translation>
     </message>
     <message>
         <source>Compare on folder</source>
@@ -1095,8 +1282,16 @@ Images that are listed.</extracomment>
         <translation>마스크와 미리보기 나누어 보기</translation>
     </message>
     <message>
+        <source>Mask and preview on top of each other; drag the line between them</source>
+        <translation>마스크와 미리보기를 겹쳐 보여 줍니다. 사이의 선을 끄세요</translation>
+    </message>
+    <message>
         <source>Pixels changed by the CRF</source>
         <translation>CRF가 바꾼 픽셀</translation>
+    </message>
+    <message>
+        <source>A view of the pixels to which the CRF gives another class</source>
+        <translation>CRF가 다른 클래스를 주는 픽셀을 보여 줍니다</translation>
     </message>
     <message>
         <source>Apply to this image</source>
@@ -1109,6 +1304,10 @@ Images that are listed.</extracomment>
     <message>
         <source>Apply in trimap band only</source>
         <translation>트라이맵 밴드 안에만 적용</translation>
+    </message>
+    <message>
+        <source>Only pixels near boundaries change; one undo step</source>
+        <translation>경계 근처 픽셀만 바뀝니다. 한 번에 실행 취소할 수 있습니다</translation>
     </message>
     <message>
         <source>Apply inside an outline</source>
@@ -1129,6 +1328,10 @@ Images that are listed.</extracomment>
     <message>
         <source>Discard preview</source>
         <translation>미리보기 버리기</translation>
+    </message>
+    <message>
+        <source>Ends the preview; the mask stays as it is</source>
+        <translation>미리보기를 끝냅니다. 마스크는 그대로입니다</translation>
     </message>
     <message>
         <source>Scribble mode</source>
@@ -1167,6 +1370,10 @@ Images that are listed.</extracomment>
         <translation>이미지 근처에서 정답 찾기</translation>
     </message>
     <message>
+        <source>Looks for folders of masks whose names fit those of the images</source>
+        <translation>이름이 이미지와 맞는 마스크 폴더를 찾습니다</translation>
+    </message>
+    <message>
         <source>Mask orientation…</source>
         <translation>마스크 방향…</translation>
     </message>
@@ -1195,8 +1402,16 @@ Images that are listed.</extracomment>
         <translation>다음 오류</translation>
     </message>
     <message>
+        <source>Opens the error after this one in the list of the Evaluation panel</source>
+        <translation>평가 패널 목록에서 다음 오류를 엽니다</translation>
+    </message>
+    <message>
         <source>Previous error</source>
         <translation>이전 오류</translation>
+    </message>
+    <message>
+        <source>Opens the error before this one in the list of the Evaluation panel</source>
+        <translation>평가 패널 목록에서 이전 오류를 엽니다</translation>
     </message>
     <message>
         <source>Mark error as ambiguous</source>
@@ -1227,8 +1442,16 @@ Images that are listed.</extracomment>
         <translation>건너뛴 정답 파일…</translation>
     </message>
     <message>
+        <source>Lists files that could not be used as ground truth, with the reasons</source>
+        <translation>정답으로 쓸 수 없었던 파일과 그 이유를 보여 줍니다</translation>
+    </message>
+    <message>
         <source>Hide panels</source>
         <translation>패널 숨기기</translation>
+    </message>
+    <message>
+        <source>The image takes the whole window; again: the panels come back</source>
+        <translation>이미지가 창 전체를 씁니다. 다시 누르면 패널이 돌아옵니다</translation>
     </message>
     <message>
         <source>Focus next panel</source>
@@ -1247,24 +1470,56 @@ Images that are listed.</extracomment>
         <translation>이미지</translation>
     </message>
     <message>
+        <source>The panel with the images of the folder and their statuses</source>
+        <translation>폴더의 이미지와 상태가 있는 패널</translation>
+    </message>
+    <message>
+        <source>The panel with the classes, their keys and scores</source>
+        <translation>클래스와 키, 점수가 있는 패널</translation>
+    </message>
+    <message>
+        <source>The panel with the network in use, its classes and settings</source>
+        <translation>사용 중인 네트워크와 그 클래스, 설정이 있는 패널</translation>
+    </message>
+    <message>
         <source>CRF</source>
         <translation>CRF</translation>
+    </message>
+    <message>
+        <source>The panel that moves outlines to the edges of the image</source>
+        <translation>윤곽선을 이미지의 가장자리로 옮기는 패널</translation>
     </message>
     <message>
         <source>Trimap curve</source>
         <translation>트라이맵 곡선</translation>
     </message>
     <message>
+        <source>The panel with the IoU near boundaries over the width of the band</source>
+        <translation>밴드 너비에 따른 경계 근처 IoU가 있는 패널</translation>
+    </message>
+    <message>
         <source>History</source>
         <translation>작업 기록</translation>
+    </message>
+    <message>
+        <source>The panel with the steps of this image; click one to go back to it</source>
+        <translation>이 이미지의 단계가 있는 패널. 클릭하면 그 단계로 돌아갑니다</translation>
     </message>
     <message>
         <source>Dark theme</source>
         <translation>어두운 테마</translation>
     </message>
     <message>
+        <source>Switches between dark and light colours</source>
+        <translation>어두운 색과 밝은 색을 전환합니다</translation>
+    </message>
+    <message>
         <source>Reset layout</source>
         <translation>배치 초기화</translation>
+    </message>
+    <message>
+        <source>Panels get back their first places and sizes</source>
+        <translation>패널이 처음 위치와 크기로 돌아갑니다</translation>
     </message>
     <message>
         <source>Keyboard shortcuts</source>
@@ -1272,12 +1527,24 @@ Images that are listed.</extracomment>
         <translation>키보드 단축키</translation>
     </message>
     <message>
+        <source>All keys and mouse actions on one page</source>
+        <translation>모든 키와 마우스 동작을 한 화면에 보여 줍니다</translation>
+    </message>
+    <message>
         <source>All commands…</source>
         <translation>모든 명령…</translation>
     </message>
     <message>
+        <source>Find a command by its words and run it</source>
+        <translation>단어로 명령을 찾아 실행합니다</translation>
+    </message>
+    <message>
         <source>Change keyboard shortcuts…</source>
         <translation>키보드 단축키 변경…</translation>
+    </message>
+    <message>
+        <source>Give commands other keys</source>
+        <translation>명령에 다른 키를 지정합니다</translation>
     </message>
     <message>
         <source>Messages…</source>
@@ -1300,8 +1567,16 @@ Images that are listed.</extracomment>
         <translation>로그 폴더 열기</translation>
     </message>
     <message>
+        <source>The folder with the log files of Atrous</source>
+        <translation>Atrous의 로그 파일이 있는 폴더</translation>
+    </message>
+    <message>
         <source>About Atrous</source>
         <translation>Atrous 정보</translation>
+    </message>
+    <message>
+        <source>Version, licence and where it comes from</source>
+        <translation>버전, 라이선스, 출처</translation>
     </message>
     <message>
         <source>Left drag</source>
@@ -2301,11 +2576,11 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>Trimap curve, image</source>
-        <extracomment>Draws for the intervals of slices. Plots of what an evaluation of the folder measures, and an analysis of its errors does not.</extracomment>
         <translation>트라이맵 곡선, 이미지</translation>
     </message>
     <message>
         <source>Trimap curve, folder</source>
+        <extracomment>Draws for the intervals of slices. Plots of what an evaluation of the folder measures, and an analysis of its errors does not.</extracomment>
         <translation>트라이맵 곡선, 폴더</translation>
     </message>
     <message>
@@ -4550,8 +4825,8 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
         <translation>움직임 줄이기</translation>
     </message>
     <message>
-        <source>Messages appear at once instead of fading in; so they do if the system switches animations off</source>
-        <translation>메시지가 서서히 나타나지 않고 바로 나타납니다. 시스템에서 애니메이션을 껐을 때도 같습니다</translation>
+        <source>Messages, blinking and previews do not fade; nor do they if the system switches animations off</source>
+        <translation>메시지, 깜박임, 미리보기가 서서히 바뀌지 않습니다. 시스템이 애니메이션을 끈 경우도 같습니다</translation>
     </message>
     <message>
         <source>Class colours</source>
@@ -5009,6 +5284,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>Learn from corrections</source>
+        <extracomment>Heights of the table&apos;s rows, and of its head with its frame, px.</extracomment>
         <translation>수정한 내용에서 학습</translation>
     </message>
     <message>
@@ -5187,11 +5463,8 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>Edit classes</source>
+        <extracomment>Side of a swatch, px.</extracomment>
         <translation>클래스 편집</translation>
-    </message>
-    <message>
-        <source>Colour</source>
-        <translation>색</translation>
     </message>
     <message>
         <source>Name</source>
@@ -5212,6 +5485,22 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     <message>
         <source>Hidden</source>
         <translation>숨김</translation>
+    </message>
+    <message>
+        <source>Shown</source>
+        <translation>표시</translation>
+    </message>
+    <message>
+        <source>In files</source>
+        <translation>파일</translation>
+    </message>
+    <message>
+        <source>The colour on the screen. Dark, pale and similar colours are replaced (Settings, Class colours).</source>
+        <translation>화면의 색. 어둡거나 옅거나 비슷한 색은 바뀝니다(설정, 클래스 색).</translation>
+    </message>
+    <message>
+        <source>The class&apos;s own colour, which exported files have. Double-click to change it.</source>
+        <translation>내보낸 파일에 들어가는 클래스 고유의 색. 두 번 클릭해 바꿉니다.</translation>
     </message>
     <message>
         <source>An assigned key stays with its class. Grey keys are free: they go to the classes of the image in view.</source>
@@ -5278,8 +5567,8 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
         <translation>적용</translation>
     </message>
     <message>
-        <source>Double-click to change the colour</source>
-        <translation>색을 바꾸려면 두 번 클릭하세요</translation>
+        <source>{color}. Double-click to change the colour of the class</source>
+        <translation>{color}. 두 번 클릭해 클래스의 색을 바꿉니다</translation>
     </message>
     <message>
         <source>Formerly {names}</source>
@@ -5618,7 +5907,7 @@ Choose what this view shows</source>
     </message>
     <message>
         <source>{type}px</source>
-        <extracomment>Ticks beside an axis, as a share of what pyqtgraph draws. Rows of lying bars that are shown at once; the wheel brings the others. Texts longer than this are cut on an axis. How much of its colour a bar or mark of few objects or images keeps. Cells of a heat map hold figures up to so many columns. Width that a legend takes, as a share of the plot.</extracomment>
+        <extracomment>Steps between the numbers of an axis, at most; and how far apart they are beside and below a plot, px. Rows of lying bars that are shown at once; the wheel brings the others. Texts longer than this are cut on an axis. How much of its colour a bar or mark of few objects or images keeps. Cells of a heat map hold figures up to so many columns. Width that a legend takes, as a share of the plot.</extracomment>
         <translation>{type}px</translation>
     </message>
     <message>
@@ -5746,6 +6035,10 @@ Choose what this view shows</source>
     <message>
         <source>Metrics of this image, or pooled over all compared images</source>
         <translation>이 이미지의 지표, 또는 비교한 모든 이미지를 통합한 지표</translation>
+    </message>
+    <message>
+        <source>Errors…</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>Errors fixed and made</source>
@@ -6022,6 +6315,10 @@ Click to correct it
         <translation>표시할 클래스</translation>
     </message>
     <message>
+        <source>How the kinds add up</source>
+        <translation>종류를 더하는 방법</translation>
+    </message>
+    <message>
         <source>WRONG PIXELS BY CLASS</source>
         <translation>클래스별 잘못된 픽셀</translation>
     </message>
@@ -6114,8 +6411,8 @@ Click to correct it
         <translation>이 오류 보기</translation>
     </message>
     <message>
-        <source>{text} · the {shown} classes with most errors of {known}; &apos;{all}&apos; shows the rest</source>
-        <translation>{text} · 클래스 {known}개 중 오류가 많은 {shown}개. 나머지는 &apos;{all}&apos;에서 표시합니다</translation>
+        <source>The {shown} classes with most errors of {known}, &apos;{all}&apos; shows the rest · {text}</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>{names}: {pixels} px correct, {share}</source>
@@ -6318,7 +6615,7 @@ ground truth ↓</source>
     </message>
     <message>
         <source>Edges of ground truth</source>
-        <extracomment>(rule, around) of each entry; the void rule needs truth, so it has no entry around the mask.</extracomment>
+        <extracomment>(rule, around) of each entry; the void rule needs truth, so it has no entry around the mask. A plot that is less high (px) says nothing.</extracomment>
         <translation>정답의 가장자리</translation>
     </message>
     <message>
@@ -7823,6 +8120,10 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     <message>
         <source>Opening {name}…</source>
         <translation>{name} 여는 중…</translation>
+    </message>
+    <message>
+        <source>{image} comes first</source>
+        <translation>{image}부터 시작합니다</translation>
     </message>
     <message>
         <source>No images here</source>
@@ -16559,6 +16860,13 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
         <source>{errors} in {images}, largest first</source>
         <translation>{images}에서 {errors}, 큰 것부터</translation>
     </message>
+    <message numerus="yes">
+        <source>{n} error</source>
+        <comment>{n} errors</comment>
+        <translation type="unfinished">
+            <numerusform></numerusform>
+        </translation>
+    </message>
     <message>
         <source>Its labels, figures and settings are deleted. Masks and predictions stay.</source>
         <translation>라벨, 수치, 설정이 삭제됩니다. 마스크와 예측은 남습니다.</translation>
@@ -16661,12 +16969,8 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
         <translation>이전 {before} px, 이후 {after} px, {fixed} 고침, {made} 생김. {better}에서 좋아지고 {worse}에서 나빠짐.</translation>
     </message>
     <message>
-        <source>objects</source>
-        <translation>객체</translation>
-    </message>
-    <message>
-        <source>pixels</source>
-        <translation>픽셀</translation>
+        <source>{fixed} px fixed, {made} made.</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 </TS>
