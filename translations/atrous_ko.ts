@@ -6038,7 +6038,7 @@ Choose what this view shows</source>
     </message>
     <message>
         <source>Errors…</source>
-        <translation type="unfinished"></translation>
+        <translation>오류…</translation>
     </message>
     <message>
         <source>Errors fixed and made</source>
@@ -6412,7 +6412,7 @@ Click to correct it
     </message>
     <message>
         <source>The {shown} classes with most errors of {known}, &apos;{all}&apos; shows the rest · {text}</source>
-        <translation type="unfinished"></translation>
+        <translation>전체 {known}개 중 오류가 가장 많은 클래스 {shown}개, 나머지: &apos;{all}&apos; · {text}</translation>
     </message>
     <message>
         <source>{names}: {pixels} px correct, {share}</source>
@@ -16863,8 +16863,8 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     <message numerus="yes">
         <source>{n} error</source>
         <comment>{n} errors</comment>
-        <translation type="unfinished">
-            <numerusform></numerusform>
+        <translation>
+            <numerusform>오류 {n}개</numerusform>
         </translation>
     </message>
     <message>
@@ -16970,7 +16970,7 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     </message>
     <message>
         <source>{fixed} px fixed, {made} made.</source>
-        <translation type="unfinished"></translation>
+        <translation>{fixed} px 고침, {made} 생김.</translation>
     </message>
 </context>
 </TS>

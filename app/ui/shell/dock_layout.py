@@ -17,6 +17,8 @@ _TABBED = (("model", "crf"), ("trimap", "history"))
 #: On a screen too low for three rows (px) all below the classes share one place.
 LOW = 600
 _TABBED_LOW = (("model", "crf"), ("model", "trimap"), ("model", "history"))
+#: The row that gets the rest has at least this height (px), where the others can be lower.
+_LEAST_REST = 320
 #: Least height in px, share of the column, and most in px, of each row but the one that gets the rest.
 Wanted = Mapping[str, tuple[int, float, int]]
 
@@ -68,6 +70,10 @@ class DockHeights(QObject):
         else:
             column = sum(self._docks[name].height() for name in rows)
             wants = {name: self._want(name, column) for name in rows if name != self._rest}
+            short = _LEAST_REST - column + sum(wants.values())
+            for name in reversed(wants):  # in a low column the lowest rows give way first, as far as they can
+                given = min(max(short, 0), wants[name] - self._wanted[self._front][name][0])
+                wants[name], short = wants[name] - given, short - given
             heights = [wants.get(name, max(column - sum(wants.values()), 1)) for name in rows]
         if rows:
             self._window.resizeDocks([self._docks[name] for name in rows], heights, Qt.Orientation.Vertical)

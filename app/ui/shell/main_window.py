@@ -55,7 +55,7 @@ _WIDTHS, _NARROW_WIDTHS, _NARROW = (196, 332), (160, 304), 1400
 #: Heights of the right docks by the tab in front: least px, share of the column, most px. The classes get the rest.
 _HEIGHTS = {
     "model": {"model": (104, 0.0, 116), "trimap": (150, 0.24, 240)},
-    "crf": {"crf": (222, 0.34, 306), "trimap": (96, 0.15, 200)},
+    "crf": {"crf": (222, 0.34, 306), "trimap": (96, 0.2, 200)},
 }
 _LAYOUT_VERSION = 4
 
