@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--rename", nargs=2, metavar="RUN NAME", help="Give a run another name.")
 @click.option("--remove", metavar="RUN", help="Remove a run and delete its labels.")
 @click.option("--top", type=click.IntRange(0, 1000), default=10, show_default=True, help="Rows and errors to list.")
-@draws_options(default=2_000, least=100, most=1_000_000, text="Random draws of images for intervals and p-values.")
+@draws_options(default=10_000, least=100, most=1_000_000, text="Random draws of images for intervals and p-values.")
 @json_option("Write the runs, or the comparison.")
 @overwrite_option
 def runs(

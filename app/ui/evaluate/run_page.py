@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QModelIndex, QSignalBlocker, QSize, Qt, Signal
-from PySide6.QtGui import QImage
+from PySide6.QtGui import QImage, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -35,6 +35,8 @@ from deeplab_core.analysis.components import ErrorComponent
 _COLUMNS = (mark("Before"), mark("After"), mark("Fixed"), mark("Made"), mark("Change"), "")
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _ROW = 24
+#: A page narrower than this, px, shows less beside each other.
+_NARROW = 600
 
 
 class ChangeTable(QTableWidget):
@@ -48,7 +50,7 @@ class ChangeTable(QTableWidget):
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(0, 1 + len(_COLUMNS), parent)
-        self._theme = theme
+        self._theme, self._narrow = theme, False
         self._rows: list[ChangeRow] = []
         self.setAccessibleName(tr("What the second run changed"))
         self.verticalHeader().hide()
@@ -79,13 +81,24 @@ class ChangeTable(QTableWidget):
         self._theme = theme
         self.show_rows(self._rows)
 
+    def set_narrow(self, narrow: bool) -> None:
+        """Whether there is room for the most important columns only."""
+        self._narrow = narrow
+        self._hide_columns()
+
+    def _hide_columns(self) -> None:
+        counted = not self._rows or any(row.cells[2] for row in self._rows)
+        for place in (1, 2):
+            self.setColumnHidden(place, self._narrow and counted)
+        for place in (3, 4):  # slices have no counts: their titles get the room
+            self.setColumnHidden(place, not counted)
+        self.setColumnHidden(len(_COLUMNS), self._narrow)
+
     def show_rows(self, rows: Sequence[ChangeRow]) -> None:
         """Show other rows; none is selected."""
         self._rows = list(rows)
-        counted = any(row.cells[2] for row in rows)
+        self._hide_columns()
         with QSignalBlocker(self):
-            for place in (3, 4):  # slices have no counts: their titles get the room
-                self.setColumnHidden(place, bool(rows) and not counted)
             self.setRowCount(len(rows))
             for line, row in enumerate(rows):
                 for place, text in enumerate((row.title, *row.cells)):
@@ -164,6 +177,7 @@ class RunPage(QWidget):
         self.shown.setProperty("tone", "muted")
         self.model = ComponentListModel(picture)
         self._delegate = ComponentDelegate(theme)
+        self._narrow = False
         self.list = self._make_list()
         self._build()
         self.setFocusProxy(self.table)
@@ -199,9 +213,9 @@ class RunPage(QWidget):
         head.addWidget(self.before, 1)
         head.addWidget(QLabel("→"))
         head.addWidget(self.after, 1)
-        head.addWidget(self.start)
-        head.addWidget(self.stop)
-        head.addWidget(self.keep)
+        self._head, self._second = head, QHBoxLayout()
+        self._second.setSpacing(8)
+        self._place_buttons(narrow=False)
         left, right = QWidget(), QWidget()
         for side, parts in ((left, (self.groups, self.table)), (right, (self.sort, self.list))):
             column = QVBoxLayout(side)
@@ -218,7 +232,7 @@ class RunPage(QWidget):
         self.body.setStyleSheet("QSplitter::handle { background: transparent; }")
         self.body.addWidget(left)
         self.body.addWidget(right)
-        self.body.setSizes([590, 200])
+        self.body.setSizes([570, 220])
         self.body.setStretchFactor(0, 1)
         self.body.setStretchFactor(1, 1)
         self._rest = QWidget()  # keeps the texts at the top while there is nothing below them
@@ -226,11 +240,27 @@ class RunPage(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
         column.addLayout(head)
+        column.addLayout(self._second)
         column.addWidget(self.facts)
         column.addWidget(self.summary)
         column.addWidget(self.note)
         column.addWidget(self.body, 1)
         column.addWidget(self._rest, 1)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """In a narrow window the buttons have a row of their own, and the table says what was fixed and made only."""
+        super().resizeEvent(event)
+        narrow = self.width() < _NARROW
+        if narrow is not self._narrow:
+            self._place_buttons(narrow=narrow)
+            self.table.set_narrow(narrow)
+            self.body.setSizes([300, 190] if narrow else [570, 220])
+
+    def _place_buttons(self, *, narrow: bool) -> None:
+        self._narrow = narrow
+        for button in (self.start, self.stop, self.keep):
+            button.setProperty("tight", narrow)
+            (self._second if narrow else self._head).addWidget(button, 1 if narrow else 0)
 
     # -- what is shown ---------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,370 @@
+"""``docs/two-minutes.md``: questions about a model's failures answered action by action, with pictures of the real window.
+
+    QT_QPA_PLATFORM=offscreen python -m tools.two_minutes [-o docs] [--size 1280x800] [--theme dark]
+
+Every action is done in the real program on the sample project of rendered rooms, with its bundled network, by the widgets that a
+user presses. The figures of the page are read from the window as it was then, so page and pictures agree. It takes as long as
+predicting the rooms with the network plain, mirrored, at three scales and with a CRF.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import tempfile
+import textwrap
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from PySide6.QtWidgets import QWidget
+
+    from app.controllers.workspace import Program
+    from app.ui.evaluate.presenter import EvaluationPresenter
+
+#: The place of the sample, as it stands in the pictures.
+_FOLDER = Path(tempfile.gettempdir()) / "two_minutes" / "rooms"
+_PICTURES = Path("images") / "two_minutes"
+#: Characters of a line of the page.
+_WIDTH = 140
+#: Settings that are tried, and their names on the page.
+_SETTINGS = {"crf:v2": "CRF v2", "flip": "mirrored too", "scales:0.75,1,1.25": "scales 0.75, 1, 1.25"}
+
+
+@dataclass(slots=True)
+class Page:
+    """The text of the page, as it grows."""
+
+    lines: list[str] = field(default_factory=list)
+    actions: int = 0
+
+    def say(self, *texts: str) -> None:
+        """Paragraphs, wrapped; code, headings and pictures stay as they are."""
+        for text in texts:
+            plain = not text.startswith(("    ", "#", "!"))
+            self.lines += [*(textwrap.wrap(text, _WIDTH, break_on_hyphens=False) if plain else [text]), ""]
+
+    def question(self, text: str) -> None:
+        """A question; its actions are counted from one."""
+        self.actions = 0
+        self.say(f"## {text}")
+
+    def act(self, text: str) -> None:
+        """One action of the user."""
+        self.actions += 1
+        self.lines.append(f"{self.actions}. {text}")
+
+    def picture(self, name: str, text: str) -> None:
+        """A picture below."""
+        if self.lines and self.lines[-1]:
+            self.lines.append("")
+        self.say(f"![{text}]({(_PICTURES / name).as_posix()}.png)")
+
+
+class Desk:
+    """The program as a user has it in front of them."""
+
+    def __init__(self, output: Path, size: str, theme: str) -> None:
+        from PySide6.QtWidgets import QApplication
+
+        from app.main import Application
+        from app.ui.shell.theme import load_fonts
+
+        self.output = output
+        self.qt = QApplication([])
+        load_fonts()
+        self.application = Application()
+        self.program: Program = self.application.build()
+        self.window = self.application.window
+        self.program.settings.set("appearance.theme", theme)
+        self.program.folder_jobs.asks = False
+        self.window.resize(*(int(side) for side in size.split("x")))
+        self.window.show()
+        self.window.activateWindow()
+        self.page = Page()
+
+    def wait(self, condition: Callable[[], object], rest: float = 0.6) -> None:
+        """Let the program work until something is so, and a little longer."""
+        end = None
+        while end is None or time.monotonic() < end:
+            self.qt.processEvents()
+            time.sleep(0.005)
+            if end is None and condition():
+                end = time.monotonic() + rest
+
+    def idle(self) -> None:
+        """Wait for every job."""
+        self.wait(lambda: not self.program.jobs.running, 1.0)
+
+    def take(self, name: str, text: str) -> None:
+        """A picture of the window, and its place on the page."""
+        for toast in list(self.window.toasts.toasts):
+            toast.close_button.click()
+        self.wait(lambda: True, 0.3)
+        path = self.output / _PICTURES / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.window.grab().save(str(path))
+        click.echo(path)
+        self.page.picture(name, text)
+
+    def press(self, widget: QWidget) -> None:
+        """A click with the mouse."""
+        from PySide6.QtCore import Qt
+        from PySide6.QtTest import QTest
+
+        QTest.mouseClick(widget, Qt.MouseButton.LeftButton)
+
+    def key(self, key: Any, shift: bool = False) -> None:
+        """A key, where the keyboard is."""
+        from PySide6.QtCore import Qt
+        from PySide6.QtTest import QTest
+
+        modifier = Qt.KeyboardModifier.ShiftModifier if shift else Qt.KeyboardModifier.NoModifier
+        QTest.keyClick(self.window.focusWidget() or self.window, key, modifier)
+
+    def row(self, table: Any, place: int) -> None:
+        """A click on a row of a table."""
+        from PySide6.QtCore import Qt
+        from PySide6.QtTest import QTest
+
+        table.scrollTo(table.model().index(place, 0))
+        spot = table.visualRect(table.model().index(place, 0)).center()
+        QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=spot)
+
+    @property
+    def evaluation(self) -> EvaluationPresenter:
+        """The Evaluation panel."""
+        assert self.application.presenter is not None
+        return self.application.presenter.inspect
+
+    def end(self) -> None:
+        """Close everything."""
+        self.program.projects.close()
+        self.window.close()
+        self.application.shut_down()
+
+
+@click.command()
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("docs"), show_default=True)
+@click.option("--size", default="1280x800", show_default=True)
+@click.option("--theme", type=click.Choice(["dark", "light"]), default="dark", show_default=True)
+def main(output: Path, size: str, theme: str) -> None:
+    """Answer the questions, take the pictures, write the page."""
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        os.environ[name] = tempfile.mkdtemp()  # the user's own settings are neither used nor changed
+    from app.paths import FIRST_MODEL, SAMPLE_PROJECT
+
+    shutil.rmtree(_FOLDER.parent, ignore_errors=True)
+    for part in ("images", "truth", "objects"):
+        shutil.copytree(SAMPLE_PROJECT / part, _FOLDER / part)
+    desk = Desk(output, size, theme)
+    program = desk.program
+    program.models.start()
+    program.projects.open(_FOLDER / "images")
+    desk.wait(lambda: program.session.image is not None and program.models.card is not None)
+    program.models.load(FIRST_MODEL)
+    desk.wait(lambda: program.models.card is not None and program.models.path == FIRST_MODEL)
+    desk.press(desk.window.model.run_folder)
+    desk.wait(lambda: any("Folder run finished" in one.title for one in program.notifier.messages), 1.0)
+    desk.idle()
+    desk.page.say(
+        "# Two minutes",
+        "Three questions about a model's failures, and the actions that answer them: the sample project of 24 rendered rooms "
+        "with its bundled network `rooms-voc`, after one click on *Run folder*. `python -m tools.two_minutes` does these "
+        "actions in the real program, takes the pictures and writes the figures that the window shows into this page.",
+    )
+    _swap(desk)
+    _occlusion(desk)
+    _settings(desk)
+    desk.page.say(
+        "## The same on the command line",
+        "    atrous inspect --prediction masks --truth truth --catalog voc21 --class chair --pair chair:sofa\n"
+        "    atrous ablate images --model rooms-voc --truth truth --variant crf:v2 --variant flip --variant scales:0.75,1,1.25",
+        "[inspection.md](inspection.md#classes-and-pairs) and [evaluation.md](evaluation.md#would-a-setting-help-and-where) "
+        "explain the figures.",
+    )
+    (output / "two-minutes.md").write_text("\n".join(desk.page.lines).rstrip() + "\n", encoding="utf-8")
+    desk.end()
+    shutil.rmtree(_FOLDER.parent, ignore_errors=True)
+
+
+def _swap(desk: Desk) -> None:
+    """How much of the chair's loss is a swap with the sofa?"""
+    from PySide6.QtCore import Qt
+
+    page, program = desk.page, desk.program
+    page.question("How much of the chair's loss is a swap with sofa?")
+    page.act("Press `O`: the Evaluation panel comes to the front with the confusion matrix.")
+    desk.key(Qt.Key.Key_O)
+    inspect = program.inspect
+    desk.wait(lambda: inspect.index is not None and len(inspect.index) == len(program.truth.index) and not inspect.inspecting)
+    shown, catalog = desk.evaluation, program.classes.catalog
+    assert catalog is not None
+    desk.take("matrix", "The confusion matrix of the folder")
+    chair, sofa = catalog.by_name("chair").id, catalog.by_name("sofa").id
+    matrix = shown.matrix.matrix
+    table = matrix.table
+    assert table is not None
+    names = [table.class_id(int(channel)) for channel in table.rows]
+    page.act("Click the cell *chair* called *sofa*: its errors, largest gain first, and what the cell costs.")
+    matrix.cellChosen.emit(names.index(chair), names.index(sofa))
+    desk.wait(lambda: shown.components.pair.isVisible(), 1.0)
+    page.act("Tick *Both directions*: the pair.")
+    desk.press(shown.components.both_ways)
+    pictures = shown.components.model
+    desk.wait(lambda: all(pictures.picture(pictures.index(row)) is not None for row in range(min(pictures.rowCount(), 8))))
+    desk.take("pair", "The pair chair and sofa: shares of both losses with intervals, splits, and the errors themselves")
+    loss = shown.components.query.loss(program.inspect.folder)
+    assert loss is not None
+    from app.text import percent, share_text
+
+    parts = []
+    for row in loss.classes:
+        low, high = row.share_interval
+        parts.append(
+            f"{share_text(row.share)} of the loss of *{catalog.by_id(row.class_id).name}* (95 % interval {share_text(low)} to "
+            f"{share_text(high)}; with the pair fixed its IoU would be {percent(row.repaired)}, not {percent(row.iou)})"
+        )
+    largest = program.session.project.record(int(loss.largest_image)).name if program.session.project else ""
+    share = share_text(loss.largest_share)
+    page.say(f"**Answer.** The pair is {' and '.join(parts)}. One image, {largest}, holds {share} of it.")
+    page.act("Click the first error: its image, the place, the outline, the brush with the true class.")
+    shown.components.chosen.emit(0)
+    desk.wait(lambda: program.inspect.navigation is not None, 1.5)
+    desk.take("place", "One click further: the place in its image")
+
+
+def _occlusion(desk: Desk) -> None:
+    """Is it occlusion?"""
+    from PySide6.QtCore import Qt
+
+    page, program, shown = desk.page, desk.program, desk.evaluation
+    page.question("How much of the chair's loss is occlusion?")
+    program.inspect.end_navigation()
+    page.act("Press `O`, then click *Failures*.")
+    desk.key(Qt.Key.Key_O)
+    assert shown.view is not None
+    shown.view.leave_list()
+    shown.view.show_page("Failures")
+    board = shown.failures
+    page.act("Choose *chair* in the list of classes.")
+    board.classes.setCurrentIndex(board.classes.findText("chair"))
+    desk.wait(lambda: True, 2.5)
+    desk.take("failures", "The failure board of one class: kinds of failure, confused classes, slices")
+    from app.text import points, share_text
+    from app.viewmodels.evaluate.failure_table import failure_lines
+    from deeplab_core.analysis.kinds import FailureKind
+
+    folder = program.inspect.folder
+    assert folder is not None
+    lines = {line.kind: line for line in failure_lines(folder, board.class_id)}
+    said = []
+    for kind, words in (
+        (FailureKind.OCCLUDER_CUT, "objects that another one cuts"),
+        (FailureKind.LOW_VISIBLE, "objects of which less than half can be seen"),
+        (FailureKind.BOUNDARY, "boundaries"),
+        (FailureKind.SMALL_OBJECT, "small objects"),
+    ):
+        line = lines[kind]
+        if not line.missing:
+            said.append(f"{words} {share_text(line.share)} ({points(line.gain)} IoU if fixed)")
+    page.say(
+        f"**Answer.** Of the wrong pixels of *chair* (kinds overlap): {'; '.join(said)}. The chart *Visible share* below shows "
+        "the IoU of chairs by how much of them can be seen, with n and interval on every bar."
+    )
+
+
+def _settings(desk: Desk) -> None:
+    """Would a CRF, mirroring, scales help, and where?"""
+    from PySide6.QtCore import Qt
+
+    page, program, shown = desk.page, desk.program, desk.evaluation
+    page.question("Would a CRF, mirroring or scales help, and where?")
+    page.act("Click the first image, press `Shift+C`, and uncheck the second model.")
+    desk.key(Qt.Key.Key_Escape)
+    desk.wait(lambda: not program.context["evaluation_open"])
+    assert program.session.project is not None
+    program.session.open_image(program.session.project.images[0].id)
+    desk.idle()
+    desk.window.commands["model.compare"].trigger()
+    desk.wait(lambda: program.context["comparing"] and len(program.compared.models) > 0 and program.compared.known)
+    first = program.compared.models[0]
+    program.compared.choose([first.setting])
+    desk.idle()
+    page.act("*Add setting*: " + ", ".join(f"*{title}*" for title in _SETTINGS.values()) + ".")
+    for variant in _SETTINGS:
+        setting = next(one for one in program.compared.offers(first.setting) if one.variant == variant)
+        program.compared.add_setting(setting)
+        desk.idle()
+    desk.wait(lambda: all(answer.figures is not None for answer in program.compare.results), 1.0)
+    page.act("*Run folder*, and *Folder* in the header of the dock.")
+    assert desk.application.presenter is not None
+    dock = desk.application.presenter.compare.dock
+    assert dock is not None
+    desk.press(dock.run_folder)
+    desk.wait(lambda: program.context["compare_running"], 0.2)
+    desk.wait(lambda: not program.context["compare_running"], 1.0)
+    dock.scope.setCurrentIndex(1)
+    dock.scope.activated.emit(1)
+    desk.take("settings", "One model with four settings over the folder")
+    from app.text import percent
+
+    figures = program.compare_folder.figures()
+    means = [
+        f"{title} {percent(found.mean)}"
+        for title, found in zip(("plain", *_SETTINGS.values()), figures, strict=True)
+        if found is not None
+    ]
+    page.say(f"mIoU over the classes of the ground truth: {', '.join(means)}.")
+    page.act("*Errors…*: plain against the CRF, by kind of failure.")
+    desk.press(dock.errors)
+    changes = program.changes
+
+    def counted() -> bool:
+        errors = None if changes.change is None else changes.change.errors
+        return errors is not None and not math.isnan(errors.kinds[0].low)  # with intervals
+
+    desk.wait(counted, 2.0)
+    runs = shown.runs.page
+    desk.take("kinds", "What the CRF fixed and made, by kind of failure, with intervals over images")
+    page.act("*Slices*: where it helps.")
+    runs.groups.setCurrentIndex(3)
+    desk.wait(lambda: True, 1.0)
+    desk.take("slices", "What the CRF changed by slice: size, occlusion, distance to an edge")
+    page.act("Click a row, then an error: its image with both masks, their difference and the ground truth.")
+    runs.groups.setCurrentIndex(0)
+    desk.wait(lambda: True, 0.5)
+    desk.row(runs.table, 0)
+    desk.wait(lambda: runs.model.rowCount() > 0, 1.0)
+    runs.opened.emit(0)
+    desk.wait(lambda: bool(changes.labels), 1.5)
+    desk.take("fixed", "An error that the CRF fixed, with both masks")
+    page.say(f"**Answer.** {_verdict(desk)}")
+    changes.end_visit()
+
+
+def _verdict(desk: Desk) -> str:
+    """What the difference of plain and CRF says."""
+    from app.viewmodels.evaluate.run_changes import ChangeGroup, change_rows, summary
+
+    change = desk.program.changes.change
+    assert change is not None
+    assert change.errors is not None
+    found = [f"Plain against the CRF: {summary(change.difference)}"]
+    for group, what in ((ChangeGroup.KINDS, "kinds of failure"), (ChangeGroup.SLICES, "slices")):
+        rows = change_rows(change.errors, group)
+        for tone, word in (("good", "better"), ("bad", "worse")):
+            named = [f"{row.title} ({row.cells[4]})" for row in rows if row.tone == tone]
+            found.append(f"{what} that became {word}: {'; '.join(named) if named else 'none'}")
+    return ". ".join(text[0].upper() + text[1:] for text in found) + "."
+
+
+if __name__ == "__main__":
+    main()
