@@ -1522,6 +1522,14 @@ Images that are listed.</extracomment>
         <translation>패널이 처음 위치와 크기로 돌아갑니다</translation>
     </message>
     <message>
+        <source>Guided tour</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Two minutes on the sample project: find an error, correct it, watch the IoU, export</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Keyboard shortcuts</source>
         <extracomment>Order of the groups, read down the columns. Margins and scroll bar beside the columns. The second key Enter of a keyboard; the first one stands for both.</extracomment>
         <translation>키보드 단축키</translation>
@@ -7286,8 +7294,68 @@ Metrics against a model&apos;s own masks say nothing about its errors. The Class
         <translation>유지하고 나머지만 내보내기</translation>
     </message>
     <message>
+        <source>Rooms and their masks</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>These rooms are rendered. A network labels the image in view, and ground truth measures its mask. {previous} and {next} move through the images. Then press Next.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Label them all</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Press Run folder in the Model panel: the network labels every room in the background. Then press Next.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Where are the errors?</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Press Errors in the top bar. Atrous compares the mask of every room with its ground truth.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Chair or sofa?</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>A row of the matrix is what the objects are, a column is what the network says. Click the cell of row chair and column sofa, then the first error in the list: Atrous opens its image there.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Correct it</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The dashed outline is the wrong part, and its right class is selected. {give} gives it that class, or paint it.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Watch the IoU</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The mean IoU of this image was {before} and is {now}. {undo} takes the step back. Then press Next.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>Export</source>
         <translation>내보내기</translation>
+    </message>
+    <message>
+        <source>{export} writes the corrected masks to a folder of your choice. The images themselves never change.</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>That was the tour</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{palette} finds every command, and {keys} shows the keys. Open a folder of your own with {open}.</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>choose a folder to export into</source>
@@ -8104,6 +8172,22 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     <message>
         <source>Open the sample project</source>
         <translation>샘플 프로젝트 열기</translation>
+    </message>
+    <message>
+        <source>Two-minute tour</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Find an error of the sample project, correct it, export</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Get models…</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Published networks that Atrous runs, with size and licence</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>RECENT</source>
@@ -9660,7 +9744,12 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>model</source>
+        <extracomment>Height of the axis of widths below the curves, px.</extracomment>
         <translation>모델</translation>
+    </message>
+    <message>
+        <source>now</source>
+        <translation>현재</translation>
     </message>
     <message>
         <source>Objects by occlusion (shared outline)</source>
@@ -16971,6 +17060,30 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     <message>
         <source>{fixed} px fixed, {made} made.</source>
         <translation>{fixed} px 고침, {made} 생김.</translation>
+    </message>
+    <message>
+        <source>Show me</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Back</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Next</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Leave</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>The tour goes on at this step: menu Help, Guided tour</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Tour {place} of {steps}</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 </TS>

@@ -9,6 +9,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QWidget
 
+from app.text import mark, tr
 from app.ui.common.chart_view import NumberAxis
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.curves import Curve
@@ -16,6 +17,7 @@ from app.viewmodels.evaluate.curves import Curve
 #: Height of the axis of widths below the curves, px.
 _AXIS = 22
 _TOKENS = {"model": "muted", "now": "good", "with CRF": "accent"}
+_NAMES = {"model": mark("model"), "now": mark("now"), "with CRF": mark("with CRF")}
 
 
 class CurvePlot(QWidget):
@@ -38,7 +40,7 @@ class CurvePlot(QWidget):
         place.addWidget(names, 0, 0, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom)
         self._labels: dict[str, QLabel] = {}
         for name in _TOKENS:
-            label = QLabel(name)
+            label = QLabel(tr(_NAMES[name]))
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setProperty("textSize", "small")
             self._labels[name] = label

@@ -29,7 +29,9 @@ from pytestqt.qtbot import QtBot
 
 from app.text import use_translator
 from app.ui.annotate.class_editor import ClassEditor
+from app.ui.evaluate.band_plot import CurvePlot
 from app.ui.shell.language import show_language
+from app.ui.shell.theme import load_theme
 from tests.gui.shell.test_dialog_sizes import MAKERS
 from tests.gui.studio import Studio
 
@@ -47,7 +49,7 @@ NAMES = set(
         note class chair sofa Stripes sha256 VGG authors evaluation scripts SetupEnv glare reason blurred minutes
         for images segmentation mask gtFine gtCoarse AnyLabeling parquet json
         Ctrl Shift Alt Enter Esc Tab Space Backspace Delete Home End Left Right Up Down PgUp PgDown Ins Del Return
-        F1 F2 F5 F6 F10 F11
+        F1 F2 F5 F6 F10 F11 MB GB OpenVINO Runtime
         """,
     )
 )
@@ -136,6 +138,12 @@ def test_the_window_shows_no_english(office: Studio, folder: Path) -> None:
     office.wait(lambda: office.program.context["has_prediction"])
     assert "이미지" in {text for _kind, text in texts(office.window)}
     assert english(office.window) == set()
+
+
+def test_the_legend_of_the_curves_is_korean(korean: None, qtbot: QtBot) -> None:
+    plot = CurvePlot(load_theme("dark"))
+    qtbot.addWidget(plot)
+    assert {label.text() for label in plot.findChildren(QLabel)} == {"모델", "현재", "CRF 적용"}
 
 
 @pytest.mark.parametrize("kind", MAKERS, ids=lambda kind: kind.__name__)
