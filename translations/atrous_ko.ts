@@ -1523,11 +1523,11 @@ Images that are listed.</extracomment>
     </message>
     <message>
         <source>Guided tour</source>
-        <translation type="unfinished"></translation>
+        <translation>둘러보기</translation>
     </message>
     <message>
         <source>Two minutes on the sample project: find an error, correct it, watch the IoU, export</source>
-        <translation type="unfinished"></translation>
+        <translation>샘플 프로젝트에서 2분: 오류를 찾고, 고치고, IoU를 보고, 내보냅니다</translation>
     </message>
     <message>
         <source>Keyboard shortcuts</source>
@@ -7295,51 +7295,51 @@ Metrics against a model&apos;s own masks say nothing about its errors. The Class
     </message>
     <message>
         <source>Rooms and their masks</source>
-        <translation type="unfinished"></translation>
+        <translation>방과 마스크</translation>
     </message>
     <message>
         <source>These rooms are rendered. A network labels the image in view, and ground truth measures its mask. {previous} and {next} move through the images. Then press Next.</source>
-        <translation type="unfinished"></translation>
+        <translation>렌더링한 방입니다. 네트워크가 보고 있는 이미지에 라벨을 만들고, 정답으로 마스크를 잽니다. {previous}와(과) {next}(으)로 이미지를 넘깁니다. 그런 다음 다음을 누르세요.</translation>
     </message>
     <message>
         <source>Label them all</source>
-        <translation type="unfinished"></translation>
+        <translation>모두 라벨 만들기</translation>
     </message>
     <message>
         <source>Press Run folder in the Model panel: the network labels every room in the background. Then press Next.</source>
-        <translation type="unfinished"></translation>
+        <translation>모델 패널에서 폴더 실행을 누르세요. 네트워크가 백그라운드에서 모든 방에 라벨을 만듭니다. 그런 다음 다음을 누르세요.</translation>
     </message>
     <message>
         <source>Where are the errors?</source>
-        <translation type="unfinished"></translation>
+        <translation>오류는 어디에 있나요?</translation>
     </message>
     <message>
         <source>Press Errors in the top bar. Atrous compares the mask of every room with its ground truth.</source>
-        <translation type="unfinished"></translation>
+        <translation>위쪽 막대에서 오류를 누르세요. Atrous가 모든 방의 마스크를 정답과 비교합니다.</translation>
     </message>
     <message>
         <source>Chair or sofa?</source>
-        <translation type="unfinished"></translation>
+        <translation>의자인가 소파인가?</translation>
     </message>
     <message>
         <source>A row of the matrix is what the objects are, a column is what the network says. Click the cell of row chair and column sofa, then the first error in the list: Atrous opens its image there.</source>
-        <translation type="unfinished"></translation>
+        <translation>행렬의 행은 객체가 실제로 무엇인지, 열은 네트워크가 무엇이라고 하는지입니다. chair 행과 sofa 열의 칸을 클릭하고 목록의 첫 오류를 클릭하세요. Atrous가 그 이미지를 그 위치에서 엽니다.</translation>
     </message>
     <message>
         <source>Correct it</source>
-        <translation type="unfinished"></translation>
+        <translation>고치기</translation>
     </message>
     <message>
         <source>The dashed outline is the wrong part, and its right class is selected. {give} gives it that class, or paint it.</source>
-        <translation type="unfinished"></translation>
+        <translation>점선 윤곽이 잘못된 부분이고, 맞는 클래스가 선택되어 있습니다. {give}을(를) 누르면 그 클래스가 됩니다. 직접 칠해도 됩니다.</translation>
     </message>
     <message>
         <source>Watch the IoU</source>
-        <translation type="unfinished"></translation>
+        <translation>IoU 보기</translation>
     </message>
     <message>
         <source>The mean IoU of this image was {before} and is {now}. {undo} takes the step back. Then press Next.</source>
-        <translation type="unfinished"></translation>
+        <translation>이 이미지의 평균 IoU가 {before}에서 {now}(으)로 바뀌었습니다. {undo}을(를) 누르면 단계가 되돌려집니다. 그런 다음 다음을 누르세요.</translation>
     </message>
     <message>
         <source>Export</source>
@@ -7347,15 +7347,15 @@ Metrics against a model&apos;s own masks say nothing about its errors. The Class
     </message>
     <message>
         <source>{export} writes the corrected masks to a folder of your choice. The images themselves never change.</source>
-        <translation type="unfinished"></translation>
+        <translation>{export}을(를) 누르면 수정한 마스크를 원하는 폴더에 씁니다. 이미지 자체는 절대 바뀌지 않습니다.</translation>
     </message>
     <message>
         <source>That was the tour</source>
-        <translation type="unfinished"></translation>
+        <translation>둘러보기가 끝났습니다</translation>
     </message>
     <message>
         <source>{palette} finds every command, and {keys} shows the keys. Open a folder of your own with {open}.</source>
-        <translation type="unfinished"></translation>
+        <translation>{palette}에서 모든 명령을 찾고, {keys}에서 키를 봅니다. 자신의 폴더는 {open}(으)로 여세요.</translation>
     </message>
     <message>
         <source>choose a folder to export into</source>
@@ -8175,19 +8175,19 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>Two-minute tour</source>
-        <translation type="unfinished"></translation>
+        <translation>2분 둘러보기</translation>
     </message>
     <message>
         <source>Find an error of the sample project, correct it, export</source>
-        <translation type="unfinished"></translation>
+        <translation>샘플 프로젝트의 오류를 찾아 고치고 내보내기</translation>
     </message>
     <message>
         <source>Get models…</source>
-        <translation type="unfinished"></translation>
+        <translation>모델 받기…</translation>
     </message>
     <message>
         <source>Published networks that Atrous runs, with size and licence</source>
-        <translation type="unfinished"></translation>
+        <translation>Atrous가 실행하는 공개된 네트워크와 크기, 라이선스</translation>
     </message>
     <message>
         <source>RECENT</source>
@@ -17063,27 +17063,27 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     </message>
     <message>
         <source>Show me</source>
-        <translation type="unfinished"></translation>
+        <translation>보여 주기</translation>
     </message>
     <message>
         <source>Back</source>
-        <translation type="unfinished"></translation>
+        <translation>뒤로</translation>
     </message>
     <message>
         <source>Next</source>
-        <translation type="unfinished"></translation>
+        <translation>다음</translation>
     </message>
     <message>
         <source>Leave</source>
-        <translation type="unfinished"></translation>
+        <translation>그만두기</translation>
     </message>
     <message>
         <source>The tour goes on at this step: menu Help, Guided tour</source>
-        <translation type="unfinished"></translation>
+        <translation>이 단계에서 이어집니다: 도움말 메뉴, 둘러보기</translation>
     </message>
     <message>
         <source>Tour {place} of {steps}</source>
-        <translation type="unfinished"></translation>
+        <translation>둘러보기 {place}/{steps}</translation>
     </message>
 </context>
 </TS>
