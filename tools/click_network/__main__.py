@@ -3,8 +3,8 @@
     python -m tools.click_network train docs/models/clicks/recipe.toml -o run
     python -m tools.click_network export run/state.safetensors --encoder GOOGLE.safetensors --side 320 -o clicks.onnx
 
-``train`` goes on where ``run/state.safetensors`` stopped; ``--init`` takes the head of another run. ``benchmarks/strokes.py`` and
-``benchmarks/clicks.py`` measure what comes out.
+An output that ends in ``.safetensors`` is the head alone. ``train`` goes on where ``run/state.safetensors`` stopped; ``--init``
+takes another head. ``benchmarks/strokes.py`` and ``benchmarks/click_count.py`` measure what comes out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from deeplab_core.weights import load_model
 from tools.click_network.data import Sources
 from tools.click_network.export import export
 from tools.click_network.recipe import ClickRecipe
-from tools.click_network.training import Run, averaged_head, train
+from tools.click_network.training import Run, averaged_head, save_head, train
 
 
 def encoder_of(path: Path) -> Encoder:
@@ -42,13 +42,18 @@ def main() -> None:
     one.add_argument("--minutes", type=float, help="stop after this time of training, all continuations together")
     one.add_argument("--threads", type=int, default=1)
     two = commands.add_parser("export")
-    two.add_argument("state", type=Path)
-    two.add_argument("--encoder", type=Path, required=True)
+    two.add_argument("state", type=Path, help="of a run, or a head alone")
+    two.add_argument("--encoder", type=Path, help="checkpoint whose encoder the head was trained behind")
     two.add_argument("-o", "--out", type=Path, required=True)
     two.add_argument("--side", type=int, help="fixed height and width of the input, a multiple of 16; free if absent")
     asked = parser.parse_args()
     if asked.command == "export":
-        export(encoder_of(asked.encoder), averaged_head(asked.state), asked.out, asked.side)
+        if asked.out.suffix == ".safetensors":
+            save_head(averaged_head(asked.state), asked.out)
+        elif asked.encoder is None:
+            parser.error("a graph needs --encoder")
+        else:
+            export(encoder_of(asked.encoder), averaged_head(asked.state), asked.out, asked.side)
         print(f"{asked.out}: {asked.out.stat().st_size / 1e6:.1f} MB")
         return
     torch.set_num_threads(asked.threads)

@@ -231,8 +231,16 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {name: file.get_tensor(name) for name in file.keys()}, parse_json(file.metadata()[_NOTE])  # noqa: SIM118
 
 
+def save_head(head: ClickHead, path: Path) -> None:
+    """The head alone in half precision: no weight of the encoder is in the file. :func:`averaged_head` reads it."""
+    tensors = {
+        f"average/{name}": value.half() if value.is_floating_point() else value for name, value in head.state_dict().items()
+    }  # fmt: skip
+    atomic_write(path, save(tensors, {_NOTE: json.dumps({"head": "tools.click_network.network.ClickHead"})}))
+
+
 def averaged_head(path: Path) -> ClickHead:
-    """The head that a run has come to, in eval mode."""
+    """The head that a run has come to, or that :func:`save_head` wrote, in eval mode."""
     head = ClickHead()
     head.load_state_dict(_part(read_state(path)[0], "average/"))
     return head.eval()

@@ -24,7 +24,7 @@ from tools.click_network.loss import normalised_focal_loss
 from tools.click_network.network import LEVELS, RADIUS, ClickGraph, ClickHead, disks
 from tools.click_network.recipe import ClickRecipe, SetPlan
 from tools.click_network.simulate import correction_task, errors_of, next_click, object_task, objects_of, spoiled
-from tools.click_network.training import Run, averaged_head, maps_of, train
+from tools.click_network.training import Run, averaged_head, maps_of, save_head, train
 
 SIDE = 65
 
@@ -208,7 +208,11 @@ def test_a_run_resumes_exactly(tmp_path: Path) -> None:
         assert torch.equal(value, second.head.state_dict()[name]), name
         assert torch.equal(whole.average[name], second.average[name]), name
     whole.save(tmp_path / "whole.safetensors")
-    assert torch.equal(averaged_head(tmp_path / "whole.safetensors").logits.weight, whole.average["logits.weight"])
+    head = averaged_head(tmp_path / "whole.safetensors")
+    assert torch.equal(head.logits.weight, whole.average["logits.weight"])
+    save_head(head, tmp_path / "head.safetensors")
+    alone = averaged_head(tmp_path / "head.safetensors")
+    assert torch.equal(alone.logits.weight, head.logits.weight.half().float())
 
 
 def test_a_state_of_another_run_is_refused(tmp_path: Path) -> None:
