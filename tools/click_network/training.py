@@ -272,7 +272,7 @@ def train(run: Run, out: Path, *, every: float = 300.0, until: float | None = No
 def _log(path: Path, row: Mapping[str, float]) -> None:
     new = not path.is_file()
     with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         if new:
             writer.writerow(row)
         writer.writerow([f"{value:.5g}" if isinstance(value, float) else value for value in row.values()])
