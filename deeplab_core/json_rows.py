@@ -11,7 +11,7 @@ _PART = 1 << 17
 
 
 class LazyRows(list[Any]):
-    """A list for :func:`json_parts` that makes each row when it is written, and keeps none."""
+    """A list for :func:`json_parts` that makes each row when it is written, and keeps none; encoders in C see an empty one."""
 
     def __init__(self, items: Sequence[Any], row: Callable[[Any], Any]) -> None:
         """``row`` makes what is written of an item."""
