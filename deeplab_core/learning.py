@@ -148,6 +148,12 @@ class LearnReport:
         losers = [row for row in self.classes if row.change is not None and row.change.gain < 0]
         return min(losers, key=lambda row: row.change.gain if row.change is not None else 0.0, default=None)
 
+    @property
+    def lost_surely(self) -> tuple[ClassGain, ...]:
+        """Classes that lost IoU on images left out, with an interval below 0; the largest loss first."""
+        found = [(row.change.gain, row) for row in self.classes if row.change is not None and row.change.certain]
+        return tuple(row for gain, row in sorted(found, key=lambda pair: pair[0]) if gain < 0)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON values; :meth:`from_dict` is the inverse."""
         return asdict(self)

@@ -147,6 +147,7 @@ def report_lines(report: LearnReport) -> list[str]:
     lost = report.lost_most
     if lost is not None:
         lines.append(f"{lost.name} lost most: {_change(lost.change)}.")
+    lines += [f"{row.name} lost too: {_change(row.change)}." for row in report.lost_surely if row is not lost]
     return [*lines, report.summary]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,9 +80,10 @@ def test_a_report_in_words_names_intervals_and_the_loser() -> None:
         id=1, name="moss", color=(1, 2, 3), pixels=1200, images=2, corrected=(None, 0.5), held_out=(0.4, 0.3), new=True,
         change=GainInterval(gain=-0.1, low=-0.2, high=-0.05, images=2),
     )  # fmt: skip
+    other = replace(loser, name="rock", pixels=9, new=False, change=GainInterval(gain=-0.04, low=-0.06, high=-0.02, images=2))
     report = LearnReport(
         verdict="worse", summary="Worse.", images=2, background=1, pixels=1200, corrected=(0.1, 0.5), held_out=(0.4, 0.3),
-        kept=0.95, step=10, steps=30, blend=0.5, layers="everything behind the encoder", seconds=3.0, classes=(loser,),
+        kept=0.95, step=10, steps=30, blend=0.5, layers="everything behind the encoder", seconds=3.0, classes=(loser, other),
         change=GainInterval(gain=-0.1, low=None, high=None, images=1),
     )  # fmt: skip
     lines = report_lines(report)
@@ -89,7 +91,9 @@ def test_a_report_in_words_names_intervals_and_the_loser() -> None:
         "Of the confident predictions elsewhere 95.0% stayed.",
         "class       pixels  images  corrected  left out      change (95 %)",
         "moss (new)  1,200   2       - to 50.0  40.0 to 30.0  -10.0 [-20.0, -5.0]",
+        "rock        9       2       - to 50.0  40.0 to 30.0  -4.0 [-6.0, -2.0]",
         "Mean IoU of images left out: 40.0 to 30.0, -10.0, no interval.",
         "moss lost most: -10.0 [-20.0, -5.0].",
+        "rock lost too: -4.0 [-6.0, -2.0].",
         "Worse.",
     ]

@@ -130,6 +130,13 @@ def lost_most(report: LearnReport) -> str:
     return tr("Largest loss: {name}, {change}.", name=row.name, change=change)
 
 
+def lost_besides(report: LearnReport) -> str:
+    """A sentence on further classes that lost more than their interval; empty without any."""
+    rows = [row for row in report.lost_surely if row is not report.lost_most]
+    names = ", ".join(f"{row.name} ({points(row.change.gain)})" for row in rows if row.change is not None)
+    return tr("Also lost: {names} points.", names=names) if names else ""
+
+
 def one_of(name: str, number: int) -> str:
     """A name, and how many there are besides: ``"a.jpg (and 2 more)"``."""
     return name if number == 1 else plural("{name} (and {n} more)", "{name} (and {n} more)", number - 1, name=name)
@@ -147,7 +154,7 @@ def sentence(report: LearnReport) -> str:
         seconds=seconds,
         layers=report.layers,
     )
-    parts = [report.summary, lost_most(report), done]
+    parts = [report.summary, lost_most(report), lost_besides(report), done]
     if report.skipped:
         name, why = report.skipped[0]
         parts.append(tr("Not used: {names}: {reason}.", names=one_of(name, len(report.skipped)), reason=clause(why)))

@@ -17,6 +17,26 @@ from deeplab_core.nn.layers import ConvNormAct, Norm, SeparableConvNormAct, Sepa
 
 
 @dataclass(frozen=True, slots=True)
+class GridWindow:
+    """A part of the grid of coarse logits: its first row and column, and its size."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def rows(self) -> slice:
+        """Rows of the grid."""
+        return slice(self.top, self.top + self.height)
+
+    @property
+    def columns(self) -> slice:
+        """Columns of the grid."""
+        return slice(self.left, self.left + self.width)
+
+
+@dataclass(frozen=True, slots=True)
 class CellBranch:
     """One branch: what it reads (-1 for the encoder's features, else an earlier branch) and its (vertical, horizontal) rate at
     output stride 16.
@@ -250,9 +270,22 @@ class Decoder(nn.Module):
                 assert isinstance(layer, ConvNormAct)
                 refined: Tensor = self.dropout(self.convs[1:](layer.act(layer.norm(self.first(low, x)))))
                 return refined
-            high = resize(x, (low.shape[-2], low.shape[-1]), self.options.align_corners)
-            x = torch.cat([low, high] if self.options.decoder_order == "low_level_first" else [high, low], dim=1)
+            x = self._joined(low, x)
         out: Tensor = self.dropout(self.convs(x))
+        return out
+
+    def _joined(self, low: Tensor, x: Tensor) -> Tensor:
+        """Reduced low-level features and upsampled pyramid features in the order of the first convolution's channels."""
+        high = resize(x, (low.shape[-2], low.shape[-1]), self.options.align_corners)
+        return torch.cat([low, high] if self.options.decoder_order == "low_level_first" else [high, low], dim=1)
+
+    def in_windows(self, x: Tensor, low_level: Tensor, windows: Sequence[GridWindow]) -> Tensor:
+        """The same in ``W`` windows of one size, ``(W, decoder_channels, h, w)``, for one image (N = 1) and a decoder that
+        reads low-level features. Beyond a window's edge the convolutions see zeros; see :meth:`DeepLab.window_logits`.
+        """
+        assert self.reduce is not None
+        joined = self._joined(self.reduce(low_level), x)
+        out: Tensor = self.dropout(self.convs(torch.cat([joined[..., one.rows, one.columns] for one in windows])))
         return out
 
 
@@ -327,9 +360,12 @@ class DeepLab(SegmentationModel):
             return None
         return region_mean(self.encoder.levels(x)[-1], region, self.output_stride)
 
+    def _context(self, levels: Sequence[Tensor], pooled: Tensor | None) -> Tensor:
+        features: Tensor = self.after_aspp(levels[-1] if self.aspp is None else self.aspp(levels[-1], pooled))
+        return features
+
     def _classify(self, levels: Sequence[Tensor], pooled: Tensor | None) -> Tensor:
-        features = levels[-1] if self.aspp is None else self.aspp(levels[-1], pooled)
-        features = self.after_aspp(features)
+        features = self._context(levels, pooled)
         if self.decoder is not None:
             features = self.decoder(features, levels[1])
         out: Tensor = self.classifier(features)
@@ -338,6 +374,30 @@ class DeepLab(SegmentationModel):
     def coarse_logits(self, x: Tensor, pooled: Tensor | None = None) -> Tensor:
         """Logits at a quarter of the input's size with the decoder, at the output stride without."""
         return self._classify(self.encoder.levels(x), pooled)
+
+    @property
+    def window_margin(self) -> int | None:
+        """How many grid points from a window's inner edges :meth:`window_logits` differs from the whole grid's logits; None
+        where the network has no decoder that reads low-level features, whose work windows save.
+        """
+        return None if self.decoder is None or self.decoder.reduce is None else len(self.decoder.convs)
+
+    def window_logits(self, x: Tensor, windows: Sequence[GridWindow]) -> Tensor:
+        """Coarse logits in some windows of their grid: most of a decoder's work is saved, the pyramid runs over the whole image.
+
+        They are those of :meth:`coarse_logits`, except within :attr:`window_margin` of edges that are not the grid's own.
+
+        Args:
+            x: ``(1, C, H, W)`` float32, one image.
+            windows: inside the grid, all of one size; only with a :attr:`window_margin`.
+
+        Returns:
+            ``(W, num_classes, h, w)``.
+        """
+        assert self.decoder is not None
+        levels = self.encoder.levels(x)
+        out: Tensor = self.classifier(self.decoder.in_windows(self._context(levels, None), levels[1], windows))
+        return out
 
     def native_logits(self, x: Tensor) -> Tensor:
         """As the authors' code returns them; see :attr:`DeepLabOptions.native_output`."""

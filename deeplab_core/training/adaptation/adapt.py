@@ -26,7 +26,7 @@ from deeplab_core.training.adaptation.frozen_split import FrozenSplit, multiply_
 from deeplab_core.training.adaptation.gathering import Gathered, Gatherer, make_example, spread, votes
 from deeplab_core.training.adaptation.left_out import LeftOut
 from deeplab_core.training.adaptation.validator import Validator, mean_iou
-from deeplab_core.training.adaptation.views import Encoded, FeatureStore
+from deeplab_core.training.adaptation.views import FeatureStore
 
 #: A user's pixel against a predicted one, by strength.
 _EMPHASIS = {"gentle": 1.0, "normal": 3.0, "strong": 10.0}
@@ -38,6 +38,8 @@ _KEPT = 0.93
 #: it costs decides, not the clock: the same corrections give the same model on every machine.
 _BUDGET = 250e9
 _STEPS = (20, 30)
+#: Parts of a view that a costly decoder runs over.
+_WINDOWS = 2
 #: Corrected images below which more of them are asked for.
 _FEW, _MORE = 10, ", and correct more images first"
 
@@ -142,7 +144,7 @@ class _AdaptationRun:
         parents = self._parents(old, gathered)
         split = split_network(grow(self._model, parents), options.layers, self._device) if parents else old
         corrected, untouched = self._examples(split, gathered)
-        schedule = self._schedule(split, gathered.corrected[0].encoded[0], len(corrected), bool(untouched))
+        schedule = self._schedule(split, corrected, bool(untouched))
         stand_ins = self._stand_ins(parents)
         validator = Validator(split, self._plan, stand_ins, self._device)
         trainer = AdaptationTrainer(split, self._plan.members(), stand_ins, self._plan.new, self._device)
@@ -186,14 +188,18 @@ class _AdaptationRun:
             made.append(make_example(raw, split, self._plan, random, self._device))
         return made[: len(gathered.corrected)], made[len(gathered.corrected) :]
 
-    def _schedule(self, split: FrozenSplit, example: Encoded, images: int, background: bool) -> Schedule:
+    def _schedule(self, split: FrozenSplit, corrected: Sequence[TrainingExample], background: bool) -> Schedule:
+        """As many steps as are affordable; where even the fewest are not, a decoder runs over windows."""
         strength = self._options.strength
         rate, pull = _FREEDOM[strength]
         schedule = Schedule(emphasis=_EMPHASIS[strength], rate=rate, pull=pull)
-        cost = multiply_adds(split, example.tensors(self._device), example.frame.canvas)
-        rounds = len(folds_of(images, self._options.seed)) + 1
+        view = corrected[0].views[0]
+        cost = multiply_adds(split, view.encoded.tensors(self._device), view.encoded.frame.canvas)
+        rounds = len(folds_of(len(corrected), self._options.seed)) + 1
         views = schedule.corrected + (schedule.untouched if background else 0)
         affordable = _BUDGET / max(1, cost * views * rounds)
+        if affordable < _STEPS[0] and split.window_margin is not None:
+            return replace(schedule, steps=_STEPS[1], windows=_WINDOWS)
         return replace(schedule, steps=int(np.clip(affordable, *_STEPS)))
 
     def _put(

@@ -78,6 +78,16 @@ class PixelPool:
         """Number of pixels."""
         return sum(self.counts.values())
 
+    def within(self, inside: Callable[[NDArray[np.int32]], NDArray[np.bool_]]) -> PixelPool:
+        """Those remembered pixels, given as flat indices, of which ``inside`` says so; the others are counted as theirs are."""
+        groups, counts = {}, {}
+        for place, group in self.groups.items():
+            found = group[inside(group)]
+            if found.size:
+                groups[place] = found
+                counts[place] = max(1, round(self.counts[place] * found.size / group.size))
+        return PixelPool(groups, counts)
+
     def draw(self, number: int, random: np.random.Generator, *, floor: float = 0.0) -> Drawn:
         """Draw pixels as often as their classes occur, but each class that is there at least with the share ``floor``.
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deeplab_core.inference.monitor import ProgressMonitor
@@ -15,6 +17,7 @@ from deeplab_core.nn import class_logits
 from deeplab_core.training.adaptation.examples import Drawn, TrainingExample
 from deeplab_core.training.adaptation.frozen_split import FrozenSplit
 from deeplab_core.training.adaptation.views import View
+from deeplab_core.training.adaptation.windows import LearningWindows
 from deeplab_core.training.schedule import poly_rate
 
 #: How much faster the rows of new classes learn.
@@ -37,6 +40,9 @@ class Schedule:
         least: smallest share of the user's pixels among those drawn from a corrected image.
         floor: least share of a class among the pixels that are drawn from an image that holds it.
         pull: weight of the squared distance from the start (L2-SP, Li et al. 2018).
+        windows: parts of a view's grid that a decoder runs over, around pixels drawn like those that are learned from; 0 for the
+            whole grid.
+        side: of a window, in grid points.
     """
 
     steps: int = 30
@@ -48,6 +54,8 @@ class Schedule:
     least: float = 0.1
     floor: float = 0.05
     pull: float = 0.03
+    windows: int = 0
+    side: int = 20
 
 
 class AdaptationTrainer:
@@ -131,26 +139,49 @@ class AdaptationTrainer:
     def _backward(
         self, example: TrainingExample, view: View, schedule: Schedule, random: np.random.Generator, views: int
     ) -> None:
-        number = round(schedule.points * example.taught_share(schedule.emphasis, schedule.least))
+        share = example.taught_share(schedule.emphasis, schedule.least)
+        number = round(schedule.points * share)
+        windows = self._windows(example, view, schedule, share, random)
         parts: list[tuple[Drawn, bool]] = []
-        if number and example.taught is not None:
-            parts.append((example.taught.draw(number, random, floor=schedule.floor), True))
-        if schedule.points > number and example.replayed.pixels:
-            parts.append((example.replayed.draw(schedule.points - number, random, floor=schedule.floor), False))
+        for pool, wanted, by_user in ((example.taught, number, True), (example.replayed, schedule.points - number, False)):
+            if pool is None or not wanted:
+                continue
+            there = pool if windows is None else pool.within(partial(_inside, windows, view))
+            if there.pixels:
+                parts.append((there.draw(wanted, random, floor=schedule.floor), by_user))
         if not parts:
             return
         encoded = view.encoded
-        logits = class_logits(self._split.logits(encoded.tensors(self._device), encoded.frame.canvas))[0].float()
+        features = encoded.tensors(self._device)
+        if windows is None:
+            logits = class_logits(self._split.logits(features, encoded.frame.canvas))[0].float()
+        else:
+            logits = class_logits(self._split.window_logits(features, encoded.frame.canvas, windows.windows)).float()
         total = logits.new_zeros(())
         for (indices, places), by_user in parts:
-            taps = view.taps(indices)
+            read = view.taps(indices).read(logits) if windows is None else windows.read(logits, view, indices)
             if by_user:
-                loss = taught_loss(taps.read(logits), self._members, torch.from_numpy(places).to(self._device))
+                loss = taught_loss(read, self._members, torch.from_numpy(places).to(self._device))
             else:
                 old = torch.from_numpy(view.old_scores.values).to(self._device).float().permute(2, 0, 1)
-                loss = replay_loss(taps.read(logits), taps.read(old), self._parents)
+                loss = replay_loss(read, view.taps(indices).read(old), self._parents)
             total = total + loss * (len(indices) / schedule.points / views)
         total.backward()  # type: ignore[no-untyped-call]
+
+    def _windows(
+        self, example: TrainingExample, view: View, schedule: Schedule, share: float, random: np.random.Generator
+    ) -> LearningWindows | None:
+        """Windows around pixels of the user, of each class as often, and around others, as often as either kind is drawn."""
+        margin = self._split.window_margin
+        if margin is None or not schedule.windows:
+            return None
+        by_user = min(schedule.windows, max(1, round(schedule.windows * share))) if share else 0
+        centres: list[int] = []
+        others = schedule.windows - by_user
+        for pool, number, floor in ((example.taught, by_user, 1.0), (example.replayed, others, schedule.floor)):
+            if pool is not None and number and pool.pixels:
+                centres += pool.draw(number, random, floor=floor)[0].tolist()
+        return LearningWindows.around(view, centres, schedule.side, margin, random) if centres else None
 
     def _without_a_teacher(self, corrected: Sequence[TrainingExample]) -> Tensor:
         """(C,) bool: channels without a pixel of the user."""
@@ -181,6 +212,10 @@ class AdaptationTrainer:
         for parameter, start in zip(self._parameters, self._start, strict=True):
             if parameter.grad is not None:
                 parameter.grad.add_(parameter - start, alpha=2 * weight)
+
+
+def _inside(windows: LearningWindows, view: View, flat: NDArray[Any]) -> NDArray[np.bool_]:
+    return windows.of_pixels(flat, view.encoded.frame.image[1]) >= 0
 
 
 class _Shuffled(Generic[T]):

@@ -13,6 +13,7 @@ from deeplab_core.inference import prepare_for_inference
 from deeplab_core.learning import Layers
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.nn.base import Encoder
+from deeplab_core.nn.models.deeplab import DeepLab, GridWindow
 from deeplab_core.training.frozen_part import ReadLevels
 from deeplab_core.training.network import freeze_norms
 from deeplab_core.training.transfer import classifier_names
@@ -27,9 +28,12 @@ class FrozenSplit(Protocol):
 
     Attributes:
         title: what is trained, in words.
+        window_margin: of :attr:`deeplab_core.nn.models.deeplab.DeepLab.window_margin`; None where only the whole grid can be
+            computed.
     """
 
     title: str
+    window_margin: int | None
 
     @property
     def trainable(self) -> nn.Module:
@@ -40,6 +44,9 @@ class FrozenSplit(Protocol):
 
     def logits(self, features: Features, size: tuple[int, int]) -> Tensor:
         """(N, C, h, w) coarse logits with gradients, from the features of inputs of ``size`` (H, W)."""
+
+    def window_logits(self, features: Features, size: tuple[int, int], windows: Sequence[GridWindow]) -> Tensor:
+        """(W, C, h, w) coarse logits with gradients, in windows of the grid of one input; needs a ``window_margin``."""
 
     def parameters(self) -> list[nn.Parameter]:
         """What is trained. Batch norms keep statistics and affine parameters."""
@@ -91,6 +98,15 @@ def _trainable(model: SegmentationModel, only: tuple[str, ...] | None) -> list[n
     return found
 
 
+def _margin(model: SegmentationModel) -> int | None:
+    return model.window_margin if isinstance(model, DeepLab) else None
+
+
+def _in_windows(model: SegmentationModel, x: Tensor, windows: Sequence[GridWindow]) -> Tensor:
+    assert isinstance(model, DeepLab)
+    return model.window_logits(x, windows)
+
+
 def _rows(model: SegmentationModel) -> list[nn.Parameter]:
     return [parameter for name in main_classifiers(model) for parameter in model.get_submodule(name).parameters()]
 
@@ -101,6 +117,7 @@ class WholeNetwork:
     def __init__(self, model: SegmentationModel, only: tuple[str, ...] | None, device: torch.device | str) -> None:
         self.title = "all layers" if only is None else "the classifier"
         self.trainable: SegmentationModel = copy.deepcopy(model).eval().to(device)
+        self.window_margin = _margin(model)
         self._only = only
 
     def encode(self, x: Tensor) -> Features:
@@ -110,6 +127,10 @@ class WholeNetwork:
     def logits(self, features: Features, size: tuple[int, int]) -> Tensor:  # noqa: ARG002  (the input has this size)
         """See :class:`FrozenSplit`."""
         return self.trainable.coarse_logits(features[0])
+
+    def window_logits(self, features: Features, size: tuple[int, int], windows: Sequence[GridWindow]) -> Tensor:  # noqa: ARG002
+        """See :class:`FrozenSplit`."""
+        return _in_windows(self.trainable, features[0], windows)
 
     def parameters(self) -> list[nn.Parameter]:
         """See :class:`FrozenSplit`."""
@@ -149,6 +170,7 @@ class BehindEncoder:
         original = model.encoder
         assert isinstance(original, Encoder)
         self.title = "everything behind the encoder" if only is None else "the classifier"
+        self.window_margin = _margin(model)
         self._whole, self._only = model, only
         self._encoder = prepare_for_inference(model, device).encoder
         self._replay = _Replayed(original)
@@ -174,14 +196,19 @@ class BehindEncoder:
 
     def logits(self, features: Features, size: tuple[int, int]) -> Tensor:
         """See :class:`FrozenSplit`."""
+        return self.trainable.coarse_logits(self._replaying(features, size))
+
+    def window_logits(self, features: Features, size: tuple[int, int], windows: Sequence[GridWindow]) -> Tensor:
+        """See :class:`FrozenSplit`."""
+        return _in_windows(self.trainable, self._replaying(features, size), windows)
+
+    def _replaying(self, features: Features, size: tuple[int, int]) -> Tensor:
+        """Have the encoder return features of :meth:`encode`. Of the input that comes back only the size matters any more."""
         kept = [features[0]] * self._count
         for place, level in zip(self._places, features, strict=True):
             kept[place] = level
         self._replay.kept = kept
-        # Only the size of the input matters any more.
-        return self.trainable.coarse_logits(
-            features[0].new_zeros(()).expand(features[0].shape[0], self.trainable.in_channels, *size)
-        )
+        return features[0].new_zeros(()).expand(features[0].shape[0], self.trainable.in_channels, *size)
 
     def parameters(self) -> list[nn.Parameter]:
         """See :class:`FrozenSplit`."""
@@ -202,6 +229,7 @@ class LastLayer:
     """The classifier is trained; its input are the features. For networks without a separate encoder."""
 
     title = "the classifier"
+    window_margin: int | None = None
 
     def __init__(self, model: SegmentationModel, name: str, device: torch.device | str) -> None:
         self._whole, self._name = model, name
@@ -238,6 +266,10 @@ class LastLayer:
         """See :class:`FrozenSplit`."""
         out: Tensor = self.trainable(features[0])
         return out
+
+    def window_logits(self, features: Features, size: tuple[int, int], windows: Sequence[GridWindow]) -> Tensor:
+        """A last layer costs too little for it."""
+        raise NotImplementedError
 
     def parameters(self) -> list[nn.Parameter]:
         """See :class:`FrozenSplit`."""

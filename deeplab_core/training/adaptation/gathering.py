@@ -20,6 +20,7 @@ from deeplab_core.errors import (
     image_error,
     message,
 )
+from deeplab_core.inference import ScoreGrid
 from deeplab_core.inference.monitor import ProgressMonitor
 from deeplab_core.inference.pixels import RGB
 from deeplab_core.labels import LabelMap
@@ -207,17 +208,27 @@ def make_example(
     raw: Raw, split: FrozenSplit, plan: ClassPlan, random: np.random.Generator, device: torch.device
 ) -> TrainingExample:
     """A training example, with the scores of the network before training."""
-    views = tuple(View(encoded, network_scores(split, encoded, device)) for encoded in raw.encoded)
-    ids, confidence = label_map(views[0].old_scores, plan.catalog, plan.threshold)
+    grid = network_scores(split, raw.encoded[0], device)
+    ids, confidence = label_map(grid, plan.catalog, plan.threshold)
     channels: NDArray[Any] = plan.catalog.index_lut()[ids]
     sure = confidence >= CONFIDENT
     before = plan.decided(ids)
-    if raw.known is None:
-        return TrainingExample(raw.name, views, PixelPool.of(channels, sure, random), before)
-    return TrainingExample(
-        raw.name, views, PixelPool.of(channels, sure & (raw.known < 0), random), before,
-        PixelPool.of(raw.known, raw.known >= 0, random), raw.mask,
-    )  # fmt: skip
+    known = raw.known
+    replayed = PixelPool.of(channels, sure if known is None else sure & (known < 0), random)
+    views = [View(raw.encoded[0], grid)]
+    for encoded in raw.encoded[1:]:
+        # Where nothing is replayed, nothing reads the old scores; a view needs their grid all the same.
+        there = network_scores(split, encoded, device) if replayed.pixels else _unread(grid, encoded)
+        views.append(View(encoded, there))
+    if known is None:
+        return TrainingExample(raw.name, tuple(views), replayed, before)
+    return TrainingExample(raw.name, tuple(views), replayed, before, PixelPool.of(known, known >= 0, random), raw.mask)
+
+
+def _unread(grid: ScoreGrid, encoded: Encoded) -> ScoreGrid:
+    """A grid of the same shape, without scores."""
+    nothing = np.broadcast_to(np.zeros((), grid.values.dtype), grid.values.shape)
+    return ScoreGrid(nothing, encoded.frame, encoded.align_corners, encoded.mirrored)
 
 
 def spread(items: Sequence[T], most: int) -> list[T]:

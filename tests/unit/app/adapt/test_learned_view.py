@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.viewmodels.adapt.learned_view import figures, left_out_how, lost_most, sentence
+from app.viewmodels.adapt.learned_view import figures, left_out_how, lost_besides, lost_most, sentence
 from deeplab_core.learning import ClassGain, GainInterval, LearnReport
 from deeplab_core.training.adaptation.choosing import folds_of
 
@@ -56,6 +56,18 @@ def test_the_class_that_lost_most_is_named_with_its_interval() -> None:
     alone = replace(learned, classes=(gained("cat", -0.2, None, None, 1),))
     assert lost_most(alone) == "Largest loss: cat, −20.0 points (1 image); uncertain, with one image."
     assert lost_most(replace(learned, classes=(gained("chair", 0.1, 0.05, 0.15),))) == ""
+
+
+def test_every_class_that_lost_more_than_its_interval_is_named() -> None:
+    classes = (
+        gained("bus", -0.02, -0.03, -0.01), gained("cat", -0.3, -0.7, 0.1), gained("dog", -0.04, -0.06, -0.02),
+        gained("cow", 0.1, 0.05, 0.15), gained("hen", -0.01, None, None, 1),
+    )  # fmt: skip
+    learned = replace(report(4), classes=classes)
+    assert [row.name for row in learned.lost_surely] == ["dog", "bus"]
+    assert lost_besides(learned) == "Also lost: dog (−4.0), bus (−2.0) points."
+    assert lost_besides(learned) in sentence(learned)
+    assert lost_besides(replace(learned, classes=classes[:1])) == ""  # it is named already
 
 
 def test_images_that_were_not_used_are_named() -> None:

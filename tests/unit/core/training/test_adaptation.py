@@ -114,6 +114,25 @@ def test_the_card_names_its_parent_and_survives_the_file(taught, blue, tmp_path:
     np.testing.assert_array_equal(Predictor(model, card)(rgb).labels, Predictor(blue.model, blue.card)(rgb).labels)
 
 
+def test_a_costly_decoder_learns_in_windows(taught, monkeypatch) -> None:
+    """On images that are large enough for windows, as well as over the whole grid."""
+    adapting, deeplab = import_module("deeplab_core.training.adaptation.adapt"), import_module("deeplab_core.nn.models.deeplab")
+    asked = []
+    original = deeplab.DeepLab.window_logits
+    monkeypatch.setattr(deeplab.DeepLab, "window_logits", lambda self, x, w: asked.append(len(w)) or original(self, x, w))
+
+    def enlarged(seed: int) -> Corrected:
+        one = corrected(seed, "chair", "blue sofa")
+        return Corrected(one.name, lambda: tuple(part.repeat(3, 0).repeat(3, 1) for part in one.read()))
+
+    monkeypatch.setattr(adapting, "_BUDGET", 1.0)
+    learned = adapt(*taught, [enlarged(seed) for seed in (20, 21)], options=LearnOptions(strength="strong"))
+    assert asked
+    assert set(asked) == {adapting._WINDOWS}
+    assert learned.report.steps == adapting._STEPS[1]
+    assert learned.report.corrected[1] > learned.report.corrected[0] + 0.05
+
+
 @pytest.mark.usefixtures("brief")
 def test_learning_again_lengthens_the_lineage(blue) -> None:
     again = adapt(blue.model, replace(blue.card, id="second"), [corrected(40, "chair", "blue sofa")])

@@ -20,6 +20,7 @@ from deeplab_core.inference import Predictor
 from deeplab_core.learning import PackedLabels
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.nn import create_model
+from deeplab_core.nn.models.deeplab import GridWindow
 from deeplab_core.records import ModelCard, Preprocessing
 from deeplab_core.training.adaptation.choosing import ChosenStep, folds_of
 from deeplab_core.training.adaptation.classes import grow, plan_classes
@@ -28,6 +29,7 @@ from deeplab_core.training.adaptation.fit import replay_loss, taught_loss
 from deeplab_core.training.adaptation.frozen_split import BehindEncoder, LastLayer, WholeNetwork, multiply_adds, split_network
 from deeplab_core.training.adaptation.left_out import LeftOut
 from deeplab_core.training.adaptation.views import FeatureStore, View, encode, label_map, network_scores
+from deeplab_core.training.adaptation.windows import LearningWindows
 
 SMALL = {"aspp_channels": 8, "decoder_channels": 8, "low_level_channels": 8}
 
@@ -169,6 +171,67 @@ def test_taps_read_what_inference_shows(mirrored, resize_rule) -> None:
     assert np.mean(read.argmax(1).numpy() == ids.ravel()) > 0.999
     if not mirrored:
         assert np.mean(Predictor(model, card)(rgb).labels == ids) > 0.98  # features in half precision
+
+
+@pytest.mark.parametrize("options", [{}, {"separable": True}, {"decoder_order": "low_level_first"}], ids=str)
+def test_windows_have_the_scores_of_the_whole_grid(options) -> None:
+    model = network("deeplabv3plus", "mobilenet_v2", **SMALL, **options)
+    x = torch.randn(1, 3, 97, 145)
+    margin = model.window_margin
+    assert margin == 2
+    with torch.no_grad():
+        whole = model.coarse_logits(x)[0]
+        rows, columns = whole.shape[1:]
+        windows = [GridWindow(0, 0, 12, 13), GridWindow(7, 9, 12, 13), GridWindow(rows - 12, columns - 13, 12, 13)]
+        found = model.window_logits(x, windows)
+    for one, logits in zip(windows, found, strict=True):
+        expected = whole[:, one.rows, one.columns]
+        top, left = (margin if start else 0 for start in (one.top, one.left))
+        bottom = 12 - (margin if one.top + 12 < rows else 0)
+        right = 13 - (margin if one.left + 13 < columns else 0)
+        inner = (slice(None), slice(top, bottom), slice(left, right))
+        torch.testing.assert_close(logits[inner], expected[inner])
+        assert not torch.equal(logits, expected) or (top, left, bottom, right) == (0, 0, 12, 13)
+    assert network("deeplabv3", "mobilenet_v2", aspp_channels=8).window_margin is None
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("layers", ["decoder", "all"])
+def test_pixels_are_read_from_windows_as_from_the_whole_grid(mirrored, layers) -> None:
+    model = network("deeplabv3plus", "mobilenet_v2", **SMALL)
+    rgb = np.random.default_rng(0).integers(0, 256, (150, 203, 3), dtype=np.uint8)
+    split, device, random = split_network(model, layers), torch.device("cpu"), np.random.default_rng(1)
+    with FeatureStore() as store:
+        encoded = encode(
+            split, rgb, Preprocessing(), store, device, align_corners=model.align_corners, mirrored=mirrored
+        )  # fmt: skip
+    view = View(encoded, network_scores(split, encoded, device))
+    features = encoded.tensors(device)
+    pixels = [0, 150 * 203 - 1, 70 * 203 + 101]
+    assert split.window_margin is not None
+    found = LearningWindows.around(view, pixels, 12, split.window_margin, random)
+    assert found is not None
+    assert LearningWindows.around(view, pixels, 40, 2, random) is None
+    everywhere = np.arange(150 * 203)
+    inside = everywhere[found.of_pixels(everywhere, 203) >= 0]
+    assert set(pixels) <= set(inside.tolist())
+    assert 3000 < inside.size < everywhere.size / 2
+    with torch.no_grad():
+        whole = view.taps(inside).read(split.logits(features, encoded.frame.canvas)[0])
+        parts = found.read(split.window_logits(features, encoded.frame.canvas, found.windows), view, inside)
+    torch.testing.assert_close(parts, whole, atol=1e-5, rtol=1e-4)
+
+
+def test_a_pool_within_a_part_of_the_image() -> None:
+    random = np.random.default_rng(0)
+    places = np.zeros((400, 400), np.int64)
+    places[:, 300:] = 1
+    pool = PixelPool.of(places, np.ones_like(places, bool), random)
+    left = pool.within(lambda flat: flat % 400 < 150)
+    assert list(left.groups) == [0]
+    assert left.counts[0] == pytest.approx(60_000, rel=0.03)
+    assert (left.groups[0] % 400 < 150).all()
+    assert not pool.within(lambda flat: flat < 0).pixels
 
 
 # -- classes ------------------------------------------------------------------------------------------------------------------
