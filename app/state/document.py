@@ -238,7 +238,8 @@ class Document:
 
     def _tell(self, *parts: ChangedPart) -> None:
         self.revision += 1
-        self.changed.emit(Change(Box.around_all([part.rect for part in parts]), parts, self.revision))
+        rect = parts[0].rect if len(parts) == 1 else Box.around_all([part.rect for part in parts])
+        self.changed.emit(Change(rect, parts, self.revision))
 
 
 def _write(region: LabelMap, values: LabelMap, where: NDArray[np.bool_]) -> None:

@@ -53,6 +53,11 @@ class Spans:
         Args:
             without: pixels of this shape are left out.
         """
+        if without is None and 0 < self.lo.size <= _BAND_ROWS and (self.hi > self.lo).all():  # nearly every dab
+            piece = _mask(self.top, self.lo, self.hi)
+            if piece is not None and piece[1].size <= _BAND_PIXELS:
+                yield piece
+                return
         shapes = [self] if without is None else self._beside(without)
         lo, hi = np.array([shape.lo for shape in shapes]), np.array([shape.hi for shape in shapes])
         widths = np.maximum(hi - lo, 0)

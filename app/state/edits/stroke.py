@@ -25,7 +25,7 @@ _LINE_PIXELS = 256
 
 #: From this diameter on a segment paints only what the one before it did not cover. For smaller ones the whole capsule is less
 #: work than finding that out.
-_LARGE = 64
+_LARGE = 256
 
 
 class StrokeSession:

@@ -132,7 +132,7 @@ sized = st.lists(st.tuples(coordinate, coordinate, st.floats(40, 160)), min_size
 def test_a_large_brush_paints_only_what_is_new_and_the_same_pixels(points, value, limits, locks):
     """Also with another diameter for each segment, limits, and locked classes."""
     documents = make_document(), make_document()
-    for document, large in zip(documents, (64, np.inf), strict=True):
+    for document, large in zip(documents, (30, np.inf), strict=True):
         document.locks.ids = frozenset({4, 6} if locks else ())
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr("app.state.edits.stroke._LARGE", large)
@@ -147,12 +147,12 @@ def test_a_large_brush_paints_only_what_is_new_and_the_same_pixels(points, value
 
 
 def test_a_large_brush_covers_again_what_something_else_changed_below_it():
-    document = Document.blank((200, 200), CATALOG)
-    session = StrokeSession(document, value=2, diameter=100)
-    session.begin(100, 100)
-    document.paint(Box(90, 90, 20, 20), np.ones((20, 20), bool), 5, Provenance.MODEL)
-    session.extend([(101, 100)])
-    assert (document.labels[90:110, 90:110] == 2).all()
+    document = Document.blank((400, 400), CATALOG)
+    session = StrokeSession(document, value=2, diameter=300)
+    session.begin(200, 200)
+    document.paint(Box(190, 190, 20, 20), np.ones((20, 20), bool), 5, Provenance.MODEL)
+    session.extend([(201, 200)])
+    assert (document.labels[190:210, 190:210] == 2).all()
 
 
 def test_a_stroke_that_changes_nothing_gives_an_empty_patch():

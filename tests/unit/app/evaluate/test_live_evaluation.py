@@ -176,11 +176,13 @@ def test_a_large_brush_gives_the_figures_of_a_recomputation(seed: int, path: lis
     truth, document = scene(seed)
     live = LiveEvaluation(truth, document)
     live.histogram("edge")
-    stroke = StrokeSession(document, value=11, diameter=path[0][1])
-    for point, diameter in path:
-        stroke.diameter = diameter
-        stroke.extend([point])
-        assert_as_from_scratch(live)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("app.state.edits.stroke._LARGE", 1)
+        stroke = StrokeSession(document, value=11, diameter=path[0][1])
+        for point, diameter in path:
+            stroke.diameter = diameter
+            stroke.extend([point])
+            assert_as_from_scratch(live)
 
 
 def test_errors_are_the_wrong_and_the_missing_pixels() -> None:
