@@ -35,6 +35,8 @@ from deeplab_core.analysis.components import ErrorComponent
 _COLUMNS = (mark("Before"), mark("After"), mark("Fixed"), mark("Made"), mark("Change"), "")
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _ROW = 24
+#: A table narrower than this, px, leaves a column out, so that the names of its rows can be read.
+_WHOLE = 640
 #: A page narrower than this, px, shows less beside each other.
 _NARROW = 600
 
@@ -81,6 +83,10 @@ class ChangeTable(QTableWidget):
         self._theme = theme
         self.show_rows(self._rows)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._hide_columns()
+
     def set_narrow(self, narrow: bool) -> None:
         """Whether there is room for the most important columns only."""
         self._narrow = narrow
@@ -88,8 +94,8 @@ class ChangeTable(QTableWidget):
 
     def _hide_columns(self) -> None:
         counted = not self._rows or any(row.cells[2] for row in self._rows)
-        for place in (1, 2):
-            self.setColumnHidden(place, self._narrow and counted)
+        self.setColumnHidden(1, self._narrow and counted)
+        self.setColumnHidden(2, counted and self.width() < _WHOLE)  # the tooltip has it
         for place in (3, 4):  # slices have no counts: their titles get the room
             self.setColumnHidden(place, not counted)
         self.setColumnHidden(len(_COLUMNS), self._narrow)
