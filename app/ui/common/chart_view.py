@@ -27,7 +27,7 @@ class NumberAxis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
 
     def tickSpacing(self, low: float, high: float, size: float) -> list[tuple[float, float]]:
         """The step and where it begins, for an axis of ``size`` px."""
-        most = min(max(size / (_APART_UP if self.orientation == "left" else _APART), 2.0), _LABELS)
+        most = min(max(size / (_APART_UP if self.orientation == "left" else _APART), 3.0), _LABELS)
         least = (high - low) / most
         if not (math.isfinite(least) and least > 0):
             return [(1.0, 0.0)]
