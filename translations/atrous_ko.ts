@@ -6737,6 +6737,7 @@ ground truth ↓</source>
     </message>
     <message>
         <source>What the second run changed</source>
+        <extracomment>A table narrower than this, px, leaves a column out, so that the names of its rows can be read. A page narrower than this, px, shows less beside each other.</extracomment>
         <translation>두 번째 실행이 바꾼 것</translation>
     </message>
     <message>
@@ -9133,6 +9134,10 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     <message>
         <source>Largest loss: {name}, {change}.</source>
         <translation>가장 큰 손실: {name}, {change}.</translation>
+    </message>
+    <message>
+        <source>Also lost: {names} points.</source>
+        <translation>함께 낮아진 클래스: {names}포인트.</translation>
     </message>
     <message numerus="yes">
         <source>{name} (and {n} more)</source>
@@ -16846,7 +16851,7 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     </message>
     <message>
         <source>Masks as they are</source>
-        <extracomment>Draws for the slices while the user waits.</extracomment>
+        <extracomment>Draws for the slices, and draws times images: fifty slices are corrected as one family, and with 1,000 draws none of them could ever be told from chance.</extracomment>
         <translation>현재 마스크 그대로</translation>
     </message>
     <message>
