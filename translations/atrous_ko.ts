@@ -5503,8 +5503,8 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
         <translation>파일</translation>
     </message>
     <message>
-        <source>The colour on the screen. Dark, pale and similar colours are replaced (Settings, Class colours).</source>
-        <translation>화면의 색. 어둡거나 옅거나 비슷한 색은 바뀝니다(설정, 클래스 색).</translation>
+        <source>The colour on the screen. Dark, pale and similar colours are replaced; see Class colours in the settings.</source>
+        <translation>화면의 색. 어둡거나 옅거나 비슷한 색은 바뀝니다. 설정의 클래스 색을 보십시오.</translation>
     </message>
     <message>
         <source>The class&apos;s own colour, which exported files have. Double-click to change it.</source>
@@ -6984,6 +6984,14 @@ ground truth ↓</source>
     <message>
         <source>fastest</source>
         <translation>가장 빠름</translation>
+    </message>
+    <message>
+        <source>ONNX Runtime</source>
+        <translation>ONNX Runtime</translation>
+    </message>
+    <message>
+        <source>OpenVINO</source>
+        <translation>OpenVINO</translation>
     </message>
     <message>
         <source>{title}: {line}</source>

@@ -75,7 +75,7 @@ class ClassEditor(FittedDialog):
         for column, tip in (
             (
                 _COLOR,
-                tr("The colour on the screen. Dark, pale and similar colours are replaced (Settings, Class colours)."),
+                tr("The colour on the screen. Dark, pale and similar colours are replaced; see Class colours in the settings."),
             ),
             (_OWN, tr("The class's own colour, which exported files have. Double-click to change it.")),
             (_KEY, tr("An assigned key stays with its class. Grey keys are free: they go to the classes of the image in view.")),

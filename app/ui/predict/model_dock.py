@@ -35,7 +35,7 @@ _NO_MODEL = mark(
 )
 _OPEN, _GET = mark("Open a model file…"), mark("Get a model…")
 _PRECISIONS = (("auto", "auto"), ("fp32", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"))
-_ENGINES = (("torch", "torch"), ("auto", mark("fastest")), ("onnx", "ONNX Runtime"), ("openvino", "OpenVINO"))
+_ENGINES = (("torch", "torch"), ("auto", mark("fastest")), ("onnx", mark("ONNX Runtime")), ("openvino", mark("OpenVINO")))
 
 #: Role of the line about a model in the opened list; the closed box shows the title only.
 _LINE = Qt.ItemDataRole.UserRole + 1
