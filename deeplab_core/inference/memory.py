@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -22,6 +25,45 @@ _PHRASES = (
     "cublas_status_alloc_failed",
     "cudnn_status_alloc_failed",
 )
+
+
+def pass_bytes(canvas: tuple[int, int], tile: int | None) -> int:
+    """About the memory of a forward pass over a canvas (height, width), or over its largest tile."""
+    area = canvas[0] * canvas[1]
+    return BYTES_PER_PIXEL * (area if tile is None else min(area, tile * tile))
+
+
+class SharedRoom:
+    """Memory that threads share: whoever needs more than is left waits until others are done.
+
+    Attributes:
+        total: bytes, counted once, so that what one thread takes does not change what another finds.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._taken = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def take(self, size: int, check: Callable[[], None]) -> Iterator[None]:
+        """Hold ``size`` bytes while the context lasts; more than there are only while nobody else holds any.
+
+        Args:
+            size: bytes.
+            check: called again and again while it waits; what it raises ends the waiting.
+        """
+        with self._changed:
+            while self._taken and self._taken + size > self.total:
+                self._changed.wait(0.1)
+                check()
+            self._taken += size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= size
+                self._changed.notify_all()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -18,7 +19,7 @@ from deeplab_core.errors import AtrousError, ComputeError, DeviceOutOfMemory, me
 from deeplab_core.inference.device import PRECISION_NAMES, describe_device, pick_device, pick_precision
 from deeplab_core.inference.engine_trial import ChosenEngine, EngineChooser, TrialRecord
 from deeplab_core.inference.geometry import NetworkFrame, frame_for, shortened
-from deeplab_core.inference.memory import BYTES_PER_PIXEL, available_bytes, is_out_of_memory, release
+from deeplab_core.inference.memory import BYTES_PER_PIXEL, SharedRoom, available_bytes, is_out_of_memory, pass_bytes, release
 from deeplab_core.inference.monitor import ProgressMonitor
 from deeplab_core.inference.network import CoarseGrid, NotFiniteError, Pass, TiledNetwork
 from deeplab_core.inference.pixels import RGB, Canvas, check_rgb, resize_rgb
@@ -51,7 +52,9 @@ class Predictor:
 
     Attributes:
         device: the device in use.
-        at_once: how many threads predict at a time; each may use its share of the memory.
+        at_once: how many threads predict at a time.
+        room: the memory that they share; None counts what is free for each image. Tiles do not depend on ``at_once``, because
+            other tiles give other labels: an image that does not fit beside the others waits.
         device_note: why it is not the one asked for, and what else the user should know of the engine; empty where all is as
             asked.
 
@@ -75,6 +78,7 @@ class Predictor:
         self._follow_engine()
         self._chooser = EngineChooser(self.model, self.card.sha256, TrialRecord(trials))
         self.at_once = 1
+        self.room: SharedRoom | None = None
         self._tile_limit: int | None = None
         self._radius: dict[int, int] = {}
 
@@ -329,6 +333,17 @@ class Predictor:
         if self.model.output_stride != stride:
             self.model.output_stride = stride
 
+    def usable_bytes(self) -> int:
+        """How much of the free memory predictions may use: half of it."""
+        return available_bytes(self.device) // 2
+
+    def needed_bytes(self, rgb: RGB, options: PredictOptions | None = None) -> int:
+        """About the memory that one prediction of an image takes, tiled as it would be now."""
+        options = options or self.options
+        run = _Run(self, options, TiledNetwork(self.model, self.device, torch.float32), ProgressMonitor(None, None), [])
+        frame = run._frame((rgb.shape[0], rgb.shape[1]), max(options.scales))
+        return pass_bytes(frame.canvas, self._first_tile(frame, options))
+
     def _first_tile(self, frame: NetworkFrame, options: PredictOptions) -> int | None:
         """Side of the tiles to begin with; None computes the canvas whole."""
         longest = max(frame.canvas)
@@ -339,7 +354,7 @@ class Predictor:
         if options.tile is not None:
             tile = max(min(options.tile, limit or options.tile), self.model.minimum_side)
             return tile if longest > tile + 1 else None
-        room = available_bytes(self.device) // (2 * self.at_once)
+        room = self.usable_bytes() if self.room is None else self.room.total
         tile = next((side for side in _TILE_SIDES if side * side * BYTES_PER_PIXEL <= room), TILE_FLOOR)
         if limit is not None:
             tile = min(tile, limit)
@@ -447,7 +462,9 @@ class _Run:
         """The grid of a canvas, in tiles that are halved until they fit into memory."""
         tile = self.predictor._first_tile(frame, self.options)
         while True:
-            attempt = self._attempt(canvas, frame, tile, part)
+            room = self.predictor.room
+            with nullcontext() if room is None else room.take(pass_bytes(frame.canvas, tile), self.monitor.check):
+                attempt = self._attempt(canvas, frame, tile, part)
             if isinstance(attempt, CoarseGrid):
                 return attempt
             release(self.predictor.device)

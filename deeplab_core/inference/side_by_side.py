@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import torch
 
+from deeplab_core.inference.memory import SharedRoom
 from deeplab_core.inference.pixels import RGB
 from deeplab_core.inference.predictor import Predictor
 from deeplab_core.parallel import available_cores
@@ -32,10 +33,14 @@ def images_at_once(predictor: Predictor, rgb: RGB, images: int) -> int:
         images: how many there are.
 
     Returns:
-        The number of cores, or 1: on other devices than the CPU, for few images, and where it is faster.
+        The number of cores, or as many as have room in memory with the tiles of one alone; 1 on other devices than the CPU, for
+        few images, and where it is faster.
     """
     cores = min(available_cores(), torch.get_num_threads())
     if cores < 2 or images < max(LEAST_IMAGES, 2 * cores) or predictor.device.type != "cpu" or predictor.model.engine is not None:
+        return 1
+    cores = min(cores, predictor.usable_bytes() // predictor.needed_bytes(rgb))
+    if cores < 2:
         return 1
     together = _seconds(lambda: predictor(rgb))
     with one_thread_each(predictor, cores), ThreadPoolExecutor(cores, initializer=single_thread) as pool:
@@ -45,14 +50,17 @@ def images_at_once(predictor: Predictor, rgb: RGB, images: int) -> int:
 
 @contextmanager
 def one_thread_each(predictor: Predictor, at_once: int) -> Iterator[None]:
-    """Let several threads predict while the context lasts; each of them calls :func:`single_thread` first."""
+    """Let several threads predict while the context lasts; each of them calls :func:`single_thread` first.
+
+    Tiles are those of one image alone in the memory that is free now. Images that do not fit beside each other wait.
+    """
     before = torch.get_num_threads()
-    predictor.at_once = at_once
+    predictor.at_once, predictor.room = at_once, SharedRoom(predictor.usable_bytes())
     torch.set_num_threads(1)
     try:
         yield
     finally:
-        predictor.at_once = 1
+        predictor.at_once, predictor.room = 1, None
         torch.set_num_threads(before)
 
 
