@@ -106,13 +106,20 @@ def find_regions(values: NDArray[Any], where: Mask | None = None) -> Regions:
         corners = np.zeros((0, 4), dtype=np.int32)
         return Regions(numbers, nothing, corners, nothing, np.zeros((0, 2)), corners[:, :2])
     all_boxes = np.concatenate(boxes).astype(np.int32)
+    all_values, anchors = np.concatenate(owners), _anchors(numbers, all_boxes)
+    # OpenCV numbers by blocks of two rows, so that a region may come before one that begins a row higher.
+    order = np.lexsort((anchors[:, 0], anchors[:, 1], all_values))
+    if (order[1:] < order[:-1]).any():
+        new = np.zeros(len(order) + 1, dtype=np.int32)
+        new[order + 1] = np.arange(1, len(new), dtype=np.int32)
+        numbers = new[numbers]
     return Regions(
         numbers=numbers,
-        values=np.concatenate(owners),
-        boxes=all_boxes,
-        pixels=np.concatenate(pixels).astype(np.int64),
-        centroids=np.concatenate(centroids),
-        anchors=_anchors(numbers, all_boxes),
+        values=all_values,  # rising before and after
+        boxes=all_boxes[order],
+        pixels=np.concatenate(pixels).astype(np.int64)[order],
+        centroids=np.concatenate(centroids)[order],
+        anchors=anchors[order],
     )
 
 

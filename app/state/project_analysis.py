@@ -27,7 +27,7 @@ from deeplab_core.records import TrimapBand
 #: Kind of the project's results that holds inspections, and of those that hold marks of ambiguity.
 KIND, _MARKS = "inspection", "ambiguous"
 #: Goes up when an inspection means something else than before; when figures do.
-_VERSION, _FIGURES_VERSION = 5, 1
+_VERSION, _FIGURES_VERSION = 6, 1
 
 
 @dataclass(frozen=True, slots=True)

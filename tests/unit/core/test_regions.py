@@ -37,6 +37,9 @@ def test_regions_are_the_connected_components(pair: tuple[np.ndarray, np.ndarray
     found = {frozenset(oracle.where(regions.numbers == row + 1)): int(regions.values[row]) for row in range(len(regions))}
     assert found == expected
     assert not regions.numbers[~chosen].any()
+    assert regions.numbers.dtype == np.int32
+    order = [(int(value), int(y), int(x)) for value, (x, y) in zip(regions.values, regions.anchors, strict=True)]
+    assert order == sorted(order), "by value, within a value in reading order"
     for row in range(len(regions)):
         pixels = np.argwhere(regions.numbers == row + 1)
         (top, left), (bottom, right) = pixels.min(axis=0), pixels.max(axis=0)
@@ -57,6 +60,18 @@ def test_regions_are_numbered_by_value_then_in_reading_order() -> None:
     regions = find_regions(values)
     assert regions.values.tolist() == [1, 1, 1, 2, 3]
     assert regions.anchors.tolist() == [[1, 0], [3, 0], [0, 2], [2, 1], [0, 0]]
+
+
+def test_regions_that_begin_in_neighbouring_rows_are_in_reading_order() -> None:
+    values = np.zeros((8, 12), np.uint8)
+    values[3:7, 1:4] = values[2:7, 8:11] = 9  # the right one begins a row higher; OpenCV looks at both rows at once
+    regions = find_regions(values, values == 9)
+    assert regions.anchors.tolist() == [[8, 2], [1, 3]]
+    assert regions.boxes.tolist() == [[8, 2, 3, 5], [1, 3, 3, 4]]
+    assert regions.pixels.tolist() == [15, 12]
+    assert regions.centroids.tolist() == [[9, 4], [2, 4.5]]
+    assert [int(regions.numbers[y, x]) for x, y in regions.anchors] == [1, 2]
+    np.testing.assert_array_equal(regions.numbers > 0, values == 9)
 
 
 def test_sums_over_regions() -> None:
