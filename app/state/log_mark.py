@@ -35,6 +35,10 @@ COPY_WHOLE = message("Copy the folder .atrous as a whole, never project.db alone
 LOG_LOST = message("The power failed before they reached the disk, or the log project.db-wal is missing or damaged.")
 INTERRUPTED = message("The program ended while it was being saved, or the log project.db-wal is missing or damaged.")
 
+#: The highest number of transactions that is counted; a mark with a higher one, or with a time after the year 2999, is damaged.
+MOST_CHANGES = 10**9
+_LATEST = 32_503_680_000.0
+
 #: So many images are named at most; of the others only the number of changes is known.
 _MOST_IMAGES = 12
 
@@ -108,7 +112,9 @@ class LogMark:
             values = parse_json(text)
             images = {str(path): int(steps) for path, steps in dict(values["images"]).items()}
             damaged, unconfirmed = values.get("damaged") is True, values.get("unconfirmed") is True
-            return MarkNote(int(values["changes"]), float(values["when"]), images, damaged, unconfirmed)
+            changes, when = int(values["changes"]), float(values["when"])
+            numbers_hold = all(0 <= number <= MOST_CHANGES for number in (changes, *images.values()))
+            return MarkNote(changes, when, images, damaged, unconfirmed) if numbers_hold and 0 <= when < _LATEST else None
         except _UNREADABLE:
             return None
 

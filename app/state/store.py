@@ -38,7 +38,7 @@ from app.state.careful import (
     store_error,
 )
 from app.state.filesystem import FileState, file_state, on_network, refuse_link
-from app.state.log_mark import LogMark, MarkNote
+from app.state.log_mark import MOST_CHANGES, LogMark, MarkNote
 from app.state.schema import APPLICATION_ID, MIGRATIONS, OPENED_AT, strange_objects
 from deeplab_core.atomic import storage_error
 from deeplab_core.errors import AtrousError, ProjectError, StorageError, message
@@ -54,7 +54,7 @@ _IN_USE = "in use"
 _CHANGES = "changes"
 _COUNT = (
     f"INSERT INTO meta (key, value) VALUES ('{_CHANGES}', '1')"
-    " ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) RETURNING value"
+    f" ON CONFLICT (key) DO UPDATE SET value = CAST(MIN(CAST(value AS INTEGER), {MOST_CHANGES - 1}) + 1 AS TEXT) RETURNING value"
 )
 
 
@@ -146,8 +146,8 @@ class Store:
                         self._mark.confirm()
                         self._remember()
             except BaseException as error:
-                if outermost and self._connection.in_transaction:
-                    with contextlib.suppress(sqlite3.Error):
+                if outermost:
+                    with contextlib.suppress(sqlite3.Error):  # a COMMIT that cannot be written rolls back by itself
                         self._connection.execute("ROLLBACK")
                     self._mark.take_back()
                 if isinstance(error, SQLITE_ERRORS):
@@ -467,7 +467,7 @@ class Store:
     def _compare_mark(self) -> bool:
         """Find out whether the database holds every transaction that was committed (ADR 0050); whether there is a mark."""
         row = self.row("SELECT value FROM meta WHERE key = ?", (_CHANGES,), (str,))
-        held = int(row[0]) if row and row[0].isdecimal() and len(row[0]) < 18 else 0
+        held = min(int(row[0]), MOST_CHANGES) if row and row[0].isdecimal() and len(row[0]) < 18 else 0
         marked = self._mark.read()
         if marked is not None and marked.damaged and not self.read_only:
             raise DamagedStore(

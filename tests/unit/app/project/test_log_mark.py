@@ -1,11 +1,14 @@
 """The mark beside the database at every instant of a commit: what a lost log takes with it is said."""
 
+import json
+import os
 import shutil
+import zlib
 from contextlib import closing
 
 import pytest
 
-from app.state.log_mark import INTERRUPTED, LogMark
+from app.state.log_mark import INTERRUPTED, MOST_CHANGES, LogMark
 from app.state.project import Project
 from app.state.store import Store
 from deeplab_core.errors import AtrousError
@@ -86,3 +89,86 @@ def test_a_commit_that_fails_leaves_the_mark_as_it_was(folder):
         assert (after.changes, after.images, after.unconfirmed) == (before.changes, before.images, False)
         store.write("INSERT INTO meta (key, value) VALUES ('two', '2')")
         assert mark.read().changes == before.changes + 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of file sizes are POSIX")
+def test_a_commit_that_the_disk_refuses_is_not_told_as_a_loss(folder, monkeypatch):
+    import resource
+
+    Project.open(folder).close()
+    mark = LogMark(database(folder).with_name("project.db-mark"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with closing(Store(database(folder))) as store:
+        store.write("INSERT INTO meta (key, value) VALUES ('one', '1')")
+        before, announced = mark.read(), []
+        announce = LogMark.announce
+        monkeypatch.setattr(LogMark, "announce", lambda *values: (announced.append(values), announce(*values)))
+        largest = max(path.stat().st_size for path in database(folder).parent.iterdir() if path.is_file())
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, limits[1]))
+        try:
+            with pytest.raises(AtrousError):
+                store.write("INSERT INTO meta (key, value) VALUES ('two', ?)", ("x" * largest,))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert announced  # it was the commit that failed
+        after = mark.read()
+        assert (after.changes, after.images, after.unconfirmed) == (before.changes, {}, False)
+    with closing(Store(database(folder))) as store:
+        assert store.lost is None
+
+
+def write_mark(path, **values):
+    text = json.dumps({"changes": 1, "when": 0.0, "images": {}, **values}).encode()
+    path.write_bytes(((b"%08x " % zlib.crc32(text)) + text).ljust(4095) + b"\n")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"changes": 10**30},
+        {"changes": 2**63 - 1},
+        {"changes": MOST_CHANGES + 1},
+        {"changes": -1},
+        {"changes": float("inf")},
+        {"when": 1e300},
+        {"when": float("nan")},
+        {"when": float("inf")},
+        {"when": -1e300},
+        {"images": {"a.png": 10**30}},
+        {"images": {"a.png": -1}},
+    ],
+    ids=str,
+)
+def test_a_mark_with_impossible_numbers_says_nothing(folder, values):
+    Project.open(folder).close()
+    path = database(folder).with_name("project.db-mark")
+    write_mark(path, changes=MOST_CHANGES - 1)
+    assert LogMark(path).read().changes == MOST_CHANGES - 1  # the file is what the test says
+    write_mark(path, **{"changes": 1000, **values})
+    assert LogMark(path).read() is None
+    with Project.open(folder) as project:
+        assert project.notices == ()
+        image = image_id(project, "a.png")
+        stroke(project, image, project.load(image).document, 1)
+
+
+@pytest.mark.parametrize("when", [0, 4e9, 32_503_679_999])
+def test_the_highest_numbers_are_told_and_counted_on(folder, when):
+    Project.open(folder).close()
+    write_mark(database(folder).with_name("project.db-mark"), changes=MOST_CHANGES, when=when, images={"a.png": MOST_CHANGES})
+    for told in (1, 0):
+        with Project.open(folder) as project:
+            assert len(project.notices) == told
+            image = image_id(project, "a.png")
+            stroke(project, image, project.load(image).document, 1 + told)
+
+
+@pytest.mark.parametrize("count", ["9223372036854775807", "99999999999999999", "-9223372036854775808", "many"])
+def test_a_count_that_no_project_reaches_stops_no_write(folder, count):
+    Project.open(folder).close()
+    with closing(Store(database(folder))) as store:
+        store.write("INSERT OR REPLACE INTO meta (key, value) VALUES ('changes', ?)", (count,))
+    for _ in range(2):
+        with closing(Store(database(folder))) as store:
+            assert store.lost is None
+            store.write("INSERT OR REPLACE INTO meta (key, value) VALUES ('one', '1')")
