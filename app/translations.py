@@ -39,7 +39,7 @@ def languages() -> list[str]:
     """Codes of the languages that a window can have, in the order of the alphabet: ``["en", "ko"]``. English is always one."""
     refresh()
     found = {path.stem.removeprefix("atrous_") for folder in folders() for path in folder.glob("atrous_*.qm")}
-    return sorted({"en", *found})
+    return sorted({"en", *(code for code in found if "." not in code)})  # a version before wrote unfinished ones as ko.123.qm
 
 
 def chosen_language() -> str:
@@ -61,6 +61,12 @@ def refresh(sources: Path = SOURCES, released: Path = RELEASED) -> None:
                 _log.warning("%s was not released: %s", source, error)
 
 
+def release_all(sources: Path = SOURCES, released: Path = RELEASED) -> None:
+    """Release every translation of a source tree, for a build, which must not go on without one. Errors as in :func:`release`."""
+    for source in sorted(sources.glob("atrous_*.ts")):
+        release(source, released / f"{source.stem}.qm")
+
+
 def release(source: Path, target: Path) -> None:
     """Turn a ``.ts`` file into a ``.qm`` file with Qt's ``lrelease``. Texts without a finished translation are left out.
 
@@ -69,9 +75,12 @@ def release(source: Path, target: Path) -> None:
     from deeplab_core.atomic import replace_file
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    made = target.with_name(f"{target.stem}.{os.getpid()}.qm")  # several processes may start at once
-    subprocess.run([str(_lrelease()), "-silent", str(source), "-qm", str(made)], check=True, capture_output=True)
-    replace_file(made, target)
+    made = target.with_name(f".{target.stem}.{os.getpid()}.part")  # several may start at once; no .qm, for one may be killed
+    try:
+        subprocess.run([str(_lrelease()), "-silent", str(source), "-qm", str(made)], check=True, capture_output=True)
+        replace_file(made, target)
+    finally:
+        made.unlink(missing_ok=True)
 
 
 def _lrelease() -> Path:

@@ -1,4 +1,4 @@
-"""What the program reads at run time is in the wheel."""
+"""What the program reads at run time is in the wheel, and what the source distribution names is there."""
 
 from __future__ import annotations
 
@@ -19,3 +19,9 @@ def test_every_data_file_is_named_for_the_wheel() -> None:
         if path.is_file() and path.name not in named and path.suffix not in (".py", ".pyc", ".nbi", ".nbc")
     }
     assert {suffix: path for suffix, path in found.items() if suffix not in named} == {}
+
+
+def test_the_source_distribution_names_files_that_exist() -> None:
+    named = [line.split() for line in (ROOT / "MANIFEST.in").read_text(encoding="utf-8").splitlines()]
+    patterns = [pattern for words in named if words and words[0] in ("include", "graft") for pattern in words[1:]]
+    assert [pattern for pattern in patterns if not any(ROOT.glob(pattern))] == []

@@ -38,8 +38,7 @@ def get_requires_for_build_wheel(config_settings: Settings = None) -> list[str]:
 def build_wheel(wheel_directory: str, config_settings: Settings = None, metadata_directory: str | None = None) -> str:
     """Release the translations, then build. Raises CalledProcessError if a translation cannot be released."""
     sys.path.insert(0, str(Path.cwd()))
-    from app.translations import RELEASED, SOURCES, release
+    from app.translations import release_all
 
-    for source in sorted(SOURCES.glob("atrous_*.ts")):
-        release(source, RELEASED / f"{source.stem}.qm")
+    release_all()
     return build_meta.build_wheel(wheel_directory, config_settings, metadata_directory)

@@ -15,6 +15,7 @@ from app.controllers.project.export import ExportController
 from app.paths import is_sample_project
 from app.services.services import Services
 from app.text import mark, share_text, tr
+from deeplab_core.labels import Provenance
 
 _STEP = "tour.step"
 
@@ -130,7 +131,7 @@ class Tour(QObject):
         self._figures: ImageFigures | None = None
         services.context.changed.connect(self._follow_context)
         inspect.componentReached.connect(lambda _component: self._happened(Event.ERROR_OPENED))
-        edit.stepDone.connect(lambda _image, _step, _patch: self._happened(Event.STEP_DONE))
+        edit.stepDone.connect(lambda _title, _patch, source: self._follow_step(source))
         evaluation.figuresChanged.connect(self._follow_figures)
 
     def follow_export(self, export: ExportController) -> None:
@@ -190,6 +191,10 @@ class Tour(QObject):
     def _happened(self, event: Event) -> None:
         if self.step is not None and self.step.event is event:
             self.next()
+
+    def _follow_step(self, source: Provenance) -> None:
+        if source is Provenance.USER:  # a mask of the model, a CRF and an import correct nothing by hand
+            self._happened(Event.STEP_DONE)
 
     def _follow_context(self, names: frozenset[str]) -> None:
         if "evaluation_open" in names and self._context["evaluation_open"]:

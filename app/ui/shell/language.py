@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
@@ -35,12 +36,19 @@ def show_language(code: str) -> list[QTranslator]:
 
 
 def translate_window(language: QLocale, *places: Path) -> list[QTranslator]:
-    """Show the window's texts in a language, as far as a folder of ``places`` has a translation; the first one counts."""
+    """Show the window's texts in a language, as far as a folder of ``places`` has a translation; the first one counts.
+
+    A desktop may name several languages in the order of the user's preference. The first one counts that is English or has a
+    translation.
+    """
     translator = QTranslator(QCoreApplication.instance())
     installed = []
-    if any(translator.load(language, "atrous", "_", str(folder)) for folder in places):
+    found = _load_preferred(translator, language, places)
+    if found is not None:
+        if found.language() != language.language():
+            language = found
         own = QTranslator(QCoreApplication.instance())
-        if own.load(language, "qtbase", "_", QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)):
+        if own.load(found, "qtbase", "_", QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)):
             QCoreApplication.installTranslator(own)
             installed.append(own)
         QCoreApplication.installTranslator(translator)
@@ -52,6 +60,17 @@ def translate_window(language: QLocale, *places: Path) -> list[QTranslator]:
         signs=NumberSigns(language.groupSeparator(), language.decimalPoint()) if installed else NumberSigns(),
     )
     return installed
+
+
+def _load_preferred(translator: QTranslator, language: QLocale, places: Sequence[Path]) -> QLocale | None:
+    """Load the translation of the first preferred language that has one; its language. None if English comes before."""
+    for name in language.uiLanguages():
+        preferred = QLocale(name)  # of one language: the desktop's own would be searched for all that it names
+        if any(translator.load(preferred, "atrous", "_", str(folder)) for folder in places):
+            return preferred
+        if preferred.language() == QLocale.Language.English:
+            return None
+    return None
 
 
 def language_choices() -> list[tuple[str, str]]:

@@ -109,6 +109,23 @@ def test_a_tour_that_was_left_goes_on_there_and_a_finished_one_begins_again(stud
     assert titled(studio, 0)
 
 
+def test_only_a_step_of_the_users_own_corrects_the_error(studio: Studio, sample: Path) -> None:
+    studio.start_model()
+    studio.open(sample)
+    studio.wait(lambda: studio.image.document.reference is not None)
+    studio.window.commands["help.tour"].trigger()
+    for _ in range(4):
+        bar(studio).next.click()
+    studio.settle()
+    for command, step in (("start.blank", "Clear mask"), ("start.model", "Replace by prediction")):
+        studio.window.commands[command].trigger()
+        studio.settle()
+        assert studio.steps()[-1].startswith(step)
+        assert titled(studio, 4)
+    studio.paint((20, 20), (40, 20))
+    studio.wait(lambda: titled(studio, 5))
+
+
 def test_errors_that_are_open_already_need_no_second_opening(studio: Studio, sample: Path) -> None:
     studio.open(sample)
     studio.press(Qt.Key.Key_O)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +16,7 @@ from PySide6.QtWidgets import QApplication, QDialogButtonBox
 
 import app.translations
 from app.text import percent, plural, points, share_text, spaced, tr, use_translator
-from app.translations import chosen_language, languages, refresh, release
+from app.translations import chosen_language, languages, refresh, release, release_all
 from app.ui.shell.language import language_choices, show_language, translate_window
 from tools.translations import collect, sources
 
@@ -95,6 +98,32 @@ def test_a_language_without_a_translation_is_english(german: Path, installed: In
     assert (tr("Undo"), spaced(12_400), QLocale()) == ("Undo", "12\u2009400", before)
 
 
+#: Shows the window in the language of the desktop and tells how two texts are written then.
+SHOWN = """
+from PySide6.QtCore import QCoreApplication
+application = QCoreApplication([])
+from app.text import spaced, tr
+from app.ui.shell.language import show_language
+show_language("system")
+print(ascii([tr("Dark"), spaced(1200), tr("{name} is missing", name="의자")]))
+"""
+ENGLISH, KOREAN = ["Dark", "1\u2009200", "의자 is missing"], ["어둡게", "1,200", "의자가 없습니다"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the environment names the languages on Linux")
+@pytest.mark.parametrize(
+    ("preferred", "shown"),
+    [("en_US:ko", ENGLISH), ("en:fr:ko", ENGLISH), ("ko:en_US", KOREAN), ("fr:ko:en", KOREAN), ("fr", ENGLISH), ("C", ENGLISH)],
+)
+def test_the_first_language_of_the_desktop_counts_that_the_program_knows(preferred: str, shown: list[str]) -> None:
+    place = preferred.split(":")[0]
+    environment = {**os.environ, "LANGUAGE": preferred, "LC_ALL": {"en_US": "en_US.UTF-8", "ko": "ko_KR.UTF-8"}.get(place, place)}
+    for name in ("LANG", "LC_MESSAGES"):
+        environment.pop(name, None)
+    done = subprocess.run([sys.executable, "-c", SHOWN], env=environment, capture_output=True, text=True, check=True)
+    assert ast.literal_eval(done.stdout) == shown
+
+
 def test_buttons_of_qt_have_the_language_too(installed: Installed) -> None:
     assert show_language("en") == []
     installed += show_language("ko")
@@ -139,6 +168,46 @@ def test_a_damaged_translation_is_logged(tmp_path: Path, caplog: pytest.LogCaptu
     refresh(tmp_path, tmp_path / "released")
     assert "was not released" in caplog.text
     assert list(tmp_path.rglob("*.qm")) == []
+
+
+def test_a_build_stops_where_a_translation_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "atrous_xx.ts").write_text("<TS", encoding="utf-8")
+    with pytest.raises(subprocess.CalledProcessError):
+        release_all(tmp_path, tmp_path / "released")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / "atrous_xx.ts"]
+
+
+@pytest.mark.parametrize("recipe", ["pyinstaller.spec", "tools/packaging/backend.py"])
+def test_builds_release_every_translation_or_stop(recipe: str) -> None:
+    tree = ast.parse((app.translations.RESOURCES.parent / recipe).read_text(encoding="utf-8"))
+    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert "release_all" in called
+    assert "refresh" not in called  # it only logs what fails
+
+
+def test_a_release_that_is_killed_is_no_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies there while lrelease runs stays if the process is killed then."""
+    left = []
+    run = subprocess.run
+
+    def looked_at(*arguments: object, **options: object) -> object:
+        done = run(*arguments, **options)  # type: ignore[call-overload]
+        left.extend(path.name for path in (tmp_path / "released").iterdir())
+        return done
+
+    monkeypatch.setenv(app.translations.FOLDER_VARIABLE, str(tmp_path / "released"))
+    known = languages()
+    (tmp_path / "atrous_xx.ts").write_text('<?xml version="1.0"?><TS version="2.1" language="de"></TS>', encoding="utf-8")
+    monkeypatch.setattr(subprocess, "run", looked_at)
+    release(tmp_path / "atrous_xx.ts", tmp_path / "released" / "atrous_xx.qm")
+    monkeypatch.undo()
+    assert len(left) == 1
+    assert not left[0].endswith(".qm")  # the wheel takes those
+    monkeypatch.setenv(app.translations.FOLDER_VARIABLE, str(tmp_path / "left"))
+    (tmp_path / "left").mkdir()
+    for name in (*left, "atrous_ko.12345.qm"):  # the latter from a version before
+        (tmp_path / "left" / name).write_bytes(b"x")
+    assert languages() == known
 
 
 def test_the_setting_is_read_before_the_window(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
