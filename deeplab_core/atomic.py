@@ -219,7 +219,7 @@ def atomic_write(
         if isinstance(error, OSError):
             raise storage_error(error, path) from error
         raise
-    _flush_folder(target.parent)
+    flush_folder(target.parent)
     return written
 
 
@@ -251,7 +251,7 @@ def make_folder(path: str | Path) -> None:
     except OSError as error:
         raise storage_error(error, path, what=message("the folder cannot be created")) from error
     for folder in missing:
-        _flush_folder(folder.parent)
+        flush_folder(folder.parent)
 
 
 def storage_error(error: OSError, path: str | Path, what: str = _NOT_WRITTEN) -> StorageError:
@@ -274,8 +274,8 @@ def _existing_mode(target: Path) -> int | None:
     return stat.S_IMODE(status.st_mode)
 
 
-def _flush_folder(folder: Path) -> None:
-    """Make the rename itself durable. Not every system can; the file's content is safe either way."""
+def flush_folder(folder: Path) -> None:
+    """Make renames within a folder durable. Not every system can; the content of the files is safe either way."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     with contextlib.suppress(OSError):

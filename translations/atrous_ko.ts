@@ -16886,6 +16886,10 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
         <source>Keeping a run</source>
         <translation>실행 보관 중</translation>
     </message>
+    <message>
+        <source>Run &apos;{name}&apos; is not kept</source>
+        <translation>실행 &apos;{name}&apos;을(를) 보관하지 않았습니다</translation>
+    </message>
     <message numerus="yes">
         <source>{n} image in run &apos;{name}&apos;</source>
         <comment>{n} images in run &apos;{name}&apos;</comment>
@@ -16930,7 +16934,7 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     </message>
     <message>
         <source>this project keeps no run &apos;{name}&apos;</source>
-        <extracomment>Folder of the labels, below the project&apos;s directory; and the beginning of the keys of the facts. Longest name of a run.</extracomment>
+        <extracomment>Folder of the labels, below the project&apos;s directory; and the beginning of the keys of the facts. Setting: the highest number that a run was given, also one that was removed or never completed. End of the folder of a run that is not complete. Longest name of a run.</extracomment>
         <translation>이 프로젝트에 보관된 실행 &apos;{name}&apos;이(가) 없습니다</translation>
     </message>
     <message>

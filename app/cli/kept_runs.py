@@ -118,6 +118,7 @@ def _keep(project: Project, kept: KeptRuns, name: str) -> list[tuple[str, Atrous
 def _compare(
     project: Project, kept: KeptRuns, names: tuple[str, str], resamples: int, seed: int
 ) -> tuple[ErrorComparison, list[tuple[str, AtrousError]]]:
+    from app.state.project_analysis import ObjectLists
     from app.state.run_sides import RunSide, change_of
     from deeplab_core.analysis.difference import RunDifference
     from deeplab_core.analysis.error_comparison import ErrorComparison
@@ -126,10 +127,11 @@ def _compare(
     sides = [RunSide(name) if name == "now" else RunSide(name, kept=kept.named(name)) for name in names]
     found, failures = RunDifference(project.catalog), list[tuple[str, AtrousError]]()
     images = [record for record in project.images if not record.missing]
+    objects = ObjectLists(project.ground_truth.index)  # as the window, so that kinds that rest on them are the same
     with progress("compare errors", len(images)) as bar:
         for record in images:
             try:
-                change = change_of(project, record.id, sides)
+                change = change_of(project, record.id, sides, objects=objects.of(record.relative_path))
                 if change is not None:
                     found.add(record.relative_path, change)
             except AtrousError as error:

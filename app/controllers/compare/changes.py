@@ -256,12 +256,22 @@ class CompareChanges(QObject):
         yield from background(keep)
 
     def _end_keeping(self, recorder: RunRecorder, job: FolderJob[None]) -> None:
-        self._job = None
-        if not job.stopped and not job.abandoned:
-            run = recorder.finish()
-            kept = plural("{n} image in run '{name}'", "{n} images in run '{name}'", run.images, name=run.name)
-            self._folder_jobs.say(job, tr("Keeping a run"), [kept], key="changes")
+        self._ended(job)
+        try:
+            if job.stopped:
+                said = tr("Run '{name}' is not kept", name=recorder.name)
+            else:
+                run = recorder.finish()
+                said = plural("{n} image in run '{name}'", "{n} images in run '{name}'", run.images, name=run.name)
+            self._folder_jobs.say(job, tr("Keeping a run"), [said], key="changes")
+        except AtrousError as error:
+            self._report(error)
         self.changed.emit()
+
+    def _ended(self, job: FolderJob[Any]) -> None:
+        """A job is over; after :meth:`forget` another one may be running since."""
+        if self._job is job:
+            self._job = None
 
     # -- the job ---------------------------------------------------------------------------------------------------------
 
@@ -291,7 +301,7 @@ class CompareChanges(QObject):
             self.changed.emit()
 
     def _finish(self, change: RunChange, job: FolderJob[ImageErrorChange | None]) -> None:
-        self._job = None
+        self._ended(job)
         compared = plural("{n} image compared", "{n} images compared", change.difference.images)
         self._folder_jobs.say(job, tr("Comparing errors"), [compared], key="changes")
         self.changed.emit()

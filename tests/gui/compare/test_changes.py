@@ -9,6 +9,7 @@ import pytest
 from PySide6.QtCore import Qt
 
 from app.controllers.compare.changes import CompareChanges
+from app.state.kept_runs import KeptRun, RunRecorder
 from app.state.samples import load_sample
 from app.ui.common.choice_dialog import FolderQuestion
 from app.ui.common.text_dialog import TextDialog
@@ -16,6 +17,7 @@ from app.ui.evaluate.run_page import RunPage
 from app.viewmodels.annotate.panes import PaneKind
 from app.viewmodels.evaluate.run_changes import ChangeGroup
 from deeplab_core.analysis.components import component_mask
+from deeplab_core.errors import StorageError
 from tests.fakes.compute import compared_labels
 from tests.gui.studio import HEIGHT, WIDTH, Studio
 
@@ -202,3 +204,44 @@ def test_a_run_is_kept_compared_and_removed(desk: Studio) -> None:
     desk.qtbot.mouseClick(question.go, Qt.MouseButton.LeftButton)
     desk.settle()
     assert all(side.kept is None for side in changes(desk).sides())
+
+
+def kept_names(studio: Studio) -> list[str]:
+    return [side.kept.name for side in changes(studio).sides() if side.kept is not None]
+
+
+def test_a_run_that_was_stopped_is_not_kept_and_says_so(desk: Studio) -> None:
+    changes(desk).keep(changes(desk).sides()[1], "half")
+    changes(desk).stop()
+    desk.wait(lambda: "Keeping a run stopped" in desk.titles())
+    (message,) = [one for one in desk.program.notifier.messages if one.title == "Keeping a run stopped"]
+    assert message.detail.startswith("Run 'half' is not kept")
+    assert not changes(desk).running
+    assert kept_names(desk) == []
+
+
+def test_a_run_that_cannot_be_written_is_reported_and_the_page_goes_on(desk: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_recorder: RunRecorder) -> KeptRun:
+        raise StorageError("the file cannot be written", why="The disk is full", remedy="Free some space, then save again")
+
+    monkeypatch.setattr(RunRecorder, "finish", full)
+    running: list[bool] = []
+    changes(desk).keep(changes(desk).sides()[1], "full")
+    changes(desk).changed.connect(lambda: running.append(changes(desk).running))
+    desk.wait(lambda: running)
+    assert running == [False]
+    assert any("cannot be written" in title for title in desk.titles())
+    assert kept_names(desk) == []
+
+
+def test_the_end_of_a_forgotten_job_does_not_end_the_one_after_it(desk: Studio) -> None:
+    side = changes(desk).sides()[1]
+    changes(desk).keep(side, "old")
+    changes(desk).forget()  # other ground truth
+    running: list[bool] = []
+    changes(desk).changed.connect(lambda: running.append(changes(desk).running))
+    changes(desk).keep(side, "new")
+    desk.wait(lambda: "Keeping a run finished" in desk.titles())
+    desk.settle()
+    assert running == [True, True, False], "it runs from its beginning, over the end of the old one, to its own end"
+    assert kept_names(desk) == ["new"]

@@ -13,7 +13,7 @@ from app.cli import run as command
 from app.state.kept_runs import RUNS, KeptRuns
 from app.state.project import Project
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.errors import ProjectError, ProjectLocked
+from deeplab_core.errors import ProjectError, ProjectLocked, StorageError
 from deeplab_core.masks.png import write_mask
 from deeplab_core.masks.read import read_mask
 from deeplab_core.metrics import ConfusionMatrix
@@ -94,9 +94,77 @@ def test_an_interrupted_run_does_not_exist(folder: Path) -> None:
         recorder = runs.begin("half", "a model")
         recorder.add(project.images[0].id, labels_of(0, 10), None)
         assert runs.all() == []
-        assert list((project.directory / RUNS / "1").iterdir())
-        keep(project, "whole", 10)
-        assert len(list((project.directory / RUNS / "1").iterdir())) == 3  # nothing of the half is left
+        assert list((project.directory / RUNS / "1.part").iterdir())
+        runs = keep(project, "whole", 10)
+        (run,) = runs.all()
+        assert [path.name for path in (project.directory / RUNS).iterdir()] == [str(run.number)]  # nothing of the half is left
+        assert len(list(runs.folder(run).iterdir())) == 3
+
+
+def test_nothing_is_removed_behind_a_link(folder: Path, tmp_path: Path) -> None:
+    for name in ("7", "8.part"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "thesis.txt").write_text("years of work")
+    with Project.open(folder, catalog=VOC) as project:
+        (project.directory / RUNS).symlink_to(tmp_path / "data", target_is_directory=True)
+        with pytest.raises(ProjectError, match="does not belong"):
+            KeptRuns(project).begin("x", "a model")
+    assert sorted(path.parent.name for path in (tmp_path / "data").rglob("*.txt")) == ["7", "8.part"]
+
+
+@pytest.mark.parametrize("damage", ["facts", "database"])
+def test_complete_labels_stay_where_their_facts_are_lost(folder: Path, damage: str) -> None:
+    with Project.open(folder, catalog=VOC) as project:
+        labels = KeptRuns(project).folder(keep(project, "paper", 10).named("paper"))
+        if damage == "facts":
+            facts = project.setting("kept_run.1")
+            project.set_setting("kept_run.1", facts | {"mean_iou": "high"})
+        else:  # as in an older backup
+            project.drop_setting("kept_run.1")
+            project.drop_setting("kept_runs.newest")
+        assert KeptRuns(project).all() == []
+        runs = keep(project, "next", 15)
+        assert len(list(labels.iterdir())) == 3
+        np.testing.assert_array_equal(read_mask(labels / "a.jpg.png", VOC), labels_of(0, 10))
+        assert [run.number for run in runs.all()] == [2]
+
+
+def test_a_run_of_an_impossible_time_is_left_out(folder: Path) -> None:
+    with Project.open(folder, catalog=VOC) as project:
+        runs = keep(project, "good", 10)
+        for number, created in enumerate((1e300, -1e300, float("nan"), float("inf")), 2):
+            facts = project.setting("kept_run.1")
+            project.set_setting(f"kept_run.{number}", facts | {"number": number, "created": created})
+        assert [run.name for run in runs.all()] == ["good"]
+    assert command(["project", "runs", str(folder)]) == 0
+
+
+def test_no_number_is_given_twice(folder: Path) -> None:
+    with Project.open(folder, catalog=VOC) as project:
+        runs = keep(project, "first", 10)
+        first = runs.named("first")
+        runs.remove(first)
+        second = keep(project, "second", 15).named("second")
+        assert second.number != first.number
+        assert runs.labels(first, project.images[0].id) is None
+
+
+def test_a_run_whose_facts_cannot_be_written_is_not_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Project.open(folder, catalog=VOC) as project:
+        runs = KeptRuns(project)
+        recorder = runs.begin("full", "a model")
+        recorder.add(project.images[0].id, labels_of(0, 10), None)
+        with monkeypatch.context() as patch:
+            patch.setattr(Project, "set_setting", _full_disk)
+            with pytest.raises(StorageError):
+                recorder.finish()
+        assert runs.all() == []
+        run = keep(project, "whole", 10).named("whole")
+        assert [path.name for path in (project.directory / RUNS).iterdir()] == [str(run.number)]
+
+
+def _full_disk(*_arguments: object) -> None:
+    raise StorageError("the file cannot be written", why="The disk is full")
 
 
 def test_facts_and_files_of_a_stranger(folder: Path, tmp_path: Path) -> None:
@@ -137,3 +205,18 @@ def test_the_command_keeps_lists_and_compares(folder: Path, capsys: pytest.Captu
     assert "keeps no run 'nothing'" in capsys.readouterr().err
     assert command(["project", "runs", str(folder), "--remove", "first"]) == 0
     assert "first" not in capsys.readouterr().out
+
+
+def test_the_command_compares_with_the_lists_of_objects(folder: Path, tmp_path: Path) -> None:
+    (folder.parent / "objects").mkdir()
+    chair = {"voc_id": CHAIR, "box": [5, 5, 25, 25], "visible_px": 400, "visible_fraction": 0.2, "truncated": False}
+    for name in ("a", "b", "c"):
+        (folder.parent / "objects" / f"{name}.json").write_text(json.dumps({"objects": [chair]}))
+    with Project.open(folder, catalog=VOC) as project:
+        keep(project, "first", 10)
+        keep(project, "second", 15)
+    assert command(["project", "runs", str(folder), "--compare", "first", "second", "--json", str(tmp_path / "c.json")]) == 0
+    kinds = {row["kind"]: row for row in json.loads((tmp_path / "c.json").read_text())["kinds"]}
+    row = kinds["low_visible"]
+    assert row["measured"]
+    assert (row["before"], row["fixed"]) == (3 * 200, 3 * 100)
