@@ -139,6 +139,15 @@ def test_a_run_of_an_impossible_time_is_left_out(folder: Path) -> None:
     assert command(["project", "runs", str(folder)]) == 0
 
 
+def test_a_run_from_before_the_count_of_runs_is_read(folder: Path) -> None:
+    with Project.open(folder, catalog=VOC) as project:
+        keep(project, "old", 10)
+        project.drop_setting("kept_runs.newest")
+        runs = keep(project, "new", 15)
+        assert [(run.number, run.name) for run in runs.all()] == [(2, "new"), (1, "old")]
+        np.testing.assert_array_equal(runs.labels(runs.named("old"), project.images[0].id), labels_of(0, 10))
+
+
 def test_no_number_is_given_twice(folder: Path) -> None:
     with Project.open(folder, catalog=VOC) as project:
         runs = keep(project, "first", 10)
