@@ -168,19 +168,29 @@ def _axis(name: str, of: Literal["image", "object"], values: Sequence[str]) -> t
     if numbers is not None and len(set(numbers)) > MOST_VALUES:
         edges = sorted(set(np.quantile(numbers, _QUARTILES).tolist()))
         places = np.array([-1 if not value else int(np.searchsorted(edges, float(value), side="right")) for value in values])
-        labels = [f"below {edges[0]:g}", *(f"{low:g} to {high:g}" for low, high in pairwise(edges))]
-        return OwnAxis(name, of, (*labels, f"{edges[-1]:g} or more"), numeric=True), places.astype(np.int64)
+        texts = _told_apart(edges)
+        labels = [f"below {texts[0]}", *(f"{low} to {high}" for low, high in pairwise(texts))]
+        return OwnAxis(name, of, (*labels, f"{texts[-1]} or more"), numeric=True), places.astype(np.int64)
     if numbers is not None:
-        known = {f"{number:g}": place for place, number in enumerate(sorted(set(numbers)))}
-        places = np.array([known[f"{float(value):g}"] if value else -1 for value in values], dtype=np.int64)
-        return OwnAxis(name, of, tuple(known), numeric=True), places
+        known = {number: place for place, number in enumerate(sorted(set(numbers)))}
+        places = np.array([known[float(value)] if value else -1 for value in values], dtype=np.int64)
+        return OwnAxis(name, of, tuple(_told_apart(list(known))), numeric=True), places
     often = Counter(there)
     kept = sorted(sorted(often), key=lambda value: -often[value])[:MOST_VALUES]
     order = {value: place for place, value in enumerate(sorted(kept))}
     rest = len(often) - len(kept)
-    labels = [*order, *([f"{count(rest, 'other value')}"] if rest else [])]
+    others = count(rest, "other value")
+    while others in order:  # a value that reads like it
+        others = f"({others})"
+    labels = [*order, *([others] if rest else [])]
     places = np.array([order.get(value, len(order)) if value else -1 for value in values], dtype=np.int64)
     return OwnAxis(name, of, tuple(labels), numeric=False), places
+
+
+def _told_apart(numbers: Sequence[float]) -> list[str]:
+    """Different numbers as different texts: in six digits, or in as many as tell all of them apart (17 always do)."""
+    found = ([f"{number:.{digits}g}" for number in numbers] for digits in range(6, 18))
+    return next(texts for texts in found if len(set(texts)) == len(numbers))
 
 
 def _numbers(values: Sequence[str]) -> list[float] | None:

@@ -85,6 +85,15 @@ def test_a_table_of_objects(studio: Studio, folder, tmp_path: Path, monkeypatch)
     assert {one.truth for one in errors} >= {15}
 
 
+def test_a_table_of_close_numbers_does_not_break_the_page(studio: Studio, folder, tmp_path: Path, monkeypatch) -> None:
+    shown = run_folder(studio, folder)
+    table = tmp_path / "places.csv"
+    table.write_text("\n".join(["image,latitude", *(f"{name},52.5199{place}" for place, name in enumerate(names(studio)))]))
+    choose(studio, shown, table, monkeypatch)
+    studio.wait(lambda: "latitude" in charts(shown))
+    assert [bar.label for bar in charts(shown)["latitude"]._chart.bars] == ["52.5199", "52.51991", "52.51992", "52.51993"]
+
+
 def test_a_table_that_cannot_be_used_is_refused_and_not_kept(studio: Studio, folder, tmp_path: Path, monkeypatch) -> None:
     shown = run_folder(studio, folder)
     table = tmp_path / "bad.csv"

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from deeplab_core.analysis import FolderAnalysis
 from deeplab_core.analysis.error_maps import map_errors
@@ -42,6 +44,40 @@ def test_many_numbers_are_cut_at_their_quartiles_and_rare_values_are_pooled(tmp_
     assert len(name.labels) == 13
     assert name.labels[-1] == "8 other values"
     assert few.labels == ("0", "1", "2")
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        (("52.51991", "52.51992", "52.51993"), ("52.51991", "52.51992", "52.51993")),
+        (("2000002", "2000001", "2000003"), ("2000001", "2000002", "2000003")),
+        (("1", "1.0", "1e0"), ("1",)),
+        (("-0.0", "0", "5"), ("-0", "5")),
+    ],
+)
+def test_close_numbers_have_labels_of_their_own(tmp_path: Path, values: tuple[str, ...], labels: tuple[str, ...]) -> None:
+    rows = "".join(f"{name}.jpg,{value}\n" for name, value in zip("abc", values, strict=True))
+    folder, own = scored(tmp_path, f"image,seen\n{rows}", ["a.png", "b.png", "c.png"])
+    axis = next(axis for axis in sliced_axes(folder, own) if axis.own)
+    assert axis.labels == labels
+    assert sum(row.count for row in score_axis(axis, resamples=0)) == 3
+
+
+@given(st.lists(st.one_of(st.floats(-1e300, 1e300), st.integers(2_000_000, 2_000_040)), min_size=1, max_size=40))
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_slice_of_numbers_has_one_label(tmp_path: Path, numbers: list[float]) -> None:
+    rows = "".join(f"{place},{number!r}\n" for place, number in enumerate(numbers))
+    found = read_attributes(table(tmp_path, f"image,seen\n{rows}"))
+    (axis,) = found.axes
+    assert len(set(axis.labels)) == len(axis.labels)
+    assert all(0 <= int(places[0]) < len(axis.labels) for places in found.images.values())
+
+
+def test_a_value_that_reads_like_the_rest_is_not_the_rest(tmp_path: Path) -> None:
+    rows = "".join(f"{n},{value}\n" for n, value in enumerate(["2 other values"] * 2 + [f"v{n}" for n in range(13)]))
+    (axis,) = read_attributes(table(tmp_path, f"image,seen\n{rows}")).axes
+    assert len(set(axis.labels)) == len(axis.labels) == 13
+    assert axis.labels[-1] == "(2 other values)"
 
 
 @pytest.mark.parametrize(
