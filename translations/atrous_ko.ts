@@ -4325,7 +4325,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     <message numerus="yes">
         <source>{path} ({n} step)</source>
         <comment>{path} ({n} steps)</comment>
-        <extracomment>So many images are named at most; of the others only the number of changes is known.</extracomment>
+        <extracomment>The highest number of transactions that is counted; a mark with a higher one, or with a time after the year 2999, is damaged. So many images are named at most; of the others only the number of changes is known.</extracomment>
         <translation>
             <numerusform>{path}(단계 {n}개)</numerusform>
         </translation>
@@ -17101,6 +17101,14 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     <message>
         <source>Tour {place} of {steps}</source>
         <translation>둘러보기 {place}/{steps}</translation>
+    </message>
+    <message>
+        <source>More like this was stopped</source>
+        <translation>비슷한 이미지 찾기 중단됨</translation>
+    </message>
+    <message>
+        <source>Another model is in use. Choose More like this again to compare with that model.</source>
+        <translation>다른 모델이 사용 중입니다. 그 모델로 비교하려면 비슷한 이미지를 다시 선택하세요.</translation>
     </message>
 </context>
 </TS>

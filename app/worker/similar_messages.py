@@ -32,7 +32,9 @@ class Embedded(Answer):
     """Features of an image.
 
     Attributes:
+        card_id: of the model that computed them.
         vectors: (K, C) float16, see :mod:`deeplab_core.analysis.similarity`.
     """
 
+    card_id: str
     vectors: Vectors

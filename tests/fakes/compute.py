@@ -325,7 +325,8 @@ class FakeComputeClient(ComputeService):
         if request.region is not None:
             box, (height, width) = request.region, pixels.shape[1:]
             region = (box.x / width, box.y / height, (box.x + box.width) / width, (box.y + box.height) / height)
-        self._answer(Embedded(request_id=request.request_id, vectors=pooled_vectors(pixels, region)))
+        card_id = "" if self._card is None else self._card.id
+        self._answer(Embedded(request_id=request.request_id, card_id=card_id, vectors=pooled_vectors(pixels, region)))
 
     def _answer_receptive(self, request: Request[Answer]) -> None:
         assert isinstance(request, AskReceptive)

@@ -18,9 +18,10 @@ from app.worker.messages import NORMAL, URGENT
 from app.worker.similar_messages import Embed
 from deeplab_core.analysis.similarity import Vectors, from_bytes, most_similar, to_bytes
 from deeplab_core.geometry import Box
+from deeplab_core.records import ModelCard
 
 #: Kind of the project's results that holds the vectors of an image; a new number where they mean something else than before.
-_KIND, _VERSION = "features", 1
+_KIND, _VERSION = "features", 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,11 @@ class SimilarImages(QObject):
         self._compute, self._jobs, self._notifier = services.compute, services.jobs, services.notifier
         self._report = partial(services.notifier.report_or_raise, replace_key="similar")
         self._job: FolderJob[None] | None = None
+        self._card_id = ""
         self.query: SimilarQuery | None = None
         self.found: list[tuple[int, float]] = []
         services.session.projectChanged.connect(lambda _project: self._forget())
+        models.cardChanged.connect(self._change_model)
 
     @property
     def running(self) -> bool:
@@ -84,7 +87,7 @@ class SimilarImages(QObject):
         open_error = self._region()
         region = open_error[1] if open_error is not None and open_error[0] == image.id else None
         query = self.query = SimilarQuery(image.id, region)
-        self.found = []
+        self.found, self._card_id = [], card.id
         images = [image.id, *(record.id for record in project.images if not record.missing and record.id != image.id)]
         vectors: dict[int, Vectors] = {}
         target: list[Vectors] = []
@@ -111,6 +114,9 @@ class SimilarImages(QObject):
         key, kept = yield from background(lambda: _read(project, card_id, image))
         if kept is None:
             found = yield from answer(lambda: self._compute.submit(Embed(priority=NORMAL, image=path, source_key=key)))
+            if found.card_id != card_id:
+                self._leave(query)
+                return
             kept = found.vectors
             data = to_bytes(kept)
             yield from background(lambda: project.put_result(image, _KIND, _stamp(card_id, key), data))
@@ -120,6 +126,9 @@ class SimilarImages(QObject):
                 part = yield from answer(
                     lambda: self._compute.submit(Embed(priority=URGENT, image=path, source_key=key, region=query.region))
                 )
+                if part.card_id != card_id:
+                    self._leave(query)
+                    return
                 target[0] = part.vectors
         else:
             known[image] = kept
@@ -141,6 +150,21 @@ class SimilarImages(QObject):
             self._jobs.run(lambda: most_similar(target[0], known, of_region=query.region is not None), done, self._report)
         else:
             self.changed.emit()
+
+    def _change_model(self, card: ModelCard | None) -> None:
+        if self.query is not None and (card is None or card.id != self._card_id):
+            self._leave(self.query)
+
+    def _leave(self, query: SimilarQuery) -> None:
+        """Features of another model cannot be compared with those so far."""
+        if self._job is None or self.query is not query or self._job.stopped:
+            return
+        self._job.cancel()
+        self._notifier.info(
+            tr("More like this was stopped"),
+            tr("Another model is in use. Choose More like this again to compare with that model."),
+            replace_key="similar",
+        )
 
     def _forget(self) -> None:
         self._job = self.query = None

@@ -18,4 +18,4 @@ class Handler:
         predictor = self._state.loaded(request.device)
         pixels = self._state.read(request.image, request.source_key, predictor.model.in_channels)
         vectors = embed(predictor, pixels, region=request.region, cancel=cancel)
-        return Embedded(request_id=request.request_id, vectors=vectors)
+        return Embedded(request_id=request.request_id, card_id=predictor.card.id, vectors=vectors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +82,38 @@ def test_another_folder_closes_the_list(studio: Studio, colours: Path) -> None:
     studio.program.projects.close()
     studio.settle()
     assert not dialog.isVisible()
+
+
+def kept(studio: Studio) -> list[int]:
+    project = studio.program.session.project
+    return [record.id for record in project.images if project.result(record.id, "features") is not None]
+
+
+def test_another_model_ends_the_comparison(studio: Studio, colours: Path) -> None:
+    studio.start_model()
+    studio.open(colours)
+    studio.compute.paused = True
+    studio.window.commands["model.similar"].trigger()
+    studio.wait(lambda: asked(studio))
+    other = studio.program.models.path.with_name("other.safetensors")
+    other.write_bytes(b"")
+    studio.program.models.load(other)
+    studio.compute.paused = False
+    studio.wait(lambda: studio.program.models.card.id.endswith("other.safetensors"))
+    studio.settle()
+    assert not studio.program.similar.running
+    assert len(kept(studio)) < len(COLOURS)
+    assert "More like this was stopped" in studio.titles()
+    before = len(asked(studio))
+    ask(studio)
+    assert len(asked(studio)) == before + len(COLOURS), "nothing is known of this model yet"
+
+
+def test_features_of_another_model_are_not_kept(studio: Studio, colours: Path) -> None:
+    studio.start_model()
+    studio.open(colours)
+    studio.compute._card = replace(studio.compute.card, id="another")  # the compute process is ahead of the window
+    dialog = ask(studio)
+    assert kept(studio) == []
+    assert dialog.list.count() == 0
+    assert "More like this was stopped" in studio.titles()
