@@ -54,7 +54,7 @@ _IN_USE = "in use"
 _CHANGES = "changes"
 _COUNT = (
     f"INSERT INTO meta (key, value) VALUES ('{_CHANGES}', '1')"
-    f" ON CONFLICT (key) DO UPDATE SET value = CAST(MIN(CAST(value AS INTEGER), {MOST_CHANGES - 1}) + 1 AS TEXT) RETURNING value"
+    " ON CONFLICT (key) DO UPDATE SET value = CAST(MIN(CAST(value AS INTEGER), ? - 1) + 1 AS TEXT) RETURNING value"
 )
 
 
@@ -139,7 +139,7 @@ class Store:
                 yield self._connection
                 if outermost:
                     if changed := self._connection.total_changes != before:
-                        ((count,),) = self._connection.execute(_COUNT).fetchall()
+                        ((count,),) = self._connection.execute(_COUNT, (MOST_CHANGES,)).fetchall()
                         self._mark.announce(int(count), self._about)
                     self._connection.execute("COMMIT")
                     if changed:
