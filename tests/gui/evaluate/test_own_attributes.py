@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 from PySide6.QtWidgets import QFileDialog
 
-from app.state.attributes import table_names
+from app.controllers.evaluate import attributes
+from app.state.attributes import own_slices, table_names
 from app.ui.evaluate.presenter import EvaluationPresenter
 from app.ui.evaluate.slice_bars import SliceBars
 from app.viewmodels.evaluate.error_list import ComponentQuery, OwnSlice
@@ -92,6 +94,50 @@ def test_a_table_of_close_numbers_does_not_break_the_page(studio: Studio, folder
     choose(studio, shown, table, monkeypatch)
     studio.wait(lambda: "latitude" in charts(shown))
     assert [bar.label for bar in charts(shown)["latitude"]._chart.bars] == ["52.5199", "52.51991", "52.51992", "52.51993"]
+
+
+def held(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """The next read of tables sets the first event, and has its answer once the second one is set."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def read(*args: object) -> object:
+        monkeypatch.setattr(attributes, "own_slices", own_slices)
+        found = own_slices(*args)
+        began.set()
+        assert go_on.wait(60)
+        return found
+
+    monkeypatch.setattr(attributes, "own_slices", read)
+    return began, go_on
+
+
+def test_a_removed_table_does_not_come_back_with_an_older_read(studio: Studio, folder, tmp_path: Path, monkeypatch) -> None:
+    run_folder(studio, folder)
+    table = tmp_path / "rooms.csv"
+    table.write_text("\n".join(["image,weather", *(f"{name},rain" for name in names(studio))]))
+    began, go_on = held(monkeypatch)
+    studio.program.attributes.choose(table)
+    studio.wait(began.is_set)
+    studio.program.attributes.remove("1.csv")
+    go_on.set()
+    studio.settle()
+    assert studio.program.attributes.own is None
+
+
+def test_the_newest_read_counts_and_says_what_was_kept(studio: Studio, folder, tmp_path: Path, monkeypatch) -> None:
+    run_folder(studio, folder)
+    for column in ("weather", "floor"):
+        lines = [f"image,{column}", *(f"{name},rain" for name in names(studio))]
+        (tmp_path / f"{column}.csv").write_text("\n".join(lines))
+    began, go_on = held(monkeypatch)
+    studio.program.attributes.choose(tmp_path / "weather.csv")
+    studio.wait(began.is_set)
+    studio.program.attributes.choose(tmp_path / "floor.csv")
+    studio.program.attributes.read()  # as for other ground truth
+    go_on.set()
+    studio.settle()
+    assert [axis.name for axis in studio.program.attributes.own.image_axes] == ["weather", "floor"]
+    assert any(title.startswith("floor.csv is kept") for title in studio.titles())
 
 
 def test_a_table_that_cannot_be_used_is_refused_and_not_kept(studio: Studio, folder, tmp_path: Path, monkeypatch) -> None:
