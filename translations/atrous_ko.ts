@@ -8814,6 +8814,10 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
         <translation>스크</translation>
     </message>
     <message>
+        <source>Lasso snaps</source>
+        <translation>올가미 스냅</translation>
+    </message>
+    <message>
         <source>Only over</source>
         <translation>덮기 제한</translation>
     </message>

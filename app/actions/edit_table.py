@@ -105,7 +105,7 @@ _NAVIGATE = (
           keys="Shift+N",
           enabled_when=ON_IMAGE, tip=_("The one that gains most if it is fixed; without ground truth, the most doubtful one")),
     command(Group.NAVIGATE, "go.give_error", _("Give the error the selected class"), "next_errors.give_selected",
-          keys=("Shift+Return", "Shift+Enter"), enabled_when=("can_edit", "at_error"),
+          keys=("Shift+Enter", "Shift+Return"), enabled_when=("can_edit", "at_error"),
           tip=_("With ground truth the right class is selected")),
     command(Group.NAVIGATE, "go.restore_error", _("Restore the error to the prediction"), "next_errors.restore", keys="Shift+Del",
           enabled_when=("can_edit", "at_error"), tip=_("Its pixels get the labels of the prediction again")),

@@ -200,8 +200,10 @@ class NextErrors(QObject):
         self.current = place
         if place.truth is not None and place.truth not in document.locked:
             self._edit.choose_class(place.truth)  # for a brush or a click, if no other fix fits
+        reference, inside = document.reference, place.box.slices
+        restorable = reference is not None and bool((reference[inside] != document.labels[inside])[place.mask].any())
         fixes = ErrorFixes(
-            self._guess, document.reference is not None, document.locked,
+            self._guess, restorable, document.locked,
             self._corrections.refused(Target(place.box, place.mask, place.pixels)),
         )  # fmt: skip
         lines = error_lines(document.catalog, place, fixes)

@@ -180,7 +180,8 @@ class CompareController(QObject):
             self.resultsChanged.emit()
 
     def _follow_chosen(self) -> None:
-        """Others take part."""
+        """Others take part; the answers of the earlier ones are gone before the panes move, which asks for them."""
+        self._seen = None
         if max(self.pair) >= len(self._compared.models):
             self.pair = (0, 1)
         self._arrange()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from PySide6.QtCore import QObject, Signal
 
+from app.paths import is_sample_project
 from app.services.notifications import Choice
 from app.services.services import Services
 from app.services.session import Unreadable
@@ -130,7 +131,7 @@ class ProjectHealth(QObject):
         if repairs:  # stays until it is closed: it may say what is lost
             self._notifier.error(tr("The project was repaired"), tr(join_messages(repairs)), replace_key="repairs")
         rest = [notice for notice in project.notices if notice not in project.repairs]
-        if rest:
+        if rest and not is_sample_project(project.folder):  # a new user did not make that folder
             self._notifier.info(tr("About this folder"), tr(join_messages(rest)), replace_key="notices")
 
         def failed(error: Exception) -> None:

@@ -108,6 +108,7 @@ _STEPS, _LARGEST = 100, 1000
 #: Modes that change what a stroke or an outline does, what their lamps say, and in short. A click on a lamp ends the mode.
 _MODES = (
     ("refine.scribble", mark("Scribble"), mark("Scr")),
+    ("lasso.snap", mark("Lasso snaps"), mark("Snap")),
     ("brush.within", mark("Only over"), mark("Over")),
     ("brush.over_all", mark("Over {classes}"), mark("Cls")),
     ("brush.inside_band", mark("Inside {width} px"), mark("In")),

@@ -56,7 +56,7 @@ class ErrorFixes:
 
     Attributes:
         guess: its second guess; None if there is none.
-        restorable: whether there is a prediction to restore.
+        restorable: whether there is a prediction with other labels to restore.
         locked: classes that give and take no pixel.
         refused: why none of its pixels may change; empty if some may.
     """

@@ -479,6 +479,7 @@ def test_the_lasso_snaps_where_that_is_on(desk: Studio) -> None:
     desk.program.classes.choose(SOFA)
     desk.press(Qt.Key.Key_L, Qt.KeyboardModifier.AltModifier)
     assert desk.program.context["snapping_on"]
+    assert [lamp.text() for lamp in desk.window.top_bar.lamps if lamp.isVisible()] == ["Lasso snaps"]
     desk.press(Qt.Key.Key_L)
     around = [(39, 9), (58, 8), (76, 9), (77, 30), (76, 52), (58, 53), (39, 52), (38, 30), (39, 10)]
     desk.paint(*around)

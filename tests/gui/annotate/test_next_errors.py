@@ -95,6 +95,7 @@ def test_an_error_is_passed_restored_or_left(studio: Studio, folder: Path) -> No
         step(studio, Qt.Key.Key_N, SHIFT)
         assert errors.current is not None
         seen.append(errors.current.anchor)
+        assert not any("Shift+Delete" in line for line in errors.target.lines)  # the labels are the prediction
     assert len(set(seen)) == 3
     step(studio, Qt.Key.Key_N, SHIFT)
     assert errors.current is None
@@ -107,6 +108,7 @@ def test_an_error_is_passed_restored_or_left(studio: Studio, folder: Path) -> No
     step(studio, Qt.Key.Key_N, SHIFT)
     while (errors.current is not None and errors.current.label != CHAIR) or errors.current.box.x < 50:
         step(studio, Qt.Key.Key_N, SHIFT)
+    assert any("Shift+Delete" in line for line in errors.target.lines)
     step(studio, Qt.Key.Key_Delete, SHIFT)
     assert np.array_equal(studio.image.document.labels, predicted)
     assert studio.steps()[-1].startswith("Error: restore to prediction")

@@ -590,3 +590,13 @@ def test_settings_of_one_model_are_compared_on_the_folder(desk, models):
     assert [model.title for model in result.models] == ["Stripes", "Stripes · mirrored too"]
     assert len(result.rows) == len(result.counts[0]) > 1
     assert {request.options.flip for request in asked(desk)} == {False, True}
+
+
+def test_another_choice_of_models_forgets_the_answers_before_the_panes_move(desk: Studio) -> None:
+    """Moving panes makes Qt send Leave to the picture, and the Copy tool asks for answers; it crashed on models without any."""
+    heard: list[int] = []
+    desk.program.view.panesChanged.connect(lambda: heard.append(len(desk.program.compare.answers(desk.image))))
+    check(desk, 2)
+    assert heard
+    assert set(heard) == {0}
+    assert len(desk.program.compare.answers(desk.image)) == 2

@@ -58,6 +58,7 @@ def test_the_tour_follows_what_the_user_does(studio: Studio, sample: Path, tmp_p
     assert bar(studio).isVisible()
     shown = studio.application.presenter.inspect
     studio.wait(lambda: len(program.inspect.index) == 4 and not program.inspect.inspecting)
+    studio.wait(lambda: shown.matrix.matrix.table is not None and len(shown.matrix.matrix.table.counts) > 1)
     studio.settle()
     click_worst_cell(studio, shown)
     studio.settle()

@@ -117,7 +117,7 @@ def test_modes_are_seen_while_they_are_on_and_a_click_ends_them(studio: Studio, 
     studio.open(folder)
     studio.window.resize(width, 700)
     limits = ("Only over", "Over classes", "Inside band", "Outside band")
-    names = ("Scribble", *limits, "Adjusted", "Refine outline", "Mark ambiguous")
+    names = ("Scribble", "Lasso snaps", *limits, "Adjusted", "Refine outline", "Mark ambiguous")
     lamps = dict(zip(names, studio.window.top_bar.lamps, strict=True))
     assert not any(lamp.isVisible() for lamp in lamps.values())
     studio.program.scribble.toggle()
