@@ -114,10 +114,10 @@ def texts(root: QWidget) -> Iterator[tuple[str, str]]:
 
 
 def english(root: QWidget) -> set[tuple[str, str]]:
-    """Texts with an English word that is no name and no data; paths and file names are data."""
+    """Texts with an English word that is no name and no data; paths, file names and words that are cut are data."""
     found = set()
     for kind, text in texts(root):
-        plain = re.sub(r"<[^>]+>|&|\S*/\S*|hf://\S+|\S+\.\w{2,11}\b|\b[0-9a-f]{8}\b|iou\S+|\bv\d\b", " ", text)
+        plain = re.sub(r"\S*…\S*|<[^>]+>|&|\S*/\S*|hf://\S+|\S+\.\w{2,11}\b|\b[0-9a-f]{8}\b|iou\S+|\bv\d\b", " ", text)
         if [word for word in re.findall(r"[A-Za-z][A-Za-z0-9]+", plain) if word not in KNOWN]:
             found.add((kind, text))
     return found
