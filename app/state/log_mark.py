@@ -53,7 +53,7 @@ class MarkNote:
         images: path of an image -> steps since the log was last folded; the most recent ones.
         damaged: whether the database turned out damaged while it was open.
         unconfirmed: whether the program ended between the announcement of the last transaction and its confirmation, so that
-            nobody knows whether it was committed.
+            it is unknown whether it was committed.
     """
 
     changes: int

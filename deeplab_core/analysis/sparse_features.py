@@ -41,7 +41,7 @@ class SparseFeatures:
 
         Args:
             images: of ``shape`` each.
-            shape: of the numbers of one image; needed where there is none.
+            shape: of the numbers of one image; needed if there are no images.
         """
         places, values, ends, end = [np.zeros(0, np.int64)], [np.zeros(0)], [], 0
         for image in images:

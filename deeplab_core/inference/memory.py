@@ -47,7 +47,7 @@ class SharedRoom:
 
     @contextmanager
     def take(self, size: int, check: Callable[[], None]) -> Iterator[None]:
-        """Hold ``size`` bytes while the context lasts; more than there are only while nobody else holds any.
+        """Hold ``size`` bytes while the context lasts; more than the budget only if no other image holds any.
 
         Args:
             size: bytes.

@@ -1,7 +1,7 @@
 """Images side by side, with one thread each, or one after the other with all of them: a short trial says which is faster.
 
 The layers of a small network are short, and threads that share one wait for each other after each, spinning. Threads with an
-image each wait for nobody.
+image each do not wait.
 """
 
 from __future__ import annotations

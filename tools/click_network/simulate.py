@@ -29,7 +29,7 @@ class Task:
 
     Attributes:
         target: (H, W) bool, what is right.
-        weight: (H, W) float32; 0 where anything is right: void, and errors that nobody clicked on.
+        weight: (H, W) float32; 0 where anything is right: void, and errors without a click.
         mask: (H, W) float32 0..1, the mask so far.
         points: row, column and sign of each click.
     """

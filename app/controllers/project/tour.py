@@ -38,7 +38,7 @@ class TourStep:
         title: what it is about.
         text: what to do, with ``{key of COMMAND}`` for keys and ``{before}`` and ``{now}`` for the mean IoU of the image.
         event: what ends the step; the button *Next* always does.
-        command: the command that *Show me* runs; empty where there is none.
+        command: the command that *Show me* runs; empty if no command does it.
     """
 
     title: str

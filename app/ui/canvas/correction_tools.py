@@ -1,4 +1,4 @@
-"""Tools that act on what is under the pointer: components and regions. One strategy each, as in :mod:`app.ui.canvas.tools`."""
+"""Tools that act on what is under the pointer: components, regions, parts of other labels; see :mod:`app.ui.canvas.tools`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.controllers.annotate.view import ViewState
 from app.controllers.workspace import Program
 from app.text import tr
 from app.ui.canvas.geometry import Mapping
-from app.ui.canvas.marks import draw_line, draw_path
+from app.ui.canvas.marks import draw_line, draw_outline, draw_path
 from app.ui.canvas.target_mark import TargetMark, draw_words
 from app.ui.canvas.tools import CanvasTool, Pointer
 
@@ -149,7 +149,33 @@ class ComponentTool(CorrectionTool):
                 draw_path(painter, points, self.class_color())
 
 
-class RegionTool(CorrectionTool):
+class HoverTool(CorrectionTool):
+    """Base of the tools whose feature outlines what is under the pointer, and what a drag has come over so far."""
+
+    def look(self, x: float | None, y: float | None) -> None:
+        """Tell the feature the point under the pointer in image px, or that there is none."""
+        raise NotImplementedError
+
+    def hover(self, pointer: Pointer) -> None:
+        super().hover(pointer)
+        self.look(pointer.x, pointer.y)
+
+    def leave(self) -> None:
+        super().leave()
+        self.look(None, None)
+
+    def press(self, pointer: Pointer) -> None:
+        super().press(pointer)
+        self.look(pointer.x, pointer.y)
+
+    def abort(self) -> bool:
+        had = super().abort()
+        if had and self._at is not None:
+            self.look(self._at.x, self._at.y)
+        return had
+
+
+class RegionTool(HoverTool):
     """Click: the region under the pointer; drag: all regions on the way; Shift: the likeliest class; Alt+wheel: how coarse."""
 
     turns = True
@@ -163,28 +189,13 @@ class RegionTool(CorrectionTool):
     def target(self) -> Target | None:
         return self.program.regions.target
 
-    def hover(self, pointer: Pointer) -> None:
-        super().hover(pointer)
-        self.program.regions.hover(pointer.x, pointer.y)
-
-    def leave(self) -> None:
-        super().leave()
-        self.program.regions.hover(None, None)
-
-    def press(self, pointer: Pointer) -> None:
-        super().press(pointer)
-        self.program.regions.hover(pointer.x, pointer.y)
+    def look(self, x: float | None, y: float | None) -> None:
+        self.program.regions.hover(x, y)
 
     def move(self, pointer: Pointer) -> None:
         super().move(pointer)
         if self.dragging:
             self.program.regions.cross(self._path)
-
-    def abort(self) -> bool:
-        had = super().abort()
-        if had and self._at is not None:
-            self.program.regions.hover(self._at.x, self._at.y)
-        return had
 
     def paint(self, painter: QPainter, mapping: Mapping) -> None:
         super().paint(painter, mapping)
@@ -206,3 +217,45 @@ class RegionTool(CorrectionTool):
 
 def _joins(pointer: Pointer) -> bool:
     return bool(pointer.modifiers & Qt.KeyboardModifier.ControlModifier)
+
+
+class CopyTool(HoverTool):
+    """Click: the component or region under the pointer; drag: everything inside; Alt+wheel: next source, or coarser regions."""
+
+    turns = True
+    cursor = Qt.CursorShape.PointingHandCursor
+
+    def __init__(self, program: Program, view: ViewState) -> None:
+        super().__init__(program, view)
+        program.part_copies.targetChanged.connect(self.changed.emit)
+        program.part_copies.changed.connect(self.changed.emit)
+
+    @property
+    def target(self) -> Target | None:
+        return self.program.part_copies.target
+
+    def look(self, x: float | None, y: float | None) -> None:
+        self.program.part_copies.hover(x, y)
+
+    def move(self, pointer: Pointer) -> None:
+        super().move(pointer)
+        if self.dragging:
+            self.program.part_copies.draw(self._path)
+
+    def clicked(self, pointer: Pointer) -> None:
+        self.program.part_copies.copy_at(pointer.x, pointer.y)
+
+    def dragged(self, start: Pointer, path: list[tuple[float, float]]) -> None:  # noqa: ARG002 - the base's signature
+        self.program.part_copies.copy_inside(path)
+
+    def turn(self, steps: int, pointer: Pointer) -> None:
+        if not self.dragging:
+            self.hover(pointer)
+            self.program.part_copies.turn(steps)
+
+    def paint(self, painter: QPainter, mapping: Mapping) -> None:
+        super().paint(painter, mapping)
+        if self.dragging:
+            draw_outline(painter, [mapping.to_view(*point) for point in self._path], self.class_color())
+        elif self._at is not None and self._at.mapping == mapping:
+            draw_words(painter, mapping, self._at.view, self.program.part_copies.words())

@@ -15,8 +15,7 @@ from app.controllers.annotate.view import ViewState
 from app.controllers.workspace import Program
 from app.state.tools import Tool
 from app.ui.canvas.click_tool import ClickTool
-from app.ui.canvas.copy_tool import CopyTool
-from app.ui.canvas.correction_tools import ComponentTool, RegionTool
+from app.ui.canvas.correction_tools import ComponentTool, CopyTool, RegionTool
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.line_tools import ScribbleTool, SnappingLasso, SnapTool
 from app.ui.canvas.marks import draw_path

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QImage, QKeyEvent, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import (
@@ -198,6 +200,14 @@ class _ErrorList(QListView):
 
 def _fix_of(event: QKeyEvent) -> ErrorFix | None:
     return _FIXES.get((Qt.Key(event.key()), event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier))
+
+
+def cutout_image(pixels: NDArray[np.uint8] | None) -> QImage | None:
+    """A cut-out of (H, W, 3) RGB pixels to be painted; they must outlive it. None while there is none."""
+    if pixels is None:
+        return None
+    height, width = pixels.shape[:2]
+    return QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
 
 
 class ComponentsPage(QWidget):

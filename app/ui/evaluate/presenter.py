@@ -17,7 +17,7 @@ from app.state.next_errors import ErrorFix
 from app.text import tr
 from app.ui.canvas.canvas_area import CanvasArea
 from app.ui.canvas.error_outline import ErrorOutline
-from app.ui.evaluate.components_page import ComponentsPage
+from app.ui.evaluate.components_page import ComponentsPage, cutout_image
 from app.ui.evaluate.evaluation_view import ErrorBar, EvaluationView
 from app.ui.evaluate.failures_page import FailuresPage
 from app.ui.evaluate.matrix_page import MatrixPage
@@ -201,11 +201,7 @@ class EvaluationPresenter(QObject):
             self.components.refresh()
 
     def _picture(self, component: ErrorComponent) -> QImage | None:
-        found = self._program.cutouts.get(component)
-        if found is None:
-            return None
-        height, width = found.shape[:2]
-        return QImage(found.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+        return cutout_image(self._program.cutouts.get(component))
 
     def _name(self, component: ErrorComponent) -> str:
         project = self._program.session.project

@@ -344,7 +344,7 @@ class RunPage(QWidget):
             self.query = ChangeQuery()
 
     def show_errors(self, title: str, short: str, tiles: Sequence[ComponentTile]) -> None:
-        """The errors of the query; ``short`` where there is no room for their title."""
+        """The errors of the query; ``short`` if their title does not fit."""
         self.shown.set_text(title, short)
         self.model.set_tiles(tiles)
 

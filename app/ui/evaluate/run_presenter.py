@@ -22,7 +22,7 @@ from app.ui.canvas.error_outline import ErrorOutline
 from app.ui.common.choice_dialog import FolderQuestion
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.text_dialog import TextDialog
-from app.ui.evaluate.components_page import ComponentTile
+from app.ui.evaluate.components_page import ComponentTile, cutout_image
 from app.ui.evaluate.evaluation_view import EvaluationView
 from app.ui.evaluate.run_page import RunPage
 from app.ui.shell.main_window import MainWindow
@@ -188,11 +188,7 @@ class RunPresenter(QObject):
         return read
 
     def _picture(self, component: ErrorComponent) -> QImage | None:
-        found = self._sources[self.page.fixed].get(component)
-        if found is None:
-            return None
-        height, width = found.shape[:2]
-        return QImage(found.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+        return cutout_image(self._sources[self.page.fixed].get(component))
 
     def _name(self, component: ErrorComponent) -> str:
         project = self._program.session.project
