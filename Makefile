@@ -29,7 +29,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 LOCKED ?= -c requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup peers lock test coverage snapshots figures recordings docs notebook translations soak lint format bench bench-compare app deb notices dist smoke lowest clean
+.PHONY: help run demo setup peers lock test coverage snapshots figures pictures recordings docs notebook translations soak lint format bench bench-compare app deb notices dist smoke lowest clean
 
 help:  ## list the tasks
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST))
@@ -88,6 +88,9 @@ snapshots: $(DEV_STAMP)  ## take the pictures again that the tests compare the m
 figures: $(DEV_STAMP)  ## draw the figures of the papers again: docs/figures.md
 	@$(BIN)/python -m tools.figure_gallery
 
+pictures: $(DEV_STAMP)  ## take the pictures of the window for README and docs again; only those with other pixels are replaced
+	@$(BIN)/python -m tools.pictures $(ARGS)
+
 recordings: $(DEV_STAMP)  ## record the correction tools again for docs/correcting.md
 	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m tools.recordings -o docs/images/recordings
 
@@ -106,8 +109,8 @@ notebook: $(DEV_STAMP)  ## run docs/notebook.ipynb again and keep its outputs
 translations: $(DEV_STAMP)  ## collect the texts of the window into translations/*.ts, and list what is not translated
 	@$(BIN)/python -m tools.translations
 
-soak: $(DEV_STAMP)  ## crash points, power cuts, torn files, hostile folders: all of what the tests try a part of
-	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m tests.soak --write
+soak: $(DEV_STAMP)  ## crash points, power cuts, torn files, hostile folders, random actions: all of what the tests try a part of; ARGS='--only window --actions 500'
+	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m tests.soak --write $(ARGS)
 
 lint: $(DEV_STAMP)  ## ruff, mypy and the import contracts
 	$(BIN)/ruff check .

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tools.pictures import hide_times
+
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QWidget
 
@@ -107,6 +109,7 @@ class Desk:
         for toast in list(self.window.toasts.toasts):
             toast.close_button.click()
         self.wait(lambda: True, 0.3)
+        hide_times(self.window)
         path = self.output / _PICTURES / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         self.window.grab().save(str(path))

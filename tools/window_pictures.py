@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tools.pictures import hide_times
+
 if TYPE_CHECKING:
     from app.main import Application
 
@@ -93,6 +95,7 @@ def main(output: Path, only: tuple[str, ...], second: Path | None, wall: Path | 
         for toast in list(window.toasts.toasts):
             toast.close_button.click()
         wait(lambda: not program.jobs.running)
+        hide_times(window)
         path = output / (f"{name}.png" if language == "en" else f"{name}.{language}.png")
         window.grab().save(str(path))
         print(path)

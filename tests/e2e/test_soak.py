@@ -15,6 +15,7 @@ from tests.soak.fuzz import ROWS, fuzz
 from tests.soak.hostile import ATTACKS, User, hostile_folders
 from tests.soak.oplog import library
 from tests.soak.surroundings import STORIES, NotTried
+from tests.soak.window import BOUNDS, Found, growth, play, shrink, sign, slope
 from tests.soak.worker import in_a_process as disturbed
 
 pytestmark = pytest.mark.e2e
@@ -91,3 +92,40 @@ def test_damaged_inputs_are_named(family, share):
 @pytest.mark.skipif(sys.platform != "linux", reason="handles are counted on Linux only")
 def test_a_disturbed_compute_process_answers_each_request_once(model_file):
     assert disturbed(4, 3, model_file).failures == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="handles are counted on Linux only")
+def test_random_actions_in_the_window_break_nothing(tmp_path):
+    found = play(tmp_path, 7, 60)
+    assert found.failure == "", found.actions
+    assert len(found.actions) == 60
+    assert found.data["checks"]["journal"] > 0
+
+
+def test_a_slope_ignores_single_peaks_and_sees_a_leak():
+    flat = [{"actions": 25.0 * n, "memory": 100.0 + (500 if n % 7 == 0 else 0)} for n in range(60)]
+    assert slope(flat, "memory") == 0
+    leak = [{"actions": 25.0 * n, "memory": 100.0 + 3 * n + (500 if n % 7 == 0 else 0)} for n in range(60)]
+    assert slope(leak, "memory") == pytest.approx(120, rel=0.1)
+
+
+def test_the_first_half_of_a_run_and_short_runs_are_not_judged():
+    warm = [{"actions": 25.0 * n, **dict.fromkeys(BOUNDS, float(min(n, 15)))} for n in range(40)]
+    assert set(growth({"samples": warm}).values()) == {0.0}
+    assert growth({"samples": warm[:10]}) == {}
+
+
+def test_failures_of_one_cause_have_one_sign():
+    first = 'Traceback:\n  File "a.py", line 3, in load\n  File "b.py", line 70, in read\nValueError: 17 is odd'
+    assert sign(first) == sign(first.replace("70", "71").replace("17", "19"))
+    assert sign(first) != sign(first.replace("in read", "in write"))
+
+
+def test_a_list_of_actions_is_shortened_to_those_that_fail(monkeypatch, tmp_path):
+    def fake(_base, _seed, _count, actions):
+        failed = "undo 3" in actions and "paint 5" in actions
+        return Found("ValueError: no" if failed else "", list(actions), {})
+
+    monkeypatch.setattr("tests.soak.window.play", fake)
+    actions = [f"{verb} {number}" for number in range(8) for verb in ("paint", "undo")]
+    assert shrink(tmp_path, actions, "ValueError: no", 60) == ["undo 3", "paint 5"]

@@ -1,8 +1,8 @@
 """``make soak``: everything that the tests try a part of, and the table of docs/reliability.md.
 
-``python -m tests.soak --write`` tries all of it (about an hour) and replaces the table. ``--sessions``, ``--tries``, ``--inputs``
-and ``--rounds`` set how much, and ``--only`` tries a part and keeps the other rows. The same seeds give the same places. Exit
-status 1 if anything was not survived.
+``python -m tests.soak --write`` tries all of it (about two hours) and replaces the table. ``--sessions``, ``--tries``,
+``--inputs``, ``--rounds`` and ``--actions`` set how much, ``--only`` tries a part and keeps the other rows. The same seeds give
+the same places. Exit status 1 if anything was not survived.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tests.soak.damage import torn_files
 from tests.soak.hostile import hostile_folders
 from tests.soak.oplog import ROOT, library
 from tests.soak.surroundings import surroundings
+from tests.soak.window import report, soaked
 from tests.soak.worker import in_a_process as disturbed
 
 PAGE = ROOT / "docs/reliability.md"
@@ -40,9 +41,10 @@ ROWS = (
     "Surroundings: disks, copies, clocks, names, versions",
     *fuzz.ROWS,
     "The compute process killed, stopped, cancelled, restarted: one answer each",
+    "Random actions in the real window: nothing lost, nothing broken, nothing grows",
 )
-WORKER_ROW = ROWS[-1]
-PARTS = ("crashes", "hostile", "surroundings", "fuzz", "worker")
+WORKER_ROW, WINDOW_ROW = ROWS[-2:]
+PARTS = ("crashes", "hostile", "surroundings", "fuzz", "worker", "window")
 
 
 def main() -> int:
@@ -53,6 +55,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="number of the first session")
     parser.add_argument("--inputs", type=int, default=5000, help="damaged inputs of all readers together")
     parser.add_argument("--rounds", type=int, default=60, help="disturbances of the compute process")
+    parser.add_argument("--actions", type=int, default=2000, help="random actions in the window")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to try; the rows of the others are kept")
     parser.add_argument("--write", action="store_true", help="replace the table in docs/reliability.md")
     options = parser.parse_args()
@@ -89,7 +92,15 @@ def try_all(base: Path, options: argparse.Namespace) -> dict[str, Outcome]:
             outcomes[title].extend(_timed(title, lambda f=family, c=count, n=first: fuzz.fuzz(f, c, n)))  # type: ignore[misc]
     if "worker" in options.only:
         outcomes[WORKER_ROW].extend(_timed(WORKER_ROW, lambda: disturbed(options.rounds, options.seed)))
+    if "window" in options.only:
+        outcomes[WINDOW_ROW].extend(_timed(WINDOW_ROW, lambda: _window(base / "window", options)))
     return {title: outcome for title, outcome in outcomes.items() if outcome.tried}
+
+
+def _window(base: Path, options: argparse.Namespace) -> Outcome:
+    outcome, data = soaked(base, options.seed, options.actions)
+    print("\n".join(report([data])), file=sys.stderr, flush=True)
+    return outcome
 
 
 def _crashes(recorded: Recorded, base: Path, tries: int) -> list[Callable[[], Outcome]]:

@@ -57,24 +57,18 @@ class Operation:
 
 
 @cache
-def library() -> Path | None:
-    """The recorder, built once per run; None on systems without a C compiler or LD_PRELOAD."""
+def library(source: str = "oplog") -> Path | None:
+    """A C file of this folder as a library to preload, built once per run: ``oplog``, the recorder, or ``network``.
+
+    None on systems without a C compiler or LD_PRELOAD.
+    """
     compiler = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
     if compiler is None or sys.platform != "linux":
         return None
-    target = Path(tempfile.mkdtemp(prefix="atrous-oplog-")) / "oplog.so"
+    target = Path(tempfile.mkdtemp(prefix=f"atrous-{source}-")) / f"{source}.so"
     atexit.register(shutil.rmtree, target.parent, ignore_errors=True)
-    command = [
-        compiler,
-        "-shared",
-        "-fPIC",
-        "-O1",
-        "-o",
-        str(target),
-        str(Path(__file__).with_name("oplog.c")),
-        "-ldl",
-        "-lpthread",
-    ]
+    code = str(Path(__file__).with_name(f"{source}.c"))
+    command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(target), code, "-ldl", "-lpthread"]
     subprocess.run(command, check=True, capture_output=True, text=True)
     return target
 

@@ -172,6 +172,20 @@ def test_labels_that_are_chosen_are_read_and_bad_ones_named(studio, bare, tmp_pa
     assert dialog.go.isEnabled()
 
 
+def test_answers_that_come_after_the_page_was_closed_are_dropped(studio, bare, tmp_path):
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    labelme(other, "photo_2", "dent")
+    truth = make_folder(tmp_path / "other").parent / "labels"
+    dialog = page(studio, bare)
+    labels = dialog.labels
+    dialog.start_from(other)
+    dialog._controller.read_truth(dialog._look, truth, lambda _found: labels.clear())
+    dialog.reject()
+    studio.settle()
+    assert not isValid(labels)
+
+
 def test_a_class_list_is_read_and_a_bad_one_named(studio, bare, tmp_path):
     dialog = page(studio, bare)
     path = tmp_path / "classes.txt"

@@ -1,0 +1,245 @@
+"""Pictures of the window for docs/walks.md and docs/correcting.md: notes, errors of a folder, and pages of new projects.
+
+    QT_QPA_PLATFORM=offscreen python -m tools.walk_pictures -o docs/images [--only NAME ...]
+
+Made in the real program from the rooms of the sample project, with the bundled network. The labelme files and the frames with
+masks of CamVid's classes are made from the rooms, too: nothing of them is in the pictures but their names and classes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from tools.pictures import hide_times
+from tools.two_minutes import Desk
+
+if TYPE_CHECKING:
+    from PySide6.QtWidgets import QDialog, QWidget
+
+#: Folders as they stand in the pictures; folders of the moment would be others each time.
+_BASE = Path(tempfile.gettempdir()) / "walks"
+#: Names that labelme files of others have for VOC's classes, with one that no class is like.
+_OTHER_NAMES = {"sofa": "couch", "diningtable": "coffee table"}
+_ROOMS = 6
+
+
+@click.command()
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
+@click.option("--only", multiple=True, help="names of pictures")
+@click.option("--size", default="1280x720", show_default=True)
+@click.option("--theme", type=click.Choice(["dark", "light"]), default="dark", show_default=True)
+def main(output: Path, only: tuple[str, ...], size: str, theme: str) -> None:
+    """Take the pictures."""
+    if unknown := set(only) - set(PICTURES):
+        raise click.BadParameter(f"{', '.join(sorted(unknown))}; there are {', '.join(PICTURES)}", param_hint="--only")
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        os.environ[name] = tempfile.mkdtemp()  # the user's own settings are neither used nor changed
+    shutil.rmtree(_BASE, ignore_errors=True)
+    output.mkdir(parents=True, exist_ok=True)
+    desk = Desk(output, size, theme)
+    desk.window.trimap.build_plot()
+    desk.program.models.start()
+    desk.wait(lambda: desk.program.models.card is not None)
+    for name, picture in PICTURES.items():
+        if not only or name in only:
+            _save(picture(desk), desk, output / f"{name}.png")
+    desk.end()
+    shutil.rmtree(_BASE, ignore_errors=True)
+
+
+def _save(widget: QWidget, desk: Desk, path: Path) -> None:
+    from PySide6.QtWidgets import QDialog
+
+    hide_times(desk.window)
+    widget.grab().save(str(path))
+    click.echo(path)
+    if isinstance(widget, QDialog):
+        widget.reject()
+
+
+def _rooms(folder: Path, count: int | None = None, *, name: str = "images", truth: bool = False) -> Path:
+    """The sample's images, the first ``count`` of them, in a new folder."""
+    from app.paths import SAMPLE_PROJECT
+
+    (folder / name).mkdir(parents=True)
+    for path in sorted((SAMPLE_PROJECT / "images").glob("*.jpg"))[:count]:
+        shutil.copy(path, folder / name)
+    if truth:
+        shutil.copytree(SAMPLE_PROJECT / "truth", folder / "truth")
+    return folder / name
+
+
+def _predicted(desk: Desk) -> None:
+    """Open the rooms with their ground truth, and predict them once."""
+    from app.paths import FIRST_MODEL
+
+    project = desk.program.session.project
+    if project is None or project.folder != _BASE / "rooms" / "images":
+        desk.program.projects.open(_rooms(_BASE / "rooms", truth=True))
+        desk.wait(lambda: desk.program.session.image is not None)
+        desk.program.models.load(FIRST_MODEL)  # of a copy of the sample the window does not know that it shows rooms
+        desk.wait(lambda: desk.program.models.card is not None and desk.program.models.path == FIRST_MODEL)
+        desk.program.folder_run.run()
+        desk.idle()
+        for toast in list(desk.window.toasts.toasts):
+            toast.close_button.click()
+
+
+def _notes(desk: Desk) -> QWidget:
+    """Two notes on an image, the text of one under the pointer."""
+    from PySide6.QtTest import QTest
+
+    from deeplab_core.geometry import Box
+
+    _predicted(desk)
+    presenter = desk.application.presenter
+    assert presenter is not None
+    reviewing = desk.program.reviewing
+    place = Box(205, 150, 60, 40)
+    reviewing.add_note("The left edge of the sofa lies behind the armrest: which one hides the other?", place)
+    reviewing.add_note("Check the whole image again", None)
+    desk.idle()
+    view = presenter.canvas.views[0]
+    mapping = view.mapping
+    assert mapping is not None
+    QTest.mouseMove(view, mapping.to_view(place.x + 1, place.y + 1).toPoint())
+    reviewing.hover(place.x + 1, place.y + 1)
+    desk.wait(lambda: True, 1.0)
+    return desk.window
+
+
+def _error_list(desk: Desk) -> QWidget:
+    """All errors of the folder, those that win most first."""
+    from app.viewmodels.evaluate.error_list import ComponentQuery
+
+    _predicted(desk)
+    inspect = desk.program.inspect
+    if not desk.program.context["evaluation_open"]:
+        desk.window.commands["inspect.view"].trigger()
+    desk.wait(lambda: inspect.index is not None and not inspect.inspecting and not desk.program.jobs.running, 1.0)
+    desk.evaluation.show_list(ComponentQuery())
+    pictures = desk.evaluation.components.model
+    desk.wait(lambda: pictures.rowCount() > 0)
+    desk.wait(lambda: all(pictures.picture(pictures.index(row)) is not None for row in range(min(pictures.rowCount(), 12))), 1.0)
+    return desk.window
+
+
+def _page(desk: Desk, folder: Path) -> QDialog:
+    """The page of a new project in a folder."""
+    presenter = desk.application.presenter
+    assert presenter is not None
+    desk.program.new_project.open(folder)
+    desk.wait(lambda: presenter.labels.dialog is not None and presenter.labels.dialog.isVisible(), 1.0)
+    desk.idle()
+    assert presenter.labels.dialog is not None
+    return presenter.labels.dialog
+
+
+def _walk_labelme(desk: Desk) -> QDialog:
+    """A folder of images with their labelme files and a list of classes."""
+    folder = _rooms(_BASE / "labelled", 5)
+    names = _write_labelme(folder)
+    (folder / "labels.txt").write_text("\n".join(["__ignore__", "_background_", *sorted(names)]) + "\n", encoding="utf-8")
+    return _page(desk, folder)
+
+
+def _walk_cityscapes(desk: Desk) -> QDialog:
+    """Masks in the classes of CamVid, to be read in those of Cityscapes."""
+    from app.ui.project.new_project_dialog import NewProjectDialog
+    from deeplab_core.catalogs import get_catalog
+    from deeplab_core.masks.png import write_indexed_png
+
+    frames = _rooms(_BASE / "streets", _ROOMS, name="frames")
+    masks = frames.parent / "camvid_labels"
+    masks.mkdir()
+    catalog = get_catalog("camvid11")
+    ids = [info.id for info in catalog.classes]
+    for number, path in enumerate(sorted(frames.glob("*.jpg"))):
+        labels = np.repeat(np.array(ids[number:] + ids[:number], np.uint8), 60)[None, :640].repeat(480, 0)
+        write_indexed_png(masks / f"{path.stem}.png", np.ascontiguousarray(labels), catalog)
+    page = _page(desk, frames)
+    assert isinstance(page, NewProjectDialog)
+    _choose(page.classes, "Cityscapes (19")
+    desk.idle()
+    page.start_from(masks)
+    desk.idle()
+    page.picture.hide()  # its stripes mean nothing
+    page.resize(600, page.height())
+    desk.wait(lambda: True, 1.0)
+    return page
+
+
+def _choose(box: object, text: str) -> None:
+    """Pick an entry of a box as the user does."""
+    from PySide6.QtWidgets import QComboBox
+
+    assert isinstance(box, QComboBox)
+    place = next(place for place in range(box.count()) if text in box.itemText(place))
+    box.setCurrentIndex(place)
+    box.activated.emit(place)
+
+
+def _import(desk: Desk) -> QDialog:
+    """The import of labelme files with a class that no class is like."""
+    presenter = desk.application.presenter
+    assert presenter is not None
+    _predicted(desk)
+    folder = _rooms(_BASE / "theirs", 5)
+    _write_labelme(folder, _OTHER_NAMES)
+    (folder / "notes.json").write_text("{}", encoding="utf-8")
+    desk.program.label_imports.sourceChosen.emit(folder)
+    desk.wait(lambda: presenter.labels.dialog is not None and presenter.labels.dialog.isVisible(), 1.0)
+    desk.idle()
+    assert presenter.labels.dialog is not None
+    return presenter.labels.dialog
+
+
+def _write_labelme(folder: Path, names: dict[str, str] | None = None) -> set[str]:
+    """Outlines of the rooms' ground truth as labelme files beside the images; returns the classes in them."""
+    import cv2
+
+    from app.paths import SAMPLE_PROJECT
+    from deeplab_core.catalogs import get_catalog
+    from deeplab_core.masks import read_mask
+
+    catalog, used = get_catalog("voc21"), set()
+    for path in sorted(folder.glob("*.jpg")):
+        labels = read_mask(SAMPLE_PROJECT / "truth" / f"{path.stem}.png", catalog)
+        shapes = []
+        for info in catalog.classes:
+            mask = ((labels == info.id) & (info.name != "background")).astype(np.uint8)
+            for outline in cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]:
+                if len(outline) > 3:
+                    name = (names or {}).get(info.name, info.name)
+                    used.add(name)
+                    points = outline[:, 0].astype(float).tolist()
+                    shapes.append({"label": name, "points": points, "shape_type": "polygon", "group_id": None, "flags": {}})
+        height, width = labels.shape
+        data = {
+            "version": "5.5.0", "flags": {}, "shapes": shapes, "imagePath": path.name, "imageData": None,
+            "imageHeight": height, "imageWidth": width,
+        }  # fmt: skip
+        (folder / f"{path.stem}.json").write_text(json.dumps(data), encoding="utf-8")
+    return used
+
+
+PICTURES: dict[str, Callable[[Desk], QWidget]] = {
+    "notes": _notes,
+    "error_list": _error_list,
+    "import": _import,
+    "walk_labelme": _walk_labelme,
+    "walk_cityscapes": _walk_cityscapes,
+}
+
+if __name__ == "__main__":
+    main()
