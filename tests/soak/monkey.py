@@ -63,7 +63,7 @@ from deeplab_core.metrics import ConfusionMatrix
 #: Actions between two rests, at which jobs are cancelled, everything is compared, and what must not grow is measured.
 REST = 25
 #: How long an action may keep the window busy before the next one begins beside it, and a rest until everything has ended, in s.
-BUSY, ENDED = 2.0, 300.0
+BUSY, ENDED = 2.0, 1200.0
 #: What Qt says on a platform without a screen, and about windows without one.
 _HARMLESS = ("propagateSizeHints", "does not support raise", "This plugin")
 
