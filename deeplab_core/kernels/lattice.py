@@ -52,7 +52,7 @@ def _grown(keys: Keys, numbers: Numbers) -> tuple[Keys, Numbers]:
 
 @cache
 def embed_loop(D: int) -> Callable[..., Any]:  # noqa: C901
-    """``(features, scales, origin, strides, vertices, weights)``: find the simplex of every point of dimension ``D``.
+    """``(features, scales, origin, strides, keys, numbers, found, count, vertices, weights)``: simplices of points.
 
     Arithmetic is float32 in the order of the published algorithm, so that ties fall as they do in other implementations of it.
 
@@ -61,24 +61,33 @@ def embed_loop(D: int) -> Callable[..., Any]:  # noqa: C901
         scales: (d,) float32: diagonal of the embedding (Adams et al., section 3.1) times the deviation of the blur.
         origin: (d + 1,) int64: subtracted from a coordinate before it is packed.
         strides: (d + 1,) int64: mixed radix; the last is 0.
+        keys: hash table of :func:`no_vertices`, or what a call for earlier points gave.
+        numbers: values of the hash table.
+        found: packed coordinates of the vertices so far, in the first ``count`` places.
+        count: number of vertices so far.
         vertices: (N, d + 1) int32, written: numbers of the vertices of the simplex, in order of first use.
         weights: (N, d + 1) float32, written: barycentric coordinates, sum 1.
 
     Returns:
-        Packed coordinates of the vertices (M,) int64, and the hash table (keys, numbers).
+        ``keys, numbers, found, count`` with the new vertices.
     """
     ones = D + 1
 
     # One loop with D as a constant, hence the complexity: with a part of it in a function of its own it took twice as long.
     @compile_loop
     def embed(  # noqa: C901
-        features: Floats, scales: Floats, origin: Keys, strides: Keys, vertices: Numbers, weights: Floats
-    ) -> tuple[Keys, Keys, Numbers]:
+        features: Floats,
+        scales: Floats,
+        origin: Keys,
+        strides: Keys,
+        keys: Keys,
+        numbers: Numbers,
+        found: Keys,
+        count: int,
+        vertices: Numbers,
+        weights: Floats,
+    ) -> tuple[Keys, Numbers, Keys, int]:
         points = features.shape[0]
-        keys = np.full(1 << 16, _EMPTY, np.int64)
-        numbers = np.empty(keys.shape[0], np.int32)
-        found = np.empty(1 << 15, np.int64)
-        count = 0
         elevated = np.empty(ones, np.float32)
         nearest = np.empty(ones, np.int64)
         rank = np.empty(ones, np.int64)
@@ -157,9 +166,14 @@ def embed_loop(D: int) -> Callable[..., Any]:  # noqa: C901
                         keys, numbers = _grown(keys, numbers)
                 else:
                     vertices[p, r] = numbers[slot]
-        return found[:count].copy(), keys, numbers
+        return keys, numbers, found, count
 
     return embed
+
+
+def no_vertices() -> tuple[Keys, Numbers, Keys, int]:
+    """``keys, numbers, found, count`` of :func:`embed_loop` before the first point."""
+    return np.full(1 << 16, _EMPTY, np.int64), np.empty(1 << 16, np.int32), np.empty(1 << 15, np.int64), 0
 
 
 @compile_loop

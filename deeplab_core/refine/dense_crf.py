@@ -15,20 +15,23 @@ from deeplab_core.arrays import as_array
 from deeplab_core.errors import AtrousError, message
 from deeplab_core.parallel import IsCancelled
 from deeplab_core.records import CRFEngine, CRFParams
-from deeplab_core.refine.lattice import Lattice, bilateral_features, position_features
+from deeplab_core.refine.lattice import Lattice, TooLargeError, bilateral_strips, position_strips
 from deeplab_core.refine.marginals import Marginals
 from deeplab_core.refine.mean_field import Term
 from deeplab_core.refine.parameters import check_params
 from deeplab_core.refine.pruning import START, pruned_mean_field
 from deeplab_core.refine.reduced import (
     MEMORY_LIMIT,
+    OTHERS_LIMIT,
     carried_up,
+    needed_bytes,
     scale_for,
     scaled_params,
     shrunk_probabilities,
     shrunk_strokes,
 )
-from deeplab_core.refine.unary import ProbabilitySource, active_labels, unary_terms
+from deeplab_core.refine.strips import StripField
+from deeplab_core.refine.unary import ProbabilitySource, Unary, active_labels, unary_terms
 
 Engine = Literal["native", "torch", "pydensecrf"]
 
@@ -42,6 +45,10 @@ def choose_engine(wanted: CRFEngine, device: str) -> Engine:
 
 #: Lattices of the appearance kernel kept per image: now, and before the last change.
 _KEPT_LATTICES = 2
+#: Pixels of an image from which marginals are not kept between the steps.
+_STRIPS_FROM = 2_500_000
+#: Bytes a pixel of a computation in strips: simplices, masses, and rows of four labels; and what images usually take in all.
+_LEAST_BYTES, _USUAL_BYTES = 72, 130
 
 
 class DenseCRF:
@@ -59,7 +66,7 @@ class DenseCRF:
         device: of the torch engine.
         threads: threads of the native engine; each beyond the first takes a vertex table more.
         memory_limit: bytes beyond which the image is refined at a smaller scale (:mod:`~deeplab_core.refine.reduced`); the
-            marginals' note then records it. 3 GB hold 20 megapixels of four labels, or 8 of all 21.
+            marginals' note then records it. None is 1.6 GB for the native engine and 3 GB for the others.
 
     Raises:
         ValueError: not an (H, W, 3) uint8 array.
@@ -75,7 +82,7 @@ class DenseCRF:
         prune: bool = True,
         device: str = "cuda",
         threads: int = 1,
-        memory_limit: int = MEMORY_LIMIT,
+        memory_limit: int | None = None,
     ) -> None:
         rgb = as_array(rgb, "pixels of the picture")
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
@@ -86,7 +93,7 @@ class DenseCRF:
         self.prune = prune
         self.device = device
         self.threads = threads
-        self.memory_limit = memory_limit
+        self.memory_limit = memory_limit if memory_limit is not None else MEMORY_LIMIT if engine == "native" else OTHERS_LIMIT
         self._origin = (0, 0)
         self._small: DenseCRF | None = None
         self._lattices: OrderedDict[tuple[float, float], Lattice] = OrderedDict()
@@ -155,7 +162,13 @@ class DenseCRF:
         if source.size != self.size or (clamp is not None and clamp.shape != self.size):
             raise ValueError(f"picture {self.size}, probabilities {source.size} and strokes differ in size")
         active = active_labels(source, START if self.prune else 0.0, clamp, ignore)
-        largest = scale_for(self.rgb.shape[0] * self.rgb.shape[1], active.size, self.threads, self.memory_limit)
+        native = self.engine == "native"
+        if native and (scale is None or scale >= 1.0) and not self._plain(active.size):
+            try:
+                return self._in_strips(source, active, params, clamp, ignore, cancel)
+            except TooLargeError as error:
+                scale = float(np.sqrt(self.memory_limit / error.needed))
+        largest = 1.0 if native else scale_for(self.rgb.shape[0] * self.rgb.shape[1], active.size, 1, self.memory_limit)
         scale = largest if scale is None else min(scale, largest)
         if scale < 1.0:
             return self._reduced(source, active, params, scale, clamp, ignore, cancel)
@@ -176,6 +189,35 @@ class DenseCRF:
             )
         return Marginals(q, active, source.classes, source.size)
 
+    def _plain(self, labels: int) -> bool:
+        """Whether all marginals are kept between steps, which is faster; large images are computed in strips."""
+        pixels = self.rgb.shape[0] * self.rgb.shape[1]
+        return pixels <= _STRIPS_FROM and needed_bytes(pixels, labels, self.threads) <= self.memory_limit
+
+    def _in_strips(
+        self,
+        source: ProbabilitySource,
+        active: NDArray[np.int64],
+        params: CRFParams,
+        clamp: NDArray[Any] | None,
+        ignore: int,
+        cancel: IsCancelled | None,
+    ) -> Marginals:
+        def unary(channels: NDArray[np.int64], first: int, last: int) -> Unary:
+            strokes = None if clamp is None else clamp[first:last]
+            return unary_terms(
+                source.part(first, last), channels, clip=params.clip, temperature=params.temperature, clamp=strokes, ignore=ignore
+            )
+
+        pixels = self.rgb.shape[0] * self.rgb.shape[1]
+        if pixels * _LEAST_BYTES > self.memory_limit:  # known before the lattice is built
+            raise TooLargeError(pixels * _USUAL_BYTES)
+        field = StripField(
+            source, active, unary, self._terms(params), limit=self.memory_limit, threads=self.threads, cancel=cancel
+        )  # fmt: skip
+        q, active = field.marginals(params.iterations, prune=self.prune)
+        return Marginals(q, active, source.classes, source.size)
+
     def _reduced(
         self,
         source: ProbabilitySource,
@@ -189,6 +231,7 @@ class DenseCRF:
         height, width = (max(1, round(side * scale)) for side in self.size)
         if self._small is None or self._small.size != (height, width):
             rgb = np.asarray(cv2.resize(self.rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+            self._lattices.clear()
             self._small = DenseCRF(rgb, engine=self.engine, device=self.device, threads=self.threads, memory_limit=1 << 62)
         self._small.prune = self.prune
         probabilities = shrunk_probabilities(source, active, (height, width))
@@ -218,11 +261,11 @@ class DenseCRF:
 
     def _lattice(self, sxy: float, srgb: float | None = None) -> Lattice:
         if srgb is None:
-            return position_lattice(*self.size, sxy, *self._origin)
+            return position_lattice(*self.size, sxy, *self._origin, self.size[0] * self.size[1] <= _STRIPS_FROM)
         lattice = self._lattices.get((sxy, srgb))
         if lattice is None:
             top, left = self._origin
-            lattice = Lattice.build(bilateral_features(self.rgb, sxy, srgb, top=top, left=left))
+            lattice = Lattice.build(bilateral_strips(self.rgb, sxy, srgb, top=top, left=left), limit=self.memory_limit)
             self._lattices[sxy, srgb] = lattice
             while len(self._lattices) > _KEPT_LATTICES:
                 self._lattices.popitem(last=False)
@@ -231,9 +274,9 @@ class DenseCRF:
 
 
 @lru_cache(maxsize=2)
-def position_lattice(height: int, width: int, sxy: float, top: int, left: int) -> Lattice:
-    """The smoothness kernel's lattice: it knows no colours, so pictures of one size share it."""
-    return Lattice.build(position_features(height, width, sxy, top=top, left=left))
+def position_lattice(height: int, width: int, sxy: float, top: int, left: int, keep: bool = True) -> Lattice:
+    """The smoothness kernel's lattice: it knows no colours, so pictures of one size share it. ``keep`` as in its ``build``."""
+    return Lattice.build(position_strips(height, width, sxy, top=top, left=left), keep=keep)
 
 
 def warm_up() -> None:

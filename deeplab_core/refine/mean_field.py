@@ -22,7 +22,7 @@ from deeplab_core.parallel import IsCancelled
 from deeplab_core.refine.lattice import Lattice
 
 #: Operands of a kernel that is not there; loops for no corners never read them.
-_NOTHING: tuple[Any, ...] = (
+NOTHING: tuple[Any, ...] = (
     np.empty((0, 0), np.int32), np.empty((0, 0), np.float32), np.empty(0, np.float32), np.empty((0, 0, 0), np.float32)
 )  # fmt: skip
 #: Fewer pixels, or vertices, per thread than this cost more to hand out than they take.
@@ -72,11 +72,11 @@ def mean_field(
     """
     points, row = logits.shape
     width = vector_width(row)
-    workers = _Workers(max(1, min(threads, points // _LEAST_SHARE)))
+    workers = Workers(max(1, min(threads, points // _LEAST_SHARE)))
     q = np.empty_like(logits) if start is None else start
     if start is None:
         softmax = step_loop(width, row == width, 0, 0)
-        workers.share(points, lambda _k, a, b: softmax(logits, q, a, b, *_NOTHING, *_NOTHING))
+        workers.share(points, lambda _k, a, b: softmax(logits, q, a, b, *NOTHING, *NOTHING))
     filters = [_Filter(term, row, workers) for term in terms if term.weight != 0.0]
     if not filters:
         return q
@@ -84,7 +84,7 @@ def mean_field(
     step = step_loop(width, row == width, *corners[:2])
     operands = [operand for each in filters for operand in each.operands]
     if len(filters) == 1:
-        operands += _NOTHING
+        operands += NOTHING
     for _ in range(iterations):
         if cancel is not None and cancel():
             raise Cancelled
@@ -97,7 +97,7 @@ def mean_field(
 class _Filter:
     """One kernel's vertex tables, and a spare one for every further thread that splats."""
 
-    def __init__(self, term: Term, row: int, workers: _Workers) -> None:
+    def __init__(self, term: Term, row: int, workers: Workers) -> None:
         self.lattice, self.workers = term.lattice, workers
         self.corners = term.lattice.vertices.shape[1]
         self.before, after = term.lattice.factors(term.normalization)
@@ -105,7 +105,7 @@ class _Filter:
         width = vector_width(row)
         self.tables = np.zeros((row // width, term.lattice.count, width), np.float32)
         self.spare = [np.zeros((term.lattice.count, width), np.float32) for _ in range(1, workers.size)]
-        self.cuts = [_row_ends(vertices, workers.size) for vertices in term.lattice.rows]
+        self.cuts = [row_ends(vertices, workers.size) for vertices in term.lattice.rows]
         self.splat, self.blur, self.merge = splat_loop(width, self.corners), blur_loop(width), merge_loop(width)
 
     @property
@@ -137,7 +137,7 @@ def _even_cuts(total: int, parts: int) -> list[tuple[int, int]]:
     return list(pairwise(total * part // parts for part in range(parts + 1)))
 
 
-def _row_ends(row: NDArray[np.int32], parts: int) -> list[tuple[int, int]]:
+def row_ends(row: NDArray[np.int32], parts: int) -> list[tuple[int, int]]:
     """Ranges of whole rows of about equal length."""
     edges = [0]
     for part in range(1, parts):
@@ -148,7 +148,7 @@ def _row_ends(row: NDArray[np.int32], parts: int) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-class _Workers:
+class Workers:
     """Threads that share loops; the caller's is one of them."""
 
     def __init__(self, size: int) -> None:
@@ -161,6 +161,17 @@ class _Workers:
             return
         waiting = [_pool().submit(work, a, b) for a, b in ranges[1:] if a < b]
         work(*ranges[0])
+        for future in waiting:
+            future.result()
+
+    def all(self, jobs: Sequence[tuple[Callable[..., None], tuple[Any, ...]]]) -> None:
+        """Run ``(function, arguments)`` of all jobs, as many at once as the pool has threads, and wait."""
+        if self.size == 1:
+            for function, arguments in jobs:
+                function(*arguments)
+            return
+        waiting = [_pool().submit(function, *arguments) for function, arguments in jobs[1:]]
+        jobs[0][0](*jobs[0][1])
         for future in waiting:
             future.result()
 

@@ -21,7 +21,7 @@ from deeplab_core.refine.unary import FORBIDDEN, MASS, Unary
 
 #: Largest marginal of a label from which it takes part: from the start, after one step, after three steps.
 START, AFTER_ONE, AFTER_THREE = 0.005, 0.05, 0.1
-_SCHEDULE = ((1, AFTER_ONE), (3, AFTER_THREE))
+SCHEDULE = ((1, AFTER_ONE), (3, AFTER_THREE))
 
 
 def pruned_mean_field(
@@ -45,7 +45,7 @@ def pruned_mean_field(
     """
     logits, active = unary.logits, unary.active
     q, done = None, 0
-    for steps, threshold in _SCHEDULE if prune else ():
+    for steps, threshold in SCHEDULE if prune else ():
         if steps >= iterations:
             break
         q = mean_field(logits, terms, steps - done, start=q, threads=threads, cancel=cancel)
@@ -54,20 +54,25 @@ def pruned_mean_field(
         if (active.size - kept.size) * threshold > MASS and float((1.0 - q[:, kept].sum(axis=1)).max()) > MASS:
             continue  # together the labels that would be dropped matter somewhere
         if padded(kept.size) < logits.shape[1]:
-            logits, q, active = _narrowed(logits, kept, FORBIDDEN), _narrowed(q, kept, np.float32(0.0)), active[kept]
+            logits, q, active = narrowed(logits, kept, FORBIDDEN), narrowed(q, kept, np.float32(0.0)), active[kept]
     return mean_field(logits, terms, iterations - done, start=q, threads=threads, cancel=cancel), active
 
 
 def _probable(q: NDArray[np.float32], labels: int, threshold: float) -> NDArray[np.int64]:
-    """Columns with a largest value that reaches ``threshold``, ascending; at least two."""
     largest = np.zeros(q.shape[1], np.float32)
     largest_of_columns(q, largest)
-    keep = largest[:labels] >= threshold
-    keep[np.argsort(-largest[:labels], kind="stable")[:2]] = True
+    return kept_labels(largest[:labels], threshold)
+
+
+def kept_labels(largest: NDArray[np.float32], threshold: float) -> NDArray[np.int64]:
+    """Labels whose largest marginal (A,) reaches ``threshold``, ascending; at least two."""
+    keep = largest >= threshold
+    keep[np.argsort(-largest, kind="stable")[:2]] = True
     return np.flatnonzero(keep)
 
 
-def _narrowed(rows: NDArray[np.float32], columns: NDArray[np.int64], filler: np.float32) -> NDArray[np.float32]:
+def narrowed(rows: NDArray[np.float32], columns: NDArray[np.int64], filler: np.float32) -> NDArray[np.float32]:
+    """Some columns of (N, P) in rows of their own length; ``filler`` pads them."""
     out = np.full((rows.shape[0], padded(columns.size)), filler, np.float32)
     take_columns(rows, columns, out)
     return out

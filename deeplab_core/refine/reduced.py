@@ -21,8 +21,10 @@ from deeplab_core.records import CRFParams
 from deeplab_core.refine.marginals import Marginals
 from deeplab_core.refine.unary import FORBIDDEN, ProbabilitySource
 
-#: Bytes that a computation may take before it is done at a smaller scale.
-MEMORY_LIMIT = 3 << 30
+#: Bytes that a computation may take before it is done at a smaller scale: with the rest of a process it stays below 2 GB.
+MEMORY_LIMIT = 1600 << 20
+#: The same for the torch engine and pydensecrf, which keep the marginals of all pixels.
+OTHERS_LIMIT = 3 << 30
 #: Vertices and weights of both lattices, factors and mass: 9 corners of 8 bytes, 6 floats.
 _POINT_BYTES = 9 * 8 + 6 * 4
 #: Vertices of both lattices per pixel at most, as measured on photographs (0.94 at 500x375, less on larger ones), and rows.

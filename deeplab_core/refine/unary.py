@@ -73,6 +73,10 @@ class ProbabilitySource:
         """The class scores of a Predictor, averaged over scales and mirror images where it did so; upsampled strip by strip."""
         return cls(scores.size, len(scores.catalog), lambda first, last: scores.probabilities(slice(first, last)))
 
+    def part(self, first: int, last: int) -> ProbabilitySource:
+        """Those of the rows from ``first`` to ``last``."""
+        return ProbabilitySource((last - first, self.size[1]), self.classes, lambda a, b: self.read(first + a, first + b))
+
     def strips(self) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
         """First row, row after the last, and probabilities, from top to bottom."""
         height, width = self.size
