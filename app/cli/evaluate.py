@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -99,6 +100,14 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     help="JSON of 'atrous evaluate' for another model on the same ground truth: adds its trimap curve to the report, "
     "named after the file. May be repeated.",
 )
+@click.option(
+    "--cache",
+    "cache_file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Keep the figures of each pair in this file. The next time only files are read that changed since (path, size, time of "
+    "change).",
+)
 @json_option()
 @html_option("Write an HTML report.")
 @overwrite_option
@@ -116,6 +125,7 @@ def evaluate(
     ambiguous: Path | None,
     slice_files: tuple[Path, ...],
     others: tuple[Path, ...],
+    cache_file: Path | None,
     json_file: Path | None,
     html_file: Path | None,
 ) -> int:
@@ -131,6 +141,7 @@ def evaluate(
     """
     from deeplab_core.analysis.evaluate import evaluate_folders
     from deeplab_core.analysis.evaluation import evaluation_figures
+    from deeplab_core.analysis.pair_cache import PairCache
     from deeplab_core.analysis.report import ReportExtras, read_failures, read_other_curve, read_pairs, read_slices, write_report
     from deeplab_core.datasets.pairing import pair_masks
 
@@ -144,7 +155,7 @@ def evaluate(
     for curve in curves:
         curve.check(catalog, band_rule)
     total = len(pair_masks(prediction, truths, catalog.name).pairs)
-    with progress("evaluate", total) as bar:
+    with progress("evaluate", total) as bar, nullcontext() if cache_file is None else PairCache(cache_file) as cache:
         result = evaluate_folders(
             prediction,
             truths,
@@ -158,6 +169,7 @@ def evaluate(
             images_dir=photographs,
             frame=truth.frame,
             threshold=threshold,
+            cache=cache,
             progress=lambda _done, _total, name: bar.advance(name),
         )
     if threshold is None:
@@ -171,6 +183,10 @@ def evaluate(
         title = f"{prediction} against {', '.join(map(str, truths))}"
         extras = ReportExtras(photographs=photographs, slices=slices, failures=failures, pairs=pairs, others=curves)
         write_report(result, html_file, title, extras)
+    if result.reused:
+        say(
+            f"atrous: {result.reused:,} of {count(total, 'pair')} taken from {cache_file}: their files have not changed", err=True
+        )
     say(figures(result))
     for text in mask_lines(result):
         say(f"atrous: {text}", err=True)

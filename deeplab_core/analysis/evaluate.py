@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from deeplab_core.analysis.evaluation import IMAGE_MEANS, Evaluation, ImageResult, samples_of
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.image import count_labels, iou_score
-from deeplab_core.analysis.record import BOUNDARY, CALIBRATION, EXCLUDED, ImageAnalysis
+from deeplab_core.analysis.pair_cache import PairCache, PairFigures, files_stamp, options_digest
+from deeplab_core.analysis.record import BOUNDARY, CALIBRATION, EXCLUDED
 from deeplab_core.analysis.sparse import SparseCounts
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.ambiguous import AMBIGUOUS_SUFFIX, read_ambiguous
@@ -20,7 +21,7 @@ from deeplab_core.datasets.pairing import MaskPair, pair_masks
 from deeplab_core.datasets.sidecars import SidecarFiles, confidence_file, instance_file, read_confidence, read_instances
 from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError, image_error, message
 from deeplab_core.labels import LabelMap, class_histogram
-from deeplab_core.masks.frames import Frame, recorded_frame
+from deeplab_core.masks.frames import Frame, recorded_catalog, recorded_frame
 from deeplab_core.masks.plausibility import MaskStatistics, hidden_by_void, shifted_by_one
 from deeplab_core.metrics.bootstrap import RESAMPLES, intervals
 from deeplab_core.metrics.boundary_f import mean_boundary_f, mean_csurka_f
@@ -62,6 +63,7 @@ def evaluate_folders(
     prediction_frame: Frame | None = None,
     threads: int | None = None,
     threshold: float | None = None,
+    cache: PairCache | None = None,
     progress: ItemCallback | None = None,
     cancel: IsCancelled | None = None,
 ) -> Evaluation:
@@ -88,6 +90,7 @@ def evaluate_folders(
         threads: that read and count; None takes one for each core, at most eight. The figures do not depend on it.
         threshold: 0..1, of masks of two classes: what is compared is what another threshold would have called the object, from
             the mask and its confidence map, which every prediction then needs. None takes the masks as they are.
+        cache: figures of pairs that were compared before; those of new and changed pairs are added.
         progress: called with (done, total, name) after each pair.
         cancel: asked before each pair; True ends the work.
 
@@ -120,7 +123,12 @@ def evaluate_folders(
                 message("a threshold is for two classes; '{catalog}' has {count}", catalog=catalog.name, count=len(catalog)),
                 remedy=message("Leave the threshold out"),
             )
-    counter = _Counter(catalog, reader, TrimapBand(rule=band_rule, around=band_around), widths, boundary, marks, threshold)
+    band = TrimapBand(rule=band_rule, around=band_around)
+    options = options_digest(
+        catalog,
+        {"band": [band_rule, band_around], "boundary": boundary, "threshold": threshold, "frames": [frame, prediction_frame]},
+    )
+    counter = _Counter(catalog, reader, band, widths, boundary, marks, threshold, cache, options)
     found = _Found(catalog)
     found.failures.extend(pairing.ambiguous)
     counted = in_order(counter.count, pairing.pairs, min(available_cores(), _MOST_THREADS) if threads is None else threads)
@@ -154,22 +162,24 @@ def evaluate_folders(
         truth_notes=found.truth_notes,
         prediction_notes=found.prediction_notes,
         threshold=threshold,
+        reused=found.reused,
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Counted:
-    """One pair. ``failures``: files beside it that could not be used; ``excluded`` (None: nowhere) is not scored."""
+    """One pair. ``failures``: files beside it that could not be used; ``excluded`` (None: nowhere) is not scored.
+
+    ``labels`` and ``prediction`` are None where the figures were known from an earlier comparison.
+    """
 
     pair: MaskPair
-    analysis: ImageAnalysis
+    figures: PairFigures
     result: ImageResult
-    labels: PairLabels
-    prediction: LabelMap
-    excluded: NDArray[np.bool_] | None
-    truth_px: NDArray[np.int64]
-    over_void: NDArray[np.int64]
-    failures: tuple[AtrousError, ...]
+    failures: tuple[AtrousError, ...] = ()
+    labels: PairLabels | None = None
+    prediction: LabelMap | None = None
+    excluded: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,6 +193,8 @@ class _Counter:
     wants_boundary: bool
     marks: SidecarFiles | None
     threshold: float | None
+    cache: PairCache | None
+    options: str
 
     @property
     def boundary_ratio(self) -> float | None:
@@ -194,9 +206,30 @@ class _Counter:
     def count(self, pair: MaskPair) -> _Counted | AtrousError:
         """Count one pair, or say why it cannot be."""
         try:
-            return self._count(pair)
+            return self._count(pair) if self.cache is None else self._known_or_counted(pair, self.cache)
         except Exception as error:
             return image_error(error, pair.prediction)
+
+    def _known_or_counted(self, pair: MaskPair, cache: PairCache) -> _Counted:
+        """A pair whose files have not changed is not read again."""
+        if self.catalog.name in CATALOGS and instance_file(pair.truth) is not None:
+            return self._count(pair)  # the weighted IoU needs the pixels
+        stamp, settled = self._stamp(pair)
+        data = cache.find(pair.prediction, self.options, stamp)
+        figures = None if data is None else PairFigures.from_bytes(data, self.catalog)
+        if figures is not None:
+            return _Counted(pair, figures, self._result(pair, figures))
+        counted = self._count(pair)
+        if settled and not counted.failures and self._stamp(pair)[0] == stamp:
+            cache.keep(pair.prediction, self.options, stamp, counted.figures.to_bytes())
+        return counted
+
+    def _stamp(self, pair: MaskPair) -> tuple[str, bool]:
+        """Of all files that the figures of a pair rest on."""
+        marks = None if self.marks is None else self.marks.of(pair.name)
+        files = (pair.prediction, pair.truth, confidence_file(pair.prediction), self.reader.photograph(pair.name), marks)
+        recorded = [recorded_frame(pair.prediction), recorded_frame(pair.truth)]
+        return files_stamp(files, recorded + [repr(recorded_catalog(path)) for path in (pair.prediction, pair.truth)])
 
     def _count(self, pair: MaskPair) -> _Counted:
         catalog = self.catalog
@@ -217,7 +250,7 @@ class _Counter:
         if excluded is not None:
             counts[EXCLUDED] = SparseCounts.of(np.array([int((excluded & (truth != catalog.ignore)).sum())]))
             truth = np.where(excluded, truth.dtype.type(catalog.ignore), truth)
-        boundary, means = None, dict.fromkeys(IMAGE_MEANS, float("nan"))
+        means = dict.fromkeys(IMAGE_MEANS, float("nan"))
         if self.boundary_ratio is not None:
             boundary = BoundaryIoU(catalog, self.boundary_ratio).update(truth=truth, prediction=prediction)
             counts[BOUNDARY] = SparseCounts.of(np.stack([boundary.hits, boundary.union]))
@@ -237,21 +270,23 @@ class _Counter:
         record = replace(
             record, counts=counts, scores=iou_score(record), means=known, truth_sha256=label_map_hash(truth)
         )  # fmt: skip
-        return _Counted(
-            pair, record, self._result(pair, record, truth, boundary), labels, prediction, excluded, truth_px, over_void,
-            tuple(failures),
+        figures = PairFigures(
+            record, (truth.shape[0], truth.shape[1]), truth_px, over_void, labels.truth_notes, labels.prediction_notes
         )  # fmt: skip
+        return _Counted(pair, figures, self._result(pair, figures), tuple(failures), labels, prediction, excluded)
 
-    def _result(self, pair: MaskPair, record: ImageAnalysis, truth: LabelMap, boundary: BoundaryIoU | None) -> ImageResult:
-        matrix, histogram = record.matrix, record.band(self.band.rule, self.band.around)
+    def _result(self, pair: MaskPair, figures: PairFigures) -> ImageResult:
+        record = figures.record
+        matrix, histogram, edges = record.matrix, record.band(self.band.rule, self.band.around), record.whole(BOUNDARY)
+        boundary = None if edges is None else BoundaryIoU(self.catalog, counts=edges)
         assert matrix is not None
         assert histogram is not None
         return ImageResult(
             name=pair.name,
             prediction=pair.prediction,
             truth=pair.truth,
-            width=truth.shape[1],
-            height=truth.shape[0],
+            width=figures.shape[1],
+            height=figures.shape[0],
             labelled_px=matrix.total,
             mean_iou=matrix.mean_iou("truth"),
             pixel_accuracy=matrix.pixel_accuracy(),
@@ -297,6 +332,8 @@ class _Found:
         self.analysis = FolderAnalysis(catalog)
         self.images: list[ImageResult] = []
         self.failures: list[AtrousError] = []
+        #: Pairs that were not compared again.
+        self.reused = 0
         self.truth = MaskStatistics(catalog)
         self.truth_notes, self.prediction_notes = RunNotes("ground truth mask"), RunNotes("predicted mask")
         self._instances = InstanceCounts(catalog) if catalog.name in CATALOGS else None
@@ -305,13 +342,17 @@ class _Found:
     def add(self, counted: _Counted, reader: PairReader) -> None:
         """Add what was counted of a pair."""
         name = counted.pair.name
-        self.analysis.update(name, counted.analysis)
+        figures = counted.figures
+        self.analysis.update(name, figures.record)
         self.images.append(counted.result)
         self.failures += counted.failures
-        self.truth.add(name, counted.truth_px)
-        self._over_void += counted.over_void
-        self.truth_notes.add(name, counted.labels.truth_notes)
-        self.prediction_notes.add(name, counted.labels.prediction_notes)
+        self.truth.add(name, figures.truth_px)
+        self._over_void += figures.over_void
+        self.truth_notes.add(name, figures.truth_notes)
+        self.prediction_notes.add(name, figures.prediction_notes)
+        if counted.labels is None or counted.prediction is None:
+            self.reused += 1
+            return
         path = None if self._instances is None else instance_file(counted.pair.truth)
         if path is None or self._instances is None:
             return

@@ -116,6 +116,7 @@ class Evaluation:
         warnings: what makes the masks implausible, or is worth knowing about them (:mod:`deeplab_core.masks.plausibility`).
         truth: pixels of the ground truth by class, void included; None where they were not counted.
         reader: what read the masks, for pictures of them; None reads them as they are stored.
+        reused: pairs whose figures were known from an earlier comparison.
         truth_notes, prediction_notes: mask files that were read in an unusual way, counted.
     """
 
@@ -136,6 +137,7 @@ class Evaluation:
     truth_notes: RunNotes = field(default_factory=lambda: RunNotes("ground truth mask"))
     prediction_notes: RunNotes = field(default_factory=lambda: RunNotes("predicted mask"))
     threshold: float | None = None
+    reused: int = 0
 
     @property
     def matrix(self) -> ConfusionMatrix:

@@ -36,7 +36,7 @@ class TooLargeError(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Features:
+class LatticeFeatures:
     """Points of an image in feature space, row by row, computed when they are read.
 
     Attributes:
@@ -50,7 +50,7 @@ class Features:
     read: Callable[[int, int], NDArray[np.float32]]
 
     @classmethod
-    def of(cls, values: NDArray[np.float32]) -> Features:
+    def of(cls, values: NDArray[np.float32]) -> LatticeFeatures:
         """Those of an array (N, d) float32."""
         return cls(values.shape[0], values.shape[1], lambda first, last: values[first:last])
 
@@ -87,7 +87,7 @@ class Lattice:
     simplices: _Simplices
 
     @classmethod
-    def build(cls, features: NDArray[np.float32] | Features, *, keep: bool = True, limit: int | None = None) -> Lattice:
+    def build(cls, features: NDArray[np.float32] | LatticeFeatures, *, keep: bool = True, limit: int | None = None) -> Lattice:
         """Embed points.
 
         Args:
@@ -99,7 +99,7 @@ class Lattice:
             TooLargeError: more than ``limit``.
             AtrousError: the features span so many standard deviations that vertices cannot be numbered.
         """
-        source = features if isinstance(features, Features) else Features.of(features)
+        source = features if isinstance(features, LatticeFeatures) else LatticeFeatures.of(features)
         d = source.dimensions
         ones = d + 1
         # float32 as in the published codes: one bit more or less, and points on the border of two simplices change sides.
@@ -181,7 +181,7 @@ def _kept(vertices: NDArray[np.int32], weights: NDArray[np.float32]) -> _Simplic
     return lambda first, last: (vertices[first:last], weights[first:last])
 
 
-def _again(embed: Callable[..., Any], source: Features, packing: tuple[Any, ...], state: tuple[Any, ...]) -> _Simplices:
+def _again(embed: Callable[..., Any], source: LatticeFeatures, packing: tuple[Any, ...], state: tuple[Any, ...]) -> _Simplices:
     """Simplices embedded at each call; all of their vertices are in the hash table of ``state``."""
     ones = source.dimensions + 1
 
@@ -194,7 +194,7 @@ def _again(embed: Callable[..., Any], source: Features, packing: tuple[Any, ...]
 
 
 def _mass(
-    simplices: _Simplices, rows: tuple[NDArray[np.int32], ...], count: int, alpha: float, source: Features
+    simplices: _Simplices, rows: tuple[NDArray[np.int32], ...], count: int, alpha: float, source: LatticeFeatures
 ) -> NDArray[np.float32]:
     """The filter's answer to ones, (N,) float32: :meth:`Lattice.filter` of one label, in strips."""
     width = vector_width(padded(1))
@@ -214,7 +214,7 @@ def _mass(
     return mass
 
 
-def _packing(features: Features, scales: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _packing(features: LatticeFeatures, scales: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Origin and mixed-radix strides (d + 1,) that hold every vertex of the points and a margin of three steps."""
     d = scales.shape[0]
     ones = d + 1
@@ -256,24 +256,24 @@ def bilateral_features(rgb: NDArray[np.uint8], sxy: float, srgb: float, *, top: 
     return out
 
 
-def position_strips(height: int, width: int, sxy: float, *, top: int = 0, left: int = 0) -> Features:
+def position_strips(height: int, width: int, sxy: float, *, top: int = 0, left: int = 0) -> LatticeFeatures:
     """:func:`position_features` in strips."""
     return _strips(height, width, 2, lambda a, b: position_features(b - a, width, sxy, top=top + a, left=left))
 
 
-def bilateral_strips(rgb: NDArray[np.uint8], sxy: float, srgb: float, *, top: int = 0, left: int = 0) -> Features:
+def bilateral_strips(rgb: NDArray[np.uint8], sxy: float, srgb: float, *, top: int = 0, left: int = 0) -> LatticeFeatures:
     """:func:`bilateral_features` in strips."""
     height, width = rgb.shape[:2]
     return _strips(height, width, 5, lambda a, b: bilateral_features(rgb[a:b], sxy, srgb, top=top + a, left=left))
 
 
-def _strips(height: int, width: int, dimensions: int, rows: Callable[[int, int], NDArray[np.float32]]) -> Features:
-    """Features of ranges of points from those of whole rows, ``rows(first, last)``."""
+def _strips(height: int, width: int, dimensions: int, rows: Callable[[int, int], NDArray[np.float32]]) -> LatticeFeatures:
+    """LatticeFeatures of ranges of points from those of whole rows, ``rows(first, last)``."""
     if height * width <= _STRIP:
-        return Features.of(rows(0, height))
+        return LatticeFeatures.of(rows(0, height))
 
     def read(first: int, last: int) -> NDArray[np.float32]:
         top = first // width
         return rows(top, -(-last // width))[first - top * width : last - top * width]
 
-    return Features(height * width, dimensions, read)
+    return LatticeFeatures(height * width, dimensions, read)

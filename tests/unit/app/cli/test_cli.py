@@ -216,6 +216,23 @@ class TestEvaluate:
         assert run(["evaluate", "--prediction", truth, "--truth", truth, "--catalog", "voc21"]) == 0
         assert "mIoU  1.0000" in capsys.readouterr().out
 
+    def test_a_cache_takes_what_has_not_changed(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        copy_sample_project(tmp_path)
+        for path in tmp_path.rglob("*.png"):
+            os.utime(path, (1_700_000_000, 1_700_000_000))
+        arguments = ["--prediction", str(tmp_path / "masks"), "--truth", str(tmp_path / "truth"), "--catalog", "voc21"]
+        arguments += ["--no-boundary", "--resamples", "0", "--cache", str(tmp_path / "cache")]
+        assert run(["evaluate", *arguments]) == 0
+        first = capsys.readouterr()
+        assert "taken from" not in first.err
+        assert run(["evaluate", *arguments]) == 0
+        second = capsys.readouterr()
+        assert "24 of 24 pairs taken from" in second.err
+        assert second.out == first.out
+        (tmp_path / "cache").write_bytes(b"something else, and long enough to be read as a database" * 20)
+        assert run(["evaluate", *arguments]) == 2
+        assert "cannot be used as a cache" in capsys.readouterr().err
+
     def test_a_file_of_another_size_fails_alone(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         copy_sample_project(tmp_path)
         odd = min((tmp_path / "masks").glob("*.png"))
