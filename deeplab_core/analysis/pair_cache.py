@@ -84,7 +84,9 @@ class PairFigures:
                 return None
             record = ImageAnalysis.from_bytes(data[end:], catalog)
             return cls(record, (int(height), int(width)), counts[0], counts[1], notes[0], notes[1])
-        except (*VALUE_ERRORS, AtrousError):
+        except AtrousError:
+            return None
+        except VALUE_ERRORS:
             return None
 
 
