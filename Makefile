@@ -29,7 +29,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 LOCKED ?= -c requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup peers lock test coverage snapshots figures pictures recordings docs notebook translations soak lint format bench bench-compare app deb notices dist smoke lowest clean
+.PHONY: help run demo setup peers lock test coverage snapshots figures explain pictures recordings docs notebook translations soak lint format bench bench-compare app deb notices dist smoke lowest clean
 
 help:  ## list the tasks
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST))
@@ -90,6 +90,11 @@ figures: $(DEV_STAMP)  ## draw the figures of the papers again: docs/figures.md
 
 pictures: $(DEV_STAMP)  ## take the pictures of the window for README and docs again; only those with other pixels are replaced
 	@$(BIN)/python -m tools.pictures $(ARGS)
+
+explain: $(DEV_STAMP)  ## measure the bundled networks again: ablations, study, two minutes; ARGS='--only rooms --rooms DIR'
+	@$(BIN)/python -m tools.ablations $(ARGS)
+	@$(BIN)/python -m tools.studies.chairs_and_sofas
+	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m tools.two_minutes
 
 recordings: $(DEV_STAMP)  ## record the correction tools again for docs/correcting.md
 	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m tools.recordings -o docs/images/recordings

@@ -1,10 +1,13 @@
 """``docs/two-minutes.md``: questions about a model's failures answered action by action, with pictures of the real window.
 
-    QT_QPA_PLATFORM=offscreen python -m tools.two_minutes [-o docs] [--size 1280x800] [--theme dark]
+    QT_QPA_PLATFORM=offscreen python -m tools.two_minutes [-o docs] [--size 1280x800] [--theme dark] [--photographs DIR]
 
 Every action is done in the real program on the sample project of rendered rooms, with its bundled network, by the widgets that a
 user presses. The figures of the page are read from the window as it was then, so page and pictures agree. It takes as long as
 predicting the rooms with the network plain, mirrored, at three scales and with a CRF.
+
+With ``--photographs ../shared/real`` the same actions are done on photographs, and only their part of the page is written: their
+figures. Their pictures are not ours to show and go to ``out/two_minutes``.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tools.page_parts import fill
 from tools.pictures import hide_times
 
 if TYPE_CHECKING:
@@ -29,21 +33,42 @@ if TYPE_CHECKING:
 
     from app.controllers.workspace import Program
     from app.ui.evaluate.presenter import EvaluationPresenter
+    from deeplab_core.analysis.folder import FolderAnalysis
+    from deeplab_core.analysis.slice_scores import SliceScore
 
-#: The place of the sample, as it stands in the pictures.
-_FOLDER = Path(tempfile.gettempdir()) / "two_minutes" / "rooms"
+#: The place of the images, as it stands in the pictures.
+_FOLDER = Path(tempfile.gettempdir()) / "two_minutes"
+#: Around what the page says of photographs.
+_START, _END = "<!-- photographs -->", "<!-- end -->"
 _PICTURES = Path("images") / "two_minutes"
 #: Characters of a line of the page.
 _WIDTH = 140
 #: Settings that are tried, and their names on the page.
 _SETTINGS = {"crf:v2": "CRF v2", "flip": "mirrored too", "scales:0.75,1,1.25": "scales 0.75, 1, 1.25"}
+#: How the page ends.
+_COMMANDS = (
+    "## The same on the command line",
+    "",
+    "    atrous inspect --prediction masks --truth truth --catalog voc21 --class chair --pair chair:sofa",
+    "    atrous ablate images --model rooms-voc --truth truth --variant crf:v2 --variant flip --variant scales:0.75,1,1.25",
+    "",
+    "[inspection.md](inspection.md#classes-and-pairs) and [evaluation.md](evaluation.md#would-a-setting-help-and-where) explain "
+    "the figures; [ablations](ablations.md) has the tables of more images and settings.",
+)
 
 
 @dataclass(slots=True)
 class Page:
-    """The text of the page, as it grows."""
+    """The text of the page, as it grows.
+
+    Attributes:
+        lines: so far.
+        figures_only: leave out actions and pictures, which the page has of the rooms.
+        actions: of the current question.
+    """
 
     lines: list[str] = field(default_factory=list)
+    figures_only: bool = False
     actions: int = 0
 
     def say(self, *texts: str) -> None:
@@ -55,15 +80,19 @@ class Page:
     def question(self, text: str) -> None:
         """A question; its actions are counted from one."""
         self.actions = 0
-        self.say(f"## {text}")
+        self.say(f"### {text}" if self.figures_only else f"## {text}")
 
     def act(self, text: str) -> None:
         """One action of the user."""
+        if self.figures_only:
+            return
         self.actions += 1
         self.lines.append(f"{self.actions}. {text}")
 
     def picture(self, name: str, text: str) -> None:
         """A picture below."""
+        if self.figures_only:
+            return
         if self.lines and self.lines[-1]:
             self.lines.append("")
         self.say(f"![{text}]({(_PICTURES / name).as_posix()}.png)")
@@ -72,7 +101,7 @@ class Page:
 class Desk:
     """The program as a user has it in front of them."""
 
-    def __init__(self, output: Path, size: str, theme: str) -> None:
+    def __init__(self, output: Path, size: str, theme: str, *, figures_only: bool) -> None:
         from PySide6.QtWidgets import QApplication
 
         from app.main import Application
@@ -89,7 +118,7 @@ class Desk:
         self.window.resize(*(int(side) for side in size.split("x")))
         self.window.show()
         self.window.activateWindow()
-        self.page = Page()
+        self.page = Page(figures_only=figures_only)
 
     def wait(self, condition: Callable[[], object], rest: float = 0.6) -> None:
         """Let the program work until something is so, and a little longer."""
@@ -157,45 +186,90 @@ class Desk:
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("docs"), show_default=True)
 @click.option("--size", default="1280x800", show_default=True)
 @click.option("--theme", type=click.Choice(["dark", "light"]), default="dark", show_default=True)
-def main(output: Path, size: str, theme: str) -> None:
+@click.option("--photographs", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Answer for these instead.")
+def main(output: Path, size: str, theme: str, photographs: Path | None) -> None:
     """Answer the questions, take the pictures, write the page."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
         os.environ[name] = tempfile.mkdtemp()  # the user's own settings are neither used nor changed
+    shutil.rmtree(_FOLDER, ignore_errors=True)
+    page = output / "two-minutes.md"
+    if photographs is None:
+        desk = _rooms(output, size, theme)
+        kept = _photographs_part(page)
+        desk.page.lines += ["## The same on photographs", "", _START, *([kept] if kept else []), _END, "", *_COMMANDS]
+        page.write_text("\n".join(desk.page.lines).rstrip() + "\n", encoding="utf-8")
+    else:
+        desk = _photographs(photographs, size, theme)
+        fill(page, {"photographs": "\n".join(desk.page.lines)})
+    desk.end()
+    shutil.rmtree(_FOLDER, ignore_errors=True)
+
+
+def _photographs_part(page: Path) -> str:
+    """What the page says of photographs now."""
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    return text.partition(_START)[2].partition(_END)[0].strip("\n")
+
+
+def _rooms(output: Path, size: str, theme: str) -> Desk:
+    """The questions, on the sample project."""
     from app.paths import FIRST_MODEL, SAMPLE_PROJECT
 
-    shutil.rmtree(_FOLDER.parent, ignore_errors=True)
     for part in ("images", "truth", "objects"):
-        shutil.copytree(SAMPLE_PROJECT / part, _FOLDER / part)
-    desk = Desk(output, size, theme)
-    program = desk.program
-    program.models.start()
-    program.projects.open(_FOLDER / "images")
-    desk.wait(lambda: program.session.image is not None and program.models.card is not None)
-    program.models.load(FIRST_MODEL)
-    desk.wait(lambda: program.models.card is not None and program.models.path == FIRST_MODEL)
-    desk.press(desk.window.model.run_folder)
-    desk.wait(lambda: any("Folder run finished" in one.title for one in program.notifier.messages), 1.0)
-    desk.idle()
+        shutil.copytree(SAMPLE_PROJECT / part, _FOLDER / "rooms" / part)
+    desk = Desk(output, size, theme, figures_only=False)
+    _predict(desk, _FOLDER / "rooms" / "images", FIRST_MODEL)
     desk.page.say(
         "# Two minutes",
         "Three questions about a model's failures, and the actions that answer them: the sample project of 24 rendered rooms "
         "with its bundled network `rooms-voc`, after one click on *Run folder*. `python -m tools.two_minutes` does these "
         "actions in the real program, takes the pictures and writes the figures that the window shows into this page.",
     )
+    _answer(desk)
+    return desk
+
+
+def _photographs(real: Path, size: str, theme: str) -> Desk:
+    """The questions, on photographs."""
+    from app.paths import BUNDLED_MODELS
+    from tools.image_sets import gather_photographs
+
+    data = gather_photographs(real, _FOLDER / "photographs")
+    if data is None:
+        raise click.BadParameter(f"{real} has no manifest.json", param_hint="--photographs")
+    desk = Desk(Path("out"), size, theme, figures_only=True)
+    _predict(desk, data.folder / "images", BUNDLED_MODELS / "photos-voc.safetensors")
+    desk.page.say(
+        f"The same actions on {data.images} photographs of COCO and PASCAL VOC with VOC-21 ground truth, with the bundled "
+        "network `photos-voc`. Its last layers were tuned on these photographs, so the figures flatter it. The photographs have "
+        "terms of their own and are not shown here.",
+        "Photographs have no list of objects: an object is a connected region of the ground truth, so two chairs that touch are "
+        "one, and how much of it is hidden is not known. The kind *cut by an occluder* (an object whose outline another object "
+        "touches) and the slice *Hidden by neighbours* (the share of its outline that other objects touch) stand for occlusion.",
+    )
+    _answer(desk)
+    return desk
+
+
+def _predict(desk: Desk, images: Path, model: Path) -> None:
+    """Open a folder, choose a model and run it over the folder."""
+    program = desk.program
+    program.models.start()
+    program.projects.open(images)
+    desk.wait(lambda: program.session.image is not None and program.models.card is not None)
+    program.models.load(model)
+    desk.wait(lambda: program.models.card is not None and program.models.path == model)
+    desk.press(desk.window.model.run_folder)
+    desk.wait(lambda: any("Folder run finished" in one.title for one in program.notifier.messages), 1.0)
+    desk.idle()
+
+
+def _answer(desk: Desk) -> None:
+    """The three questions."""
     _swap(desk)
     _occlusion(desk)
     _settings(desk)
-    desk.page.say(
-        "## The same on the command line",
-        "    atrous inspect --prediction masks --truth truth --catalog voc21 --class chair --pair chair:sofa\n"
-        "    atrous ablate images --model rooms-voc --truth truth --variant crf:v2 --variant flip --variant scales:0.75,1,1.25",
-        "[inspection.md](inspection.md#classes-and-pairs) and [evaluation.md](evaluation.md#would-a-setting-help-and-where) "
-        "explain the figures.",
-    )
-    (output / "two-minutes.md").write_text("\n".join(desk.page.lines).rstrip() + "\n", encoding="utf-8")
-    desk.end()
-    shutil.rmtree(_FOLDER.parent, ignore_errors=True)
 
 
 def _swap(desk: Desk) -> None:
@@ -278,10 +352,25 @@ def _occlusion(desk: Desk) -> None:
         line = lines[kind]
         if not line.missing:
             said.append(f"{words} {share_text(line.share)} ({points(line.gain)} IoU if fixed)")
+    axis, title = ("border_share", "Hidden by neighbours") if page.figures_only else ("visible_fraction", "Visible share")
     page.say(
-        f"**Answer.** Of the wrong pixels of *chair* (kinds overlap): {'; '.join(said)}. The chart *Visible share* below shows "
-        "the IoU of chairs by how much of them can be seen, with n and interval on every bar."
+        f"**Answer.** Of the wrong pixels of *chair* (kinds overlap): {'; '.join(said)}. The chart *{title}* below has the IoU "
+        f"of chairs: {_bars(folder, board.class_id, axis)}."
     )
+
+
+def _bars(folder: FolderAnalysis, class_id: int | None, axis: str) -> str:
+    """What a chart of slices shows of one class: score, interval and n of every bar."""
+    from deeplab_core.analysis.slice_scores import score_axis, sliced_axes
+
+    def bar(row: SliceScore) -> str:
+        span = f"{row.low:.0%} and more" if math.isinf(row.high) else f"{row.low:.0%} to {row.high:.0%}"
+        low, high = (f"{100 * end:.1f}" for end in row.interval)
+        few = ", few" if row.few else ""
+        return f"{span}: {100 * row.score:.1f} [{low}, {high}] (n {row.count}{few})"
+
+    rows = [row for one in sliced_axes(folder, class_id=class_id, only={axis}) for row in score_axis(one) if row.count]
+    return "; ".join(map(bar, rows))
 
 
 def _settings(desk: Desk) -> None:

@@ -88,7 +88,10 @@ class _Run:
 @network_options
 @attributes_option
 @click.option("--objects", metavar="DIR", type=FOLDER, help="Lists of objects of rendered rooms: adds visible fractions.")
-@draws_options(default=10_000, least=100, most=1_000_000, text="Random draws of images for intervals and p-values.")
+@draws_options(
+    default=None, least=100, most=1_000_000,
+    text="Random draws of images for intervals and p-values [default: 10,000, or 100 for each score of all rows if more].",
+)  # fmt: skip
 @click.option(
     "--top", type=click.IntRange(0, 1000), default=3, show_default=True, help="Errors won and lost to list of each row."
 )
@@ -112,7 +115,7 @@ def ablate(
     precision: Precision,
     attributes: tuple[Path, ...],
     objects: Path | None,
-    resamples: int,
+    resamples: int | None,
     seed: int,
     top: int,
     out: Path | None,
@@ -125,7 +128,7 @@ def ablate(
     Rows are every --model plain and with every --variant. Variants that differ in CRF, flip or scales share the passes of the
     network. Every row is compared with the first over the same random draws of images and one set of classes; p is corrected
     over all rows at once. "Cannot tell" means that chance may explain the difference. Seconds are of each row as if it ran
-    alone, on this machine.
+    alone, on this machine, without the first image: loops are compiled then.
 
     Exit status 1 means that some images failed; the figures are those of the rest.
     """
@@ -279,29 +282,34 @@ def _compare(
     own: OwnSlices | None,
     truth: TruthOptions,
     *,
-    resamples: int,
+    resamples: int | None,
     seed: int,
 ) -> Ablation:
     """Compare every row with the first."""
     from deeplab_core.analysis.ablation import Ablation
-    from deeplab_core.analysis.compare import compare_sides
+    from deeplab_core.analysis.compare import COMPARE_RESAMPLES, compare_sides
     from deeplab_core.analysis.difference import ChangedFiles, ChangeSources
+    from deeplab_core.analysis.verdicts import needed_draws
     from deeplab_core.metrics.confusion import same_classes
 
     first = runs[0]
     assert first.measured is not None
+    least = COMPARE_RESAMPLES if resamples is None else resamples
+    draws = least if resamples is not None else max(least, needed_draws((len(runs) - 1) * len(first.measured.catalog)))
     sources = ChangeSources(images=images, objects=objects, own=own, frame=truth.frame)
     rows = [_row(first)]
     files: dict[int, dict[str, ChangedFiles]] = {}
     for place, run in enumerate(runs[1:], start=1):
         assert run.measured is not None
-        comparison = compare_sides(first.measured, run.measured, resamples=resamples, seed=seed, correct=False)
+        comparison = compare_sides(first.measured, run.measured, resamples=draws, seed=seed, correct=False)
         if comparison.same_truth and same_classes(first.measured.catalog, run.measured.catalog):
             files[place] = common_files(first.pairs, run.pairs)
         rows.append(replace(_row(run), comparison=comparison))
     if files:
         catalog = first.measured.catalog
-        errors = compare_masks([*files.values()], catalog, sources, resamples=resamples, seed=seed, correct=False)
+        errors = compare_masks(
+            [*files.values()], catalog, sources, resamples=least, seed=seed, correct=False, more_draws=resamples is None
+        )
         for place, found in zip(files, errors, strict=True):
             rows[place] = replace(rows[place], errors=found)
     return Ablation.of(rows)
@@ -310,10 +318,16 @@ def _compare(
 def _row(run: _Run) -> AblationRow:
     from deeplab_core.analysis.ablation import AblationRow
 
-    seconds, cpu_seconds = (sum(times) / len(times) if times else math.nan for times in (run.times, run.cpu_times))
+    seconds, cpu_seconds = (mean_without_first(times) for times in (run.times, run.cpu_times))
     return AblationRow(
         model=run.model, variant=run.variant, seconds=seconds, cpu_seconds=cpu_seconds, images=len(run.times)
     )  # fmt: skip
+
+
+def mean_without_first(times: list[float]) -> float:
+    """The mean; loops are compiled and engines tried with the first image, so it counts only if it is the only one."""
+    counted = times[1:] or times
+    return sum(counted) / len(counted) if counted else math.nan
 
 
 def _page(found: Ablation, folder: Path, cutouts: int) -> str:

@@ -61,14 +61,26 @@ def compare_masks(
     resamples: int,
     seed: int,
     correct: bool = True,
+    more_draws: bool = False,
 ) -> list[ErrorComparison]:
-    """Compare the errors of one first run with those of others, the masks of each by image."""
+    """Compare the errors of one first run with those of others, the masks of each by image.
+
+    Args:
+        runs: the files of each comparison, by image.
+        catalog: of all masks.
+        sources: what else is read of an image.
+        resamples, seed: of the intervals.
+        correct: whether p is corrected over the slices of each comparison.
+        more_draws: draw more often than ``resamples`` for the slices, where a correction over those of all comparisons needs it.
+    """
     from deeplab_core.analysis.difference import compare_runs
-    from deeplab_core.analysis.error_comparison import ErrorComparison
+    from deeplab_core.analysis.error_comparison import ErrorComparison, slices_with_images
+    from deeplab_core.analysis.verdicts import needed_draws
 
     with progress("compare errors", len({name for files in runs for name in files})) as bar:
         found = compare_runs(runs, catalog, sources=sources, progress=lambda _done, _total, name: bar.advance(name))
-    return [ErrorComparison.of(one, resamples=resamples, seed=seed, correct=correct) for one in found]
+    draws = max(resamples, needed_draws(sum(slices_with_images(one) for one in found))) if more_draws else resamples
+    return [ErrorComparison.of(one, resamples=draws, seed=seed, correct=correct, count_resamples=resamples) for one in found]
 
 
 def error_lines(found: ErrorComparison, top: int) -> str:

@@ -198,11 +198,11 @@ def seed_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
     return click.option("--seed", metavar="N", type=click.IntRange(0), default=0, show_default=True, help=text)
 
 
-def draws_options(*, default: int, least: int, most: int, text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def draws_options(*, default: int | None, least: int, most: int, text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add ``--resamples`` and ``--seed`` of a bootstrap over images.
 
     Args:
-        default, least, most: number of draws.
+        default, least, most: number of draws; without a default the command chooses.
         text: help of ``--resamples``.
     """
     number = click.option(

@@ -30,7 +30,7 @@ class AblationRow:
 
     Attributes:
         model, variant: names; the variant of a plain run is empty.
-        seconds: per image by the clock, as if it had run alone.
+        seconds: per image by the clock, as if it had run alone; without the first image, with which loops are compiled.
         cpu_seconds: of the processor per image, of all threads; other work on the machine does not stretch them.
         images: predicted.
         comparison: with the first row; None for the first row itself.
@@ -123,11 +123,21 @@ class Ablation:
         """The axes of the first row that was compared: names, labels and counts are the same in all."""
         return next((row.errors.axes for row in self.others if row.errors is not None), ())
 
+    @property
+    def correction(self) -> str:
+        """Over how many scores p is corrected, as a sentence."""
+        tested = [one.family for one in self.changes() if not math.isnan(one.change.p)]
+        counts = [tested.count(family) for family in ("overall", "class", "slice")]
+        return (
+            f"p is corrected by Holm's method over all rows at once: {counts[0]} overall scores, {counts[1]} classes and "
+            f"{counts[2]} slices separately."
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
             "format": FORMAT,
-            "correction": "Holm's method over all rows, for overall scores, classes and slices separately",
+            "correction": self.correction,
             "rows": [
                 {
                     "model": row.model,
@@ -135,7 +145,7 @@ class Ablation:
                     "images": row.images,
                     "seconds_per_image": row.seconds if math.isfinite(row.seconds) else None,
                     "cpu_seconds_per_image": row.cpu_seconds if math.isfinite(row.cpu_seconds) else None,
-                    "comparison": None if row.comparison is None else row.comparison.to_dict(),
+                    "comparison": None if row.comparison is None else row.comparison.to_dict() | {"correction": self.correction},
                     "errors": None if row.errors is None else row.errors.to_dict(),
                 }
                 for row in self.rows

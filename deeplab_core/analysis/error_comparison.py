@@ -11,6 +11,7 @@ from deeplab_core.analysis.compared_slices import AxisChange, compare_axes
 from deeplab_core.analysis.difference import CellChange, KindChange, RunDifference
 from deeplab_core.analysis.slice_scores import sliced_axes
 from deeplab_core.analysis.summary import component_to_dict
+from deeplab_core.analysis.verdicts import FEWEST_IMAGES
 
 #: Cells and components that JSON lists.
 MOST_CELLS, MOST_COMPONENTS = 50, 50
@@ -78,6 +79,12 @@ class ErrorComparison:
             "lost": [component_to_dict(component) for component in found.lost(components)],
             "not_compared": [error.to_dict() for error in found.failures],
         }
+
+
+def slices_with_images(difference: RunDifference) -> int:
+    """Slices of all axes in which enough images for a verdict have something: at most so many are tested."""
+    axes = sliced_axes(difference.before, difference.own)
+    return sum(int((axis.images_with_slice >= FEWEST_IMAGES).sum()) for axis in axes)
 
 
 def kind_to_dict(row: KindChange) -> dict[str, Any]:

@@ -157,8 +157,9 @@ def paired_axis_scores(
         place = {name: at for at, name in enumerate(axis.images)}
         sides.append(axis.features.take([place[name] for name in keys]))
     whole = np.stack([side.total()[None] for side in sides])
-    drawn = np.stack([side.pools(resamples, seed) for side in sides])
-    return _paired(whole)[:, 0], _paired(drawn)
+    blocks = zip(*(side.pool_blocks(resamples, seed) for side in sides), strict=True)
+    drawn = [np.zeros((2, 0, len(before.labels))), *(_paired(np.stack(pools)) for pools in blocks)]
+    return _paired(whole)[:, 0], np.concatenate(drawn, axis=1)
 
 
 def _inspected(record: ImageAnalysis | None) -> ImageAnalysis | None:

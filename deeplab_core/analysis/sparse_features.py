@@ -6,7 +6,7 @@ classes take 860 MB for one axis; without zeros they take what the images hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ from deeplab_core.metrics.bootstrap import drawn_weights
 
 #: Pools times images, and bytes of dense numbers, that are held at once.
 _DRAWS, _BYTES = 4_000_000, 32 << 20
+#: Bytes of the pools that are made at once.
+_BLOCK_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,26 +97,29 @@ class SparseFeatures:
     def pools(self, resamples: int, seed: int) -> NDArray[np.float64]:
         """(R, ...) sums over pools drawn with replacement, the draws of :func:`~deeplab_core.metrics.bootstrap.pooled_sums`.
 
-        A part of the images is dense at a time, and only the places that any image has. Sums of whole numbers below 2^53 do not
-        depend on the order. Fewer than two images give no pool.
+        Sums of whole numbers below 2^53 do not depend on the order. Fewer than two images give no pool.
+        """
+        return np.concatenate([np.zeros((0, *self.shape)), *self.pool_blocks(resamples, seed)])
+
+    def pool_blocks(self, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+        """The pools of :meth:`pools` in parts, which are alike for the same number of images of the same shape.
+
+        A part of the images is dense at a time, and only the places that any image has.
         """
         images, size = len(self), int(np.prod(self.shape))
         if images < 2 or not resamples:
-            return np.zeros((0, *self.shape))
+            return
         used, columns = np.unique(self.places, return_inverse=True)
-        found = np.zeros((resamples, used.size))
         rows = self.rows
         part = max(1, _BYTES // (8 * max(used.size, 1)))
-        first = 0
-        for weights in drawn_weights(images, resamples, seed, max(1, _DRAWS // images)):
-            sums = found[first : first + len(weights)]
+        for weights in drawn_weights(images, resamples, seed, max(1, min(_DRAWS // images, _BLOCK_BYTES // (8 * size)))):
+            sums = np.zeros((len(weights), used.size))
             for start in range(0, images, part):
                 stop = min(start + part, images)
                 low, high = int(self.ends[start - 1]) if start else 0, int(self.ends[stop - 1])
                 dense = np.zeros((stop - start, used.size))
                 dense[rows[low:high] - start, columns[low:high]] = self.values[low:high]
                 sums += weights[:, start:stop] @ dense
-            first += len(weights)
-        pools = np.zeros((resamples, size))
-        pools[:, used] = found
-        return pools.reshape(resamples, *self.shape)
+            pools = np.zeros((len(weights), size))
+            pools[:, used] = sums
+            yield pools.reshape(len(weights), *self.shape)

@@ -1,61 +1,47 @@
-"""The study's tables, put between the markers of its page; what people wrote around them stays."""
+"""The study's tables."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from deeplab_core.analysis import ObjectAxis
-from deeplab_core.errors import AtrousError
-from tools.studies.chairs_and_sofas.runs import FURNITURE, KINDS, Result
+from deeplab_core.analysis.ablation import WORDS, Ablation
+from deeplab_core.analysis.verdicts import ScoreChange, Verdict
+from tools.page_parts import percent, points, table
+from tools.studies.chairs_and_sofas.runs import FURNITURE, KINDS, SETTINGS, Result
 
 _KIND_TITLES = {
-    "swap": "chair and sofa swapped", "boundary": "boundary", "extent": "extent", "segment": "segment",
-    "missed_object": "missed object", "occluder_cut": "cut by another object",
+    "boundary": "boundary", "extent": "extent", "segment": "segment", "missed_object": "missed object",
+    "occluder_cut": "cut by another object",
 }  # fmt: skip
-
-
-def fill(page: Path, tables: Mapping[str, str]) -> None:
-    """Replace what stands between ``<!-- NAME -->`` and ``<!-- end -->``.
-
-    Raises:
-        AtrousError: the page lacks a marker.
-    """
-    text = page.read_text(encoding="utf-8")
-    for name, table in tables.items():
-        pattern = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
-        if pattern.search(text) is None:
-            remedy = f"Put <!-- {name} --> and <!-- end --> there"
-            raise AtrousError(f"the page has no place for '{name}'", remedy=remedy, path=page)
-        text = pattern.sub(lambda found, table=table: f"{found[1]}{table.rstrip()}\n{found[2]}", text)
-    page.write_text(text, encoding="utf-8")
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
-
-
-def percent(value: float) -> str:
-    """``0.1234`` as ``12.3``; a dash without a figure."""
-    return "–" if math.isnan(value) else f"{100 * value:.1f}"
+#: Scores of a comparison that the tables show.
+_SCORES = ("mIoU", "chair", "sofa", "mIoU within 4 px", "mIoU within 16 px")
 
 
 def overall(results: Sequence[Result]) -> str:
     """Mean IoU, chair and sofa of every network on every set, with intervals."""
     rows = []
     for result in results:
-        cells = [f"{result.subject.title} on {result.data.images} {result.data.title}", percent(result.truth_mean_iou())]
+        cells = [f"{result.model} on {result.data.images} {result.data.title}", percent(result.truth_mean_iou())]
         for name in FURNITURE:
             low, high = result.iou_interval(name)
             cells.append(f"{percent(result.iou(name))} ({percent(low)} to {percent(high)})")
         cells += [percent(result.visible_half(name)) if result.data.objects else "–" for name in FURNITURE]
         rows.append(cells)
-    return _table(
+    return table(
         ["network and images", "mIoU", "chair", "sofa", "chair, half or more visible", "sofa, half or more visible"], rows
     )
+
+
+def networks(compared: Sequence[tuple[Result, Ablation]]) -> str:
+    """What the other network changes on each set: the last row of each comparison."""
+    rows = []
+    for own, found in compared:
+        other = found.others[-1]
+        changes = _named(found, len(found.others) - 1)
+        rows.append([f"{own.data.title}, {other.model} against {own.model}", *(_change(changes.get(name)) for name in _SCORES)])
+    return table(["images", *_SCORES], rows)
 
 
 def slices(result: Result, axis: ObjectAxis) -> str:
@@ -67,36 +53,71 @@ def slices(result: Result, axis: ObjectAxis) -> str:
             span = f"{row.low:.0%}{end}" if end else f"{row.low:.0%} and more"
             figures = [percent(value) for value in (row.iou, row.recall, row.swapped, row.lost)]
             rows.append([name, span, str(row.objects), *figures])
-    return _table(["class", "slice", "objects", "IoU", "recall", "swapped px", "objects lost"], rows)
+    return table(["class", "slice", "objects", "IoU", "recall", "swapped px", "objects lost"], rows)
 
 
 def losses(results: Sequence[Result]) -> str:
     """Where the wrong pixels of chair and sofa are, and what fixing each kind would gain."""
     head = ["kind of failure"]
+    swaps = ["chair and sofa swapped"]
     for result in results:
         head += [f"{name}, {result.data.title}" for name in FURNITURE]
-    rows = []
-    for kind in ("swap", *KINDS):
+        for name in FURNITURE:
+            found = result.swap(name)
+            low, high = (percent(end) for end in found.share_interval)
+            swaps.append(f"{percent(found.share)} % ({low} to {high}) (+{percent(found.gain)})")
+    rows = [swaps]
+    for kind in KINDS:
         cells = [_KIND_TITLES[kind]]
         for result in results:
             for name in FURNITURE:
                 share, gain = result.loss(name)[kind]
                 cells.append(f"{percent(share)} % (+{percent(gain)})")
         rows.append(cells)
-    return _table(head, rows)
+    return table(head, rows)
 
 
-def conditions(results: Sequence[Result]) -> str:
-    """What each way of running changes: scores, trimap curve and time."""
-    rows = []
-    for result in results:
-        curve = result.band_curve()
-        rows.append(
-            [
-                result.condition.title,
-                *(percent(value) for value in (result.truth_mean_iou(), *(result.iou(name) for name in FURNITURE))),
-                *(percent(float(curve[width - 1])) for width in (2, 4, 8, 16, 40)),
-                f"{result.milliseconds:.0f}",
-            ]
-        )
-    return _table(["run", "mIoU", "chair", "sofa", "2 px", "4 px", "8 px", "16 px", "40 px", "ms"], rows)
+def pairs(results: Sequence[Result]) -> str:
+    """The pair by direction, part and occlusion, and how much of it one image holds."""
+    head = ["", *(f"{result.data.title}" for result in results)]
+    found = [result.pair for result in results]
+    rows = [
+        [f"{FURNITURE[way]} called {FURNITURE[1 - way]}, px", *(f"{pair.cells[way].pixels:,}" for pair in found)]
+        for way in (0, 1)
+    ]
+    for at, part in enumerate(("boundary", "extent", "segment")):
+        rows.append([f"of these {part}", *(_share(sum(cell.missed[at] for cell in pair.cells), pair.pixels) for pair in found)])
+    rows.append(
+        ["of objects that another one cuts", *(_share(sum(c.occlusion[0] for c in pair.cells), pair.pixels) for pair in found)]
+    )
+    rows.append(["images with such a pixel", *(f"{pair.images} of {pair.inspected}" for pair in found)])
+    rows.append(["in the image with most of it", *(f"{percent(pair.largest_share)} %" for pair in found)])
+    return table(head, rows)
+
+
+def conditions(found: Ablation) -> str:
+    """What each setting changes: scores near edges and everywhere, and time. The rows of another network are left out."""
+    own = [place for place, row in enumerate(found.others) if row.model == found.plain.model]
+    first = _named(found, own[0])
+    rows = [[SETTINGS[""], *(percent(first[name].before) for name in _SCORES), f"{found.plain.cpu_seconds:.2f}"]]
+    for place in own:
+        row, changes = found.others[place], _named(found, place)
+        rows.append([SETTINGS[row.variant], *(_change(changes.get(name)) for name in _SCORES), f"{row.cpu_seconds:.2f}"])
+    return table(["run", *_SCORES, "s of CPU"], rows)
+
+
+def _named(found: Ablation, place: int) -> dict[str, ScoreChange]:
+    comparison = found.others[place].comparison
+    assert comparison is not None
+    return {change.name: change for change in (*comparison.overall, *comparison.classes)}
+
+
+def _change(change: ScoreChange | None) -> str:
+    if change is None or math.isnan(change.difference):
+        return "–"
+    word = f" **{WORDS[change.verdict]}**" if change.verdict in (Verdict.BETTER, Verdict.WORSE) else ""
+    return f"{points(change.difference)} [{points(change.low)}, {points(change.high)}]{word}"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{percent(part / whole)} %" if whole else "–"

@@ -9,7 +9,7 @@ from deeplab_core.analysis import ObjectAxis
 from deeplab_core.analysis.report.page import style_sheet
 from deeplab_core.analysis.report.plots import slices_svg
 from deeplab_core.analysis.report.slices import SliceCurve, SlicePoint
-from tools.studies.chairs_and_sofas.runs import FURNITURE, Result
+from tools.studies.chairs_and_sofas.runs import FURNITURE, SETTINGS, Result
 
 #: Least objects behind a point; fewer say nothing.
 _LEAST = 5
@@ -27,7 +27,7 @@ def draw_slices(results: Sequence[Result], axis: ObjectAxis, path: Path) -> None
         SliceCurve(
             title="IoU of chair and sofa",
             x_label=_X_LABELS[axis],
-            series=f"{name}, {result.subject.title}" if len(results) > 1 else name,
+            series=f"{name}, {result.model}" if len(results) > 1 else name,
             points=tuple(
                 SlicePoint(x=row.low, label=f"{row.low:.0%}", score=row.iou, objects=row.objects)
                 for row in result.sliced(axis, name)
@@ -41,15 +41,15 @@ def draw_slices(results: Sequence[Result], axis: ObjectAxis, path: Path) -> None
 
 
 def draw_bands(results: Sequence[Result], path: Path) -> None:
-    """Trimap curves of several conditions, at most four."""
+    """Trimap curves of several settings."""
     curves = [
         SliceCurve(
             title="Mean IoU near class edges",
             x_label="band width, px",
-            series=result.condition.title,
+            series=SETTINGS[result.variant],
             points=tuple(SlicePoint(x=float(width), score=float(result.band_curve()[width - 1])) for width in _WIDTHS),
         )
-        for result in results[:4]
+        for result in results
     ]
     _write(slices_svg(curves), path)
 

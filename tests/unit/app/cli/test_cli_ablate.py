@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from app.cli import run
+from app.cli.ablate import mean_without_first
+from deeplab_core.analysis import verdicts
+from deeplab_core.analysis.error_comparison import ErrorComparison
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.masks import read_mask
 from deeplab_core.masks.png import write_mask
@@ -54,6 +59,8 @@ def test_every_row_is_compared_and_has_the_masks_of_predict(folders: Path, capsy
     assert all(row["images"] == 7 and row["seconds_per_image"] > 0 for row in data["rows"])
     assert all(row["cpu_seconds_per_image"] > 0 for row in data["rows"])
     assert data["rows"][0]["comparison"] is None
+    assert data["correction"].startswith("p is corrected by Holm's method over all rows at once: ")
+    assert {row["comparison"]["correction"] for row in data["rows"][1:]} == {data["correction"]}
     assert {row["verdict"] for row in data["rows"][1]["comparison"]["overall"]} <= {"better", "worse", "unclear"}
     rows = list(csv.DictReader(files[1].read_text().splitlines()))
     assert {row["family"] for row in rows} == {"overall", "class", "slice"}
@@ -122,3 +129,35 @@ def test_a_second_model_and_a_broken_image(folders: Path, capsys: pytest.Capture
 def test_bad_variants(folders: Path, more: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ablate(folders, *more) == 2
     assert says in capsys.readouterr().err
+
+
+def test_draws_suffice_for_the_correction_over_all_rows(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, drawn = [], []
+    whole = ErrorComparison.of
+
+    def needed(tests: int) -> int:
+        asked.append(tests)
+        return 10_000 + tests
+
+    def of(*args: Any, **options: Any) -> ErrorComparison:
+        drawn.append(options["resamples"])
+        return whole(*args, **{**options, "resamples": 0})
+
+    monkeypatch.setattr(verdicts, "needed_draws", needed)
+    monkeypatch.setattr(ErrorComparison, "of", of)
+    arguments = [str(folders / "images"), "--model", str(folders / "net.safetensors"), "--truth", str(folders / "truth")]
+    arguments += ["--catalog", str(folders / "classes.yaml"), "--device", "cpu", "--variant", "flip", "--variant", "scales:0.75"]
+    assert run(["ablate", *arguments]) == 0
+    classes, slices = asked
+    assert classes == 2 * 5
+    assert slices > 0
+    assert slices % 2 == 0  # the same slices in both rows
+    assert drawn == [10_000 + slices] * 2
+    assert run(["ablate", *arguments, "--resamples", "150"]) == 0
+    assert drawn[2:] == [150, 150]
+
+
+def test_the_first_image_counts_only_alone() -> None:
+    assert mean_without_first([9.0, 1.0, 3.0]) == 2.0
+    assert mean_without_first([9.0]) == 9.0
+    assert math.isnan(mean_without_first([]))

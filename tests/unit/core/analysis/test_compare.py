@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from deeplab_core.analysis.compare import compare_reports
 from deeplab_core.analysis.evaluate import evaluate_folders
-from deeplab_core.analysis.verdicts import ScoreChange, Verdict, corrected
+from deeplab_core.analysis.verdicts import ScoreChange, Verdict, corrected, needed_draws, p_value
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.masks.png import write_indexed_png
@@ -351,3 +351,15 @@ def test_images_of_one_report_that_differ_only_in_form_are_named_and_left_out(re
     found = compare_reports(*reports, resamples=100)
     assert found.images == IMAGES - 2
     assert any("Z\u00fc.png and Zu\u0308.png" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("tests", [10, 250, 4000])
+def test_needed_draws_leave_a_verdict_to_the_largest_family(tests: int) -> None:
+    def verdicts_of(draws: int) -> set[Verdict]:
+        change = ScoreChange(
+            name="", before=0.1, after=0.9, low=0.7, high=0.9, p=p_value(np.full(draws, 0.8)), images=99, verdict=Verdict.UNCLEAR
+        )
+        return {row.verdict for row in corrected([change] * tests)}
+
+    assert verdicts_of(needed_draws(tests)) == {Verdict.BETTER}
+    assert verdicts_of(30 * tests) == {Verdict.UNCLEAR}

@@ -39,6 +39,10 @@ def test_parts_of_the_images_give_the_same_sums(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sparse_features, "_BYTES", 8 * 36 * 4)  # four images at a time
     monkeypatch.setattr(sparse_features, "_DRAWS", 30 * 7)  # seven pools at a time
     np.testing.assert_array_equal(sparse.pools(40, 2), whole)
+    monkeypatch.setattr(sparse_features, "_BLOCK_BYTES", 8 * 36 * 3)  # three pools at a time
+    blocks = list(sparse.pool_blocks(40, 2))
+    assert [len(block) for block in blocks] == [3] * 13 + [1]
+    np.testing.assert_array_equal(np.concatenate(blocks), whole)
 
 
 def test_zeros_take_no_memory() -> None:
