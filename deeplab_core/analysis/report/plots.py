@@ -230,21 +230,23 @@ def precision_recall_svg(found: PrecisionRecall, predicted: OperatingPoint) -> s
 
 
 def slices_svg(curves: Sequence[SliceCurve]) -> str:
-    """Curves of one title: scores over a property, evenly spaced where the points have names."""
+    """Curves of one title: scores over a property, evenly spaced where the points have names.
+
+    Above each place stands how many objects or images its points rest on, one number for each curve where they differ.
+    """
     points = [point for curve in curves for point in curve.points]
     ticks = score_ticks([value for point in points for value in (point.score, point.low, point.high)])
     positions = sorted({point.x for point in points})
     labels = {point.x: point.label for point in points if point.label}
-    counts = {point.x: point.count for point in points if point.count}
     place = {x: float(index) for index, x in enumerate(positions)} if labels else {x: x for x in positions}
     ends = (place[positions[0]], place[positions[-1]]) if positions else (0.0, 1.0)
     axes = Axes(height=300, x_range=ends, y_range=(ticks[0], ticks[-1]), left=60, right=160, top=26)
     names = [(place[x], labels.get(x, f"{x:g}")) for x in positions]
-    tops = {x: f"n {count.partition(' ')[0]}" for x, count in counts.items()}
     parts = axes.frame(curves[0].title, x_label=curves[0].x_label, x_ticks=names, y_ticks=ticks)
     parts += [
         f'<text class="tick" x="{axes.x(place[x]):.1f}" y="{axes.top - 4}" text-anchor="middle">{escape(text)}</text>'
-        for x, text in tops.items()
+        for x in positions
+        if (text := _counts(curves, x))
     ]
     for index, curve in enumerate(curves):
         style = _SERIES[index % len(_SERIES)]
@@ -252,6 +254,13 @@ def slices_svg(curves: Sequence[SliceCurve]) -> str:
         at = f'x="{axes.width - axes.right + 16}" y="{axes.top + 16 + 18 * index}"'
         parts.append(f'<text class="{style}" {at}>{escape(curve.series)}</text>')
     return "".join([*parts, "</svg>"])
+
+
+def _counts(curves: Sequence[SliceCurve], x: float) -> str:
+    """``n 90``, or ``n 172 / 24`` in the order of the curves; a dash for a curve without a point there."""
+    found = [next((point.count.partition(" ")[0] for point in curve.points if point.x == x), "") for curve in curves]
+    shown = found[:1] if len(set(found)) == 1 else [count or "–" for count in found]
+    return f"n {' / '.join(shown)}" if any(found) else ""
 
 
 def _slice_curve(curve: SliceCurve, style: str, axes: Axes, place: dict[float, float]) -> list[str]:

@@ -273,6 +273,15 @@ def test_slices_say_how_many_objects_or_images_they_rest_on() -> None:
     assert ", 1 image" in slices_svg([SliceCurve(title="t", x_label="l", series="s", points=(replace(pixels[0], images=1),))])
 
 
+def test_curves_over_other_objects_have_counts_of_their_own() -> None:
+    def curve(series: str, *counts: int) -> SliceCurve:
+        points = tuple(SlicePoint(x=x, score=0.5, objects=count) for x, count in enumerate(counts) if count)
+        return SliceCurve(title="t", x_label="l", series=series, points=points)
+
+    page = slices_svg([curve("chair", 90, 172, 46), curve("sofa", 0, 24, 46)])
+    assert re.findall(r">(n [^<]*)<", page) == ["n 90 / –", "n 172 / 24", "n 46"]
+
+
 def test_classes_of_few_images_are_pale_in_the_report(folders: tuple[Path, Path]) -> None:
     page = render_report(evaluate_folders(folders[0], [folders[1]], CATALOG, resamples=50))
     assert ", n 3</text>" in page
