@@ -174,7 +174,7 @@ def _walk_cityscapes(desk: Desk) -> QDialog:
     page.start_from(masks)
     desk.idle()
     page.picture.hide()  # its stripes mean nothing
-    page.resize(600, page.height())
+    page.resize(600, page.height() + 40)
     desk.wait(lambda: True, 1.0)
     return page
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ParamSpec
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from shiboken6 import isValid
 
 from app.ui.common.panel import toned
+
+P = ParamSpec("P")
 
 #: Side and bottom margins of a dialog in px.
 _SIDE, _EDGE = 24, 20
@@ -90,6 +94,15 @@ class FittedDialog(QDialog):
         bar.rangeChanged.connect(lambda _low, high: self._show_edge(high > 0))
         bar.rangeChanged.connect(self._follow_content, Qt.ConnectionType.QueuedConnection)  # after the layout has settled
         self._show_edge(False)
+
+    def while_open(self, then: Callable[P, object]) -> Callable[P, None]:
+        """``then`` for an answer from the background; it is dropped if the dialog and its widgets were deleted meanwhile."""
+
+        def deliver(*args: P.args, **named: P.kwargs) -> None:
+            if isValid(self):
+                then(*args, **named)
+
+        return deliver
 
     def add_answers(self, leave: str, go: str, act: Callable[[], object]) -> QPushButton:
         """Add the two buttons that end a dialog: one that rejects it, and the default one, which is returned.

@@ -214,7 +214,8 @@ class ImportDialog(FittedDialog):
         self._set_line(self.matched, (tr("The labels are being read…"), "muted"))
         self.go.setEnabled(False)
         image = self._planned.image
-        self._controller.plan(self._planned.source, self._take, format_key=key, mask_classes=catalog, image=image)
+        take = self.while_open(self._take)
+        self._controller.plan(self._planned.source, take, format_key=key, mask_classes=catalog, image=image)
 
     def _fill_frame(self) -> None:
         """The orientations to choose from; where only the user knows it, none is chosen."""
@@ -359,7 +360,7 @@ class ImportDialog(FittedDialog):
                 notes += [tr("The labels are shown as displayed.")] if self._undecided else []
                 self.caption.setText("\n".join(notes))
 
-        self._controller.preview(request, request.plan.items[place], done)
+        self._controller.preview(request, request.plan.items[place], self.while_open(done))
 
     def _show_left_out(self) -> None:
         plan = self._planned.plan

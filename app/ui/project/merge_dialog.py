@@ -241,7 +241,7 @@ class MergeDialog(FittedDialog):
             self.classes.setEnabled(True)
             self.take(compared)
 
-        self._controller.choose_classes(self._compared, choices, then)
+        self._controller.choose_classes(self._compared, choices, self.while_open(then))
 
     def _fill_agreement(self) -> None:
         found = self._compared.agreement
@@ -313,7 +313,7 @@ class MergeDialog(FittedDialog):
             elif isinstance(found, AtrousError):
                 self.caption.setText(f"{error_title(found)}. {error_detail(found)}")
 
-        self._controller.picture(self._compared, row.image, done)
+        self._controller.picture(self._compared, row.image, self.while_open(done))
 
     # -- the end ---------------------------------------------------------------------------------------------------------
 
@@ -326,7 +326,7 @@ class MergeDialog(FittedDialog):
         text, _ = QFileDialog.getSaveFileName(self, tr("Save agreement"), start, tr("JSON (*.json)"))
         if text:
             path = Path(text)
-            self._controller.save_report(self._compared, path, lambda error: self._saved(path, error))
+            self._controller.save_report(self._compared, path, self.while_open(lambda error: self._saved(path, error)))
 
     def _saved(self, path: Path, error: AtrousError | None) -> None:
         set_tone(self.note, "muted" if error is None else "bad")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from shiboken6 import isValid
 
 from app.ui.project.import_dialog import ImportDialog
 from app.ui.project.summary_dialog import SummaryDialog
@@ -104,3 +105,17 @@ def test_a_prediction_that_nobody_asked_for_does_not_compete_with_labels_that_ca
     studio.window.commands.actions["model.run_image"].trigger()
     studio.settle()
     assert studio.program.predict.suggestion is not None
+
+
+def test_answers_that_come_after_the_dialog_was_closed_are_dropped(studio, folder, tmp_path):
+    labels = tmp_path / "json"
+    labels.mkdir()
+    labelme(labels, "photo_0", "person", "crack")
+    studio.open(folder)
+    dialog = dialog_of(studio, labels)
+    picture = dialog.picture
+    dialog._preview()
+    dialog._read_again()
+    dialog.reject()
+    studio.settle()
+    assert not isValid(picture)

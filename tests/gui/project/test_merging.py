@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QFileDialog
+from shiboken6 import isValid
 
 from app.state.image_record import ImageStatus
 from app.state.label_import import store_labels
@@ -144,6 +145,18 @@ def test_a_class_without_a_partner_is_decided_in_the_dialog(studio: Studio, tmp_
     dialog.go.click()
     studio.wait(lambda: any("theirs finished" in title for title in studio.titles()))
     assert (studio.image.document.labels[:9] == CAT).all()
+
+
+def test_answers_that_come_after_the_dialog_was_closed_are_dropped(studio: Studio, two: tuple[Path, Path]) -> None:
+    mine, theirs = two
+    studio.open(mine)
+    dialog = compared(studio, theirs)
+    picture = dialog.yours
+    dialog._select()
+    dialog._map("cat", "cat")
+    dialog.reject()
+    studio.settle()
+    assert not isValid(picture)
 
 
 def test_the_open_project_is_not_merged_with_itself(studio: Studio, two: tuple[Path, Path]) -> None:
