@@ -47,6 +47,30 @@ Description: label and evaluate semantic segmentation
 """
 
 
+#: The format of Debian: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+COPYRIGHT = """\
+Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+Upstream-Name: Atrous
+Comment: /usr/share/doc/atrous/NOTICE lists the models, fonts and images of the
+ package, THIRD-PARTY-NOTICES.txt the other programs in it, with their terms.
+
+Files: *
+Copyright: 2026 The Atrous authors
+License: Apache-2.0
+
+License: Apache-2.0
+ Licensed under the Apache License, Version 2.0. On Debian systems, its full
+ text is in /usr/share/common-licenses/Apache-2.0.
+"""
+CHANGELOG = """\
+atrous ({version}) unstable; urgency=medium
+
+  * Release {version}; /usr/share/doc/atrous/CHANGELOG.md.gz tells what is new.
+
+ -- The Atrous developers <developers@atrous.invalid>  {date}
+"""
+
+
 def version() -> str:
     """Version of the program, read without importing it."""
     for line in (ROOT / "deeplab_core" / "__init__.py").read_text(encoding="utf-8").splitlines():
@@ -79,8 +103,12 @@ def stage(built: Path, target: Path) -> None:
     about = about.replace("@VERSION@", version()).replace("@DATE@", time.strftime("%Y-%m-%d", build_date()))
     write(share / "metainfo" / f"{APP_ID}.metainfo.xml", about.encode())
     docs = share / "doc" / "atrous"
-    write(docs / "copyright", (ROOT / "NOTICE").read_bytes() + b"\n" + (ROOT / "LICENSE").read_bytes())
-    write(docs / "changelog.gz", gzip.compress((ROOT / "CHANGELOG.md").read_bytes(), mtime=0))
+    write(docs / "copyright", COPYRIGHT.encode())
+    put(ROOT / "NOTICE", docs / "NOTICE")
+    changes = CHANGELOG.format(version=version(), date=time.strftime("%a, %d %b %Y %H:%M:%S +0000", build_date()))
+    for name, content in (("changelog.gz", changes.encode()), ("CHANGELOG.md.gz", (ROOT / "CHANGELOG.md").read_bytes())):
+        write(docs / name, gzip.compress(content, mtime=0))
+    put(HERE / "lintian-overrides", share / "lintian" / "overrides" / "atrous")
     notices = next(built.rglob("THIRD-PARTY-NOTICES.txt"), None)
     if notices is not None:
         put(notices, docs / "THIRD-PARTY-NOTICES.txt")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import gzip
 import re
 import shutil
 import subprocess
@@ -83,8 +84,10 @@ def test_file_types_are_named(staged: Path) -> None:
 def test_licences_come_along(staged: Path) -> None:
     docs = staged / "usr/share/doc/atrous"
     assert "Apache License" in (docs / "copyright").read_text(encoding="utf-8")
+    assert "LGPL-3.0-only" in (docs / "NOTICE").read_text(encoding="utf-8")
     assert (docs / "THIRD-PARTY-NOTICES.txt").read_text(encoding="utf-8") == "numpy"
-    assert (docs / "changelog.gz").is_file()
+    assert gzip.decompress((docs / "changelog.gz").read_bytes()).decode().startswith(f"atrous ({deb.version()}) unstable")
+    assert gzip.decompress((docs / "CHANGELOG.md.gz").read_bytes()).startswith(b"# Changelog")
 
 
 @pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="dpkg-deb is not installed")
@@ -99,6 +102,13 @@ def test_the_package_is_read_by_debian(built: Path, tmp_path: Path, qapp: object
     assert [row for row in rows if row.startswith("-") and row[8] == "w"] == []  # nobody else may write
     assert any(row.endswith("./usr/bin/atrous -> ../lib/atrous/atrous") for row in rows)
     assert list((tmp_path / "out").iterdir()) == [package]
+
+
+@pytest.mark.skipif(shutil.which("lintian") is None, reason="needs Linux with lintian")
+def test_lintian_finds_no_error(built: Path, tmp_path: Path, qapp: object) -> None:
+    package = deb.build(built, tmp_path / "out", "xz")
+    done = subprocess.run(["lintian", "--fail-on", "error", str(package)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_missing_application_names_the_remedy(tmp_path: Path) -> None:
