@@ -65,8 +65,19 @@ TASKS = (
 
 
 def hide_times(window: MainWindow) -> None:
-    """Take the time of the last prediction out of the Model panel: it is another one on each computer."""
+    """Take the time of the last prediction out of the Model panel: it is another one on each computer.
+
+    Everything is laid out again, too: where a text ends may otherwise depend on what stood there before.
+    """
+    from PySide6.QtWidgets import QApplication, QWidget
+
     window.model.device.setText(window.model.device.text().split(" · ")[0])
+    for widget in window.findChildren(QWidget):
+        layout = widget.layout()
+        if layout is not None:
+            layout.invalidate()
+            layout.activate()
+    QApplication.processEvents()
 
 
 def same(one: Path, other: Path) -> bool:
