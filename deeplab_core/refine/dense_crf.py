@@ -187,7 +187,7 @@ class DenseCRF:
             q, active = pruned_mean_field(
                 unary, self._terms(params), params.iterations, prune=self.prune, threads=self.threads, cancel=cancel
             )
-        return Marginals(q, active, source.classes, source.size)
+        return Marginals.of(q, active, source.classes, source.size)
 
     def _plain(self, labels: int) -> bool:
         """Whether all marginals are kept between steps, which is faster; large images are computed in strips."""
@@ -215,8 +215,8 @@ class DenseCRF:
         field = StripField(
             source, active, unary, self._terms(params), limit=self.memory_limit, threads=self.threads, cancel=cancel
         )  # fmt: skip
-        q, active = field.marginals(params.iterations, prune=self.prune)
-        return Marginals(q, active, source.classes, source.size)
+        field.run(params.iterations, prune=self.prune)
+        return Marginals(field.marginals, field.active, source.classes, source.size)
 
     def _reduced(
         self,

@@ -132,4 +132,4 @@ def carried_up(
         out[rows, columns] = 0.0
         out[rows, columns, np.searchsorted(active, clamp[rows, columns].astype(np.int64))] = 1.0
     note = f"Refined at {100 * small.size[0] / height:.0f} % of the size, for memory; the correction was carried up."
-    return Marginals(q, active, source.classes, source.size, note)
+    return Marginals.of(q, active, source.classes, source.size, note)

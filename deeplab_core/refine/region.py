@@ -72,7 +72,7 @@ def refine_region(
     whole = crf.marginals(part, clamp=strokes, ignore=ignore, scale=scale, cancel=cancel)
     inner = box.within(outer)
     planes = whole.q.reshape(*whole.size, -1)[inner.slices]
-    return Marginals(
+    return Marginals.of(
         np.ascontiguousarray(planes).reshape(-1, planes.shape[2]),
         whole.active,
         whole.classes,

@@ -5,7 +5,7 @@ bytes a pixel of 21 labels. Between two steps everything is in the filtered vert
 vertices than pixels. So a step reads the filtered tables, computes the marginals of a strip of rows and splats them into empty
 tables for the next step. Sums run in the same order, so results are the same. Two things are computed twice: the step before
 labels are dropped (once to see which ones, once to spread the others), and unary terms until few labels are left. From then on
-they are kept in the rows that the result takes at the end.
+they are kept. Marginals of the last step are computed whenever they are asked for.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from deeplab_core.errors import Cancelled
 from deeplab_core.kernels.filter import blur_loop, largest_of_columns, padded, splat_loop, step_loop, vector_width
 from deeplab_core.parallel import IsCancelled
 from deeplab_core.refine.lattice import TooLargeError
+from deeplab_core.refine.marginals import MarginalRows
 from deeplab_core.refine.mean_field import NOTHING, Term, Workers, row_ends
 from deeplab_core.refine.pruning import SCHEDULE, kept_labels, narrowed
 from deeplab_core.refine.unary import FORBIDDEN, MASS, ProbabilitySource, Unary
@@ -48,7 +49,7 @@ class StripField:
         cancel: asked before every strip.
 
     Raises:
-        TooLargeError: ``limit`` does not suffice; also from :meth:`marginals`, when more labels stay than expected.
+        TooLargeError: ``limit`` does not suffice; also from :meth:`run`, when more labels stay than expected.
     """
 
     def __init__(
@@ -80,8 +81,8 @@ class StripField:
         if self._held + more > self.limit:
             raise TooLargeError(self._held + more)
 
-    def marginals(self, iterations: int, *, prune: bool) -> tuple[Rows, NDArray[np.int64]]:
-        """As :func:`~deeplab_core.refine.pruning.pruned_mean_field`."""
+    def run(self, iterations: int, *, prune: bool) -> None:
+        """Steps of :func:`~deeplab_core.refine.pruning.pruned_mean_field`; :attr:`active` then holds the labels that are left."""
         done = 0
         for steps, threshold in SCHEDULE if prune and self.terms else ():
             if steps >= iterations:
@@ -93,21 +94,15 @@ class StripField:
         while self.terms and done < iterations:
             self._advance()
             done += 1
-        points = self.height * self.width
-        if self._logits is None:
-            self._require(table_bytes(self.terms, self._row) * bool(self._tables) + 4 * points * self._row)
-        q = np.empty((points, self._row), np.float32) if self._logits is None else self._logits
-        for first, last, part in self._strips():
-            q[first:last] = part
-        return q, self.active
+        self.cancel = None  # it belongs to the run; marginals may be asked for later
 
     def _logits_of(self, top: int, bottom: int) -> Rows:
         if self._logits is not None:
             return self._logits[top * self.width : bottom * self.width]
         return self._unary(self.active, top, bottom).logits
 
-    def _strips(self) -> Iterator[tuple[int, int, Rows]]:
-        """First pixel, pixel after the last, and marginals of the state that the tables hold; overwritten by the next ones."""
+    def marginals(self) -> Iterator[MarginalRows]:
+        """First pixel, pixel after the last, and marginals as the tables have them; the next strip overwrites them."""
         buffer = np.empty((max(1, _STRIP_PIXELS // self.width) * self.width, self._row), np.float32)
         width = vector_width(self._row)
         corners = [len(term.lattice.rows) for term in self.terms] if self._tables is not None else []
@@ -134,7 +129,7 @@ class StripField:
         )
         tables = [np.zeros((row // width, term.lattice.count, width), np.float32) for term in self.terms]
         splats = [splat_loop(width, len(term.lattice.rows)) for term in self.terms]
-        for first, last, part in self._strips():
+        for first, last, part in self.marginals():
             q = part if self._chosen is None else narrowed(part, self._chosen, np.float32(0.0))
             jobs = []
             for term, splat, blocks in zip(self.terms, splats, tables, strict=True):
@@ -184,13 +179,13 @@ class StripField:
         if labels <= 2 or self._row == padded(2):
             return
         largest = np.zeros(self._row, np.float32)
-        for _first, _last, part in self._strips():
+        for _first, _last, part in self.marginals():
             largest_of_columns(part, largest)
         kept = kept_labels(largest[:labels], threshold)
         if padded(kept.size) >= self._row:
             return
         if (labels - kept.size) * threshold > MASS:
-            left = max(float((1.0 - part[:, kept].sum(axis=1)).max()) for _first, _last, part in self._strips())
+            left = max(float((1.0 - part[:, kept].sum(axis=1)).max()) for _first, _last, part in self.marginals())
             if left > MASS:
                 return
         self._chosen = kept
