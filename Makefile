@@ -1,7 +1,10 @@
 # Every task of the project. 'make' alone lists them.
 PYTHON ?= python3
-VENV   ?= .venv
-APPENV ?= .venv-app
+# LIGHT=1: 'make run' and 'make demo' without PyTorch, in an environment of their own. FLAVOUR=light: 'make app' likewise.
+LIGHT   ?=
+FLAVOUR ?= full
+VENV   ?= $(if $(LIGHT),.venv-light,.venv)
+APPENV ?= $(if $(filter light,$(FLAVOUR)),.venv-app-light,.venv-app)
 PEERENV ?= .venv-peers
 LOWENV ?= .venv-lowest
 DOCSENV ?= .venv-docs
@@ -29,7 +32,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 LOCKED ?= -c requirements.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo setup peers lock test coverage snapshots figures explain pictures recordings docs notebook translations soak lint format bench bench-compare app deb notices dist smoke lowest clean
+.PHONY: help run demo setup peers lock test coverage snapshots figures explain pictures recordings docs notebook translations soak lint format bench bench-compare app deb notices dist smoke lowest clean models
 
 help:  ## list the tasks
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST))
@@ -44,10 +47,27 @@ endef
 $(BIN)/python:
 	$(call environment,$(VENV))
 
+# $(call light,PYTHON): Atrous and what it needs without PyTorch.
+define light
+$(1) -m pip install $(PIP_FLAGS) $(LOCKED) -r requirements-light.txt
+$(1) -m pip install $(PIP_FLAGS) --no-deps -e .
+endef
+
+ifdef LIGHT
+$(RUN_STAMP): pyproject.toml requirements.lock requirements-light.txt | $(BIN)/python
+	@echo "Installing Atrous without PyTorch into $(VENV)"
+	$(call light,$(BIN)/python)
+	@$(BIN)/python -m tools.packaging.unused
+	@touch $@
+else
+# Without an NVIDIA driver PyTorch for the CPU comes first, where pip can be told so; the rest then finds it there.
 $(RUN_STAMP): pyproject.toml requirements.lock | $(BIN)/python
 	@echo "Installing Atrous into $(VENV) (PyTorch is large; the first time takes minutes)"
+	@build="$$($(BIN)/python tools/torch_build.py)"; test -z "$$build" || \
+	  $(BIN)/python -m pip install $(PIP_FLAGS) $(LOCKED) $$build torch || echo "PyTorch for the CPU cannot be fetched; taking the usual one"
 	$(BIN)/python -m pip install $(PIP_FLAGS) $(LOCKED) -e .
 	@touch $@
+endif
 
 $(DEV_STAMP): pyproject.toml requirements.lock | $(BIN)/python
 	@echo "Installing Atrous and its test tools into $(VENV) (PyTorch is large; the first time takes minutes)"
@@ -60,7 +80,7 @@ $(PEER_STAMP): tests/peers/requirements.txt
 	$(PEERBIN)/python -m pip install $(PIP_FLAGS) -r $<
 	@touch $@
 
-run: $(RUN_STAMP)  ## install, then open the window on the sample project
+run: $(RUN_STAMP)  ## install, then open the window on the sample project; LIGHT=1 installs it without PyTorch
 	@$(BIN)/python -m app --sample
 
 demo: $(RUN_STAMP)  ## the same job without a window: masks, figures and a picture in out/
@@ -72,6 +92,10 @@ peers: $(PEER_STAMP)  ## install other tools that read our exports, in an enviro
 
 lock: $(DEV_STAMP)  ## write the versions of this environment to requirements.lock, once the tests passed with them
 	@$(BIN)/python -m tools.lock
+	@$(BIN)/python -m tools.light
+
+models: $(DEV_STAMP)  ## write the graphs again that run the bundled models without PyTorch
+	@$(BIN)/python -m tools.graphs
 
 test: $(DEV_STAMP)  ## run the tests on every core; ARGS='-k brush' passes options on
 	@$(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder $(ARGS)
@@ -133,12 +157,17 @@ bench: $(DEV_STAMP)  ## print the measurements of benchmarks/
 bench-compare: $(DEV_STAMP)  ## measure another commit and this tree in turn: make bench-compare BASE=commit [CASES="..."]
 	$(BIN)/python -m tools.bench_compare $(BASE) $(CASES)
 
-$(APP_STAMP): pyproject.toml requirements.lock
+$(APP_STAMP): pyproject.toml requirements.lock requirements-light.txt
 	$(call environment,$(APPENV))
+ifeq ($(FLAVOUR),light)
+	$(call light,$(APPBIN)/python)
+	$(APPBIN)/python -m pip install $(PIP_FLAGS) 'pyinstaller>=6.11' packaging
+else
 	$(APPBIN)/python -m pip install $(PIP_FLAGS) $(LOCKED) '$(APP_TORCH)' -e . 'pyinstaller>=6.11'
+endif
 	@touch $@
 
-app: $(APP_STAMP)  ## build the one-folder application into dist/
+app: $(APP_STAMP)  ## build the one-folder application into dist/; FLAVOUR=light builds it without PyTorch
 	$(APPBIN)/pyinstaller --noconfirm --log-level WARN pyinstaller.spec
 
 deb: $(APP_STAMP)  ## make a Debian package of the built application; ARGS='--compression zstd' is faster

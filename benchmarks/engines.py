@@ -34,7 +34,7 @@ from inference import calibrated
 
 from deeplab_core.backends.compiled import installed_engines
 from deeplab_core.inference import PredictOptions, Predictor
-from deeplab_core.inference.engine_trial import processor
+from deeplab_core.inference.device import processor
 from deeplab_core.model_cards import numbered_catalog
 from deeplab_core.records import ModelCard, Preprocessing
 from deeplab_core.weights import load_model

@@ -267,6 +267,10 @@ class DeviceOutOfMemory(AtrousError):
     """The device ran out of memory even with the smallest tile."""
 
 
+class MissingPackage(AtrousError):
+    """Something needs a package that is not installed."""
+
+
 class Cancelled(AtrousError):
     """The work was cancelled by the user or by a newer request."""
 

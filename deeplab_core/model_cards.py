@@ -5,14 +5,11 @@ from __future__ import annotations
 import colorsys
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from deeplab_core.atomic import atomic_write
 from deeplab_core.catalogs import get_catalog
@@ -21,6 +18,9 @@ from deeplab_core.errors import AtrousError, WeightsError, message
 from deeplab_core.model_files import index_of, read_index
 from deeplab_core.reading import parse_json, read_json
 from deeplab_core.records import ModelCard, Preprocessing, card_path
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def read_card_file(weights: Path) -> ModelCard | None:
@@ -122,6 +122,22 @@ def settled_card(card: ModelCard, channels: int, path: Path | None = None, *, in
     return card
 
 
+def own_card(inside: ModelCard, sidecar: ModelCard | None, path: Path) -> ModelCard:
+    """The card of one of our files from the one inside and the one beside it; not finished.
+
+    Raises:
+        WeightsError: as :func:`settled_card`.
+    """
+    card = inside
+    if sidecar is not None:
+        card = replace(sidecar, architecture=inside.architecture, output_strides=inside.output_strides)
+    channels = card.architecture.get("num_classes")
+    if isinstance(channels, int):
+        inputs = card.architecture.get("in_channels", 3)
+        card = settled_card(card, channels, path, inputs=inputs if isinstance(inputs, int) else None)
+    return card
+
+
 #: Weights of red, green and blue in the luminance (ITU-R BT.601).
 LUMINANCE = (0.299, 0.587, 0.114)
 
@@ -173,6 +189,19 @@ def catalog_for(wanted: str | ClassCatalog | None, classes: int) -> ClassCatalog
     return OBJECT_CATALOG if classes == 1 else numbered_catalog(classes)
 
 
+def catalog_of(classes: str | ClassCatalog | Sequence[str] | int) -> ClassCatalog:
+    """Classes from a catalog, a built-in one's name, names in channel order, or their number."""
+    if isinstance(classes, ClassCatalog):
+        return classes
+    if isinstance(classes, int):
+        return numbered_catalog(classes)
+    if isinstance(classes, str):
+        return get_catalog(classes)
+    plain = numbered_catalog(len(classes))
+    infos = tuple(replace(info, name=str(name)) for info, name in zip(plain.classes, classes, strict=True))
+    return replace(plain, name="own", title=f"{len(infos)} classes", classes=infos)
+
+
 def finish_card(card: ModelCard, weights: Path) -> ModelCard:
     """The card with the file's digest and the identifier that follows from it."""
     digest = weights_digest(weights)
@@ -181,6 +210,8 @@ def finish_card(card: ModelCard, weights: Path) -> ModelCard:
 
 def finish_card_of_tensors(card: ModelCard, tensors: Mapping[str, Tensor]) -> ModelCard:
     """The card of weights that were never saved, with an identifier that follows from their values."""
+    import torch
+
     digest = hashlib.sha256()
     for key, tensor in tensors.items():
         digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -28,6 +28,9 @@ FOLDER_NAMES = (
     "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
     "diffusion_pytorch_model.safetensors",
 )  # fmt: skip
+#: The frozen graph of a release of TensorFlow's.
+GRAPH_NAME = "frozen_inference_graph.pb"
+_PARTS = re.compile(r"(.+)\.(?:data-\d{5}-of-\d{5}|meta)")
 _SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}(\.(?:safetensors|bin))")
 _INDEX = re.compile(r".+\.(safetensors|bin)\.index\.json", re.IGNORECASE)
 
@@ -57,6 +60,19 @@ def file_filter(title: str = "Models") -> str:
 def model_in_folder(folder: Path) -> Path | None:
     """The weights of a ``save_pretrained`` folder, or None if it is none."""
     return next((folder / name for name in FOLDER_NAMES if (folder / name).is_file()), None)
+
+
+def tensorflow_file(path: Path) -> Path | None:
+    """The file to open for a folder, a checkpoint's prefix, or one of its other files; None if none is TensorFlow's."""
+    if path.is_dir():
+        if (path / GRAPH_NAME).is_file():
+            return path / GRAPH_NAME
+        indices = sorted(path.glob("*.index"), key=lambda one: [int(n) for n in re.findall(r"\d+", one.name)])
+        return indices[-1] if indices else None
+    match = _PARTS.fullmatch(path.name)
+    prefix = path.with_name(match[1]) if match else path
+    index = prefix.with_name(prefix.name + ".index")
+    return index if (match or not path.exists()) and index.is_file() else None
 
 
 def find_models(folders: Iterable[str | Path]) -> list[Path]:

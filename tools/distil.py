@@ -33,7 +33,8 @@ from torch.nn import functional
 from deeplab_core.images import read_image
 from deeplab_core.inference import Predictor
 from deeplab_core.inference.geometry import frame_for
-from deeplab_core.inference.pixels import Canvas, resize_rgb
+from deeplab_core.inference.pixels import resize_rgb
+from deeplab_core.inference.torch_network import Canvas
 from deeplab_core.metrics.trimap import band_map
 from deeplab_core.nn.models.deeplab import DeepLab
 from deeplab_core.records import ModelCard, PredictOptions

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
+from deeplab_core.flavour import has_torch
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TERMS = re.compile(r"(licen[cs]e|copying|notice|authors|copyright)", re.IGNORECASE)
 HEAD = """\
@@ -26,10 +28,11 @@ NOTICE says what Atrous itself brings. Python: PSF-2.0, https://docs.python.org/
 def required(name: str = "atrous") -> list[Distribution]:
     """Installed packages that a package needs at run time, directly or not, by name; the package itself is left out.
 
-    Packages for other systems and extras are not installed by the requirement and are skipped.
+    Packages for other systems and extras are not installed by the requirement and are skipped. A light installation has ONNX
+    Runtime in place of PyTorch.
     """
     found: dict[str, Distribution] = {}
-    waiting = [name]
+    waiting = [name, "onnxruntime"] if name == "atrous" and not has_torch() else [name]
     while waiting:
         current = waiting.pop()
         key = re.sub(r"[-_.]+", "-", current).lower()

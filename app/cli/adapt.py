@@ -15,6 +15,8 @@ from app.cli.models import refuse_overwriting
 from app.cli.options import OUTPUT_STRIDES, device_option, json_option, project_option
 from app.cli.terminal import LiveBar, is_live, say
 from app.cli.train_projects import project_place, say_repairs
+from deeplab_core.errors import message
+from deeplab_core.flavour import require_torch
 from deeplab_core.wording import count, name_some
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ def adapt(
     if target.exists() and target.samefile(path):
         raise click.UsageError(f"{target} is the model that learns; choose another name")
 
+    require_torch(message("Learning from corrections"))
     from app.worker.handlers.adapt import learn
     from app.worker.messages import CorrectedImage, LearnTask
     from deeplab_core.learning import LearnOptions

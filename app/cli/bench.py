@@ -19,6 +19,7 @@ from app.cli.terminal import say
 from app.paths import SAMPLE_PROJECT
 from app.services.folders import engine_trials_file
 from deeplab_core.errors import AtrousError, one_image
+from deeplab_core.networks import compute_threads
 from deeplab_core.wording import count
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def bench(
     IMAGES is a file or a folder [default: the sample project]. Rows of one table take turns, so compare rows of one run only.
     CPU time is that of all threads: it says what the work costs, also while other programs run.
     """
-    from deeplab_core.backends.compiled import installed_engines
+    from deeplab_core.backends.engines import installed_engines
     from deeplab_core.inference import Predictor
     from deeplab_core.records import PredictOptions
     from deeplab_core.weights import load_model
@@ -89,17 +90,15 @@ def _read(images: Path, channels: int) -> list[Any]:
 
 
 def _about(predictor: Predictor, shapes: Sequence[tuple[int, ...]]) -> list[str]:
-    import torch
-
     from deeplab_core import __version__
-    from deeplab_core.backends.compiled import PACKAGES, installed_version
-    from deeplab_core.inference.engine_trial import processor
+    from deeplab_core.backends.engines import PACKAGES, installed_version
+    from deeplab_core.inference.device import processor
 
     sizes = sorted({f"{shape[1]} x {shape[0]}" for shape in shapes})
     versions = [f"{name} {version}" for name in ("torch", *PACKAGES.values()) if (version := installed_version(name))]
     return [
         f"{count(len(shapes), 'image')} ({', '.join(sizes)} px), stride {predictor.model.output_stride}, on {predictor.device}",
-        f"{processor()}; {count(torch.get_num_threads(), 'thread')}; atrous {__version__}, {', '.join(versions)}",
+        f"{processor()}; {count(compute_threads(), 'thread')}; atrous {__version__}, {', '.join(versions)}",
     ]
 
 
@@ -125,16 +124,14 @@ def _by_engine(
 
 def _by_folder(predictor: Predictor, images: Sequence[Any], rounds: int) -> tuple[str, Sequence[str], list[dict[str, Any]]]:
     """A folder: one image after the other with all threads, and side by side with one each."""
-    import torch
-
     from deeplab_core.inference import one_thread_each, single_thread
 
     def in_turn() -> None:
         for rgb in images:
             predictor(rgb)
 
-    ways: dict[str, Callable[[], object]] = {f"one after the other, {count(torch.get_num_threads(), 'thread')}": in_turn}
-    threads = torch.get_num_threads()
+    ways: dict[str, Callable[[], object]] = {f"one after the other, {count(compute_threads(), 'thread')}": in_turn}
+    threads = compute_threads()
     if predictor.device.type == "cpu" and predictor.model.engine is None and threads > 1:
 
         def apart() -> None:

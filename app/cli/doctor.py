@@ -20,6 +20,7 @@ from app.cli.terminal import say
 from app.cli.window import has_screen
 from app.paths import MODEL_DIR_VARIABLE, model_folders
 from deeplab_core import __version__
+from deeplab_core.flavour import flavour
 
 PACKAGES = (
     "torch",
@@ -35,6 +36,12 @@ PACKAGES = (
     "ai-edge-litert",
     "pillow-heif",
 )
+#: What PyTorch's part in an installation is called.
+FLAVOURS = {
+    "full": "full",
+    "cpu": "full, PyTorch for the CPU",
+    "light": "light, without PyTorch: no training, learning, or checkpoints of other programs",
+}
 #: Probes that run at the same time: most of their time is reading from the disk.
 _AT_ONCE = 3
 
@@ -49,6 +56,7 @@ def doctor(as_json: bool, probe: str | None) -> int:
         return 0
     facts: dict[str, Any] = {
         "atrous": __version__,
+        "flavour": FLAVOURS[flavour()],
         "python": f"{platform.python_version()} ({sys.executable})",
         "system": f"{platform.platform()}, {os.cpu_count()} cores",
         **{name: _version(name) for name in PACKAGES},
@@ -58,7 +66,7 @@ def doctor(as_json: bool, probe: str | None) -> int:
             say(f"{name:>22}  {value or 'not installed'}")
     rows = _probe_rows((lambda _row: None) if as_json else _say_row)
     problems = [*_setup_problems(), *(f"{row.name}: {row.text}. {row.remedy}" for row in rows if row.state == "failed")]
-    found = next((row.more for row in rows if row.name == "torch"), {})
+    found = next((row.more for row in rows if "devices" in row.more), {})
     devices, notes = found.get("devices", {}), found.get("notes", [])
     if as_json:
         probes = [{"name": row.name, "state": row.state, "text": row.text, "remedy": row.remedy} for row in rows]

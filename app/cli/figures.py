@@ -121,6 +121,10 @@ def _inputs(
     seed: int,
 ) -> FigureInputs:
     """Read what the chosen figures need, and nothing else."""
+    from deeplab_core.errors import message
+    from deeplab_core.flavour import require_torch
+
+    require_torch(message("Drawing figures"))
     from deeplab_core.figures import FigureInputs
     from deeplab_core.images import read_image
 
@@ -155,11 +159,12 @@ def _first_image(folder: Path) -> Path:
 def _model(name: str, output_stride: int | None = None) -> NamedModel:
     from deeplab_core.errors import WeightsError
     from deeplab_core.figures import NamedModel
+    from deeplab_core.networks import GraphNetwork
     from deeplab_core.weights import load_model
 
     path = resolve_model(name)
     model, card = load_model(path, output_stride)
-    if model.engine is not None:
+    if isinstance(model, GraphNetwork):
         raise WeightsError(
             "figures look into a network, and this one runs as a finished graph",
             remedy="Name safetensors or PyTorch weights with --model",

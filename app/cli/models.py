@@ -19,7 +19,8 @@ from app.cli.terminal import say
 from app.cli.transfer import megabytes
 from app.paths import CLICK_FOLDER, MODEL_DIR_VARIABLE, download_folder
 from deeplab_core.atomic import refuse_photograph
-from deeplab_core.errors import WeightsError
+from deeplab_core.errors import WeightsError, message
+from deeplab_core.flavour import require_torch
 from deeplab_core.hub import (
     PublishedModel,
     click_networks,
@@ -29,6 +30,7 @@ from deeplab_core.hub import (
 
 if TYPE_CHECKING:
     from deeplab_core.backends import EngineModel
+    from deeplab_core.networks import GraphNetwork
     from deeplab_core.nn import SegmentationModel
     from deeplab_core.nn.count import LayerRow
     from deeplab_core.records import ModelCard
@@ -129,11 +131,13 @@ def convert_command(
         raise click.UsageError(f"{target} is the file that is to be converted; choose another name")
     refuse_overwriting(target, force)
 
+    require_torch(message("Converting a model"))
     from deeplab_core.model_cards import write_card_file
+    from deeplab_core.networks import GraphNetwork
     from deeplab_core.weights import load_model, save_model
 
     model, card = load_model(path, options=options_of_model)
-    if model.engine is not None:
+    if isinstance(model, GraphNetwork):
         raise WeightsError(
             "a graph cannot be turned back into a network of ours",
             why=f"{path.name} holds operations for {model.engine.name}, not weights of a known family",
@@ -161,9 +165,11 @@ def _reread(target: Path, model: SegmentationModel) -> float:
     Raises:
         WeightsError: the file does not load.
     """
+    from deeplab_core.networks import GraphNetwork
     from deeplab_core.weights import load_model
 
     again, _ = load_model(target)
+    assert not isinstance(again, GraphNetwork)
     written = again.state_dict()
     return max(
         (float((value.float() - written[key].float()).abs().max()) for key, value in model.state_dict().items() if value.numel()),
@@ -207,6 +213,7 @@ def export_command(
     wanted = None if size is None else _size(size)
     path = resolve_model(name_or_file)
 
+    require_torch(message("Writing ONNX"))
     from deeplab_core.backends.export import export_onnx
     from deeplab_core.weights import load_model
 
@@ -264,12 +271,15 @@ def show_command(
 ) -> None:
     """Open a checkpoint and show which project it came from, its card, layers, parameters, multiply-adds and receptive field."""
     from deeplab_core.backends import EngineModel
+    from deeplab_core.networks import GraphNetwork
     from deeplab_core.weights import load_model
 
     path = resolve_model(name_or_file)
     model, card = load_model(path, output_stride, options=options_of_model)
     if isinstance(model, EngineModel):
         figures, lines = _graph_figures(model)
+    elif isinstance(model, GraphNetwork):
+        figures, lines = _own_graph_figures(model)
     else:
         figures, lines = _network_figures(model, size, every_layer)
     if as_json:
@@ -278,7 +288,7 @@ def show_command(
     for label, value in {**_card_rows(card), **lines}.items():
         if value:
             say(f"{label:>14}  {value}")
-    if not isinstance(model, EngineModel):
+    if not isinstance(model, GraphNetwork):
         say()
         for line in _table(figures["layers"] if every_layer else figures["parts"]):
             say(line)
@@ -378,6 +388,13 @@ def _layer_text(layer: dict[str, Any]) -> str:
     stride = f", stride {layer['stride'][0]}" if layer["stride"][0] > 1 else ""
     rate = f", rate {'x'.join(str(r) for r in sorted(set(layer['rate'])))}" if max(layer["rate"]) > 1 else ""
     return f"{layer['kind']} {kernel}, {into} to {out}{groups}{stride}{rate}"
+
+
+def _own_graph_figures(model: GraphNetwork) -> tuple[dict[str, Any], dict[str, str]]:
+    """Figures of a network of ours where PyTorch, which counts its layers, is not installed."""
+    engine = model.engine
+    figures = {"engine": engine.name, "precision": engine.precision, "receptive_radius": model.receptive_radius()}
+    return figures, {"engine": f"{engine.name}, {engine.precision}", "layers": "counted by PyTorch, which is not installed"}
 
 
 def _graph_figures(model: EngineModel) -> tuple[dict[str, Any], dict[str, str]]:

@@ -20,7 +20,8 @@ from app.cli.predict_run import outcomes, settle_engine, side_by_side
 from app.cli.terminal import say
 from app.services.folders import engine_trials_file
 from app.text import read_numbers
-from deeplab_core.errors import AtrousError, ImageReadError
+from deeplab_core.errors import AtrousError, ImageReadError, message
+from deeplab_core.flavour import require_torch
 from deeplab_core.notes import RunNotes
 from deeplab_core.parallel import available_cores, in_order
 from deeplab_core.reading import read_json
@@ -221,6 +222,7 @@ def _shard(device: str) -> tuple[int, int, str]:
     """Rank, world size and device of this process, from the variables that torchrun sets."""
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     if world > 1 and device in ("auto", "cuda"):
+        require_torch(message("Predicting by several processes"))
         import torch
 
         if torch.cuda.is_available():
@@ -236,6 +238,7 @@ def _failures_everywhere(mine: int, world: int) -> int:
     """
     if world == 1 or "MASTER_ADDR" not in os.environ:
         return mine
+    require_torch(message("Waiting for other processes"))
     import torch
 
     from deeplab_core.training import process_group
@@ -270,7 +273,7 @@ def _refuse_existing(tasks: Sequence[Task]) -> None:
 
 def _asked_engine(engine: EngineChoice | None, out: Path, *, resume: bool, world: int) -> EngineChoice:
     """The engine as asked for, or that of the run that is resumed."""
-    from deeplab_core.backends.compiled import installed_engines
+    from deeplab_core.backends.engines import installed_engines
 
     earlier = _engine_of_run(out) if resume and engine in (None, "auto") else None
     if earlier not in (None, "torch", *installed_engines()):

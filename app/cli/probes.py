@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from app.import_trouble import REBUILT, explain, is_frozen, package_of
 from app.services.compute_link import ending
 from deeplab_core.errors import AtrousError
+from deeplab_core.flavour import has_torch
 from deeplab_core.reading import json_text, parse_json
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ class Row:
 def run_probe(name: str, patience: float = PATIENCE) -> Row:
     """Run one probe in a process of its own and say what came of it."""
     probe = PROBES[name]
+    if name == "torch" and not _installed("torch") and _installed("onnxruntime"):
+        remedy = "The full application has it" if is_frozen() else f"To train, learn and open checkpoints: {_pip()} install torch"
+        return Row(name, "missing", "not installed: this is a light installation", remedy)
     if probe.package and not _installed(probe.package):
         if probe.extra and is_frozen():
             return Row(name, "missing", "not installed", "This application comes without it; Atrous from pip can have it")
@@ -305,15 +309,21 @@ def _worker() -> tuple[str, dict[str, Any]]:
         raise AtrousError("it did not say that it is there", remedy="Look at the row of torch") from None
     finally:
         link.join()
-    return f"started in {seconds:.1f} s, its heartbeat is heard", {"versions": first.versions}
+    return f"started in {seconds:.1f} s, its heartbeat is heard", {
+        "versions": first.versions,
+        "devices": first.devices,
+        "notes": list(first.notes),
+    }
 
 
 def _engines() -> str:
     """What may run a network of ours, and what trials found on this machine."""
     from collections import Counter
 
+    if not has_torch():
+        return "ONNX Runtime runs the graphs"
     from app.services.folders import engine_trials_file
-    from deeplab_core.backends.compiled import installed_engines
+    from deeplab_core.backends.engines import installed_engines
     from deeplab_core.inference.engine_trial import TrialRecord
 
     trials = TrialRecord(engine_trials_file()).all()
@@ -323,6 +333,8 @@ def _engines() -> str:
 
 
 def _onnx() -> str:
+    if not has_torch():
+        return _bundled_graph()
     import numpy as np
     import onnx
     import onnxruntime
@@ -337,6 +349,19 @@ def _onnx() -> str:
     if session.run(None, {"x": np.ones(2, np.float32)})[0].tolist() != [2.0, 2.0]:
         raise ValueError("a graph computes wrongly")
     return f"ran a graph ({', '.join(onnxruntime.get_available_providers())})"
+
+
+def _bundled_graph() -> str:
+    import numpy as np
+
+    from app.paths import FIRST_MODEL
+    from deeplab_core.networks import GraphNetwork
+    from deeplab_core.weights import load_model
+
+    model, card = load_model(FIRST_MODEL)
+    if not isinstance(model, GraphNetwork) or not np.isfinite(model.coarse_logits(np.zeros((1, 3, 65, 65), np.float32))).all():
+        raise ValueError("a network computes wrongly")
+    return f"ran {card.name} ({model.engine.name})"
 
 
 def _heic() -> str:
@@ -395,7 +420,7 @@ PROBES: dict[str, Probe] = {
     "numba": _of(_numba, "numba"),
     "opencv": _of(_opencv, "cv2"),
     "pillow": _of(_pillow, "PIL"),
-    "safetensors": _imports("safetensors.torch", package="safetensors"),
+    "safetensors": _imports("safetensors.numpy", package="safetensors"),
     "tifffile": _imports("tifffile"),
     "pycocotools": _imports("pycocotools.mask", package="pycocotools"),
     "pyqtgraph": _imports("pyqtgraph"),

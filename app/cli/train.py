@@ -19,7 +19,8 @@ from app.cli.options import Decimal, TruthOptions, json_lines_option, truth_opti
 from app.cli.terminal import LiveBar, is_live, say
 from app.cli.train_projects import opened_projects, project_samples
 from app.text import read_numbers
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, message
+from deeplab_core.flavour import require_torch
 from deeplab_core.parallel import IsCancelled
 from deeplab_core.reading import parse_toml
 from deeplab_core.wording import count
@@ -146,6 +147,7 @@ def train(
     Data sets in the layouts of VOC, Cityscapes and CamVid, folders of images and masks, and Atrous projects are read alike. Under
     torchrun every process takes its share of each batch. Ctrl+C saves the state; --resume continues from it and needs only -o.
     """
+    require_torch(message("Training"))
     import torch
 
     from deeplab_core.atomic import make_folder
@@ -167,7 +169,7 @@ def train(
         torch.set_num_threads(threads)
     make_folder(out)
     with (
-        process_group(torch.device(chosen)) as group,
+        process_group(torch.device(str(chosen))) as group,
         _only_writer(out, group.leads),
         _stop_on_signals() as stop,
         opened_projects(data.projects) as opened,

@@ -11,14 +11,17 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from app.import_trouble import explain, is_import_trouble
 from app.worker.messages import PROTOCOL, Answer, Failed, Hello, Request, WasCancelled
 from app.worker.state import Handler, WorkerState
 from deeplab_core.errors import AtrousError, Cancelled, ComputeError, message
+from deeplab_core.flavour import has_torch, require_torch
 from deeplab_core.inference import cap_threads, list_devices
 from deeplab_core.parallel import IsCancelled, ProgressCallback
+
+if has_torch():
+    import_module("torch")  # one that is broken is noticed now, before Hello
 
 _log = logging.getLogger(__name__)
 
@@ -34,14 +37,30 @@ def hello() -> Hello:
         qt_modules=tuple(sorted(name for name in sys.modules if name.partition(".")[0] in _QT_PACKAGES)),
         versions={
             "python": platform.python_version(),
-            # str(): torch's version is a class of torch's own, and unpickling it would import torch into the window's process
-            "torch": str(torch.__version__),
+            **_torch_versions(),
             "numpy": str(np.__version__),
-            "cuda": str(torch.version.cuda or ""),
         },
         devices=devices,
         notes=notes,
     )
+
+
+def _torch_versions() -> dict[str, str]:
+    """Of torch and CUDA, empty texts without torch."""
+    if not has_torch():
+        return {"torch": "", "cuda": ""}
+    import torch
+
+    # str(): torch's version is a class of torch's own, and unpickling it would import torch into the window's process
+    return {"torch": str(torch.__version__), "cuda": str(torch.version.cuda or "")}
+
+
+#: Subjects that only torch can answer, as :func:`require_torch` names them.
+_BY_TORCH = {
+    "adapt": message("Learning from corrections"),
+    "receptive": message("The receptive field"),
+    "similar": message("Comparing images by what a model sees"),
+}
 
 
 class ComputeSession:
@@ -89,5 +108,7 @@ class ComputeSession:
     def handler(self, name: str) -> Handler:
         """A handler by its module's name; training and the CRF take seconds to import, so it is done when they are needed."""
         if name not in self.handlers:
+            if name in _BY_TORCH:
+                require_torch(_BY_TORCH[name])
             self.handlers[name] = import_module(f"app.worker.handlers.{name}").Handler(self.state)
         return self.handlers[name]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from deeplab_core.backends.onnx_file import looks_like_onnx, read_onnx_file
@@ -17,6 +16,7 @@ from deeplab_core.backends.onnx_session import OnnxSession
 from deeplab_core.backends.signature import TensorSpec
 from deeplab_core.correction.clicks import ClickEngine, click_engine, role_of
 from deeplab_core.errors import WeightsError, message
+from deeplab_core.networks import ComputeDevice
 from deeplab_core.parallel import IsCancelled
 
 #: Words by which the two files of a pair differ: as samexporter, X-AnyLabeling, osam, optimum and the authors name them.
@@ -35,7 +35,7 @@ class OnnxGraph:
         UnsafeCheckpoint: it points at files outside of its folder.
     """
 
-    def __init__(self, path: Path, device: torch.device | None = None) -> None:
+    def __init__(self, path: Path, device: ComputeDevice | None = None) -> None:
         _check_onnx(path)
         read_onnx_file(path)
         self.path = path
@@ -82,7 +82,7 @@ def load_click_model(paths: Path | Sequence[Path], device: str = "cpu") -> Click
     files = [paths] if isinstance(paths, Path) else list(paths)
     if not 1 <= len(files) <= 2:
         raise WeightsError(message("a click network has one or two files, not {count}", count=len(files)))
-    where = torch.device(device)
+    where = ComputeDevice.parse(device)
     graphs = [OnnxGraph(path, where) for path in files]
     if len(graphs) == 1 and role_of(graphs[0]) in ("encoder", "decoder"):
         partner = find_partner(files[0])

@@ -6,7 +6,6 @@ receptive fields, pooled contexts and everything else, and only its forward pass
 
 from __future__ import annotations
 
-import importlib.metadata
 import io
 import threading
 import warnings
@@ -18,12 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from deeplab_core.backends.engines import PACKAGES, EngineName, installed_version
 from deeplab_core.errors import ComputeError, message
 from deeplab_core.nn import SegmentationModel
 
-EngineName = Literal["onnx", "openvino"]
-#: Package of each engine.
-PACKAGES: dict[EngineName, str] = {"onnx": "onnxruntime", "openvino": "openvino"}
 #: Largest difference of a logit from torch's, in parts of the logits' range.
 TOLERANCE = 1e-3
 _OPSET = 17
@@ -103,21 +100,6 @@ class CompiledNetwork:
                     why=message("at {width} x {height} pixels", width=least + width, height=least + height),
                     remedy=message("Choose the engine torch"),
                 )
-
-
-def installed_version(package: str) -> str:
-    """Version of a package, or an empty string."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
-def installed_engines() -> tuple[EngineName, ...]:
-    """Engines that can be tried here."""
-    if not installed_version("onnx"):  # torch writes graphs with it
-        return ()
-    return tuple(name for name, package in PACKAGES.items() if installed_version(package))
 
 
 class _Coarse(nn.Module):

@@ -21,6 +21,7 @@ from deeplab_core import model_cards as cards
 from deeplab_core.atomic import atomic_write
 from deeplab_core.backends.loading import MINIMUM_SIDE
 from deeplab_core.errors import ExportError, message
+from deeplab_core.networks import GraphNetwork
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.nn.exact import save_arithmetic
 from deeplab_core.records import CARD_KEY, ModelCard, Preprocessing
@@ -83,7 +84,7 @@ def _decided(logits: Tensor, threshold: float | None) -> Tensor:
 
 def export_onnx(
     path: str | Path,
-    model: SegmentationModel,
+    model: SegmentationModel | GraphNetwork,
     card: ModelCard,
     *,
     output: Output = "logits",
@@ -111,7 +112,7 @@ def export_onnx(
     """
     path = Path(path)
     card = cards.settled_card(card, model.num_classes, path, inputs=model.in_channels)
-    if model.engine is not None:
+    if isinstance(model, GraphNetwork):
         raise ExportError(
             message("the model is a graph for {engine} already", engine=model.engine.name),
             remedy=message("Copy the file"),

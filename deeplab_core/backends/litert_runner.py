@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from deeplab_core.backends.signature import TensorSpec
 from deeplab_core.errors import ComputeError, WeightsError, message
+from deeplab_core.networks import ComputeDevice, compute_threads
 
 _NAME = "ai-edge-litert"
 
@@ -92,7 +92,7 @@ class LiteRTRunner:
                 ) from error
         return found
 
-    def on(self, device: torch.device) -> LiteRTRunner:
+    def on(self, device: ComputeDevice) -> LiteRTRunner:
         """The same interpreter: it computes on the CPU alone, and reports it if more was asked for."""
         twin = copy.copy(self)
         twin.notes = () if device.type == "cpu" else (f"LiteRT computes on the CPU, not on {device}.",)
@@ -123,7 +123,7 @@ def _opened(content: bytes) -> tuple[Any, str]:
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    threads = torch.get_num_threads()
+    threads = compute_threads()
     plain = Interpreter(
         model_content=content, num_threads=threads,
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,

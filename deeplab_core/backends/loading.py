@@ -103,7 +103,7 @@ def load_engine(path: Path, sidecar: ModelCard | None = None, *, output: str = "
         architecture=dict(card.architecture),
         minimum_side=_minimum_side(card),
     )
-    return model.eval(), card
+    return model, card
 
 
 def read_engine_card(path: Path, sidecar: ModelCard | None = None) -> ModelCard:

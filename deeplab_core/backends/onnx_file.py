@@ -245,12 +245,22 @@ def with_output(name: str) -> bytes:
 
     A protocol buffer's messages may come in parts, which a reader joins: this is a model with one output.
     """
-    return _bytes_field(7, _bytes_field(12, _bytes_field(1, name.encode())))
+    return bytes_field(7, bytes_field(12, bytes_field(1, name.encode())))
 
 
-def _bytes_field(field_number: int, content: bytes) -> bytes:
-    length, size = bytearray(), len(content)
-    while size >= 0x80:
-        length.append(size & 0x7F | 0x80)
-        size >>= 7
-    return bytes([field_number << 3 | BYTES, *length, size]) + content
+def bytes_field(field_number: int, content: bytes) -> bytes:
+    """A field of a protocol buffer that holds bytes, a text or a message."""
+    return _varint(field_number << 3 | BYTES) + _varint(len(content)) + content
+
+
+def number_field(field_number: int, value: int) -> bytes:
+    """A field of a protocol buffer that holds an unsigned number."""
+    return _varint(field_number << 3 | VARINT) + _varint(value)
+
+
+def _varint(value: int) -> bytes:
+    found = bytearray()
+    while value >= 0x80:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*found, value])

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from deeplab_core.backends.onnx_file import OnnxFile, with_output
 from deeplab_core.backends.onnx_session import OnnxSession
 from deeplab_core.errors import WeightsError, message
+from deeplab_core.networks import ComputeDevice
 
 _INTEGER_OPERATIONS = {"QLinearConv", "ConvInteger", "QuantizeLinear", "DequantizeLinear"}
 #: Operations that end a network without an activation.
@@ -30,7 +30,7 @@ class OnnxRunner:
         WeightsError: ONNX Runtime is not installed, or cannot open the file.
     """
 
-    def __init__(self, path: Path, file: OnnxFile, device: torch.device | None = None) -> None:
+    def __init__(self, path: Path, file: OnnxFile, device: ComputeDevice | None = None) -> None:
         self._path, self._file = path, file
         self.operations = file.operations
         # Weights in other files are found beside the model's path, which bytes do not have.
@@ -65,7 +65,7 @@ class OnnxRunner:
         remedy = message("Choose a size that the network takes (resize and padding on its model card)")
         return self._session.run({self.input.name: values}, [output], remedy=remedy)[0]
 
-    def on(self, device: torch.device) -> OnnxRunner:
+    def on(self, device: ComputeDevice) -> OnnxRunner:
         """The same file in a session for another device, as far as the installed ONNX Runtime has it."""
         nearest, notes = self._session.nearest(device)
         if nearest != self.device:

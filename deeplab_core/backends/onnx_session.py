@@ -10,11 +10,11 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from deeplab_core.backends.signature import TensorSpec
 from deeplab_core.errors import Cancelled, ComputeError, WeightsError, message
+from deeplab_core.networks import ComputeDevice, compute_threads
 from deeplab_core.parallel import IsCancelled
 
 _TYPES = {
@@ -44,13 +44,13 @@ class OnnxSession:
         WeightsError: ONNX Runtime is not installed, or cannot open the file.
     """
 
-    def __init__(self, path: Path, model: bytes | None = None, device: torch.device | None = None) -> None:
+    def __init__(self, path: Path, model: bytes | None = None, device: ComputeDevice | None = None) -> None:
         runtime = _installed(path)
         self.path = path
         self.title = f"onnxruntime {runtime.__version__}"
         self.device: str
         self.notes: tuple[str, ...]
-        providers, self.device, self.notes = _providers(runtime, device or torch.device("cpu"))
+        providers, self.device, self.notes = _providers(runtime, device or ComputeDevice("cpu"))
         try:
             # Its own second try prints to stdout, where results go.
             self._session = runtime.InferenceSession(
@@ -70,7 +70,7 @@ class OnnxSession:
         self.inputs = tuple(_spec(tensor, path) for tensor in inputs)
         self.outputs = tuple(_spec(tensor, path) for tensor in outputs)
 
-    def nearest(self, device: torch.device) -> tuple[str, tuple[str, ...]]:
+    def nearest(self, device: ComputeDevice) -> tuple[str, tuple[str, ...]]:
         """Where a session for a device would run, and notes on it."""
         _, nearest, notes = _providers(self._runtime, device)
         return nearest, notes
@@ -150,7 +150,7 @@ def _installed(path: Path) -> ModuleType:
     return module
 
 
-def _providers(runtime: ModuleType, device: torch.device) -> tuple[list[Any], str, tuple[str, ...]]:
+def _providers(runtime: ModuleType, device: ComputeDevice) -> tuple[list[Any], str, tuple[str, ...]]:
     """Execution providers in order of preference, the device that they mean, and notes."""
     cpu = "CPUExecutionProvider"
     if device.type == "cpu":
@@ -164,7 +164,7 @@ def _providers(runtime: ModuleType, device: torch.device) -> tuple[list[Any], st
 
 def _session_options(runtime: ModuleType) -> Any:
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = compute_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     return options

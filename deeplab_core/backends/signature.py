@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from deeplab_core.errors import AtrousError, ComputeError, WeightsError, message
 from deeplab_core.labels import LabelMap
+from deeplab_core.networks import ComputeDevice
 
 #: Input sizes at which a graph of free size is tried, so that its outputs' shapes become known. Not square, so that height and
 #: width can be told apart; multiples of 32 first, since some graphs take nothing else.
@@ -44,7 +44,7 @@ class Runner(Protocol):
 
     Attributes:
         title: library and version.
-        device, precision, notes: see :class:`deeplab_core.nn.Engine`.
+        device, precision, notes: see :class:`deeplab_core.networks.Engine`.
         input: the only input.
         outputs: in the file's order.
         align_corners: rule of the upsampling that was left out behind an output, by its name.
@@ -67,7 +67,7 @@ class Runner(Protocol):
             ComputeError: the engine refused; MemoryError where memory ran out.
         """
 
-    def on(self, device: torch.device) -> Runner:
+    def on(self, device: ComputeDevice) -> Runner:
         """The same graph on a device, or as near to it as the engine gets; :attr:`notes` records it."""
 
 

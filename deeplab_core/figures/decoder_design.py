@@ -21,7 +21,8 @@ from deeplab_core.figures.record import DrawnFigure, FigureInputs
 from deeplab_core.figures.runs import predictor_of, read_pairs
 from deeplab_core.figures.style import SERIES, panels
 from deeplab_core.inference.geometry import frame_for
-from deeplab_core.inference.pixels import Canvas, resize_rgb
+from deeplab_core.inference.pixels import resize_rgb
+from deeplab_core.inference.torch_network import Canvas
 from deeplab_core.metrics.confusion import ConfusionMatrix
 from deeplab_core.nn import count_parameters
 from deeplab_core.nn.layers import initialise, resize

@@ -11,8 +11,10 @@ from deeplab_core.errors import ComputeError, message
 from deeplab_core.geometry import Box
 from deeplab_core.inference.geometry import frame_for
 from deeplab_core.inference.monitor import ProgressMonitor
-from deeplab_core.inference.pixels import RGB, Canvas, check_rgb, resize_rgb
+from deeplab_core.inference.pixels import RGB, check_rgb, resize_rgb
 from deeplab_core.inference.predictor import Predictor
+from deeplab_core.inference.torch_network import Canvas
+from deeplab_core.networks import GraphNetwork
 from deeplab_core.nn.base import Encoder
 from deeplab_core.parallel import IsCancelled
 
@@ -41,7 +43,7 @@ def embed(predictor: Predictor, rgb: RGB, *, region: Box | None = None, cancel: 
     """
     check_rgb(rgb, predictor.model.in_channels)
     model, card = predictor.model, predictor.card
-    if model.engine is not None:
+    if isinstance(model, GraphNetwork):
         raise ComputeError(
             message("this model has no features to compare images by"),
             why=message("{engine} runs it as a finished graph, without layers to look into", engine=model.engine.name),

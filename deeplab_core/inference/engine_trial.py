@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import platform
 import threading
 import time
 from collections.abc import Callable
@@ -17,15 +15,11 @@ from torch import Tensor
 
 from deeplab_core import __version__
 from deeplab_core.atomic import atomic_write
-from deeplab_core.backends.compiled import (
-    PACKAGES,
-    TOLERANCE,
-    CompiledNetwork,
-    EngineName,
-    installed_engines,
-    installed_version,
-)
+from deeplab_core.backends.compiled import TOLERANCE, CompiledNetwork
+from deeplab_core.backends.engines import PACKAGES, EngineName, installed_engines, installed_version
 from deeplab_core.errors import AtrousError, ComputeError
+from deeplab_core.inference.device import processor
+from deeplab_core.inference.network import ChosenEngine
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.reading import json_text, read_json
 from deeplab_core.records import EngineChoice
@@ -124,24 +118,6 @@ class TrialRecord:
         trials = data.get("trials") if isinstance(data, dict) and data.get("version") == _VERSION else None
         found = {str(key): Trial.from_dict(value) for key, value in trials.items()} if isinstance(trials, dict) else {}
         return {key: trial for key, trial in found.items() if trial is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class ChosenEngine:
-    """What computes.
-
-    Attributes:
-        network: another engine's network; None is torch.
-        note: why it is not the engine asked for, or how far its precision agrees; empty without a note.
-    """
-
-    network: CompiledNetwork | None
-    note: str = ""
-
-    @property
-    def name(self) -> Literal["torch", "onnx", "openvino"]:
-        """The engine."""
-        return "torch" if self.network is None else self.network.engine
 
 
 class EngineChooser:
@@ -282,13 +258,3 @@ def _fastest(calls: dict[str, Callable[[], Tensor]]) -> dict[str, float]:
 def size_class(size: tuple[int, int]) -> int:
     """Pixels of a canvas, rounded to a power of two."""
     return 1 << round(math.log2(max(1, size[0] * size[1])))
-
-
-def processor() -> str:
-    """Name of the processor, and how many of its cores this process may use."""
-    name = ""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return f"{name or platform.processor() or platform.machine()}, {os.cpu_count()} cores"

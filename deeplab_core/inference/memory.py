@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
+from deeplab_core.networks import ComputeDevice
 
 #: Working memory of a forward pass in bytes per network pixel, from which the first tile is chosen. Measured in fp32 at output
 #: stride 16 (``benchmarks/inference.py``): MobileNetV2 340, ResNet-50 600, ResNet-101 570, Xception-65 590; the rest is room for
@@ -68,23 +69,28 @@ class SharedRoom:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception of torch, numpy or Python means that memory ran out."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+    torch = sys.modules.get("torch")
+    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(phrase in str(error).lower() for phrase in _PHRASES)
 
 
-def release(device: torch.device) -> None:
+def release(device: ComputeDevice) -> None:
     """Give cached blocks back to the device, so that a smaller attempt finds room."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
 
 
-def available_bytes(device: torch.device) -> int:
+def available_bytes(device: ComputeDevice) -> int:
     """Free memory of the device in bytes, as far as the system tells; 4 GiB where it does not."""
-    if device.type == "cuda":
-        free, _total = torch.cuda.mem_get_info(device)
+    torch = sys.modules.get("torch")
+    if device.type == "cuda" and torch is not None:
+        free, _total = torch.cuda.mem_get_info(str(device))
         return int(free)
     try:
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():

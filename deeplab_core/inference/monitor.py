@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from deeplab_core.errors import Cancelled
+from deeplab_core.networks import GraphNetwork
 from deeplab_core.parallel import IsCancelled, ProgressCallback
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class ProgressMonitor:
@@ -56,11 +59,13 @@ class ProgressMonitor:
             self._progress(self._reached, self._text)
 
     @contextmanager
-    def over(self, model: nn.Module) -> Iterator[None]:
-        """Monitor the convolutions of a network while the context lasts."""
-        if self._cancel is None and self._progress is None:
+    def over(self, model: nn.Module | GraphNetwork) -> Iterator[None]:
+        """Monitor the convolutions of a network while the context lasts; those of a graph cannot be seen."""
+        if isinstance(model, GraphNetwork) or (self._cancel is None and self._progress is None):
             yield
             return
+        from torch import nn
+
         layers = [module for module in model.modules() if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))]
         self._expected = max(1, len(layers))
         handles = [layer.register_forward_pre_hook(self._layer) for layer in layers]

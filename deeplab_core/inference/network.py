@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from deeplab_core.backends.compiled import CompiledNetwork
 from deeplab_core.errors import ComputeError, message
-from deeplab_core.inference.geometry import Size
+from deeplab_core.inference.device import PrecisionName
+from deeplab_core.inference.geometry import NetworkFrame, Size
 from deeplab_core.inference.monitor import ProgressMonitor
-from deeplab_core.inference.pixels import Canvas
+from deeplab_core.inference.pixels import RGB, PixelCanvas
 from deeplab_core.inference.scores import store_scores
-from deeplab_core.nn import SegmentationModel, class_logits
+from deeplab_core.networks import ComputeDevice, GraphNetwork
+from deeplab_core.records import Preprocessing
+
+if TYPE_CHECKING:
+    from deeplab_core.backends.compiled import CompiledNetwork
+    from deeplab_core.inference.torch_network import Canvas
+    from deeplab_core.nn import SegmentationModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,29 +117,114 @@ class CoarseGrid:
     tiles: int
 
 
+def prepared(model: SegmentationModel | GraphNetwork, device: ComputeDevice) -> SegmentationModel | GraphNetwork:
+    """A copy of a network on a device, as fast as it can be made without other numbers."""
+    if isinstance(model, GraphNetwork):
+        copied = model.copy()
+        copied.move(device)
+        return copied
+    from deeplab_core.inference.prepare import prepare_for_inference
+
+    return prepare_for_inference(model, device)
+
+
+def canvas_for(
+    model: SegmentationModel | GraphNetwork, scaled: RGB, preprocessing: Preprocessing, device: ComputeDevice, frame: NetworkFrame
+) -> Canvas | PixelCanvas:
+    """A scaled image as a network reads it."""
+    if isinstance(model, GraphNetwork):
+        return PixelCanvas(scaled, preprocessing, frame.content)
+    from deeplab_core.inference.torch_network import Canvas
+
+    return Canvas(scaled, preprocessing, device, frame.content)
+
+
+class ForwardPasses(Protocol):
+    """Forward passes over windows of a canvas."""
+
+    def scores(self, x: Any, pooled: NDArray[np.float32] | None, compiled: CompiledNetwork | None) -> NDArray[np.float32]:
+        """Logits of every class, (h, w, C) float32, of one window."""
+
+    def context(self, x: Any, core: tuple[int, int, int, int]) -> NDArray[np.float64] | None:
+        """Mean features (1, C, 1, 1) of a part of a window; None if the network pools nothing."""
+
+
+class _GraphPasses:
+    """Those of a graph; one channel becomes two classes, see :func:`deeplab_core.nn.class_logits`."""
+
+    def __init__(self, model: GraphNetwork) -> None:
+        self._model = model
+
+    def scores(
+        self,
+        x: NDArray[np.float32],
+        pooled: NDArray[np.float32] | None,
+        _compiled: CompiledNetwork | None,
+    ) -> NDArray[np.float32]:
+        logits: NDArray[np.float32] = self._model.coarse_logits(x, pooled)[0]
+        if len(logits) == 1:
+            logits = np.concatenate((np.zeros_like(logits), logits))
+        return np.ascontiguousarray(logits.transpose(1, 2, 0))
+
+    def context(self, x: NDArray[np.float32], core: tuple[int, int, int, int]) -> NDArray[np.float64] | None:
+        mean = self._model.pooled_context(x, core)
+        return None if mean is None else np.asarray(mean, np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenEngine:
+    """What computes.
+
+    Attributes:
+        network: another engine's network; None is torch.
+        note: why it is not the engine asked for, or how far its precision agrees; empty without a note.
+    """
+
+    network: CompiledNetwork | None
+    note: str = ""
+
+    @property
+    def name(self) -> Literal["torch", "onnx", "openvino"]:
+        """The engine."""
+        return "torch" if self.network is None else self.network.engine
+
+
 class TiledNetwork:
     """Runs a network in one precision on one device.
 
     Args:
         model: prepared; its output stride may change between calls.
-        dtype: of the arithmetic; float32 runs plain, others under autocast.
+        precision: of torch's arithmetic; a graph has its own.
 
     Attributes:
-        compiled: another engine that gives the coarse logits; None is torch.
+        compiled: another engine that gives the coarse logits; None is torch, or the graph itself.
     """
 
-    def __init__(self, model: SegmentationModel, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, model: SegmentationModel | GraphNetwork, device: ComputeDevice, precision: PrecisionName) -> None:
         self.compiled: CompiledNetwork | None = None
         self.model = model
         self.device = device
-        self.dtype = dtype
+        self._passes: ForwardPasses
+        self.use(precision)
 
-    def whole(self, canvas: Canvas, size: Size, monitor: ProgressMonitor, part: Pass) -> CoarseGrid:
+    def use(self, precision: PrecisionName) -> None:
+        """Compute in a precision from now on."""
+        self.precision = precision
+        if isinstance(self.model, GraphNetwork):
+            self._passes = _GraphPasses(self.model)
+            return
+        from deeplab_core.inference.torch_network import TorchPasses
+
+        self._passes = TorchPasses(self.model, self.device, precision)
+
+    def whole(self, canvas: Canvas | PixelCanvas, size: Size, monitor: ProgressMonitor, part: Pass) -> CoarseGrid:
         """Scores of a canvas in one forward pass."""
         monitor.step(part.start, part.length, part.name)
         return CoarseGrid(self._scores(canvas.window(0, 0, *size), None), 1)
 
-    def tiled(self, canvas: Canvas, size: Size, tile: int, margin: int, monitor: ProgressMonitor, part: Pass) -> CoarseGrid:
+    def tiled(
+        self, canvas: Canvas | PixelCanvas, size: Size, tile: int, margin: int, monitor: ProgressMonitor, part: Pass
+    ) -> CoarseGrid:
         """Scores of a canvas in overlapping tiles.
 
         A network with image-level pooling runs its encoder over all tiles once before: the area-weighted mean over the tiles'
@@ -156,8 +246,10 @@ class TiledNetwork:
         assert values is not None
         return CoarseGrid(values, len(tiles))
 
-    def _context(self, canvas: Canvas, tiles: list[Tile], monitor: ProgressMonitor, part: Pass) -> Tensor | None:
-        total: Tensor | None = None
+    def _context(
+        self, canvas: Canvas | PixelCanvas, tiles: list[Tile], monitor: ProgressMonitor, part: Pass
+    ) -> NDArray[np.float32] | None:
+        total: NDArray[np.float64] | None = None
         cells = 0
         share = part.length * 0.45 / len(tiles)
         for number, place in enumerate(tiles):
@@ -166,30 +258,26 @@ class TiledNetwork:
                 place.rows.core_stop - place.rows.start, place.columns.core_stop - place.columns.start,
             )  # fmt: skip
             monitor.step(part.start + share * number, share, _name(part, number, len(tiles), "context of "))
-            with torch.inference_mode(), torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                mean = self.model.pooled_context(_window(canvas, place), core)
+            mean = self._passes.context(_window(canvas, place), core)
             if mean is None:
                 return None
             top, left, bottom, right = (-(-edge // self.model.output_stride) for edge in core)
             area = (bottom - top) * (right - left)
-            weighted = mean.cpu().double() * area
-            total = weighted if total is None else total + weighted
+            total = mean * area if total is None else total + mean * area
             cells += area
         assert total is not None
-        return (total / cells).float().to(self.device)
+        return (total / cells).astype(np.float32)
 
-    def _scores(self, x: Tensor, pooled: Tensor | None) -> NDArray[np.float16]:
-        other = None if self.compiled is None else self.compiled(x, pooled)
-        with torch.inference_mode(), torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            logits = (self.model.coarse_logits(x, pooled) if other is None else other)[0].float()
-            # NaN and infinity survive a sum; the sum itself may overflow only for logits that are useless anyway.
-            if not bool(torch.isfinite(logits.sum())):
+    def _scores(self, x: Any, pooled: NDArray[np.float32] | None) -> NDArray[np.float16]:
+        logits = self._passes.scores(x, pooled, self.compiled)
+        # NaN and infinity survive a sum; the sum itself may overflow only for logits that are useless anyway.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if not np.isfinite(logits.sum()):
                 raise NotFiniteError
-            logits = class_logits(logits[None])[0]
-            return store_scores(logits.permute(1, 2, 0).contiguous().cpu().numpy())
+        return store_scores(logits)
 
 
-def _window(canvas: Canvas, place: Tile) -> Tensor:
+def _window(canvas: Canvas | PixelCanvas, place: Tile) -> Any:
     return canvas.window(place.rows.start, place.columns.start, place.rows.stop, place.columns.stop)
 
 

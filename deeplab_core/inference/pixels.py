@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
-from torch.nn import functional
 
 from deeplab_core.arrays import as_array, as_picture
 from deeplab_core.errors import ArrayError, message
@@ -68,46 +65,40 @@ def resize_rgb(rgb: RGB, size: Size) -> RGB:
     return np.asarray(resized)
 
 
-class Canvas:
-    """The scaled image with its padding, as the network sees it; windows of it are made on demand.
+class PixelCanvas:
+    """The scaled image with its padding, as a graph sees it; windows of it are made on demand.
 
     Args:
         scaled: (h, w, 3) uint8 RGB, with a fourth channel where the network takes it.
         preprocessing: of the model card: channel order, mean and std, padding value.
-        device: where windows are made.
         content: (height, width) beyond which the last row and column go on, see
             :class:`~deeplab_core.inference.geometry.NetworkFrame`; None pads without end.
     """
 
-    def __init__(self, scaled: RGB, preprocessing: Preprocessing, device: torch.device, content: Size | None = None) -> None:
+    def __init__(self, scaled: RGB, preprocessing: Preprocessing, content: Size | None = None) -> None:
         self._scaled = scaled
         self._content = content
-        self._device = device
         self._order = preprocessing.channel_order
-        mean, std, pad = (
-            torch.tensor(values, dtype=torch.float32, device=device).view(1, 1, -1)
-            for values in (preprocessing.mean, preprocessing.std, preprocessing.pad_value)
+        self._mean, self._std, pad = (
+            np.array(values, np.float32) for values in (preprocessing.mean, preprocessing.std, preprocessing.pad_value)
         )
-        self._mean, self._std = mean, std
-        self._pad = (pad - mean) / std
+        self._pad = (pad - self._mean) / self._std
 
-    def window(self, top: int, left: int, bottom: int, right: int) -> Tensor:
-        """(1, C, bottom - top, right - left) float32 in channels-last memory; what lies outside the image is padding."""
+    def window(self, top: int, left: int, bottom: int, right: int) -> NDArray[np.float32]:
+        """(1, C, bottom - top, right - left) float32; what lies outside the image is padding."""
         if self._content is not None and (bottom > self._content[0] or right > self._content[1]):
             # The canvas is small, so the whole of it is made and cut.
             known = self._filled(0, 0, *self._content)
-            lacking = (0, max(0, right - self._content[1]), 0, max(0, bottom - self._content[0]))
-            longer = functional.pad(known, lacking, mode="replicate")[..., top:bottom, left:right]
-            return longer.contiguous(memory_format=torch.channels_last)
+            lacking = ((0, 0), (0, 0), (0, max(0, bottom - self._content[0])), (0, max(0, right - self._content[1])))
+            return np.ascontiguousarray(np.pad(known, lacking, "edge")[..., top:bottom, left:right])
         return self._filled(top, left, bottom, right)
 
-    def _filled(self, top: int, left: int, bottom: int, right: int) -> Tensor:
+    def _filled(self, top: int, left: int, bottom: int, right: int) -> NDArray[np.float32]:
         part = to_network_channels(self._scaled[top:bottom, left:right], self._order)
-        pixels = torch.from_numpy(np.array(part, order="C")).to(self._device)
-        normal = pixels.float().sub_(self._mean).div_(self._std)
-        height, width = bottom - top, right - left
-        if part.shape[:2] != (height, width):
-            padded = self._pad.expand(height, width, part.shape[2]).clone()
-            padded[: part.shape[0], : part.shape[1]] = normal
-            normal = padded
-        return normal.permute(2, 0, 1).unsqueeze(0).contiguous(memory_format=torch.channels_last)
+        found = np.empty((bottom - top, right - left, part.shape[2]), np.float32)
+        found[:] = self._pad
+        rows, columns = part.shape[:2]
+        inside = found[:rows, :columns]
+        np.subtract(part, self._mean, out=inside)
+        inside /= self._std
+        return np.ascontiguousarray(found.transpose(2, 0, 1))[None]

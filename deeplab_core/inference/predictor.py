@@ -7,29 +7,32 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from deeplab_core.catalogs import ClassCatalog, get_catalog
+from deeplab_core.catalogs import ClassCatalog
 from deeplab_core.errors import AtrousError, ComputeError, DeviceOutOfMemory, message
-from deeplab_core.inference.device import PRECISION_NAMES, describe_device, pick_device, pick_precision
-from deeplab_core.inference.engine_trial import ChosenEngine, EngineChooser, TrialRecord
+from deeplab_core.flavour import require_torch
+from deeplab_core.inference.device import describe_device, pick_device, pick_precision
 from deeplab_core.inference.geometry import NetworkFrame, frame_for, shortened
 from deeplab_core.inference.memory import BYTES_PER_PIXEL, SharedRoom, available_bytes, is_out_of_memory, pass_bytes, release
 from deeplab_core.inference.monitor import ProgressMonitor
-from deeplab_core.inference.network import CoarseGrid, NotFiniteError, Pass, TiledNetwork
-from deeplab_core.inference.pixels import RGB, Canvas, check_rgb, resize_rgb
-from deeplab_core.inference.prepare import prepare_for_inference
+from deeplab_core.inference.network import ChosenEngine, CoarseGrid, NotFiniteError, Pass, TiledNetwork, canvas_for, prepared
+from deeplab_core.inference.pixels import RGB, PixelCanvas, check_rgb, resize_rgb
 from deeplab_core.inference.scores import ScoreGrid, Scores, uncertainty_scores
-from deeplab_core.model_cards import numbered_catalog, settled_card
-from deeplab_core.nn import SegmentationModel
-from deeplab_core.nn.module import ModuleNetwork
+from deeplab_core.model_cards import catalog_of, settled_card
+from deeplab_core.networks import ComputeDevice, GraphNetwork
 from deeplab_core.parallel import IsCancelled, ProgressCallback, available_cores
 from deeplab_core.records import Device, ModelCard, Prediction, PredictOptions, Preprocessing, RunReport, check_threshold
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from deeplab_core.inference.engine_trial import EngineChooser
+    from deeplab_core.inference.torch_network import Canvas
+    from deeplab_core.nn import SegmentationModel
 
 #: Smallest tile that out-of-memory is answered with, in network pixels.
 TILE_FLOOR = 256
@@ -65,7 +68,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: SegmentationModel,
+        model: SegmentationModel | GraphNetwork,
         card: ModelCard,
         options: PredictOptions | None = None,
         device: Device = "auto",
@@ -74,9 +77,9 @@ class Predictor:
         self.card = settled_card(card, model.num_classes, inputs=model.in_channels)
         self.options = options or PredictOptions()
         self.device, self.device_note = pick_device(device if device != "auto" else self.options.device)
-        self.model = prepare_for_inference(model, self.device)
+        self.model = prepared(model, self.device)
         self._follow_engine()
-        self._chooser = EngineChooser(self.model, self.card.sha256, TrialRecord(trials))
+        self._chooser = self._engine_chooser(trials)
         self.at_once = 1
         self.room: SharedRoom | None = None
         self._tile_limit: int | None = None
@@ -107,7 +110,11 @@ class Predictor:
             CatalogError: unknown classes.
             WeightsError: another number of classes than the network has.
         """
-        catalog = _catalog_of(classes)
+        require_torch(message("A network of another program"))
+        from deeplab_core.nn import SegmentationModel
+        from deeplab_core.nn.module import ModuleNetwork
+
+        catalog = catalog_of(classes)
         channels = len(catalog)
         model = module if isinstance(module, SegmentationModel) else ModuleNetwork(module, num_classes=channels)
         if preprocessing is None:
@@ -215,15 +222,15 @@ class Predictor:
         options = options or self.options
         self._set_stride(options)
         engine = self.model.engine
-        dtype, precision_note = pick_precision("fp32" if engine else options.precision, self.device)
+        precision, precision_note = pick_precision("fp32" if engine else options.precision, self.device)
         if engine and options.precision not in ("auto", engine.precision):
             precision_note = f"This graph computes in {engine.precision}, whatever precision is chosen."
         notes = [note for note in (self.device_note, precision_note) if note]
-        run = _Run(self, options, TiledNetwork(self.model, self.device, dtype), ProgressMonitor(cancel, progress), notes)
+        run = _Run(self, options, TiledNetwork(self.model, self.device, precision), ProgressMonitor(cancel, progress), notes)
         with run.monitor.over(self.model):
             grids = run.grids(rgb)
         run.monitor.done()
-        if engine and run.tiles > len(grids):
+        if engine and not engine.shares_context and run.tiles > len(grids):
             notes.append("Computed in tiles, of which this graph sees each by itself, without the context of the whole image.")
         if self.model.engine is not None:  # what the graph refused shows in the run
             notes += [note for note in self.model.engine.notes if note not in self.device_note]
@@ -231,11 +238,7 @@ class Predictor:
         device = describe_device(self.device) if compiled is None else f"{self.device} ({compiled.title})"
         report = RunReport(
             device=f"{engine.device} ({engine.name})" if engine else device,
-            precision=engine.precision
-            if engine
-            else PRECISION_NAMES[run.network.dtype]
-            if compiled is None
-            else compiled.precision,
+            precision=engine.precision if engine else run.network.precision if compiled is None else compiled.precision,
             milliseconds=1e3 * (time.perf_counter() - began),
             cpu_milliseconds=1e3 * (time.process_time() - cpu_began),
             tiles=run.tiles,
@@ -267,7 +270,10 @@ class Predictor:
     def move(self, device: Device) -> None:
         """Compute on another device from now on; :attr:`device_note` says why it is not the one asked for."""
         self.device, self.device_note = pick_device(device)
-        self.model = self.model.to(self.device)
+        if isinstance(self.model, GraphNetwork):
+            self.model.move(self.device)
+        else:
+            self.model = self.model.to(str(self.device))
         self._follow_engine()
         self._tile_limit = None
 
@@ -280,28 +286,36 @@ class Predictor:
         """
         options = options or self.options
         self._set_stride(options)
-        run = _Run(self, options, TiledNetwork(self.model, self.device, torch.float32), ProgressMonitor(None, None), [])
+        run = _Run(self, options, TiledNetwork(self.model, self.device, "fp32"), ProgressMonitor(None, None), [])
         return run.choose_engine(rgb).name
 
-    def _engine_for(self, options: PredictOptions, frame: NetworkFrame, canvas: Canvas) -> ChosenEngine:
+    def _engine_chooser(self, trials: Path | None) -> EngineChooser | None:
+        """What chooses between torch and other engines; None for a graph, which has one."""
+        if isinstance(self.model, GraphNetwork):
+            return None
+        from deeplab_core.inference.engine_trial import EngineChooser, TrialRecord
+
+        return EngineChooser(self.model, self.card.sha256, TrialRecord(trials))
+
+    def _engine_for(self, options: PredictOptions, frame: NetworkFrame, canvas: Canvas | PixelCanvas) -> ChosenEngine:
         """What computes the canvases of an image, of which this is the largest."""
         if options.engine == "torch":
             return ChosenEngine(None)
-        if self.model.engine is not None or self.device.type != "cpu":
+        if self._chooser is None or self.device.type != "cpu":
             reason = f"the model is a graph for {self.model.engine.name}" if self.model.engine else f"{self.device} computes"
             return ChosenEngine(None, "" if options.engine == "auto" else f"{options.engine} is not used: {reason}.")
         precision = pick_precision(options.precision, self.device)[0]
         tile = self._first_tile(frame, options)
         height, width = (side if tile is None else min(side, tile) for side in frame.canvas)
         return self._chooser.choose(
-            options.engine, "bf16" if precision == torch.bfloat16 else "fp32", (height, width),
-            lambda: canvas.window(0, 0, height, width),
+            options.engine, "bf16" if precision == "bf16" else "fp32", (height, width),
+            lambda: cast("Canvas", canvas).window(0, 0, height, width),
         )  # fmt: skip
 
     def _follow_engine(self) -> None:
         """An engine other than torch may compute elsewhere than it was asked to."""
         if self.model.engine is not None:
-            self.device = torch.device(self.model.engine.device)
+            self.device = ComputeDevice.parse(self.model.engine.device)
             self.device_note = " ".join(note for note in (self.device_note, *self.model.engine.notes) if note)
 
     def _with_threshold(self, options: PredictOptions) -> PredictOptions:
@@ -340,7 +354,7 @@ class Predictor:
     def needed_bytes(self, rgb: RGB, options: PredictOptions | None = None) -> int:
         """About the memory that one prediction of an image takes, tiled as it would be now."""
         options = options or self.options
-        run = _Run(self, options, TiledNetwork(self.model, self.device, torch.float32), ProgressMonitor(None, None), [])
+        run = _Run(self, options, TiledNetwork(self.model, self.device, "fp32"), ProgressMonitor(None, None), [])
         frame = run._frame((rgb.shape[0], rgb.shape[1]), max(options.scales))
         return pass_bytes(frame.canvas, self._first_tile(frame, options))
 
@@ -379,19 +393,6 @@ class Predictor:
         return min(self._radius[stride], tile // 6)
 
 
-def _catalog_of(classes: str | ClassCatalog | Sequence[str] | int) -> ClassCatalog:
-    """Classes in one of the forms of :meth:`Predictor.of`."""
-    if isinstance(classes, ClassCatalog):
-        return classes
-    if isinstance(classes, int):
-        return numbered_catalog(classes)
-    if isinstance(classes, str):
-        return get_catalog(classes)
-    plain = numbered_catalog(len(classes))
-    infos = tuple(replace(info, name=str(name)) for info, name in zip(plain.classes, classes, strict=True))
-    return replace(plain, name="own", title=f"{len(infos)} classes", classes=infos)
-
-
 class _Run:
     """One image on its way through all scales."""
 
@@ -422,7 +423,7 @@ class _Run:
             scaled = resize_rgb(rgb, frame.scaled)
             if mirrored:
                 scaled = scaled[:, ::-1]
-            canvas = Canvas(scaled, card.preprocessing, self.predictor.device, frame.content)
+            canvas = canvas_for(model, scaled, card.preprocessing, self.predictor.device, frame)
             name = "" if len(passes) == 1 else f"scale {scale:g}{', mirrored' if mirrored else ''}"
             grid = self._finite(canvas, frame, Pass(float(begin), float(share), name))
             self.tiles += grid.tiles
@@ -440,25 +441,27 @@ class _Run:
         """What computes this image: one engine for all its scales, tried on the largest."""
         predictor = self.predictor
         frame = self._frame((rgb.shape[0], rgb.shape[1]), max(self.options.scales))
-        canvas = Canvas(resize_rgb(rgb, frame.scaled), predictor.card.preprocessing, predictor.device, frame.content)
+        scaled = resize_rgb(rgb, frame.scaled)
+        canvas = canvas_for(self.network.model, scaled, predictor.card.preprocessing, predictor.device, frame)
         return predictor._engine_for(self.options, frame, canvas)
 
-    def _finite(self, canvas: Canvas, frame: NetworkFrame, part: Pass) -> CoarseGrid:
+    def _finite(self, canvas: Canvas | PixelCanvas, frame: NetworkFrame, part: Pass) -> CoarseGrid:
         """The grid of a canvas; numbers that overflow float16 are computed again in float32."""
         try:
             return self._within_memory(canvas, frame, part)
         except NotFiniteError:
-            if self.network.dtype == torch.float32:
+            if self.network.precision == "fp32":
                 raise ComputeError(
                     message("the network gave numbers that are not finite"),
                     why=message("the weights are damaged, or they expect another input scale"),
                     remedy=message("Load another checkpoint, or check mean and standard deviation on its model card"),
                 ) from None
-        self.notes.append(f"{PRECISION_NAMES[self.network.dtype]} overflowed; computed in fp32.")
-        self.network.dtype, self.network.compiled = torch.float32, None
+        self.notes.append(f"{self.network.precision} overflowed; computed in fp32.")
+        self.network.compiled = None
+        self.network.use("fp32")
         return self._within_memory(canvas, frame, part)
 
-    def _within_memory(self, canvas: Canvas, frame: NetworkFrame, part: Pass) -> CoarseGrid:
+    def _within_memory(self, canvas: Canvas | PixelCanvas, frame: NetworkFrame, part: Pass) -> CoarseGrid:
         """The grid of a canvas, in tiles that are halved until they fit into memory."""
         tile = self.predictor._first_tile(frame, self.options)
         while True:
@@ -483,7 +486,7 @@ class _Run:
             self.predictor._tile_limit = tile
             self.notes.append(f"Memory ran out; computed in tiles of {tile} pixels.")
 
-    def _attempt(self, canvas: Canvas, frame: NetworkFrame, tile: int | None, part: Pass) -> CoarseGrid | None:
+    def _attempt(self, canvas: Canvas | PixelCanvas, frame: NetworkFrame, tile: int | None, part: Pass) -> CoarseGrid | None:
         """One try; None where memory ran out. A function of its own, so that the failed tensors are gone when it returns."""
         try:
             if tile is None:

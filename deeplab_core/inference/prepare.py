@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
+from deeplab_core.networks import ComputeDevice
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.nn.exact import can_save_arithmetic, save_arithmetic
 
@@ -27,7 +28,7 @@ class _Pair(NamedTuple):
     norm_name: str
 
 
-def prepare_for_inference(model: M, device: torch.device | str = "cpu", *, fold: bool = True) -> M:
+def prepare_for_inference(model: M, device: torch.device | ComputeDevice | str = "cpu", *, fold: bool = True) -> M:
     """A copy of a network for inference: eval mode, no gradients, batch norms folded, channels-last weights.
 
     Folding writes ``conv.weight * gamma / sqrt(var + eps)`` and the matching bias into the convolution in front of a batch norm
@@ -50,7 +51,7 @@ def prepare_for_inference(model: M, device: torch.device | str = "cpu", *, fold:
             prepared = _copy(model)
             if fold:
                 _fold_norms(prepared)
-    return prepared.to(device).to(memory_format=torch.channels_last)
+    return prepared.to(torch.device(str(device))).to(memory_format=torch.channels_last)
 
 
 def _copy(model: M) -> M:

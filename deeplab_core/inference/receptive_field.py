@@ -18,8 +18,10 @@ from deeplab_core.inference.device import describe_device
 from deeplab_core.inference.geometry import AxisTaps, NetworkFrame, axis_taps, frame_for
 from deeplab_core.inference.memory import is_out_of_memory, release
 from deeplab_core.inference.monitor import ProgressMonitor
-from deeplab_core.inference.pixels import RGB, Canvas, check_rgb, resize_rgb
+from deeplab_core.inference.pixels import RGB, check_rgb, resize_rgb
 from deeplab_core.inference.predictor import Predictor
+from deeplab_core.inference.torch_network import Canvas
+from deeplab_core.networks import GraphNetwork
 from deeplab_core.nn import SegmentationModel, class_logits
 from deeplab_core.nn.layers import ConvNormAct, SeparableConvNormAct
 from deeplab_core.nn.models.deeplab import ASPP, DeepLab
@@ -81,7 +83,7 @@ def receptive_field(
             message("pixel ({x}, {y}) lies outside the image of {width} x {height}", x=x, y=y, width=width, height=height)
         )
     model = predictor.model
-    if model.engine is not None:
+    if isinstance(model, GraphNetwork):
         raise ComputeError(
             message("this model has no receptive field to show"),
             why=message(
@@ -165,6 +167,7 @@ def _attempt(predictor: Predictor, canvas: Canvas, spans: tuple[_Span, ...], mon
 def _differentiate(predictor: Predictor, canvas: Canvas, spans: tuple[_Span, ...], monitor: ProgressMonitor) -> Found:
     rows, columns = spans
     model = predictor.model
+    assert not isinstance(model, GraphNetwork)  # refused before
     monitor.check()
     with torch.enable_grad(), monitor.over(model), _monitored_backward(model, monitor):
         x = canvas.window(rows.start, columns.start, rows.stop, columns.stop).requires_grad_(True)

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-import torch
-
+from deeplab_core.flavour import has_torch
 from deeplab_core.inference.memory import SharedRoom
 from deeplab_core.inference.pixels import RGB
 from deeplab_core.inference.predictor import Predictor
+from deeplab_core.networks import compute_threads
 from deeplab_core.parallel import available_cores
 
 #: Fewer images are not worth a trial: it costs as much as three or four of them.
@@ -36,7 +36,7 @@ def images_at_once(predictor: Predictor, rgb: RGB, images: int) -> int:
         The number of cores, or as many as have room in memory with the tiles of one alone; 1 on other devices than the CPU, for
         few images, and where it is faster.
     """
-    cores = min(available_cores(), torch.get_num_threads())
+    cores = min(available_cores(), compute_threads())
     if cores < 2 or images < max(LEAST_IMAGES, 2 * cores) or predictor.device.type != "cpu" or predictor.model.engine is not None:
         return 1
     cores = min(cores, predictor.usable_bytes() // predictor.needed_bytes(rgb))
@@ -54,19 +54,26 @@ def one_thread_each(predictor: Predictor, at_once: int) -> Iterator[None]:
 
     Tiles are those of one image alone in the memory that is free now. Images that do not fit beside each other wait.
     """
-    before = torch.get_num_threads()
+    before = compute_threads()
     predictor.at_once, predictor.room = at_once, SharedRoom(predictor.usable_bytes())
-    torch.set_num_threads(1)
+    single_thread()
     try:
         yield
     finally:
         predictor.at_once, predictor.room = 1, None
-        torch.set_num_threads(before)
+        _set_threads(before)
 
 
 def single_thread() -> None:
     """Let torch compute in the calling thread alone."""
-    torch.set_num_threads(1)
+    _set_threads(1)
+
+
+def _set_threads(threads: int) -> None:
+    if has_torch():
+        import torch
+
+        torch.set_num_threads(threads)
 
 
 def _seconds(work: Callable[[], object]) -> float:

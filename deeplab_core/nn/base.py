@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deeplab_core.errors import AtrousError, message
-from deeplab_core.nn.engine import Engine
+from deeplab_core.networks import Network
 from deeplab_core.nn.layers import resize
 from deeplab_core.nn.receptive import receptive_radius
 from deeplab_core.records import OUTPUT_STRIDES
 
 
-class SegmentationModel(nn.Module, ABC):
+class SegmentationModel(Network, nn.Module, ABC):
     """A network that gives every pixel a score per class.
 
     Input is ``(N, in_channels, H, W)`` float32, already normalised as the model card says; ``coarse_logits`` and
     ``native_logits`` need ``H, W >= minimum_side``, the call itself takes any size.
 
     Attributes:
-        architecture: keyword arguments of :func:`deeplab_core.nn.create_model` that build this network again (JSON values).
-        num_classes: channels of the logits; 1 is a two-class (sigmoid) network, see :func:`class_logits`.
-        align_corners: rule of the bilinear upsampling from coarse logits to the input's size.
-        output_strides: strides that :attr:`output_stride` may be set to; a single one where the network has no choice.
-        in_channels: channels of the input: 3, 1 (gray) or 4.
-        minimum_side: smallest height and width that the layers accept; 1 unless a peer's unpadded convolutions need more.
         auxiliary_key_prefix: prefix of the parameters that only training uses, or an empty string.
     """
 
-    in_channels: int = 3
-    minimum_side: int = 1
     auxiliary_key_prefix: str = ""
 
     def __init__(
@@ -45,46 +35,9 @@ class SegmentationModel(nn.Module, ABC):
         align_corners: bool = False,
     ) -> None:
         super().__init__()
-        self.architecture: dict[str, Any] = {}
-        self.num_classes = num_classes
-        self.align_corners = align_corners
-        self.output_strides = output_strides
-        self._output_stride = output_stride
-
-    @property
-    def output_stride(self) -> int:
-        """Input pixels per feature at the encoder's end. Setting it changes strides and atrous rates, never a weight."""
-        return self._output_stride
-
-    @output_stride.setter
-    def output_stride(self, value: int) -> None:
-        if value not in self.output_strides:
-            choices = ", ".join(str(stride) for stride in self.output_strides)
-            raise AtrousError(
-                message("output stride {value} is not possible for this network", value=value),
-                why=message("its layers allow {choices}", choices=choices),
-                remedy=message("Choose one of {choices}", choices=choices),
-            )
-        self._output_stride = value
-        self._set_output_stride(value)
-
-    def _set_output_stride(self, value: int) -> None:
-        """Hook for networks with a choice of strides."""
-
-    @property
-    def sigmoid(self) -> bool:
-        """Whether the network has one channel: the logit of one class against the background."""
-        return self.num_classes == 1
-
-    @property
-    def label_count(self) -> int:
-        """Classes that the network tells apart: its channels, or background and object where it has one."""
-        return max(2, self.num_classes)
-
-    @property
-    def engine(self) -> Engine | None:
-        """What computes the network where torch does not."""
-        return None
+        self._describe(
+            num_classes=num_classes, output_stride=output_stride, output_strides=output_strides, align_corners=align_corners
+        )
 
     def pooled_context(
         self,

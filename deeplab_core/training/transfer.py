@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, WeightsError, message
+from deeplab_core.networks import GraphNetwork
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.nn.base import Encoder
 from deeplab_core.nn.layers import ConvNormAct
@@ -70,7 +71,7 @@ def start_from(recipe: Recipe, catalog: ClassCatalog, pictures: Pictures | None)
     """
     path = Path(recipe.init)
     source, card = load_model(path)
-    if source.engine is not None:
+    if isinstance(source, GraphNetwork):
         raise WeightsError(
             message("a graph for another engine cannot be trained"),
             why=message("{engine} runs it as it is", engine=source.engine.name),
@@ -138,7 +139,7 @@ def average(model: SegmentationModel, card: ModelCard, others: Sequence[Path]) -
     digests = []
     for path in others:
         other, its = load_model(path)
-        state = other.state_dict()
+        state = {} if isinstance(other, GraphNetwork) else other.state_dict()
         same = its.catalog.names == card.catalog.names and state.keys() == model.state_dict().keys()
         if not same or any(state[name].shape != tensor.shape for name, tensor in total.items()):
             raise WeightsError(

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import AtrousError, CatalogError, WeightsError, message
 from deeplab_core.model_cards import numbered_catalog, varied
-from deeplab_core.nn import SegmentationModel
-from deeplab_core.nn.factory import options_record
-from deeplab_core.nn.options import check_stride
 from deeplab_core.reading import shorten
 from deeplab_core.records import INPUT_CHANNELS, ChannelOrder, ModelCard, Preprocessing, size_rule
-from deeplab_core.weights.families.base import Variant
-from deeplab_core.weights.settings import StoredSettings, whole_numbers
+
+if TYPE_CHECKING:
+    from deeplab_core.nn import SegmentationModel
+    from deeplab_core.weights.families.base import Variant
+    from deeplab_core.weights.settings import StoredSettings
 
 #: Options of the network itself, and what each means; the others of :data:`SETTABLE` belong to the card.
 NETWORK_OPTIONS: Mapping[str, str] = {
@@ -94,6 +95,8 @@ def _no_option(text: str) -> WeightsError:
 
 def free_options(model: SegmentationModel) -> dict[str, Any]:
     """Options of a network that can be changed without touching a tensor, with their values (JSON values)."""
+    from deeplab_core.nn.factory import options_record
+
     architecture = model.architecture
     free: dict[str, Any] = {}
     if len(model.output_strides) > 1:
@@ -223,6 +226,8 @@ def _of_card(card: ModelCard, name: str) -> Any:
 def _checked(name: str, value: Any, usual: Any, model: SegmentationModel) -> Any:
     """A value of an option as JSON has it. Raises ValueError saying what is allowed."""
     if name == "output_stride":
+        from deeplab_core.nn.options import check_stride
+
         try:
             return check_stride(value, model.output_strides, "this network")
         except AtrousError as error:
@@ -242,6 +247,18 @@ def _checked(name: str, value: Any, usual: Any, model: SegmentationModel) -> Any
     if str(value).lower() not in words:
         raise ValueError("it is true or false")
     return words[str(value).lower()]
+
+
+def whole_numbers(value: object) -> list[int] | None:
+    """A list of positive whole numbers out of a setting (``[6, 12, 18]``, ``"6,12,18"``, ``"(6, 12, 18)"``), or None."""
+    if isinstance(value, str):
+        if not re.fullmatch(r"[\[(]?\s*\d{1,4}(\s*[,; ]\s*\d{1,4})*\s*[,]?\s*[\])]?", value):
+            return None
+        value = [int(number) for number in re.findall(r"\d+", value)]
+    if not isinstance(value, (list, tuple)) or not value:
+        return None
+    numbers = [part for part in value if isinstance(part, int) and not isinstance(part, bool) and 0 < part < 10_000]
+    return numbers if len(numbers) == len(value) else None
 
 
 def _at_sixteen(rates: list[int], architecture: Mapping[str, Any], stride: int) -> list[int]:

@@ -8,7 +8,6 @@ programs' files are named.
 from __future__ import annotations
 
 import io
-import stat
 import struct
 import sys
 import zipfile
@@ -21,9 +20,10 @@ import torch
 from torch import Tensor
 
 from deeplab_core.errors import UnsafeCheckpoint, WeightsError, message
-from deeplab_core.model_files import index_of, model_in_folder, read_index
+from deeplab_core.model_files import index_of, read_index
+from deeplab_core.weights.files import weights_file
 from deeplab_core.weights.pickled_values import STORAGES, DamagedPickle, Global, Storage, UnreadTensor
-from deeplab_core.weights.tensorflow import is_tensorflow, read_tensorflow, tensorflow_file
+from deeplab_core.weights.tensorflow import is_tensorflow, read_tensorflow
 from deeplab_core.weights.unpickling import read_pickle
 
 #: First pickle of the old format, ``torch.serialization.MAGIC_NUMBER``.
@@ -253,33 +253,6 @@ def _read_one(path: Path) -> tuple[Any, Mapping[str, str]]:
         ),
         path=path,
     )
-
-
-def weights_file(path: Path) -> Path:
-    """The file itself; the index of weights in several parts, for one part of them; the weights inside a ``save_pretrained`` or
-    TensorFlow release folder; a checkpoint's index.
-    """
-    if path.is_dir():
-        found = model_in_folder(path) or tensorflow_file(path)
-        if found is None:
-            why = message("neither model.safetensors (or its index) nor pytorch_model.bin is in it")
-            raise WeightsError(message("the folder holds no weights"), why=why, remedy=message("Choose a file"), path=path)
-        return found
-    found = index_of(path) or tensorflow_file(path) or path
-    try:
-        ordinary = stat.S_ISREG(found.stat().st_mode)
-    except OSError as error:
-        raise WeightsError(
-            message("the weights file cannot be read"), why=str(error), remedy=message("Check the path and its rights"), path=path
-        ) from error
-    if not ordinary:  # opening a pipe would wait for its writer
-        raise WeightsError(
-            message("not a file of network weights"),
-            why=message("It is a pipe or a device"),
-            remedy=message("Choose a file"),
-            path=path,
-        )
-    return found
 
 
 def _read_parts(index: Path) -> tuple[Any, Mapping[str, str]]:

@@ -178,18 +178,6 @@ def _read_name(settings: StoredSettings, path: Path) -> None:
             break
 
 
-def whole_numbers(value: object) -> list[int] | None:
-    """A list of positive whole numbers out of a setting (``[6, 12, 18]``, ``"6,12,18"``, ``"(6, 12, 18)"``), or None."""
-    if isinstance(value, str):
-        if not re.fullmatch(r"[\[(]?\s*\d{1,4}(\s*[,; ]\s*\d{1,4})*\s*[,]?\s*[\])]?", value):
-            return None
-        value = [int(number) for number in re.findall(r"\d+", value)]
-    if not isinstance(value, (list, tuple)) or not value:
-        return None
-    numbers = [part for part in value if isinstance(part, int) and not isinstance(part, bool) and 0 < part < 10_000]
-    return numbers if len(numbers) == len(value) else None
-
-
 #: Kinds of encoders as settings name them.
 _KINDS = ("resnet", "mobilenet", "xception", "hrnet", "drn", "vgg", "efficientnet", "densenet", "resnext")
 

@@ -163,7 +163,7 @@ def test_a_run_whose_engine_is_gone_is_not_mixed_with_another(
     assert predict(model, photographs, out) == 0
     record = json.loads((out / "atrous-run.json").read_text())
     (out / "atrous-run.json").write_text(json.dumps({**record, "engine": "openvino"}))
-    monkeypatch.setattr("deeplab_core.backends.compiled.installed_engines", lambda: ("onnx",))
+    monkeypatch.setattr("deeplab_core.backends.engines.installed_engines", lambda: ("onnx",))
     assert predict(model, photographs, out, "--resume") == 2
     assert "which is not installed" in capsys.readouterr().err
 

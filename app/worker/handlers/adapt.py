@@ -14,6 +14,7 @@ from deeplab_core.atomic import make_folder
 from deeplab_core.backends import engine_of
 from deeplab_core.errors import WeightsError, message
 from deeplab_core.inference import pick_device
+from deeplab_core.networks import GraphNetwork
 from deeplab_core.parallel import IsCancelled, ProgressCallback
 from deeplab_core.records import ModelCard
 from deeplab_core.training.adaptation import Adapted, Corrected, Untouched, adapt
@@ -56,6 +57,7 @@ def learn(task: LearnTask, cancel: IsCancelled | None, progress: ProgressCallbac
             path=task.model,
         )
     model, card = load_model(task.model, task.output_stride)
+    assert not isinstance(model, GraphNetwork)  # refused above
     device, _ = pick_device(task.device)
     adapted = adapt(
         model,
@@ -65,7 +67,7 @@ def learn(task: LearnTask, cancel: IsCancelled | None, progress: ProgressCallbac
         labels=task.labels,
         pairs=dict(task.pairs),
         options=task.options,
-        device=device,
+        device=str(device),
         cancel=cancel,
         progress=progress,
     )

@@ -9,6 +9,7 @@ from app.worker.state import WorkerState
 from deeplab_core.errors import AtrousError, DeviceOutOfMemory, message
 from deeplab_core.inference import Predictor
 from deeplab_core.inference.memory import available_bytes, is_out_of_memory, release
+from deeplab_core.networks import GraphNetwork
 from deeplab_core.parallel import IsCancelled, ProgressCallback
 from deeplab_core.weights import load_model
 
@@ -116,4 +117,6 @@ class Handler:
 
 
 def _weight_bytes(predictor: Predictor) -> int:
+    if isinstance(predictor.model, GraphNetwork):
+        return predictor.model.weight_bytes
     return sum(tensor.numel() * tensor.element_size() for tensor in predictor.model.state_dict().values())

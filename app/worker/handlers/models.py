@@ -12,7 +12,7 @@ from deeplab_core.model_cards import write_card_file
 from deeplab_core.parallel import IsCancelled, ProgressCallback
 from deeplab_core.records import ModelCard
 from deeplab_core.weights import load_model
-from deeplab_core.weights.reading import weights_file
+from deeplab_core.weights.files import weights_file
 
 
 class Handler:

@@ -18,8 +18,9 @@ from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import ComputeError, StorageError, message
 from deeplab_core.inference import ScoreGrid, Scores
 from deeplab_core.inference.geometry import AxisTaps, NetworkFrame, frame_for
-from deeplab_core.inference.pixels import RGB, Canvas, resize_rgb
+from deeplab_core.inference.pixels import RGB, resize_rgb
 from deeplab_core.inference.scores import store_scores
+from deeplab_core.inference.torch_network import Canvas
 from deeplab_core.nn import class_logits
 from deeplab_core.records import Preprocessing
 from deeplab_core.training.adaptation.frozen_split import Features, FrozenSplit

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import gzip
 import io
-import re
 import tarfile
 import zlib
 from pathlib import Path
 from typing import Any
 
 from deeplab_core.errors import WeightsError, message
+from deeplab_core.model_files import GRAPH_NAME
 from deeplab_core.protobuf import Malformed
 from deeplab_core.weights.tensorflow.bundle import looks_like_index, read_bundle
 from deeplab_core.weights.tensorflow.graph import looks_like_graph, read_graph
@@ -24,22 +24,7 @@ LARGEST_GRAPH = 2 * 2**30
 #: Bytes that a packed release may unpack to while its graph is looked for; the largest official one has 0.9 GB.
 LARGEST_RELEASE = 4 * 2**30
 
-GRAPH_NAME = "frozen_inference_graph.pb"
-_PARTS = re.compile(r"(.+)\.(?:data-\d{5}-of-\d{5}|meta)")
 _DAMAGED = message("Download or copy the file again")
-
-
-def tensorflow_file(path: Path) -> Path | None:
-    """The file to open for a folder, a checkpoint's prefix, or one of its other files; None if none is TensorFlow's."""
-    if path.is_dir():
-        if (path / GRAPH_NAME).is_file():
-            return path / GRAPH_NAME
-        indices = sorted(path.glob("*.index"), key=lambda one: [int(n) for n in re.findall(r"\d+", one.name)])
-        return indices[-1] if indices else None
-    match = _PARTS.fullmatch(path.name)
-    prefix = path.with_name(match[1]) if match else path
-    index = prefix.with_name(prefix.name + ".index")
-    return index if (match or not path.exists()) and index.is_file() else None
 
 
 def is_tensorflow(head: bytes, tail: bytes) -> bool:

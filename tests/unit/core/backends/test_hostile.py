@@ -116,13 +116,13 @@ def test_damaged_files_load_whole_or_not_at_all(damage: str, tmp_path: Path) -> 
 
 
 def test_graphs_that_nest_without_end_are_refused(tmp_path: Path) -> None:
-    from deeplab_core.backends.onnx_file import _bytes_field
+    from deeplab_core.backends.onnx_file import bytes_field
 
     graph = b""
     for _ in range(40):
-        graph = _bytes_field(1, _bytes_field(5, _bytes_field(6, graph)))
+        graph = bytes_field(1, bytes_field(5, bytes_field(6, graph)))
     path = tmp_path / "g.onnx"
-    path.write_bytes(b"\x08\x09" + _bytes_field(7, graph))
+    path.write_bytes(b"\x08\x09" + bytes_field(7, graph))
     with pytest.raises(WeightsError, match="truncated or damaged") as caught:
         read_onnx_file(path)
     assert "nest" in caught.value.why

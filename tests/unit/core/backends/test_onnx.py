@@ -13,6 +13,7 @@ import torch
 from deeplab_core.errors import AtrousError, ComputeError, WeightsError
 from deeplab_core.inference import Predictor
 from deeplab_core.model_cards import numbered_catalog, write_card_file
+from deeplab_core.networks import ComputeDevice
 from deeplab_core.records import ModelCard, PredictOptions, Preprocessing
 from deeplab_core.weights import card_path, list_models, load_model, read_card
 from tests.unit.core.backends.graphs import CLASSES, TwinNet, write_onnx
@@ -46,7 +47,6 @@ def test_a_graph_gives_what_its_torch_twin_gives(
 ) -> None:
     model, card = load_model(write_onnx(tmp_path / "g.onnx", channels_last=channels_last, size=size, ending=ending))
     assert model.num_classes == CLASSES
-    assert not model.training
     assert model.align_corners or ending != "align_corners"
     twin = TwinNet(align_corners=model.align_corners)
     expected = Predictor(twin, card, device="cpu")(photograph)
@@ -175,7 +175,7 @@ def test_another_stride_is_refused(tmp_path: Path) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_device_that_the_engine_lacks_is_said(photograph: np.ndarray, tmp_path: Path) -> None:
     model, card = load_model(write_onnx(tmp_path / "g.onnx"))
-    model.to(torch.device("mps"))
+    model.move(ComputeDevice("mps"))
     assert model.engine is not None
     assert "on the CPU, not on mps" in " ".join(model.engine.notes)
     predictor = Predictor(model, card, device="cpu")
@@ -212,7 +212,7 @@ def test_cuda_that_does_not_start_falls_back_and_says_so(
 
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "InferenceSession", without_cuda)
-    runner = OnnxRunner(path, read_onnx_file(path)).on(torch.device("cuda", 1))
+    runner = OnnxRunner(path, read_onnx_file(path)).on(ComputeDevice("cuda", 1))
     assert asked[-2:] == [("CUDAExecutionProvider", {"device_id": 1}), "CPUExecutionProvider"]
     assert runner.device == "cpu"
     assert "could not start CUDA" in runner.notes[0]

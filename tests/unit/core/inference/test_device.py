@@ -8,18 +8,19 @@ import torch
 from deeplab_core.errors import DeviceError
 from deeplab_core.inference import cap_threads, list_devices, pick_device, pick_precision
 from deeplab_core.inference.memory import available_bytes, is_out_of_memory
+from deeplab_core.networks import ComputeDevice
 from deeplab_core.parallel import available_cores
 
 
 def test_auto_prefers_cuda_then_metal_then_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     present = {"cuda", "mps", "cpu"}
     monkeypatch.setattr("deeplab_core.inference.device.missing_reason", lambda d: "" if d.type in present else "gone")
-    assert pick_device("auto") == (torch.device("cuda", 0), "")
+    assert pick_device("auto") == (ComputeDevice("cuda", 0), "")
     present.remove("cuda")
-    assert pick_device("auto") == (torch.device("mps"), "")
+    assert pick_device("auto") == (ComputeDevice("mps"), "")
     present.remove("mps")
-    assert pick_device("auto") == (torch.device("cpu"), "")
-    assert pick_device("cuda") == (torch.device("cpu"), "cuda cannot be used: gone. Computing on cpu instead.")
+    assert pick_device("auto") == (ComputeDevice("cpu"), "")
+    assert pick_device("cuda") == (ComputeDevice("cpu"), "cuda cannot be used: gone. Computing on cpu instead.")
 
 
 def test_a_build_without_cuda_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,15 +57,15 @@ def test_unknown_devices_list_the_choices(name: str) -> None:
 
 
 def test_precision_is_exact_on_cpus_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu = torch.device("cpu")
-    assert pick_precision("auto", cpu) == (torch.float32, "")
+    cpu = ComputeDevice("cpu")
+    assert pick_precision("auto", cpu) == ("fp32", "")
     monkeypatch.setattr("deeplab_core.inference.device._cpu_computes_bf16", lambda: True)
-    assert pick_precision("bf16", cpu) == (torch.bfloat16, "")
+    assert pick_precision("bf16", cpu) == ("bf16", "")
     monkeypatch.setattr("deeplab_core.inference.device._cpu_computes_bf16", lambda: False)
-    dtype, note = pick_precision("bf16", cpu)
-    assert dtype == torch.float32
+    precision, note = pick_precision("bf16", cpu)
+    assert precision == "fp32"
     assert "no bf16 instructions" in note
-    assert pick_precision("fp16", cpu) == (torch.float32, "fp16 is slow on CPUs; computed in fp32.")
+    assert pick_precision("fp16", cpu) == ("fp32", "fp16 is slow on CPUs; computed in fp32.")
 
 
 def test_the_list_of_devices_explains_what_is_missing() -> None:
@@ -84,7 +85,7 @@ def test_what_counts_as_out_of_memory() -> None:
     assert is_out_of_memory(RuntimeError("HIP out of memory"))
     assert not is_out_of_memory(RuntimeError("size mismatch"))
     assert not is_out_of_memory(ValueError("out of memory"))
-    assert available_bytes(torch.device("cpu")) > 0
+    assert available_bytes(ComputeDevice("cpu")) > 0
 
 
 @pytest.mark.gpu
@@ -92,4 +93,4 @@ def test_cuda_computes_in_half_precision_by_default() -> None:
     device, note = pick_device("auto")
     assert device.type == "cuda"
     assert note == ""
-    assert pick_precision("auto", device)[0] in (torch.float16, torch.float32)
+    assert pick_precision("auto", device)[0] in ("fp16", "fp32")

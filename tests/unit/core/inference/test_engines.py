@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from deeplab_core.backends import compiled
-from deeplab_core.backends.compiled import TOLERANCE, CompiledNetwork, EngineName, installed_engines
+from deeplab_core.backends import compiled, engines
+from deeplab_core.backends.compiled import TOLERANCE, CompiledNetwork
+from deeplab_core.backends.engines import EngineName, installed_engines
 from deeplab_core.errors import ComputeError
 from deeplab_core.inference import PredictOptions, Predictor, prepare_for_inference
 from deeplab_core.inference import engine_trial as trials
@@ -160,7 +161,8 @@ def test_a_trace_that_kept_a_size_is_found(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled, "installed_version", lambda package: "" if package == "openvino" else "1")
+    for module in (engines, compiled):
+        monkeypatch.setattr(module, "installed_version", lambda package: "" if package == "openvino" else "1")
     assert installed_engines() == ("onnx",)
     got = Predictor(TinyNet(), known(), device="cpu")(photograph(64, 64), options=PredictOptions(engine="openvino"))
     assert any("openvino" in note and "not installed" in note for note in got.report.notes)

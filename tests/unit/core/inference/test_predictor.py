@@ -75,7 +75,7 @@ def test_tiles_share_the_pooling_of_the_whole_image(align_corners: bool) -> None
     whole, tiled = predictor(rgb), predictor(rgb, options=options)
     assert (whole.labels == tiled.labels).mean() >= 0.9999
 
-    network = TiledNetwork(predictor.model, predictor.device, torch.float32)
+    network = TiledNetwork(predictor.model, predictor.device, "fp32")
     network._context = lambda *_: None  # type: ignore[method-assign]  # each tile pools over itself
     original = predictor_module.TiledNetwork
     predictor_module.TiledNetwork = lambda *_: network  # type: ignore[assignment,misc]

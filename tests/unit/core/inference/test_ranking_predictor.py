@@ -9,7 +9,7 @@ from deeplab_core.errors import CatalogError
 from deeplab_core.inference import Predictor
 from deeplab_core.inference.ranking_predictor import RankingPredictor
 from deeplab_core.metrics.uncertainty import disagreement, score_image
-from deeplab_core.nn.engine import Engine
+from deeplab_core.networks import Engine
 from deeplab_core.records import CRFParams, PredictOptions
 from tests.unit.core.inference.networks import TinyNet, card, catalog
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from deeplab_core.inference import Predictor
 from deeplab_core.inference.geometry import frame_for
 from deeplab_core.inference.network import plan_axis
-from deeplab_core.inference.pixels import Canvas
 from deeplab_core.inference.receptive_field import receptive_field
+from deeplab_core.inference.torch_network import Canvas
 from deeplab_core.model_cards import numbered_catalog
 from deeplab_core.nn import SegmentationModel, create_model
 from deeplab_core.records import ModelCard, PredictOptions, Preprocessing

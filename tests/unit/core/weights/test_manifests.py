@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from deeplab_core.nn import count_multiply_adds, count_parameters
+from deeplab_core.weights.checkpoints import match_keys
 from deeplab_core.weights.families import recognise
-from deeplab_core.weights.loading import match_keys
 from deeplab_core.weights.reading import Checkpoint
 from tests.unit.core.weights.peers import MODELS, manifest
 from tests.unit.core.weights.test_peers import SUPPORTED

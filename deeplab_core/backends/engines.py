@@ -1,0 +1,27 @@
+"""Engines that may run a network of ours beside torch, and which of them are installed. No torch."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Literal
+
+from deeplab_core.flavour import has_torch
+
+EngineName = Literal["onnx", "openvino"]
+#: Package of each engine.
+PACKAGES: dict[EngineName, str] = {"onnx": "onnxruntime", "openvino": "openvino"}
+
+
+def installed_version(package: str) -> str:
+    """Version of a package, or an empty string."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def installed_engines() -> tuple[EngineName, ...]:
+    """Engines that can be tried here."""
+    if not has_torch() or not installed_version("onnx"):  # torch writes graphs with it
+        return ()
+    return tuple(name for name, package in PACKAGES.items() if installed_version(package))

@@ -1,0 +1,51 @@
+"""Whether PyTorch is there. Without it, in a light installation, graphs predict; nothing is trained and no checkpoint is read."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import sys
+from functools import cache
+from typing import Literal
+
+from deeplab_core.errors import MessageText, MissingPackage, message
+
+Flavour = Literal["full", "cpu", "light"]
+
+
+@cache
+def has_torch() -> bool:
+    """Whether PyTorch is installed. One that is installed and broken counts: its import then says what is wrong."""
+    try:
+        return importlib.util.find_spec("torch") is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def flavour() -> Flavour:
+    """``light`` without PyTorch, ``cpu`` with a build of it for the CPU alone, else ``full``."""
+    if not has_torch():
+        return "light"
+    try:
+        return "cpu" if importlib.metadata.version("torch").endswith("+cpu") else "full"
+    except importlib.metadata.PackageNotFoundError:
+        return "full"
+
+
+def require_torch(what: MessageText) -> None:
+    """Say what cannot be done without PyTorch, and how to add it.
+
+    Args:
+        what: the work, as the beginning of a sentence: "Learning from corrections".
+
+    Raises:
+        MissingPackage: PyTorch is not installed.
+    """
+    if has_torch():
+        return
+    raise MissingPackage(
+        message("{what} needs PyTorch, which this light installation leaves out", what=what),
+        remedy=message("Get the application that contains PyTorch (make app)")
+        if getattr(sys, "frozen", False)
+        else message("Run: {python} -m pip install torch", python=sys.executable or "python"),
+    )

@@ -1,0 +1,105 @@
+"""The graphs that are shipped for installations without torch, against the networks that they were written from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from app.paths import BUNDLED_MODELS, SAMPLE_PROJECT
+from deeplab_core.backends import OwnGraph, load_own_graph
+from deeplab_core.backends.own_graphs import GRAPHS, graph_file
+from deeplab_core.errors import AtrousError, MissingPackage, WeightsError
+from deeplab_core.images import read_image
+from deeplab_core.inference import PredictOptions, Predictor
+from deeplab_core.weights import load_model
+from deeplab_core.weights.files import read_own_weights
+
+MODELS = sorted(BUNDLED_MODELS.glob("*.safetensors"))
+#: Largest difference of a logit in parts of the logits' range; it is 2e-6.
+TOLERANCE = 1e-3
+
+
+def graph(path: Path) -> OwnGraph:
+    weights = read_own_weights(path)
+    return load_own_graph(weights.card, weights.tensors(), path)
+
+
+def same(got: np.ndarray, expected: np.ndarray) -> None:
+    """Equal within the tolerance, and equal labels outside ties."""
+    span = float(np.ptp(expected))
+    assert got.shape == expected.shape
+    assert float(np.abs(got - expected).max()) <= TOLERANCE * span
+    top = np.sort(expected, axis=1)
+    clear = top[:, -1] - top[:, -2] > 2 * TOLERANCE * span
+    assert (got.argmax(1) == expected.argmax(1))[clear].all()
+    assert clear.mean() > 0.5
+
+
+@pytest.mark.parametrize("path", MODELS, ids=[path.stem for path in MODELS])
+def test_a_graph_gives_the_networks_logits_at_every_stride(path: Path) -> None:
+    """With its own context and with one from outside, at odd and even sizes."""
+    own = graph(path)
+    model, card = load_model(path)
+    assert set(own.output_strides) >= {8, 16}
+    for stride in own.output_strides:
+        own.output_stride = model.output_stride = stride
+        assert own.receptive_radius() == model.receptive_radius()
+        for number, size in enumerate(((97, 129), (64, 96))):
+            x = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(number))
+            region = (0, 0, 33, 65)
+            with torch.inference_mode():
+                context = model.pooled_context(x, region)
+                expected, shared = model.coarse_logits(x), model.coarse_logits(x, context)
+            same(own.coarse_logits(x), expected.numpy())
+            assert context is not None
+            own_context = own.pooled_context(x, region)
+            np.testing.assert_allclose(own_context, context.numpy(), atol=1e-4 * float(context.abs().max()))
+            same(own.coarse_logits(x, own_context), shared.numpy())
+    assert (own.num_classes, own.align_corners, own.in_channels) == (model.num_classes, model.align_corners, model.in_channels)
+    assert card.architecture == own.architecture
+
+
+@pytest.mark.parametrize(
+    "options", [PredictOptions(), PredictOptions(tile=256, flip=True, output_stride=8)], ids=["whole", "tiles"]
+)
+def test_predictions_are_those_of_torch(options: PredictOptions) -> None:
+    path = BUNDLED_MODELS / "rooms-voc.safetensors"
+    rgb = read_image(SAMPLE_PROJECT / "images" / "room_00000.jpg").rgb
+    model, card = load_model(path)
+    expected, got = Predictor(model, card, device="cpu"), Predictor(graph(path), card, device="cpu")
+    one, other = expected(rgb, options=options), got(rgb, options=options)
+    assert float((one.labels == other.labels).mean()) > 0.9999
+    assert np.abs(one.confidence.astype(int) - other.confidence).max() <= 1
+    assert one.report.tiles == other.report.tiles
+    assert "onnxruntime" in other.report.device
+    assert not [note for note in other.report.notes if "without the context" in note]
+
+
+def test_strides_that_it_lacks_are_refused_as_with_torch() -> None:
+    with pytest.raises(AtrousError, match="not possible"):
+        graph(MODELS[0]).output_stride = 4
+
+
+def test_weights_that_do_not_fit_are_refused() -> None:
+    weights = read_own_weights(MODELS[0])
+    tensors = weights.tensors()
+    tensors["classifier.weight"] = tensors["classifier.weight"][:3]
+    with pytest.raises(WeightsError, match="do not fit"):
+        load_own_graph(weights.card, tensors, MODELS[0])
+
+
+def test_a_network_without_a_graph_says_so() -> None:
+    weights = read_own_weights(MODELS[0])
+    other = replace(weights.card, architecture={**weights.card.architecture, "aspp_channels": 77})
+    with pytest.raises(MissingPackage):
+        load_own_graph(other, weights.tensors(), MODELS[0])
+
+
+def test_graphs_belong_to_a_bundled_model() -> None:
+    """A file that nothing uses any more is not shipped."""
+    used = {graph_file(read_own_weights(path).card.architecture, stride) for path in MODELS for stride in (8, 16, 32)}
+    assert set(GRAPHS.iterdir()) == used
