@@ -11018,6 +11018,19 @@ Source: {by}.</source>
         <translation>마스크에 클래스가 하나뿐이라 정제할 것이 없습니다.</translation>
     </message>
     <message>
+        <source>Learning from corrections</source>
+        <extracomment>Subjects that only torch can answer, as :func:`require_torch` names them.</extracomment>
+        <translation>수정에서 학습하기</translation>
+    </message>
+    <message>
+        <source>The receptive field</source>
+        <translation>수용 영역</translation>
+    </message>
+    <message>
+        <source>Comparing images by what a model sees</source>
+        <translation>모델이 보는 것으로 이미지를 비교하기</translation>
+    </message>
+    <message>
         <source>the compute process met an error in Atrous itself</source>
         <translation>계산 프로세스에서 Atrous 자체의 오류가 발생했습니다</translation>
     </message>
@@ -11137,6 +11150,7 @@ Ending of stored confidences, 255 x the largest probability (``atrous predict --
     </message>
     <message>
         <source>The truth is {truth}</source>
+        <extracomment>Pairs that were not compared again.</extracomment>
         <translation>정답은 {truth}입니다</translation>
     </message>
     <message>
@@ -11583,7 +11597,7 @@ Ending of stored confidences, 255 x the largest probability (``atrous predict --
     </message>
     <message>
         <source>{engine} cannot run this network</source>
-        <extracomment>Package of each engine. Largest difference of a logit from torch&apos;s, in parts of the logits&apos; range. Sizes, beyond the smallest of a network, at which a graph is compared with torch when it is made: odd, even, not square.</extracomment>
+        <extracomment>Largest difference of a logit from torch&apos;s, in parts of the logits&apos; range. Sizes, beyond the smallest of a network, at which a graph is compared with torch when it is made: odd, even, not square.</extracomment>
         <translation>{engine}(으)로 이 네트워크를 실행할 수 없습니다</translation>
     </message>
     <message>
@@ -13351,6 +13365,7 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     </message>
     <message>
         <source>there is no device &apos;{asked}&apos;</source>
+        <extracomment>Precision of arithmetic, as records spell it.</extracomment>
         <translation>장치 &apos;{asked}&apos;이(가) 없습니다</translation>
     </message>
     <message>
@@ -13394,8 +13409,12 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <translation>채널 수가 그만큼인 이미지를 주세요</translation>
     </message>
     <message>
-        <source>this model takes no threshold</source>
+        <source>A network of another program</source>
         <extracomment>Smallest tile that out-of-memory is answered with, in network pixels. Sides of tiles that are chosen without being asked. Steps of two, so that the choice, and with it the last bit of a score, does not follow every change of free memory. A canvas up to this much larger than a tile is computed whole rather than in two tiles.</extracomment>
+        <translation>다른 프로그램의 네트워크</translation>
+    </message>
+    <message>
+        <source>this model takes no threshold</source>
         <translation>이 모델에는 임계값이 없습니다</translation>
     </message>
     <message>
@@ -15261,7 +15280,7 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     </message>
     <message>
         <source>the index names files outside its folder</source>
-        <extracomment>Endings of files that :func:`deeplab_core.weights.load_model` opens, lower case: for dialogs, drops, lists and commands. Endings of graphs of other engines, which need a library of their own. Endings of models of other programs: they are opened only to say by name why they cannot be used. Weights inside a folder, the first that is there.</extracomment>
+        <extracomment>Endings of files that :func:`deeplab_core.weights.load_model` opens, lower case: for dialogs, drops, lists and commands. Endings of graphs of other engines, which need a library of their own. Endings of models of other programs: they are opened only to say by name why they cannot be used. Weights inside a folder, the first that is there. The frozen graph of a release of TensorFlow&apos;s.</extracomment>
         <translation>색인이 폴더 밖의 파일을 가리킵니다</translation>
     </message>
     <message>
@@ -15541,7 +15560,7 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     </message>
     <message>
         <source>the reference CRF is not installed</source>
-        <extracomment>Lattices of the appearance kernel kept per image: now, and before the last change.</extracomment>
+        <extracomment>Lattices of the appearance kernel kept per image: now, and before the last change. Pixels of an image from which marginals are not kept between the steps. Bytes a pixel of a computation in strips: simplices, masses, and rows of four labels; and what images usually take in all.</extracomment>
         <translation>기준 CRF가 설치되어 있지 않습니다</translation>
     </message>
     <message>
@@ -15550,7 +15569,7 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     </message>
     <message>
         <source>the CRF&apos;s standard deviations are too small for this image</source>
-        <extracomment>As the published codes write it: keeps a reciprocal finite where a point has no mass. Packed coordinates stay below this, so that a key is never negative.</extracomment>
+        <extracomment>As the published codes write it: keeps a reciprocal finite where a point has no mass. Packed coordinates stay below this, so that a key is never negative. Points whose features exist at a time. ``simplices(first, last)``: vertices and weights of a range of points.</extracomment>
         <translation>CRF의 표준 편차가 이 이미지에 너무 작습니다</translation>
     </message>
     <message>
@@ -16415,7 +16434,6 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     </message>
     <message>
         <source>no weights: {kind}</source>
-        <extracomment>Heads that only training runs, and what other tools leave among the weights: they never decide whether a file loads.</extracomment>
         <translation>가중치가 아님: {kind}</translation>
     </message>
     <message>
@@ -16427,6 +16445,10 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <translation>메모리에 있는 네트워크의 model.state_dict()를 주세요</translation>
     </message>
     <message>
+        <source>without PyTorch a network runs as it was written</source>
+        <translation>PyTorch가 없으면 네트워크는 저장된 그대로 실행됩니다</translation>
+    </message>
+    <message>
         <source>a graph has no option {option}</source>
         <translation>그래프에 옵션 {option}이(가) 없습니다</translation>
     </message>
@@ -16435,11 +16457,16 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <translation>연산이 그래프 안에 정해져 있습니다</translation>
     </message>
     <message>
+        <source>A state dict</source>
+        <translation>state dict</translation>
+    </message>
+    <message>
         <source>Leave the option out</source>
         <translation>옵션을 빼세요</translation>
     </message>
     <message>
         <source>the file&apos;s card describes a network that cannot be built</source>
+        <extracomment>Heads that only training runs, and what other tools leave among the weights: they never decide whether a file loads.</extracomment>
         <translation>파일의 카드가 만들 수 없는 네트워크를 설명합니다</translation>
     </message>
     <message>
@@ -16453,6 +16480,31 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     <message>
         <source>family {owner}; {reasons}</source>
         <translation>계열 {owner}. {reasons}</translation>
+    </message>
+    <message>
+        <source>Choose a larger size of the image (resize), or install PyTorch</source>
+        <extracomment>Where the graphs are shipped, and their ending. Key of a graph&apos;s facts in its metadata; names of its inputs and outputs.</extracomment>
+        <translation>이미지 크기(resize)를 더 크게 고르거나 PyTorch를 설치하세요</translation>
+    </message>
+    <message>
+        <source>This network</source>
+        <translation>이 네트워크</translation>
+    </message>
+    <message>
+        <source>this network comes without a graph</source>
+        <translation>이 네트워크에는 그래프가 없습니다</translation>
+    </message>
+    <message>
+        <source>Open it with PyTorch</source>
+        <translation>PyTorch로 여세요</translation>
+    </message>
+    <message>
+        <source>the weights do not fit the network of their card</source>
+        <translation>가중치가 카드에 적힌 네트워크와 맞지 않습니다</translation>
+    </message>
+    <message>
+        <source>{count} tensors are missing or of another size: {tensors}</source>
+        <translation>텐서 {count}개가 없거나 크기가 다릅니다: {tensors}</translation>
     </message>
     <message>
         <source>Check that the checkpoint is complete and of this architecture</source>
@@ -16581,6 +16633,18 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     <message>
         <source>It is a pipe or a device</source>
         <translation>파이프나 장치입니다</translation>
+    </message>
+    <message>
+        <source>Reading this checkpoint</source>
+        <translation>이 체크포인트 읽기</translation>
+    </message>
+    <message>
+        <source>not a file of this program</source>
+        <translation>이 프로그램의 파일이 아닙니다</translation>
+    </message>
+    <message>
+        <source>Open it with load_model</source>
+        <translation>load_model로 여세요</translation>
     </message>
     <message>
         <source>the part {name} lacks {count} of its tensors: {tensors}</source>
@@ -17113,6 +17177,39 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     <message>
         <source>Another model is in use. Choose More like this again to compare with that model.</source>
         <translation>다른 모델이 사용 중입니다. 그 모델로 비교하려면 비슷한 이미지를 다시 선택하세요.</translation>
+    </message>
+    <message>
+        <source>it is a link or no file</source>
+        <extracomment>Rises when figures are counted in another way within one version of the program. &quot;AtrE&quot;: how SQLite&apos;s header marks a file of this kind. A file that changed within this time before it was read may change again without another time or size; in ns. Pairs between two commits.</extracomment>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>it is a file of another kind</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{error}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>this file cannot be used as a cache of an evaluation</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Name another file with --cache, or leave the option out</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{what} needs PyTorch, which this light installation leaves out</source>
+        <translation>PyTorch가 필요합니다: {what}. 이 경량 설치에는 PyTorch가 없습니다</translation>
+    </message>
+    <message>
+        <source>Get the application that contains PyTorch (make app)</source>
+        <translation>PyTorch가 포함된 애플리케이션을 받으세요(make app)</translation>
+    </message>
+    <message>
+        <source>Run: {python} -m pip install torch</source>
+        <translation>실행: {python} -m pip install torch</translation>
     </message>
 </context>
 </TS>
