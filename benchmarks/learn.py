@@ -24,6 +24,7 @@ import json
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,7 +42,7 @@ from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.inference import cap_threads
 from deeplab_core.inference.pixels import RGB
 from deeplab_core.labels import LabelMap
-from deeplab_core.learning import Layers, LearnOptions, LearnReport
+from deeplab_core.learning import Layers, LearnOptions, LearnReport, background_images
 from deeplab_core.masks.read import read_mask
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.scores import class_iou, mean_iou, truth_pixels
@@ -207,7 +208,9 @@ class Bench:
     def learn(self, places: Sequence[int], rest: Sequence[int], hand: str, options: LearnOptions) -> Adapted:
         """The product's own learning."""
         corrected = [self.correct(place, hand) for place in places]
-        untouched = [Untouched(self.photos[place].name, lambda place=place: self.photos[place].rgb) for place in rest]
+        shown = Counter(number for place in places for number in np.unique(self.photos[place].truth).tolist())
+        kept = background_images([set(np.unique(self.before[place]).tolist()) for place in rest], shown, options.background)
+        untouched = [Untouched(self.photos[rest[one]].name, lambda one=one: self.photos[rest[one]].rgb) for one in kept]
         return adapt(self.model, self.card, corrected, untouched, labels=self.catalog, pairs=self.pairs, options=options)
 
     def gain(self, adapted: Adapted, rest: Sequence[int], random: np.random.Generator) -> Gain:
@@ -251,7 +254,7 @@ def run(bench: Bench, ks: Sequence[int], seeds: Sequence[int], hand: str, option
             cpu, wall = time.process_time() - started[0], time.monotonic() - started[1]
             gain = bench.gain(adapted, rest, np.random.default_rng(seed))
             report = adapted.report
-            told = {row.name for row in (*report.lost_surely, report.lost_most) if row is not None}
+            told = {row.name for row in (*report.lost_surely, *report.lost_perhaps)} | {name for name, _ in report.faded}
             row = {
                 "seed": seed, "k": k, "start": round(gain.start, 2), "gain": round(gain.gain, 2), "low": round(gain.low, 2),
                 "high": round(gain.high, 2), "verdict": report.verdict, "cpu_s": round(cpu, 1), "wall_s": round(wall, 1),

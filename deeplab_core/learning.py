@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self, get_args
 
@@ -15,8 +17,53 @@ from deeplab_core.reading import convert
 
 #: Corrected images that are learned from at most; of more, evenly chosen ones are.
 MOST_IMAGES = 64
-#: From this many corrected images on a third of them is left out once to judge by; fewer are left out in two halves, in turn.
+#: From this many corrected images on they are left out in fewer groups.
 MANY_IMAGES = 12
+
+
+def groups_of(images: int) -> int:
+    """In how many groups corrected images are left out in turn: 0 for a single one."""
+    if images < 2:
+        return 0
+    return 3 if images >= MANY_IMAGES else min(5, images)
+
+
+def background_images(classes: Sequence[Collection[int]], shown: Mapping[int, int], most: int) -> list[int]:
+    """Which uncorrected images to keep the predictions of: half of them evenly, half for classes that few images show.
+
+    A model forgets the classes that nothing reminds it of, so each image of the second half is the one with the rarest classes
+    among the corrected images and those chosen so far.
+
+    Args:
+        classes: of each image, in the project's order: ids of the classes that are predicted there; empty if not known.
+        shown: in how many corrected images each class occurs, by id.
+        most: how many to choose.
+
+    Returns:
+        ascending places in ``classes``.
+    """
+    everything = range(len(classes))
+    if len(classes) <= most:
+        return list(everything)
+    known = sum(map(bool, classes)) > most // 2
+    chosen = set(_evenly(len(classes), most - most // 2 if known else most))
+    times = Counter(shown)
+    for place in chosen:
+        times.update(set(classes[place]))
+    while len(chosen) < most:
+        rest = [place for place in everything if place not in chosen]
+        best = max(rest, key=lambda place: sum(1 / (1 + times[one]) for one in set(classes[place])))
+        chosen.add(best)
+        times.update(set(classes[best]))
+    return sorted(chosen)
+
+
+def _evenly(count: int, most: int) -> list[int]:
+    return sorted({round(x) for x in np.linspace(0, count - 1, most)}) if most else []
+
+
+#: A change of IoU that is shown as 0.0 points.
+_UNSEEN = 0.0005
 
 Layers = Literal["decoder", "classifier", "all"]
 Strength = Literal["gentle", "normal", "strong"]
@@ -39,7 +86,7 @@ class LearnOptions:
     layers: Layers = "decoder"
     strength: Strength = "normal"
     new_classes: tuple[int, ...] = ()
-    background: int = 32
+    background: int = 16
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -116,13 +163,15 @@ class LearnReport:
         corrected: mean IoU before and after on the corrected images.
         held_out: mean IoU before and after on images while they were left out; None if nothing could be left out.
         kept: share (0..1) of the confident predictions elsewhere that stayed as they were; None without any.
-        step, steps: at which step learning was stopped, and how many there would have been.
+        step, steps: how many steps learning took; both are the same now.
         blend: how much of the change was taken, 0..1.
         layers: what really changed, in words.
         seconds: that it took.
         classes: those that were corrected or occur in the corrected masks.
         skipped: (name, why) of images that could not be used.
         change: of ``held_out``, with its interval; None if nothing could be left out.
+        faded: (name, share 0..1) of classes of the model of whose confident predictions elsewhere clearly fewer stayed than of
+            the others: they may have lost there, whatever the images left out say.
     """
 
     verdict: Verdict
@@ -141,6 +190,7 @@ class LearnReport:
     classes: tuple[ClassGain, ...]
     skipped: tuple[tuple[str, str], ...] = ()
     change: GainInterval | None = None
+    faded: tuple[tuple[str, float], ...] = ()
 
     @property
     def lost_most(self) -> ClassGain | None:
@@ -153,6 +203,12 @@ class LearnReport:
         """Classes that lost IoU on images left out, with an interval below 0; the largest loss first."""
         found = [(row.change.gain, row) for row in self.classes if row.change is not None and row.change.certain]
         return tuple(row for gain, row in sorted(found, key=lambda pair: pair[0]) if gain < 0)
+
+    @property
+    def lost_perhaps(self) -> tuple[ClassGain, ...]:
+        """Classes that lost IoU on images left out, with an interval that includes 0 or without one; the largest loss first."""
+        found = [(row.change.gain, row) for row in self.classes if row.change is not None and not row.change.certain]
+        return tuple(row for gain, row in sorted(found, key=lambda pair: pair[0]) if gain < -_UNSEEN)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; :meth:`from_dict` is the inverse."""

@@ -9096,12 +9096,8 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
         <translation>수정한 이미지가 하나라서 따로 둘 이미지가 없었습니다</translation>
     </message>
     <message>
-        <source>{out} of the {images} corrected images were held out, and a model learned from the other {rest}</source>
-        <translation>수정한 {images}개 이미지 중 {out}개를 따로 두고, 나머지 {rest}개에서 학습했습니다</translation>
-    </message>
-    <message>
-        <source>The {images} corrected images were split in two, and a model learned from each half, so that every image was held out once</source>
-        <translation>수정한 {images}개 이미지를 둘로 나누어 각각에서 모델을 학습했습니다. 그래서 모든 이미지가 한 번씩 따로 두어졌습니다</translation>
+        <source>The {images} corrected images were split into {groups} groups, and for each group a model learned from the others, so that every image was held out once</source>
+        <translation>수정한 {images}개 이미지를 {groups}개 묶음으로 나누고, 묶음마다 나머지 묶음에서 모델을 학습했습니다. 그래서 모든 이미지가 한 번씩 따로 두어졌습니다</translation>
     </message>
     <message>
         <source>{how}; its predictions on the held-out images are compared with your masks. The range is the 95 % interval over these images. The final model learns from all of them. The amount of learning was chosen on the same images, so expect slightly less on new ones</source>
@@ -9150,6 +9146,14 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     <message>
         <source>Also lost: {names} points.</source>
         <translation>함께 낮아진 클래스: {names}포인트.</translation>
+    </message>
+    <message>
+        <source>May have lost, uncertain: {names} points.</source>
+        <translation>낮아졌을 수 있는 클래스(불확실): {names}포인트.</translation>
+    </message>
+    <message>
+        <source>Confident predictions kept on unedited images, fewest: {names}.</source>
+        <translation>편집하지 않은 이미지에서 유지된 확실한 예측이 가장 적은 클래스: {names}.</translation>
     </message>
     <message numerus="yes">
         <source>{name} (and {n} more)</source>
@@ -13550,7 +13554,7 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     </message>
     <message>
         <source>{name} &apos;{value}&apos; is unknown</source>
-        <extracomment>Corrected images that are learned from at most; of more, evenly chosen ones are. From this many corrected images on a third of them is left out once to judge by; fewer are left out in two halves, in turn.</extracomment>
+        <extracomment>Corrected images that are learned from at most; of more, evenly chosen ones are. From this many corrected images on they are left out in fewer groups. A change of IoU that is shown as 0.0 points.</extracomment>
         <translation>{name} &apos;{value}&apos;을(를) 알 수 없습니다</translation>
     </message>
     <message>

@@ -151,6 +151,8 @@ def report_lines(report: LearnReport) -> list[str]:
     if lost is not None:
         lines.append(f"{lost.name} lost most: {_change(lost.change)}.")
     lines += [f"{row.name} lost too: {_change(row.change)}." for row in report.lost_surely if row is not lost]
+    lines += [f"{row.name} may have lost: {_change(row.change)}." for row in report.lost_perhaps if row is not lost]
+    lines += [f"Of the confident predictions of {name} elsewhere only {share:.1%} stayed." for name, share in report.faded]
     return [*lines, report.summary]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,12 +15,12 @@ from app.state.project import Project
 from app.state.samples import OpenLabels, confirmed_labels, load_sample
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, error_text
-from deeplab_core.learning import MOST_IMAGES, PackedLabels
+from deeplab_core.learning import MOST_IMAGES, LearnOptions, PackedLabels, background_images
 
 T = TypeVar("T")
 
-#: Uncorrected images that are handed on at most.
-_MOST_UNTOUCHED = 32
+#: Uncorrected images that are handed on at most, and those of which the classes are looked at to choose them.
+_MOST_UNTOUCHED, _CANDIDATES = LearnOptions().background, 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Corrections:
         images: corrected ones that are used.
         touched: how many there are.
         empty: how many of those looked at hold no pixel that the user confirmed.
-        untouched: files of images without corrections, evenly chosen.
+        untouched: files of images without corrections; see :func:`deeplab_core.learning.background_images`.
         catalog: the project's classes.
         pairs: what each class of the model means in the project, by id.
         skipped: (name, why) of images that cannot be read.
@@ -133,9 +134,23 @@ def survey(project: Project, model: ClassCatalog, card_id: str, held: Mapping[in
                 record.id, record.relative_path, path, PackedLabels.of(known), PackedLabels.of(now.labels), pixels, reviewed
             )
         )
-    untouched = [str(project.path_of(record)) for record in _evenly([r for r in records if not r.touched], _MOST_UNTOUCHED)]
+    candidates = _evenly([record for record in records if not record.touched], _CANDIDATES)
+    chosen = list(range(len(candidates)))
+    if len(candidates) > _MOST_UNTOUCHED:
+        shown = Counter(number for image in images for number in image.pixels)
+        chosen = background_images([_classes_of(project, record.id) for record in candidates], shown, _MOST_UNTOUCHED)
+    untouched = [str(project.path_of(candidates[place])) for place in chosen]
     pairs = project_mapping(project, model, card_id).pairs
     return Corrections(tuple(images), len(touched), empty, tuple(untouched), project.catalog, pairs, tuple(skipped))
+
+
+def _classes_of(project: Project, image: int) -> frozenset[int]:
+    """Ids that an image shows; empty without a prediction, or if it cannot be read."""
+    try:
+        labels = load_sample(project, image, truth=False).labels
+    except AtrousError:
+        return frozenset()
+    return frozenset() if labels is None else frozenset(np.unique(labels).tolist()) - {project.catalog.ignore}
 
 
 def _evenly(items: list[T], most: int) -> list[T]:

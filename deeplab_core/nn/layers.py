@@ -52,6 +52,12 @@ def resize(x: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
     return functional.interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
 
 
+def upsampling_matrix(length: int, target: int, align_corners: bool) -> Tensor:
+    """``(target, length)`` float32 weights of :func:`resize` along one axis: ``rows @ x @ columns.t()`` resamples both."""
+    identity = torch.eye(length)[None, :, :, None]
+    return resize(identity, (target, 1), align_corners)[0, :, :, 0].t() if length != target else torch.eye(length)
+
+
 def activation(name: Activation | None) -> nn.Module:
     """The named activation, never in place: a tensor that a shortcut still needs must not change under it."""
     return {"relu": nn.ReLU(), "relu6": nn.ReLU6(), "hardswish": nn.Hardswish(), None: nn.Identity()}[name]

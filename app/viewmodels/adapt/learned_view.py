@@ -12,7 +12,7 @@ from app.state.corrections import Corrections
 from app.text import percent, plural, points, share_text, spaced, tr
 from deeplab_core.errors import AtrousError
 from deeplab_core.labels import LabelMap
-from deeplab_core.learning import MANY_IMAGES, GainInterval, LearnPair, LearnReport
+from deeplab_core.learning import GainInterval, LearnPair, LearnReport, groups_of
 from deeplab_core.wording import clause
 
 #: Longest side of the pictures.
@@ -64,21 +64,12 @@ def left_out_how(report: LearnReport) -> str:
     """Which images were left out while learning, and what their figure is worth."""
     if report.held_out is None:
         return tr("With one corrected image, none could be held out")
-    if report.images >= MANY_IMAGES:
-        out = report.images // 3
-        rest = report.images - out
-        how = tr(
-            "{out} of the {images} corrected images were held out, and a model learned from the other {rest}",
-            out=out,
-            images=report.images,
-            rest=rest,
-        )
-    else:
-        how = tr(
-            "The {images} corrected images were split in two, and a model learned from each half, so that every "
-            "image was held out once",
-            images=report.images,
-        )
+    how = tr(
+        "The {images} corrected images were split into {groups} groups, and for each group a model learned from the others, so "
+        "that every image was held out once",
+        images=report.images,
+        groups=groups_of(report.images),
+    )
     return tr(
         "{how}; its predictions on the held-out images are compared with your masks. The range is the 95 % "
         "interval over these images. The final model learns from all of them. The amount of learning was "
@@ -137,6 +128,19 @@ def lost_besides(report: LearnReport) -> str:
     return tr("Also lost: {names} points.", names=names) if names else ""
 
 
+def lost_perhaps(report: LearnReport) -> str:
+    """A sentence on further classes that lost, by an amount that may be chance; empty without any."""
+    rows = [row for row in report.lost_perhaps if row is not report.lost_most]
+    names = ", ".join(f"{row.name} ({points(row.change.gain)})" for row in rows if row.change is not None)
+    return tr("May have lost, uncertain: {names} points.", names=names) if names else ""
+
+
+def faded(report: LearnReport) -> str:
+    """A sentence on classes whose confident predictions on other images changed more than those of others; empty without any."""
+    names = ", ".join(f"{name} ({share_text(share)})" for name, share in report.faded)
+    return tr("Confident predictions kept on unedited images, fewest: {names}.", names=names) if names else ""
+
+
 def one_of(name: str, number: int) -> str:
     """A name, and how many there are besides: ``"a.jpg (and 2 more)"``."""
     return name if number == 1 else plural("{name} (and {n} more)", "{name} (and {n} more)", number - 1, name=name)
@@ -154,7 +158,7 @@ def sentence(report: LearnReport) -> str:
         seconds=seconds,
         layers=report.layers,
     )
-    parts = [report.summary, lost_most(report), lost_besides(report), done]
+    parts = [report.summary, lost_most(report), lost_besides(report), lost_perhaps(report), faded(report), done]
     if report.skipped:
         name, why = report.skipped[0]
         parts.append(tr("Not used: {names}: {reason}.", names=one_of(name, len(report.skipped)), reason=clause(why)))

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from deeplab_core.nn.base import Encoder, SegmentationModel, region_mean
 from deeplab_core.nn.exact import ConvOverUpsampled, applies
-from deeplab_core.nn.layers import ConvNormAct, Norm, SeparableConvNormAct, SeparableInner, initialise, resize
+from deeplab_core.nn.layers import ConvNormAct, Norm, SeparableConvNormAct, SeparableInner, initialise, resize, upsampling_matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +276,9 @@ class Decoder(nn.Module):
 
     def _joined(self, low: Tensor, x: Tensor) -> Tensor:
         """Reduced low-level features and upsampled pyramid features in the order of the first convolution's channels."""
-        high = resize(x, (low.shape[-2], low.shape[-1]), self.options.align_corners)
+        return self._ordered(low, resize(x, (low.shape[-2], low.shape[-1]), self.options.align_corners))
+
+    def _ordered(self, low: Tensor, high: Tensor) -> Tensor:
         return torch.cat([low, high] if self.options.decoder_order == "low_level_first" else [high, low], dim=1)
 
     def in_windows(self, x: Tensor, low_level: Tensor, windows: Sequence[GridWindow]) -> Tensor:
@@ -284,8 +286,12 @@ class Decoder(nn.Module):
         reads low-level features. Beyond a window's edge the convolutions see zeros; see :meth:`DeepLab.window_logits`.
         """
         assert self.reduce is not None
-        joined = self._joined(self.reduce(low_level), x)
-        out: Tensor = self.dropout(self.convs(torch.cat([joined[..., one.rows, one.columns] for one in windows])))
+        down, across = (
+            upsampling_matrix(x.shape[axis], low_level.shape[axis], self.options.align_corners).to(x) for axis in (-2, -1)
+        )
+        low = self.reduce(torch.cat([low_level[..., one.rows, one.columns] for one in windows]))
+        high = torch.cat([down[one.rows] @ x @ across[one.columns].t() for one in windows])
+        out: Tensor = self.dropout(self.convs(self._ordered(low, high)))
         return out
 
 

@@ -18,26 +18,35 @@ from deeplab_core.model_cards import settled_card
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.parallel import IsCancelled, ProgressCallback
 from deeplab_core.records import ModelCard
-from deeplab_core.training.adaptation.choosing import PAIRS, ChosenStep, choose, folds_of, reduced, taken_less
+from deeplab_core.training.adaptation.choosing import (
+    FOLD_STEPS,
+    PAIRS,
+    ChosenShare,
+    choose,
+    folds_of,
+    reduced,
+    taken_less,
+)
 from deeplab_core.training.adaptation.classes import ClassPlan, grow, plan_classes
-from deeplab_core.training.adaptation.examples import Corrected, TrainingExample, Untouched
+from deeplab_core.training.adaptation.examples import Corrected, TrainingExample, Untouched, never_predicted
 from deeplab_core.training.adaptation.fit import AdaptationTrainer, Schedule, State
 from deeplab_core.training.adaptation.frozen_split import FrozenSplit, multiply_adds, split_network
 from deeplab_core.training.adaptation.gathering import Gathered, Gatherer, make_example, spread, votes
 from deeplab_core.training.adaptation.left_out import LeftOut
-from deeplab_core.training.adaptation.validator import Validator, mean_iou
+from deeplab_core.training.adaptation.validator import Kept, Validator, mean_iou
 from deeplab_core.training.adaptation.views import FeatureStore
+from deeplab_core.training.adaptation.windows import LearningWindows
 
 #: A user's pixel against a predicted one, by strength.
 _EMPHASIS = {"gentle": 1.0, "normal": 3.0, "strong": 10.0}
 #: Adam's rate and the weight of the distance from the start, by strength.
-_FREEDOM = {"gentle": (7e-4, 0.1), "normal": (1.5e-3, 0.03), "strong": (3e-3, 0.003)}
+_FREEDOM = {"gentle": (1.5e-3, 0.1), "normal": (3e-3, 0.03), "strong": (3e-3, 0.003)}
 #: Share of the confident predictions elsewhere that must stay; else less of the change is taken.
 _KEPT = 0.93
 #: Multiply-adds of the trainable part's forward passes over everything, and the bounds of the steps that follow from it. What
 #: it costs decides, not the clock: the same corrections give the same model on every machine.
-_BUDGET = 250e9
-_STEPS = (20, 30)
+_BUDGET = 900e9
+_STEPS = (20, 100)
 #: Parts of a view that a costly decoder runs over.
 _WINDOWS = 2
 #: Corrected images below which more of them are asked for.
@@ -145,11 +154,13 @@ class _AdaptationRun:
         split = split_network(grow(self._model, parents), options.layers, self._device) if parents else old
         corrected, untouched = self._examples(split, gathered)
         schedule = self._schedule(split, corrected, bool(untouched))
-        stand_ins = self._stand_ins(parents)
+        asleep = never_predicted(corrected, self._plan)
+        stand_ins = self._stand_ins(parents, asleep)
         validator = Validator(split, self._plan, stand_ins, self._device)
-        trainer = AdaptationTrainer(split, self._plan.members(), stand_ins, self._plan.new, self._device)
+        fast = (*self._plan.new, *asleep)
+        trainer = AdaptationTrainer(split, self._plan.members(), stand_ins, fast, self._device)
         choice = choose(trainer, validator, corrected, untouched, schedule, options.seed, monitor, (0.4, 0.8))
-        state = trainer.learn(corrected, untouched, schedule, options.seed, monitor, (0.8, 0.95), (choice.step,))[-1]
+        state = trainer.learn(corrected, untouched, schedule, options.seed, monitor, (0.8, 0.95))
         blend, kept = self._put(trainer, validator, state, choice.blend, untouched)
         if blend != choice.blend:
             monitor.step(0.96, 0.0, "checking on images left out")
@@ -159,26 +170,40 @@ class _AdaptationRun:
         report, pairs = self._compared(validator, corrected, choice)
         return (
             split,
-            replace(report, background=len(untouched), skipped=tuple(gathered.skipped), kept=kept,
-                    steps=schedule.steps, layers=split.title),
+            replace(
+                report,
+                background=len(untouched),
+                skipped=tuple(gathered.skipped),
+                kept=None if kept.share is None else round(kept.share, 5),
+                faded=self._faded(kept),
+                step=schedule.steps,
+                steps=schedule.steps,
+                layers=split.title,
+            ),
             pairs,
-        )  # fmt: skip
+        )
+
+    def _faded(self, kept: Kept) -> tuple[tuple[str, float], ...]:
+        names = self._plan.catalog.names
+        return tuple((names[one], round(float(kept.same[one] / kept.total[one]), 5)) for one in kept.faded())
 
     def _parents(self, old: FrozenSplit, gathered: Gathered) -> tuple[int, ...]:
         """For each new class the old channel that the model predicts there most often: its start."""
-        found = []
-        for channel in self._plan.new:
-            place = int(self._plan.means[channel])
-            counted = sum(votes(raw, place, old, self._card, self._device) for raw in gathered.corrected)
-            found.append(int(np.argmax(counted)))
-        return tuple(found)
+        if not self._plan.new:
+            return ()
+        places = len(self._plan.labels)
+        counted = np.sum([votes(raw, places, old, self._card, self._device) for raw in gathered.corrected], axis=0)
+        return tuple(int(np.argmax(counted[int(self._plan.means[channel])])) for channel in self._plan.new)
 
-    def _stand_ins(self, parents: tuple[int, ...]) -> torch.Tensor:
-        """(C,) the channel that each counts as where old predictions are replayed: only background may hide a new class."""
+    def _stand_ins(self, parents: tuple[int, ...], asleep: Sequence[int]) -> torch.Tensor:
+        """(C,) the channel that each counts as where old predictions are replayed: only background may hide a new class, or one
+        that was never predicted.
+        """
         catalog = self._card.catalog
         background = -1 if catalog.background is None else catalog.index_of(catalog.background)
         grown = [parent if parent == background else channel for channel, parent in zip(self._plan.new, parents, strict=True)]
-        return torch.tensor([*range(self._plan.old), *grown])
+        hidden = set() if background < 0 else set(asleep)
+        return torch.tensor([*(background if channel in hidden else channel for channel in range(self._plan.old)), *grown])
 
     def _examples(self, split: FrozenSplit, gathered: Gathered) -> tuple[list[TrainingExample], list[TrainingExample]]:
         random = np.random.Generator(np.random.PCG64(self._options.seed))
@@ -189,32 +214,32 @@ class _AdaptationRun:
         return made[: len(gathered.corrected)], made[len(gathered.corrected) :]
 
     def _schedule(self, split: FrozenSplit, corrected: Sequence[TrainingExample], background: bool) -> Schedule:
-        """As many steps as are affordable; where even the fewest are not, a decoder runs over windows."""
+        """As many steps as are affordable, in windows where the network has a decoder."""
         strength = self._options.strength
         rate, pull = _FREEDOM[strength]
-        schedule = Schedule(emphasis=_EMPHASIS[strength], rate=rate, pull=pull)
+        windows = 0 if split.window_margin is None else _WINDOWS
+        schedule = Schedule(emphasis=_EMPHASIS[strength], rate=rate, pull=pull, windows=windows)
         view = corrected[0].views[0]
-        cost = multiply_adds(split, view.encoded.tensors(self._device), view.encoded.frame.canvas)
-        rounds = len(folds_of(len(corrected), self._options.seed)) + 1
+        parts = None if not windows else LearningWindows.around(view, [0] * windows, schedule.side, 0, np.random.default_rng(0))
+        cost = multiply_adds(split, view.encoded.tensors(self._device), view.encoded.frame.canvas, parts and parts.windows)
+        rounds = FOLD_STEPS * len(folds_of(len(corrected), self._options.seed)) + 1
         views = schedule.corrected + (schedule.untouched if background else 0)
         affordable = _BUDGET / max(1, cost * views * rounds)
-        if affordable < _STEPS[0] and split.window_margin is not None:
-            return replace(schedule, steps=_STEPS[1], windows=_WINDOWS)
         return replace(schedule, steps=int(np.clip(affordable, *_STEPS)))
 
     def _put(
         self, trainer: AdaptationTrainer, validator: Validator, state: State, blend: float, untouched: list[TrainingExample]
-    ) -> tuple[float, float | None]:
+    ) -> tuple[float, Kept]:
         """Put the change in, or as much of it as leaves confident predictions elsewhere as they were."""
         while True:
             trainer.put(state, blend)
             kept = validator.kept(untouched)
-            if kept is None or kept >= _KEPT or blend < 0.1:
-                return blend, None if kept is None else round(kept, 5)
+            if kept.share is None or kept.share >= _KEPT or blend < 0.1:
+                return blend, kept
             blend /= 2
 
     def _compared(
-        self, validator: Validator, corrected: list[TrainingExample], choice: ChosenStep
+        self, validator: Validator, corrected: list[TrainingExample], choice: ChosenShare
     ) -> tuple[LearnReport, tuple[LearnPair, ...]]:
         before, after = validator.nothing(), validator.nothing()
         shown = [] if choice.pairs else spread(range(len(corrected)), PAIRS)
@@ -238,8 +263,8 @@ class _AdaptationRun:
             corrected=_means(before, after),
             held_out=None if left_out is None else _means(*left_out.pooled),
             kept=None,
-            step=choice.step,
-            steps=choice.step,
+            step=0,
+            steps=0,
             blend=choice.blend,
             layers="",
             seconds=0.0,

@@ -1,8 +1,8 @@
-"""How far to go: found on images that are left out while learning."""
+"""How much of a change to take: found on images that are left out while learning."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.inference.monitor import ProgressMonitor
 from deeplab_core.labels import LabelMap
-from deeplab_core.learning import MANY_IMAGES, LearnPair, Verdict
+from deeplab_core.learning import LearnPair, Verdict, groups_of
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.training.adaptation.examples import TrainingExample
 from deeplab_core.training.adaptation.fit import AdaptationTrainer, Schedule, State
@@ -19,9 +19,10 @@ from deeplab_core.training.adaptation.gathering import spread
 from deeplab_core.training.adaptation.left_out import LeftOut
 from deeplab_core.training.adaptation.validator import Validator, mean_iou
 
-_FOLDS = 2
 #: Shares of the change that are tried.
 BLENDS = (0.25, 0.5, 1.0)
+#: Steps of a model that learns without the images left out, in parts of those of the model that is kept.
+FOLD_STEPS = 0.6
 #: Without anything to leave out only part of the way is gone.
 UNCHECKED_BLEND = 0.5
 #: Pictures that are kept to be shown, and their longest side.
@@ -30,23 +31,19 @@ _CHECKING = "checking on images left out"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ChosenStep:
-    """How far to go.
+class ChosenShare:
+    """How much of the change is taken.
 
     Attributes:
-        step: of the pace, after which learning stops.
-        blend: share of the change that is taken.
+        blend: share of the change.
         left_out: images while they were left out; None if nothing could be left out.
         pairs: what left-out images looked like before and after.
-        images: how many were corrected.
-        states: what was learned without the images of each fold, after ``step``.
+        states: what was learned without the images of each fold.
     """
 
-    step: int
     blend: float
     left_out: LeftOut | None
     pairs: tuple[LearnPair, ...]
-    images: int
     states: tuple[State, ...] = ()
 
     @property
@@ -56,21 +53,18 @@ class ChosenStep:
 
 
 def folds_of(count: int, seed: int) -> list[tuple[list[int], list[int]]]:
-    """(learned from, left out) in turn: each image is left out once, or a third of many once; nothing for a single image."""
+    """(learned from, left out) in turn: each image is left out once; nothing for a single image."""
     if count < 2:
         return []
     order = np.random.Generator(np.random.PCG64([seed, count])).permutation(count).tolist()
-    if count >= MANY_IMAGES:
-        out = count // 3
-        return [(sorted(order[out:]), sorted(order[:out]))]
-    folds = min(_FOLDS, count)
+    folds = groups_of(count)
     parts = [sorted(order[fold::folds]) for fold in range(folds)]
     return [(sorted(set(order) - set(part)), part) for part in parts]
 
 
-def stops_of(steps: int) -> tuple[int, ...]:
-    """Steps after which learning may stop: a third, and all."""
-    return tuple(sorted({max(1, steps // 3), steps}))
+def fold_steps(steps: int) -> int:
+    """Steps of a model that learns without the images left out, of those of the whole."""
+    return max(1, round(FOLD_STEPS * steps))
 
 
 def choose(
@@ -82,51 +76,57 @@ def choose(
     seed: int,
     monitor: ProgressMonitor,
     span: tuple[float, float],
-) -> ChosenStep:
-    """Leave images out in turn, learn from the others, and see how far it is good to go."""
-    stops = stops_of(schedule.steps)
+) -> ChosenShare:
+    """Leave images out in turn, learn from the others, and see how much of the change is good."""
     folds = folds_of(len(corrected), seed)
     if not folds:
-        return ChosenStep(stops[-1], UNCHECKED_BLEND, None, (), len(corrected))
-    ways = [(step, blend) for step in stops for blend in BLENDS]
-    found: dict[tuple[int, float], list[ConfusionMatrix]] = {way: [] for way in ways}
+        return ChosenShare(UNCHECKED_BLEND, None, ())
+    brief = replace(schedule, steps=fold_steps(schedule.steps))
+    found: dict[float, list[ConfusionMatrix]] = {blend: [] for blend in BLENDS}
     before: list[ConfusionMatrix] = []
-    maps: dict[tuple[int, tuple[int, float]], NDArray[Any]] = {}
-    learned: list[list[State]] = []
+    maps: dict[tuple[int, float], NDArray[Any]] = {}
+    learned: list[State] = []
     shown = _shown(folds)
     length = (span[1] - span[0]) / len(folds)
     for number, (inside, outside) in enumerate(folds):
         begin = span[0] + number * length
-        states = trainer.learn(
-            [corrected[place] for place in inside], untouched, schedule, seed, monitor, (begin, begin + 0.8 * length), stops
-        )
-        learned.append(states)
+        within = (begin, begin + 0.8 * length)
+        learned.append(trainer.learn([corrected[place] for place in inside], untouched, brief, seed, monitor, within))
         for place in outside:
             mask = corrected[place].mask
             assert mask is not None
             before.append(validator.nothing().update(truth=mask, prediction=corrected[place].before))
-        for done, (step, blend) in enumerate(ways):
-            monitor.step(begin + length * (0.8 + 0.2 * done / len(ways)), 0.0, _CHECKING)
-            trainer.put(states[stops.index(step)], blend)
-            for place, small in _validate(validator, corrected, outside, found[step, blend], shown, monitor).items():
-                maps[place, (step, blend)] = small
-    # Ties go to the smaller change.
-    results = {way: LeftOut(tuple(before), tuple(after)) for way, after in found.items()}
-    best = max(ways, key=lambda way: (round(mean_iou(results[way].pooled[1]), 4), -way[1], -way[0]))
-    pairs = _pairs(corrected, {place: maps[place, best] for place in shown})
-    states_there = tuple(states[stops.index(best[0])] for states in learned)
-    return ChosenStep(best[0], best[1], results[best], pairs, len(corrected), states_there)
+        for done, blend in enumerate(BLENDS):
+            monitor.step(begin + length * (0.8 + 0.2 * done / len(BLENDS)), 0.0, _CHECKING)
+            trainer.put(learned[-1], blend)
+            for place, small in _validate(validator, corrected, outside, found[blend], shown, monitor).items():
+                maps[place, blend] = small
+    results = {blend: LeftOut(tuple(before), tuple(after)) for blend, after in found.items()}
+    share = largest_share(results)
+    return ChosenShare(share, results[share], _pairs(corrected, {place: maps[place, share] for place in shown}), tuple(learned))
+
+
+def largest_share(results: Mapping[float, LeftOut]) -> float:
+    """The largest share of a change that is not clearly worse on the images left out than the one with the best mean IoU.
+
+    Breiman et al. (1984) take the simplest of the models within one standard error of the best; here it is the one that learned
+    most. Models that learn without some of the images gain less than the one that is kept, so that the best share for them is too
+    small for it.
+    """
+    best = max(results, key=lambda share: (round(mean_iou(results[share].pooled[1]), 4), share))
+    larger = sorted((share for share in results if share > best), reverse=True)
+    return next((share for share in larger if not LeftOut(results[best].after, results[share].after).clearly_worse), best)
 
 
 def taken_less(
-    choice: ChosenStep,
+    choice: ChosenShare,
     blend: float,
     trainer: AdaptationTrainer,
     validator: Validator,
     corrected: Sequence[TrainingExample],
     seed: int,
     monitor: ProgressMonitor,
-) -> ChosenStep:
+) -> ChosenShare:
     """The choice with another share of the change, and what the images that were left out say of that one.
 
     Figures must be of what is saved: those of a larger share would describe another model than the saved one. The trainable part

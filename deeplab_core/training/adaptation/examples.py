@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from deeplab_core.inference.pixels import RGB
 from deeplab_core.labels import LabelMap
+from deeplab_core.training.adaptation.classes import ClassPlan
 from deeplab_core.training.adaptation.views import View
 
 #: Pixels of one class and image that are remembered at most.
 _PIXELS = 40_000
+#: Share of a class's pixels up to which a model is said never to predict it.
+_SELDOM = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +91,18 @@ class PixelPool:
                 counts[place] = max(1, round(self.counts[place] * found.size / group.size))
         return PixelPool(groups, counts)
 
-    def draw(self, number: int, random: np.random.Generator, *, floor: float = 0.0) -> Drawn:
-        """Draw pixels as often as their classes occur, but each class that is there at least with the share ``floor``.
+    def draw(self, number: int, random: np.random.Generator, *, floor: float = 0.0, power: float = 1.0) -> Drawn:
+        """Draw pixels of each class in proportion to a power of its number of pixels.
+
+        Args:
+            floor: least share of each class that is there.
+            power: 1 draws classes as often as they occur, 0 all equally often, 0.5 in between.
 
         Returns:
             (P,) flat indices and (P,) places of their classes.
         """
         places = list(self.groups)
-        weights = np.array([self.counts[place] for place in places], np.float64)
+        weights = np.array([self.counts[place] for place in places], np.float64) ** power
         weights = np.maximum(weights / weights.sum(), floor)
         shares = random.multinomial(number, weights / weights.sum())
         parts = [random.choice(self.groups[place], share) for place, share in zip(places, shares, strict=True)]
@@ -128,3 +135,24 @@ class TrainingExample:
             return 0.0
         weight = emphasis * self.taught.pixels
         return max(least, weight / (weight + self.replayed.pixels))
+
+
+def never_predicted(corrected: Sequence[TrainingExample], plan: ClassPlan) -> tuple[int, ...]:
+    """Channels of the old model whose class the user confirmed, and which it predicts at no more than 1 in 100 of these pixels.
+
+    A class that is listed and never predicted has as much to learn as a new one. Channels that share a class are left out.
+    """
+    found = []
+    for place in np.flatnonzero(plan.taught()):
+        channels = np.flatnonzero(plan.means == place)
+        if len(channels) != 1 or channels[0] >= plan.old:
+            continue
+        right = total = 0
+        for example in corrected:
+            group = None if example.taught is None else example.taught.groups.get(int(place))
+            if group is not None:
+                total += group.size
+                right += int(np.count_nonzero(example.before.ravel()[group] == plan.labels.ids[place]))
+        if total and right <= _SELDOM * total:
+            found.append(int(channels[0]))
+    return tuple(found)

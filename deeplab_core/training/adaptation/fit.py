@@ -20,8 +20,8 @@ from deeplab_core.training.adaptation.views import View
 from deeplab_core.training.adaptation.windows import LearningWindows
 from deeplab_core.training.schedule import poly_rate
 
-#: How much faster the rows of new classes learn.
-_NEW_CLASS_RATE = 10.0
+#: How much faster the rows of classes learn that the network did not have or never predicted.
+_FAST_RATE = 10.0
 
 T = TypeVar("T")
 State = list[Tensor]
@@ -39,13 +39,15 @@ class Schedule:
         emphasis: how many predicted pixels one pixel of the user outweighs.
         least: smallest share of the user's pixels among those drawn from a corrected image.
         floor: least share of a class among the pixels that are drawn from an image that holds it.
+        power: of a class's number of pixels in an image, in proportion to which the user's pixels are drawn; see
+            :meth:`PixelPool.draw`.
         pull: weight of the squared distance from the start (L2-SP, Li et al. 2018).
         windows: parts of a view's grid that a decoder runs over, around pixels drawn like those that are learned from; 0 for the
             whole grid.
         side: of a window, in grid points.
     """
 
-    steps: int = 30
+    steps: int = 100
     rate: float = 1.5e-3
     corrected: int = 2
     untouched: int = 1
@@ -53,6 +55,7 @@ class Schedule:
     emphasis: float = 3.0
     least: float = 0.1
     floor: float = 0.05
+    power: float = 0.5
     pull: float = 0.03
     windows: int = 0
     side: int = 20
@@ -65,14 +68,14 @@ class AdaptationTrainer:
         split: the network; its trainable part is changed in place.
         members: (L, C) bool, see :meth:`ClassPlan.members`.
         parents: (C,) int64, see :func:`replay_loss`.
-        new: channels that the network did not have.
+        fast: channels that have everything to learn: the network did not have them, or never predicted them.
     """
 
-    def __init__(self, split: FrozenSplit, members: Tensor, parents: Tensor, new: range, device: torch.device) -> None:
+    def __init__(self, split: FrozenSplit, members: Tensor, parents: Tensor, fast: Sequence[int], device: torch.device) -> None:
         self._split, self._device = split, device
         self._members, self._parents = members.to(device), parents.to(device)
         self._parameters: list[nn.Parameter] = split.parameters()
-        self._new = list(new)
+        self._fast = list(fast)
         self._class_rows = split.class_rows()
         self._start = self.state()
 
@@ -97,14 +100,12 @@ class AdaptationTrainer:
         seed: int,
         monitor: ProgressMonitor,
         span: tuple[float, float],
-        stops: Sequence[int],
-    ) -> list[State]:
-        """Train from the start; the trainable part is left as it was at the last of ``stops``.
+    ) -> State:
+        """Train from the start; returns the trainable part, which is left like that.
 
         Args:
             corrected: at least one.
             span: fractions of the progress at begin and end.
-            stops: ascending numbers of steps after which the state is kept.
 
         Raises:
             Cancelled: asked between two views.
@@ -114,10 +115,8 @@ class AdaptationTrainer:
         random = np.random.Generator(np.random.PCG64([seed, len(corrected), len(untouched)]))
         optimizer = torch.optim.Adam(self._parameters, lr=schedule.rate)
         taught, replayed = _Shuffled(corrected, random), _Shuffled(untouched, random)
-        kept: list[State] = []
-        last = stops[-1]
-        for step in range(last):
-            monitor.step(span[0] + (span[1] - span[0]) * step / last, 0.0, "learning")
+        for step in range(schedule.steps):
+            monitor.step(span[0] + (span[1] - span[0]) * step / schedule.steps, 0.0, "learning")
             for group in optimizer.param_groups:
                 group["lr"] = schedule.rate * poly_rate(step, schedule.steps, warmup=min(5, schedule.steps))
             optimizer.zero_grad(set_to_none=True)
@@ -129,12 +128,10 @@ class AdaptationTrainer:
                 self._backward(example, example.views[int(random.integers(len(example.views)))], schedule, random, len(drawn))
             self._pull(schedule.pull)
             self._hold(still)
-            before = [parameter.detach()[self._new].clone() for parameter in self._class_rows]
+            before = [parameter.detach()[self._fast].clone() for parameter in self._class_rows]
             optimizer.step()
-            self._speed_up_new_rows(before)
-            if step + 1 in stops:
-                kept.append(self.state())
-        return kept
+            self._speed_up(before)
+        return self.state()
 
     def _backward(
         self, example: TrainingExample, view: View, schedule: Schedule, random: np.random.Generator, views: int
@@ -148,7 +145,8 @@ class AdaptationTrainer:
                 continue
             there = pool if windows is None else pool.within(partial(_inside, windows, view))
             if there.pixels:
-                parts.append((there.draw(wanted, random, floor=schedule.floor), by_user))
+                power = schedule.power if by_user else 1.0
+                parts.append((there.draw(wanted, random, floor=schedule.floor, power=power), by_user))
         if not parts:
             return
         encoded = view.encoded
@@ -201,10 +199,10 @@ class AdaptationTrainer:
                 parameter.grad[rows] = 0
 
     @torch.no_grad()
-    def _speed_up_new_rows(self, before: State) -> None:
-        """New classes have everything to learn: their rows move :data:`_NEW_CLASS_RATE` times as far as the optimiser's step."""
+    def _speed_up(self, before: State) -> None:
+        """These classes have everything to learn: their rows move :data:`_FAST_RATE` times as far as the optimiser's step."""
         for parameter, rows in zip(self._class_rows, before, strict=True):
-            parameter[self._new] = rows + _NEW_CLASS_RATE * (parameter[self._new] - rows)
+            parameter[self._fast] = rows + _FAST_RATE * (parameter[self._fast] - rows)
 
     @torch.no_grad()
     def _pull(self, weight: float) -> None:

@@ -286,8 +286,10 @@ class LastLayer:
         return whole.eval().requires_grad_(False)
 
 
-def multiply_adds(split: FrozenSplit, features: Features, size: tuple[int, int]) -> int:
-    """What one forward pass of the trainable part costs: multiply-adds of its convolutions.
+def multiply_adds(
+    split: FrozenSplit, features: Features, size: tuple[int, int], windows: Sequence[GridWindow] | None = None
+) -> int:
+    """What one forward pass of the trainable part costs, over the whole grid or in windows: multiply-adds of its convolutions.
 
     Counted by hooks, because torch's own counter imports its compiler, which takes seconds.
     """
@@ -303,7 +305,10 @@ def multiply_adds(split: FrozenSplit, features: Features, size: tuple[int, int])
     handles = [layer.register_forward_hook(count) for layer in layers]
     try:
         with torch.no_grad():
-            split.logits(features, size)
+            if windows is None:
+                split.logits(features, size)
+            else:
+                split.window_logits(features, size, windows)
     finally:
         for handle in handles:
             handle.remove()

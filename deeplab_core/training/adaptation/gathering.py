@@ -193,14 +193,15 @@ class Gatherer:
         return tuple(sides)
 
 
-def votes(raw: Raw, place: int, split: FrozenSplit, card: ModelCard, device: torch.device) -> NDArray[np.int64]:
-    """(C,) pixels that the user gives the class at ``place``, by what the model takes them for."""
-    wanted = raw.known == place
-    none: NDArray[np.int64] = np.zeros(len(card.catalog), np.int64)
-    if raw.known is None or not np.any(wanted):
-        return none
+def votes(raw: Raw, places: int, split: FrozenSplit, card: ModelCard, device: torch.device) -> NDArray[np.int64]:
+    """(L, C) pixels that the user gives each of the L = ``places`` classes, by what the model takes them for."""
+    channels = len(card.catalog)
+    if raw.known is None:
+        return np.zeros((places, channels), np.int64)
     ids, _ = label_map(network_scores(split, raw.encoded[0], device), card.catalog, card.threshold)
-    counted: NDArray[np.int64] = np.bincount(card.catalog.index_lut()[ids[wanted]], minlength=len(card.catalog))
+    wanted = raw.known >= 0
+    cells = raw.known[wanted].astype(np.int64) * channels + card.catalog.index_lut()[ids[wanted]]
+    counted: NDArray[np.int64] = np.bincount(cells, minlength=places * channels).reshape(places, channels)
     return counted
 
 

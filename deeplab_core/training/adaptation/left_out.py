@@ -49,7 +49,7 @@ class LeftOut:
     @cached_property
     def gain(self) -> GainInterval:
         """Of the mean IoU over the classes of the ground truth."""
-        return self._interval(lambda counts: scores.mean_iou(counts, "truth")[0], len(self.before))
+        return self._interval(_mean_iou, len(self.before))
 
     def class_gain(self, channel: int) -> GainInterval | None:
         """Of the IoU of one class; None if no image has it. With fewer than two such images there are no bounds."""
@@ -70,21 +70,42 @@ class LeftOut:
             return "not sure"
         return "better" if self.gain.gain > 0 else "worse"
 
+    @property
+    def clearly_worse(self) -> bool:
+        """Whether mean IoU or pixel accuracy fell by more than a standard error.
+
+        Rare classes on single images rule the mean IoU, so its error is large; a loss of common pixels shows in the accuracy.
+        """
+        return any(gain < -error for gain, error in map(self._gain_and_error, (_mean_iou, _accuracy)))
+
     def _interval(self, score: Score, images: int) -> GainInterval:
+        gain, error = self._gain_and_error(score)
+        if np.isnan(error):
+            return GainInterval(gain=gain, low=None, high=None, images=images)
+        reach = _T[min(len(self.before) - 1, len(_T)) - 1] * error
+        return GainInterval(gain=gain, low=gain - reach, high=gain + reach, images=images)
+
+    def _gain_and_error(self, score: Score) -> tuple[float, float]:
         number = len(self.before)
         each = np.stack([[matrix.counts for matrix in side] for side in (self.before, self.after)])
         whole = each.sum(axis=1)
         before, after = (float(score(counts)) for counts in whole)
         gain = after - before
         if number < 2 or np.isnan(gain):
-            return GainInterval(gain=gain, low=None, high=None, images=images)
+            return gain, float("nan")
         without = score(whole[:, None] - each)
         spread = without[1] - without[0]
-        error = float(np.sqrt((number - 1) / number * np.square(spread - spread.mean()).sum()))
-        if np.isnan(error):
-            return GainInterval(gain=gain, low=None, high=None, images=images)
-        reach = _T[min(number - 1, len(_T)) - 1] * error
-        return GainInterval(gain=gain, low=gain - reach, high=gain + reach, images=images)
+        return gain, float(np.sqrt((number - 1) / number * np.square(spread - spread.mean()).sum()))
+
+
+def _accuracy(counts: Counts) -> NDArray[np.float64]:
+    right = np.trace(counts[..., :-1], axis1=-2, axis2=-1)
+    found: NDArray[np.float64] = right / np.maximum(1, counts.sum(axis=(-2, -1)))
+    return found
+
+
+def _mean_iou(counts: Counts) -> NDArray[np.float64]:
+    return scores.mean_iou(counts, "truth")[0]
 
 
 def _sum(matrices: tuple[ConfusionMatrix, ...]) -> ConfusionMatrix:

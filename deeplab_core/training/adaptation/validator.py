@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,32 @@ from deeplab_core.training.adaptation.views import Taps, label_map, network_scor
 
 #: Pixels of an image that are looked at to see how many confident predictions stayed.
 _SAMPLE = 4096
+#: A class of which a smaller share of the confident predictions stays is named, if at least so many of its pixels were seen.
+_STAY, _LEAST = 0.9, 200
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """Confident predictions of the old model on images without corrections, by its channels.
+
+    Attributes:
+        same: (C,) int64 pixels that have the same class as before.
+        total: (C,) int64 pixels that were looked at.
+    """
+
+    same: NDArray[np.int64]
+    total: NDArray[np.int64]
+
+    @property
+    def share(self) -> float | None:
+        """Of all classes, 0..1; None without any pixel."""
+        return float(self.same.sum() / self.total.sum()) if self.total.any() else None
+
+    def faded(self) -> tuple[int, ...]:
+        """Channels of which a share below :data:`_STAY` stayed, the smallest first; those with few pixels are left out."""
+        shares = self.same / np.maximum(1, self.total)
+        there = np.flatnonzero((self.total >= _LEAST) & (shares < _STAY))
+        return tuple(int(channel) for channel in there[np.argsort(shares[there], kind="stable")])
 
 
 class Validator:
@@ -51,9 +78,10 @@ class Validator:
             pooled.update(truth=example.mask, prediction=self.predicted(example))
         return pooled
 
-    def kept(self, examples: Iterable[TrainingExample]) -> float | None:
-        """Share (0..1) of confident predictions that are the same as before; None without any."""
-        same, total = 0, 0
+    def kept(self, examples: Iterable[TrainingExample]) -> Kept:
+        """How many confident predictions are the same as before."""
+        width = len(self._plan.catalog)
+        same, total = np.zeros(width, np.int64), np.zeros(width, np.int64)
         for example in examples:
             if not example.replayed.pixels:
                 continue
@@ -66,9 +94,9 @@ class Validator:
             if self._plan.threshold is not None:
                 scores[:, 1] -= math.log(self._plan.threshold / (1.0 - self._plan.threshold))
             now = scores.argmax(1).numpy()
-            same += int(np.count_nonzero(self._stand_ins[now] == channels))
-            total += indices.size
-        return same / total if total else None
+            same += np.bincount(channels[self._stand_ins[now] == channels], minlength=width)
+            total += np.bincount(channels, minlength=width)
+        return Kept(same, total)
 
 
 def mean_iou(matrix: ConfusionMatrix) -> float:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.viewmodels.adapt.learned_view import figures, left_out_how, lost_besides, lost_most, sentence
+from app.viewmodels.adapt.learned_view import faded, figures, left_out_how, lost_besides, lost_most, lost_perhaps, sentence
 from deeplab_core.learning import ClassGain, GainInterval, LearnReport
 from deeplab_core.training.adaptation.choosing import folds_of
 
@@ -21,15 +21,8 @@ def report(images: int) -> LearnReport:
 @pytest.mark.parametrize("images", [2, 3, 11, 12, 13, 40])
 def test_the_explanation_says_what_was_really_left_out(images: int) -> None:
     folds, how = folds_of(images, 1), left_out_how(report(images))
-    if len(folds) == 1:
-        inside, outside = folds[0]
-        assert f"{len(outside)} of the {images} corrected images were held out" in how
-        assert f"learned from the other {len(inside)}" in how
-        assert "every image" not in how
-    else:
-        assert len(folds) == 2
-        assert "split in two" in how
-        assert "every image was held out once" in how
+    assert f"The {images} corrected images were split into {len(folds)} groups" in how
+    assert "every image was held out once" in how
     assert "was chosen on the same images" in how
 
 
@@ -68,6 +61,24 @@ def test_every_class_that_lost_more_than_its_interval_is_named() -> None:
     assert lost_besides(learned) == "Also lost: dog (−4.0), bus (−2.0) points."
     assert lost_besides(learned) in sentence(learned)
     assert lost_besides(replace(learned, classes=classes[:1])) == ""  # it is named already
+
+
+def test_classes_that_may_have_lost_are_named_too() -> None:
+    classes = (
+        gained("bus", -0.02, -0.03, -0.01), gained("cat", -0.3, -0.7, 0.1), gained("hen", -0.01, None, None, 1),
+        gained("pig", -0.015, -0.04, 0.01), gained("cow", -0.0002, -0.1, 0.1),
+    )  # fmt: skip
+    learned = replace(report(4), classes=classes)
+    assert lost_perhaps(learned) == "May have lost, uncertain: pig (−1.5), hen (−1.0) points."  # cat lost most
+    assert lost_perhaps(learned) in sentence(learned)
+    assert lost_perhaps(report(4)) == ""
+
+
+def test_classes_that_changed_elsewhere_are_named() -> None:
+    learned = replace(report(4), faded=(("tv", 0.5), ("dog", 0.8)))
+    assert faded(learned) == "Confident predictions kept on unedited images, fewest: tv (50.0 %), dog (80.0 %)."
+    assert faded(learned) in sentence(learned)
+    assert faded(report(4)) == ""
 
 
 def test_images_that_were_not_used_are_named() -> None:

@@ -17,17 +17,18 @@ from torch.nn import functional
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import StorageError, WeightsError
 from deeplab_core.inference import Predictor
-from deeplab_core.learning import PackedLabels
+from deeplab_core.learning import PackedLabels, background_images, groups_of
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.nn import create_model
 from deeplab_core.nn.models.deeplab import GridWindow
 from deeplab_core.records import ModelCard, Preprocessing
-from deeplab_core.training.adaptation.choosing import ChosenStep, folds_of
+from deeplab_core.training.adaptation.choosing import ChosenShare, folds_of, largest_share
 from deeplab_core.training.adaptation.classes import grow, plan_classes
-from deeplab_core.training.adaptation.examples import PixelPool
+from deeplab_core.training.adaptation.examples import PixelPool, TrainingExample, never_predicted
 from deeplab_core.training.adaptation.fit import replay_loss, taught_loss
 from deeplab_core.training.adaptation.frozen_split import BehindEncoder, LastLayer, WholeNetwork, multiply_adds, split_network
 from deeplab_core.training.adaptation.left_out import LeftOut
+from deeplab_core.training.adaptation.validator import Kept
 from deeplab_core.training.adaptation.views import FeatureStore, View, encode, label_map, network_scores
 from deeplab_core.training.adaptation.windows import LearningWindows
 
@@ -306,6 +307,19 @@ def test_rare_classes_are_drawn_at_least_a_little() -> None:
     np.testing.assert_array_equal(places.ravel()[indices], drawn)
 
 
+def test_a_power_draws_rare_classes_more_often() -> None:
+    places = np.zeros((100, 100), np.int64)
+    places[:10, :10] = 4  # a hundredth
+    pool = PixelPool.of(places, np.ones_like(places, bool), np.random.default_rng(0))
+
+    def share(power: float) -> float:
+        return float(np.mean(pool.draw(20_000, np.random.default_rng(1), power=power)[1] == 4))
+
+    assert share(1.0) == pytest.approx(0.01, abs=0.004)
+    assert share(0.5) == pytest.approx(math.sqrt(100) / (math.sqrt(100) + math.sqrt(9900)), abs=0.01)
+    assert share(0.0) == pytest.approx(0.5, abs=0.02)
+
+
 @given(st.integers(0, 40), st.integers(0, 5))
 def test_folds_leave_each_image_out_and_never_learn_from_it(count: int, seed: int) -> None:
     folds = folds_of(count, seed)
@@ -315,7 +329,8 @@ def test_folds_leave_each_image_out_and_never_learn_from_it(count: int, seed: in
         assert outside
         assert not set(inside) & set(outside)
         assert sorted(inside + outside) == list(range(count))
-    if 2 <= count < 12:
+    assert len(folds) == groups_of(count)
+    if count >= 2:
         assert sorted(place for _, outside in folds for place in outside) == list(range(count))
 
 
@@ -350,11 +365,11 @@ def judged(wrong: int) -> ConfusionMatrix:
 )
 def test_a_verdict_needs_an_interval_without_0(before: tuple[int, ...], after: tuple[int, ...], verdict: str) -> None:
     left_out = LeftOut(tuple(map(judged, before)), tuple(map(judged, after)))
-    assert ChosenStep(1, 1.0, left_out, (), len(before)).verdict == verdict
+    assert ChosenShare(1.0, left_out, ()).verdict == verdict
 
 
 def test_nothing_left_out_says_nothing() -> None:
-    assert ChosenStep(1, 0.5, None, (), 1).verdict == "not sure"
+    assert ChosenShare(0.5, None, ()).verdict == "not sure"
 
 
 @pytest.mark.parametrize("images", [2, 3, 5, 11, 21])
@@ -409,3 +424,55 @@ def test_a_class_of_one_image_has_a_change_without_bounds() -> None:
     both = left_out.class_gain(0)
     assert both is not None
     assert both.certain
+
+
+# -- how much of the change ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("quarter", "whole", "share"),
+    [
+        ((90, 90, 90, 90), (50, 50, 50, 50), 1.0),  # the best
+        ((90, 90, 90, 90), (60, 60, 60, 260), 1.0),  # behind the best because of one image: not clearly worse
+        ((90, 90, 90, 90), (140, 141, 139, 140), 0.25),  # clearly worse
+    ],
+)
+def test_all_of_a_change_is_taken_unless_it_is_clearly_worse(quarter, whole, share) -> None:
+    before = tuple(map(judged, (100, 100, 100, 100)))
+    results = {0.25: LeftOut(before, tuple(map(judged, quarter))), 1.0: LeftOut(before, tuple(map(judged, whole)))}
+    assert largest_share(results) == share
+
+
+@pytest.mark.parametrize(("right", "expected"), [(0, (1,)), (1, (1,)), (5, ())])
+def test_a_class_that_is_listed_and_never_predicted_is_found(right: int, expected: tuple[int, ...]) -> None:
+    labels = ClassCatalog("two", "Two", tuple(ClassInfo(i, f"c{i}", (i, 0, 0)) for i in range(3)))
+    plan = plan_classes(labels, labels)
+    known = np.zeros((20, 10), np.int64)
+    known[10:] = 1  # 100 pixels, of which this many are predicted
+    before = np.zeros((20, 10), np.uint8)
+    before[10, :right] = 1
+    pools = [PixelPool.of(known, np.full(known.shape, wanted), np.random.default_rng(0)) for wanted in (True, False)]
+    example = TrainingExample("a", (), pools[1], before, pools[0], before)
+    assert never_predicted([example], plan) == expected
+
+
+def test_classes_of_which_fewer_predictions_stay_are_named() -> None:
+    kept = Kept(np.array([990, 300, 10, 700]), np.array([1000, 1000, 100, 1000]))
+    assert kept.share == pytest.approx(2000 / 3100)
+    assert kept.faded() == (1, 3)  # of the third, too few pixels were looked at
+    assert Kept(np.zeros(2, np.int64), np.zeros(2, np.int64)).share is None
+
+
+@given(st.lists(st.frozensets(st.integers(0, 6), max_size=4), max_size=40), st.integers(0, 20))
+def test_as_many_background_images_are_chosen_as_asked_for(classes: list[frozenset[int]], most: int) -> None:
+    chosen = background_images(classes, {}, most)
+    assert len(chosen) == min(most, len(classes))
+    assert chosen == sorted(set(chosen))
+    assert set(chosen) <= set(range(len(classes)))
+
+
+def test_background_images_show_classes_that_no_corrected_image_shows() -> None:
+    classes = [{0}] * 40
+    classes[5], classes[23] = {0, 7}, {0, 8}
+    assert {5, 23} <= set(background_images(classes, {0: 10}, 8))
+    assert background_images([set()] * 40, {}, 8) == [0, 6, 11, 17, 22, 28, 33, 39]  # nothing is known: evenly
