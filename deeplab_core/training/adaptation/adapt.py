@@ -47,6 +47,8 @@ _KEPT = 0.93
 #: it costs decides, not the clock: the same corrections give the same model on every machine.
 _BUDGET = 900e9
 _STEPS = (20, 100)
+#: Steps that each corrected image adds to the fewest: a single one would be learned by heart in a hundred.
+_STEPS_OF_AN_IMAGE = 8
 #: Parts of a view that a costly decoder runs over.
 _WINDOWS = 2
 #: Corrected images below which more of them are asked for.
@@ -225,7 +227,8 @@ class _AdaptationRun:
         rounds = FOLD_STEPS * len(folds_of(len(corrected), self._options.seed)) + 1
         views = schedule.corrected + (schedule.untouched if background else 0)
         affordable = _BUDGET / max(1, cost * views * rounds)
-        return replace(schedule, steps=int(np.clip(affordable, *_STEPS)))
+        wanted = min(_STEPS[1], _STEPS[0] + _STEPS_OF_AN_IMAGE * len(corrected))
+        return replace(schedule, steps=int(np.clip(affordable, _STEPS[0], wanted)))
 
     def _put(
         self, trainer: AdaptationTrainer, validator: Validator, state: State, blend: float, untouched: list[TrainingExample]
