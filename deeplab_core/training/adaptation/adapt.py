@@ -156,7 +156,7 @@ class _AdaptationRun:
         split = split_network(grow(self._model, parents), options.layers, self._device) if parents else old
         corrected, untouched = self._examples(split, gathered)
         schedule = self._schedule(split, corrected, bool(untouched))
-        asleep = never_predicted(corrected, self._plan)
+        asleep = never_predicted(corrected, untouched, self._plan)
         stand_ins = self._stand_ins(parents, asleep)
         validator = Validator(split, self._plan, stand_ins, self._device)
         fast = (*self._plan.new, *asleep)

@@ -137,15 +137,19 @@ class TrainingExample:
         return max(least, weight / (weight + self.replayed.pixels))
 
 
-def never_predicted(corrected: Sequence[TrainingExample], plan: ClassPlan) -> tuple[int, ...]:
-    """Channels of the old model whose class the user confirmed, and which it predicts at no more than 1 in 100 of these pixels.
+def never_predicted(
+    corrected: Sequence[TrainingExample], untouched: Sequence[TrainingExample], plan: ClassPlan
+) -> tuple[int, ...]:
+    """Channels of the old model whose class the user confirmed, and which it predicts at no more than 1 in 100 of these pixels
+    and nowhere else with confidence.
 
     A class that is listed and never predicted has as much to learn as a new one. Channels that share a class are left out.
     """
     found = []
+    elsewhere = {channel for example in (*corrected, *untouched) for channel in example.replayed.groups}
     for place in np.flatnonzero(plan.taught()):
         channels = np.flatnonzero(plan.means == place)
-        if len(channels) != 1 or channels[0] >= plan.old:
+        if len(channels) != 1 or channels[0] >= plan.old or int(channels[0]) in elsewhere:
             continue
         right = total = 0
         for example in corrected:

@@ -453,7 +453,9 @@ def test_a_class_that_is_listed_and_never_predicted_is_found(right: int, expecte
     before[10, :right] = 1
     pools = [PixelPool.of(known, np.full(known.shape, wanted), np.random.default_rng(0)) for wanted in (True, False)]
     example = TrainingExample("a", (), pools[1], before, pools[0], before)
-    assert never_predicted([example], plan) == expected
+    assert never_predicted([example], [], plan) == expected
+    sure = TrainingExample("b", (), pools[0], before)  # it is predicted there: a class that is known, but looks different here
+    assert never_predicted([example], [sure], plan) == ()
 
 
 def test_classes_of_which_fewer_predictions_stay_are_named() -> None:
