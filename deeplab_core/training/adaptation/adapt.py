@@ -223,7 +223,9 @@ class _AdaptationRun:
         schedule = Schedule(emphasis=_EMPHASIS[strength], rate=rate, pull=pull, windows=windows)
         view = corrected[0].views[0]
         parts = None if not windows else LearningWindows.around(view, [0] * windows, schedule.side, 0, np.random.default_rng(0))
-        cost = multiply_adds(split, view.encoded.tensors(self._device), view.encoded.frame.canvas, parts and parts.windows)
+        cost = multiply_adds(
+            split, view.encoded.tensors(self._device), view.encoded.frame.canvas, None if parts is None else parts.windows
+        )
         rounds = FOLD_STEPS * len(folds_of(len(corrected), self._options.seed)) + 1
         views = schedule.corrected + (schedule.untouched if background else 0)
         affordable = _BUDGET / max(1, cost * views * rounds)
