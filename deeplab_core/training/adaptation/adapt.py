@@ -41,6 +41,8 @@ from deeplab_core.training.adaptation.windows import LearningWindows
 _EMPHASIS = {"gentle": 1.0, "normal": 3.0, "strong": 10.0}
 #: Adam's rate and the weight of the distance from the start, by strength.
 _FREEDOM = {"gentle": (1.5e-3, 0.1), "normal": (3e-3, 0.03), "strong": (3e-3, 0.003)}
+#: What is left of the rate where some classes have everything to learn: their rows would carry the other classes off.
+_RATE_WITH_FAST = 0.5
 #: Share of the confident predictions elsewhere that must stay; else less of the change is taken.
 _KEPT = 0.93
 #: Multiply-adds of the trainable part's forward passes over everything, and the bounds of the steps that follow from it. What
@@ -160,6 +162,8 @@ class _AdaptationRun:
         stand_ins = self._stand_ins(parents, asleep)
         validator = Validator(split, self._plan, stand_ins, self._device)
         fast = (*self._plan.new, *asleep)
+        if fast:
+            schedule = replace(schedule, rate=schedule.rate * _RATE_WITH_FAST)
         trainer = AdaptationTrainer(split, self._plan.members(), stand_ins, fast, self._device)
         choice = choose(trainer, validator, corrected, untouched, schedule, options.seed, monitor, (0.4, 0.8))
         state = trainer.learn(corrected, untouched, schedule, options.seed, monitor, (0.8, 0.95))

@@ -21,7 +21,7 @@ from deeplab_core.training.adaptation.windows import LearningWindows
 from deeplab_core.training.schedule import poly_rate
 
 #: How much faster the rows of classes learn that the network did not have or never predicted.
-_FAST_RATE = 5.0
+_FAST_RATE = 10.0
 
 T = TypeVar("T")
 State = list[Tensor]
