@@ -53,7 +53,7 @@ _COMMANDS = (
     "    atrous ablate images --model rooms-voc --truth truth --variant crf:v2 --variant flip --variant scales:0.75,1,1.25",
     "",
     "[inspection.md](inspection.md#classes-and-pairs) and [evaluation.md](evaluation.md#would-a-setting-help-and-where) explain "
-    "the figures; [ablations](ablations.md) has the tables of more images and settings.",
+    "the figures;\n[ablations](ablations.md) has the tables of more images and settings.",
 )
 
 
@@ -364,7 +364,7 @@ def _bars(folder: FolderAnalysis, class_id: int | None, axis: str) -> str:
     from deeplab_core.analysis.slice_scores import score_axis, sliced_axes
 
     def bar(row: SliceScore) -> str:
-        span = f"{row.low:.0%} and more" if math.isinf(row.high) else f"{row.low:.0%} to {row.high:.0%}"
+        span = f"{100 * row.low:.0f} % and more" if math.isinf(row.high) else f"{100 * row.low:.0f} to {100 * row.high:.0f} %"
         low, high = (f"{100 * end:.1f}" for end in row.interval)
         few = ", few" if row.few else ""
         return f"{span}: {100 * row.score:.1f} [{low}, {high}] (n {row.count}{few})"
