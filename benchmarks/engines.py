@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from inference import calibrated
 
-from deeplab_core.backends.compiled import installed_engines
+from deeplab_core.backends.engines import installed_engines
 from deeplab_core.inference import PredictOptions, Predictor
 from deeplab_core.inference.device import processor
 from deeplab_core.model_cards import numbered_catalog

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from app.cli import run
-from deeplab_core.backends.compiled import installed_engines
+from deeplab_core.backends.engines import installed_engines
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.nn import create_model
 from deeplab_core.records import ModelCard, Preprocessing
