@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -55,6 +56,33 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int
     with closing(futures_in_order(work, items, threads, depth=2 * threads)) as futures:
         for future in futures:
             yield future.result()
+
+
+class SharedRun(Generic[Result]):
+    """Work that one run does for everybody who asked before it began, such as a flush to disk.
+
+    Args:
+        work: called by one thread at a time.
+    """
+
+    def __init__(self, work: Callable[[], Result]) -> None:
+        self._work = work
+        self._asking, self._running = threading.Lock(), threading.Lock()
+        self._asked = self._served = 0
+        self._last: list[Result] = []
+
+    def __call__(self) -> Result:
+        """The result of a run that began after this call; what it raised, only the call that ran it raises."""
+        with self._asking:
+            self._asked += 1
+            mine = self._asked
+        with self._running:
+            if self._served < mine:
+                with self._asking:
+                    covered = self._asked
+                self._last = [self._work()]
+                self._served = covered
+            return self._last[0]
 
 
 def futures_in_order(

@@ -123,6 +123,12 @@ def _corrections(folder: Path, project_dir: Path | None, card: ModelCard) -> Cor
         say(f"atrous: {name} is left out: {why}", err=True)
     if not corrections.images:
         raise click.UsageError(f"no image of {folder} was corrected yet; correct some in the window first")
+    used = len(corrections.images)
+    if corrections.touched > used + corrections.empty + len(corrections.skipped):
+        say(
+            f"note: {used:,} of {corrections.touched:,} corrected images are used, sampled evenly; the rest is left out",
+            err=True,
+        )
     unused = _without_partner(card.catalog, dict(corrections.pairs))
     if unused:
         say(f"note: the project has no class for {name_some(unused, 6)} of the model", err=True)

@@ -252,17 +252,15 @@ def _read_only(
     plan: ImportPlan, project_dir: Path | None, options: dict[str, Any], *, new: bool, overwrite: bool, as_json: bool
 ) -> ImportTotals:
     """Read all labels and store nothing."""
-    from app.state.label_import import ImportTotals, import_item
+    from app.state.label_import import ImportTotals, import_items
     from app.state.project import Project
 
     totals = ImportTotals()
     with ExitStack() as stack, progress("read", len(plan.items)) as bar:
         project = None if new else stack.enter_context(Project.open(plan.images, project_dir, read_only=True))
         ids = {} if project is None else {record.relative_path: record.id for record in project.images}
-        for item in plan.items:
-            # An image that is new since the project was opened last is none of a read-only one yet.
-            image = ids.get(item.name)
-            found = import_item(project if image is not None else None, image, plan, item, totals, overwrite=overwrite, **options)
+        # An image that is new since the project was opened last is none of a read-only one yet.
+        for item, found in import_items(project, ids, plan, totals, overwrite=overwrite, **options):
             if found is not None and as_json:
                 emit("image", **found.to_dict())
             bar.advance(item.name)
@@ -278,7 +276,7 @@ def _store(
     overwrite: bool,
     as_json: bool,
 ) -> ImportTotals:
-    from app.state.label_import import ImportTotals, import_item
+    from app.state.label_import import ImportTotals, import_items
     from app.state.project import Project
 
     totals = ImportTotals()
@@ -287,8 +285,7 @@ def _store(
         _check_writable(project)
         ids = {record.relative_path: record.id for record in project.images}
         with progress("import", len(plan.items)) as bar:
-            for item in plan.items:
-                found = import_item(project, ids[item.name], plan, item, totals, overwrite=overwrite, **options)
+            for item, found in import_items(project, ids, plan, totals, overwrite=overwrite, **options):
                 if found is not None and as_json:
                     emit("image", **found.to_dict())
                 bar.advance(item.name)

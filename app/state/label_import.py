@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +31,7 @@ from deeplab_core.masks.importing import ImportedImage, ImportItem, ImportPlan, 
 from deeplab_core.masks.importing.records import Unread
 from deeplab_core.masks.plausibility import MaskStatistics
 from deeplab_core.notes import RunNotes
+from deeplab_core.parallel import available_cores, futures_in_order
 
 
 @dataclass(slots=True)
@@ -252,47 +255,140 @@ def new_classes(plan: ImportPlan) -> ClassCatalog:
     return next((catalog for catalog in builtin_catalogs().values() if catalog.names == own.names), own)
 
 
-def import_item(
+#: Most images that an import works on at a time: each takes some twenty bytes a pixel.
+_MOST_THREADS = 4
+
+
+@dataclass(slots=True, eq=False)
+class _Import:
+    """The import of one image on its way: read, compared with what the image has, recorded, written."""
+
+    item: ImportItem
+    image: int | None
+    found: ImportedImage | None = None
+    document: Document | None = None
+    step: LabelStep | None = None
+    saved: Future[str] | None = None
+    problem: Exception | None = None
+
+
+def import_items(
     project: Project | None,
-    image: int | None,
+    ids: Mapping[str, int],
     plan: ImportPlan,
-    item: ImportItem,
     totals: ImportTotals,
     *,
     rest: str | None = None,
     frame: Frame = "auto",
     overwrite: bool = False,
-) -> ImportedImage | None:
-    """Store the labels of one image of the project as one undoable step, and its mask file; counts go to ``totals``.
+    threads: int | None = None,
+) -> Iterator[tuple[ImportItem, ImportedImage | None]]:
+    """Store the labels of all images of a plan, each as one undoable step and a mask file; counts go to ``totals``.
 
-    Pixels that the user set stay as they are, and so does the whole mask of an image that the user declared good.
+    Pixels that the user set stay as they are, and so does the whole mask of an image that the user declared good. Labels are read
+    ahead, compared and packed on all cores. Steps are recorded in order, and mask files are written by several threads: the
+    journal is flushed once for all steps that wait for it, always before the mask files that contain them.
 
     Args:
         project: None, or a project that is open for reading only, stores nothing and counts what would be stored.
-        image: id of the image in the project; None if it is none of the project yet.
+        ids: of the images in the project, by path; an image that is missing is none of the project yet.
         rest, frame: see :meth:`ImportPlan.read`.
         overwrite: replace these, too; the step can be undone.
+        threads: None takes one for each core, at most four.
 
-    Returns:
-        What was read; None where the image kept its mask, or failed.
+    Yields:
+        Each item with what was read; None where the image kept its mask, or failed.
     """
-    if project is not None and image is not None and project.record(image).reviewed and not overwrite:
-        totals.reviewed += 1
-        return None
-    step = None
+    threads = min(available_cores(), _MOST_THREADS) if threads is None else threads
+    title = message("Import {format}", format=plan.format.title)
+
+    def wanted(item: ImportItem) -> bool:
+        image = ids.get(item.name)
+        return project is None or image is None or overwrite or not project.record(image).reviewed
+
+    def read(item: ImportItem) -> _Import:
+        job = _Import(item, ids.get(item.name))
+        if wanted(item):
+            try:
+                job.found = plan.read(item, rest=rest, frame=frame)
+            except Cancelled:
+                raise
+            except Exception as problem:
+                job.problem = problem
+        return job
+
+    def compare(reading: Future[_Import]) -> _Import:
+        job = reading.result()
+        if project is not None and job.image is not None and job.found is not None:
+            try:
+                job.document, job.step = _compared(project, job.image, job.found, overwrite)
+            except Exception as problem:
+                job.problem = problem
+        return job
+
+    under_way: deque[_Import] = deque()
+    with (
+        ThreadPoolExecutor(threads, thread_name_prefix="mask files") as writers,
+        closing(futures_in_order(read, plan.items, 1, depth=threads + 1)) as reading,
+        closing(futures_in_order(compare, reading, threads, depth=threads + 1)) as compared,
+    ):
+        for future in compared:
+            job = future.result()
+            if job.step is not None and job.problem is None:
+                _record(project, job, title, writers)
+            under_way.append(job)
+            if len(under_way) > threads:
+                first = under_way.popleft()
+                yield first.item, _finished_import(project, plan, first, totals)
+        while under_way:
+            first = under_way.popleft()
+            yield first.item, _finished_import(project, plan, first, totals)
+
+
+def _compared(project: Project, image: int, found: ImportedImage, overwrite: bool) -> tuple[Document, LabelStep]:
+    """The labels of an image that is not open, and the step that gives it what was read."""
+    height, width = found.labels.shape
+    document = project.load(image, (height, width)).document
+    by = set_by(found.provenance, found.labels.shape, reviewed=found.reviewed)
+    return document, label_step(document, found.labels, overwrite=overwrite, by=by)
+
+
+def _record(project: Project | None, job: _Import, title: MessageText, writers: ThreadPoolExecutor) -> None:
+    """Journal first; the mask file follows in another thread."""
+    if project is None or project.read_only or job.step is None or job.document is None or job.image is None:
+        return
+    if job.step.patch.empty:
+        return
     try:
-        found = plan.read(item, rest=rest, frame=frame)
-        if project is not None and image is not None:
-            title = message("Import {format}", format=plan.format.title)
-            by = set_by(found.provenance, found.labels.shape, reviewed=found.reviewed)
-            step = store_labels(project, image, found.labels, title, overwrite=overwrite, by=by)
-            whole = found.reviewed and not step.kept and not step.locked
-            if whole and not project.read_only and not project.record(image).reviewed:
-                project.set_status(image, ImageStatus.REVIEWED)
-    except Cancelled:
-        raise
+        project.append_step(job.image, title, Provenance.IMPORT, job.step.patch)
     except Exception as problem:
-        totals.failures.append((item.name, image_error(problem, plan.images / item.name)))
+        job.problem = problem
+        return
+    job.saved = writers.submit(_save, project, job.image, job.document, job.step.patch, project.journal.head(job.image))
+
+
+def _save(project: Project, image: int, document: Document, patch: TilePatch, move: int) -> str:
+    document.apply(patch)
+    return project.save_mask(image, document.labels, document.provenance, move)
+
+
+def _finished_import(project: Project | None, plan: ImportPlan, job: _Import, totals: ImportTotals) -> ImportedImage | None:
+    """Count an image once its mask file is written."""
+    found, step = job.found, job.step
+    try:
+        if job.problem is not None:
+            raise job.problem
+        if job.saved is not None:
+            job.saved.result()
+        if found is None:
+            totals.reviewed += 1
+            return None
+        whole = step is not None and found.reviewed and not step.kept and not step.locked
+        writable = None if project is None or project.read_only else project
+        if whole and writable is not None and job.image is not None and not writable.record(job.image).reviewed:
+            writable.set_status(job.image, ImageStatus.REVIEWED)
+    except Exception as problem:
+        totals.failures.append((job.item.name, image_error(problem, plan.images / job.item.name)))
         return None
     totals.add(found, step)
     return found
@@ -301,7 +397,7 @@ def import_item(
 def store_labels(
     project: Project, image: int, labels: LabelMap, title: MessageText, *, overwrite: bool, by: NDArray[np.uint8] | None = None
 ) -> LabelStep:
-    """Write imported labels into an image that is not open: journal first, then the mask file.
+    """Write labels into an image that is not open: journal first, then the mask file.
 
     Args:
         labels: (H, W) in the project's ids and the oriented frame.
@@ -317,11 +413,9 @@ def store_labels(
     """
     document = project.load(image, (labels.shape[0], labels.shape[1])).document
     step = label_step(document, labels, overwrite=overwrite, by=by)
-    if step.patch.empty or project.read_only:
-        return step
-    project.append_step(image, title, Provenance.IMPORT, step.patch)
-    document.apply(step.patch)
-    project.save_mask(image, document.labels, document.provenance, project.journal.head(image))
+    if not step.patch.empty and not project.read_only:
+        project.append_step(image, title, Provenance.IMPORT, step.patch)
+        _save(project, image, document, step.patch, project.journal.head(image))
     return step
 
 

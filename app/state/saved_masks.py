@@ -303,7 +303,8 @@ class SavedMasks:
             StorageError: it cannot be written; the older mask file is as it was.
             ProjectError: the folder of the masks leads elsewhere.
         """
-        name, path, notice = self._place(record)
+        with self._store.transaction():  # another thread may look for a free name at the same time
+            name, path, notice = self._place(record)
         self._store.sync()
         write_mask_file(path, labels, provenance, catalog, MaskNote(move, record.relative_path, record.content_key))
         signature = _signature(path)

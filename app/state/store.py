@@ -42,6 +42,7 @@ from app.state.log_mark import MOST_CHANGES, LogMark, MarkNote
 from app.state.schema import APPLICATION_ID, MIGRATIONS, OPENED_AT, strange_objects
 from deeplab_core.atomic import storage_error
 from deeplab_core.errors import AtrousError, ProjectError, StorageError, message
+from deeplab_core.parallel import SharedRun
 from deeplab_core.wording import name_some
 
 __all__ = ["COMPANIONS", "DamagedStore", "RemovedStore", "Store", "set_aside", "set_database_aside", "store_error"]
@@ -86,8 +87,8 @@ class Store:
         self.unread_log = False
         self.alone = False
         self._mutex = threading.RLock()
-        self._depth = 0
-        self._about = ""
+        self._flush = SharedRun(self._flush_now)
+        self._depth, self._about = 0, ""
         self._seen: tuple[FileState | None, ...] | None = None
         self._guard = StatementLimit(path)
         for suffix in ("", *COMPANIONS):
@@ -222,14 +223,13 @@ class Store:
         raise removed_store(self.path, gone if now[0] is None else cut)
 
     def sync(self) -> int:
-        """Ask the disk to take what was committed. Needs no lock, so that another thread may wait for the disk.
+        """Ask the disk to take what was committed, once for all threads that wait; returns the bytes of the log, 0 without one.
 
-        Returns:
-            Bytes of the write-ahead log; 0 without one.
-
-        Raises:
-            StorageError: the disk refused; RemovedStore: the files are gone.
+        Needs no lock of the database. Raises StorageError if the disk refused, RemovedStore if the files are gone.
         """
+        return self._flush()
+
+    def _flush_now(self) -> int:
         self.check_present()
         if not self.write_ahead:
             return 0

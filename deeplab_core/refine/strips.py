@@ -4,8 +4,8 @@
 bytes a pixel of 21 labels. Between two steps everything is in the filtered vertex tables as well, and a large image has far fewer
 vertices than pixels. So a step reads the filtered tables, computes the marginals of a strip of rows and splats them into empty
 tables for the next step. Sums run in the same order, so results are the same. Two things are computed twice: the step before
-labels are dropped (once to see which ones, once to spread the others), and unary terms until few labels are left. From then on
-they are kept. Marginals of the last step are computed whenever they are asked for.
+labels are dropped (once to see which ones, once to spread the others), and unary terms while they do not fit: of few labels they
+do. Marginals of the last step are computed whenever they are asked for.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ class StripField:
         #: Labels of :attr:`active` that the next step spreads, once some are dropped.
         self._chosen: NDArray[np.int64] | None = None
         self._logits: Rows | None = None
+        self._keep_logits()
 
     def _require(self, more: int) -> None:
         if self._held + more > self.limit:
@@ -156,14 +157,20 @@ class StripField:
         before, self._logits = self._logits, None
         self.active = self.active[chosen]
         self._row = row
-        points = self.height * self.width
         if before is not None:
             self._logits = narrowed(before, chosen, FORBIDDEN)
-        elif self._held + 2 * table_bytes(self.terms, row) + 4 * points * row <= self.limit:
-            logits = np.empty((points, row), np.float32)
-            for top, bottom in self._parts():
-                logits[top * self.width : bottom * self.width] = self._unary(self.active, top, bottom).logits
-            self._logits = logits
+        else:
+            self._keep_logits()
+
+    def _keep_logits(self) -> None:
+        """Compute the unary terms once for all steps, where they fit beside two sets of tables."""
+        points = self.height * self.width
+        if self._held + 2 * table_bytes(self.terms, self._row) + 4 * points * self._row > self.limit:
+            return
+        logits = np.empty((points, self._row), np.float32)
+        for top, bottom in self._parts():
+            logits[top * self.width : bottom * self.width] = self._unary(self.active, top, bottom).logits
+        self._logits = logits
 
     def _parts(self) -> Iterator[tuple[int, int]]:
         """First row and row after the last of each strip."""

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from app.cli import run
-from app.state.label_import import ImportTotals, import_item, plan_labels
+from app.state.label_import import ImportTotals, import_items, plan_labels
 from app.state.patch import diff_patch
 from app.state.project import ImageStatus, Project
 from app.state.provenance import Provenance
@@ -107,8 +107,8 @@ def test_an_import_reads_who_set_each_pixel(folder: Path, tmp_path: Path) -> Non
         plan = plan_labels(out, folder, list(ids), project_classes=project.catalog)[0].mapped(project.catalog)
         totals = ImportTotals()
         assert len(plan.items) == len(ids)
-        for item in plan.items:
-            assert import_item(project, ids[item.name], plan, item, totals) is not None
+        for item, found in import_items(project, ids, plan, totals):
+            assert found is not None
             by = project.load(ids[item.name]).document.provenance
             rest = Provenance.MODEL if item.name == "two/f0.jpg" else Provenance.IMPORT
             assert (by[:15] == Provenance.USER).all()

@@ -15,7 +15,7 @@ from PIL import Image
 from app.cli import COMMANDS, run
 from app.cli.import_labels import FORMATS as KEYS
 from app.state.image_record import ImageStatus
-from app.state.label_import import ImportTotals, import_item
+from app.state.label_import import ImportTotals, import_items
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.viewmodels.project.label_summary import summary_of
@@ -563,7 +563,7 @@ def test_a_class_of_damaged_shapes_and_missing_images_is_named(tmp_path: Path, c
     assert "No pixel came in of 2 classes: lamp, kite." in capsys.readouterr().out
     plan = scan(tmp_path / "labels", images, ["a.jpg"])
     plan, totals = plan.mapped(plan.own_catalog()), ImportTotals()
-    import_item(None, None, plan, plan.items[0], totals)
+    list(import_items(None, {}, plan, totals))
     assert [name for name, text in summary_of(plan, totals, "background").unread if "No pixel" in text] == ["lamp", "kite"]
 
 

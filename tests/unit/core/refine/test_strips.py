@@ -103,17 +103,10 @@ def test_unary_terms_are_kept_only_where_they_fit(monkeypatch: pytest.MonkeyPatc
     free = in_strips(monkeypatch, rgb, probabilities, params=PARAMS, memory_limit=1 << 40)
     assert seen[-1]
     seen.clear()
-    monkeypatch.setattr(strips.StripField, "_take_chosen", without_rows)
+    monkeypatch.setattr(strips.StripField, "_keep_logits", lambda _self: None)
     bound = in_strips(monkeypatch, rgb, probabilities, params=PARAMS, memory_limit=1 << 40)
     assert not any(seen)
     np.testing.assert_array_equal(free.q, bound.q)
-
-
-def without_rows(self: strips.StripField, row: int, _taken: object = strips.StripField._take_chosen) -> None:
-    """``_take_chosen`` where only the tables fit."""
-    limit, self.limit = self.limit, 0
-    _taken(self, row)  # type: ignore[operator]
-    self.limit = limit
 
 
 def test_too_large_is_refined_at_a_smaller_scale(monkeypatch: pytest.MonkeyPatch) -> None:
