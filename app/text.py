@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
+import string
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -113,17 +114,29 @@ def _filled(template: str, source: str, values: Mapping[str, object]) -> str:
     texts = {name: error_text(value) if isinstance(value, AtrousError) else value for name, value in values.items()}
     translated = {name: tr(value) if isinstance(value, MessageText) else value for name, value in texts.items()}
     try:
-        shown = fill(template, translated)
+        shown = _fill_local(template, translated)
     except (LookupError, ValueError, AttributeError) as error:
         if template == source:
             raise
         _log.warning("a translation has wrong placeholders (%s): %r for %r", error, template, source)
-        shown = fill(source, translated)
+        shown = _fill_local(source, translated)
     if _translate is None:
         return shown
     text = _Shown(shown if _finish is None else _finish(shown))
     text.english = fill(source, {name: english(value) if isinstance(value, str) else value for name, value in translated.items()})
     return text
+
+
+class _LocalNumbers(string.Formatter):
+    """Fractions in a template, such as ``{seconds:.1f}``, have the decimal sign of the language."""
+
+    def format_field(self, value: object, format_spec: str) -> str:
+        text = str(super().format_field(value, format_spec))
+        return _decimal(text) if isinstance(value, float) else text
+
+
+def _fill_local(template: str, values: Mapping[str, object]) -> str:
+    return _LocalNumbers().vformat(template, (), values) if values else fill(template, values)
 
 
 def error_title(error: AtrousError) -> str:

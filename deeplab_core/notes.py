@@ -6,16 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from deeplab_core.errors import MessageText, join_messages, message, plural_message
+
 NoteKind = Literal[
     "scaled", "no_data", "pages", "bands", "incomplete", "by_colour", "palette", "inverted", "void", "classes", "shifted",
     "repaired", "frame", "georeference", "provenance",
 ]  # fmt: skip
 
-#: Verbs that a summary may begin with. Behind an "and", the verb follows too, and so does what belongs to the files.
-_PLURALS = {
-    "was": "were", "has": "have", "is": "are", "ends": "end", "holds": "hold", "hides": "hide", "lacks": "lack",
-}  # fmt: skip
-_BELONGS = {" in its palette": " in their palettes", " by its ids": " by their ids", " its ground truth": " their ground truth"}
 #: How many files a summary names for each kind.
 _NAMED = 5
 
@@ -26,8 +23,9 @@ class Note:
 
     Attributes:
         kind: what it is about; programs tell notes apart by it.
-        text: the fact in words, about this file.
-        summary: what is counted over a run, as a verb phrase in the singular: ``"was scaled from 12 bit"``.
+        text: the fact in words, about this file; a window translates it.
+        summary: what is counted over a run, as a verb phrase in the singular: ``"was scaled from 12 bit"``. It is a
+            :func:`~deeplab_core.errors.plural_message`, which has the plural too.
         warning: whether figures or training may be wrong because of it.
     """
 
@@ -45,9 +43,9 @@ class Note:
         return {"kind": self.kind, "text": self.text, "warning": self.warning}
 
 
-def note_text(notes: Iterable[Note]) -> str:
+def note_text(notes: Iterable[Note]) -> MessageText:
     """The notes of one file in one line; empty without notes."""
-    return "; ".join(note.text for note in notes)
+    return join_messages((note.text for note in notes), "; ")
 
 
 @dataclass(slots=True)
@@ -79,15 +77,15 @@ class RunNotes:
     def __bool__(self) -> bool:
         return bool(self._counted)
 
-    def text(self) -> str:
+    def text(self) -> MessageText:
         """All counts in one sentence: ``"3 images were scaled from 12 bit, 1 has further pages"``; empty without notes."""
         parts = []
         for place, counted in enumerate(self._counted.values()):
-            subject = _number(counted.count, self.noun) if not place else f"{counted.count:,}"
-            parts.append(f"{subject} {_verb(counted.note.summary, counted.count)}")
-        return ", ".join(parts)
+            files: str = _number(counted.count, self.noun) if not place else f"{counted.count:,}"
+            parts.append(message("{files} {said}", files=files, said=_said(counted)))
+        return join_messages(parts, ", ")
 
-    def lines(self) -> list[str]:
+    def lines(self) -> list[MessageText]:
         """One line for each kind, with the first files by name and what the first one says."""
         return [self._line(counted) for counted in self._counted.values()]
 
@@ -95,11 +93,15 @@ class RunNotes:
         """:meth:`lines` as a command prints them: each begins with ``note:`` or ``warning:``."""
         return [_spoken(counted.note.warning, self._line(counted)) for counted in self._counted.values()]
 
-    def _line(self, counted: _Counted) -> str:
-        more = counted.count - len(counted.names)
-        names = ", ".join(counted.names) + (f" and {more:,} more" if more else "")
-        subject = _number(counted.count, self.noun)
-        return f"{subject} {_verb(counted.note.summary, counted.count)} ({names}): {counted.note.text}"
+    def _line(self, counted: _Counted) -> MessageText:
+        more, names = counted.count - len(counted.names), ", ".join(counted.names)
+        return message(
+            "{files} {said} ({names}): {text}",
+            files=_number(counted.count, self.noun),
+            said=_said(counted),
+            names=message("{names} and {more} more", names=names, more=f"{more:,}") if more else names,
+            text=counted.note.text,
+        )
 
     @property
     def warning(self) -> bool:
@@ -125,20 +127,21 @@ def _spoken(warning: bool, text: str) -> str:
     return f"{'warning' if warning else 'note'}: {text}"
 
 
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+def _number(count: int, noun: str) -> MessageText:
+    if noun == "image":
+        return plural_message("{n} image", "{n} images", count)
+    if noun == "mask":
+        return plural_message("{n} mask", "{n} masks", count)
+    if noun == "ground truth mask":
+        return plural_message("{n} ground truth mask", "{n} ground truth masks", count)
+    if noun == "predicted mask":
+        return plural_message("{n} predicted mask", "{n} predicted masks", count)
+    raise ValueError(f"nothing is called {noun!r} here")
 
 
-def _verb(summary: str, count: int) -> str:
-    if count == 1:
+def _said(counted: _Counted) -> str:
+    """The summary for as many files as there are."""
+    summary = counted.note.summary
+    if not isinstance(summary, MessageText) or not summary.many:
         return summary
-    parts = [_first_verb(part) for part in summary.split(" and ")]
-    text = " and ".join(parts)
-    for singular, plural in _BELONGS.items():
-        text = text.replace(singular, plural)
-    return text
-
-
-def _first_verb(text: str) -> str:
-    verb, space, rest = text.partition(" ")
-    return _PLURALS.get(verb, verb) + space + rest
+    return MessageText(summary.template, summary.values, summary.many, counted.count)

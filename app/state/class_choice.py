@@ -11,7 +11,6 @@ import numpy as np
 
 from app.state.class_keys import forget_keys
 from app.state.mask_reading import standard_colors
-from app.text import counted
 from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.datasets import CatalogGuess, guess_catalog
 from deeplab_core.errors import CatalogError, MaskFormatError, join_messages, message, plural_message
@@ -305,7 +304,7 @@ def choose_catalog(project: Project, catalog: ClassCatalog, how: How, reason: st
             raise CatalogError(
                 message(
                     "the classes cannot become {title}, because you worked on {images} in other ids",
-                    title=catalog.title, images=counted(touched, "image"),
+                    title=catalog.title, images=plural_message("{n} image", "{n} images", touched),
                 ),
                 why=_painted_changes(project, catalog),
                 remedy=message("Keep the classes, or begin a new project with --project DIR"),

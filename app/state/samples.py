@@ -20,7 +20,7 @@ from app.state.live_evaluation import without_marked
 from app.state.mask_reading import load_project_mask
 from app.state.project import Project
 from app.state.provenance import Provenance, by_hand
-from deeplab_core.errors import MaskFormatError, message
+from deeplab_core.errors import MaskFormatError, MessageText, message, plural_message
 from deeplab_core.images.decode import read_image
 from deeplab_core.images.probe import ImageInfo, probe_image
 from deeplab_core.labels import LabelMap
@@ -160,8 +160,12 @@ def load_sample(
         rgb=pixels,
         head=head,
         truth_notes=read.notes,
-        mask_notes=(Note("repaired", notice, message("was rebuilt from a damaged mask or journal"), True),) if notice else (),
+        mask_notes=(Note("repaired", notice, _rebuilt(), True),) if notice else (),
     )
+
+
+def _rebuilt() -> MessageText:
+    return plural_message("was rebuilt from a damaged mask or journal", "were rebuilt from a damaged mask or journal", 1)
 
 
 def _predicted(

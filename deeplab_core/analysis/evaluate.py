@@ -19,7 +19,7 @@ from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.ambiguous import AMBIGUOUS_SUFFIX, read_ambiguous
 from deeplab_core.datasets.pairing import MaskPair, pair_masks
 from deeplab_core.datasets.sidecars import SidecarFiles, confidence_file, instance_file, read_confidence, read_instances
-from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError, image_error, message
+from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError, image_error, message, plural_message
 from deeplab_core.labels import LabelMap, class_histogram
 from deeplab_core.masks.frames import Frame, recorded_catalog, recorded_frame
 from deeplab_core.masks.plausibility import MaskStatistics, hidden_by_void, shifted_by_one
@@ -393,7 +393,8 @@ def _other_frame(prediction_dir: Path, truth_dirs: Sequence[Path]) -> list[Note]
         f"the predictions are in the {names[frame]} frame, the ground truth in {other} is not: masks of photographs with an EXIF "
         "orientation do not meet. Name the photographs with --images"
     )
-    return [Note("frame", text, "is in another frame than its ground truth", warning=True)]
+    summary = plural_message("is in another frame than its ground truth", "are in another frame than their ground truth", 1)
+    return [Note("frame", text, summary, warning=True)]
 
 
 def _size_mismatch(pair: MaskPair, truth: tuple[int, ...], prediction: tuple[int, ...]) -> MaskFormatError:

@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.errors import message
+
 
 @dataclass(frozen=True, slots=True)
 class RankingScore:
@@ -34,49 +36,82 @@ class RankingScore:
     aliases: tuple[str, ...] = ()
 
 
-_RUN = "Run the model on the folder."
-_RUN_AGAIN = "Run the model on the folder again: predictions made before this version did not keep it."
+_RUN = message("Run the model on the folder.")
+_RUN_AGAIN = message("Run the model on the folder again: predictions made before this version did not keep it.")
 
 #: All scores by name, in the order in which rankings are listed.
 RANKINGS: dict[str, RankingScore] = {
     score.name: score
     for score in (
         RankingScore(
-            "iou", "Lowest IoU", "1 - mean IoU of the mask as it is, over the classes of the ground truth",
-            "Evaluate the folder (Ctrl+J).", of="mask",
-        ),
-        RankingScore("confidence", "Least confident", "mean of 1 - confidence, away from predicted edges", _RUN),
-        RankingScore(
-            "least_certain", "Worst spot", "mean of 1 - confidence over the least certain hundredth, away from edges", _RUN,
-        ),
-        RankingScore(
-            "expected_wrong", "Most expected errors", "sum of 1 - confidence, in pixels, away from edges", _RUN,
+            "iou",
+            message("Lowest IoU"),
+            message("1 - mean IoU of the mask as it is, over the classes of the ground truth"),
+            message("Evaluate the folder (Ctrl+J)."),
+            of="mask",
         ),
         RankingScore(
-            "margin", "Smallest margin", "1 - lead of the first class over the second", _RUN_AGAIN, aliases=("model_margin",),
+            "confidence", message("Least confident"), message("mean of 1 - confidence, away from predicted edges"), _RUN
         ),
         RankingScore(
-            "entropy", "Highest entropy", "entropy of the class probabilities over ln C", _RUN_AGAIN, aliases=("model_entropy",),
+            "least_certain",
+            message("Worst spot"),
+            message("mean of 1 - confidence over the least certain hundredth, away from edges"),
+            _RUN,
         ),
         RankingScore(
-            "passes", "Flip and scales disagree", "mutual information of the passes",
-            "Run with flip or several scales (Model dock).", option="--flip or several --scales", aliases=("model_passes",),
+            "expected_wrong",
+            message("Most expected errors"),
+            message("sum of 1 - confidence, in pixels, away from edges"),
+            _RUN,
         ),
         RankingScore(
-            "disagreement", "Two models disagree", "pixels on which another prediction differs, away from edges",
-            "Run a second model on the folder, or the same one with other settings.", option="--second-model",
+            "margin",
+            message("Smallest margin"),
+            message("1 - lead of the first class over the second"),
+            _RUN_AGAIN,
+            aliases=("model_margin",),
+        ),
+        RankingScore(
+            "entropy",
+            message("Highest entropy"),
+            message("entropy of the class probabilities over ln C"),
+            _RUN_AGAIN,
+            aliases=("model_entropy",),
+        ),
+        RankingScore(
+            "passes",
+            message("Flip and scales disagree"),
+            message("mutual information of the passes"),
+            message("Run with flip or several scales (Model dock)."),
+            option="--flip or several --scales",
+            aliases=("model_passes",),
+        ),
+        RankingScore(
+            "disagreement",
+            message("Two models disagree"),
+            message("pixels on which another prediction differs, away from edges"),
+            message("Run a second model on the folder, or the same one with other settings."),
+            option="--second-model",
             aliases=("second_model", "other"),
         ),
         RankingScore(
-            "crf", "Model and CRF disagree", "pixels that the CRF changed, away from edges", "Apply the CRF to the folder.",
+            "crf",
+            message("Model and CRF disagree"),
+            message("pixels that the CRF changed, away from edges"),
+            message("Apply the CRF to the folder."),
             option="--crf",
         ),
         RankingScore(
-            "label_errors", "Possible label errors", "1 - softmin of the confidence in the labels, without edges and void",
-            "It needs ground truth and a prediction.", of="truth", aliases=("labels",),
+            "label_errors",
+            message("Possible label errors"),
+            message("1 - softmin of the confidence in the labels, without edges and void"),
+            message("It needs ground truth and a prediction."),
+            of="truth",
+            aliases=("labels",),
         ),
     )
-}  # fmt: skip
+}
 
 #: The ranking that is shown first.
 DEFAULT_RANKING = "iou"

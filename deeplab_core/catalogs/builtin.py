@@ -25,6 +25,15 @@ from deeplab_core.reading import read_json, read_yaml, shorten
 #: Names of the built-in catalogs, in the order in which choices are shown.
 BUILTIN_NAMES = ("voc21", "cityscapes19", "cityscapes34", "camvid11", "ade20k150")
 
+#: Their titles, which are in their files: texts that windows translate.
+BUILTIN_TITLES = (
+    message("PASCAL VOC 2012 (21 classes)"),
+    message("Cityscapes (19 train ids)"),
+    message("Cityscapes label ids (34 classes)"),
+    message("CamVid (11 classes, SegNet split)"),
+    message("ADE20K scene parsing (150 classes)"),
+)
+
 #: Keys of the first ten classes where a catalog assigns none itself.
 DEFAULT_KEYS = "1234567890"
 

@@ -20,10 +20,9 @@ from deeplab_core.datasets.truth_candidates import (
     place_of,
 )
 from deeplab_core.datasets.truth_checks import Origins, check_truth_folder, contents_refusal, refuse_predicted, refuse_project
-from deeplab_core.errors import AmbiguousTruthError, MaskFormatError, message
+from deeplab_core.errors import AmbiguousTruthError, MaskFormatError, join_messages, message, plural_message
 from deeplab_core.images.file_names import is_passed_over
 from deeplab_core.masks.output_marker import OutputMarker
-from deeplab_core.wording import count
 
 #: Affinity of a folder that is named after the images' own, or is inside it.
 _NAMED_AFTER = 2
@@ -162,7 +161,16 @@ def _mixture(chosen: list[Candidate]) -> list[str]:
             parts[candidate.named] += len(candidate.files)
     if len(parts) < 2:
         return []
-    return [" and ".join(f"{named} ({count:,})" for named, count in parts.items()) + " hold masks of different images"]
+    folders = _all_of(f"{named} ({count:,})" for named, count in parts.items())
+    return [message("{folders} hold masks of different images", folders=folders)]
+
+
+def _all_of(names: Iterable[str]) -> str:
+    """Names in a row: ``"a and b and c"``."""
+    shown, *further = names
+    for name in further:
+        shown = message("{names} and {name}", names=shown, name=name)
+    return shown
 
 
 class _Source:
@@ -253,11 +261,11 @@ class _Search:
         if files:
             source.refusal = contents_refusal(files, self._catalog)
         elif compared:
-            source.refusal = "it holds the masks that are to be compared with the ground truth"
+            source.refusal = message("it holds the masks that are to be compared with the ground truth")
         elif source.marker is not None:
-            source.refusal = f"it holds {source.marker.text()}"
+            source.refusal = message("it holds {what}", what=source.marker.text())
         elif any(self._origins.in_project(candidate.folder, self._root) for candidate in source.candidates):
-            source.refusal = "it is a part of a project of Atrous"
+            source.refusal = message("it is a part of a project of Atrous")
 
     def _is_left_out(self, folder: Path) -> bool:
         if self._left_out is None:
@@ -301,18 +309,23 @@ class _Search:
         return best, rivals
 
     def _uncertainties(self, best: Candidate, rivals: list[Candidate], problems: list[TruthProblem]) -> list[str]:
-        uncertain = []
+        uncertain: list[str] = []
         if rivals:
-            others = " and ".join(str(item.named) for item in rivals)
-            uncertain.append(f"{best.named} and {others} have as many masks for these images")
+            folders = _all_of(str(item.named) for item in (best, *rivals))
+            uncertain.append(message("{folders} have as many masks for these images", folders=folders))
             alike = [item for item in rivals if self._rank(item) == self._rank(best)]
             if alike:
-                others = " and ".join(str(item.folder) for item in alike)
-                image = next(iter(best.files))
-                problems.append(TruthProblem(image, f"Ground truth is taken from {best.folder}; {others} would fit as well"))
+                image, others = next(iter(best.files)), _all_of(str(item.folder) for item in alike)
+                text = message(
+                    "Ground truth is taken from {folder}; {others} would fit as well", folder=best.folder, others=others
+                )
+                problems.append(TruthProblem(image, text))
         if best.borrowed:
             uncertain.append(
-                f"{best.named} is only named after the images: it may hold predictions, or masks that Atrous exported"
+                message(
+                    "{folder} is only named after the images: it may hold predictions, or masks that Atrous exported",
+                    folder=best.named,
+                )
             )
         return uncertain
 
@@ -331,13 +344,16 @@ class _Search:
         taken = [entry for entry in alternatives if entry.taken]
         refused = [entry for entry in alternatives if not entry.possible]
         if uncertain:
-            reason = "; ".join(uncertain)
+            reason = join_messages(uncertain, "; ")
         elif taken:
-            where = " and ".join(str(entry.folder) for entry in taken)
-            verb = "has" if len(taken) == 1 else "have"
-            reason = f"{where} {verb} the names of {len(files):,} of {count(len(self._images), 'image')}"
+            where, files_text = _all_of(str(entry.folder) for entry in taken), f"{len(files):,}"
+            images = plural_message("{n} image", "{n} images", len(self._images))
+            reason = message("{where} have the names of {files} of {images}", where=where, files=files_text, images=images)
+            if len(taken) == 1:
+                reason = message("{where} has the names of {files} of {images}", where=where, files=files_text, images=images)
         else:
-            reason = "; ".join(f"{entry.folder} is not ground truth: {entry.why}" for entry in refused)
+            whys = [message("{folder} is not ground truth: {why}", folder=entry.folder, why=entry.why) for entry in refused]
+            reason = join_messages(whys, "; ")
         return GroundTruthFiles(
             files=files,
             layout=max(votes, key=lambda name: votes[name]) if files else "none",
@@ -356,9 +372,10 @@ class _Search:
             if source.refusal:
                 why = source.refusal
             elif source.taken:
-                why = f"it has the names of {count(source.taken, 'image')}"
+                why = message("it has the names of {images}", images=plural_message("{n} image", "{n} images", source.taken))
             elif matches:
-                why = f"it has the names of {count(matches, 'image')}, no more than another folder"
+                images = plural_message("{n} image", "{n} images", matches)
+                why = message("it has the names of {images}, no more than another folder", images=images)
             else:
                 continue
             found.append(
@@ -399,8 +416,13 @@ def _in_named_folder(
             if truth_folder in predicted or ours or _match_named(truth_folder, places, images, listings, kinds).files:
                 raise refuse_predicted(writer, truth_folder)
     marker = _marker_of(result.files, origins, root)
-    reason = f"{truth_folder} was named, and has the names of {len(result.files):,} of {count(len(images), 'image')}"
-    reason += _named_notes(marker, predicted if result.files else [])
+    named = message(
+        "{folder} was named, and has the names of {files} of {images}",
+        folder=truth_folder,
+        files=f"{len(result.files):,}",
+        images=plural_message("{n} image", "{n} images", len(images)),
+    )
+    reason = join_messages((named, *_named_notes(marker, predicted if result.files else [])), "; ")
     return GroundTruthFiles(
         files=result.files,
         layout="chosen" if result.files else "none",
@@ -423,11 +445,14 @@ def _without_ours(result: Candidate, origins: Origins, root: Path) -> dict[str, 
     return ours
 
 
-def _named_notes(marker: OutputMarker | None, left_out: list[Path]) -> str:
+def _named_notes(marker: OutputMarker | None, left_out: list[Path]) -> list[str]:
     """What else there is to say of a folder that was named."""
-    notes = f"; masks that Atrous predicted in {left_out[0]} were left out" if left_out else ""
+    notes: list[str] = []
+    if left_out:
+        notes.append(message("masks that Atrous predicted in {folder} were left out", folder=left_out[0]))
     if marker is not None:
-        notes += f"; it is {marker.text()}" if marker.kind == "export" else f"; it holds {marker.text()}"
+        what = marker.text()
+        notes.append(message("it is {what}", what=what) if marker.kind == "export" else message("it holds {what}", what=what))
     return notes
 
 

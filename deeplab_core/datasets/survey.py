@@ -83,7 +83,9 @@ def survey_truth(
 
     matched = find(catalog)
     if catalog is not None:
-        return TruthSurvey(matched=matched, classes=ClassChoice(catalog=catalog, reason="You named them", candidates=(catalog,)))
+        return TruthSurvey(
+            matched=matched, classes=ClassChoice(catalog=catalog, reason=message("You named them"), candidates=(catalog,))
+        )
     classes = choose_classes(matched.files.values(), fallback=fallback)
     if classes.catalog is not None and matched.files:  # with the classes known, the contents of all folders can be checked
         matched = find(classes.catalog)
@@ -105,7 +107,7 @@ def choose_classes(masks: Iterable[Path], *, fallback: ClassCatalog | None = Non
     if guess.certain:
         return ClassChoice(catalog=guess.catalog, reason=guess.reason, candidates=guess.catalogs)
     if fallback is not None and not guess.hinted and (fallback in guess.catalogs or guess.unread):
-        return ClassChoice(catalog=fallback, reason="They are the classes of the model", candidates=guess.catalogs)
+        return ClassChoice(catalog=fallback, reason=message("They are the classes of the model"), candidates=guess.catalogs)
     return ClassChoice(catalog=None, reason=guess.reason, candidates=guess.catalogs)
 
 

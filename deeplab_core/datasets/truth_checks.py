@@ -197,22 +197,30 @@ def _refusal(path: Path, catalog: ClassCatalog | None) -> str | None:
     try:
         stored = read_stored(path)
     except MaskFormatError as error:
-        return f"{path.name}: {error.what}" if _is_picture(path) else None
+        return message("{name}: {what}", name=path.name, what=error.what) if _is_picture(path) else None
     if stored.values is not None:
         different = len(np.unique(stored.values))
         if different > _MOST_VALUES and stored.palette is None and (catalog is None or different > len(catalog) + 1):
-            return f"{path.name} looks like a photograph: it holds {different:,} grey values"
+            return message(
+                "{name} looks like a photograph: it holds {different} grey values",
+                name=path.name,
+                different=f"{different:,}",
+            )
     elif stored.colors is not None:
         wide = stored.colors[..., :3].astype(np.uint32)
         different = len(np.unique(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]))
         if different > _MOST_COLORS and (catalog is None or different > len(catalog) + 1):
-            return f"{path.name} looks like a photograph or has soft edges: it holds {different:,} colours"
+            return message(
+                "{name} looks like a photograph or has soft edges: it holds {different} colours",
+                name=path.name,
+                different=f"{different:,}",
+            )
     if catalog is None:
         return ""
     try:
         interpret(stored, catalog, path)
     except MaskFormatError as error:
-        return f"{path.name}: {error.what}"
+        return message("{name}: {what}", name=path.name, what=error.what)
     return ""
 
 

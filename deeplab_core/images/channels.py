@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.errors import MessageText, join_messages, message, plural_message
 from deeplab_core.notes import Note, note_text
 
 #: Largest values of the bit depths that cameras and scanners store in 16-bit files.
@@ -189,7 +190,8 @@ def _no_data_notes(valid: NDArray[np.bool_] | None, fill: str, drawn: str = "gre
     if valid is None:
         return []
     missing = int((~(valid if valid.ndim == 2 else valid.all(axis=-1))).sum()) if valid.ndim > 1 else int((~valid).sum())
-    return [Note("no_data", f"{missing:,} px without data ({fill}) drawn {drawn}", "has pixels without data")]
+    text = message("{missing} px without data ({fill}) drawn {drawn}", missing=f"{missing:,}", fill=fill, drawn=drawn)
+    return [Note("no_data", text, plural_message("has pixels without data", "have pixels without data", 1))]
 
 
 def _by_bit_depth(values: NDArray[Any], known: NDArray[Any], declared: Declared) -> tuple[NDArray[np.uint8], Note]:
@@ -205,13 +207,19 @@ def _by_bit_depth(values: NDArray[Any], known: NDArray[Any], declared: Declared)
     table = stored >> 8 if full == 65535 else stored if full == 255 else np.round(stored * (255.0 / full))
     grey = table.clip(0, 255).astype(np.uint8)
     scaled = _in_blocks(values, lambda block: grey[block.astype(np.uint16, copy=False)])
-    outliers = f", {clipped:,} values above clipped" if clipped else ""
+    outliers = message("{clipped} values above clipped", clipped=f"{clipped:,}") if clipped else ""
     if full == 255:
-        return scaled, Note("scaled", f"16-bit file with 8-bit values{outliers}", "holds 8-bit values in 16 bit")
-    bits = full.bit_length()
-    return scaled, Note(
-        "scaled", f"16-bit values of 0..{full} scaled to 0..255 (largest {top}{outliers})", f"was scaled from {bits} bit"
-    )
+        text = join_messages((message("16-bit file with 8-bit values"), outliers), ", ")
+        summary = plural_message("holds 8-bit values in 16 bit", "hold 8-bit values in 16 bit", 1)
+        return scaled, Note("scaled", text, summary)
+    largest = join_messages((message("largest {top}", top=top), outliers), ", ")
+    text = message("16-bit values of 0..{full} scaled to 0..255 ({largest})", full=full, largest=largest)
+    return scaled, Note("scaled", text, scaled_from(full.bit_length()))
+
+
+def scaled_from(bits: int) -> MessageText:
+    """The summary of a file whose values had more than 8 bits."""
+    return plural_message("was scaled from {bits} bit", "were scaled from {bits} bit", 1, bits=bits)
 
 
 def _full_scale(top: int) -> int:
@@ -226,22 +234,31 @@ def _by_range(
         return _as_declared(values, known, span)
     low, high = _without_outliers(known)
     clipped = int((known < low).sum() + (known > high).sum()) if (low, high) != (lowest, highest) else 0
-    outliers = f" ({clipped:,} outliers of {lowest:g}..{highest:g} clipped)" if clipped else ""
+    outliers: str = ""
+    if clipped:
+        numbers = {"clipped": f"{clipped:,}", "lowest": f"{lowest:g}", "highest": f"{highest:g}"}
+        outliers = message("({clipped} outliers of {lowest}..{highest} clipped)", **numbers)
     if low >= 0 and high <= 1:
-        return _linear(values, 0.0, 1.0, f"values of 0..1 scaled to 0..255{outliers}", "was scaled from values of 0..1")
+        text = join_messages((message("values of 0..1 scaled to 0..255"), outliers))
+        summary = plural_message("was scaled from values of 0..1", "were scaled from values of 0..1", 1)
+        return _linear(values, 0.0, 1.0, text, summary)
     if low >= 0 and 32 <= high <= 255:
-        return _linear(values, 0.0, 255.0, f"values rounded to whole numbers{outliers}", "was rounded to whole numbers")
+        text = join_messages((message("values rounded to whole numbers"), outliers))
+        summary = plural_message("was rounded to whole numbers", "were rounded to whole numbers", 1)
+        return _linear(values, 0.0, 255.0, text, summary)
     if low == high:
         low, high = low - 1, high + 1
-    text = f"values {low:g}..{high:g} stretched to 0..255{outliers}"
-    return _linear(values, low, high, text, "was stretched to its own range of values")
+    stretched = message("values {low}..{high} stretched to 0..255", low=f"{low:g}", high=f"{high:g}")
+    summary = plural_message("was stretched to its own range of values", "were stretched to their own ranges of values", 1)
+    return _linear(values, low, high, join_messages((stretched, outliers)), summary)
 
 
 def _as_declared(values: NDArray[Any], known: NDArray[Any], span: tuple[float, float]) -> tuple[NDArray[np.uint8], Note]:
     clipped = int((known < span[0]).sum() + (known > span[1]).sum())
-    outside = f" ({clipped:,} values outside clipped)" if clipped else ""
-    text = f"the declared values {span[0]:g}..{span[1]:g} scaled to 0..255{outside}"
-    return _linear(values, *span, text, "was scaled as its file declares")
+    outside = message("({clipped} values outside clipped)", clipped=f"{clipped:,}") if clipped else ""
+    declared = message("the declared values {low}..{high} scaled to 0..255", low=f"{span[0]:g}", high=f"{span[1]:g}")
+    summary = plural_message("was scaled as its file declares", "were scaled as their files declare", 1)
+    return _linear(values, *span, join_messages((declared, outside)), summary)
 
 
 def _linear(values: NDArray[Any], low: float, high: float, text: str, summary: str) -> tuple[NDArray[np.uint8], Note]:

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import ImageReadError, message
-from deeplab_core.images.channels import NOTHING_DECLARED, Declared, bgr_to_rgb, grey_to_rgb, scale_to_uint8
+from deeplab_core.errors import ImageReadError, MessageText, message, plural_message
+from deeplab_core.images.channels import NOTHING_DECLARED, Declared, bgr_to_rgb, grey_to_rgb, scale_to_uint8, scaled_from
 from deeplab_core.images.guard import COPY_AGAIN, decoder_guard
 from deeplab_core.images.identity import key_of
 from deeplab_core.images.jpeg import END, jpeg_state, missing_share
@@ -228,8 +228,10 @@ def _decode_jpeg(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], list[
         stored, notes = _decode_with_opencv(data, info)
         missing = missing_share(stored)
         if missing:
-            text = f"data are missing: about {_percent(missing)} of the picture, at its end, is filled with grey"
-            notes.append(Note("incomplete", text, "ends too early", warning=True))
+            text = message(
+                "data are missing: about {percent} of the picture, at its end, is filled with grey", percent=_percent(missing)
+            )
+            notes.append(Note("incomplete", text, _too_early(), warning=True))
     else:
         # With an end marker the decoders give what there is; without one they give nothing.
         stored, notes = _decode_with_opencv(data + END, info)
@@ -241,11 +243,16 @@ def _decode_jpeg(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], list[
                 remedy=COPY_AGAIN,
                 path=info.path,
             )
-        notes.append(Note("incomplete", "the file has no end marker; the picture is all there", "has no end marker"))
+        text = message("the file has no end marker; the picture is all there")
+        notes.append(Note("incomplete", text, plural_message("has no end marker", "have no end marker", 1)))
     if not state.detailed:
-        text = "the file ends too early: the fine detail of the picture is missing"
-        notes.append(Note("incomplete", text, "ends too early", warning=True))
+        text = message("the file ends too early: the fine detail of the picture is missing")
+        notes.append(Note("incomplete", text, _too_early(), warning=True))
     return stored, notes
+
+
+def _too_early() -> MessageText:
+    return plural_message("ends too early", "end too early", 1)
 
 
 def _percent(share: float) -> str:
@@ -335,7 +342,7 @@ def _decode_jpeg2000(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], l
     width, height = info.stored_size
     if values is None or values.shape != (height, width, 3) or values.dtype != np.uint16:
         stored, notes = _decode_with_pillow(data, info)
-        return stored, [*notes, Note("scaled", f"{bits}-bit values, the high bytes shown", f"was scaled from {bits} bit")]
+        return stored, [*notes, Note("scaled", message("{bits}-bit values, the high bytes shown", bits=bits), scaled_from(bits))]
     return scale_to_uint8(np.asarray(values), Declared(bits=bits))
 
 
@@ -347,7 +354,12 @@ def _jpeg2000_bits(data: bytes) -> int:
 
 
 def _frames_note(frames: int) -> Note:
-    return Note("pages", f"the first of {frames:,} frames is read", "has further frames")
+    return Note("pages", message("the first of {frames} frames is read", frames=f"{frames:,}"), further_frames())
+
+
+def further_frames() -> MessageText:
+    """The summary of a file with more than one frame."""
+    return plural_message("has further frames", "have further frames", 1)
 
 
 def _decode_with_opencv(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], list[Note]]:

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import ImageReadError, message
+from deeplab_core.errors import ImageReadError, message, plural_message
 from deeplab_core.images.channels import NOTHING_DECLARED, Declared, scale_to_uint8
 from deeplab_core.images.guard import decoder_guard
 from deeplab_core.images.info import ImageInfo
@@ -95,8 +95,11 @@ def decode_tiff(data: bytes, path: Path) -> tuple[NDArray[np.uint8], list[Note]]
     pixels, notes = found.pixels, list(found.notes)
     inks = found.photometric == "SEPARATED" and pixels.shape[2] == 4
     if pixels.shape[2] > 4 or pixels.shape[2] == 2:
-        shown = "first three" if pixels.shape[2] > 4 else "first"
-        notes.append(Note("bands", f"{pixels.shape[2]} bands, the {shown} shown", "has further bands"))
+        bands = pixels.shape[2]
+        text = message("{bands} bands, the first shown", bands=bands)
+        if bands > 4:
+            text = message("{bands} bands, the first three shown", bands=bands)
+        notes.append(Note("bands", text, plural_message("has further bands", "have further bands", 1)))
     if not inks:
         pixels = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1]
     values, scaled = scale_to_uint8(pixels, found.declared)
@@ -130,7 +133,8 @@ def load_tiff(data: bytes, path: Path) -> TiffPicture:
     except Exception as error:  # tifffile raises many kinds for damaged files and missing codecs alike
         return _with_libtiff(data, page, index, path, error, notes, declared, lossy)
     if slices > 1:
-        notes.append(Note("pages", f"the first of {slices:,} slices is read", "has further slices"))
+        text = message("the first of {slices} slices is read", slices=f"{slices:,}")
+        notes.append(Note("pages", text, plural_message("has further slices", "have further slices", 1)))
     palette = None
     if photometric == "PALETTE" and page.colormap is not None:
         # TIFF 6.0, section 5: colour maps are 16-bit, (3, 2**bits). Some writers leave them at 8 bit.
@@ -196,7 +200,8 @@ def _page_notes(page: TiffPage) -> list[Note]:
         others = max(others, int(metadata.get("images", 1)))
     if others <= 1:
         return []
-    return [Note("pages", f"the first of {others:,} pages is read", "has further pages")]
+    text = message("the first of {others} pages is read", others=f"{others:,}")
+    return [Note("pages", text, plural_message("has further pages", "have further pages", 1))]
 
 
 def _bits(page: TiffPage) -> int:

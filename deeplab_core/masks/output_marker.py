@@ -18,9 +18,8 @@ from deeplab_core import __version__
 from deeplab_core.atomic import atomic_write, make_folder
 from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError, CatalogError
+from deeplab_core.errors import AtrousError, CatalogError, MessageText, message, plural_message
 from deeplab_core.reading import read_json
-from deeplab_core.wording import count
 
 #: Name of the marker file. Hidden, so that nothing lists it as an image or a mask.
 MARKER_NAME = ".atrous-output.json"
@@ -125,18 +124,29 @@ class OutputMarker:
         names = {path.relative_to(self.folder).as_posix() for path in paths}
         return replace(self, outputs={name: entry for name, entry in self.outputs.items() if name in names})
 
-    def text(self) -> str:
+    def text(self) -> MessageText:
         """What the folder is, in words: ``"predictions that Atrous wrote (rooms-voc)"``."""
         if self.kind == "export":
             number = self.untouched_images
             if number is None:
-                return "an export of Atrous; how many of its images no user touched was not recorded"
-            images = count(len(self.outputs), "image")
+                return message("an export of Atrous; how many of its images no user touched was not recorded")
+            images = len(self.outputs)
             if not number:
-                return f"an export of Atrous; users worked on {'it' if len(self.outputs) == 1 else 'each'} of its {images}"
-            return f"an export of Atrous; no user touched {number:,} of its {images}"
-        what = "predictions that Atrous wrote" if self.kind == "prediction" else "masks that Atrous refined with the CRF"
-        return f"{what} ({self.model})" if self.model else what
+                return plural_message(
+                    "an export of Atrous; users worked on it of its {n} image",
+                    "an export of Atrous; users worked on each of its {n} images",
+                    images,
+                )
+            return plural_message(
+                "an export of Atrous; no user touched {number} of its {n} image",
+                "an export of Atrous; no user touched {number} of its {n} images",
+                images,
+                number=f"{number:,}",
+            )
+        what = message("masks that Atrous refined with the CRF")
+        if self.kind == "prediction":
+            what = message("predictions that Atrous wrote")
+        return message("{what} ({model})", what=what, model=self.model) if self.model else what
 
     def _known(self) -> list[Untouched] | None:
         known = [entry for entry in self.outputs.values() if entry is not None]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.errors import join_messages, message, plural_message
 from deeplab_core.notes import Note
 
 #: Share of void from which the figures rest on less than half of the pixels.
@@ -89,33 +90,46 @@ class MaskStatistics:
             return None
         only = self.catalog.classes[int(present[0])]
         absent = [info.name for info in self.catalog.classes if info.id != only.id]
-        lost = f"'{absent[0]}'" if len(absent) == 1 else f"each of the {len(absent)} other classes"
-        text = (
-            f"the masks hold only {only.id} ({only.name}) and 255, as binary masks do; 255 is void in '{self.catalog.name}', so "
-            f"{_percent(self.void_share)} of the pixels count nowhere and {lost} never occurs. Save the object as the id of its "
-            "class, or use a catalog with another void value"
+        lost = f"'{absent[0]}'" if len(absent) == 1 else message("each of the {absent} other classes", absent=len(absent))
+        text = message(
+            "the masks hold only {id} ({name}) and 255, as binary masks do; 255 is void in '{catalog}', so {percent} of the "
+            "pixels count nowhere and {lost} never occurs. Save the object as the id of its class, or use a catalog with another "
+            "void value",
+            id=only.id,
+            name=only.name,
+            catalog=self.catalog.name,
+            percent=_percent(self.void_share),
+            lost=lost,
         )
-        return Note("void", text, "holds only one class and void, as binary masks of 0 and 255 do", warning=True)
+        summary = plural_message(
+            "holds only one class and void, as binary masks of 0 and 255 do",
+            "hold only one class and void, as binary masks of 0 and 255 do",
+            1,
+        )
+        return Note("void", text, summary, warning=True)
 
     def _void(self) -> list[Note]:
         if not self.px[-1]:
             return []
         share, (most, name) = self.void_share, self.most_void
-        text = f"void ({self.catalog.file_ignore}) covers {_percent(share)} of the masks"
+        text = message("void ({value}) covers {percent} of the masks", value=self.catalog.file_ignore, percent=_percent(share))
         if self.masks > 1:
-            text += f", at most {_percent(most)} ({name})"
-        return [Note("void", text, "has void", warning=share >= _MUCH_VOID)]
+            text = join_messages((text, message("at most {percent} ({name})", percent=_percent(most), name=name)), ", ")
+        return [Note("void", text, plural_message("has void", "have void", 1), warning=share >= _MUCH_VOID)]
 
     def _absent(self) -> list[Note]:
         absent = [self.catalog.classes[channel].name for channel in self._absent_channels()]
         if not absent:
             return []
-        more = f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
-        names = ", ".join(f"'{name}'" for name in absent[:_NAMED])
-        text = f"{len(absent)} of {len(self.catalog)} classes never occur: {names}{more}"
+        names: str = ", ".join(f"'{name}'" for name in absent[:_NAMED])
+        if len(absent) > _NAMED:
+            names = message("{names} and {more} more", names=names, more=len(absent) - _NAMED)
+        text = message(
+            "{absent} of {classes} classes never occur: {names}", absent=len(absent), classes=len(self.catalog), names=names
+        )
         if len(absent) == 1:
-            text = f"class {names} never occurs"
-        return [Note("classes", text, "lacks classes")]
+            text = message("class {name} never occurs", name=names)
+        return [Note("classes", text, plural_message("lacks classes", "lack classes", 1))]
 
     def _absent_channels(self) -> list[int]:
         return [int(channel) for channel in np.flatnonzero(self.px[:-1] == 0)]
@@ -126,11 +140,15 @@ def void_that_is_a_class(catalog: ClassCatalog) -> list[Note]:
     if catalog.file_ignore not in catalog.ids:
         return []
     name = catalog.by_id(catalog.file_ignore).name
-    text = (
-        f"the void value {catalog.file_ignore} of '{catalog.name}' is also the id of '{name}': every pixel of '{name}' is read "
-        "as void. Give the catalog another file_ignore"
+    text = message(
+        "the void value {value} of '{catalog}' is also the id of '{name}': every pixel of '{name}' is read as void. Give the "
+        "catalog another file_ignore",
+        value=catalog.file_ignore,
+        catalog=catalog.name,
+        name=name,
     )
-    return [Note("void", text, "is read with a void value that is a class", warning=True)]
+    summary = plural_message("is read with a void value that is a class", "are read with a void value that is a class", 1)
+    return [Note("void", text, summary, warning=True)]
 
 
 def hidden_by_void(matrix: NDArray[np.int64], over_void: NDArray[np.int64], catalog: ClassCatalog) -> list[Note]:
@@ -149,8 +167,12 @@ def hidden_by_void(matrix: NDArray[np.int64], over_void: NDArray[np.int64], cata
         return []
     names = ", ".join(f"'{catalog.classes[int(channel)].name}'" for channel in np.flatnonzero(hidden)[:_NAMED])
     share = over_void[:-1][hidden].sum() / total[hidden].sum()
-    text = f"void hides a class: {_percent(share)} of what is predicted as {names} lies where the ground truth is void"
-    return [Note("void", text, "hides classes behind void", warning=True)]
+    text = message(
+        "void hides a class: {percent} of what is predicted as {names} lies where the ground truth is void",
+        percent=_percent(share),
+        names=names,
+    )
+    return [Note("void", text, plural_message("hides classes behind void", "hide classes behind void", 1), warning=True)]
 
 
 def shifted_by_one(matrix: NDArray[np.int64], catalog: ClassCatalog) -> Note | None:
@@ -175,11 +197,17 @@ def shifted_by_one(matrix: NDArray[np.int64], catalog: ClassCatalog) -> Note | N
     right = int((np.diagonal(moved) > 0).sum())
     if right < 2 or better < accuracy + _BETTER_BY or better < _BETTER_TIMES * accuracy:
         return None
-    text = (
-        f"the predicted ids look shifted by one: with every id one {'higher' if step > 0 else 'lower'}, mIoU would be "
-        f"{better_mean:.4f} instead of {mean:.4f} and pixel accuracy {better:.4f} instead of {accuracy:.4f}"
+    text = message(
+        "the predicted ids look shifted by one: with every id {moved}, mIoU would be {better_mean} instead of {mean} and pixel "
+        "accuracy {better} instead of {accuracy}",
+        moved=message("one higher") if step > 0 else message("one lower"),
+        better_mean=f"{better_mean:.4f}",
+        mean=f"{mean:.4f}",
+        better=f"{better:.4f}",
+        accuracy=f"{accuracy:.4f}",
     )
-    return Note("shifted", text, "has ids that look shifted by one", warning=True)
+    summary = plural_message("has ids that look shifted by one", "have ids that look shifted by one", 1)
+    return Note("shifted", text, summary, warning=True)
 
 
 def _moved(matrix: NDArray[np.int64], catalog: ClassCatalog, step: int) -> NDArray[np.int64]:

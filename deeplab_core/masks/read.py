@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import ClassCatalog, Color, map_catalogs
-from deeplab_core.errors import MaskFormatError, message
+from deeplab_core.errors import MaskFormatError, message, plural_message
 from deeplab_core.images.orientation import to_oriented
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.labels import NAMED_VALUES, LabelMap, apply_lut, describe_values, undeclared, value_counts
@@ -114,8 +114,11 @@ def _by_catalog(stored: StoredMask, catalog: ClassCatalog, path: Path) -> tuple[
         meaning = palette_meaning(stored.palette, used, catalog)
         if meaning.kind in ("shared", "renumbered") and _is_our_palette(stored.palette, used, path):
             meaning = PaletteMeaning("other", {})
-            text = "the mask was written by Atrous when its classes had other colours, and is read by its ids"
-            notes.append(Note("palette", text, "was written with other colours and read by its ids"))
+            text = message("the mask was written by Atrous when its classes had other colours, and is read by its ids")
+            summary = plural_message(
+                "was written with other colours and read by its ids", "were written with other colours and read by their ids", 1
+            )
+            notes.append(Note("palette", text, summary))
         if meaning.kind == "shared":
             raise _palette_error(meaning, catalog, path)
         if meaning.kind == "renumbered":
@@ -243,17 +246,30 @@ def _is_grey_ramp(palette: NDArray[np.uint8]) -> bool:
 
 def _by_colour_note(meaning: PaletteMeaning, catalog: ClassCatalog) -> Note:
     entry = meaning.wrong[0]
-    text = (
-        f"the palette contradicts the ids and the mask is read by its colours: entry {entry} has the colour of "
-        f"{_owner_names({meaning.labels[entry]}, catalog)}"
+    text = message(
+        "the palette contradicts the ids and the mask is read by its colours: entry {entry} has the colour of {names}",
+        entry=entry,
+        names=_owner_names({meaning.labels[entry]}, catalog),
     )
-    return Note("by_colour", text, "was read by colour, because the palette contradicts the ids", warning=True)
+    summary = plural_message(
+        "was read by colour, because the palette contradicts the ids",
+        "were read by colour, because the palette contradicts the ids",
+        1,
+    )
+    return Note("by_colour", text, summary, warning=True)
 
 
 def _partly_note(meaning: PaletteMeaning, catalog: ClassCatalog) -> Note:
     owners = _owner_names(_color_table(catalog)[meaning.colors[0]], catalog)
-    text = f"the mask is read by its ids, although entry {meaning.wrong[0]} has the colour of {owners}"
-    return Note("palette", text, "has colours of other classes in its palette and was read by its ids", warning=True)
+    text = message(
+        "the mask is read by its ids, although entry {entry} has the colour of {owners}", entry=meaning.wrong[0], owners=owners
+    )
+    summary = plural_message(
+        "has colours of other classes in its palette and was read by its ids",
+        "have colours of other classes in their palettes and were read by their ids",
+        1,
+    )
+    return Note("palette", text, summary, warning=True)
 
 
 def _palette_error(meaning: PaletteMeaning, catalog: ClassCatalog, path: Path) -> MaskFormatError:

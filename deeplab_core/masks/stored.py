@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import ImageReadError, MaskFormatError, message
+from deeplab_core.errors import ImageReadError, MaskFormatError, message, plural_message
+from deeplab_core.images.decode import further_frames
 from deeplab_core.images.guard import decoder_guard
 from deeplab_core.images.limits import LARGE, check_size
 from deeplab_core.images.pillow import Image, UnidentifiedImageError, pillow_pixels
@@ -139,7 +140,7 @@ def _from_large_png(data: bytes, path: Path) -> StoredMask | None:
 
 
 def _frames_note(frames: int) -> Note:
-    return Note("pages", f"the first of {frames:,} frames is read", "has further frames")
+    return Note("pages", message("the first of {frames} frames is read", frames=f"{frames:,}"), further_frames())
 
 
 def _from_picture(picture: Image.Image, data: bytes, path: Path) -> StoredMask:
@@ -195,8 +196,8 @@ def _from_tiff(data: bytes, path: Path) -> StoredMask:
     if found.palette is not None:
         return StoredMask(values=_ids(pixels[..., 0], path), palette=found.palette, notes=tuple(notes))
     if found.photometric == "MINISWHITE" and samples == 1:
-        text = "the file shows 0 as white; its values are read as they are stored"
-        notes.append(Note("inverted", text, "is stored with white as 0"))
+        text = message("the file shows 0 as white; its values are read as they are stored")
+        notes.append(Note("inverted", text, plural_message("is stored with white as 0", "are stored with white as 0", 1)))
     if samples in (2, 4) and found.photometric != "SEPARATED":
         opaque = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
         if (pixels[..., -1] != opaque).any():

@@ -41,7 +41,7 @@ from app.state.data_choices import (
 )
 from app.state.ground_truth import FrameQuestion, GroundTruth, How, TruthChoice
 from app.state.project import Project
-from app.text import error_sentences, plural, spaced, tr
+from app.text import error_sentences, plural, sentence, spaced, tr
 from app.viewmodels.project.frame_preview import FramePreview, frame_preview
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.catalogs.editing import CatalogEdit
@@ -364,7 +364,7 @@ class GroundTruthController(QObject):
         else:
             self._notifier.warning(
                 tr("No ground truth found"),
-                f"{found.reason}." if found.reason else
+                sentence(found.reason) if found.reason else
                 tr("Ground truth masks have the same names as their images. Choose the folder that contains them."),
                 replace_key=_KEY,
                 choices=(Choice(tr("Choose ground truth…"), self.review),),

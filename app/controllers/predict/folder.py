@@ -233,7 +233,7 @@ class FolderRun(QObject):
         if job.stopped:
             summary.append(tr("{left} left; 'Run folder' continues there", left=spaced(len(job.left))))
         if run.notes:
-            summary.append(run.notes.text())
+            summary.append(tr(run.notes.text()))
         change = run.change if run.change.steps or run.change.suggested else None
         self._folder_jobs.say(job, tr("Folder run"), summary, key="run", change=change)
 

@@ -19,7 +19,7 @@ from app.state.class_choice import known_catalogs
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.reviews import to_export
 from app.state.samples import ExportSource, LabelSource
-from app.text import error_detail, error_title, mark, plural, spaced, tr
+from app.text import error_detail, error_title, mark, plural, sentence, spaced, tr
 from app.viewmodels.project.folder_plan import ScopeCount
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
@@ -339,7 +339,7 @@ def _split_text(plan: SplitPlan | None) -> str:
 
 def summary_lines(summary: ExportSummary) -> Sequence[str]:
     """The export's outcome, one fact a line."""
-    lines = [summary.text() + "."]
+    lines = [sentence(summary.text())]
     if summary.class_pixels:
         total = sum(summary.class_pixels.values())
         shares = sorted(summary.class_pixels.items(), key=lambda pair: -pair[1])

@@ -24,7 +24,7 @@ from app.state.folder_scan import ScanReport, survey
 from app.state.mask_check import sentence
 from app.state.project import Project
 from app.text import plural, tr
-from deeplab_core.errors import AtrousError, join_messages
+from deeplab_core.errors import AtrousError, join_messages, message
 from deeplab_core.notes import Note, note_text
 
 #: Most folders that are watched; the rest is looked at when the window becomes active. Systems bound this, some at 256 files.
@@ -360,13 +360,14 @@ class FileNotes(QObject):
                 continue
             self._reported.add((thing, note.summary))
             say = self._notifier.warning if note.warning else self._notifier.info
-            title = tr("{name}: this {thing} {summary}", name=name, thing=thing, summary=note.summary)
+            said = message("image") if thing == "image" else message("ground truth")
+            title = tr("{name}: this {thing} {summary}", name=name, thing=said, summary=note.summary)
             detail = tr("{sentence} This is not repeated for other files.", sentence=sentence(note.text))
             say(title, detail, replace_key=f"{thing} {note.kind}")
 
     def _follow(self, image: OpenImage | None) -> None:
         notes = () if image is None else image.notes
-        text = note_text(notes)
+        text = tr(note_text(notes))
         self.changed.emit(f"{text[:1].upper()}{text[1:]}", any(note.warning for note in notes))
         if image is not None:
             self.report(image.path.name, "image", notes)

@@ -28,9 +28,9 @@ from PySide6.QtWidgets import (
 )
 
 from app.state.next_errors import ErrorFix
-from app.text import counted, plural, points, spaced, tr
+from app.text import plural, points, spaced, tr
 from app.ui.common.elided_label import ElidedLabel
-from app.ui.common.panel import toned
+from app.ui.common.panel import Page, toned
 from app.ui.evaluate.pair_panel import PairPanel
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.error_list import KIND_TITLES, ComponentQuery, class_text
@@ -210,7 +210,7 @@ def cutout_image(pixels: NDArray[np.uint8] | None) -> QImage | None:
     return QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
 
 
-class ComponentsPage(QWidget):
+class ComponentsPage(Page):
     """One list at a time.
 
     Args:
@@ -287,7 +287,7 @@ class ComponentsPage(QWidget):
         column.addWidget(self.pair)
         column.addWidget(self.nothing)
         column.addWidget(self.list, 1)
-        self.setFocusProxy(self.list)
+        self.lead_focus_to(self.list)
         self.back.clicked.connect(self.backAsked)
         self.list.clicked.connect(lambda index: self.chosen.emit(index.row()))
         self.list.activated.connect(lambda index: self.chosen.emit(index.row()))
@@ -432,4 +432,4 @@ def _detail(components: Sequence[ErrorComponent], totals: tuple[int, int] | None
             components=len(components),
             images=plural("{n} image", "{n} images", images),
         )
-    return f"{text}, {counted(images, 'image')}"
+    return ", ".join((text, plural("{n} image", "{n} images", images)))

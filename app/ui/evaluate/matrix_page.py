@@ -8,9 +8,9 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QListWidget, QListWidgetItem, QSlider, QVBoxLayout, QWidget
 
-from app.text import counted, spaced, tr
+from app.text import plural, spaced, tr
 from app.ui.common.elided_label import ElidedLabel
-from app.ui.common.panel import toned
+from app.ui.common.panel import Page, toned
 from app.ui.evaluate.matrix_scale import SHARE, CostDelegate, MatrixLegend
 from app.ui.evaluate.matrix_view import LARGEST, SMALLEST, MatrixView
 from app.ui.shell.theme import Theme
@@ -33,7 +33,7 @@ MOST_CLASSES = 40
 _NARROW = 560
 
 
-class MatrixPage(QWidget):
+class MatrixPage(Page):
     """Shows the matrix of a folder.
 
     Signals:
@@ -77,7 +77,7 @@ class MatrixPage(QWidget):
         self.worst.setMaximumWidth(280)
         self._build()
         self.background.setChecked(True)
-        self.setFocusProxy(self.matrix)
+        self.lead_focus_to(self.matrix)
         for box in (self.scale, self.order):
             box.currentIndexChanged.connect(self._lay_out)
         for check in (self.background, self.empty):
@@ -231,7 +231,7 @@ class MatrixPage(QWidget):
         text = ", ".join(filter(None, parts))
         totals = None if self._folder is None else query.totals(self._folder)
         if totals is not None and totals[1]:
-            text += f" · {counted(totals[1], 'component')}"
+            text = " · ".join((text, plural("{n} component", "{n} components", totals[1])))
         self.readout.set_text(tr("{text} · click to see them", text=text) if table.counts[row, column] else text)
 
     def _ask_cell(self, row: int, column: int) -> None:

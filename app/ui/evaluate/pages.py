@@ -144,7 +144,7 @@ class EvaluationPages(QObject):
         from app.viewmodels.evaluate.plot_data import gain_chart
 
         gain = self._program.rankings.gain(order)
-        return None if gain is None else gain_chart(gain, RANKINGS[order].title)
+        return None if gain is None else gain_chart(gain, tr(RANKINGS[order].title))
 
     def _thumbnail(self, image: int) -> QImage | None:
         project = self._program.session.project

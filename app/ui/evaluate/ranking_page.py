@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 from app.state.doubtful_places import FOLDER_ORDERS
 from app.text import plural, spaced, tr
 from app.ui.common.chart_view import ChartView
-from app.ui.common.panel import toned
+from app.ui.common.panel import Page, toned
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.charts import Chart
 from app.viewmodels.evaluate.rankings import RankingRow
@@ -103,7 +103,7 @@ _NARROW = 560
 _ORDERS, _ORDERS_NARROW = 232, 150
 
 
-class RankingPage(QWidget):
+class RankingPage(Page):
     """Orders at the left, the images in the middle, the cumulative gain at the right.
 
     Signals:
@@ -124,9 +124,9 @@ class RankingPage(QWidget):
         self.orders.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.orders.setAccessibleName(tr("Ranking"))
         for name, text in RANKINGS.items():
-            item = QListWidgetItem(text.title)
+            item = QListWidgetItem(tr(text.title))
             item.setData(_NAME, name)
-            item.setToolTip(text.text)
+            item.setToolTip(tr(text.text))
             self.orders.addItem(item)
         self.what = toned("", tone="muted", size="small")
         self.what.setWordWrap(True)
@@ -175,7 +175,7 @@ class RankingPage(QWidget):
         row.setSpacing(12)
         row.addLayout(left)
         row.addWidget(self.split, 1)
-        self.setFocusProxy(self.table)
+        self.lead_focus_to(self.table)
         self.places.toggled.connect(self.placesAsked)
         self.orders.currentItemChanged.connect(self._choose_order)
         self.table.clicked.connect(self._open)

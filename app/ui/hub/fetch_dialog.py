@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.text import counted, tr
+from app.text import plural, tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import set_tone, toned
 from app.ui.hub.fetch_table import (
@@ -253,7 +253,7 @@ class FetchDialog(FittedDialog):
                 else tr("mIoU unknown")
             )
             needs = tr("Requires the extra '{needs}'", needs=model.needs) if model.needs else ""
-            classes = counted(model.classes, "class", "classes") if model.classes else tr("Classes unknown")
+            classes = plural("{n} class", "{n} classes", model.classes) if model.classes else tr("Classes unknown")
             what = tr("Click network") if model.for_clicks else f"{classes}. {score}"
             texts = [
                 f"{'. '.join(part for part in (what, model.note, needs) if part)}.",

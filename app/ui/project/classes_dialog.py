@@ -65,7 +65,7 @@ class ClassesDialog(FittedDialog):
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for row, effect in enumerate(question.effects):
-            title = effect.catalog.title
+            title = tr(effect.catalog.title)
             title = tr("{title} · now", title=title) if effect.catalog.name == current.name else title
             for place, text in enumerate((title, *effect_cells(effect))):
                 self.table.setItem(row, place, QTableWidgetItem(text))

@@ -107,7 +107,7 @@ class DataPresenter(QObject):
             return
         truth = project.ground_truth
         tip = classes_source(project.catalog, stored_how(project), stored_reason(project), truth=bool(truth.files))
-        choice.show_catalogs([(each.name, each.title) for each in known_catalogs(project)], project.catalog.name, tip)
+        choice.show_catalogs([(each.name, tr(each.title)) for each in known_catalogs(project)], project.catalog.name, tip)
         choice.catalog.setEnabled(not project.read_only)
         choice.show_truth(*truth_line(truth, len(project.images)))
 

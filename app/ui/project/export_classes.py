@@ -33,7 +33,7 @@ class CatalogBox(QComboBox):
         self.problem: AtrousError | None = None
         self.addItem(tr("The project's classes"), None)
         for catalog in catalogs:
-            self.addItem(displayed(catalog.title), catalog)
+            self.addItem(displayed(tr(catalog.title)), catalog)
         self.addItem(tr("From a file…"), _FILE)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self._before = 0
@@ -66,7 +66,7 @@ class CatalogBox(QComboBox):
         else:
             place = self.count() - 1
             self.blockSignals(True)
-            self.insertItem(place, displayed(catalog.title or path.name), catalog)
+            self.insertItem(place, displayed(tr(catalog.title) or path.name), catalog)
             self.blockSignals(False)
             self._show(place)
             self._before = place

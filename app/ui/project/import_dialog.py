@@ -106,7 +106,7 @@ class ImportDialog(FittedDialog):
         self.mask_classes = QComboBox()
         self.mask_classes.addItem(tr("Recognised, else the project's"), None)
         for catalog in self._planned.known:
-            self.mask_classes.addItem(catalog.title, catalog)
+            self.mask_classes.addItem(tr(catalog.title), catalog)
         self.mask_classes.activated.connect(self._read_again)
         self.matched = toned("", tone="muted", size="small")
         self.matched.setWordWrap(True)

@@ -156,9 +156,9 @@ def sentence(report: LearnReport) -> str:
         pixels=pixels,
         number=number,
         seconds=seconds,
-        layers=report.layers,
+        layers=tr(report.layers),
     )
-    parts = [report.summary, lost_most(report), lost_besides(report), lost_perhaps(report), faded(report), done]
+    parts = [tr(report.summary), lost_most(report), lost_besides(report), lost_perhaps(report), faded(report), done]
     if report.skipped:
         name, why = report.skipped[0]
         parts.append(tr("Not used: {names}: {reason}.", names=one_of(name, len(report.skipped)), reason=clause(why)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from app.text import counted, mark, percent, plural, points, share_text, spaced, tr
+from app.text import mark, percent, plural, points, share_text, spaced, tr
 from app.viewmodels.evaluate.error_list import MOST_RESAMPLED, class_text
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.pairs import Bounds, CellLoss, PairLoss, pair_loss
@@ -165,7 +165,7 @@ def pair_tip(line: PairLine) -> str:
         "{title}: {components}, {share} of them in one image. Share of the loss: {shares}. Click to see them.",
         title=line.title,
         shares=line.shares,
-        components=counted(line.pixels, "wrong pixel"),
+        components=plural("{n} wrong pixel", "{n} wrong pixels", line.pixels),
         share=share_text(line.largest_share),
     )
 

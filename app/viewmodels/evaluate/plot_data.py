@@ -164,7 +164,7 @@ def reliability_chart(levels: NDArray[np.int64]) -> Chart:
         shape="points",
         token="warn_fill",
     )
-    ideal = Series("calibrated", (0.0, 1.0), (0.0, 1.0), token="muted", dashed=True)
+    ideal = Series(tr("calibrated"), (0.0, 1.0), (0.0, 1.0), token="muted", dashed=True)
     note = (
         tr("ECE {ece} over {total} px", ece=share_text(bins.ece), total=spaced(total))
         if total
@@ -172,7 +172,7 @@ def reliability_chart(levels: NDArray[np.int64]) -> Chart:
     )
     series = (ideal, bars, claimed) if total else ()
     return Chart(
-        tr("Reliability"), "confidence", tr("share correct"), series, x_range=(0, 1), y_range=(0, 1), note=note, shares="xy"
+        tr("Reliability"), tr("confidence"), tr("share correct"), series, x_range=(0, 1), y_range=(0, 1), note=note, shares="xy"
     )
 
 
@@ -186,7 +186,7 @@ def precision_recall_chart(levels: NDArray[np.int64], threshold: float | None) -
     title, found = tr("Precision and recall"), PrecisionRecall(levels)
     if not found.measured:
         note = tr("Requires ground truth and predictions of a one-channel (sigmoid) model: predict, then open the Rankings page.")
-        return Chart(title, "recall", "precision", (), note=note)
+        return Chart(title, tr("recall"), tr("precision"), (), note=note)
     _, precision, recall, _ = found.curve()
     best = found.best
     series = [Series(tr("all thresholds"), floats(recall), floats(precision), token="accent")]
@@ -198,8 +198,8 @@ def precision_recall_chart(levels: NDArray[np.int64], threshold: float | None) -
         )
     ]
     marks = [
-        (tr("threshold in use"), None if threshold is None else found.at(threshold), "warn_fill"),
-        (tr("largest IoU"), best, "good"),
+        (tr("threshold in use"), None if threshold is None else found.at(threshold), "series_2"),
+        (tr("largest IoU"), best, "series_3"),
     ]
     for name, point, token in marks:
         if point is not None:
@@ -208,7 +208,9 @@ def precision_recall_chart(levels: NDArray[np.int64], threshold: float | None) -
             shown = name[0].upper() + name[1:]
             text = tr("{name} {threshold:.3g}: IoU {iou}.", name=shown, threshold=point.threshold, iou=percent(point.iou))
             notes.append(text)
-    return Chart(title, "recall", "precision", tuple(series), x_range=(0, 1), y_range=(0, 1), note=" ".join(notes), shares="xy")
+    return Chart(
+        title, tr("recall"), tr("precision"), tuple(series), x_range=(0, 1), y_range=(0, 1), note=" ".join(notes), shares="xy"
+    )
 
 
 def object_chart(rows: NDArray[Any], axis: ObjectAxis, scored: Sequence[SliceScore] = ()) -> Chart:
@@ -222,10 +224,10 @@ def object_chart(rows: NDArray[Any], axis: ObjectAxis, scored: Sequence[SliceSco
     places = floats(range(len(found)))
     pale = frozenset(place for place, piece in enumerate(found) if piece.objects < FEW_OBJECTS)
     lines = (
-        (tr("IoU"), "iou", "accent"),
-        ("recall", "recall", "good"),
-        (tr("class swap"), "swapped", "bad"),
-        ("lost", "lost", "warn_fill"),
+        (tr("IoU"), "iou", "series_1"),
+        (tr("recall"), "recall", "series_4"),
+        (tr("class swap"), "swapped", "series_3"),
+        (tr("lost"), "lost", "series_2"),
     )
     low, high = _bounds(scored, [place for place, _ in pieces])
     series = tuple(
@@ -242,7 +244,7 @@ def object_chart(rows: NDArray[Any], axis: ObjectAxis, scored: Sequence[SliceSco
     return Chart(
         tr(_OBJECT_TITLES[axis]),
         tr(AXIS_TEXT[axis.value]),
-        "share",
+        tr("share"),
         series if found else (),
         y_range=(0, 1),
         shares="y",
@@ -353,7 +355,7 @@ def gain_chart(gain: GainCurve, title: str) -> Chart:
 def progress_chart(samples: Sequence[ProgressSample]) -> Chart:
     """Images reviewed and worked on, and the folder's mIoU, over time."""
     if not samples:
-        return Chart(tr("Progress"), "time", "share", (), note=tr("Nothing has been recorded yet."))
+        return Chart(tr("Progress"), tr("time"), tr("share"), (), note=tr("Nothing has been recorded yet."))
     first = samples[0].time
     days = tuple((sample.time - first) / 86400 for sample in samples)
 

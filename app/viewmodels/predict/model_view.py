@@ -89,9 +89,11 @@ def time_text(milliseconds: float) -> str:
 
 def card_texts(card: ModelCard, path: Path | None) -> tuple[str, str]:
     """(summary, details) of a model: what it is in a line; its classes, source, licence and file."""
-    summary = card.summary or tr("{title}, stride {output_stride}", title=card.catalog.title, output_stride=card.output_stride)
+    summary = card.summary or tr(
+        "{title}, stride {output_stride}", title=tr(card.catalog.title), output_stride=card.output_stride
+    )
     licence = tr("Licence: {licence}", licence=card.licence) if card.licence else ""
-    details = (card.catalog.title, card.source, licence, str(path or ""))
+    details = (tr(card.catalog.title), card.source, licence, str(path or ""))
     return summary, "\n".join(part for part in details if part)
 
 

@@ -90,7 +90,7 @@ def _option(entry: TruthAlternative, images: int, *, chosen: bool) -> OfferedAns
     else:
         effect = tr("Metrics are computed against these masks.")
         if entry.why and not entry.taken:
-            effect = f"{effect} {entry.why[:1].upper()}{entry.why[1:]}."
+            effect = f"{effect} {sentence(entry.why)}"
     return OfferedAnswer(
         entry.folder, title, str(entry.folder), effect, possible, marker is not None or not entry.possible, chosen
     )
@@ -99,8 +99,7 @@ def _option(entry: TruthAlternative, images: int, *, chosen: bool) -> OfferedAns
 def _effect(marker: OutputMarker | None, plain: str) -> str:
     if marker is None:
         return plain
-    text = marker.text()
-    what = f"{text[:1].upper()}{text[1:]}."
+    what = sentence(marker.text())
     if marker.kind == "export":
         return tr("{what} On images that no user edited, the model would be evaluated against itself.", what=what)
     return tr("{what} Metrics against a model's own masks say nothing about its errors.", what=what)
@@ -177,7 +176,7 @@ def classes_source(catalog: ClassCatalog, how: str | None, reason: str, *, truth
         "user": tr("chosen"),
         "later": tr("not confirmed: the ground truth allows other classes too"),
     }.get(how or "", tr("the default of a new project") if not truth else tr("not confirmed"))
-    return tr("{title}\nSource: {by}.", title=catalog.title, by=by) + (f"\n{sentence(reason)}" if reason else "")
+    return tr("{title}\nSource: {by}.", title=tr(catalog.title), by=by) + (f"\n{sentence(reason)}" if reason else "")
 
 
 def effect_cells(effect: CatalogEffect) -> tuple[str, str, str]:
@@ -222,7 +221,10 @@ def effect_text(effect: CatalogEffect, current: ClassCatalog, question: ClassQue
         )
     if question.certain and effect is not question.effects[0] and effect.sampled:
         parts.append(
-            tr("But the ground truth suggests {title}: its ids would get other names.", title=question.effects[0].catalog.title)
+            tr(
+                "But the ground truth suggests {title}: its ids would get other names.",
+                title=tr(question.effects[0].catalog.title),
+            )
         )
     change = meaning_changes(current, effect.catalog)
     if not change:

@@ -34,7 +34,7 @@ def class_title(offer: ClassOffer, model: str = "") -> str:
     """Classes in a list of choices, with their source."""
     count = plural("{n} class", "{n} classes", len(offer.catalog))
     name = "" if offer.path is None else displayed(offer.path.name)
-    plain = offer.catalog.title.partition(" (")[0]  # the count follows
+    plain = tr(offer.catalog.title).partition(" (")[0]  # the count follows
     titles = {
         "truth": tr("{title}: found in the ground truth", title=plain),
         "labels": tr("Those of the labels in {name}", name=name),
@@ -42,7 +42,7 @@ def class_title(offer: ClassOffer, model: str = "") -> str:
         "named": tr("{title}: as you named them", title=plain),
         "typed": tr("Typed names"),
         "model": tr("Those of the model {name}", name=model),
-        "builtin": offer.catalog.title,
+        "builtin": tr(offer.catalog.title),
         "object": tr("Object and background"),
     }
     return f"{titles[offer.source]} ({count})" if offer.source not in ("object", "builtin") else titles[offer.source]

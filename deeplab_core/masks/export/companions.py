@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from deeplab_core.atomic import atomic_write, link_file, make_folder
-from deeplab_core.errors import ExportError, ImageReadError, ProtectedFile, message
+from deeplab_core.errors import ExportError, ImageReadError, ProtectedFile, message, plural_message
 from deeplab_core.images.identity import content_key
 from deeplab_core.images.orientation import to_stored
 from deeplab_core.images.probe import probe_image
@@ -98,18 +98,28 @@ def world_file_part(item: ExportItem, mask: str, *, stored: bool) -> tuple[Part 
     try:
         found = read_georeference(item.image_path)
     except ImageReadError as error:
-        return None, Note("georeference", f"the georeference was left out: {error.what}", "has a damaged georeference", True)
+        text = message("the georeference was left out: {what}", what=error.what)
+        summary = plural_message("has a damaged georeference", "have a damaged georeference", 1)
+        return None, Note("georeference", text, summary, True)
     if found is None:
         return None, None
     if not found.world:
-        return None, Note(
-            "georeference", "the georeference is not a plain grid and was left out", "has a georeference without a grid", True
-        )
+        text = message("the georeference is not a plain grid and was left out")
+        summary = plural_message("has a georeference without a grid", "have a georeference without a grid", 1)
+        return None, Note("georeference", text, summary, True)
     if not stored and probe_image(item.image_path).orientation != 1:
-        text = "the georeference was left out: the mask is turned by the EXIF orientation, the georeference is not"
-        return None, Note("georeference", text, "has a georeference for the stored orientation", True)
+        text = message("the georeference was left out: the mask is turned by the EXIF orientation, the georeference is not")
+        summary = plural_message(
+            "has a georeference for the stored orientation", "have a georeference for the stored orientation", 1
+        )
+        return None, Note("georeference", text, summary, True)
     note = None
     if found.tags and ending != ".tfw":
-        text = "a world file holds the place of the pixels, not the coordinate system; the format geotiff keeps both"
-        note = Note("georeference", text, "has a coordinate system that a world file does not name")
+        text = message("a world file holds the place of the pixels, not the coordinate system; the format geotiff keeps both")
+        summary = plural_message(
+            "has a coordinate system that a world file does not name",
+            "have a coordinate system that a world file does not name",
+            1,
+        )
+        note = Note("georeference", text, summary)
     return text_part(str(path.with_suffix(ending)), found.world), note

@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import ExportError, MaskFormatError, message
+from deeplab_core.errors import ExportError, MaskFormatError, MessageText, join_messages, message, plural_message
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.output_marker import Untouched
 from deeplab_core.masks.read import interpret
 from deeplab_core.masks.stored import read_stored
 from deeplab_core.notes import Note
-from deeplab_core.wording import count
 
 #: What happens to the photographs of a layout that has a place for them.
 Pictures = Literal["none", "copy", "link"]
@@ -54,20 +53,31 @@ class Loss:
     def __bool__(self) -> bool:
         return any(astuple(self))
 
-    def text(self) -> str:
+    def text(self) -> MessageText:
         """The loss in one clause, empty if nothing is lost."""
         parts = []
         if self.pixels:
-            parts.append(f"{count(self.pixels, 'pixel')} with another class")
+            parts.append(plural_message("{n} pixel with another class", "{n} pixels with another class", self.pixels))
         if self.void:
-            parts.append(f"{count(self.void, 'void pixel')} as background")
+            parts.append(plural_message("{n} void pixel as background", "{n} void pixels as background", self.void))
         if self.holes:
-            parts.append(f"{count(self.holes, 'hole')} filled")
+            parts.append(plural_message("{n} hole filled", "{n} holes filled", self.holes))
         if self.regions:
-            parts.append(f"{count(self.regions, 'tiny region')} left out ({count(self.region_pixels, 'pixel')})")
+            pixels = plural_message("{n} pixel", "{n} pixels", self.region_pixels)
+            parts.append(
+                plural_message(
+                    "{n} tiny region left out ({pixels})", "{n} tiny regions left out ({pixels})", self.regions, pixels=pixels
+                )
+            )
         if self.unmatched:
-            parts.append(f"{count(self.unmatched, 'pixel')} of classes without a partner as void")
-        return ", ".join(parts)
+            parts.append(
+                plural_message(
+                    "{n} pixel of classes without a partner as void",
+                    "{n} pixels of classes without a partner as void",
+                    self.unmatched,
+                )
+            )
+        return join_messages(parts, ", ")
 
     def to_dict(self) -> dict[str, int]:
         """Plain values for JSON."""

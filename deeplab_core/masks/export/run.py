@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Literal
 
 from deeplab_core.atomic import atomic_write, make_folder
-from deeplab_core.errors import AtrousError, Cancelled, ExportError, ProtectedFile, StorageError, message
+from deeplab_core.errors import (
+    AtrousError,
+    Cancelled,
+    ExportError,
+    MessageText,
+    ProtectedFile,
+    StorageError,
+    join_messages,
+    message,
+    plural_message,
+)
 from deeplab_core.images.orientation import to_stored
 from deeplab_core.images.probe import probe_image
 from deeplab_core.labels import LabelMap, class_histogram
@@ -33,7 +43,6 @@ from deeplab_core.masks.export.plan import ExportPlan, check_splits, existing_ta
 from deeplab_core.notes import Note, RunNotes
 from deeplab_core.parallel import IsCancelled
 from deeplab_core.reading import read_bytes
-from deeplab_core.wording import count
 
 OnExisting = Literal["ask", "error", "replace", "skip"]
 ExportFrame = Literal["stored", "oriented"]
@@ -75,19 +84,22 @@ class ExportSummary:
         """What the format could not carry, over all images."""
         return sum(self.losses.values(), Loss())
 
-    def text(self) -> str:
+    def text(self) -> MessageText:
         """The summary in one sentence."""
-        parts = [f"{len(self.written)} exported and read back"]
-        parts += [f"{count} skipped ({reason})" for reason, count in Counter(reason for _, reason in self.skipped).items()]
+        parts = [message("{number} exported and read back", number=len(self.written))]
+        for reason, number in Counter(reason for _, reason in self.skipped).items():
+            parts.append(message("{number} skipped ({reason})", number=number, reason=reason))
         if self.failed:
-            parts.append(f"{len(self.failed)} failed")
+            parts.append(message("{number} failed", number=len(self.failed)))
         if self.not_reached:
-            parts.append(f"{self.not_reached} not tried")
+            parts.append(message("{number} not tried", number=self.not_reached))
         if self.notes:
             parts.append(self.notes.text())
         if self.losses:
-            parts.append(f"not carried by the format, in {count(len(self.losses), 'image')}: {self.loss.text()}")
-        return ("Cancelled: " if self.cancelled else "") + ", ".join(parts)
+            images = plural_message("{n} image", "{n} images", len(self.losses))
+            parts.append(message("not carried by the format, in {images}: {loss}", images=images, loss=self.loss.text()))
+        text = join_messages(parts, ", ")
+        return message("Cancelled: {text}", text=text) if self.cancelled else text
 
 
 def export_masks(
@@ -300,11 +312,11 @@ class _Run:
         """Whether the item is in the target now."""
         # Looked at again, because a long run leaves time for someone else to put a file here.
         if not self._options.replace and any(existing_target(path) is not None for path in paths):
-            self._skipped.append((item.name, "already there"))
+            self._skipped.append((item.name, message("already there")))
             return True
         labels = _labels_of(item, self._exporter, self._options.frame)
         if labels is None:
-            self._skipped.append((item.name, "no mask"))
+            self._skipped.append((item.name, message("no mask")))
             return False
         encoded = session.encode(item, labels)
         before, notes = self._companions(item, labels, encoded)
@@ -364,7 +376,7 @@ class _Run:
             return
         if not self._options.replace and existing_target(path) is not None:
             self._tried += len(items)
-            self._skipped += [(item.name, "already there") for item in items]
+            self._skipped += [(item.name, message("already there")) for item in items]
             return
         session = exporter.session(items[0].catalog)
         earlier, done = len(self._written), [item.name for item in items]
@@ -407,7 +419,7 @@ class _Run:
                 raise self._plan.refused[item.name]
             labels = _labels_of(item, self._exporter, self._options.frame)
             if labels is None:
-                self._skipped.append((item.name, "no mask"))
+                self._skipped.append((item.name, message("no mask")))
                 return None
             part = session.encode(item, labels)
             parts = provenance_part(item, labels, stored=self._stored) if self._options.provenance else []

@@ -15,7 +15,15 @@ from deeplab_core.catalogs import with_default_keys
 from deeplab_core.catalogs.catalog import IGNORE, IGNORE_WIDE, ClassCatalog, ClassInfo, is_background, is_void
 from deeplab_core.catalogs.colors import class_colors
 from deeplab_core.catalogs.editing import add_class
-from deeplab_core.errors import AmbiguousFrameError, AtrousError, LabelSourceError, MaskFormatError, message, one_image
+from deeplab_core.errors import (
+    AmbiguousFrameError,
+    AtrousError,
+    LabelSourceError,
+    MaskFormatError,
+    message,
+    one_image,
+    plural_message,
+)
 from deeplab_core.images.file_names import PHOTO_SUFFIXES, split_name
 from deeplab_core.images.limits import check_size
 from deeplab_core.images.orientation import to_oriented
@@ -406,8 +414,9 @@ def _confirmed(reader: Reader, item: ImportItem, info: ImageInfo, canvas: Canvas
     try:
         return reader.source.confirmed(item.entry.file, item.name, info) if item.entry.file else None
     except MaskFormatError as problem:
-        text = f"who set each pixel was not read: {problem.what}"
-        canvas.notes.append(Note("provenance", text, "has a damaged record of who set each pixel", warning=True))
+        text = message("who set each pixel was not read: {what}", what=problem.what)
+        summary = plural_message("has a damaged record of who set each pixel", "have a damaged record of who set each pixel", 1)
+        canvas.notes.append(Note("provenance", text, summary, warning=True))
         return None
 
 

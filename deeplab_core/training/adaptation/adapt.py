@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.errors import message
 from deeplab_core.inference.monitor import ProgressMonitor
 from deeplab_core.learning import ClassGain, LearnOptions, LearnPair, LearnReport, Verdict
 from deeplab_core.metrics import ConfusionMatrix
@@ -54,7 +55,7 @@ _STEPS_OF_AN_IMAGE = 8
 #: Parts of a view that a costly decoder runs over.
 _WINDOWS = 2
 #: Corrected images below which more of them are asked for.
-_FEW, _MORE = 10, ", and correct more images first"
+_FEW = 10
 
 Before = ConfusionMatrix
 After = ConfusionMatrix
@@ -309,12 +310,18 @@ def class_gains(
 def summary(verdict: Verdict, images: int) -> str:
     """What the user should make of it."""
     if verdict == "better":
-        return "Better: images that were left out while learning gained. It is worth accepting."
+        return message("Better: images that were left out while learning gained. It is worth accepting.")
+    if verdict == "worse" and images < _FEW:
+        return message("Worse: images that were left out while learning lost: discard this, and correct more images first.")
     if verdict == "worse":
-        return f"Worse: images that were left out while learning lost: discard this{_MORE if images < _FEW else ''}."
+        return message("Worse: images that were left out while learning lost: discard this.")
     if images > 1:
-        return "Not sure: on the images that were left out the change may be chance. Look closely, or correct more images first."
-    return "Not sure: with one corrected image nothing could be left out for a check. Look closely, or correct a second one."
+        return message(
+            "Not sure: on the images that were left out the change may be chance. Look closely, or correct more images first."
+        )
+    return message(
+        "Not sure: with one corrected image nothing could be left out for a check. Look closely, or correct a second one."
+    )
 
 
 def card_with_lineage(card: ModelCard, plan: ClassPlan, names: Sequence[str], report: LearnReport, options: LearnOptions,

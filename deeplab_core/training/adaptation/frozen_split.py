@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from deeplab_core.errors import message
 from deeplab_core.inference import prepare_for_inference
 from deeplab_core.learning import Layers
 from deeplab_core.nn import SegmentationModel
@@ -115,7 +116,7 @@ class WholeNetwork:
     """Everything (or a classifier that cannot be cut off) is trained; the "features" are the input itself."""
 
     def __init__(self, model: SegmentationModel, only: tuple[str, ...] | None, device: torch.device | str) -> None:
-        self.title = "all layers" if only is None else "the classifier"
+        self.title: str = message("all layers") if only is None else message("the classifier")
         self.trainable: SegmentationModel = copy.deepcopy(model).eval().to(device)
         self.window_margin = _margin(model)
         self._only = only
@@ -169,7 +170,7 @@ class BehindEncoder:
     def __init__(self, model: SegmentationModel, only: tuple[str, ...] | None, device: torch.device | str) -> None:
         original = model.encoder
         assert isinstance(original, Encoder)
-        self.title = "everything behind the encoder" if only is None else "the classifier"
+        self.title: str = message("everything behind the encoder") if only is None else message("the classifier")
         self.window_margin = _margin(model)
         self._whole, self._only = model, only
         self._encoder = prepare_for_inference(model, device).encoder
@@ -228,7 +229,7 @@ class BehindEncoder:
 class LastLayer:
     """The classifier is trained; its input are the features. For networks without a separate encoder."""
 
-    title = "the classifier"
+    title: str = message("the classifier")
     window_margin: int | None = None
 
     def __init__(self, model: SegmentationModel, name: str, device: torch.device | str) -> None:

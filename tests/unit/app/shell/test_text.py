@@ -13,6 +13,7 @@ import pytest
 
 from app.state.stored_text import read_text, stored_text
 from app.text import (
+    NumberSigns,
     counted,
     english,
     error_detail,
@@ -206,3 +207,13 @@ def test_logs_are_english(german: None) -> None:
     assert (shown, english(shown)) == ("Wählen Sie eine andere wurde gespeichert", "Choose another was saved")
     assert english(plural("{n} image", "{n} images", 2)) == "2 images"
     assert english("a.png") == "a.png"
+
+
+def test_fractions_in_templates_have_the_decimal_sign_of_the_language() -> None:
+    assert tr("{seconds:.1f} s", seconds=1.5) == "1.5 s"
+    use_translator(lambda text, many, number: text, signs=NumberSigns(".", ","))
+    try:
+        assert tr("{seconds:.1f} s of {file}", seconds=1.5, file="a.jpg") == "1,5 s of a.jpg"
+        assert tr("{count} s", count=1.5) == "1,5 s"
+    finally:
+        use_translator(None)

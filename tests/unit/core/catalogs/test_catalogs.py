@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 
 from deeplab_core.catalogs import BUILTIN_NAMES, builtin_catalogs, get_catalog, save_catalog, voc_color
+from deeplab_core.catalogs.builtin import BUILTIN_TITLES
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
 from deeplab_core.errors import CatalogError, StorageError
+
+
+def test_titles_of_builtin_catalogs_can_be_translated() -> None:
+    assert [catalog.title for catalog in builtin_catalogs().values()] == list(BUILTIN_TITLES)
 
 
 def test_builtin_catalogs_have_the_published_sizes_and_void_values() -> None:
