@@ -22,18 +22,19 @@ from app.actions.context import ContextKeys
 from app.actions.keymap import Keymap
 from app.actions.table import ACTIONS
 from app.import_trouble import explain, is_import_trouble
+from app.paths import setting
 from app.services.crash import CrashReporter
 from app.services.folders import layout_file, log_folder, settings_file
 from app.services.notifications import Notifier
 from app.services.settings import SettingsStore
 from app.text import sentence, tr
-from app.translations import chosen_language
+from app.translations import SYSTEM, chosen_language
 from app.ui.common.fitted_dialog import bring_into_screen
 from app.ui.project.early_picture import EarlyPicture, early_picture, remember_picture
 from app.ui.project.image_list_model import ImageListModel
 from app.ui.shell.language import show_language
 from app.ui.shell.main_window import DEFAULT_SIZE, MainWindow
-from app.ui.shell.theme import apply_theme, load_fonts, load_theme, resolve_theme_name
+from app.ui.shell.theme import apply_theme, load_fonts, load_theme, make_application, resolve_theme_name
 from deeplab_core.errors import message
 
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ def main(
         accept: begin a new project with what is proposed instead of showing it first; ``smoke`` does so too.
     """
     QApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
-    qt = QApplication(sys.argv[:1])
+    qt = make_application(sys.argv[:1], setting("appearance", "text_size") or SYSTEM)
     qt.setApplicationName("Atrous")
     qt.setDesktopFileName("atrous")
     load_fonts()

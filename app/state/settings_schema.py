@@ -99,6 +99,22 @@ SETTINGS: tuple[Setting, ...] = (
         help=mark("Language of the window from the next start on; the command line, logs and files stay English"),
     ),
     Setting(
+        key="appearance.text_size",
+        default="system",
+        group=_APPEARANCE,
+        label=mark("Text size"),
+        choices=(
+            ("system", mark("Same as system")),
+            ("100", "100 %"),
+            ("115", "115 %"),
+            ("130", "130 %"),
+            ("150", "150 %"),
+            ("175", "175 %"),
+            ("200", "200 %"),
+        ),
+        help=mark("Size of texts, rows and icons from the next start on; the system's is that of its font"),
+    ),
+    Setting(
         key="appearance.reduce_motion",
         default=False,
         group=_APPEARANCE,

@@ -7,17 +7,27 @@ over it (``window.qss``), the palette and the painted widgets read the same toke
 from __future__ import annotations
 
 import json
+import os
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from string import Template
 
 from PySide6.QtCore import QByteArray, Qt
-from PySide6.QtGui import QColor, QFont, QFontDatabase, QGuiApplication, QPalette
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QFontInfo, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
 
 from app.paths import RESOURCES
 
 THEMES = RESOURCES / "themes"
 FONTS = RESOURCES / "fonts"
+
+#: Qt's environment variable for the size of everything in windows, a factor; it is read when the application is made.
+SCALE_VARIABLE = "QT_SCALE_FACTOR"
+#: Size of a desktop's font beside which the window has its own size, px at 96 dpi: of Windows and macOS, and 11 pt elsewhere.
+_USUAL, _USUAL_ELSEWHERE = {"win32": 12.0, "darwin": 13.0}, 44 / 3
+#: The window is never smaller than its own size; larger than twice that, its parts would not fit on screens.
+_MOST, _STEP = 2.0, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +123,51 @@ def qt_palette(theme: Theme) -> QPalette:
     for role in (QPalette.ColorRole.WindowText, QPalette.ColorRole.Text, QPalette.ColorRole.ButtonText):
         palette.setColor(QPalette.ColorGroup.Disabled, role, theme.color("faint"))
     return palette
+
+
+def text_scale(font: QFont, choice: str = "system") -> float:
+    """How many times its own size the window has, so that its texts fit the desktop's.
+
+    All of it grows: rows, icons and buttons too, so nothing is cut. Images are painted with the screen's pixels as before.
+
+    Args:
+        font: of the desktop.
+        choice: ``"system"``, or the setting in per cent.
+    """
+    if choice.isdecimal():
+        return min(max(int(choice) / 100, 1.0), _MOST)
+    found = QFontInfo(font).pixelSize() / _USUAL.get(sys.platform, _USUAL_ELSEWHERE)
+    return min(max(round(found / _STEP) * _STEP, 1.0), _MOST)
+
+
+def make_application(arguments: Sequence[str], choice: str = "system") -> QApplication:
+    """Qt's application, at the size of :func:`text_scale`.
+
+    The desktop's font is known only to an application, and its size can be given only before there is one: where the size is
+    another one than usual, the first is ended at once and a second one made.
+    """
+    application = QApplication(list(arguments))
+    scale = text_scale(application.font(), choice)
+    if scale == 1.0:
+        return application
+    application.shutdown()
+    del application
+    before = os.environ.get(SCALE_VARIABLE)
+    os.environ[SCALE_VARIABLE] = f"{scale * _factor(before):g}"
+    try:
+        return QApplication(list(arguments))
+    finally:  # programs that this one starts choose their own
+        if before is None:
+            del os.environ[SCALE_VARIABLE]
+        else:
+            os.environ[SCALE_VARIABLE] = before
+
+
+def _factor(text: str | None) -> float:
+    try:
+        return float(text or 1)
+    except ValueError:  # Qt ignores it, too
+        return 1.0
 
 
 def load_fonts() -> None:

@@ -476,6 +476,9 @@ class WindowActions(QObject):
         elif key == "appearance.language":
             again = tr("Close this window and start Atrous again.")
             self._program.notifier.info(tr("The language changes at the next start"), again, replace_key=key)
+        elif key == "appearance.text_size":
+            again = tr("Close this window and start Atrous again.")
+            self._program.notifier.info(tr("The text size changes at the next start"), again, replace_key=key)
 
     def _close(self, event: QCloseEvent) -> None:
         guards = self._program.jobs.guards_close()
