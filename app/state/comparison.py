@@ -19,7 +19,7 @@ from deeplab_core.refine.parameters import preset
 #: As many models are shown side by side; the panes call them by these letters.
 LETTERS = "ABCD"
 #: Tokens of the models' colours, by place: swatches of the list and the table, lines of the plot.
-PLACE_TOKENS = ("accent", "warn", "good", "bad")
+PLACE_TOKENS = ("series_1", "series_2", "series_3", "series_4")
 
 
 #: Settings that a model may be compared with, named as for ``atrous ablate``.

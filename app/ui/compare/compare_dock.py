@@ -224,7 +224,7 @@ class ComparePlot(QWidget):
     def show_curves(self, curves: Sequence[tuple[float, ...]], width: int) -> None:
         """Draw the curves by place (an empty one is left out) and mark the width of the band."""
         self._shown, self._width = tuple(curves), width
-        lines = [(curve, self._theme.color(PLACE_TOKENS[place])) for place, curve in enumerate(curves) if curve]
+        lines = [(curve, self._theme.color(PLACE_TOKENS[place]), False) for place, curve in enumerate(curves) if curve]
         self._plot.show_lines(lines, width)
 
 
@@ -430,6 +430,8 @@ class CompareDock(Panel):
 
     def _build_tabs(self) -> QTabWidget:
         self.tabs = QTabWidget()
+        for part in (self.tabs, self.tabs.tabBar()):
+            part.setAccessibleName(tr("Views of the comparison"))
         self.tabs.setDocumentMode(True)
         self.tabs.setUsesScrollButtons(False)
         self.tabs.setElideMode(Qt.TextElideMode.ElideRight)

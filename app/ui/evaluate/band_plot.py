@@ -60,7 +60,8 @@ class CurvePlot(QWidget):
         names = {curve.name for curve in in_sight(curves)}
         for name, label in self._labels.items():
             label.setVisible(name in names)
-        self._plot.show_lines([(curve.values, self._theme.color(_TOKENS[curve.name])) for curve in curves], width)
+        lines = [(curve.values, self._theme.color(_TOKENS[curve.name]), curve.name == "model") for curve in curves]
+        self._plot.show_lines(lines, width)
 
 
 def in_sight(curves: Sequence[Curve]) -> list[Curve]:
@@ -84,6 +85,7 @@ class BandPlot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         self.hideButtons()
         self.setXRange(0, 41, padding=0)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.viewport().setFocusPolicy(Qt.FocusPolicy.NoFocus)
 
     def set_theme(self, theme: Theme) -> None:
         """Paint with another theme's colours; what is drawn keeps its own until it is drawn again."""
@@ -98,19 +100,22 @@ class BandPlot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
         self.getAxis("left").setWidth(34)
         self.showGrid(x=False, y=True, alpha=0.12)
 
-    def show_lines(self, lines: Sequence[tuple[Sequence[float], object]], width: int) -> None:
+    def show_lines(self, lines: Sequence[tuple[Sequence[float], object, bool]], width: int) -> None:
         """Draw lines and mark a width.
 
         Args:
-            lines: values of the widths from 1 px on, each 0..1 or nan, and the colour. Without any number nothing is drawn.
+            lines: values of the widths from 1 px on, each 0..1 or nan, the colour, and whether it is dashed. Without any number
+                nothing is drawn.
             width: in px.
         """
         self.clear()
-        known = [value for values, _ in lines for value in values if not np.isnan(value)]
+        known = [value for values, *_ in lines for value in values if not np.isnan(value)]
         if not known:
             return
-        for values, color in lines:
-            self.plot(np.arange(1, len(values) + 1), 100 * np.asarray(values), pen=pg.mkPen(color, width=2), connect="finite")
+        for values, color, dashed in lines:
+            style = Qt.PenStyle.DashLine if dashed else Qt.PenStyle.SolidLine  # told apart without their colours, too
+            pen = pg.mkPen(color, width=2, style=style)
+            self.plot(np.arange(1, len(values) + 1), 100 * np.asarray(values), pen=pen, connect="finite")
         self.addItem(pg.InfiniteLine(pos=width, angle=90, pen=self._mark))
         low, high = min(known), max(known)
         room = max((high - low) * 0.12, 0.02)

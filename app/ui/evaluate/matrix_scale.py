@@ -26,7 +26,7 @@ def cell_colors(theme: Theme, strength: NDArray[np.float64], right: NDArray[np.b
     """(..., 3) colours of cells by how strongly they are coloured, 0..1: right ones in one hue, wrong ones in another."""
     share = np.where(right, 0.08 + 0.55 * strength, 0.08 + 0.82 * strength)
     share = np.where(strength > 0, share, 0.0)[..., None]
-    base, good, bad = (_rgb(theme.color(name)) for name in ("well", "good", "bad"))
+    base, good, bad = (_rgb(theme.color(name)) for name in ("well", "right", "wrong"))
     colors: NDArray[np.uint8] = np.round(base * (1 - share) + np.where(right[..., None], good, bad) * share).astype(np.uint8)
     return colors
 
@@ -75,10 +75,15 @@ class MatrixLegend(QWidget):
             painter.drawText(QRectF(left, 0, wide[right], _BAR + 8), Qt.AlignmentFlag.AlignVCenter, word)
             left += wide[right]
             colors = cell_colors(self._theme, np.arange(1, STEPS + 1) / STEPS, np.full(STEPS, right))
+            crowded = max((metrics.horizontalAdvance(text) for text in texts), default=0) > step - 4
             for place, text in enumerate(texts):
                 box = QRectF(left, 4, step - 2, _BAR)
                 painter.fillRect(box, QColor(*map(int, colors[place])))
-                painter.drawText(QRectF(left, _BAR + 5, step - 2, _LINE - _BAR - 6), Qt.AlignmentFlag.AlignHCenter, text)
+                if not crowded:
+                    painter.drawText(QRectF(left, _BAR + 5, step - 2, _LINE - _BAR - 6), Qt.AlignmentFlag.AlignHCenter, text)
+                elif place in (0, STEPS - 1):  # in a narrow panel the ends alone, over two steps each
+                    start, side = (left, Qt.AlignmentFlag.AlignLeft) if not place else (left - step, Qt.AlignmentFlag.AlignRight)
+                    painter.drawText(QRectF(start, _BAR + 5, 2 * step - 2, _LINE - _BAR - 6), side, text)
                 left += step
             left += 3 * _GAP
         painter.end()
