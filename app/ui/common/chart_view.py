@@ -90,6 +90,7 @@ class ChartView(QWidget):
         self._plot.setMenuEnabled(False)
         self._plot.hideButtons()
         self._plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._plot.viewport().setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._plot.setAntialiasing(True)
         for side in ("left", "bottom"):  # once, while no label is there: asked again it would scale the axis after all
             self._plot.getAxis(side).enableAutoSIPrefix(False)
@@ -232,13 +233,13 @@ class ChartView(QWidget):
     def _draw_heat(self, chart: HeatChart) -> None:
         plot = self._plot
         self._legend.setVisible(False)
-        self._label("bottom", "prediction")
-        self._label("left", "truth")
+        self._label("bottom", tr("prediction"))
+        self._label("left", tr("truth"))
         plot.showGrid(x=False, y=False)
         plot.setMouseEnabled(True, True)
         plot.invertY(True)
         base = self._theme.color("well")
-        right, wrong = self._theme.color("good"), self._theme.color("bad")
+        right, wrong = self._theme.color("right"), self._theme.color("wrong")
         hits = np.array([[row == column for column in chart.column_names] for row in chart.names])
         strength = np.sqrt(np.clip(chart.shares, 0, 1))[..., None]
         ends = np.where(hits[..., None], _rgb(right), _rgb(wrong))

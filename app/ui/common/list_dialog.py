@@ -73,6 +73,7 @@ class ListDialog(FittedDialog):
         column.addWidget(text)
         self.table = QTableWidget(len(rows), 2)
         self.table.setHorizontalHeaderLabels([tr("File"), tr("Problem")])
+        self.table.setAccessibleName(title)
         self.table.verticalHeader().hide()
         self.table.setShowGrid(False)
         self.table.setWordWrap(True)

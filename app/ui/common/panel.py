@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtGui import QFocusEvent, QResizeEvent
 from PySide6.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from app.services.timers import single_shot
@@ -89,6 +89,26 @@ class Panel(QDockWidget):
         self._frame.style().unpolish(self._frame)
         self._frame.style().polish(self._frame)
         self._header.updateGeometry()
+
+
+class Page(QWidget):
+    """A page of which one part takes the keyboard when the page gets it.
+
+    Qt's focus proxy does that too, but then Tab leaves out everything that lies before this part.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._leading: QWidget | None = None
+
+    def lead_focus_to(self, part: QWidget) -> None:
+        """Name the part."""
+        self._leading = part
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        super().focusInEvent(event)
+        if self._leading is not None:
+            self._leading.setFocus(event.reason())
 
 
 class WholeRows(QScrollArea):

@@ -13,18 +13,17 @@ from PySide6.QtWidgets import (
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
-    QWidget,
 )
 
 from app.state.ambiguous import ListedMark
 from app.text import mark, plural, spaced, tr
-from app.ui.common.panel import toned
+from app.ui.common.panel import Page, toned
 
 _COLUMNS = (mark("Image"), mark("Pixels"), mark("Could be"), mark("Reason (editable)"))
 _WHY = 3
 
 
-class AmbiguousPage(QWidget):
+class AmbiguousPage(Page):
     """A table of marks: a click shows the place, Delete unmarks it.
 
     Signals:
@@ -68,7 +67,7 @@ class AmbiguousPage(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(header_row)
         column.addWidget(self.table, 1)
-        self.setFocusProxy(self.table)
+        self.lead_focus_to(self.table)
         self.table.cellClicked.connect(self._open)
         self.table.itemChanged.connect(self._describe)
         self.unmark_button.clicked.connect(self._unmark)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QFocusEvent, QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from app.text import percent, spaced, tr
@@ -80,8 +80,9 @@ class ClassBars(QWidget):
         line = QRect(0, row * _ROW, self.width(), _ROW)
         painter.setPen(Qt.PenStyle.NoPen)
         if row == self._row:
+            painter.setPen(QPen(theme.color("accent"), 1.5) if self.hasFocus() else Qt.PenStyle.NoPen)
             painter.setBrush(theme.color("raised"))
-            painter.drawRoundedRect(QRectF(line), 5, 5)
+            painter.drawRoundedRect(QRectF(line).adjusted(1, 1, -1, -1), 5, 5)
         paint_swatch(painter, QRectF(6, line.center().y() - 5, 11, 11), QColor(*parts.color), theme)
         painter.setFont(theme.font("body"))
         painter.setPen(theme.color("text"))
@@ -116,6 +117,11 @@ class ClassBars(QWidget):
         row, kind = self._at(event.position().toPoint())
         if event.button() is Qt.MouseButton.LeftButton and row >= 0:
             self.chosen.emit(self._rows[row].class_id, kind)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """The row that the keyboard works is seen."""
+        self._row = min(max(self._row, 0), len(self._rows) - 1)
+        super().focusInEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         step = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}.get(Qt.Key(event.key()))

@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.text import mark, tr
-from app.ui.common.panel import toned
+from app.ui.common.panel import Page, toned
 from app.ui.evaluate.class_bars import ClassBars
 from app.ui.evaluate.kind_table import PART_TONES, KindTable
 from app.ui.evaluate.pair_list import PairList
@@ -61,7 +61,7 @@ _REST = 400
 _CHART = 280
 
 
-class FailuresPage(QWidget):
+class FailuresPage(Page):
     """Kinds, classes and slices of a folder, over all classes or one.
 
     Signals:
@@ -97,7 +97,7 @@ class FailuresPage(QWidget):
         self._grid = QGridLayout()
         self._grid.setSpacing(16)
         self._build()
-        self.setFocusProxy(self.kinds)
+        self.lead_focus_to(self.kinds)
         self.classes.currentIndexChanged.connect(self._lay_out)
         self.kinds.kindChosen.connect(self._ask_kind)
         self.pairs.pairChosen.connect(lambda one, other: self.asked.emit(ComponentQuery(one, other, both_ways=True)))

@@ -6,6 +6,7 @@ import numpy as np
 from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
+    QFocusEvent,
     QFontMetrics,
     QImage,
     QKeyEvent,
@@ -316,6 +317,13 @@ class MatrixView(QAbstractScrollArea):
             event.accept()
         else:
             super().wheelEvent(event)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """With Tab, the cell that the keyboard works is seen."""
+        by_tab = event.reason() in (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
+        if by_tab and self._cell[0] < 0 and self._table is not None and len(self._table.rows):
+            self.point_at(0, 0)
+        super().focusInEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         table = self._table

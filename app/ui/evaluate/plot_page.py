@@ -6,20 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout
 
 from app.text import mark, tr
 from app.ui.common.chart_export import export_chart
 from app.ui.common.chart_view import ChartView
-from app.ui.common.panel import toned
+from app.ui.common.elided_label import ElidedLabel
+from app.ui.common.panel import Page, toned
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.charts import AnyChart
 from deeplab_core.errors import AtrousError
 
 _KINDS = {".png": mark("PNG picture (*.png)"), ".svg": mark("SVG drawing (*.svg)"), ".csv": mark("Table (*.csv)")}
 
+#: Widths of the list of plots: usual and at least; and what the plot keeps beside it, px.
+_LIST, _LEAST_LIST, _PLOT = 190, 90, 256
 
-class PlotPage(QWidget):
+
+class PlotPage(Page):
     """Shows one plot at a time.
 
     Signals:
@@ -40,11 +45,15 @@ class PlotPage(QWidget):
         for name in names:
             item = QListWidgetItem(tr(name), self.list)
             item.setData(Qt.ItemDataRole.UserRole, name)
-        self.list.setFixedWidth(190)
+        self.list.setFixedWidth(_LIST)
+        self.list.setTextElideMode(Qt.TextElideMode.ElideRight)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setAccessibleName(tr("Plots"))
         self.list.setUniformItemSizes(True)
         self.view = ChartView(theme)
-        self.title = toned("", strong=True)
+        self.title = ElidedLabel(Qt.TextElideMode.ElideRight)
+        self.title.setProperty("tone", "")
+        self.title.setProperty("strong", True)
         self.note = toned("", tone="muted", size="small")
         self.note.setWordWrap(True)
         self.empty = toned("", tone="muted")
@@ -68,7 +77,7 @@ class PlotPage(QWidget):
         row.setSpacing(12)
         row.addWidget(self.list)
         row.addLayout(column, 1)
-        self.setFocusProxy(self.list)
+        self.lead_focus_to(self.list)
         self.list.currentItemChanged.connect(lambda _item, _before: self._want(self.name))
         self.empty.hide()
 
@@ -80,6 +89,11 @@ class PlotPage(QWidget):
 
     def sizeHint(self) -> QSize:
         return QSize(800, 500)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """In a narrow panel the plot comes first."""
+        super().resizeEvent(event)
+        self.list.setFixedWidth(min(_LIST, max(self.width() - _PLOT, _LEAST_LIST)))
 
     def begin(self) -> None:
         """The page came to the front: show the plot that was chosen last."""
@@ -103,7 +117,7 @@ class PlotPage(QWidget):
         if chart.empty:
             self._show_empty(chart.title, chart.note or tr("Nothing to show yet: no image has ground truth and a mask."))
             return
-        self.title.setText(chart.title)
+        self.title.set_text(chart.title)
         self.export_button.setEnabled(True)
         self.empty.hide()
         self.view.show()
@@ -116,7 +130,7 @@ class PlotPage(QWidget):
         self.wanted.emit(name)
 
     def _show_empty(self, title: str, text: str) -> None:
-        self.title.setText(title)
+        self.title.set_text(title)
         self.export_button.setEnabled(False)
         self.view.hide()
         self.view.show_chart(None)

@@ -26,7 +26,7 @@ from PySide6.QtWidgets import (
 from app.state.run_sides import RunSide
 from app.text import mark, tr
 from app.ui.common.elided_label import ElidedLabel
-from app.ui.common.panel import toned
+from app.ui.common.panel import Page, toned
 from app.ui.evaluate.components_page import ComponentDelegate, ComponentListModel, ComponentTile
 from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.run_changes import ChangeGroup, ChangeQuery, ChangeRow, run_facts
@@ -126,7 +126,7 @@ class ChangeTable(QTableWidget):
             self.chosen.emit(query)
 
 
-class RunPage(QWidget):
+class RunPage(Page):
     """Two runs side by side, as counts on the left and as pictures of errors on the right.
 
     Args:
@@ -186,7 +186,7 @@ class RunPage(QWidget):
         self._narrow = False
         self.list = self._make_list()
         self._build()
-        self.setFocusProxy(self.table)
+        self.lead_focus_to(self.table)
         self.start.clicked.connect(self._ask_start)
         self.stop.clicked.connect(self.stopAsked)
         self.keep.clicked.connect(lambda: self.keepAsked.emit(self.after.currentData()))

@@ -6,7 +6,7 @@ from html import escape
 from math import isnan
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QFocusEvent, QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from app.text import percent, tr
@@ -87,10 +87,12 @@ class SliceBars(QWidget):
             painter.drawText(below, Qt.AlignmentFlag.AlignCenter, bar.label)
             count = self._count(painter, bar, room.width())
             painter.drawText(below.translated(0, _LABEL - 2), Qt.AlignmentFlag.AlignCenter, count)
-            painter.setPen(Qt.PenStyle.NoPen)
+            focused = place == self._place and self.hasFocus()
+            painter.setPen(QPen(theme.color("accent"), 1.5) if focused else Qt.PenStyle.NoPen)
             painter.setBrush(theme.color("raised" if marked else "track"))
             track = QRectF(room).adjusted(3, 0, -3, 0)
             painter.drawRoundedRect(track, 3, 3)
+            painter.setPen(Qt.PenStyle.NoPen)
             if isnan(bar.value):
                 continue
             filled = QRectF(track)
@@ -145,6 +147,12 @@ class SliceBars(QWidget):
         place = self._at(event.position().toPoint())
         if event.button() is Qt.MouseButton.LeftButton and place >= 0:
             self.chosen.emit(self._chart.bars[place].within)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """The bar that the keyboard works is seen."""
+        if self._place < 0:
+            self._mark(next((n for n, bar in enumerate(self._chart.bars) if not isnan(bar.value)), -1))
+        super().focusInEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         filled = [n for n, bar in enumerate(self._chart.bars) if not isnan(bar.value)]

@@ -49,6 +49,7 @@ class MappingDialog(FittedDialog):
         column.addWidget(intro)
         self.table = QTableWidget(len(source), 2)
         self.table.setHorizontalHeaderLabels([tr("Model"), tr("Project")])
+        self.table.setAccessibleName(tr("Model"))
         self.table.verticalHeader().hide()
         self.table.setShowGrid(False)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)

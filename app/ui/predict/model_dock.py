@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QSignalBlocker, QSize, Qt, Signal
-from PySide6.QtGui import QPainter, QPalette
+from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, QSignalBlocker, QSize, Qt, Signal
+from PySide6.QtGui import QPainter, QPalette, QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 from app.text import mark, plural, tr
 from app.ui.common.elided_box import ElidedBox
 from app.ui.common.elided_label import ElidedLabel
-from app.ui.common.panel import Panel, set_tone, toned
+from app.ui.common.panel import Panel, WholeRows, set_tone, toned
 from app.ui.common.param_slider import ParamSlider
 from app.ui.shell.icons import make_icon
 from app.ui.shell.theme import Theme
@@ -41,6 +41,8 @@ _ENGINES = (("torch", "torch"), ("auto", mark("fastest")), ("onnx", mark("ONNX R
 _LINE = Qt.ItemDataRole.UserRole + 1
 #: Height of a separator, and the widest list, in px.
 _GAP, _WIDEST = 9, 840
+#: Height that a window keeps for what is around the inference options, and the least height of these, in px.
+_OTHERS, _LEAST_OPTIONS = 470, 34
 
 
 class _ModelLine(QStyledItemDelegate):
@@ -142,7 +144,8 @@ class ModelDock(Panel):
             buttons.addWidget(widget, 1)
         buttons.addWidget(self.more)
         self.body.addLayout(buttons)
-        self.settings = self._build_settings()
+        self._options = self._build_settings()
+        self.settings = WholeRows(self._options)
         self.settings.hide()
         self.body.addWidget(self.settings)
         self.hint = toned(tr(_NO_MODEL), tone="muted", size="small")
@@ -270,7 +273,22 @@ class ModelDock(Panel):
         return box
 
     def _show_settings(self, on: bool) -> None:
+        self._fit_settings()
         self.settings.setVisible(on)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.window().installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Resize and watched is self.window():
+            self._fit_settings()
+        return super().eventFilter(watched, event)
+
+    def _fit_settings(self) -> None:
+        """The options as a whole, or as many as a low window has room for beside the other panels; the others are scrolled to."""
+        whole = self._options.sizeHint().height()
+        self.settings.setFixedHeight(min(whole, max(self.window().height() - _OTHERS, _LEAST_OPTIONS)))
 
     def _choose(self, place: int) -> None:
         if self.models.itemText(place) in (tr(_OPEN), tr(_GET)) and place >= self.models.count() - 2:

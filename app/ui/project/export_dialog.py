@@ -64,6 +64,7 @@ class ExportDialog(FittedDialog):
         frames.addWidget(self.stored)
         frames.addWidget(self.oriented)
         self.target = QLineEdit(str(folder.parent / f"{folder.name}_export"))
+        self.target.setAccessibleName(tr("Folder"))
         choose = QPushButton(tr("Choose…"))
         choose.clicked.connect(self._choose)
         line = QHBoxLayout()

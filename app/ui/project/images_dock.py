@@ -159,6 +159,10 @@ class ImageDelegate(QStyledItemDelegate):
             painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawRoundedRect(box.adjusted(0.5, 0.5, -0.5, -0.5), theme.radius["control"], theme.radius["control"])
+        if row.id == self.current_id and option.state & QStyle.StateFlag.State_HasFocus:
+            for width, color in ((4, QColor(12, 12, 12)), (2, QColor(255, 255, 255))):  # on any image
+                painter.setPen(QPen(color, width))
+                painter.drawRect(box.adjusted(4, 4, -4, -4))
         painter.restore()
 
     def _paint_caption(self, painter: QPainter, box: QRectF, row: ImageRow) -> None:

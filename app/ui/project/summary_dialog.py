@@ -45,7 +45,7 @@ class SummaryDialog(FittedDialog):
 
     def _table(self, titles: tuple[str, str], rows: Sequence[tuple[str, str]], *, wide: int) -> QTableWidget:
         table = plain_table(titles, wide=wide, row=_ROW)
-        table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        table.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # arrow keys scroll it
         fill_table(table, [[displayed(text) for text in row] for row in rows])
         table.setMinimumHeight(_HEAD + _ROW * min(max(len(rows), 1), _MOST))
         self.column.addWidget(table)

@@ -107,7 +107,8 @@ class CommandPalette(QDialog):
         self.finder.setAccessibleName(tr("Find a command"))
         column.addWidget(self.finder)
         self.list = QListWidget()
-        self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.list.setAccessibleName(tr("Commands"))
+        self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # arrow keys in the field go through it
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setItemDelegate(_EntryDelegate(self.list))
         self.list.itemClicked.connect(lambda _item: self._run())

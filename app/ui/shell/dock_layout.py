@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtCore import QChildEvent, QEvent, QObject, Qt
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabBar, QTabWidget
 
 from app.actions.context import ContextKeys
 from app.services.timers import single_shot
+from app.text import tr
 from app.ui.common.panel import PADDING, Panel
 
 _COLUMN = ("classes", "model", "crf", "trimap", "history")
@@ -133,6 +134,7 @@ class TabHeaders(QObject):
             for signal in (dock.visibilityChanged, dock.topLevelChanged, dock.dockLocationChanged):
                 signal.connect(self._later.start)
             dock.accessories.installEventFilter(self)
+        window.installEventFilter(self)
         self.arrange()
 
     def arrange(self) -> None:
@@ -143,6 +145,7 @@ class TabHeaders(QObject):
         for bar in self._tab_bars():
             if not bar.property(_FOLLOWED):
                 bar.setProperty(_FOLLOWED, True)
+                bar.setAccessibleName(tr("Panels"))
                 bar.installEventFilter(self)
                 bar.currentChanged.connect(self._later.start)
         self._place()
@@ -152,7 +155,12 @@ class TabHeaders(QObject):
         return self._window.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() in (QEvent.Type.Resize, QEvent.Type.Move, QEvent.Type.LayoutRequest, QEvent.Type.Show, QEvent.Type.Hide):
+        if watched is self._window:
+            if isinstance(event, QChildEvent) and event.polished() and isinstance(event.child(), QTabBar):
+                self._later.start()  # the layout has made another row of tabs
+        elif event.type() in (
+            QEvent.Type.Resize, QEvent.Type.Move, QEvent.Type.LayoutRequest, QEvent.Type.Show, QEvent.Type.Hide
+        ):  # fmt: skip
             self._later.start()
         return super().eventFilter(watched, event)
 

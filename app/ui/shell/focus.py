@@ -11,7 +11,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QPoint, Qt
-from PySide6.QtGui import QCursor, QMouseEvent
+from PySide6.QtGui import QColor, QCursor, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
@@ -77,6 +77,28 @@ def settle_policy(widget: QWidget) -> None:
         widget.setFocusPolicy(Qt.FocusPolicy(wanted))
 
 
+class _PictureRing(QWidget):
+    """A frame over the picture: light beside dark, so that it is seen on any image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.hide()
+
+    def show_on(self, view: QWidget) -> None:
+        """Lie over a view; it goes with it."""
+        self.setParent(view)
+        self.setGeometry(view.rect())
+        self.show()
+        self.raise_()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        for width, color in ((6, QColor(12, 12, 12)), (3, self.palette().accent().color())):
+            painter.setPen(QPen(color, width))
+            painter.drawRect(self.rect().adjusted(2, 2, -3, -3))
+
+
 class PictureFocus(QObject):
     """Keeps the focus of a window on its picture.
 
@@ -91,6 +113,7 @@ class PictureFocus(QObject):
         self._canvas: CanvasArea | None = None
         self._left_at = QPoint()
         self._last: QWidget | None = None  # what had the focus on a page
+        self._ring: _PictureRing | None = None  # while the keyboard came to the picture by a key
         application = QApplication.instance()
         assert isinstance(application, QApplication)
         application.focusChanged.connect(self._follow)
@@ -149,17 +172,20 @@ class PictureFocus(QObject):
 
     def leave(self, focused: QWidget, cancel: bool) -> bool:
         """Enter or Esc in the panels, which the focused widget had no use for. Esc drops a number that was not entered."""
-        if not self.in_panels(focused):
+        beside = self._canvas is not None and self._canvas.isAncestorOf(focused)  # such as the title of a view
+        if not (self.in_panels(focused) or (cancel and beside)):
             return False
         if cancel and isinstance(focused, QSpinBox):
             focused.setValue(focused.value())
         if cancel and isinstance(focused, QDoubleSpinBox):
             focused.setValue(focused.value())
         self.give_back()
+        self._ring_picture()
         return True
 
     def pressed(self, watched: QWidget, _event: QMouseEvent) -> None:
         """A mouse button went down: whatever has the focus in the panels gives it back, unless another field takes it."""
+        self._end_ring()
         focused = QApplication.focusWidget()
         if focused is None or not self.in_panels(focused) or not self._ours(watched):
             return
@@ -174,6 +200,8 @@ class PictureFocus(QObject):
         rested there; a field in which the user types keeps the focus then.
         """
         focused = QApplication.focusWidget()
+        if is_view(watched) and not entered:
+            self._end_ring()
         if not is_view(watched) or focused is None or not self.in_panels(focused):
             return
         moved = (at - self._left_at).manhattanLength() >= QApplication.startDragDistance()
@@ -181,6 +209,8 @@ class PictureFocus(QObject):
             self.give_back()
 
     def _follow(self, old: QWidget | None, new: QWidget | None) -> None:
+        if new is not None and not is_view(new):
+            self._end_ring()
         if new is not None and self._stack.isAncestorOf(new):
             self._last = new
         elif self.in_panels(new) and not self.in_panels(old):
@@ -199,6 +229,21 @@ class PictureFocus(QObject):
         first = stops[(at + step) % len(stops)][1]
         first.window().activateWindow()
         first.setFocus(Qt.FocusReason.TabFocusReason)
+        self._ring_picture()
+
+    def _ring_picture(self) -> None:
+        """Show that the picture has the keyboard, until the pointer moves there or the keyboard goes elsewhere."""
+        focused = QApplication.focusWidget()
+        self._end_ring()
+        if focused is not None and is_view(focused):
+            self._ring = _PictureRing()
+            self._ring.show_on(focused)
+
+    def _end_ring(self) -> None:
+        ring, self._ring = self._ring, None
+        if ring is not None and isValid(ring):
+            ring.hide()
+            ring.deleteLater()
 
     def _stops(self) -> list[tuple[QWidget, QWidget]]:
         """(region, its first control) of the page and of everything around it, row by row."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QEnterEvent, QKeyEvent, QMouseEvent
-from PySide6.QtWidgets import QAbstractItemView, QApplication, QMainWindow, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QApplication, QMainWindow, QTableView, QWidget
 from shiboken6 import isValid
 
 from app.actions.key_press import KeyPress, learn_printed, resolve
@@ -182,6 +182,8 @@ class InputFilter(QObject):
         if kind == QEvent.Type.Show:  # not Polish: that can come before a widget is in the window
             if isinstance(watched, QAbstractItemView):
                 watched.setTabKeyNavigation(False)  # a table would keep Tab for its cells, and there would be no way out
+            if isinstance(watched, QTableView):  # the head of a selected column would be bold, where a font has it: Latin alone
+                watched.horizontalHeader().setHighlightSections(False)
             if self._focus.in_panels(watched):
                 settle_policy(watched)
         elif kind == QEvent.Type.WindowDeactivate:

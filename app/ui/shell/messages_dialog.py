@@ -101,6 +101,7 @@ class TroubleDialog(FittedDialog):
         label.setWordWrap(True)
         column.addWidget(label)
         self.details = QPlainTextEdit(displayed(details))
+        self.details.setAccessibleName(tr("Details"))
         self.details.setReadOnly(True)
         self.details.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         column.addWidget(self.details, 1)

@@ -82,7 +82,7 @@ class ClassChip(QAbstractButton):
         theme = self.theme
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(theme.color("border_strong"), 1))
+        painter.setPen(QPen(theme.color("accent"), 3) if self.hasFocus() else QPen(theme.color("edge"), 1))
         painter.setBrush(theme.color("raised" if self.underMouse() and self.isEnabled() else "surface"))
         radius = theme.radius["control"]
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), radius, radius)
