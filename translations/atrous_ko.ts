@@ -2554,7 +2554,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>Nothing is labelled yet. The curve shows mIoU inside the band for every width.</source>
-        <translation>아직 라벨이 없습니다. 곡선은 너비마다 밴드 안의 mIoU를 보여 줍니다.</translation>
+        <translation>아직 라벨이 없습니다. 밴드 안의 mIoU를 너비별로 보여 줍니다.</translation>
     </message>
     <message>
         <source>This ground truth has no void ring: choose the class edge.</source>
@@ -2973,6 +2973,10 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
         <translation>
             <numerusform>이미지 {n}개가 제거되었습니다.</numerusform>
         </translation>
+    </message>
+    <message>
+        <source>image</source>
+        <translation>이미지</translation>
     </message>
     <message>
         <source>{name}: this {thing} {summary}</source>
@@ -4615,10 +4619,13 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
         <source>the notes of this image cannot be read</source>
         <translation>이 이미지의 메모를 읽을 수 없습니다</translation>
     </message>
-    <message>
+    <message numerus="yes">
         <source>was rebuilt from a damaged mask or journal</source>
+        <comment>were rebuilt from a damaged mask or journal</comment>
         <extracomment>A prediction&apos;s labels in the project&apos;s ids; None where its classes are unknown or not matched. Which labels of an image count, see :func:`load_sample`.</extracomment>
-        <translation>손상된 마스크나 저널에서 다시 만들었습니다</translation>
+        <translation>
+            <numerusform>손상된 마스크나 저널에서 복구했습니다</numerusform>
+        </translation>
     </message>
     <message>
         <source>the ground truth is {truth_width} x {truth_height} px, the mask {width} x {height} px</source>
@@ -4827,6 +4834,14 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     <message>
         <source>Language of the window from the next start on; the command line, logs and files stay English</source>
         <translation>다음에 시작할 때부터 쓸 창의 언어입니다. 명령줄, 로그, 파일은 영어입니다</translation>
+    </message>
+    <message>
+        <source>Text size</source>
+        <translation>글자 크기</translation>
+    </message>
+    <message>
+        <source>Size of texts, rows and icons from the next start on; the system&apos;s is that of its font</source>
+        <translation>다음 시작부터 적용되는 글자, 행, 아이콘의 크기입니다. 시스템과 같게 하면 시스템 글꼴의 크기를 따릅니다</translation>
     </message>
     <message>
         <source>Reduce motion</source>
@@ -5914,8 +5929,16 @@ Choose what this view shows</source>
         <translation>더 작은 창으로 다시 시도하세요</translation>
     </message>
     <message>
-        <source>{type}px</source>
+        <source>prediction</source>
         <extracomment>Steps between the numbers of an axis, at most; and how far apart they are beside and below a plot, px. Rows of lying bars that are shown at once; the wheel brings the others. Texts longer than this are cut on an axis. How much of its colour a bar or mark of few objects or images keeps. Cells of a heat map hold figures up to so many columns. Width that a legend takes, as a share of the plot.</extracomment>
+        <translation>예측</translation>
+    </message>
+    <message>
+        <source>truth</source>
+        <translation>정답</translation>
+    </message>
+    <message>
+        <source>{type}px</source>
         <translation>{type}px</translation>
     </message>
     <message>
@@ -6087,6 +6110,10 @@ Choose what this view shows</source>
     <message>
         <source>Compare on every image of the folder; predictions are kept for the next run</source>
         <translation>폴더의 모든 이미지에서 비교합니다. 예측은 다음 실행을 위해 보관됩니다</translation>
+    </message>
+    <message>
+        <source>Views of the comparison</source>
+        <translation>비교 보기</translation>
     </message>
     <message>
         <source>Requires ground truth. Shows mIoU inside the boundary band for every width, one line per model.</source>
@@ -6412,7 +6439,7 @@ Click to correct it
         <source>{names}
 {pixels} px · {short_percent} % of all errors</source>
         <translation>{names}
-{pixels} px · 전체 오류의 {short_percent} %</translation>
+{pixels} px · 오류의 {short_percent} %</translation>
     </message>
     <message>
         <source>Show these errors</source>
@@ -6472,6 +6499,7 @@ ground truth ↓</source>
     </message>
     <message>
         <source>Plots</source>
+        <extracomment>Widths of the list of plots: usual and at least; and what the plot keeps beside it, px.</extracomment>
         <translation>그래프</translation>
     </message>
     <message>
@@ -6664,7 +6692,7 @@ ground truth ↓</source>
     </message>
     <message>
         <source>Requires ground truth. The curve shows mIoU inside the band for every width.</source>
-        <translation>정답이 필요합니다. 곡선은 너비마다 밴드 안의 mIoU를 보여 줍니다.</translation>
+        <translation>정답이 필요합니다. 밴드 안의 mIoU를 너비별로 보여 줍니다.</translation>
     </message>
     <message>
         <source>{value} px</source>
@@ -6995,7 +7023,7 @@ ground truth ↓</source>
     </message>
     <message>
         <source>{title}: {line}</source>
-        <extracomment>Role of the line about a model in the opened list; the closed box shows the title only. Height of a separator, and the widest list, in px.</extracomment>
+        <extracomment>Role of the line about a model in the opened list; the closed box shows the title only. Height of a separator, and the widest list, in px. Height that a window keeps for what is around the inference options, and the least height of these, in px.</extracomment>
         <translation>{title}: {line}</translation>
     </message>
     <message>
@@ -8556,6 +8584,10 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
         <translation>명령 찾기</translation>
     </message>
     <message>
+        <source>Commands</source>
+        <translation>명령</translation>
+    </message>
+    <message>
         <source>Open recent</source>
         <extracomment>A window that needs more than this share of the screen&apos;s width or height is maximised. Widths of the left and right docks, and those of a window too narrow for them: the picture keeps its 55 %. Heights of the right docks by the tab in front: least px, share of the column, most px. The classes get the rest.</extracomment>
         <translation>최근 항목 열기</translation>
@@ -8594,6 +8626,10 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     <message>
         <source>No messages yet.</source>
         <translation>아직 메시지가 없습니다.</translation>
+    </message>
+    <message>
+        <source>Details</source>
+        <translation>세부 정보</translation>
     </message>
     <message>
         <source>Read-only. {reason}</source>
@@ -9057,6 +9093,10 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     <message>
         <source>The language changes at the next start</source>
         <translation>언어는 다음에 시작할 때 바뀝니다</translation>
+    </message>
+    <message>
+        <source>The text size changes at the next start</source>
+        <translation>글자 크기는 다음 시작부터 바뀝니다</translation>
     </message>
     <message>
         <source>{title} is still running.</source>
@@ -9759,6 +9799,13 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
         <source>{title}: {components}, {share} of them in one image. Share of the loss: {shares}. Click to see them.</source>
         <translation>{title}: {components}, 한 이미지에 그중 {share}. 손실 중 비율: {shares}. 클릭하면 보여 줍니다.</translation>
     </message>
+    <message numerus="yes">
+        <source>{n} wrong pixel</source>
+        <comment>{n} wrong pixels</comment>
+        <translation>
+            <numerusform>틀린 픽셀 {n}개</numerusform>
+        </translation>
+    </message>
     <message>
         <source>current mask</source>
         <translation>현재 마스크</translation>
@@ -9813,6 +9860,10 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
         <translation>픽셀의 비율</translation>
     </message>
     <message>
+        <source>calibrated</source>
+        <translation>보정됨</translation>
+    </message>
+    <message>
         <source>ECE {ece} over {total} px</source>
         <translation>{total} px에서 ECE {ece}</translation>
     </message>
@@ -9825,8 +9876,20 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
         <translation>맞은 비율</translation>
     </message>
     <message>
+        <source>confidence</source>
+        <translation>신뢰도</translation>
+    </message>
+    <message>
         <source>Requires ground truth and predictions of a one-channel (sigmoid) model: predict, then open the Rankings page.</source>
         <translation>정답과 1채널(시그모이드) 모델의 예측이 필요합니다. 예측한 뒤 순위 페이지를 여세요.</translation>
+    </message>
+    <message>
+        <source>recall</source>
+        <translation>재현율</translation>
+    </message>
+    <message>
+        <source>precision</source>
+        <translation>정밀도</translation>
     </message>
     <message>
         <source>all thresholds</source>
@@ -9847,6 +9910,10 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     <message>
         <source>{name} {threshold:.3g}: IoU {iou}.</source>
         <translation>{name} {threshold:.3g}: IoU {iou}.</translation>
+    </message>
+    <message>
+        <source>lost</source>
+        <translation>놓침</translation>
     </message>
     <message>
         <source>{objects}. n: objects; pale marks are based on fewer than {few}. Lines at IoU: 95 % interval over images.</source>
@@ -9915,6 +9982,10 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     <message>
         <source>Nothing has been recorded yet.</source>
         <translation>아직 기록된 것이 없습니다.</translation>
+    </message>
+    <message>
+        <source>time</source>
+        <translation>시간</translation>
     </message>
     <message>
         <source>reviewed</source>
@@ -11152,9 +11223,16 @@ Ending of stored confidences, 255 x the largest probability (``atrous predict --
         <source>Predict with --save-confidence</source>
         <translation>--save-confidence로 예측하세요</translation>
     </message>
+    <message numerus="yes">
+        <source>is in another frame than its ground truth</source>
+        <comment>are in another frame than their ground truth</comment>
+        <extracomment>Pairs that were not compared again.</extracomment>
+        <translation>
+            <numerusform>정답과 방향이 다릅니다</numerusform>
+        </translation>
+    </message>
     <message>
         <source>The truth is {truth}</source>
-        <extracomment>Pairs that were not compared again.</extracomment>
         <translation>정답은 {truth}입니다</translation>
     </message>
     <message>
@@ -11878,8 +11956,29 @@ Ending of stored confidences, 255 x the largest probability (``atrous predict --
         <translation>그래프를 실행할 수 없습니다</translation>
     </message>
     <message>
+        <source>PASCAL VOC 2012 (21 classes)</source>
+        <extracomment>Names of the built-in catalogs, in the order in which choices are shown. Their titles, which are in their files: texts that windows translate.</extracomment>
+        <translation>PASCAL VOC 2012 (클래스 21개)</translation>
+    </message>
+    <message>
+        <source>Cityscapes (19 train ids)</source>
+        <translation>Cityscapes (학습 ID 19개)</translation>
+    </message>
+    <message>
+        <source>Cityscapes label ids (34 classes)</source>
+        <translation>Cityscapes 라벨 ID (클래스 34개)</translation>
+    </message>
+    <message>
+        <source>CamVid (11 classes, SegNet split)</source>
+        <translation>CamVid (클래스 11개, SegNet 분할)</translation>
+    </message>
+    <message>
+        <source>ADE20K scene parsing (150 classes)</source>
+        <translation>ADE20K 장면 분석 (클래스 150개)</translation>
+    </message>
+    <message>
         <source>Give one character, or leave it out</source>
-        <extracomment>Names of the built-in catalogs, in the order in which choices are shown. Keys of the first ten classes where a catalog assigns none itself. Endings of class lists that are plain text or a table.</extracomment>
+        <extracomment>Keys of the first ten classes where a catalog assigns none itself. Endings of class lists that are plain text or a table.</extracomment>
         <translation>한 글자를 지정하거나 비우세요</translation>
     </message>
     <message>
@@ -12600,8 +12699,68 @@ Ending of stored confidences, 255 x the largest probability (``atrous predict --
         <translation>{layout} 중 하나를 고르세요</translation>
     </message>
     <message>
+        <source>{folders} hold masks of different images</source>
+        <translation>{folders}에는 서로 다른 이미지의 마스크가 있습니다</translation>
+    </message>
+    <message>
+        <source>{names} and {name}</source>
+        <translation>{names}, {name}</translation>
+    </message>
+    <message>
+        <source>it holds the masks that are to be compared with the ground truth</source>
+        <translation>정답과 비교할 마스크가 들어 있습니다</translation>
+    </message>
+    <message>
+        <source>it holds {what}</source>
+        <translation>내용: {what}</translation>
+    </message>
+    <message>
+        <source>it is a part of a project of Atrous</source>
+        <translation>Atrous 프로젝트의 일부입니다</translation>
+    </message>
+    <message>
+        <source>{folders} have as many masks for these images</source>
+        <translation>{folders}에 이 이미지들의 마스크가 같은 수만큼 있습니다</translation>
+    </message>
+    <message>
+        <source>Ground truth is taken from {folder}; {others} would fit as well</source>
+        <translation>정답은 {folder}에서 가져옵니다. {others}도 맞습니다</translation>
+    </message>
+    <message>
+        <source>{folder} is only named after the images: it may hold predictions, or masks that Atrous exported</source>
+        <translation>{folder}은(는) 이름만 이미지와 맞습니다. 예측이나 Atrous가 내보낸 마스크일 수 있습니다</translation>
+    </message>
+    <message>
+        <source>{where} have the names of {files} of {images}</source>
+        <translation>{where}에 {images} 중 {files}개의 이름이 있습니다</translation>
+    </message>
+    <message>
+        <source>{where} has the names of {files} of {images}</source>
+        <translation>{where}에 {images} 중 {files}개의 이름이 있습니다</translation>
+    </message>
+    <message>
+        <source>{folder} is not ground truth: {why}</source>
+        <translation>{folder}은(는) 정답이 아닙니다: {why}</translation>
+    </message>
+    <message>
+        <source>it has the names of {images}</source>
+        <translation>{images}의 이름이 있습니다</translation>
+    </message>
+    <message>
+        <source>it has the names of {images}, no more than another folder</source>
+        <translation>{images}의 이름이 있지만 다른 폴더보다 많지 않습니다</translation>
+    </message>
+    <message>
         <source>the folder of the ground truth does not exist</source>
         <translation>정답 폴더가 없습니다</translation>
+    </message>
+    <message>
+        <source>{folder} was named, and has the names of {files} of {images}</source>
+        <translation>{folder}을(를) 지정했으며 {images} 중 {files}개의 이름이 있습니다</translation>
+    </message>
+    <message>
+        <source>masks that Atrous predicted in {folder} were left out</source>
+        <translation>{folder}에 있는 Atrous의 예측 마스크는 제외했습니다</translation>
     </message>
     <message>
         <source>there is no such folder</source>
@@ -12667,6 +12826,14 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <translation>{names} 또는 카탈로그 파일을 지정하세요</translation>
     </message>
     <message>
+        <source>You named them</source>
+        <translation>직접 지정했습니다</translation>
+    </message>
+    <message>
+        <source>They are the classes of the model</source>
+        <translation>모델의 클래스입니다</translation>
+    </message>
+    <message>
         <source>this folder is not ground truth: its marker cannot be read, so what Atrous wrote here is unknown</source>
         <extracomment>Name of the folder that holds a project&apos;s data, and of the database in one that lies elsewhere (``--project``). Sub-folders of a project&apos;s data that hold masks. Files of a folder that are opened, spread evenly over it. A label map holds fewer values or colours than this; a photograph holds more.</extracomment>
         <translation>이 폴더는 정답이 아닙니다. 표지를 읽을 수 없어 Atrous가 무엇을 썼는지 알 수 없습니다</translation>
@@ -12694,6 +12861,18 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     <message>
         <source>Export the masks with &apos;atrous export&apos; and name that folder, or add --allow-predicted-truth</source>
         <translation>&apos;atrous export&apos;로 마스크를 내보내 그 폴더를 지정하거나 --allow-predicted-truth를 추가하세요</translation>
+    </message>
+    <message>
+        <source>{name}: {what}</source>
+        <translation>{name}: {what}</translation>
+    </message>
+    <message>
+        <source>{name} looks like a photograph: it holds {different} grey values</source>
+        <translation>{name}은(는) 사진으로 보입니다: 회색 값이 {different}개입니다</translation>
+    </message>
+    <message>
+        <source>{name} looks like a photograph or has soft edges: it holds {different} colours</source>
+        <translation>{name}은(는) 사진이거나 가장자리가 부드러운 것으로 보입니다: 색이 {different}개입니다</translation>
     </message>
     <message>
         <source>Not even its first frame can be decoded</source>
@@ -13198,6 +13377,10 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <translation>점진적 부호화 없이 저장하거나 더 작은 그림으로 자르세요</translation>
     </message>
     <message>
+        <source>data are missing: about {percent} of the picture, at its end, is filled with grey</source>
+        <translation>데이터가 빠져 있습니다: 그림 끝의 약 {percent}이(가) 회색으로 채워졌습니다</translation>
+    </message>
+    <message>
         <source>the image file is damaged</source>
         <translation>이미지 파일이 손상되었습니다</translation>
     </message>
@@ -13206,13 +13389,49 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <translation>파일이 일찍 끝납니다. 그림의 약 {percent}이(가) 없습니다</translation>
     </message>
     <message>
+        <source>the file has no end marker; the picture is all there</source>
+        <translation>파일에 끝 표시가 없지만 그림은 온전합니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>has no end marker</source>
+        <comment>have no end marker</comment>
+        <translation>
+            <numerusform>끝 표시가 없습니다</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>the file ends too early: the fine detail of the picture is missing</source>
+        <translation>파일이 너무 일찍 끝납니다: 그림의 세부가 빠져 있습니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>ends too early</source>
+        <comment>end too early</comment>
+        <translation>
+            <numerusform>너무 일찍 끝납니다</numerusform>
+        </translation>
+    </message>
+    <message>
         <source>Save it without interlacing, or cut it into smaller pictures</source>
         <translation>인터레이스 없이 저장하거나 더 작은 그림으로 자르세요</translation>
     </message>
     <message>
         <source>Save it with 8 bits a sample, or cut it into smaller pictures</source>
-        <extracomment>Pages that are asked what they are; a stack of thousands has no thumbnails behind them. JPEG (old and new), JPEG 2000 and JPEG XL in TIFF: values come back changed.</extracomment>
         <translation>샘플당 8비트로 저장하거나 더 작은 그림으로 자르세요</translation>
+    </message>
+    <message>
+        <source>{bits}-bit values, the high bytes shown</source>
+        <translation>{bits}비트 값 중 상위 바이트를 표시합니다</translation>
+    </message>
+    <message>
+        <source>the first of {frames} frames is read</source>
+        <translation>프레임 {frames}개 중 첫 번째를 읽습니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>has further frames</source>
+        <comment>have further frames</comment>
+        <translation>
+            <numerusform>프레임이 더 있습니다</numerusform>
+        </translation>
     </message>
     <message>
         <source>Copy the file again from its source, or leave it out</source>
@@ -13358,6 +13577,44 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <source>Save it as PNG, or as TIFF without compression</source>
         <extracomment>MinSampleValue and its signed or float form, MaxSampleValue and the same, DNG&apos;s WhiteLevel and BlackLevel.</extracomment>
         <translation>PNG로, 또는 압축 없는 TIFF로 저장하세요</translation>
+    </message>
+    <message>
+        <source>{bands} bands, the first shown</source>
+        <extracomment>Pages that are asked what they are; a stack of thousands has no thumbnails behind them. JPEG (old and new), JPEG 2000 and JPEG XL in TIFF: values come back changed.</extracomment>
+        <translation>밴드 {bands}개 중 첫 번째를 표시합니다</translation>
+    </message>
+    <message>
+        <source>{bands} bands, the first three shown</source>
+        <translation>밴드 {bands}개 중 처음 세 개를 표시합니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>has further bands</source>
+        <comment>have further bands</comment>
+        <translation>
+            <numerusform>밴드가 더 있습니다</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>the first of {slices} slices is read</source>
+        <translation>단면 {slices}개 중 첫 번째를 읽습니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>has further slices</source>
+        <comment>have further slices</comment>
+        <translation>
+            <numerusform>단면이 더 있습니다</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>the first of {others} pages is read</source>
+        <translation>페이지 {others}개 중 첫 번째를 읽습니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>has further pages</source>
+        <comment>have further pages</comment>
+        <translation>
+            <numerusform>페이지가 더 있습니다</numerusform>
+        </translation>
     </message>
     <message>
         <source>the TIFF cannot be decoded{hint}</source>
@@ -13720,6 +13977,50 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <translation>픽셀마다 누가 정했는지 나타내는 그림을 다시 읽으니 같지 않습니다</translation>
     </message>
     <message>
+        <source>the georeference was left out: {what}</source>
+        <translation>지리 참조를 제외했습니다: {what}</translation>
+    </message>
+    <message numerus="yes">
+        <source>has a damaged georeference</source>
+        <comment>have a damaged georeference</comment>
+        <translation>
+            <numerusform>지리 참조가 손상되었습니다</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>the georeference is not a plain grid and was left out</source>
+        <translation>지리 참조가 단순한 격자가 아니어서 제외했습니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>has a georeference without a grid</source>
+        <comment>have a georeference without a grid</comment>
+        <translation>
+            <numerusform>지리 참조에 격자가 없습니다</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>the georeference was left out: the mask is turned by the EXIF orientation, the georeference is not</source>
+        <translation>지리 참조를 제외했습니다: 마스크는 EXIF 방향에 따라 회전하지만 지리 참조는 그렇지 않습니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>has a georeference for the stored orientation</source>
+        <comment>have a georeference for the stored orientation</comment>
+        <translation>
+            <numerusform>저장된 방향의 지리 참조가 있습니다</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>a world file holds the place of the pixels, not the coordinate system; the format geotiff keeps both</source>
+        <translation>월드 파일은 픽셀의 위치만 담고 좌표계는 담지 않습니다. geotiff 형식은 둘 다 담습니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>has a coordinate system that a world file does not name</source>
+        <comment>have a coordinate system that a world file does not name</comment>
+        <translation>
+            <numerusform>월드 파일이 담지 못하는 좌표계가 있습니다</numerusform>
+        </translation>
+    </message>
+    <message>
         <source>the exported XML does not read back</source>
         <extracomment>Characters that XML 1.0 cannot hold, escaped or not.</extracomment>
         <translation>내보낸 XML을 다시 읽을 수 없습니다</translation>
@@ -13760,9 +14061,51 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <source>Give the class another colour or name, or choose another format</source>
         <translation>클래스에 다른 색이나 이름을 주거나 다른 형식을 고르세요</translation>
     </message>
+    <message numerus="yes">
+        <source>{n} pixel with another class</source>
+        <comment>{n} pixels with another class</comment>
+        <extracomment>What happens to the photographs of a layout that has a place for them. The part of a data set that an image without a split belongs to.</extracomment>
+        <translation>
+            <numerusform>픽셀 {n}개의 클래스가 바뀜</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>{n} void pixel as background</source>
+        <comment>{n} void pixels as background</comment>
+        <translation>
+            <numerusform>void 픽셀 {n}개가 배경이 됨</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>{n} hole filled</source>
+        <comment>{n} holes filled</comment>
+        <translation>
+            <numerusform>구멍 {n}개가 채워짐</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>{n} pixel</source>
+        <comment>{n} pixels</comment>
+        <translation>
+            <numerusform>픽셀 {n}개</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>{n} tiny region left out ({pixels})</source>
+        <comment>{n} tiny regions left out ({pixels})</comment>
+        <translation>
+            <numerusform>아주 작은 영역 {n}개 제외 ({pixels})</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>{n} pixel of classes without a partner as void</source>
+        <comment>{n} pixels of classes without a partner as void</comment>
+        <translation>
+            <numerusform>대응하는 클래스가 없는 픽셀 {n}개가 void가 됨</numerusform>
+        </translation>
+    </message>
     <message>
         <source>the exported file does not read back</source>
-        <extracomment>What happens to the photographs of a layout that has a place for them. The part of a data set that an image without a split belongs to.</extracomment>
         <translation>내보낸 파일을 다시 읽을 수 없습니다</translation>
     </message>
     <message>
@@ -14190,8 +14533,32 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <translation>하나의 이름을 바꾸거나 이름에 확장자를 유지하세요</translation>
     </message>
     <message>
-        <source>{count:,} of the files are already there, the first is {file}</source>
+        <source>{number} exported and read back</source>
         <extracomment>Lists and tables that all images share, bytes. A disk that refuses this many files in a row will refuse the rest.</extracomment>
+        <translation>{number}개를 내보내고 다시 읽어 확인했습니다</translation>
+    </message>
+    <message>
+        <source>{number} skipped ({reason})</source>
+        <translation>{number}개 건너뜀 ({reason})</translation>
+    </message>
+    <message>
+        <source>{number} failed</source>
+        <translation>{number}개 실패</translation>
+    </message>
+    <message>
+        <source>{number} not tried</source>
+        <translation>{number}개 시도하지 않음</translation>
+    </message>
+    <message>
+        <source>not carried by the format, in {images}: {loss}</source>
+        <translation>{images}에서 형식이 담지 못한 것: {loss}</translation>
+    </message>
+    <message>
+        <source>Cancelled: {text}</source>
+        <translation>취소됨: {text}</translation>
+    </message>
+    <message>
+        <source>{count:,} of the files are already there, the first is {file}</source>
         <translation>파일 {count:,}개가 이미 있습니다. 첫 파일은 {file}입니다</translation>
     </message>
     <message>
@@ -14209,6 +14576,14 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     <message>
         <source>The image was changed since it was labelled; open the folder again</source>
         <translation>라벨을 만든 뒤 이미지가 바뀌었습니다. 폴더를 다시 여세요</translation>
+    </message>
+    <message>
+        <source>already there</source>
+        <translation>이미 있음</translation>
+    </message>
+    <message>
+        <source>no mask</source>
+        <translation>마스크 없음</translation>
     </message>
     <message>
         <source>the format {format} has no option &apos;{option}&apos;</source>
@@ -14859,6 +15234,17 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <translation>이 이미지로 만든 라벨을 찾으세요</translation>
     </message>
     <message>
+        <source>who set each pixel was not read: {what}</source>
+        <translation>픽셀 출처를 읽지 못했습니다: {what}</translation>
+    </message>
+    <message numerus="yes">
+        <source>has a damaged record of who set each pixel</source>
+        <comment>have a damaged record of who set each pixel</comment>
+        <translation>
+            <numerusform>픽셀 출처 기록이 손상되었습니다</numerusform>
+        </translation>
+    </message>
+    <message>
         <source>the labels fit the image both as it is stored and as it is displayed</source>
         <translation>라벨이 저장된 방향과 표시되는 방향의 이미지에 모두 맞습니다</translation>
     </message>
@@ -14956,6 +15342,17 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <translation>옆의 *_labelIds.png나 *_labelTrainIds.png를 고르세요</translation>
     </message>
     <message>
+        <source>the mask was written by Atrous when its classes had other colours, and is read by its ids</source>
+        <translation>Atrous가 클래스의 색이 다를 때 저장한 마스크이며 ID로 읽습니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>was written with other colours and read by its ids</source>
+        <comment>were written with other colours and read by their ids</comment>
+        <translation>
+            <numerusform>다른 색으로 저장되어 ID로 읽었습니다</numerusform>
+        </translation>
+    </message>
+    <message>
         <source>the mask holds ids that &apos;{catalog}&apos; does not declare: {ids}</source>
         <translation>마스크에 &apos;{catalog}&apos;이(가) 선언하지 않은 ID가 있습니다: {ids}</translation>
     </message>
@@ -14970,6 +15367,28 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     <message>
         <source>Its void value is {void}</source>
         <translation>void 값은 {void}입니다</translation>
+    </message>
+    <message>
+        <source>the palette contradicts the ids and the mask is read by its colours: entry {entry} has the colour of {names}</source>
+        <translation>팔레트가 ID와 맞지 않아 마스크를 색으로 읽습니다: 항목 {entry}의 색은 {names}의 색입니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>was read by colour, because the palette contradicts the ids</source>
+        <comment>were read by colour, because the palette contradicts the ids</comment>
+        <translation>
+            <numerusform>팔레트가 ID와 맞지 않아 색으로 읽었습니다</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>the mask is read by its ids, although entry {entry} has the colour of {owners}</source>
+        <translation>항목 {entry}의 색이 {owners}의 색이지만 마스크를 ID로 읽습니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>has colours of other classes in its palette and was read by its ids</source>
+        <comment>have colours of other classes in their palettes and were read by their ids</comment>
+        <translation>
+            <numerusform>팔레트에 다른 클래스의 색이 있어 ID로 읽었습니다</numerusform>
+        </translation>
     </message>
     <message>
         <source>Entry {entry} has the colour of {owners}</source>
@@ -15096,6 +15515,17 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     <message>
         <source>This compression does not keep values exactly</source>
         <translation>이 압축은 값을 정확히 보존하지 않습니다</translation>
+    </message>
+    <message>
+        <source>the file shows 0 as white; its values are read as they are stored</source>
+        <translation>파일이 0을 흰색으로 표시합니다. 값은 저장된 대로 읽습니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>is stored with white as 0</source>
+        <comment>are stored with white as 0</comment>
+        <translation>
+            <numerusform>흰색을 0으로 저장했습니다</numerusform>
+        </translation>
     </message>
     <message>
         <source>a TIFF of {samples} bands cannot hold a mask</source>
@@ -17185,23 +17615,23 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     <message>
         <source>it is a link or no file</source>
         <extracomment>Rises when figures are counted in another way within one version of the program. &quot;AtrE&quot;: how SQLite&apos;s header marks a file of this kind. A file that changed within this time before it was read may change again without another time or size; in ns. Pairs between two commits.</extracomment>
-        <translation type="unfinished"></translation>
+        <translation>링크이거나 파일이 아닙니다</translation>
     </message>
     <message>
         <source>it is a file of another kind</source>
-        <translation type="unfinished"></translation>
+        <translation>다른 종류의 파일입니다</translation>
     </message>
     <message>
         <source>{error}</source>
-        <translation type="unfinished"></translation>
+        <translation>{error}</translation>
     </message>
     <message>
         <source>this file cannot be used as a cache of an evaluation</source>
-        <translation type="unfinished"></translation>
+        <translation>이 파일은 평가의 캐시로 쓸 수 없습니다</translation>
     </message>
     <message>
         <source>Name another file with --cache, or leave the option out</source>
-        <translation type="unfinished"></translation>
+        <translation>--cache로 다른 파일을 지정하거나 옵션을 빼세요</translation>
     </message>
     <message>
         <source>{what} needs PyTorch, which this light installation leaves out</source>
@@ -17214,6 +17644,376 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     <message>
         <source>Run: {python} -m pip install torch</source>
         <translation>실행: {python} -m pip install torch</translation>
+    </message>
+    <message>
+        <source>{missing} px without data ({fill}) drawn {drawn}</source>
+        <extracomment>Largest values of the bit depths that cameras and scanners store in 16-bit files. Values that programs write where they have no data and do not declare it. Taken as such only where they stand far apart. Beyond this, floats are fill values of some program (1e20, 9.97e36, 3.4e38), not measurements. What pixels without data become: the middle of the range, which neither a viewer nor a network takes for something. Share of the pixels from which an extreme value that is not usual may stand for &quot;no data&quot;, and how often per end. Different values from which a picture is not a drawing in a few tones. Share of the values, at either end, that may be outliers. A gap without any value, by so many times the range of the values on its one side, has outliers on its other. Share of the values that a declared range must hold, and how much of it the picture must fill. Values that are scaled together.</extracomment>
+        <translation>데이터가 없는({fill}) {missing} px를 {drawn}(으)로 표시합니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>has pixels without data</source>
+        <comment>have pixels without data</comment>
+        <translation>
+            <numerusform>데이터가 없는 픽셀이 있습니다</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>{clipped} values above clipped</source>
+        <translation>그보다 큰 값 {clipped}개 잘림</translation>
+    </message>
+    <message>
+        <source>16-bit file with 8-bit values</source>
+        <translation>8비트 값을 담은 16비트 파일</translation>
+    </message>
+    <message numerus="yes">
+        <source>holds 8-bit values in 16 bit</source>
+        <comment>hold 8-bit values in 16 bit</comment>
+        <translation>
+            <numerusform>16비트에 8비트 값을 담고 있습니다</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>largest {top}</source>
+        <translation>최댓값 {top}</translation>
+    </message>
+    <message>
+        <source>16-bit values of 0..{full} scaled to 0..255 ({largest})</source>
+        <translation>0..{full}의 16비트 값을 0..255로 변환했습니다 ({largest})</translation>
+    </message>
+    <message numerus="yes">
+        <source>was scaled from {bits} bit</source>
+        <comment>were scaled from {bits} bit</comment>
+        <translation>
+            <numerusform>{bits}비트에서 변환했습니다</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>({clipped} outliers of {lowest}..{highest} clipped)</source>
+        <translation>({lowest}..{highest}의 이상값 {clipped}개 잘림)</translation>
+    </message>
+    <message>
+        <source>values of 0..1 scaled to 0..255</source>
+        <translation>0..1의 값을 0..255로 변환했습니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>was scaled from values of 0..1</source>
+        <comment>were scaled from values of 0..1</comment>
+        <translation>
+            <numerusform>0..1의 값에서 변환했습니다</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>values rounded to whole numbers</source>
+        <translation>값을 정수로 반올림했습니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>was rounded to whole numbers</source>
+        <comment>were rounded to whole numbers</comment>
+        <translation>
+            <numerusform>정수로 반올림했습니다</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>values {low}..{high} stretched to 0..255</source>
+        <translation>{low}..{high}의 값을 0..255로 늘렸습니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>was stretched to its own range of values</source>
+        <comment>were stretched to their own ranges of values</comment>
+        <translation>
+            <numerusform>자체 값 범위에 맞게 늘렸습니다</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>({clipped} values outside clipped)</source>
+        <translation>(범위 밖의 값 {clipped}개 잘림)</translation>
+    </message>
+    <message>
+        <source>the declared values {low}..{high} scaled to 0..255</source>
+        <translation>선언된 값 {low}..{high}을(를) 0..255로 변환했습니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>was scaled as its file declares</source>
+        <comment>were scaled as their files declare</comment>
+        <translation>
+            <numerusform>파일이 선언한 대로 변환했습니다</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>an export of Atrous; how many of its images no user touched was not recorded</source>
+        <extracomment>Name of the marker file. Hidden, so that nothing lists it as an image or a mask. What ``atrous predict`` wrote before markers existed, and still writes for ``--resume``. From what a model said to what users corrected: a folder of several kinds counts as the first of them. A marker of a million images has about 60 MB.</extracomment>
+        <translation>Atrous가 내보낸 것이며, 사용자가 손대지 않은 이미지 수는 기록되지 않았습니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>an export of Atrous; users worked on it of its {n} image</source>
+        <comment>an export of Atrous; users worked on each of its {n} images</comment>
+        <translation>
+            <numerusform>Atrous가 내보낸 것이며, 이미지 {n}개를 모두 사용자가 작업했습니다</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>an export of Atrous; no user touched {number} of its {n} image</source>
+        <comment>an export of Atrous; no user touched {number} of its {n} images</comment>
+        <translation>
+            <numerusform>Atrous가 내보낸 것이며, 이미지 {n}개 중 {number}개는 사용자가 손대지 않았습니다</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>masks that Atrous refined with the CRF</source>
+        <translation>Atrous가 CRF로 정제한 마스크</translation>
+    </message>
+    <message>
+        <source>predictions that Atrous wrote</source>
+        <translation>Atrous가 저장한 예측</translation>
+    </message>
+    <message>
+        <source>{what} ({model})</source>
+        <translation>{what} ({model})</translation>
+    </message>
+    <message>
+        <source>each of the {absent} other classes</source>
+        <extracomment>Share of void from which the figures rest on less than half of the pixels. Share of a class&apos;s predictions over void, and share of void that they cover, from which void hides the class. By how much shifted ids must agree better before they are believed to be shifted.</extracomment>
+        <translation>다른 클래스 {absent}개</translation>
+    </message>
+    <message>
+        <source>the masks hold only {id} ({name}) and 255, as binary masks do; 255 is void in &apos;{catalog}&apos;, so {percent} of the pixels count nowhere and {lost} never occurs. Save the object as the id of its class, or use a catalog with another void value</source>
+        <translation>마스크에 이진 마스크처럼 {id}({name})와 255만 있습니다. &apos;{catalog}&apos;에서 255는 void이므로 픽셀의 {percent}이(가) 계산에서 빠지고 {lost}은(는) 나타나지 않습니다. 객체를 해당 클래스의 ID로 저장하거나 void 값이 다른 카탈로그를 사용하세요</translation>
+    </message>
+    <message numerus="yes">
+        <source>holds only one class and void, as binary masks of 0 and 255 do</source>
+        <comment>hold only one class and void, as binary masks of 0 and 255 do</comment>
+        <translation>
+            <numerusform>0과 255의 이진 마스크처럼 클래스 하나와 void만 있습니다</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>void ({value}) covers {percent} of the masks</source>
+        <translation>void({value})가 마스크의 {percent}을(를) 차지합니다</translation>
+    </message>
+    <message>
+        <source>at most {percent} ({name})</source>
+        <translation>최대 {percent} ({name})</translation>
+    </message>
+    <message numerus="yes">
+        <source>has void</source>
+        <comment>have void</comment>
+        <translation>
+            <numerusform>void가 있습니다</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>{absent} of {classes} classes never occur: {names}</source>
+        <translation>클래스 {classes}개 중 {absent}개가 나타나지 않습니다: {names}</translation>
+    </message>
+    <message>
+        <source>class {name} never occurs</source>
+        <translation>클래스 {name}은(는) 나타나지 않습니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>lacks classes</source>
+        <comment>lack classes</comment>
+        <translation>
+            <numerusform>빠진 클래스가 있습니다</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>the void value {value} of &apos;{catalog}&apos; is also the id of &apos;{name}&apos;: every pixel of &apos;{name}&apos; is read as void. Give the catalog another file_ignore</source>
+        <translation>&apos;{catalog}&apos;의 void 값 {value}은(는) &apos;{name}&apos;의 ID이기도 합니다: &apos;{name}&apos;의 모든 픽셀을 void로 읽습니다. 카탈로그에 다른 file_ignore를 지정하세요</translation>
+    </message>
+    <message numerus="yes">
+        <source>is read with a void value that is a class</source>
+        <comment>are read with a void value that is a class</comment>
+        <translation>
+            <numerusform>클래스이기도 한 void 값으로 읽습니다</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>void hides a class: {percent} of what is predicted as {names} lies where the ground truth is void</source>
+        <translation>void가 클래스를 가립니다: {names}(으)로 예측한 것의 {percent}이(가) 정답이 void인 곳에 있습니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>hides classes behind void</source>
+        <comment>hide classes behind void</comment>
+        <translation>
+            <numerusform>void 뒤에 클래스가 가려져 있습니다</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>the predicted ids look shifted by one: with every id {moved}, mIoU would be {better_mean} instead of {mean} and pixel accuracy {better} instead of {accuracy}</source>
+        <translation>예측한 ID가 하나씩 밀린 것으로 보입니다: 모든 ID가 {moved} mIoU는 {mean} 대신 {better_mean}, 픽셀 정확도는 {accuracy} 대신 {better}이(가) 됩니다</translation>
+    </message>
+    <message>
+        <source>one higher</source>
+        <translation>하나 크면</translation>
+    </message>
+    <message>
+        <source>one lower</source>
+        <translation>하나 작으면</translation>
+    </message>
+    <message numerus="yes">
+        <source>has ids that look shifted by one</source>
+        <comment>have ids that look shifted by one</comment>
+        <translation>
+            <numerusform>하나씩 밀린 것으로 보이는 ID가 있습니다</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>{files} {said}</source>
+        <extracomment>How many files a summary names for each kind.</extracomment>
+        <translation>{files}: {said}</translation>
+    </message>
+    <message>
+        <source>{files} {said} ({names}): {text}</source>
+        <translation>{files}: {said} ({names}): {text}</translation>
+    </message>
+    <message numerus="yes">
+        <source>{n} ground truth mask</source>
+        <comment>{n} ground truth masks</comment>
+        <translation>
+            <numerusform>정답 마스크 {n}개</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>{n} predicted mask</source>
+        <comment>{n} predicted masks</comment>
+        <translation>
+            <numerusform>예측 마스크 {n}개</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Better: images that were left out while learning gained. It is worth accepting.</source>
+        <extracomment>A user&apos;s pixel against a predicted one, by strength. Adam&apos;s rate and the weight of the distance from the start, by strength. Share of the confident predictions elsewhere that must stay; else less of the change is taken. Multiply-adds of the trainable part&apos;s forward passes over everything, and the bounds of the steps that follow from it. What it costs decides, not the clock: the same corrections give the same model on every machine. Parts of a view that a costly decoder runs over. Corrected images below which more of them are asked for.</extracomment>
+        <translation>나아짐: 학습에서 제외한 이미지의 결과가 좋아졌습니다. 받아들일 만합니다.</translation>
+    </message>
+    <message>
+        <source>Worse: images that were left out while learning lost: discard this, and correct more images first.</source>
+        <translation>나빠짐: 학습에서 제외한 이미지의 결과가 나빠졌습니다. 버리고, 먼저 이미지를 더 수정하세요.</translation>
+    </message>
+    <message>
+        <source>Worse: images that were left out while learning lost: discard this.</source>
+        <translation>나빠짐: 학습에서 제외한 이미지의 결과가 나빠졌습니다. 버리세요.</translation>
+    </message>
+    <message>
+        <source>Not sure: on the images that were left out the change may be chance. Look closely, or correct more images first.</source>
+        <translation>불확실함: 제외한 이미지에서 나타난 변화는 우연일 수 있습니다. 자세히 살펴보거나, 먼저 이미지를 더 수정하세요.</translation>
+    </message>
+    <message>
+        <source>Not sure: with one corrected image nothing could be left out for a check. Look closely, or correct a second one.</source>
+        <translation>불확실함: 수정한 이미지가 하나뿐이라 확인용으로 제외할 것이 없었습니다. 자세히 살펴보거나, 하나 더 수정하세요.</translation>
+    </message>
+    <message>
+        <source>all layers</source>
+        <translation>모든 층</translation>
+    </message>
+    <message>
+        <source>the classifier</source>
+        <translation>분류기</translation>
+    </message>
+    <message>
+        <source>everything behind the encoder</source>
+        <translation>인코더 뒤의 모든 층</translation>
+    </message>
+    <message>
+        <source>Panels</source>
+        <extracomment>Docks that share a place as tabs: the one in front at first, and the one behind it. On a screen too low for three rows (px) all below the classes share one place. The row that gets the rest has at least this height (px), where the others can be lower. Least height in px, share of the column, and most in px, of each row but the one that gets the rest. Marks rows of tabs that are followed already.</extracomment>
+        <translation>패널</translation>
+    </message>
+    <message>
+        <source>Run the model on the folder.</source>
+        <translation>폴더에 모델을 실행하세요.</translation>
+    </message>
+    <message>
+        <source>Run the model on the folder again: predictions made before this version did not keep it.</source>
+        <translation>폴더에 모델을 다시 실행하세요: 이 버전 이전의 예측에는 저장되어 있지 않습니다.</translation>
+    </message>
+    <message>
+        <source>Lowest IoU</source>
+        <extracomment>All scores by name, in the order in which rankings are listed.</extracomment>
+        <translation>가장 낮은 IoU</translation>
+    </message>
+    <message>
+        <source>1 - mean IoU of the mask as it is, over the classes of the ground truth</source>
+        <translation>1 - 정답의 클래스에 대한 현재 마스크의 평균 IoU</translation>
+    </message>
+    <message>
+        <source>Evaluate the folder (Ctrl+J).</source>
+        <translation>폴더를 평가하세요 (Ctrl+J).</translation>
+    </message>
+    <message>
+        <source>Least confident</source>
+        <translation>가장 낮은 신뢰도</translation>
+    </message>
+    <message>
+        <source>mean of 1 - confidence, away from predicted edges</source>
+        <translation>예측 가장자리에서 떨어진 곳의 1 - 신뢰도의 평균</translation>
+    </message>
+    <message>
+        <source>Worst spot</source>
+        <translation>가장 나쁜 곳</translation>
+    </message>
+    <message>
+        <source>mean of 1 - confidence over the least certain hundredth, away from edges</source>
+        <translation>가장자리에서 떨어진 곳에서 가장 불확실한 1 %의 1 - 신뢰도의 평균</translation>
+    </message>
+    <message>
+        <source>sum of 1 - confidence, in pixels, away from edges</source>
+        <translation>가장자리에서 떨어진 곳의 1 - 신뢰도의 합(픽셀)</translation>
+    </message>
+    <message>
+        <source>1 - lead of the first class over the second</source>
+        <translation>1 - 1순위 클래스와 2순위 클래스의 차이</translation>
+    </message>
+    <message>
+        <source>Highest entropy</source>
+        <translation>가장 높은 엔트로피</translation>
+    </message>
+    <message>
+        <source>entropy of the class probabilities over ln C</source>
+        <translation>클래스 확률의 엔트로피를 ln C로 나눈 값</translation>
+    </message>
+    <message>
+        <source>Flip and scales disagree</source>
+        <translation>반전과 배율의 불일치</translation>
+    </message>
+    <message>
+        <source>mutual information of the passes</source>
+        <translation>실행 사이의 상호 정보량</translation>
+    </message>
+    <message>
+        <source>Run with flip or several scales (Model dock).</source>
+        <translation>반전 또는 여러 배율로 실행하세요 (모델 패널).</translation>
+    </message>
+    <message>
+        <source>pixels on which another prediction differs, away from edges</source>
+        <translation>가장자리에서 떨어진 곳에서 다른 예측과 다른 픽셀</translation>
+    </message>
+    <message>
+        <source>Run a second model on the folder, or the same one with other settings.</source>
+        <translation>폴더에 두 번째 모델을, 또는 같은 모델을 다른 설정으로 실행하세요.</translation>
+    </message>
+    <message>
+        <source>Model and CRF disagree</source>
+        <translation>모델과 CRF의 불일치</translation>
+    </message>
+    <message>
+        <source>pixels that the CRF changed, away from edges</source>
+        <translation>가장자리에서 떨어진 곳에서 CRF가 바꾼 픽셀</translation>
+    </message>
+    <message>
+        <source>Apply the CRF to the folder.</source>
+        <translation>폴더에 CRF를 적용하세요.</translation>
+    </message>
+    <message>
+        <source>Possible label errors</source>
+        <translation>의심되는 라벨 오류</translation>
+    </message>
+    <message>
+        <source>1 - softmin of the confidence in the labels, without edges and void</source>
+        <translation>가장자리와 void를 뺀 라벨 신뢰도의 1 - softmin</translation>
+    </message>
+    <message>
+        <source>It needs ground truth and a prediction.</source>
+        <translation>정답과 예측이 필요합니다.</translation>
     </message>
 </context>
 </TS>
