@@ -75,6 +75,8 @@ def controls(root: QWidget) -> Iterator[QWidget]:
             continue
         if isinstance(parent, QLineEdit | QTabBar | QAbstractSpinBox | QComboBox | QKeySequenceEdit):
             continue
+        if isinstance(widget, QTabBar) and widget.visibleRegion().isEmpty():
+            continue  # rows of tabs that the layout has left behind
         if isinstance(widget, QLabel) and not widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
             continue  # its text can be selected with the mouse, and that is all
         if isinstance(parent, QTableView) and isinstance(widget, QAbstractButton):
