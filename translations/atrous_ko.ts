@@ -17882,7 +17882,7 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     </message>
     <message>
         <source>Better: images that were left out while learning gained. It is worth accepting.</source>
-        <extracomment>A user&apos;s pixel against a predicted one, by strength. Adam&apos;s rate and the weight of the distance from the start, by strength. Share of the confident predictions elsewhere that must stay; else less of the change is taken. Multiply-adds of the trainable part&apos;s forward passes over everything, and the bounds of the steps that follow from it. What it costs decides, not the clock: the same corrections give the same model on every machine. Parts of a view that a costly decoder runs over. Corrected images below which more of them are asked for.</extracomment>
+        <extracomment>A user&apos;s pixel against a predicted one, by strength. Adam&apos;s rate and the weight of the distance from the start, by strength. What is left of the rate where some classes have everything to learn: their rows would carry the other classes off. Share of the confident predictions elsewhere that must stay; else less of the change is taken. Multiply-adds of the trainable part&apos;s forward passes over everything, and the bounds of the steps that follow from it. What it costs decides, not the clock: the same corrections give the same model on every machine. Steps that each corrected image adds to the fewest: a single one would be learned by heart in a hundred. Parts of a view that a costly decoder runs over. Corrected images below which more of them are asked for.</extracomment>
         <translation>나아짐: 학습에서 제외한 이미지의 결과가 좋아졌습니다. 받아들일 만합니다.</translation>
     </message>
     <message>
