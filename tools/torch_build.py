@@ -33,7 +33,8 @@ def arguments(*, system: str, machine: str, driver: bool, own_place: bool) -> li
     """
     if system != "Linux" or machine not in ("x86_64", "aarch64") or driver or own_place:
         return []
-    return ["--index-url", CPU_INDEX]
+    # A version with +cpu ranks above the same one without; what torch needs comes from the usual place.
+    return ["--extra-index-url", CPU_INDEX]
 
 
 def has_driver() -> bool:

@@ -40,7 +40,7 @@ def test_the_build_for_the_cpu_is_for_linux_without_a_driver(
     system: str, machine: str, driver: bool, own_place: bool, cpu: bool
 ) -> None:
     found = arguments(system=system, machine=machine, driver=driver, own_place=own_place)
-    assert found == (["--index-url", CPU_INDEX] if cpu else [])
+    assert found == (["--extra-index-url", CPU_INDEX] if cpu else [])
 
 
 def test_a_place_that_the_user_chose_is_kept() -> None:
