@@ -1258,8 +1258,8 @@ Images that are listed.</extracomment>
         <translation>비슷한 이미지</translation>
     </message>
     <message>
-        <source>Images in the order of how alike the model&apos;s encoder finds them; where an error is open, like its box</source>
-        <translation>모델의 인코더가 보기에 비슷한 순서의 이미지입니다. 오류가 열려 있으면 그 상자와 비슷한 순서입니다</translation>
+        <source>Images in the order of how alike the model&apos;s encoder finds them: like the open error, or what the Components or Regions tool points at, or the whole image</source>
+        <translation>모델의 인코더가 비슷하게 보는 순서의 이미지: 열린 오류, 성분 도구나 영역 도구가 가리키는 것, 또는 이미지 전체와 비교</translation>
     </message>
     <message>
         <source>Match model classes…</source>
@@ -2340,6 +2340,14 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
         <translation>비교</translation>
     </message>
     <message>
+        <source>Verdicts require two images with ground truth.</source>
+        <translation>판정에는 정답이 있는 이미지가 두 개 필요합니다.</translation>
+    </message>
+    <message>
+        <source>No verdicts for more than {images} images: atrous ablate has them.</source>
+        <translation>이미지가 {images}개를 넘으면 판정이 없습니다. atrous ablate에 있습니다.</translation>
+    </message>
+    <message>
         <source>mIoU {mean}</source>
         <extracomment>Letters of a model&apos;s name that are shown in its pane. Settings that change every prediction.</extracomment>
         <translation>mIoU {mean}</translation>
@@ -3168,6 +3176,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>Import {format}</source>
+        <extracomment>Most images that an import works on at a time: each takes some twenty bytes a pixel.</extracomment>
         <translation>{format} 가져오기</translation>
     </message>
     <message>
@@ -3990,7 +3999,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>mirrored too</source>
-        <extracomment>As many models are shown side by side; the panes call them by these letters. Tokens of the models&apos; colours, by place: swatches of the list and the table, lines of the plot. Settings that a model may be compared with, named as for ``atrous ablate``.</extracomment>
+        <extracomment>As many models are shown side by side; the panes call them by these letters. Tokens of the models&apos; colours, by place: swatches of the list and the table, lines of the plot. Images up to which models are tested against the first one; draws, and widths of the bands, px, of that. Settings that a model may be compared with, named as for ``atrous ablate``.</extracomment>
         <translation>좌우 반전도</translation>
     </message>
     <message>
@@ -4016,6 +4025,34 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     <message>
         <source>CRF v2</source>
         <translation>CRF v2</translation>
+    </message>
+    <message>
+        <source>threshold 0.3</source>
+        <translation>임계값 0.3</translation>
+    </message>
+    <message>
+        <source>threshold 0.4</source>
+        <translation>임계값 0.4</translation>
+    </message>
+    <message>
+        <source>threshold 0.5</source>
+        <translation>임계값 0.5</translation>
+    </message>
+    <message>
+        <source>threshold 0.6</source>
+        <translation>임계값 0.6</translation>
+    </message>
+    <message>
+        <source>threshold 0.7</source>
+        <translation>임계값 0.7</translation>
+    </message>
+    <message>
+        <source>engine ONNX Runtime</source>
+        <translation>엔진 ONNX Runtime</translation>
+    </message>
+    <message>
+        <source>engine OpenVINO</source>
+        <translation>엔진 OpenVINO</translation>
     </message>
     <message>
         <source>the project has no class {name} any more</source>
@@ -4944,6 +4981,14 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
         <translation>예측이 저장되어 있으면 모델을 다시 실행하지 않고 이미지를 엽니다</translation>
     </message>
     <message>
+        <source>Disk space for kept runs, per project</source>
+        <translation>프로젝트별 보관된 실행의 디스크 공간</translation>
+    </message>
+    <message>
+        <source>A run that does not fit beside the others is not kept; none is removed for it</source>
+        <translation>다른 실행과 함께 들어가지 않는 실행은 보관되지 않으며, 이를 위해 제거되는 실행도 없습니다</translation>
+    </message>
+    <message>
         <source>Model folder</source>
         <translation>모델 폴더</translation>
     </message>
@@ -5736,6 +5781,10 @@ Click to see where the wrong pixels are</source>
 클릭하면 잘못된 픽셀이 있는 곳을 봅니다</translation>
     </message>
     <message>
+        <source>Classes of the open error: of the ground truth, then predicted</source>
+        <translation>열린 오류의 클래스: 정답, 그다음 예측</translation>
+    </message>
+    <message>
         <source>Select</source>
         <translation>선택</translation>
     </message>
@@ -5917,6 +5966,11 @@ Choose what this view shows</source>
         <translation>그래프에 쓸 수 없는 파일 형식입니다</translation>
     </message>
     <message>
+        <source>unsupported file type for a comparison</source>
+        <extracomment>Bands that both runs are scored in, and the widths that are written: those of ``atrous compare``. Endings of the files, in the order in which they are offered. Errors fixed, and made, with a picture. Gives the (H, W, 3) image, and the (H, W) ground truth and labels of both runs; None where they are not kept any more.</extracomment>
+        <translation>비교에 쓸 수 없는 파일 형식입니다</translation>
+    </message>
+    <message>
         <source>Choose one of {endings}</source>
         <translation>{endings} 중 하나를 고르세요</translation>
     </message>
@@ -5999,7 +6053,7 @@ Choose what this view shows</source>
     </message>
     <message>
         <source>Figures of the compared models</source>
-        <extracomment>A panel narrower than this has everything behind tabs, in px.</extracomment>
+        <extracomment>Width of a column of the table by the number of models, px: names of rows need the rest. A panel narrower than this has everything behind tabs, in px.</extracomment>
         <translation>비교한 모델의 수치</translation>
     </message>
     <message>
@@ -6068,6 +6122,10 @@ Choose what this view shows</source>
         <translation>이 이미지의 지표, 또는 비교한 모든 이미지를 통합한 지표</translation>
     </message>
     <message>
+        <source>Compare the selected model with itself mirrored, at other scales or strides, with a CRF, another threshold or engine. A line that has a setting gets one more. Masks stay as they are.</source>
+        <translation>선택한 모델을 좌우 반전, 다른 배율이나 스트라이드, CRF, 다른 임계값이나 엔진을 쓴 자신과 비교합니다. 설정이 있는 줄에는 설정이 하나 더해집니다. 마스크는 그대로 남습니다.</translation>
+    </message>
+    <message>
         <source>Errors…</source>
         <translation>오류…</translation>
     </message>
@@ -6080,6 +6138,10 @@ Choose what this view shows</source>
         <translation>정답이 있는 이미지에서 두 번째 모델이 첫 번째의 어떤 오류를 고치고 어떤 오류를 만드는지</translation>
     </message>
     <message>
+        <source>Verdicts</source>
+        <translation>판정</translation>
+    </message>
+    <message>
         <source>Stop comparing</source>
         <translation>비교 끝내기</translation>
     </message>
@@ -6090,10 +6152,6 @@ Choose what this view shows</source>
     <message>
         <source>Add setting</source>
         <translation>설정 추가</translation>
-    </message>
-    <message>
-        <source>Compare a model with itself mirrored, at other scales or strides, or with a CRF. Masks stay as they are.</source>
-        <translation>모델을 좌우 반전, 다른 배율이나 스트라이드, CRF를 쓴 자신과 비교합니다. 마스크는 그대로입니다.</translation>
     </message>
     <message>
         <source>Add file…</source>
@@ -6144,6 +6202,10 @@ Choose what this view shows</source>
         <source>Compare with a model</source>
         <extracomment>Height of the dock on the first day, in px.</extracomment>
         <translation>모델과 비교</translation>
+    </message>
+    <message>
+        <source>Run the folder to see what each model does to the figures of A, with intervals and verdicts.</source>
+        <translation>폴더를 실행하면 각 모델이 A의 수치를 어떻게 바꾸는지 구간과 판정으로 보입니다.</translation>
     </message>
     <message>
         <source>Run the folder to list the images on which these models differ most.</source>
@@ -6609,8 +6671,8 @@ ground truth ↓</source>
         <translation>{name}와(과) 비슷한 이미지.</translation>
     </message>
     <message>
-        <source>Like the error in {name}.</source>
-        <translation>{name}의 오류와 비슷한 이미지.</translation>
+        <source>Like a part of {name}.</source>
+        <translation>{name}의 한 부분과 비슷함.</translation>
     </message>
     <message>
         <source>Ranking</source>
@@ -6764,13 +6826,25 @@ ground truth ↓</source>
         <translation>생김</translation>
     </message>
     <message>
+        <source>Fixed − made</source>
+        <translation>고침 − 생김</translation>
+    </message>
+    <message>
         <source>What the second run changed</source>
-        <extracomment>A table narrower than this, px, leaves a column out, so that the names of its rows can be read. A page narrower than this, px, shows less beside each other.</extracomment>
+        <extracomment>A table narrower than this, px, leaves a column out, so that the names of its rows can be read. A page narrower than this, px, has its buttons in a row of their own. A page narrower or lower than this, px, shows rows or errors, not both beside each other.</extracomment>
         <translation>두 번째 실행이 바꾼 것</translation>
     </message>
     <message>
-        <source>Fixed minus made with its 95 % interval over images; of slices the score in percentage points</source>
-        <translation>고친 것에서 생긴 것을 뺀 값과 이미지에 대한 95 % 구간. 슬라이스는 점수의 퍼센트포인트</translation>
+        <source>Change, points</source>
+        <translation>변화, 포인트</translation>
+    </message>
+    <message>
+        <source>Pixels, with the 95 % interval over images</source>
+        <translation>픽셀과 이미지에 대한 95 % 구간</translation>
+    </message>
+    <message>
+        <source>Score, with the 95 % interval over images</source>
+        <translation>점수와 이미지에 대한 95 % 구간</translation>
     </message>
     <message>
         <source>First run</source>
@@ -6793,12 +6867,32 @@ ground truth ↓</source>
         <translation>중지</translation>
     </message>
     <message>
+        <source>Export the comparison</source>
+        <translation>비교 내보내기</translation>
+    </message>
+    <message>
+        <source>Writes scores, kinds, pairs, cells, slices and errors as HTML, JSON or CSV</source>
+        <translation>점수, 종류, 쌍, 칸, 슬라이스, 오류를 HTML, JSON, CSV로 씁니다</translation>
+    </message>
+    <message>
         <source>What the rows are</source>
         <translation>행의 내용</translation>
     </message>
     <message>
         <source>Fixed or made errors</source>
         <translation>고치거나 생긴 오류</translation>
+    </message>
+    <message>
+        <source>Show rows</source>
+        <translation>행 보기</translation>
+    </message>
+    <message>
+        <source>Keep again…</source>
+        <translation>다시 보관…</translation>
+    </message>
+    <message>
+        <source>Delete…</source>
+        <translation>삭제…</translation>
     </message>
     <message>
         <source>Errors fixed or made</source>
@@ -9561,8 +9655,41 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
         <translation>void {share}</translation>
     </message>
     <message>
+        <source>helps</source>
+        <extracomment>Verdicts of a setting, as ``atrous ablate`` says them.</extracomment>
+        <translation>도움 됨</translation>
+    </message>
+    <message>
+        <source>hurts</source>
+        <translation>해로움</translation>
+    </message>
+    <message>
+        <source>cannot tell</source>
+        <translation>알 수 없음</translation>
+    </message>
+    <message>
+        <source>too few</source>
+        <translation>너무 적음</translation>
+    </message>
+    <message>
+        <source>not the same ground truth</source>
+        <translation>같은 정답이 아님</translation>
+    </message>
+    <message>
+        <source>mIoU within {width} px</source>
+        <translation>{width} px 안의 mIoU</translation>
+    </message>
+    <message>
+        <source>{model} against A: {before} before, {after} after</source>
+        <translation>A 대비 {model}: 전 {before}, 후 {after}</translation>
+    </message>
+    <message>
+        <source>p {value}, corrected over all models and figures of this kind (Holm)</source>
+        <translation>p {value}, 모든 모델과 같은 종류의 수치에 대해 보정함 (Holm)</translation>
+    </message>
+    <message>
         <source>boundary</source>
-        <extracomment>Components that a list shows; the largest of a hundred thousand images are found in 30 ms. Up to so many images an interval is found while the user waits. How components are sorted unless the user chooses another order. How a kind of failure reads as the title of a list.</extracomment>
+        <extracomment>Components that a list shows; the largest of a hundred thousand images are found in 30 ms. Up to so many images an interval is found while the user waits (0.3 s of CPU), beyond that on another thread. How components are sorted unless the user chooses another order. How a kind of failure reads as the title of a list.</extracomment>
         <translation>경계</translation>
     </message>
     <message>
@@ -9611,7 +9738,7 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>{objects}: IoU {iou}, recall {recall}, {swapped} predicted as another object, {lost} of the objects missed</source>
-        <extracomment>Up to so many images the intervals of bars are found (0.6 s of CPU), and the draws for them.</extracomment>
+        <extracomment>Draws for the intervals of bars.</extracomment>
         <translation>{objects}: IoU {iou}, 재현율 {recall}, {swapped} 다른 객체로 예측, 객체의 {lost} 놓침</translation>
     </message>
     <message numerus="yes">
@@ -9786,10 +9913,6 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     <message>
         <source>Mean</source>
         <translation>평균</translation>
-    </message>
-    <message>
-        <source>No intervals for more than {images} images.</source>
-        <translation>이미지가 {images}개를 넘으면 구간을 계산하지 않습니다.</translation>
     </message>
     <message>
         <source>{name} {share}</source>
@@ -11171,6 +11294,17 @@ Source: {by}.</source>
         <source>the prediction is {width} x {height} px, its truth {truth_width} x {truth_height} px</source>
         <extracomment>The four views of a change: the runs, what the second fixed of the first, what it made.</extracomment>
         <translation>예측은 {width} x {height} px, 정답은 {truth_width} x {truth_height} px입니다</translation>
+    </message>
+    <message numerus="yes">
+        <source>Only {n} image of run &apos;{name}&apos; is compared: whether its ground truth has changed is not known.</source>
+        <comment>Only {n} images of run &apos;{name}&apos; are compared: whether its ground truth has changed is not known.</comment>
+        <translation>
+            <numerusform>실행 &apos;{name}&apos;의 이미지 {n}개만 비교했습니다. 정답이 바뀌었는지는 알 수 없습니다.</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>The ground truth has changed since run &apos;{name}&apos; was kept: its own figures are of another one than this comparison.</source>
+        <translation>실행 &apos;{name}&apos;을(를) 보관한 뒤 정답이 바뀌었습니다. 실행 자체의 수치는 이 비교와 다른 정답에서 나왔습니다.</translation>
     </message>
     <message>
         <source>output stride {stride}</source>
@@ -17361,7 +17495,7 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     </message>
     <message>
         <source>Masks as they are</source>
-        <extracomment>Draws for the slices, and draws times images: fifty slices are corrected as one family, and with 1,000 draws none of them could ever be told from chance.</extracomment>
+        <extracomment>Draws: fifty slices are corrected as one family, and with 1,000 draws none of them could ever be told from chance.</extracomment>
         <translation>현재 마스크 그대로</translation>
     </message>
     <message>
@@ -17387,6 +17521,10 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     <message>
         <source>Keeping a run</source>
         <translation>실행 보관 중</translation>
+    </message>
+    <message>
+        <source>The run is kept again</source>
+        <translation>실행을 다시 보관했습니다</translation>
     </message>
     <message>
         <source>Run &apos;{name}&apos; is not kept</source>
@@ -17444,12 +17582,44 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
         <translation>보관된 실행은 &apos;atrous project runs&apos;로 볼 수 있습니다</translation>
     </message>
     <message>
+        <source>run {number} has no image of this project</source>
+        <translation>실행 {number}에 이 프로젝트의 이미지가 없습니다</translation>
+    </message>
+    <message>
+        <source>Remove the run, or open the project of its images</source>
+        <translation>실행을 제거하거나 그 이미지의 프로젝트를 여세요</translation>
+    </message>
+    <message>
         <source>the classes were edited after the run &apos;{name}&apos; was kept</source>
         <translation>실행 &apos;{name}&apos;을(를) 보관한 뒤에 클래스를 편집했습니다</translation>
     </message>
     <message>
         <source>Undo the edit of the classes, or keep the run again</source>
         <translation>클래스 편집을 실행 취소하거나 실행을 다시 보관하세요</translation>
+    </message>
+    <message>
+        <source>A version that did not note the classes of its runs kept it</source>
+        <translation>실행의 클래스를 기록하지 않는 버전이 보관했습니다</translation>
+    </message>
+    <message>
+        <source>&apos;{edit}&apos; was undone since, and its labels do not say which class they had before</source>
+        <translation>그 뒤 &apos;{edit}&apos;이(가) 취소되었고, 라벨만으로는 이전 클래스를 알 수 없습니다</translation>
+    </message>
+    <message>
+        <source>{class_id} was &apos;{name}&apos; then, and is not in the classes of now</source>
+        <translation>{class_id}은(는) 그때 &apos;{name}&apos;이었고 지금 클래스에는 없습니다</translation>
+    </message>
+    <message>
+        <source>the kept runs of this project may take {size} MB</source>
+        <translation>이 프로젝트의 보관된 실행은 {size} MB까지 쓸 수 있습니다</translation>
+    </message>
+    <message>
+        <source>This run does not fit beside the others</source>
+        <translation>이 실행은 다른 실행과 함께 들어가지 않습니다</translation>
+    </message>
+    <message>
+        <source>Remove a run, or raise &apos;Disk space for kept runs, per project&apos; in the settings</source>
+        <translation>실행을 제거하거나 설정에서 &apos;프로젝트별 보관된 실행의 디스크 공간&apos;을 늘리세요</translation>
     </message>
     <message>
         <source>Runs</source>
@@ -17500,12 +17670,28 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
         <translation>보관</translation>
     </message>
     <message>
+        <source>Its labels are scored by the ground truth of now. Which model made them is not known.</source>
+        <translation>라벨을 지금의 정답으로 채점합니다. 어떤 모델이 만들었는지는 알 수 없습니다.</translation>
+    </message>
+    <message>
+        <source>Run {number}</source>
+        <translation>실행 {number}</translation>
+    </message>
+    <message>
+        <source>Its labels are deleted. Masks and predictions stay.</source>
+        <translation>라벨이 삭제됩니다. 마스크와 예측은 남습니다.</translation>
+    </message>
+    <message>
         <source>Fixed by {run}</source>
         <translation>{run}이(가) 고침</translation>
     </message>
     <message>
         <source>Made by {run}</source>
         <translation>{run}이(가) 만듦</translation>
+    </message>
+    <message>
+        <source>HTML page (*.html)</source>
+        <translation>HTML 페이지 (*.html)</translation>
     </message>
     <message>
         <source>Similar images</source>
@@ -17565,6 +17751,17 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
         <translation>정답 {digest}</translation>
     </message>
     <message>
+        <source>Name and figures of run {number} are lost ({images}, {size} MB).</source>
+        <translation>실행 {number}의 이름과 수치가 없어졌습니다 ({images}, {size} MB).</translation>
+    </message>
+    <message numerus="yes">
+        <source>{n} more run is lost.</source>
+        <comment>{n} more runs are lost.</comment>
+        <translation>
+            <numerusform>실행 {n}개가 더 없어졌습니다.</numerusform>
+        </translation>
+    </message>
+    <message>
         <source>and</source>
         <translation>와(과)</translation>
     </message>
@@ -17575,6 +17772,14 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     <message>
         <source>{before} px before, {after} after, {fixed} fixed, {made} made. Better in {better}, worse in {worse}.</source>
         <translation>이전 {before} px, 이후 {after} px, {fixed} 고침, {made} 생김. {better}에서 좋아지고 {worse}에서 나빠짐.</translation>
+    </message>
+    <message>
+        <source>Too few images changed for a p-value: at least six are needed.</source>
+        <translation>p값을 구하기에는 바뀐 이미지가 너무 적습니다. 6개 이상이 필요합니다.</translation>
+    </message>
+    <message>
+        <source>p {value}, corrected for all rows of this tab (Holm)</source>
+        <translation>p {value}, 이 탭의 모든 행에 대해 보정함 (Holm)</translation>
     </message>
     <message>
         <source>{fixed} px fixed, {made} made.</source>
@@ -18014,6 +18219,19 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     <message>
         <source>It needs ground truth and a prediction.</source>
         <translation>정답과 예측이 필요합니다.</translation>
+    </message>
+    <message>
+        <source>What each model does to the figures of A</source>
+        <extracomment>Height of a row, and the least width of the names, px.</extracomment>
+        <translation>각 모델이 A의 수치를 어떻게 바꾸는지</translation>
+    </message>
+    <message>
+        <source>Change in points</source>
+        <translation>변화 (포인트)</translation>
+    </message>
+    <message>
+        <source>{name} against A</source>
+        <translation>A 대비 {name}</translation>
     </message>
 </context>
 </TS>

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -151,9 +149,9 @@ def ablate(
         page = None if html_file is None else _page(found, html_file.parent, max(top, 6))
     write_json(json_file, found.to_dict())
     if csv_file is not None:
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows(found.table())
-        write_page(csv_file, text.getvalue())
+        from app.viewmodels.evaluate.charts import csv_text
+
+        write_page(csv_file, csv_text(found.table()))
     if html_file is not None and page is not None:
         write_page(html_file, page)
     say(lines(found, top))

@@ -19,6 +19,7 @@ from app.cli.options import (
     FOLDER,
     TruthOptions,
     attributes_option,
+    csv_option,
     draws_options,
     html_option,
     json_option,
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     "--top", type=click.IntRange(1, 10_000), default=10, show_default=True, help="How many cells and components to list."
 )
 @json_option()
+@csv_option("csv", "Write every figure as one line.")
 @html_option("Write one page to read, with cut-outs of the errors if --images are named.")
 @overwrite_option
 def compare(
@@ -91,6 +93,7 @@ def compare(
     objects: Path | None,
     top: int,
     json_file: Path | None,
+    csv_file: Path | None,
     html_file: Path | None,
 ) -> int:
     """Show what got better (+) and what got worse (-) from BEFORE to AFTER.
@@ -108,8 +111,10 @@ def compare(
 
     Exit status 1 means that some files could not be evaluated; the figures are those of the rest.
     """
+    from app.viewmodels.evaluate.charts import csv_text
     from deeplab_core.analysis.compare import compare_sides
     from deeplab_core.analysis.difference import ChangeSources
+    from deeplab_core.analysis.error_comparison import table_of_changes
     from deeplab_core.records import PredictOptions
 
     sources = _source(before), _source(after)
@@ -136,6 +141,8 @@ def compare(
     truths = {name: side.ground_truth for name, side in zip(("before", "after"), sides, strict=True)}
     changed = {} if found is None else {"errors": found.to_dict(max(top, 50))}
     write_json(json_file, {**result.to_dict(), "ground_truth": truths, **changed})
+    if csv_file is not None:
+        write_page(csv_file, csv_text(table_of_changes(result, found)))
     if html_file is not None and page is not None:
         write_page(html_file, page)
     say(table(result))

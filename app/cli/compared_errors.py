@@ -14,7 +14,8 @@ from deeplab_core.wording import count
 if TYPE_CHECKING:
     from deeplab_core.analysis.compared_slices import AxisChange
     from deeplab_core.analysis.components import ErrorComponent
-    from deeplab_core.analysis.difference import CellChange, ChangedFiles, ChangeSources, KindChange
+    from deeplab_core.analysis.count_changes import CellChange, KindChange
+    from deeplab_core.analysis.difference import ChangedFiles, ChangeSources
     from deeplab_core.analysis.error_comparison import ErrorComparison
     from deeplab_core.catalogs.catalog import ClassCatalog
     from deeplab_core.datasets.pairing import MaskPair
@@ -100,7 +101,9 @@ def error_lines(found: ErrorComparison, top: int) -> str:
     return "\n".join([*lines, "", *component_lines("Largest errors made", difference.lost(top), difference.catalog)])
 
 
-_COUNTS = f"{'before':>10} {'after':>10} {'fixed':>10} {'made':>10}  {'95 % of fixed - made':<22}  images better / worse"
+_COUNTS = (
+    f"{'before':>10} {'after':>10} {'fixed':>10} {'made':>10}  {'95 % of fixed - made':<22}  {'p':<6}  images better / worse"
+)
 
 
 def _kinds(found: ErrorComparison) -> list[str]:
@@ -109,9 +112,9 @@ def _kinds(found: ErrorComparison) -> list[str]:
     lines = ["", f"{'Kind of failure':34} {_COUNTS}"]
     for row in found.kinds:
         if not row.measured:
-            lines.append(f"{row.kind.value:34} not measured: {KIND_NEEDS[row.kind]}")
+            lines.append(f"  {row.kind.value:32} not measured: {KIND_NEEDS[row.kind]}")
         elif row.before or row.after:
-            lines.append(f"{row.kind.value:34} {_counts(row)}")
+            lines.append(f"{_sign(row)} {row.kind.value:32} {_counts(row)}")
     return lines
 
 
@@ -122,14 +125,19 @@ def _cells(heading: str, cells: Sequence[CellChange], catalog: ClassCatalog, top
     lines = ["", f"{heading:34} {_COUNTS}"]
     for cell in shown_cells(cells, top):
         title = f"{names[cell.truth]} {'and' if cell.both_ways else 'called'} {names[cell.prediction]}"
-        lines.append(f"{title:34} {_counts(cell)}")
+        lines.append(f"{_sign(cell)} {title:32} {_counts(cell)}")
     return lines if len(lines) > 2 else [*lines, "  none"]
 
 
 def _counts(row: KindChange | CellChange) -> str:
     bounds = "" if math.isnan(row.low) else f"[{row.low:+,.0f}, {row.high:+,.0f}]"
     figures = f"{row.before:10,} {row.after:10,} {row.fixed:10,} {row.made:10,}"
-    return f"{figures}  {bounds:<22}  {row.images_better} / {row.images_worse}"
+    p = "" if math.isnan(row.p) else f"{row.p:.4f}"
+    return f"{figures}  {bounds:<22}  {p:<6}  {row.images_better} / {row.images_worse}"
+
+
+def _sign(row: KindChange | CellChange) -> str:
+    return " " if row.verdict is None else SIGNS[row.verdict]
 
 
 def _axis(axis: AxisChange) -> list[str]:

@@ -16,7 +16,7 @@ from app.cli.terminal import say
 from deeplab_core.wording import count
 
 if TYPE_CHECKING:
-    from app.state.kept_runs import KeptRun, KeptRuns
+    from app.state.kept_runs import KeptRun, KeptRuns, LostRun
     from app.state.project import Project
     from deeplab_core.analysis.error_comparison import ErrorComparison
     from deeplab_core.errors import AtrousError
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     help="Which errors the second run fixed and which it made; names or numbers of runs, or 'now' for the labels as they are.",
 )  # fmt: skip
 @click.option("--rename", nargs=2, metavar="RUN NAME", help="Give a run another name.")
+@click.option(
+    "--take-in", nargs=2, metavar="NUMBER NAME",
+    help="Keep a run again whose name and figures were lost (damaged database, older backup); its labels are scored again.",
+)  # fmt: skip
 @click.option("--remove", metavar="RUN", help="Remove a run and delete its labels.")
 @click.option("--top", type=click.IntRange(0, 1000), default=10, show_default=True, help="Rows and errors to list.")
 @draws_options(default=10_000, least=100, most=1_000_000, text="Random draws of images for intervals and p-values.")
@@ -43,6 +47,7 @@ def runs(
     keep: str | None,
     compared: tuple[str, str] | None,
     rename: tuple[str, str] | None,
+    take_in: tuple[str, str] | None,
     remove: str | None,
     top: int,
     resamples: int,
@@ -57,10 +62,11 @@ def runs(
     from app.state.data_choices import settle
     from app.state.kept_runs import KeptRuns
     from app.state.project import Project
+    from app.state.samples import load_sample
 
-    if sum(choice is not None for choice in (keep, compared, rename, remove)) > 1:
-        raise click.UsageError("--keep, --compare, --rename and --remove go one at a time")
-    writes = keep is not None or rename is not None or remove is not None
+    if sum(choice is not None for choice in (keep, compared, rename, take_in, remove)) > 1:
+        raise click.UsageError("--keep, --compare, --rename, --take-in and --remove go one at a time")
+    writes = any(choice is not None for choice in (keep, rename, take_in, remove))
     with Project.open(folder, project_dir, read_only=not writes) as project:
         settle(project)  # the ground truth that the window takes
         kept = KeptRuns(project)
@@ -76,7 +82,11 @@ def runs(
             failures = _keep(project, kept, keep)
         if rename is not None:
             kept.give_name(kept.named(rename[0]), rename[1])
-        if remove is not None:
+        if take_in is not None:
+            kept.take_in(_lost(kept, take_in[0]), take_in[1], lambda image: load_sample(project, image, labels="none").scored)
+        if remove is not None and any(str(run.number) == remove for run in kept.lost()):
+            kept.remove_lost(_lost(kept, remove))
+        elif remove is not None:
             kept.remove(kept.named(remove))
         listed = kept.all()
         _list(kept, listed)
@@ -92,7 +102,17 @@ def _list(kept: KeptRuns, runs: Sequence[KeptRun]) -> None:
     for run in runs:
         say(f"{run.number:>4}  {run_facts(run)}")
         say(f"      {kept.folder(run)}")
+    for lost in kept.lost():
+        what = f"{lost.number:>4}  name and figures are lost; {count(lost.images, 'image')}"
+        say(f"{what}; 'atrous project runs --take-in {lost.number} NAME' keeps it again")
     say(count(len(runs), "run"), err=True)
+
+
+def _lost(kept: KeptRuns, number: str) -> LostRun:
+    found = next((run for run in kept.lost() if str(run.number) == number), None)
+    if found is None:
+        raise click.UsageError(f"no run {number} has lost its name and figures")
+    return found
 
 
 def _keep(project: Project, kept: KeptRuns, name: str) -> list[tuple[str, AtrousError]]:

@@ -13,6 +13,7 @@ from app.cli.options import device_option, json_option
 from app.cli.terminal import say
 
 if TYPE_CHECKING:
+    from app.cli.kept_features import KeptFeatures
     from deeplab_core.analysis.similarity import Vectors
     from deeplab_core.errors import AtrousError
     from deeplab_core.geometry import Box
@@ -51,8 +52,11 @@ def similar(
     """List the images that a model finds most like one, or a part of one.
 
     Compared is the cosine of the encoder's features, averaged over the image (or, for a region, over the most similar of nine
-    parts of each image). No ground truth is needed. Exit status 1 means that some images could not be read.
+    parts of each image). No ground truth is needed. Features are kept in the cache folder of this computer, by the content of the
+    weights and of the image, so the next question about the same images takes the time of reading the files. Exit status 1 means
+    that some images could not be read.
     """
+    from app.cli.kept_features import KeptFeatures
     from deeplab_core.analysis.similarity import most_similar
     from deeplab_core.datasets.find import scan_folder
     from deeplab_core.errors import AtrousError, message
@@ -69,16 +73,18 @@ def similar(
         raise click.UsageError(f"no other image found in {images}; give a folder that holds some")
     model, card = load_model(resolve_model(model_name))
     predictor = Predictor(model, card, device=device)
-    target = _vectors(predictor, query, region)
+    cache = KeptFeatures(card)
+    target = _vectors(predictor, query, region) if region is not None else _kept(cache, predictor, query)
     found: dict[int, Vectors] = {}
     failures: list[tuple[str, AtrousError]] = []
     with progress("look", len(names)) as bar:
         for place, name in enumerate(names):
             try:
-                found[place] = _vectors(predictor, images / name, None)
+                found[place] = _kept(cache, predictor, images / name)
             except AtrousError as error:
                 failures.append((name, error))
             bar.advance(name)
+    cache.trim()
     rows = [(names[place], value) for place, value in most_similar(target, found, of_region=region is not None)]
     for name, value in rows[:top]:
         say(f"{value:6.3f}  {name}")
@@ -95,6 +101,17 @@ def similar(
         )
     say_failures("not read", failures)
     return 1 if failures else 0
+
+
+def _kept(cache: KeptFeatures, predictor: Predictor, path: Path) -> Vectors:
+    """Features of a whole image, from the cache where they are."""
+    place = cache.path_of(path)
+    found = None if place is None else cache.get(place)
+    if found is None:
+        found = _vectors(predictor, path, None)
+        if place is not None:
+            cache.put(place, found)
+    return found
 
 
 def _vectors(predictor: Predictor, path: Path, region: Box | None) -> Vectors:

@@ -322,13 +322,14 @@ class Program(QObject):
 
     @cached_property
     def similar(self) -> SimilarImages:
-        def error() -> tuple[int, Box] | None:
-            navigation = self.inspect.navigation
-            place = None if self.changes.place is None else self.changes.place[0]
-            found = place or (None if navigation is None else navigation.current)
-            return None if found is None else (int(found.image), found.box)
+        def part() -> tuple[int, Box] | None:
+            opened, image = self.changes.place or self.inspect.navigation, self.session.image
+            if opened is not None:
+                return int(opened.current.image), opened.current.box
+            box = self.components.box_here() or self.regions.box_here()
+            return None if box is None or image is None else (image.id, box)
 
-        return SimilarImages(self.services, self.models, self.folder_jobs, error, self)
+        return SimilarImages(self.services, self.models, self.folder_jobs, part, self)
 
     @cached_property
     def doubts(self) -> DoubtsController:
@@ -389,10 +390,9 @@ class Program(QObject):
     @cached_property
     def changes(self) -> CompareChanges:
         comparison = self.compare, self.compared
-        changes = CompareChanges(
-            self.services, comparison, self.models, self.measuring, self.view, self.folder_jobs, self
-        )  # fmt: skip
+        changes = CompareChanges(self.services, comparison, self.models, self.measuring, self.view, self.folder_jobs, self)
         self.figures.truthFound.connect(lambda _index: changes.forget())
+        self.attributes.changed.connect(lambda: changes.take_attributes(self.attributes.own))
         return changes
 
     @cached_property

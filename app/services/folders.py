@@ -29,6 +29,11 @@ def thumbnail_folder() -> Path:
     return Path(platformdirs.user_cache_dir(_NAME, appauthor=False)) / "thumbnails"
 
 
+def feature_folder() -> Path:
+    """Folder of the features that the command ``similar`` keeps, shared by all folders of images."""
+    return Path(platformdirs.user_cache_dir(_NAME, appauthor=False)) / "features"
+
+
 def engine_trials_file() -> Path:
     """Which engine was found fastest for which network on this computer; it need not exist."""
     return Path(platformdirs.user_cache_dir(_NAME, appauthor=False)) / "engines.json"

@@ -164,6 +164,19 @@ class ClassEdits:
         """What the edits that count made of ids: id -> the id of its pixels now, or None for void."""
         return moved_by([edit.moved for edit in self.entries if not edit.undone])
 
+    @property
+    def counting(self) -> tuple[int, ...]:
+        """Numbers of the edits that count: those that were not undone."""
+        return tuple(edit.number for edit in self.entries if not edit.undone)
+
+    def names_of(self, catalog: ClassCatalog) -> dict[int, set[str]]:
+        """Every name that the class of an id has, or had before an edit, by id."""
+        found: dict[int, set[str]] = {}
+        for known in (catalog, *(one for edit in self.entries for one in (edit.before, edit.after))):
+            for info in known.classes:
+                found.setdefault(info.id, set()).add(info.name)
+        return found
+
     def stamp(self, catalog: ClassCatalog) -> str:
         """A text that changes with what the ids of the project's files mean."""
         text: str = _stamp(catalog, tuple(sorted(self.moves.items())))

@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from app.text import mark, tr
+from deeplab_core.analysis.ablation import Ablation, AblationRow
+from deeplab_core.analysis.compare import compare_sides
+from deeplab_core.analysis.compared_side import ComparedSide
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.record import CLASSES, CONFUSION, ImageAnalysis
 from deeplab_core.catalogs.catalog import ClassCatalog
@@ -22,6 +25,9 @@ LETTERS = "ABCD"
 PLACE_TOKENS = ("series_1", "series_2", "series_3", "series_4")
 
 
+#: Images up to which models are tested against the first one; draws, and widths of the bands, px, of that.
+MOST_TESTED, _DRAWS, _WIDTHS = 10_000, 10_000, (1, 2, 4, 8, 16, 40)
+
 #: Settings that a model may be compared with, named as for ``atrous ablate``.
 VARIANTS: dict[str, str] = {
     "flip": mark("mirrored too"),
@@ -31,12 +37,21 @@ VARIANTS: dict[str, str] = {
     "os32": mark("output stride 32"),
     "crf:v1": mark("CRF v1"),
     "crf:v2": mark("CRF v2"),
+    "threshold:0.3": mark("threshold 0.3"),
+    "threshold:0.4": mark("threshold 0.4"),
+    "threshold:0.5": mark("threshold 0.5"),
+    "threshold:0.6": mark("threshold 0.6"),
+    "threshold:0.7": mark("threshold 0.7"),
+    "engine:onnx": mark("engine ONNX Runtime"),
+    "engine:openvino": mark("engine OpenVINO"),
 }
+#: What an engine needs to be installed.
+ENGINE_PACKAGES = {"engine:onnx": "onnxruntime", "engine:openvino": "openvino"}
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSetting:
-    """A model file with the setting that it is compared with: one of :data:`VARIANTS`, or empty for the settings of the run."""
+    """A model file with its setting: keys of :data:`VARIANTS` joined by ``+``, or empty for the settings of the run."""
 
     path: Path
     variant: str = ""
@@ -50,22 +65,52 @@ class ModelSetting:
     def of(cls, text: str) -> ModelSetting:
         """Read :attr:`text`; a setting that this version does not know is left out."""
         path, _, variant = text.partition("\t")
-        return cls(Path(path), variant if variant in VARIANTS else "")
+        return cls(Path(path), "+".join(part for part in variant.split("+") if part in VARIANTS))
+
+    @property
+    def parts(self) -> list[str]:
+        """What it changes, keys of :data:`VARIANTS`."""
+        return self.variant.split("+") if self.variant else []
+
+    def with_part(self, part: str) -> ModelSetting:
+        """The setting with one more part, in the place of one of the same kind."""
+        others = [one for one in self.parts if kind_of(one) != kind_of(part)]
+        return ModelSetting(self.path, "+".join(one for one in VARIANTS if one in (*others, part)))
+
+    @property
+    def words(self) -> str:
+        """The setting in words; empty for the settings of the run."""
+        return ", ".join(tr(VARIANTS[part]) for part in self.parts)
 
     def titled(self, model: str) -> str:
         """The title of a model with this setting."""
-        return f"{model} · {tr(VARIANTS[self.variant])}" if self.variant else model
+        return f"{model} · {self.words}" if self.variant else model
 
     def apply(self, wanted: PredictOptions) -> PredictOptions:
         """The wanted options with what the setting changes."""
-        name, _, value = self.variant.partition(":")
-        if name == "flip":
-            return replace(wanted, flip=True)
-        if name == "scales":
-            return replace(wanted, scales=tuple(float(scale) for scale in value.split(",")))
-        if name == "crf":
-            return replace(wanted, crf=preset(value))
-        return replace(wanted, output_stride=int(name[2:])) if name else wanted
+        for part in self.parts:
+            wanted = _changed(wanted, part)
+        return wanted
+
+
+def kind_of(part: str) -> str:
+    """What of the options a part of a setting changes; of one kind a setting has one part."""
+    return "os" if part.startswith("os") else part.partition(":")[0]
+
+
+def _changed(wanted: PredictOptions, part: str) -> PredictOptions:
+    name, _, value = part.partition(":")
+    if name == "flip":
+        return replace(wanted, flip=True)
+    if name == "scales":
+        return replace(wanted, scales=tuple(float(scale) for scale in value.split(",")))
+    if name == "crf":
+        return replace(wanted, crf=preset(value))
+    if name == "threshold":
+        return replace(wanted, threshold=float(value))
+    if name == "engine":
+        return replace(wanted, engine="onnx" if value == "onnx" else "openvino")
+    return replace(wanted, output_stride=int(name[2:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +122,7 @@ class ComparedModel:
         title: as shown, with its setting.
         card: None until the file was read.
         problem: why it cannot take part; empty where it can.
-        variant: the setting that it takes part with, one of :data:`VARIANTS`; empty for the settings of the run.
+        variant: what it takes part with, as of :class:`ModelSetting`; empty for the settings of the run.
     """
 
     path: Path
@@ -216,6 +261,8 @@ class FolderComparison:
         rows: every image.
         scored: how many images have ground truth.
         milliseconds: mean time of a prediction, by place; nan before the first.
+        ablation: every model against the first one, with intervals and verdicts; None before the end, or if it cannot be had.
+        untested: why it cannot be had, as a sentence; empty otherwise.
     """
 
     models: tuple[ComparedModel, ...]
@@ -225,10 +272,32 @@ class FolderComparison:
     rows: list[ImageDifference] = field(default_factory=list)
     scored: int = 0
     times: list[list[float]] = field(default_factory=list)
+    ablation: Ablation | None = None
+    untested: str = ""
 
     @property
     def milliseconds(self) -> tuple[float, ...]:
         return tuple(float(np.mean(times)) if times else float("nan") for times in self.times)
+
+
+def ablation_of(result: FolderComparison) -> Ablation:
+    """Every model against the first one, as ``atrous ablate`` compares them: one correction over all models. Takes seconds.
+
+    Raises:
+        AtrousError: fewer than two images have ground truth.
+    """
+    sides = [
+        ComparedSide.of_folder(folder, Path(model.title.replace("/", " ")), band=result.band, widths=_WIDTHS, ratio=None)
+        for model, folder in zip(result.models, result.counts, strict=True)
+    ]
+    rows = [
+        AblationRow(
+            model=model.title, variant="", seconds=spent / 1000, images=len(side.images),
+            comparison=None if side is sides[0] else compare_sides(sides[0], side, resamples=_DRAWS, correct=False),
+        )
+        for model, side, spent in zip(result.models, sides, result.milliseconds, strict=True)
+    ]  # fmt: skip
+    return Ablation.of(rows)
 
 
 def count_pair(one: LabelMap, other: LabelMap, ignore: int, truth: LabelMap | None = None) -> PairCount:

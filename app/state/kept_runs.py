@@ -12,6 +12,7 @@ import contextlib
 import re
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 from app.state.own_files import contained
 from app.state.project import Project
 from deeplab_core.atomic import flush_folder, make_folder, replace_file
-from deeplab_core.errors import AtrousError, ProjectError, message
+from deeplab_core.errors import AtrousError, MessageText, ProjectError, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.png import write_mask
 from deeplab_core.masks.read import read_mask
@@ -56,6 +57,8 @@ class KeptRun:
         iou: by name of the class, 0..1; classes of the ground truth only.
         truth_sha256: of the scored ground truth (:func:`~deeplab_core.metrics.truth_hash.ground_truth_hash`); empty without.
         catalog: what the ids of the labels mean (``ClassEdits.stamp``).
+        edits: numbers of the edits of the classes that counted then; None in runs of older versions.
+        names: name of every class then, by id.
     """
 
     number: int
@@ -72,6 +75,8 @@ class KeptRun:
     iou: dict[str, float] = field(default_factory=dict)
     truth_sha256: str = ""
     catalog: str = ""
+    edits: tuple[int, ...] | None = None
+    names: dict[str, str] = field(default_factory=dict)
 
     @property
     def date(self) -> str:
@@ -81,6 +86,23 @@ class KeptRun:
             ValueError, OverflowError, OSError: ``created`` is no time; :meth:`KeptRuns.all` leaves such a run out.
         """
         return time.strftime("%Y-%m-%d %H:%M", time.localtime(self.created))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostRun:
+    """Labels of a complete run whose facts are lost: the database was damaged, or an older copy of it was restored.
+
+    Attributes:
+        number: of the run.
+        images: how many files it has.
+        bytes: their size.
+        changed: Unix time in seconds of its folder.
+    """
+
+    number: int
+    images: int
+    bytes: int
+    changed: float
 
 
 class KeptRuns:
@@ -115,15 +137,71 @@ class KeptRuns:
         """Where the labels of a run lie."""
         return self._project.directory / RUNS / str(run.number)
 
-    def begin(self, name: str, model: str, *, model_id: str = "", settings: str = "") -> RunRecorder:
+    def used(self) -> int:
+        """Bytes of all labels, also of lost runs."""
+        return sum(_size(self._project.directory / RUNS / name)[1] for name in self._names())
+
+    def lost(self) -> list[LostRun]:
+        """Complete runs without facts, the newest first; links and other things in the folder are none."""
+        known = {run.number for run in self.all()}
+        found = []
+        for name in self._names():
+            folder = self._project.directory / RUNS / name
+            if _NUMBER.fullmatch(name) and int(name) not in known and folder.is_dir() and not folder.is_symlink():
+                images, size = _size(folder)
+                found.append(LostRun(number=int(name), images=images, bytes=size, changed=folder.stat().st_mtime))
+        return sorted(found, key=lambda run: -run.number)
+
+    def take_in(self, lost: LostRun, name: str, scored: Callable[[int], LabelMap | None]) -> KeptRun:
+        """Keep a lost run again. Its labels are read and scored; model and settings stay unknown. Takes as long as reading them.
+
+        Args:
+            name: that it gets.
+            scored: gives the (H, W) ground truth of an image as it is scored, by id; None without one.
+
+        Raises:
+            ProjectLocked, ProjectError: the project is read-only, or no file is of an image of the project.
+            MaskFormatError: a file is damaged, or has an id that no class of the project has.
+        """
+        project = self._project
+        project.check_writable()
+        run = self._facts(lost.number, name, message("unknown"), "", "")
+        recorder = RunRecorder(project, replace(run, created=lost.changed))
+        for record in project.images:
+            path = contained(project.directory, _file(str(lost.number), record.relative_path), below=RUNS)
+            if path.is_file():
+                recorder.count(record.id, read_mask(path, project.catalog), scored(record.id))
+        if not recorder.images:
+            raise ProjectError(
+                message("run {number} has no image of this project", number=lost.number),
+                remedy=message("Remove the run, or open the project of its images"),
+                path=project.directory,
+            )
+        return recorder.write()
+
+    def remove_lost(self, lost: LostRun) -> None:
+        """Delete the labels of a lost run.
+
+        Raises:
+            ProjectLocked: the project is read-only.
+        """
+        self._project.check_writable()
+        self._delete(lost.number)
+
+    def begin(
+        self, name: str, model: str, *, model_id: str = "", settings: str = "", most_bytes: int | None = None
+    ) -> RunRecorder:
         """Begin to keep a run; it exists once :meth:`RunRecorder.finish` was called.
 
         What an interrupted run left behind is removed. No number is given twice, so that whoever still shows a run that was
         removed finds no labels rather than those of another run.
 
+        Args:
+            most_bytes: of the labels of all runs with this one; None for no bound.
+
         Raises:
             ProjectLocked: the project is read-only.
-            ProjectError: the folder of the runs is a link.
+            ProjectError: the folder of the runs is a link, or the runs take as much space as they may.
             StorageError: the folder cannot be made.
         """
         project = self._project
@@ -135,30 +213,62 @@ class KeptRuns:
         for left in names:
             if left.endswith(_PART) and _NUMBER.fullmatch(left.removesuffix(_PART)):
                 shutil.rmtree(project.directory / RUNS / left, ignore_errors=True)
+        left_bytes = None if most_bytes is None else most_bytes - self.used()
+        if left_bytes is not None and left_bytes <= 0:
+            raise _full(project, most_bytes or 0)
         make_folder(project.directory / RUNS / f"{number}{_PART}")
         project.set_setting(_NEWEST, number)
-        run = KeptRun(
+        run = self._facts(number, name, model, model_id, settings)
+        return RunRecorder(project, run, left_bytes, most_bytes)
+
+    def _facts(self, number: int, name: str, model: str, model_id: str, settings: str) -> KeptRun:
+        edits, catalog = self._project.class_edits, self._project.catalog
+        return KeptRun(
             number=number, name=name.strip()[:LONGEST_NAME], created=time.time(), model=model, model_id=model_id,
-            settings=settings, catalog=project.class_edits.stamp(project.catalog),
+            settings=settings, catalog=edits.stamp(catalog), edits=edits.counting,
+            names={str(info.id): info.name for info in catalog.classes},
         )  # fmt: skip
-        return RunRecorder(project, run)
 
     def labels(self, run: KeptRun, image: int) -> LabelMap | None:
-        """(H, W) labels of an image in a run, in the project's ids; None where the run has none.
+        """(H, W) labels of an image in a run, in the project's ids of now; None where the run has none.
+
+        Edits of the classes since then (merged, deleted) are followed: ids that they took away are never used again.
 
         Raises:
-            ProjectError: the classes of the project were edited since, or the file is not in its folder.
+            ProjectError: an edit cannot be followed (:meth:`unreadable` says why), or the file is not in its folder.
             MaskFormatError: the file is damaged.
         """
-        project = self._project
-        if run.catalog != project.class_edits.stamp(project.catalog):
+        project, edits = self._project, self._project.class_edits
+        why = self.unreadable(run)
+        if why:
             raise ProjectError(
                 message("the classes were edited after the run '{name}' was kept", name=run.name),
+                why=why,
                 remedy=message("Undo the edit of the classes, or keep the run again"),
                 path=project.directory,
             )
         path = contained(project.directory, _file(str(run.number), project.record(image).relative_path), below=RUNS)
-        return read_mask(path, project.catalog) if path.is_file() else None
+        if not path.is_file():
+            return None
+        if run.catalog == edits.stamp(project.catalog):
+            return read_mask(path, project.catalog)
+        return edits.current_ids(read_mask(path, edits.reading_catalog(project.catalog)), project.catalog)
+
+    def unreadable(self, run: KeptRun) -> MessageText:
+        """Why the labels of a run mean something else than the classes of now; empty if they do not, or can be translated."""
+        edits, catalog = self._project.class_edits, self._project.catalog
+        if run.catalog == edits.stamp(catalog):
+            return message("")
+        if run.edits is None:
+            return message("A version that did not note the classes of its runs kept it")
+        undone = next((edit for edit in edits.entries if edit.undone and edit.number in run.edits), None)
+        if undone is not None:
+            return message("'{edit}' was undone since, and its labels do not say which class they had before", edit=undone.title)
+        known = edits.names_of(catalog)
+        for class_id, name in run.names.items():
+            if name not in known.get(int(class_id), ()):
+                return message("{class_id} was '{name}' then, and is not in the classes of now", class_id=class_id, name=name)
+        return message("")
 
     def remove(self, run: KeptRun) -> None:
         """Forget a run and delete its labels.
@@ -168,8 +278,11 @@ class KeptRuns:
         """
         project = self._project
         project.drop_setting(f"{_KEY}{run.number}")
-        contained(project.directory, f"{RUNS}/{run.number}/x.png", below=RUNS)
-        shutil.rmtree(self.folder(run), ignore_errors=True)
+        self._delete(run.number)
+
+    def _delete(self, number: int) -> None:
+        contained(self._project.directory, f"{RUNS}/{number}/x.png", below=RUNS)
+        shutil.rmtree(self._project.directory / RUNS / str(number), ignore_errors=True)
 
     def give_name(self, run: KeptRun, name: str) -> None:
         """Give a run another name."""
@@ -192,11 +305,13 @@ class KeptRuns:
 class RunRecorder:
     """Takes the images of a run, one after the other, from any thread one at a time."""
 
-    def __init__(self, project: Project, run: KeptRun) -> None:
+    def __init__(self, project: Project, run: KeptRun, left_bytes: int | None = None, most_bytes: int | None = None) -> None:
+        """Args: left_bytes: that its labels may take; most_bytes: that all runs may take, for the message."""
         self._project, self._run = project, run
+        self._left, self._most = left_bytes, most_bytes
         self._matrix = ConfusionMatrix(project.catalog)
         self._hashes: list[tuple[str, str]] = []
-        self._images = 0
+        self.images = 0
 
     @property
     def name(self) -> str:
@@ -215,31 +330,33 @@ class RunRecorder:
             StorageError: the file cannot be written.
             MaskFormatError: the sizes of both differ.
         """
+        if self._left is not None and self._left < 0:
+            return  # finish() says so
         name = self._project.record(image).relative_path
-        if truth is not None:
-            self._matrix.update(truth=truth, prediction=labels)
-            self._hashes.append((name, label_map_hash(truth)))
+        self.count(image, labels, truth)
         path = contained(self._project.directory, _file(f"{self._run.number}{_PART}", name), below=RUNS)
         make_folder(path.parent)
         write_mask(path, labels, self._project.catalog)
-        self._images += 1
+        if self._left is not None:
+            self._left -= path.stat().st_size
+
+    def count(self, image: int, labels: LabelMap, truth: LabelMap | None) -> None:
+        """Score the labels of an image that are kept already; arguments as for :meth:`add`."""
+        if truth is not None:
+            self._matrix.update(truth=truth, prediction=labels)
+            self._hashes.append((self._project.record(image).relative_path, label_map_hash(truth)))
+        self.images += 1
 
     def finish(self) -> KeptRun:
         """The run is complete; it is kept from now on.
 
         Raises:
             StorageError: the folder cannot be renamed, or the facts cannot be written; then the run is not kept.
-            ProjectError: a link or another thing is in the way.
+            ProjectError: a link or another thing is in the way, or the run takes more space than is left for runs.
         """
-        run, mean = replace(self._run, images=self._images), self._matrix.mean_iou("truth")
-        if self._hashes:
-            names, iou = [info.name for info in self._project.catalog.classes], self._matrix.iou()
-            seen = self._matrix.counts.sum(axis=1) > 0
-            run = replace(
-                run, scored=len(self._hashes), mean_iou=float(mean.value), pixel_accuracy=float(self._matrix.pixel_accuracy()),
-                classes=mean.classes, truth_sha256=ground_truth_hash(self._hashes),
-                iou={name: float(value) for name, value, there in zip(names, iou, seen, strict=True) if there},
-            )  # fmt: skip
+        if self._left is not None and self._left < 0:
+            raise _full(self._project, self._most or 0)
+        run = self._scored()
         folder = contained(self._project.directory, f"{RUNS}/{run.number}/x.png", below=RUNS).parent
         part = folder.with_name(f"{run.number}{_PART}")
         replace_file(part, folder)
@@ -251,6 +368,42 @@ class RunRecorder:
                 replace_file(folder, part)  # so that the next run removes it
             raise
         return run
+
+    def write(self) -> KeptRun:
+        """Write the facts of labels that lie in their folder already. Raises StorageError."""
+        run = self._scored()
+        self._project.set_setting(f"{_KEY}{run.number}", asdict(run))
+        return run
+
+    def _scored(self) -> KeptRun:
+        run, mean = replace(self._run, images=self.images), self._matrix.mean_iou("truth")
+        if not self._hashes:
+            return run
+        names, iou = [info.name for info in self._project.catalog.classes], self._matrix.iou()
+        seen = self._matrix.counts.sum(axis=1) > 0
+        return replace(
+            run, scored=len(self._hashes), mean_iou=float(mean.value), pixel_accuracy=float(self._matrix.pixel_accuracy()),
+            classes=mean.classes, truth_sha256=ground_truth_hash(self._hashes),
+            iou={name: float(value) for name, value, there in zip(names, iou, seen, strict=True) if there},
+        )  # fmt: skip
+
+
+def _size(folder: Path) -> tuple[int, int]:
+    """Files of a folder and their bytes; what cannot be read counts as nothing."""
+    sizes = []
+    for path in folder.rglob("*.png"):
+        with contextlib.suppress(OSError):
+            sizes.append(path.lstat().st_size)
+    return len(sizes), sum(sizes)
+
+
+def _full(project: Project, most_bytes: int) -> ProjectError:
+    return ProjectError(
+        message("the kept runs of this project may take {size} MB", size=f"{most_bytes / 1e6:,.0f}"),
+        why=message("This run does not fit beside the others"),
+        remedy=message("Remove a run, or raise 'Disk space for kept runs, per project' in the settings"),
+        path=project.directory,
+    )
 
 
 def _read(key: str, value: Any) -> KeptRun | None:

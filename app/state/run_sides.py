@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.state.comparison import ComparedModel
 from app.state.kept_runs import KeptRun, KeptRuns
 from app.state.project import Project
 from app.state.samples import ToProject, load_sample
-from app.text import tr
-from deeplab_core.analysis.difference import ImageErrorChange
+from app.text import plural, tr
+from deeplab_core.analysis.difference import ImageErrorChange, RunDifference
+from deeplab_core.analysis.error_comparison import ErrorComparison
 from deeplab_core.analysis.error_maps import map_errors
+from deeplab_core.analysis.image import count_labels
 from deeplab_core.analysis.objects import read_known_objects
 from deeplab_core.errors import MaskFormatError, message
 from deeplab_core.labels import LabelMap
-from deeplab_core.records import PredictOptions
+from deeplab_core.metrics.truth_hash import ground_truth_hash, label_map_hash
+from deeplab_core.records import PredictOptions, TrimapBand
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,32 @@ class RunSide:
         if self.kept is not None:
             return f"kept {self.kept.number}"
         return "masks" if self.model is None else f"model {self.model.setting.text}"
+
+
+@dataclass(slots=True, eq=False)
+class RunChange:
+    """Two runs that are compared, or were.
+
+    Attributes:
+        sides: both runs.
+        options: settings that the models ran with.
+        difference: grows while images come.
+        errors: with intervals; None before the job has ended.
+        whole: whether ``errors`` has its intervals and p-values.
+        notes: what a reader must know of the ground truth of kept runs, in sentences.
+    """
+
+    project: Project
+    sides: tuple[RunSide, RunSide]
+    options: PredictOptions
+    difference: RunDifference
+    errors: ErrorComparison | None = None
+    whole: bool = False
+    notes: tuple[str, ...] = ()
+
+    def name(self, image: str) -> str:
+        """Path of an image of the difference below the folder."""
+        return self.project.record(int(image)).relative_path
 
 
 def checked_size(labels: LabelMap, truth: LabelMap, path: Path) -> LabelMap:
@@ -70,7 +99,12 @@ def side_labels(project: Project, image: int, side: RunSide, to_project: ToProje
 
 
 def change_of(
-    project: Project, image: int, sides: Sequence[RunSide], labels: Sequence[LabelMap] = (), objects: Path | None = None
+    project: Project,
+    image: int,
+    sides: Sequence[RunSide],
+    labels: Sequence[LabelMap] = (),
+    objects: Path | None = None,
+    band: TrimapBand | None = None,
 ) -> ImageErrorChange | None:
     """The errors of an image in two runs; None where a run has no labels for it, or without ground truth.
 
@@ -78,6 +112,10 @@ def change_of(
         sides: both runs.
         labels: (H, W) of both; read here if they are not given.
         objects: file in which the data lists its objects, or None.
+        band: both runs are scored inside it too, at every width.
+
+    Returns:
+        The change; both runs name the ground truth by its hash.
 
     Raises:
         AtrousError: a file cannot be used, or sizes differ.
@@ -89,15 +127,46 @@ def change_of(
         return None
     known = () if objects is None else read_known_objects(objects, project.catalog)
     path = project.path_of(project.record(image))
+    runs = [checked_size(one, truth, path) for one in found if one is not None]
     before, after = (
         map_errors(
-            truth=truth, prediction=checked_size(one, truth, path), catalog=project.catalog, known=known, rgb=sample.rgb,
-            exclude=sample.exclude,
+            truth=truth, prediction=one, catalog=project.catalog, known=known, rgb=sample.rgb, exclude=sample.exclude,
         )
-        for one in found
-        if one is not None
+        for one in runs
     )  # fmt: skip
-    return ImageErrorChange.of(before, after)
+    change = ImageErrorChange.of(before, after)
+    scored = sample.scored
+    digest = "" if scored is None else label_map_hash(scored)
+    first, second = (
+        replace(count_labels(one, project.catalog, truth=truth, exclude=sample.exclude, band=band), truth_sha256=digest)
+        for one in runs
+    )
+    return replace(change, before=change.before.with_parts(first), after=change.after.with_parts(second))
+
+
+def truth_note(run: KeptRun, difference: RunDifference, names: Callable[[str], str]) -> str:
+    """Whether the ground truth is another one than the one that gave a kept run its figures, as a sentence; empty if it is not.
+
+    Args:
+        difference: of the run and another one, whole.
+        names: gives the path of an image of the difference.
+    """
+    if not run.truth_sha256:
+        return ""
+    known = [(names(image), record.truth_sha256) for image in difference.before if (record := difference.before.get(image))]
+    if len(known) < run.scored:
+        return plural(
+            "Only {n} image of run '{name}' is compared: whether its ground truth has changed is not known.",
+            "Only {n} images of run '{name}' are compared: whether its ground truth has changed is not known.",
+            len(known),
+            name=run.name,
+        )
+    if ground_truth_hash(known) == run.truth_sha256:
+        return ""
+    return tr(
+        "The ground truth has changed since run '{name}' was kept: its own figures are of another one than this comparison.",
+        name=run.name,
+    )
 
 
 def settings_text(options: PredictOptions) -> str:

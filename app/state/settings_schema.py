@@ -216,6 +216,16 @@ SETTINGS: tuple[Setting, ...] = (
         help=mark("With stored predictions, an image opens without running the model again"),
     ),
     Setting(
+        key="work.runs_megabytes",
+        default=2048,
+        group=_WORK,
+        label=mark("Disk space for kept runs, per project"),
+        help=mark("A run that does not fit beside the others is not kept; none is removed for it"),
+        low=1,
+        high=1048576,
+        unit="MB",
+    ),
+    Setting(
         key="model.folder",
         default="",
         group=_MODELS,

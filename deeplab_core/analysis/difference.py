@@ -11,7 +11,6 @@ so that every question about a folder can be asked of them: kinds, cells, pairs,
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.analysis.components import ErrorComponent
+from deeplab_core.analysis.count_changes import CellChange, CountDraws, KindChange, net_changes
 from deeplab_core.analysis.error_maps import ErrorMaps, map_errors
 from deeplab_core.analysis.failures import FailureRules
 from deeplab_core.analysis.folder import FolderAnalysis
-from deeplab_core.analysis.kinds import KINDS, FailureKind
+from deeplab_core.analysis.kinds import KINDS
 from deeplab_core.analysis.objects import read_known_objects
 from deeplab_core.analysis.own_slices import OwnSlices
 from deeplab_core.analysis.record import ERROR_PIXELS, KIND_PIXELS, ImageAnalysis, slice_name
@@ -36,7 +36,7 @@ from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError, image_e
 from deeplab_core.images import read_image
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.frames import Frame
-from deeplab_core.metrics.bootstrap import RESAMPLES, interval, pooled_sums
+from deeplab_core.metrics.bootstrap import RESAMPLES
 from deeplab_core.metrics.pair_reader import PairReader
 from deeplab_core.parallel import IsCancelled, ItemCallback
 from deeplab_core.regions import Mask
@@ -69,78 +69,6 @@ class ImageErrorChange:
             raise ValueError("both runs are measured against one ground truth")
         fixed, made = before.only(~after.wrong), after.only(~before.wrong)
         return cls(before.record() if recorded is None else recorded, after.record(), fixed.record(), made.record())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KindChange:
-    """One kind of failure. ``after = before - fixed + made``, and what stayed wrong but became another kind.
-
-    Attributes:
-        kind: which.
-        before, after: wrong pixels of it.
-        fixed, made: see the module.
-        images_better, images_worse: images with more of it fixed than made, and the reverse.
-        low, high: 95 % interval of ``fixed - made`` over images, px; nan without one.
-        measured: whether the data says anything of this kind.
-    """
-
-    kind: FailureKind
-    before: int
-    after: int
-    fixed: int
-    made: int
-    images_better: int
-    images_worse: int
-    low: float = math.nan
-    high: float = math.nan
-    measured: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellChange:
-    """One cell of the confusion matrix, or both cells of a pair of classes.
-
-    Attributes:
-        truth, prediction: class ids; the prediction may be void.
-        before, after: its pixels.
-        fixed, made: pixels that became right, and that were right.
-        images_better, images_worse: images with more fixed than made, and the reverse.
-        low, high: 95 % interval of ``fixed - made`` over images, px; nan without one.
-        both_ways: whether it is a pair: the cell and its mirrored one.
-    """
-
-    truth: int
-    prediction: int
-    before: int
-    after: int
-    fixed: int
-    made: int
-    images_better: int
-    images_worse: int
-    low: float = math.nan
-    high: float = math.nan
-    both_ways: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Nets:
-    """What some counts have won over the images, for each of K counts.
-
-    Attributes:
-        better, worse: (K,) images with more fixed than made, and the reverse.
-        bounds: (K, 2) interval of ``fixed - made``; nan without one.
-    """
-
-    better: NDArray[np.int64]
-    worse: NDArray[np.int64]
-    bounds: NDArray[np.float64]
-
-    def of(self, place: int) -> dict[str, Any]:
-        """Fields of a row."""
-        low, high = self.bounds[place].tolist()
-        return {
-            "images_better": int(self.better[place]), "images_worse": int(self.worse[place]), "low": low, "high": high,
-        }  # fmt: skip
 
 
 @dataclass(slots=True, eq=False)
@@ -184,24 +112,31 @@ class RunDifference:
         """Pixels that are wrong in both runs."""
         return self.before.wrong_px - self.fixed.wrong_px
 
-    def kinds(self, *, resamples: int = RESAMPLES, seed: int = 0) -> list[KindChange]:
+    def kinds(self, *, resamples: int = RESAMPLES, seed: int = 0, test: bool = True) -> list[KindChange]:
         """All kinds, in their order.
 
         Args:
             resamples, seed: of the intervals; 0 for none.
+            test: whether p-values are wanted.
         """
         totals = {view: getattr(self, view).total(KIND_PIXELS) for view in ("before", "after", "fixed", "made")}
-        nets = self._nets(KIND_PIXELS, [[place] for place in range(len(KINDS))], resamples, seed)
-        return [
-            KindChange(
-                kind=kind, **{view: int(total[place]) for view, total in totals.items()}, **nets.of(place),
-                measured=kind not in self.before.unmeasured,
-            )
-            for place, kind in enumerate(KINDS)
-        ]  # fmt: skip
+        measured = [kind not in self.before.unmeasured for kind in KINDS]
+        draws = CountDraws(resamples, seed, [test and known for known in measured], len(KINDS))
+        nets = net_changes(self.fixed, self.made, KIND_PIXELS, [[place] for place in range(len(KINDS))], draws)
+        found = []
+        for place, kind in enumerate(KINDS):
+            counts: dict[str, Any] = {view: int(total[place]) for view, total in totals.items()}
+            found.append(KindChange(kind=kind, **counts, **nets.of(place), measured=measured[place]))
+        return found
 
     def cells(
-        self, limit: int | None = None, *, both_ways: bool = False, resamples: int = RESAMPLES, seed: int = 0
+        self,
+        limit: int | None = None,
+        *,
+        both_ways: bool = False,
+        resamples: int = RESAMPLES,
+        seed: int = 0,
+        test: bool = True,
     ) -> list[CellChange]:
         """Cells that changed, or pairs of classes, the one with the largest gain or loss first.
 
@@ -209,21 +144,23 @@ class RunDifference:
             limit: how many; None for all.
             both_ways: a cell and its mirrored one are one row; cells of void have no mirrored one.
             resamples, seed: of the intervals; 0 for none.
+            test: whether p-values are wanted; all rows are one family, also those beyond the limit.
         """
         totals = {view: self._cells(view) for view in ("before", "after", "fixed", "made")}
         net = totals["fixed"] - totals["made"]
         moved = totals["fixed"] + totals["made"] + abs(totals["before"] - totals["after"])
         if both_ways:
             net, moved = _folded(net), _folded(moved)
-        order = sorted(np.flatnonzero(moved).tolist(), key=lambda at: (-abs(int(net.flat[at])), -int(moved.flat[at]), at))[:limit]
+        order = sorted(np.flatnonzero(moved).tolist(), key=lambda at: (-abs(int(net.flat[at])), -int(moved.flat[at]), at))
         classes = len(self.catalog)
         groups = [_mirrored(at, classes) if both_ways else [at] for at in order]
-        nets = self._nets(ERROR_PIXELS, groups, resamples, seed)
+        draws = CountDraws(resamples, seed, [test] * len(groups), len(groups) if limit is None else limit)
+        nets = net_changes(self.fixed, self.made, ERROR_PIXELS, groups, draws)
         ids = [*self.catalog.ids.tolist(), self.catalog.ignore]
         found = []
-        for at, group in enumerate(groups):
+        for at, group in enumerate(groups[:limit]):
             row, column = divmod(group[0], classes + 1)
-            counts = {view: int(total.reshape(-1)[group].sum()) for view, total in totals.items()}
+            counts: dict[str, Any] = {view: int(total.reshape(-1)[group].sum()) for view, total in totals.items()}
             found.append(CellChange(truth=ids[row], prediction=ids[column], **counts, **nets.of(at), both_ways=len(group) > 1))
         return found
 
@@ -254,24 +191,6 @@ class RunDifference:
         folder: FolderAnalysis = getattr(self, view)
         counts, _ = folder.error_cells()
         return counts
-
-    def _nets(self, name: str, groups: Sequence[Sequence[int]], resamples: int, seed: int) -> _Nets:
-        """What each group of places of a count has won: images, and the interval of the sum over images."""
-        where = np.full(max((place for group in groups for place in group), default=0) + 1, -1)
-        for at, group in enumerate(groups):
-            where[list(group)] = at
-        net = np.zeros((self.images, len(groups)))
-        for row, image in enumerate(self.before):
-            for folder, sign in ((self.fixed, 1), (self.made, -1)):
-                record = folder.get(image)
-                assert record is not None
-                counts = record.counts[name]
-                known = counts.places < len(where)
-                at, values = where[counts.places[known]], counts.values[known].astype(np.float64)
-                np.add.at(net[row], at[at >= 0], sign * values[at >= 0])
-        drawn = pooled_sums(net, resamples, seed)
-        bounds = interval(drawn) if len(drawn) else np.full((len(groups), 2), math.nan)
-        return _Nets((net > 0).sum(axis=0), (net < 0).sum(axis=0), bounds)
 
 
 def _folded(counts: NDArray[np.int64]) -> NDArray[np.int64]:

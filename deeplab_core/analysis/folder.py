@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,6 +118,12 @@ class FolderAnalysis:
     def get(self, image: str) -> ImageAnalysis | None:
         """The record of an image; None without one."""
         return self._images.get(image)
+
+    def for_scores(self) -> FolderAnalysis:
+        """The images and sums as they are now, for another thread; it lists no components."""
+        found = FolderAnalysis(self.catalog)
+        found._images, found._totals, found._measured = dict(self._images), deepcopy(self._totals), self._measured.copy()
+        return found
 
     # Changing
 

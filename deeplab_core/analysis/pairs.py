@@ -31,8 +31,9 @@ from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.kinds import PARTS
 from deeplab_core.analysis.record import CELL_OCCLUSION, CELL_PARTS, CELL_SIZES, COMPONENTS, ERROR_PIXELS
 from deeplab_core.analysis.slices import OBJECT_EDGES, ObjectAxis
+from deeplab_core.analysis.sparse_features import SparseFeatures
 from deeplab_core.metrics import scores
-from deeplab_core.metrics.bootstrap import RESAMPLES, interval, pooled_sums
+from deeplab_core.metrics.bootstrap import RESAMPLES, interval
 
 #: What :attr:`CellLoss.occlusion` counts, in its order.
 OCCLUSION = ("occluded", "not_occluded", "no_object")
@@ -173,7 +174,7 @@ def pair_loss(
     places = [
         (catalog.index_of(one), len(catalog) if other == catalog.ignore else catalog.index_of(other)) for one, other in ways
     ]
-    names = [name for name in folder if (record := folder.get(name)) is not None and ERROR_PIXELS in record.counts]
+    names = [name for name in sorted(folder) if (record := folder.get(name)) is not None and ERROR_PIXELS in record.counts]
     cells = np.array([[_at(folder, name, place) for place in places] for name in names], dtype=np.int64).reshape(-1, len(places))
     counts = folder.total(ERROR_PIXELS)
     sums = _sums(folder, names, cells, resamples, seed)
@@ -356,19 +357,26 @@ def _at(folder: FolderAnalysis, name: str, place: tuple[int, int]) -> int:
 def _sums(folder: FolderAnalysis, names: list[str], cells: NDArray[np.int64], resamples: int, seed: int) -> NDArray[np.float64]:
     """(R, 3 C + K) hits, truth, predicted pixels of every class and pixels of the cells, of drawn pools."""
     classes = len(folder.catalog)
-    features = np.zeros((len(names), 3 * classes + cells.shape[1]))
-    for row, name in enumerate(names if resamples else ()):
-        record = folder.get(name)
-        assert record is not None
-        counts = record.counts[ERROR_PIXELS]
-        truth, called = np.divmod(counts.places.astype(np.int64), classes + 1)
-        pixels = counts.values.astype(np.float64)
-        right, real = truth == called, called < classes
-        features[row, :classes] = np.bincount(truth[right], pixels[right], classes)
-        features[row, classes : 2 * classes] = np.bincount(truth, pixels, classes)
-        features[row, 2 * classes : 3 * classes] = np.bincount(called[real], pixels[real], classes)
-    features[:, 3 * classes :] = cells
-    return pooled_sums(features, resamples, seed)
+    shape = (3 * classes + cells.shape[1],)
+    if not resamples:
+        return np.zeros((0, *shape))
+    records = [record for name in names if (record := folder.get(name)) is not None]
+    found = [record.counts[ERROR_PIXELS] for record in records]
+    images = np.repeat(np.arange(len(found)), [len(counts.places) for counts in found])
+    empty = np.zeros(0, np.int64)
+    cell = np.concatenate([empty, *(counts.places for counts in found)]).astype(np.int64)
+    pixels = np.concatenate([empty, *(counts.values for counts in found)]).astype(np.float64)
+    truth, called = np.divmod(cell, classes + 1)
+    right, real = truth == called, called < classes
+    of_cell, at = np.nonzero(cells)
+    parts = [
+        (images[right], truth[right], pixels[right]),
+        (images, classes + truth, pixels),
+        (images[real], 2 * classes + called[real], pixels[real]),
+        (of_cell, 3 * classes + at, cells[of_cell, at].astype(np.float64)),
+    ]
+    rows, places, values = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return SparseFeatures.summed(rows, places, values, len(names), shape).pools(resamples, seed)
 
 
 def _cell(

@@ -108,7 +108,7 @@ def sliced_axes(
         class_id: objects of this class only; pixels and images are of all classes, and left out then.
         only: names of the axes; None for all.
     """
-    names = tuple(name for name in folder if _inspected(folder.get(name)) is not None)
+    names = tuple(sorted(name for name in folder if _inspected(folder.get(name)) is not None))  # draws go by this order
     records = [record for name in names if (record := folder.get(name)) is not None]
 
     def wanted(name: str) -> bool:

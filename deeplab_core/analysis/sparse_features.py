@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.metrics.bootstrap import drawn_weights
+from deeplab_core.metrics.bootstrap import MOST_DRAWN, drawn_groups, drawn_weights
 
 #: Pools times images, and bytes of dense numbers, that are held at once.
 _DRAWS, _BYTES = 4_000_000, 32 << 20
@@ -55,6 +55,25 @@ class SparseFeatures:
             ends.append(end)
         return cls(shape, np.array(ends, dtype=np.int64), np.concatenate(places), np.concatenate(values))
 
+    @classmethod
+    def summed(
+        cls, rows: NDArray[np.int64], places: NDArray[np.int64], values: NDArray[np.float64], images: int, shape: tuple[int, ...]
+    ) -> SparseFeatures:
+        """Numbers that are sums of entries.
+
+        Args:
+            rows, places, values: (E,) image, position within it, and value of every entry, in any order; a position may occur
+                several times.
+            images: N.
+            shape: of the numbers of one image.
+        """
+        size = int(np.prod(shape))
+        keys, where = np.unique(rows * size + places, return_inverse=True)
+        sums = np.bincount(where.reshape(-1), values, minlength=keys.size).astype(np.float64)
+        keys, sums = keys[sums != 0], sums[sums != 0]
+        image, at = np.divmod(keys, max(size, 1))
+        return cls(shape, np.cumsum(np.bincount(image, minlength=images)).astype(np.int64), at, sums)
+
     def __len__(self) -> int:
         return len(self.ends)
 
@@ -83,6 +102,15 @@ class SparseFeatures:
         at = np.repeat(starts[chosen] - (ends - lengths), lengths) + np.arange(int(lengths.sum()))
         return SparseFeatures(self.shape, ends, self.places[at], self.values[at])
 
+    def columns(self, chosen: NDArray[np.int64]) -> SparseFeatures:
+        """Some of the numbers of every image, of which there are (N, F); ``chosen`` are their places, rising."""
+        where = np.full(self.shape[0], -1)
+        where[chosen] = np.arange(len(chosen))
+        at = where[self.places]
+        inside = at >= 0
+        ends = np.cumsum(np.bincount(self.rows[inside], minlength=len(self))).astype(np.int64)
+        return SparseFeatures((len(chosen),), ends, at[inside], self.values[inside])
+
     def images_with(self, axis: int, place: int) -> NDArray[np.int64]:
         """How many images have a number that is not 0, by the place on the first axis.
 
@@ -95,7 +123,7 @@ class SparseFeatures:
         return np.bincount(pairs % self.shape[0], minlength=self.shape[0]).astype(np.int64)
 
     def pools(self, resamples: int, seed: int) -> NDArray[np.float64]:
-        """(R, ...) sums over pools drawn with replacement, the draws of :func:`~deeplab_core.metrics.bootstrap.pooled_sums`.
+        """(R, ...) sums over pools drawn with replacement, as :func:`~deeplab_core.metrics.bootstrap.drawn_weights` draws them.
 
         Sums of whole numbers below 2^53 do not depend on the order. Fewer than two images give no pool.
         """
@@ -104,8 +132,15 @@ class SparseFeatures:
     def pool_blocks(self, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
         """The pools of :meth:`pools` in parts, which are alike for the same number of images of the same shape.
 
-        A part of the images is dense at a time, and only the places that any image has.
+        A part of the images is dense at a time, and only the places that any image has. More than
+        :data:`~deeplab_core.metrics.bootstrap.MOST_DRAWN` images are drawn in groups.
         """
+        if len(self) > MOST_DRAWN and resamples:
+            groups = drawn_groups(len(self))
+            rows = groups[self.rows]
+            grouped = SparseFeatures.summed(rows, self.places, self.values, int(groups.max()) + 1, self.shape)
+            yield from grouped.pool_blocks(resamples, seed)
+            return
         images, size = len(self), int(np.prod(self.shape))
         if images < 2 or not resamples:
             return

@@ -97,11 +97,27 @@ def corrected(changes: Sequence[ScoreChange]) -> tuple[ScoreChange, ...]:
     """Holm's correction over the changes that can have a verdict, as one family."""
     few = {place for place, change in enumerate(changes) if change.images < FEWEST_IMAGES}
     result = [replace(change, p=math.nan, verdict=Verdict.FEW) if at in few else change for at, change in enumerate(changes)]
-    tested = {place for place, change in enumerate(changes) if not math.isnan(change.p)}
-    ordered = sorted(tested - few, key=lambda place: changes[place].p)
+    tested = holm([math.nan if place in few else change.p for place, change in enumerate(changes)])
+    for place, p in enumerate(tested):
+        if not math.isnan(p):
+            change = replace(changes[place], p=p)
+            result[place] = replace(change, verdict=_verdict(change))
+    return tuple(result)
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """p-values corrected by Holm's method as one family; nan is none, and stays."""
+    found = list(values)
+    ordered = sorted((place for place, p in enumerate(values) if not math.isnan(p)), key=lambda place: values[place])
     largest = 0.0
     for rank, place in enumerate(ordered):
-        largest = max(largest, min(1.0, (len(ordered) - rank) * changes[place].p))
-        corrected = replace(changes[place], p=largest)
-        result[place] = replace(corrected, verdict=_verdict(corrected))
-    return tuple(result)
+        largest = max(largest, min(1.0, (len(ordered) - rank) * values[place]))
+        found[place] = largest
+    return found
+
+
+def count_verdict(net: int, p: float) -> Verdict:
+    """What may be said of pixels won (lost, if negative), with a corrected p-value; nan where too few images changed."""
+    if math.isnan(p):
+        return Verdict.FEW
+    return Verdict.UNCLEAR if p > _SIGNIFICANT or not net else Verdict.BETTER if net > 0 else Verdict.WORSE

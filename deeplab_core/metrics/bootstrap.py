@@ -26,6 +26,8 @@ Scores = NDArray[np.float64]
 
 RESAMPLES = 2000
 LEVEL = 0.95
+#: Units that are drawn at most where :func:`drawn_groups` says which: of more images, groups of them.
+MOST_DRAWN = 2000
 
 #: Cells of the draws held at once, and bytes of the counts held at once.
 _DRAWS = 4_000_000
@@ -135,13 +137,18 @@ def drawn_weights(images: int, resamples: int, seed: int, block: int) -> Iterato
         yield np.bincount(drawn.ravel(), minlength=rows * images).reshape(rows, images).astype(np.float64)
 
 
-def pooled_sums(features: NDArray[np.float64], resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.float64]:
-    """(R, F) sums of (N, F) figures of images over the pools of :meth:`Samples.resampled`; (0, F) for fewer than two images."""
-    images = len(features)
-    if images < 2 or not resamples:
-        return np.zeros((0, features.shape[1]))
-    block = max(1, _DRAWS // images)
-    return np.concatenate([weights @ features for weights in drawn_weights(images, resamples, seed, block)])
+def drawn_groups(images: int) -> NDArray[np.int64]:
+    """(N,) the group of each of N images, 0..G - 1; up to :data:`MOST_DRAWN` images are groups of their own.
+
+    More images are put into groups of one size (the last may be smaller) in a fixed random order, and the groups are drawn. The
+    images of a group are a sample of all, so sums over drawn groups vary as those over drawn images do, at the cost of
+    :data:`MOST_DRAWN` images.
+    """
+    size = -(-images // MOST_DRAWN)
+    groups = np.arange(images)
+    if size > 1:
+        groups[np.random.default_rng(0).permutation(images)] = np.arange(images) // size
+    return groups
 
 
 class Pools:

@@ -17,6 +17,7 @@ from app.text import tr
 from app.viewmodels.annotate.class_rows import class_name
 from app.viewmodels.annotate.correction import Pointed
 from deeplab_core.errors import message
+from deeplab_core.geometry import Box
 
 Point = tuple[float, float]
 
@@ -56,6 +57,11 @@ class ComponentsController(TargetSource):
     def place(self) -> Point | None:
         """Where the pointer is on the image, or was when it left it for a menu."""
         return self._corrections.inside(self._last)
+
+    def box_here(self) -> Box | None:
+        """Box of the component at :attr:`place` while the tool is chosen; None without one."""
+        corrector, place = self._corrections.corrector, self.place
+        return corrector.component_mask(*place)[0] if self._on and corrector is not None and place is not None else None
 
     def class_here(self) -> int:
         """The class at :attr:`place`; the selected one if that is nowhere."""

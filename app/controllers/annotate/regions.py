@@ -15,6 +15,7 @@ from app.text import tr
 from app.viewmodels.annotate.class_rows import class_name
 from app.viewmodels.annotate.correction import Pointed
 from deeplab_core.errors import message
+from deeplab_core.geometry import Box
 
 if TYPE_CHECKING:  # OpenCV comes with the first image
     from deeplab_core.correction import Corrector, RegionPreview
@@ -40,6 +41,7 @@ class RegionsController(TargetSource):
         self._corrections, self._edit, self._notifier = corrections, corrections.edit, services.notifier
         self.level = FIRST_LEVEL
         self._place: Point | None = None
+        self._last: Point | None = None
         self._path: list[Point] = []
         self._shown: tuple[tuple[RegionPreview, int, int | None, frozenset[int]], Target] | None = None
         self._soon = single_shot(self, _SOON_MS, self._look)
@@ -53,8 +55,15 @@ class RegionsController(TargetSource):
     def hover(self, x: float | None, y: float | None) -> None:
         """The pointer is over this point in image px, or over none."""
         self._place = None if x is None or y is None else (x, y)
+        self._last = self._place or self._last
         self._path = []
         self._look()
+
+    def box_here(self) -> Box | None:
+        """Box of the region under the pointer, or where it was, while the tool is chosen; None without one."""
+        corrector, place = self._corrections.corrector, self._corrections.inside(self._last)
+        known = self._on and corrector is not None and place is not None and self._corrections.regions_ready
+        return corrector.region_preview(*place, self.level).box if known and corrector is not None and place is not None else None
 
     def turn(self, steps: int) -> None:
         """Go to coarser (positive) or finer regions, as far as the one under the pointer changes."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.controllers.annotate.view import ViewState
+from app.controllers.compare.export import EXPORTED_BAND, export_changes
 from app.controllers.compare.image import CompareController
+from app.controllers.compare.keeping import RunKeeping
 from app.controllers.compare.models import ComparedModels
-from app.controllers.compare.requests import ModelRequest, ask_model, kept_labels
+from app.controllers.compare.requests import RunLabels
 from app.controllers.evaluate.measuring import Measuring
 from app.controllers.predict.models import ModelsController
 from app.controllers.project.folder_jobs import FolderJobs
@@ -22,45 +25,21 @@ from app.services.folder_job import FolderJob, Steps, background
 from app.services.services import Services
 from app.services.session import OpenImage
 from app.state.comparison import LETTERS
-from app.state.kept_runs import KeptRun, KeptRuns, RunRecorder
+from app.state.kept_runs import KeptRuns
 from app.state.project import Project
-from app.state.run_sides import RunSide, change_of, settings_text, side_labels
+from app.state.run_sides import RunChange, RunSide, change_of, truth_note
 from app.state.samples import load_sample, truth_path
 from app.text import plural, tr
 from app.viewmodels.annotate.panes import MODEL_PANES, PaneKind, PaneLayout
-from app.viewmodels.evaluate.error_list import MOST_RESAMPLED
-from app.viewmodels.evaluate.failure_table import MOST_SLICED
 from app.viewmodels.project.folder_plan import plan_comparison
-from app.worker.messages import NORMAL
 from deeplab_core.analysis.components import ErrorComponent, component_mask
 from deeplab_core.analysis.difference import ImageErrorChange, RunDifference
 from deeplab_core.analysis.error_comparison import ErrorComparison
-from deeplab_core.errors import AtrousError
+from deeplab_core.analysis.own_slices import OwnSlices
 from deeplab_core.labels import LabelMap
-from deeplab_core.metrics.bootstrap import RESAMPLES
-from deeplab_core.records import PredictOptions
 
-#: Draws for the slices, and draws times images: fifty slices are corrected as one family, and with 1,000 draws none of them could
-#: ever be told from chance.
-_DRAWS, _MOST_DRAWN = 10_000, 4_000_000
-
-
-@dataclass(slots=True, eq=False)
-class RunChange:
-    """Two runs that are compared, or were.
-
-    Attributes:
-        sides: both runs.
-        options: settings that the models ran with.
-        difference: grows while images come.
-        errors: with intervals; None before the job has ended.
-    """
-
-    project: Project
-    sides: tuple[RunSide, RunSide]
-    options: PredictOptions
-    difference: RunDifference
-    errors: ErrorComparison | None = None
+#: Draws: fifty slices are corrected as one family, and with 1,000 draws none of them could ever be told from chance.
+_DRAWS = 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,11 +64,32 @@ class _Visit:
     """The image of an error of the list, with the masks of both runs in the panes."""
 
     change: RunChange
-    component: ErrorComponent
+    errors: tuple[ErrorComponent, ...]  # the list, as it was when it was opened
+    at: int  # which of them
     fixed: bool
     before: dict[str, Any]  # what the panes showed
     image: OpenImage | None = None
     labels: tuple[LabelMap, ...] = ()
+
+    @property
+    def component(self) -> ErrorComponent:
+        return self.errors[self.at]
+
+
+@dataclass(frozen=True, slots=True)
+class VisitedError:
+    """The error that is open.
+
+    Attributes:
+        current: the error.
+        fixed: whether it was fixed by the second run, or made.
+        place, number: its place in the list, from 1, and how many are listed.
+    """
+
+    current: ErrorComponent
+    fixed: bool
+    place: int
+    number: int
 
 
 class CompareChanges(QObject):
@@ -97,6 +97,8 @@ class CompareChanges(QObject):
 
     Attributes:
         change: the runs that were compared last; None before.
+        keeping: keeps runs with the project.
+        own: the user's attributes of the images and objects, slices of the next difference; None without any.
         chosen: the runs that the page is to offer first; None for those of ``change``.
 
     Signals:
@@ -125,14 +127,22 @@ class CompareChanges(QObject):
         self._comparison, self._compared = comparison
         self._session, self._models = services.session, models
         self._measuring, self._view, self._folder_jobs = measuring, view, folder_jobs
-        self._compute, self._jobs, self._notifier = services.compute, services.jobs, services.notifier
+        self._jobs, self._notifier = services.jobs, services.notifier
+        self._labels = RunLabels(services.compute, models)
+        self.keeping = RunKeeping(services, models, self._labels, folder_jobs, self)
+        self.keeping.changed.connect(self.changed)
         self._report = partial(services.notifier.report_or_raise, replace_key="changes")
         self._job: FolderJob[Any] | None = None
         self._visit: _Visit | None = None
         self.change: RunChange | None = None
+        self.own: OwnSlices | None = None
         self.chosen: tuple[RunSide, RunSide] | None = None
         services.session.projectChanged.connect(lambda _project: self.forget())
         services.session.imageChanged.connect(self._follow_image)
+
+    def take_attributes(self, own: OwnSlices | None) -> None:
+        """The next difference has these attributes of the user's as slices."""
+        self.own = own
 
     # -- which runs ------------------------------------------------------------------------------------------------------
 
@@ -156,13 +166,13 @@ class CompareChanges(QObject):
 
     @property
     def running(self) -> bool:
-        """Whether two runs are being compared."""
-        return self._job is not None
+        """Whether two runs are being compared, or one is being kept."""
+        return self._job is not None or self.keeping.running
 
     def start(self, before: RunSide, after: RunSide) -> None:
         """Say what it takes, then compare the errors of two runs on every image with ground truth."""
         project = self._session.project
-        if project is None or self._job is not None:
+        if project is None or self.running:
             return
         images = [record.id for record in project.images if not record.missing and truth_path(project, record.id) is not None]
         if not images:
@@ -190,17 +200,18 @@ class CompareChanges(QObject):
                 self.start(*chosen)
 
     def stop(self) -> None:
-        """Stop comparing; what was compared is shown."""
+        """Stop comparing; what was compared is shown. Or stop keeping a run."""
+        self.keeping.stop()
         if self._job is not None:
             self._job.cancel()
 
     def _begin(self, project: Project, sides: tuple[RunSide, RunSide], images: list[int]) -> None:
-        if self._job is not None or project is not self._session.project:
+        if self.running or project is not self._session.project:
             return  # the question was answered late
         self.end_visit()
         if self._session.autosaver is not None:
             self._session.autosaver.save_now()
-        change = RunChange(project, sides, self._models.run_settings.options(), RunDifference(project.catalog))
+        change = RunChange(project, sides, self._models.run_settings.options(), RunDifference(project.catalog, own=self.own))
         self.change = change
         self._job = self._folder_jobs.start(
             project, tr("Comparing errors"), images, lambda image: self._compare(change, image),
@@ -208,92 +219,25 @@ class CompareChanges(QObject):
         )  # fmt: skip
         self.changed.emit()
 
-    # -- kept runs -------------------------------------------------------------------------------------------------------
-
-    def keep(self, side: RunSide, name: str) -> None:
-        """Keep the labels of a run with the project, under a name, with date, settings and figures."""
-        project = self._session.project
-        if project is None or self._job is not None or side.kept is not None:
-            return
-        if self._session.autosaver is not None:
-            self._session.autosaver.save_now()
-        images = [record.id for record in project.images if not record.missing]
-        options = self._models.run_settings.options()
-        change = RunChange(project, (side, side), options, RunDifference(project.catalog))
-        card = None if side.model is None else side.model.card
-        settings = "" if side.model is None else settings_text(side.model.options(options))
-        title = tr("Masks of the project") if card is None else card.name
-        try:
-            recorder = KeptRuns(project).begin(name, title, model_id="" if card is None else card.id, settings=settings)
-        except AtrousError as error:
-            self._report(error)
-            return
-        self._job = self._folder_jobs.start(
-            project, tr("Keeping a run"), images, lambda image: self._record(change, recorder, image),
-            on_end=lambda job: self._end_keeping(recorder, job),
-        )  # fmt: skip
-        self.changed.emit()
-
-    def remove(self, run: KeptRun) -> None:
-        """Forget a kept run and delete its labels."""
-        project = self._session.project
-        if project is None:
-            return
-        try:
-            KeptRuns(project).remove(run)
-        except AtrousError as error:
-            self._report(error)
-        self.changed.emit()
-
-    def _record(self, change: RunChange, recorder: RunRecorder, image: int) -> Steps[None]:
-        labels = yield from self._labels(change, image, change.sides[0])
-        if labels is None:
-            return
-
-        def keep() -> None:
-            recorder.add(image, labels, load_sample(change.project, image, labels="none").scored)
-
-        yield from background(keep)
-
-    def _end_keeping(self, recorder: RunRecorder, job: FolderJob[None]) -> None:
-        self._ended(job)
-        try:
-            if job.stopped:
-                said = tr("Run '{name}' is not kept", name=recorder.name)
-            else:
-                run = recorder.finish()
-                said = plural("{n} image in run '{name}'", "{n} images in run '{name}'", run.images, name=run.name)
-            self._folder_jobs.say(job, tr("Keeping a run"), [said], key="changes")
-        except AtrousError as error:
-            self._report(error)
-        self.changed.emit()
+    # -- the job ---------------------------------------------------------------------------------------------------------
 
     def _ended(self, job: FolderJob[Any]) -> None:
         """A job is over; after :meth:`forget` another one may be running since."""
         if self._job is job:
             self._job = None
 
-    # -- the job ---------------------------------------------------------------------------------------------------------
-
     def _compare(self, change: RunChange, image: int) -> Steps[ImageErrorChange | None]:
         first, second = change.sides
-        before = yield from self._labels(change, image, first)
-        after = yield from self._labels(change, image, second)
+        before = yield from self._labels.steps(change.project, change.options, image, first)
+        after = yield from self._labels.steps(change.project, change.options, image, second)
         if before is None or after is None:
             return None  # an image without a mask is in neither run
         objects = self._measuring.objects(change.project, image)
 
         def compare() -> ImageErrorChange | None:
-            return change_of(change.project, image, change.sides, (before, after), objects)
+            return change_of(change.project, image, change.sides, (before, after), objects, EXPORTED_BAND)
 
         return (yield from background(compare))
-
-    def _labels(self, change: RunChange, image: int, side: RunSide) -> Steps[LabelMap | None]:
-        if side.model is None:
-            return (yield from background(self._reader(change, image, side)))
-        request = ModelRequest(change.project, image, side.model, side.model.options(change.options), NORMAL)
-        prediction = yield from ask_model(self._compute, request)
-        return prediction.labels
 
     def _pool(self, change: RunChange, image: int, found: ImageErrorChange | None) -> None:
         if found is not None and change is self.change:
@@ -309,31 +253,39 @@ class CompareChanges(QObject):
         if not images:
             return
 
+        notes = [truth_note(side.kept, change.difference, change.name) for side in change.sides if side.kept is not None]
+        change.notes = tuple(note for note in notes if note) if not job.stopped else ()
+
         def done(errors: ErrorComparison) -> None:
             if change is self.change:
                 change.errors = errors
                 self.changed.emit()
 
         def counted(errors: ErrorComparison) -> None:
+            done(errors)  # draws take seconds, and the rows are worth looking at before
+            self._jobs.run(lambda: ErrorComparison.of(change.difference, resamples=_DRAWS), resampled, self._report)
+
+        def resampled(errors: ErrorComparison) -> None:
+            change.whole = True
             done(errors)
-            draws = min(_DRAWS, _MOST_DRAWN // images) if images <= MOST_SLICED else 0
-            counts = RESAMPLES if images <= MOST_RESAMPLED else 0
-            if draws or counts:  # they take seconds, and the rows are worth looking at before
-                self._jobs.run(
-                    lambda: ErrorComparison.of(change.difference, resamples=draws, count_resamples=counts), done, self._report
-                )
 
         self._jobs.run(lambda: ErrorComparison.of(change.difference, resamples=0), counted, self._report)
 
-    # -- places ----------------------------------------------------------------------------------------------------------
+    def export(self, path: Path) -> None:
+        """Write the difference as JSON, CSV or HTML, as the ending says; in the background."""
+        change = self.change
+        if change is None or change.errors is None:
+            return
+        errors = change.errors
 
-    def _reader(self, change: RunChange, image: int, side: RunSide) -> Callable[[], LabelMap | None]:
-        """Reads the labels of an image in a run, as far as they are kept; for a thread."""
-        project = change.project
-        if side.model is not None:
-            request = ModelRequest(project, image, side.model, side.model.options(change.options), NORMAL)
-            return lambda: kept_labels(request)
-        return lambda: side_labels(project, image, side, self._models.in_project_ids)
+        def written(_nothing: None) -> None:
+            self._notifier.info(
+                tr("{name} exported", name=path.name), tr("In {parent}.", parent=path.parent), replace_key="changes"
+            )
+
+        self._jobs.run(lambda: export_changes(change, errors, partial(self._read_pixels, change), path), written, self._report)
+
+    # -- places ----------------------------------------------------------------------------------------------------------
 
     def pixels(self, image: int, *, fixed: bool) -> Callable[[], ChangedPixels | None]:
         """Reads what is needed to show errors of the last difference on an image; for a thread.
@@ -347,18 +299,24 @@ class CompareChanges(QObject):
         change = self.change
         if change is None:
             return lambda: None
-        readers = [self._reader(change, image, side) for side in change.sides]
 
         def read() -> ChangedPixels | None:
-            sample = load_sample(change.project, image, labels="none", rgb=True)
-            before, after = (reader() for reader in readers)
-            if sample.truth is None or sample.rgb is None or before is None or after is None:
+            found = self._read_pixels(change, image)
+            if found is None:
                 return None
-            run, other = (before, after) if fixed else (after, before)
-            wrong = np.where(other == sample.truth, run, sample.truth)
-            return ChangedPixels(sample.rgb, sample.truth, wrong, (before, after))
+            rgb, truth, labels = found
+            run, other = labels if fixed else labels[::-1]
+            return ChangedPixels(rgb, truth, np.where(other == truth, run, truth), labels)
 
         return read
+
+    def _read_pixels(self, change: RunChange, image: int) -> tuple[NDArray[np.uint8], LabelMap, tuple[LabelMap, LabelMap]] | None:
+        """(H, W, 3) image, (H, W) ground truth and labels of both runs; None where something is missing. Reads the disk."""
+        sample = load_sample(change.project, image, labels="none", rgb=True)
+        before, after = (self._labels.reader(change.project, change.options, image, side)() for side in change.sides)
+        if sample.truth is None or sample.rgb is None or before is None or after is None:
+            return None
+        return sample.rgb, sample.truth, (before, after)
 
     @property
     def visiting(self) -> bool:
@@ -379,26 +337,43 @@ class CompareChanges(QObject):
         return {pane: side.title for pane, side in zip(MODEL_PANES, visit.change.sides, strict=False)}
 
     @property
-    def place(self) -> tuple[ErrorComponent, bool] | None:
-        """The error that is open, and whether it was fixed; None without one."""
-        return None if self._visit is None else (self._visit.component, self._visit.fixed)
+    def place(self) -> VisitedError | None:
+        """The error that is open; None without one."""
+        visit = self._visit
+        return None if visit is None else VisitedError(visit.component, visit.fixed, visit.at + 1, len(visit.errors))
 
-    def open_error(self, component: ErrorComponent, *, fixed: bool) -> None:
-        """Open the image of an error, with the masks of both runs beside each other."""
+    def open_error(self, errors: Sequence[ErrorComponent], at: int, *, fixed: bool) -> None:
+        """Open the image of an error of a list, with the masks of both runs beside each other."""
         change = self.change
         if change is None or change.project is not self._session.project:
             return
         kept = {name: value for name, value in self._view.to_dict().items() if name != "overlay"}
         before = kept if self._visit is None else self._visit.before
-        self._visit = _Visit(change, component, fixed, before)
+        self._visit = _Visit(change, tuple(errors), at, fixed, before)
         for place, kind in enumerate((MODEL_PANES[0], MODEL_PANES[1], PaneKind.DIFFERENCE, PaneKind.TRUTH)):
             self._view.set_kind(place, kind)
         self._view.set_layout(PaneLayout.QUAD)
-        image = self._session.image
-        if image is not None and str(image.id) == component.image:
+        self._go()
+
+    def step(self, direction: int) -> None:
+        """Open the next error of the list, or with -1 the one before."""
+        visit = self._visit
+        if visit is None:
+            return
+        if not 0 <= visit.at + direction < len(visit.errors):
+            last, first = tr("This is the last error in the list"), tr("This is the first error in the list")
+            self._notifier.info(last if direction > 0 else first, replace_key="go")
+            return
+        self._visit = replace(visit, at=visit.at + direction, image=None, labels=())
+        self._go()
+
+    def _go(self) -> None:
+        visit, image = self._visit, self._session.image
+        assert visit is not None
+        if image is not None and str(image.id) == visit.component.image:
             self._arrive(image)
         else:
-            self._session.open_image(int(component.image))
+            self._session.open_image(int(visit.component.image))
         self.visitChanged.emit()
 
     def end_visit(self) -> None:
@@ -439,6 +414,7 @@ class CompareChanges(QObject):
         """Another folder, or other ground truth: nothing of the old one is shown any more."""
         if self._job is not None:
             self._job.cancel()
+        self.keeping.forget()
         self._job = self.change = self.chosen = None
         self.end_visit()
         self.changed.emit()

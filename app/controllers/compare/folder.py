@@ -14,26 +14,29 @@ from app.controllers.project.folder_jobs import FolderJobs
 from app.services.folder_job import FolderJob, Steps, background
 from app.services.services import Services
 from app.state.comparison import (
+    MOST_TESTED,
     ComparedModel,
     FolderComparison,
     ImageDifference,
     ModelFigures,
     PairCount,
+    ablation_of,
     count_pair,
     figures_of,
     pairs_of,
 )
 from app.state.project import Project
 from app.state.samples import load_sample
-from app.text import plural, spaced, tr
+from app.text import error_sentences, plural, spaced, tr
 from app.viewmodels.compare.rows import model_curves
 from app.viewmodels.evaluate.curves import Curve
 from app.viewmodels.project.folder_plan import plan_comparison
 from app.worker.messages import NORMAL
+from deeplab_core.analysis.ablation import Ablation
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.image import count_labels
 from deeplab_core.analysis.record import ImageAnalysis
-from deeplab_core.errors import join_messages
+from deeplab_core.errors import AtrousError, join_messages
 from deeplab_core.learning import PackedLabels
 from deeplab_core.metrics.trimap import band_map
 from deeplab_core.records import PredictOptions, TrimapBand
@@ -80,6 +83,7 @@ class CompareFolder(QObject):
         super().__init__(parent)
         self._compared, self._session, self._models, self._figures = compared, services.session, models, figures
         self._folder_jobs = folder_jobs
+        self._jobs = services.jobs
         self._compute, self._notifier, self._context = services.compute, services.notifier, services.context
         self._job: FolderJob[_Counted | None] | None = None
         self.result: FolderComparison | None = None
@@ -199,7 +203,29 @@ class CompareFolder(QObject):
         if job.stopped:
             summary.append(tr("predictions are kept for the next run"))
         self._folder_jobs.say(job, tr("Comparison"), summary, key="compare-folder", remarks=tr(join_messages(run.notes)))
+        self._test(run.result)
         self.changed.emit()
+
+    def _test(self, result: FolderComparison) -> None:
+        """Find what the models do to the figures of the first one, in the background."""
+        if result.scored < 2:
+            result.untested = tr("Verdicts require two images with ground truth.")
+            return
+        if result.scored > MOST_TESTED:
+            result.untested = tr("No verdicts for more than {images} images: atrous ablate has them.", images=spaced(MOST_TESTED))
+            return
+
+        def done(found: Ablation) -> None:
+            result.ablation = found
+            self.changed.emit()
+
+        def failed(error: Exception) -> None:
+            if not isinstance(error, AtrousError):
+                raise error
+            result.untested = error_sentences(error)
+            self.changed.emit()
+
+        self._jobs.run(lambda: ablation_of(result), done, failed)
 
 
 def _count(run: _Run, image: int, packed: list[PackedLabels]) -> _Counted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
@@ -14,7 +15,7 @@ from app.services.calls import ComputeService
 from app.services.jobs import Job, JobRegistry, JobState
 from app.services.model_notes import note_of
 from app.services.services import Services
-from app.state.comparison import LETTERS, VARIANTS, ComparedModel, ModelSetting
+from app.state.comparison import ENGINE_PACKAGES, LETTERS, VARIANTS, ComparedModel, ModelSetting, kind_of
 from app.text import error_sentences, tr
 from app.worker.messages import Inspected, InspectModel
 from deeplab_core.catalogs.catalog import ClassCatalog, map_catalogs
@@ -95,16 +96,28 @@ class ComparedModels(QObject):
         self.choose([*others[: len(LETTERS) - 1], setting])
 
     def offers(self, of: ModelSetting | None = None) -> list[ModelSetting]:
-        """Settings that a model can be tried with: of the chosen one, or else of the first that takes part.
+        """Settings that a model can be tried with: the chosen one on top of its own, or else the first that takes part.
 
-        Output strides that the network lacks, or that are its own, are left out, and so is what takes part already.
+        Left out are output strides that the network lacks, or that are its own, thresholds of networks of several channels,
+        engines that are not installed, and what takes part already.
         """
         model = next((model for model in self.models if model.setting == of), self.models[0] if self.models else None)
         if model is None or model.card is None:
             return []
-        strides = {f"os{stride}" for stride in model.card.output_strides if stride != model.card.output_stride}
-        found = [ModelSetting(model.path, name) for name in VARIANTS if not name.startswith("os") or name in strides]
-        return [setting for setting in found if setting not in self.taking]
+        card = model.card
+        strides = {f"os{stride}" for stride in card.output_strides if stride != card.output_stride}
+
+        def possible(part: str) -> bool:
+            if part in ENGINE_PACKAGES:
+                return find_spec(ENGINE_PACKAGES[part]) is not None
+            kind = kind_of(part)
+            if kind == "threshold":
+                return card.threshold is not None and part != f"threshold:{card.threshold:g}"
+            return kind != "os" or part in strides
+
+        base = model.setting if of is not None else ModelSetting(model.path)
+        found = [base.with_part(part) for part in VARIANTS if possible(part)]
+        return [setting for setting in dict.fromkeys(found) if setting not in self.taking]
 
     def stop_search(self) -> None:
         """End the search for a second model."""

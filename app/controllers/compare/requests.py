@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QObject
 
+from app.controllers.predict.models import ModelsController
 from app.services.calls import Call, ComputeService
 from app.services.folder_job import Steps, answer, background
 from app.services.jobs import JobRegistry
 from app.state.class_mapping import project_mapping
 from app.state.comparison import ComparedModel, ModelPrediction
 from app.state.project import Project
-from app.worker.messages import Compare, Compared
+from app.state.run_sides import RunSide, side_labels
+from app.worker.messages import NORMAL, Compare, Compared
 from deeplab_core.errors import AtrousError, Cancelled
 from deeplab_core.labels import LabelMap, apply_lut
 from deeplab_core.records import Prediction, PredictOptions
@@ -173,3 +175,29 @@ def kept_labels(request: ModelRequest) -> LabelMap | None:
     """(H, W) labels in the project's ids of a prediction that is kept; None where it is not. Reads the disk: for a thread."""
     _, kept = _read_kept(request)
     return None if kept is None else _in_project_ids(request, kept, "", keep=False).labels
+
+
+class RunLabels:
+    """Finds the labels of an image in a run: of a model, of a kept run, or the masks as they are."""
+
+    def __init__(self, compute: ComputeService, models: ModelsController) -> None:
+        self._compute, self._models = compute, models
+
+    def steps(self, project: Project, options: PredictOptions, image: int, side: RunSide) -> Steps[LabelMap | None]:
+        """(H, W) labels in the project's ids, as steps of a job; a model predicts what is not kept. None: the run has none.
+
+        Args:
+            options: that models run with.
+        """
+        if side.model is None:
+            return (yield from background(self.reader(project, options, image, side)))
+        request = ModelRequest(project, image, side.model, side.model.options(options), NORMAL)
+        prediction = yield from ask_model(self._compute, request)
+        return prediction.labels
+
+    def reader(self, project: Project, options: PredictOptions, image: int, side: RunSide) -> Callable[[], LabelMap | None]:
+        """Reads the labels as far as they are kept; for a thread."""
+        if side.model is not None:
+            request = ModelRequest(project, image, side.model, side.model.options(options), NORMAL)
+            return lambda: kept_labels(request)
+        return lambda: side_labels(project, image, side, self._models.in_project_ids)

@@ -77,6 +77,7 @@ class InspectController(QObject):
         self._jobs, self._notifier, self._context = services.jobs, services.notifier, services.context
         self._report = partial(services.notifier.report_or_raise, replace_key="inspect")
         self.navigation: ErrorNavigation | None = None
+        self._lent: Callable[[int], None] | None = None
         self.own: OwnSlices | None = None
         self._round: Round | None = None
         self._begun: Project | None = None  # the folder that was inspected
@@ -198,11 +199,19 @@ class InspectController(QObject):
 
     def next_component(self) -> None:
         """The next component of the list."""
-        self._step(1)
+        (self._lent or self._step)(1)
 
     def previous_component(self) -> None:
         """The component before in the list."""
-        self._step(-1)
+        (self._lent or self._step)(-1)
+
+    def lend_keys(self, step: Callable[[int], None] | None) -> None:
+        """Let another list of errors be walked by the same keys: it gets 1 or -1. None: it is closed."""
+        self._lent = step
+        self._say_listed()
+
+    def _say_listed(self) -> None:
+        self._context.update(has_components=self.navigation is not None or self._lent is not None)
 
     def find_region(self, component: ErrorComponent, then: Callable[[Mask], None]) -> None:
         """Find the pixels of a component as they are now, within its box, and call back; not if none is left."""
@@ -340,7 +349,7 @@ class InspectController(QObject):
 
     def _set_navigation(self, navigation: ErrorNavigation | None) -> None:
         self.navigation = navigation
-        self._context.update(has_components=navigation is not None)
+        self._say_listed()
         self.navigationChanged.emit(navigation)
 
     def _step(self, direction: int) -> None:

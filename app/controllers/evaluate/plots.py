@@ -22,11 +22,10 @@ from app.state.project import Project
 from app.text import mark, tr
 from app.viewmodels.evaluate.charts import AnyChart, Chart
 from app.viewmodels.evaluate.curves import Curve, CurveSet
-from app.viewmodels.evaluate.failure_table import MOST_SLICED
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.own_slices import OwnSlices
 from deeplab_core.analysis.ranking import RANKINGS, GainCurve
-from deeplab_core.analysis.record import CONFIDENCE_LEVELS, CONFUSION, ERROR_PIXELS, OBJECT_LEVELS
+from deeplab_core.analysis.record import CONFIDENCE_LEVELS, CONFUSION, OBJECT_LEVELS
 from deeplab_core.analysis.slice_scores import score_axis, sliced_axes
 from deeplab_core.analysis.slices import ObjectAxis, PixelAxis
 from deeplab_core.errors import AtrousError
@@ -223,7 +222,7 @@ class PlotsController(QObject):
         return precision_recall_chart(self._total(OBJECT_LEVELS), self._models.run_settings.threshold or None)
 
     def _make_slices(self, name: str, shown: Shown) -> None:
-        """Plots of slices: what is scored is put together here, the intervals are found on another thread."""
+        """Plots of slices: scored with intervals on another thread, from what is known now."""
         from app.viewmodels.evaluate.plot_data import object_chart, own_chart, pixel_chart
 
         folder = self._folder
@@ -234,15 +233,14 @@ class PlotsController(QObject):
         axis = _SLICES[name]
         names = [one.name for one in (*own.image_axes, *own.object_axes)] if axis is None and own is not None else []
         only = names if axis is None else [axis.value if isinstance(axis, ObjectAxis) else f"pixel_{axis.value}"]
-        axes = sliced_axes(folder, own, only=only)
-        draws = _DRAWS if folder.measured(ERROR_PIXELS) <= MOST_SLICED else 0
-        rows, slices = folder.objects.copy(), folder.slices
+        still, rows, slices = folder.for_scores(), folder.objects.copy(), folder.slices
 
         def make() -> Chart:
-            scored = [score_axis(one, resamples=draws) for one in axes]
+            axes = sliced_axes(still, own, only=only)
+            scored = [score_axis(one, resamples=_DRAWS) for one in axes]
             if axis is None:
                 return own_chart(axes, scored)
-            found = scored[0] if scored and draws else ()
+            found = scored[0] if scored else ()
             return object_chart(rows, axis, found) if isinstance(axis, ObjectAxis) else pixel_chart(slices[axis], found)
 
         self._jobs.run(make, shown, _raise)

@@ -60,7 +60,7 @@ class SimilarImages(QObject):
         region: Callable[[], tuple[int, Box] | None],
         parent: QObject | None = None,
     ) -> None:
-        """Connect; ``region`` gives image id and box of the error that is open, or None."""
+        """Connect; ``region`` gives image id and box of a part of an image that is meant, or None."""
         super().__init__(parent)
         self._session, self._models, self._folder_jobs, self._region = services.session, models, folder_jobs, region
         self._compute, self._jobs, self._notifier = services.compute, services.jobs, services.notifier
@@ -78,14 +78,14 @@ class SimilarImages(QObject):
         return self._job is not None
 
     def begin(self) -> None:
-        """Order the folder by similarity to the image in view, or to the error that is open on it."""
+        """Order the folder by similarity to the image in view, or to the part of it that is meant."""
         project, image, card = self._session.project, self._session.image, self._models.card
         if project is None or image is None or card is None:
             return
         if self._job is not None:
             self._job.cancel()
-        open_error = self._region()
-        region = open_error[1] if open_error is not None and open_error[0] == image.id else None
+        part = self._region()
+        region = part[1] if part is not None and part[0] == image.id else None
         query = self.query = SimilarQuery(image.id, region)
         self.found, self._card_id = [], card.id
         images = [image.id, *(record.id for record in project.images if not record.missing and record.id != image.id)]

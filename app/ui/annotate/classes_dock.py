@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from html import escape
 
 from PySide6.QtCore import QEvent, QModelIndex, QObject, QPoint, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QMouseEvent, QResizeEvent
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -169,6 +170,11 @@ class ClassesDock(Panel):
         self.view.activated.connect(self._activate)
         self.view.customContextMenuRequested.connect(self._show_menu)
         self.view.setMinimumHeight(2 * ROW)
+        self.open_error = toned("", size="small")
+        self.open_error.setTextFormat(Qt.TextFormat.RichText)
+        self.open_error.setContentsMargins(6, 0, 6, 0)
+        self.open_error.hide()
+        self.body.addWidget(self.open_error)
         self.body.addWidget(self.view, 1)
         self.note = toned("", tone="faint", size="caption")
         self.note.setWordWrap(True)
@@ -216,12 +222,29 @@ class ClassesDock(Panel):
     def show_classes(self, class_ids: tuple[int, ...]) -> None:
         """Bring classes into sight, the first of them for certain; they stay in sight when the list is sorted again.
 
+        If they do not all fit, a line above the list names them.
+
         Args:
             class_ids: those of the error that is open; empty: none is.
         """
         self._wanted = class_ids
+        self.open_error.hide()
+        self.body.activate()
         places = [place for class_id in class_ids if (place := self.model.place_of(class_id)) is not None]
-        for place in reversed(places):
+        self._scroll_to(places)
+        room = self.view.viewport().rect()
+        if all(room.contains(self.view.visualRect(self.model.index(place))) for place in places):
+            return
+        rows = [self.model.class_row(self.model.index(place)) for place in places]  # they do not fit: a line names them
+        names = [f'<span style="color: {QColor(*row.color).name()}">■</span> {escape(row.name)}' for row in rows]
+        self.open_error.setText(" → ".join(names))
+        self.open_error.setToolTip(tr("Classes of the open error: of the ground truth, then predicted"))
+        self.open_error.show()
+        self.body.activate()
+        self._scroll_to(places)
+
+    def _scroll_to(self, places: Sequence[int]) -> None:
+        for place in reversed(places):  # the first comes last: it is in sight for certain
             self.view.scrollTo(self.model.index(place))
 
     def _show_selected(self, *, from_top: bool = False) -> None:
@@ -255,7 +278,7 @@ class ClassesDock(Panel):
     def _fit_note(self) -> None:
         """In a low panel the rows of the list come first; the rule behind the mean is in its tooltip then."""
         frame = self.widget()
-        shown = [part for part in (self.finder, self.choice) if not part.isHidden()]
+        shown = [part for part in (self.finder, self.open_error, self.choice) if not part.isHidden()]
         gaps = self.body.spacing() * (len(shown) + 1) + self.body.contentsMargins().top() + self.body.contentsMargins().bottom()
         left = frame.height() - sum(part.sizeHint().height() for part in shown) - gaps
         lines = self.note.heightForWidth(max(frame.width() - 12, 1))

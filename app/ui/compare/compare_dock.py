@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from PySide6.QtCore import QRectF, QSignalBlocker, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QIcon, QPainter, QPixmap, QResizeEvent
+from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -27,34 +27,23 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.state.comparison import LETTERS, PLACE_TOKENS, VARIANTS, ModelSetting, pairs_of
+from app.state.comparison import LETTERS, PLACE_TOKENS, ModelSetting, pairs_of
 from app.text import tr
 from app.ui.canvas.colors import DIFFERENCE_COLORS
 from app.ui.common.panel import Panel, toned
 from app.ui.compare.difference_list import DifferenceList
+from app.ui.compare.verdict_table import VerdictTable
 from app.ui.evaluate.band_plot import BandPlot
-from app.ui.shell.icons import make_icon
+from app.ui.shell.icons import make_icon, swatch
 from app.ui.shell.theme import Theme
-from app.viewmodels.compare.rows import ComparedFigures, ImageLine, ModelLine, TableRow
+from app.viewmodels.compare.rows import ComparedFigures, ImageLine, ModelLine, TableRow, VerdictRow
 
-_SIDE, _TABLE_ROW = 12, 24
+_TABLE_ROW = 24
+#: Width of a column of the table by the number of models, px: names of rows need the rest.
+_COLUMN = {3: 60, 4: 50}
 #: A panel narrower than this has everything behind tabs, in px.
 _NARROW = 520
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-
-
-def swatch(color: QColor) -> QIcon:
-    """A rounded square of one colour."""
-    pixmap = QPixmap(2 * _SIDE, 2 * _SIDE)
-    pixmap.setDevicePixelRatio(2.0)
-    pixmap.fill(Qt.GlobalColor.transparent)
-    painter = QPainter(pixmap)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(color)
-    painter.drawRoundedRect(QRectF(0.5, 0.5, _SIDE - 1, _SIDE - 1), 2.5, 2.5)
-    painter.end()
-    return QIcon(pixmap)
 
 
 class CompareTable(QTableWidget):
@@ -72,6 +61,7 @@ class CompareTable(QTableWidget):
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
 
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
@@ -107,13 +97,13 @@ class CompareTable(QTableWidget):
         header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for place in range(len(models)):
-            self.setColumnWidth(place + 1, 68 if len(models) < 4 else 58)
+            self.setColumnWidth(place + 1, _COLUMN.get(len(models), 68))
 
     def _fill(self, line: int, row: TableRow) -> None:
         name = QTableWidgetItem(row.name)
         if row.color is not None:
             name.setIcon(swatch(QColor(*row.color)))
-        name.setToolTip(row.tip)
+        name.setToolTip(f"{row.name}\n{row.tip}".rstrip())
         self.setItem(line, 0, name)
         for place, text in enumerate(row.values):
             item = QTableWidgetItem(text)
@@ -262,6 +252,7 @@ class CompareDock(Panel):
         self.table = CompareTable(theme)
         self.plot = ComparePlot(theme)
         self.images = DifferenceList()
+        self.verdicts = VerdictTable(theme)
         self._build_header()
         self._split = split = QSplitter(Qt.Orientation.Horizontal)
         split.setChildrenCollapsible(False)
@@ -304,7 +295,7 @@ class CompareDock(Panel):
 
     def _name_tabs(self, listed: int) -> None:
         self._listed = listed
-        curves, images = self.tabs.count() - 2, self.tabs.count() - 1
+        curves, images = self.tabs.count() - 3, self.tabs.count() - 2
         self.tabs.setTabText(curves, tr("Curves") if self._narrow else tr("Trimap curves"))
         most = tr("Most different ({lines})", lines=listed) if listed else tr("Most different")
         self.tabs.setTabText(images, tr("Images") if self._narrow else most)
@@ -320,7 +311,7 @@ class CompareDock(Panel):
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
         self.close_button.setIcon(make_icon("close", theme))
-        for part in (self.chooser, self.table, self.plot):
+        for part in (self.chooser, self.table, self.plot, self.verdicts):
             part.set_theme(theme)
 
     def show_models(self, entries: Sequence[ModelLine], pair: tuple[int, int], *, can_run: bool) -> None:
@@ -354,10 +345,21 @@ class CompareDock(Panel):
         self.settings.clear()
         self.settings.addSection(model)
         for setting in settings:
-            action = self.settings.addAction(tr(VARIANTS[setting.variant]))
+            action = self.settings.addAction(setting.words)
             action.triggered.connect(lambda _checked=False, setting=setting: self.settingChosen.emit(setting))
         if not settings:
             self.settings.addAction(tr("No other setting")).setEnabled(False)
+
+    def show_verdicts(self, names: Sequence[str], rows: Sequence[VerdictRow], note: str) -> None:
+        """What the models do to the figures of the first one.
+
+        Args:
+            names: letters of the models after the first.
+            note: shown without rows.
+        """
+        self.verdicts.show_rows(names, rows)
+        self._verdict_note.setText(note)
+        self._verdict_place.setCurrentIndex(0 if rows else 1)
 
     def show_images(self, lines: Sequence[ImageLine], note: str) -> None:
         """The list of images, or what to do to get one."""
@@ -399,7 +401,10 @@ class CompareDock(Panel):
         row.setSpacing(6)
         self.add_setting = QPushButton(tr("Add setting"))
         self.add_setting.setToolTip(
-            tr("Compare a model with itself mirrored, at other scales or strides, or with a CRF. Masks stay as they are.")
+            tr(
+                "Compare the selected model with itself mirrored, at other scales or strides, with a CRF, another threshold or "
+                "engine. A line that has a setting gets one more. Masks stay as they are."
+            )
         )
         self.settings = QMenu(self.add_setting)
         self.add_setting.setMenu(self.settings)
@@ -438,8 +443,10 @@ class CompareDock(Panel):
         needs = tr("Requires ground truth. Shows mIoU inside the boundary band for every width, one line per model.")
         curve, self._plot_place, _ = _either(self.plot, needs)
         images, self._list_place, self._list_note = _either(self.images, "")
+        verdicts, self._verdict_place, self._verdict_note = _either(self.verdicts, "")
         self.tabs.addTab(curve, tr("Trimap curves"))
         self.tabs.addTab(images, tr("Most different"))
+        self.tabs.addTab(verdicts, tr("Verdicts"))
         return self.tabs
 
 

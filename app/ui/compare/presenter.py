@@ -9,11 +9,11 @@ from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QFileDialog
 
 from app.controllers.workspace import Program
-from app.state.comparison import ModelSetting
+from app.state.comparison import LETTERS, ModelSetting
 from app.text import tr
 from app.ui.shell.main_window import MainWindow
 from app.ui.shell.theme import Theme
-from app.viewmodels.compare.rows import folder_figures, image_figures, image_lines, model_entries, remark
+from app.viewmodels.compare.rows import folder_figures, image_figures, image_lines, model_entries, remark, verdict_rows
 from deeplab_core.model_files import file_filter
 
 if TYPE_CHECKING:  # its plot takes as long to import as the window itself
@@ -123,5 +123,9 @@ class ComparePresenter(QObject):
         else:
             figures = image_figures(catalog, self._program.compared.models, compare.results, compare.difference, compare.pair)
         dock.show_figures(figures, self._program.figures.band.width_px)
+        rows = [] if result is None or result.ablation is None else verdict_rows(catalog, result.ablation)
+        letters = [] if result is None else list(LETTERS[1 : len(result.models)])
+        note = tr("Run the folder to see what each model does to the figures of A, with intervals and verdicts.")
+        dock.show_verdicts(letters, rows, note if result is None or not result.untested else result.untested)
         lines = [] if result is None else image_lines(result.rows, compare.pair)
         dock.show_images(lines, tr("Run the folder to list the images on which these models differ most."))

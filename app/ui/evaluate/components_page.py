@@ -342,9 +342,13 @@ class ComponentsPage(Page):
         self.nothing.setVisible(not components)
         self.pair.setVisible(loss is not None and loss.pixels > 0)
         if loss is not None:
-            self._largest = loss.largest_image
-            first = next((one for one in components if one.image == self._largest), None)
-            self.pair.show_table(pair_table(loss, catalog), "" if first is None else self._name(first))
+            self.show_loss(loss, catalog)
+
+    def show_loss(self, loss: PairLoss, catalog: ClassCatalog) -> None:
+        """Show what the cell, or the pair, of the list costs."""
+        self._largest = loss.largest_image
+        first = next((one for one in self.components if one.image == self._largest), None)
+        self.pair.show_table(pair_table(loss, catalog), "" if first is None else self._name(first))
 
     def select_largest(self) -> None:
         """Mark the first error of the image that holds most of the pair."""

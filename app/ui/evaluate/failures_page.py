@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from html import escape
 
@@ -66,12 +66,14 @@ class FailuresPage(Page):
 
     Signals:
         asked(ComponentQuery): a kind, a class, a kind of a class or a slice was chosen.
+        intervalsAsked(Callable): a function whose result :meth:`show_intervals` is to get; for a thread.
         tableAsked(): a table of attributes is to be chosen.
         tableRemoved(str): the table in this file of the project is to be forgotten.
     """
 
     asked = Signal(object)
     tableAsked = Signal()
+    intervalsAsked = Signal(object)
     tableRemoved = Signal(str)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
@@ -90,10 +92,11 @@ class FailuresPage(Page):
         self.kinds = KindTable(theme)
         self.pairs = PairList()
         self.bars = ClassBars(theme)
+        self._find: Callable[[], list[SliceChart]] | None = None
         self._rest = QTimer(self)  # intervals take half a second: they come when the figures have settled
         self._rest.setSingleShot(True)
         self._rest.setInterval(_REST)
-        self._rest.timeout.connect(self._show_intervals)
+        self._rest.timeout.connect(self._ask_intervals)
         self._grid = QGridLayout()
         self._grid.setSpacing(16)
         self._build()
@@ -212,6 +215,7 @@ class FailuresPage(Page):
         self.pairs.setVisible(bool(pairs))
         self._pair_title.setVisible(bool(pairs))
         charts = [] if folder is None else self._slices(folder)
+        self._find = None
         self._rest.start()
         for chart, shown in zip(charts, self._charts, strict=False):
             shown.show_chart(chart)
@@ -229,11 +233,19 @@ class FailuresPage(Page):
     def _slices(self, folder: FolderAnalysis) -> list[SliceChart]:
         return [*slice_charts(folder, self.class_id), *own_charts(folder, self._own, self.class_id)]
 
-    def _show_intervals(self) -> None:
+    def _ask_intervals(self) -> None:
         if self._folder is not None and self.isVisible():
-            charts = with_intervals(self._slices(self._folder), self._folder, self.class_id, self._own)
-            for chart, shown in zip(charts, self._charts, strict=False):
-                shown.show_chart(chart)
+            still, class_id, own = self._folder.for_scores(), self.class_id, self._own
+            charts = self._slices(self._folder)
+            find = self._find = partial(with_intervals, charts, still, class_id, own)
+            self.intervalsAsked.emit(find)
+
+    def show_intervals(self, find: Callable[[], list[SliceChart]], charts: Sequence[SliceChart]) -> None:
+        """What was asked for with :attr:`intervalsAsked`; nothing happens if other figures are shown since."""
+        if find is not self._find:
+            return
+        for chart, shown in zip(charts, self._charts, strict=False):
+            shown.show_chart(chart)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)

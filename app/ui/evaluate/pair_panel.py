@@ -35,7 +35,6 @@ class PairPanel(QFrame):
         self.summary.setProperty("tone", "muted")
         self.largest = QPushButton()
         self.largest.setFlat(True)
-        self.note = toned(size="small", tone="muted")
         self._classes, self._splits = QGridLayout(), QGridLayout()
         for grid in (self._classes, self._splits):
             grid.setHorizontalSpacing(_GAP)
@@ -44,7 +43,6 @@ class PairPanel(QFrame):
         head.setSpacing(8)
         head.addWidget(self.largest)
         head.addWidget(self.summary, 1)
-        head.addWidget(self.note)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
@@ -78,8 +76,6 @@ class PairPanel(QFrame):
         shown = largest_name if len(largest_name) <= _NAME else f"…{largest_name[1 - _NAME :]}"
         self.largest.setText(tr("{share} of it in {image}", share=table.largest[1], image=shown))
         self.largest.setToolTip(tr("{image}: select its first error in the list", image=largest_name))
-        self.note.setText(table.note)
-        self.note.setVisible(bool(table.note))
         rows = [(row.name, row.share, row.missed, row.false, row.iou, row.fixed) for row in table.classes]
         _fill(self._classes, [tr(title) for title in CLASS_TITLES], rows)
         heads = [tr("Direction"), *(tr(title) for title in SPLIT_TITLES)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,10 +25,13 @@ from app.ui.evaluate.matrix_page import MatrixPage
 from app.ui.evaluate.run_presenter import RunPresenter
 from app.ui.evaluate.similar_dialog import SimilarDialog
 from app.ui.shell.main_window import MainWindow
-from app.viewmodels.evaluate.error_list import ComponentQuery, ErrorNavigation, nearest
+from app.viewmodels.evaluate.error_list import MOST_AT_ONCE, ComponentQuery, ErrorNavigation, nearest
+from app.viewmodels.evaluate.failure_table import SliceChart
 from app.viewmodels.evaluate.rankings import scope_text
 from deeplab_core.analysis.components import ErrorComponent
 from deeplab_core.analysis.outline import outline
+from deeplab_core.analysis.pairs import PairLoss
+from deeplab_core.analysis.record import ERROR_PIXELS
 
 #: The order of error lists, in the settings.
 _ORDER = "evaluation.error_order"
@@ -141,6 +145,7 @@ class EvaluationPresenter(QObject):
         view.pageShown.connect(lambda _title: self._refresh())
         self.matrix.asked.connect(self.show_list)
         self.failures.asked.connect(self.show_list)
+        self.failures.intervalsAsked.connect(self._find_intervals)
         self.failures.tableAsked.connect(self._ask_table)
         self.failures.tableRemoved.connect(program.attributes.remove)
         self.components.backAsked.connect(view.step_back)
@@ -194,7 +199,23 @@ class EvaluationPresenter(QObject):
         totals = None if folder is None else query.totals(folder)
         found = self._program.inspect.components(query)
         gains = [] if folder is None else query.gains(folder, found)
-        self.components.show_components(query, found, project.catalog, totals, query.loss(folder), gains)
+        at_once = folder is None or folder.measured(ERROR_PIXELS) <= MOST_AT_ONCE
+        loss = query.loss(folder, intervals=at_once)
+        self.components.show_components(query, found, project.catalog, totals, loss, gains)
+        if loss is None or folder is None or at_once:
+            return
+        still = folder.for_scores()
+
+        def done(found: PairLoss | None) -> None:
+            if found is not None and self.components.query == query:
+                self.components.show_loss(found, project.catalog)
+
+        self._program.jobs.run(lambda: query.loss(still), done, self._program.notifier.report_or_raise)
+
+    def _find_intervals(self, find: Callable[[], list[SliceChart]]) -> None:
+        """Intervals of the failure board, on another thread."""
+        program = self._program
+        program.jobs.run(find, lambda charts: self.failures.show_intervals(find, charts), program.notifier.report_or_raise)
 
     def _show_pictures(self) -> None:
         if self.in_front:
@@ -295,7 +316,7 @@ class EvaluationPresenter(QObject):
             self.similar.close()
             return
         name = project.record(similar.query.image).name
-        about = tr("Like {name}.", name=name) if similar.query.region is None else tr("Like the error in {name}.", name=name)
+        about = tr("Like {name}.", name=name) if similar.query.region is None else tr("Like a part of {name}.", name=name)
         rows = [(image, project.record(image).shown, value) for image, value in similar.found]
         self.similar.show_images(about, rows, running=similar.running)
 

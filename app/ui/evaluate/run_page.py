@@ -32,13 +32,15 @@ from app.ui.shell.theme import Theme
 from app.viewmodels.evaluate.run_changes import ChangeGroup, ChangeQuery, ChangeRow, run_facts
 from deeplab_core.analysis.components import ErrorComponent
 
-_COLUMNS = (mark("Before"), mark("After"), mark("Fixed"), mark("Made"), mark("Change"), "")
+_COLUMNS = (mark("Before"), mark("After"), mark("Fixed"), mark("Made"), mark("Fixed − made"), "")
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _ROW = 24
 #: A table narrower than this, px, leaves a column out, so that the names of its rows can be read.
 _WHOLE = 640
-#: A page narrower than this, px, shows less beside each other.
-_NARROW = 600
+#: A page narrower than this, px, has its buttons in a row of their own.
+_NARROW = 640
+#: A page narrower or lower than this, px, shows rows or errors, not both beside each other.
+_BOTH = 640, 400
 
 
 class ChangeTable(QTableWidget):
@@ -73,9 +75,6 @@ class ChangeTable(QTableWidget):
             heading = QTableWidgetItem(tr(title) if title else "")
             heading.setTextAlignment(_RIGHT if place else Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
             self.setHorizontalHeaderItem(place, heading)
-        change = self.horizontalHeaderItem(5)
-        assert change is not None
-        change.setToolTip(tr("Fixed minus made with its 95 % interval over images; of slices the score in percentage points"))
         self.currentCellChanged.connect(lambda row, *_rest: self._choose(row))
         self.cellClicked.connect(lambda row, _column: self._choose(row))
 
@@ -94,11 +93,15 @@ class ChangeTable(QTableWidget):
 
     def _hide_columns(self) -> None:
         counted = not self._rows or any(row.cells[2] for row in self._rows)
-        self.setColumnHidden(1, self._narrow and counted)
-        self.setColumnHidden(2, counted and self.width() < _WHOLE)  # the tooltip has it
+        change = self.horizontalHeaderItem(5)
+        assert change is not None
+        change.setText(tr("Fixed − made") if counted else tr("Change, points"))
+        of_pixels, of_scores = tr("Pixels, with the 95 % interval over images"), tr("Score, with the 95 % interval over images")
+        change.setToolTip(of_pixels if counted else of_scores)
+        self.setColumnHidden(1, self._narrow and counted)  # the tooltip has both
+        self.setColumnHidden(2, counted and self.width() < _WHOLE)
         for place in (3, 4):  # slices have no counts: their titles get the room
             self.setColumnHidden(place, not counted)
-        self.setColumnHidden(len(_COLUMNS), self._narrow)
 
     def show_rows(self, rows: Sequence[ChangeRow]) -> None:
         """Show other rows; none is selected."""
@@ -120,8 +123,12 @@ class ChangeTable(QTableWidget):
             self.clearSelection()
             self.setCurrentCell(-1, -1)
 
+    def query(self, row: int) -> ChangeQuery | None:
+        """The errors of a row; None where they are not listed."""
+        return self._rows[row].query if 0 <= row < len(self._rows) else None
+
     def _choose(self, row: int) -> None:
-        query = self._rows[row].query if 0 <= row < len(self._rows) else None
+        query = self.query(row)
         if query is not None:
             self.chosen.emit(query)
 
@@ -135,6 +142,8 @@ class RunPage(Page):
     Signals:
         startAsked(RunSide, RunSide): compare these.
         stopAsked(): do not wait for the rest.
+        takeInAsked(), removeLostAsked(): the buttons beside the line about a lost run.
+        exportAsked(): write the difference to a file.
         keepAsked(RunSide): keep the second run with the project, or if it is kept, remove it.
         groupChosen(): other rows are wanted.
         listChanged(): other errors are wanted: :attr:`query`, :attr:`fixed`.
@@ -143,6 +152,9 @@ class RunPage(Page):
 
     startAsked = Signal(object, object)
     stopAsked = Signal()
+    takeInAsked = Signal()
+    removeLostAsked = Signal()
+    exportAsked = Signal()
     keepAsked = Signal(object)
     groupChosen = Signal()
     listChanged = Signal()
@@ -156,14 +168,23 @@ class RunPage(Page):
         self.after.setAccessibleName(tr("Second run"))
         for box in (self.before, self.after):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(16)
+            box.setMinimumContentsLength(8)
         self.start = QPushButton(tr("Compare errors"))
         self.start.setToolTip(tr("On every image with ground truth; predictions are kept for the next time"))
         self.stop = QPushButton(tr("Stop"))
         self.keep = QPushButton()
+        self.export_button = QPushButton(tr("Export…"))
+        self.export_button.setAccessibleName(tr("Export the comparison"))
+        self.export_button.setToolTip(tr("Writes scores, kinds, pairs, cells, slices and errors as HTML, JSON or CSV"))
+        self.export_button.setEnabled(False)
+        self.export_button.clicked.connect(lambda: self.exportAsked.emit())
         self.facts = toned("", tone="muted", size="small")
         self.facts.setWordWrap(True)
         self.summary = ElidedLabel(Qt.TextElideMode.ElideRight)
+        self.remarks = toned("", tone="warn", size="small")
+        self.remarks.setWordWrap(True)
+        self.remarks.hide()
+        self._make_lost()
         self.note = toned("", tone="muted")
         self.note.setWordWrap(True)
         self.groups = QTabBar()
@@ -183,7 +204,11 @@ class RunPage(Page):
         self.shown.setProperty("tone", "muted")
         self.model = ComponentListModel(picture)
         self._delegate = ComponentDelegate(theme)
-        self._narrow = False
+        self._narrow = self._compact = False
+        self.to_errors, self.to_rows = QPushButton(tr("Show errors")), QPushButton(tr("Show rows"))
+        for button, listing in ((self.to_errors, True), (self.to_rows, False)):
+            button.setProperty("link", True)
+            button.clicked.connect(lambda _checked=False, listing=listing: self.show_side(listing=listing))
         self.list = self._make_list()
         self._build()
         self.lead_focus_to(self.table)
@@ -195,8 +220,24 @@ class RunPage(Page):
         self.groups.currentChanged.connect(lambda _place: self.groupChosen.emit())
         self.sort.currentChanged.connect(lambda _place: self.listChanged.emit())
         self.table.chosen.connect(self._follow_row)
+        self.table.cellClicked.connect(lambda row, _column: self._drill(row))
         self.list.clicked.connect(lambda index: self.opened.emit(index.row()))
         self.list.activated.connect(lambda index: self.opened.emit(index.row()))
+
+    def _make_lost(self) -> None:
+        """The line about a run whose facts are lost."""
+        self.lost = QWidget()
+        self.lost_text = ElidedLabel(Qt.TextElideMode.ElideRight)
+        self.lost_text.setProperty("tone", "warn")
+        self.take_in, self.remove_lost = QPushButton(tr("Keep again…")), QPushButton(tr("Delete…"))
+        row = QHBoxLayout(self.lost)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.lost_text, 1)
+        for button, asked in ((self.take_in, self.takeInAsked), (self.remove_lost, self.removeLostAsked)):
+            button.setProperty("link", True)
+            button.clicked.connect(lambda _checked=False, asked=asked: asked.emit())
+            row.addWidget(button)
+        self.lost.hide()
 
     def _make_list(self) -> QListView:
         tiles = QListView()
@@ -222,14 +263,16 @@ class RunPage(Page):
         self._head, self._second = head, QHBoxLayout()
         self._second.setSpacing(8)
         self._place_buttons(narrow=False)
-        left, right = QWidget(), QWidget()
-        for side, parts in ((left, (self.groups, self.table)), (right, (self.sort, self.list))):
+        left, right = self._left, self._right = QWidget(), QWidget()
+        for side, parts in ((left, (self.groups, self.table, self.to_errors)), (right, (self.sort, self.list, self.to_rows))):
             column = QVBoxLayout(side)
             column.setContentsMargins(0, 0, 0, 0)
             column.setSpacing(6)
             row = QHBoxLayout()
             row.addWidget(parts[0])
             row.addWidget(self.shown if side is right else QWidget(), 1)
+            row.addWidget(parts[2])
+            parts[2].hide()
             column.addLayout(row)
             column.addWidget(parts[1], 1)
         self.body = QSplitter(Qt.Orientation.Horizontal)
@@ -248,23 +291,37 @@ class RunPage(Page):
         column.addLayout(head)
         column.addLayout(self._second)
         column.addWidget(self.facts)
+        column.addWidget(self.remarks)
+        column.addWidget(self.lost)
         column.addWidget(self.summary)
         column.addWidget(self.note)
         column.addWidget(self.body, 1)
         column.addWidget(self._rest, 1)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """In a narrow window the buttons have a row of their own, and the table says what was fixed and made only."""
+        """In a narrow window the buttons have a row of their own; in a small one rows and errors take each other's place."""
         super().resizeEvent(event)
-        narrow = self.width() < _NARROW
+        narrow, compact = self.width() < _NARROW, self.width() < _BOTH[0] or self.height() < _BOTH[1]
         if narrow is not self._narrow:
             self._place_buttons(narrow=narrow)
             self.table.set_narrow(narrow)
-            self.body.setSizes([300, 190] if narrow else [570, 220])
+        if compact is not self._compact:
+            self._compact = compact
+            self.show_side(listing=False)
+            self._show_facts()
+            if not compact:
+                self.body.setSizes([570, 220])
+
+    def show_side(self, *, listing: bool) -> None:
+        """In a small window: the errors, or the rows. Both are there in a large one."""
+        self._left.setVisible(not (self._compact and listing))
+        self._right.setVisible(not self._compact or listing)
+        self.to_errors.setVisible(self._compact)
+        self.to_rows.setVisible(self._compact)
 
     def _place_buttons(self, *, narrow: bool) -> None:
         self._narrow = narrow
-        for button in (self.start, self.stop, self.keep):
+        for button in (self.start, self.stop, self.keep, self.export_button):
             button.setProperty("tight", narrow)
             (self._second if narrow else self._head).addWidget(button, 1 if narrow else 0)
 
@@ -307,7 +364,10 @@ class RunPage(Page):
         sides: list[RunSide] = [side for side in (self.before.currentData(), self.after.currentData()) if side is not None]
         texts = [run_facts(side.kept) for side in sides if side.kept is not None]
         self.facts.setText("\n".join(texts))
-        self.facts.setVisible(bool(texts))
+        self.facts.setVisible(bool(texts) and not self._compact)
+        for box in (self.before, self.after):  # a small window has no room for them
+            side = box.currentData()
+            box.setToolTip(run_facts(side.kept) if side is not None and side.kept is not None else box.currentText())
         kept = len(sides) == 2 and sides[1].kept is not None
         self.keep.setText(tr("Remove run…") if kept else tr("Keep run…"))
         self.keep.setToolTip(
@@ -317,6 +377,11 @@ class RunPage(Page):
         )
         self.keep.setEnabled(len(sides) == 2 and not self.stop.isVisible())
 
+    def show_lost(self, text: str) -> None:
+        """Say that a run's facts are lost; empty: none are."""
+        self.lost_text.set_text(text)
+        self.lost.setVisible(bool(text))
+
     def choose(self, sides: tuple[RunSide, RunSide]) -> None:
         """Select two of the runs."""
         for side, box in zip(sides, (self.before, self.after), strict=True):
@@ -324,8 +389,15 @@ class RunPage(Page):
             if side.key in keys:
                 box.setCurrentIndex(keys.index(side.key))
 
-    def show_note(self, summary: tuple[str, ...], note: str, *, whole: bool) -> None:
-        """What was found in a sentence and shorter ones, or what to do; ``whole``: there is something to look at."""
+    def show_note(self, summary: tuple[str, ...], note: str, *, whole: bool, remarks: Sequence[str] = ()) -> None:
+        """What was found in a sentence and shorter ones, or what to do; ``whole``: there is something to look at.
+
+        Args:
+            remarks: what a reader must know of what was compared, in sentences.
+        """
+        self.remarks.setText("\n".join(remarks))
+        self.remarks.setVisible(bool(remarks))
+        self.export_button.setEnabled(whole)
         self.summary.set_text(*(summary or ("",)))
         self.summary.setVisible(bool(summary))
         self.note.setText(note)
@@ -342,6 +414,12 @@ class RunPage(Page):
                 self.table.setCurrentCell(selected, 0)
         if not keep:
             self.query = ChangeQuery()
+
+    def select(self, place: int) -> None:
+        """Bring an error of the list into view."""
+        index = self.model.index(place)
+        self.list.setCurrentIndex(index)
+        self.list.scrollTo(index)
 
     def show_errors(self, title: str, short: str, tiles: Sequence[ComponentTile]) -> None:
         """The errors of the query; ``short`` if their title does not fit."""
@@ -362,3 +440,8 @@ class RunPage(Page):
             self.query = query
             self.listChanged.emit()
             self.list.scrollToTop()
+
+    def _drill(self, row: int) -> None:
+        """A row was clicked: in a small window its errors take the rows' place."""
+        if self._compact and self.table.query(row) is not None:
+            self.show_side(listing=True)

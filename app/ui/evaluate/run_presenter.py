@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Qt, QTimer
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton
+from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QPushButton
 
+from app.controllers.compare.export import ENDINGS
 from app.controllers.evaluate.cutouts import CutoutCache, CutoutSource
 from app.controllers.workspace import Program
 from app.services.timers import single_shot
@@ -25,8 +27,10 @@ from app.ui.common.text_dialog import TextDialog
 from app.ui.evaluate.components_page import ComponentTile, cutout_image
 from app.ui.evaluate.evaluation_view import EvaluationView
 from app.ui.evaluate.run_page import RunPage
+from app.ui.shell.action_builder import ActionBuilder
 from app.ui.shell.main_window import MainWindow
-from app.viewmodels.evaluate.run_changes import change_rows, error_label, summary
+from app.viewmodels.evaluate.error_list import ErrorNavigation
+from app.viewmodels.evaluate.run_changes import change_rows, error_label, lost_text, summary
 from app.viewmodels.project.folder_plan import FolderPlan
 from deeplab_core.analysis.components import ErrorComponent
 from deeplab_core.analysis.outline import outline
@@ -40,7 +44,7 @@ _SOON_MS = 50
 class VisitBar(QFrame):
     """Above the picture while an error of the difference is open."""
 
-    def __init__(self) -> None:
+    def __init__(self, actions: ActionBuilder) -> None:
         super().__init__()
         self.setObjectName("errorBar")
         row = QHBoxLayout(self)
@@ -53,6 +57,8 @@ class VisitBar(QFrame):
         for button in (self.to_list, self.end):
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         row.addWidget(self.text, 1)
+        for action_id in ("inspect.previous", "inspect.next"):
+            row.addWidget(actions.tool_button(action_id))
         row.addWidget(self.to_list)
         row.addWidget(self.end)
         self.hide()
@@ -71,7 +77,7 @@ class RunPresenter(QObject):
         self._window, self._program, self._view, self._canvas = window, program, view, canvas
         self._sources = {fixed: CutoutCache(program.services, partial(self._source, fixed), self) for fixed in (True, False)}
         self.page = RunPage(window.theme, self._picture)
-        self.bar = VisitBar()
+        self.bar = VisitBar(window.commands)
         window.add_bar(self.bar)
         view.add_page(tr(TITLE), self.page)
         changes = program.changes
@@ -81,22 +87,28 @@ class RunPresenter(QObject):
         changes.changed.connect(self._refresh_soon)
         changes.visitChanged.connect(self._show_visit)
         changes.placeFound.connect(self._show_place)
+        program.inspect.navigationChanged.connect(self._leave_visit)
         program.compare.modelsChanged.connect(self._refresh_soon)
         for cache in self._sources.values():
             cache.ready.connect(self.page.refresh)
         self.page.startAsked.connect(changes.start)
         self.page.stopAsked.connect(changes.stop)
         self.page.keepAsked.connect(self._keep)
+        self.page.exportAsked.connect(self._export)
+        self.page.takeInAsked.connect(self._take_in)
+        self.page.removeLostAsked.connect(self._remove_lost)
+        changes.keeping.changed.connect(self._show_lost)
         self.page.groupChosen.connect(self._show_rows)
         self.page.listChanged.connect(self._show_list)
         self.page.opened.connect(self._open)
-        self.bar.to_list.clicked.connect(changes.viewAsked)
+        self.bar.to_list.clicked.connect(self._back_to_list)
         self.bar.end.clicked.connect(changes.end_visit)
 
     def show(self) -> None:
         """Bring the page to the front, with the runs that are wanted."""
         self._view.show_page(tr(TITLE))
         self.refresh()
+        self._show_lost()
         if self._program.changes.chosen is not None:
             self.page.choose(self._program.changes.chosen)
             self._program.changes.chosen = None
@@ -119,7 +131,7 @@ class RunPresenter(QObject):
         images = plural("{n} image", "{n} images", change.difference.images)
         found = summary(change.difference)
         texts = f"{title} · {images} · {found}", f"{images} · {found}", found
-        self.page.show_note(texts, "", whole=change.errors is not None)
+        self.page.show_note(texts, "", whole=change.errors is not None, remarks=change.notes)
         if change.errors is self._shown:
             return
         same, self._shown, self._listed = change is self._listed, change.errors, change
@@ -164,7 +176,7 @@ class RunPresenter(QObject):
             question = FolderQuestion(
                 FolderPlan(tr("Remove run '{name}'?", name=side.kept.name), lines, tr("Remove")), self._window
             )
-            question.agreed.connect(lambda _again, run=side.kept: changes.remove(run))
+            question.agreed.connect(lambda _again, run=side.kept: changes.keeping.remove(run))
             question.show()
             return
         intro = tr("The labels of '{run}' are kept with the project, with the date, settings and figures of now.", run=side.title)
@@ -172,8 +184,34 @@ class RunPresenter(QObject):
         dialog = TextDialog(
             tr("Keep run"), intro, text=side.title, offered=list(dict.fromkeys(names)), go=tr("Keep"), parent=self._window
         )  # fmt: skip
-        dialog.accepted.connect(lambda: changes.keep(side, dialog.text))
+        dialog.accepted.connect(lambda: changes.keeping.keep(side, dialog.text))
         dialog.show()
+
+    def _show_lost(self) -> None:
+        lost = self._program.changes.keeping.lost()
+        self.page.show_lost(lost_text(lost[0], len(lost)) if lost else "")
+
+    def _take_in(self) -> None:
+        """Ask for a name and keep the newest lost run again."""
+        keeping = self._program.changes.keeping
+        lost = next(iter(keeping.lost()), None)
+        if lost is not None:
+            intro = tr("Its labels are scored by the ground truth of now. Which model made them is not known.")
+            name = tr("Run {number}", number=lost.number)
+            dialog = TextDialog(tr("Keep run"), intro, text=name, offered=[], go=tr("Keep"), parent=self._window)
+            dialog.accepted.connect(lambda: keeping.take_in(lost, dialog.text))
+            dialog.show()
+
+    def _remove_lost(self) -> None:
+        """Ask whether the labels of the newest lost run are to go."""
+        keeping = self._program.changes.keeping
+        lost = next(iter(keeping.lost()), None)
+        if lost is not None:
+            lines = (tr("Its labels are deleted. Masks and predictions stay."),)
+            title = tr("Remove run '{name}'?", name=lost.number)
+            question = FolderQuestion(FolderPlan(title, lines, tr("Remove")), self._window)
+            question.agreed.connect(lambda _again: keeping.remove(lost))
+            question.show()
 
     # -- pictures --------------------------------------------------------------------------------------------------------
 
@@ -201,17 +239,46 @@ class RunPresenter(QObject):
         if 0 <= place < len(errors):
             self._program.inspect.end_navigation()
             self._window.show_picture()
-            self._program.changes.open_error(errors[place], fixed=self.page.fixed)
+            self._program.changes.open_error(errors, place, fixed=self.page.fixed)
+
+    def _leave_visit(self, navigation: ErrorNavigation | None) -> None:
+        """Another list of errors was opened."""
+        if navigation is not None:
+            self._program.changes.end_visit()
+
+    def _back_to_list(self) -> None:
+        """Show the list again, with the open error selected if it is still listed."""
+        visited, changes = self._program.changes.place, self._program.changes
+        changes.viewAsked.emit()
+        listed = self.page.model.components
+        if visited is not None and visited.current in listed:
+            self.page.select(listed.index(visited.current))
 
     def _show_visit(self) -> None:
-        place, change = self._program.changes.place, self._program.changes.change
-        self.bar.setVisible(place is not None)
-        if place is None or change is None:
+        changes = self._program.changes
+        visited, change = changes.place, changes.change
+        self._program.inspect.lend_keys(None if visited is None else changes.step)
+        self.bar.setVisible(visited is not None)
+        if visited is None or change is None:
             self._canvas.set_outline(None)
+            self._window.classes.show_classes(())
             return
-        component, fixed = place
-        what = tr("Fixed by {run}", run=change.sides[1].title) if fixed else tr("Made by {run}", run=change.sides[1].title)
-        self.bar.text.set_text(f"{what} · {error_label(component, change.difference.catalog)}")
+        run = change.sides[1].title
+        what = tr("Fixed by {run}", run=run) if visited.fixed else tr("Made by {run}", run=run)
+        place = tr("{place} of {components}", place=visited.place, components=visited.number)
+        self.bar.text.set_text(f"{what} · {place} · {error_label(visited.current, change.difference.catalog)}")
+
+    def _export(self) -> None:
+        """Ask for a file and write the difference."""
+        filters = {tr("HTML page (*.html)"): ".html", tr("JSON (*.json)"): ".json", tr("CSV (*.csv)"): ".csv"}
+        project = self._program.session.project
+        if project is None:
+            return
+        start = str(project.folder.parent / f"{project.folder.name}-comparison.html")
+        text, chosen = QFileDialog.getSaveFileName(self._window, tr("Export the comparison"), start, ";;".join(filters))
+        if text:
+            path = Path(text)
+            self._program.changes.export(path if path.suffix.lower() in ENDINGS else Path(text + filters.get(chosen, ".html")))
 
     def _show_place(self, component: ErrorComponent, mask: NDArray[np.bool_]) -> None:
         """Zoom to an error and outline it, once the picture has its size."""

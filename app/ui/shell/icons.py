@@ -66,3 +66,21 @@ def application_icon() -> QIcon:
     for size in (32, 128):
         icon.addPixmap(_pixmap("atrous", "#000000", size, 1))
     return icon
+
+
+#: Side of a swatch, px.
+_SWATCH = 12
+
+
+def swatch(color: QColor) -> QIcon:
+    """A rounded square of one colour."""
+    pixmap = QPixmap(2 * _SWATCH, 2 * _SWATCH)
+    pixmap.setDevicePixelRatio(2.0)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(color)
+    painter.drawRoundedRect(QRectF(0.5, 0.5, _SWATCH - 1, _SWATCH - 1), 2.5, 2.5)
+    painter.end()
+    return QIcon(pixmap)

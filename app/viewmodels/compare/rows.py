@@ -18,8 +18,10 @@ from app.state.comparison import (
     PairCount,
     shown_classes,
 )
-from app.text import percent, plural, points, tr
+from app.text import mark, percent, plural, points, tr
 from app.viewmodels.evaluate.curves import Curve
+from deeplab_core.analysis.ablation import Ablation
+from deeplab_core.analysis.verdicts import ScoreChange, Verdict
 from deeplab_core.catalogs.catalog import ClassCatalog, Color
 
 _DASH = "–"
@@ -58,6 +60,32 @@ class TableRow:
     color: Color | None = None
     best: frozenset[int] = frozenset()
     tip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictCell:
+    """What one model does to one figure of the first one.
+
+    Attributes:
+        text: change in points, and the verdict.
+        interval: of the change.
+        tone: token of the colour.
+        tip: everything in words.
+    """
+
+    text: str
+    interval: str
+    tone: str
+    tip: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRow:
+    """One figure, and a cell for every model after the first."""
+
+    name: str
+    color: Color | None
+    cells: tuple[VerdictCell, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,3 +309,51 @@ def model_curves(models: Sequence[ComparedModel], figures: Sequence[ModelFigures
         for place, (model, found) in enumerate(zip(models, figures, strict=False))
         if found is not None and found.curve
     ]
+
+
+#: Verdicts of a setting, as ``atrous ablate`` says them.
+_WORDS = {
+    Verdict.BETTER: mark("helps"),
+    Verdict.WORSE: mark("hurts"),
+    Verdict.UNCLEAR: mark("cannot tell"),
+    Verdict.FEW: mark("too few"),
+    Verdict.WITHHELD: mark("not the same ground truth"),
+}
+_TONES = {Verdict.BETTER: "good", Verdict.WORSE: "bad"}
+
+
+def verdict_rows(catalog: ClassCatalog, found: Ablation) -> list[VerdictRow]:
+    """What every model does to the figures of the first one: overall, inside bands, and by class."""
+    compared = [(row.model, row.comparison) for row in found.others if row.comparison is not None]
+    rows: list[VerdictRow] = []
+    for family in ("overall", "classes"):
+        changes = [{change.name: change for change in getattr(comparison, family)} for _, comparison in compared]
+        for name in dict.fromkeys(name for each in changes for name in each):
+            cells = tuple(_verdict_cell(each.get(name), model) for each, (model, _) in zip(changes, compared, strict=True))
+            info = next((one for one in catalog.classes if one.name == name), None) if family == "classes" else None
+            if any(cell.text for cell in cells):
+                rows.append(VerdictRow(_verdict_name(name, family), None if info is None else info.color, cells))
+    return rows
+
+
+def _verdict_name(name: str, family: str) -> str:
+    """How a figure of a comparison is called here: a class by its name, overall scores in the language of the window."""
+    if family == "classes" or name == "mIoU":
+        return name
+    width = next((word for word in name.split() if word.isdecimal()), "")
+    return tr("mIoU within {width} px", width=width) if width else tr("Pixel accuracy")
+
+
+def _verdict_cell(change: ScoreChange | None, model: str) -> VerdictCell:
+    if change is None or isnan(change.difference):
+        return VerdictCell("", "", "muted", tr("not measured"))
+    word = tr(_WORDS[change.verdict])
+    interval = "" if isnan(change.low) else f"[{points(change.low)}, {points(change.high)}]"
+    tip = tr(
+        "{model} against A: {before} before, {after} after",
+        model=model, before=percent(change.before), after=percent(change.after),
+    )  # fmt: skip
+    if not isnan(change.p):
+        tip += ". " + tr("p {value}, corrected over all models and figures of this kind (Holm)", value=f"{change.p:.4f}")
+    number = plural("{n} image", "{n} images", change.images)
+    return VerdictCell(f"{points(change.difference)} {word}", interval, _TONES.get(change.verdict, "muted"), f"{tip}. {number}.")

@@ -19,8 +19,8 @@ from deeplab_core.analysis.slices import AXIS_TEXT, ObjectAxis, Slice, slice_obj
 from deeplab_core.catalogs.catalog import ClassCatalog, Color
 from deeplab_core.metrics.scores import FEW_IMAGES, FEW_OBJECTS, hits, prediction_pixels, truth_pixels
 
-#: Up to so many images the intervals of bars are found (0.6 s of CPU), and the draws for them.
-MOST_SLICED, _DRAWS = 1000, 1000
+#: Draws for the intervals of bars.
+_DRAWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,9 +244,7 @@ def own_charts(folder: FolderAnalysis, own: OwnSlices | None, class_id: int | No
 def with_intervals(
     charts: list[SliceChart], folder: FolderAnalysis, class_id: int | None = None, own: OwnSlices | None = None
 ) -> list[SliceChart]:
-    """The charts with the interval of every bar; as they are in folders of more than :data:`MOST_SLICED` images."""
-    if folder.measured(ERROR_PIXELS) > MOST_SLICED:
-        return charts
+    """The charts with the interval of every bar. Takes 0.2 s of CPU for 1,000 images, 3 s for 20,000: for a thread."""
     scores = {axis.name: score_axis(axis, resamples=_DRAWS) for axis in sliced_axes(folder, own, class_id=class_id)}
     return [replace(chart, bars=tuple(_with_interval(bar, scores) for bar in chart.bars)) for chart in charts]
 

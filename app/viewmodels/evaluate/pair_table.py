@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from app.text import mark, percent, plural, points, share_text, spaced, tr
-from app.viewmodels.evaluate.error_list import MOST_RESAMPLED, class_text
+from app.viewmodels.evaluate.error_list import class_text
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.pairs import Bounds, CellLoss, PairLoss, pair_loss
 from deeplab_core.analysis.record import ERROR_PIXELS
@@ -70,14 +70,12 @@ class PairTable:
         largest: image with most of it, and its share as text; empty without pixels.
         classes: the loss of each class, and the mean.
         splits: each direction.
-        note: why there are no intervals; empty where there are.
     """
 
     summary: str
     largest: tuple[str, str]
     classes: tuple[PairClassRow, ...]
     splits: tuple[PairSplitRow, ...]
-    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +125,11 @@ def pair_table(loss: PairLoss, catalog: ClassCatalog) -> PairTable:
     ]
     mean = _fixed(loss.repaired_mean, loss.mean_gain, loss.mean_interval)
     rows.append(PairClassRow(tr("Mean"), "", "", "", percent(loss.mean_iou), mean))
-    note = ""
-    if loss.inspected > MOST_RESAMPLED:
-        note = tr("No intervals for more than {images} images.", images=spaced(MOST_RESAMPLED))
     return PairTable(
         summary,
         (loss.largest_image, share_text(loss.largest_share)) if loss.pixels else ("", ""),
         tuple(rows),
         tuple(_split(cell, catalog) for cell in loss.cells if cell.pixels),
-        note,
     )
 
 

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.state.kept_runs import KeptRun
+from app.state.kept_runs import KeptRun, LostRun
 from app.text import mark, percent, plural, points, spaced, tr
-from app.viewmodels.evaluate.error_list import KIND_TITLES, LISTED, class_text
+from app.viewmodels.evaluate.error_list import KIND_TITLES, LISTED, OwnSlice, class_text
 from app.viewmodels.evaluate.matrix_table import short_count
 from app.viewmodels.evaluate.slice_text import AXIS_TITLES, bar_label, slice_text
 from deeplab_core.analysis.compared_slices import AxisChange
 from deeplab_core.analysis.components import ErrorComponent
-from deeplab_core.analysis.difference import CellChange, KindChange, RunDifference
+from deeplab_core.analysis.count_changes import CellChange, KindChange
+from deeplab_core.analysis.difference import RunDifference
 from deeplab_core.analysis.error_comparison import ErrorComparison, shown_cells
 from deeplab_core.analysis.kinds import KIND_TEXT, FailureKind
 from deeplab_core.analysis.slices import OBJECT_EDGES, PIXEL_EDGES, ObjectAxis, PixelAxis, Slice
@@ -23,7 +24,8 @@ from deeplab_core.catalogs.catalog import ClassCatalog
 
 #: Rows of cells and of pairs.
 _MOST = 50
-_VERDICTS = {Verdict.BETTER: mark("better"), Verdict.WORSE: mark("worse"), Verdict.FEW: mark("few")}
+_TONES: dict[Verdict | None, str] = {Verdict.BETTER: "good", Verdict.WORSE: "bad"}
+_VERDICTS: dict[Verdict | None, str] = {Verdict.BETTER: mark("better"), Verdict.WORSE: mark("worse"), Verdict.FEW: mark("few")}
 
 
 class ChangeGroup(StrEnum):
@@ -43,18 +45,21 @@ class ChangeQuery:
         truth, prediction: the cell; the prediction may be void.
         both_ways: also those of the mirrored cell.
         kind: only components with pixels of this kind.
-        within: only those of this slice.
+        within: only those of this slice, built in or of the user's.
     """
 
     truth: int | None = None
     prediction: int | None = None
     both_ways: bool = False
     kind: FailureKind | None = None
-    within: Slice | None = None
+    within: Slice | OwnSlice | None = None
 
     def find(self, difference: RunDifference, *, fixed: bool, limit: int = LISTED) -> list[ErrorComponent]:
         """The largest errors that the second run fixed, or made."""
         folder = difference.fixed if fixed else difference.made
+        if isinstance(self.within, OwnSlice):
+            own = difference.own
+            return [] if own is None else own.components(folder, self.within.axis, self.within.label, limit, "size")
         if self.within is not None:
             return folder.components_within(self.within, limit=limit)
         return folder.errors.components(
@@ -118,6 +123,15 @@ def run_facts(run: KeptRun) -> str:
     return " · ".join(parts)
 
 
+def lost_text(run: LostRun, number: int) -> str:
+    """That the facts of a run are lost; ``number``: of how many runs."""
+    images = plural("{n} image", "{n} images", run.images)
+    text = tr("Name and figures of run {number} are lost ({images}, {size} MB).", number=run.number, images=images,
+              size=f"{run.bytes / 1e6:.1f}")  # fmt: skip
+    more = plural("{n} more run is lost.", "{n} more runs are lost.", number - 1) if number > 1 else ""
+    return f"{text} {more}".rstrip()
+
+
 def error_label(component: ErrorComponent, catalog: ClassCatalog) -> str:
     """The line below the picture of an error."""
     truth, prediction = (class_text(catalog, one) for one in (component.truth, component.prediction))
@@ -129,7 +143,7 @@ def _kind_row(row: KindChange) -> ChangeRow:
     if not row.measured:
         return ChangeRow(title, (tr("not measured"), "", "", "", "", ""), None, tip=KIND_TEXT[row.kind])
     tip = f"{KIND_TEXT[row.kind]}.\n{_whole(row)}"
-    return ChangeRow(title, _counts(row), ChangeQuery(kind=row.kind), _tone(row.low, row.high), tip)
+    return ChangeRow(title, _counts(row), ChangeQuery(kind=row.kind), _TONES.get(row.verdict, "muted"), tip)
 
 
 def _cell_row(row: CellChange, catalog: ClassCatalog) -> ChangeRow:
@@ -137,45 +151,49 @@ def _cell_row(row: CellChange, catalog: ClassCatalog) -> ChangeRow:
     between = tr("and") if row.both_ways else tr("called")
     query = ChangeQuery(row.truth, row.prediction, both_ways=row.both_ways)
     title = f"{truth} {between} {prediction}"
-    return ChangeRow(title, _counts(row), query, _tone(row.low, row.high), f"{title}.\n{_whole(row)}")
+    return ChangeRow(title, _counts(row), query, _TONES.get(row.verdict, "muted"), f"{title}.\n{_whole(row)}")
 
 
 def _counts(row: KindChange | CellChange) -> tuple[str, str, str, str, str, str]:
     net = row.fixed - row.made
     change = _signed(net) if math.isnan(row.low) else f"{_signed(net)} [{_signed(row.low)}, {_signed(row.high)}]"
-    said = {"good": tr("better"), "bad": tr("worse")}.get(_tone(row.low, row.high), "")
+    said = tr(_VERDICTS[row.verdict]) if row.verdict in _VERDICTS else ""
     return short_count(row.before), short_count(row.after), short_count(row.fixed), short_count(row.made), change, said
 
 
 def _whole(row: KindChange | CellChange) -> str:
-    """The counts without rounding, and the images."""
-    return tr(
+    """The counts without rounding, the images, and the p-value or why there is none."""
+    counts = tr(
         "{before} px before, {after} after, {fixed} fixed, {made} made. Better in {better}, worse in {worse}.",
         before=spaced(row.before), after=spaced(row.after), fixed=spaced(row.fixed), made=spaced(row.made),
         better=plural("{n} image", "{n} images", row.images_better), worse=plural("{n} image", "{n} images", row.images_worse),
     )  # fmt: skip
+    return f"{counts}\n{_tested(row.p, row.verdict)}".rstrip()
 
 
-def _tone(low: float, high: float) -> str:
-    """A change whose interval leaves out 0 says something; one without an interval does not."""
-    return "good" if low > 0 else "bad" if high < 0 else "muted"
+def _tested(p: float, verdict: Verdict | None) -> str:
+    """The p-value, or why there is none; empty before it is known."""
+    if verdict is Verdict.FEW:
+        return tr("Too few images changed for a p-value: at least six are needed.")
+    return "" if math.isnan(p) else tr("p {value}, corrected for all rows of this tab (Holm)", value=f"{p:.4f}")
 
 
 def _axis_rows(axis: AxisChange, difference: RunDifference) -> list[ChangeRow]:
     rows = []
     for row, number, (low, _high) in zip(axis.rows, axis.counts, axis.limits, strict=True):
-        within = None if axis.own else _slice(axis.name, low)
+        within = OwnSlice(axis.name, row.name) if axis.own else _slice(axis.name, low)
         tip = axis.text
-        if within is not None:
+        if isinstance(within, Slice):
             fixed, made = map(spaced, difference.within(within))
             tip = f"{slice_text(within)}. " + tr("{fixed} px fixed, {made} made.", fixed=fixed, made=made)
         change = "" if math.isnan(row.difference) else points(row.difference)
         if not math.isnan(row.low):
             change += f" [{points(row.low)}, {points(row.high)}]"
-        title = f"{axis.name}: {row.name}" if within is None else _slice_title(within)
+        tip = f"{tip}\n{_tested(row.p, row.verdict)}".rstrip()
+        title = _slice_title(within) if isinstance(within, Slice) else f"{axis.name}: {row.name}"
         counted = f"n {spaced(number)}"
         said = " · ".join(text for text in (counted, tr(_VERDICTS[row.verdict]) if row.verdict in _VERDICTS else "") if text)
-        tone = {Verdict.BETTER: "good", Verdict.WORSE: "bad"}.get(row.verdict, "muted")
+        tone = _TONES.get(row.verdict, "muted")
         cells = (percent(row.before), percent(row.after), "", "", change, said)
         query = None if within is None else ChangeQuery(within=within)
         rows.append(ChangeRow(title, cells, query, tone, tip))

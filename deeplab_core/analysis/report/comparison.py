@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deeplab_core.analysis.compare import Comparison
 from deeplab_core.analysis.compared_slices import AxisChange
 from deeplab_core.analysis.components import ErrorComponent, component_mask
+from deeplab_core.analysis.count_changes import CellChange, KindChange
 from deeplab_core.analysis.cutout import cutout
-from deeplab_core.analysis.difference import CellChange, ChangeReader, ChangeSources, KindChange, RunDifference
+from deeplab_core.analysis.difference import ChangeReader, ChangeSources, RunDifference
 from deeplab_core.analysis.error_comparison import ErrorComparison, shown_cells
 from deeplab_core.analysis.kinds import KIND_TEXT
 from deeplab_core.analysis.report.page import Section, Tile, Warned, page_template, style_sheet
@@ -25,12 +28,14 @@ from deeplab_core.analysis.verdicts import ScoreChange, Verdict
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError
 from deeplab_core.images import read_image
+from deeplab_core.labels import LabelMap
 from deeplab_core.wording import count
 
 _CELLS = 20
 _ERRORS_RULE = (
     "Fixed: wrong before, right after. Made: right before, wrong after. Wrong after = wrong before - fixed + made. A fixed pixel "
-    "has the kind and the classes of the first run, a made one those of the second; kinds overlap."
+    "has the kind and the classes of the first run, a made one those of the second; kinds overlap. p is corrected by Holm's "
+    "method over all kinds, all cells and all pairs that changed, separately; what changed in fewer than six images has none."
 )
 _CUTOUTS = "Outlined on the photograph. The name links to the image file."
 _NO_CUTOUTS = "Name the photographs with --images to see cut-outs."
@@ -46,6 +51,8 @@ def render_comparison(
     catalog: ClassCatalog,
     cutouts: int = 12,
     folder: Path | None = None,
+    images: Callable[[str], RunImage] | None = None,
+    remarks: Sequence[str] = (),
 ) -> str:
     """The page as HTML text. Photographs and masks of the shown errors are read again for their cut-outs.
 
@@ -56,7 +63,10 @@ def render_comparison(
         catalog: the classes.
         cutouts: how many errors fixed, and made, are shown.
         folder: where the page will be; links to photographs are relative to it. None links by their whole path.
+        images: the images by their names in ``errors``; None takes the files of its difference.
+        remarks: what else a reader must know, a sentence each.
     """
+    shown = None if errors is None else ErrorPictures(errors.difference, catalog, folder, images)
     page: str = page_template().render(
         title=f"{names[0]} → {names[1]}",
         style=style_sheet(),
@@ -68,8 +78,8 @@ def render_comparison(
         mean_rule=f"Means are over the {count(len(result.class_set), 'class', 'classes')} of the ground truth.",
         interval_rule=f"Intervals are of the difference, over the same draws of images on both sides. {result.families}",
         warnings=list(_warnings(result, errors)),
-        sections=list(_sections(result, errors, catalog, cutouts, folder)),
-        about=list(result.notes),
+        sections=list(_sections(result, errors, cutouts, shown)),
+        about=[*remarks, *result.notes],
     )
     return page
 
@@ -82,8 +92,7 @@ def change_table(rows: Sequence[ScoreChange], what: str, things: str = "images",
         change = "" if math.isnan(row.difference) else f"{100 * row.difference:+.1f}"
         bounds = "" if math.isnan(row.low) else f"{100 * row.low:+.1f} to {100 * row.high:+.1f}"
         cells = [percent(row.before), percent(row.after), change, bounds, "" if math.isnan(row.p) else f"{row.p:.4f}"]
-        verdict = Cell("not clear" if row.verdict is Verdict.UNCLEAR else str(row.verdict), MARKS.get(row.verdict, "quiet"))
-        made.append(Row([Cell(row.name, head=True), *map(Cell, cells), verdict, Cell(f"{number:,}")]))
+        made.append(Row([Cell(row.name, head=True), *map(Cell, cells), verdict_cell(row.verdict), Cell(f"{number:,}")]))
     return Table(head=(what, "before", "after", "change, points", "95 % interval", "p", "verdict", things), rows=made)
 
 
@@ -102,12 +111,10 @@ def _warnings(result: Comparison, errors: ErrorComparison | None) -> Iterator[Wa
         yield Warned(f"The errors of {count(len(failures), 'image')} could not be compared", failures[:5], failures[5:])
 
 
-def _sections(
-    result: Comparison, errors: ErrorComparison | None, catalog: ClassCatalog, cutouts: int, folder: Path | None
-) -> Iterator[Section]:
+def _sections(result: Comparison, errors: ErrorComparison | None, cutouts: int, shown: ErrorPictures | None) -> Iterator[Section]:
     yield Section(heading="Scores", rule="", tables=[change_table(result.overall, "score")])
     yield Section(heading="Classes", rule="IoU.", tables=[change_table(result.classes, "class")])
-    if errors is None:
+    if errors is None or shown is None:
         return
     difference = errors.difference
     yield Section(
@@ -122,7 +129,6 @@ def _sections(
     if errors.axes:
         rule = "One family of tests over all slices. Slices of fewer than six images or ten objects have no verdict."
         yield Section(heading="Slices", rule=rule, tables=[axis_table(axis) for axis in errors.axes])
-    shown = ErrorPictures(difference, catalog, folder)
     for heading, components, fixed in (
         ("Largest errors fixed", difference.won(cutouts), True),
         ("Largest errors made", difference.lost(cutouts), False),
@@ -148,7 +154,7 @@ def errors_summary(difference: RunDifference) -> str:
     )
 
 
-_COUNTS = ("before, px", "after", "fixed", "made", "95 % of fixed - made", "images better / worse")
+_COUNTS = ("before, px", "after", "fixed", "made", "95 % of fixed - made", "p", "verdict", "images better / worse")
 
 
 def _kind_table(errors: ErrorComparison) -> Table:
@@ -179,38 +185,95 @@ def _cell_table(what: str, cells: Sequence[CellChange], catalog: ClassCatalog) -
 def _counts(row: KindChange | CellChange) -> list[Cell]:
     bounds = "" if math.isnan(row.low) else f"{row.low:+,.0f} to {row.high:+,.0f}"
     figures = [Cell(pixels(figure)) for figure in (row.before, row.after, row.fixed, row.made)]
-    return [*figures, Cell(bounds), Cell(f"{row.images_better} / {row.images_worse}")]
+    p = "" if math.isnan(row.p) else f"{row.p:.4f}"
+    return [*figures, Cell(bounds), Cell(p), verdict_cell(row.verdict), Cell(f"{row.images_better} / {row.images_worse}")]
+
+
+def verdict_cell(verdict: Verdict | None) -> Cell:
+    """A verdict as a word; empty without one."""
+    text = "" if verdict is None else "not clear" if verdict is Verdict.UNCLEAR else str(verdict)
+    return Cell(text, "quiet" if verdict is None else MARKS.get(verdict, "quiet"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunImage:
+    """An image of two runs, as a report shows it.
+
+    Attributes:
+        name: as it is called.
+        photograph: its file, which the name links to; None without one, then there is no picture.
+        read: gives the (H, W, 3) uint8 photograph and the (H, W) ground truth and labels of both runs; None if they are not kept
+            any more. Raises AtrousError.
+    """
+
+    name: str
+    photograph: Path | None
+    read: Callable[[], tuple[NDArray[np.uint8], LabelMap, LabelMap, LabelMap] | None]
+
+
+def images_of_files(difference: RunDifference, catalog: ClassCatalog) -> Callable[[str], RunImage]:
+    """The images of a difference that was made from files of masks, by their names."""
+    reader = difference.reader or ChangeReader(catalog, ChangeSources())
+
+    def image(name: str) -> RunImage:
+        files = difference.files[name]
+        photograph = files.photograph
+
+        def read() -> tuple[NDArray[np.uint8], LabelMap, LabelMap, LabelMap] | None:
+            if photograph is None:
+                return None
+            data = read_image(photograph)
+            return data.rgb, *reader.labels(files, data.info)
+
+        return RunImage(name, photograph, read)
+
+    return image
 
 
 class ErrorPictures:
-    """Cut-outs of errors fixed and made."""
+    """Cut-outs of errors fixed and made.
 
-    def __init__(self, difference: RunDifference, catalog: ClassCatalog, folder: Path | None) -> None:
-        self._difference, self._names, self._folder = difference, _names(catalog), folder
-        self._reader = difference.reader or ChangeReader(catalog, ChangeSources())
+    Args:
+        catalog: names of the classes.
+        folder: where the page will be; None links to photographs by their whole path.
+        images: the images by their names in the difference; None takes the files of the difference.
+    """
+
+    def __init__(
+        self,
+        difference: RunDifference,
+        catalog: ClassCatalog,
+        folder: Path | None,
+        images: Callable[[str], RunImage] | None = None,
+    ) -> None:
+        self._names, self._folder = _names(catalog), folder
+        self._images = images or images_of_files(difference, catalog)
+        self._all = list(difference.before)
 
     @property
     def known(self) -> bool:
         """Whether any photograph is known."""
-        return any(files.photograph for files in self._difference.files.values())
+        return any(self._images(name).photograph for name in self._all)
 
     def of(self, component: ErrorComponent, *, fixed: bool) -> ShownImage:
         """One error with its picture, or why it has none."""
         title = f"{self._names[component.truth]} called {self._names[component.prediction]}"
         size = f"{pixels(component.pixels)} px"
-        files = self._difference.files[component.image]
-        if files.photograph is None:
-            return ShownImage(f"{component.image}: {title}", size)
-        link = self._link(files.photograph)
+        image = self._images(component.image)
+        if image.photograph is None:
+            return ShownImage(f"{image.name}: {title}", size)
+        link = self._link(image.photograph)
         try:
-            data = read_image(files.photograph)
-            truth, before, after = self._reader.labels(files, data.info)
+            found = image.read()
+            if found is None:
+                return ShownImage(f"{image.name}: {title}", size, problem="its masks are not kept any more", link=link)
+            rgb, truth, before, after = found
             run, other = (before, after) if fixed else (after, before)
             mask = component_mask(component, truth=truth, prediction=np.where(other == truth, run, truth))
-            picture = jpeg_uri(cutout(data.rgb, component, mask))
+            picture = jpeg_uri(cutout(rgb, component, mask))
         except AtrousError as error:
-            return ShownImage(f"{component.image}: {title}", size, problem=str(error), link=link)
-        return ShownImage(component.image, size, ((title, picture),), link=link)
+            return ShownImage(f"{image.name}: {title}", size, problem=str(error), link=link)
+        return ShownImage(image.name, size, ((title, picture),), link=link)
 
     def _link(self, photograph: Path) -> str:
         if self._folder is None:

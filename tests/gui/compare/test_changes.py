@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFileDialog
 
 from app.controllers.compare.changes import CompareChanges
 from app.state.kept_runs import KeptRun, RunRecorder
@@ -150,6 +153,59 @@ def test_a_click_opens_the_place_with_both_masks(desk: Studio, fixed: bool) -> N
     assert not bar.isVisible()
 
 
+def test_keys_walk_through_the_list_over_the_picture(desk: Studio) -> None:
+    shown = compared(desk)
+    listed = shown.model.components
+    assert len(listed) > 2
+    assert not desk.window.commands["inspect.next"].isEnabled()
+    place = shown.list.visualRect(shown.model.index(0)).center()
+    desk.qtbot.mouseClick(shown.list.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    desk.wait(lambda: changes(desk).labels)
+    assert changes(desk).place.current == listed[0]
+    desk.press(Qt.Key.Key_Comma)
+    assert "This is the first error in the list" in desk.titles()
+    for step in (1, 2):
+        desk.press(Qt.Key.Key_Period)
+        desk.wait(lambda at=step: changes(desk).place.current == listed[at] and changes(desk).labels)
+    assert str(desk.image.id) == listed[2].image
+    bar = desk.application.presenter.inspect.runs.bar
+    assert f"3 of {len(listed)}" in bar.text.toolTip()
+    desk.press(Qt.Key.Key_Comma)
+    desk.wait(lambda: changes(desk).place.current == listed[1] and changes(desk).labels)
+    desk.qtbot.mouseClick(bar.to_list, Qt.MouseButton.LeftButton)
+    assert shown.list.currentIndex().row() == 1, "the list shows where the walk is"
+    changes(desk).end_visit()
+    assert not desk.window.commands["inspect.next"].isEnabled()
+
+
+@pytest.mark.parametrize("ending", ["html", "json", "csv"])
+def test_the_difference_is_exported(desk: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    shown = compared(desk)
+    whole(desk)
+    path = tmp_path / f"difference.{ending}"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path), ""))
+    desk.qtbot.mouseClick(shown.export_button, Qt.MouseButton.LeftButton)
+    desk.wait(lambda: f"difference.{ending} exported" in desk.titles())
+    text, change = path.read_text("utf-8"), changes(desk).change
+    names = {record.relative_path for record in desk.program.session.project.images}
+    if ending == "json":
+        found = json.loads(text)
+        assert found["errors"]["fixed_px"] == change.difference.fixed.wrong_px
+        assert {one["image"] for one in found["errors"]["won"]} <= names
+        assert [row["name"] for row in found["overall"][:3]] == ["mIoU", "pixel accuracy", "mIoU within 1 px"]
+        assert found["same_truth"]
+    elif ending == "csv":
+        rows = list(csv.DictReader(text.splitlines()))
+        assert {"overall", "class", "slice", "kind", "cell", "pair"} == {row["family"] for row in rows}
+        boundary = next(row for row in rows if row["name"] == "boundary")
+        row = change.errors.kinds[0]
+        assert (int(boundary["fixed"]), int(boundary["made"])) == (row.fixed, row.made)
+    else:
+        assert "Largest errors" in text
+        assert "data:image/jpeg" in text, "errors are cut out of their images"
+        assert any(name in text for name in names)
+
+
 def test_the_masks_as_they_are_against_a_model(desk: Studio) -> None:
     desk.paint((10, 10), (30, 20))
     desk.settle()
@@ -211,7 +267,7 @@ def kept_names(studio: Studio) -> list[str]:
 
 
 def test_a_run_that_was_stopped_is_not_kept_and_says_so(desk: Studio) -> None:
-    changes(desk).keep(changes(desk).sides()[1], "half")
+    changes(desk).keeping.keep(changes(desk).sides()[1], "half")
     changes(desk).stop()
     desk.wait(lambda: "Keeping a run stopped" in desk.titles())
     (message,) = [one for one in desk.program.notifier.messages if one.title == "Keeping a run stopped"]
@@ -226,7 +282,7 @@ def test_a_run_that_cannot_be_written_is_reported_and_the_page_goes_on(desk: Stu
 
     monkeypatch.setattr(RunRecorder, "finish", full)
     running: list[bool] = []
-    changes(desk).keep(changes(desk).sides()[1], "full")
+    changes(desk).keeping.keep(changes(desk).sides()[1], "full")
     changes(desk).changed.connect(lambda: running.append(changes(desk).running))
     desk.wait(lambda: running)
     assert running == [False]
@@ -236,11 +292,11 @@ def test_a_run_that_cannot_be_written_is_reported_and_the_page_goes_on(desk: Stu
 
 def test_the_end_of_a_forgotten_job_does_not_end_the_one_after_it(desk: Studio) -> None:
     side = changes(desk).sides()[1]
-    changes(desk).keep(side, "old")
+    changes(desk).keeping.keep(side, "old")
     changes(desk).forget()  # other ground truth
     running: list[bool] = []
     changes(desk).changed.connect(lambda: running.append(changes(desk).running))
-    changes(desk).keep(side, "new")
+    changes(desk).keeping.keep(side, "new")
     desk.wait(lambda: "Keeping a run finished" in desk.titles())
     desk.settle()
     assert running == [True, True, False], "it runs from its beginning, over the end of the old one, to its own end"

@@ -12,6 +12,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QLabel
 
 from app.state.comparison import PLACE_TOKENS, ModelSetting, count_pair
+from app.text import points
 from app.ui.compare.compare_dock import CompareDock
 from app.ui.shell.theme import load_theme
 from app.viewmodels.annotate.panes import PaneKind, PaneLayout
@@ -378,6 +379,13 @@ def test_the_folder(desk, models):
     program.evaluation.set_band(replace(program.evaluation.band, rule="void"))
     program.plots.make("Trimap curve, folder", lambda chart: charts.update(other=chart))
     assert {line.name for line in charts["other"].series}.isdisjoint(on_folder), "figures of another band"
+    desk.wait(lambda: result.ablation is not None)
+    desk.settle()
+    verdicts = dock(desk).verdicts
+    assert verdicts.horizontalHeaderItem(1).text() == "B against A"
+    assert verdicts.item(0, 0).text() == "mIoU"
+    change = result.ablation.others[0].comparison.overall[0]
+    assert verdicts.item(0, 1).text().splitlines()[0] == f"{points(change.difference)} too few"
     lines = dock(desk).images
     shares = [float(lines.item(row, 1).text().removesuffix(" %")) for row in range(lines.rowCount())]
     assert shares == sorted(shares, reverse=True)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from PySide6.QtCore import Qt
 
+from app.state.tools import Tool
 from app.ui.evaluate.similar_dialog import SimilarDialog
 from app.worker.similar_messages import Embed
 from tests.gui.studio import Studio
@@ -117,3 +118,22 @@ def test_features_of_another_model_are_not_kept(studio: Studio, colours: Path) -
     assert kept(studio) == []
     assert dialog.list.count() == 0
     assert "More like this was stopped" in studio.titles()
+
+
+def test_images_are_compared_with_the_component_that_the_tool_points_at(studio: Studio, colours: Path) -> None:
+    studio.start_model()
+    studio.open(colours)
+    studio.paint((10, 10), (30, 20))
+    studio.settle()
+    x, y, width, height = studio.program.corrections.corrector.component_mask(12, 11)[0]
+    studio.program.edit.choose_tool(Tool.COMPONENTS)
+    studio.program.components.hover(12, 11)
+    studio.program.components.hover(None, None)  # the pointer leaves for the menu
+    dialog = ask(studio)
+    assert studio.program.similar.query.region == (x, y, width, height)
+    assert (width, height) < (84, 60)
+    assert dialog.about.text().startswith("Like a part of a.png.")
+    assert (x, y, width, height) in [one.region for one in asked(studio)]
+    studio.program.edit.choose_tool(Tool.BRUSH)
+    ask(studio)
+    assert studio.program.similar.query.region is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from app.ui.annotate.classes_dock import ClassesDock
@@ -42,6 +44,23 @@ def test_the_class_list_shows_the_classes_of_an_open_error(studio: Studio, folde
             error = studio.program.inspect.navigation.current
             assert in_sight(dock, error.truth), "the class to paint with comes first"
             assert in_sight(dock, error.prediction) or not both
+            assert dock.open_error.isVisible() != in_sight(dock, error.prediction)
+
+
+def test_classes_of_an_open_error_that_do_not_fit_are_named(studio: Studio, folder) -> None:
+    studio.open(folder)
+    dock = studio.window.classes
+    first, last = (dock.model.class_row(dock.model.index(row)) for row in (0, dock.model.rowCount() - 1))
+    dock.show_classes((last.class_id, first.class_id))
+    assert dock.open_error.isVisible()
+    assert re.sub("<[^>]+>", "", dock.open_error.text()) == f"■ {last.name} → ■ {first.name}"
+    studio.settle()
+    assert in_sight(dock, last.class_id), "the class to paint with stays in sight"
+    dock.show_classes((first.class_id, dock.model.class_row(dock.model.index(1)).class_id))
+    assert dock.open_error.isHidden(), "both fit"
+    dock.show_classes((last.class_id, first.class_id))
+    dock.show_classes(())
+    assert dock.open_error.isHidden()
 
 
 def test_the_curve_of_the_folder_needs_no_other_command(studio: Studio, folder) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +14,21 @@ from hypothesis import strategies as st
 from app.state.comparison import (
     VARIANTS,
     ComparedModel,
+    FolderComparison,
     ImageDifference,
     ModelSetting,
     PairCount,
+    ablation_of,
     count_pair,
     figures_of,
     figures_of_image,
     pairs_of,
     shown_classes,
 )
-from app.viewmodels.compare.rows import difference_parts, heading, image_lines, signed, table_rows
+from app.viewmodels.compare.rows import difference_parts, heading, image_lines, signed, table_rows, verdict_rows
 from deeplab_core.analysis import FolderAnalysis, ImageAnalysis, count_labels
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.errors import AtrousError
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.records import ModelCard, PredictOptions, TrimapBand
 from deeplab_core.refine.parameters import preset
@@ -158,8 +162,50 @@ def test_a_setting_changes_the_options_of_its_model() -> None:
         assert setting.titled("Net").startswith("Net")
         assert (setting.titled("Net") == "Net") == (not variant)
     assert ModelSetting.of(f"{path}\tsteam") == ModelSetting(path)
+    assert ModelSetting.of(f"{path}\tflip+steam+crf:v2") == ModelSetting(path, "flip+crf:v2")
+    both = ModelSetting(path, "crf:v2").with_part("flip")
+    assert (both.variant, both.words) == ("flip+crf:v2", "mirrored too, CRF v2")
+    assert (both.apply(wanted).flip, both.apply(wanted).crf) == (True, preset("v2"))
+    assert both.with_part("crf:v1").variant == "flip+crf:v1", "of one kind there is one"
+    assert ModelSetting(path, "os8").with_part("os32").variant == "os32"
     # The command line knows every one of them by the same name.
     from deeplab_core.inference import parse_variant
 
     for variant in VARIANTS:
         assert parse_variant(variant, wanted).options == ModelSetting(path, variant).apply(wanted)
+
+
+def folder_of(models: Sequence[Callable[[np.ndarray], np.ndarray]], images: int = 8) -> FolderComparison:
+    """Models that change the ground truth in their own way."""
+    taking = tuple(ComparedModel(Path(f"{place}.pth"), f"Net {place}/x") for place in range(len(models)))
+    counts = [FolderAnalysis(VOC) for _ in models]
+    found = FolderComparison(taking, TrimapBand(), counts, {}, scored=images, times=[[5.0] for _ in models])
+    rng = np.random.default_rng(0)
+    for image in range(images):
+        truth = np.where(rng.random((30, 40)) < 0.5, 15, 0).astype(np.uint8)
+        for folder, model in zip(counts, models, strict=True):
+            folder.update(str(image), count_labels(model(truth), VOC, truth=truth, band=TrimapBand()))
+    return found
+
+
+def test_models_are_tested_against_the_first_as_one_family() -> None:
+    def spoilt(share: int) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda truth: np.where(np.arange(truth.size).reshape(truth.shape) % share == 0, 0, truth).astype(np.uint8)
+
+    found = folder_of([spoilt(5), spoilt(9), spoilt(2), spoilt(5)])
+    ablation = ablation_of(found)
+    rows = {row.name: row for row in verdict_rows(VOC, ablation)}
+    texts = [cell.text.split(maxsplit=1) for cell in rows["mIoU"].cells]
+    assert [words for _, words in texts] == ["helps", "hurts", "cannot tell"]
+    assert texts[0][0].startswith("+")
+    assert rows["mIoU"].cells[0].interval.startswith("[+")
+    assert "p 0.00" in rows["mIoU"].cells[0].tip
+    tested = sum(not np.isnan(change.change.p) for change in ablation.changes() if change.family == "overall")
+    (alone,) = (row.comparison for row in ablation_of(folder_of([spoilt(5), spoilt(9)])).others)
+    assert alone is not None
+    assert ablation.others[0].comparison.overall[0].p >= alone.overall[0].p, "three models are one family"
+    assert tested == 3 * sum(not np.isnan(change.p) for change in alone.overall)
+    assert rows["person"].color == VOC.by_id(15).color
+    assert "aeroplane" not in rows
+    with pytest.raises(AtrousError):
+        ablation_of(folder_of([spoilt(5), spoilt(9)], images=1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,14 @@ import pytest
 from PIL import Image
 
 from app.cli import run as command
-from app.state.kept_runs import RUNS, KeptRuns
+from app.state.data_choices import settle
+from app.state.kept_runs import RUNS, KeptRun, KeptRuns
 from app.state.project import Project
+from app.state.run_sides import RunSide, change_of, truth_note
+from app.state.samples import load_sample
+from deeplab_core.analysis.difference import RunDifference
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.catalogs.editing import merge_classes
 from deeplab_core.errors import ProjectError, ProjectLocked, StorageError
 from deeplab_core.masks.png import write_mask
 from deeplab_core.masks.read import read_mask
@@ -229,3 +235,97 @@ def test_the_command_compares_with_the_lists_of_objects(folder: Path, tmp_path: 
     row = kinds["low_visible"]
     assert row["measured"]
     assert (row["before"], row["fixed"]) == (3 * 200, 3 * 100)
+
+
+def difference_of(project: Project, run: KeptRun, images: int) -> RunDifference:
+    difference = RunDifference(project.catalog)
+    for record in project.images[:images]:
+        change = change_of(project, record.id, (RunSide("run", kept=run), RunSide("run", kept=run)))
+        difference.add(str(record.id), change)
+    return difference
+
+
+def test_other_ground_truth_than_that_of_a_kept_run_is_named(folder: Path) -> None:
+    with Project.open(folder, catalog=VOC) as project:
+        settle(project)
+        (run,) = keep(project, "first", 10).all()
+
+        def note(images: int = 3) -> str:
+            return truth_note(run, difference_of(project, run, images), lambda image: project.record(int(image)).relative_path)
+
+        assert note() == ""
+        assert note(2).startswith("Only 2 images of run 'first' are compared")
+        assert truth_note(replace(run, truth_sha256=""), difference_of(project, run, 3), str) == "", "it was kept without figures"
+        write_mask(folder.parent / "truth" / "b.png", labels_of(1, 21), VOC)
+        assert note().startswith("The ground truth has changed since run 'first' was kept")
+
+
+def test_lost_runs_are_listed_and_kept_again_or_deleted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Project.open(folder, catalog=VOC) as project:
+        settle(project)
+        before = keep(project, "paper", 10).named("paper")
+        keep(project, "other", 15)
+        for number in (1, 2):
+            project.drop_setting(f"kept_run.{number}")  # as in an older backup
+        runs = KeptRuns(project)
+        (project.directory / RUNS / "9.part").mkdir()
+        assert [(lost.number, lost.images) for lost in runs.lost()] == [(2, 3), (1, 3)]
+        assert runs.used() == sum(lost.bytes for lost in runs.lost())
+        run = runs.take_in(runs.lost()[1], "again", lambda image: load_sample(project, image, labels="none").scored)
+        assert (run.number, run.name, run.images, run.scored, run.iou) == (1, "again", 3, 3, before.iou)
+        assert run.truth_sha256 == before.truth_sha256
+        np.testing.assert_array_equal(runs.labels(run, project.images[0].id), labels_of(0, 10))
+        assert [lost.number for lost in runs.lost()] == [2]
+    assert command(["project", "runs", str(folder)]) == 0
+    assert "--take-in 2 NAME" in capsys.readouterr().out
+    assert command(["project", "runs", str(folder), "--take-in", "2", "second"]) == 0
+    assert "second" in capsys.readouterr().out
+    assert command(["project", "runs", str(folder), "--take-in", "7", "x"]) == 2
+    with Project.open(folder) as project:
+        project.drop_setting("kept_run.2")
+        labels = project.directory / RUNS / "2"
+    assert command(["project", "runs", str(folder), "--remove", "2"]) == 0
+    assert not labels.exists()
+
+
+def test_runs_take_no_more_space_than_they_may(folder: Path) -> None:
+    with Project.open(folder, catalog=VOC) as project:
+        runs = keep(project, "first", 10)
+        used = runs.used()
+        with pytest.raises(ProjectError, match="may take"):
+            runs.begin("second", "a model", most_bytes=used)
+        recorder = runs.begin("second", "a model", most_bytes=used + 10)
+        for number, record in enumerate(project.images):
+            recorder.add(record.id, labels_of(number, 15), None)
+        with pytest.raises(ProjectError, match="may take"):
+            recorder.finish()
+        assert [run.name for run in runs.all()] == ["first"]
+        recorder = runs.begin("third", "a model", most_bytes=2 * used + 1000)
+        for number, record in enumerate(project.images):
+            recorder.add(record.id, labels_of(number, 15), None)
+        recorder.finish()
+        assert [run.name for run in runs.all()] == ["third", "first"]
+
+
+def test_runs_follow_edits_of_the_classes_and_say_which_they_cannot(folder: Path) -> None:
+    with Project.open(folder, catalog=VOC) as project:
+        runs = keep(project, "first", 10)
+        run, image = runs.named("first"), project.images[0].id
+        project.edit_classes(merge_classes(project.catalog, [SOFA], CHAIR))
+        expected = np.where(labels_of(0, 10) == SOFA, CHAIR, labels_of(0, 10))
+        np.testing.assert_array_equal(runs.labels(run, image), expected)
+        merged = keep_labels(project, "merged", expected)
+        project.undo_class_edit()
+        np.testing.assert_array_equal(runs.labels(run, image), labels_of(0, 10))
+        with pytest.raises(ProjectError, match="was kept") as refused:
+            runs.labels(merged, image)
+        assert "was undone since" in str(refused.value.why)
+        old = replace(run, edits=None, catalog="another")
+        assert "did not note the classes" in str(runs.unreadable(old))
+        assert "was 'throne' then" in str(runs.unreadable(replace(run, catalog="another", names={str(CHAIR): "throne"})))
+
+
+def keep_labels(project: Project, name: str, labels: np.ndarray) -> KeptRun:
+    recorder = KeptRuns(project).begin(name, "a model")
+    recorder.add(project.images[0].id, labels, None)
+    return recorder.finish()

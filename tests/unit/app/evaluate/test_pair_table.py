@@ -44,7 +44,6 @@ def test_a_pair_is_laid_out() -> None:
     assert forward.shares[3:] == ("", "100.0 %", "", "", "100.0 %", "")  # a whole object of 1600 px
     assert backward.shares == ("", "", "100.0 %", "", "100.0 %", "", "100.0 %", "", "")
     assert backward.tips[2] == "100 px"
-    assert table.note == ""
 
 
 def test_only_cells_have_a_loss() -> None:

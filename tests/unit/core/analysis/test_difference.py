@@ -67,7 +67,7 @@ def test_intervals_of_counts_are_those_of_the_images() -> None:
     truth, before, after = room()
     images = [(truth, before, after), (truth, before, before), (truth, after, before), (truth, before, after)]
     found = difference_of(*images)
-    drawn = np.random.default_rng(3).integers(0, 4, (500, 4))  # the draws of pooled_sums
+    drawn = np.random.default_rng(3).integers(0, 4, (500, 4))  # the draws of the bootstrap
     swap = next(row for row in found.kinds(resamples=500, seed=3) if row.kind is FailureKind.CLASS_SWAP)
     won = np.array([400, 0, -400, 400])[drawn].sum(axis=1)
     assert (swap.low, swap.high) == tuple(np.quantile(won, [0.025, 0.975]))
@@ -76,6 +76,41 @@ def test_intervals_of_counts_are_those_of_the_images() -> None:
     assert (cells[CHAIR, SOFA].low, cells[CHAIR, SOFA].high) == (swap.low, swap.high)
     assert np.isnan(found.cells(resamples=0)[0].low)
     assert np.isnan(difference_of(room()).kinds()[0].low)  # one image has none
+
+
+def test_p_values_of_counts_are_one_family_and_need_six_images() -> None:
+    truth, before, after = room()
+    both = np.where(before != truth, before, after)
+    images = [(truth, both, before)] * 9 + [(truth, both, truth)] * 3 + [(truth, before, truth)] * 2
+    found = difference_of(*images)
+    cells = {(cell.truth, cell.prediction): cell for cell in found.cells(resamples=2000)}
+    missed, swapped = cells[PERSON, 0], cells[CHAIR, SOFA]
+    assert (missed.images_better, missed.images_worse, swapped.images_better) == (12, 0, 5)
+    assert missed.p == pytest.approx(2 / 2001), "no draw is on the other side, and no other cell was tested"
+    assert (missed.verdict, swapped.verdict) == (Verdict.BETTER, Verdict.FEW)
+    assert np.isnan(swapped.p)
+    assert not np.isnan(swapped.low), "an interval it has"
+    other_way = {(cell.truth, cell.prediction): cell for cell in difference_of(*[(t, b, a) for t, a, b in images]).cells()}
+    assert other_way[PERSON, 0].verdict is Verdict.WORSE
+    (first,) = difference_of(*[(truth, both, truth)] * 7).cells(1, resamples=2000)
+    assert first.p == pytest.approx(3 * 2 / 2001), "the two cells that are not listed were tested too"
+    kinds = {row.kind: row for row in found.kinds(resamples=2000)}
+    tested = [row for row in kinds.values() if not np.isnan(row.p)]
+    assert kinds[FailureKind.MISSED_OBJECT].p == pytest.approx(len(tested) * 2 / 2001)
+    assert kinds[FailureKind.LOW_VISIBLE].verdict is None
+    assert {row.verdict for row in found.kinds(test=False)} == {None}
+    assert {row.verdict for row in found.cells(resamples=0)} == {None}
+
+
+def test_draws_do_not_depend_on_the_order_of_the_images() -> None:
+    truth, before, after = room()
+    one = difference_of((truth, before, after), (truth, before, truth), (truth, after, before))
+    other = RunDifference(VOC)
+    for name in reversed(list(one.before)):
+        other.add(name, ImageErrorChange(*(getattr(one, view).get(name) for view in ("before", "after", "fixed", "made"))))
+    assert [(row.fixed, row.low, row.high) for row in one.kinds()] == [(row.fixed, row.low, row.high) for row in other.kinds()]
+    sides = [score_axis(sliced_axes(found.before, only=["size"])[0]) for found in (one, other)]
+    np.testing.assert_array_equal(*[[row.interval for row in side] for side in sides])
 
 
 @given(data=st.data())

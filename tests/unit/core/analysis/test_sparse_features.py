@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from deeplab_core.analysis import sparse_features
 from deeplab_core.analysis.sparse_features import SparseFeatures
-from deeplab_core.metrics.bootstrap import pooled_sums
+from deeplab_core.metrics import bootstrap
+from deeplab_core.metrics.bootstrap import drawn_groups, drawn_weights
 
 
 def dense_of(seed: int, images: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -25,7 +26,9 @@ def test_it_is_the_dense_array(seed: int, images: int, shape: tuple[int, int, in
     assert len(sparse) == images
     np.testing.assert_array_equal(sparse.total(), dense.sum(axis=0))
     np.testing.assert_array_equal(sparse.images_with(1, 1), (dense[:, :, 1].sum(axis=2) > 0).sum(axis=0))
-    expected = pooled_sums(dense.reshape(images, int(np.prod(shape))), 20, seed).reshape(-1, *shape)
+    flat = dense.reshape(images, int(np.prod(shape)))
+    weights = next(drawn_weights(images, 20, seed, 20)) if images > 1 else np.zeros((0, images))
+    expected = (weights @ flat).reshape(-1, *shape)
     np.testing.assert_array_equal(sparse.pools(20, seed), expected)
     order = np.random.default_rng(seed).permutation(images)[: images // 2]
     np.testing.assert_array_equal(sparse.take(order).total(), dense[order].sum(axis=0))
@@ -51,3 +54,35 @@ def test_zeros_take_no_memory() -> None:
     for image in images:
         image[2, :, 7] = 5
     assert SparseFeatures.of(images, shape).nbytes == 50 * 8 + 50 * 3 * 16
+
+
+def test_many_images_are_drawn_in_groups_of_one_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "MOST_DRAWN", 10)
+    monkeypatch.setattr(sparse_features, "MOST_DRAWN", 10)
+    groups = drawn_groups(32)
+    assert np.bincount(groups).tolist() == [4] * 8
+    dense = dense_of(3, 32, (2, 3, 1))
+    weights = next(drawn_weights(8, 50, 4, 50))
+    expected = weights @ np.stack([dense[groups == group].sum(axis=0).reshape(-1) for group in range(8)])
+    np.testing.assert_array_equal(SparseFeatures.of(dense, (2, 3, 1)).pools(50, 4).reshape(50, -1), expected)
+
+
+def test_groups_have_the_spread_of_images() -> None:
+    """6,001 images in 1,501 groups: sums vary as those of all images do, and a constant does not vary but for the last group."""
+    values = np.random.default_rng(0).gamma(1.0, 50.0, 6001).round()
+    packed = SparseFeatures.of(np.stack([values, np.full(6001, 7.0)], axis=1), (2,))
+    drawn = packed.pools(2000, 0)
+    assert drawn[:, 0].std() == pytest.approx(values.std() * 6001**0.5, rel=0.08)
+    assert drawn[:, 0].mean() == pytest.approx(values.sum(), rel=0.002)
+    assert drawn[:, 1].std() < 0.002 * 7 * 6001
+
+
+def test_sums_of_entries_and_columns() -> None:
+    dense = dense_of(5, 20, (6,))
+    rows, places = np.nonzero(np.ones((20, 6)))
+    halves = np.concatenate([rows, rows[::-1]]), np.concatenate([places, places[::-1]])
+    values = np.concatenate([dense.reshape(-1) - 3, np.full(120, 3.0)])
+    sparse = SparseFeatures.summed(*halves, values, 20, (6,))
+    np.testing.assert_array_equal(sparse.pools(9, 1), SparseFeatures.of(dense, (6,)).pools(9, 1))
+    chosen = np.array([1, 4])
+    np.testing.assert_array_equal(sparse.columns(chosen).pools(9, 1), sparse.pools(9, 1)[:, chosen])

@@ -1,0 +1,172 @@
+"""Counts of errors that were fixed and made, by kind and by cell: intervals over images, and p-values as one family."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplab_core.analysis.folder import FolderAnalysis
+from deeplab_core.analysis.kinds import FailureKind
+from deeplab_core.analysis.sparse_features import SparseFeatures
+from deeplab_core.analysis.verdicts import Verdict, count_verdict, holm, p_value
+from deeplab_core.metrics.bootstrap import interval
+from deeplab_core.metrics.scores import FEW_IMAGES
+
+#: Cells whose drawn sums are held at once.
+_DRAWN_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindChange:
+    """One kind of failure. ``after = before - fixed + made``, and what stayed wrong but became another kind.
+
+    Attributes:
+        kind: which.
+        before, after: wrong pixels of it.
+        fixed, made: see the module.
+        images_better, images_worse: images with more of it fixed than made, and the reverse.
+        low, high: 95 % interval of ``fixed - made`` over images, px; nan without one.
+        p: two-sided p-value of ``fixed - made``, corrected by Holm's method over all kinds; nan if it was not tested, or changed
+            in fewer than six images.
+        verdict: what that says; None if it was not tested.
+        measured: whether the data says anything of this kind.
+    """
+
+    kind: FailureKind
+    before: int
+    after: int
+    fixed: int
+    made: int
+    images_better: int
+    images_worse: int
+    low: float = math.nan
+    high: float = math.nan
+    p: float = math.nan
+    verdict: Verdict | None = None
+    measured: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellChange:
+    """One cell of the confusion matrix, or both cells of a pair of classes.
+
+    Attributes:
+        truth, prediction: class ids; the prediction may be void.
+        before, after: its pixels.
+        fixed, made: pixels that became right, and that were right.
+        images_better, images_worse: images with more fixed than made, and the reverse.
+        low, high: 95 % interval of ``fixed - made`` over images, px; nan without one.
+        p: two-sided p-value of ``fixed - made``, corrected by Holm's method over all
+            cells, or all pairs, that changed; nan if it was not tested, or changed in fewer than six images.
+        verdict: what that says; None if it was not tested.
+        both_ways: whether it is a pair: the cell and its mirrored one.
+    """
+
+    truth: int
+    prediction: int
+    before: int
+    after: int
+    fixed: int
+    made: int
+    images_better: int
+    images_worse: int
+    low: float = math.nan
+    high: float = math.nan
+    p: float = math.nan
+    verdict: Verdict | None = None
+    both_ways: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CountDraws:
+    """How K counts are resampled.
+
+    Attributes:
+        resamples, seed: of the draws; 0 for none.
+        tested: of which of them p-values are wanted.
+        listed: how many, from the first, have intervals whether they can be tested or not.
+    """
+
+    resamples: int
+    seed: int
+    tested: Sequence[bool]
+    listed: int
+
+
+@dataclass(frozen=True, slots=True)
+class NetChanges:
+    """What some counts have won over the images, for each of K counts.
+
+    Attributes:
+        better, worse: (K,) images with more fixed than made, and the reverse.
+        bounds: (K, 2) interval of ``fixed - made``; nan without one.
+        p: corrected over all K; nan if fewer than six images changed.
+        verdicts: what p says; all None without draws.
+    """
+
+    better: NDArray[np.int64]
+    worse: NDArray[np.int64]
+    bounds: NDArray[np.float64]
+    p: Sequence[float]
+    verdicts: Sequence[Verdict | None]
+
+    def of(self, place: int) -> dict[str, Any]:
+        """Fields of a row."""
+        low, high = self.bounds[place].tolist()
+        return {
+            "images_better": int(self.better[place]), "images_worse": int(self.worse[place]), "low": low, "high": high,
+            "p": self.p[place], "verdict": self.verdicts[place],
+        }  # fmt: skip
+
+
+def net_changes(
+    fixed: FolderAnalysis, made: FolderAnalysis, name: str, groups: Sequence[Sequence[int]], draws: CountDraws
+) -> NetChanges:
+    """What each group of places of a count has won: images, the interval of the sum over images, and its p-value.
+
+    Args:
+        fixed, made: errors of the same images.
+        name: of the count.
+        groups: K groups of its places, no place in two of them.
+        draws: how they are resampled and tested.
+    """
+    where = np.full(max((place for group in groups for place in group), default=0) + 1, -1)
+    for at, group in enumerate(groups):
+        where[list(group)] = at
+    entries: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
+    names = sorted(fixed)  # draws do not depend on the order in which images came
+    for row, image in enumerate(names):
+        for folder, sign in ((fixed, 1), (made, -1)):
+            record = folder.get(image)
+            assert record is not None
+            counts = record.counts[name]
+            known = counts.places < len(where)
+            at, values = where[counts.places[known]], counts.values[known].astype(np.float64)
+            entries.append((np.full(np.count_nonzero(at >= 0), row), at[at >= 0], sign * values[at >= 0]))
+    empty = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+    rows, places, values = (np.concatenate(part) for part in zip(empty, *entries, strict=True))
+    net = SparseFeatures.summed(rows, places, values, len(names), (len(groups),))
+    better, worse = (
+        np.bincount(net.places[side], minlength=len(groups)) for side in (net.values > 0, net.values < 0)
+    )  # fmt: skip
+    drawable = bool(draws.resamples) and len(names) > 1
+    wanted = np.asarray(draws.tested, dtype=bool)
+    tested = wanted & (better + worse >= FEW_IMAGES) & drawable
+    bounds, p = np.full((len(groups), 2), math.nan), np.full(len(groups), math.nan)
+    chosen = np.flatnonzero(tested | (np.arange(len(groups)) < draws.listed)) if drawable else np.zeros(0, np.int64)
+    for first in range(0, len(chosen), _DRAWN_AT_ONCE):
+        part = chosen[first : first + _DRAWN_AT_ONCE]
+        drawn = net.columns(part).pools(draws.resamples, draws.seed)
+        bounds[part] = interval(drawn)
+        p[part] = [p_value(column) for column in drawn.T]
+    corrected = holm(np.where(tested, p, math.nan).tolist())
+    verdicts = [
+        count_verdict(int(won), one) if drawable and asked else None
+        for won, one, asked in zip(net.total(), corrected, wanted, strict=True)
+    ]
+    return NetChanges(better, worse, bounds, corrected, verdicts)
