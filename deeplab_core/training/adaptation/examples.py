@@ -143,8 +143,11 @@ def never_predicted(
     """Channels of the old model whose class the user confirmed, and which it predicts at no more than 1 in 100 of these pixels
     and nowhere else with confidence.
 
-    A class that is listed and never predicted has as much to learn as a new one. Channels that share a class are left out.
+    A class that is listed and never predicted has as much to learn as a new one. Channels that share a class are left out, and so
+    is a class that the user confirmed alone: without pixels of others to hold against it, it would soon be predicted everywhere.
     """
+    if len({place for example in corrected if example.taught is not None for place in example.taught.groups}) < 2:
+        return ()
     found = []
     elsewhere = {channel for example in (*corrected, *untouched) for channel in example.replayed.groups}
     for place in np.flatnonzero(plan.taught()):

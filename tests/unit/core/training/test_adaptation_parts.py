@@ -454,6 +454,8 @@ def test_a_class_that_is_listed_and_never_predicted_is_found(right: int, expecte
     pools = [PixelPool.of(known, np.full(known.shape, wanted), np.random.default_rng(0)) for wanted in (True, False)]
     example = TrainingExample("a", (), pools[1], before, pools[0], before)
     assert never_predicted([example], [], plan) == expected
+    alone = PixelPool.of(known, known == 1, np.random.default_rng(0))
+    assert never_predicted([TrainingExample("c", (), pools[1], before, alone, before)], [], plan) == ()
     sure = TrainingExample("b", (), pools[0], before)  # it is predicted there: a class that is known, but looks different here
     assert never_predicted([example], [sure], plan) == ()
 
