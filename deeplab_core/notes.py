@@ -74,6 +74,14 @@ class RunNotes:
             if len(counted.names) < _NAMED:
                 counted.names.append(name)
 
+    def add_counted(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Add what :meth:`to_list` gave of other files. Raises what malformed rows raise."""
+        for row in rows:
+            note = Note(row["kind"], str(row["text"]), str(row["summary"]), warning=bool(row["warning"]))
+            counted = self._counted.setdefault((note.kind, note.summary), _Counted(note))
+            counted.count += int(row["count"])
+            counted.names += [str(name) for name in row["first"]][: _NAMED - len(counted.names)]
+
     def __bool__(self) -> bool:
         return bool(self._counted)
 

@@ -6,9 +6,10 @@ import math
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -112,6 +113,26 @@ def futures_in_order(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def read_ahead(items: Iterator[Item], depth: int) -> Generator[Item]:
+    """The items of an iterator that waits for disks or networks, taken by a thread of its own; what it raises comes in its turn.
+
+    Args:
+        items: used by that thread alone.
+        depth: most items that wait to be taken.
+    """
+    done = object()
+
+    def take(_number: int) -> Item | object:
+        return next(items, done)
+
+    with closing(futures_in_order(take, count(), 1, depth=max(1, depth))) as futures:
+        for future in futures:
+            item = future.result()
+            if item is done:
+                return
+            yield item  # type: ignore[misc]  # every other object is an item
 
 
 def in_stages(

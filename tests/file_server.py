@@ -78,18 +78,19 @@ class _Handler(BaseHTTPRequestHandler):
             headers["ETag"] = server.etag
         if server.modified:
             headers["Last-Modified"] = server.modified
-        place = re.fullmatch(r"bytes=(\d+)-", asked)
-        start = 0
+        place = re.fullmatch(r"bytes=(\d+)-(\d*)", asked)
+        start, end = 0, len(content)
         if server.ranges and place and only_if in ("", server.etag, server.modified):
             start = int(place[1])
             if start >= len(content):
                 self._answer(416, {"Content-Range": f"bytes */{len(content)}", "Content-Length": "0"})
                 return
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        body = content[start:]
+            end = min(end, int(place[2]) + 1) if place[2] else end
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(content)}"
+        body = content[start:end]
         if server.length:
             headers["Content-Length"] = str(len(body))
-        self._answer(206 if start else 200, headers)
+        self._answer(206 if start or end < len(content) else 200, headers)
         stop = server.stop_after.pop(0) if server.stop_after else len(body)
         if server.hang_after is not None:
             self.wfile.write(content[start : server.hang_after])

@@ -15,6 +15,8 @@ from app.cli.ground_truth import masks_truth
 from app.cli.model_choice import parse_threshold
 from app.cli.options import Decimal, TruthOptions, draws_options, html_option, json_option, truth_options
 from app.cli.predict import run_threshold
+from app.cli.shard_evaluate import refuse_folders
+from app.cli.shares import OutputPlace, ShardOptions, shard_options
 from app.cli.terminal import say
 from deeplab_core.wording import count
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deeplab_core.analysis.evaluate import Evaluation
+    from deeplab_core.analysis.report import ReportExtras
+    from deeplab_core.catalogs.catalog import ClassCatalog
 
 
 def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, ...]:
@@ -40,9 +44,8 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
 @click.option(
     "--prediction",
     metavar="DIR",
-    required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Masks to evaluate.",
+    type=OutputPlace(exists=True),
+    help="Masks to evaluate; with --shards what 'predict --shards' wrote [default there: in the shards themselves].",
 )
 @truth_options(
     "Ground truth: masks of the same names [default: found beside --images]",
@@ -108,11 +111,24 @@ def parse_bands(_context: click.Context, _parameter: click.Parameter, value: str
     help="Keep the figures of each pair in this file. The next time only files are read that changed since (path, size, time of "
     "change).",
 )
+@shard_options("truth", "prediction", "confidence", "id")
+@click.option(
+    "--partials",
+    metavar="DIR",
+    type=OutputPlace(),
+    help="With --shards: folder of the counts of each shard. What was counted with the same options is kept.",
+)
+@click.option(
+    "--merge",
+    metavar="DIR",
+    type=OutputPlace(exists=True),
+    help="The figures of all shards that 'evaluate --shards' has counted into this folder.",
+)
 @json_option()
 @html_option("Write an HTML report.")
 @overwrite_option
 def evaluate(
-    prediction: Path,
+    prediction: Path | str | None,
     *,
     truth: TruthOptions,
     bands: tuple[int, ...],
@@ -126,6 +142,9 @@ def evaluate(
     slice_files: tuple[Path, ...],
     others: tuple[Path, ...],
     cache_file: Path | None,
+    shards: ShardOptions,
+    partials: Path | str | None,
+    merge: Path | str | None,
     json_file: Path | None,
     html_file: Path | None,
 ) -> int:
@@ -138,17 +157,27 @@ def evaluate(
     threshold, average precision and the threshold of the largest IoU. *_instanceIds.png beside Cityscapes' truth gives the
     weighted IoU.
     Exit status 1 means that some files could not be compared; the figures are those of the rest.
+
+    --shards counts tar or Parquet files or manifests into --partials, one part for each, and gives the figures of all parts.
+    Array jobs count with --share, and --merge gives the figures afterwards.
     """
     from deeplab_core.analysis.evaluate import evaluate_folders
-    from deeplab_core.analysis.evaluation import evaluation_figures
     from deeplab_core.analysis.pair_cache import PairCache
-    from deeplab_core.analysis.report import ReportExtras, read_failures, read_other_curve, read_pairs, read_slices, write_report
+    from deeplab_core.analysis.report import ReportExtras, read_failures, read_other_curve, read_pairs, read_slices
     from deeplab_core.datasets.pairing import pair_masks
 
     slices = tuple(curve for file in slice_files for curve in read_slices(file))
     failures = tuple(kind for file in slice_files for kind in read_failures(file))
     pairs = tuple(loss for file in slice_files for loss in read_pairs(file))
     curves = tuple(read_other_curve(file) for file in others)
+    extras = ReportExtras(photographs=photographs, slices=slices, failures=failures, pairs=pairs, others=curves)
+    files = json_file, html_file
+    if shards or partials is not None or merge is not None:
+        refuse_folders(truth, photographs, ambiguous, cache_file)
+        rules = bands, band_rule, boundary, threshold
+        return _over_shards(shards, prediction, partials, merge, truth.catalog(), rules, (resamples, seed), extras, files)
+    if not isinstance(prediction, Path):
+        raise click.UsageError("name the masks with --prediction DIR; a store goes with --shards")
     ground = masks_truth(truth, prediction, photographs)
     ground.report()
     truths, catalog = ground.folders, ground.catalog
@@ -174,19 +203,67 @@ def evaluate(
         )
     if threshold is None:
         result = replace(result, threshold=run_threshold(prediction))
-    for path in (json_file, html_file):
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-    if json_file is not None:
-        write_json(json_file, {**evaluation_figures(result), "ground_truth": ground.to_dict()})
-    if html_file is not None:
-        title = f"{prediction} against {', '.join(map(str, truths))}"
-        extras = ReportExtras(photographs=photographs, slices=slices, failures=failures, pairs=pairs, others=curves)
-        write_report(result, html_file, title, extras)
     if result.reused:
         say(
             f"atrous: {result.reused:,} of {count(total, 'pair')} taken from {cache_file}: their files have not changed", err=True
         )
+    title = f"{prediction} against {', '.join(map(str, truths))}"
+    return _report(result, files, title, extras, ground.to_dict())
+
+
+def _over_shards(
+    shards: ShardOptions,
+    prediction: Path | str | None,
+    partials: Path | str | None,
+    merge: Path | str | None,
+    catalog: ClassCatalog | None,
+    rules: tuple[tuple[int, ...], Literal["edge", "void"], bool, float | None],
+    draws: tuple[int, int],
+    extras: ReportExtras,
+    files: tuple[Path | None, Path | None],
+) -> int:
+    from app.cli.shard_evaluate import evaluate_shards, merged
+    from deeplab_core.analysis.partial import EvaluationSettings
+    from deeplab_core.records import TrimapBand
+
+    def finish(place: Path | str) -> int:
+        result = merged(place, *draws)
+        for curve in extras.others:
+            curve.check(result.catalog, result.band.rule)
+        return _report(result, files, str(place), extras, {"parts": str(place), "catalog": result.catalog.name})
+
+    if merge is not None and not (shards or partials or prediction):
+        return finish(merge)
+    if merge is not None or not shards or partials is None:
+        raise click.UsageError("--shards goes with --partials DIR, for the counts of each shard; --merge DIR stands alone")
+    if catalog is None:
+        raise click.UsageError("classes are not recognised from shards: name them with --catalog")
+    bands, rule, boundary, threshold = rules
+    settings = EvaluationSettings(
+        catalog=catalog, widths=tuple(sorted(set(bands))), band=TrimapBand(rule=rule), boundary=boundary, threshold=threshold,
+        names=shards.fields(),
+    )  # fmt: skip
+    return evaluate_shards(shards, prediction, partials, settings, lambda: finish(partials))
+
+
+def _report(
+    result: Evaluation,
+    files: tuple[Path | None, Path | None],
+    title: str,
+    extras: ReportExtras,
+    ground_truth: dict[str, Any],
+) -> int:
+    from deeplab_core.analysis.evaluation import evaluation_figures
+    from deeplab_core.analysis.report import write_report
+
+    json_file, html_file = files
+    for path in files:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    if json_file is not None:
+        write_json(json_file, {**evaluation_figures(result), "ground_truth": ground_truth})
+    if html_file is not None:
+        write_report(result, html_file, title, extras)
     say(figures(result))
     for text in mask_lines(result):
         say(f"atrous: {text}", err=True)

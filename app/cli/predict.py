@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,8 @@ from app.cli.console import ProgressReporter, emit, progress
 from app.cli.model_choice import model_option, model_options, refuse_threshold, report_model, resolve_model, threshold_option
 from app.cli.options import CRF_HELP, crf_engine_option, json_lines_option, network_options, parse_crf
 from app.cli.plan import OutputPlan, Task, keep_suffix_option, output_names, plan_outputs, report_refused
-from app.cli.predict_run import outcomes, settle_engine, side_by_side
+from app.cli.predict_run import named_options, outcomes, settle_engine, side_by_side
+from app.cli.shares import OutputPlace, ShardOptions, shard_options
 from app.cli.terminal import say
 from app.services.folders import engine_trials_file
 from app.text import read_numbers
@@ -65,7 +66,7 @@ def parse_scales(_context: click.Context, _parameter: click.Parameter, value: st
 
 
 @click.command()
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.argument("inputs", metavar="INPUT...", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @model_option
 @click.option(
     "-o",
@@ -73,7 +74,7 @@ def parse_scales(_context: click.Context, _parameter: click.Parameter, value: st
     "out",
     metavar="DIR",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutputPlace(),
     help="Folder of the masks.",
 )
 @click.option("--scales", callback=parse_scales, default="1", show_default=True, help="Average over these relative sizes.")
@@ -101,11 +102,12 @@ def parse_scales(_context: click.Context, _parameter: click.Parameter, value: st
 @click.option("--save-confidence", is_flag=True, help="Also write NAME.confidence.png: 255 x the probability of the label.")
 @click.option("--resume", is_flag=True, help="Keep the finished masks of an earlier run with the same options.")
 @click.option("--overwrite", is_flag=True, help="Replace masks that are already there.")
-@json_lines_option("One JSON line per image and one summary, on stdout.")
+@shard_options("image", "id")
+@json_lines_option("One JSON line per image (with --shards per shard) and one summary, on stdout.")
 def predict(
     inputs: tuple[Path, ...],
     model_name: str,
-    out: Path,
+    out: Path | str,
     *,
     output_stride: int | None,
     scales: tuple[float, ...],
@@ -122,28 +124,20 @@ def predict(
     overwrite: bool,
     as_json: bool,
     options_of_model: dict[str, Any],
+    shards: ShardOptions,
     keep_suffix: bool = False,
 ) -> int:
     """Predict images and folders of images; write one indexed PNG per image.
 
     Relative paths below each INPUT are kept. Under torchrun each process predicts its share of the images; all exit with 1 if
     any image failed.
+
+    --shards writes a tar file of masks for each shard, and a marker by which --resume knows the finished ones.
     """
     from deeplab_core.records import PredictOptions
 
-    plan = plan_outputs(inputs, out, keep_suffix=keep_suffix)
-    every = list(plan.tasks)
-    _refuse_collisions(every, save_confidence)
+    _refuse_both(inputs, shards, out)
     rank, world, device = _shard(device)
-    tasks = every[rank::world]
-    if not (resume or overwrite):
-        _refuse_existing(tasks)
-    model_path = resolve_model(model_name)
-
-    from deeplab_core.inference import Predictor
-    from deeplab_core.masks import mark_output, read_marker
-    from deeplab_core.weights import load_model
-
     options = PredictOptions(
         output_stride=output_stride,
         scales=scales,
@@ -154,6 +148,26 @@ def predict(
         crf_engine=crf_engine,
         threshold=threshold,
     )
+    if shards:
+        from app.cli.shard_predict import predict_shards
+
+        return predict_shards(
+            shards, out, model_name, replace(options, engine=engine or "torch"), options_of_model, frame=frame,
+            save_confidence=save_confidence, resume=resume, overwrite=overwrite, as_json=as_json,
+        )  # fmt: skip
+    assert isinstance(out, Path)
+    plan = plan_outputs(inputs, out, keep_suffix=keep_suffix)
+    every = list(plan.tasks)
+    _refuse_collisions(every, save_confidence)
+    tasks = every[rank::world]
+    if not (resume or overwrite):
+        _refuse_existing(tasks)
+    model_path = resolve_model(model_name)
+
+    from deeplab_core.inference import Predictor
+    from deeplab_core.masks import mark_output, read_marker
+    from deeplab_core.weights import load_model
+
     model, card = load_model(model_path, output_stride=output_stride, options=options_of_model)
     refuse_threshold(card, options.threshold)
     if rank == 0:
@@ -209,6 +223,13 @@ def predict(
     refused = len(plan.refused) if rank == 0 else 0
     _summarise(out, card, len(tasks) + refused, len(todo) + refused, failures, image_notes, as_json=as_json)
     return 1 if _failures_everywhere(len(failures), world) else 0
+
+
+def _refuse_both(inputs: tuple[Path, ...], shards: ShardOptions, out: Path | str) -> None:
+    if bool(inputs) == bool(shards):
+        raise click.UsageError("name images and folders of images, or shards with --shards")
+    if isinstance(out, str) and not shards:
+        raise click.UsageError(f"-o {out}: masks of single files go into a folder; only --shards writes to a store")
 
 
 def _refused(plan: OutputPlan, bar: ProgressReporter, *, as_json: bool) -> list[tuple[Task, AtrousError]]:
@@ -308,7 +329,7 @@ def _check_run_record(out: Path, card: ModelCard, options: PredictOptions, frame
         record[_ENGINE] = options.engine
     if card.threshold is not None:
         record[_THRESHOLD] = card.threshold if options.threshold is None else options.threshold
-    settings = _named_options(options)
+    settings = named_options(options)
     path = out / RUN_RECORD
     if resume and path.is_file():
         try:
@@ -323,20 +344,6 @@ def _check_run_record(out: Path, card: ModelCard, options: PredictOptions, frame
     if write:
         out.mkdir(parents=True, exist_ok=True)
         atomic_write(path, (json.dumps({**record, _SETTINGS: settings}, indent=2) + "\n").encode())
-
-
-def _named_options(options: PredictOptions) -> dict[str, Any]:
-    """The options that change the labels, by their names on the command line."""
-    return {
-        "--output-stride": options.output_stride,
-        "--scales": ",".join(f"{scale:g}" for scale in options.scales),
-        "--flip": options.flip,
-        "--precision": options.precision,
-        "--crf": None if options.crf is None else asdict(options.crf),
-        "--crf-engine": None if options.crf is None else options.crf_engine,
-        "--threshold": options.threshold,
-        "--engine": options.engine,
-    }
 
 
 def _difference(key: str, earlier: dict[str, Any], record: dict[str, Any], settings: dict[str, Any]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.cli.plan import Task
 from app.cli.terminal import say
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from deeplab_core.images import ImageData
     from deeplab_core.inference import Predictor
-    from deeplab_core.records import EngineChoice, Prediction, RunReport
+    from deeplab_core.records import EngineChoice, Prediction, PredictOptions, RunReport
 
 T = TypeVar("T")
 
@@ -94,3 +94,17 @@ def side_by_side(predictor: Predictor, tasks: Sequence[Task]) -> int:
     if number > 1:
         say(f"images side by side: {number}, with one thread each", err=True)
     return number
+
+
+def named_options(options: PredictOptions) -> dict[str, Any]:
+    """The options that change the labels, by their names on the command line."""
+    return {
+        "--output-stride": options.output_stride,
+        "--scales": ",".join(f"{scale:g}" for scale in options.scales),
+        "--flip": options.flip,
+        "--precision": options.precision,
+        "--crf": None if options.crf is None else asdict(options.crf),
+        "--crf-engine": None if options.crf is None else options.crf_engine,
+        "--threshold": options.threshold,
+        "--engine": options.engine,
+    }

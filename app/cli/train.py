@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.console import emit
 from app.cli.ground_truth import TrainingTruth, recognised_classes
 from app.cli.options import Decimal, TruthOptions, json_lines_option, truth_options
-from app.cli.terminal import LiveBar, is_live, say
+from app.cli.train_console import SilentTraining, TrainingConsole
 from app.cli.train_projects import opened_projects, project_samples
+from app.cli.train_shards import INDEXES, PATIENCE, with_shards
 from app.text import read_numbers
 from deeplab_core.errors import AtrousError, message
 from deeplab_core.flavour import require_torch
 from deeplab_core.parallel import IsCancelled
 from deeplab_core.reading import parse_toml
-from deeplab_core.wording import count
 
 if TYPE_CHECKING:
     from app.state.project import Project
-    from deeplab_core.training import DataSource, Recipe, Sample, SegmentationDataset
+    from deeplab_core.training import DataSource, Recipe, Sample, SegmentationDataset, ShardDataset, ShardSource, TrainingGroup
+    from deeplab_core.training.dataset import TrainingData
     from deeplab_core.training.tables import DataTables
 
 #: Flags that set a value of the recipe, by its name there.
@@ -83,6 +81,12 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--val-images", multiple=True, metavar="DIR", type=click.Path(path_type=Path), help="Validation images.")
 @click.option("--val-truth", metavar="DIR", type=click.Path(path_type=Path), help="Masks of --val-images.")
+@click.option("--shards", multiple=True, metavar="SPEC",
+              help="Train on shards instead: tar or Parquet files or manifests with image and truth, e.g. 'part-{000..127}.tar'; "
+              "needs the extra 'shards' and --catalog. May be repeated.")  # fmt: skip
+@click.option("--val-shards", multiple=True, metavar="SPEC", help="Validate on shards.")
+@click.option("--image-field", metavar="NAME", help="Shards: ending or column of the image.")
+@click.option("--truth-field", metavar="NAME", help="Shards: ending or column of the truth.")
 @click.option(
     "--exclude",
     multiple=True,
@@ -122,6 +126,10 @@ def train(
     truth: TruthOptions,
     val_images: tuple[Path, ...],
     val_truth: Path | None,
+    shards: tuple[str, ...],
+    val_shards: tuple[str, ...],
+    image_field: str | None,
+    truth_field: str | None,
     exclude: tuple[str, ...],
     projects: tuple[Path, ...],
     unmatched_to_void: bool,
@@ -155,31 +163,33 @@ def train(
     from deeplab_core.training import RunFiles, Trainer, process_group
 
     _check_truth(truth, images, val_truth, val_images)
-    if _goes_on(out, resume) and recipe_file is None and not images and not projects and (out / "recipe.toml").is_file():
+    if _goes_on(out, resume) and recipe_file is None and not (images or projects or shards) and (out / "recipe.toml").is_file():
         recipe_file = out / "recipe.toml"
     flags |= {"freeze": list(freeze) or None, "cache_features": cache_features}
     recipe, data = _read_recipe(recipe_file, _flag_values(flags, settings, crop=crop, scales=scales, fixed_scales=fixed_scales))
     data = _with_folders(data, truth, images, projects, val_images, val_truth)
     data = _with_exclusions(data, exclude, unmatched_to_void)
-    if not data.train and not data.projects:
+    data = with_shards(data, shards, val_shards, image_field, truth_field, truth, folders=bool(images or projects))
+    if not data.train and not data.projects and data.train_shards is None:
         where = f"; {recipe_file} names no data" if recipe_file else ""
-        raise click.UsageError(f"nothing to train on; give --images, --project or a recipe with [[data.train]]{where}")
+        raise click.UsageError(f"nothing to train on; give --images, --shards, --project or a recipe with [[data.train]]{where}")
     chosen, why = pick_device(device)
     if threads:
         torch.set_num_threads(threads)
     make_folder(out)
+    patience = PATIENCE if data.train_shards or data.val_shards else None
     with (
-        process_group(torch.device(str(chosen))) as group,
+        process_group(torch.device(str(chosen)), patience=patience) as group,
         _only_writer(out, group.leads),
         _stop_on_signals() as stop,
         opened_projects(data.projects) as opened,
     ):
-        callback = _ConsoleCallback(as_json) if group.leads else _SilentCallback()
+        callback = TrainingConsole(as_json) if group.leads else SilentTraining()
         if why:
             callback.note(f"note: {why}")
         reader = _Reader(data, opened, callback)
         recipe.check_run(reader.classes)
-        training, validation = reader.sets(int(cache_gb * (1 << 30)))
+        training, validation = reader.sets(int(cache_gb * (1 << 30)), recipe, out / INDEXES, group)
         trainer = Trainer(
             recipe,
             training,
@@ -270,7 +280,7 @@ class _Reader:
         opened: the projects of ``data``, in the same order.
     """
 
-    def __init__(self, data: DataTables, opened: list[Project], callback: _SilentCallback) -> None:
+    def __init__(self, data: DataTables, opened: list[Project], callback: SilentTraining) -> None:
         self._opened = opened
         self._callback = callback
         self.classes = data.catalog or (
@@ -279,19 +289,38 @@ class _Reader:
         self.data = replace(data, catalog=self.classes)
         self.truths = TrainingTruth(callback.note)
 
-    def sets(self, cache_bytes: int) -> tuple[SegmentationDataset, SegmentationDataset | None]:
-        """Training and validation data; with both, each has half of ``cache_bytes``."""
+    def sets(
+        self, cache_bytes: int, recipe: Recipe, indexes: Path, group: TrainingGroup
+    ) -> tuple[TrainingData, TrainingData | None]:
+        """Training and validation data; with both, each has half of ``cache_bytes``. Indexes of shards are kept in a folder."""
+        training: TrainingData
+        if self.data.train_shards is None:
+            training = self._files(cache_bytes)
+        else:
+            training = shards = self._shards(self.data.train_shards, indexes, "training", group)
+            shards.check(recipe)
+        if self.data.val_shards is not None:
+            return training, self._shards(self.data.val_shards, indexes, "validation", group)
+        if not self.data.val:
+            return training, None
+        return training, self._set(self._samples(self.data.val), "validation", cache_bytes // 2, lambda _done, _all: None)
+
+    def _shards(self, source: ShardSource, indexes: Path, name: str, group: TrainingGroup) -> ShardDataset:
+        from deeplab_core.training import ShardDataset
+
+        callback = self._callback
+        data = ShardDataset(source, self.classes, indexes / name, group, say=callback.note, progress=callback.reading)
+        callback.remarks(data, name)
+        return data
+
+    def _files(self, cache_bytes: int) -> SegmentationDataset:
         samples = self._samples(self.data.train)
         for project in self._opened:
             samples += project_samples(project, self.classes, self.data.exclude, unmatched_to_void=self.data.unmatched_to_void)
         if not samples:  # a folder of images without masks has spoken for itself by now
             names = ", ".join(str(folder) for folder in self.data.projects)
             raise click.UsageError(f"no image of {names} was corrected yet; correct some in the window first")
-        cache = cache_bytes // (2 if self.data.val else 1)
-        training = self._set(samples, "training", cache, self._callback.reading)
-        if not self.data.val:
-            return training, None
-        return training, self._set(self._samples(self.data.val), "validation", cache, lambda _done, _all: None)
+        return self._set(samples, "training", cache_bytes // (2 if self.data.val else 1), self._callback.reading)
 
     def _samples(self, sources: tuple[DataSource, ...]) -> list[Sample]:
         say = self._callback.note
@@ -371,7 +400,12 @@ def _data_note(data: DataTables) -> dict[str, Any]:
             for source in found
         ]
 
-    return {"train": rows(data.train), "val": rows(data.val), "projects": [project.name for project in data.projects]}
+    shards = {"train": data.train_shards, "val": data.val_shards}
+    named = {key: [spec.rpartition("/")[2] for spec in source.specs] for key, source in shards.items() if source is not None}
+    return {
+        "train": rows(data.train), "val": rows(data.val), "projects": [project.name for project in data.projects],
+        **({"shards": named} if named else {}),
+    }  # fmt: skip
 
 
 @contextmanager
@@ -418,79 +452,3 @@ def _stop_on_signals() -> Iterator[IsCancelled]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-class _SilentCallback:
-    """A process that does not lead."""
-
-    def reading(self, done: int, total: int) -> None: ...
-    def step(self, step: int, steps: int, loss: float, rate: float) -> None: ...
-    def epoch(self, row: dict[str, Any]) -> None: ...
-    def note(self, text: str) -> None: ...
-    def remarks(self, data: SegmentationDataset, name: str) -> None: ...
-    def close(self) -> None: ...
-    def summary(
-        self, out: Path, model: Path | None, history: list[dict[str, Any]], skipped: int, truth: list[dict[str, Any]]
-    ) -> None: ...
-
-
-class _ConsoleCallback(_SilentCallback):
-    """A bar on a terminal, one line per epoch otherwise."""
-
-    def __init__(self, as_json: bool) -> None:
-        self._json = as_json
-        self._last_time = time.monotonic()
-        self._bar = LiveBar("reading images").start() if is_live() else None
-
-    def reading(self, done: int, total: int) -> None:
-        if self._bar is not None:
-            self._bar.show(done, total)
-
-    def step(self, step: int, steps: int, loss: float, rate: float) -> None:
-        if self._bar is not None:
-            self._bar.show(step, steps, title=f"loss {loss:.3f}, rate {rate:.4f}")
-        elif time.monotonic() - self._last_time >= 60:
-            self._last_time = time.monotonic()
-            self.note(f"step {step}/{steps}  loss {loss:.4f}  rate {rate:.5f}")
-
-    def epoch(self, row: dict[str, Any]) -> None:
-        if self._json:
-            emit("epoch", **row)
-        text = f"epoch {row['epoch']}  step {row['step']}  loss {row['loss']:.4f}"
-        if "val" in row:
-            found = row["val"]
-            band = next(value for key, value in found.items() if key.startswith("band_"))
-            text += f"  mIoU {found['mean_iou']}  band {band}"
-        self.note(f"{text}  {row['seconds'] / 60:.1f} min")
-
-    def note(self, text: str) -> None:
-        if self._bar is None:
-            say(text, err=True)
-        else:
-            self._bar.note(text)
-
-    def remarks(self, data: SegmentationDataset, name: str) -> None:
-        """What the masks look wrong in and what was scaled or left out, before hours of training."""
-        for line in data.remarks():
-            self.note(f"{name} data: {line}")
-        if self._json:
-            emit("data", data=name, **data.remarks_dict())
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def summary(
-        self, out: Path, model: Path | None, history: list[dict[str, Any]], skipped: int, truth: list[dict[str, Any]]
-    ) -> None:
-        """The last words of a run."""
-        found: dict[str, Any] = next((row["val"] for row in reversed(history) if "val" in row), {})
-        if self._json:
-            emit(
-                "summary", output=out, model=model, skipped=skipped, validation=found, ground_truth=truth, process=os.getpid()
-            )  # fmt: skip
-        elif model is None:
-            say(f"stopped; the state is saved. Continue with 'atrous train --resume -o {out}'", err=True)
-        else:
-            left_out = f", {count(skipped, 'file')} skipped" if skipped else ""
-            say(f"{model}: mIoU {found.get('mean_iou', 'not validated')}{left_out}")

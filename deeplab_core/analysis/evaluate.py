@@ -18,7 +18,7 @@ from deeplab_core.analysis.sparse import SparseCounts
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.ambiguous import AMBIGUOUS_SUFFIX, read_ambiguous
 from deeplab_core.datasets.pairing import MaskPair, pair_masks
-from deeplab_core.datasets.sidecars import SidecarFiles, confidence_file, instance_file, read_confidence, read_instances
+from deeplab_core.datasets.sidecars import SidecarFiles, instance_file, read_instances
 from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError, image_error, message, plural_message
 from deeplab_core.labels import LabelMap, class_histogram
 from deeplab_core.masks.frames import Frame, recorded_catalog, recorded_frame
@@ -128,8 +128,8 @@ def evaluate_folders(
         catalog,
         {"band": [band_rule, band_around], "boundary": boundary, "threshold": threshold, "frames": [frame, prediction_frame]},
     )
-    counter = _Counter(catalog, reader, band, widths, boundary, marks, threshold, cache, options)
-    found = _Found(catalog)
+    counter = PairCounter(catalog, reader, band, widths, boundary, marks, threshold, cache, options)
+    found = CountedPairs(catalog)
     found.failures.extend(pairing.ambiguous)
     counted = in_order(counter.count, pairing.pairs, min(available_cores(), _MOST_THREADS) if threads is None else threads)
     for done, pair in enumerate(pairing.pairs, start=1):
@@ -143,31 +143,18 @@ def evaluate_folders(
             found.add(each, reader)
         if progress is not None:
             progress(done, len(pairing.pairs), pair.name)
-    images = tuple(found.images)
-    return Evaluation(
-        catalog=catalog,
-        widths=widths,
-        band=counter.band,
-        boundary_ratio=counter.boundary_ratio,
-        analysis=found.analysis,
-        cityscapes=found.cityscapes(),
-        intervals=intervals(samples_of(images, len(catalog), widths), resamples=resamples, seed=seed),
-        images=images,
-        failures=tuple(found.failures),
-        missing=pairing.missing,
-        extra=pairing.extra,
-        warnings=(*([] if images_dir is not None else _other_frame(Path(prediction_dir), folders)), *found.warnings()),
-        truth=found.truth,
+    found.missing, found.extra = list(pairing.missing), list(pairing.extra)
+    evaluation = found.evaluation(counter, resamples=resamples, seed=seed)
+    return replace(
+        evaluation,
+        warnings=(*([] if images_dir is not None else _other_frame(Path(prediction_dir), folders)), *evaluation.warnings),
         reader=reader,
-        truth_notes=found.truth_notes,
-        prediction_notes=found.prediction_notes,
-        threshold=threshold,
         reused=found.reused,
     )
 
 
 @dataclass(frozen=True, eq=False)
-class _Counted:
+class CountedPair:
     """One pair. ``failures``: files beside it that could not be used; ``excluded`` (None: nowhere) is not scored.
 
     ``labels`` and ``prediction`` are None where the figures were known from an earlier comparison.
@@ -183,7 +170,7 @@ class _Counted:
 
 
 @dataclass(frozen=True, eq=False)
-class _Counter:
+class PairCounter:
     """Counts one pair by itself; changes nothing, so that several threads may."""
 
     catalog: ClassCatalog
@@ -203,14 +190,14 @@ class _Counter:
             return None
         return DILATION_RATIO_CITYSCAPES if self.catalog.name.startswith("cityscapes") else DILATION_RATIO
 
-    def count(self, pair: MaskPair) -> _Counted | AtrousError:
+    def count(self, pair: MaskPair) -> CountedPair | AtrousError:
         """Count one pair, or say why it cannot be."""
         try:
             return self._count(pair) if self.cache is None else self._known_or_counted(pair, self.cache)
         except Exception as error:
             return image_error(error, pair.prediction)
 
-    def _known_or_counted(self, pair: MaskPair, cache: PairCache) -> _Counted:
+    def _known_or_counted(self, pair: MaskPair, cache: PairCache) -> CountedPair:
         """A pair whose files have not changed is not read again."""
         if self.catalog.name in CATALOGS and instance_file(pair.truth) is not None:
             return self._count(pair)  # the weighted IoU needs the pixels
@@ -218,7 +205,7 @@ class _Counter:
         data = cache.find(pair.prediction, self.options, stamp)
         figures = None if data is None else PairFigures.from_bytes(data, self.catalog)
         if figures is not None:
-            return _Counted(pair, figures, self._result(pair, figures))
+            return CountedPair(pair, figures, self._result(pair, figures))
         counted = self._count(pair)
         if settled and not counted.failures and self._stamp(pair)[0] == stamp:
             cache.keep(pair.prediction, self.options, stamp, counted.figures.to_bytes())
@@ -227,11 +214,11 @@ class _Counter:
     def _stamp(self, pair: MaskPair) -> tuple[str, bool]:
         """Of all files that the figures of a pair rest on."""
         marks = None if self.marks is None else self.marks.of(pair.name)
-        files = (pair.prediction, pair.truth, confidence_file(pair.prediction), self.reader.photograph(pair.name), marks)
+        files = (pair.prediction, pair.truth, self.reader.confidence_file(pair), self.reader.photograph(pair.name), marks)
         recorded = [recorded_frame(pair.prediction), recorded_frame(pair.truth)]
         return files_stamp(files, recorded + [repr(recorded_catalog(path)) for path in (pair.prediction, pair.truth)])
 
-    def _count(self, pair: MaskPair) -> _Counted:
+    def _count(self, pair: MaskPair) -> CountedPair:
         catalog = self.catalog
         labels = self.reader.read(pair)
         truth, prediction = labels.truth, labels.prediction
@@ -257,7 +244,7 @@ class _Counter:
             means["davis_f"] = mean_boundary_f(truth=truth, prediction=prediction, ignore=catalog.ignore)[0]
             means["csurka_f"] = mean_csurka_f(truth=truth, prediction=prediction, ignore=catalog.ignore)[0]
         failures: list[AtrousError] = []
-        path = confidence_file(pair.prediction)
+        path = self.reader.confidence_file(pair)
         if path is not None:
             try:
                 if confidence is None:
@@ -273,7 +260,7 @@ class _Counter:
         figures = PairFigures(
             record, (truth.shape[0], truth.shape[1]), truth_px, over_void, labels.truth_notes, labels.prediction_notes
         )  # fmt: skip
-        return _Counted(pair, figures, self._result(pair, figures), tuple(failures), labels, prediction, excluded)
+        return CountedPair(pair, figures, self._result(pair, figures), tuple(failures), labels, prediction, excluded)
 
     def _result(self, pair: MaskPair, figures: PairFigures) -> ImageResult:
         record = figures.record
@@ -300,7 +287,7 @@ class _Counter:
     def _at_threshold(self, pair: MaskPair, labels: PairLabels, threshold: float) -> tuple[LabelMap, NDArray[np.uint8]]:
         """Labels at a threshold and their confidence, from a mask of two classes and its confidence map."""
         catalog, prediction = self.catalog, labels.prediction
-        path = confidence_file(pair.prediction)
+        path = self.reader.confidence_file(pair)
         if path is None:
             raise MaskFormatError(
                 message("this mask has no confidence map beside it, so no other threshold can be measured"),
@@ -316,8 +303,7 @@ class _Counter:
         return called, np.where(called == thing, level, 255 - level).astype(np.uint8)
 
     def _confidence(self, path: Path, labels: PairLabels, shape: tuple[int, ...], pair: MaskPair) -> NDArray[np.uint8]:
-        mask, info = pair.prediction, labels.info
-        return read_confidence(path, shape, lambda pixels: self.reader.turned_like_prediction(pixels, mask, info))
+        return self.reader.confidence(path, pair, shape, labels.info)
 
     def _excluded(self, pair: MaskPair, truth: LabelMap) -> NDArray[np.bool_] | None:
         """(H, W) bool: pixels of the truth that the user has marked as ambiguous."""
@@ -325,10 +311,22 @@ class _Counter:
         return None if path is None else read_ambiguous(path, truth.shape).mask()
 
 
-class _Found:
-    """What has been counted so far."""
+class CountedPairs:
+    """What has been counted so far.
+
+    Attributes:
+        analysis: the pairs, pooled.
+        images: their results, in order.
+        failures: files that could not be compared.
+        missing, extra: truth files without a prediction, and predictions without truth.
+        truth: pixels of the ground truth by class.
+        over_void: (C + 1,) int64 predicted pixels where the ground truth is void.
+        truth_notes, prediction_notes: files that were read in an unusual way.
+    """
 
     def __init__(self, catalog: ClassCatalog) -> None:
+        self.missing: list[Path] = []
+        self.extra: list[Path] = []
         self.analysis = FolderAnalysis(catalog)
         self.images: list[ImageResult] = []
         self.failures: list[AtrousError] = []
@@ -337,9 +335,9 @@ class _Found:
         self.truth = MaskStatistics(catalog)
         self.truth_notes, self.prediction_notes = RunNotes("ground truth mask"), RunNotes("predicted mask")
         self._instances = InstanceCounts(catalog) if catalog.name in CATALOGS else None
-        self._over_void = np.zeros(len(catalog) + 1, dtype=np.int64)
+        self.over_void = np.zeros(len(catalog) + 1, dtype=np.int64)
 
-    def add(self, counted: _Counted, reader: PairReader) -> None:
+    def add(self, counted: CountedPair, reader: PairReader) -> None:
         """Add what was counted of a pair."""
         name = counted.pair.name
         figures = counted.figures
@@ -347,7 +345,7 @@ class _Found:
         self.images.append(counted.result)
         self.failures += counted.failures
         self.truth.add(name, figures.truth_px)
-        self._over_void += figures.over_void
+        self.over_void += figures.over_void
         self.truth_notes.add(name, figures.truth_notes)
         self.prediction_notes.add(name, figures.prediction_notes)
         if counted.labels is None or counted.prediction is None:
@@ -370,9 +368,31 @@ class _Found:
         """What is implausible about the masks, the most serious first."""
         catalog, counts = self.analysis.catalog, self.analysis.matrix.counts
         shifted = shifted_by_one(counts, catalog)
-        hidden = hidden_by_void(counts, self._over_void, catalog)
+        hidden = hidden_by_void(counts, self.over_void, catalog)
         found = [*([] if shifted is None else [shifted]), *hidden, *self.truth.findings()]
         return tuple(sorted(found, key=lambda note: not note.warning))
+
+    def evaluation(self, counter: PairCounter, *, resamples: int, seed: int) -> Evaluation:
+        """The figures of all pairs; ``counter`` says how they were counted."""
+        images, catalog = tuple(self.images), self.analysis.catalog
+        return Evaluation(
+            catalog=catalog,
+            widths=counter.widths,
+            band=counter.band,
+            boundary_ratio=counter.boundary_ratio,
+            analysis=self.analysis,
+            cityscapes=self.cityscapes(),
+            intervals=intervals(samples_of(images, len(catalog), counter.widths), resamples=resamples, seed=seed),
+            images=images,
+            failures=tuple(self.failures),
+            missing=tuple(self.missing),
+            extra=tuple(self.extra),
+            warnings=self.warnings(),
+            truth=self.truth,
+            truth_notes=self.truth_notes,
+            prediction_notes=self.prediction_notes,
+            threshold=counter.threshold,
+        )
 
     def cityscapes(self) -> CityscapesScores | None:
         """The benchmark's own scores under its catalogs, else None."""

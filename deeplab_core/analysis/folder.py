@@ -35,6 +35,7 @@ from deeplab_core.analysis.record import (
     slice_name,
 )
 from deeplab_core.analysis.slices import PixelAxis, PixelSlices, Slice, objects_within
+from deeplab_core.analysis.sparse import SparseCounts
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.metrics.cell_counts import CellCounts
 from deeplab_core.metrics.confusion import ConfusionMatrix, check_same_classes
@@ -172,6 +173,20 @@ class FolderAnalysis:
             self._objects = None
 
     # Sums
+
+    def sums(self) -> dict[str, SparseCounts]:
+        """Every sum over the images, by name; with :meth:`images_with`, what :meth:`add_sums` takes."""
+        return {name: SparseCounts.of(total) for name, total in self._totals.items()}
+
+    def images_with(self) -> dict[str, int]:
+        """How many images have counts of each name."""
+        return {name: number for name, number in self._measured.items() if number}
+
+    def add_sums(self, sums: Mapping[str, SparseCounts], images: Mapping[str, int]) -> None:
+        """Add the sums of other images, which this folder then has no records of."""
+        for name, counts in sums.items():
+            counts.add_to(self._total(name))
+        self._measured.update(images)
 
     def measured(self, name: str) -> int:
         """How many images have counts of a name."""

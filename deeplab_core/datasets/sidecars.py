@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.errors import MaskFormatError, message
 from deeplab_core.images.file_names import bare_stem, is_passed_over, name_key
-from deeplab_core.masks.stored import read_stored
+from deeplab_core.masks.stored import StoredMask, decode_stored, read_stored
 
 #: Brings the pixels of a file into the frame that is compared.
 Turn = Callable[[NDArray[Any]], NDArray[Any]]
@@ -80,7 +80,16 @@ def confidence_file(prediction: Path) -> Path | None:
 
 def read_confidence(path: Path, shape: tuple[int, ...], turn: Turn | None = None) -> NDArray[np.uint8]:
     """(H, W) uint8: 255 x the largest probability. Raises MaskFormatError where it is not a grey 8-bit map of this shape."""
-    values = _values(path, shape, message("confidence map"), turn)
+    return _confidence(read_stored(path), path, shape, turn)
+
+
+def decode_confidence(data: bytes, path: Path, shape: tuple[int, ...], turn: Turn | None = None) -> NDArray[np.uint8]:
+    """As :func:`read_confidence`, for a file that is in memory already; ``path`` is what errors name."""
+    return _confidence(decode_stored(data, path), path, shape, turn)
+
+
+def _confidence(stored: StoredMask, path: Path, shape: tuple[int, ...], turn: Turn | None) -> NDArray[np.uint8]:
+    values = _fitting(stored, path, shape, message("confidence map"), turn)
     if values.dtype != np.uint8:
         raise MaskFormatError(
             message("the confidence map is not an 8-bit grey picture"), remedy=message("Predict again"), path=path
@@ -101,7 +110,11 @@ def read_instances(path: Path, shape: tuple[int, ...], turn: Turn | None = None)
 
 
 def _values(path: Path, shape: tuple[int, ...], what: str, turn: Turn | None) -> NDArray[Any]:
-    values = read_stored(path).values
+    return _fitting(read_stored(path), path, shape, what, turn)
+
+
+def _fitting(stored: StoredMask, path: Path, shape: tuple[int, ...], what: str, turn: Turn | None) -> NDArray[Any]:
+    values = stored.values
     if values is not None and turn is not None:
         values = turn(values)
     if values is None or values.shape != shape:

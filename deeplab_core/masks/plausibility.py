@@ -54,6 +54,12 @@ class MaskStatistics:
         if share > self.most_void[0]:
             self.most_void = share, name
 
+    def add_statistics(self, other: MaskStatistics) -> None:
+        """Add the masks of another folder with the same classes."""
+        self.px += other.px
+        self.masks += other.masks
+        self.most_void = max(self.most_void, other.most_void, key=lambda found: found[0])
+
     @property
     def void_share(self) -> float:
         """Share of void over all masks, 0..1; 0 without pixels."""

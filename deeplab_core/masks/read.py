@@ -18,7 +18,7 @@ from deeplab_core.images.orientation import to_oriented
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.labels import NAMED_VALUES, LabelMap, apply_lut, describe_values, undeclared, value_counts
 from deeplab_core.masks.frames import Frame, frame_of, recorded_catalog
-from deeplab_core.masks.stored import StoredMask, read_stored
+from deeplab_core.masks.stored import StoredMask, decode_stored, read_stored
 from deeplab_core.notes import Note
 
 _CITYSCAPES_NAME = re.compile(r"_gt(?:Fine|Coarse)_(labelIds|labelTrainIds|instanceIds|instanceTrainIds)\.png$")
@@ -73,7 +73,17 @@ def read_mask(path: str | Path, catalog: ClassCatalog, info: ImageInfo | None = 
 def load_mask(path: str | Path, catalog: ClassCatalog, info: ImageInfo | None = None, *, frame: Frame = "auto") -> MaskData:
     """As :func:`read_mask`, with the notes that belong to the file. Code that reads many masks counts and shows them."""
     path = Path(path)
-    stored = read_stored(path)
+    return _mask_data(read_stored(path), catalog, info, frame, path)
+
+
+def decode_mask(
+    data: bytes, path: Path, catalog: ClassCatalog, info: ImageInfo | None = None, *, frame: Frame = "auto"
+) -> MaskData:
+    """As :func:`load_mask`, for a file that is in memory already; ``path`` is what errors name."""
+    return _mask_data(decode_stored(data, path), catalog, info, frame, path)
+
+
+def _mask_data(stored: StoredMask, catalog: ClassCatalog, info: ImageInfo | None, frame: Frame, path: Path) -> MaskData:
     if info is not None:
         _check_frame(stored.size, info, frame, path)
         frame = frame_of(path, stored.size, info, frame)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.pairing import MaskPair
-from deeplab_core.datasets.sidecars import SidecarFiles
+from deeplab_core.datasets.sidecars import SidecarFiles, confidence_file, read_confidence
 from deeplab_core.images.file_names import PHOTO_SUFFIXES
 from deeplab_core.images.orientation import to_oriented
 from deeplab_core.images.probe import ImageInfo, probe_image
@@ -105,6 +106,14 @@ class PairReader:
     def turned_like_prediction(self, array: Array, path: Path, info: ImageInfo | None) -> Array:
         """Bring (H, W) pixels of a file that is stored like the prediction at ``path`` into the displayed frame."""
         return _displayed(array, path, info, self._frame_of_prediction(path, info))
+
+    def confidence_file(self, pair: MaskPair) -> Path | None:
+        """The confidence map of a pair's prediction, or None."""
+        return confidence_file(pair.prediction)
+
+    def confidence(self, path: Path, pair: MaskPair, shape: tuple[int, ...], info: ImageInfo | None) -> NDArray[np.uint8]:
+        """(H, W) uint8: the map that :meth:`confidence_file` found, in the displayed frame. Raises MaskFormatError."""
+        return read_confidence(path, shape, lambda pixels: self.turned_like_prediction(pixels, pair.prediction, info))
 
     def _frame_of_prediction(self, path: Path, info: ImageInfo | None) -> Frame:
         if self._prediction_frame is not None or info is None or info.orientation == 1:

@@ -4,6 +4,8 @@ from deeplab_core.training.dataset import SegmentationDataset
 from deeplab_core.training.distributed import TrainingGroup, process_group
 from deeplab_core.training.recipe import Recipe
 from deeplab_core.training.samples import DataSource, Sample, fits
+from deeplab_core.training.shard_dataset import ShardDataset
+from deeplab_core.training.shard_index import ShardSource
 from deeplab_core.training.state import RunFiles, TrainingCallback
 from deeplab_core.training.trainer import Outcome, Trainer
 from deeplab_core.training.validation import Validation, validate
@@ -15,6 +17,8 @@ __all__ = [
     "RunFiles",
     "Sample",
     "SegmentationDataset",
+    "ShardDataset",
+    "ShardSource",
     "Trainer",
     "TrainingCallback",
     "TrainingGroup",

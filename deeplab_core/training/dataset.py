@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -44,6 +44,47 @@ class ClassCounts:
     pixels: NDArray[np.int64]
     present: NDArray[np.int64]
     images: tuple[frozenset[int], ...]
+
+
+class TrainingData(Protocol):
+    """What a run asks of its data: files (:class:`SegmentationDataset`) or shards."""
+
+    catalog: ClassCatalog
+    counts: ClassCounts
+    bad: BadFiles
+
+    def __len__(self) -> int:
+        """How many images can be used."""
+
+    def identity(self) -> dict[str, Any]:
+        """What a continued run must find again."""
+
+    def remarks(self) -> list[str]:
+        """What is implausible about the masks, and what was read in an unusual way; one line each."""
+
+    def remarks_dict(self) -> dict[str, Any]:
+        """:meth:`remarks` as plain values for JSON."""
+
+    def steps_per_epoch(self, recipe: Recipe) -> int:
+        """Optimiser steps of one epoch."""
+
+    def batches(
+        self,
+        recipe: Recipe,
+        epoch: int,
+        *,
+        preprocessing: Preprocessing | None = None,
+        first: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ) -> Iterator[Batch]:
+        """Micro-batches of an epoch from step ``first`` on, of which this process gets its share."""
+
+    def some_inputs(self, recipe: Recipe, preprocessing: Preprocessing, images: int = 32) -> Iterator[Tensor]:
+        """Network inputs (n, 3, h, w) of about so many crops, the same ones at every call."""
+
+    def share(self, rank: int, world: int) -> Iterator[Pair]:
+        """The images of one process of several, for validation."""
 
 
 class SegmentationDataset:
@@ -268,13 +309,11 @@ class SegmentationDataset:
 
     def some_inputs(self, recipe: Recipe, preprocessing: Preprocessing, images: int = 32) -> Iterator[Tensor]:
         """Network inputs (n, 3, h, w) of about so many crops, the same ones at every call."""
-        seen = 0
-        for again in count():
-            for batch in self.batches(recipe, _MEASURED - again, preprocessing=preprocessing):
-                yield batch.input()
-                seen += len(batch.names)
-                if seen >= images:
-                    return
+        return inputs_of(self, recipe, preprocessing, images)
+
+    def share(self, rank: int, world: int) -> Iterator[Pair]:
+        """Every ``world``-th image, from number ``rank`` on. Raises as :meth:`pair`."""
+        return map(self.pair, range(rank, len(self), world))
 
     def steps_per_epoch(self, recipe: Recipe) -> int:
         """Optimiser steps of one epoch."""
@@ -282,6 +321,17 @@ class SegmentationDataset:
         scales = max(1, len(recipe.fixed_scales))
         sides = len(fixed_views(recipe)) // scales or 1
         return scales * -(-images * sides // recipe.batch)
+
+
+def inputs_of(data: TrainingData, recipe: Recipe, preprocessing: Preprocessing, images: int) -> Iterator[Tensor]:
+    """:meth:`TrainingData.some_inputs` by the batches of epochs that are never trained."""
+    seen = 0
+    for again in count():
+        for batch in data.batches(recipe, _MEASURED - again, preprocessing=preprocessing):
+            yield batch.input()
+            seen += len(batch.names)
+            if seen >= images:
+                return
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -50,6 +50,19 @@ class TrainingGroup:
             return counts
         whole: NDArray[np.int64] = self.sum(torch.from_numpy(counts.copy()).to(self.device)).cpu().numpy()
         return whole
+
+    def told(self, make: Callable[[], str]) -> str:
+        """A text that the leading process makes and all get, so that the others need not look."""
+        if self.world == 1:
+            return make()
+        data = bytearray(make().encode("utf-8", "surrogateescape") if self.leads else b"")
+        size = torch.tensor([len(data)], device=self.device)
+        dist.broadcast(size, 0)
+        if not self.leads:
+            data = bytearray(int(size))
+        text = torch.frombuffer(data, dtype=torch.uint8).to(self.device)
+        dist.broadcast(text, 0)
+        return bytes(text.cpu().numpy()).decode("utf-8", "surrogateescape")
 
     def wait(self) -> None:
         """Until all processes are here."""

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from deeplab_core.atomic import atomic_write
 from deeplab_core.errors import AtrousError, WeightsError, message
 from deeplab_core.reading import VALUE_ERRORS, parse_json, reason
-from deeplab_core.training.dataset import SegmentationDataset
+from deeplab_core.training.dataset import TrainingData
 from deeplab_core.training.recipe import Recipe
 from deeplab_core.training.tables import DataTables, first_difference
 
@@ -158,7 +158,7 @@ def restore_random(states: dict[str, Tensor], device: torch.device, rank: int) -
         torch.cuda.set_rng_state(states[f"cuda.{rank}"], device)
 
 
-def data_identity(train: SegmentationDataset, val: SegmentationDataset | None) -> dict[str, Any]:
+def data_identity(train: TrainingData, val: TrainingData | None) -> dict[str, Any]:
     """What a state keeps of the data: JSON values."""
     held_out = None if val is None else val.identity()
     return {"classes": list(train.catalog.names), "train": train.identity(), "val": held_out}

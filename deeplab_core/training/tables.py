@@ -11,6 +11,7 @@ from deeplab_core.catalogs import builtin_catalogs, get_catalog
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, message
 from deeplab_core.training.samples import DataSource
+from deeplab_core.training.shard_index import ShardSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,7 @@ class DataTables:
     Attributes:
         catalog: the classes; None where the file names none.
         train, val: folders of images.
+        train_shards, val_shards: shards in place of these folders.
         projects: folders that were labelled in the window, for training.
         exclude: shell patterns of images of these projects that are left out.
         unmatched_to_void: classes of a project that the catalog has no partner for become void.
@@ -28,6 +30,8 @@ class DataTables:
     catalog: ClassCatalog | None = None
     train: tuple[DataSource, ...] = ()
     val: tuple[DataSource, ...] = ()
+    train_shards: ShardSource | None = None
+    val_shards: ShardSource | None = None
     projects: tuple[Path, ...] = ()
     exclude: tuple[str, ...] = ()
     unmatched_to_void: bool = False
@@ -55,12 +59,20 @@ class DataTables:
         if unknown:
             raise refuse(message("unknown key '{unknown}'", unknown=unknown[0]))
 
-        def sources(key: str) -> tuple[DataSource, ...]:
+        def rows_of(key: str) -> list[dict[str, Any]]:
             value = data.get(key, [])
             rows = [value] if isinstance(value, dict) else value
             if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
                 raise refuse(message("'{key}' is not a table [[data.{key}]]", key=key))
-            return tuple(DataSource.from_table(row, file.parent) for row in rows)
+            if len(rows) > 1 and any("shards" in row for row in rows):
+                raise refuse(message("shards of '{key}' stand in one table, without folders", key=key))
+            return rows
+
+        def sources(key: str) -> tuple[DataSource, ...]:
+            return tuple(DataSource.from_table(row, file.parent) for row in rows_of(key) if "shards" not in row)
+
+        def shards(key: str) -> ShardSource | None:
+            return next((ShardSource.from_table(row, file.parent) for row in rows_of(key) if "shards" in row), None)
 
         def texts(key: str) -> tuple[str, ...]:
             value = data.get(key, [])
@@ -76,6 +88,8 @@ class DataTables:
             catalog=_catalog(data.get("catalog"), file.parent),
             train=sources("train"),
             val=sources("val"),
+            train_shards=shards("train"),
+            val_shards=shards("val"),
             projects=tuple(file.parent / Path(name).expanduser() for name in texts("projects")),
             exclude=texts("exclude"),
             unmatched_to_void=void,
@@ -95,6 +109,9 @@ class DataTables:
         for key, sources in (("train", self.train), ("val", self.val)):
             if sources:
                 data[key] = [source.to_table() for source in sources]
+        for key, shards in (("train", self.train_shards), ("val", self.val_shards)):
+            if shards is not None:
+                data[key] = [shards.to_table()]
         return data
 
 

@@ -21,7 +21,7 @@ from deeplab_core.parallel import IsCancelled
 from deeplab_core.reading import json_text
 from deeplab_core.records import ModelCard, Preprocessing
 from deeplab_core.training.augment import fixed_views
-from deeplab_core.training.dataset import Batch, SegmentationDataset
+from deeplab_core.training.dataset import Batch, TrainingData
 from deeplab_core.training.distributed import TrainingGroup, same_everywhere, synchronise_norms
 from deeplab_core.training.frozen_part import FeatureCache, FrozenPart
 from deeplab_core.training.losses import LossOfNetwork, class_weights
@@ -79,8 +79,8 @@ class Trainer:
     def __init__(
         self,
         recipe: Recipe,
-        train: SegmentationDataset,
-        val: SegmentationDataset | None,
+        train: TrainingData,
+        val: TrainingData | None,
         files: RunFiles,
         group: TrainingGroup,
         callback: TrainingCallback,

@@ -18,7 +18,7 @@ from deeplab_core.metrics.trimap import band_map
 from deeplab_core.metrics.trimap_histogram import BandHistogram
 from deeplab_core.nn import SegmentationModel, class_logits
 from deeplab_core.records import Preprocessing
-from deeplab_core.training.dataset import SegmentationDataset
+from deeplab_core.training.dataset import TrainingData
 from deeplab_core.training.distributed import TrainingGroup
 from deeplab_core.training.losses import VOID
 from deeplab_core.training.recipe import Recipe
@@ -72,7 +72,7 @@ class Validation:
 
 def validate(
     model: SegmentationModel,
-    data: SegmentationDataset,
+    data: TrainingData,
     recipe: Recipe,
     group: TrainingGroup,
     *,
@@ -98,10 +98,9 @@ def validate(
     loss = torch.zeros(2, dtype=torch.float64)
     was_training = model.training
     model.eval()
-    numbers = range(group.rank, len(data), group.world)
+    share = len(range(group.rank, len(data), group.world))
     with torch.inference_mode():
-        for done, number in enumerate(numbers, start=1):
-            rgb, channels = data.pair(number)
+        for done, (rgb, channels) in enumerate(data.share(group.rank, group.world), start=1):
             shape = (rgb.shape[0], rgb.shape[1])
             pixels = np.ascontiguousarray(to_network_channels(rgb, prepared.channel_order))
             x = torch.from_numpy(pixels).to(group.device).permute(2, 0, 1).unsqueeze(0).float()
@@ -132,7 +131,7 @@ def validate(
             truth = np.where(channels == VOID, catalog.ignore, ids[np.clip(channels, 0, None)]).astype(catalog.dtype)
             index = band_map(truth=truth, rule="edge", ignore=catalog.ignore)
             histogram.update(index=index, truth=truth, prediction=prediction)
-            progress(done, len(numbers))
+            progress(done, max(done, share))
     model.train(was_training)
     counts = group.sum_counts(histogram.counts) if group.world > 1 else histogram.by_cell
     loss = group.sum(loss.to(group.device) if group.device.type != "mps" else loss.float()).cpu()

@@ -51,7 +51,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "says"),
     [
         (["predcit"], "neither a folder of images nor one of the commands"),
-        (["predict"], "Missing argument"),
+        (["predict"], "Missing option"),
         (["predict", "nowhere", "--model", "m", "-o", "out"], "does not exist"),
         (["predict", ".", "--model", "m", "-o", "out", "--output-stride", "7"], "'7' is not one of"),
         (["predict", ".", "--model", "m", "-o", "out", "--scales", "1,big"], "not a list of numbers"),

@@ -1,0 +1,307 @@
+"""``atrous predict --shards``: a tar file of masks for each shard of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from app.cli.console import ProgressReporter, emit, progress
+from app.cli.model_choice import refuse_threshold, report_model, resolve_model
+from app.cli.predict_run import named_options
+from app.cli.shares import ShardOptions, Share, sharing
+from app.cli.terminal import say
+from app.services.folders import engine_trials_file
+from deeplab_core.errors import AtrousError, StorageError, image_error, one_image
+from deeplab_core.notes import Note, RunNotes
+from deeplab_core.parallel import in_stages, read_ahead
+from deeplab_core.shards import (
+    BrokenSample,
+    ResultFolder,
+    Shard,
+    ShardSample,
+    finished,
+    mark_finished,
+    read_shard,
+    settings_hash,
+    version_of,
+    writing_shard,
+)
+from deeplab_core.wording import count
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deeplab_core.images import ImageData
+    from deeplab_core.inference import Predictor
+    from deeplab_core.records import ModelCard, Prediction, PredictOptions
+
+#: Shards that are looked at before the work begins, so that a mistaken folder costs nothing.
+_FIRST = 16
+#: Failures that are printed for each shard; the marker has all.
+_PRINTED = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardRun:
+    """A prediction run over shards.
+
+    Attributes:
+        results: where the masks go.
+        settings: what changes the masks, by the names of the command line; plain values of JSON.
+        frame: of the masks, ``"stored"`` or ``"oriented"``.
+        save_confidence, resume, overwrite: as the options of the command.
+        as_json: JSON lines on stdout.
+    """
+
+    results: ResultFolder
+    settings: dict[str, Any]
+    frame: str
+    save_confidence: bool
+    resume: bool
+    overwrite: bool
+    as_json: bool
+
+
+@dataclass(slots=True)
+class _Done:
+    """What became of the shards of this process."""
+
+    shards: int = 0
+    kept: int = 0
+    images: int = 0
+    failed: int = 0
+    notes: RunNotes = field(default_factory=lambda: RunNotes("image"))
+
+
+def predict_shards(
+    options: ShardOptions,
+    out: Path | str,
+    model_name: str,
+    prediction: PredictOptions,
+    options_of_model: dict[str, Any],
+    *,
+    frame: str,
+    save_confidence: bool,
+    resume: bool,
+    overwrite: bool,
+    as_json: bool,
+) -> int:
+    """Predict the shards that fall to this process, as ``predict`` says with the same options; the exit status.
+
+    Raises:
+        click.UsageError: results are there already, or were made with other settings.
+        AtrousError: the shards cannot be listed, or the model cannot be read.
+    """
+    from deeplab_core.inference import Predictor
+    from deeplab_core.weights import load_model
+
+    if prediction.engine == "auto":
+        raise click.UsageError("shards need one engine: choose --engine torch, onnx or openvino")
+    with sharing(options.share) as share:
+        model, card = load_model(
+            resolve_model(model_name), output_stride=prediction.output_stride, options=options_of_model
+        )  # fmt: skip
+        refuse_threshold(card, prediction.threshold)
+        if share.leads:
+            report_model(card)
+        predictor = Predictor(model, card, options=prediction, device=prediction.device, trials=engine_trials_file())
+        settings = {
+            "--model": card.id, "catalog": card.catalog.name, "--frame": frame, "--save-confidence": save_confidence,
+            "--image-field": options.names["image"] or None, "--id-field": options.names["id"] or None,
+            **named_options(prediction),
+        }  # fmt: skip
+        run = ShardRun(
+            results=ResultFolder(out), settings=settings, frame=frame, save_confidence=save_confidence, resume=resume,
+            overwrite=overwrite, as_json=as_json,
+        )  # fmt: skip
+        return _run(predictor, card, options, share, run)
+
+
+def _run(predictor: Predictor, card: ModelCard, options: ShardOptions, share: Share, run: ShardRun) -> int:
+    """The shards that fall to this process; the exit status, the same in all processes that see each other.
+
+    Raises:
+        click.UsageError: results are there already, or were made with other settings.
+        AtrousError: the shards cannot be listed.
+    """
+    shards = options.listed(share)
+    digest = settings_hash(run.settings)
+    _refuse_existing(shards, share, run)
+    done = _Done()
+    with progress("predict", len(shards)) as bar:
+        for number in share.deal("predict", len(shards)):
+            _one_shard(shards[number], predictor, card, options, run, digest, done, bar)
+            bar.advance(shards[number].name)
+    for line in done.notes.spoken():
+        say(f"atrous: {line}", err=True)
+    if run.as_json:
+        emit("summary", model=card.id, output=str(run.results), shards=done.shards, kept=done.kept, written=done.images,
+             failed=done.failed)  # fmt: skip
+    else:
+        kept = f", {count(done.kept, 'finished shard')} kept" if done.kept else ""
+        failed = f", {done.failed} failed" if done.failed else ""
+        say(f"{card.name}: {count(done.images, 'mask')} in {count(done.shards, 'shard')}{kept}{failed} in {run.results}")
+    return 1 if share.sum("failed", done.failed) else 0
+
+
+def _refuse_existing(shards: tuple[Shard, ...], share: Share, run: ShardRun) -> None:
+    if run.resume or run.overwrite:
+        return
+
+    def look() -> str:
+        number, of = share.fixed or (0, 1)
+        first = shards[number::of][:_FIRST]
+        return next((name for shard in first for name in _files(shard) if run.results.exists(name)), "")
+
+    there = share.told("existing", look)
+    if there:
+        raise click.UsageError(
+            f"{run.results.address(there)} is already there; add --resume to keep finished shards, --overwrite to replace them, "
+            "or choose another folder"
+        )
+
+
+def _files(shard: Shard) -> tuple[str, str]:
+    return f"{shard.name}.tar", f"{shard.name}.json"
+
+
+def _one_shard(
+    shard: Shard, predictor: Predictor, card: ModelCard, options: ShardOptions, run: ShardRun, digest: str, done: _Done,
+    bar: ProgressReporter,
+) -> None:  # fmt: skip
+    try:
+        earlier = None if run.overwrite else _earlier(shard, run, digest)
+        if earlier is not None:
+            done.kept += 1
+            done.failed += len(earlier["failed"])
+            if earlier["failed"]:
+                bar.note(f"note: {shard.name}: {count(len(earlier['failed']), 'image')} failed when it was made")
+            return
+        version = version_of(shard.url)
+        written, failed = _written(shard, predictor, card, options, run, done, bar)
+        mark_finished(run.results, shard, digest, version, made_with=run.settings, images=written, failed=failed)
+    except AtrousError as error:
+        done.failed += 1
+        bar.note(f"failed: {error}")
+        if run.as_json:
+            emit("failed", shard=shard.name, error=error.to_dict())
+        return
+    done.shards += 1
+    done.images += written
+    done.failed += len(failed)
+    if run.as_json:
+        emit("shard", shard=shard.name, written=written, failed=failed)
+
+
+def _earlier(shard: Shard, run: ShardRun, digest: str) -> dict[str, Any] | None:
+    """The marker of a finished shard that is kept; None where it is to be made.
+
+    Raises:
+        StorageError: something is there that was not to be replaced.
+        click.UsageError: it was made with other settings.
+    """
+    if not run.resume:
+        there = next((name for name in _files(shard) if run.results.exists(name)), None)
+        if there is None:
+            return None
+        raise StorageError(
+            f"{run.results.address(there)} is already there", remedy="Add --resume or --overwrite, or choose another folder"
+        )
+    marker = run.results.marker(f"{shard.name}.json")
+    before = {} if marker is None else marker.get("made_with", {})
+    if marker is not None and isinstance(before, dict) and marker.get("settings") != digest:
+        differs = [f"{name} was {before.get(name)} and is {value}" for name, value in run.settings.items()
+                   if before.get(name) != value]  # fmt: skip
+        raise click.UsageError(
+            f"{run.results} holds shards of another run ({'; '.join(differs) or 'its settings differ'}); "
+            "choose another folder, or --overwrite"
+        )
+    found = finished(run.results, shard, digest)
+    return found if found is not None and isinstance(found.get("failed"), list) else None
+
+
+def _written(
+    shard: Shard, predictor: Predictor, card: ModelCard, options: ShardOptions, run: ShardRun, done: _Done, bar: ProgressReporter
+) -> tuple[int, list[dict[str, Any]]]:
+    """Masks written, and what failed.
+
+    Raises:
+        StorageError: the shard could not be read to its end now, or the results could not be written; nothing is left behind.
+    """
+    names = options.fields()
+    channels = predictor.model.in_channels
+
+    def decode(sample: ShardSample | BrokenSample) -> tuple[ShardSample, ImageData]:
+        from deeplab_core.images.decode import decode_image
+
+        if isinstance(sample, BrokenSample):
+            raise _Broken(sample)
+        data, path = sample.demand("image", shard, names)
+        with one_image(path):
+            return sample, decode_image(data, path, fourth=channels == 4)
+
+    def compute(step: tuple[ShardSample, ImageData]) -> tuple[ShardSample, ImageData, Prediction]:
+        sample, data = step
+        with one_image(sample.paths["image"]):
+            return sample, data, predictor(data.pixels(channels))
+
+    written, failed = 0, []
+    samples = read_shard(shard, names, ("image",))
+    with writing_shard(run.results, shard) as writer:
+
+        def finish(step: tuple[ShardSample, ImageData, Prediction]) -> tuple[str, tuple[Note, ...]]:
+            sample, data, prediction = step
+            writer.add(sample.key, _files_of(prediction, data, card, run))
+            return sample.key, data.notes
+
+        for future in in_stages(decode, compute, finish, read_ahead(samples, 4)):
+            try:
+                key, notes = future.result()
+            except _Broken as broken:
+                if broken.sample.transient:
+                    raise broken.sample.error from None
+                key, error = broken.sample.key, broken.sample.error
+            except Exception as problem:
+                error = image_error(problem, shard.name)
+                key = str(error.path or shard.name)
+            else:
+                written += 1
+                done.notes.add(key, notes)
+                continue
+            failed.append({"sample": key, "error": error.to_dict()})
+            if len(failed) <= _PRINTED:
+                bar.note(f"failed: {error}")
+    if len(failed) > _PRINTED:
+        bar.note(f"failed: {len(failed) - _PRINTED:,} more of {shard.name}; {shard.name}.json lists them")
+    return written, failed
+
+
+class _Broken(Exception):
+    """Carries what a shard held in place of a sample through the stages."""
+
+    def __init__(self, sample: BrokenSample) -> None:
+        self.sample = sample
+        super().__init__(str(sample.error))
+
+
+def _files_of(prediction: Prediction, data: ImageData, card: ModelCard, run: ShardRun) -> dict[str, bytes]:
+    from deeplab_core.images import to_stored
+    from deeplab_core.masks.png import encode_ids_png, encode_indexed_png, encode_png
+    from deeplab_core.reading import json_text
+    from deeplab_core.shards.writing import CONFIDENCE, MASK, NOTE
+
+    def place(array: Any) -> Any:
+        return to_stored(array, data.info.orientation) if run.frame == "stored" else array
+
+    labels = place(prediction.labels)
+    mask = encode_ids_png(labels, card.catalog) if card.catalog.wide else encode_indexed_png(labels, card.catalog)
+    files = {MASK: b"".join(mask)}
+    if run.save_confidence:
+        files[CONFIDENCE] = b"".join(encode_png(place(prediction.confidence)))
+    note = {
+        "model": card.id, "frame": run.frame, "width": labels.shape[1], "height": labels.shape[0],
+        "notes": [*prediction.report.notes, *(each.text for each in data.notes)],
+    }  # fmt: skip
+    return {**files, NOTE: json_text(note).encode("utf-8", "surrogateescape")}

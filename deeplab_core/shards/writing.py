@@ -1,0 +1,69 @@
+"""Results as shards: a tar file of masks under the names of their images, and a marker that says how it was made."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from deeplab_core.reading import json_text
+from deeplab_core.shards.places import ResultFolder, Shard, version_of
+
+#: Endings of the members of a result.
+MASK, CONFIDENCE, NOTE = "seg.png", "confidence.png", "json"
+_FORMAT = "atrous-shard-1"
+
+
+class ShardWriter:
+    """Writes one tar file; equal contents give equal bytes, whenever and by whom they are written."""
+
+    def __init__(self, archive: tarfile.TarFile) -> None:
+        self._archive = archive
+
+    def add(self, key: str, files: dict[str, bytes]) -> None:
+        """Add the files of a sample by their endings."""
+        for ending, data in files.items():
+            member = tarfile.TarInfo(f"{key}.{ending}")
+            member.size, member.mode = len(data), 0o644
+            self._archive.addfile(member, io.BytesIO(data))
+
+
+@contextmanager
+def writing_shard(results: ResultFolder, shard: Shard) -> Iterator[ShardWriter]:
+    """A tar file that takes its name, ``NAME.tar``, when the block ends well. Raises StorageError."""
+    with (
+        results.replacing(f"{shard.name}.tar") as temporary,
+        tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        yield ShardWriter(archive)
+
+
+def finished(results: ResultFolder, shard: Shard, settings: str) -> dict[str, Any] | None:
+    """The marker of a finished shard, if it was made with these settings from the same content; None otherwise.
+
+    Args:
+        results: where the run writes.
+        shard: which.
+        settings: :func:`~deeplab_core.shards.places.settings_hash` of the run.
+
+    Raises:
+        StorageError: the store cannot be reached.
+    """
+    marker = results.marker(f"{shard.name}.json")
+    if marker is None or marker.get("format") != _FORMAT or marker.get("settings") != settings:
+        return None
+    return marker if marker.get("version") == version_of(shard.url) else None
+
+
+def mark_finished(results: ResultFolder, shard: Shard, settings: str, version: str, **facts: Any) -> None:
+    """Write ``NAME.json``: the shard is finished. Raises StorageError.
+
+    Args:
+        settings: as for :func:`finished`.
+        version: of the shard's file when it was opened, as :func:`~deeplab_core.shards.places.version_of` gives it.
+        facts: plain values of JSON.
+    """
+    note = {"format": _FORMAT, "settings": settings, "shard": shard.url, "part": shard.part, "version": version, **facts}
+    results.write(f"{shard.name}.json", (json_text(note, indent=1) + "\n").encode("utf-8", "surrogateescape"))
