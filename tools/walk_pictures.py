@@ -46,7 +46,7 @@ def main(output: Path, only: tuple[str, ...], size: str, theme: str) -> None:
         os.environ[name] = tempfile.mkdtemp()  # the user's own settings are neither used nor changed
     shutil.rmtree(_BASE, ignore_errors=True)
     output.mkdir(parents=True, exist_ok=True)
-    desk = Desk(output, size, theme)
+    desk = Desk(output, size, theme, figures_only=False)
     desk.window.trimap.build_plot()
     desk.program.models.start()
     desk.wait(lambda: desk.program.models.card is not None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import hashlib
 import os
 import shutil
 import subprocess
@@ -108,6 +109,7 @@ def stage(built: Path, target: Path) -> None:
     changes = CHANGELOG.format(version=version(), date=time.strftime("%a, %d %b %Y %H:%M:%S +0000", build_date()))
     for name, content in (("changelog.gz", changes.encode()), ("CHANGELOG.md.gz", (ROOT / "CHANGELOG.md").read_bytes())):
         write(docs / name, gzip.compress(content, mtime=0))
+    write(share / "man" / "man1" / "atrous.1.gz", gzip.compress((HERE / "atrous.1").read_bytes(), mtime=0))
     put(HERE / "lintian-overrides", share / "lintian" / "overrides" / "atrous")
     notices = next(built.rglob("THIRD-PARTY-NOTICES.txt"), None)
     if notices is not None:
@@ -152,6 +154,17 @@ def control(staged: Path, architecture: str) -> str:
     return CONTROL.format(version=version(), architecture=architecture, kilobytes=-(-size // 1024), depends=", ".join(DEPENDS))
 
 
+def checksums(staged: Path) -> str:
+    """The sums by which ``dpkg --verify`` and ``debsums`` find files that were changed after the installation."""
+    lines = []
+    for path in sorted(staged.rglob("*")):
+        if path.is_file() and not path.is_symlink() and "DEBIAN" not in path.relative_to(staged).parts:
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+            lines.append(f"{found}  {path.relative_to(staged).as_posix()}\n")
+    return "".join(lines)
+
+
 def build(built: Path, folder: Path, compression: str = "xz") -> Path:
     """Make the package in ``folder`` and return its path. Needs ``dpkg-deb``; raises SystemExit if something is missing."""
     if shutil.which("dpkg-deb") is None:
@@ -163,6 +176,7 @@ def build(built: Path, folder: Path, compression: str = "xz") -> Path:
         staged = Path(scratch) / "package"
         stage(built, staged)
         write(staged / "DEBIAN" / "control", control(staged, architecture).encode())
+        write(staged / "DEBIAN" / "md5sums", checksums(staged).encode("utf-8", "surrogateescape"))
         staged.chmod(0o755)
         (staged / "DEBIAN").chmod(0o755)
         command = ["dpkg-deb", "--root-owner-group", f"-Z{compression}", "--build", str(staged), str(target)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
 from PySide6.QtCore import QObject, Signal
 
@@ -46,7 +46,6 @@ from deeplab_core.masks.importing import ImportPlan
 _TRIED = 5
 
 T = TypeVar("T")
-P = ParamSpec("P")
 #: Ground truth, and the classes to choose from because of it, likeliest first.
 TruthFound = tuple[GroundTruthFiles, tuple[ClassOffer, ...]]
 
@@ -77,7 +76,6 @@ class NewProjectController(QObject):
         self._jobs, self._notifier, self._compute = services.jobs, services.notifier, services.compute
         self._call: Call[Predicted] | None = None
         self._wanted = 0
-        self._pages = 0
         self.asks = False
 
     def open(
@@ -174,13 +172,13 @@ class NewProjectController(QObject):
             if found is not None:
                 then(*found)
 
-        self._jobs.run(work, self._for_page(done), self._notifier.report_or_raise)
+        self._jobs.run(work, done, self._notifier.report_or_raise)
 
     def predict(
         self, look: FolderLook, preview: Preview, key: str, then: Callable[[Preview], None], failed: Callable[[AtrousError], None]
     ) -> None:
         """Predict the picture's image with the model in use; only the newest answer comes."""
-        self._abandon()
+        self.leave()
         card = self.models.card
         if card is None:
             return
@@ -199,7 +197,7 @@ class NewProjectController(QObject):
             found = plan.read(item)
             return Preview(item.name, scaled(read_image(look.folder / item.name).rgb), found.labels, found.catalog)
 
-        self._jobs.run(work, self._for_page(then), self._for_page(then))
+        self._jobs.run(work, then, then)
 
     def give_up(self, before: Path | None) -> None:
         """The page is closed and nothing begins: a model that was tried on it makes way for the one ``before``."""
@@ -208,30 +206,15 @@ class NewProjectController(QObject):
             self.models.load(before, chosen=False)
 
     def leave(self) -> None:
-        """The page is closed: what it has asked for is not wanted any more."""
-        self._pages += 1
-        self._abandon()
-
-    def _abandon(self) -> None:
+        """The page is closed, or wants another prediction."""
         call, self._call = self._call, None
         if call is not None and call.running:
             call.abandon()
-
-    def _for_page(self, then: Callable[P, object]) -> Callable[P, None]:
-        """``then`` as long as the page that is open now is not closed; the widgets it changes are deleted with the page."""
-        page = self._pages
-
-        def deliver(*args: P.args, **named: P.kwargs) -> None:
-            if page == self._pages:
-                then(*args, **named)
-
-        return deliver
 
     def _run(
         self, title: str, work: Callable[[], T], then: Callable[[T], None], failed: Callable[[Exception], None] | None = None
     ) -> None:
         job = self._jobs.add(Job(title))
-        then, failed = self._for_page(then), self._for_page(failed or self._notifier.report_or_raise)
 
         def done(found: T) -> None:
             job.finish()
@@ -239,7 +222,7 @@ class NewProjectController(QObject):
 
         def fail(error: Exception) -> None:
             job.finish(JobState.FAILED)
-            failed(error)
+            (failed or self._notifier.report_or_raise)(error)
 
         self._jobs.run(work, done, fail)
 

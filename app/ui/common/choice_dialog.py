@@ -176,4 +176,5 @@ def _agreed(box: QMessageBox, text: str, detail: str, go_on: str, stay: str, *, 
     if loses:
         box.setDefaultButton(staying)
     box.exec()
+    box.deleteLater()
     return box.clickedButton() is closing

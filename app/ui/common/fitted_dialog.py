@@ -95,6 +95,16 @@ class FittedDialog(QDialog):
         bar.rangeChanged.connect(self._follow_content, Qt.ConnectionType.QueuedConnection)  # after the layout has settled
         self._show_edge(False)
 
+    def exec(self) -> int:
+        """Show the dialog and wait for its end. It is deleted once the caller, who may read it until then, has returned.
+
+        A dialog belongs to its window, so Python's references do not end it: a day of work would collect hundreds of them.
+        """
+        try:
+            return super().exec()
+        finally:
+            self.deleteLater()
+
     def while_open(self, then: Callable[P, object]) -> Callable[P, None]:
         """``then`` for an answer from the background; it is dropped if the dialog and its widgets were deleted meanwhile."""
 

@@ -312,7 +312,8 @@ class NewProjectDialog(FittedDialog):
             if data.folders and data.how != "certain":
                 self._taken.choose(data)
                 self._set_line(self.truth_line, (tr("The ground truth is being read…"), "muted"))
-                self._controller.read_truth(self._look, data.folders[0], lambda found: self._take_truth(data, found))
+                take = self.while_open(lambda found: self._take_truth(data, found))
+                self._controller.read_truth(self._look, data.folders[0], take)
                 return
             files, classes = (self._look.truth, made_in(self._look.offers)) if data.folders else (GroundTruthFiles(), None)
             self._taken.choose(data, files, classes)
@@ -392,7 +393,7 @@ class NewProjectDialog(FittedDialog):
             self._fill_labels()
             self._show_all()
 
-        self._controller.read_labels(self._look, path, done)
+        self._controller.read_labels(self._look, path, self.while_open(done))
 
     def _pick_model(self, place: int) -> None:
         self._changed.add("model")
@@ -471,7 +472,7 @@ class NewProjectDialog(FittedDialog):
                 self._measured, self._effect = (asked.catalog, truth), effect
                 self._show_classes()
 
-        self._controller.measure(truth, asked, done)
+        self._controller.measure(truth, asked, self.while_open(done))
 
     def _set_line(self, label: QLabel, line: Line) -> None:
         set_tone(label, line[1])

@@ -271,6 +271,7 @@ class WindowActions(QObject):
         keep = box.addButton(tr("Cancel"), QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(keep)
         box.exec()
+        box.deleteLater()
         if box.clickedButton() is start:
             health.start_over()
 

@@ -9,6 +9,7 @@ import pytest
 from PySide6.QtCore import Qt
 from shiboken6 import isValid
 
+from app.state.ground_truth import TruthChoice
 from app.state.image_record import ImageStatus
 from app.state.opening import DIRECTORY_NAME
 from app.ui.project.new_project_dialog import NewProjectDialog
@@ -180,10 +181,22 @@ def test_answers_that_come_after_the_page_was_closed_are_dropped(studio, bare, t
     dialog = page(studio, bare)
     labels = dialog.labels
     dialog.start_from(other)
-    dialog._controller.read_truth(dialog._look, truth, lambda _found: labels.clear())
+    dialog.truth.insertItem(0, "elsewhere", TruthChoice((truth,), "user"))
+    dialog.truth.setCurrentIndex(0)
+    dialog._pick_truth(0)
     dialog.reject()
     studio.settle()
     assert not isValid(labels)
+
+
+def test_a_page_that_takes_the_place_of_another_gets_its_answers(studio, folder, tmp_path):
+    first = page(studio, make_folder(tmp_path / "first"))
+    studio.program.new_project.open(folder)
+    studio.wait(lambda: studio.application.presenter.labels.dialog not in (None, first))
+    studio.settle()
+    second = studio.application.presenter.labels.dialog
+    assert second._is_measured()
+    assert second.picture.caption.text() != "The first image is being read…"
 
 
 def test_a_class_list_is_read_and_a_bad_one_named(studio, bare, tmp_path):

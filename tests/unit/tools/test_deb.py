@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import gzip
+import hashlib
 import re
 import shutil
 import subprocess
@@ -102,6 +103,10 @@ def test_the_package_is_read_by_debian(built: Path, tmp_path: Path, qapp: object
     assert [row for row in rows if row.startswith("-") and row[8] == "w"] == []  # nobody else may write
     assert any(row.endswith("./usr/bin/atrous -> ../lib/atrous/atrous") for row in rows)
     assert list((tmp_path / "out").iterdir()) == [package]
+    sums = subprocess.run(["dpkg-deb", "--info", str(package), "md5sums"], capture_output=True, text=True, check=True).stdout
+    program = hashlib.md5((built / "atrous").read_bytes(), usedforsecurity=False).hexdigest()
+    assert f"{program}  usr/lib/atrous/atrous\n" in sums
+    assert len(sums.splitlines()) == sum(row.startswith("-") for row in rows)
 
 
 @pytest.mark.skipif(shutil.which("lintian") is None, reason="needs Linux with lintian")
