@@ -12,7 +12,7 @@ from app.ui.common.number_field import DecimalField
 from app.ui.common.panel import toned
 
 _STEPS = 200
-_NAME_WIDTH, _FIELD_WIDTH = 112, 46
+_NAME_WIDTH, _FIELD_WIDTH = 118, 46
 
 
 class ParamSlider(QWidget):

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtGui import QGuiApplication, QResizeEvent
+from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from app.text import displayed, mark, tr
 from app.ui.common.panel import toned
@@ -83,6 +83,8 @@ class UnreadablePage(QWidget):
 
 _WIDTH = 460
 _SHOWN = 6
+#: A page narrower than this has no room for two buttons beside each other, in px.
+_NARROW = 420
 _WELCOME = mark("Drop a folder here, or choose one. Atrous predicts, you correct; every stroke is saved as you paint.")
 
 
@@ -115,12 +117,13 @@ class StartPage(QWidget):
         self.mark.setPixmap(icon_pixmap("atrous", theme.color("accent"), 56, self.devicePixelRatioF()))
         column.addWidget(self.mark)
         self.title = toned(tr("Open a folder of images"), size="display")
+        self.title.setWordWrap(True)
         column.addWidget(self.title)
         self.text = toned(tr(_WELCOME), tone="muted")
         self.text.setWordWrap(True)
         column.addWidget(self.text)
         column.addSpacing(6)
-        row = QHBoxLayout()
+        self._ways = row = QHBoxLayout()
         row.setSpacing(8)
         self.open_button = QPushButton(tr("Open folder…"))
         self.open_button.setProperty("primary", True)
@@ -148,6 +151,12 @@ class StartPage(QWidget):
         self._recent.setSpacing(2)
         column.addLayout(self._recent)
         self.show_recent([])
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """In a narrow window the buttons stand below each other."""
+        super().resizeEvent(event)
+        narrow = self.width() < _NARROW
+        self._ways.setDirection(QBoxLayout.Direction.TopToBottom if narrow else QBoxLayout.Direction.LeftToRight)
 
     @staticmethod
     def _link(text: str, tip: str) -> QPushButton:
