@@ -19,6 +19,7 @@ def main_screens(studio: Studio, folder: Path) -> Iterator[str]:
     They are the start page, the image with each panel in front, a message, errors on the image, each page of the evaluation of
     the folder, and two models beside each other.
     """
+    studio.settle()
     yield "start page"
     (Path(os.environ["ATROUS_MODEL_DIR"]) / "tigers.safetensors").write_bytes(b"")
     studio.start_model()

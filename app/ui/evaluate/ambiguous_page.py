@@ -61,8 +61,9 @@ class AmbiguousPage(Page):
         self.export_button.setToolTip(tr("Writes one NAME.ambiguous.json per image, as read by atrous inspect --ambiguous"))
         buttons = QHBoxLayout()
         buttons.addStretch(1)
-        buttons.addWidget(self.unmark_button)
-        buttons.addWidget(self.export_button)
+        for button in (self.unmark_button, self.export_button):
+            button.setProperty("tight", True)
+            buttons.addWidget(button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.what)
