@@ -16,7 +16,7 @@ from app.ui.shell.icons import make_icon
 from app.ui.shell.theme import Theme
 
 #: Height of a segment, and its width with and without its word, in px.
-_HEIGHT, _WIDTH, _NARROW = 32, 68, 34
+_HEIGHT, _WIDTH, _NARROW = 32, 74, 34
 #: Panels that say nothing about the pages of the Evaluation panel.
 _NOT_WITH_ERRORS = ("crf", "trimap", "history")
 
