@@ -40,7 +40,7 @@ from app.viewmodels.compare.rows import ComparedFigures, ImageLine, ModelLine, T
 
 _TABLE_ROW = 24
 #: Width of a column of the table by the number of models, px: names of rows need the rest.
-_COLUMN = {3: 60, 4: 50}
+_COLUMN = {3: 50, 4: 46}
 #: A panel narrower than this has everything behind tabs, in px.
 _NARROW = 520
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -62,6 +62,7 @@ class CompareTable(QTableWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setWordWrap(False)  # else a name of two words is cut behind the first
 
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
