@@ -19,7 +19,6 @@ from app.cli.terminal import say
 from app.paths import SAMPLE_PROJECT
 from app.services.folders import engine_trials_file
 from deeplab_core.errors import AtrousError, one_image
-from deeplab_core.networks import compute_threads
 from deeplab_core.wording import count
 
 if TYPE_CHECKING:
@@ -93,6 +92,7 @@ def _about(predictor: Predictor, shapes: Sequence[tuple[int, ...]]) -> list[str]
     from deeplab_core import __version__
     from deeplab_core.backends.engines import PACKAGES, installed_version
     from deeplab_core.inference.device import processor
+    from deeplab_core.networks import compute_threads
 
     sizes = sorted({f"{shape[1]} x {shape[0]}" for shape in shapes})
     versions = [f"{name} {version}" for name in ("torch", *PACKAGES.values()) if (version := installed_version(name))]
@@ -125,13 +125,14 @@ def _by_engine(
 def _by_folder(predictor: Predictor, images: Sequence[Any], rounds: int) -> tuple[str, Sequence[str], list[dict[str, Any]]]:
     """A folder: one image after the other with all threads, and side by side with one each."""
     from deeplab_core.inference import one_thread_each, single_thread
+    from deeplab_core.networks import compute_threads
 
     def in_turn() -> None:
         for rgb in images:
             predictor(rgb)
 
-    ways: dict[str, Callable[[], object]] = {f"one after the other, {count(compute_threads(), 'thread')}": in_turn}
     threads = compute_threads()
+    ways: dict[str, Callable[[], object]] = {f"one after the other, {count(threads, 'thread')}": in_turn}
     if predictor.device.type == "cpu" and predictor.model.engine is None and threads > 1:
 
         def apart() -> None:
