@@ -214,7 +214,7 @@ class MatrixView(QAbstractScrollArea):
             self.rect_of(0, column).united(self.rect_of(len(self._table.rows) - 1, column)),
         ):
             painter.fillRect(line, theme.color("accent", 0.12))
-        painter.setPen(QPen(theme.color("accent"), 2))
+        painter.setPen(QPen(theme.color("accent"), 4 if self.hasFocus() else 2))
         painter.drawRect(self.rect_of(row, column).adjusted(0, 0, -1, -1))
 
     def _paint_row_name(self, painter: QPainter, table: MatrixTable, row: int) -> None:
@@ -323,6 +323,7 @@ class MatrixView(QAbstractScrollArea):
         by_tab = event.reason() in (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
         if by_tab and self._cell[0] < 0 and self._table is not None and len(self._table.rows):
             self.point_at(0, 0)
+        self.viewport().update()
         super().focusInEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
