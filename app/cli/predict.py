@@ -16,7 +16,7 @@ from app.cli.console import ProgressReporter, emit, progress
 from app.cli.model_choice import model_option, model_options, refuse_threshold, report_model, resolve_model, threshold_option
 from app.cli.options import CRF_HELP, crf_engine_option, json_lines_option, network_options, parse_crf
 from app.cli.plan import OutputPlan, Task, keep_suffix_option, output_names, plan_outputs, report_refused
-from app.cli.predict_run import named_options, outcomes, settle_engine, side_by_side
+from app.cli.predict_run import batched, named_options, outcomes, settle_engine, side_by_side
 from app.cli.shares import OutputPlace, ShardOptions, shard_options
 from app.cli.terminal import say
 from app.services.folders import engine_trials_file
@@ -184,7 +184,7 @@ def predict(
         mark_output(out, "prediction", names, catalog=card.catalog, model=card.id, frame=frame, earlier=earlier)
 
     todo = _unfinished(tasks, card, frame, save_confidence) if resume else tasks
-    at_once = side_by_side(predictor, todo) if world == 1 else 1
+    at_once, batch = side_by_side(predictor, todo) if world == 1 else 1, batched(predictor, todo)
     failures: list[tuple[Task, AtrousError]] = []
     notes: set[str] = set()
     image_notes = RunNotes("image")
@@ -195,7 +195,7 @@ def predict(
         def write(task: Task, prediction: Prediction, data: ImageData) -> None:
             write_prediction(task, prediction, data, card, frame, save_confidence=save_confidence)
 
-        for task, done in zip(todo, outcomes(predictor, todo, write, at_once), strict=True):
+        for task, done in zip(todo, outcomes(predictor, todo, write, at_once, batch), strict=True):
             try:
                 report, found = done.result()
             except AtrousError as error:

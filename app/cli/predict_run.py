@@ -1,4 +1,4 @@
-"""The images of a prediction run: decoded, computed and written at the same time, or side by side with one thread each."""
+"""The images of a prediction run: decoded, computed and written at the same time, or side by side, or in batches."""
 
 from __future__ import annotations
 
@@ -40,15 +40,19 @@ def on_first_image(predictor: Predictor, images: Iterable[Path], ask: Callable[[
 
 
 def outcomes(
-    predictor: Predictor, tasks: Sequence[Task], write: Callable[[Task, Prediction, ImageData], None], at_once: int
+    predictor: Predictor,
+    tasks: Sequence[Task],
+    write: Callable[[Task, Prediction, ImageData], None],
+    at_once: int,
+    batch: int = 1,
 ) -> Iterator[Future[tuple[RunReport, tuple[Note, ...]]]]:
     """Predict and write every image; its report and the notes of its file, in their order.
 
-    One image at a time is decoded while the one before is computed and that before it is written. Side by side each thread does
-    all three for its image.
+    One image at a time is decoded while the one before is computed and that before it is written. Side by side, and in batches,
+    each thread does all three for its image.
     """
     from deeplab_core.images import read_image
-    from deeplab_core.inference import one_thread_each, single_thread
+    from deeplab_core.inference import in_batches, one_thread_each, single_thread
 
     channels = predictor.model.in_channels
 
@@ -67,13 +71,17 @@ def outcomes(
             write(task, prediction, data)
         return prediction.report, data.notes
 
-    if at_once == 1:
+    def whole(task: Task) -> tuple[RunReport, tuple[Note, ...]]:
+        return finish(compute(decode(task)))
+
+    if batch > 1:
+        with in_batches(predictor, batch) as threads:
+            yield from futures_in_order(whole, tasks, threads, depth=2 * threads, begin=single_thread)
+    elif at_once > 1:
+        with one_thread_each(predictor, at_once):
+            yield from futures_in_order(whole, tasks, at_once, depth=2 * at_once, begin=single_thread)
+    else:
         yield from in_stages(decode, compute, finish, tasks)
-        return
-    with one_thread_each(predictor, at_once):
-        yield from futures_in_order(
-            lambda task: finish(compute(decode(task))), tasks, at_once, depth=2 * at_once, begin=single_thread
-        )  # fmt: skip
 
 
 def settle_engine(predictor: Predictor, images: Iterable[Path]) -> None:
@@ -93,6 +101,18 @@ def side_by_side(predictor: Predictor, tasks: Sequence[Task]) -> int:
     )  # fmt: skip
     if number > 1:
         say(f"images side by side: {number}, with one thread each", err=True)
+    return number
+
+
+def batched(predictor: Predictor, tasks: Sequence[Task]) -> int:
+    """How many images share a forward pass, by a GPU's memory and the first image's size; printed if more than one."""
+    from deeplab_core.inference import images_per_pass
+
+    number = on_first_image(
+        predictor, (task.image for task in tasks), lambda rgb: images_per_pass(predictor, rgb, len(tasks)), 1
+    )  # fmt: skip
+    if number > 1:
+        say(f"images of one size in a forward pass: up to {number}", err=True)
     return number
 
 

@@ -9,9 +9,10 @@
 from typing import TYPE_CHECKING, Any
 
 from deeplab_core.inference.device import cap_threads, list_devices, pick_device, pick_precision
-from deeplab_core.inference.predictor import TILE_FLOOR, Predictor
+from deeplab_core.inference.memory import TILE_FLOOR
+from deeplab_core.inference.predictor import Predictor
 from deeplab_core.inference.scores import ScoreGrid, Scores, ScoreStore, warm_up
-from deeplab_core.inference.side_by_side import images_at_once, one_thread_each, single_thread
+from deeplab_core.inference.side_by_side import images_at_once, images_per_pass, in_batches, one_thread_each, single_thread
 from deeplab_core.inference.variants import RunVariant, VariantPredictor, parse_variant
 from deeplab_core.records import Prediction, PredictOptions
 
@@ -30,6 +31,8 @@ __all__ = [
     "VariantPredictor",
     "cap_threads",
     "images_at_once",
+    "images_per_pass",
+    "in_batches",
     "list_devices",
     "one_thread_each",
     "parse_variant",

@@ -15,6 +15,8 @@ from deeplab_core.networks import ComputeDevice
 #: stride 16 (``benchmarks/inference.py``): MobileNetV2 340, ResNet-50 600, ResNet-101 570, Xception-65 590; the rest is room for
 #: stride 8. A guess that is too low only costs an attempt: memory that runs out is answered by smaller tiles.
 BYTES_PER_PIXEL = 1500
+#: Smallest tile that out-of-memory is answered with, in network pixels.
+TILE_FLOOR = 256
 
 _PHRASES = (
     "out of memory",  # CUDA, HIP, Metal
@@ -37,12 +39,16 @@ def pass_bytes(canvas: tuple[int, int], tile: int | None) -> int:
 class SharedRoom:
     """Memory that threads share: whoever needs more than is left waits until others are done.
 
+    Args:
+        waits: False where batches bound what is computed at a time.
+
     Attributes:
         total: bytes, counted once, so that what one thread takes does not change what another finds.
     """
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, *, waits: bool = True) -> None:
         self.total = total
+        self._waits = waits
         self._taken = 0
         self._changed = threading.Condition()
 
@@ -55,7 +61,7 @@ class SharedRoom:
             check: called again and again while it waits; what it raises ends the waiting.
         """
         with self._changed:
-            while self._taken and self._taken + size > self.total:
+            while self._waits and self._taken and self._taken + size > self.total:
                 self._changed.wait(0.1)
                 check()
             self._taken += size

@@ -19,6 +19,7 @@ from deeplab_core.records import Preprocessing
 
 if TYPE_CHECKING:
     from deeplab_core.backends.compiled import CompiledNetwork
+    from deeplab_core.inference.batches import WindowBatches
     from deeplab_core.inference.torch_network import Canvas
     from deeplab_core.nn import SegmentationModel
 
@@ -142,8 +143,12 @@ def canvas_for(
 class ForwardPasses(Protocol):
     """Forward passes over windows of a canvas."""
 
-    def scores(self, x: Any, pooled: NDArray[np.float32] | None, compiled: CompiledNetwork | None) -> NDArray[np.float32]:
-        """Logits of every class, (h, w, C) float32, of one window."""
+    def scores(self, x: Any, pooled: NDArray[np.float32] | None, compiled: CompiledNetwork | None) -> NDArray[np.float16]:
+        """Scores of every class, (h, w, C) float16 as :func:`store_scores` makes them, of one window.
+
+        Raises:
+            NotFiniteError: a logit is NaN or infinite.
+        """
 
     def context(self, x: Any, core: tuple[int, int, int, int]) -> NDArray[np.float64] | None:
         """Mean features (1, C, 1, 1) of a part of a window; None if the network pools nothing."""
@@ -160,11 +165,14 @@ class _GraphPasses:
         x: NDArray[np.float32],
         pooled: NDArray[np.float32] | None,
         _compiled: CompiledNetwork | None,
-    ) -> NDArray[np.float32]:
+    ) -> NDArray[np.float16]:
         logits: NDArray[np.float32] = self._model.coarse_logits(x, pooled)[0]
         if len(logits) == 1:
             logits = np.concatenate((np.zeros_like(logits), logits))
-        return np.ascontiguousarray(logits.transpose(1, 2, 0))
+        with np.errstate(over="ignore", invalid="ignore"):  # the sum may overflow only for logits that are useless anyway
+            if not np.isfinite(logits.sum()):
+                raise NotFiniteError
+        return store_scores(np.ascontiguousarray(logits.transpose(1, 2, 0)))
 
     def context(self, x: NDArray[np.float32], core: tuple[int, int, int, int]) -> NDArray[np.float64] | None:
         mean = self._model.pooled_context(x, core)
@@ -195,12 +203,20 @@ class TiledNetwork:
     Args:
         model: prepared; its output stride may change between calls.
         precision: of torch's arithmetic; a graph has its own.
+        batches: joins the windows of several threads; None computes each by itself.
 
     Attributes:
         compiled: another engine that gives the coarse logits; None is torch, or the graph itself.
     """
 
-    def __init__(self, model: SegmentationModel | GraphNetwork, device: ComputeDevice, precision: PrecisionName) -> None:
+    def __init__(
+        self,
+        model: SegmentationModel | GraphNetwork,
+        device: ComputeDevice,
+        precision: PrecisionName,
+        batches: WindowBatches | None = None,
+    ) -> None:
+        self._batches = batches
         self.compiled: CompiledNetwork | None = None
         self.model = model
         self.device = device
@@ -215,7 +231,7 @@ class TiledNetwork:
             return
         from deeplab_core.inference.torch_network import TorchPasses
 
-        self._passes = TorchPasses(self.model, self.device, precision)
+        self._passes = TorchPasses(self.model, self.device, precision, self._batches)
 
     def whole(self, canvas: Canvas | PixelCanvas, size: Size, monitor: ProgressMonitor, part: Pass) -> CoarseGrid:
         """Scores of a canvas in one forward pass."""
@@ -269,12 +285,7 @@ class TiledNetwork:
         return (total / cells).astype(np.float32)
 
     def _scores(self, x: Any, pooled: NDArray[np.float32] | None) -> NDArray[np.float16]:
-        logits = self._passes.scores(x, pooled, self.compiled)
-        # NaN and infinity survive a sum; the sum itself may overflow only for logits that are useless anyway.
-        with np.errstate(over="ignore", invalid="ignore"):
-            if not np.isfinite(logits.sum()):
-                raise NotFiniteError
-        return store_scores(logits)
+        return self._passes.scores(x, pooled, self.compiled)
 
 
 def _window(canvas: Canvas | PixelCanvas, place: Tile) -> Any:

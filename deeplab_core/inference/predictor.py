@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -13,15 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs import ClassCatalog
-from deeplab_core.errors import AtrousError, ComputeError, DeviceOutOfMemory, message
+from deeplab_core.errors import AtrousError, message
 from deeplab_core.flavour import require_torch
 from deeplab_core.inference.device import describe_device, pick_device, pick_precision
-from deeplab_core.inference.geometry import NetworkFrame, frame_for, shortened
-from deeplab_core.inference.memory import BYTES_PER_PIXEL, SharedRoom, available_bytes, is_out_of_memory, pass_bytes, release
+from deeplab_core.inference.geometry import NetworkFrame
+from deeplab_core.inference.image_run import ImageRun
+from deeplab_core.inference.memory import BYTES_PER_PIXEL, TILE_FLOOR, SharedRoom, available_bytes, pass_bytes
 from deeplab_core.inference.monitor import ProgressMonitor
-from deeplab_core.inference.network import ChosenEngine, CoarseGrid, NotFiniteError, Pass, TiledNetwork, canvas_for, prepared
-from deeplab_core.inference.pixels import RGB, PixelCanvas, check_rgb, resize_rgb
-from deeplab_core.inference.scores import ScoreGrid, Scores, uncertainty_scores
+from deeplab_core.inference.network import ChosenEngine, TiledNetwork, prepared
+from deeplab_core.inference.pixels import RGB, PixelCanvas, check_rgb
+from deeplab_core.inference.scores import Scores, uncertainty_scores
 from deeplab_core.model_cards import catalog_of, settled_card
 from deeplab_core.networks import ComputeDevice, GraphNetwork
 from deeplab_core.parallel import IsCancelled, ProgressCallback, available_cores
@@ -30,12 +30,11 @@ from deeplab_core.records import Device, ModelCard, Prediction, PredictOptions, 
 if TYPE_CHECKING:
     from torch import nn
 
+    from deeplab_core.inference.batches import WindowBatches
     from deeplab_core.inference.engine_trial import EngineChooser
     from deeplab_core.inference.torch_network import Canvas
     from deeplab_core.nn import SegmentationModel
 
-#: Smallest tile that out-of-memory is answered with, in network pixels.
-TILE_FLOOR = 256
 #: Sides of tiles that are chosen without being asked. Steps of two, so that the choice, and with it the last bit of a
 #: score, does not follow every change of free memory.
 _TILE_SIDES = (2048, 1024, 512, TILE_FLOOR)
@@ -58,6 +57,7 @@ class Predictor:
         at_once: how many threads predict at a time.
         room: the memory that they share; None counts what is free for each image. Tiles do not depend on ``at_once``, because
             other tiles give other labels: an image that does not fit beside the others waits.
+        batches: joins the windows of these threads in one pass; None computes each by itself.
         device_note: why it is not the one asked for, and what else the user should know of the engine; empty where all is as
             asked.
 
@@ -82,6 +82,7 @@ class Predictor:
         self._chooser = self._engine_chooser(trials)
         self.at_once = 1
         self.room: SharedRoom | None = None
+        self.batches: WindowBatches | None = None
         self._tile_limit: int | None = None
         self._radius: dict[int, int] = {}
 
@@ -226,7 +227,8 @@ class Predictor:
         if engine and options.precision not in ("auto", engine.precision):
             precision_note = f"This graph computes in {engine.precision}, whatever precision is chosen."
         notes = [note for note in (self.device_note, precision_note) if note]
-        run = _Run(self, options, TiledNetwork(self.model, self.device, precision), ProgressMonitor(cancel, progress), notes)
+        network = TiledNetwork(self.model, self.device, precision, self.batches)
+        run = ImageRun(self, options, network, ProgressMonitor(cancel, progress), notes)
         with run.monitor.over(self.model):
             grids = run.grids(rgb)
         run.monitor.done()
@@ -234,6 +236,7 @@ class Predictor:
             notes.append("Computed in tiles, of which this graph sees each by itself, without the context of the whole image.")
         if self.model.engine is not None:  # what the graph refused shows in the run
             notes += [note for note in self.model.engine.notes if note not in self.device_note]
+        notes += self.batches.notes if self.batches is not None else []
         compiled = run.network.compiled
         device = describe_device(self.device) if compiled is None else f"{self.device} ({compiled.title})"
         report = RunReport(
@@ -286,7 +289,7 @@ class Predictor:
         """
         options = options or self.options
         self._set_stride(options)
-        run = _Run(self, options, TiledNetwork(self.model, self.device, "fp32"), ProgressMonitor(None, None), [])
+        run = ImageRun(self, options, TiledNetwork(self.model, self.device, "fp32"), ProgressMonitor(None, None), [])
         return run.choose_engine(rgb).name
 
     def _engine_chooser(self, trials: Path | None) -> EngineChooser | None:
@@ -354,8 +357,8 @@ class Predictor:
     def needed_bytes(self, rgb: RGB, options: PredictOptions | None = None) -> int:
         """About the memory that one prediction of an image takes, tiled as it would be now."""
         options = options or self.options
-        run = _Run(self, options, TiledNetwork(self.model, self.device, "fp32"), ProgressMonitor(None, None), [])
-        frame = run._frame((rgb.shape[0], rgb.shape[1]), max(options.scales))
+        run = ImageRun(self, options, TiledNetwork(self.model, self.device, "fp32"), ProgressMonitor(None, None), [])
+        frame = run.frame((rgb.shape[0], rgb.shape[1]), max(options.scales))
         return pass_bytes(frame.canvas, self._first_tile(frame, options))
 
     def _first_tile(self, frame: NetworkFrame, options: PredictOptions) -> int | None:
@@ -391,109 +394,3 @@ class Predictor:
         if stride not in self._radius:
             self._radius[stride] = self.model.receptive_radius()
         return min(self._radius[stride], tile // 6)
-
-
-class _Run:
-    """One image on its way through all scales."""
-
-    def __init__(
-        self, predictor: Predictor, options: PredictOptions, network: TiledNetwork, monitor: ProgressMonitor, notes: list[str]
-    ) -> None:
-        self.predictor, self.options, self.network, self.monitor, self.notes = predictor, options, network, monitor, notes
-        self.tiles = 0
-
-    def grids(self, rgb: RGB) -> tuple[ScoreGrid, ...]:
-        card, model = self.predictor.card, self.network.model
-        size = (rgb.shape[0], rgb.shape[1])
-        sides = (False, True) if self.options.flip else (False,)
-        passes = [(scale, mirrored) for scale in self.options.scales for mirrored in sides]
-        frames = [self._frame(size, scale) for scale, _ in passes]
-        rule = self.options.resize or card.preprocessing.resize
-        if shortened(size, rule):
-            self.notes.append(f"The image is so narrow that {rule} would enlarge it without bound; it is enlarged less.")
-        if self.options.engine != "torch":
-            choice = self.choose_engine(rgb)
-            self.network.compiled = choice.network
-            self.notes += [choice.note] if choice.note else []
-        areas = np.array([frame.canvas[0] * frame.canvas[1] for frame in frames], dtype=np.float64)
-        shares = areas / areas.sum()
-        begins = np.cumsum(shares) - shares
-        found = []
-        for (scale, mirrored), frame, begin, share in zip(passes, frames, begins, shares, strict=True):
-            scaled = resize_rgb(rgb, frame.scaled)
-            if mirrored:
-                scaled = scaled[:, ::-1]
-            canvas = canvas_for(model, scaled, card.preprocessing, self.predictor.device, frame)
-            name = "" if len(passes) == 1 else f"scale {scale:g}{', mirrored' if mirrored else ''}"
-            grid = self._finite(canvas, frame, Pass(float(begin), float(share), name))
-            self.tiles += grid.tiles
-            found.append(ScoreGrid(grid.values, frame, model.align_corners, mirrored))
-        return tuple(found)
-
-    def _frame(self, size: tuple[int, int], scale: float) -> NetworkFrame:
-        model = self.network.model
-        return frame_for(
-            size, self.predictor.card.preprocessing, resize=self.options.resize, scale=scale,
-            align_corners=model.align_corners, minimum_side=model.minimum_side,
-        )  # fmt: skip
-
-    def choose_engine(self, rgb: RGB) -> ChosenEngine:
-        """What computes this image: one engine for all its scales, tried on the largest."""
-        predictor = self.predictor
-        frame = self._frame((rgb.shape[0], rgb.shape[1]), max(self.options.scales))
-        scaled = resize_rgb(rgb, frame.scaled)
-        canvas = canvas_for(self.network.model, scaled, predictor.card.preprocessing, predictor.device, frame)
-        return predictor._engine_for(self.options, frame, canvas)
-
-    def _finite(self, canvas: Canvas | PixelCanvas, frame: NetworkFrame, part: Pass) -> CoarseGrid:
-        """The grid of a canvas; numbers that overflow float16 are computed again in float32."""
-        try:
-            return self._within_memory(canvas, frame, part)
-        except NotFiniteError:
-            if self.network.precision == "fp32":
-                raise ComputeError(
-                    message("the network gave numbers that are not finite"),
-                    why=message("the weights are damaged, or they expect another input scale"),
-                    remedy=message("Load another checkpoint, or check mean and standard deviation on its model card"),
-                ) from None
-        self.notes.append(f"{self.network.precision} overflowed; computed in fp32.")
-        self.network.compiled = None
-        self.network.use("fp32")
-        return self._within_memory(canvas, frame, part)
-
-    def _within_memory(self, canvas: Canvas | PixelCanvas, frame: NetworkFrame, part: Pass) -> CoarseGrid:
-        """The grid of a canvas, in tiles that are halved until they fit into memory."""
-        tile = self.predictor._first_tile(frame, self.options)
-        while True:
-            room = self.predictor.room
-            with nullcontext() if room is None else room.take(pass_bytes(frame.canvas, tile), self.monitor.check):
-                attempt = self._attempt(canvas, frame, tile, part)
-            if isinstance(attempt, CoarseGrid):
-                return attempt
-            release(self.predictor.device)
-            failed = tile or max(frame.canvas)
-            if failed <= TILE_FLOOR:
-                raise DeviceOutOfMemory(
-                    message(
-                        "{device} has too little free memory for this network", device=describe_device(self.predictor.device)
-                    ),
-                    why=message("not even {side} x {side} pixels at a time fit", side=failed),
-                    remedy=message(
-                        "Close other programs that use it, choose the CPU or a smaller network, or use output stride 16"
-                    ),
-                )
-            tile = max(TILE_FLOOR, failed // 2)
-            self.predictor._tile_limit = tile
-            self.notes.append(f"Memory ran out; computed in tiles of {tile} pixels.")
-
-    def _attempt(self, canvas: Canvas | PixelCanvas, frame: NetworkFrame, tile: int | None, part: Pass) -> CoarseGrid | None:
-        """One try; None where memory ran out. A function of its own, so that the failed tensors are gone when it returns."""
-        try:
-            if tile is None:
-                return self.network.whole(canvas, frame.canvas, self.monitor, part)
-            margin = self.predictor._margin(tile, self.options)
-            return self.network.tiled(canvas, frame.canvas, tile, margin, self.monitor, part)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            return None

@@ -29,7 +29,7 @@ _STRIP_FLOATS = 1 << 20
 #: Probability from which the uint8 confidence is 255.
 FULL_CONFIDENCE = np.float32(254.5 / 255.0)
 #: float16 has no number below this; a score this far down never matters.
-_LOWEST = -60000.0
+LOWEST = -60000.0
 #: Rows and columns of the lattice of :func:`uncertainty_scores` at most.
 LATTICE = 72
 
@@ -78,7 +78,7 @@ def store_scores(logits: NDArray[np.float32]) -> NDArray[np.float16]:
     interpolation, and puts float16's precision where classes compete: near 0.
     """
     relative = logits - logits.max(axis=-1, keepdims=True)
-    np.maximum(relative, _LOWEST, out=relative)
+    np.maximum(relative, LOWEST, out=relative)
     scores: NDArray[np.float16] = relative.astype(np.float16)
     return scores
 

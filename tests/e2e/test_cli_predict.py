@@ -235,3 +235,24 @@ def test_images_side_by_side_give_the_same_files(
     after = {file: (tmp_path / "two" / file).stat().st_mtime_ns for file in files}
     assert sum(after[file] != before[file] for file in files) in (1, 2)  # one mask, or its confidence with it
     assert (tmp_path / "two" / files[0]).read_bytes() == (tmp_path / "one" / files[0]).read_bytes()
+
+
+def test_images_in_batches_give_the_same_masks(
+    model: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photographs / "broken.jpg").write_bytes(b"no image")
+    assert predict(model, photographs, tmp_path / "one") == 1
+    monkeypatch.setattr("deeplab_core.inference.images_per_pass", lambda *_: 2)
+    assert predict(model, photographs, tmp_path / "two") == 1
+    captured = capsys.readouterr().err
+    assert "images of one size in a forward pass: up to 2" in captured
+    assert captured.count("broken.jpg") >= 2
+    files = [path.relative_to(tmp_path / "one") for path in sorted((tmp_path / "one").rglob("*.png"))]
+    assert len(files) == 3
+    for file in files:
+        one, two = (np.asarray(Image.open(tmp_path / run / file)) for run in ("one", "two"))
+        assert (one == two).mean() >= 0.999  # a batch rounds otherwise: labels differ at ties
+    before = {file: (tmp_path / "two" / file).stat().st_mtime_ns for file in files}
+    (tmp_path / "two" / files[0]).unlink()
+    assert predict(model, photographs, tmp_path / "two", "--resume") == 1
+    assert sum((tmp_path / "two" / file).stat().st_mtime_ns != before[file] for file in files) == 1
