@@ -48,7 +48,7 @@ BATCHES = (1, 2, 4, 8, 16)
 IMAGES_PER_PLACE = 6
 CLASSES = 21
 #: Engines of the latency rows, beside the peer.
-ENGINES: tuple[EngineChoice, ...] = ("torch",)
+ENGINES: tuple[EngineChoice, ...] = ("torch", "cuda-graph")
 
 
 def pictures(size: tuple[int, int], number: int) -> list[np.ndarray]:

@@ -147,10 +147,10 @@ def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 engine_option = click.option(
     "--engine",
-    type=click.Choice(["auto", "torch", "onnx", "openvino"]),
+    type=click.Choice(["auto", "torch", "onnx", "openvino", "cuda-graph"]),
     default="torch",
     show_default=True,
-    help="What runs the network on the CPU: torch, an engine of the extras, or the fastest in a short trial (auto).",
+    help="What runs the network: torch, on the CPU an engine of the extras, on a GPU CUDA graphs, or the fastest (auto).",
 )
 
 

@@ -85,9 +85,9 @@ def parse_scales(_context: click.Context, _parameter: click.Parameter, value: st
 @network_options
 @click.option(
     "--engine",
-    type=click.Choice(["auto", "torch", "onnx", "openvino"]),
+    type=click.Choice(["auto", "torch", "onnx", "openvino", "cuda-graph"]),
     default=None,
-    help="What runs the network on the CPU: torch, an engine of the extras, or the fastest in a short trial (auto) "
+    help="What runs the network: torch, on the CPU an engine of the extras, on a GPU CUDA graphs, or the fastest (auto) "
     "[default: torch; with --resume that of the earlier run].",
 )
 @click.option(
@@ -297,7 +297,7 @@ def _asked_engine(engine: EngineChoice | None, out: Path, *, resume: bool, world
     from deeplab_core.backends.engines import installed_engines
 
     earlier = _engine_of_run(out) if resume and engine in (None, "auto") else None
-    if earlier not in (None, "torch", *installed_engines()):
+    if earlier not in (None, "torch", "cuda-graph", *installed_engines()):
         raise click.UsageError(
             f"{out} holds masks that {earlier} computed, which is not installed; run: pip install 'atrous[{earlier}]', "
             "or choose another folder"
@@ -318,7 +318,7 @@ def _engine_of_run(out: Path) -> EngineChoice | None:
     if not isinstance(record, dict):
         return None
     engine = record.get(_ENGINE, "torch")
-    return engine if engine in ("torch", "onnx", "openvino") else None
+    return engine if engine in ("torch", "onnx", "openvino", "cuda-graph") else None
 
 
 def _check_run_record(out: Path, card: ModelCard, options: PredictOptions, frame: str, *, resume: bool, write: bool) -> None:

@@ -16,9 +16,11 @@ from torch import Tensor
 from deeplab_core import __version__
 from deeplab_core.atomic import atomic_write
 from deeplab_core.backends.compiled import TOLERANCE, CompiledNetwork
-from deeplab_core.backends.engines import PACKAGES, EngineName, installed_engines, installed_version
+from deeplab_core.backends.cuda_graph import CudaGraphNetwork, eager_logits
+from deeplab_core.backends.engines import PACKAGES, installed_engines, installed_version
 from deeplab_core.errors import AtrousError, ComputeError
-from deeplab_core.inference.device import processor
+from deeplab_core.inference.device import PrecisionName, processor
+from deeplab_core.inference.memory import is_out_of_memory
 from deeplab_core.inference.network import ChosenEngine
 from deeplab_core.nn import SegmentationModel
 from deeplab_core.reading import json_text, read_json
@@ -33,6 +35,7 @@ _WORTH = 0.95
 #: Trials that are remembered; the oldest are forgotten.
 _MOST_TRIALS = 500
 _VERSION = 1
+_Name = Literal["onnx", "openvino", "cuda-graph"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,7 @@ class Trial:
     """What a trial found.
 
     Attributes:
-        engine: the fastest that gives torch's numbers: ``torch``, ``onnx`` or ``openvino``.
+        engine: the fastest that gives torch's numbers: ``torch``, ``onnx``, ``openvino`` or ``cuda-graph``.
         milliseconds: of one forward pass, by engine.
         refused: why an engine is not used, by engine.
         agreement: share of equal labels on the coarse grid, 0..1, by engine other than torch.
@@ -54,7 +57,7 @@ class Trial:
     @classmethod
     def from_dict(cls, data: object) -> Trial | None:
         """A trial as it was kept; None for anything else."""
-        if not isinstance(data, dict) or data.get("engine") not in ("torch", *PACKAGES):
+        if not isinstance(data, dict) or data.get("engine") not in ("torch", *PACKAGES, CudaGraphNetwork.engine):
             return None
         numbers = [data.get("milliseconds"), data.get("agreement")]
         texts = data.get("refused")
@@ -132,11 +135,17 @@ class EngineChooser:
     def __init__(self, model: SegmentationModel, identity: str, record: TrialRecord) -> None:
         self._model, self._identity = model, identity
         self._record = record if identity else TrialRecord()
-        self._networks: dict[tuple[str, str, int], CompiledNetwork] = {}
+        self._networks: dict[tuple[str, str, int, str], CompiledNetwork | CudaGraphNetwork] = {}
         self._mutex = threading.RLock()  # several threads may ask for the same network
 
     def choose(
-        self, asked: EngineChoice, precision: Literal["fp32", "bf16"], size: tuple[int, int], sample: Callable[[], Tensor]
+        self,
+        asked: EngineChoice,
+        precision: PrecisionName,
+        size: tuple[int, int],
+        sample: Callable[[], Tensor],
+        *,
+        on: str = "cpu",
     ) -> ChosenEngine:
         """The engine for canvases of a size.
 
@@ -145,70 +154,86 @@ class EngineChooser:
                 unless it is missing or gives other numbers.
             precision: of the arithmetic.
             size: (height, width) of the canvas.
-            sample: gives a part of the canvas, (1, C, H, W) float32 on the CPU, to try with; asked only if there is a trial.
+            sample: gives a part of the canvas, (1, C, H, W) float32 on the device, to try with; asked only if there is a trial.
+            on: name of the device; on others than ``cpu`` CUDA graphs are the engine to try.
         """
         if asked == "torch":
             return ChosenEngine(None)
-        names = installed_engines() if asked == "auto" else (asked,)
+        every: tuple[_Name, ...] = installed_engines() if on == "cpu" else (CudaGraphNetwork.engine,)
         with self._mutex:
-            return self._choose(asked, names, precision, size, sample)
+            return self._choose(asked, every if asked == "auto" else (asked,), precision, size, sample, on)
 
     def _choose(
         self,
         asked: EngineChoice,
-        names: tuple[EngineName, ...],
-        precision: Literal["fp32", "bf16"],
+        names: tuple[_Name, ...],
+        precision: PrecisionName,
         size: tuple[int, int],
         sample: Callable[[], Tensor],
+        on: str,
     ) -> ChosenEngine:
         if not names:
             return ChosenEngine(None)
-        key = self._key(asked, precision, size)
+        key = self._key(asked, precision, size, on)
         trial = self._record.find(key)
         if trial is None:
-            trial = self._try(asked, names, precision, sample())
+            try:
+                trial = self._try(asked, names, precision, sample(), on)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                return ChosenEngine(None, "Memory ran out in the trial of engines; torch computes.")
             self._record.keep(key, trial)
         if trial.engine == "torch":
             note = "" if asked == "auto" else f"{asked} is not used: {trial.refused.get(asked, 'it was refused')}."
             return ChosenEngine(None, note)
         try:
-            network = self._network(trial.engine, precision)  # type: ignore[arg-type]
+            network = self._network(trial.engine, precision, on)  # type: ignore[arg-type]
         except ComputeError as error:  # removed since
             return ChosenEngine(None, f"{trial.engine} is not used: {error.what}.")
         share = 100 * trial.agreement.get(trial.engine, 1.0)
-        return ChosenEngine(
-            network, "" if precision == "fp32" else f"{precision}: {share:.2f} % of the labels as in fp32, in a trial."
-        )
+        reduced = precision != "fp32" and on == "cpu"  # a GPU's trial compares equal precisions
+        return ChosenEngine(network, f"{precision}: {share:.2f} % of the labels as in fp32, in a trial." if reduced else "")
 
-    def _network(self, name: EngineName, precision: Literal["fp32", "bf16"]) -> CompiledNetwork:
-        key = name, precision, torch.get_num_threads()
+    def _network(self, name: _Name, precision: PrecisionName, on: str) -> CompiledNetwork | CudaGraphNetwork:
+        key = name, precision, torch.get_num_threads() if on == "cpu" else 0, on
         if key not in self._networks:
-            self._networks[key] = CompiledNetwork(self._model, name, precision)
+            self._networks[key] = (
+                CudaGraphNetwork(self._model, precision)
+                if name == "cuda-graph"
+                else CompiledNetwork(self._model, name, "bf16" if precision == "bf16" else "fp32")
+            )
         return self._networks[key]
 
-    def _key(self, asked: EngineChoice, precision: str, size: tuple[int, int]) -> str:
+    def _key(self, asked: EngineChoice, precision: str, size: tuple[int, int], on: str) -> str:
         """Machine, versions, network, stride and size class: everything that a trial depends on."""
         versions = [f"{name} {installed_version(name) or '-'}" for name in ("torch", *PACKAGES.values())]
         parts = [
             processor(), f"{torch.get_num_threads()} threads", f"atrous {__version__}", *versions, self._identity,
-            f"stride {self._model.output_stride}", precision, f"{size_class(size)} px", asked,
+            f"stride {self._model.output_stride}", precision, f"{size_class(size)} px", asked, *([] if on == "cpu" else [on]),
         ]  # fmt: skip
         return " | ".join(parts)
 
-    def _try(self, asked: EngineChoice, names: tuple[EngineName, ...], precision: Literal["fp32", "bf16"], x: Tensor) -> Trial:
-        """Compare and time the engines on one image."""
-        with torch.inference_mode():
-            expected = self._model.coarse_logits(x)
-        calls: dict[str, Callable[[], Tensor]] = {"torch": lambda: self._by_torch(x)}
+    def _try(self, asked: EngineChoice, names: tuple[_Name, ...], precision: PrecisionName, x: Tensor, on: str) -> Trial:
+        """Compare and time the engines on one image; CUDA graphs with what torch gives in the same precision."""
+        torchs: PrecisionName = "fp32" if on == "cpu" else precision
+        expected = eager_logits(self._model, x, torchs)
+        calls: dict[str, Callable[[], Tensor]] = {"torch": lambda: eager_logits(self._model, x, torchs)}
         refused: dict[str, str] = {}
         agreement: dict[str, float] = {}
         for name in names:
             try:
-                network = self._network(name, precision)
-                agreement[name], reason = _agreement(network(x), expected, precision)
+                network = self._network(name, precision, on)
+                if on != "cpu":
+                    network(x)  # by torch; a graph computes the second
+                agreement[name], reason = _agreement(network(x), expected, precision if on == "cpu" else "fp32")
+                if isinstance(network, CudaGraphNetwork):
+                    reason = network.refused or reason
             except AtrousError as error:
                 reason = ": ".join(part for part in (error.what, error.why) if part)
             except Exception as error:  # an engine may raise anything; torch goes on
+                if is_out_of_memory(error):
+                    raise
                 reason = str(error)[:200] or type(error).__name__
             if reason:
                 refused[name] = reason
@@ -221,10 +246,6 @@ class EngineChooser:
         for unused in [key for key in self._networks if key[0] != best and key[1] == precision]:
             del self._networks[unused]  # its copy of the weights
         return Trial(engine=best, milliseconds=milliseconds, refused=refused, agreement=agreement)
-
-    def _by_torch(self, x: Tensor) -> Tensor:
-        with torch.inference_mode():
-            return self._model.coarse_logits(x)
 
 
 def _agreement(got: Tensor, expected: Tensor, precision: str) -> tuple[float, str]:
@@ -250,7 +271,9 @@ def _fastest(calls: dict[str, Callable[[], Tensor]]) -> dict[str, float]:
     for _ in range(_RUNS):
         for name, call in calls.items():
             began = time.perf_counter()
-            call()
+            found = call()
+            if found.is_cuda:
+                torch.cuda.synchronize(found.device)
             times[name].append(1e3 * (time.perf_counter() - began))
     return {name: round(min(values), 1) for name, values in times.items()}
 

@@ -19,6 +19,7 @@ from deeplab_core.records import Preprocessing
 
 if TYPE_CHECKING:
     from deeplab_core.backends.compiled import CompiledNetwork
+    from deeplab_core.backends.cuda_graph import CudaGraphNetwork
     from deeplab_core.inference.batches import WindowBatches
     from deeplab_core.inference.torch_network import Canvas
     from deeplab_core.nn import SegmentationModel
@@ -143,7 +144,9 @@ def canvas_for(
 class ForwardPasses(Protocol):
     """Forward passes over windows of a canvas."""
 
-    def scores(self, x: Any, pooled: NDArray[np.float32] | None, compiled: CompiledNetwork | None) -> NDArray[np.float16]:
+    def scores(
+        self, x: Any, pooled: NDArray[np.float32] | None, compiled: CompiledNetwork | CudaGraphNetwork | None
+    ) -> NDArray[np.float16]:
         """Scores of every class, (h, w, C) float16 as :func:`store_scores` makes them, of one window.
 
         Raises:
@@ -164,7 +167,7 @@ class _GraphPasses:
         self,
         x: NDArray[np.float32],
         pooled: NDArray[np.float32] | None,
-        _compiled: CompiledNetwork | None,
+        _compiled: CompiledNetwork | CudaGraphNetwork | None,
     ) -> NDArray[np.float16]:
         logits: NDArray[np.float32] = self._model.coarse_logits(x, pooled)[0]
         if len(logits) == 1:
@@ -188,11 +191,11 @@ class ChosenEngine:
         note: why it is not the engine asked for, or how far its precision agrees; empty without a note.
     """
 
-    network: CompiledNetwork | None
+    network: CompiledNetwork | CudaGraphNetwork | None
     note: str = ""
 
     @property
-    def name(self) -> Literal["torch", "onnx", "openvino"]:
+    def name(self) -> Literal["torch", "onnx", "openvino", "cuda-graph"]:
         """The engine."""
         return "torch" if self.network is None else self.network.engine
 
@@ -217,7 +220,7 @@ class TiledNetwork:
         batches: WindowBatches | None = None,
     ) -> None:
         self._batches = batches
-        self.compiled: CompiledNetwork | None = None
+        self.compiled: CompiledNetwork | CudaGraphNetwork | None = None
         self.model = model
         self.device = device
         self._passes: ForwardPasses

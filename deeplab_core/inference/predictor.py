@@ -25,7 +25,16 @@ from deeplab_core.inference.scores import Scores, uncertainty_scores
 from deeplab_core.model_cards import catalog_of, settled_card
 from deeplab_core.networks import ComputeDevice, GraphNetwork
 from deeplab_core.parallel import IsCancelled, ProgressCallback, available_cores
-from deeplab_core.records import Device, ModelCard, Prediction, PredictOptions, Preprocessing, RunReport, check_threshold
+from deeplab_core.records import (
+    Device,
+    EngineChoice,
+    ModelCard,
+    Prediction,
+    PredictOptions,
+    Preprocessing,
+    RunReport,
+    check_threshold,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -280,7 +289,9 @@ class Predictor:
         self._follow_engine()
         self._tile_limit = None
 
-    def choose_engine(self, rgb: RGB, options: PredictOptions | None = None) -> Literal["torch", "onnx", "openvino"]:
+    def choose_engine(
+        self, rgb: RGB, options: PredictOptions | None = None
+    ) -> Literal["torch", "onnx", "openvino", "cuda-graph"]:
         """The engine that computes images like this one, after a trial if none is remembered; for runs that keep to one.
 
         Args:
@@ -304,16 +315,23 @@ class Predictor:
         """What computes the canvases of an image, of which this is the largest."""
         if options.engine == "torch":
             return ChosenEngine(None)
-        if self._chooser is None or self.device.type != "cpu":
-            reason = f"the model is a graph for {self.model.engine.name}" if self.model.engine else f"{self.device} computes"
+        reason = self._engine_refusal(options.engine)
+        if self._chooser is None or reason:
             return ChosenEngine(None, "" if options.engine == "auto" else f"{options.engine} is not used: {reason}.")
         precision = pick_precision(options.precision, self.device)[0]
         tile = self._first_tile(frame, options)
         height, width = (side if tile is None else min(side, tile) for side in frame.canvas)
         return self._chooser.choose(
-            options.engine, "bf16" if precision == "bf16" else "fp32", (height, width),
-            lambda: cast("Canvas", canvas).window(0, 0, height, width),
+            options.engine, precision, (height, width), lambda: cast("Canvas", canvas).window(0, 0, height, width),
+            on=describe_device(self.device),
         )  # fmt: skip
+
+    def _engine_refusal(self, asked: EngineChoice) -> str:
+        """Why nothing but torch, or the graph itself, computes here; empty where another engine may."""
+        if self.model.engine is not None:
+            return f"the model is a graph for {self.model.engine.name}"
+        fitting = {"cpu": ("auto", "onnx", "openvino"), "cuda": ("auto", "cuda-graph")}.get(self.device.type, ())
+        return "" if asked in fitting else f"{self.device} computes"
 
     def _follow_engine(self) -> None:
         """An engine other than torch may compute elsewhere than it was asked to."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from deeplab_core.backends.compiled import CompiledNetwork
+from deeplab_core.backends.cuda_graph import CudaGraphNetwork
 from deeplab_core.inference.batches import Forward, WindowBatches, to_host
 from deeplab_core.inference.device import PrecisionName
 from deeplab_core.inference.geometry import Size
@@ -130,7 +131,9 @@ class TorchPasses:
         self._model, self._device, self._dtype = model, torch.device(str(device)), DTYPES[precision]
         self._batches = batches
 
-    def scores(self, x: Tensor, pooled: NDArray[np.float32] | None, compiled: CompiledNetwork | None) -> NDArray[np.float16]:
+    def scores(
+        self, x: Tensor, pooled: NDArray[np.float32] | None, compiled: CompiledNetwork | CudaGraphNetwork | None
+    ) -> NDArray[np.float16]:
         """Scores of every class, (h, w, C) float16, of one window; ``compiled`` computes its logits where it is not None.
 
         Raises:
