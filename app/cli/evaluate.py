@@ -207,6 +207,8 @@ def evaluate(
         say(
             f"atrous: {result.reused:,} of {count(total, 'pair')} taken from {cache_file}: their files have not changed", err=True
         )
+    if cache is not None and cache.problem is not None:
+        say(f"atrous: {cache.problem} All pairs were compared; their figures are not kept.", err=True)
     title = f"{prediction} against {', '.join(map(str, truths))}"
     return _report(result, files, title, extras, ground.to_dict())
 

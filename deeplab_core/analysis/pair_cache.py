@@ -29,8 +29,10 @@ _VERSION = 1
 _APPLICATION = 0x41747245
 #: A file that changed within this time before it was read may change again without another time or size; in ns.
 _SETTLED = 2_000_000_000
-#: Pairs between two commits.
+#: Pairs that are written together.
 _GROUP = 500
+#: How long another process may take to write its own, s.
+_PATIENCE = 30.0
 _MOST_HEAD = 1 << 20
 
 _SCHEMA = """
@@ -119,27 +121,33 @@ def files_stamp(files: Iterable[Path | None], recorded: Sequence[str | None]) ->
 
 
 class PairCache:
-    """A SQLite file of figures by prediction and options; several threads may use one.
+    """A SQLite file of figures by prediction and options; several threads and processes may use one.
 
-    Each pair has one entry for each set of options: a changed file replaces it, so runs do not add up.
+    Each pair has one entry for each set of options: a changed file replaces it, so runs do not add up. A file that cannot be read
+    or written later costs no figures: :attr:`problem` then says what is wrong, and pairs are counted as without it.
 
     Args:
         path: the file; it is made if it does not exist.
 
+    Attributes:
+        problem: why the file was given up; None while it is in use.
+
     Raises:
-        MaskFormatError: the file is of another kind, or cannot be written.
+        MaskFormatError: the file is of another kind, or cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.problem: MaskFormatError | None = None
         self._mutex = threading.Lock()
-        self._waiting = 0
+        #: Written in one short transaction, so that other processes need not wait.
+        self._waiting: list[tuple[str, str, str, bytes]] = []
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise _unusable(path, message("it is a link or no file"))
         fresh = not path.exists() or path.stat().st_size == 0
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._database = sqlite3.connect(path, check_same_thread=False)
+            self._database = sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False)
             if not fresh and self._database.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
                 self._database.close()
                 raise _unusable(path, message("it is a file of another kind"))
@@ -161,33 +169,41 @@ class PairCache:
     def close(self) -> None:
         """Write what waits, and close the file."""
         with self._mutex:
-            self._database.commit()
+            self._write()
             self._database.close()
 
     def find(self, prediction: Path, options: str, stamp: str) -> bytes | None:
         """The figures of a pair whose files are as ``stamp`` says; None without."""
         query = "SELECT data FROM pairs WHERE prediction = ? AND options = ? AND stamp = ?"
         with self._mutex:
-            row = self._database.execute(query, (_text(prediction), options, stamp)).fetchone()
+            if self.problem is not None:
+                return None
+            try:
+                row = self._database.execute(query, (_text(prediction), options, stamp)).fetchone()
+            except sqlite3.Error as error:
+                self._give_up(error)
+                return None
         return None if row is None else bytes(row[0])
 
     def keep(self, prediction: Path, options: str, stamp: str, data: bytes) -> None:
-        """Keep the figures of a pair.
+        """Keep the figures of a pair."""
+        with self._mutex:
+            self._waiting.append((_text(prediction), options, stamp, data))
+            if len(self._waiting) >= _GROUP:
+                self._write()
 
-        Raises:
-            MaskFormatError: the file cannot be written, for example because the disk is full.
-        """
+    def _write(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if not waiting or self.problem is not None:
+            return
         try:
-            with self._mutex:
-                self._database.execute(
-                    "INSERT OR REPLACE INTO pairs VALUES (?, ?, ?, ?)", (_text(prediction), options, stamp, data)
-                )
-                self._waiting += 1
-                if self._waiting >= _GROUP:
-                    self._database.commit()
-                    self._waiting = 0
+            with self._database:
+                self._database.executemany("INSERT OR REPLACE INTO pairs VALUES (?, ?, ?, ?)", waiting)
         except sqlite3.Error as error:
-            raise _unusable(self.path, message("{error}", error=str(error))) from error
+            self._give_up(error)
+
+    def _give_up(self, error: sqlite3.Error) -> None:
+        self.problem = _unusable(self.path, message("{error}", error=str(error)))
 
 
 def options_digest(catalog: ClassCatalog, values: dict[str, Any]) -> str:

@@ -134,9 +134,47 @@ def test_a_damaged_entry_is_counted_again(folders: tuple[Path, Path], tmp_path: 
     with PairCache(tmp_path / "cache") as cache:
         cache._database.execute("UPDATE pairs SET data = substr(data, 1, length(data) - 9) WHERE rowid = 2")
         cache._database.execute("UPDATE pairs SET data = x'00' WHERE rowid = 3")
+        cache._database.commit()
     again = evaluate(folders, tmp_path / "cache")
     assert again.reused == 3
     assert same(again, evaluate(folders, None))
+
+
+def test_two_runs_at_once_keep_what_both_found(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    with PairCache(tmp_path / "cache") as one, PairCache(tmp_path / "cache") as other:
+        one.keep(Path("a.png"), "options", "stamp", b"1")
+        other.keep(Path("b.png"), "options", "stamp", b"2")
+    with PairCache(tmp_path / "cache") as cache:
+        assert [cache.find(Path(name), "options", "stamp") for name in ("a.png", "b.png")] == [b"1", b"2"]
+
+
+def test_a_cache_that_cannot_be_written_costs_no_figures(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sqlite3
+
+    monkeypatch.setattr("deeplab_core.analysis.pair_cache._PATIENCE", 0.0)
+    with PairCache(tmp_path / "cache") as cache, sqlite3.connect(tmp_path / "cache") as other:
+        other.execute("BEGIN IMMEDIATE")
+        found = evaluate_folders(folders[0], [folders[1]], CATALOG, cache=cache)
+        cache.close()
+        assert "database is locked" in str(cache.problem)
+        other.rollback()
+    other.close()
+    assert found.failures == ()
+    assert same(found, evaluate(folders, None))
+
+
+def test_a_damaged_cache_costs_no_figures(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    evaluate(folders, tmp_path / "cache")
+    data = bytearray((tmp_path / "cache").read_bytes())
+    data[4096:] = bytes(each ^ 0x5A for each in data[4096:])
+    (tmp_path / "cache").write_bytes(data)
+    with PairCache(tmp_path / "cache") as cache:
+        found = evaluate_folders(folders[0], [folders[1]], CATALOG, cache=cache)
+        assert "malformed" in str(cache.problem)
+    assert found.failures == ()
+    assert same(found, evaluate(folders, None))
 
 
 def test_files_of_other_kinds_are_refused(tmp_path: Path) -> None:
