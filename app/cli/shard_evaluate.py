@@ -122,7 +122,7 @@ def _counted(
     """Count a shard; False if it was counted before."""
     from deeplab_core.analysis.partial import count_shard, is_counted, versions, write_part
 
-    made_of = versions(shard, predictions)
+    made_of = versions(shard, settings.names, predictions)
     try:
         if is_counted(results, shard, settings, made_of):
             return False

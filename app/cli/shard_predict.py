@@ -25,7 +25,8 @@ from deeplab_core.shards import (
     mark_finished,
     read_shard,
     settings_hash,
-    version_of,
+    settled_place,
+    shard_version,
     writing_shard,
 )
 from deeplab_core.wording import count
@@ -128,6 +129,7 @@ def _run(predictor: Predictor, card: ModelCard, options: ShardOptions, share: Sh
     """
     shards = options.listed(share)
     digest = settings_hash(run.settings)
+    _refuse_inputs(shards, share, run)
     _refuse_existing(shards, share, run)
     done = _Done()
     with progress("predict", len(shards)) as bar:
@@ -144,6 +146,19 @@ def _run(predictor: Predictor, card: ModelCard, options: ShardOptions, share: Sh
         failed = f", {done.failed} failed" if done.failed else ""
         say(f"{card.name}: {count(done.images, 'mask')} in {count(done.shards, 'shard')}{kept}{failed} in {run.results}")
     return 1 if share.sum("failed", done.failed) else 0
+
+
+def _refuse_inputs(shards: tuple[Shard, ...], share: Share, run: ShardRun) -> None:
+    """Refuse to replace the images themselves, whatever the options. Raises click.UsageError."""
+
+    def look() -> str:
+        images = {settled_place(shard.url) for shard in shards}
+        places = (run.results.address(name) for shard in shards for name in _files(shard))
+        return next((place for place in places if settled_place(place) in images), "")
+
+    mine = share.told("inputs", look)
+    if mine:
+        raise click.UsageError(f"{mine} is one of the shards, which masks never replace; choose another folder with -o")
 
 
 def _refuse_existing(shards: tuple[Shard, ...], share: Share, run: ShardRun) -> None:
@@ -172,15 +187,15 @@ def _one_shard(
     bar: ProgressReporter,
 ) -> None:  # fmt: skip
     try:
-        earlier = None if run.overwrite else _earlier(shard, run, digest)
+        version = shard_version(shard, options.fields(), ("image",))
+        earlier = None if run.overwrite else _earlier(shard, run, digest, version)
         if earlier is not None:
             done.kept += 1
             done.failed += len(earlier["failed"])
             if earlier["failed"]:
                 bar.note(f"note: {shard.name}: {count(len(earlier['failed']), 'image')} failed when it was made")
             return
-        version = version_of(shard.url)
-        written, failed = _written(shard, predictor, card, options, run, done, bar)
+        written, failed = _written(shard, predictor, card, options, run, digest, done, bar)
         mark_finished(run.results, shard, digest, version, made_with=run.settings, images=written, failed=failed)
     except AtrousError as error:
         done.failed += 1
@@ -195,7 +210,7 @@ def _one_shard(
         emit("shard", shard=shard.name, written=written, failed=failed)
 
 
-def _earlier(shard: Shard, run: ShardRun, digest: str) -> dict[str, Any] | None:
+def _earlier(shard: Shard, run: ShardRun, digest: str, version: str) -> dict[str, Any] | None:
     """The marker of a finished shard that is kept; None where it is to be made.
 
     Raises:
@@ -210,6 +225,11 @@ def _earlier(shard: Shard, run: ShardRun, digest: str) -> dict[str, Any] | None:
             f"{run.results.address(there)} is already there", remedy="Add --resume or --overwrite, or choose another folder"
         )
     marker = run.results.marker(f"{shard.name}.json")
+    if (marker is None or "made_with" not in marker) and run.results.exists(f"{shard.name}.tar"):
+        raise StorageError(
+            f"{run.results.address(f'{shard.name}.tar')} is there, and nothing says that a run like this one wrote it",
+            remedy="Choose another folder, or add --overwrite",
+        )
     before = {} if marker is None else marker.get("made_with", {})
     if marker is not None and isinstance(before, dict) and marker.get("settings") != digest:
         differs = [f"{name} was {before.get(name)} and is {value}" for name, value in run.settings.items()
@@ -218,12 +238,19 @@ def _earlier(shard: Shard, run: ShardRun, digest: str) -> dict[str, Any] | None:
             f"{run.results} holds shards of another run ({'; '.join(differs) or 'its settings differ'}); "
             "choose another folder, or --overwrite"
         )
-    found = finished(run.results, shard, digest)
+    found = finished(run.results, shard, digest, version)
     return found if found is not None and isinstance(found.get("failed"), list) else None
 
 
 def _written(
-    shard: Shard, predictor: Predictor, card: ModelCard, options: ShardOptions, run: ShardRun, done: _Done, bar: ProgressReporter
+    shard: Shard,
+    predictor: Predictor,
+    card: ModelCard,
+    options: ShardOptions,
+    run: ShardRun,
+    digest: str,
+    done: _Done,
+    bar: ProgressReporter,
 ) -> tuple[int, list[dict[str, Any]]]:
     """Masks written, and what failed.
 
@@ -249,7 +276,7 @@ def _written(
 
     written, failed = 0, []
     samples = read_shard(shard, names, ("image",))
-    with writing_shard(run.results, shard) as writer:
+    with writing_shard(run.results, shard, digest, made_with=run.settings) as writer:
 
         def finish(step: tuple[ShardSample, ImageData, Prediction]) -> tuple[str, tuple[Note, ...]]:
             sample, data, prediction = step

@@ -33,13 +33,16 @@ from deeplab_core.metrics.pair_reader import PairLabels, PairReader
 from deeplab_core.parallel import in_order, read_ahead
 from deeplab_core.reading import expecting, json_text, parse_json
 from deeplab_core.records import TrimapBand
-from deeplab_core.shards.places import ResultFolder, Shard, settings_hash, version_of
-from deeplab_core.shards.reading import read_shard
+from deeplab_core.shards.places import ResultFolder, Shard, settings_hash
+from deeplab_core.shards.reading import read_shard, shard_version
 from deeplab_core.shards.samples import BrokenSample, Fields, ShardSample, member_path
 
 #: Ending of a part, and the file that names all shards of an evaluation.
 PART, LIST = ".evaluation.parquet", "evaluation-shards.json"
 _FORMAT = "atrous-evaluation-part-1"
+#: What is read of shards: ground truth, predictions, or both out of one.
+_TRUTH_ROLES, _PREDICTION_ROLES = ("truth",), ("prediction", "confidence")
+_ALL_ROLES = (*_TRUTH_ROLES, *_PREDICTION_ROLES)
 _MOST_NOTE = 256 << 20
 _AGAIN = message("Evaluate this shard again")
 
@@ -124,10 +127,12 @@ def prediction_shard(shard: Shard, predictions: ResultFolder | None) -> Shard:
     return shard if predictions is None else Shard(predictions.address(f"{shard.name}.tar"), shard.name, "tar")
 
 
-def versions(shard: Shard, predictions: ResultFolder | None) -> list[str]:
+def versions(shard: Shard, names: Fields, predictions: ResultFolder | None) -> list[str]:
     """What tells that ground truth or predictions of a shard have changed. Raises StorageError."""
-    places = {shard.url: None, prediction_shard(shard, predictions).url: None}
-    return [version_of(url) for url in places]
+    if predictions is None:
+        return [shard_version(shard, names, _ALL_ROLES)]
+    other = prediction_shard(shard, predictions)
+    return [shard_version(shard, names, _TRUTH_ROLES), shard_version(other, Fields(), _PREDICTION_ROLES)]
 
 
 def count_shard(
@@ -159,14 +164,14 @@ def count_shard(
 
 def _pairs(shard: Shard, names: Fields, predictions: ResultFolder | None, found: CountedPairs) -> Iterator[_ShardPair]:
     if predictions is None:
-        for sample in _good(read_shard(shard, names, ("truth", "prediction", "confidence")), found):
+        for sample in _good(read_shard(shard, names, _ALL_ROLES), found):
             truth = _content(sample, "truth", shard, names, found)
             prediction = None if truth is None else _content(sample, "prediction", shard, names, found)
             if truth is not None and prediction is not None:
                 yield _ShardPair(sample.key, prediction[1], truth[1], truth[0], prediction[0], sample.files.get("confidence"))
         return
     others = _Others(prediction_shard(shard, predictions), found)
-    for sample in _good(read_shard(shard, names, ("truth",)), found):
+    for sample in _good(read_shard(shard, names, _TRUTH_ROLES), found):
         truth = _content(sample, "truth", shard, names, found)
         if truth is None:
             continue
@@ -202,7 +207,7 @@ class _Others:
 
     def __init__(self, shard: Shard, found: CountedPairs) -> None:
         self._shard = shard
-        self._samples = _good(read_shard(shard, Fields(), ("prediction", "confidence")), found)
+        self._samples = _good(read_shard(shard, Fields(), _PREDICTION_ROLES), found)
         self._waiting: dict[str, ShardSample] = {}
 
     def of(self, key: str) -> ShardSample | None:

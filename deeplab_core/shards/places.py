@@ -131,13 +131,32 @@ def size_of(url: str) -> int | None:
     return None if size is None else int(size)
 
 
-def version_of(url: str) -> str:
-    """What tells that a file was replaced: its size, with the tag or the time that its store gives. Raises StorageError."""
+def version_of(url: str, *, missing: str | None = None) -> str:
+    """What tells that a file was replaced: its size, with the tag or the time that its store gives.
+
+    Args:
+        url: path or address.
+        missing: the answer if there is no such file; None raises.
+
+    Raises:
+        StorageError: there is no such file, or its store cannot be reached.
+    """
     system, path = file_system(url)
     with reaching(url):
-        facts = system.info(path)
+        try:
+            facts = system.info(path)
+        except FileNotFoundError:
+            if missing is None:
+                raise
+            return missing
     tag = next((f" {facts[name]}" for name in _TAGS if facts.get(name)), "")
     return f"{facts.get('size')}{tag}"
+
+
+def settled_place(url: str) -> str:
+    """One spelling for all paths and addresses of a file, links followed."""
+    plain = url.removeprefix("file://")
+    return posixpath.normpath(plain.split("?", 1)[0]) if "://" in plain else os.path.realpath(plain)
 
 
 def list_shards(specs: Sequence[str]) -> tuple[Shard, ...]:

@@ -8,6 +8,7 @@ A member that cannot be read fails alone; a shard that breaks off fails at that 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import re
 import tarfile
 import zlib
@@ -18,9 +19,9 @@ from typing import Any, BinaryIO
 
 from deeplab_core.errors import AtrousError, DataFileError, StorageError, message
 from deeplab_core.reading import shorten
-from deeplab_core.shards.places import Shard, is_safe_key, opened, reaching
+from deeplab_core.shards.places import Shard, is_safe_key, opened, reaching, version_of
 from deeplab_core.shards.samples import COPY, ROLES, BrokenSample, Fields, ShardSample, member_path
-from deeplab_core.shards.tables import manifest_samples, parquet_samples
+from deeplab_core.shards.tables import manifest_samples, named_files, parquet_samples
 
 #: Largest member of a tar file that is read, bytes.
 MOST_MEMBER = 1 << 30
@@ -53,6 +54,17 @@ def read_shard(
         yield BrokenSample(shard.name, error, transient=isinstance(error, StorageError))
     except Exception as error:  # a damaged file makes its reader raise anything
         yield BrokenSample(shard.name, _damaged(shard, error), transient=isinstance(error, OSError) and not _is_tar_error(error))
+
+
+def shard_version(shard: Shard, names: Fields, roles: tuple[str, ...]) -> str:
+    """What tells that a shard, or a file that its manifest names for one of these roles, was replaced. Raises StorageError."""
+    version = version_of(shard.url)
+    if shard.kind not in ("csv", "jsonl"):
+        return version
+    digest = hashlib.sha256()
+    for url in named_files(shard, names, roles):
+        digest.update(f"{url} {version_of(url, missing='-')}\n".encode("utf-8", "surrogateescape"))
+    return f"{version} {digest.hexdigest()[:16]}"
 
 
 def _unique(samples: Iterator[ShardSample | BrokenSample]) -> Iterator[ShardSample | BrokenSample]:
@@ -128,7 +140,7 @@ def _tar_samples(
             archive.members = []  # type: ignore[attr-defined]  # tarfile would keep every header
             place = start + member.offset
             split = _BASE.match(member.name)
-            if not member.isfile() or split is None:
+            if split is None or not (member.isfile() or member.islnk() or member.issym()):
                 continue
             key, ending = split[1].removeprefix("./"), split[2].lower()
             if key != current.key:
@@ -164,6 +176,12 @@ class _Gathered:
 
     def add(self, archive: tarfile.TarFile, member: tarfile.TarInfo, role: str, shard: Shard) -> None:
         path = member_path(shard, member.name)
+        if not member.isfile():
+            self.error = DataFileError(
+                message("this member is a link to {target}, which is not followed", target=shorten(member.linkname)),
+                remedy=message("Write the archive with the files themselves (tar --dereference --hard-dereference)"), path=path,
+            )  # fmt: skip
+            return
         if role in self.files:
             self.error = DataFileError(
                 message("the sample has two files that may be its {role}: {one} and {other}",

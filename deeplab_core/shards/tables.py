@@ -135,27 +135,49 @@ def _stem(path: str) -> str:
 
 def _fetched(place: str, shard: Shard) -> bytes:
     """The content of a file that a manifest or table names; relative paths start at its folder."""
+    return read_range(_placed(place, shard))
+
+
+def _placed(place: str, shard: Shard) -> str:
     if "://" not in place and not place.startswith("/"):
         folder = shard.url.split("?", 1)[0].rpartition("/")[0]
-        place = f"{folder}/{place}" if folder else place
-    return read_range(place)
+        return f"{folder}/{place}" if folder else place
+    return place
 
 
 # Manifests
+
+
+def named_files(shard: Shard, names: Fields, roles: tuple[str, ...]) -> Iterator[str]:
+    """Addresses of the files that a part of a manifest names for these roles. Raises AtrousError."""
+    for _place, values in _rows(shard, 0):
+        for role in roles if isinstance(values, dict) else ():
+            column = _column(names.names(role, shard), list(values))
+            value = values[column] if column is not None else None
+            if isinstance(value, str) and value:
+                yield _placed(value, shard)
+
+
+def _rows(shard: Shard, start: int) -> Iterator[tuple[int, dict[str, Any] | AtrousError]]:
+    """First byte and values of each line, or what is wrong with it."""
+    head = _head(shard) if shard.kind == "csv" else None
+    for place, line in _lines(shard, start):
+        if head is not None and place == 0:
+            continue
+        try:
+            yield place, _csv_row(line, head, shard) if head is not None else _json_row(line, shard)
+        except AtrousError as error:
+            error.path = error.path or member_path(shard, f"byte {place}")
+            yield place, error
 
 
 def manifest_samples(
     shard: Shard, names: Fields, roles: tuple[str, ...], start: int, first: int
 ) -> Iterator[ShardSample | BrokenSample]:
     """Lines of a part of a manifest; see :func:`deeplab_core.shards.read_shard`. Raises AtrousError."""
-    head = _head(shard) if shard.kind == "csv" else None
-    lines = (each for each in _lines(shard, start) if head is None or each[0] > 0)
-    for number, (place, line) in enumerate(lines, start=first):
-        try:
-            values = _csv_row(line, head, shard) if head is not None else _json_row(line, shard)
-        except AtrousError as error:
-            error.path = error.path or member_path(shard, f"byte {place}")
-            yield BrokenSample(f"{shard.name}-{place}", error, number)
+    for number, (place, values) in enumerate(_rows(shard, start), start=first):
+        if isinstance(values, AtrousError):
+            yield BrokenSample(f"{shard.name}-{place}", values, number)
             continue
         columns = {role: _column(names.names(role, shard), list(values)) for role in roles}
         identity = names.id or _column(IDS, list(values))

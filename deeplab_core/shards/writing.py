@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from deeplab_core.reading import json_text
-from deeplab_core.shards.places import ResultFolder, Shard, version_of
+from deeplab_core.shards.places import ResultFolder, Shard
 
 #: Endings of the members of a result.
 MASK, CONFIDENCE, NOTE = "seg.png", "confidence.png", "json"
@@ -31,22 +31,34 @@ class ShardWriter:
 
 
 @contextmanager
-def writing_shard(results: ResultFolder, shard: Shard) -> Iterator[ShardWriter]:
-    """A tar file that takes its name, ``NAME.tar``, when the block ends well. Raises StorageError."""
-    with (
-        results.replacing(f"{shard.name}.tar") as temporary,
-        tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as archive,
-    ):
-        yield ShardWriter(archive)
+def writing_shard(results: ResultFolder, shard: Shard, settings: str = "", **facts: Any) -> Iterator[ShardWriter]:
+    """A tar file that takes its name, ``NAME.tar``, when the block ends well.
+
+    Its marker is replaced before that by one that says that the shard is begun: a run that ends between the two leaves neither
+    the marker of an earlier tar file beside this one, nor a tar file that nobody knows to be ours.
+
+    Args:
+        results: where the run writes.
+        shard: which.
+        settings, facts: as for :func:`mark_finished`.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    with results.replacing(f"{shard.name}.tar") as temporary:
+        with tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as archive:
+            yield ShardWriter(archive)
+        mark_finished(results, shard, settings, "", **facts)
 
 
-def finished(results: ResultFolder, shard: Shard, settings: str) -> dict[str, Any] | None:
+def finished(results: ResultFolder, shard: Shard, settings: str, version: str) -> dict[str, Any] | None:
     """The marker of a finished shard, if it was made with these settings from the same content; None otherwise.
 
     Args:
         results: where the run writes.
         shard: which.
         settings: :func:`~deeplab_core.shards.places.settings_hash` of the run.
+        version: :func:`~deeplab_core.shards.reading.shard_version` of the shard now.
 
     Raises:
         StorageError: the store cannot be reached.
@@ -54,7 +66,7 @@ def finished(results: ResultFolder, shard: Shard, settings: str) -> dict[str, An
     marker = results.marker(f"{shard.name}.json")
     if marker is None or marker.get("format") != _FORMAT or marker.get("settings") != settings:
         return None
-    return marker if marker.get("version") == version_of(shard.url) else None
+    return marker if marker.get("version") == version else None
 
 
 def mark_finished(results: ResultFolder, shard: Shard, settings: str, version: str, **facts: Any) -> None:
@@ -62,7 +74,8 @@ def mark_finished(results: ResultFolder, shard: Shard, settings: str, version: s
 
     Args:
         settings: as for :func:`finished`.
-        version: of the shard's file when it was opened, as :func:`~deeplab_core.shards.places.version_of` gives it.
+        version: of the shard before it was read, as :func:`~deeplab_core.shards.reading.shard_version` gives it; empty while it
+            is only begun.
         facts: plain values of JSON.
     """
     note = {"format": _FORMAT, "settings": settings, "shard": shard.url, "part": shard.part, "version": version, **facts}

@@ -18,7 +18,7 @@ from deeplab_core.masks.read import decode_mask
 from deeplab_core.notes import Note, RunNotes
 from deeplab_core.parallel import read_ahead
 from deeplab_core.reading import json_text
-from deeplab_core.shards import BrokenSample, Fields, ResultFolder, Shard, ShardSample, read_shard, version_of
+from deeplab_core.shards import BrokenSample, Fields, ResultFolder, Shard, ShardSample, read_shard, shard_version
 from deeplab_core.training.dataset import Pair
 from deeplab_core.training.losses import VOID
 
@@ -194,7 +194,7 @@ def keep_index(results: ResultFolder, shard: Shard, source: ShardSource, catalog
         digest: stands for classes and names.
     """
     name = f"{shard.name}.index.json"
-    version = version_of(shard.url)
+    version = shard_version(shard, source.names, ROLES)
     found = results.marker(name)
     if found is not None and (found.get("format"), found.get("settings"), found.get("version")) == (_FORMAT, digest, version):
         return

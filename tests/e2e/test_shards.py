@@ -170,6 +170,33 @@ def test_a_killed_run_goes_on_with_another_number_of_processes(data: Path, alone
     assert {name: left[name] for name in left if not name.endswith(".tmp")} == contents(alone)
 
 
+def test_masks_never_replace_the_shards(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = tmp_path / "set"
+    place.mkdir()
+    for path in data.glob("s-*.tar"):
+        (place / path.name).write_bytes(path.read_bytes())
+    before = contents(place)
+    (tmp_path / "link").symlink_to(place)
+    for out in (place, tmp_path / "link", tmp_path / "elsewhere" / ".." / "set"):
+        for more in ([], ["--resume"], ["--overwrite"]):
+            assert run([*predicting(data, out, place), *more]) == 2
+            assert "s-0.tar is one of the shards, which masks never replace" in capsys.readouterr().err
+            assert contents(place) == before
+
+
+def test_what_no_run_wrote_is_replaced_by_overwrite_alone(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    write_tar(out / "s-0.tar", {"mine.txt": b"mine"})
+    before = contents(out)["s-0.tar"]
+    command = predicting(data, out)
+    assert run([*command, "--resume"]) == 1
+    assert "s-0.tar is there, and nothing says that a run like this one wrote it" in capsys.readouterr().err
+    assert contents(out)["s-0.tar"] == before
+    assert run([*command, "--overwrite"]) == 0
+    assert contents(out)["s-0.tar"] != before
+
+
 def test_mistakes_get_one_line_and_status_2(data: Path, alone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = predicting(data, alone)
     for more, words in (

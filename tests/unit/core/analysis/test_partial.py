@@ -67,7 +67,7 @@ def counted(folder: Path, shards: list[Shard], how: EvaluationSettings) -> Resul
     results = ResultFolder(folder / "parts")
     write_list(results, shards)
     for shard in shards:
-        write_part(results, shard, how, count_shard(shard, how), versions(shard, None))
+        write_part(results, shard, how, count_shard(shard, how), versions(shard, how.names, None))
     return results
 
 
@@ -90,7 +90,7 @@ def test_parts_in_any_order_give_the_figures_of_the_folder(
     how = wanted(boundary=boundary)
     results = counted(folder, shards, how)
     for shard in data.draw(st.permutations(shards)):  # whoever counted what, and when
-        write_part(results, shard, how, count_shard(shard, how, threads=2), versions(shard, None))
+        write_part(results, shard, how, count_shard(shard, how, threads=2), versions(shard, how.names, None))
     merged = merge_parts(results, resamples=50, seed=3)
     whole = evaluate_folders(
         folder / "pred", [folder / "truth"], CATALOG, bands=how.widths, boundary=boundary, resamples=50, seed=3
@@ -139,7 +139,7 @@ def test_a_damaged_mask_and_one_of_another_size_fail_alone(tmp_path: Path) -> No
 def test_a_part_is_kept_for_its_contents_and_refused_for_other_settings(tmp_path: Path) -> None:
     shards = make(tmp_path, [2])
     results = ResultFolder(tmp_path / "parts")
-    made_of = versions(shards[0], None)
+    made_of = versions(shards[0], Fields(), None)
     assert not is_counted(results, shards[0], wanted(), made_of)
     write_part(results, shards[0], wanted(), count_shard(shards[0], wanted()), made_of)
     assert is_counted(results, shards[0], wanted(), made_of)

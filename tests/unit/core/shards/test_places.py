@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
 
 from deeplab_core.errors import AtrousError, ProtectedFile, StorageError
-from deeplab_core.shards import ResultFolder, finished, list_shards, mark_finished, version_of, writing_shard
+from deeplab_core.shards import Fields, ResultFolder, finished, list_shards, mark_finished, shard_version, writing_shard
 from tests.fakes.shards import picture, read_tar, write_tar
 from tests.file_server import serving
 
@@ -71,16 +72,46 @@ def test_results_are_there_whole_or_not_at_all(results: ResultFolder, tmp_path: 
 def test_a_shard_is_finished_for_its_settings_and_its_content(results: ResultFolder, tmp_path: Path) -> None:
     path = write_tar(tmp_path / "s.tar", {"0.jpg": b"i"})
     shard = list_shards([str(path)])[0]
-    assert finished(results, shard, "one") is None
-    mark_finished(results, shard, "one", version_of(shard.url), images=1)
-    found = finished(results, shard, "one")
+
+    def kept(settings: str) -> dict[str, Any] | None:
+        return finished(results, shard, settings, shard_version(shard, Fields(), ("image",)))
+
+    assert kept("one") is None
+    mark_finished(results, shard, "one", shard_version(shard, Fields(), ("image",)), images=1)
+    found = kept("one")
     assert found is not None
     assert found["images"] == 1
-    assert finished(results, shard, "two") is None
+    assert kept("two") is None
+    with pytest.raises(KeyboardInterrupt), writing_shard(results, shard, "two"):
+        raise KeyboardInterrupt
+    assert kept("one") is not None
+    with writing_shard(results, shard, "two"):
+        pass
+    assert kept("one") is None  # a run that ends here must not leave its masks with the marker of the earlier one
+    mark_finished(results, shard, "one", shard_version(shard, Fields(), ("image",)))
     write_tar(path, {"0.jpg": b"i" * 20_000})
-    assert finished(results, shard, "one") is None
+    assert kept("one") is None
     results.write("s.json", b'{"format": "atr')
-    assert finished(results, shard, "one") is None
+    assert kept("one") is None
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_files_of_a_manifest_belong_to_its_version(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "a.png").write_bytes(b"a")
+    lines = ["image,truth", "a.png,t.png", "b.png,"] if kind == "csv" else ['{"image": "a.png", "truth": "t.png"}', "broken"]
+    (tmp_path / f"m.{kind}").write_text("\n".join(lines))
+    shard = list_shards([str(tmp_path / f"m.{kind}")])[0]
+    images, both = (
+        (lambda: shard_version(shard, Fields(), ("image",))),
+        (lambda: shard_version(shard, Fields(), ("image", "truth"))),
+    )
+    before = images(), both()
+    assert (images(), both()) == before
+    (tmp_path / "t.png").write_bytes(b"now it is there")
+    assert images() == before[0]
+    assert both() != before[1]
+    (tmp_path / "a.png").write_bytes(b"another")
+    assert images() != before[0]
 
 
 def test_a_photograph_is_never_replaced(tmp_path: Path) -> None:

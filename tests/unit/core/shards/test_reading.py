@@ -150,7 +150,22 @@ def test_pickles_links_and_devices_of_a_shard_do_nothing(tmp_path: Path) -> None
             member = tarfile.TarInfo("1.jpg")
             member.type, member.linkname = kind, target
             archive.addfile(member)
-    assert [each.key for each in good(path)] == ["0"]
+    whole, *links = read(path)
+    assert isinstance(whole, ShardSample)
+    assert whole.key == "0"
+    assert [(type(each), each.key) for each in links] == [(BrokenSample, "1")]  # not passed over in silence
+    assert "s.tar/1.jpg: this member is a link to '0.jpg', which is not followed" in str(links[0].error)  # type: ignore[union-attr]
+
+
+def test_an_image_that_tar_wrote_as_a_link_fails_alone(tmp_path: Path) -> None:
+    """GNU tar writes the second name of a file as a link to the first."""
+    path = write_tar(tmp_path / "s.tar", {"0.jpg": b"i"})
+    with tarfile.open(path, "a") as archive:
+        member = tarfile.TarInfo("1.jpg")
+        member.type, member.linkname = tarfile.LNKTYPE, "0.jpg"
+        archive.addfile(member)
+        archive.addfile(tarfile.TarInfo("2.jpg"), io.BytesIO())
+    assert [(type(each), each.key) for each in read(path)] == [(ShardSample, "0"), (BrokenSample, "1"), (ShardSample, "2")]
 
 
 def test_a_missing_shard_may_be_tried_again(tmp_path: Path) -> None:
