@@ -43,6 +43,9 @@ def data_frame(rows: Sequence[dict[str, Any]]) -> Any:
         import pandas as pd
     except ImportError as error:
         from deeplab_core.errors import AtrousError, message
+        from deeplab_core.flavour import install_command
 
-        raise AtrousError(message("this needs pandas"), remedy=message("Install it: pip install 'atrous[notebook]'")) from error
+        raise AtrousError(
+            message("this needs pandas"), remedy=message("Install it: {command}", command=install_command("notebook"))
+        ) from error
     return pd.DataFrame(list(rows))

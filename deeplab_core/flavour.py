@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import re
 import sys
 from functools import cache
 from typing import Literal
@@ -30,6 +31,29 @@ def flavour() -> Flavour:
         return "cpu" if importlib.metadata.version("torch").endswith("+cpu") else "full"
     except importlib.metadata.PackageNotFoundError:
         return "full"
+
+
+def install_command(extra: str, pip: str = "pip") -> str:
+    """The command that adds an extra.
+
+    Without PyTorch it names the packages themselves: pip would add all that Atrous depends on, and so PyTorch with CUDA, 5 GB.
+
+    Args:
+        extra: its name in ``pyproject.toml``.
+        pip: how pip is called.
+    """
+    packages = [] if has_torch() else _packages_of(extra)
+    return f"{pip} install {' '.join(packages)}" if packages else f"{pip} install 'atrous[{extra}]'"
+
+
+def _packages_of(extra: str) -> list[str]:
+    """Names of the packages of an extra, quoted for a shell; none if Atrous runs from its folder without being installed."""
+    try:
+        rows = importlib.metadata.requires("atrous") or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
+    found = [row.partition(";")[0].strip() for row in rows if re.search(rf"""extra == ['"]{re.escape(extra)}['"]""", row)]
+    return [f"'{row}'" for row in found]
 
 
 def require_torch(what: MessageText) -> None:

@@ -8294,6 +8294,7 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>Drop a folder here, or choose one. Atrous predicts, you correct; every stroke is saved as you paint.</source>
+        <extracomment>A page narrower than this has no room for two buttons beside each other, in px.</extracomment>
         <translation>폴더를 여기에 끌어 놓거나 고르세요. Atrous가 예측하고 사용자가 수정합니다. 획은 칠하는 즉시 저장됩니다.</translation>
     </message>
     <message>
@@ -13090,10 +13091,6 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <translation>pandas가 필요합니다</translation>
     </message>
     <message>
-        <source>Install it: pip install &apos;atrous[notebook]&apos;</source>
-        <translation>설치: pip install &apos;atrous[notebook]&apos;</translation>
-    </message>
-    <message>
         <source>{path}: {what}</source>
         <extracomment>Values of a message: what a pipe carries and a format specification accepts.</extracomment>
         <translation>{path}: {what}</translation>
@@ -13170,10 +13167,6 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <source>figures need matplotlib</source>
         <extracomment>Colours of series: Okabe and Ito 2008, told apart by colour-blind readers; black and yellow left out. From white to dark, for counts and activations: one hue, so that grey prints keep the order.</extracomment>
         <translation>그림에는 matplotlib가 필요합니다</translation>
-    </message>
-    <message>
-        <source>Install it: pip install &apos;atrous[figures]&apos;</source>
-        <translation>설치: pip install &apos;atrous[figures]&apos;</translation>
     </message>
     <message>
         <source>; the connection goes through the proxy {proxy}, which the system or the environment names</source>
@@ -13410,10 +13403,6 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     <message>
         <source>The package huggingface-hub is not installed</source>
         <translation>huggingface-hub 패키지가 설치되어 있지 않습니다</translation>
-    </message>
-    <message>
-        <source>Install it: pip install &apos;atrous[hub]&apos;</source>
-        <translation>설치: pip install &apos;atrous[hub]&apos;</translation>
     </message>
     <message>
         <source>Its owner gives it to people who ask for it</source>
@@ -14611,12 +14600,62 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <translation>파일의 쌍이 쓴 내용과 다릅니다</translation>
     </message>
     <message>
+        <source>Evaluate this shard again</source>
+        <extracomment>Ending of a part, and the file that names all shards of an evaluation. What is read of shards: ground truth, predictions, or both out of one.</extracomment>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>its masks are in shards, which a report does not open</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{part} was counted with other classes or options</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Choose another folder with --partials</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{place} holds no parts of an evaluation</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Run &apos;evaluate --shards&apos; first</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{missing} of {all} shards are not evaluated yet, e.g. {first}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Run &apos;evaluate --shards&apos; again; it does what is missing</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{one} and {other} were counted with different classes or options</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Evaluate all shards with the same options</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{one} and {other} both have an image &apos;{image}&apos;</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Give each image of a set a name of its own</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>pyarrow is not installed</source>
+        <extracomment>Longest line of a manifest. How Parquet files are opened: in this thread, with checksums where there are some, and with small headers.</extracomment>
         <translation>pyarrow가 설치되어 있지 않습니다</translation>
     </message>
     <message>
-        <source>Install it: pip install &apos;atrous[parquet]&apos;</source>
-        <translation>설치: pip install &apos;atrous[parquet]&apos;</translation>
+        <source>Install it: {command}</source>
+        <translation>설치: {command}</translation>
     </message>
     <message>
         <source>the export target is a file</source>
@@ -16132,8 +16171,8 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <translation>기준 CRF가 설치되어 있지 않습니다</translation>
     </message>
     <message>
-        <source>Choose the native engine, or install the extra: pip install &apos;atrous[crf]&apos;</source>
-        <translation>내장 엔진을 고르거나 추가 패키지를 설치하세요: pip install &apos;atrous[crf]&apos;</translation>
+        <source>Choose the native engine, or install the extra: {command}</source>
+        <translation>내장 엔진을 고르거나 추가 패키지를 설치하세요: {command}</translation>
     </message>
     <message>
         <source>the CRF&apos;s standard deviations are too small for this image</source>
@@ -16301,6 +16340,7 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     </message>
     <message>
         <source>no image can be trained on</source>
+        <extracomment>Where the shuffling of blocks begins among the numbers of :func:`~deeplab_core.training.augment.generator`.</extracomment>
         <translation>학습할 수 있는 이미지가 없습니다</translation>
     </message>
     <message>
@@ -16661,6 +16701,7 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     </message>
     <message>
         <source>training data: {what}</source>
+        <extracomment>Samples that are read in one go. What a sample is made of.</extracomment>
         <translation>학습 데이터: {what}</translation>
     </message>
     <message>
@@ -16763,6 +16804,10 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     <message>
         <source>&apos;{key}&apos; is not a table [[data.{key}]]</source>
         <translation>&apos;{key}&apos;은(는) 표 [[data.{key}]]가 아닙니다</translation>
+    </message>
+    <message>
+        <source>shards of &apos;{key}&apos; stand in one table, without folders</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>&apos;{key}&apos; is not a list of texts</source>
@@ -17819,7 +17864,7 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     </message>
     <message>
         <source>it is a link or no file</source>
-        <extracomment>Rises when figures are counted in another way within one version of the program. &quot;AtrE&quot;: how SQLite&apos;s header marks a file of this kind. A file that changed within this time before it was read may change again without another time or size; in ns. Pairs between two commits.</extracomment>
+        <extracomment>Rises when figures are counted in another way within one version of the program. &quot;AtrE&quot;: how SQLite&apos;s header marks a file of this kind. A file that changed within this time before it was read may change again without another time or size; in ns. Pairs that are written together. How long another process may take to write its own, s. Written in one short transaction, so that other processes need not wait.</extracomment>
         <translation>링크이거나 파일이 아닙니다</translation>
     </message>
     <message>
@@ -18232,6 +18277,201 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     <message>
         <source>{name} against A</source>
         <translation>A 대비 {name}</translation>
+    </message>
+    <message>
+        <source>Check the address, the rights and the connection</source>
+        <extracomment>Bytes of a manifest that are one unit of work: some 600 lines. Longest list of shards that is read, bytes; and the longest marker. Where stores say that a file has changed.</extracomment>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>fsspec is not installed</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{url} cannot be opened</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Install the package of this store for fsspec (s3fs, gcsfs, adlfs), or check the address</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{url}: there is no such file</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{url}: {what} cannot be read</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{specs}: there is no shard</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Name tar, Parquet, CSV or JSON lines files, e.g. &apos;part-{000..127}.tar&apos;</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{one} and {other} would have the same results, {name}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Name each shard once, and give shards of equal names outputs of their own</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>braceexpand is not installed</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{spec}: the braces do not match</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Write a range as {000..127}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{url} is not a shard</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Shards end in {endings}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{url} cannot be written</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>the name &apos;{key}&apos; occurs twice in the shard</source>
+        <extracomment>Largest member of a tar file that is read, bytes.</extracomment>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Files of one sample stand together, and samples have different names</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{url}: the shard is damaged or cannot be read to its end</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{kind}: {text}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>this member is a link to {target}, which is not followed</source>
+        <translation>이 항목은 {target}에 대한 링크이며, 링크는 따라가지 않습니다</translation>
+    </message>
+    <message>
+        <source>Write the archive with the files themselves (tar --dereference --hard-dereference)</source>
+        <translation>파일 자체로 아카이브를 만드세요 (tar --dereference --hard-dereference)</translation>
+    </message>
+    <message>
+        <source>the sample has two files that may be its {role}: {one} and {other}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Say which with --{role}-field</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>this member is too large to be read</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>It has {size:,} bytes; at most {limit:,} are read</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>the name &apos;{key}&apos; leads out of its folder</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Give samples relative names without &apos;..&apos;</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{url}: the compression is damaged</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Copy the shard again from its source, or write it again</source>
+        <extracomment>What a member or column holds, by what the user may name. Columns that may hold the images&apos; names. What to do about a damaged shard.</extracomment>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>there is no {role} of this sample</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Looked for: {names}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Name it with --{role}-field</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>row group {group} is damaged</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>the line has {values} columns, the first line of the file names {columns}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Write one line for each image; texts hold no line breaks</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>the line is not an object</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Write lines like {&quot;image&quot;: &quot;a.jpg&quot;}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>&apos;{key}&apos; does not work with shards</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>It needs to know every image before the first step</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Leave it out, or train on folders</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>the sample cannot be read any more</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{shard}: sample {number} cannot be read any more</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Keys beside &apos;shards&apos; are {keys}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>the mask and its image have different sizes</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>the index of {shard} is missing</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>All processes must see the folder of the run</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>Put it on a disk that all machines share</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 </TS>

@@ -22,7 +22,7 @@ from app.cli.terminal import say
 from app.services.folders import engine_trials_file
 from app.text import read_numbers
 from deeplab_core.errors import AtrousError, ImageReadError, message
-from deeplab_core.flavour import require_torch
+from deeplab_core.flavour import install_command, require_torch
 from deeplab_core.notes import RunNotes
 from deeplab_core.parallel import available_cores, in_order
 from deeplab_core.reading import read_json
@@ -299,7 +299,7 @@ def _asked_engine(engine: EngineChoice | None, out: Path, *, resume: bool, world
     earlier = _engine_of_run(out) if resume and engine in (None, "auto") else None
     if earlier not in (None, "torch", "cuda-graph", *installed_engines()):
         raise click.UsageError(
-            f"{out} holds masks that {earlier} computed, which is not installed; run: pip install 'atrous[{earlier}]', "
+            f"{out} holds masks that {earlier} computed, which is not installed; run: {install_command(str(earlier))}, "
             "or choose another folder"
         )
     engine = earlier or engine or "torch"

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from app.import_trouble import REBUILT, explain, is_frozen, package_of
 from app.services.compute_link import ending
 from deeplab_core.errors import AtrousError
-from deeplab_core.flavour import has_torch
+from deeplab_core.flavour import has_torch, install_command
 from deeplab_core.reading import json_text, parse_json
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def run_probe(name: str, patience: float = PATIENCE) -> Row:
         if probe.extra and is_frozen():
             return Row(name, "missing", "not installed", "This application comes without it; Atrous from pip can have it")
         if probe.extra:
-            return Row(name, "missing", "not installed", f"If you need it: {_pip()} install 'atrous[{probe.extra}]'")
+            return Row(name, "missing", "not installed", f"If you need it: {install_command(probe.extra, _pip())}")
         return Row(name, "failed", "not installed", REBUILT if is_frozen() else f"Run: {_pip()} install {probe.package}")
     command = [sys.executable, *(() if is_frozen() else ("-m", "atrous")), "doctor", "--probe", name]
     root = str(Path(__file__).resolve().parents[2])

@@ -24,6 +24,7 @@ from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.pairing import MaskPair
 from deeplab_core.datasets.sidecars import decode_confidence
 from deeplab_core.errors import AtrousError, DataFileError, StorageError, message
+from deeplab_core.flavour import install_command
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.masks.read import decode_mask
 from deeplab_core.metrics.bootstrap import RESAMPLES
@@ -420,6 +421,6 @@ def _pyarrow() -> tuple[Any, Any]:
         from pyarrow import parquet
     except ImportError as error:
         raise StorageError(
-            message("pyarrow is not installed"), remedy=message("Install it: pip install 'atrous[shards]'")
+            message("pyarrow is not installed"), remedy=message("Install it: {command}", command=install_command("shards"))
         ) from error
     return pa, parquet

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from deeplab_core.atomic import atomic_write
 from deeplab_core.errors import AtrousError, message
 from deeplab_core.figures.record import DrawnFigure, FigureSpec
+from deeplab_core.flavour import install_command
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +51,7 @@ def house_style() -> Iterator[None]:
         import matplotlib as mpl
     except ImportError as error:
         raise AtrousError(
-            message("figures need matplotlib"), remedy=message("Install it: pip install 'atrous[figures]'")
+            message("figures need matplotlib"), remedy=message("Install it: {command}", command=install_command("figures"))
         ) from error
     with mpl.rc_context({"backend": "agg", **_SETTINGS}):
         yield

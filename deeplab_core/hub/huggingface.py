@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from deeplab_core.errors import DownloadError, message
+from deeplab_core.flavour import install_command
 from deeplab_core.hub.published import PublishedModel, PublishedPart, is_file_name
 from deeplab_core.model_files import FOLDER_NAMES, find_models, is_model_file, is_shard, model_in_folder
 from deeplab_core.reading import reason, shorten
@@ -142,7 +143,7 @@ def _ask(address: HubAddress) -> ModelInfo:
         raise DownloadError(
             message("{address} cannot be looked up", address=SCHEME + address.repository),
             why=message("The package huggingface-hub is not installed"),
-            remedy=message("Install it: pip install 'atrous[hub]'"),
+            remedy=message("Install it: {command}", command=install_command("hub")),
         ) from error
     try:
         return HfApi(endpoint=_server(), token=False).model_info(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deeplab_core.errors import ImageReadError, message
+from deeplab_core.flavour import install_command
 from deeplab_core.images.file_names import IMAGE_SUFFIXES
 from deeplab_core.images.guard import COPY_AGAIN, decoder_guard
 from deeplab_core.images.info import ImageInfo
@@ -18,7 +19,7 @@ from deeplab_core.images.limits import MAX_PIXELS, check_size, too_large
 from deeplab_core.images.orientation import swaps_sides, valid_orientation
 
 #: What to do to have HEIC images read.
-INSTALL_HEIC = "install pillow-heif (pip install 'atrous[heic]') to read HEIC"
+INSTALL_HEIC = f"install pillow-heif ({install_command('heic')}) to read HEIC"
 
 #: Largest image file, bytes.
 MAX_FILE_BYTES = 2 << 30

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from deeplab_core.arrays import as_array
 from deeplab_core.errors import AtrousError, message
+from deeplab_core.flavour import install_command
 from deeplab_core.parallel import IsCancelled
 from deeplab_core.records import CRFEngine, CRFParams
 from deeplab_core.refine.lattice import Lattice, TooLargeError, bilateral_strips, position_strips
@@ -311,7 +312,7 @@ def reference_mean_field(
         raise AtrousError(
             message("the reference CRF is not installed"),
             why=str(error),
-            remedy=message("Choose the native engine, or install the extra: pip install 'atrous[crf]'"),
+            remedy=message("Choose the native engine, or install the extra: {command}", command=install_command("crf")),
         ) from error
     normalization = {
         "symmetric": densecrf.NORMALIZE_SYMMETRIC,

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Literal
 
 from deeplab_core.atomic import atomic_write, flush_folder, make_folder, refuse_photograph, replace_file
 from deeplab_core.errors import AtrousError, DataFileError, StorageError, message
+from deeplab_core.flavour import install_command
 from deeplab_core.reading import json_text, parse_json
 
 ShardKind = Literal["tar", "parquet", "csv", "jsonl"]
@@ -60,7 +61,7 @@ def fsspec_module() -> Any:
         import fsspec
     except ImportError as error:
         raise AtrousError(
-            message("fsspec is not installed"), remedy=message("Install it: pip install 'atrous[shards]'")
+            message("fsspec is not installed"), remedy=message("Install it: {command}", command=install_command("shards"))
         ) from error
     return fsspec
 
@@ -220,7 +221,7 @@ def _braces(spec: str) -> Iterator[str]:
         from braceexpand import braceexpand
     except ImportError as error:
         raise AtrousError(
-            message("braceexpand is not installed"), remedy=message("Install it: pip install 'atrous[shards]'")
+            message("braceexpand is not installed"), remedy=message("Install it: {command}", command=install_command("shards"))
         ) from error
     try:
         yield from braceexpand(spec)

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from deeplab_core.errors import AtrousError, DataFileError, StorageError, message
+from deeplab_core.flavour import install_command
 from deeplab_core.reading import parse_json, shorten
 from deeplab_core.shards.places import Shard, is_safe_key, opened, reaching, read_range
 from deeplab_core.shards.samples import COPY, IDS, BrokenSample, Fields, ShardSample, member_path
@@ -50,7 +51,7 @@ def parquet_samples(
         from pyarrow import parquet
     except ImportError as error:
         raise AtrousError(
-            message("pyarrow is not installed"), remedy=message("Install it: pip install 'atrous[shards]'")
+            message("pyarrow is not installed"), remedy=message("Install it: {command}", command=install_command("shards"))
         ) from error
     with opened(shard.url) as stream:
         table = parquet.ParquetFile(_Seekable(stream, shard.url), **_CAREFUL)
@@ -151,9 +152,12 @@ def _placed(place: str, shard: Shard) -> str:
 def named_files(shard: Shard, names: Fields, roles: tuple[str, ...]) -> Iterator[str]:
     """Addresses of the files that a part of a manifest names for these roles. Raises AtrousError."""
     for _place, values in _rows(shard, 0):
-        for role in roles if isinstance(values, dict) else ():
+        if isinstance(values, AtrousError):
+            continue
+        for role in roles:
             column = _column(names.names(role, shard), list(values))
             value = values[column] if column is not None else None
+            value = value.get("path") if isinstance(value, dict) else value
             if isinstance(value, str) and value:
                 yield _placed(value, shard)
 

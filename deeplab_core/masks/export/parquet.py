@@ -12,6 +12,7 @@ import numpy as np
 
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import ExportError, message
+from deeplab_core.flavour import install_command
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.export.cvat import Pieces
 from deeplab_core.masks.export.exporter import REMEDY, CollectionExporter, CollectionSession, ExportItem, check_catalog
@@ -119,6 +120,6 @@ def _pyarrow() -> tuple[Any, Any]:
         from pyarrow import parquet
     except ImportError as error:
         raise ExportError(
-            message("pyarrow is not installed"), remedy=message("Install it: pip install 'atrous[parquet]'")
+            message("pyarrow is not installed"), remedy=message("Install it: {command}", command=install_command("parquet"))
         ) from error
     return pa, parquet

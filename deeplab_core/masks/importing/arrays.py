@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from deeplab_core.catalogs.catalog import IGNORE, IGNORE_WIDE, ClassCatalog, ClassInfo, is_void, listed_catalog
 from deeplab_core.catalogs.colors import class_colors
 from deeplab_core.errors import AtrousError, LabelSourceError, MaskFormatError, message
+from deeplab_core.flavour import install_command
 from deeplab_core.images.file_names import PHOTO_SUFFIXES, split_name
 from deeplab_core.images.guard import decoder_guard
 from deeplab_core.images.probe import ImageInfo
@@ -297,7 +298,7 @@ def import_pyarrow(path: Path) -> ModuleType:
     except ImportError as problem:
         raise LabelSourceError(
             message("parquet tables need the package pyarrow, which is not installed"),
-            remedy=message("Install it: pip install 'atrous[parquet]'"), path=path,
+            remedy=message("Install it: {command}", command=install_command("parquet")), path=path,
         ) from problem  # fmt: skip
     module: ModuleType = parquet
     return module
