@@ -18365,8 +18365,8 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
         <translation>이 항목은 {target}에 대한 링크이며, 링크는 따라가지 않습니다</translation>
     </message>
     <message>
-        <source>Write the archive with the files themselves (tar --dereference --hard-dereference)</source>
-        <translation>파일 자체로 아카이브를 만드세요 (tar --dereference --hard-dereference)</translation>
+        <source>Write the archive with the files themselves in place of links</source>
+        <translation>링크 대신 파일 자체로 아카이브를 만드세요</translation>
     </message>
     <message>
         <source>the sample has two files that may be its {role}: {one} and {other}</source>

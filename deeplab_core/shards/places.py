@@ -95,11 +95,21 @@ def reaching(url: str, what: str = "it") -> Iterator[None]:
         yield
     except AtrousError:
         raise
-    except FileNotFoundError as error:
-        raise StorageError(message("{url}: there is no such file", url=url), remedy=_CHECK) from error
     except Exception as error:  # each store has errors of its own
-        why = f"{type(error).__name__}: {error}".strip(": ")[:300]
+        if _is_missing(error):
+            raise StorageError(message("{url}: there is no such file", url=url), remedy=_CHECK) from error
+        cause = error.__cause__ if isinstance(error, FileNotFoundError) else error
+        why = f"{type(cause).__name__}: {cause}".strip(": ")[:300]
         raise StorageError(message("{url}: {what} cannot be read", url=url, what=what), why=why, remedy=_CHECK) from error
+
+
+def _is_missing(error: Exception) -> bool:
+    """Whether a store says that there is no such file. fsspec says it of every address that a server does not give: the cause
+    tells a wrong name from a server that is away or refuses.
+    """
+    if not isinstance(error, FileNotFoundError):
+        return False
+    return error.__cause__ is None or getattr(error.__cause__, "status", None) in (404, 410)
 
 
 @contextmanager
@@ -146,8 +156,8 @@ def version_of(url: str, *, missing: str | None = None) -> str:
     with reaching(url):
         try:
             facts = system.info(path)
-        except FileNotFoundError:
-            if missing is None:
+        except FileNotFoundError as error:
+            if missing is None or not _is_missing(error):
                 raise
             return missing
     tag = next((f" {facts[name]}" for name in _TAGS if facts.get(name)), "")

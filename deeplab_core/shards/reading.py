@@ -179,7 +179,7 @@ class _Gathered:
         if not member.isfile():
             self.error = DataFileError(
                 message("this member is a link to {target}, which is not followed", target=shorten(member.linkname)),
-                remedy=message("Write the archive with the files themselves (tar --dereference --hard-dereference)"), path=path,
+                remedy=message("Write the archive with the files themselves in place of links"), path=path,
             )  # fmt: skip
             return
         if role in self.files:

@@ -18,8 +18,9 @@ from webdataset.tariterators import group_by_keys, tar_file_expander
 from deeplab_core.errors import DataFileError, StorageError
 from deeplab_core.shards import BrokenSample, Fields, ResultFolder, ShardSample, list_shards, read_shard, writing_shard
 from deeplab_core.shards import places as places_module
-from deeplab_core.shards.places import MANIFEST_PART
+from deeplab_core.shards.places import MANIFEST_PART, version_of
 from tests.fakes.shards import read_tar, write_tar
+from tests.file_server import serving
 
 BOTH = ("image", "truth")
 
@@ -166,6 +167,18 @@ def test_an_image_that_tar_wrote_as_a_link_fails_alone(tmp_path: Path) -> None:
         archive.addfile(member)
         archive.addfile(tarfile.TarInfo("2.jpg"), io.BytesIO())
     assert [(type(each), each.key) for each in read(path)] == [(ShardSample, "0"), (BrokenSample, "1"), (ShardSample, "2")]
+
+
+def test_a_server_that_is_away_is_no_missing_file() -> None:
+    with serving() as server:
+        server.files = {}
+        with pytest.raises(StorageError, match="there is no such file"):
+            version_of(server.url("/s.tar"))
+        assert version_of(server.url("/s.tar"), missing="-") == "-"
+        gone = server.url("/s.tar")
+    for missing in (None, "-"):
+        with pytest.raises(StorageError, match=r"cannot be read.*Connect"):
+            version_of(gone, missing=missing)
 
 
 def test_a_missing_shard_may_be_tried_again(tmp_path: Path) -> None:
