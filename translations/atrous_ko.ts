@@ -13794,7 +13794,7 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     </message>
     <message>
         <source>A network of another program</source>
-        <extracomment>Smallest tile that out-of-memory is answered with, in network pixels. Sides of tiles that are chosen without being asked. Steps of two, so that the choice, and with it the last bit of a score, does not follow every change of free memory. A canvas up to this much larger than a tile is computed whole rather than in two tiles.</extracomment>
+        <extracomment>Sides of tiles that are chosen without being asked. Steps of two, so that the choice, and with it the last bit of a score, does not follow every change of free memory. A canvas up to this much larger than a tile is computed whole rather than in two tiles.</extracomment>
         <translation>다른 프로그램의 네트워크</translation>
     </message>
     <message>
@@ -17118,6 +17118,10 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     <message>
         <source>{count} tensors are missing or of another size: {tensors}</source>
         <translation>텐서 {count}개가 없거나 크기가 다릅니다: {tensors}</translation>
+    </message>
+    <message>
+        <source>{count} tensors are left over: {tensors}</source>
+        <translation>텐서 {count}개가 남습니다: {tensors}</translation>
     </message>
     <message>
         <source>Check that the checkpoint is complete and of this architecture</source>

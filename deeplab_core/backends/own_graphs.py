@@ -189,12 +189,15 @@ def load_own_graph(card: ModelCard, weights: Mapping[str, NDArray[np.float32]], 
         raise MissingPackage(message("this network comes without a graph"), remedy=message("Open it with PyTorch"), path=path)
     needed = _facts(graphs[card.output_stride]).tensors
     wrong = [name for name, sizes in needed.items() if name not in weights or weights[name].shape != sizes]
-    if wrong:
+    more = [name for name in weights if name not in needed]
+    if wrong or more:
         raise WeightsError(
             message("the weights do not fit the network of their card"),
             why=message(
                 "{count} tensors are missing or of another size: {tensors}", count=len(wrong), tensors=", ".join(wrong[:4])
-            ),
+            )
+            if wrong
+            else message("{count} tensors are left over: {tensors}", count=len(more), tensors=", ".join(more[:4])),
             remedy=message("Check that the checkpoint is complete and of this architecture"),
             path=path,
         )

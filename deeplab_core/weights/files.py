@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,16 +60,20 @@ class OwnWeights:
         """Its tensors by name; counters of training are left out.
 
         Raises:
-            WeightsError: values are not finite.
+            WeightsError: values are not finite, or the file cannot be read any more.
+            MissingPackage: values of a type that only torch reads.
         """
-        from safetensors import safe_open
+        from safetensors import SafetensorError, deserialize
 
         found: dict[str, NDArray[np.float32]] = {}
-        with safe_open(str(self.path), framework="numpy") as file:
-            for key in file.keys():  # noqa: SIM118  (not a mapping)
-                values = file.get_tensor(key)
-                if np.issubdtype(values.dtype, np.floating):
-                    found[key] = np.ascontiguousarray(values, np.float32)
+        try:
+            rows = deserialize(self.path.read_bytes())
+        except (SafetensorError, OSError, ValueError) as error:
+            raise _damaged(self.path, error) from error
+        for key, row in rows:
+            values = _floats(row["data"], row["dtype"])
+            if values is not None:
+                found[key] = np.ascontiguousarray(values.reshape(row["shape"]), np.float32)
         bad = [key for key, values in found.items() if not np.isfinite(values).all()]
         if bad:
             raise WeightsError(
@@ -80,6 +85,23 @@ class OwnWeights:
                 path=self.path,
             )
         return found
+
+
+def _floats(data: bytes, kind: str) -> NDArray[Any] | None:
+    """Numbers of a tensor; None for whole numbers. numpy knows no bfloat16: it is the upper half of a float32."""
+    if kind == "BF16":
+        return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+    if kind in ("F16", "F32", "F64"):
+        return np.frombuffer(data, f"<f{int(kind[1:]) // 8}")
+    if not kind.startswith(("I", "U", "BOOL")):
+        require_torch(message("Reading this checkpoint"))
+    return None
+
+
+def _damaged(path: Path, error: Exception) -> WeightsError:
+    return WeightsError(
+        message("the safetensors file is damaged"), why=str(error), remedy=message("Download or copy the file again"), path=path
+    )
 
 
 def read_own_weights(path: Path) -> OwnWeights:
@@ -96,12 +118,7 @@ def read_own_weights(path: Path) -> OwnWeights:
             with safe_open(str(path), framework="numpy") as file:
                 text = (file.metadata() or {}).get(CARD_KEY)
         except (SafetensorError, OSError, ValueError) as error:
-            raise WeightsError(
-                message("the safetensors file is damaged"),
-                why=str(error),
-                remedy=message("Download or copy the file again"),
-                path=path,
-            ) from error
+            raise _damaged(path, error) from error
         if text is not None:
             return OwnWeights(path, cards.card_from_metadata(text, path))
     require_torch(message("Reading this checkpoint"))

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from app.paths import BUNDLED_MODELS, SAMPLE_PROJECT
 from deeplab_core.backends import OwnGraph, load_own_graph
@@ -90,6 +92,36 @@ def test_weights_that_do_not_fit_are_refused() -> None:
     tensors["classifier.weight"] = tensors["classifier.weight"][:3]
     with pytest.raises(WeightsError, match="do not fit"):
         load_own_graph(weights.card, tensors, MODELS[0])
+
+
+def test_tensors_that_the_graph_does_not_read_are_refused_as_with_torch() -> None:
+    weights = read_own_weights(MODELS[0])
+    with pytest.raises(WeightsError, match=r"left over: head\.extra"):
+        load_own_graph(weights.card, {**weights.tensors(), "head.extra": np.ones(3, np.float32)}, MODELS[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64], ids=str)
+def test_weights_of_other_precisions_are_read_as_torch_reads_them(tmp_path: Path, dtype: torch.dtype) -> None:
+    """numpy has no bfloat16."""
+    path = tmp_path / "model.safetensors"
+    with safe_open(MODELS[0], "pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        tensors = {key: values.to(dtype) if values.is_floating_point() else values for key, values in tensors.items()}
+        save_file(tensors, path, metadata=file.metadata())
+    found = read_own_weights(path).tensors()
+    assert set(found) == {key for key, values in tensors.items() if values.is_floating_point()}
+    for key, values in found.items():
+        assert values.dtype == np.float32
+        assert (values == tensors[key].float().numpy()).all()
+
+
+def test_a_file_that_is_cut_while_it_is_used_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(MODELS[0].read_bytes())
+    weights = read_own_weights(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(WeightsError, match="safetensors file is damaged"):
+        weights.tensors()
 
 
 def test_a_network_without_a_graph_says_so() -> None:
