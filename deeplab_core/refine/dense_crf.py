@@ -263,7 +263,7 @@ class DenseCRF:
     def _lattice(self, sxy: float, srgb: float | None = None) -> Lattice:
         if srgb is None:
             return position_lattice(*self.size, sxy, *self._origin, self.size[0] * self.size[1] <= _STRIPS_FROM)
-        lattice: Lattice | None = self._lattices.get((sxy, srgb))
+        lattice = self._lattices.get((sxy, srgb))
         if lattice is None:
             top, left = self._origin
             lattice = Lattice.build(bilateral_strips(self.rgb, sxy, srgb, top=top, left=left), limit=self.memory_limit)

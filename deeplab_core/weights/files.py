@@ -67,7 +67,7 @@ class OwnWeights:
 
         found: dict[str, NDArray[np.float32]] = {}
         try:
-            rows = deserialize(self.path.read_bytes())
+            rows = deserialize(self.path.read_bytes())  # type: ignore[no-untyped-call]
         except (SafetensorError, OSError, ValueError) as error:
             raise _damaged(self.path, error) from error
         for key, row in rows:
