@@ -11320,6 +11320,10 @@ Source: {by}.</source>
         <translation>크기 조정 {resize}</translation>
     </message>
     <message>
+        <source>engine {name}</source>
+        <translation>엔진 {name}</translation>
+    </message>
+    <message>
         <source>threshold {value}</source>
         <translation>임계값 {value}</translation>
     </message>

@@ -14,6 +14,7 @@ from deeplab_core.analysis.compare import compare_sides
 from deeplab_core.analysis.compared_side import ComparedSide
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.record import CLASSES, CONFUSION, ImageAnalysis
+from deeplab_core.analysis.verdicts import FEWEST_IMAGES, needed_draws
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.labels import LabelMap
 from deeplab_core.records import ModelCard, PredictOptions, TrimapBand
@@ -25,7 +26,7 @@ LETTERS = "ABCD"
 PLACE_TOKENS = ("series_1", "series_2", "series_3", "series_4")
 
 
-#: Images up to which models are tested against the first one; draws, and widths of the bands, px, of that.
+#: Images up to which models are tested against the first one; fewest draws, and widths of the bands, px, of that.
 MOST_TESTED, _DRAWS, _WIDTHS = 10_000, 10_000, (1, 2, 4, 8, 16, 40)
 
 #: Settings that a model may be compared with, named as for ``atrous ablate``.
@@ -290,14 +291,23 @@ def ablation_of(result: FolderComparison) -> Ablation:
         ComparedSide.of_folder(folder, Path(model.title.replace("/", " ")), band=result.band, widths=_WIDTHS, ratio=None)
         for model, folder in zip(result.models, result.counts, strict=True)
     ]
+    draws = max(_DRAWS, needed_draws((len(sides) - 1) * _classes_with_images(result.counts[0])))
     rows = [
         AblationRow(
             model=model.title, variant="", seconds=spent / 1000, images=len(side.images),
-            comparison=None if side is sides[0] else compare_sides(sides[0], side, resamples=_DRAWS, correct=False),
+            comparison=None if side is sides[0] else compare_sides(sides[0], side, resamples=draws, correct=False),
         )
         for model, side, spent in zip(result.models, sides, result.milliseconds, strict=True)
     ]  # fmt: skip
     return Ablation.of(rows)
+
+
+def _classes_with_images(folder: FolderAnalysis) -> int:
+    """How many classes enough images of the ground truth have for a verdict."""
+    width = len(folder.catalog) + 1
+    records = [record for name in folder if (record := folder.get(name)) is not None and CONFUSION in record.counts]
+    rows = [np.zeros(0, np.int64), *(np.unique(record.counts[CONFUSION].places // width) for record in records)]
+    return int((np.bincount(np.concatenate(rows)) >= FEWEST_IMAGES).sum())
 
 
 def count_pair(one: LabelMap, other: LabelMap, ignore: int, truth: LabelMap | None = None) -> PairCount:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app.state.comparison import ComparedModel
+from app.state.comparison import VARIANTS, ComparedModel
 from app.state.kept_runs import KeptRun, KeptRuns
 from app.state.project import Project
 from app.state.samples import ToProject, load_sample
@@ -20,6 +20,7 @@ from deeplab_core.errors import MaskFormatError, message
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.truth_hash import ground_truth_hash, label_map_hash
 from deeplab_core.records import PredictOptions, TrimapBand
+from deeplab_core.refine.parameters import PRESETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,11 @@ def settings_text(options: PredictOptions) -> str:
     if options.resize is not None:
         parts.append(tr("resize {resize}", resize=options.resize))
     if options.crf is not None:
-        parts.append(tr("CRF"))
+        name = next((name for name, known in PRESETS.items() if known.params == options.crf), "")
+        parts.append(tr(VARIANTS.get(f"crf:{name}", "CRF")))
+    if options.engine != "torch":
+        known = VARIANTS.get(f"engine:{options.engine}")
+        parts.append(tr("engine {name}", name=options.engine) if known is None else tr(known))
     if options.threshold is not None:
         parts.append(tr("threshold {value}", value=f"{options.threshold:g}"))
     if options.precision != "auto":

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.analysis.kinds import FailureKind
 from deeplab_core.analysis.sparse_features import SparseFeatures
-from deeplab_core.analysis.verdicts import Verdict, count_verdict, holm, p_value
+from deeplab_core.analysis.verdicts import Verdict, count_verdict, holm, needed_draws, p_of_counts
 from deeplab_core.metrics.bootstrap import interval
 from deeplab_core.metrics.scores import FEW_IMAGES
 
 #: Cells whose drawn sums are held at once.
 _DRAWN_AT_ONCE = 500
+#: Draws for p-values at most. Holm's correction over more than 2,500 counts leaves none below 0.05 then.
+_MOST_DRAWS = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,8 @@ class CountDraws:
     """How K counts are resampled.
 
     Attributes:
-        resamples, seed: of the draws; 0 for none.
+        resamples, seed: of the draws; 0 for none. For p-values more are made where their correction needs it
+            (:func:`~deeplab_core.analysis.verdicts.needed_draws`), up to :data:`_MOST_DRAWS`.
         tested: of which of them p-values are wanted.
         listed: how many, from the first, have intervals whether they can be tested or not.
     """
@@ -158,15 +161,26 @@ def net_changes(
     wanted = np.asarray(draws.tested, dtype=bool)
     tested = wanted & (better + worse >= FEW_IMAGES) & drawable
     bounds, p = np.full((len(groups), 2), math.nan), np.full(len(groups), math.nan)
-    chosen = np.flatnonzero(tested | (np.arange(len(groups)) < draws.listed)) if drawable else np.zeros(0, np.int64)
-    for first in range(0, len(chosen), _DRAWN_AT_ONCE):
-        part = chosen[first : first + _DRAWN_AT_ONCE]
-        drawn = net.columns(part).pools(draws.resamples, draws.seed)
-        bounds[part] = interval(drawn)
-        p[part] = [p_value(column) for column in drawn.T]
-    corrected = holm(np.where(tested, p, math.nan).tolist())
+    listed = np.arange(min(draws.listed, len(groups))) if drawable else np.zeros(0, np.int64)
+    for first in range(0, len(listed), _DRAWN_AT_ONCE):
+        part = listed[first : first + _DRAWN_AT_ONCE]
+        bounds[part] = interval(net.columns(part).pools(draws.resamples, draws.seed))
+    chosen = np.flatnonzero(tested)
+    if chosen.size:
+        enough = max(draws.resamples, min(needed_draws(chosen.size), _MOST_DRAWS))
+        p[chosen] = _p_values(net.columns(chosen), enough, draws.seed)
+    corrected = holm(p.tolist())
     verdicts = [
         count_verdict(int(won), one) if drawable and asked else None
         for won, one, asked in zip(net.total(), corrected, wanted, strict=True)
     ]
     return NetChanges(better, worse, bounds, corrected, verdicts)
+
+
+def _p_values(net: SparseFeatures, resamples: int, seed: int) -> list[float]:
+    """p-values of (N, K) numbers summed over the images, counted while they are drawn: so many sums are never held at once."""
+    below, above = np.zeros(net.shape, np.int64), np.zeros(net.shape, np.int64)
+    for pools in net.pool_blocks(resamples, seed):
+        below += np.count_nonzero(pools <= 0, axis=0)
+        above += np.count_nonzero(pools >= 0, axis=0)
+    return [p_of_counts(low, high, resamples) for low, high in zip(below.tolist(), above.tolist(), strict=True)]

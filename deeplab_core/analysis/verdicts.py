@@ -72,8 +72,12 @@ def p_value(differences: Scores) -> float:
     there = differences[~np.isnan(differences)]
     if not there.size:
         return math.nan
-    below, above = np.count_nonzero(there <= 0), np.count_nonzero(there >= 0)
-    return min(1.0, 2 * (min(below, above) + 1) / (there.size + 1))
+    return p_of_counts(int(np.count_nonzero(there <= 0)), int(np.count_nonzero(there >= 0)), there.size)
+
+
+def p_of_counts(below: int, above: int, draws: int) -> float:
+    """The p-value of :func:`p_value` from how many draws are ``<= 0`` and ``>= 0``."""
+    return min(1.0, 2 * (min(below, above) + 1) / (draws + 1))
 
 
 def needed_draws(tests: int) -> int:

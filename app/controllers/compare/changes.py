@@ -29,16 +29,17 @@ from app.state.kept_runs import KeptRuns
 from app.state.project import Project
 from app.state.run_sides import RunChange, RunSide, change_of, truth_note
 from app.state.samples import load_sample, truth_path
-from app.text import plural, tr
+from app.text import plural, share_text, tr
 from app.viewmodels.annotate.panes import MODEL_PANES, PaneKind, PaneLayout
 from app.viewmodels.project.folder_plan import plan_comparison
 from deeplab_core.analysis.components import ErrorComponent, component_mask
 from deeplab_core.analysis.difference import ImageErrorChange, RunDifference
-from deeplab_core.analysis.error_comparison import ErrorComparison
+from deeplab_core.analysis.error_comparison import ErrorComparison, slices_with_images
 from deeplab_core.analysis.own_slices import OwnSlices
+from deeplab_core.analysis.verdicts import needed_draws
 from deeplab_core.labels import LabelMap
 
-#: Draws: fifty slices are corrected as one family, and with 1,000 draws none of them could ever be told from chance.
+#: Fewest draws: fifty slices are corrected as one family, and with 1,000 draws none of them could ever be told from chance.
 _DRAWS = 10_000
 
 
@@ -70,6 +71,7 @@ class _Visit:
     before: dict[str, Any]  # what the panes showed
     image: OpenImage | None = None
     labels: tuple[LabelMap, ...] = ()
+    differ: float = 0.0  # share of the pixels at which they do
 
     @property
     def component(self) -> ErrorComponent:
@@ -263,7 +265,11 @@ class CompareChanges(QObject):
 
         def counted(errors: ErrorComparison) -> None:
             done(errors)  # draws take seconds, and the rows are worth looking at before
-            self._jobs.run(lambda: ErrorComparison.of(change.difference, resamples=_DRAWS), resampled, self._report)
+            self._jobs.run(draw, resampled, self._report)
+
+        def draw() -> ErrorComparison:
+            draws = max(_DRAWS, needed_draws(slices_with_images(change.difference)))
+            return ErrorComparison.of(change.difference, resamples=draws, count_resamples=_DRAWS)
 
         def resampled(errors: ErrorComparison) -> None:
             change.whole = True
@@ -334,7 +340,9 @@ class CompareChanges(QObject):
         visit = self._visit
         if visit is None or not self.labels:
             return {}
-        return {pane: side.title for pane, side in zip(MODEL_PANES, visit.change.sides, strict=False)}
+        titles = {pane: side.title for pane, side in zip(MODEL_PANES, visit.change.sides, strict=False)}
+        both = tr("{first} and {second}", first=LETTERS[0], second=LETTERS[1])
+        return titles | {PaneKind.DIFFERENCE: f"{both} · {share_text(visit.differ)}"}
 
     @property
     def place(self) -> VisitedError | None:
@@ -405,6 +413,7 @@ class CompareChanges(QObject):
                 self._notifier.warning(tr("The masks of these runs are not kept any more"), replace_key="changes")
                 return
             visit.labels = found.labels
+            visit.differ = float(np.mean(found.labels[0] != found.labels[1]))
             self.visitChanged.emit()
             self.placeFound.emit(component, component_mask(component, truth=found.truth, prediction=found.wrong))
 

@@ -39,7 +39,7 @@ from app.ui.shell.theme import Theme
 from app.viewmodels.compare.rows import ComparedFigures, ImageLine, ModelLine, TableRow, VerdictRow
 
 _TABLE_ROW = 24
-#: Width of a column of the table by the number of models, px: names of rows need the rest.
+#: Least width of a column of the table by the number of models, px: names of rows need the rest, and figures are never cut.
 _COLUMN = {3: 50, 4: 46}
 #: A panel narrower than this has everything behind tabs, in px.
 _NARROW = 520
@@ -97,8 +97,9 @@ class CompareTable(QTableWidget):
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        for place in range(len(models)):
-            self.setColumnWidth(place + 1, _COLUMN.get(len(models), 68))
+        for place in range(1, 1 + len(models)):
+            needed = max((self.sizeHintForIndex(self.model().index(line, place)).width() for line in range(len(rows))), default=0)
+            self.setColumnWidth(place, max(_COLUMN.get(len(models), 68), needed))
 
     def _fill(self, line: int, row: TableRow) -> None:
         name = QTableWidgetItem(row.name)

@@ -348,7 +348,8 @@ class RunPage(Page):
             known = box.currentData()
             wanted = known.key if known is not None else "" if chosen is None else chosen[place].key
             keys = [side.key for side in sides]
-            if [box.itemText(at) for at in range(box.count())] != [side.title for side in sides]:
+            listed: list[RunSide] = [box.itemData(at) for at in range(box.count())]
+            if [(side.key, side.title) for side in listed] != [(side.key, side.title) for side in sides]:
                 box.clear()
                 for side in sides:
                     box.addItem(side.title, side)

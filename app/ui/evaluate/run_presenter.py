@@ -132,11 +132,11 @@ class RunPresenter(QObject):
         found = summary(change.difference)
         texts = f"{title} · {images} · {found}", f"{images} · {found}", found
         self.page.show_note(texts, "", whole=change.errors is not None, remarks=change.notes)
-        if change.errors is self._shown:
-            return
+        if change.errors is None or change.errors is self._shown:
+            return  # there is nothing to list yet, or it is listed
         same, self._shown, self._listed = change is self._listed, change.errors, change
         if same:  # the intervals have come: what is selected and listed stays
-            self.page.show_rows([] if change.errors is None else change_rows(change.errors, self.page.group), keep=True)
+            self.page.show_rows(change_rows(change.errors, self.page.group), keep=True)
             return
         for cache in self._sources.values():
             cache.clear()

@@ -125,9 +125,9 @@ def run_facts(run: KeptRun) -> str:
 
 def lost_text(run: LostRun, number: int) -> str:
     """That the facts of a run are lost; ``number``: of how many runs."""
-    images = plural("{n} image", "{n} images", run.images)
+    images, megabytes = plural("{n} image", "{n} images", run.images), run.bytes / 1e6
     text = tr("Name and figures of run {number} are lost ({images}, {size} MB).", number=run.number, images=images,
-              size=f"{run.bytes / 1e6:.1f}")  # fmt: skip
+              size=f"{megabytes:.1f}" if megabytes >= 1 else f"{megabytes:.1g}")  # fmt: skip
     more = plural("{n} more run is lost.", "{n} more runs are lost.", number - 1) if number > 1 else ""
     return f"{text} {more}".rstrip()
 

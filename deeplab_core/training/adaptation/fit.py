@@ -128,7 +128,7 @@ class AdaptationTrainer:
                 self._backward(example, example.views[int(random.integers(len(example.views)))], schedule, random, len(drawn))
             self._pull(schedule.pull)
             self._hold(still)
-            before = [parameter.detach()[self._fast].clone() for parameter in self._class_rows]
+            before = [parameter.detach()[self._fast_rows(parameter)].clone() for parameter in self._class_rows]
             optimizer.step()
             self._speed_up(before)
         return self.state()
@@ -201,8 +201,13 @@ class AdaptationTrainer:
     @torch.no_grad()
     def _speed_up(self, before: State) -> None:
         """These classes have everything to learn: their rows move :data:`_FAST_RATE` times as far as the optimiser's step."""
-        for parameter, rows in zip(self._class_rows, before, strict=True):
-            parameter[self._fast] = rows + _FAST_RATE * (parameter[self._fast] - rows)
+        for parameter, start in zip(self._class_rows, before, strict=True):
+            rows = self._fast_rows(parameter)
+            parameter[rows] = start + _FAST_RATE * (parameter[rows] - start)
+
+    def _fast_rows(self, parameter: nn.Parameter) -> list[int]:
+        """Rows of the fast classes; the one row of a two-class network belongs to both its classes."""
+        return [0] if self._fast and len(parameter) == 1 else self._fast
 
     @torch.no_grad()
     def _pull(self, weight: float) -> None:

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QFileDialog
 from app.controllers.compare.changes import CompareChanges
 from app.state.kept_runs import KeptRun, RunRecorder
 from app.state.samples import load_sample
+from app.text import share_text
 from app.ui.common.choice_dialog import FolderQuestion
 from app.ui.common.text_dialog import TextDialog
 from app.ui.evaluate.run_page import RunPage
@@ -206,6 +207,23 @@ def test_the_difference_is_exported(desk: Studio, tmp_path: Path, monkeypatch: p
         assert any(name in text for name in names)
 
 
+def test_a_second_comparison_lists_its_own_errors_and_says_how_much_differs(desk: Studio) -> None:
+    shown = compared(desk)
+    choose_row(desk, shown, 1)
+    first, listed = changes(desk).change, shown.model.components
+    shown.choose(first.sides[::-1])
+    desk.qtbot.mouseClick(shown.start, Qt.MouseButton.LeftButton)
+    whole(desk, first)
+    difference = changes(desk).change.difference
+    assert shown.query.find(difference, fixed=True) == shown.model.components != listed
+    assert shown.model.components == difference.won(len(shown.model.components))
+    place = shown.list.visualRect(shown.model.index(0)).center()
+    desk.qtbot.mouseClick(shown.list.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    desk.wait(lambda: changes(desk).labels)
+    runs = [said(desk, desk.image.id, model) for model in (1, 0)]
+    assert changes(desk).captions()[PaneKind.DIFFERENCE] == f"A and B · {share_text(float(np.mean(runs[0] != runs[1])))}"
+
+
 def test_the_masks_as_they_are_against_a_model(desk: Studio) -> None:
     desk.paint((10, 10), (30, 20))
     desk.settle()
@@ -254,6 +272,7 @@ def test_a_run_is_kept_compared_and_removed(desk: Studio) -> None:
     desk.qtbot.mouseClick(shown.start, Qt.MouseButton.LeftButton)
     whole(desk, first)
     assert changes(desk).change.difference.fixed.wrong_px == first.difference.fixed.wrong_px, "the same labels, now from the run"
+    assert shown.model.components == changes(desk).change.difference.won(400)
     assert shown.keep.text() == "Remove run…"
     desk.qtbot.mouseClick(shown.keep, Qt.MouseButton.LeftButton)
     question = next(one for one in desk.window.findChildren(FolderQuestion) if one.isVisible())

@@ -13,10 +13,10 @@ from PySide6.QtWidgets import QFileDialog, QLabel
 
 from app.state.comparison import PLACE_TOKENS, ModelSetting, count_pair
 from app.text import points
-from app.ui.compare.compare_dock import CompareDock
+from app.ui.compare.compare_dock import CompareDock, CompareTable
 from app.ui.shell.theme import load_theme
 from app.viewmodels.annotate.panes import PaneKind, PaneLayout
-from app.viewmodels.compare.rows import remark
+from app.viewmodels.compare.rows import TableRow, remark
 from app.worker.messages import AskReceptive, Compare, EndCompare, InspectModel
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import ClassInfo
@@ -111,6 +111,19 @@ def test_the_buttons_below_the_models_show_their_whole_text(studio: Studio, fold
     begin(studio)
     for button in (dock(studio).add_setting, dock(studio).errors, dock(studio).add_file, dock(studio).run_folder):
         assert button.visibleRegion().boundingRect().width() >= button.sizeHint().width()
+
+
+@pytest.mark.parametrize("models", [2, 3, 4])
+def test_no_figure_is_cut(qtbot, models: int) -> None:
+    table = CompareTable(load_theme("dark"))
+    qtbot.addWidget(table)
+    table.setStyleSheet("QTableWidget::item { padding: 0 8px; }")
+    values = tuple(f"{88.8 + place:.1f}" for place in range(models))
+    rows = [TableRow("chair", values, best=frozenset({models - 1})), TableRow("time, ms", ("12 345.6",) * models)]
+    table.show_rows("IoU, %", [(letter, letter) for letter in "ABCD"[:models]], rows)
+    for line in range(2):
+        for place in range(1, 1 + models):
+            assert table.sizeHintForIndex(table.model().index(line, place)).width() <= table.columnWidth(place)
 
 
 def test_two_models_stand_side_by_side(desk, models):

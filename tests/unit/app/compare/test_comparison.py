@@ -209,3 +209,15 @@ def test_models_are_tested_against_the_first_as_one_family() -> None:
     assert "aeroplane" not in rows
     with pytest.raises(AtrousError):
         ablation_of(folder_of([spoilt(5), spoilt(9)], images=1))
+
+
+def test_draws_follow_the_number_of_models_and_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """2 / 101 for each of six tests is above 0.05: so few draws could call none of them, whatever the difference."""
+    monkeypatch.setattr("app.state.comparison._DRAWS", 100)
+    found = ablation_of(folder_of([_person_lost, *[lambda truth: truth] * 3]))
+    rows = {row.name: row for row in verdict_rows(VOC, found)}
+    assert [cell.text.split(maxsplit=1)[1] for cell in rows["person"].cells] == ["helps"] * 3
+
+
+def _person_lost(truth: np.ndarray) -> np.ndarray:
+    return np.where(np.arange(truth.size).reshape(truth.shape) % 2 == 0, 0, truth).astype(np.uint8)

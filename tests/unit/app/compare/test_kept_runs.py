@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from app.cli import run as command
+from app.state.comparison import VARIANTS, ModelSetting
 from app.state.data_choices import settle
 from app.state.kept_runs import RUNS, KeptRun, KeptRuns
 from app.state.project import Project
-from app.state.run_sides import RunSide, change_of, truth_note
+from app.state.run_sides import RunSide, change_of, settings_text, truth_note
 from app.state.samples import load_sample
 from deeplab_core.analysis.difference import RunDifference
 from deeplab_core.catalogs import get_catalog
@@ -24,6 +25,8 @@ from deeplab_core.masks.png import write_mask
 from deeplab_core.masks.read import read_mask
 from deeplab_core.metrics import ConfusionMatrix
 from deeplab_core.metrics.truth_hash import ground_truth_hash, label_map_hash
+from deeplab_core.records import PredictOptions
+from deeplab_core.refine.parameters import preset
 
 VOC = get_catalog("voc21")
 CHAIR, SOFA = 9, 18
@@ -329,3 +332,13 @@ def keep_labels(project: Project, name: str, labels: np.ndarray) -> KeptRun:
     recorder = KeptRuns(project).begin(name, "a model")
     recorder.add(project.images[0].id, labels, None)
     return recorder.finish()
+
+
+def test_settings_of_a_run_name_what_a_setting_of_compare_changes() -> None:
+    assert settings_text(PredictOptions()) == ""
+    assert settings_text(PredictOptions(crf=preset("v1"), engine="onnx")) == "CRF v1, engine ONNX Runtime"
+    assert settings_text(PredictOptions(crf=preset("v2"), engine="auto")) == "CRF v2, engine auto"
+    assert settings_text(PredictOptions(crf=replace(preset("v2"), iterations=3))) == "CRF"
+    texts = [settings_text(ModelSetting(Path("m.pth"), name).apply(PredictOptions())) for name in VARIANTS]
+    assert all(texts)
+    assert len(set(texts)) == len(texts)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from app.state.kept_runs import LostRun
 from app.viewmodels.evaluate.error_list import OwnSlice
-from app.viewmodels.evaluate.run_changes import ChangeGroup, ChangeQuery, change_rows
+from app.viewmodels.evaluate.run_changes import ChangeGroup, ChangeQuery, change_rows, lost_text
 from deeplab_core.analysis.difference import ImageErrorChange, RunDifference
 from deeplab_core.analysis.error_comparison import ErrorComparison
 from deeplab_core.analysis.error_maps import map_errors
@@ -53,3 +55,8 @@ def test_errors_of_an_own_slice_are_listed(tmp_path: Path) -> None:
     assert query == ChangeQuery(within=OwnSlice("weather", "rain"))
     assert {one.image for one in query.find(difference, fixed=True)} == {"0.png", "1.png", "2.png"}
     assert query.find(difference, fixed=False) == []
+
+
+@pytest.mark.parametrize(("size", "text"), [(0, "0 MB"), (31_000, "0.03 MB"), (2_340_000, "2.3 MB")])
+def test_the_size_of_a_lost_run_is_never_rounded_to_nothing(size: int, text: str) -> None:
+    assert f"{text})" in lost_text(LostRun(number=1, images=10, bytes=size, changed=0.0), 1)

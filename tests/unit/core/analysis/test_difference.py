@@ -102,6 +102,18 @@ def test_p_values_of_counts_are_one_family_and_need_six_images() -> None:
     assert {row.verdict for row in found.cells(resamples=0)} == {None}
 
 
+def test_many_cells_can_still_be_told_from_chance() -> None:
+    """2 / 10,001 times 306 cells is above 0.05: so few draws could mark none of them, whatever the difference."""
+    classes = np.arange(18, dtype=np.uint8)
+    truth = np.repeat(classes, 17)[None]
+    before = np.concatenate([classes[classes != one] for one in classes])[None]
+    found = difference_of(*[(truth, before, truth)] * 6)
+    cells = found.cells(resamples=10_000)
+    assert len(cells) == 18 * 17
+    assert {cell.verdict for cell in cells} == {Verdict.BETTER}
+    assert cells[0].p == pytest.approx(306 * 2 / 30_601)
+
+
 def test_draws_do_not_depend_on_the_order_of_the_images() -> None:
     truth, before, after = room()
     one = difference_of((truth, before, after), (truth, before, truth), (truth, after, before))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from deeplab_core.nn import create_model
 from deeplab_core.records import ModelCard, Preprocessing
 from deeplab_core.training import DataSource, Recipe, RunFiles, SegmentationDataset, Trainer, TrainingGroup
 from deeplab_core.training.adaptation import Corrected, Untouched, adapt
+from deeplab_core.training.adaptation.frozen_split import main_classifiers
 from deeplab_core.weights import load_model, save_model
 from tests.unit.core.training.learner_world import COLOURS, room
 from tests.unit.core.training.made_data import CATALOG, RECIPE, make_folder
@@ -197,6 +200,26 @@ def test_corrections_of_the_background_alone_teach_too(knows_red: tuple[Any, Mod
     background = np.where(truth == 0, 0, 255).astype(np.uint8)
     found = adapt(model, card, [Corrected("room", lambda: (rgb, background, truth))], options=LearnOptions(strength="gentle"))
     assert found.model.num_classes == 1
+
+
+@pytest.mark.parametrize("said", [0, 3])
+def test_a_network_of_one_channel_that_says_one_class_everywhere_learns_the_other(
+    knows_red: tuple[Any, ModelCard], said: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_module("deeplab_core.training.adaptation.adapt"), "_STEPS", (40, 40))
+    model, card = copy.deepcopy(knows_red[0]), knows_red[1]
+    head = model.get_submodule(main_classifiers(model)[-1])
+    with torch.no_grad():
+        head.weight.mul_(0.01)
+        head.bias.fill_(1.0 if said else -1.0)
+    assert (Predictor(model, card)(chairs(20, "chair", "chair")[0]).labels == said).all()
+
+    def corrected(seed: int) -> Corrected:
+        rgb, truth = chairs(seed, "chair", "chair")
+        return Corrected(f"room {seed}", lambda: (rgb, truth, truth))
+
+    found = adapt(model, card, [corrected(20)], options=LearnOptions(strength="strong"))
+    assert found.report.corrected[1] > found.report.corrected[0] + 0.05
 
 
 def test_a_third_class_is_refused_in_words(knows_red: tuple[Any, ModelCard]) -> None:
