@@ -46,6 +46,7 @@ class ComponentsController(TargetSource):
         self._guess: int | None = None
         self._soon = single_shot(self, _SOON_MS, self._look)
         corrections.changed.connect(self._look_again)
+        services.session.imageChanged.connect(lambda _image: self._leave_place())
         self._edit.tools.changed.connect(self._follow_tools)
         classes.keyChosen.connect(self._take_key)
 
@@ -57,6 +58,10 @@ class ComponentsController(TargetSource):
     def place(self) -> Point | None:
         """Where the pointer is on the image, or was when it left it for a menu."""
         return self._corrections.inside(self._last)
+
+    def _leave_place(self) -> None:
+        """Where the pointer left the image before says nothing about this one."""
+        self._last = self._place
 
     def box_here(self) -> Box | None:
         """Box of the component at :attr:`place` while the tool is chosen; None without one."""

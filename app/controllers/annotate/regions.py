@@ -46,6 +46,7 @@ class RegionsController(TargetSource):
         self._shown: tuple[tuple[RegionPreview, int, int | None, frozenset[int]], Target] | None = None
         self._soon = single_shot(self, _SOON_MS, self._look)
         corrections.changed.connect(self._look_again)
+        services.session.imageChanged.connect(lambda _image: self._leave_place())
         self._edit.tools.changed.connect(self._follow_tools)
 
     @property
@@ -58,6 +59,10 @@ class RegionsController(TargetSource):
         self._last = self._place or self._last
         self._path = []
         self._look()
+
+    def _leave_place(self) -> None:
+        """Where the pointer left the image before says nothing about this one."""
+        self._last = self._place
 
     def box_here(self) -> Box | None:
         """Box of the region under the pointer, or where it was, while the tool is chosen; None without one."""

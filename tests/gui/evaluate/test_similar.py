@@ -137,3 +137,21 @@ def test_images_are_compared_with_the_component_that_the_tool_points_at(studio: 
     studio.program.edit.choose_tool(Tool.BRUSH)
     ask(studio)
     assert studio.program.similar.query.region is None
+
+
+@pytest.mark.parametrize("tool", [Tool.COMPONENTS, Tool.REGIONS])
+def test_where_the_pointer_left_another_image_is_not_meant(studio: Studio, colours: Path, tool: Tool) -> None:
+    studio.start_model()
+    studio.open(colours)
+    studio.paint((10, 10), (30, 20))
+    studio.program.edit.choose_tool(tool)
+    pointed = studio.program.components if tool is Tool.COMPONENTS else studio.program.regions
+    pointed.hover(12, 11)
+    pointed.hover(None, None)
+    studio.settle()
+    assert pointed.box_here() is not None
+    studio.program.session.open_image(2)
+    studio.settle()
+    assert pointed.box_here() is None
+    ask(studio)
+    assert studio.program.similar.query.region is None
