@@ -264,9 +264,9 @@ class KeptRuns:
         undone = next((edit for edit in edits.entries if edit.undone and edit.number in run.edits), None)
         if undone is not None:
             return message("'{edit}' was undone since, and its labels do not say which class they had before", edit=undone.title)
-        known = edits.names_of(catalog)
+        known = {str(class_id): names for class_id, names in edits.names_of(catalog).items()}
         for class_id, name in run.names.items():
-            if name not in known.get(int(class_id), ()):
+            if name not in known.get(class_id, ()):
                 return message("{class_id} was '{name}' then, and is not in the classes of now", class_id=class_id, name=name)
         return message("")
 

@@ -326,6 +326,8 @@ def test_runs_follow_edits_of_the_classes_and_say_which_they_cannot(folder: Path
         old = replace(run, edits=None, catalog="another")
         assert "did not note the classes" in str(runs.unreadable(old))
         assert "was 'throne' then" in str(runs.unreadable(replace(run, catalog="another", names={str(CHAIR): "throne"})))
+        strange = replace(run, catalog="another", names={"?": "throne"})  # of a damaged project, or someone else's
+        assert "? was 'throne' then" in str(runs.unreadable(strange))
 
 
 def keep_labels(project: Project, name: str, labels: np.ndarray) -> KeptRun:
