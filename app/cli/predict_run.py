@@ -88,7 +88,8 @@ def settle_engine(predictor: Predictor, images: Iterable[Path]) -> None:
     """Let one engine compute a whole run: where the fastest is asked for, the one that a trial with the first image finds."""
     if predictor.options.engine == "auto":
         engine: EngineChoice = on_first_image(predictor, images, predictor.choose_engine, "torch")
-        say(f"engine: {engine}", err=True)
+        own = predictor.model.engine  # of a graph, which no other engine runs
+        say(f"engine: {engine if own is None else own.name}", err=True)
         predictor.options = replace(predictor.options, engine=engine)
 
 
