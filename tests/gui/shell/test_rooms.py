@@ -210,7 +210,9 @@ def test_compare_and_errors_fit_the_smallest_screen(studio: Studio, folder):
     assert compare is not None
     neighbours = [window.docks["images"], window.docks["classes"], window.docks["model"]]
     studio.wait(lambda: not any(compare.geometry().intersects(dock.geometry()) for dock in neighbours))
-    assert [compare.tabs.tabText(place) for place in range(compare.tabs.count())] == ["Models", "Metrics", "Curves", "Images"]
+    assert [compare.tabs.tabText(place) for place in range(compare.tabs.count())] == [
+        "Models", "Metrics", "Curves", "Images", "Verdicts",
+    ]  # fmt: skip
     assert compare.table.isVisible()
     compare.tabs.setCurrentIndex(0)
     assert compare.chooser.isVisible()
@@ -227,7 +229,7 @@ def test_compare_and_errors_fit_the_smallest_screen(studio: Studio, folder):
         assert part.width() >= (120 if part in (page.scale, page.order) else part.sizeHint().width())
     window.resize(1280, 800)
     enter(studio, Room.COMPARE)
-    studio.wait(lambda: compare.tabs.count() == 2 and compare.table.isVisible() and compare.chooser.isVisible())
+    studio.wait(lambda: compare.tabs.count() == 3 and compare.table.isVisible() and compare.chooser.isVisible())
 
 
 def test_what_is_unusual_about_the_crf_is_unfolded(studio: Studio, folder):

@@ -189,7 +189,7 @@ def test_shortcut_sheet(desk: Studio, snapshot: Snapshot) -> None:
 def test_export_dialog(room: Studio, rooms: Path, snapshot: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     dialog = ExportDialog(room.program.export, room.program.settings, rooms, room.window)
-    shown(room, dialog, 600, 420, dialog.format)
+    shown(room, dialog, 600, 440, dialog.format)
     dialog.target.setText("export")
     snapshot("export", dialog)
 
