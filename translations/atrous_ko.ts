@@ -6501,7 +6501,7 @@ Click to correct it
         <source>{names}
 {pixels} px · {short_percent} % of all errors</source>
         <translation>{names}
-{pixels} px · 오류의 {short_percent} %</translation>
+{pixels} px · {short_percent} %(전체 오류 중)</translation>
     </message>
     <message>
         <source>Show these errors</source>
@@ -7430,7 +7430,7 @@ Metrics against a model&apos;s own masks say nothing about its errors. The Class
     </message>
     <message>
         <source>These rooms are rendered. A network labels the image in view, and ground truth measures its mask. {previous} and {next} move through the images. Then press Next.</source>
-        <translation>렌더링한 방입니다. 네트워크가 보고 있는 이미지에 라벨을 만들고, 정답으로 마스크를 잽니다. {previous}와(과) {next}(으)로 이미지를 넘깁니다. 그런 다음 다음을 누르세요.</translation>
+        <translation>렌더링한 방입니다. 네트워크가 보고 있는 이미지에 라벨을 만들고, 정답으로 마스크를 잽니다. {previous}와(과) {next}(으)로 이미지를 넘깁니다. 그런 다음 &apos;다음&apos;을 누르세요.</translation>
     </message>
     <message>
         <source>Label them all</source>
@@ -7438,7 +7438,7 @@ Metrics against a model&apos;s own masks say nothing about its errors. The Class
     </message>
     <message>
         <source>Press Run folder in the Model panel: the network labels every room in the background. Then press Next.</source>
-        <translation>모델 패널에서 폴더 실행을 누르세요. 네트워크가 백그라운드에서 모든 방에 라벨을 만듭니다. 그런 다음 다음을 누르세요.</translation>
+        <translation>모델 패널에서 폴더 실행을 누르세요. 네트워크가 백그라운드에서 모든 방에 라벨을 만듭니다. 그런 다음 &apos;다음&apos;을 누르세요.</translation>
     </message>
     <message>
         <source>Where are the errors?</source>
@@ -7470,7 +7470,7 @@ Metrics against a model&apos;s own masks say nothing about its errors. The Class
     </message>
     <message>
         <source>The mean IoU of this image was {before} and is {now}. {undo} takes the step back. Then press Next.</source>
-        <translation>이 이미지의 평균 IoU가 {before}에서 {now}(으)로 바뀌었습니다. {undo}을(를) 누르면 단계가 되돌려집니다. 그런 다음 다음을 누르세요.</translation>
+        <translation>이 이미지의 평균 IoU가 {before}에서 {now}(으)로 바뀌었습니다. {undo}을(를) 누르면 단계가 되돌려집니다. 그런 다음 &apos;다음&apos;을 누르세요.</translation>
     </message>
     <message>
         <source>Export</source>
@@ -9946,10 +9946,6 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     <message>
         <source>Objects by occlusion (shared outline)</source>
         <translation>가림 정도별 객체(공유 윤곽)</translation>
-    </message>
-    <message>
-        <source>Trimap curve, {scope}</source>
-        <translation>트라이맵 곡선, {scope}</translation>
     </message>
     <message>
         <source>Band: {rule}.</source>

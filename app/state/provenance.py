@@ -87,15 +87,14 @@ def merge_labels(
     )
 
 
-def would_change(labels: LabelMap, provenance: NDArray[np.uint8], new_labels: LabelMap, source: Provenance) -> bool:
-    """Whether :func:`merge_labels` everywhere has anything to change or to disagree with; as quick as the first difference.
+def would_change(labels: LabelMap, provenance: NDArray[np.uint8], new_labels: LabelMap) -> bool:
+    """Whether :func:`merge_labels` everywhere changes the class of a pixel; as quick as the first such strip.
 
-    Where classes are locked, it may answer True for a merge that keeps every pixel.
+    A difference in pixels that the user has set is none: they stay. Where classes are locked, it may answer True for a merge
+    that keeps every pixel.
     """
     for start in range(0, labels.shape[0], _STRIP):
         rows = slice(start, start + _STRIP)
-        if not np.array_equal(labels[rows], new_labels[rows]):
-            return True
-        if np.any(~users_own(provenance[rows]) & (provenance[rows] != source)):
+        if np.any((labels[rows] != new_labels[rows]) & ~users_own(provenance[rows])):
             return True
     return False

@@ -12,9 +12,10 @@ from app.controllers.project.folder_jobs import FolderChange, FolderJobs
 from app.services.folder_job import FolderJob, Steps, answer, background
 from app.services.services import Services
 from app.state.class_mapping import in_project_ids
+from app.state.document import Document
 from app.state.patch import TilePatch
 from app.state.project import Project
-from app.state.provenance import Provenance, merge_labels
+from app.state.provenance import Provenance, merge_labels, would_change
 from app.state.runs import ItemState, Run
 from app.text import spaced, tr, waiting_text
 from app.viewmodels.project.folder_plan import plan_run
@@ -171,6 +172,10 @@ class FolderRun(QObject):
         prediction = kept if kept is not None else predicted.prediction
         suggestion = project.record(image).touched
         if suggestion:
+            shown = self._session.image
+            document = shown.document if shown is not None and shown.id == image else None
+            suggestion = yield from background(lambda: _offers_something(run, image, prediction, document))
+        if suggestion:
             run.change.before_suggestion(image)
 
         def write() -> None:
@@ -252,3 +257,17 @@ def _unfinished(project: Project, card_id: str, plain: str) -> Run | None:
     """The interrupted run with this model and these options."""
     found = project.runs.unfinished()
     return found if found is not None and (found.card_id, found.options) == (card_id, plain) else None
+
+
+def _offers_something(run: _Run, image: int, prediction: Prediction, document: Document | None) -> bool:
+    """Whether a prediction would change an image that the user has worked on; True where its classes are not agreed on yet.
+
+    Args:
+        document: of the image in view; None reads the image's own.
+    """
+    labels = in_project_ids(run.project, prediction, run.card.catalog)
+    if labels is None:
+        return True
+    if document is None:
+        document = run.project.load(image, (labels.shape[0], labels.shape[1])).document
+    return document.shape != labels.shape or would_change(document.labels, document.provenance, labels)

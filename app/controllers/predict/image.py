@@ -219,7 +219,8 @@ class PredictController(QObject):
             return False
         if not offer or (from_disk and not project.record(image.id).suggested):
             return False
-        if not would_change(document.labels, document.provenance, labels, Provenance.MODEL):
+        if not would_change(document.labels, document.provenance, labels):
+            self._decide()  # nothing is left to decide
             return False
 
         refined = prediction.options.crf is not None

@@ -64,6 +64,7 @@ class ModelsController(QObject):
         self._settings, self._context = services.settings, services.context
         self._project: Project | None = None
         self._loading: list[Call[Loaded]] = []
+        self._asked_for: Path | None = None
         self._untried: list[Path] = []
         self._chosen = False
         self._refused: Path | None = None
@@ -91,18 +92,19 @@ class ModelsController(QObject):
         """Start the compute process and load the model used last, or the first available one."""
         self._stopped = False
         self._compute.start()
-        choices = self.choices()
-        last = Path(self._settings["model.path"]) if self._settings["model.path"] else None
-        if last is not None and (last.is_file() or last.is_dir()):
-            self._untried = []
-            self.load(last, chosen=False)
-        elif choices:
-            # No choice yet; if one fails, the next one is tried.
-            self._untried = sorted((choice.path for choice in choices), key=_first_choice)
+        self._untried = self._first_ones()
+        if self._untried:
             self.load(self._untried.pop(0), chosen=False)
         else:
             self._show(DeviceView(state=tr("no model")))
         self.choicesChanged.emit()
+
+    def _first_ones(self) -> list[Path]:
+        """What is loaded first: the model used last; without one, the available ones, of which the next is tried if one fails."""
+        last = Path(self._settings["model.path"]) if self._settings["model.path"] else None
+        if last is not None and (last.is_file() or last.is_dir()):
+            return [last]
+        return sorted((choice.path for choice in self.choices()), key=_first_choice)
 
     def restart(self) -> None:
         """End the compute process, whatever it does, and start it again; what waits for it is computed by the new one."""
@@ -117,8 +119,9 @@ class ModelsController(QObject):
         if self._project is not None and (self._project.directory / "models").is_dir():
             folders.append(self._project.directory / "models")  # learned here from corrections
         found = find_models(folders)
-        if self.path is not None and self.path not in found:
-            found.insert(0, self.path)
+        for path in (self.path, self._asked_for if self._loading else None):
+            if path is not None and path not in found:
+                found.insert(0, path)
         return [ModelChoice(path, self._title(path), _tip(path), note_of(path).figures) for path in found]
 
     def load(self, path: Path, *, chosen: bool = True) -> None:
@@ -138,11 +141,18 @@ class ModelsController(QObject):
         self._untried, self._tried_on = [], path
         self._ask_for(path, {})
 
-    def suit(self, folder: Path, catalog: ClassCatalog) -> None:
-        """For the page of a new project: try on the bundled model for its images, if another bundled one is in use."""
-        own = _model_for(folder, catalog) if self._uses_bundled and not self._loading else None
-        if own is not None and own not in (self.path, self._refused):
+    def suit(self, folder: Path, catalog: ClassCatalog) -> Path | None:
+        """For the page of a new project: the model of its images, the bundled one for them instead of another bundled one.
+
+        It is tried on, unless a model is on its way: then ask again once that one is there.
+        """
+        coming = self.coming
+        own = _model_for(folder, catalog) if coming is not None and coming.parent == BUNDLED_MODELS else None
+        if own is None or own == self._refused:
+            return coming
+        if own != coming and self.path is not None and not self._loading:
             self.try_on(own)
+        return own
 
     @property
     def _uses_bundled(self) -> bool:
@@ -175,6 +185,7 @@ class ModelsController(QObject):
             )
         )
         self._loading.append(call)
+        self._asked_for = path
         call.on(
             done=lambda answer: self._take(call, path, answer),
             failed=lambda error: self._fail(call, path, error),
@@ -253,6 +264,11 @@ class ModelsController(QObject):
     def loading(self) -> bool:
         """Whether another model is on its way; until it is there, none runs unasked."""
         return bool(self._loading)
+
+    @property
+    def coming(self) -> Path | None:
+        """The model that will be in use: the newest one on its way, else the one in use, else the one that the start loads."""
+        return (self._asked_for if self._loading else self.path) or next(iter(self._first_ones()), None)
 
     def mapping(self, catalog: ClassCatalog | None = None) -> CatalogMapping | None:
         """How classes of the model (or of another catalog) become the project's."""

@@ -180,7 +180,7 @@ class NewProjectController(QObject):
         """Predict the picture's image with the model in use; only the newest answer comes."""
         self.leave()
         card = self.models.card
-        if card is None:
+        if card is None or self.models.loading:
             return
         options = self.models.run_settings.options()
         path = look.folder / preview.name
@@ -202,7 +202,7 @@ class NewProjectController(QObject):
     def give_up(self, before: Path | None) -> None:
         """The page is closed and nothing begins: a model that was tried on it makes way for the one ``before``."""
         self.leave()
-        if before is not None and self.models.path != before:
+        if before is not None and self.models.coming != before:
             self.models.load(before, chosen=False)
 
     def leave(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import isnan, nan
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRectF, Qt, Signal
-from PySide6.QtGui import QPainter
+from PySide6.QtGui import QPainter, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -64,6 +64,7 @@ class KindTable(QTableWidget):
         self.setItemDelegateForColumn(_SHARE, self._bars)
         self.setItemDelegateForColumn(_GAIN, self._bars)
         list_rows(self)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
         self.setAccessibleName(tr("Kinds of failure"))
         self.setTabKeyNavigation(False)
         header = self.horizontalHeader()
@@ -81,6 +82,16 @@ class KindTable(QTableWidget):
     def set_theme(self, theme: Theme) -> None:
         self._bars.theme = theme
         self.viewport().update()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """In a narrow window the columns are moved by a scroll bar; no figure is cut."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        header = self.horizontalHeader()
+        bar = self.horizontalScrollBar().sizeHint().height() if header.length() > self.viewport().width() else 0
+        self.setFixedHeight(header.sizeHint().height() + _ROW * self.rowCount() + 2 + bar)
 
     def show_lines(self, lines: Sequence[FailureLine]) -> None:
         """Show other figures; the selected row stays."""
@@ -106,7 +117,7 @@ class KindTable(QTableWidget):
                     item.setData(Qt.ItemDataRole.UserRole, bars[column])
                 elif column:
                     item.setTextAlignment(_RIGHT | Qt.AlignmentFlag.AlignVCenter)
-        self.setFixedHeight(self.horizontalHeader().sizeHint().height() + _ROW * len(lines) + 2)
+        self._fit()
 
     def _choose(self, row: int, _column: int) -> None:
         if row < len(self._lines) and self._lines[row].pixels:

@@ -369,7 +369,18 @@ def _place_of(table: MatrixTable, ids: tuple[int, int]) -> tuple[int, int]:
 
 
 def _contrasting(ground: QColor, theme: Theme) -> QColor:
-    """Text that can be read on a coloured cell, whatever the theme."""
-    luma = 0.299 * ground.redF() + 0.587 * ground.greenF() + 0.114 * ground.blueF()
-    dark, light = ("on_accent", "text") if theme.name == "dark" else ("text", "on_accent")
-    return theme.color(dark if luma > 0.45 else light)
+    """Text that can be read on a coloured cell, whatever the theme: the one with more contrast (WCAG 2)."""
+    below = _luminance(ground)
+
+    def contrast(ink: QColor) -> float:
+        high, low = sorted((_luminance(ink), below), reverse=True)
+        return (high + 0.05) / (low + 0.05)
+
+    return max((theme.color("text"), theme.color("on_accent")), key=contrast)
+
+
+def _luminance(color: QColor) -> float:
+    """Relative luminance, 0..1 (WCAG 2)."""
+    parts = (color.redF(), color.greenF(), color.blueF())
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

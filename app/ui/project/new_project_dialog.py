@@ -94,13 +94,12 @@ class NewProjectDialog(FittedDialog):
         self._effect: CatalogEffect | None = None
         self._measured: tuple[ClassCatalog, GroundTruthFiles] | None = None
         self._changed: set[str] = set()
-        self._before, self._problem = controller.models.path, ""
+        self._before, self._problem = controller.models.coming, ""
         self._build()
         self._fill_classes()
         self._fill_truth()
         self._fill_labels()
         self._fill_models()
-        self._choose_model()
         self._wire()
         self._show_all()
         self.picture.start()
@@ -166,6 +165,7 @@ class NewProjectDialog(FittedDialog):
         self.model.activated.connect(self._pick_model)
         self._controller.models.cardChanged.connect(self._follow_card)
         self._controller.models.choicesChanged.connect(self._fill_models)
+        self._controller.models.choicesChanged.connect(self._show_all)
 
     # -- what can be chosen ----------------------------------------------------------------------------------------------
 
@@ -242,14 +242,12 @@ class NewProjectDialog(FittedDialog):
             self.model.addItem(displayed(choice.title), choice.path)
             self.model.setItemData(self.model.count() - 1, displayed(choice.tooltip), Qt.ItemDataRole.ToolTipRole)
         self.model.addItem(tr("None: images begin empty"), None)
-        place = self._model_in_use()
-        self.model.setCurrentIndex(max(place, 0) if wanted else self.model.count() - 1)
+        self._show_model(models.coming, wanted=wanted)
+        self._choose_model()
 
-    def _model_in_use(self) -> int:
-        """Place of the model in use in the list; -1 without one."""
+    def _show_model(self, path: Path | None, *, wanted: bool) -> None:
         paths = [self.model.itemData(place) for place in range(self.model.count() - 1)]  # Qt does not compare paths
-        path = self._controller.models.path
-        return paths.index(path) if path in paths else -1
+        self.model.setCurrentIndex((paths.index(path) if path in paths else 0) if wanted else len(paths))
 
     # -- choosing --------------------------------------------------------------------------------------------------------
 
@@ -398,27 +396,23 @@ class NewProjectDialog(FittedDialog):
     def _pick_model(self, place: int) -> None:
         self._changed.add("model")
         path = self.model.itemData(place)
-        if path is not None and path != self._controller.models.path:
+        if path is not None and path != self._controller.models.coming:
             self.picture.forget_prediction()
             self._controller.models.try_on(path)
         self._show_all()
 
     def _choose_model(self) -> None:
         """A model with no object among the classes predicts nothing, unless the user wants it."""
-        card = self._card
-        if "model" in self._changed or card is None:
+        if "model" in self._changed:
             return
-        self._controller.models.suit(self._look.folder, self._offer.catalog)
-        found, _ = partners(card.catalog, self._offer.catalog)
-        place = self._model_in_use()
-        self.model.setCurrentIndex(place if found and place >= 0 else self.model.count() - 1)
+        path, card = self._controller.models.suit(self._look.folder, self._offer.catalog), self._card
+        self._show_model(path, wanted=card is None or bool(partners(card.catalog, self._offer.catalog)[0]))
 
     def _follow_card(self, _card: ModelCard | None) -> None:
         self.picture.forget_prediction()
         self._offers = [offer for offer in self._offers if offer.source != "model" or offer is self._offer]
         self._fill_classes()
         self._fill_models()
-        self._choose_model()
         self.picture.predict()
         self._show_all()
 
@@ -426,7 +420,8 @@ class NewProjectDialog(FittedDialog):
 
     @property
     def _card(self) -> ModelCard | None:
-        return self._controller.models.card
+        """The model in use; None while another one is on its way."""
+        return None if self._controller.models.loading else self._controller.models.card
 
     @property
     def _wants_model(self) -> bool:
@@ -493,7 +488,7 @@ class NewProjectDialog(FittedDialog):
         agreed = (card.id, card.catalog) if wanted and card is not None else None
         chosen = NewProject(
             classes=self._offer, how=how, truth=self._taken.choice, begins_empty=not wanted, labels=self._label, agreed=agreed,
-            model=str(self._controller.models.path) if wanted and "model" in self._changed else "",
+            model=str(self.model.currentData()) if wanted and "model" in self._changed else "",
         )  # fmt: skip
         self.accept()
         self.decided.emit(chosen)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QPushButton, QVBoxLayout
 
 from app.controllers.project.export import ExportController
 from app.controllers.project.tour import KEYS, STEPS, Tour
@@ -11,6 +12,9 @@ from app.controllers.workspace import Program
 from app.text import tr
 from app.ui.common.panel import toned
 from app.ui.shell.action_builder import ActionBuilder
+
+#: The text stands beside the buttons if a line has room for so many characters there.
+_LINE = 45
 
 
 class TourBar(QFrame):
@@ -26,19 +30,23 @@ class TourBar(QFrame):
         program.when_built(ExportController, tour.follow_export)
         self._actions = actions
         self.setObjectName("tourBar")
-        row = QHBoxLayout(self)
-        row.setContentsMargins(14, 8, 8, 8)
-        row.setSpacing(8)
+        self._parts = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
+        self._parts.setContentsMargins(14, 8, 8, 8)
+        self._parts.setSpacing(8)
         column = QVBoxLayout()
         column.setSpacing(2)
-        row.addLayout(column, 1)
+        self._parts.addLayout(column, 1)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addStretch(1)
+        self._parts.addLayout(row)
         head = QHBoxLayout()
         head.setSpacing(8)
         self.place = toned("", tone="muted", size="caption", strong=True)
         self.title = toned("", strong=True)
-        head.addWidget(self.place)
-        head.addWidget(self.title)
-        head.addStretch(1)
+        self.title.setWordWrap(True)
+        head.addWidget(self.place, alignment=Qt.AlignmentFlag.AlignTop)
+        head.addWidget(self.title, 1, Qt.AlignmentFlag.AlignTop)
         column.addLayout(head)
         self.text = toned("")
         self.text.setWordWrap(True)
@@ -55,11 +63,24 @@ class TourBar(QFrame):
         self.leave.setProperty("link", True)
         self.leave.setToolTip(tr("The tour goes on at this step: menu Help, Guided tour"))
         self.leave.clicked.connect(tour.leave)
-        for button in (self.show_me, self.back, self.next, self.leave):
-            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the keyboard stays with the picture
+        head.addWidget(self.leave, alignment=Qt.AlignmentFlag.AlignTop)
+        for button in (self.show_me, self.back, self.next):
             row.addWidget(button)
+        for button in (self.leave, self.show_me, self.back, self.next):
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the keyboard stays with the picture
         tour.changed.connect(self._show)
         self._show()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """In a narrow window the buttons stand below the text."""
+        super().resizeEvent(event)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        buttons = (self.show_me, self.back, self.next)
+        taken = sum(button.sizeHint().width() + self._parts.spacing() for button in buttons if not button.isHidden())
+        beside = self.width() - taken >= self.fontMetrics().averageCharWidth() * _LINE
+        self._parts.setDirection(QBoxLayout.Direction.LeftToRight if beside else QBoxLayout.Direction.TopToBottom)
 
     def _run_command(self) -> None:
         step = self.tour.step
@@ -79,3 +100,4 @@ class TourBar(QFrame):
         self.back.setEnabled(tour.place > 0)
         self.next.setText(tr("Done") if last else tr("Next"))
         self.leave.setVisible(not last)
+        self._arrange()

@@ -50,7 +50,8 @@ def trimap_chart(curves: Sequence[Curve], rule: str, scope: str) -> Chart:
         )
         for curve in curves
     )
-    title, note = tr("Trimap curve, {scope}", scope=scope), tr("Band: {rule}.", rule=rule)
+    title = tr("Trimap curve, folder") if scope == "folder" else tr("Trimap curve, image")
+    note = tr("Band: {rule}.", rule=rule)
     if not curves:
         of_folder = tr("The folder is evaluated where it has ground truth and masks; Ctrl+J does it again.")
         note = of_folder if scope == "folder" else tr("Open an image with ground truth.")

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from pyqtgraph import PlotWidget
 from PySide6.QtCore import QModelIndex, QPointF, Qt
-from PySide6.QtGui import QImage
+from PySide6.QtGui import QColor, QImage
 from PySide6.QtWidgets import QFileDialog
 
+from app.ui.evaluate.kind_table import KindTable
+from app.ui.evaluate.matrix_view import _contrasting, _luminance
 from app.ui.evaluate.pages import EvaluationPages
 from app.viewmodels.evaluate.charts import Chart, Series
 from app.viewmodels.evaluate.error_list import ComponentQuery
@@ -238,3 +240,23 @@ def test_the_legend_keeps_off_the_lines(studio, folder):
         view.show_chart(Chart("t", "x", "y", series, y_range=(0, 1)))
         middle = view.findChild(PlotWidget).plotItem.vb.sceneBoundingRect().center()
         assert (view.findChild(PlotWidget).plotItem.legend.sceneBoundingRect().center().y() > middle.y()) == bool(wanted)
+
+
+def test_figures_on_cells_are_readable(studio: Studio) -> None:
+    theme = studio.window.theme
+    for ground in (QColor(168, 91, 96), QColor(216, 110, 110), QColor(60, 100, 150), QColor(50, 40, 45), QColor(220, 220, 225)):
+        high, low = sorted((_luminance(_contrasting(ground, theme)), _luminance(ground)), reverse=True)
+        assert (high + 0.05) / (low + 0.05) >= 4.5, ground.name()
+
+
+def test_no_figure_of_the_kinds_is_cut_in_a_narrow_window(studio: Studio, folder) -> None:
+    pages(studio, folder, "Failures")
+    table = studio.window.findChild(KindTable)
+    studio.window.resize(800, 500)
+    studio.settle()
+    assert table.horizontalHeader().length() > table.viewport().width()
+    assert table.horizontalScrollBar().maximum() > 0
+    assert not table.verticalScrollBar().maximum()
+    studio.window.resize(1600, 1000)
+    studio.settle()
+    assert not table.horizontalScrollBar().maximum()

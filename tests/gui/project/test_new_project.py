@@ -11,6 +11,7 @@ from shiboken6 import isValid
 
 from app.state.ground_truth import TruthChoice
 from app.state.image_record import ImageStatus
+from app.state.new_project import CHOSEN_MODEL
 from app.state.opening import DIRECTORY_NAME
 from app.ui.project.new_project_dialog import NewProjectDialog
 from deeplab_core.catalogs import get_catalog
@@ -268,3 +269,51 @@ def test_the_page_offers_the_bundled_model_for_such_images(studio, bare, tmp_pat
     studio.wait(lambda: models.path == shipped / "photos-voc.safetensors")
     studio.open(bare)
     studio.wait(lambda: models.path == shipped / "rooms-voc.safetensors")
+
+
+def test_the_page_names_the_model_that_the_images_get_before_any_is_loaded(studio, bare, shipped):
+    dialog = page(studio, bare)
+    assert dialog.model.currentData() == shipped / "photos-voc.safetensors", "not the first of the alphabet, nor the first loaded"
+    studio.compute.paused = True
+    studio.program.models.start()
+    assert dialog.model.currentData() == shipped / "photos-voc.safetensors"
+    assert "being loaded" in dialog.model_line.text()
+    studio.qtbot.keyClick(dialog, Qt.Key.Key_Return)
+    studio.compute.paused = False
+    project = opened(studio)
+    studio.wait(lambda: studio.program.models.path == shipped / "photos-voc.safetensors")
+    assert not studio.program.models.begins_empty
+    assert project.setting(CHOSEN_MODEL) is None
+
+
+def test_a_model_that_is_chosen_and_still_on_its_way_is_the_one_of_the_project(studio, bare, shipped):
+    models = studio.program.models
+    studio.start_model()
+    dialog = page(studio, bare)
+    studio.wait(lambda: models.path == shipped / "photos-voc.safetensors")
+    studio.compute.paused = True
+    choose(dialog.model, "rooms-voc")
+    assert "being loaded" in dialog.model_line.text()
+    studio.qtbot.keyClick(dialog, Qt.Key.Key_Return)
+    studio.compute.paused = False
+    project = opened(studio)
+    studio.wait(lambda: models.path == shipped / "rooms-voc.safetensors")
+    assert project.setting(CHOSEN_MODEL) == str(shipped / "rooms-voc.safetensors")
+    assert models.path == shipped / "rooms-voc.safetensors"
+
+
+def test_a_model_that_was_tried_makes_way_even_if_it_comes_after_the_page_was_left(studio, bare, shipped):
+    models = studio.program.models
+    studio.start_model()
+    dialog = page(studio, bare)
+    studio.wait(lambda: models.path == shipped / "photos-voc.safetensors")
+    studio.qtbot.keyClick(dialog, Qt.Key.Key_Escape)
+    studio.wait(lambda: not models.loading)
+    before = models.path
+    dialog = page(studio, bare)
+    studio.compute.paused = True
+    choose(dialog.model, "camvid")
+    studio.qtbot.keyClick(dialog, Qt.Key.Key_Escape)
+    studio.compute.paused = False
+    studio.wait(lambda: not models.loading)
+    assert models.path == before

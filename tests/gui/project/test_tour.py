@@ -145,3 +145,19 @@ def test_every_step_names_keys_that_exist(studio: Studio, sample: Path) -> None:
         assert not step.command or step.command in studio.window.commands.actions
         bar(studio).next.click()
     assert all(studio.window.commands.shown_key(command) for command in KEYS.values())
+
+
+def test_every_step_can_be_read_in_a_narrow_window(studio: Studio, sample: Path) -> None:
+    studio.window.resize(800, 500)  # 1600 x 1000 at 200 %
+    studio.window.start_page.tour_button.click()
+    studio.wait(lambda: studio.program.session.image is not None)
+    studio.settle()
+    shown = bar(studio)
+    for place in range(len(STEPS)):
+        assert titled(studio, place)
+        studio.settle()
+        for label in (shown.title, shown.text):
+            assert label.height() >= label.heightForWidth(label.width()), place
+        for part in (shown.place, shown.leave, shown.back, shown.next, shown.show_me):
+            assert not part.isVisible() or part.width() >= part.sizeHint().width(), (place, part)
+        shown.next.click()

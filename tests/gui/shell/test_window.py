@@ -115,6 +115,7 @@ def test_a_folder_run_leaves_suggestions_on_touched_images_and_collects_failures
     broken = project.images[2]
     studio.compute.errors[str(project.path_of(broken))] = ImageReadError("the picture is cut off", remedy="Copy it again")
     before = studio.image.document.labels.copy()
+    studio.compute.known[str(studio.image.path)] = np.full(before.shape, 15, np.uint8)
     studio.window.model.run_folder.click()
     studio.wait(lambda: "Folder run finished" in studio.titles())
     np.testing.assert_array_equal(studio.image.document.labels, before)
@@ -128,6 +129,25 @@ def test_a_folder_run_leaves_suggestions_on_touched_images_and_collects_failures
     message = studio.program.notifier.messages[-1]
     assert "1 failed" in message.detail
     assert "1 is kept as a suggestion" in message.detail
+
+
+def test_a_prediction_that_the_user_has_corrected_does_not_wait_again(studio, folder):
+    studio.start_model()
+    studio.open(folder)
+    project, program = studio.program.session.project, studio.program
+    program.classes.choose(9)
+    for image in [record.id for record in project.images[:2]]:
+        program.session.open_image(image)
+        studio.wait(lambda image=image: studio.image is not None and studio.image.id == image)
+        studio.settle()
+        studio.paint((20, 20), (60, 20))
+        studio.settle()
+    studio.window.model.run_folder.click()
+    studio.wait(lambda: "Folder run finished" in studio.titles())
+    studio.settle()
+    assert not studio.window.banner.isVisible()
+    assert not any(record.suggested for record in project.images), "one in view, one read again"
+    assert "suggestion" not in program.notifier.messages[-1].detail
 
 
 def test_a_cancelled_folder_run_goes_on_where_it_was(studio, folder):

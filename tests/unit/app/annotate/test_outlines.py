@@ -150,7 +150,14 @@ def test_a_prediction_goes_under_the_users_pixels(seed):
 def test_a_mask_that_is_all_the_users_own_has_nothing_to_take():
     labels = np.full((4, 4), SOFA, np.uint8)
     for source in (Provenance.USER, Provenance.RECLASSIFIED, *NEWER):
-        assert not would_change(labels, np.full((4, 4), source, np.uint8), labels, Provenance.MODEL)
+        assert not would_change(labels, np.full((4, 4), source, np.uint8), labels + 1)
+
+
+def test_one_pixel_of_the_models_is_something_to_take():
+    labels, sources = np.full((4, 4), SOFA, np.uint8), np.full((4, 4), Provenance.USER, np.uint8)
+    sources[3, 3] = Provenance.CRF
+    assert not would_change(labels, sources, labels), "the same class, whoever says so"
+    assert would_change(labels, sources, labels + 1)
 
 
 # -- what counts as the user's ------------------------------------------------------------------------------------------------
