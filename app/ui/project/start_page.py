@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication, QResizeEvent
-from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QSpacerItem, QVBoxLayout, QWidget
 
 from app.text import displayed, mark, tr
 from app.ui.common.panel import toned
@@ -132,7 +132,7 @@ class StartPage(QWidget):
         self.sample_button.clicked.connect(self.sampleAsked)
         row.addWidget(self.open_button)
         row.addWidget(self.sample_button)
-        row.addStretch(1)
+        row.addItem(QSpacerItem(0, 0, QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum))  # a stretch would be a gap below
         column.addLayout(row)
         self.tour_button = self._link(tr("Two-minute tour"), tr("Find an error of the sample project, correct it, export"))
         self.tour_button.clicked.connect(self.tourAsked)

@@ -500,3 +500,14 @@ def test_a_result_of_the_crf_is_not_called_a_prediction(studio: Studio, folder):
     labels = np.zeros((1, 1), np.uint8)
     assert _suggestion_text(Suggestion(labels, Merge())).startswith("A newer prediction is available.")
     assert _suggestion_text(Suggestion(labels, Merge(), refined=True)).startswith("A CRF result is available.")
+
+
+def test_a_narrow_start_page_has_no_gap_below_its_buttons(qtbot):
+    page = StartPage(load_theme("light"))
+    qtbot.addWidget(page)
+    page.resize(300, 600)
+    with qtbot.waitExposed(page):
+        page.show()
+    QApplication.processEvents()
+    assert page.sample_button.y() > page.open_button.y(), "below each other"
+    assert page.tour_button.geometry().top() - page.sample_button.geometry().bottom() < 30
