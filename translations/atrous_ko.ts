@@ -7604,8 +7604,8 @@ Metrics against a model&apos;s own masks say nothing about its errors. The Class
         <translation>손실 세기</translation>
     </message>
     <message>
-        <source>Photographs</source>
-        <translation>이미지</translation>
+        <source>Image files</source>
+        <translation>이미지 파일</translation>
     </message>
     <message>
         <source>Shapes</source>

@@ -91,7 +91,7 @@ class ExportOptions(QObject):
         self.lost.setWordWrap(True)
         for name, text, *parts in (
             ("facts", "", self.about),
-            ("images", tr("Photographs"), self.images),
+            ("images", tr("Image files"), self.images),
             ("shapes", tr("Shapes"), self.shapes),
             ("unit", tr("Annotations"), self.unit),
             ("split", tr("Splits"), self.split, self.shares, self.lists, self.choose_lists),

@@ -145,3 +145,9 @@ def test_lupdate_sees_every_literal(updated: Path) -> None:
             if text is not None and text not in seen:
                 lost.append(f"{path.name}:{node.lineno}: {words[0]}")
     assert lost == []
+
+
+@pytest.mark.parametrize("texts", [("Image files", "Images"), ("Model", "Classes", "Ground truth", "Start from", "Images")])
+def test_labels_that_stand_in_one_form_stay_apart(texts: tuple[str, ...]) -> None:
+    known = {entry.source: entry.forms for entry in entries(KOREAN)}
+    assert len({known[text] for text in texts}) == len(texts)
