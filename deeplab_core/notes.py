@@ -43,6 +43,12 @@ class Note:
         return {"kind": self.kind, "text": self.text, "warning": self.warning}
 
 
+def frames_note(frames: int) -> Note:
+    """That a file has ``frames`` frames, of which the first is read."""
+    summary = plural_message("has further frames", "have further frames", 1)
+    return Note("pages", message("the first of {frames} frames is read", frames=f"{frames:,}"), summary)
+
+
 def note_text(notes: Iterable[Note]) -> MessageText:
     """The notes of one file in one line; empty without notes."""
     return join_messages((note.text for note in notes), "; ")

@@ -3999,7 +3999,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>mirrored too</source>
-        <extracomment>As many models are shown side by side; the panes call them by these letters. Tokens of the models&apos; colours, by place: swatches of the list and the table, lines of the plot. Images up to which models are tested against the first one; draws, and widths of the bands, px, of that. Settings that a model may be compared with, named as for ``atrous ablate``.</extracomment>
+        <extracomment>As many models are shown side by side; the panes call them by these letters. Tokens of the models&apos; colours, by place: swatches of the list and the table, lines of the plot. Images up to which models are tested against the first one; fewest draws, and widths of the bands, px, of that. Settings that a model may be compared with, named as for ``atrous ablate``.</extracomment>
         <translation>좌우 반전도</translation>
     </message>
     <message>
@@ -6053,7 +6053,7 @@ Choose what this view shows</source>
     </message>
     <message>
         <source>Figures of the compared models</source>
-        <extracomment>Width of a column of the table by the number of models, px: names of rows need the rest. A panel narrower than this has everything behind tabs, in px.</extracomment>
+        <extracomment>Least width of a column of the table by the number of models, px: names of rows need the rest, and figures are never cut. A panel narrower than this has everything behind tabs, in px.</extracomment>
         <translation>비교한 모델의 수치</translation>
     </message>
     <message>
@@ -13552,6 +13552,7 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     <message numerus="yes">
         <source>has further frames</source>
         <comment>have further frames</comment>
+        <extracomment>How many files a summary names for each kind.</extracomment>
         <translation>
             <numerusform>프레임이 더 있습니다</numerusform>
         </translation>
@@ -17544,7 +17545,7 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     </message>
     <message>
         <source>Masks as they are</source>
-        <extracomment>Draws: fifty slices are corrected as one family, and with 1,000 draws none of them could ever be told from chance.</extracomment>
+        <extracomment>Fewest draws: fifty slices are corrected as one family, and with 1,000 draws none of them could ever be told from chance.</extracomment>
         <translation>현재 마스크 그대로</translation>
     </message>
     <message>
@@ -17800,8 +17801,12 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
         <translation>정답 {digest}</translation>
     </message>
     <message>
-        <source>Name and figures of run {number} are lost ({images}, {size} MB).</source>
-        <translation>실행 {number}의 이름과 수치가 없어졌습니다 ({images}, {size} MB).</translation>
+        <source>{size:.1g} MB</source>
+        <translation>{size:.1g} MB</translation>
+    </message>
+    <message>
+        <source>Name and figures of run {number} are lost ({images}, {size}).</source>
+        <translation>실행 {number}의 이름과 수치가 없어졌습니다 ({images}, {size}).</translation>
     </message>
     <message numerus="yes">
         <source>{n} more run is lost.</source>
@@ -17836,6 +17841,7 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     </message>
     <message>
         <source>Show me</source>
+        <extracomment>The text stands beside the buttons if a line has room for so many characters there.</extracomment>
         <translation>보여 주기</translation>
     </message>
     <message>
@@ -18113,7 +18119,6 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     </message>
     <message>
         <source>{files} {said}</source>
-        <extracomment>How many files a summary names for each kind.</extracomment>
         <translation>{files}: {said}</translation>
     </message>
     <message>

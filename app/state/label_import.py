@@ -328,7 +328,7 @@ def import_items(
 
     under_way: deque[_Import] = deque()
     with (
-        ThreadPoolExecutor(threads, thread_name_prefix="mask files") as writers,
+        ThreadPoolExecutor(threads, thread_name_prefix="mask-files") as writers,
         closing(futures_in_order(read, plan.items, 1, depth=threads + 1)) as reading,
         closing(futures_in_order(compare, reading, threads, depth=threads + 1)) as compared,
     ):

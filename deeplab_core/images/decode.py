@@ -26,7 +26,7 @@ from deeplab_core.images.png_strips import PngLayout, png_layout, png_reduced, p
 from deeplab_core.images.pnm import SIGNATURES, read_pnm
 from deeplab_core.images.probe import ImageInfo, probe_bytes, read_file
 from deeplab_core.images.tiff import decode_tiff, load_tiff
-from deeplab_core.notes import Note, note_text
+from deeplab_core.notes import Note, frames_note, note_text
 
 #: Formats that OpenCV decodes fastest and without applying the orientation itself (its WebP and TIFF readers do).
 _OPENCV_FORMATS = frozenset({"JPEG", "MPO", "PNG", "BMP"})
@@ -261,7 +261,7 @@ def _percent(share: float) -> str:
 
 def _decode_png(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], list[Note]]:
     header = read_png_header(data)
-    notes = [] if header is None or header.frames < 2 else [_frames_note(header.frames)]
+    notes = [] if header is None or header.frames < 2 else [frames_note(header.frames)]
     if header is None or header.depth != 16:
         layout = _strips_of(data, info)
         if layout is not None:
@@ -353,15 +353,6 @@ def _jpeg2000_bits(data: bytes) -> int:
     return (data[depth] & 0x7F) + 1 if place >= 0 and depth < len(data) else 8
 
 
-def _frames_note(frames: int) -> Note:
-    return Note("pages", message("the first of {frames} frames is read", frames=f"{frames:,}"), further_frames())
-
-
-def further_frames() -> MessageText:
-    """The summary of a file with more than one frame."""
-    return plural_message("has further frames", "have further frames", 1)
-
-
 def _decode_with_opencv(data: bytes, info: ImageInfo) -> tuple[NDArray[np.uint8], list[Note]]:
     try:
         stored = cv2.imdecode(np.frombuffer(data, np.uint8), _RGB)
@@ -401,4 +392,4 @@ def _further_pictures(picture: Image.Image) -> list[Note]:
         entries = (getattr(picture, "mpinfo", None) or {}).get(0xB002, ())
         kinds = [str(entry.get("Attribute", {}).get("MPType", "")) for entry in entries[1:]]
         frames = 1 + sum(kind.startswith(_MPO_PICTURES) for kind in kinds)
-    return [_frames_note(frames)] if frames > 1 else []
+    return [frames_note(frames)] if frames > 1 else []

@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.errors import ImageReadError, MaskFormatError, message, plural_message
-from deeplab_core.images.decode import further_frames
 from deeplab_core.images.guard import decoder_guard
 from deeplab_core.images.limits import LARGE, check_size
 from deeplab_core.images.pillow import Image, UnidentifiedImageError, pillow_pixels
 from deeplab_core.images.pnm import SIGNATURES, read_pnm
 from deeplab_core.images.probe import TIFF_SIGNATURES, read_file
-from deeplab_core.notes import Note
+from deeplab_core.notes import Note, frames_note
 
 _LOSSY = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF"})
 #: Kinds of PNG with 16-bit samples that the decoder for photographs would cut: RGB, grey with alpha, RGB with alpha.
@@ -113,7 +112,7 @@ def decode_stored(data: bytes, path: Path) -> StoredMask:
             picture.load()
             found = _from_picture(picture, data, path)
     if frames > 1:
-        return replace(found, notes=(_frames_note(frames),))
+        return replace(found, notes=(frames_note(frames),))
     return found
 
 
@@ -131,16 +130,12 @@ def _from_large_png(data: bytes, path: Path) -> StoredMask | None:
         check_size(layout.width, layout.height, path)
         pixels = png_samples(data, layout)
         header = read_png_header(data)
-    notes = () if header is None or header.frames < 2 else (_frames_note(header.frames),)
+    notes = () if header is None or header.frames < 2 else (frames_note(header.frames),)
     if layout.kind == 6:
         if pixels[..., 3].min() < 255:
             raise _transparent(path)
         pixels = np.ascontiguousarray(pixels[..., :3])
     return StoredMask(colors=pixels, notes=notes)
-
-
-def _frames_note(frames: int) -> Note:
-    return Note("pages", message("the first of {frames} frames is read", frames=f"{frames:,}"), further_frames())
 
 
 def _from_picture(picture: Image.Image, data: bytes, path: Path) -> StoredMask:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.state.document import Document
+from app.state.log_mark import INTERRUPTED
 from app.state.project import Project
 from app.state.provenance import Provenance
 from deeplab_core.errors import StorageError
@@ -103,12 +104,14 @@ def test_sigkill_in_a_stream_of_strokes(tmp_path, strokes):
     assert len(lines) >= strokes
 
     with Project.open(folder) as project:
-        assert project.notices == ()
+        # Killed while it saved a step that it had not reported yet: the project mentions that step, and nothing else.
+        assert len(project.notices) <= 1
+        assert all(str(INTERRUPTED) in notice and notice.startswith("The last 1 change") for notice in project.notices)
         loaded = [project.load(record.id) for record in project.images]
         documents, done, undone = replay(lines)
         found = [[(step.title, step.undone) for step in image.steps] for image in loaded]
         told = histories(done, undone)
-        if found != told:
+        if found != told and not project.notices:
             # The current step may have reached the disk before its line was read.
             turn = len(lines)
             extra = f"{'undo' if turn % 7 == 5 else 'paint'} {turn // 7 % 2} {turn}"

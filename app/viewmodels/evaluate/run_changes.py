@@ -126,8 +126,8 @@ def run_facts(run: KeptRun) -> str:
 def lost_text(run: LostRun, number: int) -> str:
     """That the facts of a run are lost; ``number``: of how many runs."""
     images, megabytes = plural("{n} image", "{n} images", run.images), run.bytes / 1e6
-    text = tr("Name and figures of run {number} are lost ({images}, {size} MB).", number=run.number, images=images,
-              size=f"{megabytes:.1f}" if megabytes >= 1 else f"{megabytes:.1g}")  # fmt: skip
+    size = tr("{size:.1f} MB", size=megabytes) if megabytes >= 1 else tr("{size:.1g} MB", size=megabytes)
+    text = tr("Name and figures of run {number} are lost ({images}, {size}).", number=run.number, images=images, size=size)
     more = plural("{n} more run is lost.", "{n} more runs are lost.", number - 1) if number > 1 else ""
     return f"{text} {more}".rstrip()
 
