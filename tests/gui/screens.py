@@ -10,6 +10,7 @@ from PySide6.QtCore import Qt
 
 from app.ui.common.panel import Panel
 from app.ui.evaluate.evaluation_view import EvaluationView
+from app.ui.evaluate.matrix_view import MatrixView
 from tests.gui.studio import Studio
 
 
@@ -60,6 +61,8 @@ def _evaluation(studio: Studio) -> Iterator[str]:
         studio.settle()
         studio.qtbot.wait(30)
         studio.settle()
+        for matrix in (one for one in view.findChildren(MatrixView) if one.isVisible()):
+            studio.wait(lambda matrix=matrix: matrix.table is not None and len(matrix.table.rows) > 0)
         yield f"evaluation, {title}"
     view.show_page(view.titles[0])
     assert studio.application.presenter is not None

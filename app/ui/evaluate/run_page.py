@@ -169,7 +169,8 @@ class RunPage(Page):
         for box in (self.before, self.after):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(8)
-        self.start = QPushButton(tr("Compare errors"))
+        self.start = QPushButton()
+        self.start.setAccessibleName(tr("Compare errors"))
         self.start.setToolTip(tr("On every image with ground truth; predictions are kept for the next time"))
         self.stop = QPushButton(tr("Stop"))
         self.keep = QPushButton()
@@ -321,6 +322,7 @@ class RunPage(Page):
 
     def _place_buttons(self, *, narrow: bool) -> None:
         self._narrow = narrow
+        self.start.setText(tr("Compare") if narrow else tr("Compare errors"))
         for button in (self.start, self.stop, self.keep, self.export_button):
             button.setProperty("tight", narrow)
             (self._second if narrow else self._head).addWidget(button, 1 if narrow else 0)

@@ -87,21 +87,20 @@ def test_right_drag_brings_the_prediction_back(studio, folder):
     np.testing.assert_array_equal(studio.image.document.labels[20, 14:66], stripes(studio)[20, 14:66])
 
 
-def test_running_again_never_overwrites_a_person(studio, folder):
+def test_running_again_never_overwrites_the_user(studio, folder):
     studio.start_model()
     studio.open(folder)
     studio.program.classes.choose(9)
     studio.paint((20, 20), (60, 20))
-    mine = studio.image.document.provenance == Provenance.USER
     before = studio.image.document.labels.copy()
     studio.window.model.run_image.click()
     studio.settle()
     np.testing.assert_array_equal(studio.image.document.labels, before)
-    assert studio.window.banner.isVisible()
-    assert studio.program.context["suggestion_waiting"]
-    studio.press(Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    assert not studio.window.banner.isVisible()  # the same prediction differs only where the user painted
+    assert not studio.program.context["suggestion_waiting"]
+    mine = studio.image.document.provenance == Provenance.USER
+    assert mine.any()
     assert (studio.image.document.labels[mine] == 9).all()
-    assert not studio.window.banner.isVisible()
 
 
 def test_a_folder_run_leaves_suggestions_on_touched_images_and_collects_failures(studio, folder):
