@@ -1,6 +1,6 @@
 """Windows of several images in one forward pass: threads that prepare images hand their windows in and wait for the scores.
 
-Nobody waits for a batch to fill. While the device computes one pass, the windows of the next gather; it takes those of the
+No thread waits for a batch to fill. While the device computes one pass, the windows of the next gather; it takes those of the
 oldest one's size. Two passes are on their way at most: one that the device computes, one that is being launched.
 """
 
@@ -128,7 +128,7 @@ class WindowBatches:
             self._queue = [one for one in self._queue if id(one) not in chosen]
         try:
             self._settle(taken)
-        except BaseException as error:  # the program ends, or release() failed: nobody waits for a pass that never comes
+        except BaseException as error:  # the program ends, or release() failed: no thread waits for a pass that never comes
             for one in taken:
                 one.error = one.error or error
             raise

@@ -35,7 +35,7 @@ def writing_shard(results: ResultFolder, shard: Shard, settings: str = "", **fac
     """A tar file that takes its name, ``NAME.tar``, when the block ends well.
 
     Its marker is replaced before that by one that says that the shard is begun: a run that ends between the two leaves neither
-    the marker of an earlier tar file beside this one, nor a tar file that nobody knows to be ours.
+    the marker of an earlier tar file beside this one, nor a tar file that has no marker of ours.
 
     Args:
         results: where the run writes.

@@ -87,15 +87,47 @@ class TrainingData(Protocol):
         """The images of one process of several, for validation."""
 
 
-class SegmentationDataset:
-    """Images with channels in place of class ids, read once and kept as uint8 and int16 while they fit ``cache_bytes``.
+def input_preparation(preprocessing: Preprocessing | None, recipe: Recipe) -> tuple[Preprocessing, tuple[float, float, float]]:
+    """How the network's input is prepared, None takes mean and std of the recipe, and the RGB colour of its padding."""
+    prepared = preprocessing or Preprocessing(mean=recipe.mean, std=recipe.std, pad_value=recipe.mean)
+    pad = prepared.pad_value if prepared.channel_order != "BGR" else prepared.pad_value[::-1]
+    return prepared, (pad[0], pad[0], pad[0]) if len(pad) == 1 else (pad[0], pad[1], pad[2])
+
+
+class DataRemarks:
+    """What is noticed while training data are read, wherever they lie.
 
     Attributes:
-        samples: the usable ones; a file that cannot be read is reported once by name and left out.
         catalog: channels are its classes in order.
         bad: what was left out.
         image_notes, mask_notes: images that were scaled or cut, masks that were read in an unusual way, counted.
         statistics: pixels of the masks by class, void included.
+    """
+
+    def __init__(self, catalog: ClassCatalog, say: Callable[[str], None]) -> None:
+        self.catalog = catalog
+        self.bad = BadFiles(say)
+        self.image_notes, self.mask_notes = RunNotes("image"), RunNotes("mask")
+        self.statistics = MaskStatistics(catalog)
+
+    def remarks(self) -> list[str]:
+        """What is implausible about the masks, and what was scaled, left out or read in an unusual way; one line each."""
+        return [*(note.spoken() for note in self.statistics.findings()), *self.mask_notes.spoken(), *self.image_notes.spoken()]
+
+    def remarks_dict(self) -> dict[str, Any]:
+        """:meth:`remarks` as plain values for JSON."""
+        return {
+            "warnings": [note.to_dict() for note in self.statistics.findings()],
+            "masks": self.statistics.to_dict(),
+            "notes": {"masks": self.mask_notes.to_list(), "images": self.image_notes.to_list()},
+        }
+
+
+class SegmentationDataset(DataRemarks):
+    """Images with channels in place of class ids, read once and kept as uint8 and int16 while they fit ``cache_bytes``.
+
+    Attributes:
+        samples: the usable ones; a file that cannot be read is reported once by name and left out.
     """
 
     def __init__(
@@ -112,10 +144,7 @@ class SegmentationDataset:
         Raises:
             AtrousError: nothing usable is left, or no pixel of it is labelled.
         """
-        self.catalog = catalog
-        self.bad = BadFiles(say)
-        self.image_notes, self.mask_notes = RunNotes("image"), RunNotes("mask")
-        self.statistics = MaskStatistics(catalog)
+        super().__init__(catalog, say)
         self._lut = catalog.index_lut()
         self._cache: dict[Sample, Pair] = {}
         self._room = cache_bytes
@@ -166,18 +195,6 @@ class SegmentationDataset:
 
     def __len__(self) -> int:
         return len(self.samples)
-
-    def remarks(self) -> list[str]:
-        """What is implausible about the masks, and what was scaled, left out or read in an unusual way; one line each."""
-        return [*(note.spoken() for note in self.statistics.findings()), *self.mask_notes.spoken(), *self.image_notes.spoken()]
-
-    def remarks_dict(self) -> dict[str, Any]:
-        """:meth:`remarks` as plain values for JSON."""
-        return {
-            "warnings": [note.to_dict() for note in self.statistics.findings()],
-            "masks": self.statistics.to_dict(),
-            "notes": {"masks": self.mask_notes.to_list(), "images": self.image_notes.to_list()},
-        }
 
     def identity(self) -> dict[str, Any]:
         """What a continued run must find again: how many images, and the sha256 of their names in order."""
@@ -263,9 +280,7 @@ class SegmentationDataset:
         Args:
             preprocessing: how the network's input is prepared; None takes mean and std of the recipe.
         """
-        prepared = preprocessing or Preprocessing(mean=recipe.mean, std=recipe.std, pad_value=recipe.mean)
-        pad = prepared.pad_value if prepared.channel_order != "BGR" else prepared.pad_value[::-1]
-        colour = (pad[0], pad[0], pad[0]) if len(pad) == 1 else (pad[0], pad[1], pad[2])
+        prepared, colour = input_preparation(preprocessing, recipe)
         places, views = self.plan(epoch, recipe), fixed_views(recipe)
 
         def cut(code: int, place: int) -> Pair:

@@ -24,7 +24,6 @@ from torch import Tensor
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, image_error, message
 from deeplab_core.masks.plausibility import MaskStatistics
-from deeplab_core.notes import RunNotes
 from deeplab_core.parallel import read_ahead
 from deeplab_core.reading import json_text, parse_json
 from deeplab_core.records import Preprocessing
@@ -39,11 +38,11 @@ from deeplab_core.shards import (
 )
 from deeplab_core.training import shard_index
 from deeplab_core.training.augment import augment, generator
-from deeplab_core.training.dataset import Batch, ClassCounts, Pair, inputs_of
+from deeplab_core.training.dataset import Batch, ClassCounts, DataRemarks, Pair, input_preparation, inputs_of
 from deeplab_core.training.distributed import TrainingGroup
 from deeplab_core.training.losses import VOID
 from deeplab_core.training.recipe import Recipe
-from deeplab_core.training.samples import BadFiles, Sample
+from deeplab_core.training.samples import Sample
 from deeplab_core.training.shard_index import ROLES, ShardIndex, ShardSource, decode_pair, keep_index, kept_index
 
 #: Where the shuffling of blocks begins among the numbers of :func:`~deeplab_core.training.augment.generator`.
@@ -51,15 +50,12 @@ _WITHIN = 0xC0000000
 _MOST_TEXT = 1 << 30
 
 
-class ShardDataset:
+class ShardDataset(DataRemarks):
     """Shards as training or validation data; see the module.
 
     Attributes:
-        catalog: channels are its classes in order.
         shards: all of them.
         counts: pixels per channel; which images hold a class is not kept.
-        bad: what was left out.
-        image_notes, mask_notes, statistics: as of :class:`~deeplab_core.training.dataset.SegmentationDataset`.
     """
 
     def __init__(
@@ -83,7 +79,8 @@ class ShardDataset:
         Raises:
             AtrousError: a shard cannot be reached, nothing usable is left, or no pixel of it is labelled.
         """
-        self.catalog, self.source, self._group = catalog, source, group
+        super().__init__(catalog, say)
+        self.source, self._group = source, group
         rows = group.told(lambda: json_text([[one.url, one.name, one.kind, one.part] for one in list_shards(source.specs)]))
         self.shards = tuple(
             Shard(url, name, kind, None if part is None else tuple(part))
@@ -98,12 +95,9 @@ class ShardDataset:
         group.wait()
         text = group.told(lambda: json_text([kept_index(results, shard) for shard in self.shards]))
         self.indexes = tuple(ShardIndex(**values) for values in parse_json(text, limit=_MOST_TEXT, what="the indexes"))
-        self._take(say)
+        self._take()
 
-    def _take(self, say: Callable[[str], None]) -> None:
-        self.bad = BadFiles(say)
-        self.image_notes, self.mask_notes = RunNotes("image"), RunNotes("mask")
-        self.statistics = MaskStatistics(self.catalog)
+    def _take(self) -> None:
         present = np.zeros(len(self.catalog), dtype=np.int64)
         self._blocks: list[tuple[int, int]] = []
         for place, index in enumerate(self.indexes):
@@ -137,7 +131,7 @@ class ShardDataset:
         return self._length
 
     def check(self, recipe: Recipe) -> None:
-        """Refuse what needs every image at hand. Raises AtrousError."""
+        """Refuse what needs to know every image. Raises AtrousError."""
         needing = {
             "hard_classes": recipe.hard_classes,
             "cache_features": recipe.cache_features,
@@ -150,18 +144,6 @@ class ShardDataset:
                 why=message("It needs to know every image before the first step"),
                 remedy=message("Leave it out, or train on folders"),
             )
-
-    def remarks(self) -> list[str]:
-        """As of :class:`~deeplab_core.training.dataset.SegmentationDataset`."""
-        return [*(note.spoken() for note in self.statistics.findings()), *self.mask_notes.spoken(), *self.image_notes.spoken()]
-
-    def remarks_dict(self) -> dict[str, Any]:
-        """:meth:`remarks` as plain values for JSON."""
-        return {
-            "warnings": [note.to_dict() for note in self.statistics.findings()],
-            "masks": self.statistics.to_dict(),
-            "notes": {"masks": self.mask_notes.to_list(), "images": self.image_notes.to_list()},
-        }
 
     def identity(self) -> dict[str, Any]:
         """What a continued run must find again: how many images, and the sha256 of shards and numbers in order."""
@@ -249,9 +231,7 @@ class ShardDataset:
         threads: int = 2,
     ) -> Iterator[Batch]:
         """Micro-batches of an epoch from step ``first`` on, as of a data set of files. A process reads what its places pass."""
-        prepared = preprocessing or Preprocessing(mean=recipe.mean, std=recipe.std, pad_value=recipe.mean)
-        pad = prepared.pad_value if prepared.channel_order != "BGR" else prepared.pad_value[::-1]
-        colour = (pad[0], pad[0], pad[0]) if len(pad) == 1 else (pad[0], pad[1], pad[2])
+        prepared, colour = input_preparation(preprocessing, recipe)
         batch = recipe.micro_batch
         rounds = range(first * recipe.accumulate, self.steps_per_epoch(recipe) * recipe.accumulate)
         columns = range(rank, batch, world)
