@@ -437,6 +437,14 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
         <translation>이미지의 마스크를 선택한 형식으로 저장합니다</translation>
     </message>
     <message>
+        <source>Report of the data set…</source>
+        <translation>데이터 세트 보고서…</translation>
+    </message>
+    <message>
+        <source>One page: pixels and images of each class, what is not labelled or reviewed, equal images, tiny regions</source>
+        <translation>한 페이지: 클래스별 픽셀과 이미지, 레이블이 없거나 검토되지 않은 것, 같은 이미지, 아주 작은 영역</translation>
+    </message>
+    <message>
         <source>Settings…</source>
         <translation>설정…</translation>
     </message>
@@ -2878,6 +2886,10 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     <message>
         <source>Exporting</source>
         <translation>내보내는 중</translation>
+    </message>
+    <message>
+        <source>Report of the data set</source>
+        <translation>데이터 세트 보고서</translation>
     </message>
     <message>
         <source>In {images}: {what}.</source>
@@ -8283,6 +8295,25 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     <message>
         <source>CSV (*.csv)</source>
         <translation>CSV (*.csv)</translation>
+    </message>
+    <message>
+        <source>Page (*.html)</source>
+        <translation>페이지 (*.html)</translation>
+    </message>
+    <message>
+        <source>Open report</source>
+        <translation>보고서 열기</translation>
+    </message>
+    <message>
+        <source>{images}, {labelled} with labels.</source>
+        <translation>{images}, 레이블 있음 {labelled}개.</translation>
+    </message>
+    <message numerus="yes">
+        <source>{n} image cannot be read.</source>
+        <comment>{n} images cannot be read.</comment>
+        <translation>
+            <numerusform>이미지 {n}개를 읽을 수 없습니다.</numerusform>
+        </translation>
     </message>
     <message>
         <source>{name} is saved</source>

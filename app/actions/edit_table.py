@@ -30,6 +30,8 @@ _FILE = (
           tip=_("Labels of another user for the same images: how far you agree, and one project with the work of both")),
     command(Group.FILE, "project.export", _("Export masks…"), "window.export_masks", icon="export", keys="Ctrl+E",
           enabled_when=("has_images",), tip=_("Writes the masks of the images in a format of your choice")),
+    command(Group.FILE, "project.report", _("Report of the data set…"), "export.ask_report", enabled_when=("has_images",),
+          tip=_("One page: pixels and images of each class, what is not labelled or reviewed, equal images, tiny regions")),
     command(Group.FILE, "app.settings", _("Settings…"), "window.show_settings", icon="settings", keys="Ctrl+,", separated=True,
           tip=_("How Atrous looks, works, saves and computes")),
     command(Group.FILE, "app.quit", _("Quit"), "window.quit", keys="Ctrl+Q", tip=_("Saves your work and closes the window")),

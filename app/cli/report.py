@@ -16,10 +16,8 @@ from app.cli.train_projects import say_repairs
 from app.text import counted
 
 if TYPE_CHECKING:
-    from app.state.project import Project
     from deeplab_core.catalogs.catalog import ClassCatalog
     from deeplab_core.datasets.report import DataItem, DataSetReport
-    from deeplab_core.labels import LabelMap
 
 
 @click.command(cls=ReportingCommand)
@@ -57,6 +55,7 @@ def report(
     Exit status 1 means that some images or masks could not be read; the figures are those of the rest.
     """
     from app.state.project import Project
+    from app.state.samples import report_items
     from deeplab_core.atomic import atomic_write
     from deeplab_core.datasets.report import report_data_set, report_page
 
@@ -66,7 +65,7 @@ def report(
             raise click.UsageError("--catalog is for masks in a folder; a project has its own classes")
         with Project.open(folder, project_dir, read_only=True) as project:
             say_repairs(project)
-            items, catalog = _of_project(project), project.catalog
+            items, catalog = report_items(project), project.catalog
             found = _run(items, lambda bar: report_data_set(items, catalog, title=str(folder), tiny_pixels=tiny, progress=bar))
     else:
         items, catalog = _of_masks(folder, truth)
@@ -85,26 +84,6 @@ def report(
 def _run(items: list[DataItem], work: Callable[[Callable[[str], None]], DataSetReport]) -> DataSetReport:
     with progress("report", len(items)) as bar:
         return work(bar.advance)
-
-
-def _of_project(project: Project) -> list[DataItem]:
-    from app.state.image_record import ImageStatus
-    from app.state.samples import load_sample
-    from deeplab_core.datasets.report import DataItem
-
-    def reader(image: int) -> Callable[[], LabelMap | None]:
-        return lambda: load_sample(project, image, labels="mask", truth=False).labels
-
-    return [
-        DataItem(
-            name=record.relative_path,
-            image=project.path_of(record),
-            labels=reader(record.id),
-            reviewed=record.status >= ImageStatus.REVIEWED,
-        )
-        for record in project.images
-        if not record.missing
-    ]
 
 
 def _of_masks(folder: Path, truth: TruthOptions) -> tuple[list[DataItem], ClassCatalog]:

@@ -20,6 +20,7 @@ from app.state.live_evaluation import without_marked
 from app.state.mask_reading import load_project_mask
 from app.state.project import Project
 from app.state.provenance import Provenance, by_hand
+from deeplab_core.datasets.report import DataItem
 from deeplab_core.errors import MaskFormatError, MessageText, message, plural_message
 from deeplab_core.images.decode import read_image
 from deeplab_core.images.probe import ImageInfo, probe_image
@@ -324,6 +325,24 @@ class ExportSource:
         whole = not self._project.record(self._image).touched
         self._untouched = Untouched(sample.labels.size - set_by_user, whole)
         return sample.labels
+
+
+def report_items(project: Project) -> list[DataItem]:
+    """What :func:`deeplab_core.datasets.report.report_data_set` takes: the masks of the images that are there."""
+
+    def reader(image: int) -> Callable[[], LabelMap | None]:
+        return lambda: load_sample(project, image, labels="mask", truth=False).labels
+
+    return [
+        DataItem(
+            name=record.relative_path,
+            image=project.path_of(record),
+            labels=reader(record.id),
+            reviewed=record.status >= ImageStatus.REVIEWED,
+        )
+        for record in project.images
+        if not record.missing
+    ]
 
 
 def _mask(

@@ -41,11 +41,18 @@ _NAMED = 200
 
 #: How many classes a warning names.
 _NAMED_CLASSES = 12
+#: How many images of a set of equal ones a warning names.
+_NAMED_EQUAL = 3
 
 
 def _listed(names: Sequence[str], word: str = "and") -> str:
     more = f" {word} {len(names) - _NAMED_CLASSES} more" if len(names) > _NAMED_CLASSES else ""
     return ", ".join(names[:_NAMED_CLASSES]) + more
+
+
+def _equal(names: Sequence[str]) -> str:
+    more = f" = {len(names) - _NAMED_EQUAL} more" if len(names) > _NAMED_EQUAL else ""
+    return " = ".join(names[:_NAMED_EQUAL]) + more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +145,8 @@ class DataSetReport:
         found = []
         missing = [row.name for row in self.classes if not row.pixels]
         rare = [row.name for row in self.classes if row.share is not None and 0 < row.share < RARE_SHARE]
-        differing = [names[0] for names, differ in self.duplicates if differ is True]
-        equal = [names[0] for names, differ in self.duplicates if differ is not True]
+        differing = [_equal(names) for names, differ in self.duplicates if differ is True]
+        equal = [_equal(names) for names, differ in self.duplicates if differ is not True]
         for names, thing, what in (
             (list(self.unread), "image", "cannot be read"),
             ([str(number) for number in self.undeclared], "id", "in mask files that the classes do not declare"),

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import count
 from pathlib import Path
 from threading import Event
 from typing import Literal
@@ -18,10 +19,12 @@ from app.services.services import Services
 from app.state.class_choice import known_catalogs
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.reviews import to_export
-from app.state.samples import ExportSource, LabelSource
+from app.state.samples import ExportSource, LabelSource, report_items
 from app.text import error_detail, error_title, mark, plural, sentence, spaced, tr
 from app.viewmodels.project.folder_plan import ScopeCount
+from deeplab_core.atomic import atomic_write, refuse_picture
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.datasets.report import DataSetReport, report_data_set, report_page
 from deeplab_core.errors import AtrousError
 from deeplab_core.masks.export import (
     ExportItem,
@@ -100,11 +103,15 @@ class ExportController(QObject):
 
     Signals:
         finished(ExportSummary, ExportRequest): an export is over.
+        reportAsked(): the user wants the report of the data set, and is asked where.
+        reported(DataSetReport, Path): it is written.
         measured(str, str): what a format would lose, in words, and their tone; empty where counting was stopped.
         counted(int, int): images that were counted, and all of them.
     """
 
     finished = Signal(object, object)
+    reportAsked = Signal()
+    reported = Signal(object, object)
     measured = Signal(str, str)
     counted = Signal(int, int)
     _noted = Signal(object, int, int)
@@ -119,6 +126,7 @@ class ExportController(QObject):
         self._session, self._models, self._jobs, self._notifier = services.session, models, services.jobs, services.notifier
         self._job: Job | None = None
         self._counting: Job | None = None
+        self._reporting: Job | None = None
         self.splits = ""
         self._noted.connect(self._show_progress, Qt.ConnectionType.QueuedConnection)
         self._stop = False
@@ -266,6 +274,47 @@ class ExportController(QObject):
             return summary, _split_text(splits)
 
         self._jobs.run(work, lambda found: self._end(found[0], found[1], request), self._fail)
+
+    # -- report ----------------------------------------------------------------------------------------------------------
+
+    def ask_report(self) -> None:
+        """Ask where the report of the data set is to be written."""
+        self.reportAsked.emit()
+
+    def write_report(self, path: Path) -> None:
+        """Read every mask of the project in the background and write the page; ends with :attr:`reported`. What is on the canvas
+        is saved first.
+        """
+        project = self._session.project
+        if project is None or self._reporting is not None or not self._saved():
+            return
+        items, catalog, title = report_items(project), project.catalog, str(project.folder)
+        stop = Event()
+        self._reporting = job = self._jobs.add(Job(tr("Report of the data set"), stop.set))
+        job.progress(0, len(items))
+
+        def work() -> DataSetReport:
+            done = count(1)
+            found = report_data_set(
+                items, catalog, title=title, progress=lambda _: self._noted.emit(job, next(done), len(items)), cancel=stop.is_set
+            )
+            if not found.cancelled:
+                refuse_picture(path)
+                atomic_write(path, report_page(found).encode("utf-8", "replace"))
+            return found
+
+        def end(found: DataSetReport) -> None:
+            self._reporting = None
+            job.finish(JobState.CANCELLED if found.cancelled else JobState.DONE)
+            if not found.cancelled:
+                self.reported.emit(found, path)
+
+        def fail(error: Exception) -> None:
+            self._reporting = None
+            job.finish(JobState.FAILED)
+            self._notifier.report_or_raise(error, replace_key="data report")
+
+        self._jobs.run(work, end, fail)
 
     def _items(self, request: ExportRequest) -> list[ExportItem]:
         """Per image its mask, else its prediction; read on a thread of the pool."""

@@ -7,7 +7,7 @@ from threading import Event
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtWidgets import QComboBox, QFormLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QFileDialog, QFormLayout, QWidget
 
 from app.controllers.project.export import ExportScope
 from app.ui.project.export_dialog import ExportDialog
@@ -253,3 +253,35 @@ def test_counting_can_be_stopped_and_does_not_keep_an_export_from_starting(studi
     release.set()
     studio.wait(lambda: "Export finished" in studio.titles())
     assert list((tmp_path / "out").glob("*.json"))
+
+
+def test_the_report_of_the_data_set_is_written_where_the_user_says(studio, folder, tmp_path, monkeypatch):
+    studio.open(folder)
+    studio.program.classes.choose(9)
+    studio.paint((20, 20), (60, 20))
+    page = tmp_path / "report.html"
+    asked = []
+
+    def choose_file(_parent, _title, start, _kinds):
+        asked.append(start)
+        return str(page), ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose_file)
+    studio.window.commands["project.report"].trigger()
+    studio.wait(lambda: "report.html is saved" in studio.titles())
+    assert asked == [str(folder.parent / f"{folder.name}_report.html")]
+    text = page.read_text(encoding="utf-8")
+    assert "chair" in text
+    said = [message.detail for message in studio.program.notifier.messages if message.title == "report.html is saved"]
+    assert said == ["4 images, 1 with labels."]
+
+
+def test_a_report_replaces_no_photograph(studio, folder, monkeypatch):
+    studio.open(folder)
+    photo = folder / "photo_0.jpg"
+    before = photo.read_bytes()
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(photo), ""))
+    studio.window.commands["project.report"].trigger()
+    studio.wait(lambda: not studio.program.jobs.running)
+    assert photo.read_bytes() == before
+    assert any("photo_0.jpg" in text for text in studio.titles()), studio.titles()

@@ -16,7 +16,8 @@ def test_an_engine_leaves_nothing_in_the_home_of_the_user(package: str, tmp_path
     home = {name: str(tmp_path) for name in ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CACHE_HOME")}
     left = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY" and name != "CI"}
     done = subprocess.run(
-        [sys.executable, "-B", "-c", f"import deeplab_core, {package}"], env=left | home, capture_output=True, text=True, check=False
-    )
+        [sys.executable, "-B", "-c", f"import deeplab_core, {package}"],
+        env=left | home, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*")] == []

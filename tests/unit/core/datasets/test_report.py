@@ -84,7 +84,7 @@ def test_equal_images_and_whether_their_labels_differ(labels: np.ndarray, tmp_pa
     assert found.duplicates == ((("a.jpg", "b.jpg"), False),)
     found = report_data_set(items, VOC, title="equal")
     assert found.duplicates == ((("a.jpg", "b.jpg", "c.jpg", "d.jpg"), True),)
-    assert "1 set of equal images with different labels: a.jpg." in found.warnings()
+    assert "1 set of equal images with different labels: a.jpg = b.jpg = c.jpg = 1 more." in found.warnings()
     bare = [entry(tmp_path, name, None) for name in ("a.jpg", "b.jpg")]
     assert report_data_set(bare, VOC, title="equal").duplicates == ((("a.jpg", "b.jpg"), None),)
 
