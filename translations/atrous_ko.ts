@@ -442,7 +442,7 @@ Sizes in px: of a swatch, between swatch and name, between classes, between line
     </message>
     <message>
         <source>One page: pixels and images of each class, what is not labelled or reviewed, equal images, tiny regions</source>
-        <translation>한 페이지: 클래스별 픽셀과 이미지, 레이블이 없거나 검토되지 않은 것, 같은 이미지, 아주 작은 영역</translation>
+        <translation>한 페이지: 클래스별 픽셀과 이미지, 라벨이 없거나 검토되지 않은 것, 같은 이미지, 아주 작은 영역</translation>
     </message>
     <message>
         <source>Settings…</source>
@@ -8306,7 +8306,7 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>{images}, {labelled} with labels.</source>
-        <translation>{images}, 레이블 있음 {labelled}개.</translation>
+        <translation>{images}, 라벨 있음 {labelled}개.</translation>
     </message>
     <message numerus="yes">
         <source>{n} image cannot be read.</source>
