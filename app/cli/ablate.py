@@ -58,6 +58,7 @@ class _Run:
     masks: Path
     times: list[float] = field(default_factory=list)
     cpu_times: list[float] = field(default_factory=list)
+    notes: set[str] = field(default_factory=set)
     measured: ComparedSide | None = None
     pairs: dict[str, MaskPair] = field(default_factory=dict)
 
@@ -240,6 +241,10 @@ def _one_image(
             data = image.result()
             for task, run, prediction in zip(tasks, runs, predictor(data.pixels(channels)), strict=True):
                 write_prediction(task, prediction, data, card, "stored")
+                for text in prediction.report.notes:
+                    if text not in run.notes:
+                        run.notes.add(text)
+                        note(f"note: {run.name}: {text}")
                 run.times.append(prediction.report.milliseconds / 1e3)
                 run.cpu_times.append(prediction.report.cpu_milliseconds / 1e3)
     except AtrousError as error:

@@ -156,7 +156,7 @@ class ModelPrediction:
         labels: (H, W) in the project's ids; a class that the project lacks is void.
         unmatched: names of such classes of the model.
         milliseconds: that the prediction took, when it was made.
-        note: what happened to the memory.
+        note: what happened to the memory, and what else the run has to say.
     """
 
     labels: LabelMap

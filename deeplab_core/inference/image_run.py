@@ -39,7 +39,9 @@ class ImageRun:
         frames = [self.frame(size, scale) for scale, _ in passes]
         rule = self.options.resize or card.preprocessing.resize
         if shortened(size, rule):
-            self.notes.append(f"The image is so narrow that {rule} would enlarge it without bound; it is enlarged less.")
+            self.notes.append(
+                message("The image is so narrow that {rule} would enlarge it without bound; it is enlarged less.", rule=rule)
+            )
         if self.options.engine != "torch":
             choice = self.choose_engine(rgb)
             self.network.compiled = choice.network
@@ -85,7 +87,7 @@ class ImageRun:
                     why=message("the weights are damaged, or they expect another input scale"),
                     remedy=message("Load another checkpoint, or check mean and standard deviation on its model card"),
                 ) from None
-        self.notes.append(f"{self.network.precision} overflowed; computed in fp32.")
+        self.notes.append(message("{precision} overflowed; computed in fp32.", precision=self.network.precision))
         self.network.compiled = None
         self.network.use("fp32")
         return self._within_memory(canvas, frame, part)
@@ -93,6 +95,13 @@ class ImageRun:
     def _within_memory(self, canvas: Canvas | PixelCanvas, frame: NetworkFrame, part: Pass) -> CoarseGrid:
         """The grid of a canvas, in tiles that are halved until they fit into memory."""
         tile = self.predictor._first_tile(frame, self.options)
+        if tile is not None and self.predictor._short_of_memory(frame, self.options):
+            note = message(
+                "Little memory is free: computed in tiles of {tile} pixels. Labels may differ by a few pixels from those of "
+                "the whole image.",
+                tile=tile,
+            )
+            self.notes += [note] if note not in self.notes else []
         while True:
             room = self.predictor.room
             with nullcontext() if room is None else room.take(pass_bytes(frame.canvas, tile), self.monitor.check):
@@ -113,7 +122,7 @@ class ImageRun:
                 )
             tile = max(TILE_FLOOR, failed // 2)
             self.predictor._tile_limit = tile
-            self.notes.append(f"Memory ran out; computed in tiles of {tile} pixels.")
+            self.notes.append(message("Memory ran out; computed in tiles of {tile} pixels.", tile=tile))
 
     def _attempt(self, canvas: Canvas | PixelCanvas, frame: NetworkFrame, tile: int | None, part: Pass) -> CoarseGrid | None:
         """One try; None where memory ran out. A function of its own, so that the failed tensors are gone when it returns."""

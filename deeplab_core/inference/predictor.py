@@ -49,7 +49,8 @@ if TYPE_CHECKING:
 _TILE_SIDES = (2048, 1024, 512, TILE_FLOOR)
 #: A canvas up to this much larger than a tile is computed whole rather than in two tiles.
 _WHOLE_SLACK = 1.25
-
+#: Network pixels of the largest canvas that is computed whole.
+_LARGEST_WHOLE = _TILE_SIDES[0] ** 2 * _WHOLE_SLACK
 
 class Predictor:
     """Predicts images with one network.
@@ -394,7 +395,14 @@ class Predictor:
         if limit is not None:
             tile = min(tile, limit)
             return tile if longest > tile + 1 else None
-        return tile if frame.canvas[0] * frame.canvas[1] > tile * tile * _WHOLE_SLACK else None
+        area = frame.canvas[0] * frame.canvas[1]
+        fits = area <= _LARGEST_WHOLE and area * BYTES_PER_PIXEL <= room
+        return tile if area > tile * tile * _WHOLE_SLACK and not fits else None
+
+    def _short_of_memory(self, frame: NetworkFrame, options: PredictOptions) -> bool:
+        """Whether a canvas in tiles would be computed whole if more memory were free."""
+        fixed = self.model.engine is not None and self.model.engine.tile_for(frame.canvas) is not None
+        return not fixed and options.tile is None and frame.canvas[0] * frame.canvas[1] <= _LARGEST_WHOLE
 
     def _margin(self, tile: int, options: PredictOptions) -> int:
         """Context of a tile on every inner side: the network's theoretical radius, but no more than a sixth of the tile.

@@ -16,7 +16,7 @@ from app.state.comparison import ComparedModel, ModelPrediction
 from app.state.project import Project
 from app.state.run_sides import RunSide, side_labels
 from app.worker.messages import NORMAL, Compare, Compared
-from deeplab_core.errors import AtrousError, Cancelled
+from deeplab_core.errors import AtrousError, Cancelled, join_messages
 from deeplab_core.labels import LabelMap, apply_lut
 from deeplab_core.records import Prediction, PredictOptions
 
@@ -168,7 +168,8 @@ def _in_project_ids(request: ModelRequest, prediction: Prediction, note: str, *,
     mapping = project_mapping(request.project, card.catalog, card.id)
     if keep:
         request.project.predictions.put(prediction)
-    return ModelPrediction(apply_lut(prediction.labels, mapping.lut), mapping.unmatched, prediction.report.milliseconds, note)
+    notes = join_messages((note, *prediction.report.notes))
+    return ModelPrediction(apply_lut(prediction.labels, mapping.lut), mapping.unmatched, prediction.report.milliseconds, notes)
 
 
 def kept_labels(request: ModelRequest) -> LabelMap | None:

@@ -239,7 +239,7 @@ class ModelsController(QObject):
 
     def report_run(self, report: RunReport) -> None:
         """Show how the last prediction really ran."""
-        reason = " ".join(part.rstrip(".") + "." for part in dict.fromkeys((self._note, *report.notes)) if part)
+        reason = " ".join(part.rstrip(".") + "." for part in map(tr, dict.fromkeys((self._note, *report.notes))) if part)
         self._show(DeviceView(report.device, "", report.milliseconds, reason, self._tooltip(), bool(reason)))
 
     # -- classes ---------------------------------------------------------------------------------------------------------

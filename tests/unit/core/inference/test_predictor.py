@@ -162,7 +162,25 @@ def test_memory_running_out_halves_the_tiles_and_is_reported(monkeypatch: pytest
     seen.clear()
     again = predictor(rgb)  # the next image of the folder does not run into the wall first
     assert max(seen) <= 256
-    assert again.report.notes == ()
+    assert again.report.notes == (
+        "Little memory is free: computed in tiles of 256 pixels. Labels may differ by a few pixels from those of the whole image.",
+    )
+
+
+def test_an_image_that_fits_is_computed_whole_however_much_memory_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = Predictor(TinyNet(), card(), device="cpu")
+    rgb = photograph(528, 704)
+    monkeypatch.setattr(predictor, "usable_bytes", lambda: 1_400_000_000)  # less than a tile of 1024 would take
+    plenty = predictor(rgb)
+    assert (plenty.report.tiles, plenty.report.notes) == (1, ())
+    monkeypatch.setattr(predictor, "usable_bytes", lambda: 500_000_000)
+    little = predictor(rgb, options=PredictOptions(flip=True))
+    assert little.report.tiles == 8
+    assert little.report.notes == (
+        "Little memory is free: computed in tiles of 512 pixels. Labels may differ by a few pixels from those of the whole image.",
+    )
+    chosen = predictor(rgb, options=PredictOptions(tile=256))  # the user asked for tiles
+    assert (chosen.report.tiles > 1, chosen.report.notes) == (True, ())
 
 
 @pytest.mark.parametrize(
