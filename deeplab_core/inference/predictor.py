@@ -52,6 +52,7 @@ _WHOLE_SLACK = 1.25
 #: Network pixels of the largest canvas that is computed whole.
 _LARGEST_WHOLE = _TILE_SIDES[0] ** 2 * _WHOLE_SLACK
 
+
 class Predictor:
     """Predicts images with one network.
 

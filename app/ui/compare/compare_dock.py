@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -269,6 +269,7 @@ class CompareDock(Panel):
             split.setStretchFactor(place, share)
         self.body.addWidget(split, 1)
         self._narrow, self._listed = False, 0
+        self.tabs.installEventFilter(self)
         self.setMinimumHeight(196)
         self.chooser.chosen.connect(self.modelsChosen)
         self.images.chosen.connect(self.imageChosen)
@@ -295,13 +296,24 @@ class CompareDock(Panel):
         if not narrow:
             self._split.setSizes([200, 320, 300])
 
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if watched is self.tabs and event.type() == QEvent.Type.Resize:
+            self._name_tabs(self._listed)
+        return super().eventFilter(watched, event)
+
     def _name_tabs(self, listed: int) -> None:
+        """Titles in full, or short ones where they would be cut."""
         self._listed = listed
         curves, images = self.tabs.count() - 3, self.tabs.count() - 2
-        self.tabs.setTabText(curves, tr("Curves") if self._narrow else tr("Trimap curves"))
         most = tr("Most different ({lines})", lines=listed) if listed else tr("Most different")
-        self.tabs.setTabText(images, tr("Images") if self._narrow else most)
-        self.tabs.setTabToolTip(images, most)
+        titles = {curves: (tr("Trimap curves"), tr("Curves")), images: (most, tr("Images"))}
+        for short in (False, True):
+            for place, texts in titles.items():
+                self.tabs.setTabText(place, texts[short])
+            if self.tabs.tabBar().sizeHint().width() <= self.tabs.width():
+                break
+        for place, texts in titles.items():
+            self.tabs.setTabToolTip(place, texts[0])
 
     # -- what is shown ---------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QSize, Qt, Signal
+from PySide6.QtCore import QAbstractTableModel, QEvent, QModelIndex, QObject, QPersistentModelIndex, QSize, Qt, Signal
 from PySide6.QtGui import QImage, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -80,6 +80,9 @@ class RankingTable(QAbstractTableModel):
 
     def data(self, index: _Index, role: int = int(Qt.ItemDataRole.DisplayRole)) -> object:
         row, column = self._rows[index.row()], index.column()
+        if role == Qt.ItemDataRole.ToolTipRole and column == 0:  # of columns without room, too
+            others = (f"{title}: {cell}" for title, cell in zip(self._columns[1:], row.cells[1:], strict=True) if cell)
+            return "\n".join((row.cells[0], *others))
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
             return row.cells[column]
         if role == Qt.ItemDataRole.DecorationRole and column == 0:
@@ -101,6 +104,8 @@ _BESIDE = 900
 _NARROW = 560
 #: Width of the list of rankings, px, and in a narrow page.
 _ORDERS, _ORDERS_NARROW = 232, 150
+#: Room that picture and name of an image have before the last columns get any, px; the first two are always there.
+_IMAGE, _KEPT = 110, 2
 
 
 class RankingPage(Page):
@@ -147,6 +152,7 @@ class RankingPage(Page):
         self.table.setIconSize(QSize(44, 32))
         self.table.horizontalHeader().setHighlightSections(False)
         self.table.setAccessibleName(tr("Images, worst first"))
+        self.table.viewport().installEventFilter(self)
         self.empty = toned("", tone="muted")
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.empty.setWordWrap(True)
@@ -226,6 +232,7 @@ class RankingPage(Page):
             stretch = column == 0
             mode = QHeaderView.ResizeMode.Stretch if stretch else QHeaderView.ResizeMode.ResizeToContents
             header.setSectionResizeMode(column, mode)
+        self._fit_columns()
         if selected is not None:
             place = self.rows.place_of(selected.image)
             if place is not None:
@@ -249,6 +256,21 @@ class RankingPage(Page):
         self.what.setVisible(not narrow)
         self.right.setVisible(self._has_gain and not narrow)
         self.split.setOrientation(Qt.Orientation.Horizontal if beside else Qt.Orientation.Vertical)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if watched is self.table.viewport() and event.type() == QEvent.Type.Resize:
+            self._fit_columns()
+        return super().eventFilter(watched, event)
+
+    def _fit_columns(self) -> None:
+        """Leave out the last columns where names would have no room; tooltips of the names have all of them."""
+        header, columns = self.table.horizontalHeader(), self.rows.columnCount()
+        widths = [max(self.table.sizeHintForColumn(place), header.sectionSizeHint(place)) for place in range(columns)]
+        shown = columns
+        while shown > _KEPT and _IMAGE + sum(widths[1:shown]) > self.table.viewport().width():
+            shown -= 1
+        for place in range(columns):
+            self.table.setColumnHidden(place, place >= shown)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.table.currentIndex().isValid():

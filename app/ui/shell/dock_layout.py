@@ -15,13 +15,27 @@ from app.ui.common.panel import PADDING, Panel
 _COLUMN = ("classes", "model", "crf", "trimap", "history")
 #: Docks that share a place as tabs: the one in front at first, and the one behind it.
 _TABBED = (("model", "crf"), ("trimap", "history"))
-#: On a screen too low for three rows (px) all below the classes share one place.
-LOW = 600
+#: On a screen too low for three rows (px) all below the classes share one place. On one of 768 px the third row had no room for
+#: its curve.
+LOW = 740
 _TABBED_LOW = (("model", "crf"), ("model", "trimap"), ("model", "history"))
 #: The row that gets the rest has at least this height (px), where the others can be lower.
 _LEAST_REST = 320
 #: Least height in px, share of the column, and most in px, of each row but the one that gets the rest.
 Wanted = Mapping[str, tuple[int, float, int]]
+#: What the rows want by the tab in front, with three rows and on a low screen with two. The classes get the rest.
+HEIGHTS: dict[bool, dict[str, Wanted]] = {
+    False: {
+        "model": {"model": (104, 0.0, 116), "trimap": (150, 0.24, 240)},
+        "crf": {"crf": (222, 0.34, 306), "trimap": (96, 0.2, 200)},
+    },
+    True: {
+        "model": {"model": (104, 0.0, 116)},
+        "crf": {"crf": (222, 0.48, 306)},
+        "trimap": {"trimap": (150, 0.46, 300)},
+        "history": {"history": (150, 0.46, 300)},
+    },
+}
 
 
 def place_docks(window: QMainWindow, docks: Mapping[str, QDockWidget], *, low: bool) -> None:
@@ -49,7 +63,7 @@ class DockHeights(QObject):
         window: the owner of the docks.
         docks: all docks by name.
         rest: the row that gets what the others leave.
-        wanted: by the tab in front, what the other rows want.
+        wanted: by the tab in front, what the other rows want; the first tab is in front at first.
     """
 
     def __init__(self, window: QMainWindow, docks: Mapping[str, QDockWidget], rest: str, wanted: Mapping[str, Wanted]) -> None:
@@ -60,7 +74,7 @@ class DockHeights(QObject):
         self._given: dict[str, int] = {}
         self._later = single_shot(self, 0, self.share)  # the layout is still busy with the tabs when it signals them
         window.installEventFilter(self)
-        for name in wanted:
+        for name in docks:
             docks[name].visibilityChanged.connect(lambda visible, name=name: self._follow(name, visible))
 
     def share(self) -> None:
@@ -84,9 +98,11 @@ class DockHeights(QObject):
         """Share the heights out once the layout has done what it was asked for."""
         self._later.start()
 
-    def reset(self) -> None:
-        """Forget what the user has dragged."""
-        self._dragged = {}
+    def reset(self, wanted: Mapping[str, Wanted]) -> None:
+        """Forget what the user has dragged; the rows want other heights from now on, if these are others."""
+        self._dragged, self._wanted = {}, wanted
+        if self._front not in wanted:
+            self._front = next(iter(wanted))
         self.share()
         self._later.start()
 
@@ -113,7 +129,7 @@ class DockHeights(QObject):
         return not dock.isHidden() and not dock.isFloating() and (name == self._rest or not dock.visibleRegion().isEmpty())
 
     def _follow(self, name: str, visible: bool) -> None:
-        if not visible or name == self._front or self._docks[name].isFloating():
+        if not visible or name == self._front or name not in self._wanted or self._docks[name].isFloating():
             return
         self._front = name
         self._later.start()

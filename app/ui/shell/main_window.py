@@ -33,7 +33,7 @@ from app.ui.project.images_dock import ImagesDock
 from app.ui.project.start_page import StartPage
 from app.ui.refine.crf_dock import CRFDock
 from app.ui.shell.action_builder import ActionBuilder
-from app.ui.shell.dock_layout import LOW, DockFolding, DockHeights, TabHeaders, place_docks
+from app.ui.shell.dock_layout import HEIGHTS, LOW, DockFolding, DockHeights, TabHeaders, place_docks
 from app.ui.shell.focus import PictureFocus, is_view
 from app.ui.shell.icons import application_icon
 from app.ui.shell.key_router import InputFilter
@@ -52,12 +52,8 @@ _SMALLEST = QSize(720, 400)
 _NEARLY_ALL = 0.92
 #: Widths of the left and right docks, and those of a window too narrow for them: the picture keeps its 55 %.
 _WIDTHS, _NARROW_WIDTHS, _NARROW = (196, 332), (160, 304), 1400
-#: Heights of the right docks by the tab in front: least px, share of the column, most px. The classes get the rest.
-_HEIGHTS = {
-    "model": {"model": (104, 0.0, 116), "trimap": (150, 0.24, 240)},
-    "crf": {"crf": (222, 0.34, 306), "trimap": (96, 0.2, 200)},
-}
-_LAYOUT_VERSION = 4
+#: Of layouts with three rows and with two: one is no use on a screen of the other kind.
+_LAYOUT_VERSIONS = {False: 4, True: 5}
 
 
 class MainWindow(QMainWindow):
@@ -122,7 +118,7 @@ class MainWindow(QMainWindow):
         self._instead: QWidget | None = None
         place_docks(self, self.docks, low=self._low)
         self._headers = TabHeaders(self, self.docks)
-        self.heights = DockHeights(self, self.docks, "classes", _HEIGHTS)
+        self.heights = DockHeights(self, self.docks, "classes", HEIGHTS[self._low])
         self.rooms = Rooms(self, self.top_bar.rooms, self.commands, context, self.folding)
         self.rooms.entered.connect(self.top_bar.show_room)
         self.rooms.entered.connect(lambda _room: self.heights.share_later())
@@ -209,7 +205,7 @@ class MainWindow(QMainWindow):
     def _share_space(self) -> None:
         widths = list(_WIDTHS if self.width() >= _NARROW else _NARROW_WIDTHS)
         self.resizeDocks([self.images, self.classes], widths, Qt.Orientation.Horizontal)
-        self.heights.reset()
+        self.heights.reset(HEIGHTS[self._low])
 
     def _update_dock_key(self, name: str) -> None:
         self.context.update(**{f"dock_{name}": not self.docks[name].isHidden()})
@@ -223,7 +219,7 @@ class MainWindow(QMainWindow):
         visible = any(screen.availableGeometry().intersects(self.frameGeometry()) for screen in QGuiApplication.screens())
         restored = restored and visible
         room = screen_room(self)
-        if self._low or not (isinstance(state, QByteArray) and self.restoreState(state, _LAYOUT_VERSION)):
+        if not (isinstance(state, QByteArray) and self.restoreState(state, _LAYOUT_VERSIONS[self._low])):
             self._share_space()
         if self.isMaximized() or self.isFullScreen():
             return
@@ -241,7 +237,7 @@ class MainWindow(QMainWindow):
         """Remember size, place and docks; docks that are out of sight for a while count as shown."""
         self.folding.unfold()
         store.setValue("geometry", self.saveGeometry())
-        store.setValue("docks", self.saveState(_LAYOUT_VERSION))
+        store.setValue("docks", self.saveState(_LAYOUT_VERSIONS[self._low]))
 
     # -- menus -----------------------------------------------------------------------------------------------------------
 

@@ -87,6 +87,11 @@ class ClassChip(QAbstractButton):
         radius = theme.radius["control"]
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), radius, radius)
         if not self._color.isValid():
+            painter.setFont(theme.font("body"))
+            painter.setPen(theme.color("muted"))
+            box = self.rect().adjusted(_PAD, 0, -_PAD, 0)
+            text = QFontMetrics(painter.font()).elidedText(tr("No class"), Qt.TextElideMode.ElideRight, box.width())
+            painter.drawText(box, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, text)
             return
         paint_swatch(painter, QRectF(_PAD, (self.height() - _SWATCH) / 2, _SWATCH, _SWATCH), self._color, theme)
         right = self.width() - _PAD

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFileDialog, QLabel
+from PySide6.QtWidgets import QFileDialog, QLabel, QMainWindow
 
 from app.state.comparison import PLACE_TOKENS, ModelSetting, count_pair
 from app.text import points
 from app.ui.compare.compare_dock import CompareDock, CompareTable
-from app.ui.shell.theme import load_theme
+from app.ui.shell.theme import load_fonts, load_theme
 from app.viewmodels.annotate.panes import PaneKind, PaneLayout
-from app.viewmodels.compare.rows import TableRow, remark
+from app.viewmodels.compare.rows import ImageLine, TableRow, remark
 from app.worker.messages import AskReceptive, Compare, EndCompare, InspectModel
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import ClassInfo
@@ -124,6 +124,22 @@ def test_no_figure_is_cut(qtbot, models: int) -> None:
     for line in range(2):
         for place in range(1, 1 + models):
             assert table.sizeHintForIndex(table.model().index(line, place)).width() <= table.columnWidth(place)
+
+
+@pytest.mark.parametrize(("width", "titles"), [(1600, ["Trimap curves", "Most different (24)"]), (800, ["Curves", "Images"])])
+def test_titles_of_the_tabs_beside_the_figures_are_whole(qtbot, width: int, titles: list[str]) -> None:
+    load_fonts()
+    window, panel = QMainWindow(), CompareDock(load_theme("dark"))
+    qtbot.addWidget(window)
+    window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, panel)
+    window.setStyleSheet("QTabBar::tab { padding: 6px 12px; }")
+    panel.show_images([ImageLine(place, f"{place}.png", 0.1, None) for place in range(24)], "")
+    window.resize(width, 240)
+    window.show()
+    qtbot.waitUntil(lambda: [panel.tabs.tabText(place) for place in range(2)] == titles)
+    bar = panel.tabs.tabBar()
+    assert bar.sizeHint().width() <= panel.tabs.width()
+    assert panel.tabs.tabToolTip(1) == "Most different (24)"
 
 
 def test_two_models_stand_side_by_side(desk, models):

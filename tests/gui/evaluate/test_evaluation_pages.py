@@ -15,8 +15,11 @@ from PySide6.QtWidgets import QFileDialog
 from app.ui.evaluate.kind_table import KindTable
 from app.ui.evaluate.matrix_view import _contrasting, _luminance
 from app.ui.evaluate.pages import EvaluationPages
+from app.ui.evaluate.ranking_page import RankingPage
+from app.ui.shell.theme import load_theme
 from app.viewmodels.evaluate.charts import Chart, Series
 from app.viewmodels.evaluate.error_list import ComponentQuery
+from app.viewmodels.evaluate.rankings import RankingRow
 from deeplab_core.analysis.ranking import RANKINGS
 from tests.gui.studio import Studio
 
@@ -264,3 +267,20 @@ def test_no_figure_of_the_kinds_is_cut_in_a_narrow_window(studio: Studio, folder
     table.resize(1000, table.height())
     studio.settle()
     assert table.horizontalScrollBar().maximum() == 0
+
+
+def test_the_rankings_of_a_narrow_window_need_no_scrolling_sideways(qtbot) -> None:
+    page = RankingPage(load_theme("dark"), lambda _image: None)
+    qtbot.addWidget(page)
+    rows = [RankingRow(place, (f"a_photograph_of_a_room_{place}.jpg", "12 345", "56.7", "Reviewed")) for place in range(4)]
+    page.show_rows(("Image", "Score", "IoU", "Status"), frozenset({1, 2}), rows, measuring=False)
+    page.resize(1200, 400)
+    page.show()
+    qtbot.waitUntil(lambda: not page.table.isColumnHidden(3))
+    page.resize(330, 300)
+    qtbot.waitUntil(lambda: page.table.isColumnHidden(3))
+    assert not page.table.isColumnHidden(1)
+    assert page.table.horizontalScrollBar().maximum() == 0
+    assert page.table.columnWidth(0) >= 60
+    tip = page.rows.index(0, 0).data(Qt.ItemDataRole.ToolTipRole)
+    assert tip == "a_photograph_of_a_room_0.jpg\nScore: 12 345\nIoU: 56.7\nStatus: Reviewed"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from PySide6.QtCore import QPoint, QRect, Qt
+from PySide6.QtCore import QPoint, QRect, QSettings, Qt
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QApplication, QTabBar, QWidget
 
@@ -191,6 +193,35 @@ def test_the_crf_panel_shows_three_sliders_on_the_smallest_screen(studio: Studio
     assert not any(crf.sliders[name].isVisible() for name in hidden)
     studio.qtbot.mouseClick(crf.more, Qt.MouseButton.LeftButton)
     assert all(crf.sliders[name].isVisible() for name in hidden)
+
+
+def test_the_trimap_curve_has_room_on_a_low_screen_and_the_layout_is_kept(studio: Studio, folder, tmp_path: Path):
+    """At 1280 x 720 it was 45 px high, and a low screen forgot its layout."""
+    studio.start_model()
+    studio.open(folder)
+    window = studio.window
+    window.resize(1280, 720)
+    window._low = True  # as on a screen of this size
+    window.reset_layout()
+    window.trimap.build_plot()
+    studio.settle()
+    studio.wait(lambda: window.classes.view.viewport().height() >= 10 * ROW)  # with the model's panel in front
+    window.trimap.raise_()
+    plot = window.trimap.plot
+    assert plot is not None
+    studio.wait(lambda: plot.isVisible() and plot.height() >= 120)
+    assert window.classes.view.viewport().height() >= 6 * ROW
+    store = QSettings(str(tmp_path / "layout.ini"), QSettings.Format.IniFormat)
+    window.docks["history"].hide()
+    window.save_layout(store)
+    window.reset_layout()
+    window.restore_layout(store)
+    assert window.docks["history"].isHidden()
+    window._low = False  # the same settings on a large screen
+    window.restore_layout(store)
+    window.reset_layout()
+    studio.settle()
+    assert front(studio) >= {"classes", "model", "trimap"}
 
 
 def test_compare_and_errors_fit_the_smallest_screen(studio: Studio, folder):

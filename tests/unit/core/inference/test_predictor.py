@@ -139,6 +139,11 @@ def test_symmetric_image_gives_symmetric_labels_with_mirroring() -> None:
     assert (labels == labels[:, ::-1]).mean() > 0.999
 
 
+_LITTLE_MEMORY = (
+    "Little memory is free: computed in tiles of {} pixels. Labels may differ by a few pixels from those of the whole image."
+)
+
+
 def test_memory_running_out_halves_the_tiles_and_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     predictor = Predictor(TinyNet(), card(), device="cpu")
     rgb = photograph(800, 960)
@@ -162,9 +167,7 @@ def test_memory_running_out_halves_the_tiles_and_is_reported(monkeypatch: pytest
     seen.clear()
     again = predictor(rgb)  # the next image of the folder does not run into the wall first
     assert max(seen) <= 256
-    assert again.report.notes == (
-        "Little memory is free: computed in tiles of 256 pixels. Labels may differ by a few pixels from those of the whole image.",
-    )
+    assert again.report.notes == (_LITTLE_MEMORY.format(256),)
 
 
 def test_an_image_that_fits_is_computed_whole_however_much_memory_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,9 +179,7 @@ def test_an_image_that_fits_is_computed_whole_however_much_memory_is_free(monkey
     monkeypatch.setattr(predictor, "usable_bytes", lambda: 500_000_000)
     little = predictor(rgb, options=PredictOptions(flip=True))
     assert little.report.tiles == 8
-    assert little.report.notes == (
-        "Little memory is free: computed in tiles of 512 pixels. Labels may differ by a few pixels from those of the whole image.",
-    )
+    assert little.report.notes == (_LITTLE_MEMORY.format(512),)
     chosen = predictor(rgb, options=PredictOptions(tile=256))  # the user asked for tiles
     assert (chosen.report.tiles > 1, chosen.report.notes) == (True, ())
 
