@@ -6511,7 +6511,7 @@ Click to correct it
     </message>
     <message>
         <source>{names}
-{pixels} px · {short_percent} % of all errors</source>
+{pixels} px · {short_percent} % of errors</source>
         <translation>{names}
 {pixels} px · {short_percent} %(전체 오류 중)</translation>
     </message>
@@ -6688,7 +6688,7 @@ ground truth ↓</source>
     </message>
     <message>
         <source>Ranking</source>
-        <extracomment>From this width in px on the plot is beside the table. Below this width, px, there is room for the rankings and the images only. Width of the list of rankings, px, and in a narrow page.</extracomment>
+        <extracomment>From this width in px on the plot is beside the table. Below this width, px, there is room for the rankings and the images only. Width of the list of rankings, px, and in a narrow page. Room that picture and name of an image have before the last columns get any, px; the first two are always there.</extracomment>
         <translation>순위</translation>
     </message>
     <message>
@@ -8715,7 +8715,7 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>Open recent</source>
-        <extracomment>A window that needs more than this share of the screen&apos;s width or height is maximised. Widths of the left and right docks, and those of a window too narrow for them: the picture keeps its 55 %. Heights of the right docks by the tab in front: least px, share of the column, most px. The classes get the rest.</extracomment>
+        <extracomment>A window that needs more than this share of the screen&apos;s width or height is maximised. Widths of the left and right docks, and those of a window too narrow for them: the picture keeps its 55 %. Of layouts with three rows and with two: one is no use on a screen of the other kind.</extracomment>
         <translation>최근 항목 열기</translation>
     </message>
     <message>
@@ -8970,6 +8970,10 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     <message>
         <source>{text}. Click or press / to find another class</source>
         <translation>{text}. 다른 클래스를 찾으려면 클릭하거나 /를 누르세요</translation>
+    </message>
+    <message>
+        <source>No class</source>
+        <translation>클래스 없음</translation>
     </message>
     <message>
         <source>Scr</source>
@@ -13826,7 +13830,7 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     </message>
     <message>
         <source>A network of another program</source>
-        <extracomment>Sides of tiles that are chosen without being asked. Steps of two, so that the choice, and with it the last bit of a score, does not follow every change of free memory. A canvas up to this much larger than a tile is computed whole rather than in two tiles.</extracomment>
+        <extracomment>Sides of tiles that are chosen without being asked. Steps of two, so that the choice, and with it the last bit of a score, does not follow every change of free memory. A canvas up to this much larger than a tile is computed whole rather than in two tiles. Network pixels of the largest canvas that is computed whole.</extracomment>
         <translation>다른 프로그램의 네트워크</translation>
     </message>
     <message>
@@ -13846,6 +13850,10 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <translation>0.5 같은 수를 고르세요</translation>
     </message>
     <message>
+        <source>The image is so narrow that {rule} would enlarge it without bound; it is enlarged less.</source>
+        <translation>이미지가 매우 좁아서 {rule}을(를) 따르면 한없이 커집니다. 덜 확대했습니다.</translation>
+    </message>
+    <message>
         <source>the network gave numbers that are not finite</source>
         <translation>네트워크가 유한하지 않은 수를 냈습니다</translation>
     </message>
@@ -13858,6 +13866,14 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <translation>다른 체크포인트를 불러오거나 모델 카드의 평균과 표준 편차를 확인하세요</translation>
     </message>
     <message>
+        <source>{precision} overflowed; computed in fp32.</source>
+        <translation>{precision}의 범위를 넘어서 fp32로 계산했습니다.</translation>
+    </message>
+    <message>
+        <source>Little memory is free: computed in tiles of {tile} pixels. Labels may differ by a few pixels from those of the whole image.</source>
+        <translation>사용할 수 있는 메모리가 적어서 {tile}픽셀 타일로 계산했습니다. 레이블이 이미지 전체로 계산한 것과 몇 픽셀 다를 수 있습니다.</translation>
+    </message>
+    <message>
         <source>{device} has too little free memory for this network</source>
         <translation>{device}의 남은 메모리가 이 네트워크에 부족합니다</translation>
     </message>
@@ -13868,6 +13884,10 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     <message>
         <source>Close other programs that use it, choose the CPU or a smaller network, or use output stride 16</source>
         <translation>장치를 쓰는 다른 프로그램을 닫거나, CPU나 더 작은 네트워크를 고르거나, 출력 스트라이드 16을 쓰세요</translation>
+    </message>
+    <message>
+        <source>Memory ran out; computed in tiles of {tile} pixels.</source>
+        <translation>메모리가 부족해서 {tile}픽셀 타일로 계산했습니다.</translation>
     </message>
     <message>
         <source>the model &apos;{model}&apos; and the catalog &apos;{catalog}&apos; have no class in common</source>
@@ -18205,7 +18225,7 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     </message>
     <message>
         <source>Panels</source>
-        <extracomment>Docks that share a place as tabs: the one in front at first, and the one behind it. On a screen too low for three rows (px) all below the classes share one place. The row that gets the rest has at least this height (px), where the others can be lower. Least height in px, share of the column, and most in px, of each row but the one that gets the rest. Marks rows of tabs that are followed already.</extracomment>
+        <extracomment>Docks that share a place as tabs: the one in front at first, and the one behind it. On a screen too low for three rows (px) all below the classes share one place. On one of 768 px the third row had no room for its curve. The row that gets the rest has at least this height (px), where the others can be lower. Least height in px, share of the column, and most in px, of each row but the one that gets the rest. What the rows want by the tab in front, with three rows and on a low screen with two. The classes get the rest. Marks rows of tabs that are followed already.</extracomment>
         <translation>패널</translation>
     </message>
     <message>

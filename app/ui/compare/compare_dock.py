@@ -43,6 +43,8 @@ _TABLE_ROW = 24
 _COLUMN = {3: 50, 4: 46}
 #: A panel narrower than this has everything behind tabs, in px.
 _NARROW = 520
+#: Widths of models, figures and tabs in a panel of 820 px: names and three figures, verdicts of two models.
+_SHARES = (192, 276, 352)
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
@@ -264,8 +266,8 @@ class CompareDock(Panel):
         split.addWidget(self._models)
         split.addWidget(self.table)
         split.addWidget(self._build_tabs())
-        split.setSizes([200, 320, 300])
-        for place, share in enumerate((2, 4, 4)):
+        split.setSizes(_SHARES)
+        for place, share in enumerate((2, 3, 4)):
             split.setStretchFactor(place, share)
         self.body.addWidget(split, 1)
         self._narrow, self._listed = False, 0
@@ -294,7 +296,7 @@ class CompareDock(Panel):
         self._name_tabs(self._listed)
         self.tabs.setCurrentIndex(1 if narrow else 0)
         if not narrow:
-            self._split.setSizes([200, 320, 300])
+            self._split.setSizes(_SHARES)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if watched is self.tabs and event.type() == QEvent.Type.Resize:

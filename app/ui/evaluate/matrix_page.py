@@ -191,7 +191,7 @@ class MatrixPage(Page):
         for place, (truth, prediction, pixels) in enumerate(self._costly):
             names = f"{class_text(catalog, truth)} → {class_text(catalog, prediction)}"
             text = tr(
-                "{names}\n{pixels} px · {short_percent} % of all errors",
+                "{names}\n{pixels} px · {short_percent} % of errors",
                 names=names,
                 pixels=spaced(pixels),
                 short_percent=short_percent(pixels / wrong),

@@ -134,7 +134,7 @@ def pair_table(loss: PairLoss, catalog: ClassCatalog) -> PairTable:
 
 
 def pair_lines(folder: FolderAnalysis, class_id: int | None = None) -> list[PairLine]:
-    """The most confused pairs, of all classes or with one; those with the background are left out."""
+    """The most confused pairs, of all classes or with one, in the order of their pixels; without those with the background."""
     catalog = folder.catalog
     pairs = confused_pairs(folder.total(ERROR_PIXELS), catalog, limit=PAIRS if class_id is None else len(catalog) ** 2)
     found = []
@@ -150,7 +150,7 @@ def pair_lines(folder: FolderAnalysis, class_id: int | None = None) -> list[Pair
                 loss.largest_share,
             )
         )  # fmt: skip
-    return found
+    return sorted(found, key=lambda line: -line.pixels)
 
 
 def pair_tip(line: PairLine) -> str:

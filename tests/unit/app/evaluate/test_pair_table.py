@@ -56,6 +56,15 @@ def test_only_cells_have_a_loss() -> None:
     assert len(one.cells) == 1
 
 
+def test_the_board_lists_pairs_in_the_order_of_the_pixels_that_it_shows() -> None:
+    found = FolderAnalysis(VOC)
+    truth, prediction = np.full((60, 80), SOFA, np.uint8), np.full((60, 80), SOFA, np.uint8)
+    prediction[:5, :20] = CHAIR  # 100 px of many
+    truth[50:55, :5], prediction[50:55, :5] = PERSON, VOC.by_name("dog").id  # 25 px: all of a class, and the higher score
+    found.update("1", inspect_image(truth=truth, prediction=prediction, catalog=VOC))
+    assert [(line.title, line.pixels) for line in pair_lines(found)] == [("chair / sofa", 100), ("dog / person", 25)]
+
+
 def test_the_board_lists_pairs_of_all_classes_or_of_one() -> None:
     lines = pair_lines(folder())
     assert [(line.title, line.pixels, line.images) for line in lines] == [
