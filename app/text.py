@@ -12,7 +12,7 @@ import logging
 import re
 import string
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import isnan
 
@@ -106,6 +106,21 @@ def english(text: str) -> str:
     return text.english if isinstance(text, _Shown) else text
 
 
+def joined(separator: str, texts: Iterable[str]) -> str:
+    """Texts in a row, as :meth:`str.join` has them; :func:`english` knows what they were."""
+    return _both(separator.join, list(texts))
+
+
+def _both(change: Callable[[list[str]], str], texts: list[str]) -> str:
+    """A text made of others, and in the same way the English one behind it."""
+    shown = change(texts)
+    if not any(isinstance(text, _Shown) for text in texts):
+        return shown
+    made = _Shown(shown)
+    made.english = change([english(text) for text in texts])
+    return made
+
+
 def _translated(text: str, many: str, number: int) -> str:
     return text if _translate is None else _translate(text, many, number)
 
@@ -147,8 +162,7 @@ def error_title(error: AtrousError) -> str:
 
 def sentence(text: str) -> str:
     """A clause or message in the language of the window, as a sentence: with a capital letter and a full stop."""
-    shown = tr(text)
-    return f"{shown[:1].upper()}{shown[1:].rstrip('.')}."
+    return _both(lambda texts: f"{texts[0][:1].upper()}{texts[0][1:].rstrip('.')}.", [tr(text)])
 
 
 def error_detail(error: AtrousError) -> str:

@@ -3594,8 +3594,32 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
         <translation>{ended}. {hint}</translation>
     </message>
     <message>
+        <source>Streets from a car in CamVid&apos;s 11 classes; weak on people, signs and pavement; research only</source>
+        <extracomment>Fewer classes have no best and weakest ones that differ. What the cards of the bundled models say of themselves and of the images that their figures belong to.</extracomment>
+        <translation>자동차에서 본 거리, CamVid의 11개 클래스; 사람, 표지판, 보도에 약함; 연구용</translation>
+    </message>
+    <message>
+        <source>Photographs in PASCAL VOC&apos;s 21 classes: people, animals, vehicles, indoors; weak on chairs, tables and plants</source>
+        <translation>사진, PASCAL VOC의 21개 클래스: 사람, 동물, 탈것, 실내; 의자, 탁자, 화분에 약함</translation>
+    </message>
+    <message>
+        <source>Furniture in rendered rooms: chairs, sofas, tables, plants, TV sets, bottles; weak on photographs</source>
+        <translation>렌더링한 방의 가구: 의자, 소파, 탁자, 화분, TV, 병; 사진에 약함</translation>
+    </message>
+    <message>
+        <source>101 frames of a CamVid drive that it never saw</source>
+        <translation>학습에 쓰지 않은 CamVid 주행의 프레임 101개</translation>
+    </message>
+    <message>
+        <source>99 labelled photographs, each by a network that did not train on it (five folds)</source>
+        <translation>라벨이 있는 사진 99장(각 사진은 그 사진으로 학습하지 않은 네트워크가 예측, 5겹)</translation>
+    </message>
+    <message>
+        <source>the 24 rooms of the sample project, which it never saw</source>
+        <translation>학습에 쓰지 않은 샘플 프로젝트의 방 24개</translation>
+    </message>
+    <message>
         <source>{count} validation images</source>
-        <extracomment>Fewer classes have no best and weakest ones that differ.</extracomment>
         <translation>검증 이미지 {count}개</translation>
     </message>
     <message>
@@ -7178,8 +7202,8 @@ Click to view and set the values.</source>
 값을 보고 설정하려면 클릭하세요.</translation>
     </message>
     <message>
-        <source>{milliseconds:,.0f} ms</source>
-        <translation>{milliseconds:,.0f} ms</translation>
+        <source>{milliseconds} ms</source>
+        <translation>{milliseconds} ms</translation>
     </message>
     <message>
         <source>as trained</source>
@@ -14654,51 +14678,51 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     <message>
         <source>Evaluate this shard again</source>
         <extracomment>Ending of a part, and the file that names all shards of an evaluation. What is read of shards: ground truth, predictions, or both out of one.</extracomment>
-        <translation type="unfinished"></translation>
+        <translation>이 샤드를 다시 평가하세요</translation>
     </message>
     <message>
         <source>its masks are in shards, which a report does not open</source>
-        <translation type="unfinished"></translation>
+        <translation>마스크가 샤드에 있으며, 보고서는 샤드를 열지 않습니다</translation>
     </message>
     <message>
         <source>{part} was counted with other classes or options</source>
-        <translation type="unfinished"></translation>
+        <translation>{part}은(는) 다른 클래스나 옵션으로 집계되었습니다</translation>
     </message>
     <message>
         <source>Choose another folder with --partials</source>
-        <translation type="unfinished"></translation>
+        <translation>--partials로 다른 폴더를 고르세요</translation>
     </message>
     <message>
         <source>{place} holds no parts of an evaluation</source>
-        <translation type="unfinished"></translation>
+        <translation>{place}에는 평가의 부분 결과가 없습니다</translation>
     </message>
     <message>
         <source>Run &apos;evaluate --shards&apos; first</source>
-        <translation type="unfinished"></translation>
+        <translation>먼저 &apos;evaluate --shards&apos;를 실행하세요</translation>
     </message>
     <message>
         <source>{missing} of {all} shards are not evaluated yet, e.g. {first}</source>
-        <translation type="unfinished"></translation>
+        <translation>샤드 {all}개 중 {missing}개가 아직 평가되지 않았습니다. 예: {first}</translation>
     </message>
     <message>
         <source>Run &apos;evaluate --shards&apos; again; it does what is missing</source>
-        <translation type="unfinished"></translation>
+        <translation>&apos;evaluate --shards&apos;를 다시 실행하세요. 빠진 것만 평가합니다</translation>
     </message>
     <message>
         <source>{one} and {other} were counted with different classes or options</source>
-        <translation type="unfinished"></translation>
+        <translation>{one}과(와) {other}은(는) 서로 다른 클래스나 옵션으로 집계되었습니다</translation>
     </message>
     <message>
         <source>Evaluate all shards with the same options</source>
-        <translation type="unfinished"></translation>
+        <translation>모든 샤드를 같은 옵션으로 평가하세요</translation>
     </message>
     <message>
         <source>{one} and {other} both have an image &apos;{image}&apos;</source>
-        <translation type="unfinished"></translation>
+        <translation>{one}과(와) {other}에 모두 이미지 &apos;{image}&apos;이(가) 있습니다</translation>
     </message>
     <message>
         <source>Give each image of a set a name of its own</source>
-        <translation type="unfinished"></translation>
+        <translation>데이터 집합의 이미지마다 다른 이름을 주세요</translation>
     </message>
     <message>
         <source>pyarrow is not installed</source>
@@ -16859,7 +16883,7 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     </message>
     <message>
         <source>shards of &apos;{key}&apos; stand in one table, without folders</source>
-        <translation type="unfinished"></translation>
+        <translation>&apos;{key}&apos;의 샤드는 폴더 없이 하나의 표에 있습니다</translation>
     </message>
     <message>
         <source>&apos;{key}&apos; is not a list of texts</source>
@@ -18341,84 +18365,84 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     <message>
         <source>Check the address, the rights and the connection</source>
         <extracomment>Bytes of a manifest that are one unit of work: some 600 lines. Longest list of shards that is read, bytes; and the longest marker. Where stores say that a file has changed.</extracomment>
-        <translation type="unfinished"></translation>
+        <translation>주소, 권한, 연결을 확인하세요</translation>
     </message>
     <message>
         <source>fsspec is not installed</source>
-        <translation type="unfinished"></translation>
+        <translation>fsspec이 설치되어 있지 않습니다</translation>
     </message>
     <message>
         <source>{url} cannot be opened</source>
-        <translation type="unfinished"></translation>
+        <translation>{url}을(를) 열 수 없습니다</translation>
     </message>
     <message>
         <source>Install the package of this store for fsspec (s3fs, gcsfs, adlfs), or check the address</source>
-        <translation type="unfinished"></translation>
+        <translation>이 저장소에 맞는 fsspec 패키지(s3fs, gcsfs, adlfs)를 설치하거나 주소를 확인하세요</translation>
     </message>
     <message>
         <source>{url}: there is no such file</source>
-        <translation type="unfinished"></translation>
+        <translation>{url}: 그런 파일이 없습니다</translation>
     </message>
     <message>
         <source>{url}: {what} cannot be read</source>
-        <translation type="unfinished"></translation>
+        <translation>{url}: {what}을(를) 읽을 수 없습니다</translation>
     </message>
     <message>
         <source>{specs}: there is no shard</source>
-        <translation type="unfinished"></translation>
+        <translation>{specs}: 샤드가 없습니다</translation>
     </message>
     <message>
         <source>Name tar, Parquet, CSV or JSON lines files, e.g. &apos;part-{000..127}.tar&apos;</source>
-        <translation type="unfinished"></translation>
+        <translation>tar, Parquet, CSV 또는 JSON lines 파일을 지정하세요. 예: &apos;part-{000..127}.tar&apos;</translation>
     </message>
     <message>
         <source>{one} and {other} would have the same results, {name}</source>
-        <translation type="unfinished"></translation>
+        <translation>{one}과(와) {other}의 결과가 같은 파일 {name}이(가) 됩니다</translation>
     </message>
     <message>
         <source>Name each shard once, and give shards of equal names outputs of their own</source>
-        <translation type="unfinished"></translation>
+        <translation>각 샤드를 한 번만 지정하고, 이름이 같은 샤드에는 서로 다른 출력을 지정하세요</translation>
     </message>
     <message>
         <source>braceexpand is not installed</source>
-        <translation type="unfinished"></translation>
+        <translation>braceexpand가 설치되어 있지 않습니다</translation>
     </message>
     <message>
         <source>{spec}: the braces do not match</source>
-        <translation type="unfinished"></translation>
+        <translation>{spec}: 중괄호의 짝이 맞지 않습니다</translation>
     </message>
     <message>
         <source>Write a range as {000..127}</source>
-        <translation type="unfinished"></translation>
+        <translation>범위는 {000..127}처럼 쓰세요</translation>
     </message>
     <message>
         <source>{url} is not a shard</source>
-        <translation type="unfinished"></translation>
+        <translation>{url}은(는) 샤드가 아닙니다</translation>
     </message>
     <message>
         <source>Shards end in {endings}</source>
-        <translation type="unfinished"></translation>
+        <translation>샤드의 확장자는 {endings}입니다</translation>
     </message>
     <message>
         <source>{url} cannot be written</source>
-        <translation type="unfinished"></translation>
+        <translation>{url}에 쓸 수 없습니다</translation>
     </message>
     <message>
         <source>the name &apos;{key}&apos; occurs twice in the shard</source>
         <extracomment>Largest member of a tar file that is read, bytes.</extracomment>
-        <translation type="unfinished"></translation>
+        <translation>이름 &apos;{key}&apos;이(가) 샤드에 두 번 있습니다</translation>
     </message>
     <message>
         <source>Files of one sample stand together, and samples have different names</source>
-        <translation type="unfinished"></translation>
+        <translation>한 표본의 파일은 나란히 있어야 하고, 표본마다 이름이 달라야 합니다</translation>
     </message>
     <message>
         <source>{url}: the shard is damaged or cannot be read to its end</source>
-        <translation type="unfinished"></translation>
+        <translation>{url}: 샤드가 손상되었거나 끝까지 읽을 수 없습니다</translation>
     </message>
     <message>
         <source>{kind}: {text}</source>
-        <translation type="unfinished"></translation>
+        <translation>{kind}: {text}</translation>
     </message>
     <message>
         <source>this member is a link to {target}, which is not followed</source>
@@ -18430,108 +18454,108 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     </message>
     <message>
         <source>the sample has two files that may be its {role}: {one} and {other}</source>
-        <translation type="unfinished"></translation>
+        <translation>표본에 {role}일 수 있는 파일이 둘 있습니다: {one}, {other}</translation>
     </message>
     <message>
         <source>Say which with --{role}-field</source>
-        <translation type="unfinished"></translation>
+        <translation>--{role}-field로 어느 것인지 지정하세요</translation>
     </message>
     <message>
         <source>this member is too large to be read</source>
-        <translation type="unfinished"></translation>
+        <translation>이 구성 파일은 너무 커서 읽을 수 없습니다</translation>
     </message>
     <message>
         <source>It has {size:,} bytes; at most {limit:,} are read</source>
-        <translation type="unfinished"></translation>
+        <translation>크기는 {size:,}바이트이며, 최대 {limit:,}바이트를 읽습니다</translation>
     </message>
     <message>
         <source>the name &apos;{key}&apos; leads out of its folder</source>
-        <translation type="unfinished"></translation>
+        <translation>이름 &apos;{key}&apos;이(가) 폴더 밖을 가리킵니다</translation>
     </message>
     <message>
         <source>Give samples relative names without &apos;..&apos;</source>
-        <translation type="unfinished"></translation>
+        <translation>표본에는 &apos;..&apos;이 없는 상대 이름을 주세요</translation>
     </message>
     <message>
         <source>{url}: the compression is damaged</source>
-        <translation type="unfinished"></translation>
+        <translation>{url}: 압축이 손상되었습니다</translation>
     </message>
     <message>
         <source>Copy the shard again from its source, or write it again</source>
         <extracomment>What a member or column holds, by what the user may name. Columns that may hold the images&apos; names. What to do about a damaged shard.</extracomment>
-        <translation type="unfinished"></translation>
+        <translation>샤드를 원본에서 다시 복사하거나 다시 쓰세요</translation>
     </message>
     <message>
         <source>there is no {role} of this sample</source>
-        <translation type="unfinished"></translation>
+        <translation>이 표본에는 {role}이(가) 없습니다</translation>
     </message>
     <message>
         <source>Looked for: {names}</source>
-        <translation type="unfinished"></translation>
+        <translation>찾은 이름: {names}</translation>
     </message>
     <message>
         <source>Name it with --{role}-field</source>
-        <translation type="unfinished"></translation>
+        <translation>--{role}-field로 지정하세요</translation>
     </message>
     <message>
         <source>row group {group} is damaged</source>
-        <translation type="unfinished"></translation>
+        <translation>행 그룹 {group}이(가) 손상되었습니다</translation>
     </message>
     <message>
         <source>the line has {values} columns, the first line of the file names {columns}</source>
-        <translation type="unfinished"></translation>
+        <translation>이 줄에는 열이 {values}개 있고, 파일의 첫 줄에는 {columns}개가 있습니다</translation>
     </message>
     <message>
         <source>Write one line for each image; texts hold no line breaks</source>
-        <translation type="unfinished"></translation>
+        <translation>이미지마다 한 줄씩 쓰세요. 글에는 줄바꿈을 넣을 수 없습니다</translation>
     </message>
     <message>
         <source>the line is not an object</source>
-        <translation type="unfinished"></translation>
+        <translation>이 줄은 객체가 아닙니다</translation>
     </message>
     <message>
         <source>Write lines like {&quot;image&quot;: &quot;a.jpg&quot;}</source>
-        <translation type="unfinished"></translation>
+        <translation>{&quot;image&quot;: &quot;a.jpg&quot;} 같은 줄로 쓰세요</translation>
     </message>
     <message>
         <source>&apos;{key}&apos; does not work with shards</source>
-        <translation type="unfinished"></translation>
+        <translation>&apos;{key}&apos;은(는) 샤드와 함께 쓸 수 없습니다</translation>
     </message>
     <message>
         <source>It needs to know every image before the first step</source>
-        <translation type="unfinished"></translation>
+        <translation>첫 단계 전에 모든 이미지를 알아야 합니다</translation>
     </message>
     <message>
         <source>Leave it out, or train on folders</source>
-        <translation type="unfinished"></translation>
+        <translation>이 옵션을 빼거나 폴더로 학습하세요</translation>
     </message>
     <message>
         <source>the sample cannot be read any more</source>
-        <translation type="unfinished"></translation>
+        <translation>표본을 더 이상 읽을 수 없습니다</translation>
     </message>
     <message>
         <source>{shard}: sample {number} cannot be read any more</source>
-        <translation type="unfinished"></translation>
+        <translation>{shard}: 표본 {number}을(를) 더 이상 읽을 수 없습니다</translation>
     </message>
     <message>
         <source>Keys beside &apos;shards&apos; are {keys}</source>
-        <translation type="unfinished"></translation>
+        <translation>&apos;shards&apos; 외의 키는 {keys}입니다</translation>
     </message>
     <message>
         <source>the mask and its image have different sizes</source>
-        <translation type="unfinished"></translation>
+        <translation>마스크와 이미지의 크기가 다릅니다</translation>
     </message>
     <message>
         <source>the index of {shard} is missing</source>
-        <translation type="unfinished"></translation>
+        <translation>{shard}의 색인이 없습니다</translation>
     </message>
     <message>
         <source>All processes must see the folder of the run</source>
-        <translation type="unfinished"></translation>
+        <translation>모든 프로세스에서 실행 폴더가 보여야 합니다</translation>
     </message>
     <message>
         <source>Put it on a disk that all machines share</source>
-        <translation type="unfinished"></translation>
+        <translation>모든 컴퓨터가 공유하는 디스크에 두세요</translation>
     </message>
 </context>
 </TS>

@@ -24,6 +24,7 @@ from app.state.project import Project
 from app.state.project_analysis import figures_key, inspect_sample, inspection_key, read_kept
 from app.state.provenance import Provenance
 from app.state.samples import EvaluationSample, OpenLabels, ToProject, load_sample, truth_path, truth_stamp
+from app.state.stored_text import read_text, stored_text
 from deeplab_core.analysis.image import count_labels, iou_score
 from deeplab_core.analysis.ranking_scores import VERSION as RANKING_VERSION
 from deeplab_core.analysis.ranking_scores import measure_ranking
@@ -345,7 +346,7 @@ def write_figures(figures: Figures) -> bytes:
     records = [record.to_bytes() for record in (figures.mask, figures.prediction) if record is not None]
     head = {
         "truth": truth.tolist(), "over_void": over_void.tolist(), "records": [len(record) for record in records],
-        "notes": [[note.kind, str(note.text), str(note.summary), note.warning] for note in notes],
+        "notes": [[note.kind, stored_text(note.text), stored_text(note.summary), note.warning] for note in notes],
     }  # fmt: skip
     packed = json_text(head, separators=(",", ":")).encode()
     return b"".join([len(packed).to_bytes(4, "little"), packed, *records])
@@ -361,7 +362,10 @@ def read_figures(data: bytes, catalog: ClassCatalog) -> Figures | None:
             records.append(ImageAnalysis.from_bytes(data[end : end + length], catalog))
             end += length
         truth, over_void = (np.array(head[name], np.int64) for name in ("truth", "over_void"))
-        notes = tuple(Note(kind, str(text), str(summary), bool(warning)) for kind, text, summary, warning in head["notes"])
+        notes = tuple(
+            Note(kind, read_text(str(text)), read_text(str(summary)), bool(warning))
+            for kind, text, summary, warning in head["notes"]
+        )
         if truth.shape != (len(catalog) + 1,) or over_void.shape != truth.shape or end != len(data):
             return None
         mask, prediction = (*records, None)[:2]

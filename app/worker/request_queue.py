@@ -79,9 +79,9 @@ class RequestQueue:
             return dropped
 
     def resting(self, request_id: int) -> bool:
-        """Whether nothing is to be done now but this request, if anything."""
+        """Whether this request runs, whatever waits behind it, or nothing runs and nothing waits."""
         with self._changed:
-            return not self._waiting and self._running[-1:] in ([], [request_id])
+            return self._running[-1] == request_id if self._running else not self._waiting
 
     def running_is_cancelled(self) -> bool:
         """Whether the running request shall stop."""

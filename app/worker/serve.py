@@ -106,14 +106,14 @@ class WarmUp:
     def wait(self, request_id: int, cancelled: IsCancelled) -> None:
         """Wait until the correction tools are ready for a request, or until it is cancelled.
 
-        Loops are compiled while it waits, and rest while ``cancelled`` answers another request.
+        Loops are compiled while it waits, and rest while ``cancelled`` answers another request, which may wait here, too.
         """
-        self._wanted = request_id
+        before, self._wanted = self._wanted, request_id
         try:
             while not self.ready.wait(_POLL) and not cancelled():
                 pass
         finally:
-            self._wanted = None
+            self._wanted = before
 
     def _run(self) -> None:
         try:

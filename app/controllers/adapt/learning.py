@@ -23,7 +23,7 @@ from app.state.class_mapping import choose_classes, forget_choices
 from app.state.corrections import Corrections, survey
 from app.state.project import Project
 from app.state.samples import OpenLabels
-from app.text import plural, spaced, tr
+from app.text import joined, plural, spaced, tr
 from app.viewmodels.project.folder_plan import plan_of_learned
 from app.worker.messages import CorrectedImage, Learn, Learned, LearnTask
 from deeplab_core.atomic import replace_file
@@ -202,7 +202,7 @@ class LearnController(QObject):
         sentences.append(tr("Nothing changes until you accept it."))
         self._notifier.info(
             tr("Learning finished"),
-            " ".join(sentences),
+            joined(" ", sentences),
             replace_key="learn",
             choices=(Choice(tr("Before and after…"), self.show),),
         )

@@ -14,7 +14,7 @@ from app.services.jobs import LatestWork
 from app.services.services import Services
 from app.state.attributes import keep_table, own_slices, remove_table, table_names
 from app.state.project import Project
-from app.text import plural, tr
+from app.text import joined, plural, tr
 from deeplab_core.analysis.own_slices import OwnSlices
 from deeplab_core.errors import AtrousError
 
@@ -98,7 +98,7 @@ class AttributesController(QObject):
             self._take(own)
             if said and own is not None:
                 notes = own.notes([str(image) for image in ids])
-                self._notifier.info(said, ". ".join(notes), replace_key="attributes")
+                self._notifier.info(said, joined(". ", notes), replace_key="attributes")
 
         self._reads.ask(lambda: own_slices(project, ids), done)
 

@@ -16,7 +16,7 @@ from app.state.mask_check import MaskCheck, sentence
 from app.state.measurement import Measured, Part
 from app.state.project import Project
 from app.state.samples import truth_path
-from app.text import percent, plural, share_text, tr
+from app.text import joined, percent, plural, share_text, tr
 from deeplab_core.records import Prediction
 
 #: Pause before the score of the image in view is written again.
@@ -153,19 +153,19 @@ class FolderEvaluation(QObject):
             )
             return
         mean = pooled.mean_iou("union")
+        text = tr(
+            "mIoU {mean}, pooled over {images}; pixel accuracy {accuracy}.",
+            mean=folder_mean_text(pooled),
+            images=plural("{n} image", "{n} images", self._figures.images),
+            accuracy=share_text(pooled.pixel_accuracy()),
+        )
         self._notifier.info(
             tr("Folder so far: mIoU {value}", value=percent(mean.value))
             if begun.stopped
             else tr("Folder: mIoU {value}", value=percent(mean.value)),
-            tr(
-                "mIoU {mean}, pooled over {images}; pixel accuracy {accuracy}.",
-                mean=folder_mean_text(pooled),
-                images=plural("{n} image", "{n} images", self._figures.images),
-                accuracy=share_text(pooled.pixel_accuracy()),
-            )
-            + ("" if self._check is None else "".join(f" {sentence(text)}" for text in self._check.remarks())),
+            joined(" ", (text, *([] if self._check is None else map(sentence, self._check.remarks())))),
             replace_key="evaluation",
         )
         serious = [] if self._check is None else self._check.warnings(pooled.counts)
         if serious:
-            self._notifier.warning(tr("Check the ground truth"), " ".join(map(sentence, serious)), replace_key="truth check")
+            self._notifier.warning(tr("Check the ground truth"), joined(" ", map(sentence, serious)), replace_key="truth check")

@@ -41,7 +41,7 @@ from app.state.data_choices import (
 )
 from app.state.ground_truth import FrameQuestion, GroundTruth, How, TruthChoice
 from app.state.project import Project
-from app.text import error_sentences, plural, sentence, spaced, tr
+from app.text import error_sentences, joined, plural, sentence, spaced, tr
 from app.viewmodels.project.frame_preview import FramePreview, frame_preview
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.catalogs.editing import CatalogEdit
@@ -422,7 +422,7 @@ class GroundTruthController(QObject):
         parts = [tr("In {where}.", where=where)]
         if index.marker is not None:
             parts.append(tr("It is {text}.", text=index.marker.text()))
-        self._notifier.info(number, " ".join(parts), replace_key=_KEY)
+        self._notifier.info(number, joined(" ", parts), replace_key=_KEY)
 
     def _ask(self) -> None:
         """Ask the first open question, once an image is in view."""

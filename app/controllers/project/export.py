@@ -20,7 +20,7 @@ from app.state.class_choice import known_catalogs
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.reviews import to_export
 from app.state.samples import ExportSource, LabelSource, report_items
-from app.text import error_detail, error_title, mark, plural, sentence, spaced, tr
+from app.text import error_detail, error_title, joined, mark, plural, sentence, spaced, tr
 from app.viewmodels.project.folder_plan import ScopeCount
 from deeplab_core.atomic import atomic_write, refuse_picture
 from deeplab_core.catalogs.catalog import ClassCatalog
@@ -365,7 +365,7 @@ def _lost_text(found: Mapping[str, Loss | AtrousError]) -> str:
     if refused:
         parts.append(plural("{n} image cannot be exported.", "{n} images cannot be exported.", len(refused)))
         parts.append(refused[0].what)
-    return " ".join(parts)
+    return joined(" ", parts)
 
 
 def _split_text(plan: SplitPlan | None) -> str:
@@ -383,7 +383,7 @@ def _split_text(plan: SplitPlan | None) -> str:
     if plan.missing:
         more = plural("{n} line of the lists names", "{n} lines of the lists name", len(plan.missing))
         parts.append(tr("{lines} no exported image.", lines=more))
-    return " ".join(parts)
+    return joined(" ", parts)
 
 
 def summary_lines(summary: ExportSummary) -> Sequence[str]:

@@ -23,7 +23,7 @@ from app.services.timers import single_shot
 from app.state.folder_scan import ScanReport, survey
 from app.state.mask_check import sentence
 from app.state.project import Project
-from app.text import plural, tr
+from app.text import joined, plural, tr
 from deeplab_core.errors import AtrousError, join_messages, message
 from deeplab_core.notes import Note, note_text
 
@@ -256,7 +256,7 @@ class FileChanges(QObject):
         elif shown is not None:
             self._session.open_image(shown.id)
         else:
-            detail = " ".join(filter(None, (tr("It was reloaded."), self._what_to_check())))
+            detail = joined(" ", filter(None, (tr("It was reloaded."), self._what_to_check())))
             self._notifier.warning(tr("{name} has changed on disk", name=path.name), detail, replace_key="view changed")
             self._session.reload_image()
 

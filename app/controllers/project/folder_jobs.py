@@ -15,7 +15,7 @@ from app.services.services import Services
 from app.state.image_record import ImageRecord
 from app.state.project import Project
 from app.state.provenance import Provenance
-from app.text import error_sentences, plural, spaced, tr
+from app.text import error_sentences, joined, plural, spaced, tr
 from app.viewmodels.project.folder_plan import FolderPlan
 from deeplab_core.errors import AtrousError, StorageError
 
@@ -176,7 +176,7 @@ class FolderJobs(QObject):
             parts.append(tr("{failures} failed: {names}", failures=spaced(len(job.failures)), names=names))
         choices = (*self.failures_choice(job), *self.remember(change))
         say = self._notifier.warning if job.failures else self._notifier.info
-        text = f"{'; '.join(parts)}. {remarks}".strip()
+        text = joined(" ", filter(None, (joined("", (joined("; ", parts), ".")), remarks)))
         ended = tr("{title} stopped", title=title) if job.stopped else tr("{title} finished", title=title)
         say(ended, text, replace_key=key, choices=choices)
 
@@ -304,7 +304,7 @@ class FolderJobs(QObject):
             sentences.append(
                 plural("{n} suggestion of the job is withdrawn.", "{n} suggestions of the job are withdrawn.", withdrawn)
             )
-        text = " ".join(sentences)
+        text = joined(" ", sentences)
         intro = tr("Every other image is as it was before the job.")
         show = Choice(tr("Show unchanged images"), lambda: self.imagesListed.emit(tr("What stays as it is"), intro, rows))
         self._notifier.info(

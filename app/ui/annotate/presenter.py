@@ -94,7 +94,7 @@ class ClassesPresenter(QObject):
         return tr(
             "Folder: mIoU {mean}, pixel accuracy {accuracy}, {images}.",
             mean=folder_mean_text(pooled),
-            accuracy=share_text(pooled.pixel_accuracy()),
+            accuracy=share_text(pooled.pixel_accuracy()).replace(" ", "\u00a0"),
             images=plural("{n} image", "{n} images", folder.images),
         )
 

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.text import mark, plural, tr
+from app.text import mark, plural, spaced, tr
 from app.ui.common.elided_box import ElidedBox
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import Panel, WholeRows, set_tone, toned
@@ -195,7 +195,7 @@ class ModelDock(Panel):
         """The device that is really used, how long the last image took, and why it is not the one asked for."""
         parts = [view.device] if view.device else []
         if view.milliseconds is not None:
-            parts.append(tr("{milliseconds:,.0f} ms", milliseconds=view.milliseconds).replace(",", "\u2009"))
+            parts.append(tr("{milliseconds} ms", milliseconds=spaced(round(view.milliseconds))))
         self.device.setText(" · ".join(parts) or view.state)
         self.device.setToolTip(view.tooltip)
         set_tone(self.device, "warn" if view.trouble else "muted")

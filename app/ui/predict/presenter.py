@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject
 
 from app.controllers.workspace import Program
+from app.services.model_notes import card_text
 from app.services.notifications import Choice
 from app.state.image_record import ImageStatus
 from app.text import tr
@@ -54,7 +55,7 @@ class ModelPresenter(QObject):
         dock.show_threshold(models.run_settings.threshold)
         card = models.card
         if card is not None:
-            dock.show_card(*card_texts(card, models.path), guesses_text(card))
+            dock.show_card(*card_texts(card, models.path, card_text(card.summary)), guesses_text(card))
 
     def _offer_models(self) -> None:
         """The model in use was made for other images: say so, and where better ones are."""

@@ -265,7 +265,7 @@ class CRFDock(Panel):
         set_primary(self.apply, status.phase in ("quick", "exact"))  # there is something to apply
         parts = [tr(_PHASES[status.phase])]
         if status.phase in ("quick", "exact"):
-            parts.append(tr("{milliseconds:,.0f} ms", milliseconds=status.milliseconds).replace(",", "\u2009"))
+            parts.append(tr("{milliseconds} ms", milliseconds=spaced(round(status.milliseconds))))
         self.figure.setText(" · ".join(parts))
         set_tone(self.figure, "warn" if status.phase == "no scores" else "muted")
         text = ""

@@ -163,7 +163,7 @@ def mean_text(mean: float, classes: int, accuracy: float) -> str:
     return tr(
         "Image: mIoU over the {classes} of its ground truth, pixel accuracy {accuracy}.",
         classes=plural("{n} class", "{n} classes", classes),
-        accuracy=share_text(accuracy),
+        accuracy=share_text(accuracy).replace(" ", "\u00a0"),  # no line ends before the sign
     )
 
 

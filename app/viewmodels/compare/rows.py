@@ -18,7 +18,7 @@ from app.state.comparison import (
     PairCount,
     shown_classes,
 )
-from app.text import mark, percent, plural, points, tr
+from app.text import mark, percent, plural, points, spaced, tr
 from app.viewmodels.evaluate.curves import Curve
 from deeplab_core.analysis.ablation import Ablation
 from deeplab_core.analysis.verdicts import ScoreChange, Verdict
@@ -233,7 +233,7 @@ def _mean_rows(figures: Sequence[ModelFigures | None], *, folder: bool) -> tuple
 
 
 def _time_row(times: Sequence[float | None]) -> TableRow:
-    spent = tuple(_DASH if value is None or isnan(value) else f"{value:,.0f}".replace(",", "\u2009") for value in times)
+    spent = tuple(_DASH if value is None or isnan(value) else spaced(round(value)) for value in times)
     tip = tr("Time per prediction in milliseconds, when it was computed; for a folder the mean")
     quick = _best([None if value is None or isnan(value) else -value for value in times])
     return TableRow(tr("Time, ms"), spent, best=quick, tip=tip)

@@ -87,11 +87,13 @@ def time_text(milliseconds: float) -> str:
     return tr("{value:.0f} ms", value=milliseconds) if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
 
 
-def card_texts(card: ModelCard, path: Path | None) -> tuple[str, str]:
-    """(summary, details) of a model: what it is in a line; its classes, source, licence and file."""
-    summary = card.summary or tr(
-        "{title}, stride {output_stride}", title=tr(card.catalog.title), output_stride=card.output_stride
-    )
+def card_texts(card: ModelCard, path: Path | None, summary: str) -> tuple[str, str]:
+    """(summary, details) of a model: what it is in a line; its classes, source, licence and file.
+
+    Args:
+        summary: of the card, in the language of the window; empty if it has none.
+    """
+    summary = summary or tr("{title}, stride {output_stride}", title=tr(card.catalog.title), output_stride=card.output_stride)
     licence = tr("Licence: {licence}", licence=card.licence) if card.licence else ""
     details = (tr(card.catalog.title), card.source, licence, str(path or ""))
     return summary, "\n".join(part for part in details if part)

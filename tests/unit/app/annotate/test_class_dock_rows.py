@@ -45,6 +45,6 @@ def test_iou_has_a_difference_only_if_both_are_measured() -> None:
 
 
 def test_the_mean_says_what_it_is_over_and_is_never_a_zero_that_is_not_measured() -> None:
-    assert mean_text(0.5, 1, 0.75) == "Image: mIoU over the 1 class of its ground truth, pixel accuracy 75.0 %."
+    assert mean_text(0.5, 1, 0.75) == "Image: mIoU over the 1 class of its ground truth, pixel accuracy 75.0\u00a0%."
     assert mean_text(nan, 3, nan) == "Image: not measured, nothing is labelled yet."
     assert mean_text(nan, 0, nan) == ""

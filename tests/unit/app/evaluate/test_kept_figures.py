@@ -19,9 +19,11 @@ from app.state.measurement import FIGURES_KIND, Figures, KeptModels, Measurement
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.state.samples import OpenLabels
+from app.text import tr, use_translator
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.datasets import find_truth
 from deeplab_core.datasets.ambiguous import AmbiguousMarks
+from deeplab_core.errors import message, plural_message
 from deeplab_core.masks.png import write_indexed_png
 from deeplab_core.notes import Note
 from deeplab_core.records import TrimapBand
@@ -107,6 +109,20 @@ def test_another_band_and_labels_in_memory_are_counted(project: Project) -> None
     assert opened is not None
     assert opened.data == b""  # they may be newer than what the key says
     assert opened.mask.whole("classes")[18] == labels.size
+
+
+def test_notes_that_are_kept_can_be_translated_when_they_are_read_again(project: Project) -> None:
+    figures = keep(project)
+    note = Note("pages", message("the first of {frames} frames is read", frames="12"), plural_message("a frame", "{n} frames", 1))
+    known = read_figures(write_figures(replace(figures, truth=(*figures.truth[:2], (note,)))), VOC)
+    assert known is not None
+    (read,) = known.truth[2]
+    assert read == note
+    use_translator(lambda text, _many, _number: text.replace("the first of", "der erste von"))
+    try:
+        assert tr(read.text) == "der erste von 12 frames is read"
+    finally:
+        use_translator(None)
 
 
 def test_damaged_figures_and_those_of_other_classes_are_not_read(project: Project) -> None:

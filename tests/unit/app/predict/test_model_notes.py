@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.services.model_notes import figures_line
+from app.paths import BUNDLED_MODELS
+from app.services.model_notes import card_text, figures_line, note_of
+from app.text import use_translator
 
 IOU = {"background": 0.9, "chair": 0.447, "sofa": 0.426, "bottle": 0.64, "cow": None}
 
@@ -33,3 +35,18 @@ IOU = {"background": 0.9, "chair": 0.447, "sofa": 0.426, "bottle": 0.64, "cow": 
 )
 def test_the_line_names_the_figure_and_its_images(extra: object, line: str) -> None:
     assert figures_line(extra) == line
+
+
+@pytest.mark.parametrize("name", ["camvid", "photos-voc", "rooms-voc"])
+def test_what_a_bundled_model_says_of_itself_is_translated(name: str) -> None:
+    note = note_of(BUNDLED_MODELS / f"{name}.safetensors")
+    images = note.figures.partition(" on ")[2].partition("; best")[0]
+    assert note.summary
+    assert images
+    use_translator(lambda text, _many, _number: f"translated: {text}")
+    try:
+        assert card_text(note.summary) == f"translated: {note.summary}"
+        assert card_text(images) == f"translated: {images}"
+        assert card_text("What {someone} else wrote") == "What {someone} else wrote"
+    finally:
+        use_translator(None)

@@ -19,6 +19,7 @@ from app.text import (
     error_detail,
     error_sentences,
     error_title,
+    joined,
     percent,
     plural,
     points,
@@ -207,6 +208,11 @@ def test_logs_are_english(german: None) -> None:
     assert (shown, english(shown)) == ("Wählen Sie eine andere wurde gespeichert", "Choose another was saved")
     assert english(plural("{n} image", "{n} images", 2)) == "2 images"
     assert english("a.png") == "a.png"
+    several = joined("; ", (shown, "a.png"))
+    assert several == f"{shown}; a.png"
+    assert english(several) == "Choose another was saved; a.png"
+    assert english(sentence(message("choose {what}", what="it"))) == "Choose it."
+    assert english(joined(" ", ("a", "b"))) == "a b"
 
 
 def test_fractions_in_templates_have_the_decimal_sign_of_the_language() -> None:

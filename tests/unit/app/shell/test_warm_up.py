@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -66,6 +67,11 @@ class Window:
                 self.answers.append(message.request_id)  # type: ignore[attr-defined]
                 self.came.notify_all()
 
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        with self.came:
+            while not condition():
+                self.came.wait(0.01)
+
     def wait_for(self, *answers: int) -> None:
         with self.came:
             assert self.came.wait_for(lambda: self.answers == list(answers), _LONG), self.answers
@@ -109,6 +115,27 @@ def test_regions_that_wait_can_be_cancelled(window: Window, compiler: Compiler) 
     window.queue.cancel(1)
     window.wait_for(1)
     assert compiler.steps == 1
+
+
+def test_regions_are_ready_although_further_requests_wait_behind_them(window: Window, compiler: Compiler) -> None:
+    window.queue.put(regions(1))
+    assert compiler.stepped.wait(_LONG)
+    window.queue.put(ask(2))  # it can only be answered after the regions, and so must not keep them waiting
+    for _ in range(2):
+        compiler.allowed.release()
+    window.wait_for(1, 2)
+
+
+def test_regions_are_ready_after_urgent_ones_were_cancelled(window: Window, compiler: Compiler) -> None:
+    window.queue.put(regions(1))
+    assert compiler.stepped.wait(_LONG)
+    window.queue.put(replace(regions(2), priority=URGENT))
+    window.wait_until(lambda: window.queue.resting(2))
+    window.queue.cancel(2)
+    window.wait_for(2)
+    for _ in range(2):
+        compiler.allowed.release()
+    window.wait_for(2, 1)
 
 
 def test_nothing_is_compiled_while_a_request_is_answered() -> None:
