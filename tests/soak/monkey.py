@@ -258,7 +258,7 @@ class Player:
 
     def _use_menu(self, menu: QMenu) -> None:
         actions = [action for action in menu.actions() if action.isEnabled() and not action.isSeparator()]
-        actions = [action for action in actions if action.objectName() not in ("app.quit", "model.learn")]
+        actions = [action for action in actions if action.objectName() != "app.quit"]
         if not actions or self._steps > 4 or self.rng.random() < 0.3:
             QTest.keyClick(menu, Qt.Key.Key_Escape)
             return
@@ -358,7 +358,8 @@ class Player:
             self.program.jobs.cancel_all()
             if time.monotonic() > end:
                 running = [job.title for job in self.program.jobs.running]
-                raise NotSurvived(f"not quiet after {ENDED:.0f} s: {running}, {self.program.compute.waiting} requests")
+                said = f"{running}, {self.program.compute.waiting} requests, {type(self._waiting()).__name__} asks"
+                raise NotSurvived(f"not quiet after {ENDED:.0f} s: {said}")
         self.check_image()
         self.check_undo()
         self.check_process()

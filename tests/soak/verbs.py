@@ -21,8 +21,8 @@ from app.state.provenance import Provenance
 if TYPE_CHECKING:
     from tests.soak.monkey import Player
 
-#: Commands that end the program or leave it, and training, which takes minutes and has soaks of its own.
-_NOT = frozenset({"app.quit", "model.learn"})
+#: The command that ends the program.
+_NOT = frozenset({"app.quit"})
 _MODIFIERS = (
     Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier,
     Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.AltModifier,
@@ -59,7 +59,7 @@ def _model(player: Player) -> None:
         "model.run_image", "model.run_image", "model.run_folder", "model.compare", "model.compare_folder", "refine.preview",
         "refine.apply", "refine.folder", "refine.scribble", "refine.split", "refine.mask", "evaluate.folder", "inspect.view",
         "inspect.next", "go.next_error", "go.give_error", "model.receptive", "model.similar", "model.cancel", "project.export",
-        "class.edit", "edit.accept_suggestion", "go.reviewed_next",
+        "class.edit", "edit.accept_suggestion", "go.reviewed_next", "model.learn",
     )  # fmt: skip
     usable = [name for name in names if player.window.commands[name].isEnabled()]
     if usable:
