@@ -123,9 +123,9 @@ explain: $(DEV_STAMP)  ## measure the bundled networks again: ablations, study, 
 recordings: $(DEV_STAMP)  ## record the correction tools again for docs/correcting.md
 	@QT_QPA_PLATFORM=offscreen $(BIN)/python -m tools.recordings -o docs/images/recordings
 
-$(DOCS_STAMP): pyproject.toml requirements.lock
+$(DOCS_STAMP): requirements-docs.txt
 	$(call environment,$(DOCSENV))
-	$(DOCSBIN)/python -m pip install $(PIP_FLAGS) $(LOCKED) -e '.[docs]'
+	$(DOCSBIN)/python -m pip install $(PIP_FLAGS) -r $<
 	@touch $@
 
 docs: $(DOCS_STAMP)  ## build the documentation as a site into out/site, in an environment of its own

@@ -61,6 +61,5 @@ def test_setup_installs_every_extra_but_the_renderer_and_what_lives_elsewhere() 
     (everything,) = map(Requirement, EXTRAS["tests"])
     assert everything.name == "atrous"
     # 'formats' is tried in the environment of 'make peers': it wants older versions of OpenCV and Pillow
-    # 'docs' builds the site, which no test does
-    assert everything.extras == set(EXTRAS) - {"tests", "scenes", "formats", "docs"}
+    assert everything.extras == set(EXTRAS) - {"tests", "scenes", "formats"}
     assert "'.[tests]'" in (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -85,6 +88,30 @@ def test_the_reference_names_every_option() -> None:
         assert f"## {name}\n" in page
         options = [option for option in command.params if isinstance(option, click.Option) and not option.hidden]
         assert [option.name for option in options if option.opts[-1] not in page] == [], name
+
+
+_ONLY = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] not in {*sys.stdlib_module_names, "app", "deeplab_core", "tools", *%r}:
+            raise ModuleNotFoundError(f"{name} is not in requirements-docs.txt", name=name.split(".")[0])
+
+sys.meta_path.insert(0, Missing())
+from tools.site import command_page
+print(command_page().count("\\n## "))
+"""
+
+
+def test_the_hooks_need_what_the_environment_of_the_site_has() -> None:
+    lines = (ROOT / "requirements-docs.txt").read_text(encoding="utf-8").splitlines()
+    packages = {line.split("==")[0] for line in lines if not line.startswith("#")}
+    done = subprocess.run(
+        [sys.executable, "-c", _ONLY % {name.replace("-", "_") for name in packages}],
+        cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": "."},
+    )  # fmt: skip
+    assert int(done.stdout or 0) > 25, done.stderr
 
 
 @pytest.mark.parametrize("place", PUBLIC)
