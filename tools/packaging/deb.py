@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tools.packaging.icon import DRAWING, draw
+
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent / "linux"
 APP_ID = "org.atrous.Atrous"
@@ -29,12 +31,13 @@ DEPENDS = (
     "libxcb-randr0", "libxcb-render-util0", "libxcb-shape0", "libxcb-xinerama0", "libxcb-xkb1",
 )  # fmt: skip
 CONTROL = """\
-Package: atrous
+Package: {package}
 Version: {version}
 Architecture: {architecture}
 Maintainer: The Atrous developers <developers@atrous.invalid>
 Installed-Size: {kilobytes}
 Depends: {depends}
+{relations}
 Recommends: fonts-noto-cjk
 Section: science
 Priority: optional
@@ -43,16 +46,22 @@ Description: label and evaluate semantic segmentation
  mask with its trimap boundary band and its IoU per class. You correct the
  mask with a brush, and the export contains exactly the mask on screen.
  .
- This package contains Python, Qt and PyTorch; see
- /usr/share/doc/atrous/THIRD-PARTY-NOTICES.txt.
+ This package contains {contents}; see
+ /usr/share/doc/{package}/THIRD-PARTY-NOTICES.txt.
 """
+#: What a package of each flavour contains, and how it stands to the other one: both are the same program.
+CONTENTS = {"atrous": "Python, Qt and PyTorch", "atrous-light": "Python, Qt and ONNX Runtime, but no PyTorch"}
+RELATIONS = {
+    "atrous": "Conflicts: atrous-light\nReplaces: atrous-light",
+    "atrous-light": "Provides: atrous\nConflicts: atrous\nReplaces: atrous",
+}
 
 
 #: The format of Debian: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 COPYRIGHT = """\
 Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Upstream-Name: Atrous
-Comment: /usr/share/doc/atrous/NOTICE lists the models, fonts and images of the
+Comment: /usr/share/doc/{package}/NOTICE lists the models, fonts and images of the
  package, THIRD-PARTY-NOTICES.txt the other programs in it, with their terms.
 
 Files: *
@@ -64,9 +73,9 @@ License: Apache-2.0
  text is in /usr/share/common-licenses/Apache-2.0.
 """
 CHANGELOG = """\
-atrous ({version}) unstable; urgency=medium
+{package} ({version}) unstable; urgency=medium
 
-  * Release {version}; /usr/share/doc/atrous/CHANGELOG.md.gz tells what is new.
+  * Release {version}; /usr/share/doc/{package}/CHANGELOG.md.gz tells what is new.
 
  -- The Atrous developers <developers@atrous.invalid>  {date}
 """
@@ -78,6 +87,11 @@ def version() -> str:
         if line.startswith("__version__"):
             return line.split('"')[1]
     raise SystemExit("deeplab_core/__init__.py names no version")
+
+
+def package_of(built: Path) -> str:
+    """Name of the package of an application folder: the light flavour, without PyTorch, has its own."""
+    return "atrous" if any(built.glob("*/torch")) else "atrous-light"
 
 
 def build_date() -> time.struct_time:
@@ -103,14 +117,17 @@ def stage(built: Path, target: Path) -> None:
     about = (HERE / f"{APP_ID}.metainfo.xml").read_text(encoding="utf-8")
     about = about.replace("@VERSION@", version()).replace("@DATE@", time.strftime("%Y-%m-%d", build_date()))
     write(share / "metainfo" / f"{APP_ID}.metainfo.xml", about.encode())
-    docs = share / "doc" / "atrous"
-    write(docs / "copyright", COPYRIGHT.encode())
+    package = package_of(built)
+    docs = share / "doc" / package
+    write(docs / "copyright", COPYRIGHT.format(package=package).encode())
     put(ROOT / "NOTICE", docs / "NOTICE")
-    changes = CHANGELOG.format(version=version(), date=time.strftime("%a, %d %b %Y %H:%M:%S +0000", build_date()))
+    date = time.strftime("%a, %d %b %Y %H:%M:%S +0000", build_date())
+    changes = CHANGELOG.format(package=package, version=version(), date=date)
     for name, content in (("changelog.gz", changes.encode()), ("CHANGELOG.md.gz", (ROOT / "CHANGELOG.md").read_bytes())):
         write(docs / name, gzip.compress(content, mtime=0))
     write(share / "man" / "man1" / "atrous.1.gz", gzip.compress((HERE / "atrous.1").read_bytes(), mtime=0))
-    put(HERE / "lintian-overrides", share / "lintian" / "overrides" / "atrous")
+    overrides = (HERE / "lintian-overrides").read_text(encoding="utf-8").replace("@PACKAGE@", package)
+    write(share / "lintian" / "overrides" / package, overrides.encode())
     notices = next(built.rglob("THIRD-PARTY-NOTICES.txt"), None)
     if notices is not None:
         put(notices, docs / "THIRD-PARTY-NOTICES.txt")
@@ -122,19 +139,9 @@ def stage(built: Path, target: Path) -> None:
 
 def icons(target: Path) -> None:
     """The icon of the program in the folders of an icon theme: scalable, and drawn at the usual sides."""
-    drawing = ROOT / "resources" / "icons" / "atrous.svg"
-    put(drawing, target / "scalable" / "apps" / "atrous.svg")
-    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    from PySide6.QtCore import QSize
-    from PySide6.QtGui import QGuiApplication, QIcon
-
-    kept = QGuiApplication.instance() or QGuiApplication([])
+    put(DRAWING, target / "scalable" / "apps" / "atrous.svg")
     for side in ICON_SIDES:
-        path = target / f"{side}x{side}" / "apps" / "atrous.png"
-        path.parent.mkdir(parents=True)
-        if not QIcon(str(drawing)).pixmap(QSize(side, side), 1.0).save(str(path)):
-            raise SystemExit(f"{path} cannot be written")
-    del kept
+        draw(target / f"{side}x{side}" / "apps" / "atrous.png", side)
 
 
 def put(source: Path, target: Path) -> None:
@@ -148,10 +155,13 @@ def write(target: Path, content: bytes) -> None:
     target.write_bytes(content)
 
 
-def control(staged: Path, architecture: str) -> str:
+def control(staged: Path, package: str, architecture: str) -> str:
     """The control file: what the package manager knows of the package."""
     size = sum(path.lstat().st_size for path in staged.rglob("*") if path.is_file() and not path.is_symlink())
-    return CONTROL.format(version=version(), architecture=architecture, kilobytes=-(-size // 1024), depends=", ".join(DEPENDS))
+    return CONTROL.format(
+        package=package, version=version(), architecture=architecture, kilobytes=-(-size // 1024),
+        depends=", ".join(DEPENDS), relations=RELATIONS[package], contents=CONTENTS[package],
+    )  # fmt: skip
 
 
 def checksums(staged: Path) -> str:
@@ -171,11 +181,12 @@ def build(built: Path, folder: Path, compression: str = "xz") -> Path:
         raise SystemExit("dpkg-deb is missing; it comes with Debian and Ubuntu: apt install dpkg")
     architecture = subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True, text=True).stdout.strip()
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"atrous_{version()}_{architecture}.deb"
+    package = package_of(built)
+    target = folder / f"{package}_{version()}_{architecture}.deb"
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         staged = Path(scratch) / "package"
         stage(built, staged)
-        write(staged / "DEBIAN" / "control", control(staged, architecture).encode())
+        write(staged / "DEBIAN" / "control", control(staged, package, architecture).encode())
         write(staged / "DEBIAN" / "md5sums", checksums(staged).encode("utf-8", "surrogateescape"))
         staged.chmod(0o755)
         (staged / "DEBIAN").chmod(0o755)

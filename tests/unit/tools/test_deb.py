@@ -25,6 +25,7 @@ def built(tmp_path: Path) -> Path:
     """What 'make app' leaves, with a program of three lines."""
     folder = tmp_path / "dist" / "atrous"
     (folder / "_internal" / "resources").mkdir(parents=True)
+    (folder / "_internal" / "torch").mkdir()
     program = folder / "atrous"
     program.write_text("#!/bin/sh\necho atrous\n", encoding="ascii")
     program.chmod(0o755)
@@ -114,6 +115,19 @@ def test_lintian_finds_no_error(built: Path, tmp_path: Path, qapp: object) -> No
     package = deb.build(built, tmp_path / "out", "xz")
     done = subprocess.run(["lintian", "--fail-on", "error", str(package)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="dpkg-deb is not installed")
+def test_the_light_flavour_is_a_package_that_takes_the_place_of_the_other(built: Path, tmp_path: Path, qapp: object) -> None:
+    (built / "_internal" / "torch").rmdir()
+    package = deb.build(built, tmp_path / "out", "none")
+    assert package.name.startswith(f"atrous-light_{deb.version()}_")
+    told = subprocess.run(["dpkg-deb", "--field", str(package)], capture_output=True, text=True, check=True).stdout
+    assert {"Package: atrous-light", "Provides: atrous", "Conflicts: atrous", "Replaces: atrous"} <= set(told.splitlines())
+    assert "no PyTorch" in told
+    listed = subprocess.run(["dpkg-deb", "--contents", str(package)], capture_output=True, text=True, check=True).stdout
+    assert "./usr/share/doc/atrous-light/copyright" in listed
+    assert "./usr/share/doc/atrous/" not in listed
 
 
 def test_a_missing_application_names_the_remedy(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-; Inno Setup 6 recipe of the Windows installer. UNTESTED: written with care, never run.
+; Recipe for Inno Setup 6.3 or newer of the Windows installer. UNTESTED: written with care, never run.
 ; Build the folder first (pyinstaller.spec), then, in the root of the repository:
 ;   iscc /DVersion=0.1.0 tools\packaging\windows\atrous.iss
 ; It installs for the current user and needs no administrator; /ALLUSERS installs for everybody.
@@ -25,7 +25,7 @@ OutputBaseFilename=atrous-{#Version}-setup
 Compression=lzma2
 SolidCompression=yes
 WizardStyle=modern
-ChangesEnvironment=yes
+UninstallDisplayIcon={app}\Atrous.exe
 
 [Languages]
 Name: "english"; MessagesFile: "compiler:Default.isl"
@@ -33,6 +33,10 @@ Name: "korean"; MessagesFile: "compiler:Languages\Korean.isl"
 
 [Tasks]
 Name: "desktopicon"; Description: "{cm:CreateDesktopIcon}"; Flags: unchecked
+
+[InstallDelete]
+; Parts of an older version that the new one does not have.
+Type: filesandordirs; Name: "{app}\_internal"
 
 [Files]
 Source: "..\..\..\dist\atrous\*"; DestDir: "{app}"; Flags: ignoreversion recursesubdirs createallsubdirs
