@@ -6537,7 +6537,7 @@ Click to correct it
         <source>{names}
 {pixels} px · {short_percent} % of errors</source>
         <translation>{names}
-{pixels} px · {short_percent} %(전체 오류 중)</translation>
+{pixels} px · 오류의 {short_percent} %</translation>
     </message>
     <message>
         <source>Show these errors</source>

@@ -82,9 +82,22 @@ class DataChoice(QWidget):
         self.line.setAccessibleName(tr("Ground truth: {text}", text=text))
         set_tone(self.line, tone)
 
-    def show_line(self, on: bool) -> None:
-        """Whether there is room for the line with the path; without it the button's tooltip has it."""
-        self.line.setVisible(on)
+    def share_room(self, room: int) -> int:
+        """Show what has room beside the list; box and button are commands too, and the button's tooltip has the path.
+
+        Args:
+            room: of the list and this widget together, px.
+
+        Returns:
+            What the list keeps.
+        """
+        row, line = (part.sizeHint().height() for part in (self.button, self.line))
+        with_row = room - row >= _ROWS_BEFORE_CHOICE * ROW
+        with_line = room - row - line >= _ROWS_FIRST * ROW + _SLACK
+        self.catalog.setVisible(with_row)
+        self.button.setVisible(with_row)
+        self.line.setVisible(with_line)
+        return room - row * with_row - line * with_line
 
     def _pick(self, place: int) -> None:
         if place != self._current:
@@ -95,6 +108,8 @@ class DataChoice(QWidget):
 
 #: Rows that the list has before the line about the ground truth gets room, and before the rule behind the mean does.
 _ROWS_FIRST, _ROWS_BEFORE_RULE = 5, 14
+#: Rows that it has before the box of the classes and the button of the ground truth do.
+_ROWS_BEFORE_CHOICE = 4
 #: Room beyond those rows before the line about the ground truth is shown, px: it has a gap of its own.
 _SLACK = 12
 
@@ -278,12 +293,13 @@ class ClassesDock(Panel):
     def _fit_note(self) -> None:
         """In a low panel the rows of the list come first; the rule behind the mean is in its tooltip then."""
         frame = self.widget()
-        shown = [part for part in (self.finder, self.open_error, self.choice) if not part.isHidden()]
-        gaps = self.body.spacing() * (len(shown) + 1) + self.body.contentsMargins().top() + self.body.contentsMargins().bottom()
+        shown = [part for part in (self.finder, self.open_error) if not part.isHidden()]
+        gaps = self.body.spacing() * (len(shown) + 2) + self.body.contentsMargins().top() + self.body.contentsMargins().bottom()
         left = frame.height() - sum(part.sizeHint().height() for part in shown) - gaps
+        if not self.choice.isHidden():
+            left = self.choice.share_room(left)
         lines = self.note.heightForWidth(max(frame.width() - 12, 1))
         self.note.setVisible(bool(self.note.text()) and left - lines >= _ROWS_BEFORE_RULE * ROW)
-        self.choice.show_line(left >= _ROWS_FIRST * ROW + _SLACK)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if watched is self.mean and isinstance(event, QMouseEvent) and event.type() == QEvent.Type.MouseButtonRelease:

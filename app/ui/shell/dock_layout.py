@@ -32,7 +32,7 @@ HEIGHTS: dict[bool, dict[str, Wanted]] = {
     True: {
         "model": {"model": (104, 0.0, 116)},
         "crf": {"crf": (222, 0.48, 306)},
-        "trimap": {"trimap": (150, 0.46, 300)},
+        "trimap": {"trimap": (196, 0.46, 300)},
         "history": {"history": (150, 0.46, 300)},
     },
 }

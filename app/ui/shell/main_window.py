@@ -56,6 +56,18 @@ _WIDTHS, _NARROW_WIDTHS, _NARROW = (196, 332), (160, 304), 1400
 _LAYOUT_VERSIONS = {False: 4, True: 5}
 
 
+class _Pages(QStackedWidget):
+    """Takes the room that the page in front needs; Qt's own takes what its largest page needs, shown or not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.currentChanged.connect(self.updateGeometry)
+
+    def minimumSizeHint(self) -> QSize:
+        page = self.currentWidget()
+        return super().minimumSizeHint() if page is None else page.minimumSizeHint().expandedTo(page.minimumSize())
+
+
 class MainWindow(QMainWindow):
     """The shell. It can be shown before anything behind it exists.
 
@@ -92,7 +104,7 @@ class MainWindow(QMainWindow):
         self.top_bar.menu_button.setMenu(self.main_menu)
         self.start_page = StartPage(theme)
         self.banner = Banner()
-        self.stack = QStackedWidget()
+        self.stack = _Pages()
         self.stack.addWidget(self.start_page)
         central = QWidget()
         central.setObjectName("central")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.state.class_choice import CatalogEffect, ClassQuestion, meaning_changes
 from app.state.ground_truth import GroundTruth, TruthChoice
-from app.text import plural, sentence, spaced, tr
+from app.text import plural, sentence, share_text, spaced, tr
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets import GroundTruthFiles, TruthAlternative
 from deeplab_core.masks import OutputMarker
@@ -184,7 +184,7 @@ def effect_cells(effect: CatalogEffect) -> tuple[str, str, str]:
     if not effect.sampled:
         return tr("not measured"), tr("not measured"), tr("not measured")
     read = effect.sampled - effect.refused
-    void = tr("not measured") if isnan(effect.void) else f"{effect.void:.1%}".replace("%", "\u2009%")
+    void = tr("not measured") if isnan(effect.void) else share_text(effect.void)
     ids = list(effect.undeclared)
     return (
         tr("{read} of {sampled}", read=read, sampled=effect.sampled),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.state.label_import import ImportTotals, classes_without_pixels
-from app.text import displayed, error_detail, error_title, plural, sentence, spaced, tr
+from app.text import displayed, error_detail, error_title, plural, sentence, share_text, spaced, tr
 from deeplab_core.masks.importing import ImportedImage, ImportPlan, Unread
 from deeplab_core.wording import name_more, name_some
 
@@ -110,8 +110,7 @@ def _some(text: str, count: int) -> list[tuple[str, str]]:
 def _pixels(count: int, total: int) -> str:
     if not total:
         return spaced(count)
-    share = f"{count / total:.1%}".replace("%", "\u2009%")
-    return tr("{count} px ({share})", count=spaced(count), share=share)
+    return tr("{count} px ({share})", count=spaced(count), share=share_text(count / total))
 
 
 def _part(part: Unread) -> str:

@@ -224,6 +224,22 @@ def test_the_trimap_curve_has_room_on_a_low_screen_and_the_layout_is_kept(studio
     assert front(studio) >= {"classes", "model", "trimap"}
 
 
+def test_a_room_without_room_for_the_panels_gives_them_their_width_back(studio: Studio, folder):
+    studio.start_model()
+    studio.open(folder)
+    window = studio.window
+    window._low = True
+    window.resize(800, 500)
+    window.reset_layout()
+    studio.settle()
+    images, classes = window.images.width(), window.classes.width()
+    enter(studio, Room.ERRORS)
+    studio.wait(lambda: window.classes.width() < classes)
+    enter(studio, Room.COMPARE)
+    enter(studio, Room.ANNOTATE)
+    studio.wait(lambda: (window.images.width(), window.classes.width()) == (images, classes))
+
+
 def test_compare_and_errors_fit_the_smallest_screen(studio: Studio, folder):
     """853 x 480 px: 1280 x 720 at 1.5. The table of Compare covered panels, and tabs of the Evaluation panel scrolled."""
     load_fonts()  # the widths are those of the bundled font

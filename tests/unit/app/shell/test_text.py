@@ -47,6 +47,13 @@ def german() -> Iterator[None]:
     use_translator(None)
 
 
+def test_one_place_knows_the_signs_of_numbers() -> None:
+    """Times of models were ``1 453`` in a window whose other numbers were ``1,453``."""
+    root = Path(__file__).parents[4] / "app"
+    found = [path.name for path in root.rglob("*.py") if "u2009" in path.read_text(encoding="utf-8") and path.name != "text.py"]
+    assert found == []
+
+
 @pytest.mark.parametrize(("number", "text"), [(0, "0"), (999, "999"), (1204, "1\u2009204"), (12_345_678, "12\u2009345\u2009678")])
 def test_thousands_stand_apart(number: int, text: str) -> None:
     assert spaced(number) == text
