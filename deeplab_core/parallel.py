@@ -142,16 +142,24 @@ def in_stages(
     items: Iterable[Item],
     *,
     depth: int = 2,
+    threads: int = 0,
+    begin: Callable[[], object] | None = None,
 ) -> Generator[Future[Result]]:
-    """Three steps of each item that overlap: the first and the third have a thread each, the second the calling thread.
+    """Three steps of each item that overlap: reading, computing and writing. The first step has a thread of its own.
 
     Args:
         first, second, third: each takes what the one before gave.
-        depth: most items that wait behind the first step, and behind the second.
+        depth: most items that wait behind the first step, and for each thread behind the second.
+        threads: that do the second step side by side, and as many the third, so that no core waits for a disk that makes files
+            durable; 0 does the second in the calling thread and the third in one, item after item.
+        begin: called first by each thread of the second step.
 
     Returns:
         A future of each item's last result, or of what one of its steps raised, in the order of the items.
     """
+    if threads:
+        yield from _in_pools(first, second, third, items, depth, threads, begin)
+        return
     waiting: deque[Future[Result]] = deque()
     with (
         closing(futures_in_order(first, items, 1, depth=depth)) as begun,
@@ -169,3 +177,30 @@ def in_stages(
                 wait([waiting[0]])
                 yield waiting.popleft()
         yield from waiting
+
+
+def _in_pools(
+    first: Callable[[Item], Middle],
+    second: Callable[[Middle], Later],
+    third: Callable[[Later], Result],
+    items: Iterable[Item],
+    depth: int,
+    threads: int,
+    begin: Callable[[], object] | None,
+) -> Generator[Future[Result]]:
+    """As :func:`in_stages`, each step in a pool: it waits for the future of the step before, which holds its result or error."""
+
+    def compute(future: Future[Middle]) -> Later:
+        return second(future.result())
+
+    def finish(future: Future[Later]) -> Result:
+        return third(future.result())
+
+    with (
+        closing(futures_in_order(first, items, 1, depth=depth)) as begun,
+        closing(futures_in_order(compute, begun, threads, depth=(1 + depth) * threads, begin=begin)) as computed,
+        closing(futures_in_order(finish, computed, threads, depth=depth * threads)) as finished,
+    ):
+        for future in finished:
+            wait([future])
+            yield future

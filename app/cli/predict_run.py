@@ -48,11 +48,10 @@ def outcomes(
 ) -> Iterator[Future[tuple[RunReport, tuple[Note, ...]]]]:
     """Predict and write every image; its report and the notes of its file, in their order.
 
-    One image at a time is decoded while the one before is computed and that before it is written. Side by side, and in batches,
-    each thread does all three for its image.
+    Images are decoded ahead and written behind while others are computed. In batches each thread does all three for its image.
     """
     from deeplab_core.images import read_image
-    from deeplab_core.inference import in_batches, one_thread_each, single_thread
+    from deeplab_core.inference import freed_memory_kept, in_batches, one_thread_each, single_thread
 
     channels = predictor.model.in_channels
 
@@ -63,7 +62,7 @@ def outcomes(
     def compute(step: tuple[Task, ImageData]) -> tuple[Task, ImageData, Prediction]:
         task, data = step
         with one_image(task.image):
-            return task, data, predictor(data.pixels(channels))
+            return task, data, predictor(data.pixels(channels), uncertainty=False)
 
     def finish(step: tuple[Task, ImageData, Prediction]) -> tuple[RunReport, tuple[Note, ...]]:
         task, data, prediction = step
@@ -78,10 +77,11 @@ def outcomes(
         with in_batches(predictor, batch) as threads:
             yield from futures_in_order(whole, tasks, threads, depth=2 * threads, begin=single_thread)
     elif at_once > 1:
-        with one_thread_each(predictor, at_once):
-            yield from futures_in_order(whole, tasks, at_once, depth=2 * at_once, begin=single_thread)
+        with freed_memory_kept(), one_thread_each(predictor, at_once):
+            yield from in_stages(decode, compute, finish, tasks, threads=at_once, begin=single_thread)
     else:
-        yield from in_stages(decode, compute, finish, tasks)
+        with freed_memory_kept():
+            yield from in_stages(decode, compute, finish, tasks)
 
 
 def settle_engine(predictor: Predictor, images: Iterable[Path]) -> None:

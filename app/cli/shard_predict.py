@@ -272,7 +272,7 @@ def _written(
     def compute(step: tuple[ShardSample, ImageData]) -> tuple[ShardSample, ImageData, Prediction]:
         sample, data = step
         with one_image(sample.paths["image"]):
-            return sample, data, predictor(data.pixels(channels))
+            return sample, data, predictor(data.pixels(channels), uncertainty=False)
 
     written, failed = 0, []
     samples = read_shard(shard, names, ("image",))

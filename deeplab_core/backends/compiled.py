@@ -28,6 +28,8 @@ _EXAMPLE = (97, 129)
 #: Sizes, beyond the smallest of a network, at which a graph is compared with torch when it is made: odd, even, not square.
 _CHECKED = ((64, 96), (33, 51))
 _INPUT, _POOLED, _OUTPUT = "image", "pooled", "logits"
+#: torch's exporter has one state for the whole process; images side by side may ask for their first graph at the same time.
+_MAKING_GRAPHS = threading.Lock()
 
 
 class Graph(Protocol):
@@ -68,19 +70,24 @@ class CompiledNetwork:
     def _graph(self, pooled: Tensor | None) -> Graph:
         key = (self._model.output_stride, pooled is not None)
         if key not in self._graphs:
-            try:
-                graph = self._load(traced(self._model, pooled))
-                self._check(graph, pooled)
-            except ComputeError:
-                raise
-            except Exception as error:  # exporters and engines raise dozens of types without a common base
-                raise ComputeError(
-                    message("{engine} cannot run this network", engine=self.title),
-                    why=_first_line(error),
-                    remedy=message("Choose the engine torch"),
-                ) from error
-            self._graphs[key] = graph
+            with _MAKING_GRAPHS:
+                if key not in self._graphs:
+                    self._graphs[key] = self._made(pooled)
         return self._graphs[key]
+
+    def _made(self, pooled: Tensor | None) -> Graph:
+        try:
+            graph = self._load(traced(self._model, pooled))
+            self._check(graph, pooled)
+        except ComputeError:
+            raise
+        except Exception as error:  # exporters and engines raise dozens of types without a common base
+            raise ComputeError(
+                message("{engine} cannot run this network", engine=self.title),
+                why=_first_line(error),
+                remedy=message("Choose the engine torch"),
+            ) from error
+        return graph
 
     def _check(self, graph: Graph, pooled: Tensor | None) -> None:
         """Compare with torch at small sizes: a trace may have kept a size that it should have computed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from functools import cache
 from typing import Literal
 
 from deeplab_core.flavour import has_torch
@@ -12,8 +13,9 @@ EngineName = Literal["onnx", "openvino"]
 PACKAGES: dict[EngineName, str] = {"onnx": "onnxruntime", "openvino": "openvino"}
 
 
+@cache
 def installed_version(package: str) -> str:
-    """Version of a package, or an empty string."""
+    """Version of a package, or an empty string. Its metadata are read once: each prediction asks."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

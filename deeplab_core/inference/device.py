@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -199,6 +200,7 @@ def cap_threads() -> int:
     return threads
 
 
+@cache
 def processor() -> str:
     """Name of the processor, and how many of its cores this process may use."""
     name = ""

@@ -72,8 +72,11 @@ class ImageRun:
         """What computes this image: one engine for all its scales, tried on the largest."""
         predictor = self.predictor
         frame = self.frame((rgb.shape[0], rgb.shape[1]), max(self.options.scales))
-        scaled = resize_rgb(rgb, frame.scaled)
-        canvas = canvas_for(self.network.model, scaled, predictor.card.preprocessing, predictor.device, frame)
+
+        def canvas() -> Canvas | PixelCanvas:
+            scaled = resize_rgb(rgb, frame.scaled)
+            return canvas_for(self.network.model, scaled, predictor.card.preprocessing, predictor.device, frame)
+
         return predictor._engine_for(self.options, frame, canvas)
 
     def _finite(self, canvas: Canvas | PixelCanvas, frame: NetworkFrame, part: Pass) -> CoarseGrid:

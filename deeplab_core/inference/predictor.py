@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -144,6 +144,7 @@ class Predictor:
         *,
         source_key: str = "",
         options: PredictOptions | None = None,
+        uncertainty: bool = True,
         cancel: IsCancelled | None = None,
         progress: ProgressCallback | None = None,
     ) -> Prediction:
@@ -153,6 +154,7 @@ class Predictor:
             rgb: (H, W, 3) uint8, oriented; (H, W, 4) for a network of four channels.
             source_key: content key of the image, handed through.
             options: instead of the predictor's own; ``device`` in them is not looked at.
+            uncertainty: also measure what needs the probabilities of all classes; False where only the masks are written.
             cancel: asked before every layer; the work stops once it returns True.
             progress: called with a fraction 0..1 and what is being done.
 
@@ -166,7 +168,7 @@ class Predictor:
             AtrousError: an output stride that the network does not have.
         """
         scores = self.scores(rgb, options=options, cancel=cancel, progress=progress)
-        return self.decide(scores, source_key, options, rgb=rgb, cancel=cancel)
+        return self.decide(scores, source_key, options, rgb=rgb, uncertainty=uncertainty, cancel=cancel)
 
     def decide(
         self,
@@ -175,9 +177,12 @@ class Predictor:
         options: PredictOptions | None = None,
         *,
         rgb: RGB | None = None,
+        uncertainty: bool = True,
         cancel: IsCancelled | None = None,
     ) -> Prediction:
         """Labels and confidence from scores, refined with the CRF of the options where they have one; that needs ``rgb``.
+
+        Args as for :meth:`__call__`.
 
         Raises:
             ValueError: the options have a CRF and there is no ``rgb``.
@@ -214,7 +219,7 @@ class Predictor:
         return Prediction(
             labels=labels, confidence=confidence, card_id=self.card.id, options=options, source_key=source_key,
             report=replace(scores.report, milliseconds=took, cpu_milliseconds=cpu_took, notes=notes),
-            uncertainty={} if labels_only else uncertainty_scores(scores.weighed(options.threshold)),
+            uncertainty=uncertainty_scores(scores.weighed(options.threshold)) if uncertainty and not labels_only else {},
         )  # fmt: skip
 
     def scores(
@@ -313,8 +318,10 @@ class Predictor:
 
         return EngineChooser(self.model, self.card.sha256, TrialRecord(trials))
 
-    def _engine_for(self, options: PredictOptions, frame: NetworkFrame, canvas: Canvas | PixelCanvas) -> ChosenEngine:
-        """What computes the canvases of an image, of which this is the largest."""
+    def _engine_for(
+        self, options: PredictOptions, frame: NetworkFrame, canvas: Callable[[], Canvas | PixelCanvas]
+    ) -> ChosenEngine:
+        """What computes the canvases of an image, of which this is the largest; it is made for a trial only."""
         if options.engine == "torch":
             return ChosenEngine(None)
         reason = self._engine_refusal(options.engine)
@@ -324,7 +331,7 @@ class Predictor:
         tile = self._first_tile(frame, options)
         height, width = (side if tile is None else min(side, tile) for side in frame.canvas)
         return self._chooser.choose(
-            options.engine, precision, (height, width), lambda: cast("Canvas", canvas).window(0, 0, height, width),
+            options.engine, precision, (height, width), lambda: cast("Canvas", canvas()).window(0, 0, height, width),
             on=describe_device(self.device),
         )  # fmt: skip
 

@@ -21,7 +21,7 @@ from deeplab_core.inference.predictor import Predictor
 from deeplab_core.networks import ComputeDevice, compute_threads
 from deeplab_core.parallel import available_cores
 
-#: Fewer images are not worth a trial: it costs as much as three or four of them.
+#: Fewer images are not worth a trial, which costs as much as three or four of them: they are computed side by side.
 LEAST_IMAGES = 16
 #: Images of one forward pass at most: larger ones bring little, and three times as many images are decoded and wait.
 MOST_PER_PASS = 16
@@ -29,8 +29,8 @@ MOST_PER_PASS = 16
 _THREADS_PER_PLACE = 3
 #: Bytes of memory that an image of one byte takes from decoding to its written mask: scaled pixels, labels, confidence, PNG.
 _BYTES_PER_BYTE = 8
-#: One image at a time with all threads has to be this much faster: it costs more processor time.
-_WORTH = 0.9
+#: One image at a time with all threads has to be this much faster, because it costs more processor time, and no more than this.
+_WORTH, _MOST_CPU = 0.9, 1.1
 
 
 def images_at_once(predictor: Predictor, rgb: RGB, images: int) -> int:
@@ -43,18 +43,19 @@ def images_at_once(predictor: Predictor, rgb: RGB, images: int) -> int:
 
     Returns:
         The number of cores, or as many as have room in memory with the tiles of one alone; 1 on other devices than the CPU, for
-        few images, and where it is faster.
+        fewer images than cores, and where that is faster without costing more processor time.
     """
     cores = min(available_cores(), compute_threads())
-    if cores < 2 or images < max(LEAST_IMAGES, 2 * cores) or predictor.device.type != "cpu" or predictor.model.engine is not None:
+    if cores < 2 or images < cores or predictor.device.type != "cpu" or predictor.model.engine is not None:
         return 1
     cores = min(cores, predictor.usable_bytes() // predictor.needed_bytes(rgb))
-    if cores < 2:
-        return 1
+    if cores < 2 or images < max(LEAST_IMAGES, 2 * cores):
+        return max(1, cores)
     together = _seconds(lambda: predictor(rgb))
     with one_thread_each(predictor, cores), ThreadPoolExecutor(cores, initializer=single_thread) as pool:
-        apart = _seconds(lambda: [future.result() for future in [pool.submit(predictor, rgb) for _ in range(cores)]]) / cores
-    return 1 if together < _WORTH * apart else cores
+        found = _seconds(lambda: [future.result() for future in [pool.submit(predictor, rgb) for _ in range(cores)]])
+    apart, apart_cpu = (spent / cores for spent in found)
+    return 1 if together[0] < _WORTH * apart and together[1] <= _MOST_CPU * apart_cpu else cores
 
 
 def images_per_pass(predictor: Predictor, rgb: RGB, images: int) -> int:
@@ -136,9 +137,9 @@ def _set_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    """The second of two runs: the first makes graphs, and lays out memory."""
+def _seconds(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds by the clock and of CPU of the second of two runs: the first makes graphs, and lays out memory."""
     work()
-    began = time.perf_counter()
+    began, cpu_began = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - began
+    return time.perf_counter() - began, time.process_time() - cpu_began

@@ -96,3 +96,49 @@ def test_stages_overlap_in_order_and_an_error_is_one_item_s() -> None:
     assert [type(future.exception()).__name__ for future in rest if future.exception()] == ["KeyError", "OSError", "ValueError"]
     assert [future.result() for future in rest if future.exception() is None] == ["10", "20", "50", "60", "80", "90"]
     assert begun == list(range(10))
+
+
+def test_stages_in_pools_compute_side_by_side_while_one_is_read_and_one_is_written() -> None:
+    begun, meeting, named = [], threading.Barrier(3), set()
+
+    def first(number: int) -> int:
+        begun.append(number)
+        if number == 4:
+            raise KeyError(number)
+        return number
+
+    def second(number: int) -> int:
+        if number == 5:
+            raise OSError("second")
+        if number in (2, 3):
+            meeting.wait(timeout=240)  # passes only while both are computed, and the third step of an earlier one is under way
+        return number * 10
+
+    def third(number: int) -> str:
+        if number == 0:
+            meeting.wait(timeout=240)
+        if number == 70:
+            raise ValueError("third")
+        return str(number)
+
+    def named_thread() -> None:
+        named.add(threading.get_ident())
+
+    results = in_stages(first, second, third, range(40), threads=2, begin=named_thread)
+    assert next(results).result() == "0"
+    assert len(begun) < 20  # two wait behind the first step, four behind each of the others, five are under way
+    rest = list(results)
+    failed = [type(future.exception()).__name__ for future in rest if future.exception()]
+    assert failed == ["KeyError", "OSError", "ValueError"]
+    assert [future.result() for future in rest if future.exception() is None] == [
+        str(10 * n) for n in range(1, 40) if n not in (4, 5, 7)
+    ]
+    assert begun == list(range(40))
+    assert len(named) == 2
+
+
+def test_stages_in_pools_that_are_not_finished_leave_no_thread() -> None:
+    results = in_stages(str, str, str, range(100), threads=2)
+    assert next(results).result() == "0"
+    results.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("in order")]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,26 @@ def test_logits_are_those_of_torch_at_any_size(engine: EngineName, align_corners
                 expected = model.coarse_logits(x, pooled)
             got = network(x, pooled)
             assert float((got - expected).abs().max()) <= 1e-5 * float(expected.max() - expected.min())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_threads_that_ask_for_the_first_graph_at_once_get_the_same(engine: EngineName, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = CompiledNetwork(prepare_for_inference(TinyNet(pooling=True)), engine)
+    both, real, made = threading.Barrier(2), compiled.traced, []
+
+    def traced(*arguments: Any) -> bytes:
+        made.append(arguments)
+        return real(*arguments)
+
+    def ask(_number: int) -> Tensor:
+        both.wait(timeout=240)
+        return network(torch.ones(1, 3, 60, 70))
+
+    monkeypatch.setattr(compiled, "traced", traced)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(ask, range(2))
+    assert torch.equal(one, other)
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize("engine", ENGINES)

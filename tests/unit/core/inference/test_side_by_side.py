@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import resource
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +12,15 @@ import pytest
 import torch
 
 from deeplab_core.errors import Cancelled
-from deeplab_core.inference import PredictOptions, Predictor, images_at_once, one_thread_each, side_by_side, single_thread
+from deeplab_core.inference import (
+    PredictOptions,
+    Predictor,
+    freed_memory_kept,
+    images_at_once,
+    one_thread_each,
+    side_by_side,
+    single_thread,
+)
 from deeplab_core.inference import predictor as predictor_module
 from deeplab_core.inference.memory import BYTES_PER_PIXEL
 from deeplab_core.inference.network import TiledNetwork
@@ -81,7 +91,7 @@ def test_tiles_do_not_follow_the_number_of_images_at_a_time(monkeypatch: pytest.
 
 @pytest.mark.parametrize(("rooms", "expected"), [(1, 1), (2, 2), (8, CORES)])
 def test_no_more_images_than_fit_into_memory(monkeypatch: pytest.MonkeyPatch, rooms: int, expected: int) -> None:
-    seconds = iter((1.0, 1.0))
+    seconds = iter(((1.0, 1.0), (1.0, 1.0)))
     monkeypatch.setattr(side_by_side, "_seconds", lambda _work: next(seconds))
     monkeypatch.setattr(predictor_module, "available_bytes", lambda _device: 2 * rooms * 700 * 760 * BYTES_PER_PIXEL)
     predictor = Predictor(TinyNet(), card(), PredictOptions(tile=2048), device="cpu")
@@ -96,9 +106,17 @@ def test_who_waits_for_memory_can_be_cancelled() -> None:
             predictor(photograph(40, 50), cancel=lambda: True)
 
 
-@pytest.mark.parametrize(("together", "apart", "expected"), [(1.0, 2.0, CORES), (0.55, 1.5, CORES), (0.4, 1.5, 1)])
-def test_one_at_a_time_has_to_be_clearly_faster(
-    monkeypatch: pytest.MonkeyPatch, together: float, apart: float, expected: int
+@pytest.mark.parametrize(
+    ("together", "apart", "expected"),
+    [
+        ((1.0, 1.0), (2.0, 4.0), CORES),
+        ((0.55, 1.0), (1.5, 4.0), CORES),
+        ((0.4, 1.0), (1.5, 4.0), 1),
+        ((0.4, 1.5), (1.5, 4.0), CORES),  # its threads wait and spin
+    ],
+)
+def test_one_at_a_time_has_to_be_clearly_faster_and_no_dearer(
+    monkeypatch: pytest.MonkeyPatch, together: tuple[float, float], apart: tuple[float, float], expected: int
 ) -> None:
     seconds = iter((together, apart))
     monkeypatch.setattr(side_by_side, "_seconds", lambda _work: next(seconds))
@@ -109,6 +127,22 @@ def test_one_at_a_time_has_to_be_clearly_faster(
 def test_few_images_and_one_core_need_no_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(side_by_side, "_seconds", lambda _work: pytest.fail("a trial was made"))
     predictor = Predictor(TinyNet(), card(), device="cpu")
-    assert images_at_once(predictor, photograph(40, 50), 15) == 1
+    assert images_at_once(predictor, photograph(40, 50), CORES - 1) == 1
+    assert images_at_once(predictor, photograph(40, 50), CORES) == CORES
+    assert images_at_once(predictor, photograph(40, 50), 15) == CORES
     torch.set_num_threads(1)
     assert images_at_once(predictor, photograph(40, 50), 100) == 1
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to keep freed memory")
+def test_freed_memory_is_kept_while_a_run_lasts_and_goes_back_after_it() -> None:
+    def faults() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(20):
+            np.ones(100 << 20, np.uint8)  # larger than what glibc keeps by itself
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    with freed_memory_kept():
+        np.ones(100 << 20, np.uint8)
+        kept = faults()
+    assert kept < faults() / 10
