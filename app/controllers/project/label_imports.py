@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, Signal
 from app.controllers.annotate.edit import EditController
 from app.controllers.project.folder_jobs import FolderChange, FolderJobs
 from app.services.folder_job import FolderJob, Steps, background, pause
-from app.services.jobs import Job, JobState
+from app.services.jobs import AT_ONCE, Job, JobState
 from app.services.notifications import Choice
 from app.services.services import Services
 from app.state.class_choice import known_catalogs
@@ -183,7 +183,7 @@ class LabelImports(QObject):
         run = _Run(project, request, items, change)
         self._run = self._folder_jobs.start(
             project, tr("Importing {format}", format=plan.format.title), items, lambda image: self._import(run, image),
-            writes=True, on_end=lambda job: self._finish(run, job),
+            in_flight=AT_ONCE, writes=True, on_end=lambda job: self._finish(run, job),
         )  # fmt: skip
         return self._run is not None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -34,19 +35,22 @@ _MASKS = (".png", ".tif", ".tiff", ".bmp", ".pgm")
 class PixelReader(Reader):
     """Masks in files, with values or colours that are classes of a catalog."""
 
+    parallel = True
+
     def __init__(self, source: Source) -> None:
         super().__init__(source)
-        self._last: tuple[str, StoredMask] | None = None
+        self._kept = threading.local()
 
     def stored(self, name: str) -> StoredMask:
-        """Content of a mask file; the last one is kept, because its size is asked for first. Raises MaskFormatError."""
-        if self._last is None or self._last[0] != name:
+        """Content of a mask file; each thread keeps its last one, because its size is asked for first. Raises MaskFormatError."""
+        last: tuple[str, StoredMask] | None = getattr(self._kept, "last", None)
+        if last is None or last[0] != name:
             try:
-                self._last = (name, read_stored(self.source.local(name)))
+                last = self._kept.last = (name, read_stored(self.source.local(name)))
             except MaskFormatError as problem:
                 problem.path = self.source.shown(name)
                 raise
-        return self._last[1]
+        return last[1]
 
     def content(self, name: str, catalog: ClassCatalog) -> StoredMask:
         """What is interpreted in a catalog: :meth:`stored`, unless the format says more about the file."""

@@ -220,7 +220,7 @@ class ImportPlan:
         return catalog if any(info.key for info in catalog.classes) else with_default_keys(catalog)
 
     def read(self, item: ImportItem, *, rest: str | None = None, frame: Frame = "auto") -> ImportedImage:
-        """Read the labels of one image in the project's classes.
+        """Read the labels of one image in the project's classes. Several threads may ask; formats that cannot take turns.
 
         Args:
             rest: name of the class that pixels without a region become, or ``"void"``; None is what the format says, else the
@@ -234,7 +234,7 @@ class ImportPlan:
             ImageReadError: the header of the image cannot be read.
         """
         mapping = self._checked()
-        with one_image(self.images / item.name):
+        with one_image(self.images / item.name), self._reader.turn():
             canvas, info, resolved = self._drawn(item, frame)
             with expecting("the labels of this image cannot be read", path=self._shown(item), error=LabelSourceError):
                 confirmed = _confirmed(self._reader, item, info, canvas)

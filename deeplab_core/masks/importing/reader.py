@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
@@ -31,9 +33,11 @@ class Reader(ABC):
         given: classes that the caller names, for files that do not name theirs.
         rest: name of the class of pixels that no region covers, None if the format does not say.
         declared: the classes with their ids, where the source has both; filled by :meth:`scan`.
+        parallel: whether several threads may draw at a time; else they take turns.
     """
 
     format_key: ClassVar[str]
+    parallel: ClassVar[bool] = False
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -44,6 +48,11 @@ class Reader(ABC):
         self.rest: str | None = None
         self.declared: ClassCatalog | None = None
         self._regions: Counter[str] = Counter()
+        self._turns = threading.Lock()
+
+    def turn(self) -> AbstractContextManager[object]:
+        """What a thread holds while it reads the labels of an image."""
+        return nullcontext() if self.parallel else self._turns
 
     @classmethod
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from app.state.provenance import Provenance
 from app.ui.project.import_dialog import ImportDialog
 from app.viewmodels.project.label_plan import OPEN
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.masks.importing import ImportPlan
 from tests.gui.project.test_new_project import labelme
 from tests.gui.studio import HEIGHT, WIDTH, make_folder
 
@@ -42,6 +44,19 @@ def test_walking_on_during_an_import_loses_neither_masks_nor_strokes(studio, tmp
         else:
             labels = project.load(record.id, studio.image.document.shape).document.labels
         assert (labels[:, :40] == 15).all(), record.relative_path
+
+
+def test_images_are_read_side_by_side(studio, folder, monkeypatch):
+    studio.open(folder)
+    both, read = threading.Barrier(2), ImportPlan.read
+
+    def reading(plan, item, **options):
+        both.wait(timeout=240)  # passes only while two images are read
+        return read(plan, item, **options)
+
+    monkeypatch.setattr(ImportPlan, "read", reading)
+    studio.program.label_imports.take(folder.parent / "labels")
+    studio.wait(lambda: "Labels of 4 images imported" in studio.titles())
 
 
 def test_an_image_that_was_looked_at_before_shows_its_imported_mask(studio, folder):
