@@ -134,7 +134,6 @@ def test_few_images_and_one_core_need_no_trial(monkeypatch: pytest.MonkeyPatch) 
     assert images_at_once(predictor, photograph(40, 50), 100) == 1
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to keep freed memory")
 def test_freed_memory_is_kept_while_a_run_lasts_and_goes_back_after_it() -> None:
     def faults() -> int:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -145,4 +144,4 @@ def test_freed_memory_is_kept_while_a_run_lasts_and_goes_back_after_it() -> None
     with freed_memory_kept():
         np.ones(100 << 20, np.uint8)
         kept = faults()
-    assert kept < faults() / 10
+    assert kept < faults() / 10 or platform.libc_ver()[0] != "glibc"  # no other library can be told
