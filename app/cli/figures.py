@@ -10,7 +10,7 @@ import click
 
 from app.cli.console import ReportingCommand
 from app.cli.ground_truth import found_truth
-from app.cli.model_choice import resolve_model
+from app.cli.model_choice import report_model, resolve_model
 from app.cli.options import OUTPUT_STRIDES, TruthOptions, truth_options
 from app.cli.predict import parse_scales
 from app.cli.terminal import say
@@ -164,6 +164,7 @@ def _model(name: str, output_stride: int | None = None) -> NamedModel:
 
     path = resolve_model(name)
     model, card = load_model(path, output_stride)
+    report_model(card)
     if isinstance(model, GraphNetwork):
         raise WeightsError(
             "figures look into a network, and this one runs as a finished graph",

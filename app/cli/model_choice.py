@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,10 +97,17 @@ def report_model(card: ModelCard) -> None:
         )
     for note in card.extra.get("notes", ()):
         say(f"atrous: {card.name}: {note}", err=True)
-    guessed = [name for name in card.guessed if name not in ("catalog", "preprocessing")]
-    if guessed:
-        values = ", ".join(f"{name} {option_text(card, name)}".strip() for name in guessed)
-        say(f"atrous: {card.name}: guessed {values}; see 'atrous models show', set it with --model-option", err=True)
+    if card.guessed:
+        values = ", ".join(map(partial(_guess_text, card), card.guessed))
+        how = "set it with --model-option of 'predict', or for all commands with 'atrous models convert --model-option'"
+        say(f"atrous: {card.name}: guessed {values}; see 'atrous models show', {how}", err=True)
+
+
+def _guess_text(card: ModelCard, name: str) -> str:
+    """What is guessed, and its value."""
+    if name == "catalog":
+        return f"the classes ({card.catalog.title})"
+    return f"{name} {option_text(card, name)}".strip()
 
 
 def option_text(card: ModelCard, name: str) -> str:

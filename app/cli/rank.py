@@ -11,7 +11,7 @@ import click
 
 from app.cli.console import ProgressReporter, RenamedOption, ReportingCommand, overwrite_option, progress, write_json
 from app.cli.ground_truth import CommandTruth, named_truth
-from app.cli.model_choice import model_option, refuse_threshold, resolve_model, threshold_option
+from app.cli.model_choice import model_option, refuse_threshold, report_model, resolve_model, threshold_option
 from app.cli.options import (
     CRF_HELP,
     TruthOptions,
@@ -207,6 +207,7 @@ def _predictor(path: Path, options: PredictOptions, images: Sequence[Path]) -> P
     from deeplab_core.weights import load_model
 
     model, card = load_model(path, output_stride=options.output_stride)
+    report_model(card)
     refuse_threshold(card, options.threshold)
     predictor = Predictor(model, card, options=options, device=options.device, trials=engine_trials_file())
     settle_engine(predictor, images)

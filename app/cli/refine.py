@@ -10,7 +10,7 @@ import click
 
 from app.cli.console import ReportFile, ReportingCommand, progress, remember_overwrite, write_json
 from app.cli.ground_truth import CommandTruth, found_truth, report_classes
-from app.cli.model_choice import resolve_model
+from app.cli.model_choice import report_model, resolve_model
 from app.cli.options import (
     CRF_HELP,
     Decimal,
@@ -218,6 +218,7 @@ def _search(
     from deeplab_core.weights import load_model
 
     model, card = load_model(resolve_model(model_name))
+    report_model(card)
     options = PredictOptions(device=device, engine=engine)
     predictor = Predictor(model, card, options=options, device=device, trials=engine_trials_file())
     images = _images_of(inputs)

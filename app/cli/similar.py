@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app.cli.console import ReportingCommand, overwrite_option, progress, say_failures, write_json
-from app.cli.model_choice import model_option, resolve_model
+from app.cli.model_choice import model_option, report_model, resolve_model
 from app.cli.options import device_option, json_option
 from app.cli.terminal import say
 
@@ -72,6 +72,7 @@ def similar(
     if not names:
         raise click.UsageError(f"no other image found in {images}; give a folder that holds some")
     model, card = load_model(resolve_model(model_name))
+    report_model(card)
     predictor = Predictor(model, card, device=device)
     cache = KeptFeatures(card)
     target = _vectors(predictor, query, region) if region is not None else _kept(cache, predictor, query)

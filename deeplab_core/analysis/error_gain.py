@@ -12,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.analysis.ranking import RANKINGS, RankingScore
+from deeplab_core.errors import message
+
+_NEEDS = message("It needs ground truth.")
 
 #: Orders of error components by name, in the order in which they are offered. Those without ground truth are rankings of images
 #: (:data:`~deeplab_core.analysis.ranking.RANKINGS`), summed over the pixels of a component.
@@ -19,14 +22,14 @@ ERROR_ORDERS: dict[str, RankingScore] = {
     score.name: score
     for score in (
         RankingScore(
-            "gain_folder", "Gain in the folder's mIoU", "what fixing the component adds to the mean IoU of all images together",
-            "It needs ground truth.", of="mask",
+            "gain_folder", message("Gain in the folder's mIoU"),
+            message("what fixing the component adds to the mean IoU of all images together"), _NEEDS, of="mask",
         ),
         RankingScore(
-            "gain_image", "Gain in its image's mIoU", "what fixing the component adds to the mean IoU of its image",
-            "It needs ground truth.", of="mask",
+            "gain_image", message("Gain in its image's mIoU"),
+            message("what fixing the component adds to the mean IoU of its image"), _NEEDS, of="mask",
         ),
-        RankingScore("size", "Size", "number of wrong pixels", "It needs ground truth.", of="mask"),
+        RankingScore("size", message("Size"), message("number of wrong pixels"), _NEEDS, of="mask"),
         RANKINGS["expected_wrong"],
         RANKINGS["margin"],
         RANKINGS["disagreement"],

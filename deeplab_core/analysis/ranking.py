@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from deeplab_core.errors import message
+from deeplab_core.errors import MessageText, message
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,9 @@ class RankingScore:
     """
 
     name: str
-    title: str
-    text: str
-    needs: str
+    title: MessageText
+    text: MessageText
+    needs: MessageText
     of: Literal["mask", "prediction", "truth"] = "prediction"
     option: str = ""
     aliases: tuple[str, ...] = ()

@@ -46,11 +46,12 @@ def test_prediction_says_what_it_guesses_and_takes_what_it_is_given(
 ) -> None:
     assert run(["predict", str(photos), "--model", str(checkpoint), "-o", str(tmp_path / "a")]) == 0
     said = capsys.readouterr().err
-    assert "guessed interpolation nearest" in said
+    assert "guessed the classes (" in said
+    assert "), preprocessing, interpolation nearest; see 'atrous models show'" in said
     assert "also holds 'state_dict.ema_model'" in said
     options = ["--model-option", "interpolation=bilinear", "--model-option", "weights=model"]
     assert run(["predict", str(photos), "--model", str(checkpoint), "-o", str(tmp_path / "b"), *options]) == 0
-    assert "guessed" not in capsys.readouterr().err
+    assert "), preprocessing; see" in capsys.readouterr().err
     first, second = (np.asarray(Image.open(tmp_path / name / "a.png")) for name in ("a", "b"))
     assert (first != second).any()
     # Masks of another network are not mixed with those of this one.

@@ -107,8 +107,12 @@ class Page(QWidget):
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         super().focusInEvent(event)
-        if self._leading is not None:
-            self._leading.setFocus(event.reason())
+        parts = [] if self._leading is None else [self._leading, *self.findChildren(QWidget)]
+        tab = Qt.FocusPolicy.TabFocus
+        there = (part for part in parts if part.isVisibleTo(self) and part.isEnabled() and part.focusPolicy() & tab)
+        leading = next(there, None)  # one that is hidden would pass the keyboard on to the other end of the window
+        if leading is not None:
+            leading.setFocus(event.reason())
 
 
 class WholeRows(QScrollArea):

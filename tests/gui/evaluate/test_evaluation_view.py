@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtWidgets import QAbstractScrollArea, QLabel
+from PySide6.QtWidgets import QAbstractScrollArea, QLabel, QPushButton, QTableView, QVBoxLayout, QWidget
 
 from app.state.tools import Tool
+from app.ui.common.panel import Page
 from app.ui.evaluate.presenter import EvaluationPresenter
 from app.ui.evaluate.slice_bars import SliceBars
 from app.viewmodels.evaluate.error_list import ComponentQuery
@@ -488,3 +489,26 @@ def test_the_order_of_errors_is_chosen_and_kept(studio: Studio, folder):
     shown.show_list(ComponentQuery(truth=15))
     assert page.query.order == "gain_image"
     assert studio.program.settings["evaluation.error_order"] == "gain_image"
+
+
+def test_a_page_whose_leading_part_is_hidden_keeps_the_keyboard(qtbot) -> None:
+    """The keyboard went to the menu at the other end of the window when the page of runs came to the front."""
+    window = QWidget()
+    column = QVBoxLayout(window)
+    menu, page, table, button = QPushButton("menu"), Page(), QTableView(), QPushButton("inside")
+    inner = QVBoxLayout(page)
+    inner.addWidget(table)
+    inner.addWidget(button)
+    table.hide()
+    page.lead_focus_to(table)
+    column.addWidget(menu)
+    column.addWidget(page)
+    qtbot.addWidget(window)
+    with qtbot.waitActive(window):
+        window.show()
+        window.activateWindow()
+    page.setFocus()
+    assert button.hasFocus()
+    table.show()
+    page.setFocus()
+    assert table.hasFocus()
