@@ -335,7 +335,7 @@
     </message>
     <message>
         <source>Classes</source>
-        <extracomment>Rows that the list has before the line about the ground truth gets room, and before the rule behind the mean does. Room beyond those rows before the line about the ground truth is shown, px: it has a gap of its own.
+        <extracomment>Rows that the list has before the line about the ground truth gets room, and before the rule behind the mean does. Rows that it has before the box of the classes and the button of the ground truth do. Room beyond those rows before the line about the ground truth is shown, px: it has a gap of its own.
 ----------
 Sizes in px: of a swatch, between swatch and name, between classes, between lines. Longest name in px before it is cut.</extracomment>
         <translation>클래스</translation>
@@ -6089,7 +6089,7 @@ Choose what this view shows</source>
     </message>
     <message>
         <source>Figures of the compared models</source>
-        <extracomment>Least width of a column of the table by the number of models, px: names of rows need the rest, and figures are never cut. A panel narrower than this has everything behind tabs, in px.</extracomment>
+        <extracomment>Least width of a column of the table by the number of models, px: names of rows need the rest, and figures are never cut. A panel narrower than this has everything behind tabs, in px. Widths of models, figures and tabs in a panel of 820 px: names and three figures, verdicts of two models.</extracomment>
         <translation>비교한 모델의 수치</translation>
     </message>
     <message>
@@ -11873,7 +11873,7 @@ Ending of stored confidences, 255 x the largest probability (``atrous predict --
     </message>
     <message>
         <source>{engine} cannot run this network</source>
-        <extracomment>Largest difference of a logit from torch&apos;s, in parts of the logits&apos; range. Sizes, beyond the smallest of a network, at which a graph is compared with torch when it is made: odd, even, not square.</extracomment>
+        <extracomment>Largest difference of a logit from torch&apos;s, in parts of the logits&apos; range. Sizes, beyond the smallest of a network, at which a graph is compared with torch when it is made: odd, even, not square. torch&apos;s exporter has one state for the whole process; images side by side may ask for their first graph at the same time.</extracomment>
         <translation>{engine}(으)로 이 네트워크를 실행할 수 없습니다</translation>
     </message>
     <message>
@@ -18556,6 +18556,31 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     <message>
         <source>Put it on a disk that all machines share</source>
         <translation>모든 컴퓨터가 공유하는 디스크에 두세요</translation>
+    </message>
+    <message>
+        <source>It needs ground truth.</source>
+        <translation>정답이 필요합니다.</translation>
+    </message>
+    <message>
+        <source>Gain in the folder&apos;s mIoU</source>
+        <extracomment>Orders of error components by name, in the order in which they are offered. Those without ground truth are rankings of images (:data:`~deeplab_core.analysis.ranking.RANKINGS`), summed over the pixels of a component.</extracomment>
+        <translation>폴더 mIoU의 증가</translation>
+    </message>
+    <message>
+        <source>what fixing the component adds to the mean IoU of all images together</source>
+        <translation>성분을 고칠 때 모든 이미지를 합친 평균 IoU의 증가</translation>
+    </message>
+    <message>
+        <source>Gain in its image&apos;s mIoU</source>
+        <translation>이미지 mIoU의 증가</translation>
+    </message>
+    <message>
+        <source>what fixing the component adds to the mean IoU of its image</source>
+        <translation>성분을 고칠 때 그 이미지의 평균 IoU의 증가</translation>
+    </message>
+    <message>
+        <source>number of wrong pixels</source>
+        <translation>틀린 픽셀 수</translation>
     </message>
 </context>
 </TS>
