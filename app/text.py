@@ -41,7 +41,7 @@ class NumberSigns:
         decimal: before decimals.
     """
 
-    group: str = "\u2009"
+    group: str = "\u202f"
     decimal: str = "."
 
 
@@ -177,7 +177,7 @@ def error_sentences(error: BaseException) -> str:
 
 
 def spaced(number: int) -> str:
-    """A whole number in groups of three: ``12 400`` with thin spaces in English, ``12,400`` in Korean."""
+    """A whole number in groups of three: ``12 400`` with narrow spaces in English, which end no line, ``12,400`` in Korean."""
     return f"{number:,}".replace(",", _signs.group)
 
 
@@ -207,7 +207,7 @@ def _decimal(number: str) -> str:
 
 def counted(number: int, thing: str, things: str = "") -> str:
     """A number of things in English, for the command line: ``"1 image"``, ``"12 images"``. Windows use :func:`plural`."""
-    return count(number, thing, things, gap="\u2009")
+    return count(number, thing, things, gap="\u202f")
 
 
 def waiting_text(images: int) -> str:

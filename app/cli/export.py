@@ -250,9 +250,11 @@ def _records(project: Project, folder: Path, scope: str, *, keep_rejected: bool)
 def _items(
     project: Project, records: list[ImageRecord], setup: ExportSetup, *, keep_suffix: bool
 ) -> tuple[list[ExportItem], SplitPlan | None]:
+    from app.state.class_keys import exported_catalog
     from app.state.samples import ExportSource
 
-    items = [ExportSource(project, record.id, keep_suffix=keep_suffix).item() for record in records]
+    catalog = exported_catalog(project)
+    items = [ExportSource(project, record.id, keep_suffix=keep_suffix, catalog=catalog).item() for record in records]
     if not setup.shares or not setup.stratified:
         return setup.prepare(items)
     with progress("splits", len(items)) as bar:
@@ -330,5 +332,5 @@ def _report(
         say(f"splits: {shares}{same}{left}")
         if plan.missing:
             say(f"{count(len(plan.missing), 'line')} of the lists name no image that is exported: {name_some(plan.missing, 5)}")
-    for name, pixels in summary.class_pixels.items():
+    for name, pixels in sorted(summary.class_pixels.items(), key=lambda pair: -pair[1]):
         say(f"{name:>16}  {pixels:,} px")

@@ -350,7 +350,7 @@ def _tell_totals(plan: ImportPlan, totals: ImportTotals, unlabelled: str | None,
         return
     for line in total_lines(totals, plan.rest_name(unlabelled)):
         say(line)
-    for name, pixels in totals.classes.items():
+    for name, pixels in sorted(totals.classes.items(), key=lambda pair: -pair[1]):
         say(f"{name:>24}  {pixels:,} px")
     if missing:
         say(f"No pixel came in of {counted(len(missing), 'class', 'classes')}: {name_some(missing, 20)}.")

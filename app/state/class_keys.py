@@ -90,6 +90,12 @@ def keyed(catalog: ClassCatalog, keys: Mapping[str, int]) -> ClassCatalog:
     return replace(catalog, classes=tuple(rows))
 
 
+def exported_catalog(project: Project) -> ClassCatalog:
+    """The classes that go with exported masks: with the assigned keys, if the user has assigned any."""
+    chosen = project.setting(_SETTING) is not None
+    return keyed(project.catalog, assigned_keys(project)) if chosen else project.catalog
+
+
 def _pairs(value: object) -> set[tuple[str, int]] | None:
     """(key, class id) of a stored value; None if nothing is stored."""
     if not isinstance(value, dict):

@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.ambiguous import excluded
+from app.state.class_keys import exported_catalog
 from app.state.class_mapping import in_project_ids
 from app.state.image_record import ImageStatus
 from app.state.live_evaluation import without_marked
 from app.state.mask_reading import load_project_mask
 from app.state.project import Project
 from app.state.provenance import Provenance, by_hand
+from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.report import DataItem
 from deeplab_core.errors import MaskFormatError, MessageText, message, plural_message
 from deeplab_core.images.decode import read_image
@@ -281,8 +283,14 @@ class ExportSource:
         to_project: ToProject | None = None,
         *,
         keep_suffix: bool = False,
+        catalog: ClassCatalog | None = None,
     ) -> None:
-        self._keep_suffix = keep_suffix
+        """Set what is exported.
+
+        Args:
+            catalog: see :func:`app.state.class_keys.exported_catalog`; read from the project where it is left out.
+        """
+        self._keep_suffix, self._catalog = keep_suffix, catalog
         self._project, self._image, self._source, self._to_project = project, image, source, to_project
         self._untouched: Untouched | None = None
         self._notes: tuple[Note, ...] = ()
@@ -294,7 +302,7 @@ class ExportSource:
         record = self._project.record(self._image)
         return ExportItem(
             name=record.relative_path,
-            catalog=self._project.catalog,
+            catalog=self._catalog or exported_catalog(self._project),
             labels=self._labels,
             image_path=self._project.path_of(record),
             untouched=lambda: self._untouched,

@@ -208,8 +208,9 @@ def mark_output(
     complete = earlier is None or earlier.complete
     if earlier is not None and (kept or not complete):
         kind = min(kind, earlier.kind, key=_KINDS.index)
-        catalog = catalog if catalog == earlier.catalog else None
-        project_catalog = project_catalog if project_catalog == earlier.project_catalog else None
+        catalog = catalog if _without_keys(catalog) == _without_keys(earlier.catalog) else None
+        of_project = _without_keys(project_catalog) == _without_keys(earlier.project_catalog)
+        project_catalog = project_catalog if of_project else None
         model = model if model == earlier.model else None
         frame = frame if frame == earlier.frame else None
     kept_entries = {} if earlier is None else {name: entry for name, entry in earlier.provenance.items() if name in kept}
@@ -335,6 +336,13 @@ def _entry(entry: object) -> Untouched | None:
     if not isinstance(pixels, int) or isinstance(pixels, bool) or pixels < 0 or not isinstance(whole, bool):
         return None
     return Untouched(pixels, whole)
+
+
+def _without_keys(catalog: ClassCatalog | None) -> ClassCatalog | None:
+    """The classes as files have them: which digit selects a class changes none."""
+    if catalog is None:
+        return None
+    return replace(catalog, classes=tuple(replace(info, key="") for info in catalog.classes))
 
 
 def _catalog(data: object) -> ClassCatalog | None:

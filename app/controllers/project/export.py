@@ -17,6 +17,7 @@ from app.controllers.predict.models import ModelsController
 from app.services.jobs import Job, JobState
 from app.services.services import Services
 from app.state.class_choice import known_catalogs
+from app.state.class_keys import exported_catalog
 from app.state.image_record import ImageRecord, ImageStatus
 from app.state.reviews import to_export
 from app.state.samples import ExportSource, LabelSource, report_items
@@ -321,9 +322,9 @@ class ExportController(QObject):
         project = self._session.project
         assert project is not None
         source: LabelSource = "effective" if request.with_predictions else "mask"
-        to_project = self._models.in_project_ids
+        to_project, catalog = self._models.in_project_ids, exported_catalog(project)
         return [
-            ExportSource(project, record.id, source, to_project, keep_suffix=request.keep_suffix).item()
+            ExportSource(project, record.id, source, to_project, keep_suffix=request.keep_suffix, catalog=catalog).item()
             for record in self.records(request.scope, with_rejected=request.with_rejected)
         ]
 

@@ -42,7 +42,7 @@ def test_titles_have_thin_spaces_between_thousands(qtbot):
     bench.tools.set_diameter(60)
     bench.drag([(60, 45)])
     area = int(stamped((90, 120), (60, 45), (60, 45), 60).sum())
-    assert bench.steps[0][0] == f"Brush: chair, {area // 1000}\u2009{area % 1000:03d} px"
+    assert bench.steps[0][0] == f"Brush: chair, {area // 1000}\u202f{area % 1000:03d} px"
 
 
 def test_right_drag_restores_the_prediction_with_any_tool(qtbot):
@@ -152,7 +152,7 @@ def test_fill_takes_the_connected_region(qtbot):
     bench.click(20, 20)
     assert np.all(bench.document.labels[:, :60] == CHAIR)
     assert np.all(bench.document.labels[:, 61:] == 0)
-    assert bench.steps[0][0] == "Fill: chair, 5\u2009400 px"
+    assert bench.steps[0][0] == "Fill: chair, 5\u202f400 px"
 
 
 def test_a_step_that_changes_nothing_is_no_step(qtbot):
@@ -190,7 +190,7 @@ def test_polygon_closes(qtbot, how):
     else:
         QTest.mouseDClick(bench.pane, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, bench.at(*CORNERS[-1]))
     assert np.array_equal(bench.document.labels == CHAIR, inside((90, 120), CORNERS))
-    assert bench.steps[0][0] == "Polygon: chair, 3\u2009000 px"
+    assert bench.steps[0][0] == "Polygon: chair, 3\u202f000 px"
 
 
 def test_backspace_shortens_the_polygon_and_escape_drops_it(qtbot):

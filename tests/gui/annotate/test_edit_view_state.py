@@ -148,4 +148,4 @@ def test_a_step_can_be_taken_back_by_its_patch(qtbot):
 
 
 def test_thousands_are_set_apart_by_thin_spaces():
-    assert [spaced(n) for n in (0, 999, 1204, 1234567)] == ["0", "999", "1\u2009204", "1\u2009234\u2009567"]
+    assert [spaced(n) for n in (0, 999, 1204, 1234567)] == ["0", "999", "1\u202f204", "1\u202f234\u202f567"]

@@ -93,7 +93,7 @@ def test_rows_are_the_errors_of_both_models(desk: Studio) -> None:
         for model in range(2):
             wrong[model] += int(((said(desk, record.id, model) != truth) & (truth != 255)).sum())
     assert [difference.before.wrong_px, difference.after.wrong_px] == wrong
-    assert f"{difference.fixed.wrong_px:,}".replace(",", "\u2009") in shown.summary.toolTip()
+    assert f"{difference.fixed.wrong_px:,}".replace(",", "\u202f") in shown.summary.toolTip()
     kinds = [shown.table.item(row, 0).text() for row in range(shown.table.rowCount())]
     assert kinds[:3] == ["Boundary", "Extent", "Segment"]
     assert shown.table.item(kinds.index("Mostly hidden"), 1).text() == "not measured"

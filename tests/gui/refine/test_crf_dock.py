@@ -65,7 +65,7 @@ def test_a_preview_is_shown_and_changes_nothing(desk):
     np.testing.assert_array_equal(desk.image.document.labels, before)
     assert desk.view.chip.accessibleName().startswith("CRF preview not applied")
     changed = np.count_nonzero(expected != before)
-    assert f"{changed:,}".replace(",", "\u2009") in desk.window.crf.status.text()
+    assert f"{changed:,}".replace(",", "\u202f") in desk.window.crf.status.text()
     assert len(desk.steps()) == 1
     desk.press(Qt.Key.Key_Y)
     assert desk.program.refine.shown is None
@@ -635,7 +635,7 @@ def test_a_crf_that_may_change_nothing_says_what_holds(desk):
     desk.press(Qt.Key.Key_Y, SHIFT)
     desk.wait(lambda: "The CRF changes nothing here" in desk.titles())
     text = next(message.detail for message in desk.program.notifier.messages if message.title == "The CRF changes nothing here")
-    assert "You painted 5\u2009040 px there" in text
+    assert "You painted 5\u202f040 px there" in text
 
 
 def test_switched_off_a_stroke_is_a_stroke_again(desk):

@@ -55,7 +55,7 @@ def test_only_rows_in_sight_ask_for_a_thumbnail(dock, qtbot):
     qtbot.waitUntil(lambda: bool(dock.painted))
     qtbot.wait(30)
     assert 0 < len(set(dock.painted)) < 20
-    assert dock.count.text() == "20\u2009000 images"
+    assert dock.count.text() == "20\u202f000 images"
 
 
 def test_filter_by_name_status_class_and_score(dock):

@@ -95,7 +95,7 @@ def test_numbers_are_written_as_the_language_does(german: Path, installed: Insta
 def test_a_language_without_a_translation_is_english(german: Path, installed: Installed) -> None:
     before = QLocale()
     assert translate_window(QLocale("fr_FR"), german) == []
-    assert (tr("Undo"), spaced(12_400), QLocale()) == ("Undo", "12\u2009400", before)
+    assert (tr("Undo"), spaced(12_400), QLocale()) == ("Undo", "12\u202f400", before)
 
 
 #: Shows the window in the language of the desktop and tells how two texts are written then.
@@ -107,7 +107,7 @@ from app.ui.shell.language import show_language
 show_language("system")
 print(ascii([tr("Dark"), spaced(1200), tr("{name} is missing", name="의자")]))
 """
-ENGLISH, KOREAN = ["Dark", "1\u2009200", "의자 is missing"], ["어둡게", "1,200", "의자가 없습니다"]
+ENGLISH, KOREAN = ["Dark", "1\u202f200", "의자 is missing"], ["어둡게", "1,200", "의자가 없습니다"]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the environment names the languages on Linux")

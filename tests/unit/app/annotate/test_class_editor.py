@@ -68,7 +68,7 @@ def test_what_happens_to_pixels_is_said_before(draft: ClassDraft) -> None:
     assert "Counting" in effect_text(draft.losses, None)
     said = effect_text(draft.losses, {CHAIR: (3, 1204)}, unread=1)
     assert said.splitlines() == [
-        "chair: 1\u2009204 px in 3 images become sofa.",
+        "chair: 1\u202f204 px in 3 images become sofa.",
         "person: no mask has a pixel of it.",
         "1 image could not be read.",
     ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from app.actions.table import CLASS_KEYS
 from app.cli import run
@@ -13,6 +15,7 @@ from app.state.class_keys import assign_keys, assigned_keys, keyed
 from app.state.project import Project
 from deeplab_core.catalogs import DEFAULT_KEYS, get_catalog
 from deeplab_core.catalogs.editing import delete_class, reorder_classes
+from deeplab_core.images import read_image
 from tests.unit.app.folders import make_folder
 
 CHAIR, PERSON, SOFA = 9, 15, 18
@@ -82,3 +85,19 @@ def test_a_digit_of_the_command_line_is_the_window_s(folder: Path, capsys: pytes
     with Project.open(folder, read_only=True) as project:
         assert assigned_keys(project) == {}
     capsys.readouterr()
+
+
+def test_an_export_carries_the_assigned_keys_into_another_project(folder: Path, tmp_path: Path) -> None:
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    Image.fromarray(np.full(read_image(folder / "a.png").rgb.shape[:2], CHAIR, np.uint8)).save(masks / "a.png")
+    assert run(["import", str(masks), "--images", str(folder), "--catalog", "voc21"]) == 0
+    with Project.open(folder) as project:
+        assign_keys(project, {"3": CHAIR, "7": SOFA})
+    out, again = tmp_path / "out", tmp_path / "again"
+    assert run(["export", str(folder), "--scope", "all", "-o", str(out)]) == 0
+    again.mkdir()
+    (again / "a.png").write_bytes((folder / "a.png").read_bytes())
+    assert run(["import", str(out), "--images", str(again)]) == 0
+    with Project.open(again) as project:
+        assert assigned_keys(project) == {"3": CHAIR, "7": SOFA}

@@ -87,7 +87,7 @@ def test_every_operation_of_the_dialog_can_be_done(operation: str) -> None:
 
 def test_texts_say_class_size_and_what_a_click_does() -> None:
     lines = pointed_lines(VOC, Pointed(1204, CHAIR, SOFA, CAT))
-    assert lines == ("chair, 1\u2009204 px", "Click: sofa", "Shift+click: cat")
+    assert lines == ("chair, 1\u202f204 px", "Click: sofa", "Shift+click: cat")
     assert pointed_lines(VOC, Pointed(5, CHAIR, CHAIR, None)) == ("chair, 5 px",)
     assert pointed_lines(VOC, Pointed(5, CHAIR, SOFA, CAT, frozenset({CHAIR}))) == ("chair, 5 px", "chair is locked")
     assert pointed_lines(VOC, Pointed(5, None, SOFA, None, frozenset({SOFA}))) == ("5 px", "sofa is locked")

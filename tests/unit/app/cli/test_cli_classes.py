@@ -84,7 +84,7 @@ def test_set_takes_typed_names(folder: Path, capsys: pytest.CaptureFixture[str])
 def test_set_takes_a_list_for_a_project_without_labels(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "labels.txt").write_text("__ignore__\n_background_\ncrack\n")
     assert run(["classes", "set", str(folder), str(tmp_path / "labels.txt")]) == 0
-    assert "2\u2009classes" in capsys.readouterr().out.replace(" classes", "\u2009classes")
+    assert "2\u202fclasses" in capsys.readouterr().out.replace(" classes", "\u202fclasses")
     with Project.open(folder, read_only=True) as project:
         assert project.catalog.names == ("_background_", "crack")
         assert project.catalog.background == 0

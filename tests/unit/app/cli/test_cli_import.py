@@ -79,7 +79,7 @@ def test_labels_become_masks_with_their_provenance(tmp_path: Path, capsys: pytes
     images, labels = images_and_labels(tmp_path)
     started(images)
     assert do(labels, "--images", images) == 0
-    out = capsys.readouterr().out.replace("\u2009", " ")
+    out = capsys.readouterr().out.replace("\u202f", " ")
     assert "labelme JSON: labels for 2 of 3 images" in out
     assert "2 images took labels: 3 regions, 569 px." in out
     assert "they became background" in out
@@ -521,7 +521,7 @@ def test_images_that_fail_alike_are_told_once(tmp_path: Path, capsys: pytest.Cap
     assert do(path, "--images", images) == 1
     said = capsys.readouterr().err
     assert said.count("not imported") == said.count("Say which frame") == 1
-    assert "not imported: 6 images (0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg and 1 more)" in said.replace("\u2009", " ")
+    assert "not imported: 6 images (0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg and 1 more)" in said.replace("\u202f", " ")
     assert do(path, "--images", images, "--json") == 1
     assert len(events(capsys.readouterr().out)["failed"]) == 6
 
@@ -547,7 +547,7 @@ def test_what_a_locked_class_or_the_user_keeps_did_not_come_in(
     assert summary["locked_px"] == total + square
     assert summary["pixels"] == {"background": 2 * (total - square), "car": square}
     assert do(tmp_path / "labels", "--images", images, *options) == 0
-    out = capsys.readouterr().out.replace("\u2009", " ")
+    out = capsys.readouterr().out.replace("\u202f", " ")
     assert f"{1 if dry else 2} image" in out
     assert "took nothing: all that is new to" in out
     assert "the source has 3 regions" in out

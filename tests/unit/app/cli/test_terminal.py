@@ -51,7 +51,7 @@ def test_controls_become_readable(text: str, expected: str, capsys: pytest.Captu
     assert out == err == expected + "\n"
 
 
-@pytest.mark.parametrize("text", ["", "plain", "tab\tand\nnewline", "größe 大小 גודל", "👩‍👩‍👧", "c:\\new\\x1b", "\u2009 …"])
+@pytest.mark.parametrize("text", ["", "plain", "tab\tand\nnewline", "größe 大小 גודל", "👩‍👩‍👧", "c:\\new\\x1b", "\u202f …"])
 def test_ordinary_text_stays(text: str) -> None:
     assert printable(text) is text
     assert is_printable(text)

@@ -101,7 +101,7 @@ def test_the_table_marks_the_best_where_one_is_better():
     assert heading(figures) == "IoU, %"
     assert rows[mean].values[1:] == ("100.0", "–")
     assert rows[mean].best == {1}
-    assert rows["Time, ms"].values == ("1\u2009234", "–", "–")
+    assert rows["Time, ms"].values == ("1\u202f234", "–", "–")
     assert rows["Time, ms"].best == frozenset()
     assert [row for row in rows if rows[row].color] == ["background", "aeroplane", "bicycle", "bird"]
     same = table_rows(VOC, [figures[0], figures[0]], (5.0, 9.0))

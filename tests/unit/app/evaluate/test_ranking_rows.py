@@ -9,7 +9,7 @@ from deeplab_core.catalogs import get_catalog
 
 
 @pytest.mark.parametrize(
-    ("score", "text"), [(None, ""), (0.0, "0.0"), (0.4813, "48.1"), (1.0, "100.0"), (12_400.4, "12\u2009400 px")]
+    ("score", "text"), [(None, ""), (0.0, "0.0"), (0.4813, "48.1"), (1.0, "100.0"), (12_400.4, "12\u202f400 px")]
 )
 def test_a_score_is_per_cent_or_a_number_of_pixels(score: float | None, text: str) -> None:
     assert score_text(score) == text

@@ -54,7 +54,7 @@ def test_one_place_knows_the_signs_of_numbers() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize(("number", "text"), [(0, "0"), (999, "999"), (1204, "1\u2009204"), (12_345_678, "12\u2009345\u2009678")])
+@pytest.mark.parametrize(("number", "text"), [(0, "0"), (999, "999"), (1204, "1\u202f204"), (12_345_678, "12\u202f345\u202f678")])
 def test_thousands_stand_apart(number: int, text: str) -> None:
     assert spaced(number) == text
 
@@ -77,11 +77,11 @@ def test_changes_are_signed_percentage_points(change: float, text: str) -> None:
 def test_one_thing_and_several() -> None:
     assert [counted(number, "image") for number in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
     assert counted(1, "class", "classes") == "1 class"
-    assert counted(1200, "class", "classes") == "1\u2009200 classes"
+    assert counted(1200, "class", "classes") == "1\u202f200 classes"
 
 
 def test_a_plural_has_the_number_in_groups() -> None:
-    assert [plural("{n} image", "{n} images", number) for number in (0, 1, 1200)] == ["0 images", "1 image", "1\u2009200 images"]
+    assert [plural("{n} image", "{n} images", number) for number in (0, 1, 1200)] == ["0 images", "1 image", "1\u202f200 images"]
     assert plural("one of {of}", "{n} of {of}", 1, of=3) == "one of 3"
 
 
@@ -98,7 +98,7 @@ def test_a_missing_value_is_a_bug_in_english() -> None:
 def test_texts_are_translated(german: None) -> None:
     assert tr("{name} was saved", name="a.png") == "a.png wurde gespeichert"
     assert tr("not translated yet") == "not translated yet"
-    assert plural("{n} image", "{n} images", 1200) == "1\u2009200 Bilder"
+    assert plural("{n} image", "{n} images", 1200) == "1\u202f200 Bilder"
     assert plural("{n} class", "{n} classes", 2) == "2 classes"
 
 
@@ -160,7 +160,7 @@ def test_a_counted_value_has_the_plural_of_its_language(send: Callable[[AtrousEr
     assert (error.what, error.why) == ("1 image", "1,200 images are left")
     use_translator(lambda text, many, number: forms[text][bool(many) and number != 1])
     try:
-        assert (error_title(error), error_detail(error)) == ("1 Bild", "1\u2009200 Bilder fehlen.")
+        assert (error_title(error), error_detail(error)) == ("1 Bild", "1\u202f200 Bilder fehlen.")
     finally:
         use_translator(None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,17 @@ def test_a_second_export_is_counted_together_with_the_first(tmp_path: Path) -> N
     again = [item("b.jpg", Untouched(0, whole=False)), item("c.jpg", Untouched(5, whole=False))]
     export_masks(again, get_exporter("indexed"), tmp_path, on_existing="replace")
     assert (marker(tmp_path).images, marker(tmp_path).untouched_images, marker(tmp_path).untouched_pixels) == (3, 1, 29)
+
+
+def test_another_key_of_a_class_leaves_the_classes_of_the_folder_known(tmp_path: Path) -> None:
+    keyed = replace(VOC, classes=(*VOC.classes[:-1], replace(VOC.classes[-1], key="7")))
+    export_masks([item("a.jpg")], get_exporter("indexed"), tmp_path)
+    export_masks([item("b.jpg", catalog=keyed)], get_exporter("indexed"), tmp_path)
+    assert marker(tmp_path).catalog == keyed
+    export_masks(
+        [item("c.jpg", catalog=replace(keyed, name="others", classes=keyed.classes[:-1]))], get_exporter("indexed"), tmp_path
+    )
+    assert marker(tmp_path).catalog is None
 
 
 def test_what_was_not_measured_is_not_zero(tmp_path: Path) -> None:
