@@ -3251,7 +3251,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>Merge with {name}</source>
-        <extracomment>Heights of rows with and without a box, px. Conflicts that are shown without scrolling, so that the pictures below have room. Width of the boxes, px.</extracomment>
+        <extracomment>Heights of rows with and without a box, px. Conflicts that are shown without scrolling, so that the pictures below have room. Width of the boxes, px. Value of the choice in a box that says: part by part.</extracomment>
         <translation>{name}와(과) 병합</translation>
     </message>
     <message>
@@ -5287,7 +5287,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>The first project has no image of this name</source>
-        <extracomment>The project that a conflict takes its labels from.</extracomment>
+        <extracomment>The project that a conflict takes its labels from. Most places of an image that a list of conflicts names, largest first; smaller ones are decided with their image.</extracomment>
         <translation>첫 프로젝트에 이 이름의 이미지가 없습니다</translation>
     </message>
     <message>
@@ -5312,6 +5312,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>the images of this project are not where they were</source>
+        <extracomment>Numbers of the sides in an array; 0 is undecided.</extracomment>
         <translation>이 프로젝트의 이미지가 있던 자리에 없습니다</translation>
     </message>
     <message>
@@ -8089,6 +8090,10 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
         <translation>상대</translation>
     </message>
     <message>
+        <source>by part</source>
+        <translation>부분별로</translation>
+    </message>
+    <message>
         <source>User who labels {name}</source>
         <translation>{name}의 라벨을 정할 사용자</translation>
     </message>
@@ -8106,6 +8111,10 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     <message>
         <source>Only pixels that both of you set differently are coloured. Click the picture to take.</source>
         <translation>두 사용자가 다르게 정한 픽셀만 색칠됩니다. 선택하려면 그림을 클릭하세요.</translation>
+    </message>
+    <message>
+        <source>Coloured are pixels that both of you set differently. Click a part to take it, or beside them for all.</source>
+        <translation>두 사람이 다르게 지정한 픽셀에 색이 있습니다. 부분을 클릭하면 그 부분을, 그 옆을 클릭하면 모두 가져옵니다.</translation>
     </message>
     <message>
         <source>These images are not merged.</source>

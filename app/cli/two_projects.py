@@ -19,7 +19,7 @@ from app.text import counted
 from deeplab_core.errors import DataFileError, ProjectLocked, message
 
 if TYPE_CHECKING:
-    from app.state.two_projects import ImageMerge, MergeTotals, Side, TwoProjects
+    from app.state.two_projects import ImageMerge, MergeTotals, Side, Taken, TwoProjects
 
 _FORMAT = "atrous-conflicts/1"
 #: Lines of a list that the terminal shows.
@@ -45,7 +45,7 @@ def _sides(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option(
     "--solve", "solve_file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Decisions image by image: a list of --conflicts with \"take\": \"a\" or \"b\" filled in.",
+    help="Decisions by image or by place: a list of --conflicts with \"take\": \"a\" or \"b\" filled in.",
 )  # fmt: skip
 @click.option(
     "--conflicts", "conflict_file", metavar="FILE", type=ReportFile("JSON"),
@@ -200,19 +200,29 @@ def _write_conflicts(path: Path, both: TwoProjects, images: list[ImageMerge]) ->
     atomic_write(path, (json.dumps(data, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "surrogateescape"))
 
 
-def _decisions(path: Path) -> dict[str, Side]:
-    """The project that each image gets its labels from, by a list that was filled in. Raises DataFileError."""
+def _decisions(path: Path) -> dict[str, Taken]:
+    """The project that each image, or each place of it, gets its labels from, by a list that was filled in. Raises DataFileError."""
+    from app.state.two_projects import Taken
     from deeplab_core.reading import expecting, read_json
 
     data = read_json(path, what="the list of conflicts")
-    found: dict[str, Side] = {}
-    remedy = 'Each entry of "images" has an "image" and a "take": "a", "b" or null'
+    found: dict[str, Taken] = {}
+    remedy = 'Each entry of "images", and of its "places", has a "take": "a", "b" or null'
     with expecting("not a list of conflicts", path=path, remedy=remedy, error=DataFileError):
         for row in data["images"]:
-            take = row["take"]
-            if take is None:
-                continue
-            if take not in ("a", "b"):
-                raise ValueError(f"'take' of {row['image']} is {take!r}")
-            found[str(row["image"])] = take
+            places = {
+                (int(place["x"]), int(place["y"])): side
+                for place in row.get("places", ())
+                if (side := _side_of(place, row)) is not None
+            }
+            rest = _side_of(row, row)
+            if rest is not None or places:
+                found[str(row["image"])] = Taken(rest, places)
     return found
+
+
+def _side_of(entry: Any, row: Any) -> Side | None:
+    take: Side | None = entry["take"]
+    if take not in ("a", "b", None):
+        raise ValueError(f"'take' of {row['image']} is {take!r}")
+    return take

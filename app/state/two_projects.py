@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,9 +25,43 @@ from deeplab_core.analysis.agreement import Agreement
 from deeplab_core.errors import AtrousError, ImageReadError, MessageText, ProjectError, image_error, message
 from deeplab_core.labels import LabelMap, apply_lut
 from deeplab_core.masks.importing import ClassMapping, SourceClass, map_classes
+from deeplab_core.regions import Regions, find_regions
 
 #: The project that a conflict takes its labels from.
 Side = Literal["a", "b"]
+#: Most places of an image that a list of conflicts names, largest first; smaller ones are decided with their image.
+_LISTED_PLACES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Whose labels the conflicts of an image get.
+
+    Attributes:
+        rest: the project for every place that :attr:`places` leaves out; None leaves them undecided.
+        places: (x, y) of a pixel of a place -> the project. A place is connected pixels to which both users gave the same two
+            classes.
+    """
+
+    rest: Side | None = None
+    places: Mapping[tuple[int, int], Side] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictPlace:
+    """Connected pixels to which both users gave the same two classes.
+
+    Attributes:
+        x, y: its first pixel in reading order.
+        one, other: the classes.
+        pixels: its size.
+    """
+
+    x: int
+    y: int
+    one: str
+    other: str
+    pixels: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +101,10 @@ class ImageMerge:
         changed: px of the first project that get another label.
         confirmed: px that keep their label and that the second user confirms.
         conflicts: (class of the first, class of the second) -> px that both users set differently.
+        places: the connected parts of the conflicts, largest first.
+        undecided: px of conflicts that are not decided.
         reviewed: whether the result counts as reviewed.
-        take: the project that the conflicts took their labels from; None if that is undecided.
+        take: the project that all conflicts took their labels from; None if that is undecided, or differs by place.
     """
 
     name: str
@@ -77,13 +113,15 @@ class ImageMerge:
     changed: int
     confirmed: int
     conflicts: Mapping[tuple[str, str], int]
+    places: tuple[ConflictPlace, ...]
+    undecided: int
     reviewed: bool
     take: Side | None
 
     @property
     def open(self) -> bool:
         """Whether a decision is missing: the image is not merged."""
-        return bool(self.conflicts) and self.take is None
+        return bool(self.undecided)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -91,6 +129,10 @@ class ImageMerge:
             "image": self.name, "take": self.take, "changed_px": self.changed, "confirmed_px": self.confirmed,
             "conflict_px": sum(self.conflicts.values()),
             "conflicts": [{"a": one, "b": other, "px": count} for (one, other), count in self.conflicts.items()],
+            "places": [
+                {"x": place.x, "y": place.y, "a": place.one, "b": place.other, "px": place.pixels, "take": None}
+                for place in self.places[:_LISTED_PLACES]
+            ],
         }  # fmt: skip
 
 
@@ -215,13 +257,13 @@ class TwoProjects:
     # -- merging -----------------------------------------------------------------------------------------------------------
 
     def look(
-        self, pair: Pair, take: Side | None = None, *, mine: Document | None = None, agreement: Agreement | None = None
+        self, pair: Pair, take: Side | Taken | None = None, *, mine: Document | None = None, agreement: Agreement | None = None
     ) -> ImageMerge:
         """What merging an image would do. Pixels that only one user set get that user's label; what both set differently is a
         conflict. Pixels that neither user set keep the first project's label, or get the second one's if they have none.
 
         Args:
-            take: the project that conflicts take their labels from; None leaves them undecided.
+            take: the project that conflicts take their labels from, for all or place by place; None leaves them undecided.
             mine: the first project's document where it is open; None reads it.
             agreement: is updated with the image, if both users worked on it.
 
@@ -235,8 +277,11 @@ class TwoProjects:
         conflict = differs & one.confirmed & other.confirmed
         bare = (one.provenance == Provenance.UNSET) & ~one.confirmed & (other.provenance != Provenance.UNSET)
         theirs = (other.confirmed & ~one.confirmed) | (bare & ~other.confirmed)
-        if take == "b":
-            theirs |= conflict
+        found = self._conflict_regions(one.labels, other.labels, conflict)
+        taken = take if isinstance(take, Taken) else Taken(take)
+        sides = _decided(found, taken)[found.numbers]
+        theirs |= conflict & (sides == _SIDES["b"])
+        undecided = int(np.count_nonzero(conflict & (sides == 0)))
         labels = np.where(theirs, other.labels, one.labels).astype(one.labels.dtype, copy=False)
         provenance = np.where(theirs, other.provenance, one.provenance).astype(np.uint8, copy=False)
         same = np.array_equal
@@ -244,11 +289,13 @@ class TwoProjects:
         return ImageMerge(
             name=pair.name, labels=labels, provenance=provenance, changed=int(np.count_nonzero(labels != one.labels)),
             confirmed=int(np.count_nonzero(theirs & ~differs)), conflicts=self._pairs_of(one.labels, other.labels, conflict),
-            reviewed=reviewed, take=take if conflict.any() else None,
+            places=self._places(one.labels, other.labels, found), undecided=undecided, reviewed=reviewed,
+            take=_only_side(sides[conflict]),
         )  # fmt: skip
 
-    def conflict(self, pair: Pair, mine: Document | None = None) -> tuple[LabelMap, LabelMap]:
-        """Both sides' labels, (H, W) in the first project's ids, where both users set different ones; void elsewhere.
+    def conflict(self, pair: Pair, mine: Document | None = None) -> tuple[LabelMap, LabelMap, Regions]:
+        """Both sides' labels, (H, W) in the first project's ids, where both users set different ones; void elsewhere; and the
+        places.
 
         Args:
             mine: as for :meth:`look`.
@@ -260,18 +307,34 @@ class TwoProjects:
         apart = (one.labels == other.labels) | ~one.confirmed | ~other.confirmed
         first, second = one.labels.copy(), other.labels.copy()
         first[apart] = second[apart] = self.one.catalog.ignore
-        return first, second
+        return first, second, self._conflict_regions(first, second, ~apart)
+
+    def _conflict_regions(self, one: LabelMap, other: LabelMap, where: NDArray[np.bool_]) -> Regions:
+        """The connected pixels with the same two classes."""
+        pairs = one.astype(np.int64) * (int(self.one.catalog.ignore) + 1) + other
+        numbers = np.zeros(one.shape, np.int32)
+        numbers[where] = np.unique(pairs[where], return_inverse=True)[1]
+        return find_regions(numbers, where)
+
+    def _places(self, one: LabelMap, other: LabelMap, found: Regions) -> tuple[ConflictPlace, ...]:
+        names = self._names()
+        order = np.argsort(-found.pixels, kind="stable").tolist()
+        rows = [(*found.anchors[row].tolist(), int(found.pixels[row])) for row in order]
+        return tuple(ConflictPlace(x, y, names[int(one[y, x])], names[int(other[y, x])], pixels) for x, y, pixels in rows)
 
     def _pairs_of(self, one: LabelMap, other: LabelMap, where: NDArray[np.bool_]) -> dict[tuple[str, str], int]:
-        names = {info.id: info.name for info in self.one.catalog.classes} | {int(self.one.catalog.ignore): "void"}
+        names = self._names()
         counts = Counter(zip(one[where].tolist(), other[where].tolist(), strict=True))
         return {(names[first], names[second]): count for (first, second), count in counts.most_common()}
+
+    def _names(self) -> dict[int, str]:
+        return {info.id: info.name for info in self.one.catalog.classes} | {int(self.one.catalog.ignore): "void"}
 
     def merge(
         self,
         *,
         prefer: Side | None = None,
-        solved: Mapping[str, Side] | None = None,
+        solved: Mapping[str, Taken] | None = None,
         write: bool = True,
         progress: Callable[[ImageMerge | None, str], None] | None = None,
     ) -> MergeTotals:
@@ -287,7 +350,8 @@ class TwoProjects:
         for pair in self.pairs:
             found = None
             try:
-                found = self.look(pair, decided.get(pair.name, prefer))
+                taken = decided.get(pair.name, Taken(prefer))
+                found = self.look(pair, replace(taken, rest=taken.rest or prefer))
                 if not found.open and write:
                     self._store(pair, found)
             except Exception as problem:
@@ -315,6 +379,25 @@ class TwoProjects:
             self.one.save_mask(pair.one.id, document.labels, document.provenance, move)
         if found.reviewed != self.one.record(pair.one.id).reviewed:
             self.one.set_status(pair.one.id, ImageStatus.REVIEWED if found.reviewed else ImageStatus.TOUCHED)
+
+
+#: Numbers of the sides in an array; 0 is undecided.
+_SIDES: Mapping[Side, int] = {"a": 1, "b": 2}
+
+
+def _decided(found: Regions, taken: Taken) -> NDArray[np.uint8]:
+    """(N + 1,) the side of each place by its number, 0 where it is undecided."""
+    sides = np.full(len(found) + 1, 0 if taken.rest is None else _SIDES[taken.rest], np.uint8)
+    height, width = found.numbers.shape
+    for (x, y), side in taken.places.items():
+        if 0 <= x < width and 0 <= y < height:
+            sides[found.numbers[y, x]] = _SIDES[side]
+    return sides
+
+
+def _only_side(sides: NDArray[np.uint8]) -> Side | None:
+    present = set(np.unique(sides).tolist())
+    return next((side for side, number in _SIDES.items() if present == {number}), None)
 
 
 def _count(totals: MergeTotals, found: ImageMerge) -> None:

@@ -24,7 +24,7 @@ from app.state.image_record import ImageStatus
 from app.state.patch import TilePatch
 from app.state.project import Project
 from app.state.provenance import Provenance
-from app.state.two_projects import ImageMerge, Pair, Side, TwoProjects, project_at
+from app.state.two_projects import ImageMerge, Pair, Taken, TwoProjects, project_at
 from app.text import displayed, plural, tr
 from deeplab_core.analysis.agreement import Agreement
 from deeplab_core.atomic import atomic_write
@@ -32,6 +32,7 @@ from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, ProjectError, message
 from deeplab_core.images.decode import read_image
 from deeplab_core.labels import LabelMap
+from deeplab_core.regions import Regions
 
 _KEY = "merge"
 #: Longer side of the pictures of a conflict, px.
@@ -48,6 +49,7 @@ class MergeRow:
         changed: px that get another label, apart from conflicts.
         confirmed: px that keep their label and that the other user confirms.
         conflicts: (your class, their class) -> px that both users set differently.
+        places: number of their connected parts.
     """
 
     image: int
@@ -55,6 +57,7 @@ class MergeRow:
     changed: int
     confirmed: int
     conflicts: Mapping[tuple[str, str], int]
+    places: int
 
 
 @dataclass(slots=True, eq=False)
@@ -96,11 +99,13 @@ class ConflictPicture:
     Attributes:
         rgb: (h, w, 3) uint8.
         yours, theirs: (H, W) ids of ``catalog``, void outside the conflict.
+        places: connected pixels with the same two classes.
     """
 
     rgb: NDArray[np.uint8]
     yours: LabelMap
     theirs: LabelMap
+    places: Regions
     catalog: ClassCatalog
 
 
@@ -110,7 +115,7 @@ class _Run:
 
     compared: ComparedProjects
     pairs: Mapping[int, Pair]
-    taken: Mapping[int, Side]
+    taken: Mapping[int, Taken]
     change: FolderChange
     merged: int = 0
     pixels: int = 0
@@ -179,7 +184,7 @@ class MergeController(QObject):
             return found
 
         def result(image: int, found: ImageMerge) -> None:
-            compared.rows.append(MergeRow(image, found.name, found.changed, found.confirmed, found.conflicts))
+            compared.rows.append(MergeRow(image, found.name, found.changed, found.confirmed, found.conflicts, len(found.places)))
 
         def ended(job: FolderJob[ImageMerge]) -> None:
             if job.abandoned or job.stopped:
@@ -239,11 +244,12 @@ class MergeController(QObject):
 
     # -- merging ---------------------------------------------------------------------------------------------------------
 
-    def merge(self, compared: ComparedProjects, taken: Mapping[int, Side]) -> bool:
+    def merge(self, compared: ComparedProjects, taken: Mapping[int, Taken]) -> bool:
         """Merge the other user's labels into the open project, as one step an image; whether it began.
 
         Args:
-            taken: image -> the user who wins its conflicts; images with conflicts that it leaves out stay as they are.
+            taken: image -> the user who wins its conflicts, or each place of them; images with conflicts that are not decided stay
+                as they are.
         """
         two = compared.two
         pairs = {pair.one.id: pair for pair in two.pairs}

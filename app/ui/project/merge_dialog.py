@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
@@ -22,7 +24,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.controllers.project.merging import ComparedProjects, ConflictPicture, MergeController, MergeRow
-from app.state.two_projects import Side
+from app.state.two_projects import Side, Taken
 from app.text import displayed, error_detail, error_title, plural, tr
 from app.ui.adapt.learn_picture import LearnPicture, composed
 from app.ui.common.fitted_dialog import FittedDialog
@@ -47,13 +49,15 @@ _ROW, _LINE = 34, 28
 _MOST = 5
 #: Width of the boxes, px.
 _TAKE = 120
+#: Value of the choice in a box that says: part by part.
+_PARTS = "parts"
 
 
 class MergeDialog(FittedDialog):
     """Shows what :class:`MergeController` compared; nothing changes before Merge.
 
     Signals:
-        decided(ComparedProjects, dict of image id -> Side): merge, and take the conflicts of these images from that side.
+        decided(ComparedProjects, dict of image id -> Taken): merge, and take the conflicts of these images, or places, so.
     """
 
     decided = Signal(object, object)
@@ -71,7 +75,8 @@ class MergeDialog(FittedDialog):
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._controller, self._compared, self._colors = controller, compared, shown
-        self._taken: dict[int, Side] = {}
+        self._taken: dict[int, Taken] = {}
+        self._picture: ConflictPicture | None = None
         self._shown: int | None = None
         self.line = toned("", tone="muted")
         self.line.setWordWrap(True)
@@ -124,7 +129,7 @@ class MergeDialog(FittedDialog):
         for side, take in ((self.yours, "a"), (self.theirs, "b")):
             part = QVBoxLayout()
             part.setSpacing(4)
-            side.clicked.connect(lambda take=take: self._take_shown(take))
+            side.clicked.connect(lambda x, y, take=take: self._take_at(x, y, take))
             part.addWidget(toned(side.accessibleName(), strong=True))
             part.addWidget(side, 1)
             pictures.addLayout(part, 1)
@@ -190,9 +195,9 @@ class MergeDialog(FittedDialog):
             item.setToolTip(item.text())
             self.conflicts.setItem(place, 1, item)
             box = QComboBox()
-            for text, value in ((tr("decide…"), None), (tr("yours"), "a"), (tr("theirs"), "b")):
+            for text, value in ((tr("decide…"), None), (tr("yours"), "a"), (tr("theirs"), "b"), (tr("by part"), _PARTS)):
                 box.addItem(text, value)
-            box.setCurrentIndex(max(box.findData(self._taken.get(row.image)), 0))
+            box.setCurrentIndex(_shown_choice(box, self._taken.get(row.image)))
             box.setAccessibleName(tr("User who labels {name}", name=displayed(row.name)))
             box.currentIndexChanged.connect(lambda _place, image=row.image, box=box: self._choose(image, box.currentData()))
             self.conflicts.setCellWidget(place, 2, box)
@@ -252,29 +257,60 @@ class MergeDialog(FittedDialog):
 
     # -- conflicts -------------------------------------------------------------------------------------------------------
 
-    def _choose(self, image: int, take: Side | None) -> None:
-        if take is None:
+    def _choose(self, image: int, take: str | None) -> None:
+        """The user decides a whole image; by part, the parts that were clicked count."""
+        if take in ("a", "b"):
+            self._taken[image] = Taken("a" if take == "a" else "b")
+        elif take is None:
             self._taken.pop(image, None)
         else:
-            self._taken[image] = take
+            self._taken[image] = Taken(places=self._taken.get(image, Taken()).places)
         self._check()
 
     def _take_all(self, take: Side) -> None:
         for place in range(self.conflicts.rowCount()):
             self._set_take(place, take)
 
-    def _take_shown(self, take: Side) -> None:
-        if self.conflicts.currentRow() >= 0:
-            self._set_take(self.conflicts.currentRow(), take)
+    def _take_at(self, x: float, y: float, take: Side) -> None:
+        """Take the part under the pointer from one user; beside all parts, the whole image.
+
+        Args:
+            x, y: position in the picture, 0..1.
+        """
+        row = self.conflicts.currentRow()
+        if row < 0 or self._picture is None or self._shown is None:
+            return
+        numbers = self._picture.places.numbers
+        number = int(numbers[int(y * numbers.shape[0]), int(x * numbers.shape[1])])
+        if not number or len(self._picture.places) == 1:
+            self._set_take(row, take)
+            return
+        before = self._taken.get(self._shown, Taken())
+        anchor_x, anchor_y = self._picture.places.anchors[number - 1].tolist()
+        self._taken[self._shown] = replace(before, places={**before.places, (anchor_x, anchor_y): take})
+        self._show_choice(row)
+        self._check()
 
     def _set_take(self, place: int, take: Side) -> None:
+        self._taken[self.rows[place].image] = Taken(take)
+        self._show_choice(place)
+        self._check()
+
+    def _show_choice(self, place: int) -> None:
         box = self.conflicts.cellWidget(place, 2)
         assert isinstance(box, QComboBox)
-        box.setCurrentIndex(box.findData(take))
+        box.blockSignals(True)
+        box.setCurrentIndex(_shown_choice(box, self._taken.get(self.rows[place].image)))
+        box.blockSignals(False)
+
+    def _is_open(self, row: MergeRow) -> bool:
+        """Whether a part of an image is not decided."""
+        taken = self._taken.get(row.image, Taken())
+        return taken.rest is None and len(taken.places) < row.places
 
     def _check(self) -> None:
         rows = self.rows
-        open_ = sum(row.image not in self._taken for row in rows)
+        open_ = sum(self._is_open(row) for row in rows)
         self.note.setText(
             plural("{n} image stays as it is until you decide.", "{n} images stay as they are until you decide.", open_)
             if open_
@@ -286,15 +322,26 @@ class MergeDialog(FittedDialog):
         self._mark()
 
     def _mark(self) -> None:
-        """Frame the picture that the selected image takes."""
-        take = self._taken.get(self._shown) if self._shown is not None else None
-        self.yours.set_chosen(take == "a")
-        self.theirs.set_chosen(take == "b")
+        """Frame the picture that the selected image takes, and show each decided part on the side that it is taken from."""
+        taken = Taken() if self._shown is None else self._taken.get(self._shown, Taken())
+        self.yours.set_chosen(taken == Taken("a"))
+        self.theirs.set_chosen(taken == Taken("b"))
+        found = self._picture
+        if found is None:
+            return
+        catalog = self._colors(found.catalog)
+        numbers = found.places.numbers
+        anchors = [tuple(anchor) for anchor in found.places.anchors.tolist()]
+        by_number = ("", *(taken.places.get(anchor, taken.rest if taken.places else None) or "" for anchor in anchors))
+        for side, labels, other in ((self.yours, found.yours, "b"), (self.theirs, found.theirs, "a")):
+            lost = np.array([take == other for take in by_number])[numbers]
+            shown = np.where(lost, catalog.ignore, labels).astype(labels.dtype, copy=False)
+            side.show_picture(composed(found.rgb, shown, catalog, background=True))
 
     def _select(self) -> None:
         place = self.conflicts.currentRow()
         row = self.rows[place] if 0 <= place < len(self.rows) else None
-        self._shown = None if row is None else row.image
+        self._shown, self._picture = None if row is None else row.image, None
         self._mark()
         if row is None:
             for side in (self.yours, self.theirs):
@@ -306,10 +353,14 @@ class MergeDialog(FittedDialog):
             if self._shown != row.image:
                 return
             if isinstance(found, ConflictPicture):
-                catalog = self._colors(found.catalog)
-                self.yours.show_picture(composed(found.rgb, found.yours, catalog, background=True))
-                self.theirs.show_picture(composed(found.rgb, found.theirs, catalog, background=True))
-                self.caption.setText(tr("Only pixels that both of you set differently are coloured. Click the picture to take."))
+                self._picture = found
+                self._mark()
+                text = tr("Only pixels that both of you set differently are coloured. Click the picture to take.")
+                if row.places > 1:
+                    text = tr(
+                        "Coloured are pixels that both of you set differently. Click a part to take it, or beside them for all."
+                    )
+                self.caption.setText(text)
             elif isinstance(found, AtrousError):
                 self.caption.setText(f"{error_title(found)}. {error_detail(found)}")
 
@@ -340,14 +391,19 @@ class MergeDialog(FittedDialog):
         self.decided.emit(self._compared, dict(self._taken))
 
 
+def _shown_choice(box: QComboBox, taken: Taken | None) -> int:
+    value = None if taken is None else taken.rest if not taken.places and taken.rest is not None else _PARTS
+    return max(box.findData(value), 0)
+
+
 class _Side(LearnPicture):
     """A picture that can be clicked, with a frame if it was chosen.
 
     Signals:
-        clicked().
+        clicked(float, float): where in the picture, 0..1; below 1.
     """
 
-    clicked = Signal()
+    clicked = Signal(float, float)
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -373,4 +429,6 @@ class _Side(LearnPicture):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         event.accept()
-        self.clicked.emit()
+        place, at = self.place(), event.position()
+        if not self.empty and place.contains(at.toPoint()):
+            self.clicked.emit((at.x() - place.x()) / place.width() % 1, (at.y() - place.y()) / place.height() % 1)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QComboBox, QFileDialog
 from shiboken6 import isValid
 
@@ -17,6 +17,7 @@ from app.state.image_record import ImageStatus
 from app.state.label_import import store_labels
 from app.state.project import Project
 from app.state.provenance import Provenance
+from app.ui.adapt.learn_picture import LearnPicture
 from app.ui.project.merge_dialog import MergeDialog
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import ClassCatalog
@@ -163,3 +164,33 @@ def test_the_open_project_is_not_merged_with_itself(studio: Studio, two: tuple[P
     studio.open(two[0])
     studio.program.merging.compare(two[0])
     studio.wait(lambda: any("this is the project that is open" in title.lower() for title in studio.titles()))
+
+
+def test_parts_of_an_image_are_taken_from_either_user(studio: Studio, two: tuple[Path, Path]) -> None:
+    mine, theirs = two
+    with Project.open(theirs) as project:  # a second place, where the first user painted a chair, too
+        record = project.images[0]
+        labels = project.load(record.id).document.labels.copy()
+        labels[0:4, 0:9] = CAT
+        by = np.where(labels == 255, Provenance.UNSET, Provenance.USER).astype(np.uint8)
+        store_labels(project, record.id, labels, "Brush", overwrite=True, by=by)
+    studio.open(mine)
+    dialog = compared(studio, theirs)
+    assert dialog.conflicts.item(0, 1).text() == "chair / sofa: 840 px, chair / cat: 36 px"  # type: ignore[union-attr]
+
+    def click(side: LearnPicture, x: int, y: int) -> None:
+        place = side.place()
+        at = QPoint(place.x() + int((x + 0.5) * place.width() / WIDTH), place.y() + int((y + 0.5) * place.height() / HEIGHT))
+        studio.qtbot.mouseClick(side, Qt.MouseButton.LeftButton, pos=at)
+
+    click(dialog.theirs, 4, 2)
+    assert box(dialog, 0).currentText() == "by part"
+    assert "2 images stay as they are" in dialog.note.text()
+    click(dialog.yours, 40, 15)
+    assert "1 image stays as it is" in dialog.note.text()
+    dialog.go.click()
+    studio.wait(lambda: any("theirs finished" in title for title in studio.titles()))
+    after = masks(studio)["photo_0.jpg"]
+    assert (after[0:4, 0:9] == CAT).all()
+    assert (after[10:20] == CHAIR).all()
+    assert (after[20:30] == SOFA).all()

@@ -130,6 +130,30 @@ def test_conflicts_are_listed_and_decided_image_by_image(
     assert (labels[10:15] == SOFA).all()
 
 
+def test_places_of_an_image_are_decided_one_by_one(two: tuple[Path, Path], tmp_path: Path) -> None:
+    one, other = two
+    put(one, "a.png", area(slice(0, 20), CHAIR))
+    put(other, "a.png", area(slice(0, 4), SOFA))
+    put(other, "a.png", area(slice(8, 10), CAT))
+    listed = tmp_path / "conflicts.json"
+    assert merge(one, other, "--conflicts", listed) == 1
+    (row,) = json.loads(listed.read_text())["images"]
+    assert [(place["x"], place["y"], place["a"], place["b"], place["take"]) for place in row["places"]] == [
+        (0, 0, "chair", "sofa", None), (0, 8, "chair", "cat", None),
+    ]  # fmt: skip
+    row["places"][1]["take"] = "b"
+    listed.write_text(json.dumps({"images": [row]}))
+    assert merge(one, other, "--solve", listed) == 1, "one place is open, so the image waits"
+    assert (labels_of(one, "a.png")[0][:20] == CHAIR).all()
+    row["take"] = "a"
+    listed.write_text(json.dumps({"images": [row]}))
+    assert merge(one, other, "--solve", listed) == 0
+    labels = labels_of(one, "a.png")[0]
+    assert (labels[:8] == CHAIR).all()
+    assert (labels[8:10] == CAT).all()
+    assert (labels[10:20] == CHAIR).all()
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"images": [{"image": "a.png", "take": "c"}]}', '{"images": [{"take": "a"}]}'])
 def test_a_list_that_is_none_changes_nothing(
     two: tuple[Path, Path], tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
