@@ -201,7 +201,7 @@ def _write_conflicts(path: Path, both: TwoProjects, images: list[ImageMerge]) ->
 
 
 def _decisions(path: Path) -> dict[str, Taken]:
-    """The project that each image, or each place of it, gets its labels from, by a list that was filled in. Raises DataFileError."""
+    """The project that images, or places of them, get their labels from, by a list that was filled in. Raises DataFileError."""
     from app.state.two_projects import Taken
     from deeplab_core.reading import expecting, read_json
 

@@ -248,8 +248,8 @@ class MergeController(QObject):
         """Merge the other user's labels into the open project, as one step an image; whether it began.
 
         Args:
-            taken: image -> the user who wins its conflicts, or each place of them; images with conflicts that are not decided stay
-                as they are.
+            taken: image -> the user who wins its conflicts, or each place of them; images with conflicts that are not decided
+                stay as they are.
         """
         two = compared.two
         pairs = {pair.one.id: pair for pair in two.pairs}
