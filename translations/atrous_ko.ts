@@ -8113,7 +8113,7 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
         <translation>두 사용자가 다르게 정한 픽셀만 색칠됩니다. 선택하려면 그림을 클릭하세요.</translation>
     </message>
     <message>
-        <source>Coloured are pixels that both of you set differently. Click a part to take it, or beside them for all.</source>
+        <source>Only pixels that both of you set differently are coloured. Click a part to take it, or beside for all.</source>
         <translation>두 사람이 다르게 지정한 픽셀에 색이 있습니다. 부분을 클릭하면 그 부분을, 그 옆을 클릭하면 모두 가져옵니다.</translation>
     </message>
     <message>

@@ -25,7 +25,7 @@ from PySide6.QtWidgets import (
 
 from app.controllers.project.merging import ComparedProjects, ConflictPicture, MergeController, MergeRow
 from app.state.two_projects import Side, Taken
-from app.text import displayed, error_detail, error_title, plural, tr
+from app.text import displayed, error_detail, error_title, mark, plural, tr
 from app.ui.adapt.learn_picture import LearnPicture, composed
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.list_dialog import ListDialog, fill_table, plain_table
@@ -51,6 +51,7 @@ _MOST = 5
 _TAKE = 120
 #: Value of the choice in a box that says: part by part.
 _PARTS = "parts"
+_BY_PART = mark("Only pixels that both of you set differently are coloured. Click a part to take it, or beside for all.")
 
 
 class MergeDialog(FittedDialog):
@@ -357,9 +358,7 @@ class MergeDialog(FittedDialog):
                 self._mark()
                 text = tr("Only pixels that both of you set differently are coloured. Click the picture to take.")
                 if row.places > 1:
-                    text = tr(
-                        "Coloured are pixels that both of you set differently. Click a part to take it, or beside them for all."
-                    )
+                    text = tr(_BY_PART)
                 self.caption.setText(text)
             elif isinstance(found, AtrousError):
                 self.caption.setText(f"{error_title(found)}. {error_detail(found)}")
