@@ -332,8 +332,8 @@ class MergeDialog(FittedDialog):
             return
         catalog = self._colors(found.catalog)
         numbers = found.places.numbers
-        anchors = [tuple(anchor) for anchor in found.places.anchors.tolist()]
-        by_number = ("", *(taken.places.get(anchor, taken.rest if taken.places else None) or "" for anchor in anchors))
+        rest = taken.rest if taken.places else None
+        by_number = [None, *(taken.places.get((x, y), rest) for x, y in found.places.anchors.tolist())]
         for side, labels, other in ((self.yours, found.yours, "b"), (self.theirs, found.theirs, "a")):
             lost = np.array([take == other for take in by_number])[numbers]
             shown = np.where(lost, catalog.ignore, labels).astype(labels.dtype, copy=False)
