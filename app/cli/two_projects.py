@@ -19,7 +19,7 @@ from app.text import counted
 from deeplab_core.errors import DataFileError, ProjectLocked, message
 
 if TYPE_CHECKING:
-    from app.state.two_projects import ImageMerge, MergeTotals, Side, Taken, TwoProjects
+    from app.state.two_projects import ImageMerge, MergeTotals, Side, SidesTaken, TwoProjects
 
 _FORMAT = "atrous-conflicts/1"
 #: Lines of a list that the terminal shows.
@@ -200,13 +200,13 @@ def _write_conflicts(path: Path, both: TwoProjects, images: list[ImageMerge]) ->
     atomic_write(path, (json.dumps(data, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "surrogateescape"))
 
 
-def _decisions(path: Path) -> dict[str, Taken]:
+def _decisions(path: Path) -> dict[str, SidesTaken]:
     """The project that images, or places of them, get their labels from, by a list that was filled in. Raises DataFileError."""
-    from app.state.two_projects import Taken
+    from app.state.two_projects import SidesTaken
     from deeplab_core.reading import expecting, read_json
 
     data = read_json(path, what="the list of conflicts")
-    found: dict[str, Taken] = {}
+    found: dict[str, SidesTaken] = {}
     remedy = 'Each entry of "images", and of its "places", has a "take": "a", "b" or null'
     with expecting("not a list of conflicts", path=path, remedy=remedy, error=DataFileError):
         for row in data["images"]:
@@ -217,7 +217,7 @@ def _decisions(path: Path) -> dict[str, Taken]:
             }
             rest = _side_of(row, row)
             if rest is not None or places:
-                found[str(row["image"])] = Taken(rest, places)
+                found[str(row["image"])] = SidesTaken(rest, places)
     return found
 
 

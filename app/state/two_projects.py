@@ -34,7 +34,7 @@ _LISTED_PLACES = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class SidesTaken:
     """Whose labels the conflicts of an image get.
 
     Attributes:
@@ -257,7 +257,12 @@ class TwoProjects:
     # -- merging -----------------------------------------------------------------------------------------------------------
 
     def look(
-        self, pair: Pair, take: Side | Taken | None = None, *, mine: Document | None = None, agreement: Agreement | None = None
+        self,
+        pair: Pair,
+        take: Side | SidesTaken | None = None,
+        *,
+        mine: Document | None = None,
+        agreement: Agreement | None = None,
     ) -> ImageMerge:
         """What merging an image would do. Pixels that only one user set get that user's label; what both set differently is a
         conflict. Pixels that neither user set keep the first project's label, or get the second one's if they have none.
@@ -278,7 +283,7 @@ class TwoProjects:
         bare = (one.provenance == Provenance.UNSET) & ~one.confirmed & (other.provenance != Provenance.UNSET)
         theirs = (other.confirmed & ~one.confirmed) | (bare & ~other.confirmed)
         found = self._conflict_regions(one.labels, other.labels, conflict)
-        taken = take if isinstance(take, Taken) else Taken(take)
+        taken = take if isinstance(take, SidesTaken) else SidesTaken(take)
         sides = _decided(found, taken)[found.numbers]
         theirs |= conflict & (sides == _SIDES["b"])
         undecided = int(np.count_nonzero(conflict & (sides == 0)))
@@ -334,7 +339,7 @@ class TwoProjects:
         self,
         *,
         prefer: Side | None = None,
-        solved: Mapping[str, Taken] | None = None,
+        solved: Mapping[str, SidesTaken] | None = None,
         write: bool = True,
         progress: Callable[[ImageMerge | None, str], None] | None = None,
     ) -> MergeTotals:
@@ -350,7 +355,7 @@ class TwoProjects:
         for pair in self.pairs:
             found = None
             try:
-                taken = decided.get(pair.name, Taken(prefer))
+                taken = decided.get(pair.name, SidesTaken(prefer))
                 found = self.look(pair, replace(taken, rest=taken.rest or prefer))
                 if not found.open and write:
                     self._store(pair, found)
@@ -385,7 +390,7 @@ class TwoProjects:
 _SIDES: Mapping[Side, int] = {"a": 1, "b": 2}
 
 
-def _decided(found: Regions, taken: Taken) -> NDArray[np.uint8]:
+def _decided(found: Regions, taken: SidesTaken) -> NDArray[np.uint8]:
     """(N + 1,) the side of each place by its number, 0 where it is undecided."""
     sides = np.full(len(found) + 1, 0 if taken.rest is None else _SIDES[taken.rest], np.uint8)
     height, width = found.numbers.shape

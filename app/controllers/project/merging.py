@@ -24,7 +24,7 @@ from app.state.image_record import ImageStatus
 from app.state.patch import TilePatch
 from app.state.project import Project
 from app.state.provenance import Provenance
-from app.state.two_projects import ImageMerge, Pair, Taken, TwoProjects, project_at
+from app.state.two_projects import ImageMerge, Pair, SidesTaken, TwoProjects, project_at
 from app.text import displayed, plural, tr
 from deeplab_core.analysis.agreement import Agreement
 from deeplab_core.atomic import atomic_write
@@ -115,7 +115,7 @@ class _Run:
 
     compared: ComparedProjects
     pairs: Mapping[int, Pair]
-    taken: Mapping[int, Taken]
+    taken: Mapping[int, SidesTaken]
     change: FolderChange
     merged: int = 0
     pixels: int = 0
@@ -244,7 +244,7 @@ class MergeController(QObject):
 
     # -- merging ---------------------------------------------------------------------------------------------------------
 
-    def merge(self, compared: ComparedProjects, taken: Mapping[int, Taken]) -> bool:
+    def merge(self, compared: ComparedProjects, taken: Mapping[int, SidesTaken]) -> bool:
         """Merge the other user's labels into the open project, as one step an image; whether it began.
 
         Args:

@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.controllers.project.merging import ComparedProjects, ConflictPicture, MergeController, MergeRow
-from app.state.two_projects import Side, Taken
+from app.state.two_projects import Side, SidesTaken
 from app.text import displayed, error_detail, error_title, mark, plural, tr
 from app.ui.adapt.learn_picture import LearnPicture, composed
 from app.ui.common.fitted_dialog import FittedDialog
@@ -58,7 +58,7 @@ class MergeDialog(FittedDialog):
     """Shows what :class:`MergeController` compared; nothing changes before Merge.
 
     Signals:
-        decided(ComparedProjects, dict of image id -> Taken): merge, and take the conflicts of these images, or places, so.
+        decided(ComparedProjects, dict of image id -> SidesTaken): merge, and take the conflicts of these images, or places, so.
     """
 
     decided = Signal(object, object)
@@ -76,7 +76,7 @@ class MergeDialog(FittedDialog):
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._controller, self._compared, self._colors = controller, compared, shown
-        self._taken: dict[int, Taken] = {}
+        self._taken: dict[int, SidesTaken] = {}
         self._picture: ConflictPicture | None = None
         self._shown: int | None = None
         self.line = toned("", tone="muted")
@@ -261,11 +261,11 @@ class MergeDialog(FittedDialog):
     def _choose(self, image: int, take: str | None) -> None:
         """The user decides a whole image; by part, the parts that were clicked count."""
         if take in ("a", "b"):
-            self._taken[image] = Taken("a" if take == "a" else "b")
+            self._taken[image] = SidesTaken("a" if take == "a" else "b")
         elif take is None:
             self._taken.pop(image, None)
         else:
-            self._taken[image] = Taken(places=self._taken.get(image, Taken()).places)
+            self._taken[image] = SidesTaken(places=self._taken.get(image, SidesTaken()).places)
         self._check()
 
     def _take_all(self, take: Side) -> None:
@@ -286,14 +286,14 @@ class MergeDialog(FittedDialog):
         if not number or len(self._picture.places) == 1:
             self._set_take(row, take)
             return
-        before = self._taken.get(self._shown, Taken())
+        before = self._taken.get(self._shown, SidesTaken())
         anchor_x, anchor_y = self._picture.places.anchors[number - 1].tolist()
         self._taken[self._shown] = replace(before, places={**before.places, (anchor_x, anchor_y): take})
         self._show_choice(row)
         self._check()
 
     def _set_take(self, place: int, take: Side) -> None:
-        self._taken[self.rows[place].image] = Taken(take)
+        self._taken[self.rows[place].image] = SidesTaken(take)
         self._show_choice(place)
         self._check()
 
@@ -306,7 +306,7 @@ class MergeDialog(FittedDialog):
 
     def _is_open(self, row: MergeRow) -> bool:
         """Whether a part of an image is not decided."""
-        taken = self._taken.get(row.image, Taken())
+        taken = self._taken.get(row.image, SidesTaken())
         return taken.rest is None and len(taken.places) < row.places
 
     def _check(self) -> None:
@@ -324,9 +324,9 @@ class MergeDialog(FittedDialog):
 
     def _mark(self) -> None:
         """Frame the picture that the selected image takes, and show each decided part on the side that it is taken from."""
-        taken = Taken() if self._shown is None else self._taken.get(self._shown, Taken())
-        self.yours.set_chosen(taken == Taken("a"))
-        self.theirs.set_chosen(taken == Taken("b"))
+        taken = SidesTaken() if self._shown is None else self._taken.get(self._shown, SidesTaken())
+        self.yours.set_chosen(taken == SidesTaken("a"))
+        self.theirs.set_chosen(taken == SidesTaken("b"))
         found = self._picture
         if found is None:
             return
@@ -390,7 +390,7 @@ class MergeDialog(FittedDialog):
         self.decided.emit(self._compared, dict(self._taken))
 
 
-def _shown_choice(box: QComboBox, taken: Taken | None) -> int:
+def _shown_choice(box: QComboBox, taken: SidesTaken | None) -> int:
     value = None if taken is None else taken.rest if not taken.places and taken.rest is not None else _PARTS
     return max(box.findData(value), 0)
 

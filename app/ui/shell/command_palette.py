@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QFontMetrics, QIcon, QKeyEvent, QPainter, QPalette
+from PySide6.QtGui import QFontMetrics, QIcon, QKeyEvent, QPainter, QPalette, QShowEvent
 from PySide6.QtWidgets import (
+    QApplication,
     QDialog,
     QFrame,
     QLineEdit,
@@ -85,12 +86,16 @@ def caps(keys: str) -> list[str]:
 
 
 class CommandPalette(QDialog):
-    """A list that closes with Esc, with a click beside it, or with the command that it runs."""
+    """A list that closes with Esc, with a click beside it, or with the command that it runs.
+
+    It is a window of its own, which gets the keyboard from the window system some time after it is shown. What is typed until
+    then comes to the window behind it, where letters are commands; it goes to the field instead.
+    """
 
     def __init__(self, actions: ActionBuilder, parent: QWidget) -> None:
         super().__init__(parent, Qt.WindowType.Dialog | Qt.WindowType.FramelessWindowHint)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self._actions = actions
+        self._actions, self._behind = actions, parent.window()
         self.setAttribute(Qt.WidgetAttribute.WA_TranslucentBackground)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -103,7 +108,6 @@ class CommandPalette(QDialog):
         self.finder = QLineEdit()
         self.finder.setPlaceholderText(tr("What do you want to do?"))
         self.finder.textChanged.connect(self._filter)
-        self.finder.installEventFilter(self)
         self.finder.setAccessibleName(tr("Find a command"))
         column.addWidget(self.finder)
         self.list = QListWidget()
@@ -153,17 +157,40 @@ class CommandPalette(QDialog):
         if event.type() == QEvent.Type.ActivationChange and self.isVisible() and not self.isActiveWindow():
             self.close()
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        application = QApplication.instance()
+        assert application is not None
+        application.installEventFilter(self)
+        self.activateWindow()
+
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
-            moves = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1}
-            if event.key() in moves:
-                step = moves[Qt.Key(event.key())]
-                self.list.setCurrentRow((self.list.currentRow() + step) % max(self.list.count(), 1))
-                return True
-            if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-                self._run()
-                return True
+        if isinstance(watched, QWidget) and isinstance(event, QKeyEvent):
+            if watched is self.finder and event.type() == QEvent.Type.KeyPress:
+                return self._take_key(event)
+            if watched.window() is self._behind and self.isVisible():
+                return self._hand_on(event)
         return super().eventFilter(watched, event)
+
+    def _hand_on(self, event: QKeyEvent) -> bool:
+        """Pass a key of the window behind on to the field."""
+        if event.type() == QEvent.Type.ShortcutOverride:
+            event.accept()
+        elif event.type() == QEvent.Type.KeyPress:
+            key = QKeyEvent(event.type(), event.key(), event.modifiers(), event.text(), event.isAutoRepeat())
+            QApplication.sendEvent(self.finder, key)
+        return event.type() != QEvent.Type.KeyRelease
+
+    def _take_key(self, event: QKeyEvent) -> bool:
+        moves = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1}
+        if event.key() in moves:
+            step = moves[Qt.Key(event.key())]
+            self.list.setCurrentRow((self.list.currentRow() + step) % max(self.list.count(), 1))
+            return True
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self._run()
+            return True
+        return False
 
     def _run(self) -> None:
         item = self.list.currentItem()

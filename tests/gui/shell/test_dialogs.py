@@ -8,6 +8,7 @@ from PIL import Image
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QApplication, QComboBox, QPushButton
+from shiboken6 import isValid
 
 from app.actions.table import ACTIONS
 from app.controllers.project.export import ExportScope
@@ -156,6 +157,20 @@ def test_settings_apply_at_once(studio, qtbot):
     assert studio.program.view.overlay.opacity == pytest.approx(0.8)
     choose(dialog.editors["appearance.theme"], "dark")
     assert studio.program.context["theme_dark"]
+
+
+def test_letters_that_are_typed_before_the_palette_has_the_keyboard_run_no_command(studio, folder, qtbot):
+    studio.open(folder)
+    studio.window.commands["help.palette"].trigger()
+    palette = studio.window.findChild(CommandPalette)
+    for letter in "eraser":  # they come to the window that had the keyboard
+        qtbot.keyClick(studio.window.stack.currentWidget(), letter)
+    assert studio.program.tools.tool == "brush"
+    assert palette.finder.text() == "eraser"
+    qtbot.keyClick(studio.window.stack.currentWidget(), Qt.Key.Key_Escape)
+    assert not isValid(palette) or not palette.isVisible()
+    qtbot.keyClick(studio.window.stack.currentWidget(), "e")
+    assert studio.program.tools.tool == "eraser"
 
 
 def test_the_palette_runs_what_is_typed(studio, folder, qtbot):
