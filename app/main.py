@@ -36,6 +36,7 @@ from app.ui.shell.language import show_language
 from app.ui.shell.main_window import DEFAULT_SIZE, MainWindow
 from app.ui.shell.theme import apply_theme, load_fonts, load_theme, make_application, resolve_theme_name
 from deeplab_core.errors import message
+from deeplab_core.flavour import has_torch
 
 if TYPE_CHECKING:
     from app.controllers.workspace import Program
@@ -62,6 +63,7 @@ class Application(QObject):
         self.settings = SettingsStore(settings_file(), self)
         self.notifier = Notifier(self)
         self.context = ContextKeys()
+        self.context.update(light=not has_torch())
         self.keymap = Keymap(ACTIONS, self.settings["keys"])
         self.keymap.printed = {position: chars[0] for position, chars in self.settings["keyboard.printed"].items() if chars}
         self._compute = compute

@@ -56,19 +56,25 @@ def _packages_of(extra: str) -> list[str]:
     return [f"'{row}'" for row in found]
 
 
-def require_torch(what: MessageText) -> None:
+def require_torch(what: MessageText, why: MessageText = "") -> None:
     """Say what cannot be done without PyTorch, and how to add it.
 
     Args:
         what: the work, as the beginning of a sentence: "Learning from corrections".
+        why: what asks for it, where that is not plain.
 
     Raises:
         MissingPackage: PyTorch is not installed.
     """
-    if has_torch():
-        return
-    raise MissingPackage(
+    if not has_torch():
+        raise missing_torch(what, why)
+
+
+def missing_torch(what: MessageText, why: MessageText = "") -> MissingPackage:
+    """The error of :func:`require_torch`."""
+    return MissingPackage(
         message("{what} needs PyTorch, which this light installation leaves out", what=what),
+        why=why,
         remedy=message("Get the application that contains PyTorch (make app)")
         if getattr(sys, "frozen", False)
         else message("Run: {python} -m pip install torch", python=sys.executable or "python"),

@@ -7255,6 +7255,10 @@ Click to view and set the values.</source>
         <translation>엔진</translation>
     </message>
     <message>
+        <source>ONNX Runtime computes in this light installation; other engines need PyTorch</source>
+        <translation>이 경량 설치에서는 ONNX Runtime이 계산합니다. 다른 엔진에는 PyTorch가 필요합니다</translation>
+    </message>
+    <message>
         <source>What computes on a CPU. &apos;fastest&apos; tries the installed engines once for each model and size; other engines than torch may differ at ties</source>
         <translation>CPU에서 계산하는 엔진입니다. &apos;가장 빠름&apos;은 모델과 크기마다 설치된 엔진을 한 번씩 시험합니다. torch가 아닌 엔진은 동점에서 결과가 다를 수 있습니다</translation>
     </message>
@@ -13985,6 +13989,10 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <translation>os8, flip, scales:0.75,1, crf:v2, threshold:0.4, precision:bf16, engine:onnx 중에서 쓰거나 +로 이으세요</translation>
     </message>
     <message>
+        <source>The engine {engine}</source>
+        <translation>{engine} 엔진</translation>
+    </message>
+    <message>
         <source>a label map of &apos;{catalog}&apos; is a two-dimensional {dtype} array</source>
         <extracomment>(H, W): uint8, or uint16 for a wide catalog. How many undeclared values an error message names.</extracomment>
         <translation>&apos;{catalog}&apos;의 라벨 맵은 2차원 {dtype} 배열입니다</translation>
@@ -16252,7 +16260,7 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     </message>
     <message>
         <source>the reference CRF is not installed</source>
-        <extracomment>Lattices of the appearance kernel kept per image: now, and before the last change. Pixels of an image from which marginals are not kept between the steps. Bytes a pixel of a computation in strips: simplices, masses, and rows of four labels; and what images usually take in all.</extracomment>
+        <extracomment>Lattices of the appearance kernel kept per image: now, and before the last change. Pixels of an image from which marginals are not kept between the steps. Bytes a pixel of a computation in strips: simplices, masses, and rows of four labels; and what images usually take in all. Bytes a pixel of the smoothness kernel with its simplices and masses.</extracomment>
         <translation>기준 CRF가 설치되어 있지 않습니다</translation>
     </message>
     <message>

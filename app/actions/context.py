@@ -17,6 +17,7 @@ CONTEXT_KEYS: dict[str, str] = {
     "can_undo_folder": "the last folder job can be undone",
     "can_redo": "there is a step to redo",
     "model_ready": "a model is loaded",
+    "light": "PyTorch is not installed",
     "has_prediction": "the model has seen the image on the canvas",
     "has_truth": "the image on the canvas has ground truth",
     "suggestion_waiting": "a suggestion is available",

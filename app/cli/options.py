@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from app.cli.console import ReportFile
 from app.text import read_number
+from deeplab_core.errors import message
+from deeplab_core.flavour import require_torch
 
 if TYPE_CHECKING:
     from deeplab_core.analysis.own_slices import OwnSlices
@@ -145,9 +148,21 @@ def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return stride(device_option(precision(command)))
 
 
+def _possible_engine(context: click.Context, parameter: click.Parameter, engine: str | None) -> str | None:
+    """The engine. One that was named is refused where it cannot be: without PyTorch, ONNX Runtime alone computes."""
+    named = parameter.name is not None and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    if named and engine not in ("auto", "onnx"):
+        require_torch(message("The engine {engine}", engine=engine))
+    return engine
+
+
+#: What the options of engines share.
+engine_kind: dict[str, Any] = {
+    "type": click.Choice(["auto", "torch", "onnx", "openvino", "cuda-graph"]), "callback": _possible_engine,
+}  # fmt: skip
 engine_option = click.option(
     "--engine",
-    type=click.Choice(["auto", "torch", "onnx", "openvino", "cuda-graph"]),
+    **engine_kind,
     default="torch",
     show_default=True,
     help="What runs the network: torch, on the CPU an engine of the extras, on a GPU CUDA graphs, or the fastest (auto).",

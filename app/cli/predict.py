@@ -14,7 +14,7 @@ import click
 
 from app.cli.console import ProgressReporter, emit, progress
 from app.cli.model_choice import model_option, model_options, refuse_threshold, report_model, resolve_model, threshold_option
-from app.cli.options import CRF_HELP, crf_engine_option, json_lines_option, network_options, parse_crf
+from app.cli.options import CRF_HELP, crf_engine_option, engine_kind, json_lines_option, network_options, parse_crf
 from app.cli.plan import OutputPlan, Task, keep_suffix_option, output_names, plan_outputs, report_refused
 from app.cli.predict_run import batched, named_options, outcomes, settle_engine, side_by_side
 from app.cli.shares import OutputPlace, ShardOptions, shard_options
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from deeplab_core.images import ImageData
     from deeplab_core.masks.output_marker import StoredFrame
+    from deeplab_core.networks import Network
     from deeplab_core.records import (
         CRFEngine,
         CRFParams,
@@ -85,7 +86,7 @@ def parse_scales(_context: click.Context, _parameter: click.Parameter, value: st
 @network_options
 @click.option(
     "--engine",
-    type=click.Choice(["auto", "torch", "onnx", "openvino", "cuda-graph"]),
+    **engine_kind,
     default=None,
     help="What runs the network: torch, on the CPU an engine of the extras, on a GPU CUDA graphs, or the fastest (auto) "
     "[default: torch; with --resume that of the earlier run].",
@@ -172,7 +173,7 @@ def predict(
     refuse_threshold(card, options.threshold)
     if rank == 0:
         report_model(card)
-    engine = _asked_engine(engine, out, resume=resume, world=world)
+    engine = asked_engine(engine, _engine_of_run(out) if resume else None, out, model, world)
     options = replace(options, engine=engine)
     predictor = Predictor(model, card, options=options, device=device, trials=engine_trials_file())
     settle_engine(predictor, (task.image for task in tasks))
@@ -292,11 +293,33 @@ def _refuse_existing(tasks: Sequence[Task]) -> None:
         )
 
 
-def _asked_engine(engine: EngineChoice | None, out: Path, *, resume: bool, world: int) -> EngineChoice:
-    """The engine as asked for, or that of the run that is resumed."""
+def asked_engine(
+    engine: EngineChoice | None, earlier: EngineChoice | None, out: Path, model: Network, world: int
+) -> EngineChoice:
+    """The engine as asked for, or that of the run that is resumed.
+
+    Args:
+        engine: None and ``auto`` take that of the run.
+        earlier: the engine of a run that is resumed.
+        out: its masks.
+        model: without PyTorch a network of ours is a graph, which ONNX Runtime computes.
+        world: number of processes.
+
+    Raises:
+        MissingPackage: PyTorch, or an engine that needs it, computed the masks, and it is not installed.
+        click.UsageError: another engine did.
+    """
+    from deeplab_core.backends import OwnGraph
     from deeplab_core.backends.engines import installed_engines
 
-    earlier = _engine_of_run(out) if resume and engine in (None, "auto") else None
+    earlier = earlier if engine in (None, "auto") else None
+    if isinstance(model, OwnGraph):
+        if earlier not in (None, "onnx"):
+            require_torch(
+                message("The engine {engine}", engine=earlier),
+                message("The masks in {folder} were computed by it; choose another folder to begin again", folder=out),
+            )
+        return "auto" if engine == "auto" and world == 1 else "onnx"
     if earlier not in (None, "torch", "cuda-graph", *installed_engines()):
         raise click.UsageError(
             f"{out} holds masks that {earlier} computed, which is not installed; run: {install_command(str(earlier))}, "

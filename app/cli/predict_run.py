@@ -85,12 +85,19 @@ def outcomes(
 
 
 def settle_engine(predictor: Predictor, images: Iterable[Path]) -> None:
-    """Let one engine compute a whole run: where the fastest is asked for, the one that a trial with the first image finds."""
+    """Let one engine compute a whole run: where the fastest is asked for, the one that a trial with the first image finds.
+
+    Without PyTorch a network of ours is a graph, which ONNX Runtime computes; the options then say so.
+    """
+    from deeplab_core.backends import OwnGraph
+
     if predictor.options.engine == "auto":
         engine: EngineChoice = on_first_image(predictor, images, predictor.choose_engine, "torch")
         own = predictor.model.engine  # of a graph, which no other engine runs
         say(f"engine: {engine if own is None else own.name}", err=True)
         predictor.options = replace(predictor.options, engine=engine)
+    if isinstance(predictor.model, OwnGraph):
+        predictor.options = replace(predictor.options, engine="onnx")
 
 
 def side_by_side(predictor: Predictor, tasks: Sequence[Task]) -> int:

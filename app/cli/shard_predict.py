@@ -9,7 +9,7 @@ import click
 
 from app.cli.console import ProgressReporter, emit, progress
 from app.cli.model_choice import refuse_threshold, report_model, resolve_model
-from app.cli.predict_run import named_options
+from app.cli.predict_run import named_options, settle_engine
 from app.cli.shares import ShardOptions, Share, sharing
 from app.cli.terminal import say
 from app.services.folders import engine_trials_file
@@ -108,6 +108,8 @@ def predict_shards(
         if share.leads:
             report_model(card)
         predictor = Predictor(model, card, options=prediction, device=prediction.device, trials=engine_trials_file())
+        settle_engine(predictor, ())
+        prediction = predictor.options
         settings = {
             "--model": card.id, "catalog": card.catalog.name, "--frame": frame, "--save-confidence": save_confidence,
             "--image-field": options.names["image"] or None, "--id-field": options.names["id"] or None,

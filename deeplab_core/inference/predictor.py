@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplab_core.backends.engines import PACKAGES
 from deeplab_core.catalogs import ClassCatalog
 from deeplab_core.errors import AtrousError, message
 from deeplab_core.flavour import require_torch
@@ -322,7 +323,8 @@ class Predictor:
         self, options: PredictOptions, frame: NetworkFrame, canvas: Callable[[], Canvas | PixelCanvas]
     ) -> ChosenEngine:
         """What computes the canvases of an image, of which this is the largest; it is made for a trial only."""
-        if options.engine == "torch":
+        own = self.model.engine
+        if options.engine == "torch" or (options.engine == "onnx" and own is not None and own.name.startswith(PACKAGES["onnx"])):
             return ChosenEngine(None)
         reason = self._engine_refusal(options.engine)
         if self._chooser is None or reason:

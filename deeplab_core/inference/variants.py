@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from deeplab_core.errors import AtrousError, message
+from deeplab_core.flavour import require_torch
 from deeplab_core.inference.pixels import RGB
 from deeplab_core.inference.predictor import Predictor
 from deeplab_core.inference.scores import ScoreGrid, Scores
@@ -76,7 +77,10 @@ def _changed(options: PredictOptions, name: str, value: str) -> PredictOptions:
         return replace(options, threshold=float(value))
     if name == "precision":
         return replace(options, precision=_chosen(name, value, _PRECISIONS))
-    return replace(options, engine=_chosen(name, value, {"engine": _ENGINES}[name]))
+    engine = _chosen(name, value, {"engine": _ENGINES}[name])
+    if engine not in ("auto", "onnx"):
+        require_torch(message("The engine {engine}", engine=engine))
+    return replace(options, engine=engine)
 
 
 def _chosen(name: str, value: str, choices: Sequence[Choice]) -> Choice:

@@ -157,6 +157,9 @@ class ConvOverUpsampled(nn.Module):
     def _along_rows(self, taps: Tensor, height: int, h: int) -> Tensor:
         """(N, 3, h, columns) to (N, height, columns)."""
         weights = self._weights(height, h, taps)
+        if _symbolic():  # slices of a graph copy, whole ones as well
+            rows = weights.permute(1, 0, 2).reshape(height, 3 * h)
+            return torch.matmul(rows, taps.reshape(taps.shape[0], 3 * h, taps.shape[3]))
         parts = []
         for start, stop, low, high in _blocks(height, h):
             rows = weights[:, start:stop, low:high].permute(1, 0, 2).reshape(stop - start, 3 * (high - low))
@@ -167,6 +170,9 @@ class ConvOverUpsampled(nn.Module):
         """(N, height, w, 3, out) to (N, height, width, out)."""
         weights = self._weights(width, w, tall)
         batch, height, out = tall.shape[0], tall.shape[1], tall.shape[4]
+        if _symbolic():
+            columns = weights.permute(1, 2, 0).reshape(width, 3 * w)
+            return torch.matmul(columns, tall.reshape(batch, height, 3 * w, out))
         parts = []
         for start, stop, low, high in _blocks(width, w):
             columns = weights[:, start:stop, low:high].permute(1, 2, 0).reshape(stop - start, 3 * (high - low))

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from deeplab_core.arrays import as_array
 from deeplab_core.errors import AtrousError, message
-from deeplab_core.flavour import install_command
+from deeplab_core.flavour import has_torch, install_command, require_torch
+from deeplab_core.kernels.filter import padded
 from deeplab_core.parallel import IsCancelled
 from deeplab_core.records import CRFEngine, CRFParams
 from deeplab_core.refine.lattice import Lattice, TooLargeError, bilateral_strips, position_strips
@@ -38,9 +39,15 @@ Engine = Literal["native", "torch", "pydensecrf"]
 
 
 def choose_engine(wanted: CRFEngine, device: str) -> Engine:
-    """The engine for a setting: ``auto`` is ours, by torch where ``device`` is a CUDA device, else by compiled loops."""
+    """The engine for a setting: ``auto`` is ours, by torch where ``device`` is a CUDA device, else by compiled loops.
+
+    Raises:
+        MissingPackage: ``torch`` is wanted, and it is not installed.
+    """
     if wanted == "auto":
-        return "torch" if device.startswith("cuda") else "native"
+        return "torch" if device.startswith("cuda") and has_torch() else "native"
+    if wanted == "torch":
+        require_torch(message("The engine {engine}", engine=wanted))
     return wanted
 
 
@@ -50,6 +57,8 @@ _KEPT_LATTICES = 2
 _STRIPS_FROM = 2_500_000
 #: Bytes a pixel of a computation in strips: simplices, masses, and rows of four labels; and what images usually take in all.
 _LEAST_BYTES, _USUAL_BYTES = 72, 130
+#: Bytes a pixel of the smoothness kernel with its simplices and masses.
+_POSITION_BYTES = 28
 
 
 class DenseCRF:
@@ -214,7 +223,7 @@ class DenseCRF:
         if pixels * _LEAST_BYTES > self.memory_limit:  # known before the lattice is built
             raise TooLargeError(pixels * _USUAL_BYTES)
         field = StripField(
-            source, active, unary, self._terms(params), limit=self.memory_limit, threads=self.threads, cancel=cancel
+            source, active, unary, self._terms(params, active.size), limit=self.memory_limit, threads=self.threads, cancel=cancel
         )  # fmt: skip
         field.run(params.iterations, prune=self.prune)
         return Marginals(field.marginals, field.active, source.classes, source.size)
@@ -251,18 +260,32 @@ class DenseCRF:
         """Build the lattices now, so that the first call need not."""
         self._terms(params or self.params)
 
-    def _terms(self, params: CRFParams) -> list[Term]:
+    def _terms(self, params: CRFParams, labels: int = 0) -> list[Term]:
+        """The kernels; ``labels`` is the number of labels of a computation in strips."""
         terms = []
-        if params.gaussian_compat != 0.0:
-            terms.append(Term(self._lattice(params.gaussian_sxy), params.gaussian_compat, params.normalization))
+        appearance = None
         if params.bilateral_compat != 0.0:
-            lattice = self._lattice(params.bilateral_sxy, params.bilateral_srgb)
-            terms.append(Term(lattice, params.bilateral_compat, params.normalization))
+            appearance = self._lattice(params.bilateral_sxy, params.bilateral_srgb)
+        if params.gaussian_compat != 0.0:
+            keep = self._keeps_positions(params.gaussian_sxy, appearance, labels)
+            smoothness = position_lattice(*self.size, params.gaussian_sxy, *self._origin, keep)
+            terms.append(Term(smoothness, params.gaussian_compat, params.normalization))
+        if appearance is not None:
+            terms.append(Term(appearance, params.bilateral_compat, params.normalization))
         return terms
 
-    def _lattice(self, sxy: float, srgb: float | None = None) -> Lattice:
-        if srgb is None:
-            return position_lattice(*self.size, sxy, *self._origin, self.size[0] * self.size[1] <= _STRIPS_FROM)
+    def _keeps_positions(self, sxy: float, appearance: Lattice | None, labels: int) -> bool:
+        """Whether the smoothness kernel's simplices are kept: in strips only where they fit beside two sets of tables."""
+        pixels = self.rgb.shape[0] * self.rgb.shape[1]
+        if pixels <= _STRIPS_FROM:
+            return True
+        # A lattice of two dimensions has 2 / sqrt(3) vertices in a square of one standard deviation.
+        vertices = min(1.0, 1.2 / sxy**2) * pixels
+        held, others = (0, 0) if appearance is None else (appearance.nbytes, appearance.count)
+        tables = 2 * 4 * padded(labels) * (vertices + others)
+        return held + _POSITION_BYTES * pixels + 12 * vertices + tables <= self.memory_limit
+
+    def _lattice(self, sxy: float, srgb: float) -> Lattice:
         lattice = self._lattices.get((sxy, srgb))
         if lattice is None:
             top, left = self._origin

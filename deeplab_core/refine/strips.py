@@ -11,7 +11,7 @@ do. Marginals of the last step are computed whenever they are asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,14 @@ Rows = NDArray[np.float32]
 def table_bytes(terms: Sequence[Term], row: int) -> int:
     """Bytes of one set of vertex tables for rows of ``row`` floats."""
     return sum(4 * row * term.lattice.count for term in terms)
+
+
+class _Points(NamedTuple):
+    """What a term knows of the pixels of a strip: their simplices, and the factors before and after filtering."""
+
+    simplices: tuple[NDArray[np.int32], Rows]
+    before: Rows
+    after: Rows
 
 
 class StripField:
@@ -76,6 +84,7 @@ class StripField:
         #: Labels of :attr:`active` that the next step spreads, once some are dropped.
         self._chosen: NDArray[np.int64] | None = None
         self._logits: Rows | None = None
+        self._strip: tuple[tuple[int, int], list[_Points]] = ((0, 0), [])
         self._keep_logits()
 
     def _require(self, more: int) -> None:
@@ -97,6 +106,16 @@ class StripField:
             done += 1
         self.cancel = None  # it belongs to the run; marginals may be asked for later
 
+    def _points(self, first: int, last: int) -> list[_Points]:
+        """Of each term; those of the last strip are kept, because a step reads its tables and then fills the next ones."""
+        if self._strip[0] != (first, last):
+            found = [
+                _Points(term.lattice.simplices(first, last), *term.lattice.factors(term.normalization, first, last))
+                for term in self.terms
+            ]
+            self._strip = ((first, last), found)
+        return self._strip[1]
+
     def _logits_of(self, top: int, bottom: int) -> Rows:
         if self._logits is not None:
             return self._logits[top * self.width : bottom * self.width]
@@ -112,9 +131,9 @@ class StripField:
             first, last = top * self.width, bottom * self.width
             logits, q = self._logits_of(top, bottom), buffer[: last - first]
             operands: list[Any] = []
-            for term, tables in zip(self.terms, self._tables or (), strict=False):
-                after = term.lattice.factors(term.normalization, first, last)[1] * np.float32(term.weight)
-                operands += [*term.lattice.simplices(first, last), after, tables]
+            points = self._points(first, last)
+            for term, point, tables in zip(self.terms, points, self._tables or (), strict=False):
+                operands += [*point.simplices, point.after * np.float32(term.weight), tables]
             operands += NOTHING * (2 - len(corners))
             self.workers.share(last - first, _on_parts(step, logits, q, operands))
             yield first, last, q
@@ -133,12 +152,11 @@ class StripField:
         for first, last, part in self.marginals():
             q = part if self._chosen is None else narrowed(part, self._chosen, np.float32(0.0))
             jobs = []
-            for term, splat, blocks in zip(self.terms, splats, tables, strict=True):
-                simplices = term.lattice.simplices(first, last)
-                before, _after = term.lattice.factors(term.normalization, first, last)
+            for point, splat, blocks in zip(self._points(first, last), splats, tables, strict=True):
                 jobs += [
-                    (splat, (*simplices, before, q, block, table, 0, last - first)) for block, table in enumerate(blocks)
-                ]  # fmt: skip
+                    (splat, (*point.simplices, point.before, q, block, table, 0, last - first))
+                    for block, table in enumerate(blocks)
+                ]
             self.workers.all(jobs)
         blur = blur_loop(width)
         for term, blocks in zip(self.terms, tables, strict=True):

@@ -27,6 +27,7 @@ from app.ui.common.param_slider import ParamSlider
 from app.ui.shell.icons import make_icon
 from app.ui.shell.theme import Theme
 from app.viewmodels.predict.model_view import DeviceView, ModelChoice, RunSettings
+from deeplab_core.flavour import has_torch
 
 _SCALES = (("1", "1"), ("0.75 1 1.25", mark("3 scales")), ("0.5 0.75 1 1.25 1.5 1.75", mark("6 scales")))
 _NO_MODEL = mark(
@@ -34,6 +35,7 @@ _NO_MODEL = mark(
     "or set a model folder in the settings."
 )
 _OPEN, _GET = mark("Open a model file…"), mark("Get a model…")
+_LEARN = mark("Adapt the model to your corrections; compare before and after, then decide")
 _PRECISIONS = (("auto", "auto"), ("fp32", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"))
 _ENGINES = (("torch", "torch"), ("auto", mark("fastest")), ("onnx", mark("ONNX Runtime")), ("openvino", mark("OpenVINO")))
 
@@ -68,6 +70,11 @@ class _ModelLine(QStyledItemDelegate):
 
 def _is_separator(index: QModelIndex | QPersistentModelIndex) -> bool:
     return bool(index.data(Qt.ItemDataRole.AccessibleDescriptionRole) == "separator")  # as QComboBox marks them
+
+
+def _engines(chosen: str) -> list[tuple[str, str]]:
+    """Setting and name of each engine. Without PyTorch, ONNX Runtime computes, whatever was chosen with it."""
+    return [(key, tr(text)) for key, text in _ENGINES] if has_torch() else [(chosen, tr("ONNX Runtime"))]
 
 
 class ModelDock(Panel):
@@ -131,7 +138,7 @@ class ModelDock(Panel):
         self.run_folder = QPushButton(tr("Run folder"))
         self.run_folder.clicked.connect(self.runFolderAsked)
         self.learn = QPushButton(tr("Learn…"))
-        self.learn.setToolTip(tr("Adapt the model to your corrections; compare before and after, then decide"))
+        self.learn.setToolTip(tr(_LEARN))
         self.learn.clicked.connect(self.learnAsked)
         self.more = QToolButton()
         self.more.setProperty("quiet", True)
@@ -209,7 +216,7 @@ class ModelDock(Panel):
             (self.scales, [(key, tr(text)) for key, text in _SCALES], settings.scales),
             (self.device_choice, [*devices], settings.device),
             (self.precision, [*_PRECISIONS], settings.precision),
-            (self.engine, [(key, tr(text)) for key, text in _ENGINES], settings.engine),
+            (self.engine, _engines(settings.engine), settings.engine),
         ]
         for box, items, value in pairs:
             with QSignalBlocker(box):
@@ -228,11 +235,12 @@ class ModelDock(Panel):
         if value > 0:
             self.threshold.show_value(value)
 
-    def set_runnable(self, image: bool, folder: bool, learn: bool) -> None:
-        """Whether the buttons can do their work now."""
+    def set_runnable(self, image: bool, folder: bool, learn: bool, refusal: str = "") -> None:
+        """Whether the buttons can do their work now; ``refusal`` says why this installation cannot learn."""
         self.run_image.setEnabled(image)
         self.run_folder.setEnabled(folder)
         self.learn.setEnabled(learn)
+        self.learn.setToolTip(refusal or tr(_LEARN))
 
     def _build_settings(self) -> QWidget:
         box = QWidget()
@@ -252,7 +260,9 @@ class ModelDock(Panel):
             (
                 tr("Engine"),
                 self.engine,
-                tr(
+                tr("ONNX Runtime computes in this light installation; other engines need PyTorch")
+                if not has_torch()
+                else tr(
                     "What computes on a CPU. 'fastest' tries the installed engines once for each model and size; "
                     "other engines than torch may differ at ties"
                 ),

@@ -67,7 +67,8 @@ class ModelPresenter(QObject):
         )
 
     def _enable_runs(self, _changed: frozenset[str]) -> None:
-        self._dock.set_runnable(*(self._commands[name].isEnabled() for name in _RUNS))
+        image, folder, learn = (self._commands[name].isEnabled() for name in _RUNS)
+        self._dock.set_runnable(image, folder, learn, self._commands.refusal("model.learn"))
         self._show_next_step()
 
     def _show_next_step(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from html import escape
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence
@@ -13,9 +14,11 @@ from app.actions.context import ContextKeys
 from app.actions.keymap import Keymap
 from app.actions.spec import ActionSpec, Group
 from app.actions.table import ACTIONS, TOOLBAR, by_id
+from app.text import tr
 from app.ui.shell.icons import make_icon
 from app.ui.shell.keys import key_text
 from app.ui.shell.theme import Theme
+from deeplab_core.flavour import missing_torch
 
 #: Commands with icons in the first frame; those of the menus are painted after it.
 _FIRST_SEEN = (*TOOLBAR, "edit.undo", "edit.redo", "view.linked", "window.fold")
@@ -72,10 +75,18 @@ class ActionBuilder:
             action, keys = self.actions[spec.id], self.keymap.keys(spec.id)
             action.setShortcuts([] if spec.held else [QKeySequence(key) for key in keys])
             shown = self.shown_key(spec.id)
-            tip = spec.explanation or spec.title.rstrip("…")
+            tip = self.refusal(spec.id) or spec.explanation
             action.setToolTip(
-                f"<b>{spec.title.rstrip('…')}</b>" + (f" &nbsp; {shown}" if shown else "") + (f"<br>{tip}" if spec.tip else "")
+                f"<b>{spec.title.rstrip('…')}</b>" + (f" &nbsp; {shown}" if shown else "") + (f"<br>{escape(tip)}" if tip else "")
             )
+
+    def refusal(self, action_id: str) -> str:
+        """Why a command cannot be used in this installation, and what to do about it; empty where it can."""
+        spec = by_id(action_id)
+        if "!light" not in spec.enabled_when or not self._context["light"]:
+            return ""
+        error = missing_torch(spec.title.rstrip("…"))
+        return f"{tr(error.what)}. {tr(error.remedy)}"
 
     def shown_key(self, action_id: str) -> str:
         """The first key of a command as the user's keyboard reads; empty without one."""
@@ -96,6 +107,7 @@ class ActionBuilder:
     def group_menu(self, group: Group, parent: QWidget) -> QMenu:
         """The menu of one group."""
         menu = QMenu(group.heading, parent)
+        menu.setToolTipsVisible(any(self.refusal(spec.id) for spec in ACTIONS if spec.group is group))
         for spec in ACTIONS:
             if spec.group is group and not spec.held:
                 if spec.separated:
@@ -115,6 +127,8 @@ class ActionBuilder:
             self._show_state(spec)
 
     def _refresh(self, changed: frozenset[str]) -> None:
+        if "light" in changed:
+            self.apply_keys()  # tooltips name the reason
         for spec in ACTIONS:
             if spec.context_keys & changed:
                 self._show_state(spec)

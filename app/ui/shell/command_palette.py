@@ -132,7 +132,7 @@ class CommandPalette(QDialog):
         for spec in self._ranked(text):
             action = self._actions[spec.id]
             item = QListWidgetItem(action.icon(), named(spec))
-            item.setToolTip(spec.explanation)
+            item.setToolTip(self._actions.refusal(spec.id) or spec.explanation)
             item.setData(_ID, spec.id)
             item.setData(_KEY, self._actions.shown_key(spec.id))
             item.setData(_GROUP, spec.group.heading)

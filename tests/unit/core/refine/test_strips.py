@@ -22,8 +22,10 @@ def scene(height: int, width: int, classes: int) -> tuple[np.ndarray, np.ndarray
 
 
 def in_strips(monkeypatch: pytest.MonkeyPatch, rgb: np.ndarray, probabilities: np.ndarray, **options: object) -> Marginals:
-    """Marginals by strips of eleven rows."""
+    """Marginals by strips of eleven rows; ``positions`` keeps the simplices of the smoothness kernel."""
     monkeypatch.setattr(dense_crf, "_STRIPS_FROM", 0)
+    keep = options.pop("positions", False)
+    monkeypatch.setattr(DenseCRF, "_keeps_positions", lambda *_arguments: keep)
     monkeypatch.setattr(strips, "_STRIP_PIXELS", 11 * rgb.shape[1] + 5)
     clamp = options.pop("clamp", None)
     return DenseCRF(rgb, **options).marginals(probabilities, clamp=clamp)  # type: ignore[arg-type]
@@ -65,6 +67,42 @@ def test_equal_where_the_steps_end_before_labels_are_dropped(monkeypatch: pytest
     whole = DenseCRF(rgb, params).marginals(probabilities)
     found = in_strips(monkeypatch, rgb, probabilities, params=params)
     np.testing.assert_array_equal(found.q, whole.q)
+
+
+def test_kept_positions_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rgb, probabilities = scene(50, 70, 12)
+    whole = DenseCRF(rgb, PARAMS).marginals(probabilities)
+    found = in_strips(monkeypatch, rgb, probabilities, params=PARAMS, positions=True)
+    np.testing.assert_array_equal(found.q, whole.q)
+
+
+def test_positions_are_kept_where_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the other kernel and two sets of tables; the number of vertices is estimated."""
+    rgb, _ = scene(150, 180, 3)
+    appearance = DenseCRF(rgb, PARAMS)._lattice(30, 13)
+    kept = Lattice.build(position_features(150, 180, 3.0))
+    monkeypatch.setattr(dense_crf, "_STRIPS_FROM", 0)
+    tables = 2 * 4 * 24 * (appearance.count + kept.count)
+    least = appearance.nbytes + kept.nbytes + tables
+    assert not DenseCRF(rgb, PARAMS, memory_limit=int(0.9 * least))._keeps_positions(3.0, appearance, 21)
+    assert DenseCRF(rgb, PARAMS, memory_limit=int(1.2 * least))._keeps_positions(3.0, appearance, 21)
+
+
+def test_a_strip_embeds_positions_once_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step reads the tables of a strip and fills the next ones with it; both need the same simplices."""
+    rgb, probabilities = scene(50, 70, 3)
+    asked: list[tuple[int, int]] = []
+    made = Lattice.factors
+
+    def watched(self: Lattice, normalization: str, first: int = 0, last: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        asked.append((first, last or 0))
+        return made(self, normalization, first, last)
+
+    monkeypatch.setattr(Lattice, "factors", watched)
+    params = CRFParams(bilateral_compat=0, iterations=3)
+    in_strips(monkeypatch, rgb, probabilities, params=params, prune=False)
+    assert len(asked) == 3 * 5  # five strips of eleven rows
+    assert set(asked) == set(asked[:5])
 
 
 def test_simplices_that_are_not_kept_are_the_same() -> None:
