@@ -6,7 +6,10 @@ pads before the expansion, its decoder has one dense convolution); segmentation_
 its weights are then loaded into ours. CPU time of one thread, medians of interleaved runs in one process, so that only ratios
 count::
 
-    python benchmarks/engines.py [--runs 7] [--networks NAME ...] [--json out/engines.json]
+    python benchmarks/engines.py [--runs 7] [--networks NAME ...] [--precision bf16] [--json out/engines.json]
+
+With ``--precision bf16`` every engine computes in it, even where the trial would refuse it: random weights agree less than
+trained ones, of which ``reduced.py`` tells.
 """
 
 from __future__ import annotations
@@ -33,10 +36,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from inference import calibrated
 
 from deeplab_core.backends.engines import installed_engines
-from deeplab_core.inference import PredictOptions, Predictor
+from deeplab_core.inference import PredictOptions, Predictor, engine_trial
 from deeplab_core.inference.device import processor
 from deeplab_core.model_cards import numbered_catalog
-from deeplab_core.records import ModelCard, Preprocessing
+from deeplab_core.records import ModelCard, Precision, Preprocessing
 from deeplab_core.weights import load_model
 
 VAINF: dict[str, Any] = {
@@ -45,7 +48,9 @@ VAINF: dict[str, Any] = {
 PADDED = {"pad_before": "expansion", "stem_padding": 0}
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "VainF mobilenet": ("VainF", {**VAINF, "backbone": "mobilenet_v2", "backbone_options": PADDED}),
+    "VainF resnet50": ("VainF", {**VAINF, "backbone": "resnet50"}),
     "VainF resnet101": ("VainF", {**VAINF, "backbone": "resnet101"}),
+    "VainF xception65": ("VainF", {**VAINF, "backbone": "xception65"}),
     "smp mobilenet_v2": ("smp", {"encoder_name": "mobilenet_v2"}),
     "smp resnet101": ("smp", {"encoder_name": "resnet101"}),
 }
@@ -92,16 +97,17 @@ def eager_route(network: torch.nn.Module, card: ModelCard, rgb: np.ndarray) -> C
     return run
 
 
-def row(name: str, runs: int) -> dict[str, Any]:
-    """Ratios of one network."""
+def row(name: str, runs: int, precision: Precision) -> dict[str, Any]:
+    """Ratios of one network, the peer in fp32."""
     peer, model, card = peer_and_ours(name)
     side = SIDES[NETWORKS[name][0]]
     coarse = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
     rgb = np.kron(coarse, np.ones((57, 57, 1), np.uint8))[:side, :side]
     predictor = Predictor(model, card, device="cpu")
     calls: dict[str, Callable[[], np.ndarray]] = {"peer": eager_route(peer, card, rgb)}
-    for engine in ("torch", *installed_engines()):
-        options = PredictOptions(engine=engine, resize="native")
+    computes = [engine for engine in installed_engines() if engine == "openvino" or precision == "fp32"]
+    for engine in ("torch", *computes):
+        options = PredictOptions(engine=engine, resize="native", precision=precision)
         calls[engine] = lambda options=options: predictor(rgb, options=options).labels  # type: ignore[misc]
     labels = {engine: call() for engine, call in calls.items()}
     times: dict[str, list[float]] = {engine: [] for engine in calls}
@@ -115,6 +121,7 @@ def row(name: str, runs: int) -> dict[str, Any]:
     return {
         "network": name,
         "side": side,
+        "precision": precision,
         "runs": runs,
         "cpu_ms": {engine: round(value) for engine, value in medians.items()},
         "times_faster": {engine: round(medians["peer"] / value, 2) for engine, value in medians.items() if engine != "peer"},
@@ -138,13 +145,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.precision != "fp32":
+        engine_trial.LEAST_AGREEMENT = 0.0  # random weights are timed only
     rows: list[dict[str, Any]] = [machine()]
     print(rows[0])
     for name in arguments.networks:
-        rows.append(row(name, arguments.runs))
+        rows.append(row(name, arguments.runs, arguments.precision))
         print("  ".join(f"{key}={value}" for key, value in rows[-1].items()), flush=True)
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import sys
 from functools import cache
 from typing import Literal
 
-from deeplab_core.errors import MessageText, MissingPackage, message
+from deeplab_core.errors import MissingPackage, message
 
 Flavour = Literal["full", "cpu", "light"]
 
@@ -56,7 +56,7 @@ def _packages_of(extra: str) -> list[str]:
     return [f"'{row}'" for row in found]
 
 
-def require_torch(what: MessageText, why: MessageText = "") -> None:
+def require_torch(what: str, why: str = "") -> None:
     """Say what cannot be done without PyTorch, and how to add it.
 
     Args:
@@ -70,7 +70,7 @@ def require_torch(what: MessageText, why: MessageText = "") -> None:
         raise missing_torch(what, why)
 
 
-def missing_torch(what: MessageText, why: MessageText = "") -> MissingPackage:
+def missing_torch(what: str, why: str = "") -> MissingPackage:
     """The error of :func:`require_torch`."""
     return MissingPackage(
         message("{what} needs PyTorch, which this light installation leaves out", what=what),

@@ -283,7 +283,7 @@ class DenseCRF:
         vertices = min(1.0, 1.2 / sxy**2) * pixels
         held, others = (0, 0) if appearance is None else (appearance.nbytes, appearance.count)
         tables = 2 * 4 * padded(labels) * (vertices + others)
-        return held + _POSITION_BYTES * pixels + 12 * vertices + tables <= self.memory_limit
+        return bool(held + _POSITION_BYTES * pixels + 12 * vertices + tables <= self.memory_limit)
 
     def _lattice(self, sxy: float, srgb: float) -> Lattice:
         lattice = self._lattices.get((sxy, srgb))

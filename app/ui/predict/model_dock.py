@@ -216,7 +216,7 @@ class ModelDock(Panel):
             (self.scales, [(key, tr(text)) for key, text in _SCALES], settings.scales),
             (self.device_choice, [*devices], settings.device),
             (self.precision, [*_PRECISIONS], settings.precision),
-            (self.engine, _engines(settings.engine), settings.engine),
+            (self.engine, [*_engines(settings.engine)], settings.engine),
         ]
         for box, items, value in pairs:
             with QSignalBlocker(box):
