@@ -16,9 +16,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+_GIT = ("git", "-C", str(ROOT))
 DEFAULT = ("bands-1000-classes", "evaluate-1000-classes", "boundary-small", "boundary-4mp", "inspect-4mp", "list-20000")
 
 
@@ -61,6 +64,18 @@ def row(case: str, base: Path, rounds: int, timeout_s: float) -> str:
     )
 
 
+@contextmanager
+def checked_out(commit: str) -> Iterator[Path]:
+    """A work tree of a commit, removed at the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder) / "base"
+        subprocess.run([*_GIT, "worktree", "add", "--detach", "--quiet", str(base), commit], check=True)
+        try:
+            yield base
+        finally:
+            subprocess.run([*_GIT, "worktree", "remove", "--force", str(base)], check=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("base", metavar="BASE", help="commit to compare with")
@@ -68,21 +83,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--timeout", type=float, default=600, metavar="S", help="of one measurement, wall time")
     options = parser.parse_args()
-    git = ["git", "-C", str(ROOT)]
-    with tempfile.TemporaryDirectory() as folder:
-        base = Path(folder) / "base"
-        subprocess.run([*git, "worktree", "add", "--detach", "--quiet", str(base), options.base], check=True)
-        try:
-            commits = [
-                subprocess.run([*git, "rev-parse", "--short", name], capture_output=True, text=True, check=True).stdout.strip()
-                for name in (options.base, "HEAD")
-            ]
-            print(f"\n{commits[0]} against {commits[1]} (with what is not committed), CPU seconds, {options.rounds} rounds\n")
-            print("| case | before | now | ratio | spread | MB before | MB now |\n|---|---|---|---|---|---|---|", flush=True)
-            for case in options.cases or DEFAULT:
-                print(row(case, base, options.rounds, options.timeout), flush=True)
-        finally:
-            subprocess.run([*git, "worktree", "remove", "--force", str(base)], check=True)
+    with checked_out(options.base) as base:
+        commits = [
+            subprocess.run([*_GIT, "rev-parse", "--short", name], capture_output=True, text=True, check=True).stdout.strip()
+            for name in (options.base, "HEAD")
+        ]
+        print(f"\n{commits[0]} against {commits[1]} (with what is not committed), CPU seconds, {options.rounds} rounds\n")
+        print("| case | before | now | ratio | spread | MB before | MB now |\n|---|---|---|---|---|---|---|", flush=True)
+        for case in options.cases or DEFAULT:
+            print(row(case, base, options.rounds, options.timeout), flush=True)
 
 
 if __name__ == "__main__":
