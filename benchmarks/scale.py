@@ -296,6 +296,36 @@ def _evaluate_cached(root: Path) -> None:
         assert run(arguments) == 0
 
 
+def _evaluate_many(root: Path, count: int) -> None:
+    from app.cli import run
+
+    first, second = root / "truth", root / "masks"
+    first.mkdir()
+    second.mkdir()
+    for number in range(count):
+        for place, labels in zip((first, second), mosaic(21, number, (48, 64), 8) if number < 100 else (None, None), strict=True):
+            path = place / f"{number:05}.png"
+            if labels is None:
+                os.link(place / f"{number % 100:05}.png", path)
+            else:
+                cv2.imwrite(str(path), labels)
+    arguments = ["evaluate", "--prediction", str(second), "--truth", str(first), "--catalog", "voc21", "--resamples", "0"]
+    with measured():
+        assert run([*arguments, "--json", str(root / "figures.json")]) == 0
+
+
+@case("evaluate-2000-pairs")
+def _evaluate_2000(root: Path) -> None:
+    """``evaluate --json`` of 2,000 pairs of 64 x 48 and some 19 classes each; 10,000 tell the memory of a pair."""
+    _evaluate_many(root, 2_000)
+
+
+@case("evaluate-10000-pairs")
+def _evaluate_10000(root: Path) -> None:
+    """The same of 10,000 pairs."""
+    _evaluate_many(root, 10_000)
+
+
 @case("list-20000")
 def _listing_20000(root: Path) -> None:
     """``predict``'s plan of a folder of 20,000 images."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +76,23 @@ def plan_outputs(inputs: Sequence[Path], out: Path, suffix: str = ".png", *, kee
     Raises:
         click.UsageError: no image is found, or none can be worked on.
     """
+    with _collection_paused():
+        return _planned(inputs, out, suffix, keep_suffix)
+
+
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """Let Python look for no cycles meanwhile: it would walk through hundreds of thousands of new objects again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _planned(inputs: Sequence[Path], out: Path, suffix: str, keep_suffix: bool) -> OutputPlan:
     # Paths are texts until a task has them: a hundred thousand Path objects, each resolved, take half a minute.
     folders, base = _Folders(), str(out).rstrip(os.sep)
     listed, left_out = _listed(inputs, out, folders)

@@ -138,12 +138,22 @@ def stat_images(folder: Path, paths: Iterable[str]) -> dict[str, tuple[int, int]
     return found
 
 
-def reconcile(store: Store, folder: Path, found: dict[str, tuple[int, int]], in_use: Collection[int] = ()) -> ScanReport:
+def reconcile(
+    store: Store,
+    folder: Path,
+    found: dict[str, tuple[int, int]],
+    in_use: Collection[int] = (),
+    *,
+    doubtful: Collection[int] | None = None,
+    certain: Collection[str] = (),
+) -> ScanReport:
     """Bring the ``images`` table in line with the files in the folder and say what happened.
 
     Args:
         found: result of :func:`stat_images`.
         in_use: ids of images that count as worked on: a window shows them.
+        doubtful: the only images that may differ from their files; None reads the whole table.
+        certain: paths of all others.
 
     Raises:
         StorageError, ProjectError: the database cannot be written or is damaged; nothing was changed.
@@ -153,12 +163,13 @@ def reconcile(store: Store, folder: Path, found: dict[str, tuple[int, int]], in_
         for image, path, size, mtime_ns, key, flags, worked in store.rows(
             "SELECT id, path, size, mtime_ns, content_key, flags, status > 0 OR mask != '' OR flags & 16 OR"
             " EXISTS (SELECT 1 FROM steps WHERE image = images.id) OR"
-            " EXISTS (SELECT 1 FROM results WHERE image = images.id AND kind IN ('ambiguous', 'review')) FROM images",
+            " EXISTS (SELECT 1 FROM results WHERE image = images.id AND kind IN ('ambiguous', 'review'))"
+            f" FROM images {of_images(doubtful)}",
             (),
             (int, str, int, int, str, int, int),
         )
     ]
-    plan = _compare(known, found)
+    plan = _compare(known, found, certain)
     _match_moved(plan, folder, found)
     _write(store, plan, found)
     gone = [row for row in plan.gone if row.worked_on]
@@ -171,9 +182,14 @@ def reconcile(store: Store, folder: Path, found: dict[str, tuple[int, int]], in_
     )
 
 
-def _compare(known: list[_Known], found: dict[str, tuple[int, int]]) -> _Plan:
+def of_images(ids: Collection[int] | None) -> str:
+    """The clause that picks these rows of the ``images`` table; None picks all."""
+    return "" if ids is None else f"WHERE id IN ({', '.join(str(int(image)) for image in ids)})"
+
+
+def _compare(known: list[_Known], found: dict[str, tuple[int, int]], certain: Collection[str]) -> _Plan:
     plan = _Plan()
-    paths = set()
+    paths = set(certain)
     for row in known:
         paths.add(row.path)
         stat = found.get(row.path)

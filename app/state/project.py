@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,7 +17,7 @@ from app.state.adopt import forget_gone_masks, with_classes
 from app.state.backups import Upkeep
 from app.state.class_edits import ClassEdit, ClassEdits
 from app.state.class_pixels import PixelCounts
-from app.state.folder_scan import ScanReport, reconcile, stat_images, survey, unheard
+from app.state.folder_scan import ScanReport, stat_images, survey, unheard
 from app.state.ground_truth import GroundTruth
 from app.state.image_record import (
     LATER_ROWS,
@@ -40,15 +39,15 @@ from app.state.predictions import PredictionCache
 from app.state.project_values import ProjectValues
 from app.state.provenance import Provenance
 from app.state.rebuild import refill
+from app.state.record_list import RecordList
 from app.state.reviews import Reviews
 from app.state.runs import ProjectRuns
 from app.state.saved_masks import ACCEPTED, LoadedImage, MaskRefused, SavedMasks, oriented_shape
 from app.state.schema import WITH_RECLASSIFIED
-from app.state.store import DamagedStore
 from app.state.stored_text import stored_text
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.catalogs.editing import CatalogEdit
-from deeplab_core.errors import AtrousError, ImageReadError, MessageText, message
+from deeplab_core.errors import AtrousError, ImageReadError, MessageText
 from deeplab_core.labels import LabelMap
 from deeplab_core.records import Prediction
 
@@ -84,7 +83,6 @@ class Project(ProjectValues):
         self._store = opened.store
         self._lock = opened.lock
         self._catalog = catalog
-        self._mutex = threading.RLock()
         self.record_changed: Signal[ImageRecord] = Signal()  # of every record that was replaced
         self._locks = Locks(known_ids(self.setting(LOCKS), catalog.ids.tolist()))
         self.ground_truth = GroundTruth()
@@ -97,9 +95,7 @@ class Project(ProjectValues):
         self.reviews = Reviews(self, self._update, self.record)
         self.activity = ActivityLog(self)
         self._upkeep = Upkeep(opened.store, self.directory)
-        self._records: list[ImageRecord] = []
-        self._places: dict[int, int] = {}
-        self._read_records()
+        self._records = RecordList(opened.store)
 
     @staticmethod
     def open(
@@ -152,15 +148,15 @@ class Project(ProjectValues):
     @property
     def images(self) -> Sequence[ImageRecord]:
         """Records in natural order of their paths; images that are gone but have work on them are among them."""
-        return self._records
+        return self._records.all
 
     def record(self, image: int) -> ImageRecord:
         """The record with this id. Raises KeyError if it is missing."""
-        return self._records[self._places[image]]
+        return self._records.of(image)
 
     def index_of(self, image: int) -> int:
         """Place of a record in :attr:`images` by its id. Raises KeyError if it is missing."""
-        return self._places[image]
+        return self._records.place(image)
 
     def path_of(self, record: ImageRecord) -> Path:
         """The image file."""
@@ -169,9 +165,10 @@ class Project(ProjectValues):
     def rescan(self, in_use: Collection[int] = ()) -> ScanReport:
         """Look at the folder again: new, moved, changed and missing images. Those ``in_use`` are never forgotten."""
         found, left_out = survey(self.folder)
-        if not self.read_only:
-            self.report = replace(reconcile(self._store, self.folder, found, in_use), left_out=unheard(self._store, left_out))
-            self._read_records()
+        if self.read_only:
+            return self.report
+        report = self._records.follow(found, self.folder, in_use)
+        self.report = replace(report, left_out=unheard(self._store, left_out))
         return self.report
 
     def set_status(self, image: int, status: ImageStatus) -> ImageRecord:
@@ -368,9 +365,9 @@ class Project(ProjectValues):
         assert self._lock is not None
         self._lock, whole = write_directory_again(self.directory, self.folder, self._store, self._lock)
         if not whole:
-            refill(self._store, self.directory, self._records, self._catalog, in_memory)
+            refill(self._store, self.directory, self._records.all, self._catalog, in_memory)
         lost = forget_gone_masks(self._store, self.directory)
-        self._read_records()
+        self._records.read()
         return tuple(path for image, path in lost.items() if image not in in_memory)
 
     # -- predictions -----------------------------------------------------------------------------------------------------
@@ -390,7 +387,7 @@ class Project(ProjectValues):
 
     def check_predictions(self) -> tuple[ImageRecord, ...]:
         """Find images that are called predicted but have no prediction, and note it. For another thread."""
-        return self.kept_predictions.check(list(self._records))
+        return self.kept_predictions.check(list(self._records.all))
 
     def dismiss_suggestion(self, image: int) -> ImageRecord:
         """The user has decided about the waiting prediction."""
@@ -462,7 +459,7 @@ class Project(ProjectValues):
             f"UPDATE images SET {columns} WHERE id = ?",
             (*(stored_text(value) if isinstance(value, MessageText) else value for value in values.values()), image),
         )
-        with self._mutex:  # two threads may change different fields of one record
+        with self._records.mutex:  # two threads may change different fields of one record
             before = self.record(image)
             record = self._replace(replace(before, **values), tell=False)
         if record != before:
@@ -475,23 +472,6 @@ class Project(ProjectValues):
         return self._replace(record_from_row(row), tell=tell)
 
     def _replace(self, record: ImageRecord, *, tell: bool = True) -> ImageRecord:
-        with self._mutex:
-            place = self._places[record.id]
-            if self._records[place] == record:
-                return record
-            self._records[place] = record
-        if tell:
+        if self._records.replace(record) and tell:
             self.record_changed.emit(record)
         return record
-
-    def _read_records(self) -> None:
-        from deeplab_core.datasets.find import natural_sort
-
-        rows = self._store.rows(f"SELECT {RECORD_COLUMNS} FROM images", (), RECORD_KINDS)
-        try:
-            by_path = {row[1]: record_from_row(row) for row in rows}
-        except ValueError as error:
-            raise DamagedStore(message("the project's database is damaged"), why=str(error), path=self._store.path) from error
-        with self._mutex:
-            self._records = [by_path[path] for path in natural_sort(by_path)]
-            self._places = {record.id: place for place, record in enumerate(self._records)}

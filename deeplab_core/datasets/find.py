@@ -133,15 +133,39 @@ def scan_folder(folder: str | Path) -> FolderScan:
     )
 
 
+def listing_state(folder: str | Path) -> int:
+    """A number that changes if an image file below a folder comes, goes, or gets another size or time; nothing is looked into.
+
+    It costs a third of :func:`scan_folder` with the times of its files, and holds within one process only.
+
+    Raises:
+        ImageReadError: the folder does not exist or cannot be opened.
+    """
+    root = Path(folder)
+    walk = _Walk(root)
+    found: list[tuple[str, int, int]] = []
+    for place, names in walk.listing.items():
+        start = os.path.join(root, place)  # noqa: PTH118 -- 100,000 Path objects are slow
+        for name in names:
+            try:
+                status = os.stat(f"{start}/{name}")  # noqa: PTH116
+            except OSError:
+                continue
+            found.append((f"{place}/{name}", status.st_size, status.st_mtime_ns))
+    others = (walk.refused, walk.unsupported, walk.not_files, walk.not_followed)
+    return hash((frozenset(found), *(frozenset(names) for names in others)))
+
+
 _DIGITS, _MOST_DIGITS = re.compile(r"(\d+)"), 4000
 
 
 def natural_sort(names: Iterable[str]) -> list[str]:
     """Sort so that numbers count as numbers: ``img2`` before ``img10``; folders keep their files together."""
-    return sorted(names, key=_natural_key)
+    return sorted(names, key=natural_key)
 
 
-def _natural_key(name: str) -> tuple[list[str | int], str]:
+def natural_key(name: str) -> tuple[list[str | int], str]:
+    """What :func:`natural_sort` sorts a name or relative path by."""
     # Splitting on digit runs alternates text and number, so keys of any two names compare like with like.
     split = _DIGITS.split(name.casefold().replace("/", "\x00"))
     parts: list[str | int] = [*split]
@@ -228,6 +252,8 @@ def _is_special(entry: os.DirEntry[str]) -> bool:
 def _beside_photographs(root: Path, listing: dict[str, list[str]]) -> Iterator[str]:
     """Rule 3: masks in the same folder as their photographs."""
     for place, names in listing.items():
+        if not any(name.lower().endswith(".png") for name in names):
+            continue
         owners: dict[str, set[str]] = defaultdict(set)
         for name in names:
             owners[_photo_key(name)].add(name)
@@ -252,6 +278,8 @@ def _beside_photographs(root: Path, listing: dict[str, list[str]]) -> Iterator[s
 
 def _mask_folders(root: Path, photographs: dict[str, list[str]]) -> list[str]:
     """Rules 1 and 2: folders with lossless files that are masks of photographs in other folders."""
+    if not any(place and any(map(_is_lossless, names)) for place, names in photographs.items()):
+        return []
     by_name = {place: any(is_label_folder(part) for part in PurePosixPath(place).parts) for place in photographs}
     owners: dict[str, set[str]] = defaultdict(set)
     for place, names in photographs.items():

@@ -125,7 +125,7 @@ class FileChanges(QObject):
         self._jobs, self._notifier = services.jobs, services.notifier
         self.watch = FolderWatcher(self)
         self._seen: int | None = None  # what the folder held at the last look
-        self._looking = False
+        self._looking = self._again = False
         self._not_before = 0.0
         self._file: Path | None = None
         self._file_stat: _Stat = None
@@ -145,7 +145,10 @@ class FileChanges(QObject):
     def check(self) -> None:
         """Compare the folder with the project, in the background, and take over what is new."""
         project, saver = self._session.project, self._session.autosaver
-        if project is None or saver is None or project.read_only or self._looking:
+        if project is None or saver is None or project.read_only:
+            return
+        if self._looking:
+            self._again = True  # what stirs may have come behind the look
             return
         busy = self._edit.busy or self._jobs.running or saver.error is not None
         if busy or time.monotonic() < self._not_before:
@@ -156,14 +159,17 @@ class FileChanges(QObject):
         seen, in_use, began = self._seen, self._session.ids_in_use(), time.monotonic()
 
         def work() -> tuple[int, ScanReport | None]:
-            found, _left_out = survey(project.folder)
-            state = hash(frozenset(found.items()))
-            if state == seen or (seen is None and found == _known(project)):
+            from deeplab_core.datasets.find import listing_state
+
+            state = listing_state(project.folder)
+            if state == seen or (seen is None and survey(project.folder)[0] == _known(project)):
                 return state, None
             return state, project.rescan(in_use)
 
         def over() -> None:
-            self._looking = False
+            self._looking, again, self._again = False, self._again, False
+            if again:
+                self._later.start()
             took = time.monotonic() - began
             self._not_before = time.monotonic() + max(_PAUSE, _SHARE * took)
 
@@ -191,7 +197,7 @@ class FileChanges(QObject):
         self._check_view()
 
     def _follow_project(self, _project: Project | None) -> None:
-        self._seen, self._looking, self._not_before = None, False, 0.0
+        self._seen, self._looking, self._again, self._not_before = None, False, False, 0.0
         if self._session.autosaver is not None:
             self._session.autosaver.saved.connect(self._follow_saved)
         self._watch_folders()

@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.state import record_list
 from app.state.folder_scan import ScanReport
 from app.state.image_record import ImageFlag, ImageStatus
 from app.state.lock import ProjectLock
 from app.state.project import Project
 from app.state.provenance import Provenance
+from app.state.record_list import RecordList
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import CatalogError, ImageReadError, ProjectError, ProjectLocked, StorageError
 from tests.unit.app.folders import SHAPE, image_id, make_folder, make_image, same, stroke
@@ -282,6 +284,33 @@ def test_rescan_finds_new_files(folder):
         make_image(folder / "new.png", 7)
         assert project.rescan().added == 1
         assert "new.png" in paths(project)
+
+
+@pytest.mark.parametrize("apart", [2000, 0], ids=["one by one", "all again"])
+def test_after_each_rescan_the_records_are_those_of_the_database(folder, monkeypatch, apart):
+    monkeypatch.setattr(record_list, "_MOST_APART", apart)
+    random = np.random.default_rng(5)
+    names = [f"{place}img{number}.png" for place in ("", "deep/", "deep/a1/") for number in (1, 2, 10, 30)]
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        make_image(folder / name, int(random.integers(99)))
+    work_on(folder, "a.png")
+    with Project.open(folder) as project:
+        for step in range(12):
+            chosen = folder / str(random.choice([*names, "a.png"]))
+            if not chosen.exists():
+                make_image(chosen, step)
+            elif step % 3 == 0:
+                chosen.unlink()
+            elif step % 3 == 1:
+                chosen.rename(chosen.with_name(f"moved{step}.png"))
+            else:
+                make_image(chosen, step, (40 + step, 50))
+            before = {record.id: record for record in project.images}
+            report = project.rescan()
+            assert list(project.images) == RecordList(project._store).all
+            assert [project.index_of(record.id) for record in project.images] == list(range(len(project.images)))
+            assert len(project.images) - len(before) == report.added - report.removed
 
 
 # -- one writer ----------------------------------------------------------------------------------------------------------

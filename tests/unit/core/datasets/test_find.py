@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_core.datasets.find import find_images, natural_sort, scan_folder
+from deeplab_core.datasets.find import find_images, listing_state, natural_sort, scan_folder
 from deeplab_core.errors import ImageReadError
 from deeplab_core.images.file_names import is_label_folder, mask_stem, photo_stem
 
@@ -218,3 +219,28 @@ def test_real_layouts(shared_real: Path) -> None:
 def test_names_of_thousands_of_digits_are_sorted() -> None:
     long = "9" * 5000 + ".png"
     assert natural_sort([long, "10.png", "9.png", long + "a"]) == ["9.png", "10.png", long, long + "a"]
+
+
+def test_the_state_of_a_folder_changes_with_its_image_files_alone(tmp_path: Path) -> None:
+    def state() -> int:
+        return listing_state(tmp_path)
+
+    (tmp_path / "deep").mkdir()
+    picture = tmp_path / "deep" / "a.png"
+    picture.write_bytes(b"one")
+    os.utime(picture, ns=(5, 5))
+    before = state()
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / ".hidden.png").write_bytes(b"x")
+    assert state() == before
+    changes: list[Callable[[], object]] = [
+        lambda: os.utime(picture, ns=(5, 6)),
+        lambda: picture.write_bytes(b"longer"),
+        lambda: (tmp_path / "b.jpg").write_bytes(b"new"),
+        lambda: (tmp_path / "film.mp4").write_bytes(b"left out"),
+        lambda: (tmp_path / "b.jpg").unlink(),
+    ]
+    for change in changes:
+        change()
+        assert state() != before
+        before = state()
