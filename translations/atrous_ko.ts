@@ -3251,7 +3251,6 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>Merge with {name}</source>
-        <extracomment>Heights of rows with and without a box, px. Conflicts that are shown without scrolling, so that the pictures below have room. Width of the boxes, px. Value of the choice in a box that says: part by part.</extracomment>
         <translation>{name}와(과) 병합</translation>
     </message>
     <message>
@@ -8118,6 +8117,7 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>Only pixels that both of you set differently are coloured. Click a part to take it, or beside for all.</source>
+        <extracomment>Heights of rows with and without a box, px. Conflicts that are shown without scrolling, so that the pictures below have room. Width of the boxes, px. Value of the choice in a box that says: part by part.</extracomment>
         <translation>두 사람이 다르게 지정한 픽셀에 색이 있습니다. 부분을 클릭하면 그 부분을, 그 옆을 클릭하면 모두 가져옵니다.</translation>
     </message>
     <message>
@@ -9796,6 +9796,14 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     <message>
         <source>cut by the image border</source>
         <translation>이미지 테두리에 잘림</translation>
+    </message>
+    <message>
+        <source>objects</source>
+        <translation>객체</translation>
+    </message>
+    <message>
+        <source>pixels</source>
+        <translation>픽셀</translation>
     </message>
     <message>
         <source>{name} predicted as something else</source>

@@ -107,6 +107,7 @@ class ModelDock(Panel):
         self.models.currentTextChanged.connect(self.models.setToolTip)
         self.models.setAccessibleName(tr("Model"))
         self.models.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.models.setPlaceholderText(tr("No model yet"))  # while the one of the project is loaded
         self.models.setMinimumContentsLength(12)
         self.models.setItemDelegate(_ModelLine(self.models))
         self.models.activated.connect(self._choose)

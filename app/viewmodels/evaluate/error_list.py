@@ -135,13 +135,13 @@ class ComponentQuery:
         if isinstance(self.within, OwnSlice):
             return f"{self.within.axis}: {self.within.label}"
         if self.within is not None:
-            of = "objects" if isinstance(self.within.axis, ObjectAxis) else "pixels"
+            of = tr("objects") if isinstance(self.within.axis, ObjectAxis) else tr("pixels")
             what = of if self.concerning is None else class_text(catalog, self.concerning)
             return f"{what}, {slice_text(self.within)}"
         if self.concerning is not None:
             what = class_text(catalog, self.concerning)
         elif self.truth is not None and self.prediction is not None:
-            between = "and" if self.both_ways else "called"
+            between = tr("and") if self.both_ways else tr("called")
             what = f"{class_text(catalog, self.truth)} {between} {class_text(catalog, self.prediction)}"
         elif self.truth is not None:
             what = tr("{name} predicted as something else", name=class_text(catalog, self.truth))

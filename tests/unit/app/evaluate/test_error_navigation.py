@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from app.text import use_translator
 from app.viewmodels.evaluate.error_list import ComponentQuery, ErrorNavigation, nearest, still_wrong
 from deeplab_core.analysis import FailureKind, ObjectAxis, PixelAxis, Slice, inspect_image
 from deeplab_core.analysis.folder import FolderAnalysis
@@ -99,3 +100,12 @@ def test_the_place_in_a_newer_list_is_found_again():
     assert nearest(components[2], components[1:], 2) == 1
     assert nearest(components[0], components[1:], 0) == 0
     assert nearest(components[0], [], 0) == 0
+
+
+def test_titles_are_translated():
+    use_translator(lambda text, _many, _number: {"called": "→", "and": "+"}.get(text, text))
+    try:
+        assert ComponentQuery(CHAIR, SOFA).title(VOC) == "chair → sofa"
+        assert ComponentQuery(CHAIR, SOFA, both_ways=True).title(VOC) == "chair + sofa"
+    finally:
+        use_translator(None)

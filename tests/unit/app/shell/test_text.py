@@ -50,7 +50,7 @@ def german() -> Iterator[None]:
 def test_one_place_knows_the_signs_of_numbers() -> None:
     """Times of models were ``1 453`` in a window whose other numbers were ``1,453``."""
     root = Path(__file__).parents[4] / "app"
-    found = [path.name for path in root.rglob("*.py") if "u2009" in path.read_text(encoding="utf-8") and path.name != "text.py"]
+    found = [path.name for path in root.rglob("*.py") if "u202f" in path.read_text(encoding="utf-8") and path.name != "text.py"]
     assert found == []
 
 
