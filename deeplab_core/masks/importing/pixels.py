@@ -107,7 +107,8 @@ class VocReader(PixelReader):
 
     @classmethod
     def recognises(cls, source: Source) -> bool:
-        return bool(_class_masks(source)) and (_named(source, "labelmap.txt") is not None) == cls.needs_labelmap
+        listed = _named(source, "labelmap.txt") is not None and not _has_photographs(source)
+        return bool(_class_masks(source)) and listed == cls.needs_labelmap
 
     def scan(self) -> None:
         masks = _class_masks(self.source)
@@ -160,8 +161,13 @@ class VocReader(PixelReader):
         self.count_objects(canvas, str(root.with_name("SegmentationObject") / PurePosixPath(entry.file).relative_to(root)))
 
 
+def _has_photographs(source: Source) -> bool:
+    """Whether a folder has VOC's photographs: a data set, and not CVAT's archive of masks alone. Both are read alike."""
+    return any("JPEGImages" in PurePosixPath(name).parts[:-1] for name in source.names)
+
+
 class CvatMaskReader(VocReader):
-    """CVAT's "Segmentation mask 1.1": VOC's layout with ``labelmap.txt``."""
+    """CVAT's "Segmentation mask 1.1": VOC's layout with ``labelmap.txt`` and without photographs."""
 
     format_key = "cvat_masks"
     needs_labelmap = True

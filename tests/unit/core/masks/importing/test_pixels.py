@@ -358,3 +358,14 @@ def test_one_strange_colour_is_not_taken_for_ids_in_three_channels(tmp_path: Pat
     with pytest.raises(AtrousError, match=r"\(9, 9, 9\)") as caught:
         plan.read(plan.items[0])
     assert "three channels" not in str(caught.value)
+
+
+def test_a_voc_data_set_with_a_labelmap_is_not_taken_for_an_archive_of_cvat(tmp_path: Path) -> None:
+    source = tmp_path / "voc"
+    for folder in ("SegmentationClass", "JPEGImages"):
+        (source / folder).mkdir(parents=True)
+    Image.new("P", (4, 3), 1).save(source / "SegmentationClass" / "a.png")
+    (source / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nbackground:0,0,0::\nchair:192,0,0::\n")
+    assert scan(source, tmp_path, ["a.jpg"]).format.key == "cvat_masks"
+    Image.new("RGB", (4, 3)).save(source / "JPEGImages" / "a.jpg")
+    assert scan(source, tmp_path, ["a.jpg"]).format.key == "voc"

@@ -22,7 +22,7 @@ SHAPE = (41, 57)
 #: Export -> the format that reads it; formats of regions cannot hold void beside a background, so they are tried without void.
 READ_AS = {
     "indexed": "masks", "raw_ids": "masks", "ids_16bit": "masks", "color": "masks", "geotiff": "masks", "binary": "binary",
-    "npy": "numpy", "npz": "numpy", "voc": "cvat_masks", "cityscapes": "cityscapes", "cityscapes_ids": "cityscapes",
+    "npy": "numpy", "npz": "numpy", "voc": "voc", "cityscapes": "cityscapes", "cityscapes_ids": "cityscapes",
     "cityscapes_train_ids": "cityscapes", "ade20k": "ade20k", "coco_rle": "coco", "coco_instances": "coco",
     "coco_panoptic": "coco_panoptic", "labelme": "labelme", "yolo": "yolo", "cvat_images": "cvat", "cvat_masks": "cvat_masks",
     "parquet": "parquet",
