@@ -107,8 +107,10 @@ class VocReader(PixelReader):
 
     @classmethod
     def recognises(cls, source: Source) -> bool:
-        listed = _named(source, "labelmap.txt") is not None and not _has_photographs(source)
-        return bool(_class_masks(source)) and listed == cls.needs_labelmap
+        photographs = any("JPEGImages" in name.split("/")[:-1] for name in source.names)
+        return bool(_class_masks(source)) and cls.needs_labelmap == (
+            _named(source, "labelmap.txt") is not None and not photographs
+        )
 
     def scan(self) -> None:
         masks = _class_masks(self.source)
@@ -159,11 +161,6 @@ class VocReader(PixelReader):
         super().draw(entry, canvas, info, frame)
         root = PurePosixPath(_class_folder(entry.file))
         self.count_objects(canvas, str(root.with_name("SegmentationObject") / PurePosixPath(entry.file).relative_to(root)))
-
-
-def _has_photographs(source: Source) -> bool:
-    """Whether a folder has VOC's photographs: a data set, and not CVAT's archive of masks alone. Both are read alike."""
-    return any("JPEGImages" in PurePosixPath(name).parts[:-1] for name in source.names)
 
 
 class CvatMaskReader(VocReader):
