@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any
 
 from PySide6.QtCore import QObject, Qt, QThreadPool, Signal, Slot
+from shiboken6 import isValid
 
 from deeplab_core.parallel import available_cores
 
@@ -157,7 +158,11 @@ class JobRegistry(QObject):
                 outcome.result = work()
             except Exception as error:  # the receiver tells a handled error from a bug
                 outcome.error = error
-            self._over.emit(outcome)
+            try:
+                self._over.emit(outcome)
+            except RuntimeError:
+                if isValid(self):  # else the program has ended meanwhile: nobody waits for it
+                    raise
 
         (self._long_pool if long else self._pool).start(task)
 

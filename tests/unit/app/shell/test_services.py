@@ -8,6 +8,7 @@ import sys
 import threading
 
 import pytest
+from shiboken6 import delete
 
 from app.services.crash import CrashReporter
 from app.services.jobs import Job, JobRegistry, JobState
@@ -140,3 +141,17 @@ def test_unexpected_exceptions_of_any_thread_are_reported(watch, qtbot):
     qtbot.waitUntil(lambda: bool(heard))
     assert heard[0][0].startswith("ZeroDivisionError")
     assert "test_services" in heard[0][1]
+
+
+def test_work_that_outlives_the_program_ends_in_silence(qtbot, capsys) -> None:
+    jobs, go, ended = JobRegistry(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        go.wait(10)
+        ended.set()
+
+    jobs.run(work, lambda _result: None, lambda _error: None)
+    threading.Timer(0.2, go.set).start()  # while the registry waits for its threads
+    delete(jobs)
+    assert ended.is_set()
+    assert "Traceback" not in capsys.readouterr().err
