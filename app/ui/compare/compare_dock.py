@@ -41,8 +41,8 @@ from app.viewmodels.compare.rows import ComparedFigures, ImageLine, ModelLine, T
 _TABLE_ROW = 24
 #: Least width of a column of the table by the number of models, px: names of rows need the rest, and figures are never cut.
 _COLUMN = {3: 50, 4: 46}
-#: A panel narrower than this has everything behind tabs, in px.
-_NARROW = 520
+#: A panel narrower than this, or than what it needs, has everything behind tabs, in px; and its least width.
+_NARROW, _LEAST = 520, 240
 #: Widths of models, figures and tabs in a panel of 820 px: names and three figures, verdicts of two models.
 _SHARES = (192, 276, 352)
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -270,7 +270,9 @@ class CompareDock(Panel):
         for place, share in enumerate((2, 3, 4)):
             split.setStretchFactor(place, share)
         self.body.addWidget(split, 1)
-        self._narrow, self._listed = False, 0
+        self._narrow, self._listed, self._needed = False, 0, _NARROW
+        for part in (self.titleBarWidget(), self.widget()):
+            part.setMinimumWidth(_LEAST)  # else the window makes room for what does not fit, and lays this over other panels
         self.tabs.installEventFilter(self)
         self.setMinimumHeight(196)
         self.chooser.chosen.connect(self.modelsChosen)
@@ -279,13 +281,16 @@ class CompareDock(Panel):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self._arrange(self.width() < _NARROW)
+        if not self._narrow:
+            self._needed = max(_NARROW, *(part.minimumSizeHint().width() for part in (self.titleBarWidget(), self.widget())))
+        self._arrange(self.width() < self._needed)
 
     def _arrange(self, narrow: bool) -> None:
         """Models and figures beside curves and list, or behind tabs of their own in a narrow window."""
         if narrow is self._narrow:
             return
         self._narrow = narrow
+        self.difference.setVisible(not narrow)  # the pane of the difference says it, too
         for place, (part, title) in enumerate(((self._models, tr("Models")), (self.table, tr("Metrics")))):
             if narrow:
                 self.tabs.insertTab(place, part, title)

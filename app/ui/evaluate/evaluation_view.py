@@ -206,9 +206,9 @@ class EvaluationView(QWidget):
     def _show(self, place: int) -> None:
         title, widget = self._pages[place]
         self.stack.setCurrentWidget(widget)
-        if self.isVisible():
-            self.begin()
         self.pageShown.emit(title)
+        if self.isVisible():  # after the page has what it shows: the keyboard goes to a part that is there
+            self.begin()
 
 
 def _call(widget: QWidget, name: str, *values: object) -> object:

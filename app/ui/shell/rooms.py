@@ -19,6 +19,8 @@ from app.ui.shell.theme import Theme
 _HEIGHT, _WIDTH, _NARROW = 32, 74, 34
 #: Panels that say nothing about the pages of the Evaluation panel.
 _NOT_WITH_ERRORS = ("crf", "trimap", "history")
+#: Pages of the Evaluation panel lead to images by themselves; in a narrow window they need the room of the list, px.
+_NARROW_WINDOW = 900
 
 
 class Room(StrEnum):
@@ -150,7 +152,8 @@ class Rooms(QObject):
         self._shown = self.room
         self._switch.show_room(self._shown)
         if self._shown is Room.ERRORS:
-            self._folding.put_away(_NOT_WITH_ERRORS)
+            narrow = self._switch.window().width() < _NARROW_WINDOW
+            self._folding.put_away((*_NOT_WITH_ERRORS, "images") if narrow else _NOT_WITH_ERRORS)
         else:
             self._folding.bring_back()
         self.entered.emit(self._shown)

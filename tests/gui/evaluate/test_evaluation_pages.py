@@ -10,7 +10,7 @@ import pytest
 from pyqtgraph import PlotWidget
 from PySide6.QtCore import QModelIndex, QPointF, Qt
 from PySide6.QtGui import QColor, QImage
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtWidgets import QApplication, QFileDialog
 
 from app.ui.evaluate.kind_table import KindTable
 from app.ui.evaluate.matrix_view import _contrasting, _luminance
@@ -250,6 +250,16 @@ def test_figures_on_cells_are_readable(color: str) -> None:
     ground = QColor(color)
     high, low = sorted((_luminance(_contrasting(ground)), _luminance(ground)), reverse=True)
     assert (high + 0.05) / (low + 0.05) >= 4.5
+
+
+def test_the_keyboard_stays_in_the_page_of_runs(studio: Studio, folder) -> None:
+    """Its table is hidden until two runs are compared: the keyboard went to the menu at the other end of the window."""
+    pages(studio, folder, "Ambiguous")
+    view = studio.application.presenter.inspect.view
+    studio.qtbot.mouseClick(view.tabs, Qt.MouseButton.LeftButton, pos=view.tabs.tabRect(5).center())
+    studio.settle()
+    assert view.page is not None
+    assert view.page.isAncestorOf(QApplication.focusWidget())
 
 
 def test_no_figure_of_the_kinds_is_cut_in_a_narrow_window(studio: Studio, folder) -> None:
