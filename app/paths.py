@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 #: Names the environment variable with folders (separated as in PATH) that hold further models.
 MODEL_DIR_VARIABLE = "ATROUS_MODEL_DIR"
@@ -60,15 +61,32 @@ def setting(group: str, name: str) -> str:
 
     An unreadable file sets nothing (the window shows what is wrong).
     """
+    value = _stored(group, name)
+    return value if isinstance(value, str) else ""
+
+
+def whole_setting(key: str) -> int:
+    """A whole number of the settings file, e.g. of ``work.runs_megabytes``; its default if it is not set or out of range."""
+    from app.state.settings_schema import BY_KEY
+
+    known = BY_KEY[key]
+    value = _stored(*key.split(".", 1))
+    assert isinstance(known.default, int)
+    fits = isinstance(value, int) and not isinstance(value, bool)
+    if fits and (known.low is None or value >= known.low) and (known.high is None or value <= known.high):
+        return int(value)
+    return known.default
+
+
+def _stored(group: str, name: str) -> Any:
     from app.services.folders import settings_file
     from deeplab_core.errors import AtrousError
     from deeplab_core.reading import read_toml
 
     try:
-        value = read_toml(settings_file(), foreign=True).get(group, {}).get(name, "")
+        return read_toml(settings_file(), foreign=True).get(group, {}).get(name)
     except (AtrousError, AttributeError):
-        return ""
-    return value if isinstance(value, str) else ""
+        return None
 
 
 #: Folder of click networks in a folder of models; searches for models skip it.

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from math import isnan
 
 from deeplab_core.errors import AtrousError, MessageText, error_text, fill
-from deeplab_core.printable import printable
+from deeplab_core.printable import one_line, printable
 from deeplab_core.wording import count
 
 _log = logging.getLogger(__name__)
@@ -157,7 +157,7 @@ def _fill_local(template: str, values: Mapping[str, object]) -> str:
 def error_title(error: AtrousError) -> str:
     """What happened, as a headline: the name of the file if there is one, else a capital letter."""
     what = tr(error.what)
-    return what[:1].upper() + what[1:] if error.path is None else f"{error.path.name}: {what}"
+    return what[:1].upper() + what[1:] if error.path is None else f"{one_line(error.path.name)}: {what}"
 
 
 def sentence(text: str) -> str:
@@ -219,7 +219,12 @@ def waiting_text(images: int) -> str:
     )
 
 
-def displayed(text: str) -> str:
+def displayed(name: str) -> str:
+    """The name of a file, folder or class as a window can show it, in one line; other texts are for :func:`displayed_lines`."""
+    return displayed_lines(one_line(name))
+
+
+def displayed_lines(text: str) -> str:
     """A text as a window can show it.
 
     Bytes of a file name that are not UTF-8 become the replacement character: Qt drops them silently. Control characters, which Qt

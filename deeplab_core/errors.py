@@ -38,8 +38,10 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Real
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, SupportsIndex
+
+from deeplab_core.printable import one_line
 
 _log = logging.getLogger(__name__)
 
@@ -147,6 +149,8 @@ def _plain(value: object) -> _Plain:
         return value
     if isinstance(value, SupportsIndex):
         return operator.index(value)
+    if isinstance(value, PurePath):
+        return one_line(value)
     return float(value) if isinstance(value, Real) else str(value)
 
 
@@ -173,7 +177,7 @@ class AtrousError(Exception):
         super().__init__(what)
 
     def __str__(self) -> str:
-        head = f"{self.path}: {self.what}" if self.path is not None else self.what
+        head = f"{one_line(self.path)}: {self.what}" if self.path is not None else self.what
         remedy = ": ".join(part for part in (self.remedy.rstrip("."), self.option) if part)
         return " ".join(part.rstrip(".") + "." for part in (head, self.why, remedy) if part)
 

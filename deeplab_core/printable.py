@@ -15,6 +15,8 @@ import re
 #: file names that are not UTF-8.
 _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+_LINES = {10: r"\n", 9: r"\t"}
+
 
 def printable(text: object) -> str:
     r"""A text with every control character as an escape that can be read: ``\x1b``, ``\u202e``, ``\xff`` for a foreign byte.
@@ -22,6 +24,15 @@ def printable(text: object) -> str:
     Newlines and tabs stay. What is a text already comes back unchanged if there is nothing to escape; other values are made one.
     """
     return _HIDDEN.sub(_escaped, str(text))
+
+
+def one_line(name: object) -> str:
+    r"""The name of a file or class as a part of one line: ``\n`` and ``\t`` for its newlines and tabs.
+
+    A newline would end the line that names the file, and begin one that looks like another message. Other control characters are
+    for :func:`printable`, which cannot tell a name's newlines from those of a text.
+    """
+    return str(name).translate(_LINES)
 
 
 def is_printable(text: str) -> bool:

@@ -258,9 +258,31 @@ def reason(problem: BaseException) -> str:
     if isinstance(problem, MemoryError):
         return "It is too large"
     text = " ".join(str(problem).split())
+    if isinstance(problem, (TypeError, AttributeError)):
+        text = _of_types(text)
     if isinstance(problem, ValueError) and "integer string conversion" in text:
         return "It holds a number of thousands of digits"
     return _cut(text, 300) or type(problem).__name__
+
+
+#: What Python says where a value of a file has another type than its reader expects, and what belongs there.
+_TYPES = {
+    r"'(\w+)' object has no attribute '(?:get|items|keys|values)'": "named values belong",
+    r"(list|tuple|string) ind(?:ex|ic)\w* must be integers.*": "named values belong",
+    r"'(\w+)' object is not (?:subscriptable|iterable|a mapping)": "a list or named values belong",
+    r"(?:must be real number, not |.*argument must be a .*, not ')(\w+)'?": "a number belongs",
+    r"unhashable type: '(\w+)'": "a name belongs",
+}
+_TYPE_NAMES = {
+    "NoneType": "null", "bool": "true or false", "int": "a number", "float": "a number", "str": "a text", "string": "a text",
+    "list": "a list", "tuple": "a list", "dict": "named values",
+}  # fmt: skip
+
+
+def _of_types(text: str) -> str:
+    matches = ((re.fullmatch(pattern, text), belongs) for pattern, belongs in _TYPES.items())
+    said = (f"It has {_TYPE_NAMES[match[1]]} where {belongs}" for match, belongs in matches if match and match[1] in _TYPE_NAMES)
+    return next(said, text)
 
 
 def json_text(data: object, **options: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deeplab_core.errors import MessageText, plural_message
+from deeplab_core.printable import one_line
 
 
 def count(number: int, thing: str, things: str = "", *, gap: str = ",") -> str:
@@ -19,7 +20,7 @@ def count(number: int, thing: str, things: str = "", *, gap: str = ",") -> str:
 
 def name_some(names: Sequence[str], most: int) -> str:
     """The first names of a list and how many follow, as a value of a message: ``"a, b and 3 more"``."""
-    listed = ", ".join(names[:most])
+    listed = ", ".join(map(one_line, names[:most]))
     return name_more(listed, len(names) - most) if names[most:] else listed
 
 

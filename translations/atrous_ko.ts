@@ -2536,6 +2536,14 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
         <translation>이 프로젝트의 정답을 읽을 수 없습니다</translation>
     </message>
     <message>
+        <source>The ground truth has changed on disk</source>
+        <translation>디스크의 정답이 바뀌었습니다</translation>
+    </message>
+    <message>
+        <source>It was read again; figures follow it.</source>
+        <translation>다시 읽었으며, 수치도 이에 따라 바뀝니다.</translation>
+    </message>
+    <message>
         <source>No ground truth found</source>
         <translation>정답을 찾지 못했습니다</translation>
     </message>
@@ -2936,8 +2944,12 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
         <translation>{name}: {pixels} px ({share:.1%})</translation>
     </message>
     <message>
-        <source>The folder has changed</source>
+        <source>The project is open for reading only; its list stays as it is.</source>
         <extracomment>Most folders that are watched; the rest is looked at when the window becomes active. Systems bound this, some at 256 files. Quiet time after the last event before it is passed on, in milliseconds: a file that is being copied sends many. Shortest pause between two looks at a folder, in seconds, and as a multiple of the time that the last one took. How long a look is put off while a stroke is painted or a job works on the folder, in milliseconds.</extracomment>
+        <translation>프로젝트가 읽기 전용으로 열려 있으므로 목록은 그대로 유지됩니다.</translation>
+    </message>
+    <message>
+        <source>The folder has changed</source>
         <translation>폴더가 바뀌었습니다</translation>
     </message>
     <message>
@@ -3008,7 +3020,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>{failures} failed: {names}</source>
-        <extracomment>Setting: ask also before jobs that change no mask. Begins the job. The argument: do not ask again before jobs that change no mask. Failed images that the message at the end of a job names.</extracomment>
+        <extracomment>Setting of a project: the last change of a job over its folder. Setting: ask also before jobs that change no mask. Begins the job. The argument: do not ask again before jobs that change no mask. Failed images that the message at the end of a job names.</extracomment>
         <translation>{failures} 실패: {names}</translation>
     </message>
     <message>
@@ -11369,7 +11381,6 @@ Source: {by}.</source>
     </message>
     <message>
         <source>the prediction is {width} x {height} px, its truth {truth_width} x {truth_height} px</source>
-        <extracomment>The four views of a change: the runs, what the second fixed of the first, what it made.</extracomment>
         <translation>예측은 {width} x {height} px, 정답은 {truth_width} x {truth_height} px입니다</translation>
     </message>
     <message numerus="yes">
@@ -11439,9 +11450,16 @@ Ending of stored confidences, 255 x the largest probability (``atrous predict --
         <translation>--save-confidence로 예측하세요</translation>
     </message>
     <message numerus="yes">
+        <source>has ground truth in an unknown frame</source>
+        <comment>have ground truth in an unknown frame</comment>
+        <extracomment>Pairs that were not compared again.</extracomment>
+        <translation>
+            <numerusform>정답의 방향을 알 수 없습니다</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>is in another frame than its ground truth</source>
         <comment>are in another frame than their ground truth</comment>
-        <extracomment>Pairs that were not compared again.</extracomment>
         <translation>
             <numerusform>정답과 방향이 다릅니다</numerusform>
         </translation>
@@ -11469,10 +11487,6 @@ Ending of stored confidences, 255 x the largest probability (``atrous predict --
     <message>
         <source>Predict with --save-confidence, or name a folder of other masks with --second</source>
         <translation>--save-confidence로 예측하거나 --second로 다른 마스크 폴더를 지정하세요</translation>
-    </message>
-    <message>
-        <source>the prediction is {prediction_size}, its truth {truth_size}</source>
-        <translation>예측은 {prediction_size}, 정답은 {truth_size}입니다</translation>
     </message>
     <message>
         <source>it is {other_size}, its partner {size}</source>
@@ -15608,6 +15622,19 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <translation>대신 원시 ID(16비트 PNG)를 고르세요</translation>
     </message>
     <message>
+        <source>this is a file of ADE20K&apos;s full release, which is not read</source>
+        <extracomment>Classes and parts of ADE20K&apos;s full release.</extracomment>
+        <translation>ADE20K 전체 배포판의 파일이며, 읽지 않습니다</translation>
+    </message>
+    <message>
+        <source>it codes some 3,000 classes and instances in its colours</source>
+        <translation>색으로 약 3,000개의 클래스와 인스턴스를 나타냅니다</translation>
+    </message>
+    <message>
+        <source>Use the masks of ADE20K&apos;s release for scene parsing, in its folder annotations</source>
+        <translation>ADE20K의 장면 분할용 배포판에 있는 annotations 폴더의 마스크를 사용하세요</translation>
+    </message>
+    <message>
         <source>this file holds instances, not classes</source>
         <translation>이 파일에는 클래스가 아니라 인스턴스가 들어 있습니다</translation>
     </message>
@@ -17180,7 +17207,7 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     </message>
     <message>
         <source>the file&apos;s card describes a network that cannot be built</source>
-        <extracomment>Heads that only training runs, and what other tools leave among the weights: they never decide whether a file loads.</extracomment>
+        <extracomment>Buffers of the modules around a network. Heads that only training runs, and what other tools leave among the weights: they never decide whether a file loads.</extracomment>
         <translation>파일의 카드가 만들 수 없는 네트워크를 설명합니다</translation>
     </message>
     <message>
@@ -17289,9 +17316,16 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
         <source>it has {options}; its tensors decide the rest</source>
         <translation>있는 것은 {options}이며, 나머지는 텐서로 정해집니다</translation>
     </message>
+    <message numerus="yes">
+        <source>the network has {n} class</source>
+        <comment>the network has {n} classes</comment>
+        <translation>
+            <numerusform>네트워크의 클래스는 {n}개입니다</numerusform>
+        </translation>
+    </message>
     <message>
         <source>Download or copy the file again</source>
-        <extracomment>First pickle of the old format, ``torch.serialization.MAGIC_NUMBER``. A checkpoint that claims more than this is not a segmentation network: the largest known (DeconvNet) has 1 GB.
+        <extracomment>First pickle of the old format, ``torch.serialization.MAGIC_NUMBER``. A checkpoint that claims more than this is not a segmentation network: the largest known (DeconvNet) has 1 GB. How pickles of protocols 0 and 1 begin: with a dict, a list or a tuple (in text or binary form), or the class of an object.
 ----------
 A protocol buffer cannot be larger. Bytes that a packed release may unpack to while its graph is looked for; the largest official one has 0.9 GB.</extracomment>
         <translation>파일을 다시 내려받거나 복사하세요</translation>
@@ -17319,6 +17353,18 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     <message>
         <source>Choose the checkpoint, not an archive of data</source>
         <translation>데이터 압축 파일이 아니라 체크포인트를 고르세요</translation>
+    </message>
+    <message>
+        <source>a pickle of protocol 0 or 1, which this program does not read</source>
+        <translation>프로토콜 0 또는 1의 pickle이며, 이 프로그램은 읽지 않습니다</translation>
+    </message>
+    <message>
+        <source>torch.save has written protocol 2 or later since its first version</source>
+        <translation>torch.save는 첫 버전부터 프로토콜 2 이상으로 저장합니다</translation>
+    </message>
+    <message>
+        <source>If you trust its authors, open it in their program and save only model.state_dict() with torch.save</source>
+        <translation>만든 사람을 신뢰한다면 그 프로그램에서 연 다음 torch.save로 model.state_dict()만 저장하세요</translation>
     </message>
     <message>
         <source>{foreign}, which this program does not read</source>
@@ -17524,12 +17570,20 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
         <translation>파일에 state dict가 없습니다</translation>
     </message>
     <message>
+        <source>Save the state_dict() of one network with torch.save</source>
+        <translation>torch.save로 네트워크 하나의 state_dict()를 저장하세요</translation>
+    </message>
+    <message>
         <source>Save model.state_dict() with torch.save</source>
         <translation>torch.save로 model.state_dict()를 저장하세요</translation>
     </message>
     <message>
         <source>it holds an object of the class {class_name}, and would need its code</source>
         <translation>{class_name} 클래스의 객체가 들어 있어 그 코드가 필요합니다</translation>
+    </message>
+    <message>
+        <source>it holds a list of {count} entries, and nothing says which of them is the network</source>
+        <translation>항목 {count}개의 목록이 들어 있으며, 그중 무엇이 네트워크인지 알 수 없습니다</translation>
     </message>
     <message>
         <source>it holds a {kind}</source>
@@ -17634,6 +17688,10 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     <message>
         <source>The folder is called {name}, as PASCAL VOC&apos;s</source>
         <translation>폴더 이름이 PASCAL VOC처럼 {name}입니다</translation>
+    </message>
+    <message>
+        <source>The folder is called {name}, as KITTI&apos;s, which has the ids of Cityscapes</source>
+        <translation>폴더 이름이 KITTI처럼 {name}이며, Cityscapes의 ID를 씁니다</translation>
     </message>
     <message>
         <source>The folder is called {name}, as Cityscapes&apos;</source>

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from app.cli.compared_errors import common_files, compare_masks, component_lines, masks_of_folder
 from app.cli.console import ReportingCommand, overwrite_option, progress, write_json, write_page
 from app.cli.ground_truth import masks_truth
-from app.cli.model_choice import report_model, resolve_model
+from app.cli.model_choice import model_options, report_model, resolve_model
 from app.cli.options import (
     FOLDER,
     TruthOptions,
@@ -32,6 +32,7 @@ from app.cli.options import (
 )  # fmt: skip
 from app.cli.plan import Task, output_names, plan_outputs, report_refused
 from app.cli.predict import write_prediction
+from app.cli.predict_run import named_options
 from app.cli.read_ahead import read_ahead
 from app.cli.terminal import say
 from deeplab_core.errors import AtrousError, one_image
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from deeplab_core.inference import RunVariant, VariantPredictor
     from deeplab_core.records import ModelCard, Precision, PredictOptions
 
+#: File in the folder of a row that says what made its masks.
+_RECORD = "atrous-row.json"
 _MARKS = {"helps": "+", "hurts": "-", "cannot tell": " ", "too few": "?", "not the same ground truth": " "}
 
 
@@ -56,8 +59,7 @@ class _Run:
     model: str
     variant: str
     masks: Path
-    times: list[float] = field(default_factory=list)
-    cpu_times: list[float] = field(default_factory=list)
+    seconds: dict[str, tuple[float, float]] = field(default_factory=dict)  # and CPU seconds, by image
     notes: set[str] = field(default_factory=set)
     measured: ComparedSide | None = None
     pairs: dict[str, MaskPair] = field(default_factory=dict)
@@ -84,6 +86,7 @@ class _Run:
     catalog_help="Classes of the ids in the ground truth: voc21, ... or a file [default: recognised]",
 )
 @click.option("--band-rule", type=click.Choice(["edge", "void"]), default="edge", show_default=True, help="Rule of the bands.")
+@model_options
 @network_options
 @attributes_option
 @click.option("--objects", metavar="DIR", type=FOLDER, help="Lists of objects of rendered rooms: adds visible fractions.")
@@ -98,6 +101,10 @@ class _Run:
     "-o", "--output", "out", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
     help="Keep the masks of every row in a folder of its own below DIR [default: they are not kept].",
 )  # fmt: skip
+@click.option(
+    "--resume", is_flag=True,
+    help="Take the masks that the same rows have in DIR, and predict what is missing: for other attributes or more draws.",
+)  # fmt: skip
 @json_option()
 @csv_option("csv", "Write every score as one line.")
 @html_option("Write one page to read, with cut-outs of the errors won and lost.")
@@ -109,6 +116,7 @@ def ablate(
     variants: tuple[str, ...],
     truth: TruthOptions,
     band_rule: Literal["edge", "void"],
+    options_of_model: dict[str, Any],
     output_stride: int | None,
     device: str,
     precision: Precision,
@@ -118,6 +126,7 @@ def ablate(
     seed: int,
     top: int,
     out: Path | None,
+    resume: bool,
     json_file: Path | None,
     csv_file: Path | None,
     html_file: Path | None,
@@ -136,6 +145,8 @@ def ablate(
 
     if not variants and len(models) == 1:
         raise click.UsageError("there is nothing to compare: add --variant, e.g. --variant flip, or a second --model")
+    if resume and out is None:
+        raise click.UsageError("--resume takes masks of an earlier run: name their folder with -o")
     plain = PredictOptions(output_stride=output_stride, device=device, precision=precision)
     settings = _settings(variants, plain, parse_variant)
     own = read_own(attributes)
@@ -144,7 +155,7 @@ def ablate(
         runs: list[_Run] = []
         failed = 0
         for model in models:
-            failed += _predict(model, images, settings, root, runs, kept=out is not None)
+            failed += _predict(model, images, settings, root, runs, options_of_model, kept=out is not None, resume=resume)
         failed += sum(_measure(run, images, truth, band_rule) for run in runs)
         found = _compare(runs, images, objects, own, truth, resamples=resamples, seed=seed)
         page = None if html_file is None else _page(found, html_file.parent, max(top, 6))
@@ -185,25 +196,44 @@ def _settings(
     return found
 
 
-def _predict(model_name: str, images: Path, settings: list[RunVariant], root: Path, runs: list[_Run], *, kept: bool) -> int:
-    """Write the masks of a model with every setting, each into its own folder; how many images failed."""
+def _predict(
+    model_name: str,
+    images: Path,
+    settings: list[RunVariant],
+    root: Path,
+    runs: list[_Run],
+    of_model: Mapping[str, Any],
+    *,
+    kept: bool,
+    resume: bool,
+) -> int:
+    """Write the masks of a model with every setting, each into its own folder; how many images failed.
+
+    Args:
+        kept: whether the folders stay; then nothing in them is replaced.
+        resume: whether masks in them count, if the same model made them with the same settings.
+    """
     from deeplab_core.inference import Predictor, VariantPredictor
-    from deeplab_core.masks import mark_output
+    from deeplab_core.masks import mark_output, read_marker
     from deeplab_core.weights import load_model
 
     path = resolve_model(model_name)
-    model, card = load_model(path, output_stride=settings[0].options.output_stride)
+    model, card = load_model(path, output_stride=settings[0].options.output_stride, options=of_model)
     report_model(card)
     names = [run.model for run in runs]
     title = card.name if card.name not in names else f"{card.name} ({path.name})"
     mine = [_Run(title, variant.name, root / _folder_name(title, variant.name)) for variant in settings]
     runs += mine
     plans = [plan_outputs([images], run.masks) for run in mine]
-    if kept:
+    earlier: list[dict[str, list[float]]] = [{} for _ in mine]
+    if resume:
+        earlier = [_earlier(run.masks, card, variant.options) for run, variant in zip(mine, settings, strict=True)]
+    elif kept:
         there = [task.output for plan in plans for task in plan.tasks if task.output.exists()]
         if there:
             raise click.UsageError(
-                f"{count(len(there), 'mask')} of these rows are already there, e.g. {there[0]}; choose another folder"
+                f"{count(len(there), 'mask')} of these rows are already there, e.g. {there[0]}; choose another folder, or take "
+                "them with --resume"
             )
     try:
         predictor = VariantPredictor(
@@ -211,19 +241,51 @@ def _predict(model_name: str, images: Path, settings: list[RunVariant], root: Pa
         )
     except AtrousError as error:
         raise click.UsageError(f"{card.name}: {error}") from None
-    for run, plan in zip(mine, plans, strict=True):
-        mark_output(
-            run.masks, "prediction", output_names(run.masks, plan.tasks), catalog=card.catalog, model=card.id, frame="stored"
-        )
+    for run, plan, variant, known in zip(mine, plans, settings, earlier, strict=True):
+        before, written = read_marker(run.masks), output_names(run.masks, plan.tasks)
+        mark_output(run.masks, "prediction", written, catalog=card.catalog, model=card.id, frame="stored", earlier=before)
+        write_json(run.masks / _RECORD, _record(card, variant.options, known))
     failed, channels = len(plans[0].refused), model.in_channels
     tasks = list(zip(*(plan.tasks for plan in plans), strict=True))
+    if resume:
+        every, tasks = tasks, [row for row in tasks if not all(task.output.exists() for task in row)]
+        done = {row[0].name for row in every} - {row[0].name for row in tasks}
+        say(f"{title}: masks of {count(len(done), 'image')} are taken as they are", err=True)
+        for run, known in zip(mine, earlier, strict=True):
+            run.seconds |= {name: (known[name][0], known[name][1]) for name in known if name in done}
     with progress(f"predict {title}", len(tasks)) as bar:
         report_refused(plans[0], bar.note)
         decoded = read_ahead([row[0].image for row in tasks], fourth=channels == 4)
         for row, image in zip(tasks, decoded, strict=True):
             failed += _one_image(row, image, predictor, mine, card, channels, bar.note)
             bar.advance(row[0].name)
+    for run, variant in zip(mine, settings, strict=True) if kept else ():
+        write_json(
+            run.masks / _RECORD, _record(card, variant.options, {name: list(times) for name, times in run.seconds.items()})
+        )
     return failed
+
+
+def _record(card: ModelCard, options: PredictOptions, seconds: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """What made the masks of a row, with seconds and CPU seconds of each image."""
+    made_by = {name: value for name, value in named_options(options).items() if name != "--crf-engine"}
+    return {"format": "atrous-row-1", "model": card.id, "options": made_by, "seconds": {**seconds}}
+
+
+def _earlier(masks: Path, card: ModelCard, options: PredictOptions) -> dict[str, list[float]]:
+    """Seconds of the images that a row has already; nothing where it has none. Raises UsageError for masks of other rows."""
+    from deeplab_core.reading import expecting, read_json
+
+    record = masks / _RECORD
+    if not record.exists():
+        if next(masks.rglob("*.png"), None) is not None:
+            raise click.UsageError(f"{masks} does not say what made its masks; choose another folder")
+        return {}
+    found, wanted = read_json(record, what="the record of these masks"), _record(card, options, {})
+    with expecting("not a record of masks", path=record):
+        if any(found[name] != wanted[name] for name in ("format", "model", "options")):
+            raise click.UsageError(f"{masks} holds masks of another model or setting; choose another folder")
+        return {str(name): [float(value) for value in times] for name, times in found["seconds"].items() if len(times) == 2}
 
 
 def _one_image(
@@ -245,8 +307,7 @@ def _one_image(
                     if text not in run.notes:
                         run.notes.add(text)
                         note(f"note: {run.name}: {text}")
-                run.times.append(prediction.report.milliseconds / 1e3)
-                run.cpu_times.append(prediction.report.cpu_milliseconds / 1e3)
+                run.seconds[task.name] = prediction.report.milliseconds / 1e3, prediction.report.cpu_milliseconds / 1e3
     except AtrousError as error:
         note(f"failed: {error}")
         return 1
@@ -321,13 +382,14 @@ def _compare(
 def _row(run: _Run) -> AblationRow:
     from deeplab_core.analysis.ablation import AblationRow
 
-    seconds, cpu_seconds = (mean_without_first(times) for times in (run.times, run.cpu_times))
+    wall, cpu = zip(*run.seconds.values(), strict=True) if run.seconds else ((), ())
+    seconds, cpu_seconds = mean_without_first(wall), mean_without_first(cpu)
     return AblationRow(
-        model=run.model, variant=run.variant, seconds=seconds, cpu_seconds=cpu_seconds, images=len(run.times)
+        model=run.model, variant=run.variant, seconds=seconds, cpu_seconds=cpu_seconds, images=len(run.seconds)
     )  # fmt: skip
 
 
-def mean_without_first(times: list[float]) -> float:
+def mean_without_first(times: Sequence[float]) -> float:
     """The mean; loops are compiled and engines tried with the first image, so it counts only if it is the only one."""
     counted = times[1:] or times
     return sum(counted) / len(counted) if counted else math.nan

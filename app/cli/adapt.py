@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.console import overwrite_option, write_json
-from app.cli.model_choice import model_option, resolve_model
+from app.cli.model_choice import model_option, model_options, resolve_model
 from app.cli.models import refuse_overwriting
 from app.cli.options import OUTPUT_STRIDES, device_option, json_option, project_option
 from app.cli.terminal import LiveBar, is_live, say
@@ -33,6 +33,7 @@ _PARTS = 1000
 @click.command()
 @click.argument("folder", metavar="FOLDER", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @model_option
+@model_options
 @click.option(
     "-o", "--output", "target", required=True, type=click.Path(dir_okay=False, path_type=Path),
     help="The file to write: *.safetensors.",
@@ -60,6 +61,7 @@ def adapt(
     model_name: str,
     target: Path,
     *,
+    options_of_model: dict[str, Any],
     layers: Any,
     strength: Any,
     known_classes: bool,
@@ -88,7 +90,7 @@ def adapt(
     from deeplab_core.learning import LearnOptions
     from deeplab_core.weights import load_model
 
-    _, card = load_model(path, output_stride)
+    _, card = load_model(path, output_stride, options=options_of_model)
     corrections = _corrections(folder, project_dir, card)
     new = () if known_classes else tuple(row.id for row in corrections.classes() if not row.taught)
     task = LearnTask(
@@ -97,7 +99,7 @@ def adapt(
             CorrectedImage(name=image.name, image=image.path, known=image.known, mask=image.mask) for image in corrections.images
         ),
         pairs=corrections.pairs, options=LearnOptions(layers=layers, strength=strength, new_classes=new, seed=seed),
-        device=device, output_stride=output_stride,
+        device=device, output_stride=output_stride, model_options=options_of_model,
     )  # fmt: skip
     with _shown() as progress:
         saved, adapted = learn(task, None, progress)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.console import emit
-from app.cli.model_choice import model_option, report_model, resolve_model
+from app.cli.model_choice import model_option, model_options, report_model, resolve_model
 from app.cli.options import json_lines_option, network_options
 from app.cli.terminal import say
 from app.paths import SAMPLE_PROJECT
@@ -32,11 +32,20 @@ _IMAGES = 8
 @click.command()
 @click.argument("images", metavar="[IMAGES]", required=False, type=click.Path(exists=True, path_type=Path))
 @model_option
+@model_options
 @network_options
 @click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True, help="Rounds; medians are printed.")
 @json_lines_option("Print one JSON line for each row.")
 def bench(
-    images: Path | None, model_name: str, output_stride: int | None, device: str, precision: Precision, rounds: int, as_json: bool
+    images: Path | None,
+    *,
+    model_name: str,
+    options_of_model: dict[str, Any],
+    output_stride: int | None,
+    device: str,
+    precision: Precision,
+    rounds: int,
+    as_json: bool,
 ) -> int:
     """Measure a model on a few images: every installed engine, and images one after the other or side by side.
 
@@ -48,7 +57,7 @@ def bench(
     from deeplab_core.records import PredictOptions
     from deeplab_core.weights import load_model
 
-    model, card = load_model(resolve_model(model_name), output_stride=output_stride)
+    model, card = load_model(resolve_model(model_name), output_stride=output_stride, options=options_of_model)
     engines: list[EngineChoice] = ["torch", *installed_engines()]
     plain = PredictOptions(output_stride=output_stride, device=device, precision=precision)
     options = {name: replace(plain, engine=name) for name in engines}

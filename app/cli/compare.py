@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import click
 from app.cli.compared_errors import SIGNS, common_files, compare_masks, error_lines, masks_of_folder, masks_of_report
 from app.cli.console import ReportingCommand, overwrite_option, progress, write_json, write_page
 from app.cli.ground_truth import masks_truth
-from app.cli.model_choice import report_model, resolve_model
+from app.cli.model_choice import model_options, report_model, resolve_model
 from app.cli.options import (
     FOLDER,
     TruthOptions,
@@ -33,6 +34,7 @@ from app.cli.read_ahead import read_ahead
 from app.cli.terminal import say
 from deeplab_core.errors import AtrousError, one_image
 from deeplab_core.model_files import is_model_file, model_in_folder
+from deeplab_core.printable import one_line
 from deeplab_core.wording import count
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     "--band-rule", type=click.Choice(["edge", "void"]),
     help="Of folders and models: bands around class edges, or around void [default: as in the report, else edge].",
 )  # fmt: skip
+@model_options
 @network_options
 @draws_options(default=10_000, least=100, most=1_000_000, text="Random draws of images for intervals and p-values.")
 @click.option(
@@ -83,6 +86,7 @@ def compare(
     truth: TruthOptions,
     images: Path | None,
     band_rule: Literal["edge", "void"] | None,
+    options_of_model: dict[str, Any],
     output_stride: int | None,
     device: str,
     precision: Precision,
@@ -122,6 +126,8 @@ def compare(
     wants_errors = errors if errors is not None else bool(not only_reports or html_file or attributes or objects)
     if only_reports and (truth.folders or band_rule is not None or (images is not None and not wants_errors)):
         raise click.UsageError("--truth, --images and --band-rule are for folders and models; a report has its own")
+    if options_of_model and not any(source.kind == "model" for source in sources):
+        raise click.UsageError("--model-option is for models; neither side is one")
     if not wants_errors and (attributes or objects):
         raise click.UsageError("--attributes and --objects are for errors; leave --no-errors out")
     own = read_own(attributes)
@@ -129,7 +135,7 @@ def compare(
         reports = {source.path: _read(source) for source in sources if source.kind == "report"}
         measuring = _Measuring(
             truth, images, PredictOptions(output_stride=output_stride, device=device, precision=precision),
-            next(iter(reports.values())).measured if reports else None, band_rule, stack,
+            options_of_model, next(iter(reports.values())).measured if reports else None, band_rule, stack,
         )  # fmt: skip
         sides = [reports[source.path] if source.kind == "report" else measuring.side(source) for source in sources]
         result = compare_sides(sides[0].measured, sides[1].measured, resamples=resamples, seed=seed)
@@ -160,7 +166,8 @@ def compare(
     for side, names in zip(sides, (result.only_before, result.only_after), strict=True):
         if names:
             verb, were = ("is", "was") if len(names) == 1 else ("are", "were")
-            say(f"atrous: {count(len(names), 'image')} {verb} in {side.path} only and {were} left out, e.g. {names[0]}", err=True)
+            some = f"{count(len(names), 'image')} {verb} in {side.path} only and {were} left out, e.g. {one_line(names[0])}"
+            say(f"atrous: {some}", err=True)
     return 1 if any(side.failed for side in sides) or (found is not None and found.difference.failures) else 0
 
 
@@ -242,13 +249,14 @@ class _Measuring:
         truth: TruthOptions,
         images: Path | None,
         options: PredictOptions,
+        of_model: Mapping[str, Any],
         report: ComparedSide | None,
         band_rule: Literal["edge", "void"] | None,
         stack: ExitStack,
     ) -> None:
         from deeplab_core.analysis.evaluate import DEFAULT_BANDS
 
-        self._truth, self._images, self._options, self._stack = truth, images, options, stack
+        self._truth, self._images, self._options, self._of_model, self._stack = truth, images, options, of_model, stack
         rule: Literal["edge", "void"] = "void" if report is not None and report.band_rule[0] == "void" else "edge"
         self._rule = band_rule or rule
         self._bands = DEFAULT_BANDS if report is None else report.widths
@@ -287,7 +295,7 @@ class _Measuring:
         if self._images is None:
             raise click.UsageError(f"to compare the model {model_path.name}, name the photographs with --images DIR")
         plan = plan_outputs([self._images], out)
-        model, card = load_model(model_path, output_stride=self._options.output_stride)
+        model, card = load_model(model_path, output_stride=self._options.output_stride, options=self._of_model)
         report_model(card)
         predictor = Predictor(model, card, options=self._options, device=self._options.device)
         mark_output(out, "prediction", output_names(out, plan.tasks), catalog=card.catalog, model=card.id, frame="stored")

@@ -17,6 +17,7 @@ import click
 from app.cli.terminal import LiveBar, is_live, say, say_json
 from deeplab_core.errors import AtrousError, alike
 from deeplab_core.json_rows import json_parts
+from deeplab_core.printable import one_line
 from deeplab_core.wording import count, name_some
 
 
@@ -48,6 +49,7 @@ def emit(event: str, **values: object) -> None:
 def say_failures(what: str, failures: Iterable[tuple[str, AtrousError]]) -> None:
     """Print images that failed, those for the same reason in one line; ``what`` happened to them: ``"not imported"``."""
     for error, names in alike(failures):
+        names = tuple(one_line(name) for name in names)
         text = str(error).removeprefix(f"{names[0]}: ")
         if len(names) == 1:
             say(f"atrous: {what}: {names[0]}: {text}", err=True)
@@ -201,7 +203,7 @@ class _Lines:
         now = time.monotonic()
         if now - self._last_time >= 1 or self._done == self._total:
             self._last_time = now
-            say(f"{self._title} {self._done}/{self._total} {label}", err=True)
+            say(f"{self._title} {self._done}/{self._total} {one_line(label)}", err=True)
 
     def note(self, text: str) -> None:
         say(text, err=True)

@@ -18,6 +18,7 @@ from app.cli.predict import run_threshold
 from app.cli.shard_evaluate import refuse_folders
 from app.cli.shares import OutputPlace, ShardOptions, shard_options
 from app.cli.terminal import say
+from deeplab_core.printable import one_line
 from deeplab_core.wording import count
 
 if TYPE_CHECKING:
@@ -272,7 +273,7 @@ def _report(
     for error in result.failures:
         say(f"atrous: not compared: {error}", err=True)
     if result.missing:
-        say(f"atrous: {len(result.missing)} ground truth files have no prediction, e.g. {result.missing[0]}", err=True)
+        say(f"atrous: {len(result.missing)} ground truth files have no prediction, e.g. {one_line(result.missing[0])}", err=True)
     return 1 if result.failures else 0
 
 

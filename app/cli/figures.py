@@ -10,7 +10,7 @@ import click
 
 from app.cli.console import ReportingCommand
 from app.cli.ground_truth import found_truth
-from app.cli.model_choice import report_model, resolve_model
+from app.cli.model_choice import model_options, report_model, resolve_model
 from app.cli.options import OUTPUT_STRIDES, TruthOptions, truth_options
 from app.cli.predict import parse_scales
 from app.cli.terminal import say
@@ -42,6 +42,7 @@ def _rates(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     "--model", "model_names", metavar="NAME_OR_FILE", multiple=True,
     help=f"A name from 'atrous models list', or a checkpoint file; may be repeated where figures compare [default: {_MODEL}].",
 )  # fmt: skip
+@model_options
 @click.option(
     "--image", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Image of figures that show one [default: the first of --images].",
@@ -108,6 +109,7 @@ def _inputs(
     needs: frozenset[str],
     *,
     model_names: tuple[str, ...],
+    options_of_model: dict[str, Any],
     image: Path | None,
     images: Path | None,
     truth: TruthOptions,
@@ -134,14 +136,14 @@ def _inputs(
         shown = image or _first_image(place)
         given.update(image=read_image(shown).rgb, image_name=shown.name)
     if "model" in needs:
-        given["models"] = tuple(_model(name) for name in model_names or (_MODEL,))
+        given["models"] = tuple(_model(name, options_of_model) for name in model_names or (_MODEL,))
     if "folder" in needs:
         if images is None and not truth.folders:
             truth = TruthOptions(folders=(SAMPLE_PROJECT / "truth",), catalog_name=truth.catalog_name or "voc21")
         pairs, count, catalog = _pairs(place, truth, limit)
         given.update(pairs=pairs, pair_count=count, catalog=catalog)
     if network is not None:
-        given["network"] = _model(network, output_stride)
+        given["network"] = _model(network, options_of_model, output_stride)
     shared: dict[str, Any] = {"rates": rates, "scales": scales, "band": band, "steps": steps, "seed": seed}
     return FigureInputs(**shared, **given, progress=lambda text: say(text, err=True))
 
@@ -156,14 +158,14 @@ def _first_image(folder: Path) -> Path:
     return folder / names[0]
 
 
-def _model(name: str, output_stride: int | None = None) -> NamedModel:
+def _model(name: str, options: dict[str, Any], output_stride: int | None = None) -> NamedModel:
     from deeplab_core.errors import WeightsError
     from deeplab_core.figures import NamedModel
     from deeplab_core.networks import GraphNetwork
     from deeplab_core.weights import load_model
 
     path = resolve_model(name)
-    model, card = load_model(path, output_stride)
+    model, card = load_model(path, output_stride, options=options)
     report_model(card)
     if isinstance(model, GraphNetwork):
         raise WeightsError(

@@ -13,6 +13,7 @@ from app.cli.console import emit, progress, say_failures
 from app.cli.options import json_lines_option, project_option
 from app.cli.terminal import say
 from app.cli.train_projects import say_repairs
+from deeplab_core.printable import one_line
 from deeplab_core.wording import count as counted
 
 if TYPE_CHECKING:
@@ -243,7 +244,7 @@ def _unread_line(part: Unread) -> str:
 
 def _list_unread(title: str, lines: Sequence[str]) -> None:
     for line in lines[:_SHOWN]:
-        say(f"atrous: {title}: {line}", err=True)
+        say(f"atrous: {title}: {one_line(line)}", err=True)
     if len(lines) > _SHOWN:
         say(f"atrous: {title}: {len(lines) - _SHOWN:,} more", err=True)
 
@@ -360,7 +361,7 @@ def _tell_totals(plan: ImportPlan, totals: ImportTotals, unlabelled: str | None,
         name = plan.source.absolute().stem
         say(f"If 255 is an object, import its folder as masks of one class: --format binary --map '{name}=CLASS'")
     for part in totals.not_read():
-        say(f"not read: {_unread_line(part)}")
+        say(f"not read: {one_line(_unread_line(part))}")
     if plan.without_labels:
         count = len(plan.without_labels)
         say(f"{counted(count, 'image')} {'has' if count == 1 else 'have'} no labels in the source.")

@@ -16,6 +16,7 @@ from app.cli.losses import class_lines, pair_lines
 from app.cli.options import TruthOptions, attributes_option, json_option, read_own, truth_options
 from app.cli.rankings import gain_lines, place_text, ranking_lines, with_old_key
 from app.cli.terminal import say
+from deeplab_core.printable import one_line
 from deeplab_core.wording import count
 
 if TYPE_CHECKING:
@@ -394,7 +395,7 @@ def _write_cutouts(
     for rank, entry in enumerate(listed, start=1):
         photograph = reader.photograph(entry.image)
         if photograph is None:
-            say(f"atrous: no photograph for {entry.image} in {images}", err=True)
+            say(f"atrous: no photograph for {one_line(entry.image)} in {images}", err=True)
             continue
         data, pair = read_image(photograph), found.pairs[entry.image]
         truth, prediction = reader.truth(pair.truth, data.info), reader.prediction(pair.prediction, data.info)

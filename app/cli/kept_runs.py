@@ -116,10 +116,11 @@ def _lost(kept: KeptRuns, number: str) -> LostRun:
 
 
 def _keep(project: Project, kept: KeptRuns, name: str) -> list[tuple[str, AtrousError]]:
+    from app.paths import whole_setting
     from app.state.samples import load_sample
     from deeplab_core.errors import AtrousError
 
-    recorder = kept.begin(name, "Masks of the project")
+    recorder = kept.begin(name, "Masks of the project", most_bytes=whole_setting("work.runs_megabytes") * 1_000_000)
     failures: list[tuple[str, AtrousError]] = []
     images = [record for record in project.images if not record.missing]
     with progress("keep", len(images)) as bar:
@@ -131,6 +132,8 @@ def _keep(project: Project, kept: KeptRuns, name: str) -> list[tuple[str, Atrous
             except AtrousError as error:
                 failures.append((record.relative_path, error))
             bar.advance(record.relative_path)
+            if recorder.outgrown:
+                break
     recorder.finish()
     return failures
 

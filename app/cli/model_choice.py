@@ -41,8 +41,8 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="NAME=VALUE",
         multiple=True,
         help="Options that the weights do not contain, e.g. atrous_rates=6,12,18, interpolation=bilinear, align_corners=true, "
-        "weights=ema_model, output=NAME (of a graph), catalog=FILE, mean=..., std=..., resize=...; may be repeated. "
-        "'atrous models show' lists what is guessed.",
+        "weights=ema_model, output=NAME (of a graph), catalog=FILE, mean=..., std=..., resize=...; may be repeated, and holds "
+        "for every model of the command. 'atrous models show' lists what is guessed.",
     )
     @functools.wraps(command)
     def wrapper(*args: object, model_option: tuple[str, ...], **values: object) -> object:

@@ -193,7 +193,10 @@ def predict(
         if rank == 0:
             failures += _refused(plan, bar, as_json=as_json)
 
+        turned: list[Path] = []
+
         def write(task: Task, prediction: Prediction, data: ImageData) -> None:
+            turned.extend(_turned(task, data))
             write_prediction(task, prediction, data, card, frame, save_confidence=save_confidence)
 
         for task, done in zip(todo, outcomes(predictor, todo, write, at_once, batch), strict=True):
@@ -221,9 +224,24 @@ def predict(
                         image_notes=[note.to_dict() for note in found],
                     )
             bar.advance(task.name)
+    _mark_turned(out, turned, world)
     refused = len(plan.refused) if rank == 0 else 0
     _summarise(out, card, len(tasks) + refused, len(todo) + refused, failures, image_notes, as_json=as_json)
     return 1 if _failures_everywhere(len(failures), world) else 0
+
+
+def _turned(task: Task, data: ImageData) -> list[Path]:
+    """The mask of an image, if it fits the image both as it is stored and as it is displayed."""
+    from deeplab_core.masks.frames import is_ambiguous_frame
+
+    return [task.output] if is_ambiguous_frame(data.info.stored_size, data.info) else []
+
+
+def _mark_turned(out: Path, outputs: Sequence[Path], world: int) -> None:
+    from deeplab_core.masks.output_marker import mark_turned
+
+    if world == 1 and outputs:  # several processes would write the marker at once
+        mark_turned(out, (path.relative_to(out).as_posix() for path in outputs))
 
 
 def _refuse_both(inputs: tuple[Path, ...], shards: ShardOptions, out: Path | str) -> None:

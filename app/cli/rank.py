@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import click
 
 from app.cli.console import ProgressReporter, RenamedOption, ReportingCommand, overwrite_option, progress, write_json
 from app.cli.ground_truth import CommandTruth, named_truth
-from app.cli.model_choice import model_option, refuse_threshold, report_model, resolve_model, threshold_option
+from app.cli.model_choice import model_option, model_options, refuse_threshold, report_model, resolve_model, threshold_option
 from app.cli.options import (
     CRF_HELP,
     TruthOptions,
@@ -30,6 +30,7 @@ from app.cli.terminal import say
 from app.services.folders import engine_trials_file
 from deeplab_core.errors import AtrousError, MaskFormatError, one_image
 from deeplab_core.notes import RunNotes
+from deeplab_core.printable import one_line
 from deeplab_core.wording import count
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class _Score(click.ParamType):  # type: ignore[type-arg]  # generic from click 8
 @click.command("rank", cls=ReportingCommand)
 @click.argument("images", metavar="IMAGES", type=_FOLDER)
 @model_option
+@model_options
 @click.option("--second-model", "second_name", metavar="NAME_OR_FILE", help="Also rank by disagreement with another model.")
 @click.option("--crf", callback=parse_crf, is_flag=False, flag_value="v1", default=None, metavar="[PRESET]",
               help=f"Also rank by what a CRF changes. {CRF_HELP}")  # fmt: skip
@@ -107,6 +109,7 @@ def rank(
     model_name: str,
     second_name: str | None,
     *,
+    options_of_model: dict[str, Any],
     crf: CRFParams | None,
     crf_engine: CRFEngine,
     flip: bool,
@@ -153,8 +156,8 @@ def rank(
     from deeplab_core.inference.ranking_predictor import RankingPredictor
 
     paths = [images / name for name in names]
-    predictor = _predictor(model_path, options, paths)
-    second = None if second_path is None else _predictor(second_path, replace(options, threshold=None), paths)
+    predictor = _predictor(model_path, options, paths, options_of_model)
+    second = None if second_path is None else _predictor(second_path, replace(options, threshold=None), paths, options_of_model)
     ground = _ground_truth(images, names, truth, predictor.card.catalog)
     meter = RankingPredictor(predictor, None if ground is None else ground.catalog, second)
     if meter.labels_only and label_errors:
@@ -201,12 +204,12 @@ def _check_usage(
         raise click.UsageError("--label-errors, --catalog and --ambiguous need --truth")
 
 
-def _predictor(path: Path, options: PredictOptions, images: Sequence[Path]) -> Predictor:
+def _predictor(path: Path, options: PredictOptions, images: Sequence[Path], of_model: Mapping[str, Any]) -> Predictor:
     """The model; ``auto`` becomes the engine that a trial with the first image finds, one for all images."""
     from deeplab_core.inference import Predictor
     from deeplab_core.weights import load_model
 
-    model, card = load_model(path, output_stride=options.output_stride)
+    model, card = load_model(path, output_stride=options.output_stride, options=of_model)
     report_model(card)
     refuse_threshold(card, options.threshold)
     predictor = Predictor(model, card, options=options, device=options.device, trials=engine_trials_file())
@@ -360,7 +363,7 @@ def _label_errors(folder: FolderAnalysis, top: int) -> list[str]:
     names = {info.id: info.name for info in folder.catalog.classes}
     quality, issues = label_quality_of(folder), folder.issues()
     lines = ["", "Quality of the given labels, lowest first: softmin of the confidence in them, without edges and void"]
-    lines += [f"  {quality[image]:12.4f}  {image}" for image in list(quality)[:top]]
+    lines += [f"  {quality[image]:12.4f}  {one_line(image)}" for image in list(quality)[:top]]
     lines += ["", f"Labels that seem wrong, heaviest first ({len(issues):,} found)"]
     lines += [
         f"  {row.issue.pixels:9,} px  given {names[row.issue.given]}, likely {names[row.issue.suggested]}  "

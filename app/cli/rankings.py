@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from deeplab_core.printable import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
@@ -23,7 +25,7 @@ def ranking_lines(folder: FolderAnalysis, top: int, only: Collection[str] = ()) 
         scores = folder.scores(name)
         form = "12,.0f" if any(score > 1 for score in scores.values()) else "12.4f"  # pixels, or a share
         lines += ["", f"Worst first by {name}: {RANKINGS[name].text}"]
-        lines += [f"  {scores.get(image, math.nan):{form}}  {image}" for image in folder.ranking(name)[:top]]
+        lines += [f"  {scores.get(image, math.nan):{form}}  {one_line(image)}" for image in folder.ranking(name)[:top]]
     return lines
 
 
@@ -59,4 +61,4 @@ def with_old_key(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def place_text(image: str, box: Box) -> str:
     """Image and first and last column and row of a box."""
-    return f"{image}  x {box.x}..{box.x + box.width - 1}, y {box.y}..{box.y + box.height - 1}"
+    return f"{one_line(image)}  x {box.x}..{box.x + box.width - 1}, y {box.y}..{box.y + box.height - 1}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from app.cli.console import ReportFile, ReportingCommand, progress, remember_overwrite, write_json
 from app.cli.ground_truth import CommandTruth, found_truth, report_classes
-from app.cli.model_choice import report_model, resolve_model
+from app.cli.model_choice import model_options, report_model, resolve_model
 from app.cli.options import (
     CRF_HELP,
     Decimal,
@@ -46,6 +46,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("-o", "--output", "out", metavar="DIR", type=_OUTPUT, help="Folder of the masks.")
 @click.option("--model", "model_name", metavar="NAME_OR_FILE", help="Refine the predictions of this network.")
+@model_options
 @click.option("--masks", metavar="DIR", type=_FOLDER, help="Refine these masks instead; void is filled in.")
 @truth_options(
     "Ground truth for --search [default: found beside the images]",
@@ -78,6 +79,7 @@ def refine(
     inputs: tuple[Path, ...],
     out: Path | None,
     model_name: str | None,
+    options_of_model: dict[str, Any],
     masks: Path | None,
     certainty: float,
     crf: CRFParams,
@@ -101,14 +103,17 @@ def refine(
     if search:
         if model_name is None:
             raise click.UsageError("--search needs --model, and ground truth beside the images or in --truth")
-        return _search(inputs, model_name, truth, crf, folds, limit, report, device, engine)
+        return _search(inputs, model_name, options_of_model, truth, crf, folds, limit, report, device, engine)
     if (model_name is None) == (masks is None):
         raise click.UsageError("give either --model or --masks")
+    if options_of_model and model_name is None:
+        raise click.UsageError("--model-option is for --model")
     if out is None:
         raise click.UsageError("say with -o where the masks go")
     if model_name is not None:
         same = {"inputs": inputs, "model_name": model_name, "out": out, "device": device, "overwrite": overwrite}
-        more = {"crf": crf, "crf_engine": crf_engine, "keep_suffix": keep_suffix, "engine": engine}
+        asked = tuple(f"{name}={value}" for name, value in options_of_model.items())
+        more = {"model_option": asked, "crf": crf, "crf_engine": crf_engine, "keep_suffix": keep_suffix, "engine": engine}
         return int(ctx.invoke(predict, **same, scales=(1.0,), **more))
     assert masks is not None
     from deeplab_core.refine import choose_engine
@@ -203,6 +208,7 @@ def _refine_masks(
 def _search(
     inputs: tuple[Path, ...],
     model_name: str,
+    options_of_model: dict[str, Any],
     truth: TruthOptions,
     start: CRFParams,
     folds: int,
@@ -213,11 +219,12 @@ def _search(
 ) -> int:
     from deeplab_core.catalogs.catalog import map_catalogs
     from deeplab_core.inference import Predictor
+    from deeplab_core.metrics.truth_hash import ground_truth_hash
     from deeplab_core.records import PredictOptions
     from deeplab_core.refine.search import search_parameters
     from deeplab_core.weights import load_model
 
-    model, card = load_model(resolve_model(model_name))
+    model, card = load_model(resolve_model(model_name), options=options_of_model)
     report_model(card)
     options = PredictOptions(device=device, engine=engine)
     predictor = Predictor(model, card, options=options, device=device, trials=engine_trials_file())
@@ -236,7 +243,8 @@ def _search(
         raise click.UsageError(f"a search needs at least two images with ground truth; {len(chosen)} have some in {where}")
     with progress("predict", len(chosen)) as bar:
         notes = RunNotes("image"), RunNotes("ground truth mask")
-        samples = [_sample(task, path, predictor, bar, ground, mapping, notes) for task, path in chosen]
+        truths: list[tuple[str, str]] = []
+        samples = [_sample(task, path, predictor, bar, ground, mapping, notes, truths) for task, path in chosen]
     for line in notes[0].spoken() + notes[1].spoken():
         say(f"atrous: {line}", err=True)
     usable = [sample for sample in samples if sample is not None]
@@ -246,7 +254,7 @@ def _search(
         )
     say(figures(result))
     if report_file is not None:
-        write_json(report_file, {**result.to_dict(), "ground_truth": ground.to_dict()})
+        write_json(report_file, {**result.to_dict(), "truth_sha256": ground_truth_hash(truths), "ground_truth": ground.to_dict()})
         say(f"use it: --crf {report_file}" if result.helps else f"details: {report_file}")
     return 0
 
@@ -259,10 +267,13 @@ def _sample(
     ground: CommandTruth,
     mapping: CatalogMapping,
     notes: tuple[RunNotes, RunNotes],
+    truths: list[tuple[str, str]],
 ) -> SearchSample | None:
+    """Read and predict one image; its ground truth's hash goes into ``truths``."""
     from deeplab_core.images import read_image
     from deeplab_core.labels import apply_lut
     from deeplab_core.masks.read import load_mask
+    from deeplab_core.metrics.truth_hash import label_map_hash
     from deeplab_core.refine import ProbabilitySource
     from deeplab_core.refine.search import SearchSample
 
@@ -275,8 +286,11 @@ def _sample(
                 labels = apply_lut(labels, mapping.lut)
             notes[0].add(task.name, image.notes)
             notes[1].add(task.name, mask.notes)
+            digest = label_map_hash(mask.labels)
             scores = predictor.scores(image.pixels(predictor.model.in_channels)).weighed(predictor.card.threshold)
-            return SearchSample(task.name, image.rgb, ProbabilitySource.of_scores(scores), labels)
+            sample = SearchSample(task.name, image.rgb, ProbabilitySource.of_scores(scores), labels)
+            truths.append((task.name, digest))
+            return sample
     except AtrousError as error:
         bar.note(f"left out: {error}")
         return None

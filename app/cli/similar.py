@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from app.cli.console import ReportingCommand, overwrite_option, progress, say_failures, write_json
-from app.cli.model_choice import model_option, report_model, resolve_model
+from app.cli.model_choice import model_option, model_options, report_model, resolve_model
 from app.cli.options import device_option, json_option
 from app.cli.terminal import say
+from deeplab_core.printable import one_line
 
 if TYPE_CHECKING:
     from app.cli.kept_features import KeptFeatures
@@ -42,12 +43,21 @@ def _region(_context: click.Context, _param: click.Parameter, text: str | None) 
 )  # fmt: skip
 @click.option("--region", metavar="X,Y,W,H", callback=_region, help="A part of it, in pixels of the displayed image.")
 @model_option
+@model_options
 @click.option("--top", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many images to list.")
 @device_option
 @json_option("Write all images with their similarity.")
 @overwrite_option
 def similar(
-    images: Path, query: Path, *, region: Box | None, model_name: str, top: int, device: str, json_file: Path | None
+    images: Path,
+    query: Path,
+    *,
+    region: Box | None,
+    model_name: str,
+    options_of_model: dict[str, Any],
+    top: int,
+    device: str,
+    json_file: Path | None,
 ) -> int:
     """List the images that a model finds most like one, or a part of one.
 
@@ -71,7 +81,7 @@ def similar(
     names = [name for name in scan.images if (images / name).resolve() != query.resolve()]
     if not names:
         raise click.UsageError(f"no other image found in {images}; give a folder that holds some")
-    model, card = load_model(resolve_model(model_name))
+    model, card = load_model(resolve_model(model_name), options=options_of_model)
     report_model(card)
     predictor = Predictor(model, card, device=device)
     cache = KeptFeatures(card)
@@ -88,7 +98,7 @@ def similar(
     cache.trim()
     rows = [(names[place], value) for place, value in most_similar(target, found, of_region=region is not None)]
     for name, value in rows[:top]:
-        say(f"{value:6.3f}  {name}")
+        say(f"{value:6.3f}  {one_line(name)}")
     if json_file is not None:
         write_json(
             json_file,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import click
 
-from deeplab_core.printable import is_printable, printable
+from deeplab_core.printable import is_printable, one_line, printable
 from deeplab_core.reading import json_text
 
 if TYPE_CHECKING:
@@ -106,11 +106,11 @@ class LiveBar:
 
     def advance(self, label: str = "") -> None:
         """One more unit is done; ``label`` names it behind the bar."""
-        self._bar.update(self._task, advance=1, label=printable(label)[-40:])
+        self._bar.update(self._task, advance=1, label=printable(one_line(label))[-40:])
 
     def show(self, done: int, total: int | None, *, title: str | None = None, label: str = "") -> None:
         """Set how far the work is, and the texts in front of and behind the bar (``title`` None leaves the one in front)."""
-        texts: dict[str, Any] = {"label": printable(label)}
+        texts: dict[str, Any] = {"label": printable(one_line(label))}
         if title is not None:
             texts["description"] = printable(title)
         self._bar.update(self._task, completed=done, total=total, **texts)

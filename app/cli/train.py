@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli.ground_truth import TrainingTruth, recognised_classes
+from app.cli.model_choice import model_options
 from app.cli.options import Decimal, TruthOptions, json_lines_option, truth_options
 from app.cli.train_console import SilentTraining, TrainingConsole
 from app.cli.train_projects import opened_projects, project_samples
@@ -109,6 +110,7 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--feature-cache", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
               help="Folder of this cache [default: 'features' in the output folder].")  # fmt: skip
 @click.option("--feature-gb", type=Decimal(), default=8.0, show_default=True, help="Largest size of this cache.")
+@model_options
 @_recipe_options
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other value of the recipe, as in TOML.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
@@ -140,6 +142,7 @@ def train(
     cache_features: bool | None,
     feature_cache: Path | None,
     feature_gb: float,
+    options_of_model: dict[str, Any],
     settings: tuple[str, ...],
     device: str,
     threads: int | None,
@@ -165,7 +168,7 @@ def train(
     _check_truth(truth, images, val_truth, val_images)
     if _goes_on(out, resume) and recipe_file is None and not (images or projects or shards) and (out / "recipe.toml").is_file():
         recipe_file = out / "recipe.toml"
-    flags |= {"freeze": list(freeze) or None, "cache_features": cache_features}
+    flags |= {"freeze": list(freeze) or None, "cache_features": cache_features, "init_options": options_of_model or None}
     recipe, data = _read_recipe(recipe_file, _flag_values(flags, settings, crop=crop, scales=scales, fixed_scales=fixed_scales))
     data = _with_folders(data, truth, images, projects, val_images, val_truth)
     data = _with_exclusions(data, exclude, unmatched_to_void)

@@ -17,6 +17,7 @@ from app.cli.terminal import say
 from app.cli.train_projects import say_repairs
 from app.text import counted
 from deeplab_core.errors import DataFileError, ProjectLocked, message
+from deeplab_core.printable import one_line
 
 if TYPE_CHECKING:
     from app.state.two_projects import ImageMerge, MergeTotals, Side, SidesTaken, TwoProjects
@@ -118,7 +119,7 @@ def agreement(one: Path, other: Path, *, pairs: tuple[str, ...], scope: str, jso
         write_json(json_file, {**found.to_dict(), "a": str(one), "b": str(other), "scope": scope,
                                "failed": [{"image": name, "error": error.to_dict()} for name, error in failures]})  # fmt: skip
     for name, error in failures:
-        say(f"atrous: not compared: {name}: {error}", err=True)
+        say(f"atrous: not compared: {one_line(name)}: {error}", err=True)
     say(f"{counted(len(found.images), 'image')} of both projects, {int(found.matrix.counts.sum()):,} px that both label")
     say(f"{'':>24}  {'IoU':>7}  {'boundary IoU':>12}  {'A':>14}  {'B':>14}")
     rows = zip(found.catalog.names, found.iou(), found.boundary_iou(), *found.pixels(), strict=True)
@@ -131,7 +132,7 @@ def agreement(one: Path, other: Path, *, pairs: tuple[str, ...], scope: str, jso
         say(f"A {one_class}, B {other_class}: {count:,} px")
     say("least agreement first:")
     for image in found.worst_first()[:_SHOWN]:
-        say(f"{_figure(image.share):>7}  kappa {_figure(image.kappa):>7}  {image.name}")
+        say(f"{_figure(image.share):>7}  kappa {_figure(image.kappa):>7}  {one_line(image.name)}")
     return 1 if failures else 0
 
 
@@ -162,9 +163,9 @@ def _tell_merge(both: TwoProjects, totals: MergeTotals, conflicts: Path | None, 
     for name, error in totals.failures:
         if as_json:
             emit("failed", image=name, error=error.to_dict())
-        say(f"atrous: not merged: {name}: {error}", err=True)
+        say(f"atrous: not merged: {one_line(name)}: {error}", err=True)
     for name, why in both.strangers[:_SHOWN]:
-        say(f"atrous: not merged: {name}: {why}.", err=True)
+        say(f"atrous: not merged: {one_line(name)}: {why}.", err=True)
     if len(both.strangers) > _SHOWN:
         say(f"atrous: not merged: {len(both.strangers) - _SHOWN:,} more without a partner", err=True)
     if as_json:
@@ -181,7 +182,7 @@ def _tell_merge(both: TwoProjects, totals: MergeTotals, conflicts: Path | None, 
     for image in totals.open[:_SHOWN]:
         listed = [f"{one} / {other} {count:,} px" for (one, other), count in list(image.conflicts.items())[:_PAIRS]]
         more = f", {len(image.conflicts) - _PAIRS} more pairs" if len(image.conflicts) > _PAIRS else ""
-        say(f"conflict: {image.name}: A / B: {', '.join(listed)}{more}")
+        say(f"conflict: {one_line(image.name)}: A / B: {', '.join(listed)}{more}")
     if len(totals.open) > _SHOWN:
         say(f"conflict: {len(totals.open) - _SHOWN:,} more images")
     if totals.open:

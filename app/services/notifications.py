@@ -11,7 +11,7 @@ from itertools import count
 
 from PySide6.QtCore import QObject, Signal
 
-from app.text import displayed, english, error_detail, error_title
+from app.text import displayed_lines, english, error_detail, error_title
 from deeplab_core.errors import AtrousError
 
 _LOG = logging.getLogger(__name__)
@@ -122,8 +122,8 @@ class Notifier(QObject):
         self, severity: Severity, title: str, detail: str, replace_key: str, choices: tuple[Choice, ...], logged: str = ""
     ) -> None:
         logged = logged or english(title) + (f" | {english(detail)}" if detail else "")
-        _LOG.log(int(severity), "%s", displayed(logged))  # logs are English
-        message = Message(severity, displayed(title), displayed(detail), replace_key, choices, next(_numbers))
+        _LOG.log(int(severity), "%s", displayed_lines(logged))  # logs are English
+        message = Message(severity, displayed_lines(title), displayed_lines(detail), replace_key, choices, next(_numbers))
         self._retire(replace_key)
         self.messages.append(message)
         del self.messages[:-_KEPT]

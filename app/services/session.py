@@ -133,6 +133,8 @@ class Session(QObject):
         stepWritten(image id): a step was written straight to the journal of an image that is not open.
         listChanged(): images were added or removed.
         labelsCame(): an import or a merge is over; labels of many images may have changed.
+        truthTaken(): the project has other ground truth, or it was read again.
+        truthStale(): files of the ground truth have changed on disk since then.
         unreadableShown(Unreadable): no image is in view, because the one that was chosen cannot be opened.
         undoElsewhereChanged(): see :attr:`undo_elsewhere`.
         imageAsked(image id, ids to open instead or None), reloadAsked(work), classChangeAsked(change, done), strokeEndAsked():
@@ -148,6 +150,8 @@ class Session(QObject):
     stepWritten = Signal(int)
     listChanged = Signal()
     labelsCame = Signal()
+    truthTaken = Signal()
+    truthStale = Signal()
     unreadableShown = Signal(object)
     imageAsked = Signal(int, object)
     reloadAsked = Signal(object)

@@ -261,7 +261,9 @@ class KeptRuns:
             return message("")
         if run.edits is None:
             return message("A version that did not note the classes of its runs kept it")
-        undone = next((edit for edit in edits.entries if edit.undone and edit.number in run.edits), None)
+        undone = next(
+            (edit for edit in edits.entries if edit.undone and edit.number in run.edits and (edit.moved or edit.added)), None
+        )
         if undone is not None:
             return message("'{edit}' was undone since, and its labels do not say which class they had before", edit=undone.title)
         known = {str(class_id): names for class_id, names in edits.names_of(catalog).items()}
@@ -318,8 +320,13 @@ class RunRecorder:
         """What the run will be called."""
         return self._run.name
 
+    @property
+    def outgrown(self) -> bool:
+        """Whether the run takes more space than is left for runs: it cannot be finished any more."""
+        return self._left is not None and self._left < 0
+
     def add(self, image: int, labels: LabelMap, truth: LabelMap | None) -> None:
-        """Keep the labels of an image.
+        """Keep the labels of an image; nothing once the run is :attr:`outgrown`.
 
         Args:
             image: its id.
@@ -330,7 +337,7 @@ class RunRecorder:
             StorageError: the file cannot be written.
             MaskFormatError: the sizes of both differ.
         """
-        if self._left is not None and self._left < 0:
+        if self.outgrown:
             return  # finish() says so
         name = self._project.record(image).relative_path
         self.count(image, labels, truth)
@@ -354,7 +361,7 @@ class RunRecorder:
             StorageError: the folder cannot be renamed, or the facts cannot be written; then the run is not kept.
             ProjectError: a link or another thing is in the way, or the run takes more space than is left for runs.
         """
-        if self._left is not None and self._left < 0:
+        if self.outgrown:
             raise _full(self._project, self._most or 0)
         run = self._scored()
         folder = contained(self._project.directory, f"{RUNS}/{run.number}/x.png", below=RUNS).parent

@@ -16,8 +16,8 @@ from deeplab_core.analysis.error_comparison import ErrorComparison
 from deeplab_core.analysis.error_maps import map_errors
 from deeplab_core.analysis.image import count_labels
 from deeplab_core.analysis.objects import read_known_objects
-from deeplab_core.errors import MaskFormatError, message
 from deeplab_core.labels import LabelMap
+from deeplab_core.metrics.pair_reader import check_same_size
 from deeplab_core.metrics.truth_hash import ground_truth_hash, label_map_hash
 from deeplab_core.records import PredictOptions, TrimapBand
 from deeplab_core.refine.parameters import PRESETS
@@ -71,27 +71,6 @@ class RunChange:
         return self.project.record(int(image)).relative_path
 
 
-def checked_size(labels: LabelMap, truth: LabelMap, path: Path) -> LabelMap:
-    """The (H, W) labels of a run, if they have the size of the ground truth.
-
-    Args:
-        path: of the image, for the message.
-
-    Raises:
-        MaskFormatError: the sizes differ; labels are never resized.
-    """
-    if labels.shape != truth.shape:
-        raise MaskFormatError(
-            message(
-                "the prediction is {width} x {height} px, its truth {truth_width} x {truth_height} px",
-                width=labels.shape[1], height=labels.shape[0], truth_width=truth.shape[1], truth_height=truth.shape[0],
-            ),
-            remedy=message("Choose the ground truth of this image; it is never resized"),
-            path=path,
-        )  # fmt: skip
-    return labels
-
-
 def side_labels(project: Project, image: int, side: RunSide, to_project: ToProject | None = None) -> LabelMap | None:
     """(H, W) labels of an image in a run that is no model's; None where it has none. Reads the disk."""
     if side.kept is not None:
@@ -128,7 +107,9 @@ def change_of(
         return None
     known = () if objects is None else read_known_objects(objects, project.catalog)
     path = project.path_of(project.record(image))
-    runs = [checked_size(one, truth, path) for one in found if one is not None]
+    runs = [one for one in found if one is not None]
+    for one in runs:
+        check_same_size(one, truth, path=path)
     before, after = (
         map_errors(
             truth=truth, prediction=one, catalog=project.catalog, known=known, rgb=sample.rgb, exclude=sample.exclude,

@@ -214,6 +214,7 @@ class LearnTask:
         pairs: (class id of the model, id in ``labels`` or None) for every class of the model.
         options: see :class:`deeplab_core.learning.LearnOptions`.
         device, output_stride: as for LoadModel.
+        model_options: what the weights do not contain; see :func:`deeplab_core.weights.load_model`.
     """
 
     model: str
@@ -225,6 +226,7 @@ class LearnTask:
     options: LearnOptions = field(default_factory=LearnOptions)
     device: str = "auto"
     output_stride: int | None = None
+    model_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,22 +24,19 @@ _MOST_DRAWS = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KindChange:
-    """One kind of failure. ``after = before - fixed + made``, and what stayed wrong but became another kind.
+class CountChange:
+    """Errors of one sort that were fixed and made.
 
     Attributes:
-        kind: which.
         before, after: wrong pixels of it.
-        fixed, made: see the module.
+        fixed, made: pixels that became right, and that were right.
         images_better, images_worse: images with more of it fixed than made, and the reverse.
         low, high: 95 % interval of ``fixed - made`` over images, px; nan without one.
-        p: two-sided p-value of ``fixed - made``, corrected by Holm's method over all kinds; nan if it was not tested, or changed
-            in fewer than six images.
+        p: two-sided p-value of ``fixed - made``, corrected by Holm's method over all counts of its family that changed; nan if it
+            was not tested, or changed in fewer than six images.
         verdict: what that says; None if it was not tested.
-        measured: whether the data says anything of this kind.
     """
 
-    kind: FailureKind
     before: int
     after: int
     fixed: int
@@ -50,37 +47,32 @@ class KindChange:
     high: float = math.nan
     p: float = math.nan
     verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindChange(CountChange):
+    """One kind of failure. ``after = before - fixed + made``, and what stayed wrong but became another kind.
+
+    Attributes:
+        kind: which.
+        measured: whether the data says anything of this kind.
+    """
+
+    kind: FailureKind
     measured: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CellChange:
+class CellChange(CountChange):
     """One cell of the confusion matrix, or both cells of a pair of classes.
 
     Attributes:
         truth, prediction: class ids; the prediction may be void.
-        before, after: its pixels.
-        fixed, made: pixels that became right, and that were right.
-        images_better, images_worse: images with more fixed than made, and the reverse.
-        low, high: 95 % interval of ``fixed - made`` over images, px; nan without one.
-        p: two-sided p-value of ``fixed - made``, corrected by Holm's method over all
-            cells, or all pairs, that changed; nan if it was not tested, or changed in fewer than six images.
-        verdict: what that says; None if it was not tested.
         both_ways: whether it is a pair: the cell and its mirrored one.
     """
 
     truth: int
     prediction: int
-    before: int
-    after: int
-    fixed: int
-    made: int
-    images_better: int
-    images_worse: int
-    low: float = math.nan
-    high: float = math.nan
-    p: float = math.nan
-    verdict: Verdict | None = None
     both_ways: bool = False
 
 

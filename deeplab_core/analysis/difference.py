@@ -32,12 +32,12 @@ from deeplab_core.analysis.slices import ObjectAxis, PixelAxis, Slice
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.ambiguous import AMBIGUOUS_SUFFIX, read_ambiguous
 from deeplab_core.datasets.sidecars import SidecarFiles
-from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError, image_error, message
+from deeplab_core.errors import AtrousError, Cancelled, image_error
 from deeplab_core.images import read_image
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.frames import Frame
 from deeplab_core.metrics.bootstrap import RESAMPLES
-from deeplab_core.metrics.pair_reader import PairReader
+from deeplab_core.metrics.pair_reader import PairReader, check_same_size
 from deeplab_core.parallel import IsCancelled, ItemCallback
 from deeplab_core.regions import Mask
 
@@ -387,13 +387,5 @@ class ChangeReader:
 
     def _labels(self, path: Path, truth: LabelMap, info: Any) -> LabelMap:
         labels = self._reader.prediction(path, info)
-        if labels.shape != truth.shape:
-            raise MaskFormatError(
-                message(
-                    "the prediction is {width} x {height} px, its truth {truth_width} x {truth_height} px",
-                    width=labels.shape[1], height=labels.shape[0], truth_width=truth.shape[1], truth_height=truth.shape[0],
-                ),
-                remedy=message("Predict at the size of the photograph; masks are never resized"),
-                path=path,
-            )  # fmt: skip
+        check_same_size(labels, truth, path=path)
         return labels

@@ -9,7 +9,7 @@ from typing import Any
 
 from deeplab_core.analysis.compare import Comparison
 from deeplab_core.analysis.compared_slices import AxisChange, compare_axes
-from deeplab_core.analysis.count_changes import CellChange, KindChange
+from deeplab_core.analysis.count_changes import CellChange, CountChange, KindChange
 from deeplab_core.analysis.difference import RunDifference
 from deeplab_core.analysis.slice_scores import sliced_axes
 from deeplab_core.analysis.summary import component_to_dict
@@ -135,7 +135,7 @@ def table_of_changes(result: Comparison, errors: ErrorComparison | None) -> list
 def _count_rows(errors: ErrorComparison) -> Iterator[list[str]]:
     catalog = errors.difference.catalog
     classes = {info.id: info.name for info in catalog.classes} | {catalog.ignore: "void"}
-    rows: list[tuple[str, str, KindChange | CellChange]] = [("kind", one.kind.value, one) for one in errors.kinds if one.measured]
+    rows: list[tuple[str, str, CountChange]] = [("kind", one.kind.value, one) for one in errors.kinds if one.measured]
     for family, between, cells in (("cell", "called", errors.cells), ("pair", "and", errors.pairs)):
         rows += [(family, f"{classes[one.truth]} {between} {classes[one.prediction]}", one) for one in cells]
     for family, name, row in rows:

@@ -22,6 +22,7 @@ from deeplab_core.datasets.sidecars import SidecarFiles, instance_file, read_ins
 from deeplab_core.errors import AtrousError, Cancelled, MaskFormatError, image_error, message, plural_message
 from deeplab_core.labels import LabelMap, class_histogram
 from deeplab_core.masks.frames import Frame, recorded_catalog, recorded_frame
+from deeplab_core.masks.output_marker import read_marker
 from deeplab_core.masks.plausibility import MaskStatistics, hidden_by_void, shifted_by_one
 from deeplab_core.metrics.bootstrap import RESAMPLES, intervals
 from deeplab_core.metrics.boundary_f import mean_boundary_f, mean_csurka_f
@@ -29,13 +30,14 @@ from deeplab_core.metrics.boundary_iou import DILATION_RATIO, DILATION_RATIO_CIT
 from deeplab_core.metrics.calibration import Calibration
 from deeplab_core.metrics.cityscapes import CATALOGS, CityscapesScores, InstanceCounts, cityscapes_scores
 from deeplab_core.metrics.image_counts import ImageCounts
-from deeplab_core.metrics.pair_reader import PairLabels, PairReader
+from deeplab_core.metrics.pair_reader import PairLabels, PairReader, check_same_size
 from deeplab_core.metrics.precision_recall import first_level, object_channel
 from deeplab_core.metrics.trimap import WIDEST, BandAround, BandRule, check_width
 from deeplab_core.metrics.truth_hash import label_map_hash
 from deeplab_core.notes import Note, RunNotes
 from deeplab_core.parallel import IsCancelled, ItemCallback, available_cores, in_order
 from deeplab_core.records import TrimapBand, check_threshold
+from deeplab_core.wording import count
 
 __all__ = ["DEFAULT_BANDS", "Evaluation", "ImageResult", "evaluate_folders"]
 
@@ -147,7 +149,11 @@ def evaluate_folders(
     evaluation = found.evaluation(counter, resamples=resamples, seed=seed)
     return replace(
         evaluation,
-        warnings=(*([] if images_dir is not None else _other_frame(Path(prediction_dir), folders)), *evaluation.warnings),
+        warnings=(
+            *([] if images_dir is not None else _other_frame(Path(prediction_dir), folders)),
+            *([] if images_dir is not None else _unknown_frame(Path(prediction_dir), pairing.pairs)),
+            *evaluation.warnings,
+        ),
         reader=reader,
         reused=found.reused,
     )
@@ -222,8 +228,7 @@ class PairCounter:
         catalog = self.catalog
         labels = self.reader.read(pair)
         truth, prediction = labels.truth, labels.prediction
-        if truth.shape != prediction.shape:
-            raise _size_mismatch(pair, truth.shape, prediction.shape)
+        check_same_size(prediction, truth, path=pair.prediction, truth_path=pair.truth)
         confidence: NDArray[np.uint8] | None = None
         if self.threshold is not None:
             prediction, confidence = self._at_threshold(pair, labels, self.threshold)
@@ -402,6 +407,23 @@ class CountedPairs:
         return cityscapes_scores(self.analysis.matrix, self._instances if self._instances.images == len(self.images) else None)
 
 
+def _unknown_frame(prediction_dir: Path, pairs: Sequence[MaskPair]) -> list[Note]:
+    """A warning where photographs are known to have an EXIF orientation, and nothing says how their ground truth is stored."""
+    marker = read_marker(prediction_dir)
+    if marker is None or not marker.turned:
+        return []
+    names = {prediction_dir / name for name in marker.turned}
+    number = sum(pair.prediction in names and recorded_frame(pair.truth) is None for pair in pairs)
+    if not number:
+        return []
+    text = (
+        f"{count(number, 'photograph')} with an EXIF orientation: nothing says whether the ground truth is stored as they are "
+        "stored or as they are displayed, and it was taken to lie like the predictions. Name the photographs with --images"
+    )
+    summary = plural_message("has ground truth in an unknown frame", "have ground truth in an unknown frame", number)
+    return [Note("frame", text, summary, warning=True)]
+
+
 def _other_frame(prediction_dir: Path, truth_dirs: Sequence[Path]) -> list[Note]:
     """A warning where Atrous recorded other frames for predictions and ground truth, and no photograph can turn them."""
     frame = recorded_frame(prediction_dir)
@@ -415,23 +437,3 @@ def _other_frame(prediction_dir: Path, truth_dirs: Sequence[Path]) -> list[Note]
     )
     summary = plural_message("is in another frame than its ground truth", "are in another frame than their ground truth", 1)
     return [Note("frame", text, summary, warning=True)]
-
-
-def _size_mismatch(pair: MaskPair, truth: tuple[int, ...], prediction: tuple[int, ...]) -> MaskFormatError:
-    why = message("The truth is {truth}", truth=pair.truth)
-    remedy = message("Predict at the size of the photograph; masks are never resized")
-    if truth == prediction[::-1]:
-        why = message("The truth is {truth}, and one of the two may be turned by the photograph's EXIF tag", truth=pair.truth)
-        remedy = message("Name the photographs with --images: both masks are then turned as the photograph is displayed")
-    return MaskFormatError(
-        message(
-            "the prediction is {width} x {height} px, its truth {truth_width} x {truth_height} px",
-            width=prediction[1],
-            height=prediction[0],
-            truth_width=truth[1],
-            truth_height=truth[0],
-        ),
-        why=why,
-        remedy=remedy,
-        path=pair.prediction,
-    )

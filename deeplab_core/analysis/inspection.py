@@ -6,7 +6,7 @@ import math
 import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,8 @@ from deeplab_core.images import read_image
 from deeplab_core.images.probe import ImageInfo, probe_image
 from deeplab_core.labels import LabelMap
 from deeplab_core.masks.frames import Frame
-from deeplab_core.metrics.pair_reader import PairLabels, PairReader
+from deeplab_core.metrics.pair_reader import PairLabels, PairReader, check_same_size
+from deeplab_core.metrics.truth_hash import ground_truth_hash, label_map_hash
 from deeplab_core.notes import Note, RunNotes
 from deeplab_core.parallel import IsCancelled, ItemCallback, available_cores, in_order
 
@@ -66,6 +67,12 @@ class FolderInspection:
     own: OwnSlices | None = None
     truth_notes: RunNotes = field(default_factory=lambda: RunNotes("ground truth mask"))
     prediction_notes: RunNotes = field(default_factory=lambda: RunNotes("predicted mask"))
+
+    @property
+    def truth_sha256(self) -> str:
+        """Hash of the ground truth of all images as it was scored (:mod:`deeplab_core.metrics.truth_hash`)."""
+        digests = ((name, record.truth_sha256) for name in self.analysis if (record := self.analysis.get(name)) is not None)
+        return ground_truth_hash((name, digest) for name, digest in digests if digest)
 
     @property
     def rankings(self) -> list[str]:
@@ -239,7 +246,7 @@ class _Inspection:
                 # Maps take some twenty times the memory of the labels.
                 with self._large if labels.size > _LARGE_PX else nullcontext():
                     maps = self._compare(pair, read, None if data is None else data.rgb)
-                    record = maps.record()
+                    record = replace(maps.record(), truth_sha256=self._truth_hash(pair, read.truth))
                     maps = maps if self._keeps_maps else None
             if self.ranks:
                 scores: dict[str, float] = {}
@@ -256,17 +263,7 @@ class _Inspection:
 
     def _compare(self, pair: MaskPair, labels: PairLabels, rgb: NDArray[np.uint8] | None) -> ErrorMaps:
         catalog, truth, prediction = self._reader.catalog, labels.truth, labels.prediction
-        if truth.shape != prediction.shape:
-            raise MaskFormatError(
-                message(
-                    "the prediction is {prediction_size}, its truth {truth_size}",
-                    prediction_size=_size(prediction),
-                    truth_size=_size(truth),
-                ),
-                why=message("The truth is {truth}", truth=pair.truth),
-                remedy=message("Predict at the size of the photograph; masks are never resized"),
-                path=pair.prediction,
-            )
+        check_same_size(prediction, truth, path=pair.prediction, truth_path=pair.truth)
         objects = None if self._objects is None else self._objects.of(pair.name)
         marks = None if self._ambiguous is None else self._ambiguous.of(pair.name)
         return map_errors(
@@ -279,6 +276,13 @@ class _Inspection:
             exclude=None if marks is None else read_ambiguous(marks, truth.shape).mask(),
             rules=self._rules,
         )
+
+    def _truth_hash(self, pair: MaskPair, truth: LabelMap) -> str:
+        marks = None if self._ambiguous is None else self._ambiguous.of(pair.name)
+        if marks is not None:
+            excluded = read_ambiguous(marks, truth.shape).mask()
+            truth = np.where(excluded, truth.dtype.type(self._reader.catalog.ignore), truth)
+        return label_map_hash(truth)
 
     def _confidence_scores(self, name: str, mask: Path, labels: LabelMap, info: ImageInfo | None) -> dict[str, float]:
         path = self._confidences.of(name)

@@ -51,6 +51,7 @@ def inspection_to_dict(
     scored = {name: score_axis(axis) for name, axis in axes.items()}
     return {
         **head,
+        "truth_sha256": found.truth_sha256,
         "images": folder.measured(ERROR_PIXELS),
         "excluded_px": int(folder.total(EXCLUDED)[0]),
         "confusion": {"ids": catalog.ids.tolist(), "counts": counts.tolist()},

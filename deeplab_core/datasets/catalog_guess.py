@@ -223,6 +223,12 @@ def _hints(masks: list[Path], sample: list[Path], evidence: _Evidence, known: li
         add("camvid11", message("The folder is called {name}, as CamVid's", name=called), _LAYOUT)
     if any(part.startswith("segmentationclass") for part in folders):
         add("voc21", message("The folder is called {name}, as PASCAL VOC's", name="SegmentationClass"), _LAYOUT)
+    if sample and all(path.parent.name == "semantic" and (path.parent.parent / "image_2").is_dir() for path in sample):
+        add(
+            "cityscapes34",
+            message("The folder is called {name}, as KITTI's, which has the ids of Cityscapes", name="semantic"),
+            _LAYOUT,
+        )
     if folders & {"gtfine", "gtcoarse"} and not any(hint.weight == _NAMED for hint in found):
         train = 255 in evidence.values and max(evidence.values - {255}, default=0) <= 18
         if train or any(19 <= value <= 33 for value in evidence.values):

@@ -73,11 +73,11 @@ def bare_stem(stem: str) -> str:
 def is_label_folder(name: str) -> bool:
     """Whether a folder name announces masks.
 
-    True for ``labels``, ``labels_voc21``, ``masks``, ``trainannot``, ``SegmentationClass``, ``gtFine``, ``ground_truth`` and
-    their like.
+    True for ``labels``, ``labels_voc21``, ``masks``, ``trainannot``, ``SegmentationClass``, ``gtFine``, ``ground_truth``, KITTI's
+    ``semantic`` and their like.
     """
     lower = name.casefold()
-    if lower.startswith(_FOLDER_STARTS) or (lower.endswith("annot") and lower.isalpha()):
+    if lower == "semantic" or lower.startswith(_FOLDER_STARTS) or (lower.endswith("annot") and lower.isalpha()):
         return True
     words = re.split(r"[^a-z]+", lower)
     return any(word in _FOLDER_WORDS for word in words)

@@ -81,6 +81,7 @@ class OutputMarker:
         provenance: output -> the picture beside it that says who set its pixels; see :mod:`deeplab_core.masks.confirmed`.
         project_catalog: classes that the labels had in their project, where the files hold other ids; else None.
         sources: output -> its image below the folder of the images, where the format gives outputs other names.
+        turned: outputs that would fit their image both as stored and as its EXIF orientation displays it, as far as known.
     """
 
     folder: Path
@@ -96,6 +97,7 @@ class OutputMarker:
     provenance: Mapping[str, ProvenanceFile] = field(default_factory=dict)
     project_catalog: ClassCatalog | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
+    turned: frozenset[str] = frozenset()
 
     @property
     def images(self) -> int | None:
@@ -221,10 +223,22 @@ def mark_output(
         others=frozenset(others) | (frozenset() if earlier is None else earlier.others),
         provenance={**kept_entries, **(provenance or {})}, project_catalog=project_catalog,
         sources={**kept_sources, **(sources or {})},
+        turned=frozenset() if earlier is None else earlier.turned & {*kept, *outputs},
     )  # fmt: skip
     make_folder(folder)
-    atomic_write(folder / MARKER_NAME, (json.dumps(_to_dict(marker), ensure_ascii=True, indent=1) + "\n").encode())
+    _write(marker)
     return marker
+
+
+def mark_turned(folder: str | Path, outputs: Iterable[str]) -> None:
+    """Add outputs to :attr:`OutputMarker.turned` of the marker of a folder. Raises StorageError."""
+    found, marker = frozenset(outputs), read_marker(folder)
+    if marker is not None and not found <= marker.turned:
+        _write(replace(marker, folder=Path(folder), turned=marker.turned | found))
+
+
+def _write(marker: OutputMarker) -> None:
+    atomic_write(marker.folder / MARKER_NAME, (json.dumps(_to_dict(marker), ensure_ascii=True, indent=1) + "\n").encode())
 
 
 def unmark_output(folder: str | Path) -> None:
@@ -251,6 +265,7 @@ def _to_dict(marker: OutputMarker) -> dict[str, Any]:
         "others": sorted(marker.others),
         "provenance": {name: {"file": entry.file, "reviewed": entry.reviewed} for name, entry in marker.provenance.items()},
         **({"sources": dict(marker.sources)} if marker.sources else {}),
+        **({"turned": sorted(marker.turned)} if marker.turned else {}),
         "outputs": {
             name: None if entry is None else {"untouched_pixels": entry.pixels, "untouched": entry.whole}
             for name, entry in marker.outputs.items()
@@ -285,6 +300,7 @@ def _from_marker(folder: Path, data: dict[str, Any]) -> OutputMarker | None:
         provenance=_provenance(data.get("provenance")),
         project_catalog=_catalog(data.get("project_catalog")),
         sources=_named(data.get("sources")),
+        turned=frozenset(_texts(data.get("turned"))),
     )
 
 

@@ -21,6 +21,8 @@ from deeplab_core.masks.frames import Frame, frame_of, recorded_catalog
 from deeplab_core.masks.stored import StoredMask, decode_stored, read_stored
 from deeplab_core.notes import Note
 
+#: Classes and parts of ADE20K's full release.
+_ADE20K_FULL = re.compile(r"ADE_(?:train|val)_\d{8}_(?:seg|parts_\d+)\.png")
 _CITYSCAPES_NAME = re.compile(r"_gt(?:Fine|Coarse)_(labelIds|labelTrainIds|instanceIds|instanceTrainIds)\.png$")
 _STRIP_ROWS = 256
 
@@ -99,6 +101,13 @@ def interpret(stored: StoredMask, catalog: ClassCatalog, path: Path) -> LabelMap
 
 
 def _interpret(stored: StoredMask, catalog: ClassCatalog, path: Path) -> tuple[LabelMap, list[Note]]:
+    if stored.colors is not None and _ADE20K_FULL.fullmatch(path.name):
+        raise MaskFormatError(
+            message("this is a file of ADE20K's full release, which is not read"),
+            why=message("it codes some 3,000 classes and instances in its colours"),
+            remedy=message("Use the masks of ADE20K's release for scene parsing, in its folder annotations"),
+            path=path,
+        )
     named = _CITYSCAPES_NAME.search(path.name)
     if named is None or catalog.name not in ("cityscapes19", "cityscapes34"):
         return _by_catalog(stored, catalog, path)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.datasets.pairing import MaskPair
 from deeplab_core.datasets.sidecars import SidecarFiles, confidence_file, read_confidence
+from deeplab_core.errors import MaskFormatError, message
 from deeplab_core.images.file_names import PHOTO_SUFFIXES
 from deeplab_core.images.orientation import to_oriented
 from deeplab_core.images.probe import ImageInfo, probe_image
@@ -39,6 +40,35 @@ class PairLabels:
     info: ImageInfo | None
     truth_notes: tuple[Note, ...] = ()
     prediction_notes: tuple[Note, ...] = ()
+
+
+def check_same_size(prediction: LabelMap, truth: LabelMap, *, path: Path, truth_path: Path | None = None) -> None:
+    """Refuse a (H, W) prediction of another size than its ground truth: masks are never resized.
+
+    Args:
+        path: of what the message is about: the prediction's file, or the image.
+        truth_path: file of the ground truth, where the reader needs to be told.
+
+    Raises:
+        MaskFormatError: the sizes differ.
+    """
+    if prediction.shape == truth.shape:
+        return
+    (height, width), (truth_height, truth_width) = prediction.shape, truth.shape
+    why = "" if truth_path is None else message("The truth is {truth}", truth=truth_path)
+    remedy = message("Predict at the size of the photograph; masks are never resized")
+    if truth_path is not None and truth.shape == prediction.shape[::-1]:
+        why = message("The truth is {truth}, and one of the two may be turned by the photograph's EXIF tag", truth=truth_path)
+        remedy = message("Name the photographs with --images: both masks are then turned as the photograph is displayed")
+    raise MaskFormatError(
+        message(
+            "the prediction is {width} x {height} px, its truth {truth_width} x {truth_height} px",
+            width=width, height=height, truth_width=truth_width, truth_height=truth_height,
+        ),
+        why=why,
+        remedy=remedy,
+        path=path,
+    )  # fmt: skip
 
 
 class PairReader:

@@ -147,6 +147,8 @@ def check_architecture(
     whole = {"multi_scale", "in_channels"}
     inner = {key: value for key, value in options.items() if key not in whole}
     checked = check_options(options_record(name, backbone), inner, f"network '{name}'")
+    if "in_channels" in options:
+        checked["in_channels"] = _input_channels(options["in_channels"])
     if "multi_scale" in options:
         checked["multi_scale"] = _input_scales(options["multi_scale"], name)
     if backbone in spec.whole:
@@ -172,6 +174,10 @@ def _no_form(name: str, backbone: str, spec: ModelSpec) -> AtrousError:
         why=message("it is built over {known}", known=known),
         remedy=message("Choose one of these"),
     )
+
+
+def _input_channels(value: object) -> int:
+    return check_count(value, message("input channels"), message("Give 1, 3 or 4"))
 
 
 def create_model(
@@ -209,7 +215,7 @@ def create_model(
     """
     spec = _spec(name)
     num_classes = check_count(num_classes, message("classes"), message("Give at least one class"))
-    in_channels = check_count(in_channels, message("input channels"), message("Give 1, 3 or 4"))
+    in_channels = _input_channels(in_channels)
     backbone = str(backbone or spec.backbone)
     scales = _input_scales(options.pop("multi_scale", ()), name)
     # The record of the network keeps what the words mean, not the words: another program need not know them.

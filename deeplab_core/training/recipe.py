@@ -45,6 +45,7 @@ class Recipe:
         init: checkpoint to start from (any file that ``load_model`` reads); empty starts from scratch. What fits is taken
             (:mod:`deeplab_core.training.transfer`): the encoder whole, other layers where name and shape agree, the classifier
             where the classes agree too. Mean, std and channel order of the input are then the checkpoint's.
+        init_options: options that the weights of ``init`` do not contain; see :func:`deeplab_core.weights.load_model`.
         decoder_start: ``identity`` gives a DeepLabv3 of ``init`` the decoder of DeepLabv3+, which passes the features on
             unchanged at first: the run begins with the scores of ``init``, and its pyramid and classifier are taken
             (:mod:`deeplab_core.training.decoder_start`). ``options`` then name only what concerns the decoder.
@@ -112,6 +113,7 @@ class Recipe:
     summary: str = ""
     licence: str = ""
     init: str = ""
+    init_options: Mapping[str, Any] = field(default_factory=dict)
     decoder_start: DecoderStart = "random"
     average_with: tuple[str, ...] = ()
     epochs: float = 50
@@ -258,11 +260,12 @@ class Recipe:
     def check_run(self, catalog: ClassCatalog) -> None:
         """Raise AtrousError for what only shows once file and flags are joined and the classes are known.
 
-        ``average_with`` and a decoder that starts as identity need ``init``, ``sigmoid`` needs two classes, and ``hard_classes``
-        names classes of the catalog.
+        ``average_with``, ``init_options`` and a decoder that starts as identity need ``init``, ``sigmoid`` needs two classes, and
+        ``hard_classes`` names classes of the catalog.
         """
         for asks, name in (
             (bool(self.average_with), "average_with"),
+            (bool(self.init_options), "init_options (--model-option)"),
             (self.decoder_start == "identity", "decoder_start = identity"),
         ):
             if asks and not self.init:

@@ -70,7 +70,7 @@ def start_from(recipe: Recipe, catalog: ClassCatalog, pictures: Pictures | None)
         AtrousError: the recipe's encoder, or the preprocessing that it names, is not the checkpoint's.
     """
     path = Path(recipe.init)
-    source, card = load_model(path)
+    source, card = load_model(path, options=recipe.init_options)
     if isinstance(source, GraphNetwork):
         raise WeightsError(
             message("a graph for another engine cannot be trained"),
@@ -84,7 +84,9 @@ def start_from(recipe: Recipe, catalog: ClassCatalog, pictures: Pictures | None)
     if isinstance(before, Mapping) and isinstance(before.get("lineage"), Mapping):
         lineage["before"] = dict(before["lineage"])
     if recipe.average_with:
-        lineage["averaged_with"] = ", ".join(average(source, card, [Path(name) for name in recipe.average_with]))
+        lineage["averaged_with"] = ", ".join(
+            average(source, card, [Path(name) for name in recipe.average_with], recipe.init_options)
+        )
     channels = 1 if recipe.sigmoid or (source.sigmoid and len(catalog) == 2) else len(catalog)
     architecture = _architecture(recipe, source, channels)
     model = create_model(**architecture)
@@ -129,7 +131,9 @@ def layers(model: nn.Module) -> dict[str, nn.Module]:
     return found
 
 
-def average(model: SegmentationModel, card: ModelCard, others: Sequence[Path]) -> list[str]:
+def average(
+    model: SegmentationModel, card: ModelCard, others: Sequence[Path], options: Mapping[str, Any] | None = None
+) -> list[str]:
     """Give ``model`` the mean of its weights and those of the files; returns their digests. Counters stay the model's own.
 
     Raises:
@@ -138,7 +142,7 @@ def average(model: SegmentationModel, card: ModelCard, others: Sequence[Path]) -
     total = {name: tensor.double() for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
     digests = []
     for path in others:
-        other, its = load_model(path)
+        other, its = load_model(path, options=options)
         state = {} if isinstance(other, GraphNetwork) else other.state_dict()
         same = its.catalog.names == card.catalog.names and state.keys() == model.state_dict().keys()
         if not same or any(state[name].shape != tensor.shape for name, tensor in total.items()):

@@ -24,6 +24,8 @@ from deeplab_core.weights.settings import StoredSettings, of_this_network
 from deeplab_core.weights.unwrapping import check_tensors, check_unread, collect, read_checkpoint
 
 _COUNTERS = re.compile(r".*\.num_batches_tracked")
+#: Buffers of the modules around a network.
+_INPUT_BUFFER = re.compile(r"(?:[\w.]*\.)?(?:pixel_|image_|img_|input_|norm_)?(mean|std)")
 
 
 #: Heads that only training runs, and what other tools leave among the weights: they never decide whether a file loads.
@@ -149,7 +151,22 @@ def _understand(
         draft = found.variant.build()
         settings = of_this_network(found.settings, str(found.variant.architecture.get("backbone", "")))
         settled = settle(found.variant, draft, settings, sidecar, asked)
+        if "preprocessing" in settled.variant.guessed and not {"mean", "std"} & set(asked):
+            settled = replace(settled, notes=(*settled.notes, *_input_buffers(checkpoint.tensors)))
         return found, settled, settled.variant.build()
+
+
+def _input_buffers(tensors: Mapping[str, Tensor]) -> list[str]:
+    """A note on buffers that normalise the input, as Lightning modules and detection toolboxes keep them."""
+    named: dict[str, list[float]] = {}
+    for key, tensor in tensors.items():
+        name = _INPUT_BUFFER.fullmatch(key)
+        if name is not None and name[1] not in named and 0 < tensor.numel() <= 4 and tensor.is_floating_point():
+            named[name[1]] = [round(float(value), 6) for value in tensor.flatten()]
+    if not named:
+        return []
+    said = " and ".join(f"{name} {', '.join(f'{value:g}' for value in values)}" for name, values in named.items())
+    return [f"the file has {said} beside the network; they are not used, because their scale is unknown. Set mean and std"]
 
 
 def _with_channels(found: Recognised) -> Recognised:

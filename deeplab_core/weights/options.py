@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
-from deeplab_core.errors import AtrousError, CatalogError, WeightsError, message
+from deeplab_core.errors import AtrousError, CatalogError, WeightsError, message, plural_message
 from deeplab_core.model_cards import numbered_catalog, varied
 from deeplab_core.reading import shorten
 from deeplab_core.records import INPUT_CHANNELS, ChannelOrder, ModelCard, Preprocessing, size_rule
+from deeplab_core.wording import count
 
 if TYPE_CHECKING:
     from deeplab_core.nn import SegmentationModel
@@ -167,8 +168,8 @@ def settle(
         if name == "output_stride":
             stride = int(architecture[name])
     settled = replace(variant, architecture=architecture, output_stride=stride)
-    settled = _settle_input(settled, settings, known)
-    settled = _settle_catalog(settled, model.num_classes, settings, known)
+    settled = _settle_input(settled, settings, known, notes)
+    settled = _settle_catalog(settled, model.num_classes, settings, known, notes)
     guessed = ("catalog", "preprocessing", *free)
     changed = {name: architecture[name] for name in free if architecture[name] != free[name]}
     if sidecar is not None and "output_stride" not in asked:
@@ -302,11 +303,12 @@ def _changed_input(pre: Preprocessing, name: str, value: object) -> Preprocessin
         ) from error
 
 
-def _settle_input(variant: Variant, settings: StoredSettings, known: dict[str, str]) -> Variant:
-    """Mean and deviation as in a settings file: on the scale of 0..1, where most write them, or of 0..255."""
+def _settle_input(variant: Variant, settings: StoredSettings, known: dict[str, str], notes: list[str]) -> Variant:
+    """Mean and deviation as in a settings file: on the scale of 0..1, as most write them, or of 0..255; or a note on them."""
     channels = variant.preprocessing.channels
     mean, std = _numbers(settings.get("mean"), channels), _numbers(settings.get("std"), channels)
     if mean is None or std is None or min(std) <= 0 or settings.found["mean"].source != settings.found["std"].source:
+        notes += _unused_input(settings, channels)
         return variant
     scale = 255.0 if max(*mean, *std) <= 1.5 else 1.0
     wide, spread = (tuple(round(value * scale, 6) for value in values) for values in (mean, std))
@@ -314,16 +316,37 @@ def _settle_input(variant: Variant, settings: StoredSettings, known: dict[str, s
     return replace(variant, preprocessing=replace(variant.preprocessing, mean=wide, std=spread, pad_value=wide))
 
 
-def _settle_catalog(variant: Variant, classes: int, settings: StoredSettings, known: dict[str, str]) -> Variant:
-    """Classes from a list of names or the name of a data set, if their number fits."""
+def _unused_input(settings: StoredSettings, channels: int) -> list[str]:
+    """Why a mean and a deviation beside the tensors are not used; empty where there are none."""
+    said = {name: settings.found[name] for name in ("mean", "std") if name in settings.found}
+    wrong = {name: setting for name, setting in said.items() if _numbers(setting.value, channels) is None}
+    if wrong:
+        return [
+            f"{setting.source} says {name} {shorten(setting.value)}, which cannot be: it is {channels} numbers"
+            for name, setting in wrong.items()
+        ]
+    if len(said) == 1:
+        ((name, setting),) = said.items()
+        other = "std" if name == "mean" else "mean"
+        return [f"{setting.source} says {name} {shorten(setting.value)} and no {other}; it was not used"]
+    if said and said["mean"].source != said["std"].source:
+        return [f"{said['mean'].source} says mean and {said['std'].source} says std; they were not used"]
+    return [f"{said['std'].source} says std {shorten(said['std'].value)}, which cannot be: it is above 0"] if said else []
+
+
+def _settle_catalog(variant: Variant, classes: int, settings: StoredSettings, known: dict[str, str], notes: list[str]) -> Variant:
+    """Classes from a list of names or the name of a data set, if their number fits; names that do not are noted."""
     names = settings.get("names")
-    if isinstance(names, list) and len(names) == max(2, classes) and all(isinstance(name, str) for name in names):
+    if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
+        source, wanted = settings.found["names"].source, max(2, classes)
         try:
+            if len(names) != wanted:
+                raise CatalogError(plural_message("the network has {n} class", "the network has {n} classes", wanted))
             catalog = _named_catalog([name.strip()[:60] for name in names], settings.get("palette"))
-        except CatalogError:
-            pass
+        except CatalogError as error:
+            notes.append(f"{source} names {count(len(names), 'class', 'classes')}, which cannot be: {error.what}")
         else:
-            known["catalog"] = settings.found["names"].source
+            known["catalog"] = source
             return replace(variant, catalog=catalog)
     dataset = settings.get("dataset")
     if isinstance(dataset, str):

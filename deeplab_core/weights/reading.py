@@ -8,6 +8,7 @@ programs' files are named.
 from __future__ import annotations
 
 import io
+import re
 import struct
 import sys
 import zipfile
@@ -30,6 +31,9 @@ from deeplab_core.weights.unpickling import read_pickle
 _MAGIC = 0x1950A86A20F9469CFC6C
 #: A checkpoint that claims more than this is not a segmentation network: the largest known (DeconvNet) has 1 GB.
 LARGEST_FILE = 16 * 2**30
+
+#: How pickles of protocols 0 and 1 begin: with a dict, a list or a tuple (in text or binary form), or the class of an object.
+_OLD_PICKLE = re.compile(rb"\((?:[dlt]p\d|[KMJIVSUXcd(}\]])|[}\])]q|c[A-Za-z_][\w.]*\n[A-Za-z_]\w*\n")
 
 _REMEDY_BROKEN = message("Download or copy the file again")
 _EXPORT = message("Export the network to ONNX in the program that it comes from, or save its weights with PyTorch")
@@ -242,6 +246,13 @@ def _read_one(path: Path) -> tuple[Any, Mapping[str, str]]:
         return _read_torch(path, read_stream), {}
     if is_tensorflow(head, tail):
         return read_tensorflow(path, head, tail), {}
+    if _OLD_PICKLE.match(head) and tail.endswith(b"."):
+        raise WeightsError(
+            message("a pickle of protocol 0 or 1, which this program does not read"),
+            why=message("torch.save has written protocol 2 or later since its first version"),
+            remedy=message("If you trust its authors, open it in their program and save only model.state_dict() with torch.save"),
+            path=path,
+        )
     foreign = _foreign(head, path)
     if foreign:
         raise WeightsError(message("{foreign}, which this program does not read", foreign=foreign), remedy=_EXPORT, path=path)

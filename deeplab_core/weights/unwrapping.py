@@ -72,7 +72,9 @@ def collect(content: object, path: Path, metadata: Mapping[str, str] | None = No
         raise WeightsError(
             message("no state dict in the file"),
             why=_content_text(content),
-            remedy=message("Save model.state_dict() with torch.save"),
+            remedy=message("Save the state_dict() of one network with torch.save")
+            if isinstance(content, (list, tuple))
+            else message("Save model.state_dict() with torch.save"),
             path=path,
         )
     extras = found.extras
@@ -92,6 +94,8 @@ def collect(content: object, path: Path, metadata: Mapping[str, str] | None = No
 def _content_text(content: object) -> str:
     if isinstance(content, StandIn):
         return message("it holds an object of the class {class_name}, and would need its code", class_name=content.of)
+    if isinstance(content, (list, tuple)):
+        return message("it holds a list of {count} entries, and nothing says which of them is the network", count=len(content))
     if not isinstance(content, Mapping):
         return message("it holds a {kind}", kind=type(content).__name__)
     keys = ", ".join(str(key)[:40] for key in islice(content, 6))

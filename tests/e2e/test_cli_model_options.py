@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 
 from app.cli import run
+from deeplab_core.catalogs import get_catalog
+from deeplab_core.masks.png import write_indexed_png
 from tests.unit.core.weights.test_beside import named, other, smp
 
 
@@ -69,3 +71,62 @@ def test_wrong_options_are_named_with_the_choices(
 ) -> None:
     assert run(["models", "show", str(checkpoint), "--model-option", option]) != 0
     assert says in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("truth")
+    write_indexed_png(folder / "a.png", np.zeros((64, 96), np.uint8), get_catalog("voc21"))
+    return folder
+
+
+COMMANDS = {
+    "predict": "{photos} --model {model} -o {out}",
+    "bench": "{photos} --model {model}",
+    "rank": "{photos} --model {model}",
+    "refine": "{photos} --model {model} -o {out}",
+    "refine --search": "{photos} --model {model} --truth {truth}",
+    "compare": "{model} {model} --images {photos} --truth {truth}",
+    "ablate": "{photos} --model {model} --variant flip --truth {truth}",
+    "similar": "{photos} --to {query} --model {model}",
+    "adapt": "{photos} --model {model} -o {out}.safetensors",
+    "figures": "--all --model {model} --image {query} -o {out}",
+    "train": "--images {photos} --truth {truth} --catalog voc21 --init {model} --crop 32x32 --steps 1 -o {out}",
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_that_takes_a_model_takes_its_options(
+    command: str, checkpoint: Path, photos: Path, truth: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query = tmp_path / "query.png"
+    Image.fromarray(np.zeros((64, 96, 3), np.uint8)).save(query)
+    places = {"photos": photos, "model": checkpoint, "truth": truth, "out": tmp_path / "out", "query": query}
+    line = [*command.split(), *COMMANDS[command].format_map(places).split(), "--model-option", "weights=teacher"]
+    assert run(line) != 0
+    assert "holds no weights 'teacher'" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("command", ["predict", "compare", "ablate", "train"])
+def test_a_fetched_address_is_taken_like_a_file(
+    command: str,
+    checkpoint: Path,
+    photos: Path,
+    truth: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.cli.model_choice.find_from_hub", lambda _address, _folders: checkpoint)
+    places = {"photos": photos, "model": "hf://owner/name", "truth": truth, "out": tmp_path / "out"}
+    assert run([command, *COMMANDS[command].format_map(places).split(), "--model-option", "weights=teacher"]) != 0
+    assert "holds no weights 'teacher'" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("line", ["compare {truth} {truth} --truth {truth}", "refine {photos} --masks {truth} -o {out}"])
+def test_options_without_a_model_are_refused(
+    line: str, photos: Path, truth: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = {"photos": photos, "truth": truth, "out": tmp_path / "out"}
+    assert run([*line.format_map(places).split(), "--model-option", "interpolation=bilinear"]) == 2
+    assert "--model-option is for" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 from app.cli import run
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.masks import read_marker
 from deeplab_core.masks.read import read_mask
 from deeplab_core.nn import create_model
 from deeplab_core.records import ModelCard, Preprocessing
@@ -56,6 +58,29 @@ def sizes(out: Path) -> dict[str, tuple[int, int]]:
         with Image.open(path) as image:
             found[path.relative_to(out).as_posix()] = image.size
     return found
+
+
+def test_evaluation_without_photographs_says_what_it_cannot_know(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos, out, truth = tmp_path / "photos", tmp_path / "out", tmp_path / "truth"
+    photos.mkdir()
+    for number, orientation in enumerate((1, 3, 6)):  # 6 changes the sides: the size of a mask tells its frame
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(np.full((20, 30, 3), 9 * number, np.uint8)).save(photos / f"{number}.jpg", exif=exif)
+    assert predict(model, photos, out) == 0
+    assert predict(model, photos, out, "--resume") == 0
+    marker = read_marker(out)
+    assert marker is not None
+    assert marker.turned == {"1.png"}
+    shutil.copytree(out, truth, ignore=lambda _folder, names: [name for name in names if not name.endswith(".png")])
+    base = ["evaluate", "--prediction", str(out), "--truth", str(truth), "--catalog", "voc21"]
+    capsys.readouterr()
+    assert run(base) == 0
+    assert "1 photograph with an EXIF orientation: nothing says" in capsys.readouterr().err
+    assert run([*base, "--images", str(photos), "--mask-frame", "stored"]) == 0
+    assert "nothing says" not in capsys.readouterr().err
 
 
 def test_one_indexed_mask_per_image_that_fits_the_raw_pixels(

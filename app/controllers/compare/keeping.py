@@ -129,12 +129,14 @@ class RunKeeping(QObject):
             recorder.add(image, labels, load_sample(project, image, labels="none").scored)
 
         yield from background(keep)
+        if recorder.outgrown and self._job is not None:
+            self._job.cancel()  # what is not predicted yet need not be
 
     def _end(self, recorder: RunRecorder, job: FolderJob[None]) -> None:
         if self._job is job:  # after forget() another one may be running since
             self._job = None
         try:
-            if job.stopped:
+            if job.stopped and not recorder.outgrown:
                 said = tr("Run '{name}' is not kept", name=recorder.name)
             else:
                 run = recorder.finish()

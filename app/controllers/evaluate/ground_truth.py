@@ -97,6 +97,7 @@ class GroundTruthController(QObject):
         self.asks = True
         services.session.projectChanged.connect(self._follow_project)
         services.session.listChanged.connect(self._follow_list)
+        services.session.truthStale.connect(self._follow_files)
         services.session.imageChanged.connect(lambda image: self._ask() if image is not None else None)
 
     @property
@@ -355,6 +356,23 @@ class GroundTruthController(QObject):
 
         self._with_project(lambda project: ground_truth_of(project, choice), done)
 
+    def _follow_files(self) -> None:
+        """Files of the ground truth were written, came or went: read it again."""
+        project = self._session.project
+        choice = None if project is None else project.ground_truth.choice
+        if choice is None or not choice.folders:
+            return
+
+        def done(project: Project, found: GroundTruth) -> None:
+            if project.ground_truth.choice == choice:
+                project.ground_truth = found
+                self._notifier.info(
+                    tr("The ground truth has changed on disk"), tr("It was read again; figures follow it."), replace_key=_KEY
+                )
+                self._announce(project)
+
+        self._with_project(lambda project: ground_truth_of(project, choice), done)
+
     def _found(self, project: Project, found: GroundTruthFiles) -> None:
         if found.files and found.certain:
             self._take(project, TruthChoice(taken_folders(found), "certain"), found)
@@ -410,6 +428,7 @@ class GroundTruthController(QObject):
     def _announce(self, project: Project) -> None:
         self.problems = [(problem.image, tr(problem.message)) for problem in project.ground_truth.index.problems]
         self.changed.emit(project.ground_truth)
+        self._session.truthTaken.emit()
 
     def _say_taken(self, project: Project) -> None:
         index = project.ground_truth.index

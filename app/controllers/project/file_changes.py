@@ -21,9 +21,11 @@ from app.services.services import Services
 from app.services.session import OpenImage, Unreadable
 from app.services.timers import single_shot
 from app.state.folder_scan import ScanReport, survey
+from app.state.ground_truth import GroundTruth
 from app.state.mask_check import sentence
 from app.state.project import Project
-from app.text import joined, plural, tr
+from app.state.samples import truth_path
+from app.text import displayed, joined, plural, tr
 from deeplab_core.errors import AtrousError, join_messages, message
 from deeplab_core.notes import Note, note_text
 
@@ -133,6 +135,12 @@ class FileChanges(QObject):
         self._mask_stat: _Stat = None
         self._later = single_shot(self, _LATER_MS, self.check)
         self._settled = single_shot(self, _LATER_MS, self._check_view)
+        self._truth_state: int | None = None  # of the files of the ground truth at the last look
+        self._truth_file: Path | None = None
+        self._truth_stat: _Stat = None
+        self._truth_later = single_shot(self, _LATER_MS, self._check_truth)
+        self.watch.stirred.connect(self._truth_later.start)
+        services.session.truthTaken.connect(self._follow_truth)
         self.watch.stirred.connect(self.check)
         self.watch.touched.connect(self._check_view)
         services.session.projectChanged.connect(self._follow_project)
@@ -145,7 +153,7 @@ class FileChanges(QObject):
     def check(self) -> None:
         """Compare the folder with the project, in the background, and take over what is new."""
         project, saver = self._session.project, self._session.autosaver
-        if project is None or saver is None or project.read_only:
+        if project is None or saver is None:
             return
         if self._looking:
             self._again = True  # what stirs may have come behind the look
@@ -164,7 +172,7 @@ class FileChanges(QObject):
             state = listing_state(project.folder)
             if state == seen or (seen is None and survey(project.folder)[0] == _known(project)):
                 return state, None
-            return state, project.rescan(in_use)
+            return state, _only_counted(project) if project.read_only else project.rescan(in_use)
 
         def over() -> None:
             self._looking, again, self._again = False, self._again, False
@@ -187,8 +195,13 @@ class FileChanges(QObject):
         self._jobs.run(work, done, failed)
 
     def _take(self, project: Project, report: ScanReport) -> None:
-        self._session.listChanged.emit()
         text = changes_text(report)
+        if project.read_only:
+            if text:
+                why = tr("The project is open for reading only; its list stays as it is.")
+                self._notifier.info(tr("The folder has changed"), f"{text} {why}", replace_key="scan")
+            return
+        self._session.listChanged.emit()
         if text:
             self._notifier.info(tr("The folder has changed"), text, replace_key="scan")
         nothing_shown = self._session.image is None and self._session.unreadable is None
@@ -200,11 +213,41 @@ class FileChanges(QObject):
         self._seen, self._looking, self._again, self._not_before = None, False, False, 0.0
         if self._session.autosaver is not None:
             self._session.autosaver.saved.connect(self._follow_saved)
-        self._watch_folders()
+        self._follow_truth()
 
     def _watch_folders(self) -> None:
         project = self._session.project
         self.watch.watch_folders(() if project is None else _folders(project))
+
+    # -- the ground truth ------------------------------------------------------------------------------------------------
+
+    def _follow_truth(self) -> None:
+        """Another project or other ground truth: remember how its files are now."""
+        self._truth_state = None
+        self._watch_folders()
+        self._keep_mask()
+        self._truth_later.start()
+
+    def _check_truth(self) -> None:
+        """Look in the background whether files of the ground truth were written, came or went."""
+        project = self._session.project
+        if project is None:
+            return
+        truth = project.ground_truth
+        if truth.choice is None or not truth.choice.folders:
+            return
+        if self._edit.busy or self._jobs.running:
+            self._truth_later.start()
+            return
+
+        def done(state: int) -> None:
+            if project is not self._session.project or truth is not project.ground_truth:
+                return
+            before, self._truth_state = self._truth_state, state
+            if before is not None and before != state:
+                self._session.truthStale.emit()
+
+        self._jobs.run(lambda: _truth_state(truth), done, self._notifier.report_or_raise)
 
     # -- the image in view -----------------------------------------------------------------------------------------------
 
@@ -225,7 +268,9 @@ class FileChanges(QObject):
         mask = project.record(image.id).mask if project is not None and image is not None else ""
         self._mask = project.directory / mask if project is not None and mask else None
         self._mask_stat = _stat(self._mask)
-        self.watch.watch_files(path for path in (self._file, self._mask) if path is not None)
+        self._truth_file = None if project is None or image is None else truth_path(project, image.id)
+        self._truth_stat = _stat(self._truth_file)
+        self.watch.watch_files(path for path in (self._file, self._mask, self._truth_file) if path is not None)
 
     def _follow_saved(self, image: int) -> None:
         """The window wrote a mask itself."""
@@ -245,6 +290,9 @@ class FileChanges(QObject):
             self._file_stat = now
             self._follow_file(path, now)
             return
+        if _stat(self._truth_file) != self._truth_stat:
+            self._truth_stat = _stat(self._truth_file)
+            self._truth_later.start()
         if self._mask is None or _stat(self._mask) == self._mask_stat:
             return
         if saver.state is SaveState.SAVED:
@@ -287,7 +335,7 @@ class FileChanges(QObject):
         if image is None:
             return
         self._notifier.warning(
-            tr("Another program changed the mask file of {name}", name=image.path.name),
+            tr("Another program changed the mask file of {name}", name=displayed(image.path.name)),
             tr("Your own mask and its steps are kept and shown. Read the file to see its content."),
             replace_key="view changed",
             choices=(Choice(tr("Read the file"), self._session.reload_image), Choice(tr("Keep my mask"), self._write_mine)),
@@ -310,6 +358,22 @@ def changes_text(report: ScanReport) -> str:
     return tr(join_messages((*counts, *report.sentences())))
 
 
+def _only_counted(project: Project) -> ScanReport:
+    """What has changed in the folder of a project that cannot take it over."""
+    found, known = survey(project.folder)[0], _known(project)
+    return ScanReport(
+        added=len(found.keys() - known.keys()),
+        removed=len(known.keys() - found.keys()),
+        changed=tuple(sorted(path for path in known.keys() & found.keys() if known[path] != found[path])),
+    )
+
+
+def _truth_state(truth: GroundTruth) -> int:
+    """A number that changes with the files of the ground truth, and with what comes and goes beside them."""
+    folders = {*(() if truth.choice is None else truth.choice.folders), *(path.parent for path in truth.files.values())}
+    return hash(frozenset((path, _stat(path)) for path in (*folders, *truth.files.values())))
+
+
 def _known(project: Project) -> dict[str, tuple[int, int]]:
     """What the project knows of the files that are there, as :func:`survey` returns it."""
     return {record.relative_path: (record.size, record.mtime_ns) for record in project.images if not record.missing}
@@ -322,6 +386,8 @@ def _folders(project: Project) -> Iterator[Path]:
     for parent in sorted(parents, key=lambda path: (path.count("/"), path)):
         if parent:
             yield project.folder / parent
+    truth = project.ground_truth
+    yield from sorted({*(() if truth.choice is None else truth.choice.folders), *(path.parent for path in truth.files.values())})
 
 
 def _stat(path: Path | None) -> _Stat:
@@ -376,4 +442,4 @@ class FileNotes(QObject):
         text = tr(note_text(notes))
         self.changed.emit(f"{text[:1].upper()}{text[1:]}", any(note.warning for note in notes))
         if image is not None:
-            self.report(image.path.name, "image", notes)
+            self.report(displayed(image.path.name), "image", notes)

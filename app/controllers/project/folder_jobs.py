@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -12,13 +12,16 @@ from PySide6.QtCore import QObject, Signal
 from app.services.folder_job import FolderJob, JobOptions, Steps, background, pause
 from app.services.notifications import Choice
 from app.services.services import Services
-from app.state.image_record import ImageRecord
+from app.state.image_record import ImageStatus
 from app.state.project import Project
 from app.state.provenance import Provenance
-from app.text import error_sentences, joined, plural, spaced, tr
+from app.text import english, error_sentences, joined, plural, spaced, tr
 from app.viewmodels.project.folder_plan import FolderPlan
 from deeplab_core.errors import AtrousError, StorageError
+from deeplab_core.reading import convert
 
+#: Setting of a project: the last change of a job over its folder.
+_CHANGE = "folder_change"
 #: Setting: ask also before jobs that change no mask.
 ASK_HARMLESS = "work.ask_harmless"
 
@@ -38,7 +41,7 @@ class FolderChange:
         title: of the job, for messages.
         source: of its steps.
         message: replace key of the final message, which offers to undo it.
-        steps: image -> (number that its journal had given last before the job's step, record before).
+        steps: image -> (number that its journal had given last before the job's step, status before).
         suggested: images with a result kept as a suggestion, and which had none before.
     """
 
@@ -46,21 +49,54 @@ class FolderChange:
     title: str
     source: Provenance
     message: str
-    steps: dict[int, tuple[int, ImageRecord]] = field(default_factory=dict)
+    steps: dict[int, tuple[int, ImageStatus]] = field(default_factory=dict)
     suggested: list[int] = field(default_factory=list)
 
     def before_step(self, image: int) -> None:
         """The job is about to change an image."""
-        self.steps[image] = self.project.journal.newest(image), self.project.record(image)
+        self.steps[image] = self.project.journal.newest(image), self.project.record(image).status
 
     def before_suggestion(self, image: int) -> None:
         """The job is about to let a result wait beside an image's mask."""
         if not self.project.record(image).suggested:
             self.suggested.append(image)
 
+    def keep(self) -> None:
+        """Keep it with the project, in place of the one before, so that it can be undone after a restart. Raises StorageError."""
+        kept = _Kept(
+            title=english(self.title), source=self.source.value, message=self.message, suggested=tuple(self.suggested),
+            steps=tuple((image, seq, int(status)) for image, (seq, status) in self.steps.items()),
+        )  # fmt: skip
+        self.project.set_setting(_CHANGE, asdict(kept))
+
+    @staticmethod
+    def kept_in(project: Project) -> FolderChange | None:
+        """The last change that a project keeps; None without one, or where it is damaged. Images that are gone are left out."""
+        try:
+            kept = convert(project.setting(_CHANGE), _Kept)
+            known = {record.id for record in project.images}
+            steps = {image: (seq, ImageStatus(status)) for image, seq, status in kept.steps if image in known}
+            suggested = [image for image in kept.suggested if image in known]
+            if not steps and not suggested:
+                return None
+            return FolderChange(project, tr(kept.title), Provenance(kept.source), kept.message, steps, suggested)
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """A change as the project keeps it: ``steps`` are (image, number, status before)."""
+
+    title: str
+    source: int
+    message: str
+    steps: tuple[tuple[int, int, int], ...] = ()
+    suggested: tuple[int, ...] = ()
+
 
 class FolderJobs(QObject):
-    """Every job over the folder begins here, and the last one of this session that changed something can be undone.
+    """Every job over the folder begins here, and the last one that changed something can be undone, also after a restart.
 
     An image is restored if the job's step is its newest one in effect: then nothing of the user's is touched. The others keep
     what they have and are listed. That works until the next job that changes something; a stopped undo can be continued.
@@ -211,13 +247,23 @@ class FolderJobs(QObject):
     def _set_last(self, change: FolderChange | None) -> None:
         self._last = change
         self._context.update(can_undo_folder=change is not None)
+        if change is not None:
+            self._keep(change.keep)
+
+    def _keep(self, write: Callable[[], object]) -> None:
+        """Change what the project keeps; where that fails, the job can be undone in this session all the same."""
+        try:
+            write()
+        except AtrousError as error:
+            self._notifier.report(error, replace_key="save")
 
     def _leave(self, project: Project | None) -> None:
         """Another project, or none."""
         for job in tuple(self._running):
             if job.project is not project:
                 job.abandon()
-        self._set_last(None)
+        self._last = None if project is None or project.read_only else FolderChange.kept_in(project)
+        self._context.update(can_undo_folder=self._last is not None)
 
     def _undo(self, change: FolderChange | None) -> None:
         if change is None or change is not self._last or change.project is not self._session.project:
@@ -254,7 +300,7 @@ class FolderJobs(QObject):
     def _restore(self, change: FolderChange, image: int) -> bool:
         """Undo the job's step of one image; False if the image has moved on. Raises AtrousError, e.g. for a damaged step."""
         project, history, view = change.project, self._session.history, self._session.image
-        before, record = change.steps[image]
+        before, status = change.steps[image]
         step = project.journal.only_newer(image, before, change.source)
         if step is None or history is None:
             return False
@@ -266,8 +312,8 @@ class FolderJobs(QObject):
                 raise damage
         else:
             self._session.undo_step(image, step)
-        if project.record(image).status != record.status:
-            project.set_status(image, record.status)
+        if project.record(image).status != status:
+            project.set_status(image, status)
         return True
 
     def _say_undone(self, change: FolderChange, stays: list[int], job: FolderJob[bool]) -> None:
@@ -279,6 +325,8 @@ class FolderJobs(QObject):
         done = len(change.steps) - len(rows)
         # A damaged step stays damaged, and a full disk does not: only then it is worth another try.
         undone_not = (*job.left, *(image for image, error in job.failures.items() if isinstance(error, StorageError)))
+        if not undone_not and self._last is None:  # until here, also where the program ends before the undo does
+            self._keep(partial(change.project.drop_setting, _CHANGE))
         if undone_not and self._last is None:
             again = {image: change.steps[image] for image in undone_not}
             self._set_last(replace(change, steps=again, suggested=[]))

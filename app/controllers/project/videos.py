@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from app.services.jobs import Job, JobState
 from app.services.services import Services
-from app.text import plural, tr
+from app.text import displayed, plural, tr
 from deeplab_core.datasets.video import FrameChoice, FramePlan, FrameSummary, plan_frames, take_frames
 from deeplab_core.errors import AtrousError
 
@@ -56,7 +56,8 @@ class VideoController(QObject):
     def start(self, plan: FramePlan, choice: FrameChoice) -> None:
         """Write the frames, and open their folder as any other one. A run that was stopped goes on with the next one."""
         stopped = threading.Event()
-        job = self._jobs.add(Job(tr("Reading frames of {name}", name=plan.info.path.name), stopped.set, guards_close=True))
+        title = tr("Reading frames of {name}", name=displayed(plan.info.path.name))
+        job = self._jobs.add(Job(title, stopped.set, guards_close=True))
 
         def work() -> FrameSummary:
             def follow(done: int, total: int) -> None:

@@ -140,6 +140,9 @@ class ClassesPresenter(QObject):
         self._figures = None
         if image is not None:
             self._arrange(image)
+        else:  # an image that cannot be read is chosen: no class is in it, and the last one's are not its own
+            self._arranged = frozenset()
+            self._program.classes.arrange(self._arranged)
         self.show()
 
     def _follow_prediction(self, image: OpenImage) -> None:

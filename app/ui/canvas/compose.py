@@ -30,7 +30,7 @@ from app.ui.canvas.colors import (
 )
 from app.ui.canvas.geometry import Mapping, sample
 from app.ui.canvas.layers import LayerSet
-from app.ui.canvas.presence import Presence
+from app.ui.canvas.presence import EQUAL, FIRST, NEITHER, SECOND, UNSCORED, Presence
 from app.viewmodels.annotate.adjustment import NEUTRAL, ImageAdjustment
 from app.viewmodels.annotate.panes import OverlayOptions, PaneKind
 
@@ -148,7 +148,11 @@ def compose(scene: Scene, kind: PaneKind, rect: QRect) -> Overlay | None:
     layers, options = scene.layers, scene.options
     if kind is PaneKind.UNCERTAINTY:
         assert layers.confidence is not None
-        return _colored(uncertainty_table(), scene.sampled(layers.confidence, rect))
+        confidence = layers.confidence
+        if scene.reduced:
+            least = scene.presence.confidence(confidence)
+            return _colored(uncertainty_table(), least.under(scene.mapping.cell_level, *scene.mapping.cells(rect)))
+        return _colored(uncertainty_table(), scene.sampled(confidence, rect))
     if kind is PaneKind.ERRORS:
         return _errors(scene, rect)
     if kind is PaneKind.BAND:
@@ -159,8 +163,7 @@ def compose(scene: Scene, kind: PaneKind, rect: QRect) -> Overlay | None:
         one, other = (layers.model(place) for place in layers.pair)
         assert one is not None
         assert other is not None
-        truth = None if layers.truth is None else scene.sampled(layers.truth, rect)
-        return _difference(scene, scene.sampled(one, rect), scene.sampled(other, rect), truth)
+        return _difference(scene, one, other, layers.truth, rect)
     if not options.visible:
         return None
     source = layers.labels_of(kind)
@@ -283,19 +286,23 @@ def _changes(scene: Scene, rect: QRect) -> Overlay:
     return overlay
 
 
-def _difference(scene: Scene, one: Sampled, other: Sampled, truth: Sampled | None) -> Overlay:
+def _difference(scene: Scene, one: Sampled, other: Sampled, truth: Sampled | None, rect: QRect) -> Overlay:
     """Where two models differ, in the colour of the one that is right, of neither, or for unknown truth."""
-    colors = difference_colors()
-    differ = one != other
-    overlay = np.full(one.shape, _VEIL_CORRECT, np.uint32)
-    overlay[differ] = colors["unjudged"]
-    if truth is not None:
-        scored = differ & (truth != scene.tables.ignore)
-        overlay[scored] = colors["neither"]
-        overlay[scored & (one == truth)] = colors["first"]
-        overlay[scored & (other == truth)] = colors["second"]
-    _draw_line(overlay, differ.view(np.uint8), differ.view(np.uint8), _WHITE_LINE, scene.thin, scene.tables.twin)
+    maps = scene.presence.difference(one, other, truth, scene.tables.ignore)
+    kinds = maps.kinds(lambda array: scene.sampled(array, rect))
+    if scene.reduced:
+        maps.put_lost(scene.mapping.cell_level, *scene.mapping.cells(rect), kinds)
+    overlay = _colored(_difference_table(), kinds)
+    differ = (kinds != EQUAL).view(np.uint8)
+    _draw_line(overlay, differ, differ, _WHITE_LINE, scene.thin, scene.tables.twin)
     return overlay
+
+
+def _difference_table() -> Table:
+    colors = difference_colors()
+    table = np.full(256, _VEIL_CORRECT, np.uint32)
+    table[[NEITHER, SECOND, FIRST, UNSCORED]] = [colors[name] for name in ("neither", "second", "first", "unjudged")]
+    return table
 
 
 def _band(scene: Scene, rect: QRect) -> Overlay:

@@ -101,54 +101,6 @@ class CorrectionTool(CanvasTool):
         return QColor(*self.view.overlay.shown(document.catalog).by_id(class_id).color)
 
 
-class ComponentTool(CorrectionTool):
-    """Click: the selected class; Shift+click: the second guess; drag: cut along the line; Ctrl+drag: join two components."""
-
-    menu = (
-        "components.guess", "components.dissolve", "components.drop_islands", "components.fill_holes",
-        "components.keep_largest", "components.grow", "components.shrink", "components.smooth",
-    )  # fmt: skip
-
-    def __init__(self, program: Program, view: ViewState) -> None:
-        super().__init__(program, view)
-        program.components.targetChanged.connect(self.changed.emit)
-
-    @property
-    def target(self) -> Target | None:
-        return self.program.components.target
-
-    def hover(self, pointer: Pointer) -> None:
-        super().hover(pointer)
-        self.program.components.hover(pointer.x, pointer.y)
-
-    def leave(self) -> None:
-        super().leave()
-        self.program.components.hover(None, None)
-
-    def press(self, pointer: Pointer) -> None:
-        super().press(pointer)
-        self.program.components.hover(pointer.x, pointer.y)
-
-    def clicked(self, pointer: Pointer) -> None:
-        self.program.components.reassign(pointer.x, pointer.y, guess=pointer.shift)
-
-    def dragged(self, start: Pointer, path: list[tuple[float, float]]) -> None:
-        if _joins(start):
-            self.program.components.merge(path[0], path[-1])
-        else:
-            self.program.components.split(path)
-
-    def paint(self, painter: QPainter, mapping: Mapping) -> None:
-        if not self.dragging:  # a line changes only a part of what is outlined, or another component
-            super().paint(painter, mapping)
-        elif self._pressed is not None:
-            points = [mapping.to_view(*point) for point in self._path]
-            if _joins(self._pressed):
-                draw_line(painter, points[0], points[-1], self.class_color())
-            else:
-                draw_path(painter, points, self.class_color())
-
-
 class HoverTool(CorrectionTool):
     """Base of the tools whose feature outlines what is under the pointer, and what a drag has come over so far."""
 
@@ -173,6 +125,45 @@ class HoverTool(CorrectionTool):
         if had and self._at is not None:
             self.look(self._at.x, self._at.y)
         return had
+
+
+class ComponentTool(HoverTool):
+    """Click: the selected class; Shift+click: the second guess; drag: cut along the line; Ctrl+drag: join two components."""
+
+    menu = (
+        "components.guess", "components.dissolve", "components.drop_islands", "components.fill_holes",
+        "components.keep_largest", "components.grow", "components.shrink", "components.smooth",
+    )  # fmt: skip
+
+    def __init__(self, program: Program, view: ViewState) -> None:
+        super().__init__(program, view)
+        program.components.targetChanged.connect(self.changed.emit)
+
+    @property
+    def target(self) -> Target | None:
+        return self.program.components.target
+
+    def look(self, x: float | None, y: float | None) -> None:
+        self.program.components.hover(x, y)
+
+    def clicked(self, pointer: Pointer) -> None:
+        self.program.components.reassign(pointer.x, pointer.y, guess=pointer.shift)
+
+    def dragged(self, start: Pointer, path: list[tuple[float, float]]) -> None:
+        if _joins(start):
+            self.program.components.merge(path[0], path[-1])
+        else:
+            self.program.components.split(path)
+
+    def paint(self, painter: QPainter, mapping: Mapping) -> None:
+        if not self.dragging:  # a line changes only a part of what is outlined, or another component
+            super().paint(painter, mapping)
+        elif self._pressed is not None:
+            points = [mapping.to_view(*point) for point in self._path]
+            if _joins(self._pressed):
+                draw_line(painter, points[0], points[-1], self.class_color())
+            else:
+                draw_path(painter, points, self.class_color())
 
 
 class RegionTool(HoverTool):

@@ -167,20 +167,9 @@ class LabelSets:
         shown = _looked_up(self._table, values)
         if counts is not None:
             shown = np.where(counts, shown, shown.dtype.type(0))
-        around = _around(shown)
-        lost = shown | around
-        np.invert(lost, out=lost)
-        lost &= present
         skipped = np.bitwise_or.reduce(self._table[sorted(hidden)], initial=0) | self._common
-        if skipped:
-            lost &= lost.dtype.type(~int(skipped) & (1 << 8 * lost.itemsize) - 1)
-        places = np.flatnonzero(lost)
-        if places.size:
-            places = places[(shown.ravel()[places] & ~around.ravel()[places]) == 0]
-        words = lost.ravel()[places]
-        first = words & (~words + words.dtype.type(1))
-        names = np.asarray(self._names)
-        return places, names[np.round(np.log2(first.astype(np.float64))).astype(np.intp)] if places.size else names[:0]
+        places, bits = _lost(present, shown, int(skipped))
+        return places, np.asarray(self._names)[bits]
 
     def _words(self, values: Values) -> Words:
         """A bit for each value; values that are new get one first."""
@@ -230,6 +219,63 @@ class LabelSets:
         return np.where(counts, words, words.dtype.type(0))
 
 
+#: Kinds of pixels where two maps are compared; of several under one device pixel, the first is shown.
+EQUAL, NEITHER, SECOND, FIRST, UNSCORED = range(5)
+_KIND_WORDS = np.zeros(256, np.uint8)
+_KIND_WORDS[1:5] = 1, 2, 4, 8
+
+
+class DifferenceKinds:
+    """How two maps differ under device pixels: one of both is right, none of both, or the ground truth is not known.
+
+    Args:
+        one, other: (H, W) labels of the same ids, not changed in place.
+        truth: (H, W) of the same ids; None: nothing is known.
+        ignore: value of ``truth`` for unscored pixels.
+    """
+
+    def __init__(self, one: Values, other: Values, truth: Values | None, ignore: int) -> None:
+        self._one, self._other, self._truth, self._ignore = one, other, truth, ignore
+        self._pyramid = Pyramid(one.shape, lambda pick: _looked_up(_KIND_WORDS, self.kinds(pick)), np.bitwise_or)
+
+    def kinds(self, pick: Pick) -> NDArray[np.uint8]:
+        """The kinds of some pixels of the maps, a new array."""
+        one, other = pick(self._one), pick(self._other)
+        if self._truth is None:
+            return np.where(one == other, np.uint8(EQUAL), np.uint8(UNSCORED))
+        truth = pick(self._truth)
+        kinds = np.full(one.shape, NEITHER, np.uint8)
+        kinds[one == truth] = FIRST
+        kinds[other == truth] = SECOND
+        kinds[truth == self._ignore] = UNSCORED
+        kinds[one == other] = EQUAL
+        return kinds
+
+    def put_lost(self, level: int, rows: Cells, columns: Cells, kinds: NDArray[np.uint8]) -> None:
+        """Put kinds that neither a device pixel nor one of its neighbours shows into (h, w) kinds that they show.
+
+        Args:
+            level, rows, columns: see :meth:`Pyramid.under`.
+        """
+        places, bits = _lost(self._pyramid.under(level, rows, columns), _looked_up(_KIND_WORDS, kinds), 0)
+        kinds.reshape(-1)[places] = bits + 1
+
+
+class LeastConfidence:
+    """The smallest confidence under device pixels.
+
+    Args:
+        confidence: (H, W) uint8, not changed in place.
+    """
+
+    def __init__(self, confidence: NDArray[np.uint8]) -> None:
+        self._pyramid = Pyramid(confidence.shape, lambda pick: pick(confidence), np.minimum)
+
+    def under(self, level: int, rows: Cells, columns: Cells) -> NDArray[np.uint8]:
+        """See :meth:`Pyramid.under`."""
+        return self._pyramid.under(level, rows, columns)
+
+
 class NearestBand:
     """The smallest distance of a band index under device pixels.
 
@@ -254,6 +300,8 @@ class Presence:
     def __init__(self) -> None:
         self._sets: dict[tuple[int, int, int | None], tuple[Values, Values | None, LabelSets]] = {}
         self._band: tuple[Values, NearestBand] | None = None
+        self._confidence: tuple[Values, LeastConfidence] | None = None
+        self._difference: tuple[tuple[Values, Values, Values | None], DifferenceKinds] | None = None
 
     def keep(self, layers: LayerSet | None) -> None:
         """Drop what belongs to none of these layers."""
@@ -264,6 +312,10 @@ class Presence:
         self._sets = {key: kept for key, kept in self._sets.items() if {key[0], key[1]} <= alive}
         if layers is None or (self._band is not None and self._band[0] is not layers.band):
             self._band = None
+        if layers is None or (self._confidence is not None and self._confidence[0] is not layers.confidence):
+            self._confidence = None
+        if self._difference is not None and not {id(part) for part in self._difference[0]} <= alive:
+            self._difference = None
 
     def sets(self, labels: Values, other: Values | None = None, ignore: int | None = None) -> LabelSets:
         """The sets of a map, or of the pixels in which it differs from another one."""
@@ -278,12 +330,50 @@ class Presence:
             self._band = index, NearestBand(index)
         return self._band[1]
 
+    def confidence(self, confidence: NDArray[np.uint8]) -> LeastConfidence:
+        """The confidence of a prediction."""
+        if self._confidence is None or self._confidence[0] is not confidence:
+            self._confidence = confidence, LeastConfidence(confidence)
+        return self._confidence[1]
+
+    def difference(self, one: Values, other: Values, truth: Values | None, ignore: int) -> DifferenceKinds:
+        """How two maps differ; the last two are kept."""
+        wanted = one, other, truth
+        if self._difference is None or any(a is not b for a, b in zip(self._difference[0], wanted, strict=True)):
+            self._difference = wanted, DifferenceKinds(one, other, truth, ignore)
+        return self._difference[1]
+
     def mark_changed(self, labels: Values, rects: Iterable[Box]) -> None:
         """A map was changed in place, in rectangles of the image."""
         rects = list(rects)
         for one, other, sets in self._sets.values():
             if one is labels or other is labels:
                 sets.mark_changed(rects)
+
+
+def _lost(present: Words, shown: Words, skipped: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """What is under device pixels and shown neither there nor beside them; a device pixel that alone shows a value keeps it.
+
+    Args:
+        present: (h, w) bits of the values under device pixels.
+        shown: (h, w) bit of the value that each shows, or 0.
+        skipped: bits that do not count.
+
+    Returns:
+        Flat places, and the number of the bit that belongs there: the first where several do.
+    """
+    around = _around(shown)
+    lost = shown | around
+    np.invert(lost, out=lost)
+    lost &= present
+    if skipped:
+        lost &= lost.dtype.type(~skipped & (1 << 8 * lost.itemsize) - 1)
+    places = np.flatnonzero(lost)
+    if places.size:
+        places = places[(shown.ravel()[places] & ~around.ravel()[places]) == 0]
+    words = lost.ravel()[places]
+    first = words & (~words + words.dtype.type(1))
+    return places, np.round(np.log2(first.astype(np.float64))).astype(np.intp)
 
 
 def _signed(words: Words) -> NDArray[Any]:

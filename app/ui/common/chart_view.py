@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from html import escape
 
 import numpy as np
 import pyqtgraph as pg
@@ -216,7 +217,7 @@ class ChartView(QWidget):
         color = self._theme.color(series.token, 0.55)
         bars = pg.BarGraphItem(x=x, height=y, width=width, brush=color, pen=pg.mkPen(self._theme.color(series.token)))
         self._plot.addItem(bars)
-        self._legend.addItem(pg.PlotDataItem(pen=pg.mkPen(color, width=8)), series.name)
+        self._legend.addItem(pg.PlotDataItem(pen=pg.mkPen(color, width=8)), escape(series.name))
 
     def _whiskers(self, x: np.ndarray, y: np.ndarray, series: Series, *, lying: bool) -> None:
         low, high = np.asarray(series.low), np.asarray(series.high)

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from app.controllers.project.export import SCOPE_TITLES, ExportController, ExportRequest, ExportScope
 from app.services.settings import SettingsStore
-from app.text import error_detail, error_sentences, error_title, plural, spaced, tr
+from app.text import displayed, error_detail, error_sentences, error_title, plural, spaced, tr
 from app.ui.common.fitted_dialog import FittedDialog, bring_into_screen
 from app.ui.common.panel import set_tone, toned
 from app.ui.project.export_options import ExportOptions
@@ -202,7 +202,7 @@ class ExportDialog(FittedDialog):
                     "{n} of the files is already there; the first is {first}.",
                     "{n} of the files are already there; the first is {first}.",
                     len(plan.existing),
-                    first=plan.existing[0].path.name,
+                    first=displayed(plan.existing[0].path.name),
                 )
             )
         self._say(

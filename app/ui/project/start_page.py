@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QSpacerItem, QVBoxLayout, QWidget
 
-from app.text import displayed, mark, tr
+from app.text import displayed, displayed_lines, mark, tr
 from app.ui.common.panel import toned
 from app.ui.shell.action_builder import ActionBuilder
 from app.ui.shell.icons import icon_pixmap
@@ -185,7 +185,7 @@ class StartPage(QWidget):
     def show_broken(self, text: str, details: str) -> None:
         """Atrous cannot work, because a part of it is broken: what it is, and what to do."""
         self.title.setText(tr("A part of Atrous is broken"))
-        self.text.setText(displayed(text))
+        self.text.setText(displayed_lines(text))
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         for part in (self.sample_button, self.tour_button, self.models_button, self.recent_title):
             part.hide()

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSizePolicy, 
 from app.text import mark, percent, points, spaced, tr
 from app.ui.common.panel import Panel, WholeRows, set_primary, set_tone, toned
 from app.ui.common.param_slider import ParamSlider
+from app.ui.common.tips import rich_tip
 from app.ui.shell.action_builder import ActionBuilder
 from app.ui.shell.icons import make_icon
 from app.ui.shell.theme import Theme
@@ -324,7 +325,7 @@ class CRFDock(Panel):
         row.setSpacing(6)
         self.before = QToolButton()
         self.before.setText(tr("Before"))
-        self.before.setToolTip(tr("<b>Before</b><br>Hold to see the current mask; the blink key does the same"))
+        self.before.setToolTip(rich_tip(tr("<b>Before</b><br>Hold to see the current mask; the blink key does the same")))
         self.before.pressed.connect(lambda: self.beforeHeld.emit(True))
         self.before.released.connect(lambda: self.beforeHeld.emit(False))
         segments = [self.before]

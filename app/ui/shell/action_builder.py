@@ -15,6 +15,7 @@ from app.actions.keymap import Keymap
 from app.actions.spec import ActionSpec, Group
 from app.actions.table import ACTIONS, TOOLBAR, by_id
 from app.text import tr
+from app.ui.common.tips import rich_tip
 from app.ui.shell.icons import make_icon
 from app.ui.shell.keys import key_text
 from app.ui.shell.theme import Theme
@@ -77,7 +78,11 @@ class ActionBuilder:
             shown = self.shown_key(spec.id)
             tip = self.refusal(spec.id) or spec.explanation
             action.setToolTip(
-                f"<b>{spec.title.rstrip('…')}</b>" + (f" &nbsp; {shown}" if shown else "") + (f"<br>{escape(tip)}" if tip else "")
+                rich_tip(
+                    f"<b>{spec.title.rstrip('…')}</b>"
+                    + (f" &nbsp; {shown}" if shown else "")
+                    + (f"<br>{escape(tip)}" if tip else "")
+                )
             )
 
     def refusal(self, action_id: str) -> str:

@@ -11,6 +11,7 @@ from shiboken6 import isValid
 
 from app.actions.key_press import KeyPress, learn_printed, resolve
 from app.actions.table import by_id
+from app.ui.common.tips import show_tip
 from app.ui.shell.focus import PictureFocus, Place, settle_policy
 from app.ui.shell.keys import press_of
 
@@ -145,6 +146,7 @@ def _identity(event: QKeyEvent) -> int:
 _KEYS = frozenset({QEvent.Type.ShortcutOverride, QEvent.Type.KeyPress, QEvent.Type.KeyRelease})
 _HEARD = _KEYS | {
     QEvent.Type.Show, QEvent.Type.MouseButtonPress, QEvent.Type.MouseMove, QEvent.Type.Enter, QEvent.Type.WindowDeactivate,
+    QEvent.Type.ToolTip,
 }  # fmt: skip
 
 
@@ -179,6 +181,8 @@ class InputFilter(QObject):
             self.used.emit()
         if kind in _KEYS:
             return isinstance(event, QKeyEvent) and self.router.take(watched, event)
+        if kind == QEvent.Type.ToolTip:
+            return show_tip(watched, event)
         if kind == QEvent.Type.Show:  # not Polish: that can come before a widget is in the window
             if isinstance(watched, QAbstractItemView):
                 watched.setTabKeyNavigation(False)  # a table would keep Tab for its cells, and there would be no way out

@@ -9,7 +9,7 @@ from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPlainTextEdit, QPushButton, QWidget
 
 from app.services.notifications import Message, Notifier, Severity
-from app.text import displayed, mark, plural, tr
+from app.text import displayed_lines, mark, plural, tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import toned
 from app.ui.shell.icons import icon_pixmap
@@ -97,10 +97,10 @@ class TroubleDialog(FittedDialog):
     def __init__(self, title: str, text: str, details: str, logs: Path, parent: QWidget | None = None) -> None:
         super().__init__(title, parent, size=QSize(640, 420))
         column = self.column
-        label = toned(displayed(text), tone="muted")
+        label = toned(displayed_lines(text), tone="muted")
         label.setWordWrap(True)
         column.addWidget(label)
-        self.details = QPlainTextEdit(displayed(details))
+        self.details = QPlainTextEdit(displayed_lines(details))
         self.details.setAccessibleName(tr("Details"))
         self.details.setReadOnly(True)
         self.details.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
 from app.actions.context import ContextKeys
 from app.text import mark, tr
+from app.ui.common.tips import rich_tip
 from app.ui.shell.action_builder import ActionBuilder
 from app.ui.shell.dock_layout import DockFolding
 from app.ui.shell.icons import make_icon
@@ -65,7 +66,7 @@ class RoomSwitch(QWidget):
             segment.setCheckable(True)
             segment.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             segment.setAccessibleName(tr(room.value))
-            segment.setToolTip(f"<b>{tr(room.value)}</b><br>{tr(_TIPS[room])}")
+            segment.setToolTip(rich_tip(f"<b>{tr(room.value)}</b><br>{tr(_TIPS[room])}"))
             segment.setIconSize(QSize(18, 18))
             segment.clicked.connect(partial(self._choose, room))
             row.addWidget(segment)
@@ -162,4 +163,4 @@ class Rooms(QObject):
         action, segment = self._commands[command], self._switch.segments[room]
         segment.setEnabled(action.isEnabled())
         key = self._commands.shown_key(command)
-        segment.setToolTip(f"<b>{tr(room.value)}</b>" + (f" &nbsp; {key}" if key else "") + f"<br>{tr(_TIPS[room])}")
+        segment.setToolTip(rich_tip(f"<b>{tr(room.value)}</b>" + (f" &nbsp; {key}" if key else "") + f"<br>{tr(_TIPS[room])}"))

@@ -24,6 +24,7 @@ from app.text import mark, tr
 from app.ui.annotate.class_delegate import paint_name, paint_swatch
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import toned
+from app.ui.common.tips import rich_tip
 from app.ui.shell.action_builder import ActionBuilder
 from app.ui.shell.icons import make_icon
 from app.ui.shell.rooms import Room, RoomSwitch
@@ -362,7 +363,7 @@ class TopBar(QWidget):
         lamp.hide()
 
         def follow() -> None:
-            lamp.setToolTip(tr("{tip}<br>Click to turn off", tip=action.toolTip()))
+            lamp.setToolTip(rich_tip(tr("{tip}<br>Click to turn off", tip=action.toolTip())))
             if lamp.isHidden() is action.isChecked():
                 lamp.setVisible(action.isChecked())
                 self._share_room()

@@ -14,7 +14,7 @@ from app.viewmodels.evaluate.matrix_table import short_count
 from app.viewmodels.evaluate.slice_text import AXIS_TITLES, bar_label, slice_text
 from deeplab_core.analysis.compared_slices import AxisChange
 from deeplab_core.analysis.components import ErrorComponent
-from deeplab_core.analysis.count_changes import CellChange, KindChange
+from deeplab_core.analysis.count_changes import CellChange, CountChange, KindChange
 from deeplab_core.analysis.difference import RunDifference
 from deeplab_core.analysis.error_comparison import ErrorComparison, shown_cells
 from deeplab_core.analysis.kinds import KIND_TEXT, FailureKind
@@ -154,14 +154,14 @@ def _cell_row(row: CellChange, catalog: ClassCatalog) -> ChangeRow:
     return ChangeRow(title, _counts(row), query, _TONES.get(row.verdict, "muted"), f"{title}.\n{_whole(row)}")
 
 
-def _counts(row: KindChange | CellChange) -> tuple[str, str, str, str, str, str]:
+def _counts(row: CountChange) -> tuple[str, str, str, str, str, str]:
     net = row.fixed - row.made
     change = _signed(net) if math.isnan(row.low) else f"{_signed(net)} [{_signed(row.low)}, {_signed(row.high)}]"
     said = tr(_VERDICTS[row.verdict]) if row.verdict in _VERDICTS else ""
     return short_count(row.before), short_count(row.after), short_count(row.fixed), short_count(row.made), change, said
 
 
-def _whole(row: KindChange | CellChange) -> str:
+def _whole(row: CountChange) -> str:
     """The counts without rounding, the images, and the p-value or why there is none."""
     counts = tr(
         "{before} px before, {after} after, {fixed} fixed, {made} made. Better in {better}, worse in {worse}.",

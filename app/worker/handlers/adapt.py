@@ -56,7 +56,7 @@ def learn(task: LearnTask, cancel: IsCancelled | None, progress: ProgressCallbac
             remedy=message("Choose a model of safetensors or PyTorch weights, then learn again"),
             path=task.model,
         )
-    model, card = load_model(task.model, task.output_stride)
+    model, card = load_model(task.model, task.output_stride, options=task.model_options)
     assert not isinstance(model, GraphNetwork)  # refused above
     device, _ = pick_device(task.device)
     adapted = adapt(

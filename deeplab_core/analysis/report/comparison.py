@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from deeplab_core.analysis.compare import Comparison
 from deeplab_core.analysis.compared_slices import AxisChange
 from deeplab_core.analysis.components import ErrorComponent, component_mask
-from deeplab_core.analysis.count_changes import CellChange, KindChange
+from deeplab_core.analysis.count_changes import CellChange, CountChange
 from deeplab_core.analysis.cutout import cutout
 from deeplab_core.analysis.difference import ChangeReader, ChangeSources, RunDifference
 from deeplab_core.analysis.error_comparison import ErrorComparison, shown_cells
@@ -182,7 +182,7 @@ def _cell_table(what: str, cells: Sequence[CellChange], catalog: ClassCatalog) -
     return Table(head=(what, *_COUNTS), rows=rows)
 
 
-def _counts(row: KindChange | CellChange) -> list[Cell]:
+def _counts(row: CountChange) -> list[Cell]:
     bounds = "" if math.isnan(row.low) else f"{row.low:+,.0f} to {row.high:+,.0f}"
     figures = [Cell(pixels(figure)) for figure in (row.before, row.after, row.fixed, row.made)]
     p = "" if math.isnan(row.p) else f"{row.p:.4f}"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PySide6.QtCore import QRect
 
-from app.ui.canvas.colors import error_colors, overlay_tables
+from app.ui.canvas.colors import difference_colors, error_colors, overlay_tables, uncertainty_table
 from app.ui.canvas.compose import Scene, compose
 from app.ui.canvas.geometry import Mapping
 from app.ui.canvas.layers import LayerSet, PictureSource
@@ -145,6 +145,45 @@ def test_every_error_is_seen_at_any_zoom(view):
         assert seen is None or np.isin(seen, list(error_colors().values())).any(), (row, column)
 
 
+@given(views(), st.booleans())
+@settings(max_examples=80, deadline=None)
+def test_every_difference_of_two_models_is_seen_at_any_zoom(view, known):
+    mapping, rng = view
+    one, found = islands(rng, mapping, 9, np.uint8)
+    other, truth, wanted = one.copy(), one.copy(), []
+    for place, (row, column, class_id) in enumerate(found):
+        other[row, column] = class_id + 1
+        truth[row, column] = (class_id, class_id + 1, 0, 255)[place % 4]
+        wanted.append(("first", "second", "neither", "unjudged")[place % 4] if known else "unjudged")
+    names = catalog(12)
+    more = {"models": (one, other), "pair": (0, 1), "truth": truth if known else None}
+    scene, picture = scene_of(mapping, one, names, **more), mapping.picture_rect()
+    overlay = compose(scene, PaneKind.DIFFERENCE, picture)
+    if overlay is None or min(overlay.shape) < 4:
+        return
+    for (row, column, _), kind in zip(found, wanted, strict=True):
+        seen = near(overlay, picture, mapping, row, column)
+        assert seen is None or (seen == np.uint32(difference_colors()[kind])).any(), (row, column, kind)
+
+
+@given(views())
+@settings(max_examples=80, deadline=None)
+def test_every_uncertain_pixel_is_seen_at_any_zoom(view):
+    mapping, rng = view
+    _, found = islands(rng, mapping, 9, np.uint8)
+    confidence = np.full((mapping.image_height, mapping.image_width), 250, np.uint8)
+    for row, column, _ in found:
+        confidence[row, column] = 20
+    scene = scene_of(mapping, np.zeros_like(confidence), catalog(5), confidence=confidence)
+    picture = mapping.picture_rect()
+    overlay = compose(scene, PaneKind.UNCERTAINTY, picture)
+    if overlay is None:
+        return
+    for row, column, _ in found:
+        seen = near(overlay, picture, mapping, row, column)
+        assert seen is None or (seen == uncertainty_table()[20]).any(), (row, column)
+
+
 @given(views(), st.integers(1, 8))
 @settings(max_examples=80, deadline=None)
 def test_a_band_thinner_than_a_screen_pixel_is_seen(view, width):
@@ -172,7 +211,8 @@ def test_a_part_looks_like_the_same_part_of_the_whole(view, seed):
     labels[rng.random(labels.shape) < 0.9] = 0
     truth = np.where(rng.random(labels.shape) < 0.02, 3, labels).astype(np.uint8)
     band = rng.integers(0, 42, labels.shape).astype(np.uint8)
-    scene, picture = scene_of(mapping, labels, names, truth=truth, band=band), mapping.picture_rect()
+    more = {"truth": truth, "band": band, "confidence": 6 * band, "models": (labels, truth), "pair": (0, 1)}
+    scene, picture = scene_of(mapping, labels, names, **more), mapping.picture_rect()
     if picture.isEmpty():
         return
     scene = replace(scene, options=replace(scene.options, contours=True))
@@ -184,7 +224,7 @@ def test_a_part_looks_like_the_same_part_of_the_whole(view, seed):
     grown = part.adjusted(-scene.reach, -scene.reach, scene.reach, scene.reach) & picture
     inner = part.translated(-grown.topLeft())
     outer = part.translated(-picture.topLeft())
-    for kind in (PaneKind.MASK, PaneKind.ERRORS, PaneKind.BAND):
+    for kind in (PaneKind.MASK, PaneKind.ERRORS, PaneKind.BAND, PaneKind.UNCERTAINTY, PaneKind.DIFFERENCE):
         whole, cut = compose(scene, kind, picture), compose(scene, kind, grown)
         np.testing.assert_array_equal(
             cut[inner.top() : inner.top() + inner.height(), inner.left() : inner.left() + inner.width()],

@@ -17,6 +17,7 @@ from app.state.folder_scan import ScanReport
 from app.state.project import Project
 from deeplab_core.datasets import find
 from deeplab_core.datasets.find import listing_state
+from deeplab_core.masks.png import write_indexed_png
 from tests.gui.studio import HEIGHT, WIDTH
 
 
@@ -268,3 +269,49 @@ def test_what_is_said_of_a_look() -> None:
     assert file_changes.changes_text(ScanReport()) == ""
     text = file_changes.changes_text(ScanReport(added=2, removed=1, changed=("a.jpg",)))
     assert text.startswith("2 images were added. 1 image was removed. 1 image changed")
+
+
+def shown_wrong(studio) -> int:
+    """Wrong pixels of the image in view against its ground truth as it was read; -1 without figures."""
+    live = studio.program.figures.live
+    return -1 if live is None else int(live.matrix.counts.sum() - np.trace(live.matrix.counts[:, :-1]))
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_ground_truth_that_is_written_again_is_read_again(desk, in_place):
+    desk.wait(lambda: shown_wrong(desk) >= 0 and desk.program.file_changes._truth_state is not None)
+    before = shown_wrong(desk)
+    path = desk.program.truth.index.files[desk.image.path.name]
+    other = np.where(np.asarray(Image.open(path)) == 0, 1, 0).astype(np.uint8)
+    target = path if in_place else path.with_suffix(".part")
+    write_indexed_png(target, other, desk.image.document.catalog)
+    if not in_place:
+        target.replace(path)
+    desk.wait(lambda: shown_wrong(desk) not in (-1, before))
+    desk.wait(lambda: said(desk, "The ground truth has changed on disk"))
+
+
+def test_ground_truth_that_comes_is_found(desk, folder):
+    desk.wait(lambda: desk.program.file_changes._truth_state is not None)
+    files = desk.program.truth.index.files
+    name, path = sorted(files.items())[-1]
+    content = path.read_bytes()
+    path.unlink()
+    desk.wait(lambda: name not in desk.program.truth.index.files)
+    desk.wait(lambda: desk.program.file_changes._truth_state is not None)
+    path.write_bytes(content)
+    desk.wait(lambda: name in desk.program.truth.index.files)
+
+
+def test_a_project_for_reading_only_says_what_came_and_went(studio, folder, monkeypatch):
+    monkeypatch.setattr(file_changes, "_PAUSE", 0.05)
+    studio.open(folder)
+    assert studio.program.projects.close()
+    studio.program.projects.open(folder, read_only=True)
+    studio.wait(lambda: studio.program.session.project is not None and studio.program.session.project.read_only)
+    studio.settle()
+    noise(1).save(folder / "photo_9.jpg")
+    (folder / "photo_3.jpg").unlink()
+    studio.program.file_changes.check()
+    studio.wait(lambda: said(studio, "1 image was added. 1 image was removed. The project is open for reading only"))
+    assert len(names(studio)) == 4

@@ -13,12 +13,13 @@ from app.controllers.project.folder_jobs import ASK_HARMLESS, FolderChange
 from app.services.folder_job import Steps, background
 from app.state.image_record import ImageStatus
 from app.state.patch import TilePatch
+from app.state.project import Project
 from app.state.provenance import Provenance
 from app.ui.common.choice_dialog import FolderQuestion
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import StorageError
 from deeplab_core.masks.png import write_indexed_png
-from tests.gui.studio import HEIGHT, WIDTH, Studio
+from tests.gui.studio import HEIGHT, WIDTH, Studio, make_folder
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 
@@ -262,6 +263,69 @@ def test_the_undo_lasts_until_the_next_job_that_changes_something(desk):
     desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
     desk.settle()
     assert any(not np.array_equal(labels, after[name]) for name, labels in masks(desk).items())
+
+
+def reopen(studio: Studio, folder: Path) -> None:
+    assert studio.program.projects.close()
+    studio.open(folder)
+
+
+def test_the_last_job_can_be_undone_after_a_restart(desk, folder):
+    before, status = masks(desk), statuses(desk)
+    refine_folder(desk)
+    assert any(not np.array_equal(labels, before[name]) for name, labels in masks(desk).items())
+    reopen(desk, folder)
+    assert desk.window.commands["edit.undo_folder"].isEnabled()
+    desk.window.commands["edit.undo_folder"].trigger()
+    desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
+    desk.settle()
+    after = masks(desk)
+    for name in sorted(before)[:3]:  # the fourth had no mask; its undo ends at the prediction that it got
+        np.testing.assert_array_equal(after[name], before[name])
+    assert statuses(desk)[:3] == status[:3]
+    reopen(desk, folder)
+    assert not desk.window.commands["edit.undo_folder"].isEnabled()
+
+
+def test_an_undo_that_ended_with_its_project_can_be_continued_after_a_restart(desk, folder):
+    before = masks(desk)
+    refine_folder(desk)
+    desk.window.commands["edit.undo_folder"].trigger()
+    reopen(desk, folder)
+    assert desk.window.commands["edit.undo_folder"].isEnabled()
+    desk.window.commands["edit.undo_folder"].trigger()
+    desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
+    desk.settle()
+    after = masks(desk)
+    for name in sorted(before)[:3]:
+        np.testing.assert_array_equal(after[name], before[name])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        3,
+        {},
+        {"title": "x", "source": 99, "message": "m", "steps": [[1, 1, 1]], "suggested": []},
+        {"title": "x", "source": 2, "message": "m", "steps": [[1, 1, 77]], "suggested": []},
+        {"title": "x", "source": 2, "message": "m", "steps": [["a", 1, 1]], "suggested": []},
+        {"title": "x", "source": 2, "message": "m", "steps": [[12345, 1, 1]], "suggested": [12345]},
+    ],
+)
+def test_a_kept_change_that_is_damaged_or_of_other_images_is_none(tmp_path, value):
+    folder = make_folder(tmp_path / "set", 1)
+    with Project.open(folder, catalog=get_catalog("voc21")) as project:
+        project.set_setting("folder_change", value)
+        assert FolderChange.kept_in(project) is None
+        image = project.images[0].id
+        project.set_setting(
+            "folder_change", {"title": "x", "source": 2, "message": "m", "steps": [[image, 4, 3]], "suggested": [image, 99]}
+        )
+        change = FolderChange.kept_in(project)
+        assert change is not None
+        assert change.steps == {image: (4, ImageStatus.REVIEWED)}
+        assert change.suggested == [image]
 
 
 def test_an_undo_that_was_stopped_can_be_continued(desk):

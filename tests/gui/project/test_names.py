@@ -9,12 +9,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel
+from PySide6.QtCore import QEvent, QPoint, Qt
+from PySide6.QtGui import QHelpEvent, QTextDocument
+from PySide6.QtGui import Qt as GuiQt
+from PySide6.QtWidgets import (
+    QApplication,
+    QLabel,
+    QTabBar,
+    QTableWidget,
+    QTableWidgetItem,
+    QToolButton,
+    QToolTip,
+    QWidget,
+)
 
 from app.controllers.project.export import ExportRequest, ExportScope
 from app.state.image_record import ImageStatus
 from app.text import displayed
+from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import toned
 from app.ui.project.export_dialog import ExportDialog
 from app.ui.shell.messages_dialog import TroubleDialog
@@ -110,10 +122,80 @@ def test_names_are_shown_as_they_are(studio: Studio) -> None:
 
 @pytest.mark.parametrize(
     ("name", "shown"),
-    [("a\x1b[31m.png", r"a\x1b[31m.png"), ("\u202egnp.exe", r"\u202egnp.exe"), ("\ud83d", "\ufffd"), ("caf\udce9", "caf\ufffd")],
+    [
+        ("a\x1b[31m.png", r"a\x1b[31m.png"),
+        ("a\nb\tc", r"a\nb\tc"),
+        ("\u202egnp.exe", r"\u202egnp.exe"),
+        ("\ud83d", "\ufffd"),
+        ("caf\udce9", "caf\ufffd"),
+    ],
 )
 def test_controls_in_names_are_visible(name: str, shown: str) -> None:
     assert displayed(name) == shown
+
+
+def tip_of(studio: Studio, widget: QWidget, point: QPoint) -> str:
+    """What is shown once the pointer rests on a point of a widget."""
+    QToolTip.hideText()
+    event = QHelpEvent(QEvent.Type.ToolTip, point, widget.mapToGlobal(point))
+    QApplication.sendEvent(widget, event)
+    studio.wait(lambda: QToolTip.text() != "")
+    return QToolTip.text()
+
+
+def seen(tip: str) -> str:
+    """The letters that Qt draws of a tooltip."""
+    if not GuiQt.mightBeRichText(tip):
+        return tip
+    document = QTextDocument()
+    document.setHtml(tip)
+    return document.toPlainText()
+
+
+@pytest.mark.qt_log_ignore("does not support raise")
+def test_tooltips_show_names_that_look_like_html(studio: Studio, photos: Path) -> None:
+    hostile = "a<img src=x>b.png"
+    (photos / "a.png").rename(photos / hostile)
+    studio.open(photos)
+    listed = studio.window.images.view
+    rows = [listed.model().index(row, 0) for row in range(listed.model().rowCount())]
+    index = next(row for row in rows if hostile in str(row.data(Qt.ItemDataRole.ToolTipRole)))
+    listed.scrollTo(index)
+    assert hostile in seen(tip_of(studio, listed.viewport(), listed.visualRect(index).center()))
+    label = ElidedLabel(Qt.TextElideMode.ElideRight)
+    label.set_text("<b>one</b>\ntwo")
+    table = QTableWidget(1, 1)
+    head = QTableWidgetItem("a")
+    head.setToolTip("<i>head</i>")
+    table.setHorizontalHeaderItem(0, head)
+    tabs = QTabBar()
+    tabs.addTab("a")
+    tabs.setTabToolTip(0, "<i>tab</i>")
+    for widget, target, shown in (
+        (label, label, "<b>one</b>\ntwo"),
+        (table, table.horizontalHeader().viewport(), "<i>head</i>"),
+        (tabs, tabs, "<i>tab</i>"),
+    ):
+        studio.qtbot.addWidget(widget)
+        widget.show()
+        assert seen(tip_of(studio, target, QPoint(5, 5))) == shown
+
+
+@pytest.mark.qt_log_ignore("does not support raise")
+def test_tooltips_of_commands_are_formatted(studio: Studio) -> None:
+    buttons = studio.window.findChildren(QToolButton)
+    button = next(button for button in buttons if button.isVisible() and "Brush" in button.toolTip())
+    shown = tip_of(studio, button, button.rect().center())
+    assert GuiQt.mightBeRichText(shown)
+    assert seen(shown).startswith("Brush")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names hold no controls there")
+def test_a_newline_in_a_name_is_visible(studio: Studio, photos: Path) -> None:
+    (photos / "a.png").rename(photos / "a\nb\tc.png")
+    studio.open(photos)
+    assert [record.shown for record in studio.program.session.project.images if "c.png" in record.shown] == [r"a\nb\tc.png"]
+    assert not [title for title in titles(studio) if "\n" in title]
 
 
 def test_no_label_of_the_window_guesses_whether_a_name_is_html(studio: Studio, photos: Path) -> None:

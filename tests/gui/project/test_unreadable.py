@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from PySide6.QtCore import Qt
 
+from app.actions.table import CLASS_KEYS
+from app.viewmodels.annotate.class_rows import effective_keys
 from deeplab_core.errors import ImageReadError
 
 
@@ -62,6 +64,23 @@ def test_next_and_previous_pass_damaged_ones(studio, folder, start, key, end):
     (show,) = said.choices
     show.run()
     studio.wait(lambda: studio.program.session.unreadable is not None)
+
+
+def test_the_class_list_has_no_keys_of_the_last_image(studio, folder):
+    spoil(folder, 1)
+    studio.open(folder)
+    catalog = studio.program.classes.catalog
+    last = catalog.classes[-1].id
+    studio.program.edit.choose_class(last)
+    studio.paint((10, 10), (40, 30))
+    studio.program.projects.open_image(ids(studio)[2])
+    studio.wait(lambda: names(studio) == "photo_2.jpg")
+    studio.program.projects.open_image(ids(studio)[0])
+    studio.wait(lambda: names(studio) == "photo_0.jpg" and last in studio.program.classes.keys.values())
+    studio.window.images.chosen.emit(ids(studio)[1])
+    studio.wait(lambda: studio.program.session.unreadable is not None)
+    assert studio.program.classes.keys == effective_keys(catalog, CLASS_KEYS, studio.program.classes.assigned, frozenset())
+    assert last not in studio.program.classes.keys.values()
 
 
 def test_chosen_in_the_list_it_says_what_is_wrong_and_keeps_the_strokes(studio, folder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -162,6 +163,26 @@ def test_values_of_the_wrong_form_are_named(tmp_path: Path, problem: Exception) 
         raise problem
     assert caught.value.path == tmp_path
     assert caught.value.why
+
+
+@pytest.mark.parametrize(
+    ("read", "value", "says"),
+    [
+        (lambda value: value.get("a"), [1], "It has a list where named values belong"),
+        (lambda value: value["a"], [1], "It has a list where named values belong"),
+        (lambda value: value["a"], "text", "It has a text where named values belong"),
+        (lambda value: value["a"], 1, "It has a number where a list or named values belong"),
+        (list, None, "It has null where a list or named values belong"),
+        (math.isfinite, [1], "It has a list where a number belongs"),
+        (float, {}, "It has named values where a number belongs"),
+        (int, [], "It has a list where a number belongs"),
+        (lambda value: {value: 1}, [], "It has a list where a name belongs"),
+    ],
+)
+def test_values_of_another_type_are_described_without_python(read: Callable[[Any], object], value: object, says: str) -> None:
+    with pytest.raises(DataFileError) as caught, expecting("not a record"):
+        read(value)
+    assert caught.value.why == says
 
 
 def test_named_errors_go_through_and_get_the_path(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.cli import ablate as ablate_module
 from app.cli import run
 from app.cli.ablate import mean_without_first
 from deeplab_core.analysis import verdicts
@@ -83,6 +84,37 @@ def test_every_row_is_compared_and_has_the_masks_of_predict(folders: Path, capsy
     capsys.readouterr()
     assert ablate(folders, "--variant", "flip", "-o", str(out)) == 2
     assert "already there" in capsys.readouterr().err
+
+
+def test_masks_of_an_earlier_run_are_taken(
+    folders: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, first, second = folders / "rows", folders / "1.json", folders / "2.json"
+    assert ablate(folders, "--variant", "flip", "-o", str(out), "--json", str(first)) == 0
+    (out / "Tiny-flip" / "3.png").unlink()
+    masks = {path: path.read_bytes() for path in out.rglob("*.png")}
+    predicted: list[str] = []
+    before = ablate_module._one_image
+
+    def counting(tasks: Any, *more: Any) -> int:
+        predicted.append(tasks[0].name)
+        return before(tasks, *more)
+
+    monkeypatch.setattr(ablate_module, "_one_image", counting)
+    assert ablate(folders, "--variant", "flip", "-o", str(out), "--resume", "--json", str(second)) == 0
+    assert [Path(name).stem for name in predicted] == ["3"]
+    assert {path: path.read_bytes() for path in masks} == masks
+    assert "masks of 6 images are taken as they are" in capsys.readouterr().err
+    one, two = (json.loads(file.read_text())["rows"] for file in (first, second))
+    assert [row["comparison"] for row in one] == [row["comparison"] for row in two]
+    assert [row["images"] for row in two] == [7, 7]
+    assert all(row["seconds_per_image"] > 0 for row in two)
+    assert ablate(folders, "--variant", "flip", "--resume") == 2
+    assert ablate(folders, "--variant", "flip", "-o", str(out), "--resume", "--output-stride", "8") == 2
+    assert "another model or setting" in capsys.readouterr().err
+    (out / "Tiny-flip" / "atrous-row.json").unlink()
+    assert ablate(folders, "--variant", "flip", "-o", str(out), "--resume") == 2
+    assert "does not say what made its masks" in capsys.readouterr().err
 
 
 def test_p_is_corrected_over_all_rows(folders: Path) -> None:

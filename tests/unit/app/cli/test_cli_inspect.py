@@ -42,6 +42,9 @@ def test_figures_components_json_and_cutouts(folders: Path, capsys: pytest.Captu
     assert "900 px  chair called sofa  one.png  x 10..39, y 10..39" in text
     data = json.loads((out / "i.json").read_text())
     assert data["format"] == "atrous-inspection-1"
+    places = ["--prediction", str(folders / "prediction"), "--truth", str(folders / "truth"), "--catalog", "voc21"]
+    assert run(["evaluate", *places, "--json", str(out / "e.json")]) == 0
+    assert data["truth_sha256"] == json.loads((out / "e.json").read_text())["truth_sha256"]
     with Image.open(out / "001_chair_called_sofa_one.png") as picture:
         assert max(picture.size) == 192
 

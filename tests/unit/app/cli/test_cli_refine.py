@@ -14,6 +14,7 @@ from app.cli import run
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.masks.png import write_mask
 from deeplab_core.masks.read import read_mask
+from deeplab_core.metrics.truth_hash import ground_truth_hash, label_map_hash
 from tests.unit.app.tiny_model import save_photograph, save_tiny_model
 from tests.unit.core.refine.scenes import blob
 
@@ -92,6 +93,8 @@ def test_search_writes_what_crf_reads(
     assert "The CRF" in said
     found = json.loads(report.read_text())
     assert found["images"] == 2
+    hashes = [(str(number), label_map_hash(np.full((48, 64), number, np.uint8))) for number in range(2)]
+    assert found["truth_sha256"] == ground_truth_hash(hashes)
     assert run(["predict", str(images), "--model", str(model), "--crf", str(report), "-o", str(tmp_path / "out")]) == 0
 
 

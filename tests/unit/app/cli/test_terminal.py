@@ -20,8 +20,9 @@ from app.cli import run, terminal
 from app.cli.console import progress
 from app.cli.terminal import LiveBar, say, say_json
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.errors import AtrousError, error_text, message
 from deeplab_core.masks.png import write_indexed_png
-from deeplab_core.printable import PrintableFormatter, is_printable, printable
+from deeplab_core.printable import PrintableFormatter, is_printable, one_line, printable
 
 HOSTILE = {
     "colours": ("\x1b[31mred", r"\x1b[31mred"),
@@ -177,3 +178,20 @@ def test_commands_never_print_controls(tmp_path: Path, capfd: pytest.CaptureFixt
         out, err = capfd.readouterr()
         assert out + err, line
         assert ACTS.search(out + err) is None, (line, out, err)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names hold no controls there")
+def test_a_newline_in_a_name_ends_no_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pred, truth = tmp_path / "pred", tmp_path / "truth"
+    pred.mkdir()
+    truth.mkdir()
+    name = "a\nb\tc.png"
+    write_indexed_png(truth / name, np.zeros((4, 4), np.uint8), get_catalog("voc21"))
+    (pred / name).write_bytes(b"no image")
+    assert run(["evaluate", "--prediction", str(pred), "--truth", str(truth), "--catalog", "voc21"]) != 0
+    said = capsys.readouterr()
+    assert r"a\nb\tc.png" in said.err
+    assert "\nb" not in said.out + said.err
+    assert one_line(Path(name)) == r"a\nb\tc.png"
+    assert "a\n" not in str(AtrousError("what", path=name)) + error_text(AtrousError("what", path=name))
+    assert "a\n" not in message("of {path}", path=Path(name))

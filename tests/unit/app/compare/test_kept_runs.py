@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from app.cli import run as command
+from app.paths import whole_setting
 from app.state.comparison import VARIANTS, ModelSetting
 from app.state.data_choices import settle
 from app.state.kept_runs import RUNS, KeptRun, KeptRuns
@@ -19,7 +20,7 @@ from app.state.run_sides import RunSide, change_of, settings_text, truth_note
 from app.state.samples import load_sample
 from deeplab_core.analysis.difference import RunDifference
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.catalogs.editing import merge_classes
+from deeplab_core.catalogs.editing import add_class, merge_classes, rename_class
 from deeplab_core.errors import ProjectError, ProjectLocked, StorageError
 from deeplab_core.masks.png import write_mask
 from deeplab_core.masks.read import read_mask
@@ -300,6 +301,7 @@ def test_runs_take_no_more_space_than_they_may(folder: Path) -> None:
         recorder = runs.begin("second", "a model", most_bytes=used + 10)
         for number, record in enumerate(project.images):
             recorder.add(record.id, labels_of(number, 15), None)
+        assert recorder.outgrown
         with pytest.raises(ProjectError, match="may take"):
             recorder.finish()
         assert [run.name for run in runs.all()] == ["first"]
@@ -328,6 +330,46 @@ def test_runs_follow_edits_of_the_classes_and_say_which_they_cannot(folder: Path
         assert "was 'throne' then" in str(runs.unreadable(replace(run, catalog="another", names={str(CHAIR): "throne"})))
         strange = replace(run, catalog="another", names={"?": "throne"})  # of a damaged project, or someone else's
         assert "? was 'throne' then" in str(runs.unreadable(strange))
+
+
+def test_runs_follow_the_undo_of_an_edit_that_moved_no_pixel(folder: Path) -> None:
+    with Project.open(folder, catalog=VOC) as project:
+        image = project.images[0].id
+        project.edit_classes(rename_class(project.catalog, CHAIR, "throne"))
+        run = keep_labels(project, "renamed", labels_of(0, 10))
+        project.undo_class_edit()
+        np.testing.assert_array_equal(KeptRuns(project).labels(run, image), labels_of(0, 10))
+        project.edit_classes(add_class(project.catalog, "stool"))
+        added = keep_labels(project, "added", labels_of(0, 10))
+        project.undo_class_edit()
+        with pytest.raises(ProjectError, match="was kept"):
+            KeptRuns(project).labels(added, image)
+
+
+def test_the_command_line_keeps_the_bound_of_the_settings(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Project.open(folder, catalog=VOC) as project:
+        keep(project, "first", 10)
+    asked = []
+
+    def bound(key: str) -> int:
+        asked.append(key)
+        return 0
+
+    monkeypatch.setattr("app.paths.whole_setting", bound)
+    assert command(["project", "runs", str(folder), "--keep", "second"]) != 0
+    assert asked == ["work.runs_megabytes"]
+    assert "may take" in capsys.readouterr().err
+
+
+def test_a_number_of_the_settings_file_counts_if_it_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.services.folders.settings_file", lambda: tmp_path / "settings.toml")
+    for text, expected in (("7", 7), ("0", 2048), ("true", 2048), ("'7'", 2048)):
+        (tmp_path / "settings.toml").write_text(f"[work]\nruns_megabytes = {text}\n")
+        assert whole_setting("work.runs_megabytes") == expected
+    (tmp_path / "settings.toml").write_text("no toml")
+    assert whole_setting("work.runs_megabytes") == 2048
 
 
 def keep_labels(project: Project, name: str, labels: np.ndarray) -> KeptRun:

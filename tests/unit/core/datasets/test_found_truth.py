@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from deeplab_core.catalogs import get_catalog
-from deeplab_core.datasets import check_truth_folder, find_images, find_truth
+from deeplab_core.datasets import check_truth_folder, find_images, find_truth, survey_truth
 from deeplab_core.errors import MaskFormatError, PredictedTruthError
-from deeplab_core.masks import MARKER_NAME, Untouched, mark_output
+from deeplab_core.masks import MARKER_NAME, Untouched, mark_output, read_mask
 from deeplab_core.masks.export import ExportItem, export_masks, get_exporter
 from deeplab_core.masks.png import write_indexed_png
 
@@ -362,3 +362,32 @@ def test_folders_that_share_the_images_among_them_are_a_doubt(tmp_path: Path) ->
     both = find_truth(camvid, images)
     assert both.certain
     assert both.reason.endswith("have the names of 4 of 4 images")
+
+
+def test_the_semantic_folder_of_kitti_is_found_with_the_ids_of_cityscapes(tmp_path: Path) -> None:
+    ids = np.full((20, 30), 7, np.uint8)
+    ids[:10] = 11
+    for folder in ("image_2", "semantic", "semantic_rgb", "instance"):
+        (tmp_path / folder).mkdir()
+    for number in range(2):
+        name = f"{number:06}_10.png"
+        Image.fromarray(np.random.default_rng(number).integers(0, 256, (20, 30, 3), np.uint8)).save(tmp_path / "image_2" / name)
+        Image.fromarray(ids).save(tmp_path / "semantic" / name)
+        Image.fromarray(np.repeat(ids[..., None], 3, 2)).save(tmp_path / "semantic_rgb" / name)
+        Image.fromarray(ids.astype(np.uint16) * 256).save(tmp_path / "instance" / name)
+    images = tmp_path / "image_2"
+    survey = survey_truth(images, find_images(images))
+    assert survey.matched.certain
+    assert {path.parent.name for path in survey.matched.files.values()} == {"semantic"}
+    assert survey.classes.catalog is not None
+    assert survey.classes.catalog.name == "cityscapes34"
+
+
+def test_files_of_the_full_release_of_ade20k_are_refused_by_name(tmp_path: Path) -> None:
+    colours = np.zeros((20, 30, 3), np.uint8)
+    colours[:, :9] = (10, 231, 3)
+    for name in ("ADE_train_00000001_seg.png", "ADE_val_00000001_parts_2.png"):
+        Image.fromarray(colours).save(tmp_path / name)
+        with pytest.raises(MaskFormatError, match="ADE20K's full release") as caught:
+            read_mask(tmp_path / name, get_catalog("ade20k150"))
+        assert "scene parsing" in caught.value.remedy

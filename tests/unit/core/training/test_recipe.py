@@ -48,6 +48,7 @@ def test_a_recipe_comes_back_from_toml_and_json(tmp_path_factory: pytest.TempPat
         ({"accumulate": 3, "batch": 4}, "accumulate"),
         ({"flip": 1}, "flip"),
         ({"options": 3}, "options"),
+        ({"network": "deeplabv3plus", "options": {"in_channels": 2.5}}, "recipe: .*2.5 input channels"),
         ({"mean": ["a", 2, 3]}, "mean"),
         ({"resize": "321"}, "321.*long_side"),
         ({"resize": "long_side:big"}, "long_side:big"),

@@ -154,13 +154,25 @@ def test_a_settings_file_that_cannot_be_is_noted_and_does_not_stop_the_weights(
     plain: tuple[SegmentationModel, State], tmp_path: Path
 ) -> None:
     for number, config in enumerate(
-        ("{ no json", "[]", {"encoder_output_stride": 7}, {"decoder_atrous_rates": "x"}, {"mean": [1, 2]})
+        (
+            "{ no json",
+            "[]",
+            {"encoder_output_stride": 7},
+            {"decoder_atrous_rates": "x"},
+            {"mean": [1, 2], "std": [1, 2]},
+            {"mean": [0.5, 0.5, 0.5]},
+            {"std": [0.5, 0.5, 0.5]},
+            {"mean": [0.5, 0.5, 0.5], "std": [0, 0.5, 0.5]},
+            {"class_names": ["cat", "dog"]},
+            {"class_names": ["cat"] * 5},
+        )
     ):
         folder = save_folder(tmp_path / str(number), plain[1], config)
         model, card = load_model(folder)
         assert same(model, plain[0])
         assert {"output_stride", "atrous_rates", "preprocessing"} <= set(card.guessed)
-        assert bool(card.extra.get("notes")) is (number < 4)
+        assert "catalog" in card.guessed
+        assert len(card.extra["notes"]) == 1 + (number == 4), card.extra["notes"]
 
 
 @pytest.mark.parametrize(("encoder", "used"), [("resnet18", True), ("resnet-18", True), ("resnet", True), ("tu-resnet18", True),
@@ -301,6 +313,21 @@ def test_heads_and_counters_that_prediction_never_runs_do_not_decide(
     torch.save({**plain[1], "decoder.more.weight": torch.ones(3)}, tmp_path / "net.pth")
     with pytest.raises(WeightsError, match=r"left over: decoder\.more\.weight"):
         load_model(tmp_path / "net.pth")
+
+
+@pytest.mark.parametrize("names", [("mean", "std"), ("pixel_mean", "pixel_std"), ("norm.mean", "norm.std")])
+def test_buffers_that_normalise_the_input_are_noted(
+    names: tuple[str, str], plain: tuple[SegmentationModel, State], tmp_path: Path
+) -> None:
+    around = {names[0]: torch.tensor([0.485, 0.456, 0.406]).reshape(1, 3, 1, 1), names[1]: torch.full((1, 3, 1, 1), 0.25)}
+    state = {f"model.{key}": value for key, value in plain[1].items()} | around
+    torch.save({"state_dict": state}, tmp_path / "net.ckpt")
+    for card in (load_model(tmp_path / "net.ckpt")[1], read_card(tmp_path / "net.ckpt")):
+        (note,) = card.extra["notes"]
+        assert "mean 0.485, 0.456, 0.406 and std 0.25, 0.25, 0.25" in note
+        assert "preprocessing" in card.guessed
+    asked = {"mean": "123.675,116.28,103.53", "std": "58,57,57"}
+    assert "notes" not in load_model(tmp_path / "net.ckpt", options=asked)[1].extra
 
 
 @pytest.mark.parametrize("damage", ["other classes", "missing", "not a number", "gone"])

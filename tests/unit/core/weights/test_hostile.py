@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import io
 import os
 import pickle
@@ -11,6 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -113,8 +115,29 @@ def test_a_tensor_that_claims_more_than_the_file_holds_is_refused(tmp_path: Path
         (struct.pack("<Q", 900) + b"{" + b" " * 991, "safetensors file is damaged"),
         (b"PK\x03\x04" + bytes(100), "truncated or damaged"),
         (b"\x80\x02}q\x00.", "truncated or damaged|no state dict"),
+        (pickle.dumps({"a": [1.5]}, protocol=0), "protocol 0 or 1"),
+        (pickle.dumps({"a": [1.5]}, protocol=1), "protocol 0 or 1"),
+        (pickle.dumps([{"a": 1}], protocol=0), "protocol 0 or 1"),
+        (pickle.dumps(collections.OrderedDict(a=np.ones(3)), protocol=1), "protocol 0 or 1"),
+        (pickle.dumps(collections.OrderedDict(a=np.ones(3)), protocol=0), "protocol 0 or 1"),
+        (pickle.dumps([{"a": np.ones(3)}, {"a": np.ones(3)}], protocol=4), "a list of 2 entries"),
     ],
-    ids=["empty", "html", "lfs", "gzip", "zeros", "safetensors", "zip", "pickle"],
+    ids=[
+        "empty",
+        "html",
+        "lfs",
+        "gzip",
+        "zeros",
+        "safetensors",
+        "zip",
+        "pickle",
+        "text",
+        "binary",
+        "list",
+        "object",
+        "text-object",
+        "list-of-state-dicts",
+    ],
 )
 def test_files_that_are_no_weights(content: bytes, says: str, tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
