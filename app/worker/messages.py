@@ -213,8 +213,7 @@ class LearnTask:
         labels: catalog of the corrected masks.
         pairs: (class id of the model, id in ``labels`` or None) for every class of the model.
         options: see :class:`deeplab_core.learning.LearnOptions`.
-        device, output_stride: as for LoadModel.
-        model_options: what the weights do not contain; see :func:`deeplab_core.weights.load_model`.
+        device, output_stride: as for LoadModel; model_options: as ``options`` there.
     """
 
     model: str
