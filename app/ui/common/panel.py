@@ -24,13 +24,17 @@ class _Header(QFrame):
         self.setObjectName("panelHeader")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.collapsed = False
+        self.least = 0  # width in px that it can shrink to; 0 is that of its parts
 
     def sizeHint(self) -> QSize:
         hint = super().sizeHint()
         return QSize(hint.width(), 0) if self.collapsed else hint
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(0, 0) if self.collapsed else super().minimumSizeHint()
+        if self.collapsed:
+            return QSize(0, 0)
+        hint = super().minimumSizeHint()
+        return QSize(min(self.least, hint.width()) or hint.width(), hint.height())
 
 
 class Panel(QDockWidget):

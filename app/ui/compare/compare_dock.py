@@ -271,8 +271,8 @@ class CompareDock(Panel):
             split.setStretchFactor(place, share)
         self.body.addWidget(split, 1)
         self._narrow, self._listed, self._needed = False, 0, _NARROW
-        for part in (self.titleBarWidget(), self.widget()):
-            part.setMinimumWidth(_LEAST)  # else the window makes room for what does not fit, and lays this over other panels
+        self.widget().setMinimumWidth(_LEAST)  # else the window makes room for what does not fit, and lays this over other panels
+        self._header.least = _LEAST
         self.tabs.installEventFilter(self)
         self.setMinimumHeight(196)
         self.chooser.chosen.connect(self.modelsChosen)
@@ -282,7 +282,7 @@ class CompareDock(Panel):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         if not self._narrow:
-            self._needed = max(_NARROW, *(part.minimumSizeHint().width() for part in (self.titleBarWidget(), self.widget())))
+            self._needed = max(_NARROW, self._row.minimumSize().width(), self.widget().minimumSizeHint().width())
         self._arrange(self.width() < self._needed)
 
     def _arrange(self, narrow: bool) -> None:
@@ -291,6 +291,7 @@ class CompareDock(Panel):
             return
         self._narrow = narrow
         self.difference.setVisible(not narrow)  # the pane of the difference says it, too
+        self._title.setVisible(not narrow)
         for place, (part, title) in enumerate(((self._models, tr("Models")), (self.table, tr("Metrics")))):
             if narrow:
                 self.tabs.insertTab(place, part, title)

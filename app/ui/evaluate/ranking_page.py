@@ -105,7 +105,7 @@ _NARROW = 560
 #: Width of the list of rankings, px, and in a narrow page.
 _ORDERS, _ORDERS_NARROW = 232, 150
 #: Room that picture and name of an image have before the last columns get any, px; the first two are always there.
-_IMAGE, _KEPT = 110, 2
+_IMAGE, _KEPT = 150, 2
 
 
 class RankingPage(Page):
