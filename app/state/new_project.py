@@ -23,6 +23,7 @@ from deeplab_core.catalogs.catalog import ClassCatalog, map_catalogs
 from deeplab_core.catalogs.lists import named_catalog
 from deeplab_core.datasets import CatalogGuess, GroundTruthFiles, TruthAlternative, find_truth, guess_catalog
 from deeplab_core.errors import AtrousError
+from deeplab_core.masks import read_marker
 from deeplab_core.masks.importing import LABEL_ENDINGS, ImportPlan, find_labels
 from deeplab_core.metrics.confusion import same_classes
 
@@ -171,6 +172,7 @@ def look_at(folder: Path, project_dir: Path | None = None, *, named: ClassCatalo
     guess = guess_catalog(truth.files.values(), list(builtin_catalogs().values())) if truth.files and truth.certain else None
     taken = set(taken_folders(truth)) if truth.certain else set()
     labels: list[LabelOffer] = []
+    exported: list[LabelOffer] = []
     for near in find_labels(folder):
         if near.path in taken or any(near.path in path.parents for path in taken):
             continue  # the files are the ground truth already
@@ -178,8 +180,11 @@ def look_at(folder: Path, project_dir: Path | None = None, *, named: ClassCatalo
             labels.append(LabelOffer(near.path, "", large=near.large))
             continue
         offer = LabelOffer(near.path, near.format.title)
+        if near.path.parent == folder.parent and near.path != folder and read_marker(near.path) is not None:
+            exported.append(offer)  # of another project, maybe in other classes: the user may choose it
+            continue
         labels.append(read_labels(offer, folder, images) if not labels else offer)
-    labels = [offer for offer in labels if offer.plan is None or offer.plan.items]
+    labels = [offer for offer in labels if offer.plan is None or offer.plan.items] + exported
     labels += [LabelOffer(entry.folder, "") for entry in truth.alternatives if _may_start(entry, taken)]
     offers = class_offers(folder, guess, labels, named)
     return FolderLook(folder, project_dir, images, left_out, truth, guess, tuple(labels), offers)

@@ -193,6 +193,11 @@ class EvaluationController(QObject):
         self._band_shown = _Band(document, document.revision, kind, index)
         return index
 
+    @property
+    def _around_mask_alone(self) -> bool:
+        """Whether a pane shows a band that has no ground truth to lie around."""
+        return self.live is None and self._band_shown is not None
+
     def _find_edges(self, document: Document) -> None:
         """Without truth, the band lies around the mask's own edges."""
         if self._finding_edges:
@@ -351,7 +356,7 @@ class EvaluationController(QObject):
     def _wake(self, *_: object) -> None:
         if not self._figures_timer.isActive():
             self._figures_timer.start()
-        if self.band.around == "prediction":
+        if self.band.around == "prediction" or self._around_mask_alone:
             # This band moves with every stroke and looks at every pixel: it waits until the hand rests.
             self._curve_timer.start(_RESTING_MS)
         elif not self._curve_timer.isActive():
@@ -391,7 +396,7 @@ class EvaluationController(QObject):
     def _emit_curves(self) -> None:
         self._curve_timer.stop()
         live, band = self.live, self.band
-        if band.around == "prediction":
+        if band.around == "prediction" or self._around_mask_alone:
             self.layersChanged.emit()
         if live is None:
             self.curvesChanged.emit(CurveSet(folder=self._figures.curves(band)))

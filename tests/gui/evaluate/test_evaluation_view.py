@@ -512,3 +512,20 @@ def test_a_page_whose_leading_part_is_hidden_keeps_the_keyboard(qtbot) -> None:
     table.show()
     page.setFocus()
     assert table.hasFocus()
+
+
+def test_a_band_without_ground_truth_follows_the_mask(studio, tmp_path, monkeypatch):
+    """It stayed where the mask was when the pane was opened."""
+    studio.open(make_folder(tmp_path / "bare", 1, truth=False))
+    canvas = studio.application.presenter.canvas
+    shown, show = [], canvas.set_layers
+    monkeypatch.setattr(canvas, "set_layers", lambda layers: (shown.append(layers.band), show(layers)))
+    studio.program.classes.choose(9)
+    studio.paint((20, 20), (40, 20))
+    studio.window.commands["view.trimap"].trigger()
+    studio.wait(lambda: shown and shown[-1] is not None)
+    studio.settle()
+    before = shown[-1]
+    studio.paint((20, 40), (40, 40))
+    studio.wait(lambda: shown[-1] is not before)
+    assert (shown[-1] != before).any()

@@ -24,6 +24,7 @@ from app.state.new_project import (
 from app.state.project import Project
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.errors import CatalogError, ImageReadError
+from deeplab_core.masks.export import ExportItem, export_masks, get_exporter
 from deeplab_core.masks.png import write_indexed_png
 from tests.unit.app.folders import SHAPE, make_folder
 
@@ -77,6 +78,18 @@ def test_labels_beside_the_images_name_the_classes(images: Path) -> None:
     assert chosen.labels is not None
     assert chosen.labels.plan is not None
     assert [item.name for item in chosen.labels.plan.items] == ["a.jpg"]
+
+
+def test_an_export_of_another_project_beside_the_images_is_listed_and_not_proposed(images: Path) -> None:
+    labels = np.full(SHAPE, 9, np.uint8)
+    item = ExportItem(name="a.jpg", catalog=VOC, labels=lambda: labels, image_path=images / "a.jpg")
+    export_masks([item], get_exporter("coco_instances"), images.parent / "other")
+    look = look_at(images)
+    assert [offer.path.name for offer in look.labels] == ["other"]
+    assert proposal(look, by_user=False).labels is None
+    assert proposal(look, by_user=False).classes.source == "builtin"
+    (images.parent / "other" / ".atrous-output.json").unlink()
+    assert proposal(look_at(images), by_user=False).labels is not None
 
 
 def test_a_list_with_the_classes_of_the_labels_gives_their_order(images: Path) -> None:
