@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -223,6 +224,11 @@ class ToolState:
         if class_id != self.class_id:
             self.previous_class_id, self.class_id = self.class_id, class_id
         self.changed.emit()
+
+    def forget_others(self, class_ids: Collection[int]) -> None:
+        """Swap with the selected class, which is one of these, if the last one is not: it belongs to another project."""
+        if self.previous_class_id not in class_ids:
+            self.previous_class_id = self.class_id
 
     def swap_classes(self) -> None:
         self.class_id, self.previous_class_id = self.previous_class_id, self.class_id

@@ -75,6 +75,7 @@ class ClassesController(QObject):
             elif self._edit.tools.class_id not in project.catalog.ids:
                 foreground = [info.id for info in project.catalog.classes if info.id != project.catalog.background]
                 self._edit.tools.choose_class((foreground or [project.catalog.classes[0].id])[0])
+            self._edit.tools.forget_others((*project.catalog.ids.tolist(), project.catalog.ignore))
         self.changed.emit()
 
     def _follow_setting(self, key: str) -> None:

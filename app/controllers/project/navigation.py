@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -54,6 +55,9 @@ class ProjectController(QObject):
         self.health = ProjectHealth(services)
         self.unreadable = UnreadableImages(services, self.health, self)
         self._order: list[int] = []
+        self._coming: dict[Path, list[Callable[[Project], object]]] = {}
+        self._wanted: Path | None = None
+        self._changing: Project | None = None
         self._recordReplaced.connect(self._follow_record)
         self._predictionLost.connect(lambda record: self.health.say_lost([record]))
         self.health.reopenAsked.connect(self._reopen)
@@ -74,9 +78,16 @@ class ProjectController(QObject):
     ) -> None:  # fmt: skip
         """Open a folder in the background; the project that is open stays until the new one is ready.
 
+        The open project itself is only looked through again, and one on its way is not opened twice: each holds its lock. Of
+        several folders the one asked for last is shown.
+
         ``catalog`` are the classes that the user named for a new project; see :func:`app.state.class_choice.take_named`.
         ``begin`` settles ground truth and classes on a thread of the pool; ``then`` gets the project once it is shown.
         """
+        directory = Path(os.path.realpath(folder / DIRECTORY_NAME if project_dir is None else project_dir))
+        if not read_only and catalog is None and self._has_open(directory, then):
+            return
+        self._coming[directory], self._wanted = [then], directory
         job = self._jobs.add(Job(tr("Opening {name}", name=displayed(folder.name))))
         self.opening.emit(str(folder))
 
@@ -92,22 +103,47 @@ class ProjectController(QObject):
 
         def done(found: tuple[Project, object]) -> None:
             project, prepared = found
+            awaited = self._arrived(directory)
             job.finish()
-            self.opening.emit("")
-            if not self.close():
+            if self._wanted != directory or not self.close():
                 project.close()
             else:
                 self._take(project, prepared)
-                then(project)
+                for told in awaited:
+                    told(project)
 
         def failed(error: Exception) -> None:
+            self._arrived(directory)
+            if self._wanted == directory:
+                self._wanted = next(reversed(self._coming), None)
             job.finish(JobState.FAILED)
-            self.opening.emit("")
             again = Choice(tr("Open read-only"), lambda: self.open(folder, project_dir, read_only=True))
             choices = (again,) if not read_only and (folder / ".atrous").is_dir() else ()
             self._notifier.report_or_raise(error, choices=choices)
 
         self._jobs.run(read, done, failed)
+
+    def _has_open(self, directory: Path, then: Callable[[Project], object]) -> bool:
+        """Whether a project can be shown without opening it: it is open, is on its way, or its classes are being changed."""
+        if directory in self._coming:
+            self._coming[directory].append(then)
+            self._wanted = directory
+            return True
+        project = self._session.project or self._changing
+        if project is None or project.read_only or Path(os.path.realpath(project.directory)) != directory:
+            return False
+        self._wanted = directory  # others on their way come too late
+        self.opening.emit("")
+        if project is self._session.project:
+            self.rescan()
+            then(project)
+        return True
+
+    def _arrived(self, directory: Path) -> list[Callable[[Project], object]]:
+        """A project is there, or will not come; those that wait for it."""
+        if self._wanted == directory:
+            self.opening.emit("")
+        return self._coming.pop(directory, [])
 
     def close(self) -> bool:
         """Save everything and close the project; False where something could not be saved, and then nothing is closed."""
@@ -131,10 +167,12 @@ class ProjectController(QObject):
         project = self._session.project
         if project is None or project.read_only or not self._leave():
             return
+        self._changing = project
         job = self._jobs.add(Job(tr("Changing the classes"), guards_close=True))
         self.opening.emit(str(project.folder))
 
         def over(prepared: object = None) -> None:
+            self._changing = None
             job.finish()
             self.opening.emit("")
             if self._session.project is None:

@@ -12,6 +12,9 @@ from app.services.autosave import SaveState
 from app.services.notifications import Severity
 from app.state.layout import backup_names
 from app.state.project import Project
+from deeplab_core.catalogs import get_catalog
+
+VOC = get_catalog("voc21")
 
 
 def press(studio, text):
@@ -135,3 +138,47 @@ def test_opening_a_folder_copies_the_database_of_the_day(studio, folder):
     studio.settle()
     assert len(backup_names(folder / ".atrous")) == 1
     assert not [message for message in studio.program.notifier.messages if message.severity >= Severity.WARNING]
+
+
+def test_opening_the_open_folder_again_looks_through_it_and_keeps_it_writable(studio, folder):
+    studio.open(folder)
+    project = studio.program.session.project
+    studio.paint((10, 10), (60, 40))
+    shutil.copyfile(folder / "photo_0.jpg", folder / "photo_9.jpg")
+    told = []
+    studio.program.projects.open(folder, then=told.append)
+    studio.settle()
+    assert studio.program.session.project is project
+    assert told == [project]
+    assert project.read_only_reason is None
+    assert "photo_9.jpg" in [record.name for record in project.images]
+    assert len(studio.steps()) == 1
+
+
+def test_a_folder_is_opened_once_however_often_it_is_asked_for(studio, folder, tmp_path):
+    other = shutil.copytree(folder, tmp_path / "other")
+    told = []
+    projects = studio.program.projects
+    for name, place in (("first", folder), ("again", folder), ("other", other), ("last", folder)):
+        projects.open(place, then=lambda project, name=name: told.append((name, project.folder)))
+    studio.settle()
+    assert told == [("first", folder), ("again", folder), ("last", folder)]
+    assert studio.program.session.project.folder == folder
+    assert studio.program.session.project.read_only_reason is None
+    with Project.open(other) as closed:  # it came too late, and was given back
+        assert closed.read_only_reason is None
+
+
+def test_swapping_classes_in_another_project_selects_none_that_it_lacks(studio, folder, tmp_path):
+    studio.open(folder)
+    classes, tools = studio.program.classes, studio.program.edit.tools
+    classes.choose(VOC.by_name("chair").id)
+    classes.choose(VOC.by_name("sofa").id)
+    other = tmp_path / "streets"
+    other.mkdir()
+    shutil.copyfile(folder / "photo_0.jpg", other / "photo_0.jpg")
+    studio.program.projects.open(other, catalog=get_catalog("camvid11"))
+    studio.settle()
+    assert studio.program.session.project.folder == other
+    studio.window.commands["class.swap"].trigger()
+    assert tools.class_id in get_catalog("camvid11").ids
