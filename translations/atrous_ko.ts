@@ -3836,6 +3836,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>the project&apos;s database is damaged</source>
+        <extracomment>Most records that are looked at one by one; of more, all are read again.</extracomment>
         <translation>프로젝트의 데이터베이스가 손상되었습니다</translation>
     </message>
     <message>
@@ -7993,6 +7994,10 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
         </translation>
     </message>
     <message>
+        <source>Decide the classes first</source>
+        <translation>먼저 클래스를 정하세요</translation>
+    </message>
+    <message>
         <source>{name} (as the format says)</source>
         <translation>{name}(형식에 따라)</translation>
     </message>
@@ -9816,6 +9821,10 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     <message>
         <source>pixels</source>
         <translation>픽셀</translation>
+    </message>
+    <message>
+        <source>{one} called {other}</source>
+        <translation>{one} → {other}</translation>
     </message>
     <message>
         <source>{name} predicted as something else</source>

@@ -18,10 +18,10 @@ from app.state.document import Document
 from app.state.edits.whole_mask import set_by, whole_patch
 from app.state.image_record import ImageStatus
 from app.state.locks import held
-from app.state.mask_check import sentence
 from app.state.patch import TilePatch
 from app.state.project import Project
 from app.state.provenance import Provenance, users_own
+from app.text import sentence
 from deeplab_core.catalogs import builtin_catalogs
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, Cancelled, LabelSourceError, MessageText, alike, image_error, message

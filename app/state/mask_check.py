@@ -51,8 +51,3 @@ def mask_counts(
     if prediction is None or not px[-1]:
         return px, np.zeros_like(px)
     return px, class_histogram(np.ascontiguousarray(prediction[labels == catalog.ignore][None]), catalog)
-
-
-def sentence(text: str) -> str:
-    """A text of a note as a sentence of a message."""
-    return f"{text[:1].upper()}{text[1:]}."

@@ -126,7 +126,7 @@ class AmbiguousController(QObject):
         if not self._write(image, more):
             return False
         pixels = tr("{pixels} px", pixels=spaced(more.marks[-1].pixels))
-        names = " or ".join(self._names(classes))
+        names = ", ".join(self._names(classes))
         self._notifier.info(
             tr("{pixels} marked ambiguous", pixels=pixels) + (f": {names}" if names else ""),
             tr("They are excluded from all metrics. See the list in the Evaluation panel."),

@@ -12,11 +12,11 @@ from app.services.services import Services
 from app.services.session import OpenImage
 from app.services.timers import single_shot
 from app.state.live_evaluation import folder_mean_text
-from app.state.mask_check import MaskCheck, sentence
+from app.state.mask_check import MaskCheck
 from app.state.measurement import Measured, Part
 from app.state.project import Project
 from app.state.samples import truth_path
-from app.text import joined, percent, plural, share_text, tr
+from app.text import joined, percent, plural, sentence, share_text, tr
 from deeplab_core.records import Prediction
 
 #: Pause before the score of the image in view is written again.

@@ -22,10 +22,9 @@ from app.services.session import OpenImage, Unreadable
 from app.services.timers import single_shot
 from app.state.folder_scan import ScanReport, survey
 from app.state.ground_truth import GroundTruth
-from app.state.mask_check import sentence
 from app.state.project import Project
 from app.state.samples import truth_path
-from app.text import displayed, joined, plural, tr
+from app.text import displayed, joined, plural, sentence, tr
 from deeplab_core.errors import AtrousError, join_messages, message
 from deeplab_core.notes import Note, note_text
 

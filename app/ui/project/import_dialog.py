@@ -310,6 +310,7 @@ class ImportDialog(FittedDialog):
         self.rest.blockSignals(True)
         self.rest.clear()
         names: Sequence[str] = () if self._decisions.open else self._decisions.catalog.names
+        self.rest.setPlaceholderText(tr("Decide the classes first") if self._decisions.open else "–")
         mapped = self._decisions.mapped
         if names and mapped is not None:
             self.rest.addItem(tr("{name} (as the format says)", name=mapped.rest_name()), None)

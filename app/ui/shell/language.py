@@ -23,6 +23,9 @@ _FORMS = {
 #: Final consonants of what digits and signs are read as: 영 일 이 삼 사 오 육 칠 팔 구, 퍼센트, 픽셀.
 _FINAL = {**dict(zip("0123456789", ("ㅇ", "ㄹ", "", "ㅁ", "", "", "ㄱ", "ㄹ", "ㄹ", ""), strict=True)), "%": ""}
 _PIXELS = re.compile(r"(?:^|[\s\d])px$")
+#: Keys as shortcuts name them: a capital letter, read as its name (엘, 엠, 엔, 알 end in a consonant), and words (엔터, 탭, 홈).
+_KEY = re.compile(r"(?:^|[^A-Za-z])([A-Z]|Enter|Return|Esc|Space|Backspace|Delete|Insert|End|Tab|Home|Up|Down|Left|Right)$")
+_KEY_FINAL = {"L": "ㄹ", "M": "ㅁ", "N": "ㄴ", "R": "ㄹ", "Tab": "ㅂ", "Home": "ㅁ", "Return": "ㄴ", "Up": "ㅂ", "Down": "ㄴ"}
 
 
 def show_language(code: str) -> list[QTranslator]:
@@ -82,7 +85,7 @@ def choose_particles(text: str) -> str:
     """A Korean text with one form of each particle behind a value whose last sound is known.
 
     ``{name}을(를)`` is written for both forms. A particle has one form behind a vowel and one behind a consonant: 를 and 을,
-    가 and 이, 는 and 은, 와 and 과, 로 and 으로 (로 behind ㄹ, too). Digits, per cent and px are judged by how they are
+    가 and 이, 는 and 은, 와 and 과, 로 and 으로 (로 behind ㄹ, too). Digits, per cent, px and keys are judged by how they are
     read. Behind other letters both forms stay, because their reading is not certain.
     """
     return _BOTH.sub(lambda match: _chosen(match, text), text) if ")" in text else text
@@ -105,4 +108,6 @@ def _final(last: str, before: str) -> str | None:
         return "" if not place else "ㄹ" if place == 8 else "ㅇ"
     if _PIXELS.search(before):
         return "ㄹ"
+    if (key := _KEY.search(before)) is not None:
+        return _KEY_FINAL.get(key.group(1), "")
     return _FINAL.get(last)

@@ -141,8 +141,8 @@ class ComponentQuery:
         if self.concerning is not None:
             what = class_text(catalog, self.concerning)
         elif self.truth is not None and self.prediction is not None:
-            between = tr("and") if self.both_ways else tr("called")
-            what = f"{class_text(catalog, self.truth)} {between} {class_text(catalog, self.prediction)}"
+            names = {"one": class_text(catalog, self.truth), "other": class_text(catalog, self.prediction)}
+            what = tr("{one} and {other}", **names) if self.both_ways else tr("{one} called {other}", **names)
         elif self.truth is not None:
             what = tr("{name} predicted as something else", name=class_text(catalog, self.truth))
         elif self.prediction is not None:

@@ -27,6 +27,12 @@ from app.ui.shell.language import choose_particles
         ("ID 4은(는)", "ID 4는"),
         ("7(으)로", "7로"),
         ("8이(가)", "8이"),
+        ("A와(과) D(으)로 넘깁니다", "A와 D로 넘깁니다"),
+        ("Ctrl+E을(를) 누르면", "Ctrl+E를 누르면"),
+        ("Ctrl+L을(를), N(으)로", "Ctrl+L을, N으로"),
+        ("Shift+Enter을(를)", "Shift+Enter를"),
+        ("Tab(으)로", "Tab으로"),
+        ("ABC을(를)", "ABC을(를)"),  # a word, not a key
         ("chair.png을(를)", "chair.png을(를)"),  # its reading is not certain
         ("", ""),
     ],

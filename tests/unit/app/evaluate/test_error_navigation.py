@@ -7,8 +7,10 @@ import numpy as np
 from app.text import use_translator
 from app.viewmodels.evaluate.error_list import ComponentQuery, ErrorNavigation, nearest, still_wrong
 from deeplab_core.analysis import FailureKind, ObjectAxis, PixelAxis, Slice, inspect_image
+from deeplab_core.analysis.error_gain import ERROR_ORDERS
 from deeplab_core.analysis.folder import FolderAnalysis
 from deeplab_core.catalogs import get_catalog
+from deeplab_core.errors import MessageText
 
 VOC = get_catalog("voc21")
 CHAIR, SOFA, IGNORE = 9, 18, 255
@@ -60,6 +62,18 @@ def test_titles_are_plain_english():
     assert ComponentQuery(truth=CHAIR).title(VOC) == "chair predicted as something else"
     assert ComponentQuery(prediction=SOFA).title(VOC) == "wrongly predicted as sofa"
     assert ComponentQuery(kind=FailureKind.CLASS_SWAP).title(VOC) == "all errors: class swap"
+
+
+def test_titles_and_orders_are_in_the_language_of_the_window():
+    use_translator(lambda text, _many, _number: text.replace(" called ", " → ").replace("objects", "Objekte"))
+    try:
+        assert ComponentQuery(CHAIR, SOFA).title(VOC) == "chair → sofa"
+        hidden = Slice(ObjectAxis.VISIBLE_FRACTION, 0)
+        assert ComponentQuery(within=hidden).title(VOC).startswith("Objekte, ")
+    finally:
+        use_translator(None)
+    for order in ERROR_ORDERS.values():
+        assert all(isinstance(text, MessageText) for text in (order.title, order.text, order.needs)), order.name
 
 
 def test_slices_of_objects_and_pixels_lead_to_their_components():
