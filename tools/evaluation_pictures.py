@@ -1,93 +1,91 @@
-"""Pictures of the Evaluation panel for the documentation, from a project of rendered rooms that was predicted already.
+"""Pictures of the Evaluation panel for docs/inspection.md, of the rendered rooms predicted by their bundled network.
 
-    QT_QPA_PLATFORM=offscreen python -m tools.evaluation_pictures --images DIR --project DIR -o docs/images [--cell chair:sofa]
+    QT_QPA_PLATFORM=offscreen python -m tools.evaluation_pictures -o docs/images [--cell chair:sofa]
 
 Writes ``confusion.png`` (the matrix), ``confusion_list.png`` (the errors behind the cell), ``confusion_pixel.png`` (the first of
-them in its image) and ``failures.png`` (the failure board). The window is shown without its docks.
+them in its image) and ``failures.png`` (the failure board). The window is shown without its panels.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
+from tools.pictures import hide_times
+from tools.two_minutes import Desk
+
+#: The place of the sample; a folder of the moment would be another one each time.
+_FOLDER = Path(tempfile.gettempdir()) / "evaluated"
+
 
 @click.command()
-@click.option("--images", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
-@click.option("--project", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--cell", default="chair:sofa", show_default=True, help="truth:prediction")
 @click.option("--size", default="1280x800", show_default=True)
 @click.option("--theme", type=click.Choice(["dark", "light"]), default="dark", show_default=True)
-def main(images: Path, project: Path, output: Path, cell: str, size: str, theme: str) -> None:
+def main(output: Path, cell: str, size: str, theme: str) -> None:
     """Take the pictures."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
         os.environ[name] = tempfile.mkdtemp()  # the user's own settings are neither used nor changed
-    from PySide6.QtWidgets import QApplication
+    from app.paths import FIRST_MODEL, copy_sample_project
 
-    from app.main import Application
-    from app.ui.shell.theme import load_fonts
-    from deeplab_core.catalogs import get_catalog
-    from tests.fakes.compute import FakeComputeClient
-
-    qt = QApplication([])
-    load_fonts()
-    application = Application(FakeComputeClient(get_catalog("voc21")))
-    program, window = application.build(), application.window
-    program.settings.set("appearance.theme", theme)
-    window.resize(*(int(side) for side in size.split("x")))
-    window.show()
+    shutil.rmtree(_FOLDER, ignore_errors=True)
+    copy_sample_project(_FOLDER)
+    output.mkdir(parents=True, exist_ok=True)
+    desk = Desk(output, size, theme, figures_only=False)
+    program, window = desk.program, desk.window
+    program.models.start()
+    desk.wait(lambda: program.models.path == FIRST_MODEL and program.models.card is not None)
+    program.projects.open(_FOLDER)
+    desk.wait(lambda: program.session.image is not None)
+    program.folder_run.run()
+    desk.idle()
     window.toggle_fold()
     inspect = program.inspect
 
-    def wait(condition: Callable[[], object], rest: float = 1.0) -> None:
-        end = None
-        while end is None or time.monotonic() < end:
-            qt.processEvents()
-            time.sleep(0.005)
-            if end is None and condition():
-                end = time.monotonic() + rest
-
     def take(name: str) -> None:
-        output.mkdir(parents=True, exist_ok=True)
+        for toast in list(window.toasts.toasts):
+            toast.close_button.click()
+        desk.wait(lambda: True, 0.5)
+        hide_times(window)
         window.grab().save(str(output / f"{name}.png"))
-        print(output / f"{name}.png")
+        click.echo(output / f"{name}.png")
 
-    program.projects.open(images, project)
-    wait(lambda: program.session.image is not None and len(program.truth.index))
-    inspect.toggle_view()
-    wait(lambda: inspect.index is not None and len(inspect.index) == len(program.truth.index) and not inspect.inspecting)
-    binding = application.presenter
-    assert binding is not None
-    shown, matrix = binding.inspect, binding.inspect.matrix.matrix
-    ids = tuple(program.classes.catalog.by_name(name).id for name in cell.split(":"))
+    window.commands["inspect.view"].trigger()
+    desk.wait(lambda: inspect.index is not None and len(inspect.index) == len(program.truth.index) and not inspect.inspecting)
+    desk.idle()
+    shown = desk.evaluation
+    matrix, catalog = shown.matrix.matrix, program.classes.catalog
+    assert catalog is not None
+    ids = [found.id for name in cell.split(":") if (found := catalog.by_name(name)) is not None]
     table = matrix.table
+    assert table is not None
     names = [table.class_id(int(channel)) for channel in table.rows]
     place = names.index(ids[0]), names.index(ids[1])
     matrix.point_at(*place)
     take("confusion")
     matrix.cellChosen.emit(*place)
     pictures = shown.components.model
-    shown_tiles = min(pictures.rowCount(), 18)
-    wait(lambda: all(pictures.picture(pictures.index(row)) is not None for row in range(shown_tiles)))
+    desk.wait(lambda: all(pictures.picture(pictures.index(row)) is not None for row in range(min(pictures.rowCount(), 18))))
     take("confusion_list")
     shown.components.chosen.emit(0)
-    wait(lambda: not shown.in_front)
+    desk.wait(lambda: not program.context["evaluation_open"] and program.inspect.navigation is not None, 1.5)
     take("confusion_pixel")
-    inspect.toggle_view()
-    shown.view.step_back()
+    inspect.end_navigation()
+    window.commands["inspect.view"].trigger()
+    desk.wait(lambda: program.context["evaluation_open"])
+    assert shown.view is not None
+    shown.view.leave_list()
     shown.view.show_page("Failures")
-    wait(lambda: True)
+    desk.wait(lambda: True, 2.0)
     take("failures")
-    program.projects.close()
-    window.close()
-    application.shut_down()
+    desk.end()
+    shutil.rmtree(_FOLDER, ignore_errors=True)
 
 
 if __name__ == "__main__":

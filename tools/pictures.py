@@ -41,6 +41,7 @@ class Task:
         place: folder of the docs that the written folder stands for.
         pictures: what it writes, relative to its folder.
         timed: those of them that show measured times, which are others each time; replaced with ``--timed`` only.
+        page: a page of the docs that the tool writes, too, with figures of what it shows; empty if it writes none.
     """
 
     name: str
@@ -49,18 +50,26 @@ class Task:
     place: str
     pictures: tuple[str, ...]
     timed: tuple[str, ...] = ()
+    page: str = ""
 
+
+_KOREAN = ("start", "window", "compare", "tour")
 
 TASKS = (
-    Task("window", "tools.window_pictures", ("-o", "{}", "--only", "window", "--only", "crf_dock", "--only", "classes"), "images",
-         ("window.png", "crf_dock.png", "classes.png")),
-    Task("korean", "tools.window_pictures", ("-o", "{}", "--only", "window", "--language", "ko"), "images", ("window.ko.png",)),
+    Task("window", "tools.window_pictures", ("-o", "{}"), "images",
+         ("start.png", "window.png", "crf_dock.png", "compare.png", "tour.png", "classes.png"), ("compare.png",)),
+    Task("korean", "tools.window_pictures",
+         ("-o", "{}", "--language", "ko", *(part for name in _KOREAN for part in ("--only", name))), "images",
+         tuple(f"{name}.ko.png" for name in _KOREAN), ("compare.ko.png",)),
     Task("walks", "tools.walk_pictures", ("-o", "{}"), "images",
-         ("notes.png", "error_list.png", "import.png", "walk_labelme.png", "walk_cityscapes.png")),
+         ("notes.png", "error_list.png", "import.png", "walk_labelme.png", "walk_cityscapes.png", "walk_new.png",
+          "walk_crack.png", "merge.png")),
+    Task("evaluation", "tools.evaluation_pictures", ("-o", "{}"), "images",
+         ("confusion.png", "confusion_list.png", "confusion_pixel.png", "failures.png")),
     Task("two_minutes", "tools.two_minutes", ("-o", "{}"), ".",
          tuple(f"images/two_minutes/{name}.png" for name in
                ("failures", "fixed", "kinds", "matrix", "pair", "place", "settings", "slices")),
-         ("images/two_minutes/settings.png",)),
+         ("images/two_minutes/settings.png",), "two-minutes.md"),
 )  # fmt: skip
 
 
@@ -69,15 +78,18 @@ def hide_times(window: MainWindow) -> None:
 
     Everything is laid out again, too: where a text ends may otherwise depend on what stood there before.
     """
+    from PySide6.QtCore import QEvent
     from PySide6.QtWidgets import QApplication, QWidget
 
     window.model.device.setText(window.model.device.text().split(" · ")[0])
-    for widget in window.findChildren(QWidget):
-        layout = widget.layout()
-        if layout is not None:
-            layout.invalidate()
-            layout.activate()
-    QApplication.processEvents()
+    layouts = [layout for widget in window.findChildren(QWidget) if (layout := widget.layout()) is not None]
+    for layout in (*reversed(layouts), *layouts):  # the sizes that inner ones ask for, then the room that they get
+        layout.invalidate()
+        layout.activate()
+    for dock in window.docks.values():  # an activated layout asks nobody any more; figures beside tabs are placed by hand
+        QApplication.sendEvent(dock.accessories, QEvent(QEvent.Type.LayoutRequest))
+    for _ in range(3):
+        QApplication.processEvents()
 
 
 def same(one: Path, other: Path) -> bool:
@@ -102,8 +114,10 @@ def take(task: Task, folder: Path) -> list[Path]:
 
 
 def renew(task: Task, folder: Path, docs: Path, *, check: bool = False, timed: bool = False) -> list[str]:
-    """Names of the pictures of ``docs`` that are others now; they are replaced unless ``check``."""
-    changed = []
+    """Names of the pictures and the page of ``docs`` that are others now; they are replaced unless ``check``."""
+    changed, page = [], docs / task.page
+    if task.page and page.is_file():
+        shutil.copyfile(page, folder / task.page)  # the tool keeps parts of it
     for picture in take(task, folder):
         goal = docs / task.place / picture.relative_to(folder)
         waits = picture.relative_to(folder).as_posix() in task.timed and not timed and goal.is_file()
@@ -112,6 +126,10 @@ def renew(task: Task, folder: Path, docs: Path, *, check: bool = False, timed: b
             if not check:
                 goal.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(picture, goal)
+    if task.page and (folder / task.page).read_bytes() != (page.read_bytes() if page.is_file() else b""):
+        changed.append(task.page)
+        if not check:
+            shutil.copyfile(folder / task.page, page)
     return changed
 
 

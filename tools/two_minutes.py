@@ -109,10 +109,12 @@ class Desk:
 
         self.output = output
         self.qt = QApplication([])
+        self.qt.setCursorFlashTime(0)  # a picture shows no moment of a blink
         load_fonts()
         self.application = Application()
         self.program: Program = self.application.build()
         self.window = self.application.window
+        self.window.setAnimated(False)
         self.program.settings.set("appearance.theme", theme)
         self.program.folder_jobs.asks = False
         self.window.resize(*(int(side) for side in size.split("x")))
@@ -130,8 +132,8 @@ class Desk:
                 end = time.monotonic() + rest
 
     def idle(self) -> None:
-        """Wait for every job."""
-        self.wait(lambda: not self.program.jobs.running, 1.0)
+        """Wait for every job, and for a model that is on its way."""
+        self.wait(lambda: not self.program.jobs.running and not self.program.models.loading, 1.0)
 
     def take(self, name: str, text: str) -> None:
         """A picture of the window, and its place on the page."""

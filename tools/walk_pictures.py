@@ -1,9 +1,10 @@
-"""Pictures of the window for docs/walks.md and docs/correcting.md: notes, errors of a folder, and pages of new projects.
+"""Pictures of the window for docs/walks.md and docs/correcting.md: notes, errors of a folder, a merge, pages of new projects.
 
     QT_QPA_PLATFORM=offscreen python -m tools.walk_pictures -o docs/images [--only NAME ...]
 
 Made in the real program from the rooms of the sample project, with the bundled network. The labelme files and the frames with
-masks of CamVid's classes are made from the rooms, too: nothing of them is in the pictures but their names and classes.
+masks of CamVid's classes are made from the rooms, too: nothing of them is in the pictures but their names and classes. The walls
+with cracks are drawn.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +32,15 @@ _BASE = Path(tempfile.gettempdir()) / "walks"
 #: Names that labelme files of others have for VOC's classes, with one that no class is like.
 _OTHER_NAMES = {"sofa": "couch", "diningtable": "coffee table"}
 _ROOMS = 6
+#: Width and height of a wall, and its cracks, from the top or the left to the point where they end or meet another one.
+_WALL = (640, 480)
+_CRACKS = (
+    (((0, 150), (190, 190), (330, 170), (470, 240), (639, 220)), ((330, 170), (300, 300), (330, 479))),
+    (((0, 330), (220, 290), (400, 350), (639, 300)),),
+    (((180, 0), (210, 160), (160, 300), (200, 479)), ((210, 160), (430, 230), (639, 190))),
+)
+#: Points inside the parts into which the cracks divide the first wall.
+_PARTS = ((100, 60), (100, 350), (550, 400))
 
 
 @click.command()
@@ -204,6 +215,145 @@ def _import(desk: Desk) -> QDialog:
     return presenter.labels.dialog
 
 
+def _merge(desk: Desk) -> QDialog:
+    """Two users who contradict each other about two sofas."""
+    from app.ui.project.merge_dialog import MergeDialog
+
+    presenter = desk.application.presenter
+    assert presenter is not None
+    _project(_rooms(_BASE / "mine", _ROOMS), {"room_00000": "sofa", "room_00003": "sofa", "room_00001": "chair"})
+    _project(_rooms(_BASE / "other", _ROOMS), {"room_00000": "chair", "room_00003": "chair", "room_00002": "chair"})
+    desk.program.projects.open(_BASE / "mine" / "images")
+    desk.idle()
+    desk.program.merging.compare(_BASE / "other" / "images")
+    desk.wait(lambda: isinstance(presenter.labels.dialog, MergeDialog) and presenter.labels.dialog.isVisible(), 1.0)
+    desk.idle()
+    dialog = presenter.labels.dialog
+    assert isinstance(dialog, MergeDialog)
+    desk.press(dialog.theirs)
+    desk.wait(lambda: True, 1.0)
+    return dialog
+
+
+def _project(folder: Path, sofas: dict[str, str]) -> None:
+    """A project in which a user labelled the sofas of images; the class that each became by name of the image."""
+    from app.paths import SAMPLE_PROJECT
+    from app.state.image_record import ImageStatus
+    from app.state.label_import import store_labels
+    from app.state.project import Project
+    from deeplab_core.catalogs import get_catalog
+    from deeplab_core.labels import Provenance
+    from deeplab_core.masks import read_mask
+
+    catalog = get_catalog("voc21")
+    ids = {info.name: info.id for info in catalog.classes}
+    with Project.open(folder, catalog=catalog) as project:
+        for record in project.images:
+            if (name := sofas.get(Path(record.name).stem)) is not None:
+                truth = read_mask(SAMPLE_PROJECT / "truth" / f"{Path(record.name).stem}.png", catalog)
+                labels = np.where(truth == ids["sofa"], ids[name], catalog.ignore).astype(truth.dtype)
+                by = np.where(labels == catalog.ignore, Provenance.UNSET, Provenance.USER).astype(np.uint8)
+                store_labels(project, record.id, labels, "Brush", overwrite=True, by=by)
+                project.set_status(record.id, ImageStatus.TOUCHED)
+
+
+def _walk_new(desk: Desk) -> QDialog:
+    """Typed classes for walls with cracks."""
+    from app.ui.project.new_project_dialog import NewProjectDialog
+
+    page = _page(desk, _walls())
+    assert isinstance(page, NewProjectDialog)
+    _choose_data(page.classes, "typed")
+    _keys(page.typed, "crack, no crack")
+    desk.wait(lambda: not desk.program.models.loading, 2.0)
+    return page
+
+
+def _walk_crack(desk: Desk) -> QWidget:
+    """Cracks by the brush, and the rest by the fill."""
+    from app.ui.project.new_project_dialog import NewProjectDialog
+
+    page = _walk_new(desk)
+    assert isinstance(page, NewProjectDialog)
+    page.go.click()
+    desk.wait(lambda: (image := desk.program.session.image) is not None and image.path.name == "wall_0.png", 1.0)
+    desk.idle()
+    classes = desk.program.classes.catalog
+    assert classes is not None
+    desk.program.tools.set_diameter(10)
+    desk.program.classes.choose(classes.classes[0].id)
+    for crack in _CRACKS[0]:
+        _drag(desk, *crack)
+    desk.program.classes.choose(classes.classes[1].id)
+    desk.program.edit.choose_tool("fill")
+    for place in _PARTS:
+        _drag(desk, place)
+    desk.idle()
+    return desk.window
+
+
+def _drag(desk: Desk, *places: tuple[float, float]) -> None:
+    """Drag the tool over places of the image; a click at one place."""
+    from PySide6.QtCore import Qt
+    from PySide6.QtTest import QTest
+
+    assert desk.application.presenter is not None
+    view = desk.application.presenter.canvas.views[0]
+    mapping = view.mapping
+    assert mapping is not None
+    points = [mapping.to_view(*place).toPoint() for place in places]
+    QTest.mouseMove(view, points[0])
+    QTest.mousePress(view, Qt.MouseButton.LeftButton, pos=points[0])
+    for point in points[1:]:
+        QTest.mouseMove(view, point)
+    QTest.mouseRelease(view, Qt.MouseButton.LeftButton, pos=points[-1])
+    desk.wait(lambda: True, 0.3)
+
+
+def _choose_data(box: object, data: str) -> None:
+    """Pick the entry of a box that stands for something."""
+    from PySide6.QtWidgets import QComboBox
+
+    assert isinstance(box, QComboBox)
+    box.setCurrentIndex(box.findData(data))
+    box.activated.emit(box.currentIndex())
+
+
+def _keys(field: QWidget, text: str) -> None:
+    from PySide6.QtTest import QTest
+
+    QTest.keyClicks(field, text)
+
+
+def _walls() -> Path:
+    """A folder of drawn plaster walls: noise in several sizes, and cracks that wander from point to point."""
+    import cv2
+
+    folder = _BASE / "walls"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    width, height = _WALL
+    for number, cracks in enumerate(_CRACKS):
+        rng = np.random.default_rng(number)
+        rough = np.zeros((height, width), np.float32)
+        for size, weight in ((90, 16.0), (24, 9.0), (6, 7.0), (1.2, 9.0)):
+            layer = cv2.GaussianBlur(rng.standard_normal((height, width)).astype(np.float32), (0, 0), size)
+            rough += weight * layer / layer.std()
+        light = 172 + rough + np.linspace(18, -18, width, dtype=np.float32)
+        open_ = np.zeros((height, width), np.float32)
+        for crack in cracks:
+            for (x, y), (right, below) in pairwise(crack):
+                steps = np.linspace(0, 1, 24)[:, None]
+                path = np.array([[x, y]]) * (1 - steps) + np.array([[right, below]]) * steps
+                path[1:-1] += rng.normal(0, 2.0, (22, 2))
+                for one, other in zip(path[:-1].round().astype(int).tolist(), path[1:].round().astype(int).tolist(), strict=True):
+                    cv2.line(open_, one, other, 1.0, int(rng.integers(2, 5)), cv2.LINE_AA)
+        light = light * (1 - 0.8 * open_) + 14 * cv2.warpAffine(open_, np.float32([[1, 0, 2], [0, 1, 2]]), _WALL) * (1 - open_)
+        pixels = np.clip(light[..., None] * np.array([0.86, 0.94, 1.0], np.float32), 0, 255).astype(np.uint8)
+        cv2.imwrite(str(folder / f"wall_{number}.png"), pixels)
+    return folder
+
+
 def _write_labelme(folder: Path, names: dict[str, str] | None = None) -> set[str]:
     """Outlines of the rooms' ground truth as labelme files beside the images; returns the classes in them."""
     import cv2
@@ -239,6 +389,9 @@ PICTURES: dict[str, Callable[[Desk], QWidget]] = {
     "import": _import,
     "walk_labelme": _walk_labelme,
     "walk_cityscapes": _walk_cityscapes,
+    "walk_new": _walk_new,
+    "walk_crack": _walk_crack,
+    "merge": _merge,
 }
 
 if __name__ == "__main__":

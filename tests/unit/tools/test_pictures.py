@@ -14,10 +14,8 @@ from tools.pictures import TASKS, Task, renew, same
 ROOT = Path(__file__).resolve().parents[3]
 #: Pictures that are not taken by ``make pictures``: what they need is not in the repository, or another task draws them.
 OTHERS = {
-    "compare.png": "a second network", "walk_new.png": "a photograph of a wall", "walk_crack.png": "a photograph of a wall",
-    "merge.png": "two users' projects", "confusion.png": "tools.evaluation_pictures", "confusion_list.png": "likewise",
-    "confusion_pixel.png": "likewise", "failures.png": "likewise", "crf_strip.png": "tools.crf_strip",
-    "learn_curve.png": "tools.learn_curve", "photos_voc.jpg": "a study", "rooms.jpg": "tools.rooms.sheet", "atrous.svg": "drawn",
+    "crf_strip.png": "tools.crf_strip", "learn_curve.png": "tools.learn_curve", "photos_voc.jpg": "a study",
+    "rooms.jpg": "tools.rooms.sheet", "atrous.svg": "drawn",
 }  # fmt: skip
 
 
@@ -55,6 +53,27 @@ def test_a_picture_with_times_is_replaced_when_asked_to(fake: Task, tmp_path: Pa
     Image.new("RGB", (3, 2), (1, 1, 1)).save(docs / "images" / "a.png")
     assert renew(timed, tmp_path / "new", docs) == []
     assert renew(timed, tmp_path / "new", docs, timed=True) == ["images/a.png"]
+
+
+def test_a_page_with_the_figures_of_its_pictures_is_replaced_too(
+    fake: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = pictures.take
+
+    def write(task: Task, folder: Path) -> list[Path]:
+        found = take(task, folder)
+        kept = (folder / "page.md").read_text() if (folder / "page.md").exists() else "nothing"
+        (folder / "page.md").write_text(f"figures, kept: {kept.removeprefix('figures, kept: ')}")
+        return found
+
+    monkeypatch.setattr(pictures, "take", write)
+    docs, written = tmp_path / "docs", replace(fake, page="page.md")
+    assert renew(written, tmp_path / "new", docs) == ["images/a.png", "page.md"]
+    assert (docs / "page.md").read_text() == "figures, kept: nothing"
+    assert renew(written, tmp_path / "new", docs) == []
+    (docs / "page.md").write_text("old")
+    assert renew(written, tmp_path / "new", docs, check=True) == ["page.md"]
+    assert (docs / "page.md").read_text() == "old"
 
 
 def test_every_picture_of_the_docs_has_a_tool() -> None:
