@@ -80,6 +80,7 @@ class Result:
         said: titles of messages, and how often they were said.
         samples: at each rest: number of actions, memory (bytes), handles, threads, Qt objects, windows, memory of the compute
             process.
+        kinds: at each rest: how many objects of Qt of each class there are.
     """
 
     seed: int
@@ -90,6 +91,7 @@ class Result:
     verbs: Counter[str] = field(default_factory=Counter)
     said: Counter[str] = field(default_factory=Counter)
     samples: list[dict[str, float]] = field(default_factory=list)
+    kinds: list[Counter[str]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """For a file; ``dataclasses.asdict`` would count the pairs of a counter."""
@@ -433,9 +435,11 @@ class Player:
 
     def check_process(self) -> None:
         """The compute process runs, and the images are what they were."""
-        pid = self.program.compute.pid
-        if pid is None or not psutil.pid_exists(pid):
-            raise NotSurvived("the compute process does not run")
+        end = time.monotonic() + ENDED
+        while not self._compute_memory():  # killed by the last action, and not missed yet
+            self.turn(0.05)
+            if time.monotonic() > end:
+                raise NotSurvived("the compute process does not run")
         changed = [path.name for path, content in self.originals.items() if path.read_bytes() != content]
         if changed:
             raise NotSurvived(f"files of the user were changed: {changed}")
@@ -448,18 +452,28 @@ class Player:
         if sys.platform == "linux":
             ctypes.CDLL(None).malloc_trim(0)
         own, history = psutil.Process(), self.program.session.history
-        pid = self.program.compute.pid
+        objects = self.window.findChildren(QObject) + self.application.findChildren(QObject)
+        self.result.kinds.append(Counter(type(one).__name__ for one in objects))
         self.result.samples.append(
             {
                 "actions": self.result.actions,
                 "memory": own.memory_info().rss - (0 if history is None else history.nbytes()),
                 "handles": own.num_fds() if sys.platform != "win32" else own.num_handles(),
                 "threads": own.num_threads(),
-                "objects": len(self.window.findChildren(QObject)) + len(self.application.findChildren(QObject)),
+                "objects": len(objects),
                 "windows": len(QApplication.topLevelWidgets()),
-                "compute": psutil.Process(pid).memory_info().rss if pid is not None else 0,
+                "compute": self._compute_memory(),
             }
         )
+
+    def _compute_memory(self) -> int:
+        """Bytes that the compute process holds; 0 while none runs."""
+        pid = self.program.compute.pid
+        try:
+            process = psutil.Process(pid) if pid is not None else None
+            return 0 if process is None or process.status() == psutil.STATUS_ZOMBIE else int(process.memory_info().rss)
+        except psutil.NoSuchProcess:
+            return 0
 
     # -- the run ---------------------------------------------------------------------------------------------------------
 

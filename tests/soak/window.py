@@ -63,6 +63,13 @@ def growth(data: dict[str, Any]) -> dict[str, float]:
     return {what: slope(samples, what) for what in BOUNDS} if len(samples) >= ENOUGH else {}
 
 
+def _more(data: dict[str, Any]) -> str:
+    """Of which classes there are more objects of Qt at the end than in the middle of a run, the most first."""
+    kinds = [Counter(one) for one in data.get("kinds", [])]
+    more = kinds[-1] - kinds[len(kinds) // 2] if kinds else Counter[str]()
+    return ", ".join(f"{name} +{number}" for name, number in more.most_common(8))
+
+
 def play(base: Path, seed: int, count: int, actions: Sequence[str] | None = None) -> Found:
     """One run in a process of its own, with a home of its own and without a network."""
     shutil.rmtree(base, ignore_errors=True)
@@ -97,7 +104,7 @@ def play(base: Path, seed: int, count: int, actions: Sequence[str] | None = None
     failure = data["failure"]
     if not failure:
         grown = {what: round(found, 1) for what, found in growth(data).items() if found > BOUNDS[what]}
-        failure = f"grew per 1,000 actions: {grown}" if grown else ""
+        failure = f"grew per 1,000 actions: {grown}; objects since the middle: {_more(data)}" if grown else ""
     return Found(failure, acted, data)
 
 
