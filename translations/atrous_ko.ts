@@ -6102,7 +6102,7 @@ Choose what this view shows</source>
     </message>
     <message>
         <source>Figures of the compared models</source>
-        <extracomment>Least width of a column of the table by the number of models, px: names of rows need the rest, and figures are never cut. A panel narrower than this has everything behind tabs, in px. Widths of models, figures and tabs in a panel of 820 px: names and three figures, verdicts of two models.</extracomment>
+        <extracomment>Least width of a column of the table by the number of models, px: names of rows need the rest, and figures are never cut. A panel narrower than this, or than what it needs, has everything behind tabs, in px; and its least width. Widths of models, figures and tabs in a panel of 820 px: names and three figures, verdicts of two models.</extracomment>
         <translation>비교한 모델의 수치</translation>
     </message>
     <message>
@@ -8850,7 +8850,7 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>Annotate</source>
-        <extracomment>Height of a segment, and its width with and without its word, in px. Panels that say nothing about the pages of the Evaluation panel.</extracomment>
+        <extracomment>Height of a segment, and its width with and without its word, in px. Panels that say nothing about the pages of the Evaluation panel. Pages of the Evaluation panel lead to images by themselves; in a narrow window they need the room of the list, px.</extracomment>
         <translation>라벨링</translation>
     </message>
     <message>
