@@ -11084,6 +11084,13 @@ Source: {by}.</source>
         </translation>
     </message>
     <message numerus="yes">
+        <source>{n} image waits until its classes are decided.</source>
+        <comment>{n} images wait until their classes are decided.</comment>
+        <translation>
+            <numerusform>이미지 {n}개는 클래스를 정할 때까지 기다립니다.</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
         <source>The other user labelled {n} of your images.</source>
         <comment>The other user labelled {n} of your images.</comment>
         <translation>

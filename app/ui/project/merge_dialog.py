@@ -39,7 +39,7 @@ from app.viewmodels.project.merging import (
     not_merged,
 )
 from deeplab_core.catalogs.catalog import ClassCatalog
-from deeplab_core.errors import AtrousError
+from deeplab_core.errors import AtrousError, UnmappedClasses
 from deeplab_core.masks.importing.mapping import VOID_NAME
 
 _SIZE = QSize(900, 640)
@@ -185,9 +185,13 @@ class MergeDialog(FittedDialog):
     def _fill(self) -> None:
         compared, rows = self._compared, self.rows
         plain = [row for row in compared.rows if not row.conflicts and (row.changed or row.confirmed)]
-        self.line.setText(merge_line(len(compared.rows), len(plain), sum(row.changed for row in plain), len(rows)))
+        pixels = sum(row.changed for row in plain)
+        waiting = sum(isinstance(error, UnmappedClasses) for _, error in compared.failures)
+        self.line.setText(merge_line(len(compared.rows), len(plain), pixels, len(rows), waiting))
         self._fill_classes()
         self.tabs.setTabText(0, tr("Conflicts ({count})", count=len(rows)) if rows else tr("Conflicts"))
+        if rows and not self.conflicts.rowCount():
+            self.tabs.setCurrentIndex(0)
         self.conflicts.setRowCount(len(rows))
         self.conflicts.setMaximumHeight(40 + _ROW * min(max(len(rows), 2), _MOST))
         for place, row in enumerate(rows):

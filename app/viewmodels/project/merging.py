@@ -23,7 +23,7 @@ def conflict_text(conflicts: Mapping[tuple[str, str], int]) -> str:
     return ", ".join([*parts, plural("{n} more pair", "{n} more pairs", left)] if left > 0 else parts)
 
 
-def merge_line(images: int, changed: int, pixels: int, conflicts: int) -> str:
+def merge_line(images: int, changed: int, pixels: int, conflicts: int, waiting: int = 0) -> str:
     """What merging would do, as sentences.
 
     Args:
@@ -31,7 +31,11 @@ def merge_line(images: int, changed: int, pixels: int, conflicts: int) -> str:
         changed: images without a conflict that get labels.
         pixels: that they get.
         conflicts: images with a conflict.
+        waiting: images with classes that are not decided.
     """
+    wait = plural("{n} image waits until its classes are decided.", "{n} images wait until their classes are decided.", waiting)
+    if waiting and not images:
+        return wait
     parts = [plural("The other user labelled {n} of your images.", "The other user labelled {n} of your images.", images)]
     if changed:
         gets = plural("{n} of them gets labels of the other user", "{n} of them get labels of the other user", changed)
@@ -40,7 +44,7 @@ def merge_line(images: int, changed: int, pixels: int, conflicts: int) -> str:
         parts.append(tr("The other user has no label that yours lack."))
     if conflicts:
         parts.append(plural("{n} image has a conflict.", "{n} images have conflicts.", conflicts))
-    return " ".join(parts)
+    return " ".join([*parts, wait] if waiting else parts)
 
 
 def agreement_line(found: Agreement) -> str:

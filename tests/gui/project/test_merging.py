@@ -135,6 +135,7 @@ def test_a_class_without_a_partner_is_decided_in_the_dialog(studio: Studio, tmp_
     label(theirs, {"photo_0.jpg": (slice(0, 9), 21)}, add_class(VOC, "crack").catalog)
     studio.open(mine)
     dialog = compared(studio, theirs)
+    assert dialog.line.text() == "1 image waits until its classes are decided."
     assert not dialog.go.isEnabled()
     assert dialog.left_out.isVisible()
     choice = dialog.classes.cellWidget(0, 1)
