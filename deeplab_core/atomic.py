@@ -41,6 +41,9 @@ _REMEDIES = {
 }
 
 
+#: Names of the files that :func:`atomic_write` has not finished; a process that is killed leaves its own behind.
+UNFINISHED = ".atrous-????????????????.tmp"
+
 #: Images of the folders that are open, by the folder's real path: names relative to it, with ``/``.
 _OPEN_IMAGES: dict[str, frozenset[str]] = {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -16,7 +17,7 @@ from app.cli.console import ProgressReporter, emit, progress
 from app.cli.model_choice import model_option, model_options, refuse_threshold, report_model, resolve_model, threshold_option
 from app.cli.options import CRF_HELP, crf_engine_option, engine_kind, json_lines_option, network_options, parse_crf
 from app.cli.plan import OutputPlan, Task, keep_suffix_option, output_names, plan_outputs, report_refused
-from app.cli.predict_run import batched, named_options, outcomes, settle_engine, side_by_side
+from app.cli.predict_run import batched, named_options, outcomes, remove_unfinished, settle_engine, side_by_side
 from app.cli.shares import OutputPlace, ShardOptions, shard_options
 from app.cli.terminal import say
 from app.services.folders import engine_trials_file
@@ -139,6 +140,7 @@ def predict(
 
     _refuse_both(inputs, shards, out)
     rank, world, device = _shard(device)
+    began = time.time()
     options = PredictOptions(
         output_stride=output_stride,
         scales=scales,
@@ -225,6 +227,8 @@ def predict(
                     )
             bar.advance(task.name)
     _mark_turned(out, turned, world)
+    if resume or overwrite:
+        remove_unfinished(tasks, began)
     refused = len(plan.refused) if rank == 0 else 0
     _summarise(out, card, len(tasks) + refused, len(todo) + refused, failures, image_notes, as_json=as_json)
     return 1 if _failures_everywhere(len(failures), world) else 0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.cli.plan import Task
 from app.cli.terminal import say
+from deeplab_core.atomic import UNFINISHED
 from deeplab_core.errors import AtrousError, one_image
 from deeplab_core.notes import Note
 from deeplab_core.parallel import futures_in_order, in_stages
@@ -82,6 +84,19 @@ def outcomes(
     else:
         with freed_memory_kept():
             yield from in_stages(decode, compute, finish, tasks)
+
+
+def remove_unfinished(tasks: Iterable[Task], before: float) -> None:
+    """Remove what a run that was killed left half-written beside the masks; a mask takes its name only when it is whole.
+
+    Args:
+        before: time since the epoch, in seconds; younger files belong to a run that goes on.
+    """
+    for folder in {task.output.parent for task in tasks}:
+        for path in folder.glob(UNFINISHED):
+            with suppress(OSError):
+                if path.is_file() and not path.is_symlink() and path.stat().st_mtime < before:
+                    path.unlink()
 
 
 def settle_engine(predictor: Predictor, images: Iterable[Path]) -> None:

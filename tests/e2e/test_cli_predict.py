@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -260,6 +261,21 @@ def test_images_side_by_side_give_the_same_files(
     after = {file: (tmp_path / "two" / file).stat().st_mtime_ns for file in files}
     assert sum(after[file] != before[file] for file in files) in (1, 2)  # one mask, or its confidence with it
     assert (tmp_path / "two" / files[0]).read_bytes() == (tmp_path / "one" / files[0]).read_bytes()
+
+
+def test_a_resumed_run_removes_what_a_killed_one_left_half_written(model: Path, photographs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert predict(model, photographs, out) == 0
+    left, mine = out / "deep" / ".atrous-0123456789abcdef.tmp", out / "deep" / ".atrous-notes.tmp"
+    for path in (left, mine):
+        path.write_bytes(b"half a mask")
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    young = out / ".atrous-fedcba9876543210.tmp"
+    young.write_bytes(b"of a run that goes on")
+    os.utime(young, (4_000_000_000, 4_000_000_000))
+    (out / "deep" / "turned.png").unlink()
+    assert predict(model, photographs, out, "--resume") == 0
+    assert (left.exists(), mine.exists(), young.exists()) == (False, True, True)
 
 
 def test_images_in_batches_give_the_same_masks(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import threading
 
 import numpy as np
 import pytest
@@ -15,8 +14,6 @@ from app.controllers.project import file_changes
 from app.services.autosave import SaveState
 from app.state.folder_scan import ScanReport
 from app.state.project import Project
-from deeplab_core.datasets import find
-from deeplab_core.datasets.find import listing_state
 from deeplab_core.masks.png import write_indexed_png
 from tests.gui.studio import HEIGHT, WIDTH
 
@@ -220,29 +217,6 @@ def test_a_folder_that_is_as_it_was_is_not_listed_again(desk, folder, monkeypatc
     desk.wait(lambda: not changes._looking)
     assert changes._seen == seen
     assert looked == []
-
-
-def test_what_stirs_during_a_look_is_looked_at_after_it(desk, folder, monkeypatch):
-    changes = desk.program.file_changes
-    changes.check()
-    desk.wait(lambda: changes._seen is not None and not changes._looking)
-    changes._not_before = 0.0
-    looking, real, looks = threading.Event(), listing_state, []
-
-    def state(path):
-        looks.append(real(path))  # the folder as it was
-        if len(looks) == 1:
-            looking.wait(240)
-        return looks[-1]
-
-    monkeypatch.setattr(find, "listing_state", state)
-    changes.watch.blockSignals(True)  # it would stir again later
-    changes.check()
-    desk.wait(lambda: looks)
-    noise(1).save(folder / "photo_9.jpg")
-    changes.check()
-    looking.set()
-    desk.wait(lambda: "photo_9.jpg" in names(desk))
 
 
 def test_few_folders_are_watched_however_many_there_are(desk, tmp_path):
