@@ -47,6 +47,7 @@ class ImagesPresenter(QObject):
         session.listChanged.connect(self._show_rows)
         session.imageChanged.connect(self._show_image)
         session.unreadableShown.connect(self._show_unreadable)
+        self._scored = False  # whether the rows were made with ground truth or scores
         session.recordChanged.connect(self._show_record)
         projects.saveStateChanged.connect(window.status.show_save_state)
         projects.saveStateChanged.connect(self._follow_saving)
@@ -59,8 +60,8 @@ class ImagesPresenter(QObject):
         self._program.thumbnails.ready.connect(self._model.refresh)
         self._program.thumbnails.failed.connect(projects.unreadable.note)
         self._program.figures.scored.connect(self._show_score)
-        self._program.figures.truthFound.connect(lambda _index: self._show_rows())
-        self._program.figures.rescored.connect(self._show_rows)
+        self._program.figures.truthFound.connect(lambda _index: self._show_scores())
+        self._program.figures.rescored.connect(self._show_scores)
         self._program.reviewing.notesChanged.connect(self._show_score)
         self._program.activity.changed.connect(self._show_score)
         window.images.chosen.connect(projects.open_image)
@@ -144,8 +145,18 @@ class ImagesPresenter(QObject):
         if early and not self._opening and self._program.session.project is None:
             self._window.show_start()
 
+    def _show_scores(self) -> None:
+        """Ground truth or scores may be other ones; rows of a folder that has neither stay as they are."""
+        if self._scored or self._has_scores():
+            self._show_rows()
+
+    def _has_scores(self) -> bool:
+        analysis = self._program.figures.analysis
+        return len(self._program.truth.index) > 0 or (analysis is not None and any(True for _ in analysis.masks))
+
     def _show_rows(self) -> None:
         project = self._program.session.project
+        self._scored = self._has_scores()
         self._twins = frozenset() if project is None else twins(project.images)
         self._prefix = 0 if project is None else common_prefix(project.images)
         rows = [] if project is None else [self._row(project, record, place) for place, record in enumerate(project.images)]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from app.state.image_record import ImageRecord, ImageStatus
 from app.text import displayed, mark, percent, plain_number, plural, read_number, spaced, tr
+from deeplab_core.images.file_names import split_name
 
 if TYPE_CHECKING:  # numpy comes after the first frame
     from app.state.project import Project
@@ -133,7 +134,7 @@ def common_prefix(records: Sequence[ImageRecord]) -> int:
 
     Every name keeps some characters, and no run of letters is divided.
     """
-    stems = [PurePosixPath(record.shown).stem for record in records]
+    stems = [split_name(record.shown.rpartition("/")[2])[0] for record in records]
     if len(stems) < 2:
         return 0
     first, last = min(stems), max(stems)
