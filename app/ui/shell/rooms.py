@@ -20,7 +20,8 @@ from app.ui.shell.theme import Theme
 _HEIGHT, _WIDTH, _NARROW = 32, 74, 34
 #: Panels that say nothing about the pages of the Evaluation panel.
 _NOT_WITH_ERRORS = ("crf", "trimap", "history")
-#: Pages of the Evaluation panel lead to images by themselves; in a narrow window they need the room of the list, px.
+#: In a window narrower than this (px) Compare and the pages of the Evaluation panel need the room of the list of images; keys
+#: and pages lead to images, too.
 _NARROW_WINDOW = 900
 
 
@@ -152,11 +153,9 @@ class Rooms(QObject):
             return
         self._shown = self.room
         self._switch.show_room(self._shown)
-        if self._shown is Room.ERRORS:
-            narrow = self._switch.window().width() < _NARROW_WINDOW
-            self._folding.put_away((*_NOT_WITH_ERRORS, "images") if narrow else _NOT_WITH_ERRORS)
-        else:
-            self._folding.bring_back()
+        self._folding.bring_back()
+        narrow = self._shown is not Room.ANNOTATE and self._switch.window().width() < _NARROW_WINDOW
+        self._folding.put_away((*(_NOT_WITH_ERRORS if self._shown is Room.ERRORS else ()), *(("images",) if narrow else ())))
         self.entered.emit(self._shown)
 
     def _follow_command(self, room: Room, command: str) -> None:
