@@ -258,9 +258,9 @@ def test_compare_and_errors_fit_the_smallest_screen(studio: Studio, folder):
     neighbours = [window.docks["classes"], window.docks["model"]]
     assert window.docks["images"].isHidden(), "its room goes to the comparison"
     studio.wait(lambda: not any(compare.geometry().intersects(dock.geometry()) for dock in neighbours))
-    assert [compare.tabs.tabText(place) for place in range(compare.tabs.count())] == [
-        "Models", "Metrics", "Curves", "Images", "Verdicts",
-    ]  # fmt: skip
+    titles = [compare.tabs.tabText(place) for place in range(compare.tabs.count())]
+    assert (titles[:2], len(titles)) == (["Models", "Metrics"], 5)
+    assert compare.tabs.tabBar().sizeHint().width() <= compare.tabs.width(), "titles are whole"
     assert compare.table.isVisible()
     compare.tabs.setCurrentIndex(0)
     assert compare.chooser.isVisible()
