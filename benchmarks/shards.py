@@ -25,6 +25,7 @@ from deeplab_core.catalogs import get_catalog
 from deeplab_core.masks.png import encode_indexed_png
 from deeplab_core.records import TrimapBand
 from deeplab_core.shards import Fields, ResultFolder, Shard, list_shards, read_shard
+from deeplab_core.training.dataset import channel_table
 from deeplab_core.training.samples import Sample
 from deeplab_core.training.shard_index import ShardSource, decode_pair
 
@@ -106,14 +107,12 @@ def main() -> int:
                     member.size = len(data)
                     archive.addfile(member, io.BytesIO(data))
         (shard,) = list_shards([str(folder / "s.tar")])
-        source, lut = ShardSource(specs=(shard.url,)), CATALOG.index_lut()
+        source, table = ShardSource(specs=(shard.url,)), channel_table(CATALOG)
 
         def files() -> None:
             for path in sorted((folder / "images").iterdir()):
                 _, labels, _, _ = Sample(path, folder / "truth" / f"{path.stem}.png").load(CATALOG)
-                channels = lut[labels]
-                unknown = (channels < 0) | (channels >= len(CATALOG))
-                np.where(unknown, -1, channels).astype(np.int16)
+                table[labels]
 
         def shards() -> None:
             for sample in read_shard(shard, Fields(), ("image", "truth")):

@@ -31,6 +31,15 @@ _MEASURED = 0xFFFFFFFC
 Pair = tuple[NDArray[np.uint8], NDArray[np.int16]]
 
 
+def channel_table(catalog: ClassCatalog) -> NDArray[np.int16]:
+    """Lookup table from an in-memory map value to the channel that is trained, VOID for whatever is none.
+
+    One lookup of 16 bits: wide numbers that are compared pixel by pixel took longer than decoding.
+    """
+    lut = catalog.index_lut()
+    return np.where(lut >= len(catalog), VOID, lut).astype(np.int16)
+
+
 @dataclass(frozen=True, slots=True)
 class ClassCounts:
     """Pixels per channel over a data set.
@@ -145,7 +154,7 @@ class SegmentationDataset(DataRemarks):
             AtrousError: nothing usable is left, or no pixel of it is labelled.
         """
         super().__init__(catalog, say)
-        self._lut = catalog.index_lut()
+        self._table = channel_table(catalog)
         self._cache: dict[Sample, Pair] = {}
         self._room = cache_bytes
         usable: list[Sample] = []
@@ -212,9 +221,7 @@ class SegmentationDataset(DataRemarks):
 
     def _load(self, sample: Sample) -> tuple[Pair, tuple[Note, ...], tuple[Note, ...]]:
         rgb, labels, image_notes, mask_notes = sample.load(self.catalog)
-        channels = self._lut[labels]
-        unknown = (channels < 0) | (channels >= len(self.catalog))
-        return (rgb, np.where(unknown, VOID, channels).astype(np.int16)), image_notes, mask_notes
+        return (rgb, self._table[labels]), image_notes, mask_notes
 
     def pair(self, number: int) -> Pair:
         """(H, W, 3) uint8 and (H, W) int16 channels with VOID, of the sample of this number.

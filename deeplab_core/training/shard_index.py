@@ -19,8 +19,7 @@ from deeplab_core.notes import Note, RunNotes
 from deeplab_core.parallel import read_ahead
 from deeplab_core.reading import json_text
 from deeplab_core.shards import BrokenSample, Fields, ResultFolder, Shard, ShardSample, read_shard, shard_version
-from deeplab_core.training.dataset import Pair
-from deeplab_core.training.losses import VOID
+from deeplab_core.training.dataset import Pair, channel_table
 
 #: Samples that are read in one go.
 BLOCK = 64
@@ -86,10 +85,7 @@ def decode_pair(sample: ShardSample, shard: Shard, source: ShardSource, catalog:
     mask = decode_mask(coded, mask_path, catalog, image.info, frame=source.frame)
     if mask.labels.shape != image.rgb.shape[:2]:
         raise MaskFormatError(message("the mask and its image have different sizes"), path=mask_path)
-    lut = catalog.index_lut()
-    channels = lut[mask.labels]
-    unknown = (channels < 0) | (channels >= len(catalog))
-    pair = image.rgb, np.where(unknown, VOID, channels).astype(np.int16)
+    pair = image.rgb, channel_table(catalog)[mask.labels]
     return DecodedPair(pair, image.notes, mask.notes)
 
 
