@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
 from app.services.autosave import Autosaver
+from app.services.read_ahead import Pixels, ReadAhead, read_pixels
 from app.services.undo import UndoHistory
 from app.state.document import Document
 from app.state.patch import TilePatch
 from app.state.project import LoadedImage, Project
 from app.state.provenance import Provenance
-from app.state.pyramid import Pyramid, halved_levels
+from app.state.pyramid import Pyramid
 from deeplab_core.errors import MessageText
-from deeplab_core.images.decode import ImageData
 from deeplab_core.images.probe import ImageInfo
 from deeplab_core.labels import LabelMap
 from deeplab_core.notes import Note
@@ -60,24 +60,23 @@ class OpenImage:
 class ReadParts:
     """What the background read of one image brought; ``loaded`` is None if its document is in memory already."""
 
-    data: ImageData
-    levels: Pyramid
+    pixels: Pixels
     loaded: LoadedImage | None
-    prediction: Prediction | None
 
 
-def read_parts(project: Project, image: int, *, labels: bool) -> ReadParts:
+def read_parts(project: Project, image: int, ahead: ReadAhead, *, labels: bool) -> ReadParts:
     """Read an image, its prediction and, with ``labels``, its mask. Takes long: meant for another thread.
+
+    Args:
+        ahead: what was read before.
 
     Raises:
         ImageReadError: the file cannot be decoded.
         MaskRefused: its labels cannot be put together.
     """
-    from deeplab_core.images.decode import read_image
-
-    data = read_image(project.path_of(project.record(image)))
-    loaded = project.load(image, data.rgb.shape[:2]) if labels else None
-    return ReadParts(data, halved_levels(data.rgb), loaded, project.prediction_of(image))
+    pixels = ahead.find(project, image) or read_pixels(project, image)
+    loaded = project.load(image, pixels.data.rgb.shape[:2]) if labels else None
+    return ReadParts(pixels, loaded)
 
 
 @dataclass(frozen=True, slots=True)

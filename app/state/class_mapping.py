@@ -9,10 +9,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from app.state.project import Project
 from deeplab_core.catalogs.catalog import CatalogMapping, ClassCatalog, map_catalogs
 from deeplab_core.errors import AtrousError
-from deeplab_core.labels import LabelMap, apply_lut
+from deeplab_core.labels import LabelMap, apply_lut, value_counts
 from deeplab_core.metrics.confusion import same_classes
 from deeplab_core.metrics.precision_recall import object_channel
 from deeplab_core.records import Prediction
@@ -85,7 +87,7 @@ def object_id(project: Project, prediction: Prediction) -> int | None:
 
 
 def in_project_ids(project: Project, prediction: Prediction, catalog: ClassCatalog | None = None) -> LabelMap | None:
-    """(H, W) labels of a prediction in the project's ids.
+    """(H, W) labels of a prediction in the project's ids; the prediction's own array where they are the same. Not to be changed.
 
     Args:
         catalog: of the model, where the caller knows it; otherwise what the project remembers of it.
@@ -99,7 +101,12 @@ def in_project_ids(project: Project, prediction: Prediction, catalog: ClassCatal
             return None
         catalog = ClassCatalog.from_dict(stored)
     mapping = project_mapping(project, catalog, prediction.card_id)
-    return None if mapping.unmatched else apply_lut(prediction.labels, mapping.lut)
+    if mapping.unmatched:
+        return None
+    labels = prediction.labels
+    present = np.flatnonzero(value_counts(labels)) if labels.dtype == mapping.lut.dtype else np.zeros(0, np.intp)
+    # Ids that stay as they are need no second map of the image's size.
+    return labels if present.size and bool((mapping.lut[present] == present).all()) else apply_lut(labels, mapping.lut)
 
 
 def _model(card_id: str) -> str:

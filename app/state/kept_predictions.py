@@ -62,6 +62,11 @@ class KeptPredictions:
                 self.lost.emit(lost)
         return found.prediction
 
+    def stamp(self, record: ImageRecord) -> tuple[object, ...]:
+        """What changes when another prediction of an image is kept."""
+        key = _key(record)
+        return () if key is None else (record.prediction, self._cache.stamp(*key))
+
     def check(self, records: Iterable[ImageRecord]) -> tuple[ImageRecord, ...]:
         """Find images with a missing prediction, without reading any. Returns their new records."""
         keyed = [(key, record) for record in records if (key := _key(record)) is not None]

@@ -120,6 +120,14 @@ class PredictionCache:
             return Found(prediction)
         return Found(problem=problem)
 
+    def stamp(self, source_key: str, card_id: str, options_key: str) -> tuple[int, int, int] | None:
+        """Time in ns, size and number of the file with the labels of an entry; None without one."""
+        try:
+            status = self._path(source_key, card_id, options_key).stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
     def has(self, source_key: str, card_id: str, options_key: str) -> bool:
         """Whether there is an entry; it may still turn out damaged."""
         path = self._path(source_key, card_id, options_key)

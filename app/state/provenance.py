@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.locks import held
-from app.state.patch import TilePatch, diff_patch
+from app.state.patch import TILE, TilePatch, diff_patch, patch_of_region
+from deeplab_core.geometry import Box
 from deeplab_core.labels import LabelMap, Provenance, painted
 
 __all__ = [
-    "Merge", "Provenance", "by_hand", "merge_labels", "painted", "reclassified", "users_own",
+    "Merge", "Provenance", "by_hand", "merge_labels", "merge_patch", "painted", "reclassified", "users_own",
 ]  # fmt: skip
 
 
@@ -35,7 +36,7 @@ def by_hand(provenance: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 #: Rows that are compared at once.
-_STRIP = 128
+_STRIP = 2 * TILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,28 @@ def merge_labels(
         kept_pixels=int(np.count_nonzero(kept)),
         conflicts=conflicts,
     )
+
+
+def merge_patch(
+    labels: LabelMap,
+    provenance: NDArray[np.uint8],
+    new_labels: LabelMap,
+    source: Provenance,
+    locked: frozenset[int] = frozenset(),
+) -> TilePatch:
+    """The patch of :func:`merge_labels` alone, made strip by strip: maps of the size of the image are not needed."""
+    height, width = labels.shape
+    parts = []
+    for start in range(0, height, _STRIP):
+        rows = slice(start, start + _STRIP)
+        kept = users_own(provenance[rows])
+        if locked:
+            kept |= held(labels[rows], new_labels[rows], locked)
+        merged = np.where(kept, labels[rows], new_labels[rows]).astype(labels.dtype, copy=False)
+        by = np.where(kept, provenance[rows], np.uint8(source)).astype(np.uint8, copy=False)
+        parts.append(patch_of_region(labels, provenance, Box(0, start, width, merged.shape[0]), merged, by))
+    tiles = tuple(tile for part in parts for tile in part.tiles)
+    return TilePatch((height, width), labels.dtype.itemsize, tiles, sum(part.changed_pixels for part in parts))
 
 
 def would_change(labels: LabelMap, provenance: NDArray[np.uint8], new_labels: LabelMap) -> bool:

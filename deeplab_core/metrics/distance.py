@@ -79,16 +79,42 @@ def distance_to_edge(labels: LabelMap, ignore: int = IGNORE, *, reach: int | Non
             roots = np.sqrt(np.arange((reach + 1) ** 2 + 1, dtype=np.float32))
             roots[-1] = np.inf
             return roots.take(edge_squares(filled, reach))
+    for place, near in _edge_tiles(filled, reach):
+        distance[place] = near
+    return distance
+
+
+def near_distances(
+    labels: LabelMap, ignore: int, reach: int, *, to_void: bool
+) -> Iterator[tuple[tuple[slice, slice], Distances]]:
+    """:func:`distance_to_void` or :func:`distance_to_edge` tile by tile: (rows, columns) and the distances there.
+
+    Distances above ``reach``, in px, may come as inf or be left out, so memory does not grow by four bytes a pixel.
+    """
+    if not to_void:
+        yield from _edge_tiles(fill_void(labels, ignore), reach)
+        return
+    for place, around, inside in _tiles(labels, reach):
+        distance = distance_to_void(around, ignore)
+        yield place, distance[inside]
+
+
+def _edge_tiles(filled: LabelMap, reach: int) -> Iterator[tuple[tuple[slice, slice], Distances]]:
+    """Tiles with several classes near them, and their distances."""
+    for place, around, inside in _tiles(filled, reach):
+        near = np.full(around.shape, np.inf, dtype=np.float32)
+        if _class_distances(around, near):
+            yield place, near[inside]
+
+
+def _tiles(labels: LabelMap, reach: int) -> Iterator[tuple[tuple[slice, slice], LabelMap, tuple[slice, slice]]]:
+    """(rows, columns) of each tile, the map around it as far as ``reach``, and the place of the tile in that."""
     height, width = labels.shape
     for y in range(0, height, _TILE):
         for x in range(0, width, _TILE):
-            top, left = max(y - reach, 0), max(x - reach, 0)
-            around = filled[top : y + _TILE + reach, left : x + _TILE + reach]
-            near = np.full(around.shape, np.inf, dtype=np.float32)
-            if _class_distances(around, near):
-                tile = distance[y : y + _TILE, x : x + _TILE]
-                tile[:] = near[y - top :, x - left :][: tile.shape[0], : tile.shape[1]]
-    return distance
+            top, left, bottom, right = max(y - reach, 0), max(x - reach, 0), min(y + _TILE, height), min(x + _TILE, width)
+            around = labels[top : bottom + reach, left : right + reach]
+            yield (slice(y, bottom), slice(x, right)), around, (slice(y - top, bottom - top), slice(x - left, right - left))
 
 
 def _class_distances(filled: LabelMap, distance: Distances) -> bool:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from deeplab_core.catalogs.catalog import IGNORE
 from deeplab_core.kernels.compiled import use_compiled
 from deeplab_core.labels import LabelMap
-from deeplab_core.metrics.distance import distance_to_edge, distance_to_void, fill_void
+from deeplab_core.metrics.distance import fill_void, near_distances
 from deeplab_core.records import TrimapBand
 
 BandRule = Literal["void", "edge"]
@@ -67,10 +67,11 @@ def band_map(
         raise ValueError(f"truth has shape {truth.shape}, prediction {source.shape}")
     index = _compiled_map(source, ignore, rule)
     if index is None:
-        distance = distance_to_void(source, ignore) if rule == "void" else distance_to_edge(source, ignore, reach=OUTSIDE)
-        # Distances are square roots of integers: beyond a whole w <= 40 the next one is at least 0.0124 larger, so the slack only
-        # absorbs rounding of the square root.
-        index = np.ceil(np.minimum(distance, OUTSIDE) - np.float32(0.005)).astype(np.uint8)
+        index = np.full(source.shape, OUTSIDE, np.uint8)
+        for place, distance in near_distances(source, ignore, OUTSIDE, to_void=rule == "void"):
+            # Distances are square roots of integers: beyond a whole w <= 40 the next one is at least 0.0124 larger, so the slack
+            # only absorbs rounding of the square root.
+            index[place] = np.ceil(np.minimum(distance, OUTSIDE) - np.float32(0.005)).astype(np.uint8)
     if truth is not None:
         index[truth == ignore] = EXCLUDED
     return index

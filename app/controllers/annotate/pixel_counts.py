@@ -11,7 +11,7 @@ from app.services.session import OpenImage
 from app.services.timers import single_shot
 from app.state.document import Change
 from app.state.provenance import users_own
-from deeplab_core.labels import value_counts
+from deeplab_core.labels import LabelMap, value_counts
 
 #: Shares follow a stroke at this pace; the share by hand, which looks at every pixel, when the hand rests.
 _SHARES_MS, _BY_HAND_MS = 150, 800
@@ -39,6 +39,7 @@ class ImagePixelCounts(QObject):
         super().__init__(parent)
         self._jobs = services.jobs
         self._counted = False
+        self._predicted: tuple[LabelMap, frozenset[int]] | None = None
         self._image: OpenImage | None = None
         self._counts = np.zeros(256, dtype=np.int64)
         self.by_hand = 0.0
@@ -56,14 +57,17 @@ class ImagePixelCounts(QObject):
         """Label values that occur in the mask, the prediction, or both."""
         found = set(np.flatnonzero(self._counts).tolist())
         image = self._image
-        if image is not None and image.document.reference is not None:
-            found |= set(np.flatnonzero(value_counts(image.document.reference)).tolist())
+        reference = None if image is None else image.document.reference
+        if reference is not None:
+            if self._predicted is None or self._predicted[0] is not reference:
+                self._predicted = reference, frozenset(np.flatnonzero(value_counts(reference)).tolist())
+            found |= self._predicted[1]
         return frozenset(found)
 
     def _follow(self, image: OpenImage | None) -> None:
         if self._image is not None:
             self._image.document.changed.disconnect(self._follow_change)
-        self._image, self.by_hand = image, 0.0
+        self._image, self.by_hand, self._predicted = image, 0.0, None
         self._counts = np.zeros(256, dtype=np.int64)
         self._counted = False
         if image is not None:

@@ -127,6 +127,8 @@ class EvaluationController(QObject):
         figures.changed.connect(self._emit_curves)
         self._figures_timer = single_shot(self, _FIGURES_MS, lambda: self._emit_settled(self._figures_timer, self._emit_figures))
         self._curve_timer = single_shot(self, _CURVE_MS, lambda: self._emit_settled(self._curve_timer, self._emit_curves))
+        # Ground truth is read once the image is painted: both at a time would keep the user waiting for the image.
+        self._painted = single_shot(self, 0, self._begin_reading)
         figures.truthFound.connect(lambda _index: self._follow_image(self._session.image))
         services.session.imageChanged.connect(self._follow_image)
         services.session.predictionChanged.connect(self._measure_model)
@@ -256,7 +258,11 @@ class EvaluationController(QObject):
         if image is None or self._session.project is None:
             self._emit_nothing()
             return
-        self._read_truth(image)
+        self._painted.start()
+
+    def _begin_reading(self) -> None:
+        if self._session.image is not None and self._session.project is not None:
+            self._read_truth(self._session.image)
 
     def _read_truth(self, image: OpenImage) -> None:
         project = self._session.project

@@ -15,7 +15,7 @@ from app.state.class_mapping import in_project_ids
 from app.state.document import Document
 from app.state.patch import TilePatch
 from app.state.project import Project
-from app.state.provenance import Provenance, merge_labels, would_change
+from app.state.provenance import Provenance, merge_patch, would_change
 from app.state.runs import ItemState, Run
 from app.text import spaced, tr, waiting_text
 from app.viewmodels.project.folder_plan import plan_run
@@ -202,7 +202,7 @@ class FolderRun(QObject):
             document = project.load(image, (labels.shape[0], labels.shape[1])).document
             if not document.provenance.any():
                 return None  # never opened: it takes the newest prediction when it is
-            return merge_labels(document.labels, document.provenance, labels, Provenance.MODEL, locked=document.locked).patch
+            return merge_patch(document.labels, document.provenance, labels, Provenance.MODEL, locked=document.locked)
 
         if free():
             patch = yield from background(make)

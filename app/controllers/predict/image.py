@@ -15,7 +15,7 @@ from app.services.jobs import Job, JobState
 from app.services.services import Services
 from app.services.session import OpenImage, by_hand, unset
 from app.state.patch import TilePatch
-from app.state.provenance import Merge, Provenance, merge_labels, would_change
+from app.state.provenance import Merge, Provenance, merge_labels, merge_patch, would_change
 from app.text import displayed, tr
 from app.worker.messages import URGENT, Predict, Predicted
 from deeplab_core.errors import AtrousError, message
@@ -251,7 +251,7 @@ class PredictController(QObject):
             name, source = message("{name} and CRF", name=name), Provenance.CRF
 
         def make() -> TilePatch:
-            return merge_labels(document.labels, document.provenance, labels, source, locked=document.locked).patch
+            return merge_patch(document.labels, document.provenance, labels, source, locked=document.locked)
 
         self._edit.carry_out(name, document, make, source)
 

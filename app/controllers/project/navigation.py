@@ -15,6 +15,7 @@ from app.controllers.project.health import ProjectHealth, UnreadableImages
 from app.services.autosave import Autosaver, SaveState
 from app.services.jobs import Job, JobState
 from app.services.notifications import Choice
+from app.services.read_ahead import ReadAhead
 from app.services.services import Services
 from app.services.session import OpenImage, ReadParts, Unreadable, read_parts
 from app.services.settings import RecentFolders
@@ -26,6 +27,7 @@ from app.state.image_record import ImageRecord, ImageStatus
 from app.state.opening import DIRECTORY_NAME
 from app.state.project import Project
 from app.text import displayed, tr
+from app.viewmodels.project.image_list import around, beside
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, MessageText, StorageError, join_messages
 
@@ -58,6 +60,8 @@ class ProjectController(QObject):
         self._coming: dict[Path, list[Callable[[Project], object]]] = {}
         self._wanted: Path | None = None
         self._changing: Project | None = None
+        self._likely: Callable[[], int | None] = lambda: beside(self._order, self._place(), 1)
+        self._ahead = ReadAhead(services.jobs, lambda: self._likely())
         self._recordReplaced.connect(self._follow_record)
         self._predictionLost.connect(lambda record: self.health.say_lost([record]))
         self.health.reopenAsked.connect(self._reopen)
@@ -211,6 +215,7 @@ class ProjectController(QObject):
         if self._session.project is not None:
             self._session.project.record_changed.disconnect(self._announce_record)
         self._session.forget()
+        self._ahead.forget()
         self.unreadable.leave()
         self._session.imageChanged.emit(None)
         self._session.projectChanged.emit(None)
@@ -285,7 +290,7 @@ class ProjectController(QObject):
                 self.unreadable.meet(image, error, iter(()) if onward is None else onward)
                 self._update_context()
 
-        self._jobs.run(lambda: read_parts(project, image, labels=unsaved is None), done, failed)
+        self._jobs.run(lambda: read_parts(project, image, self._ahead, labels=unsaved is None), done, failed)
 
     def _show(self, image: int, found: ReadParts, unsaved: Document | None) -> None:
         project, history, autosaver = self._session.project, self._session.history, self._session.autosaver
@@ -297,20 +302,22 @@ class ProjectController(QObject):
         else:
             assert unsaved is not None
             document, steps, saved = unsaved, (), False
-        note = tr(join_messages([found.data.note, found.loaded.notice if found.loaded else ""]))
+        data = found.pixels.data
+        note = tr(join_messages([data.note, found.loaded.notice if found.loaded else ""]))
         path = project.path_of(project.record(image))
         self._session.image = OpenImage(
             id=image,
             path=path,
-            rgb=found.data.rgb,
-            info=found.data.info,
+            rgb=data.rgb,
+            info=data.info,
             document=document,
-            key=found.data.key,
-            prediction=found.prediction,
+            key=data.key,
+            prediction=found.pixels.prediction,
             note=note,
-            notes=found.data.notes,
-            levels=found.levels,
+            notes=data.notes,
+            levels=found.pixels.levels,
         )
+        self._ahead.follow(project, image, found.pixels)
         self._edit.set_document(None)
         autosaver.watch(image, document, saved=saved)
         history.open(image, document, steps)
@@ -424,6 +431,7 @@ class ProjectController(QObject):
 
     def _step(self, direction: int) -> None:
         current, order = self._place(), self._order
+        self._likely = lambda: beside(self._order, self._place(), direction)
         if not order:
             return
         place = order.index(current) + direction if current in order else 0
@@ -436,12 +444,9 @@ class ProjectController(QObject):
             )
 
     def _step_to(self, direction: int, wanted: Callable[[int], bool]) -> None:
-        order, current = self._order, self._place()
-        start = order.index(current) if current in order else -1
-        places = ((start + direction * step) % len(order) for step in range(1, len(order) + 1))
-        around = (order[place] for place in places if order[place] != current and wanted(order[place]))
-        for image in around:
-            self.open_image(image, around)
+        self._likely = lambda: next(around(self._order, self._place(), direction, wanted), None)
+        for image in (others := around(self._order, self._place(), direction, wanted)):
+            self.open_image(image, others)
             return
         self._notifier.info(tr("Every image in the list is reviewed"), tr("Export the masks with Ctrl+E."), replace_key="go")
 

@@ -18,7 +18,7 @@ from app.state.class_mapping import in_project_ids
 from app.state.document import Document
 from app.state.patch import TilePatch
 from app.state.project import Project
-from app.state.provenance import Provenance, merge_labels
+from app.state.provenance import Provenance, merge_patch
 from app.state.refinement import taking_patch, would_take
 from app.text import plural, spaced, tr, waiting_text
 from app.viewmodels.project.folder_plan import plan_crf
@@ -180,7 +180,7 @@ def _first_prediction(run: _Run, document: Document, earlier: Prediction | None)
         labels = in_project_ids(run.project, earlier)
     if labels is None or labels.shape != document.shape:
         return None
-    patch = merge_labels(document.labels, document.provenance, labels, Provenance.MODEL, locked=document.locked).patch
+    patch = merge_patch(document.labels, document.provenance, labels, Provenance.MODEL, locked=document.locked)
     name = run.card.name if earlier.card_id == run.card.id else message("Prediction")
     return message("{name}, {pixels} px", name=name, pixels=spaced(patch.changed_pixels)), patch
 

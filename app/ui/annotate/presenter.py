@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isnan
 
 import numpy as np
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QColorDialog
 
@@ -23,10 +23,14 @@ from deeplab_core.metrics.confusion import same_classes
 class ClassesPresenter(QObject):
     """Shows the classes of the image in view, and passes on what the user does with them."""
 
+    _asked = Signal()
+
     def __init__(self, window: MainWindow, program: Program) -> None:
         super().__init__(window)
         self._dock, self._chip, self._program = window.classes, window.top_bar.class_chip, program
         self._figures: ImageFigures | None = None
+        self._waiting = False
+        self._asked.connect(self.show, Qt.ConnectionType.QueuedConnection)
         self._order: list[int] = []
         self._arranged: frozenset[int] = frozenset()
         self._over: frozenset[int] = frozenset()
@@ -44,15 +48,22 @@ class ClassesPresenter(QObject):
         program.session.imageChanged.connect(self._follow_image)
         program.session.predictionChanged.connect(self._follow_prediction)
         program.evaluation.figuresChanged.connect(self._follow_figures)
-        program.figures.changed.connect(self.show)
-        program.counts.changed.connect(self.show)
+        program.figures.changed.connect(self._show_soon)
+        program.counts.changed.connect(self._show_soon)
         program.counts.counted.connect(self._follow_present)
         program.session.labelsCame.connect(self._follow_present)
         program.tools.changed.connect(self._follow_tools)
         self._follow_tools()
 
+    def _show_soon(self) -> None:
+        """Show the classes once this event is over, before the next paint: image, counts and figures come together."""
+        if not self._waiting:
+            self._waiting = True
+            self._asked.emit()
+
     def show(self) -> None:
         """Show the classes as they are now."""
+        self._waiting = False
         program, catalog = self._program, self._program.classes.shown
         if catalog is None:
             self._dock.set_rows([])
@@ -143,11 +154,11 @@ class ClassesPresenter(QObject):
         else:  # an image that cannot be read is chosen: no class is in it, and the last one's are not its own
             self._arranged = frozenset()
             self._program.classes.arrange(self._arranged)
-        self.show()
+        self._show_soon()
 
     def _follow_prediction(self, image: OpenImage) -> None:
         self._arrange(image)
-        self.show()
+        self._show_soon()
 
     def _follow_catalog(self) -> None:
         image, catalog = self._program.session.image, self._program.classes.catalog
@@ -167,7 +178,7 @@ class ClassesPresenter(QObject):
         # The truth is read after the image is shown, and may be read again: its classes move up once.
         if not self._truth_classes() <= self._arranged:
             self._follow_present()
-        self.show()
+        self._show_soon()
 
     def _follow_tools(self) -> None:
         if self._program.tools.over != self._over:

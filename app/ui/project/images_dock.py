@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, QPointF, QRectF, QSize, Qt, Signal
+from collections import OrderedDict
+
+from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, QPointF, QRectF, QSize, QSizeF, Qt, Signal
 from PySide6.QtGui import (
     QActionGroup,
     QBrush,
     QColor,
     QFontMetrics,
+    QImage,
     QKeyEvent,
     QLinearGradient,
     QPainter,
     QPainterPath,
     QPaintEvent,
     QPen,
+    QPixmap,
     QPolygonF,
 )
 from PySide6.QtWidgets import (
@@ -42,6 +46,8 @@ from app.viewmodels.project.image_list import ImageRow, filter_terms
 ROW, PICTURE = 112, 104
 #: Side of the mark of a status, in px, and the room that it takes before the name.
 _MARK, _BESIDE = 13.0, 19
+#: Thumbnails that are kept as they fill a row.
+_SCALED = 64
 #: Side of the sign of notes, px.
 _NOTE = 11.0
 #: Shape and colour of each status. The marks are on the dark foot of a thumbnail in both themes.
@@ -114,6 +120,7 @@ class ImageDelegate(QStyledItemDelegate):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.theme = theme
+        self._pictures: OrderedDict[tuple[object, ...], QPixmap] = OrderedDict()
         self.on_photo = load_theme("dark")  # light on the dark foot of a thumbnail, whatever the window's theme
         self.current_id: int | None = None
 
@@ -131,18 +138,15 @@ class ImageDelegate(QStyledItemDelegate):
         painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
         shape = QPainterPath()
         shape.addRoundedRect(box, theme.radius["control"], theme.radius["control"])
-        painter.setClipPath(shape)
-        painter.fillRect(box, theme.color("raised"))
         picture = model.picture(row)
-        if picture is not None and not picture.isNull():
-            scale = max(box.width() / picture.width(), box.height() / picture.height())
-            width, height = picture.width() * scale, picture.height() * scale
-            place = QRectF(box.center().x() - width / 2, box.center().y() - height / 2, width, height)
-            painter.drawImage(place, picture)
-            tint = model.tint(row)
-            if tint is not None and not tint.isNull():
-                painter.drawImage(place, tint)
-        elif picture is not None:  # empty: no thumbnail could be made
+        shown = picture is not None and not picture.isNull()
+        if shown and picture is not None:
+            ratio = painter.device().devicePixelRatioF()
+            painter.drawPixmap(box.topLeft(), self._rounded(picture, model.tint(row), box.size(), ratio))
+        painter.setClipPath(shape)
+        if not shown:
+            painter.fillRect(box, theme.color("raised"))
+        if picture is not None and not shown:  # empty: no thumbnail could be made
             painter.setFont(theme.font("small"))
             painter.setPen(theme.color("bad"))
             place = box.adjusted(8, 8, -8, -30)
@@ -164,6 +168,35 @@ class ImageDelegate(QStyledItemDelegate):
                 painter.setPen(QPen(color, width))
                 painter.drawRect(box.adjusted(4, 4, -4, -4))
         painter.restore()
+
+    def _rounded(self, picture: QImage, tint: QImage | None, size: QSizeF, ratio: float) -> QPixmap:
+        """A thumbnail with its mask as it fills a row; scaled once, since all rows are painted with each change of image."""
+        laid = tint if tint is not None and not tint.isNull() else None
+        radius = self.theme.radius["control"]
+        key = picture.cacheKey(), None if laid is None else laid.cacheKey(), size.width(), size.height(), ratio, radius
+        found = self._pictures.get(key)
+        if found is None:
+            found = QPixmap((size * ratio).toSize())
+            found.setDevicePixelRatio(ratio)
+            found.fill(Qt.GlobalColor.transparent)
+            box = QRectF(QPointF(0, 0), size)
+            scale = max(box.width() / picture.width(), box.height() / picture.height())
+            width, height = picture.width() * scale, picture.height() * scale
+            place = QRectF(box.center().x() - width / 2, box.center().y() - height / 2, width, height)
+            shape = QPainterPath()
+            shape.addRoundedRect(box, radius, radius)
+            painter = QPainter(found)
+            painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
+            painter.setClipPath(shape)
+            painter.drawImage(place, picture)
+            if laid is not None:
+                painter.drawImage(place, laid)
+            painter.end()
+            self._pictures[key] = found
+            while len(self._pictures) > _SCALED:
+                self._pictures.popitem(last=False)
+        self._pictures.move_to_end(key)
+        return found
 
     def _paint_caption(self, painter: QPainter, box: QRectF, row: ImageRow) -> None:
         theme = self.theme

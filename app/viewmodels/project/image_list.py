@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import PurePosixPath
@@ -300,3 +300,16 @@ def _in_limits(number: float | None, figure: str, sign: str, text: str) -> bool:
 
 def _is_number(text: str) -> bool:
     return plain_number(text).replace(".", "", 1).isdigit()
+
+
+def beside(order: Sequence[int], current: int | None, direction: int) -> int | None:
+    """The image after (1) or before (-1) the current one of a list; None at its end."""
+    place = order.index(current) + direction if current in order else -1
+    return order[place] if 0 <= place < len(order) else None
+
+
+def around(order: Sequence[int], current: int | None, direction: int, wanted: Callable[[int], bool]) -> Iterator[int]:
+    """Images of a list from the current one on, around its end."""
+    start = order.index(current) if current in order else -1
+    places = ((start + direction * step) % len(order) for step in range(1, len(order) + 1))
+    return (order[place] for place in places if order[place] != current and wanted(order[place]))

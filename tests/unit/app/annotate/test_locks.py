@@ -21,7 +21,7 @@ from app.state.label_import import store_labels
 from app.state.locks import Locks, held, known_ids
 from app.state.patch import TilePatch
 from app.state.project import Project
-from app.state.provenance import Provenance, merge_labels
+from app.state.provenance import Provenance, merge_labels, merge_patch
 from app.state.refinement import composed, taking_patch, would_take
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.editing import delete_class, merge_classes
@@ -84,6 +84,9 @@ WRITERS: dict[str, Writer] = {
     "region": _patch(lambda made, _: region_patch(made, Box.whole(SHAPE), np.ones(SHAPE, bool), CAT)),
     "prediction": _patch(
         lambda made, seed: merge_labels(made.labels, made.provenance, noise(seed + 2), Provenance.MODEL, locked=made.locked).patch
+    ),
+    "prediction in strips": _patch(
+        lambda made, seed: merge_patch(made.labels, made.provenance, noise(seed + 2), Provenance.MODEL, made.locked)
     ),
     "CRF": _patch(lambda made, seed: taking_patch(made, Box.whole(SHAPE), noise(seed + 3))),
     "CRF in a box": _patch(lambda made, seed: taking_patch(made, Box(7, 9, 40, 33), noise(seed + 3)[9:42, 7:47])),
@@ -211,6 +214,17 @@ def test_a_damaged_setting_locks_nothing(value: object) -> None:
     assert known_ids(value, [9]) == frozenset()
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000), locked=st.sets(st.sampled_from([CHAIR, SOFA, 255, 20])), rows=st.sampled_from([64, 128]))
+def test_a_merge_in_strips_is_the_whole_merge(seed: int, locked: set[int], rows: int) -> None:
+    made, new = document(seed, frozenset(locked)), noise(seed + 2)
+    made.provenance[5:40, 3:30] = Provenance.USER
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.state.provenance._STRIP", rows)
+        strips = merge_patch(made.labels, made.provenance, new, Provenance.MODEL, made.locked)
+    assert strips == merge_labels(made.labels, made.provenance, new, Provenance.MODEL, locked=made.locked).patch
+
+
 #: Modules that make changes of labels, each of which asks :func:`held`, or is exempt.
 KNOWN = {
     "state/patch.py",  # defines them
@@ -237,5 +251,6 @@ def test_every_place_that_makes_a_change_is_known() -> None:
     assert found <= KNOWN
     for path in root.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        if "merge_labels(" in text and path.name != "provenance.py":
-            assert text.count("merge_labels(") == text.count("locked=document.locked"), path
+        merges = text.count("merge_labels(") + text.count("merge_patch(")
+        if merges and path.name != "provenance.py":
+            assert merges == text.count("locked=document.locked"), path

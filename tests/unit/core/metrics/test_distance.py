@@ -153,6 +153,23 @@ def test_large_distances_are_exact() -> None:
 
 @given(maps, st.integers(1, 4), st.integers(1, 5))
 @settings(max_examples=60)
+def test_void_is_as_far_in_tiles(labels: np.ndarray, reach: int, tile: int) -> None:
+    kept = distance_module._TILE
+    distance_module._TILE = tile
+    limited = np.full(labels.shape, np.inf)
+    try:
+        for place, distance in distance_module.near_distances(labels, VOID, reach, to_void=True):
+            limited[place] = distance
+    finally:
+        distance_module._TILE = kept
+    exact = distance_to_void(labels)
+    near = exact <= reach
+    np.testing.assert_array_equal(limited[near], exact[near])
+    assert (limited[~near] > reach).all()
+
+
+@given(maps, st.integers(1, 4), st.integers(1, 5))
+@settings(max_examples=60)
 def test_limited_reach_is_exact_within_it(labels: np.ndarray, reach: int, tile: int) -> None:
     kept = distance_module._TILE
     distance_module._TILE = tile
