@@ -64,6 +64,7 @@ _CALLS = {"TypeVar", "cast", "getLogger", "setObjectName", "setStyleSheet", "exe
 #: Files with names of keys (the table of actions has a test of its own), or with texts for logs and the command line only.
 _OTHER = {
     "key_router.py", "keys.py", "keymap.py", "key_press.py", "table.py", "context.py", "logs.py", "crash.py", "folders.py",
+    "language.py",  # names of keys, whose particles follow from them
 }  # fmt: skip
 #: Names of things in dictionaries and comparisons, not shown; the examples of a field; texts of files.
 KEYS = {
