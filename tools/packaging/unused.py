@@ -21,6 +21,13 @@ UNUSED_FILES = (
     "torch/test/", "torch/bin/protoc", "torch/bin/test_", "StoreTest", "torch/include/", "torch/share/",
     # GTK of the machine that builds must not meet that of the machine that runs.
     "libqgtk3", "libgtk-3", "libgdk-3",
+    # plugins of Qt for screens without a desktop, for devices without a driver of the desktop, and for its network
+    *(f"plugins/platforms/libq{name}" for name in ("eglfs", "linuxfb", "minimal", "vkkhrdisplay", "vnc")),
+    "plugins/egldeviceintegrations/", "plugins/generic/", "plugins/networkinformation/", "plugins/tls/",
+    # pictures are read by Pillow and OpenCV; Qt reads icons (SVG, PNG) and, for the first frame, JPEG
+    *(f"plugins/imageformats/libq{name}." for name in ("tiff", "webp", "icns", "tga", "wbmp", "gif", "ico")),
+    "pyqtgraph/icons/peegee",
+    ".dist-info/RECORD",  # lists of files, for installers
 )  # fmt: skip
 #: What PySide6 brings for programmers, which an application never contains. ``lrelease`` stays: a source tree needs it.
 FOR_PROGRAMMERS = (
