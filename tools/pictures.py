@@ -69,7 +69,7 @@ TASKS = (
     Task("two_minutes", "tools.two_minutes", ("-o", "{}"), ".",
          tuple(f"images/two_minutes/{name}.png" for name in
                ("failures", "fixed", "kinds", "matrix", "pair", "place", "settings", "slices")),
-         ("images/two_minutes/settings.png",), "two-minutes.md"),
+         ("images/two_minutes/settings.png", "images/two_minutes/fixed.png"), "two-minutes.md"),
 )  # fmt: skip
 
 
