@@ -244,7 +244,7 @@ def _merge(studio: Studio, tmp: Path) -> QDialog:
             f"{_LONG}/{number}.jpg", np.full((4, 5), number % 21, np.uint8), np.full((4, 5), (number + 1) % 21, np.uint8)
         )
     conflicts = {(first.name, second.name): 12_345 for first, second in zip(_VOC.classes, _VOC.classes[1:], strict=False)}
-    rows = [MergeRow(number, f"{_LONG}/{number}.jpg", 9, 9, conflicts) for number in range(30)]
+    rows = [MergeRow(number, f"{_LONG}/{number}.jpg", 9, 9, conflicts, 20) for number in range(30)]
     failures = [("b.jpg", ProjectError("it is cut off", remedy="Try again"))]
     compared = ComparedProjects(two, found, rows, failures)
     return MergeDialog(_NoPictures(), compared, clear_catalog, studio.window)  # type: ignore[arg-type] # asks for pictures alone
