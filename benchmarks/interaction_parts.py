@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -135,6 +136,23 @@ class Desk:
         self.app.processEvents()
         self.until(lambda: not self.program.folder_run.running)
         self.settle()
+
+    def visit(self, move: Callable[[], object]) -> None:
+        """Another image."""
+        before = self.program.session.image
+        move()
+        self.until(lambda: self.program.session.image is not before)
+        self.settle()
+
+    def inspected(self, images: int) -> int:
+        """Errors of the folder. RuntimeError if there are none, or if fewer images were inspected."""
+        known, folder = self.program.inspect.index, self.program.inspect.folder
+        if known is None or folder is None or len(known) != images or self.program.inspect.inspecting:
+            raise RuntimeError(f"{0 if known is None else len(known)} of {images} images were inspected")
+        found = sum(int(folder.errors.of(image).components.sum()) for image in folder.errors)
+        if not found:
+            raise RuntimeError("no errors were found")
+        return found
 
     def show_errors(self) -> None:
         self.program.view.set_layout(PaneLayout.DOUBLE)
@@ -339,6 +357,10 @@ def field(asked: argparse.Namespace) -> None:
         desk.close()
 
 
+#: With many classes.
+_IMAGES = 10
+
+
 def classes(_asked: argparse.Namespace) -> None:
     """Longest pauses of the window with many classes."""
     from scale import classes_of, mosaic
@@ -349,16 +371,18 @@ def classes(_asked: argparse.Namespace) -> None:
             (folder / "images").mkdir(parents=True)
             (folder / "labels").mkdir()
             catalog = classes_of(number)
-            for seed in range(10):
+            masks = []
+            for seed in range(_IMAGES):
                 truth, labels = mosaic(number, seed)
+                masks.append(labels)
                 wide = labels.astype(int)
                 picture = np.stack([wide % 256, wide // 256 * 60, truth.astype(int) % 256], axis=2).astype(np.uint8)
                 cv2.imwrite(str(folder / "images" / f"{seed}.jpg"), picture)
                 write_mask(folder / "labels" / f"{seed}.png", truth, catalog)
-            _classes(number, folder, catalog)
+            _classes(number, folder, catalog, masks)
 
 
-def _classes(number: int, folder: Path, catalog: ClassCatalog) -> None:
+def _classes(number: int, folder: Path, catalog: ClassCatalog, masks: list[np.ndarray]) -> None:
     desk = Desk("")
     program, window, beat = desk.program, desk.application.window, stalls.Heartbeat()
     session = program.session
@@ -377,10 +401,12 @@ def _classes(number: int, folder: Path, catalog: ClassCatalog) -> None:
     step("open", lambda: desk.open(folder / "images", catalog))
     if program.evaluation.live is None:
         raise RuntimeError("the truth was not found")
-    step(
-        "start from the ground truth",
-        lambda: program.edit.replace_all(program.evaluation.live.truth, Provenance.IMPORT, message("Import")),
-    )
+    for at, labels in enumerate(masks):  # wrong in places, so that there are errors to find
+        if at:
+            desk.visit(program.projects.next_image)
+        replace = partial(program.edit.replace_all, labels, Provenance.IMPORT, message("Import"))
+        step("a mask of all classes", replace) if not at else replace()
+        desk.settle()
     program.tools.set_diameter(60)
 
     def stroke() -> None:
@@ -397,12 +423,18 @@ def _classes(number: int, folder: Path, catalog: ClassCatalog) -> None:
     step("find a class", lambda: window.classes.finder.setText("9"))
     step("all classes again", lambda: window.classes.finder.setText(""))
     step("evaluate the folder", program.folder_evaluation.start_if_needed)
+    found = program.figures.images
+    if found != _IMAGES or program.figures.pooled is None:
+        raise RuntimeError(f"{found} of {_IMAGES} images were evaluated")
     step("Evaluation panel: matrix", program.inspect.toggle_view)
     step("inspect the folder", program.inspect.inspect_folder)
+    desk.inspected(_IMAGES)
     step("picture again", program.inspect.toggle_view)
     for _ in range(2):
-        step("next image", program.projects.next_image)
-    assert session.image is not None
+        before = session.image
+        step("image before", program.projects.previous_image)
+        if session.image is before:
+            raise RuntimeError("the image before did not come")
     now, most = resident(os.getpid())
     print(f"  {number:4d} classes, memory {now} MB (at most {most})", flush=True)
     beat.pause()
@@ -485,11 +517,12 @@ def _large(asked: argparse.Namespace, folder: Path, decode: float) -> None:
     memory(desk, "half of the image filled, undone")
     _views(desk)
     memory(desk, "zoomed and panned")
-    began = time.perf_counter()
-    assert session.image is not None
-    desk.program.inspect.refresh_image(session.image.id)
-    desk.settle(2.0)
-    print(f"  inspected after {time.perf_counter() - began - 2:.1f} s")
+    began, mine = time.perf_counter(), time.process_time()
+    desk.program.inspect.inspect_folder()
+    desk.until(lambda: not desk.program.inspect.inspecting)
+    taken, used = time.perf_counter() - began, time.process_time() - mine
+    desk.settle()
+    print(f"  inspected after {taken:.1f} s, {used:.1f} s of CPU, {desk.inspected(1)} errors")
     memory(desk, "inspected")
     desk.close()
 
