@@ -115,7 +115,7 @@ class DamagedStep:
     def text(self) -> MessageText:
         """Title and time, as a value of a message."""
         name = message("'{title}'", title=self.title) if self.title else message("a step without a name")
-        when = time.strftime("%d %b %Y %H:%M", time.localtime(self.time))
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.time))
         return message("{step} ({when})", step=name, when=when) if self.time else name
 
 

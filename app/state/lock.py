@@ -46,7 +46,7 @@ class LockHolder:
         """Who holds it and since when."""
         if not self.pid:
             return message("Another process holds it")
-        when = time.strftime("%d %b %H:%M", time.localtime(self.since))
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.since))
         where = message("this computer") if self.host == socket.gethostname() else self.host
         return message("Process {pid} on {where} has had it open since {when}", pid=self.pid, where=where, when=when)
 

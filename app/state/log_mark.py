@@ -77,7 +77,7 @@ class MarkNote:
                 "The last {n} change is not in the database; it was made on {when}.",
                 "The last {n} changes are not in the database; the last one was made on {when}.",
                 self.changes,
-                when=time.strftime("%d %b %H:%M", time.localtime(self.when)),
+                when=time.strftime("%Y-%m-%d %H:%M", time.localtime(self.when)),
             ),
             INTERRUPTED if interrupted else LOG_LOST,
             message("They may concern {images}.", images=join_messages(named, ", ")) if named else "",

@@ -160,9 +160,15 @@ class ViewState(QObject):
         self.viewpointChanged.emit()
 
     def show_region(self, x: float, y: float, width: float, height: float, margin: float = 0.5) -> None:
-        """Bring a rectangle (image px) into view with a margin (fraction of its size) around it, never beyond 8x."""
+        """Bring a rectangle (image px) into view with a margin (fraction of its size) around it, never beyond 8x.
+
+        A rectangle that needs more than the image shows the whole image, as large as the pane allows.
+        """
         image_width, image_height = self._size
         share = max(width * (1 + 2 * margin) / image_width, height * (1 + 2 * margin) / image_height, 1e-6)
+        if share >= 1:
+            self.fit()
+            return
         self._scale = self._limited(min(self._fit_scale / share, max(8.0, self._fit_scale)))
         self._center = self._inside(x + width / 2, y + height / 2)
         self.viewpointChanged.emit()

@@ -39,12 +39,14 @@ class TourStep:
         text: what to do, with ``{key of COMMAND}`` for keys and ``{before}`` and ``{now}`` for the mean IoU of the image.
         event: what ends the step; the button *Next* always does.
         command: the command that *Show me* runs; empty if no command does it.
+        needs: the context key without which the step cannot be done; empty for none.
     """
 
     title: str
     text: str
     event: Event = Event.NEXT
     command: str = ""
+    needs: str = ""
 
 
 STEPS = (
@@ -73,12 +75,14 @@ STEPS = (
             "column sofa, then the first error in the list: Atrous opens its image there."
         ),
         Event.ERROR_OPENED,
+        needs="evaluation_open",
     ),
     TourStep(
         mark("Correct it"),
         mark("The dashed outline is the wrong part, and its right class is selected. {give} gives it that class, or paint it."),
         Event.STEP_DONE,
         "go.give_error",
+        needs="at_error",
     ),
     TourStep(
         mark("Watch the IoU"),
@@ -144,12 +148,18 @@ class Tour(QObject):
         return None if self.place is None else STEPS[self.place]
 
     def begin(self) -> None:
-        """Begin, or go on where the tour was left, in the sample project."""
+        """Begin, or go on where the tour was left, in the sample project.
+
+        A step that shows what is closed by now goes back to the one that opens it.
+        """
         project = self._session.project
         if project is None or not is_sample_project(project.folder):
             self.sampleAsked.emit()
         kept = int(self._settings[_STEP])
-        self._show(kept if kept < len(STEPS) - 1 else 0)
+        place = kept if kept < len(STEPS) - 1 else 0
+        while STEPS[place].needs and not self._context[STEPS[place].needs]:
+            place -= 1
+        self._show(place)
 
     def next(self) -> None:
         """Go to the next step; after the last one the tour is over."""

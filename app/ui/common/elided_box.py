@@ -11,8 +11,9 @@ class ElidedBox(QComboBox):
     """Shows as much of its text as there is room for; the list that opens is as wide as its longest text."""
 
     def shown_text(self) -> str:
-        """What is painted."""
-        return self.fontMetrics().elidedText(self.currentText(), Qt.TextElideMode.ElideMiddle, self._room().width())
+        """What is painted: the chosen text, or the placeholder while nothing is chosen."""
+        text = self.currentText() or self.placeholderText()
+        return self.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, self._room().width())
 
     def _room(self) -> QRect:
         """The place of the text: up to the arrow, which is more than styles give the field."""

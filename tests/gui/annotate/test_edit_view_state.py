@@ -58,6 +58,8 @@ def test_a_region_comes_into_view_with_room_around_it_and_never_too_close():
     view.show_region(1000, 500, 400, 300)
     assert view.center == (1200, 650)
     assert view.scale == pytest.approx(0.25 * 4000 / 800)
+    view.show_region(0, 0, 2500, 300)  # with its margins it is wider than the image
+    assert view.fitted
     view.show_region(10, 10, 1, 1)
     assert view.scale == 8
 

@@ -110,6 +110,23 @@ def test_a_tour_that_was_left_goes_on_there_and_a_finished_one_begins_again(stud
     assert titled(studio, 0)
 
 
+def test_a_step_whose_errors_are_closed_goes_back_to_the_one_that_opens_them(studio: Studio, sample: Path) -> None:
+    studio.open(sample)
+    begin = studio.window.commands["help.tour"]
+    begin.trigger()
+    for _ in range(4):
+        bar(studio).next.click()
+    assert titled(studio, 4)
+    bar(studio).leave.click()
+    begin.trigger()
+    assert titled(studio, 2)
+    bar(studio).show_me.click()
+    assert titled(studio, 3)
+    bar(studio).leave.click()
+    begin.trigger()
+    assert titled(studio, 3)
+
+
 def test_only_a_step_of_the_users_own_corrects_the_error(studio: Studio, sample: Path) -> None:
     studio.start_model()
     studio.open(sample)

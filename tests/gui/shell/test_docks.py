@@ -253,3 +253,6 @@ def test_a_box_of_choices_cuts_a_long_name_in_the_middle(qtbot):
     assert "…" in shown
     box.resize(900, 30)
     assert box.shown_text() == name
+    box.setPlaceholderText("No model yet")
+    box.setCurrentIndex(-1)
+    assert box.shown_text() == "No model yet"
