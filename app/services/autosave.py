@@ -144,6 +144,11 @@ class Autosaver(QObject):
         watched = self._documents.get(image)
         return None if watched is None else watched.document
 
+    @property
+    def images(self) -> frozenset[int]:
+        """Ids of the images whose documents are in memory: the one in view, and those without an up-to-date mask file."""
+        return frozenset(self._documents)
+
     def watch(self, image: int, document: Document, *, saved: bool) -> None:
         """Look after the document of the image that comes into view; the one before it is saved at once.
 

@@ -101,6 +101,7 @@ class Job(QObject):
             self.state = state
             self.changed.emit()
             self.finished.emit()
+            self._stop = None  # it knows what was worked on, and whoever keeps the job would keep that, too
 
 
 #: How many images a job over the folder works on at a time in this process, if it needs nothing but cores.
@@ -153,7 +154,7 @@ class JobRegistry(QObject):
         """Take a job on; it leaves by itself when it is finished."""
         self._jobs.append(job)
         job.changed.connect(self.changed)
-        job.finished.connect(lambda: self._remove(job))
+        job.finished.connect(self._remove_ended)  # a function that knows the job would keep it for ever
         self.changed.emit()
         return job
 
@@ -200,8 +201,9 @@ class JobRegistry(QObject):
         else:
             outcome.done(outcome.result)
 
-    def _remove(self, job: Job) -> None:
-        self._jobs.remove(job)
+    @Slot()
+    def _remove_ended(self) -> None:
+        self._jobs = [job for job in self._jobs if job.running]
         self.changed.emit()
 
 

@@ -11,7 +11,7 @@ so a reopened image can be undone further.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
@@ -204,9 +204,18 @@ class UndoHistory(QObject):
         self.group.setActiveStack(opened.stack)
         self._bound()
 
+    def keep_only(self, images: Collection[int]) -> None:
+        """Drop the stacks of all other images.
+
+        A stack holds its image's document, so the stack of each image that was ever in view would keep its pixels in memory.
+        """
+        for image in [image for image in self._stacks if image not in images]:
+            self._remove(image)
+
     def close(self) -> None:
-        """No image is in view; its stack waits for its return."""
+        """The project is closed: the history goes, with all its stacks, as soon as the events that wait are handled."""
         self.group.setActiveStack(None)  # type: ignore[arg-type]
+        self.deleteLater()
 
     def forget(self, image: int) -> None:
         """Drop the stack of an image, e.g. because it starts over."""

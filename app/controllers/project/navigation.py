@@ -304,10 +304,9 @@ class ProjectController(QObject):
             document, steps, saved = unsaved, (), False
         data = found.pixels.data
         note = tr(join_messages([data.note, found.loaded.notice if found.loaded else ""]))
-        path = project.path_of(project.record(image))
         self._session.image = OpenImage(
             id=image,
-            path=path,
+            path=project.path_of(project.record(image)),
             rgb=data.rgb,
             info=data.info,
             document=document,
@@ -321,6 +320,7 @@ class ProjectController(QObject):
         self._edit.set_document(None)
         autosaver.watch(image, document, saved=saved)
         history.open(image, document, steps)
+        history.keep_only(autosaver.images)  # any other image is read again, with its steps
         self._edit.set_document(document)
         if found.loaded is not None and found.loaded.notice:
             self._notifier.warning(tr("Mask recovered from the journal"), tr(found.loaded.notice))

@@ -10,7 +10,9 @@ from PySide6.QtCore import QCoreApplication, QEvent, QObject, QTimer
 from PySide6.QtWidgets import QApplication, QDialog, QFileDialog
 
 from app.actions.table import ACTIONS
-from tests.gui.studio import Studio
+from app.services.jobs import Job
+from app.state.document import Document
+from tests.gui.studio import Studio, make_folder
 
 #: Commands that ask something first; training asks when nothing was corrected yet, and says so instead.
 ASKING = [spec.id for spec in ACTIONS if spec.text.endswith("…")]
@@ -44,6 +46,59 @@ def objects(studio: Studio) -> int:
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     gc.collect()
     return len(studio.window.findChildren(QObject)) + len(studio.application.findChildren(QObject))
+
+
+def alive(kind: type) -> int:
+    """Objects of Python of a class that something still holds."""
+    gc.collect()
+    return sum(type(one) is kind for one in gc.get_objects())
+
+
+def test_folders_that_were_open_leave_no_objects(studio: Studio, folder: Path, tmp_path: Path) -> None:
+    """Each kept its undo history, with all its steps and documents."""
+    folders, counts = (folder, make_folder(tmp_path / "other")), []
+    for number in range(8):
+        shown = folders[number % 2]
+        studio.program.projects.open(shown)
+        studio.wait(lambda shown=shown: (opened := studio.program.session.image) is not None and opened.path.parent == shown)
+        studio.settle()
+        studio.paint((10, 10), (30, 30))
+        counts.append(objects(studio))
+    assert counts[-1] <= counts[-3], counts
+
+
+def test_images_out_of_view_leave_their_pixels(studio: Studio, tmp_path: Path) -> None:
+    """The undo stack of each image that was ever in view kept its document."""
+    studio.open(make_folder(tmp_path / "many", 8))
+    before = alive(Document)
+    for _ in range(7):
+        studio.paint((10, 10), (30, 30))
+        studio.window.commands["go.next"].trigger()
+        studio.settle()
+    assert alive(Document) <= before + 1  # the one that was left last may still have been on its way to the disk
+
+
+def test_an_image_has_its_steps_when_it_comes_back(studio: Studio, folder: Path) -> None:
+    studio.open(folder)
+    studio.paint((10, 10), (30, 30))
+    steps = studio.steps()
+    for name in ("go.next", "go.next", "go.previous", "go.previous"):
+        studio.window.commands[name].trigger()
+        studio.settle()
+    assert studio.steps() == steps
+    assert steps
+    studio.window.commands["edit.undo"].trigger()
+    assert not studio.program.session.image.document.provenance.any()
+
+
+def test_jobs_that_ended_are_gone(studio: Studio, folder: Path) -> None:
+    """Each stayed for ever, with what it had worked on, because it kept the function that it called at its end."""
+    studio.start_model()
+    studio.open(folder)
+    for _ in range(6):
+        studio.window.commands["model.run_image"].trigger()
+        studio.settle()
+    assert alive(Job) <= 1
 
 
 def test_commands_that_ask_leave_no_objects(studio: Studio, folder: Path) -> None:
