@@ -16,8 +16,8 @@ from deeplab_core.errors import AtrousError
 
 _LOG = logging.getLogger(__name__)
 _numbers = count(1)
-#: Messages that the list keeps.
-_KEPT = 500
+#: Messages that the list keeps; the log has them all. The dialog makes some ten objects of Qt for each.
+KEPT = 100
 
 
 class Severity(IntEnum):
@@ -126,6 +126,6 @@ class Notifier(QObject):
         message = Message(severity, displayed_lines(title), displayed_lines(detail), replace_key, choices, next(_numbers))
         self._retire(replace_key)
         self.messages.append(message)
-        del self.messages[:-_KEPT]
+        del self.messages[:-KEPT]
         self.said.emit(message)
         self.changed.emit()

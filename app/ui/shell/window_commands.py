@@ -316,12 +316,14 @@ class WindowActions(QObject):
         ListDialog(heading, intro, rows, lambda row: self._program.projects.open_image(images[row][0]), self._window).exec()
 
     def show_messages(self) -> None:
-        """Everything that was said; it stays open beside the work."""
+        """Everything that was said; it stays open beside the work, once."""
         from app.ui.shell.messages_dialog import MessagesDialog
 
-        dialog = MessagesDialog(self._program.notifier, self._window.theme, self._window)
+        shown = next((one for one in self._window.findChildren(MessagesDialog) if one.isVisible()), None)
+        dialog = shown or MessagesDialog(self._program.notifier, self._window.theme, self._window)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.show()
+        dialog.activateWindow()
 
     def show_truth_problems(self) -> None:
         problems = self._program.truth.problems

@@ -10,8 +10,10 @@ from PySide6.QtCore import QCoreApplication, QEvent, QObject, QTimer
 from PySide6.QtWidgets import QApplication, QDialog, QFileDialog
 
 from app.actions.table import ACTIONS
+from app.services import notifications
 from app.services.jobs import Job
 from app.state.document import Document
+from app.ui.shell.messages_dialog import MessagesDialog
 from tests.gui.studio import Studio, make_folder
 
 #: Commands that ask something first; training asks when nothing was corrected yet, and says so instead.
@@ -99,6 +101,22 @@ def test_jobs_that_ended_are_gone(studio: Studio, folder: Path) -> None:
         studio.window.commands["model.run_image"].trigger()
         studio.settle()
     assert alive(Job) <= 1
+
+
+def test_the_messages_are_shown_once_and_stay_few(studio: Studio) -> None:
+    """Each click opened another list, and each list made widgets for 500 messages again with every message."""
+    notifier = studio.program.notifier
+    for number in range(notifications.KEPT + 5):
+        notifier.info(f"message {number}")
+    assert [notifier.messages[0].title, len(notifier.messages)] == ["message 5", notifications.KEPT]
+    for _ in range(3):
+        studio.window.status.messages.click()
+    lists = [one for one in studio.window.findChildren(MessagesDialog) if one.isVisible()]
+    assert len(lists) == 1
+    lists[0].close()
+    studio.window.status.messages.click()
+    (again,) = [one for one in studio.window.findChildren(MessagesDialog) if one.isVisible()]
+    again.close()
 
 
 def test_commands_that_ask_leave_no_objects(studio: Studio, folder: Path) -> None:
