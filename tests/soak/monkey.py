@@ -237,7 +237,7 @@ class Player:
     def _watch(self) -> None:
         """Answer what asks, again and again: also while a dialog keeps the action that opened it from returning."""
         # A new one: Qt fires no timer again inside its own handler. PySide would keep two objects for each bound method.
-        QTimer.singleShot(15, self.qt, lambda: self._watch())  # noqa: PLW0108
+        QTimer.singleShot(15, self.qt, lambda: self._watch())
         asking = self._waiting()
         if asking is None:
             self._steps = 0

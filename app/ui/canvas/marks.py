@@ -19,8 +19,9 @@ CROSS = 9
 #: Up to this radius (view px) a ring is placed exact to a fraction of a px; on larger ones it is invisible.
 _FINE = 40.0
 _PHASES = 4
-#: Rings larger than this are stroked again each time: their image would take more memory than it is worth.
-_LARGEST_KEPT = 900.0
+#: Of rings up to the first radius (view px) many are kept, 8 MB at most; of those up to the second the last two, 13 MB each.
+#: Larger ones are stroked again each time.
+_SMALL, _LARGEST_KEPT = 100.0, 900.0
 
 _DARK = QColor(0, 0, 0, 170)
 
@@ -31,7 +32,8 @@ def draw_ring(painter: QPainter, center: QPointF, radius: float, color: QColor, 
     if radius <= _LARGEST_KEPT:
         ratio = painter.device().devicePixelRatioF()
         phases = _PHASES if radius <= _FINE else 1
-        image = _ring_image(round(radius * 4) / 4, color.rgb(), erases, ratio, *_phase(center, ratio, phases))
+        kept = _small_ring if radius <= _SMALL else _large_ring
+        image = kept(round(radius * 4) / 4, color.rgb(), erases, ratio, *_phase(center, ratio, phases))
         half = (image.width() // 2) / ratio
         # Whole device px: an image between them would be drawn through a filter.
         x, y = math.floor(center.x() * ratio) / ratio - half, math.floor(center.y() * ratio) / ratio - half
@@ -64,7 +66,6 @@ def _stroke_ring(painter: QPainter, center: QPointF, radius: float, color: QColo
     painter.drawEllipse(center, radius, radius)
 
 
-@lru_cache(maxsize=48)
 def _ring_image(radius: float, rgb: int, erases: bool, ratio: float, phase_x: float, phase_y: float) -> QImage:
     """A ring, kept: stroking it again for every move takes longer than everything else that a move does."""
     side = 2 * math.ceil((radius + RING_MARGIN) * ratio) + 1
@@ -76,6 +77,9 @@ def _ring_image(radius: float, rgb: int, erases: bool, ratio: float, phase_x: fl
     _stroke_ring(painter, center, radius, QColor.fromRgb(rgb), erases)
     painter.end()
     return image
+
+
+_small_ring, _large_ring = lru_cache(maxsize=48)(_ring_image), lru_cache(maxsize=2)(_ring_image)
 
 
 def ring_rect(center: QPointF, radius: float) -> QRectF:

@@ -6,13 +6,15 @@ import gc
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, QTimer
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, QPointF, QTimer
+from PySide6.QtGui import QColor, QImage, QPainter
 from PySide6.QtWidgets import QApplication, QDialog, QFileDialog
 
 from app.actions.table import ACTIONS
 from app.services import notifications
 from app.services.jobs import Job
 from app.state.document import Document
+from app.ui.canvas.marks import draw_ring
 from app.ui.shell.messages_dialog import MessagesDialog
 from tests.gui.studio import Studio, make_folder
 
@@ -117,6 +119,18 @@ def test_the_messages_are_shown_once_and_stay_few(studio: Studio) -> None:
     studio.window.status.messages.click()
     (again,) = [one for one in studio.window.findChildren(MessagesDialog) if one.isVisible()]
     again.close()
+
+
+def test_rings_of_many_sizes_are_not_all_kept(qapp: QApplication) -> None:
+    """48 rings were kept whatever their size: 600 MB after zooming with a large brush."""
+    canvas = QImage(64, 64, QImage.Format.Format_RGB32)
+    painter = QPainter(canvas)
+    for radius in range(580, 600):
+        draw_ring(painter, QPointF(32, 32), float(radius), QColor("red"), erases=False)
+    painter.end()
+    gc.collect()
+    kept = [one for one in gc.get_objects() if type(one) is QImage and one.width() > 1000]
+    assert len(kept) == 2  # drawn with each move of the pointer, so the last one must be there
 
 
 def test_commands_that_ask_leave_no_objects(studio: Studio, folder: Path) -> None:
