@@ -87,10 +87,12 @@ class Application(QObject):
     def build(self) -> Program:
         """Make everything behind the window and wire it up."""
         from app.controllers.workspace import Program
+        from app.services.allocator import share_arenas
         from app.ui.shell.presenter import WindowPresenter
         from app.ui.shell.window_commands import WindowActions
         from deeplab_core.kernels.compiled import allow_compiled
 
+        share_arenas()
         allow_compiled(False)  # numba would cost the window 140 MB; strokes are counted by their changed pixels anyway
         if self._compute is None:
             from app.services.compute import ComputeClient

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, Qt, QThreadPool, Signal, Slot
 from shiboken6 import isValid
 
+from app.services.allocator import give_back_memory
 from app.services.timers import single_shot
 from deeplab_core.parallel import available_cores
 
@@ -108,20 +105,8 @@ class Job(QObject):
 AT_ONCE = max(2, min(available_cores(), 8))
 
 
-#: How long nothing has ended before free memory is given back, in ms, and from how many bytes of the process on.
-_SPARE_MS, _SPARE_BYTES = 1500, 700_000_000
-
-
-def give_back_memory() -> None:
-    """Give pages that are free between others back to the system, in a large process on Linux.
-
-    The tiles of a step on a very large image are many small blocks. The allocator of glibc keeps their pages: 0.3 GB at 100
-    megapixels.
-    """
-    with contextlib.suppress(OSError, AttributeError, ValueError, IndexError):
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        if pages * os.sysconf("SC_PAGE_SIZE") > _SPARE_BYTES:
-            ctypes.CDLL(None).malloc_trim(0)
+#: How long nothing has ended before free memory is given back, in ms.
+_SPARE_MS = 1500
 
 
 class JobRegistry(QObject):
