@@ -34,6 +34,6 @@ def arenas(how: str) -> int:
     return done.stderr.count("Arena ")
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="arenas are glibc's")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs Linux with glibc, whose arenas they are")
 def test_threads_share_arenas():
     assert arenas("shared") <= ARENAS < arenas("own")
