@@ -211,14 +211,15 @@ def _decisions(path: Path) -> dict[str, SidesTaken]:
     remedy = 'Each entry of "images", and of its "places", has a "take": "a", "b" or null'
     with expecting("not a list of conflicts", path=path, remedy=remedy, error=DataFileError):
         for row in data["images"]:
-            places = {
-                (int(place["x"]), int(place["y"])): side
+            decided = [
+                ((int(place["x"]), int(place["y"])), side, (str(place["a"]), str(place["b"])))
                 for place in row.get("places", ())
                 if (side := _side_of(place, row)) is not None
-            }
+            ]
+            places = {at: side for at, side, _ in decided}
             rest = _side_of(row, row)
             if rest is not None or places:
-                found[str(row["image"])] = SidesTaken(rest, places)
+                found[str(row["image"])] = SidesTaken(rest, places, {at: classes for at, _, classes in decided})
     return found
 
 

@@ -133,7 +133,7 @@ class Session(QObject):
         listChanged(): images were added or removed.
         labelsCame(): an import or a merge is over; labels of many images may have changed.
         truthTaken(): the project has other ground truth, or it was read again.
-        truthStale(): files of the ground truth have changed on disk since then.
+        truthStale(bool): files of the ground truth were written or are gone; False: something came or went beside them.
         unreadableShown(Unreadable): no image is in view, because the one that was chosen cannot be opened.
         undoElsewhereChanged(): see :attr:`undo_elsewhere`.
         imageAsked(image id, ids to open instead or None), reloadAsked(work), classChangeAsked(change, done), strokeEndAsked():
@@ -150,7 +150,7 @@ class Session(QObject):
     listChanged = Signal()
     labelsCame = Signal()
     truthTaken = Signal()
-    truthStale = Signal()
+    truthStale = Signal(bool)
     unreadableShown = Signal(object)
     imageAsked = Signal(int, object)
     reloadAsked = Signal(object)

@@ -77,7 +77,7 @@ def follow_up(project: Project) -> OpenQuestions:
     Raises:
         AtrousError: the project cannot be written.
     """
-    leave_out_other_classes(project)
+    project.ground_truth = without_other_classes(project, project.ground_truth)
     decision = decide_classes(project, project.ground_truth)
     apply_decision(project, decision)
     if decision.catalog is not None:
@@ -85,11 +85,10 @@ def follow_up(project: Project) -> OpenQuestions:
     return OpenQuestions(classes=decision.question, frame=open_frame_question(project))
 
 
-def leave_out_other_classes(project: Project) -> None:
+def without_other_classes(project: Project, truth: GroundTruth) -> GroundTruth:
     """A read-only project cannot take the classes of its ground truth: it has no figures instead of wrong ones."""
-    truth = project.ground_truth
     if not project.read_only or not truth.files or stored_how(project) is not None:
-        return
+        return truth
     guess = guess_classes(project, truth)
     if guess.certain and guess.catalog is not None and not same_classes(guess.catalog, project.catalog):
         problem = message(
@@ -97,7 +96,8 @@ def leave_out_other_classes(project: Project) -> None:
             theirs=guess.catalog.title,
             ours=project.catalog.title,
         )
-        project.ground_truth = replace(truth, index=replace(truth.index, files={}), problem=problem)
+        return replace(truth, index=replace(truth.index, files={}), problem=problem)
+    return truth
 
 
 def read_again(project: Project) -> None:

@@ -41,10 +41,13 @@ class SidesTaken:
         rest: the project for every place that :attr:`places` leaves out; None leaves them undecided.
         places: (x, y) of a pixel of a place -> the project. A place is connected pixels to which both users gave the same two
             classes.
+        classes: (x, y) of such a pixel -> names of the two classes that were there when it was decided; a place that has others
+            by now counts as left out.
     """
 
     rest: Side | None = None
     places: Mapping[tuple[int, int], Side] = field(default_factory=dict)
+    classes: Mapping[tuple[int, int], tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +287,7 @@ class TwoProjects:
         theirs = (other.confirmed & ~one.confirmed) | (bare & ~other.confirmed)
         found = self._conflict_regions(one.labels, other.labels, conflict)
         taken = take if isinstance(take, SidesTaken) else SidesTaken(take)
-        sides = _decided(found, taken)[found.numbers]
+        sides = _decided(found, replace(taken, places=self._still_there(taken, one.labels, other.labels)))[found.numbers]
         theirs |= conflict & (sides == _SIDES["b"])
         undecided = int(np.count_nonzero(conflict & (sides == 0)))
         labels = np.where(theirs, other.labels, one.labels).astype(one.labels.dtype, copy=False)
@@ -320,6 +323,17 @@ class TwoProjects:
         numbers = np.zeros(one.shape, np.int32)
         numbers[where] = np.unique(pairs[where], return_inverse=True)[1]
         return find_regions(numbers, where)
+
+    def _still_there(self, taken: SidesTaken, one: LabelMap, other: LabelMap) -> dict[tuple[int, int], Side]:
+        """The places of the image that have the classes they were decided with."""
+        names, (height, width) = self._names(), one.shape
+        return {
+            (x, y): side
+            for (x, y), side in taken.places.items()
+            if 0 <= x < width
+            and 0 <= y < height
+            and taken.classes.get((x, y)) in (None, (names.get(int(one[y, x])), names.get(int(other[y, x]))))
+        }
 
     def _places(self, one: LabelMap, other: LabelMap, found: Regions) -> tuple[ConflictPlace, ...]:
         names = self._names()
@@ -393,10 +407,8 @@ _SIDES: Mapping[Side, int] = {"a": 1, "b": 2}
 def _decided(found: Regions, taken: SidesTaken) -> NDArray[np.uint8]:
     """(N + 1,) the side of each place by its number, 0 where it is undecided."""
     sides = np.full(len(found) + 1, 0 if taken.rest is None else _SIDES[taken.rest], np.uint8)
-    height, width = found.numbers.shape
     for (x, y), side in taken.places.items():
-        if 0 <= x < width and 0 <= y < height:
-            sides[found.numbers[y, x]] = _SIDES[side]
+        sides[found.numbers[y, x]] = _SIDES[side]
     return sides
 
 

@@ -30,7 +30,6 @@ from app.state.data_choices import (
     frame_question,
     ground_truth_of,
     index_of,
-    leave_out_other_classes,
     open_frame_question,
     read_again,
     search,
@@ -38,6 +37,7 @@ from app.state.data_choices import (
     store_frame,
     stored_frame_of,
     taken_folders,
+    without_other_classes,
 )
 from app.state.ground_truth import FrameQuestion, GroundTruth, How, TruthChoice
 from app.state.project import Project
@@ -336,42 +336,41 @@ class GroundTruthController(QObject):
                 choices=(Choice(tr("Choose ground truth…"), self.review),),
             )
         if project is not None and project.ground_truth.problem:
-            choose = Choice(tr("Choose ground truth…"), self.review)
-            self._notifier.warning(
-                tr("The ground truth of this project cannot be read"), tr(project.ground_truth.problem), replace_key=_KEY,
-                choices=(choose,),
-            )  # fmt: skip
+            self._say_unreadable(project.ground_truth)
+
+    def _say_unreadable(self, truth: GroundTruth) -> None:
+        title, choose = tr("The ground truth of this project cannot be read"), Choice(tr("Choose ground truth…"), self.review)
+        self._notifier.warning(title, tr(truth.problem), replace_key=_KEY, choices=(choose,))
 
     def _follow_list(self) -> None:
         """Images came or went: those that came may have ground truth in the chosen folder."""
+        self._read_again(written=False, said=False)
+
+    def _follow_files(self, written: bool) -> None:
+        """Files of the ground truth were ``written`` or are gone; else something came or went beside them."""
+        self._read_again(written=written, said=True)
+
+    def _read_again(self, *, written: bool, said: bool) -> None:
+        """Look for the ground truth again; nothing is announced if the same files are found, and none of them was written."""
         project = self._session.project
         choice = None if project is None else project.ground_truth.choice
         if choice is None or not choice.folders:
             return
 
         def done(project: Project, found: GroundTruth) -> None:
-            if project.ground_truth.choice == choice and found.files != project.ground_truth.files:
-                project.ground_truth = found
-                self._announce(project)
+            before = project.ground_truth
+            same = (found.files, found.problem) == (before.files, before.problem)
+            if before.choice != choice or (same and not written):
+                return
+            project.ground_truth = found
+            if found.problem:
+                self._say_unreadable(found)
+            elif said:
+                title, text = tr("The ground truth has changed on disk"), tr("It was read again; figures follow it.")
+                self._notifier.info(title, text, replace_key=_KEY)
+            self._announce(project)
 
-        self._with_project(lambda project: ground_truth_of(project, choice), done)
-
-    def _follow_files(self) -> None:
-        """Files of the ground truth were written, came or went: read it again."""
-        project = self._session.project
-        choice = None if project is None else project.ground_truth.choice
-        if choice is None or not choice.folders:
-            return
-
-        def done(project: Project, found: GroundTruth) -> None:
-            if project.ground_truth.choice == choice:
-                project.ground_truth = found
-                self._notifier.info(
-                    tr("The ground truth has changed on disk"), tr("It was read again; figures follow it."), replace_key=_KEY
-                )
-                self._announce(project)
-
-        self._with_project(lambda project: ground_truth_of(project, choice), done)
+        self._with_project(lambda project: without_other_classes(project, ground_truth_of(project, choice)), done)
 
     def _found(self, project: Project, found: GroundTruthFiles) -> None:
         if found.files and found.certain:
@@ -401,7 +400,7 @@ class GroundTruthController(QObject):
             return
 
         def read(project: Project) -> tuple[ClassDecision, FrameQuestion | None]:
-            leave_out_other_classes(project)
+            project.ground_truth = without_other_classes(project, project.ground_truth)
             return decide_classes(project, project.ground_truth, again=True), open_frame_question(project)
 
         def done(project: Project, found: tuple[ClassDecision, FrameQuestion | None]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from PySide6.QtCore import QFileSystemWatcher, QObject, Qt, Signal
@@ -135,6 +135,8 @@ class FileChanges(QObject):
         self._later = single_shot(self, _LATER_MS, self.check)
         self._settled = single_shot(self, _LATER_MS, self._check_view)
         self._truth_state: int | None = None  # of the files of the ground truth at the last look
+        self._truth_folders: Mapping[Path, _Stat] = {}  # of its folders, kept while it is read again: more may come meanwhile
+        self._truth_written = False  # the file of the image in view
         self._truth_file: Path | None = None
         self._truth_stat: _Stat = None
         self._truth_later = single_shot(self, _LATER_MS, self._check_truth)
@@ -212,6 +214,7 @@ class FileChanges(QObject):
         self._seen, self._looking, self._again, self._not_before = None, False, False, 0.0
         if self._session.autosaver is not None:
             self._session.autosaver.saved.connect(self._follow_saved)
+        self._truth_folders = {}
         self._follow_truth()
 
     def _watch_folders(self) -> None:
@@ -222,7 +225,7 @@ class FileChanges(QObject):
 
     def _follow_truth(self) -> None:
         """Another project or other ground truth: remember how its files are now."""
-        self._truth_state = None
+        self._truth_state, self._truth_written = None, False
         self._watch_folders()
         self._keep_mask()
         self._truth_later.start()
@@ -235,16 +238,19 @@ class FileChanges(QObject):
         truth = project.ground_truth
         if truth.choice is None or not truth.choice.folders:
             return
-        if self._edit.busy or self._jobs.running:
+        if self._truth_state is not None and (self._edit.busy or self._jobs.running):
             self._truth_later.start()
             return
 
-        def done(state: int) -> None:
+        def done(found: tuple[Mapping[Path, _Stat], int]) -> None:
             if project is not self._session.project or truth is not project.ground_truth:
                 return
-            before, self._truth_state = self._truth_state, state
-            if before is not None and before != state:
-                self._session.truthStale.emit()
+            folders, state = found
+            written = self._truth_written or self._truth_state not in (None, state)
+            stirred = any(self._truth_folders.get(path, stat) != stat for path, stat in folders.items())
+            self._truth_state, self._truth_folders, self._truth_written = state, folders, False
+            if written or stirred:
+                self._session.truthStale.emit(written)
 
         self._jobs.run(lambda: _truth_state(truth), done, self._notifier.report_or_raise)
 
@@ -290,7 +296,7 @@ class FileChanges(QObject):
             self._follow_file(path, now)
             return
         if _stat(self._truth_file) != self._truth_stat:
-            self._truth_stat = _stat(self._truth_file)
+            self._truth_stat, self._truth_written = _stat(self._truth_file), True
             self._truth_later.start()
         if self._mask is None or _stat(self._mask) == self._mask_stat:
             return
@@ -367,10 +373,14 @@ def _only_counted(project: Project) -> ScanReport:
     )
 
 
-def _truth_state(truth: GroundTruth) -> int:
-    """A number that changes with the files of the ground truth, and with what comes and goes beside them."""
-    folders = {*(() if truth.choice is None else truth.choice.folders), *(path.parent for path in truth.files.values())}
-    return hash(frozenset((path, _stat(path)) for path in (*folders, *truth.files.values())))
+def _truth_state(truth: GroundTruth) -> tuple[dict[Path, _Stat], int]:
+    """How the folders of the ground truth are, and a number that changes with its files."""
+    folders = {path: _stat(path) for path in _truth_folders(truth)}
+    return folders, hash(frozenset((path, _stat(path)) for path in truth.files.values()))
+
+
+def _truth_folders(truth: GroundTruth) -> set[Path]:
+    return {*(() if truth.choice is None else truth.choice.folders), *(path.parent for path in truth.files.values())}
 
 
 def _known(project: Project) -> dict[str, tuple[int, int]]:
@@ -385,8 +395,7 @@ def _folders(project: Project) -> Iterator[Path]:
     for parent in sorted(parents, key=lambda path: (path.count("/"), path)):
         if parent:
             yield project.folder / parent
-    truth = project.ground_truth
-    yield from sorted({*(() if truth.choice is None else truth.choice.folders), *(path.parent for path in truth.files.values())})
+    yield from sorted(_truth_folders(project.ground_truth))
 
 
 def _stat(path: Path | None) -> _Stat:

@@ -169,8 +169,9 @@ class MergeDialog(FittedDialog):
     # -- what was compared -----------------------------------------------------------------------------------------------
 
     def take(self, compared: ComparedProjects) -> None:
-        """Show another comparison of the same projects."""
+        """Show another comparison of the same projects; what was decided by part is open again, because parts are other ones."""
         self._compared = compared
+        self._taken = {image: taken for image, taken in self._taken.items() if not taken.places}
         self._fill()
 
     def reject(self) -> None:
@@ -208,6 +209,7 @@ class MergeDialog(FittedDialog):
             self.conflicts.setCellWidget(place, 2, box)
         if rows:
             self.conflicts.selectRow(0)
+            self._select()  # the row may have been selected before, with another image
         else:
             self.tabs.setCurrentIndex(1)
         self._fill_agreement()

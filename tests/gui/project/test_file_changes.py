@@ -10,12 +10,15 @@ from PIL import Image
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 
+from app.controllers.evaluate import ground_truth as truth_controller
 from app.controllers.project import file_changes
 from app.services.autosave import SaveState
+from app.state.data_choices import ground_truth_of
 from app.state.folder_scan import ScanReport
 from app.state.project import Project
+from deeplab_core.catalogs import get_catalog
 from deeplab_core.masks.png import write_indexed_png
-from tests.gui.studio import HEIGHT, WIDTH
+from tests.gui.studio import HEIGHT, WIDTH, make_folder
 
 
 @pytest.fixture
@@ -289,3 +292,64 @@ def test_a_project_for_reading_only_says_what_came_and_went(studio, folder, monk
     studio.program.file_changes.check()
     studio.wait(lambda: said(studio, "1 image was added. 1 image was removed. The project is open for reading only"))
     assert len(names(studio)) == 4
+
+
+def test_ground_truth_that_comes_while_it_is_read_is_found_too(desk, monkeypatch):
+    changes = desk.program.file_changes
+    desk.wait(lambda: changes._truth_state is not None)
+    (first, path), (second, late) = sorted(desk.program.truth.index.files.items())[-2:]
+    contents = path.read_bytes(), late.read_bytes()
+    path.unlink()
+    late.unlink()
+    desk.wait(lambda: second not in desk.program.truth.index.files)
+    desk.wait(lambda: changes._truth_state is not None)
+
+    def reading(project, choice):
+        found = ground_truth_of(project, choice)
+        late.write_bytes(contents[1])
+        return found
+
+    monkeypatch.setattr(truth_controller, "ground_truth_of", reading)
+    path.write_bytes(contents[0])
+    desk.wait(lambda: {first, second} <= desk.program.truth.index.files.keys())
+
+
+def test_other_files_beside_the_ground_truth_change_nothing(desk):
+    desk.wait(lambda: desk.program.file_changes._truth_state is not None)
+    truth = desk.program.session.project.ground_truth
+    looks = []
+    desk.program.session.truthStale.connect(looks.append)
+    (next(iter(truth.files.values())).parent / "notes.txt").write_text("x", encoding="utf-8")
+    desk.wait(lambda: looks == [False])
+    desk.settle()
+    assert desk.program.session.project.ground_truth is truth
+    assert not said(desk, "The ground truth has changed on disk")
+
+
+def test_ground_truth_that_is_gone_is_said(desk):
+    desk.wait(lambda: desk.program.file_changes._truth_state is not None)
+    shutil.rmtree(next(iter(desk.program.truth.index.files.values())).parent)
+    desk.wait(lambda: not desk.program.truth.index.files)
+    desk.wait(lambda: said(desk, "The ground truth of this project cannot be read"))
+    assert not said(desk, "figures follow it")
+
+
+def test_a_project_for_reading_only_takes_no_ground_truth_in_other_classes(studio, tmp_path, monkeypatch):
+    monkeypatch.setattr(file_changes, "_PAUSE", 0.05)
+    folder = make_folder(tmp_path / "set")
+    with Project.open(folder, catalog=get_catalog("camvid11")):
+        pass
+    studio.program.projects.open(folder, read_only=True)
+    studio.wait(lambda: studio.program.session.project is not None and studio.program.session.project.read_only)
+    studio.settle()
+    project, changes = studio.program.session.project, studio.program.file_changes
+    studio.wait(lambda: changes._truth_state is not None)
+    assert project.ground_truth.problem
+    looks = []
+    studio.program.session.truthStale.connect(looks.append)
+    (folder.parent / "labels" / "notes.txt").write_text("x", encoding="utf-8")
+    changes._truth_later.start()
+    studio.wait(lambda: looks == [False])
+    studio.settle()
+    assert project.ground_truth.problem
+    assert not project.ground_truth.files

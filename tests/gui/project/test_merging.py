@@ -167,6 +167,13 @@ def test_the_open_project_is_not_merged_with_itself(studio: Studio, two: tuple[P
     studio.wait(lambda: any("this is the project that is open" in title.lower() for title in studio.titles()))
 
 
+def click(studio: Studio, side: LearnPicture, x: int, y: int) -> None:
+    """Click a pixel of the image that a side shows."""
+    place = side.place()
+    at = QPoint(place.x() + int((x + 0.5) * place.width() / WIDTH), place.y() + int((y + 0.5) * place.height() / HEIGHT))
+    studio.qtbot.mouseClick(side, Qt.MouseButton.LeftButton, pos=at)
+
+
 def test_parts_of_an_image_are_taken_from_either_user(studio: Studio, two: tuple[Path, Path]) -> None:
     mine, theirs = two
     with Project.open(theirs) as project:  # a second place, where the first user painted a chair, too
@@ -179,15 +186,10 @@ def test_parts_of_an_image_are_taken_from_either_user(studio: Studio, two: tuple
     dialog = compared(studio, theirs)
     assert dialog.conflicts.item(0, 1).text() == "chair / sofa: 840 px, chair / cat: 36 px"  # type: ignore[union-attr]
 
-    def click(side: LearnPicture, x: int, y: int) -> None:
-        place = side.place()
-        at = QPoint(place.x() + int((x + 0.5) * place.width() / WIDTH), place.y() + int((y + 0.5) * place.height() / HEIGHT))
-        studio.qtbot.mouseClick(side, Qt.MouseButton.LeftButton, pos=at)
-
-    click(dialog.theirs, 4, 2)
+    click(studio, dialog.theirs, 4, 2)
     assert box(dialog, 0).currentText() == "by part"
     assert "2 images stay as they are" in dialog.note.text()
-    click(dialog.yours, 40, 15)
+    click(studio, dialog.yours, 40, 15)
     assert "1 image stays as it is" in dialog.note.text()
     dialog.go.click()
     studio.wait(lambda: any("theirs finished" in title for title in studio.titles()))
@@ -195,3 +197,37 @@ def test_parts_of_an_image_are_taken_from_either_user(studio: Studio, two: tuple
     assert (after[0:4, 0:9] == CAT).all()
     assert (after[10:20] == CHAIR).all()
     assert (after[20:30] == SOFA).all()
+
+
+def test_other_classes_make_other_parts_and_the_picture_is_of_the_row(studio: Studio, tmp_path: Path) -> None:
+    mine = make_folder(tmp_path / "mine", 2, truth=False)
+    theirs = tmp_path / "theirs"
+    shutil.copytree(mine, theirs)
+    label(mine, {name: (slice(0, 20), CHAIR) for name in ("photo_0.jpg", "photo_1.jpg")})
+    with_crack = add_class(VOC, "crack").catalog
+    label(theirs, {"photo_1.jpg": (slice(0, 20), SOFA)}, with_crack)
+    with Project.open(theirs) as project:
+        labels = np.full((HEIGHT, WIDTH), 255, np.uint8)
+        labels[10:15], labels[15:20] = 21, SOFA
+        by = np.where(labels == 255, Provenance.UNSET, Provenance.USER).astype(np.uint8)
+        store_labels(project, project.images[0].id, labels, "Brush", overwrite=True, by=by)
+    studio.open(mine)
+    dialog = compared(studio, theirs)
+    assert dialog.conflicts.rowCount() == 1
+
+    def decide(name: str) -> None:
+        choice = dialog.classes.cellWidget(0, 1)
+        assert isinstance(choice, QComboBox)
+        choice.setCurrentIndex(choice.findData(name))
+        choice.activated.emit(choice.currentIndex())
+        studio.settle()
+
+    decide("cat")
+    assert dialog.conflicts.item(0, 0).text() == "photo_0.jpg"  # type: ignore[union-attr]
+    click(studio, dialog.theirs, 4, 12)
+    assert box(dialog, 0).currentText() == "by part"
+    assert box(dialog, 1).currentText() == "decide…"
+    decide("sofa")
+    assert dialog.conflicts.item(0, 1).text() == "chair / sofa: 840 px"  # type: ignore[union-attr]
+    assert box(dialog, 0).currentText() == "decide…"
+    assert "2 images stay as they are" in dialog.note.text()

@@ -154,6 +154,23 @@ def test_places_of_an_image_are_decided_one_by_one(two: tuple[Path, Path], tmp_p
     assert (labels[10:20] == CHAIR).all()
 
 
+def test_a_place_that_has_other_classes_by_now_is_open_again(two: tuple[Path, Path], tmp_path: Path) -> None:
+    one, other = two
+    put(one, "a.png", area(slice(0, 20), CHAIR))
+    put(other, "a.png", area(slice(0, 4), SOFA))
+    listed = tmp_path / "conflicts.json"
+    assert merge(one, other, "--conflicts", listed) == 1
+    (row,) = json.loads(listed.read_text())["images"]
+    row["places"][0]["take"] = "b"
+    listed.write_text(json.dumps({"images": [row]}))
+    put(other, "a.png", area(slice(0, 4), CAT))
+    assert merge(one, other, "--solve", listed) == 1
+    assert (labels_of(one, "a.png")[0][:20] == CHAIR).all()
+    put(other, "a.png", area(slice(0, 4), SOFA))
+    assert merge(one, other, "--solve", listed) == 0
+    assert (labels_of(one, "a.png")[0][:4] == SOFA).all()
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"images": [{"image": "a.png", "take": "c"}]}', '{"images": [{"take": "a"}]}'])
 def test_a_list_that_is_none_changes_nothing(
     two: tuple[Path, Path], tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
