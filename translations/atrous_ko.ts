@@ -13946,7 +13946,7 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     </message>
     <message>
         <source>Little memory is free: computed in tiles of {tile} pixels. Labels may differ by a few pixels from those of the whole image.</source>
-        <translation>사용할 수 있는 메모리가 적어서 {tile}픽셀 타일로 계산했습니다. 레이블이 이미지 전체로 계산한 것과 몇 픽셀 다를 수 있습니다.</translation>
+        <translation>사용할 수 있는 메모리가 적어서 {tile}픽셀 타일로 계산했습니다. 라벨이 이미지 전체로 계산한 것과 몇 픽셀 다를 수 있습니다.</translation>
     </message>
     <message>
         <source>{device} has too little free memory for this network</source>
@@ -14777,7 +14777,7 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     </message>
     <message>
         <source>Give each image of a set a name of its own</source>
-        <translation>데이터 집합의 이미지마다 다른 이름을 주세요</translation>
+        <translation>데이터 세트의 이미지마다 다른 이름을 주세요</translation>
     </message>
     <message>
         <source>pyarrow is not installed</source>
