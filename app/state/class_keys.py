@@ -92,7 +92,7 @@ def keyed(catalog: ClassCatalog, keys: Mapping[str, int]) -> ClassCatalog:
 
 def exported_catalog(project: Project) -> ClassCatalog:
     """The classes that go with exported masks: with the assigned keys, if the user has assigned any."""
-    chosen = project.setting(_SETTING) is not None
+    chosen = any(project.setting(setting) is not None for setting in (_SETTING, _OLDER))
     return keyed(project.catalog, assigned_keys(project)) if chosen else project.catalog
 
 

@@ -275,8 +275,10 @@ class MergeDialog(FittedDialog):
         self._check()
 
     def _take_all(self, take: Side) -> None:
-        for place in range(self.conflicts.rowCount()):
-            self._set_take(place, take)
+        for place, row in enumerate(self.rows):
+            self._taken[row.image] = SidesTaken(take)
+            self._show_choice(place, row.image)
+        self._check()
 
     def _take_at(self, x: float, y: float, take: Side) -> None:
         """Take the part under the pointer from one user; beside all parts, the whole image.
@@ -295,19 +297,20 @@ class MergeDialog(FittedDialog):
         before = self._taken.get(self._shown, SidesTaken())
         anchor_x, anchor_y = self._picture.places.anchors[number - 1].tolist()
         self._taken[self._shown] = replace(before, places={**before.places, (anchor_x, anchor_y): take})
-        self._show_choice(row)
+        self._show_choice(row, self._shown)
         self._check()
 
     def _set_take(self, place: int, take: Side) -> None:
-        self._taken[self.rows[place].image] = SidesTaken(take)
-        self._show_choice(place)
+        image = self.rows[place].image
+        self._taken[image] = SidesTaken(take)
+        self._show_choice(place, image)
         self._check()
 
-    def _show_choice(self, place: int) -> None:
+    def _show_choice(self, place: int, image: int) -> None:
         box = self.conflicts.cellWidget(place, 2)
         assert isinstance(box, QComboBox)
         box.blockSignals(True)
-        box.setCurrentIndex(_shown_choice(box, self._taken.get(self.rows[place].image)))
+        box.setCurrentIndex(_shown_choice(box, self._taken.get(image)))
         box.blockSignals(False)
 
     def _is_open(self, row: MergeRow) -> bool:

@@ -231,3 +231,15 @@ def test_other_classes_make_other_parts_and_the_picture_is_of_the_row(studio: St
     assert dialog.conflicts.item(0, 1).text() == "chair / sofa: 840 px"  # type: ignore[union-attr]
     assert box(dialog, 0).currentText() == "decide…"
     assert "2 images stay as they are" in dialog.note.text()
+
+
+def test_one_answer_for_all_paints_the_pictures_once(studio: Studio, two: tuple[Path, Path], monkeypatch) -> None:
+    studio.open(two[0])
+    dialog = compared(studio, two[1])
+    painted: list[None] = []
+    mark = dialog._mark
+    monkeypatch.setattr(dialog, "_mark", lambda: (painted.append(None), mark()))
+    dialog.all_theirs.click()
+    assert [box(dialog, row).currentData() for row in (0, 1)] == ["b", "b"]
+    assert dialog.note.text() == ""
+    assert len(painted) == 1

@@ -11,7 +11,7 @@ from PIL import Image
 from app.actions.table import CLASS_KEYS
 from app.cli import run
 from app.state.class_choice import HIDDEN, choose_catalog
-from app.state.class_keys import assign_keys, assigned_keys, keyed
+from app.state.class_keys import assign_keys, assigned_keys, exported_catalog, keyed
 from app.state.project import Project
 from deeplab_core.catalogs import DEFAULT_KEYS, get_catalog
 from deeplab_core.catalogs.editing import delete_class, reorder_classes
@@ -101,3 +101,10 @@ def test_an_export_carries_the_assigned_keys_into_another_project(folder: Path, 
     assert run(["import", str(out), "--images", str(again)]) == 0
     with Project.open(again) as project:
         assert assigned_keys(project) == {"3": CHAIR, "7": SOFA}
+
+
+def test_keys_that_an_earlier_version_kept_are_exported_too(folder: Path) -> None:
+    with Project.open(folder, catalog=get_catalog("voc21")) as project:
+        project.set_setting("class_keys", {"3": CHAIR})
+        assert assigned_keys(project) == {"3": CHAIR}
+        assert exported_catalog(project).by_id(CHAIR).key == "3"
