@@ -43,6 +43,7 @@ class FolderChange:
         message: replace key of the final message, which offers to undo it.
         steps: image -> (number that its journal had given last before the job's step, status before).
         suggested: images with a result kept as a suggestion, and which had none before.
+        reviewed: images of :attr:`steps` that count as reviewed at the end of the job; the user has reviewed others since.
     """
 
     project: Project
@@ -51,6 +52,7 @@ class FolderChange:
     message: str
     steps: dict[int, tuple[int, ImageStatus]] = field(default_factory=dict)
     suggested: list[int] = field(default_factory=list)
+    reviewed: frozenset[int] = frozenset()
 
     def before_step(self, image: int) -> None:
         """The job is about to change an image."""
@@ -61,11 +63,16 @@ class FolderChange:
         if not self.project.record(image).suggested:
             self.suggested.append(image)
 
+    def end(self) -> None:
+        """The job is over."""
+        self.reviewed = frozenset(image for image in self.steps if self.project.record(image).reviewed)
+
     def keep(self) -> None:
         """Keep it with the project, in place of the one before, so that it can be undone after a restart. Raises StorageError."""
         kept = _Kept(
             title=english(self.title), source=self.source.value, message=self.message, suggested=tuple(self.suggested),
             steps=tuple((image, seq, int(status)) for image, (seq, status) in self.steps.items()),
+            reviewed=tuple(sorted(self.reviewed)),
         )  # fmt: skip
         self.project.set_setting(_CHANGE, asdict(kept))
 
@@ -79,7 +86,8 @@ class FolderChange:
             suggested = [image for image in kept.suggested if image in known]
             if not steps and not suggested:
                 return None
-            return FolderChange(project, tr(kept.title), Provenance(kept.source), kept.message, steps, suggested)
+            source, reviewed = Provenance(kept.source), frozenset(kept.reviewed)
+            return FolderChange(project, tr(kept.title), source, kept.message, steps, suggested, reviewed)
         except ValueError:
             return None
 
@@ -93,13 +101,15 @@ class _Kept:
     message: str
     steps: tuple[tuple[int, int, int], ...] = ()
     suggested: tuple[int, ...] = ()
+    reviewed: tuple[int, ...] = ()
 
 
 class FolderJobs(QObject):
     """Every job over the folder begins here, and the last one that changed something can be undone, also after a restart.
 
-    An image is restored if the job's step is its newest one in effect: then nothing of the user's is touched. The others keep
-    what they have and are listed. That works until the next job that changes something; a stopped undo can be continued.
+    An image is restored if the job's step is its newest one in effect, and if the user has not reviewed it since: then nothing of
+    the user's is touched. The others keep what they have and are listed. That works until the next job that changes something; a
+    stopped undo can be continued.
 
     Attributes:
         asks: whether the user is asked before a job begins; the window, which shows the question, sets it.
@@ -237,6 +247,7 @@ class FolderJobs(QObject):
             return ()
         if not (change.steps or change.suggested):
             return ()  # it changed nothing, so the one before can still be undone
+        change.end()
         self._set_last(change)
         return (Choice(tr("Undo folder job"), lambda: self._undo(change)),)
 
@@ -302,7 +313,7 @@ class FolderJobs(QObject):
         project, history, view = change.project, self._session.history, self._session.image
         before, status = change.steps[image]
         step = project.journal.only_newer(image, before, change.source)
-        if step is None or history is None:
+        if step is None or history is None or (project.record(image).reviewed and image not in change.reviewed):
             return False
         if view is not None and view.id == image:
             if not history.can_undo:

@@ -287,6 +287,22 @@ def test_the_last_job_can_be_undone_after_a_restart(desk, folder):
     assert not desk.window.commands["edit.undo_folder"].isEnabled()
 
 
+def test_an_image_that_was_reviewed_since_stays(desk, folder):
+    before = masks(desk)
+    refine_folder(desk)
+    after, project = masks(desk), desk.program.session.project
+    changed = [record for record in project.images if not np.array_equal(after[record.name], before[record.name])]
+    kept = changed[-1]
+    project.set_status(kept.id, ImageStatus.REVIEWED)
+    reopen(desk, folder)
+    desk.window.commands["edit.undo_folder"].trigger()
+    desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
+    desk.settle()
+    np.testing.assert_array_equal(masks(desk)[kept.name], after[kept.name])
+    assert desk.program.session.project.record(kept.id).reviewed
+    assert "1 image changed since then and stays unchanged." in desk.program.notifier.messages[-1].detail
+
+
 def test_an_undo_that_ended_with_its_project_can_be_continued_after_a_restart(desk, folder):
     before = masks(desk)
     refine_folder(desk)
