@@ -221,7 +221,7 @@ def waiting_text(images: int) -> str:
 
 def displayed(name: str) -> str:
     """The name of a file, folder or class as a window can show it, in one line; other texts are for :func:`displayed_lines`."""
-    return displayed_lines(one_line(name))
+    return name if name.isprintable() else displayed_lines(one_line(name))
 
 
 def displayed_lines(text: str) -> str:

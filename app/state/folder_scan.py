@@ -26,6 +26,12 @@ _LEFT_OUT = "left_out"
 #: left is compared when the image is opened.
 _SUSPECT_BYTES = 200_000_000
 
+#: Whether an image was worked on; a condition on the ``images`` table.
+_WORKED_ON = (
+    "(status > 0 OR mask != '' OR flags & 16 OR EXISTS (SELECT 1 FROM steps WHERE image = images.id)"
+    " OR EXISTS (SELECT 1 FROM results WHERE image = images.id AND kind IN ('ambiguous', 'review')))"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ScanReport:
@@ -161,10 +167,7 @@ def reconcile(
     known = [
         _Known(image, path, size, mtime_ns, key, flags, bool(worked) or image in in_use)
         for image, path, size, mtime_ns, key, flags, worked in store.rows(
-            "SELECT id, path, size, mtime_ns, content_key, flags, status > 0 OR mask != '' OR flags & 16 OR"
-            " EXISTS (SELECT 1 FROM steps WHERE image = images.id) OR"
-            " EXISTS (SELECT 1 FROM results WHERE image = images.id AND kind IN ('ambiguous', 'review'))"
-            f" FROM images {of_images(doubtful)}",
+            f"SELECT id, path, size, mtime_ns, content_key, flags, {_WORKED_ON} FROM images {of_images(doubtful)}",
             (),
             (int, str, int, int, str, int, int),
         )
@@ -180,6 +183,15 @@ def reconcile(
         moved=tuple((row.path, path) for row, path in plan.moved),
         changed=tuple(row.path for row in plan.changed),
     )
+
+
+def look_for_work(store: Store) -> None:
+    """Read which images were worked on: a database that is damaged there is noticed before an image is opened.
+
+    Raises:
+        DamagedStore, StorageError: it is damaged or cannot be read.
+    """
+    store.rows(f"SELECT count(*) FROM images WHERE {_WORKED_ON}")
 
 
 def of_images(ids: Collection[int] | None) -> str:

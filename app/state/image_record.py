@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
@@ -148,10 +148,10 @@ def record_from_row(row: tuple[Any, ...]) -> ImageRecord:
     image, path, size, mtime_ns, status, flags, note, key, mask, prediction = row
     if status < 0 or flags < 0:
         raise ValueError(f"image {image} has status {status} and flags {flags}")
-    if not path or path.startswith("/") or "\0" in path or ".." in path.split("/"):
+    if not path or path.startswith("/") or "\0" in path or (".." in path and ".." in path.split("/")):
         raise ValueError(f"image {image} has the path {path!r}")
     known = _STATUSES.get(status, ImageStatus.TOUCHED)
-    bits = _FLAGS.get(flags) or ImageFlag(flags)
+    bits = _FLAGS[flags] if flags in _FLAGS else ImageFlag(flags)
     return ImageRecord(image, path, size, mtime_ns, known, bits, read_text(note) if note else note, key, mask, prediction)
 
 
@@ -183,7 +183,6 @@ def later_notice(rows: list[tuple[str, int]]) -> tuple[str, ...]:
 
 def twins(records: Iterable[ImageRecord]) -> frozenset[int]:
     """Ids of the images with names that differ from another's of the same folder only in the ending or the Unicode form."""
-    groups: dict[str, list[int]] = defaultdict(list)
-    for record in records:
-        groups[name_key(record.relative_path.rpartition(".")[0])].append(record.id)
-    return frozenset(image for group in groups.values() if len(group) > 1 for image in group)
+    stems = [(name_key(record.relative_path.rpartition(".")[0]), record.id) for record in records]
+    often = {stem for stem, count in Counter(stem for stem, _ in stems).items() if count > 1}
+    return frozenset(image for stem, image in stems if stem in often) if often else frozenset()

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from app.state.adopt import adopt_masks
 from app.state.careful import meta_json
-from app.state.folder_scan import ScanReport, reconcile
+from app.state.folder_scan import look_for_work
 from app.state.layout import DATABASE as DATABASE
 from app.state.layout import DIRECTORY_NAME as DIRECTORY_NAME
 from app.state.layout import LOCK, MASKS, create_directory, refuse_links, remove_new_directory
@@ -136,14 +136,11 @@ def look_only(opened: Opened, error: StorageError) -> None:
     opened.store, opened.lock, opened.read_only_reason = again.store, None, again.read_only_reason
 
 
-def meet_folder(
-    folder: Path, opened: Opened, catalog: ClassCatalog | None, found: dict[str, tuple[int, int]]
-) -> tuple[ClassCatalog, ScanReport]:
-    """Check that a project belongs to a folder and bring it in line with the files there.
+def meet_folder(folder: Path, opened: Opened, catalog: ClassCatalog | None) -> ClassCatalog:
+    """Check that a project belongs to a folder; its classes.
 
     Args:
         catalog: classes of a new project; an existing one keeps its own.
-        found: result of :func:`app.state.folder_scan.stat_images`.
 
     Raises:
         ProjectError: it belongs to another folder; DamagedStore: what it says about itself cannot be read.
@@ -171,13 +168,14 @@ def meet_folder(
     if catalog is None:
         catalog = get_catalog(DEFAULT_CATALOG)
     if opened.read_only_reason is not None:
-        return catalog, ScanReport()
+        return catalog
     new = {"folder": json.dumps(str(folder)), "catalog": json.dumps(catalog.to_dict())}
     changed = [(key, text) for key, text in new.items() if stored.get(key) != text]
     if changed:
         with store.transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", changed)
-    return catalog, reconcile(store, folder, found)
+    look_for_work(store)
+    return catalog
 
 
 def write_directory_again(directory: Path, folder: Path, store: Store, lock: ProjectLock) -> tuple[ProjectLock, bool]:

@@ -72,14 +72,15 @@ class Project(ProjectValues):
         journal, predictions, kept_predictions, runs, class_edits, reviews, activity: the project's further parts.
     """
 
-    def __init__(self, folder: Path, opened: Opened, catalog: ClassCatalog, report: ScanReport) -> None:
+    def __init__(self, folder: Path, opened: Opened, catalog: ClassCatalog, files: dict[str, tuple[int, int]]) -> None:
         self.folder = folder
         self.directory = opened.directory
         self.read_only_reason = opened.read_only_reason
-        self.report = report
+        self._records = RecordList(opened.store, files)
+        self.report = ScanReport() if self.read_only else self._records.follow(files, folder)
         self.repairs = tuple(opened.notices)
         self.later = later_notice(opened.store.rows(LATER_ROWS, (), (str, int)))
-        self.notices = (*self.repairs, *self.later, *report.sentences())
+        self.notices = (*self.repairs, *self.later, *self.report.sentences())
         self._store = opened.store
         self._lock = opened.lock
         self._catalog = catalog
@@ -95,7 +96,6 @@ class Project(ProjectValues):
         self.reviews = Reviews(self, self._update, self.record)
         self.activity = ActivityLog(self)
         self._upkeep = Upkeep(opened.store, self.directory)
-        self._records = RecordList(opened.store)
 
     @staticmethod
     def open(
@@ -121,7 +121,7 @@ class Project(ProjectValues):
         found, left_out = survey(folder)
         opened = open_directory(folder, None if project_dir is None else Path(project_dir).absolute(), read_only=read_only)
         try:
-            project = repaired(opened, lambda: Project(folder, opened, *meet_folder(folder, opened, catalog, found)))
+            project = repaired(opened, lambda: Project(folder, opened, meet_folder(folder, opened, catalog), found))
             project.notices += unheard(opened.store, left_out)
             return project
         except BaseException:

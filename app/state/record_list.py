@@ -19,17 +19,21 @@ _MOST_APART = 2000
 class RecordList:
     """Every record, each under its id.
 
+    Args:
+        store: the database.
+        in_order: paths in natural order, e.g. those of the folder's files.
+
     Attributes:
         all: in natural order of their paths.
         mutex: held while a record is replaced; two threads may change different fields of one record.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, in_order: Collection[str] = ()) -> None:
         self.mutex = threading.RLock()
         self.all: list[ImageRecord] = []
         self._store = store
         self._places: dict[int, int] = {}
-        self.read()
+        self.read(in_order)
 
     def of(self, image: int) -> ImageRecord:
         """The record with this id. Raises KeyError if it is missing."""
@@ -48,19 +52,27 @@ class RecordList:
             self.all[place] = record
             return True
 
-    def read(self) -> None:
-        """Read all records from the database. Raises DamagedStore, StorageError."""
+    def read(self, in_order: Collection[str] = ()) -> None:
+        """Read all records from the database.
+
+        Args:
+            in_order: paths in natural order; the records are sorted only if they have other ones.
+
+        Raises:
+            DamagedStore, StorageError: it is damaged or cannot be read.
+        """
         from deeplab_core.datasets.find import natural_sort
 
         by_path = {record.relative_path: record for record in self._stored("")}
+        known = len(in_order) == len(by_path) and all(path in by_path for path in in_order)
         with self.mutex:
-            self._set([by_path[path] for path in natural_sort(by_path)])
+            self._set([by_path[path] for path in (in_order if known else natural_sort(by_path))])
 
-    def follow(self, folder_files: dict[str, tuple[int, int]], folder: Path, in_use: Collection[int]) -> ScanReport:
+    def follow(self, folder_files: dict[str, tuple[int, int]], folder: Path, in_use: Collection[int] = ()) -> ScanReport:
         """Bring the database, and these records, in line with the files of the folder; only what differs is read and compared.
 
         Args:
-            folder_files: result of :func:`app.state.folder_scan.stat_images`.
+            folder_files: result of :func:`app.state.folder_scan.stat_images`, in natural order.
             folder: of the images.
             in_use: ids of images that are never forgotten.
 
@@ -72,15 +84,18 @@ class RecordList:
         same = {
             record.relative_path
             for record in before
-            if not record.missing and folder_files.get(record.relative_path) == (record.size, record.mtime_ns)
+            if folder_files.get(record.relative_path) == (record.size, record.mtime_ns) and not record.missing
         }
         doubtful = [record.id for record in before if record.relative_path not in same]
         if len(doubtful) > _MOST_APART:
             report = reconcile(self._store, folder, folder_files, in_use)
-            self.read()
+            self.read(folder_files)
             return report
         report = reconcile(self._store, folder, folder_files, in_use, doubtful=doubtful, certain=same)
-        self._read_again(doubtful, max((record.id for record in before), default=0))
+        if len(doubtful) + report.added > _MOST_APART:
+            self.read(folder_files)
+        else:
+            self._read_again(doubtful, max((record.id for record in before), default=0))
         return report
 
     def _read_again(self, ids: Collection[int], newest: int) -> None:
@@ -89,11 +104,8 @@ class RecordList:
         leaving = set(ids)
         with self.mutex:
             records = [record for record in self.all if record.id not in leaving]
-            if len(read) > _MOST_APART:
-                records = sorted([*records, *read], key=_order)
-            else:
-                for record in read:
-                    insort(records, record, key=_order)
+            for record in read:
+                insort(records, record, key=_order)
             self._set(records)
 
     def _stored(self, where: str) -> list[ImageRecord]:

@@ -240,7 +240,7 @@ class _Search:
             group = []
             for candidate in candidates(listings, self._root, self._root / place):
                 masks = listings.masks(candidate.folder)
-                for image in members:
+                for image in members if masks else ():
                     candidate.match(image, masks, self._kinds)
                 if (candidate.files or candidate.problems) and self._layout in ("auto", candidate.layout):
                     group.append(candidate)

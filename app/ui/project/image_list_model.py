@@ -1,4 +1,7 @@
-"""The images of a project as a list: filtered and ordered here in plain Python, so that 20,000 rows cost milliseconds."""
+"""The images of a project as a list: filtered and ordered here in plain Python.
+
+Rows are made when they are shown, or when a filter or another order than that of the names asks for all of them.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelInde
 from PySide6.QtGui import QImage
 
 from app.text import mark
-from app.viewmodels.project.image_list import ImageRow, Wanted
+from app.viewmodels.project.image_list import ImageRow, ImageRows, Wanted
 
 _Index = QModelIndex | QPersistentModelIndex
 
@@ -59,9 +62,9 @@ class ImageListModel(QAbstractListModel):
     ) -> None:
         super().__init__()
         self._picture, self._tint = picture, tint
-        self._all: Sequence[ImageRow] = ()
-        self._shown: list[ImageRow] = []
-        self._place: dict[int, int] = {}
+        self._all = ImageRows()
+        self._shown: Sequence[int] = ()  # positions
+        self._place: dict[int, int] = {}  # in the list, by image id
         self._wanted = Wanted("")
         self._sort = SortBy.NAME
 
@@ -74,7 +77,7 @@ class ImageListModel(QAbstractListModel):
         """Whether a filter hides rows."""
         return bool(self._wanted.text)
 
-    def set_rows(self, rows: Sequence[ImageRow]) -> None:
+    def set_rows(self, rows: ImageRows) -> None:
         """Show another project, or the same one after a rescan."""
         self._all = rows
         self._arrange()
@@ -89,7 +92,7 @@ class ImageListModel(QAbstractListModel):
         self._arrange()
 
     @property
-    def rows(self) -> Sequence[ImageRow]:
+    def rows(self) -> ImageRows:
         """All images in the project's order, whatever the filter hides."""
         return self._all
 
@@ -99,14 +102,14 @@ class ImageListModel(QAbstractListModel):
 
     def shown_ids(self) -> list[int]:
         """Ids of the rows in the current order of the list, which 'next' follows."""
-        return [row.id for row in self._shown]
+        return [self._all.ids[position] for position in self._shown]
 
     def row_of(self, image_id: int) -> int | None:
         """Place of an image in the list; None while a filter hides it."""
         return self._place.get(image_id)
 
     def image_row(self, index: _Index) -> ImageRow:
-        return self._shown[index.row()]
+        return self._all[self._shown[index.row()]]
 
     def picture(self, row: ImageRow) -> QImage | None:
         """The thumbnail, if it is there yet."""
@@ -123,16 +126,11 @@ class ImageListModel(QAbstractListModel):
 
     def update_row(self, row: ImageRow) -> None:
         """Replace one image's facts; it keeps its place until the list is sorted again, so that rows do not jump."""
-        if 0 <= row.position < len(self._all) and isinstance(self._all, list):
-            self._all[row.position] = row
-        place = self._place.get(row.id)
-        if place is not None:
-            self._shown[place] = row
-            index = self.index(place)
-            self.dataChanged.emit(index, index)
+        self._all.put(row)
+        self.refresh(row.id)
 
     def refresh(self, image_id: int) -> None:
-        """Repaint one image: its thumbnail has come."""
+        """Repaint one image, e.g. because its thumbnail has come."""
         place = self._place.get(image_id)
         if place is not None:
             index = self.index(place)
@@ -144,7 +142,7 @@ class ImageListModel(QAbstractListModel):
     def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         if not index.isValid():
             return None
-        row = self._shown[index.row()]
+        row = self.image_row(index)
         if role == self.RowRole:
             return row
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
@@ -155,9 +153,10 @@ class ImageListModel(QAbstractListModel):
 
     def _arrange(self) -> None:
         self.beginResetModel()
-        rows = [row for row in self._all if self._wanted.matches(row)] if self._wanted.text else list(self._all)
-        if self._sort is not SortBy.NAME:
+        self._shown = range(len(self._all))
+        if self._wanted.text or self._sort is not SortBy.NAME:
+            rows = [row for row in self._all if self._wanted.matches(row)]
             rows.sort(key=_sort_key(self._sort))  # type: ignore[arg-type]
-        self._shown = rows
-        self._place = {row.id: place for place, row in enumerate(rows)}
+            self._shown = [row.position for row in rows]
+        self._place = {image: place for place, image in enumerate(self.shown_ids())}
         self.endResetModel()

@@ -22,7 +22,7 @@ from app.ui.project.early_picture import EarlyPicture
 from app.ui.project.image_list_model import ImageListModel, SortBy
 from app.ui.project.start_page import UnreadablePage
 from app.ui.shell.main_window import MainWindow
-from app.viewmodels.project.image_list import ImageRow, common_prefix, image_row
+from app.viewmodels.project.image_list import ImageRow, ImageRows, common_prefix, image_row
 
 #: Opacity of the mask over the thumbnail of an image that is done.
 _TINT = 0.3
@@ -159,8 +159,11 @@ class ImagesPresenter(QObject):
         self._scored = self._has_scores()
         self._twins = frozenset() if project is None else twins(project.images)
         self._prefix = 0 if project is None else common_prefix(project.images)
-        rows = [] if project is None else [self._row(project, record, place) for place, record in enumerate(project.images)]
-        self._position = {row.id: row.position for row in rows}
+        rows = ImageRows()
+        if project is not None:
+            records = project.images  # another list after a look at the folder; those of this one keep their places
+            rows = ImageRows([record.id for record in records], lambda place: self._row(project, records[place], place))
+        self._position = {image: place for place, image in enumerate(rows.ids)}
         self._model.set_rows(rows)
         image = self._program.session.image
         self._window.images.show_current(None if image is None else image.id)

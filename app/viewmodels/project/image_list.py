@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from app.state.image_record import ImageRecord, ImageStatus
 from app.text import displayed, mark, percent, plain_number, plural, read_number, spaced, tr
@@ -123,6 +123,41 @@ class ImageRow:
                 tr("{time} of active time, {actions}", time=time, actions=plural("{n} action", "{n} actions", self.actions))
             )
         return "\n".join(lines)
+
+
+class ImageRows(Sequence[ImageRow]):
+    """The rows of a project's images in its own order; each is made when it is asked for, and kept: a folder may have 100,000.
+
+    Args:
+        ids: of the images.
+        make: makes the row at a place.
+    """
+
+    def __init__(self, ids: Sequence[int] = (), make: Callable[[int], ImageRow] | None = None) -> None:
+        self.ids = ids
+        self._make = make
+        self._made: dict[int, ImageRow] = {}
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, place: int) -> ImageRow: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[ImageRow]: ...
+    def __getitem__(self, place: int | slice) -> ImageRow | list[ImageRow]:
+        if isinstance(place, slice):
+            return [self[one] for one in range(*place.indices(len(self)))]
+        place = range(len(self.ids))[place]
+        found = self._made.get(place)
+        if found is None:
+            assert self._make is not None
+            found = self._made[place] = self._make(place)
+        return found
+
+    def put(self, row: ImageRow) -> None:
+        """Replace the row at its position."""
+        self._made[row.position] = row
 
 
 #: The list leaves out what names begin with if it is this long, and if so much of each name is left.

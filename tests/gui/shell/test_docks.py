@@ -22,7 +22,7 @@ from app.ui.shell.status_line import clock
 from app.ui.shell.theme import load_theme
 from app.ui.shell.toasts import ToastStack
 from app.viewmodels.annotate.class_rows import ClassRow, arranged, effective_keys, matching
-from app.viewmodels.project.image_list import ImageRow, Wanted
+from app.viewmodels.project.image_list import ImageRow, ImageRows, Wanted
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.records import TrimapBand
 
@@ -30,6 +30,11 @@ from deeplab_core.records import TrimapBand
 def row(number: int, status: ImageStatus = ImageStatus.NEW, **values: object) -> ImageRow:
     record = ImageRecord(number, f"folder/image_{number:05d}.jpg", 10, 20, status)
     return ImageRow(record, number, **values)  # type: ignore[arg-type]
+
+
+def rows_of(found: list[ImageRow]) -> ImageRows:
+    """Rows that were made before."""
+    return ImageRows([one.id for one in found], found.__getitem__)
 
 
 def in_window(qtbot, dock):
@@ -50,22 +55,31 @@ def dock(qtbot):
     return made
 
 
-def test_only_rows_in_sight_ask_for_a_thumbnail(dock, qtbot):
-    dock.model.set_rows([row(number) for number in range(20_000)])
+def test_only_rows_in_sight_are_made_and_ask_for_a_thumbnail(dock, qtbot):
+    made = []
+    dock.model.set_rows(ImageRows(range(20_000), lambda place: made.append(place) or row(place)))
     qtbot.waitUntil(lambda: bool(dock.painted))
     qtbot.wait(30)
     assert 0 < len(set(dock.painted)) < 20
+    assert 0 < len(made) < 20
+    dock.model.update_row(row(15_000, ImageStatus.REVIEWED))
+    dock.show_current(15_000)
+    qtbot.waitUntil(lambda: 15_000 in dock.painted)
+    assert dock.model.image_row(dock.model.index(15_000)).status is ImageStatus.REVIEWED
+    assert len(made) == len(set(made)) < 40
     assert dock.count.text() == "20\u202f000 images"
 
 
 def test_filter_by_name_status_class_and_score(dock):
     dock.model.set_rows(
-        [
-            row(0, ImageStatus.REVIEWED, iou=0.9, classes=frozenset({"chair"})),
-            row(1, ImageStatus.PREDICTED, iou=0.3, classes=frozenset({"sofa"})),
-            row(2, iou=None, has_truth=True),
-            replace(row(3), record=replace(row(3).record, flags=ImageFlag.FAILED)),
-        ]
+        rows_of(
+            [
+                row(0, ImageStatus.REVIEWED, iou=0.9, classes=frozenset({"chair"})),
+                row(1, ImageStatus.PREDICTED, iou=0.3, classes=frozenset({"sofa"})),
+                row(2, iou=None, has_truth=True),
+                replace(row(3), record=replace(row(3).record, flags=ImageFlag.FAILED)),
+            ]
+        )
     )
     for text, found in {
         "": [0, 1, 2, 3], "00002": [2], "reviewed": [0], "-reviewed": [1, 2, 3], "unreviewed": [1, 2, 3], "class:cha": [0],
@@ -76,7 +90,9 @@ def test_filter_by_name_status_class_and_score(dock):
 
 
 def test_sorting_puts_the_unknown_last(dock):
-    dock.model.set_rows([row(0), row(1, iou=0.5, uncertainty=0.1), row(2, ImageStatus.REVIEWED, iou=0.2, uncertainty=0.4)])
+    dock.model.set_rows(
+        rows_of([row(0), row(1, iou=0.5, uncertainty=0.1), row(2, ImageStatus.REVIEWED, iou=0.2, uncertainty=0.4)])
+    )
     for order, found in {
         SortBy.NAME: [0, 1, 2],
         SortBy.WORST: [2, 1, 0],
@@ -88,7 +104,7 @@ def test_sorting_puts_the_unknown_last(dock):
 
 
 def test_a_click_chooses_an_image_and_an_update_keeps_its_place(dock, qtbot):
-    dock.model.set_rows([row(number) for number in range(5)])
+    dock.model.set_rows(rows_of([row(number) for number in range(5)]))
     with qtbot.waitSignal(dock.chosen) as heard:
         qtbot.mouseClick(dock.view.viewport(), Qt.MouseButton.LeftButton, pos=dock.view.visualRect(dock.model.index(2)).center())
     assert heard.args == [2]
@@ -166,7 +182,7 @@ def test_an_assigned_key_never_moves_and_free_ones_go_to_the_classes_of_the_imag
 
 
 def test_down_and_enter_lead_from_the_filter_to_its_first_match(dock, qtbot):
-    dock.model.set_rows([row(number) for number in range(5)])
+    dock.model.set_rows(rows_of([row(number) for number in range(5)]))
     dock.filter.setFocus()
     qtbot.keyClicks(dock.filter, "0003")
     with qtbot.waitSignal(dock.chosen) as heard:

@@ -696,7 +696,7 @@ def test_a_project_on_a_disk_that_filled_up_is_opened_to_look_at(folder, monkeyp
     def full(*_args, **_kwargs):
         raise StorageError("the project cannot be saved", why="The disk is full")
 
-    monkeypatch.setattr("app.state.opening.reconcile", full)
+    monkeypatch.setattr("app.state.record_list.reconcile", full)
     with Project.open(folder) as project:
         assert project.read_only_reason == "The project cannot be written here. The disk is full"
         assert same(project.load(image_id(project, "a.png")).document, document)

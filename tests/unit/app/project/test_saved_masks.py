@@ -61,6 +61,7 @@ def test_a_fresh_database_never_overwrites_an_older_mask(folder, strokes):
         for table in ("moves", "steps", "images"):
             connection.execute(f"DELETE FROM {table}")
         connection.execute("DELETE FROM sqlite_sequence")
+        project._records.read()
         project.rescan()  # opening it again would take the mask up again
         image = image_id(project, "a.png")
         blank = project.load(image).document
