@@ -5498,7 +5498,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>Yours</source>
-        <translation>사용자</translation>
+        <translation>내 라벨</translation>
     </message>
     <message>
         <source>Review learned model</source>
