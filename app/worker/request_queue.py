@@ -31,6 +31,11 @@ class RequestQueue:
             self._arrived += 1
             self._changed.notify()
 
+    def wait(self, seconds: float) -> bool:
+        """Wait for at most so many seconds until something can be taken, or the queue is closed; whether that came."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._closed or bool(self._waiting), seconds)
+
     def take(self) -> Request[Answer] | None:
         """Wait for the next request and make it the running one; None once the queue is closed."""
         with self._changed:

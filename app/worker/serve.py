@@ -22,6 +22,8 @@ from deeplab_core.printable import log_to_stderr
 PROGRESS_INTERVAL = 0.1
 #: How long a closed pipe waits for the running layer before the process leaves anyway, in seconds.
 _LEAVE_AFTER = 2.0
+#: After so long without a request, in seconds, memory that nothing needs is given back.
+_REST = 1.0
 #: How often a warm-up looks whether something is asked, and a request whether the warm-up is done, in seconds.
 _POLL = 0.02
 
@@ -56,6 +58,7 @@ def _listen(connection: Connection, queue: RequestQueue, sender: _Sender) -> Non
                     sender.say(WasCancelled(request_id=request_id))
             elif isinstance(message, Shutdown):
                 break
+            del message  # it holds what an image has of pixels; the next one may come in an hour
     except (EOFError, OSError):
         pass
     queue.close()
@@ -152,6 +155,17 @@ class _Server:
         self._sender.say(self._session.answer(request, cancelled, report))
         self._warm.answered()
 
+    def serve(self, rest: float = _REST) -> None:
+        """Answer what is asked until the queue is closed; give memory back whenever nothing is asked for ``rest`` seconds."""
+        while True:
+            if not self._queue.wait(rest):
+                self._session.rest()
+            request = self._queue.take()
+            if request is None:
+                return
+            self.answer(request)
+            del request  # as the listener's
+
     def _attentive(self) -> bool:
         while (urgent := self._queue.take_urgent()) is not None:
             self.answer(urgent)
@@ -169,6 +183,5 @@ def serve(connection: Connection) -> int:
     threading.Thread(target=_listen, args=(connection, queue, sender), name="listener", daemon=True).start()
     sender.say(hello())
     warm.start()  # the compiled kernels take a second to import; the first model is read at the same time
-    while (request := queue.take()) is not None:
-        server.answer(request)
+    server.serve()
     return 0

@@ -17,7 +17,7 @@ from app.worker.messages import PROTOCOL, Answer, Failed, Hello, Request, WasCan
 from app.worker.state import Handler, WorkerState
 from deeplab_core.errors import AtrousError, Cancelled, ComputeError, message
 from deeplab_core.flavour import has_torch, require_torch
-from deeplab_core.inference import cap_threads, list_devices
+from deeplab_core.inference import cap_threads, give_back_freed_memory, list_devices
 from deeplab_core.parallel import IsCancelled, ProgressCallback
 
 if has_torch():
@@ -104,6 +104,12 @@ class ComputeSession:
                 path=image,
             )
             return Failed(request_id=request.request_id, error=bug.to_dict(), traceback=traceback.format_exc())
+
+    def rest(self) -> None:
+        """Nothing is asked: give back the memory that engines and the allocator keep for what may come."""
+        if self.state.predictor is not None:
+            self.state.predictor.give_back_memory()
+        give_back_freed_memory()
 
     def handler(self, name: str) -> Handler:
         """A handler by its module's name; training and the CRF take seconds to import, so it is done when they are needed."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from app.worker.messages import Answer
 from deeplab_core.errors import ComputeError, ImageReadError, message
 from deeplab_core.images import ImageData, read_image
-from deeplab_core.inference import Predictor, ScoreStore
+from deeplab_core.inference import Predictor, Scores, ScoreStore
 from deeplab_core.notes import Note
 from deeplab_core.parallel import IsCancelled, ProgressCallback
 
@@ -54,6 +54,12 @@ class WorkerState:
         self._home = self._device = device
         self.scores.clear()
         self.made_with.clear()
+
+    def keep(self, key: str, scores: Scores, made_with: tuple[str, str], notes: tuple[Note, ...]) -> None:
+        """Keep the scores of an image and what they were made with; what is known of scores no longer kept is forgotten."""
+        self.scores.keep(key, scores)
+        self.made_with[key] = made_with, notes
+        self.made_with = {known: what for known, what in self.made_with.items() if known in self.scores}
 
     def loaded(self, device: str = "auto") -> Predictor:
         """The model in use, on the device that a request names; ``auto`` is the one that it was loaded for.

@@ -38,6 +38,9 @@ class Graph(Protocol):
     def run(self, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         """Logits (N, C, h, w) of an image (N, channels, H, W), and of the pooled context where the graph takes one."""
 
+    def give_back_memory(self) -> None:
+        """Free what is kept for the next run; nothing may run at the same time."""
+
 
 class CompiledNetwork:
     """The coarse logits of a network by another engine; on the CPU, in float32 or what ``precision`` says.
@@ -66,6 +69,11 @@ class CompiledNetwork:
         """
         inputs = {_INPUT: _array(x)} if pooled is None else {_INPUT: _array(x), _POOLED: _array(pooled)}
         return torch.from_numpy(self._graph(pooled).run(inputs))
+
+    def give_back_memory(self) -> None:
+        """Free what the engine keeps for the next image; no image may be computed at the same time."""
+        for graph in self._graphs.values():
+            graph.give_back_memory()
 
     def _graph(self, pooled: Tensor | None) -> Graph:
         key = (self._model.output_stride, pooled is not None)
@@ -174,6 +182,7 @@ class _OnnxGraph:
         options.intra_op_num_threads = torch.get_num_threads()
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
+        options.enable_cpu_mem_arena = False  # it never shrinks: each graph would hold what its largest image took
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning costs other processes their cores
         self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
@@ -181,6 +190,9 @@ class _OnnxGraph:
         """See :class:`Graph`."""
         found: NDArray[np.float32] = self._session.run([_OUTPUT], inputs)[0]
         return found
+
+    def give_back_memory(self) -> None:
+        """See :class:`Graph`; it keeps nothing."""
 
 
 class _OpenVinoGraph:
@@ -208,6 +220,10 @@ class _OpenVinoGraph:
             request = self._requests.own = self._compiled.create_infer_request()
         found: NDArray[np.float32] = request.infer(inputs)[0].copy()
         return found
+
+    def give_back_memory(self) -> None:
+        """See :class:`Graph`: two thirds of it go back; what is compiled for the sizes seen stays."""
+        self._compiled.release_memory()
 
 
 def _array(x: Tensor) -> NDArray[np.float32]:

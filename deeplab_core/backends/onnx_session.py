@@ -167,6 +167,7 @@ def _session_options(runtime: ModuleType) -> Any:
     options.intra_op_num_threads = compute_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    options.enable_cpu_mem_arena = False  # it never shrinks: a session would hold what its largest image took
     return options
 
 

@@ -9,7 +9,7 @@
 from typing import TYPE_CHECKING, Any
 
 from deeplab_core.inference.device import cap_threads, list_devices, pick_device, pick_precision
-from deeplab_core.inference.memory import TILE_FLOOR, freed_memory_kept
+from deeplab_core.inference.memory import TILE_FLOOR, freed_memory_kept, give_back_freed_memory
 from deeplab_core.inference.predictor import Predictor
 from deeplab_core.inference.scores import ScoreGrid, Scores, ScoreStore, warm_up
 from deeplab_core.inference.side_by_side import images_at_once, images_per_pass, in_batches, one_thread_each, single_thread
@@ -31,6 +31,7 @@ __all__ = [
     "VariantPredictor",
     "cap_threads",
     "freed_memory_kept",
+    "give_back_freed_memory",
     "images_at_once",
     "images_per_pass",
     "in_batches",

@@ -163,6 +163,13 @@ class EngineChooser:
         with self._mutex:
             return self._choose(asked, every if asked == "auto" else (asked,), precision, size, sample, on)
 
+    def give_back_memory(self) -> None:
+        """Free the memory that engines keep between two images; no image may be computed at the same time."""
+        with self._mutex:
+            for network in self._networks.values():
+                if isinstance(network, CompiledNetwork):
+                    network.give_back_memory()
+
     def _choose(
         self,
         asked: EngineChoice,

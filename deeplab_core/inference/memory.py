@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from deeplab_core.networks import ComputeDevice
@@ -39,6 +40,21 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT, _USUAL = (1 << 30, 1 << 30), (64 << 20, 32 << 20)
 
 
+def give_back_freed_memory() -> None:
+    """Have glibc give freed memory back to the system; nothing happens with other C libraries.
+
+    By itself it keeps the pages that are free between others: 200 to 350 MB after some predictions at several scales.
+    """
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(0)
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
+
+
 @contextmanager
 def freed_memory_kept() -> Iterator[None]:
     """Let glibc keep the memory that one forward pass frees for the next one; nothing changes with other C libraries.
@@ -46,14 +62,13 @@ def freed_memory_kept() -> Iterator[None]:
     Else it gives each large block back, and the system clears its pages again for the next layer: some 2,600 page faults and 7 ms
     an image of 500 x 375 px with a small network of torch. Memory goes back at the end.
     """
-    library = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
+    library = _glibc()
     try:
         _set_thresholds(library, _KEPT)
         yield
     finally:
         _set_thresholds(library, _USUAL)
-        if library is not None:
-            library.malloc_trim(0)
+        give_back_freed_memory()
 
 
 def _set_thresholds(library: ctypes.CDLL | None, values: tuple[int, int]) -> None:

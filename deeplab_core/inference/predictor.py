@@ -297,6 +297,11 @@ class Predictor:
         self._follow_engine()
         self._tile_limit = None
 
+    def give_back_memory(self) -> None:
+        """Free the memory that an engine other than torch keeps between two images; the next one takes it again."""
+        if self._chooser is not None:
+            self._chooser.give_back_memory()
+
     def choose_engine(
         self, rgb: RGB, options: PredictOptions | None = None
     ) -> Literal["torch", "onnx", "openvino", "cuda-graph"]:

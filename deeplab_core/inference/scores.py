@@ -312,6 +312,9 @@ class ScoreStore:
         """Bytes held now; at most ``max_bytes``."""
         return sum(scores.nbytes for scores in self._kept.values())
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._kept
+
     def keep(self, key: str, scores: Scores) -> bool:
         """Keep the scores of an image, dropping the longest unused; False where they alone exceed the bound."""
         self._kept.pop(key, None)

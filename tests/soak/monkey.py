@@ -366,6 +366,7 @@ class Player:
         self.check_image()
         self.check_undo()
         self.check_process()
+        self.turn(1.5)  # a second without a request, and the compute process gives memory back
         self.measure()
 
     # -- invariants ------------------------------------------------------------------------------------------------------

@@ -41,8 +41,7 @@ class Handler:
             scores = kept[0]
         else:
             scores = predictor.scores(pixels, options=request.options, cancel=cancel, progress=progress)
-            state.scores.keep(request.source_key, scores)
-            state.made_with[request.source_key] = _forward_key(request.options), data.notes
+            state.keep(request.source_key, scores, _forward_key(request.options), data.notes)
         prediction = predictor.decide(scores, request.source_key, request.options, rgb=data.rgb, cancel=cancel)
         return Predicted(request_id=request.request_id, prediction=prediction, image_notes=data.notes)
 

@@ -77,3 +77,14 @@ def test_a_request_put_later_wakes_who_waits() -> None:
     queue.put(ask(7, URGENT))
     waiting.join(10)
     assert [request.request_id for request in taken if request is not None] == [7]
+
+
+def test_waiting_ends_with_a_request_or_the_end_of_the_queue() -> None:
+    queue = RequestQueue()
+    assert not queue.wait(0.0)
+    queue.put(ask(1))
+    assert queue.wait(60.0)
+    queue.cancel(1)
+    assert not queue.wait(0.0)
+    queue.close()
+    assert queue.wait(60.0)

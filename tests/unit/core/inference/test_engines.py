@@ -52,6 +52,23 @@ def test_logits_are_those_of_torch_at_any_size(engine: EngineName, align_corners
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_an_engine_gives_memory_back_and_computes_the_same_afterwards(engine: EngineName) -> None:
+    network = CompiledNetwork(prepare_for_inference(TinyNet()), engine)
+    x = torch.randn(1, 3, 60, 70, generator=torch.Generator().manual_seed(2))
+    before = network(x)
+    for _ in range(2):
+        network.give_back_memory()
+        assert torch.equal(network(x), before)
+
+
+def test_onnx_runtime_keeps_no_arena_which_never_shrinks() -> None:
+    network = CompiledNetwork(prepare_for_inference(TinyNet()), "onnx")
+    graph = network._graph(None)
+    assert isinstance(graph, compiled._OnnxGraph)
+    assert not graph._session.get_session_options().enable_cpu_mem_arena
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_threads_that_ask_for_the_first_graph_at_once_get_the_same(engine: EngineName, monkeypatch: pytest.MonkeyPatch) -> None:
     network = CompiledNetwork(prepare_for_inference(TinyNet(pooling=True)), engine)
     both, real, made = threading.Barrier(2), compiled.traced, []
