@@ -291,8 +291,10 @@ def test_an_image_that_was_reviewed_since_stays(desk, folder):
     before = masks(desk)
     refine_folder(desk)
     after, project = masks(desk), desk.program.session.project
-    changed = [record for record in project.images if not np.array_equal(after[record.name], before[record.name])]
-    kept = changed[-1]
+    change = FolderChange.kept_in(project)
+    assert change is not None
+    kept = project.record(next(iter(change.steps)))
+    assert not np.array_equal(after[kept.name], before[kept.name])
     project.set_status(kept.id, ImageStatus.REVIEWED)
     reopen(desk, folder)
     desk.window.commands["edit.undo_folder"].trigger()
