@@ -149,7 +149,8 @@ def in_stages(
 
     Args:
         first, second, third: each takes what the one before gave.
-        depth: most items that wait behind the first step, and for each thread behind the second.
+        depth: most items that wait behind the first step, and behind the second. With ``threads`` so many are under way beside
+            two for each thread: no more are in memory, whichever step is the slowest.
         threads: that do the second step side by side, and as many the third, so that no core waits for a disk that makes files
             durable; 0 does the second in the calling thread and the third in one, item after item.
         begin: called first by each thread of the second step.
@@ -196,10 +197,10 @@ def _in_pools(
     def finish(future: Future[Later]) -> Result:
         return third(future.result())
 
-    with (
-        closing(futures_in_order(first, items, 1, depth=depth)) as begun,
-        closing(futures_in_order(compute, begun, threads, depth=(1 + depth) * threads, begin=begin)) as computed,
-        closing(futures_in_order(finish, computed, threads, depth=depth * threads)) as finished,
+    with (  # the last step alone bounds what is under way: the others hand each item on as soon as it is begun
+        closing(futures_in_order(first, items, 1, depth=1)) as begun,
+        closing(futures_in_order(compute, begun, threads, depth=1, begin=begin)) as computed,
+        closing(futures_in_order(finish, computed, threads, depth=2 * threads + depth)) as finished,
     ):
         for future in finished:
             wait([future])
