@@ -59,7 +59,8 @@ class _Run:
     model: str
     variant: str
     masks: Path
-    seconds: dict[str, tuple[float, float]] = field(default_factory=dict)  # and CPU seconds, by image
+    seconds: dict[str, tuple[float, float]] = field(default_factory=dict)  # and CPU seconds, by image, as far as known
+    images: int = 0  # that have a mask
     notes: set[str] = field(default_factory=set)
     measured: ComparedSide | None = None
     pairs: dict[str, MaskPair] = field(default_factory=dict)
@@ -253,16 +254,19 @@ def _predict(
         say(f"{title}: masks of {count(len(done), 'image')} are taken as they are", err=True)
         for run, known in zip(mine, earlier, strict=True):
             run.seconds |= {name: (known[name][0], known[name][1]) for name in known if name in done}
-    with progress(f"predict {title}", len(tasks)) as bar:
-        report_refused(plans[0], bar.note)
-        decoded = read_ahead([row[0].image for row in tasks], fourth=channels == 4)
-        for row, image in zip(tasks, decoded, strict=True):
-            failed += _one_image(row, image, predictor, mine, card, channels, bar.note)
-            bar.advance(row[0].name)
-    for run, variant in zip(mine, settings, strict=True) if kept else ():
-        write_json(
-            run.masks / _RECORD, _record(card, variant.options, {name: list(times) for name, times in run.seconds.items()})
-        )
+    try:
+        with progress(f"predict {title}", len(tasks)) as bar:
+            report_refused(plans[0], bar.note)
+            decoded = read_ahead([row[0].image for row in tasks], fourth=channels == 4)
+            for row, image in zip(tasks, decoded, strict=True):
+                failed += _one_image(row, image, predictor, mine, card, channels, bar.note)
+                bar.advance(row[0].name)
+    finally:  # also of a run that is stopped
+        for run, variant in zip(mine, settings, strict=True) if kept else ():
+            times = {name: list(spent) for name, spent in run.seconds.items()}
+            write_json(run.masks / _RECORD, _record(card, variant.options, times))
+    for run, plan in zip(mine, plans, strict=True):
+        run.images = sum(task.output.exists() for task in plan.tasks)
     return failed
 
 
@@ -385,7 +389,7 @@ def _row(run: _Run) -> AblationRow:
     wall, cpu = zip(*run.seconds.values(), strict=True) if run.seconds else ((), ())
     seconds, cpu_seconds = mean_without_first(wall), mean_without_first(cpu)
     return AblationRow(
-        model=run.model, variant=run.variant, seconds=seconds, cpu_seconds=cpu_seconds, images=len(run.seconds)
+        model=run.model, variant=run.variant, seconds=seconds, cpu_seconds=cpu_seconds, images=run.images
     )  # fmt: skip
 
 

@@ -99,7 +99,7 @@ def report_model(card: ModelCard) -> None:
         say(f"atrous: {card.name}: {note}", err=True)
     if card.guessed:
         values = ", ".join(map(partial(_guess_text, card), card.guessed))
-        how = "set it with --model-option of 'predict', or for all commands with 'atrous models convert --model-option'"
+        how = "set it with --model-option, or once for all commands with 'atrous models convert --model-option'"
         say(f"atrous: {card.name}: guessed {values}; see 'atrous models show', {how}", err=True)
 
 

@@ -50,6 +50,7 @@ def test_prediction_says_what_it_guesses_and_takes_what_it_is_given(
     said = capsys.readouterr().err
     assert "guessed the classes (" in said
     assert "), preprocessing, interpolation nearest; see 'atrous models show'" in said
+    assert "set it with --model-option, or once for all commands" in said
     assert "also holds 'state_dict.ema_model'" in said
     options = ["--model-option", "interpolation=bilinear", "--model-option", "weights=model"]
     assert run(["predict", str(photos), "--model", str(checkpoint), "-o", str(tmp_path / "b"), *options]) == 0
