@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deeplab_core.images import ImageData
+    from deeplab_core.images.probe import ImageInfo
     from deeplab_core.masks.output_marker import StoredFrame
     from deeplab_core.networks import Network
     from deeplab_core.records import (
@@ -186,7 +187,8 @@ def predict(
         names = output_names(out, every)
         mark_output(out, "prediction", names, catalog=card.catalog, model=card.id, frame=frame, earlier=earlier)
 
-    todo = _unfinished(tasks, card, frame, save_confidence) if resume else tasks
+    turned: list[Path] = []
+    todo = _unfinished(tasks, card, frame, save_confidence, turned) if resume else tasks
     at_once, batch = side_by_side(predictor, todo) if world == 1 else 1, batched(predictor, todo)
     failures: list[tuple[Task, AtrousError]] = []
     notes: set[str] = set()
@@ -195,10 +197,8 @@ def predict(
         if rank == 0:
             failures += _refused(plan, bar, as_json=as_json)
 
-        turned: list[Path] = []
-
         def write(task: Task, prediction: Prediction, data: ImageData) -> None:
-            turned.extend(_turned(task, data))
+            turned.extend(_turned(task, data.info))
             write_prediction(task, prediction, data, card, frame, save_confidence=save_confidence)
 
         for task, done in zip(todo, outcomes(predictor, todo, write, at_once, batch), strict=True):
@@ -234,11 +234,11 @@ def predict(
     return 1 if _failures_everywhere(len(failures), world) else 0
 
 
-def _turned(task: Task, data: ImageData) -> list[Path]:
+def _turned(task: Task, info: ImageInfo) -> list[Path]:
     """The mask of an image, if it fits the image both as it is stored and as it is displayed."""
     from deeplab_core.masks.frames import is_ambiguous_frame
 
-    return [task.output] if is_ambiguous_frame(data.info.stored_size, data.info) else []
+    return [task.output] if is_ambiguous_frame(info.stored_size, info) else []
 
 
 def _mark_turned(out: Path, outputs: Sequence[Path], world: int) -> None:
@@ -428,12 +428,13 @@ def run_threshold(folder: Path) -> float | None:
         return None
 
 
-def _unfinished(tasks: Sequence[Task], card: ModelCard, frame: str, save_confidence: bool) -> list[Task]:
-    finished = in_order(lambda task: _finished(task, card, frame, save_confidence), tasks, available_cores())
+def _unfinished(tasks: Sequence[Task], card: ModelCard, frame: str, save_confidence: bool, turned: list[Path]) -> list[Task]:
+    """Images without a whole mask; the masks of others are added to ``turned``, as a run that was killed noted none."""
+    finished = in_order(lambda task: _finished(task, card, frame, save_confidence, turned), tasks, available_cores())
     return [task for task, done in zip(tasks, finished, strict=True) if not done]
 
 
-def _finished(task: Task, card: ModelCard, frame: str, save_confidence: bool) -> bool:
+def _finished(task: Task, card: ModelCard, frame: str, save_confidence: bool, turned: list[Path]) -> bool:
     """Whether an earlier run left a whole mask (and confidence) of the right size."""
     from PIL import Image
 
@@ -445,6 +446,7 @@ def _finished(task: Task, card: ModelCard, frame: str, save_confidence: bool) ->
         width, height = info.stored_size if frame == "stored" else info.size
         if read_mask(task.output, card.catalog).shape != (height, width):
             return False
+        turned.extend(_turned(task, info))
         if save_confidence:
             with Image.open(_confidence_path(task)) as confidence:
                 confidence.load()
