@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -82,8 +82,9 @@ class ErrorComponent:
 class WrongKinds(Protocol):
     """Wrong pixels by kind of failure, as :class:`~deeplab_core.analysis.failures.KindMasks` gives them."""
 
-    def masks(self) -> Iterable[Mask]:
-        """(H, W) bool of every kind, in their order."""
+    @property
+    def bits(self) -> NDArray[np.uint16]:
+        """(H, W), bit k for the k-th kind."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -229,8 +230,11 @@ def find_errors(
     rows["center_x"], rows["center_y"] = regions.centroids[chosen].T
     rows["anchor_x"], rows["anchor_y"] = regions.anchors[chosen].T
     shares = np.zeros((len(KINDS), len(regions)), dtype=np.int64)
-    for place, mask in enumerate(() if kinds is None else kinds.masks()):
-        shares[place] = np.bincount(regions.numbers[mask], minlength=len(regions) + 1)[1:]
+    for strip in () if kinds is None else strips(truth.shape):
+        where = kinds.bits[strip] > 0
+        bits, number = kinds.bits[strip][where], regions.numbers[strip][where]
+        for place in range(len(KINDS)):
+            shares[place] += np.bincount(number[(bits & (1 << place)) > 0], minlength=len(regions) + 1)[1:]
     rows["kinds"] = shares[:, chosen].T
     if objects is not None:
         # A component lies within one region of the truth and one of the prediction, so any of its pixels determines which.

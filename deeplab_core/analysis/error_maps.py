@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from deeplab_core.analysis.components import PER_CELL, PER_IMAGE, check_pair, find_errors, wrong_pixels
 from deeplab_core.analysis.failures import FailureRules, KindMasks, count_failures, kind_bit, kind_masks
 from deeplab_core.analysis.kinds import KINDS, FailureKind, things_of
-from deeplab_core.analysis.objects import KnownObject, ObjectTable, find_objects
+from deeplab_core.analysis.objects import KnownObject, ObjectTable, find_objects, measure_contrast
 from deeplab_core.analysis.partition import ErrorPart, ErrorPartition, partition_errors
 from deeplab_core.analysis.record import (
     CELL_OCCLUSION,
@@ -37,10 +37,8 @@ from deeplab_core.analysis.slices import (
     ObjectAxis,
     PixelAxis,
     brightness_map,
-    contrast_map,
     distance_values,
     slice_pixels,
-    whole_values,
 )
 from deeplab_core.analysis.sparse import SparseCounts
 from deeplab_core.catalogs.catalog import ClassCatalog
@@ -73,7 +71,7 @@ class ErrorMaps:
     partition: ErrorPartition
     kinds: KindMasks
     objects: ObjectTable
-    values: Mapping[PixelAxis, NDArray[Any]]
+    values: Mapping[PixelAxis, NDArray[np.uint8]]
     things: frozenset[int]
     excluded_px: int | None = None
 
@@ -203,12 +201,11 @@ def map_errors(
         excluded_px = int((exclude & (truth != catalog.ignore)).sum())
         truth = np.where(exclude, np.asarray(catalog.ignore, dtype=truth.dtype), truth)
         distance = np.where(exclude, np.uint8(0), distance)
-    values: dict[PixelAxis, NDArray[Any]] = {PixelAxis.DISTANCE: distance}
+    values: dict[PixelAxis, NDArray[np.uint8]] = {PixelAxis.DISTANCE: distance}
     if rgb is not None:
         if rgb.shape[:2] != truth.shape:
             raise ValueError(f"the photograph has shape {rgb.shape}, the truth {truth.shape}")
         values[PixelAxis.BRIGHTNESS] = brightness_map(rgb)
-        values[PixelAxis.CONTRAST] = contrast_map(values[PixelAxis.BRIGHTNESS])
     wrong = wrong_pixels(truth, prediction, catalog.ignore)
     partition = partition_errors(truth=truth, prediction=prediction, ignore=catalog.ignore, width_px=rules.boundary_px)
     objects = find_objects(
@@ -218,8 +215,9 @@ def map_errors(
         things=things,
         known=known,
         brightness=values.get(PixelAxis.BRIGHTNESS),
-        contrast=values.get(PixelAxis.CONTRAST),
     )
+    if rgb is not None:
+        values[PixelAxis.CONTRAST] = measure_contrast(values[PixelAxis.BRIGHTNESS], objects)
     kinds = kind_masks(
         truth=truth,
         prediction=prediction,
@@ -238,7 +236,7 @@ def map_errors(
         partition=partition,
         kinds=kinds,
         objects=objects,
-        values={axis: whole_values(numbers) for axis, numbers in values.items()},
+        values=values,
         things=things,
         excluded_px=excluded_px,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ from deeplab_core.analysis.kinds import KINDS, PARTS, FailureKind
 from deeplab_core.analysis.objects import ObjectTable
 from deeplab_core.analysis.partition import ErrorPart, ErrorPartition
 from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.geometry import strips
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.counting import count_pairs
 from deeplab_core.metrics.scores import hits, mean_over_present, prediction_pixels, truth_pixels
@@ -74,10 +74,6 @@ class KindMasks:
         """(H, W) bool: the wrong pixels of one kind."""
         return (self.bits & kind_bit(kind)) > 0
 
-    def masks(self) -> Iterator[Mask]:
-        """Those of every kind, one after the other."""
-        return map(self.mask, KINDS)
-
 
 def kind_masks(
     *,
@@ -102,25 +98,27 @@ def kind_masks(
     """
     bits = np.zeros(truth.shape, dtype=np.uint16)
     numbers = np.zeros(len(KINDS), dtype=np.int64)
-    for part, kind in zip(ErrorPart, PARTS, strict=True):
-        bits |= ((partition.missed == part) | (partition.false == part)) * kind_bit(kind)
     is_thing = np.zeros(ignore + 1, dtype=bool)
     is_thing[list(things)] = True
-    # Tables are looked up at the wrong pixels only: they are few.
-    is_object, called_object, owner = is_thing[truth[wrong]], is_thing[prediction[wrong]], objects.numbers[wrong]
-    found = bits[wrong]
-    edges = (found & kind_bit(FailureKind.BOUNDARY)) > 0
-    found |= (is_object & called_object & ~edges) * kind_bit(FailureKind.CLASS_SWAP)
+    # Bits of each object of the truth, and of each predicted region.
+    of_object = np.zeros(len(objects.rows) + 1, dtype=np.uint16)
     for kind, chosen in _object_kinds(objects, rules).items():
-        place = KINDS.index(kind)
-        found |= np.concatenate(([False], chosen))[owner] * kind_bit(kind)
-        numbers[place] = int((chosen & (objects.rows["right"] < objects.rows["pixels"])).sum())
+        of_object[1:] |= chosen * kind_bit(kind)
+        numbers[KINDS.index(kind)] = int((chosen & (objects.rows["right"] < objects.rows["pixels"])).sum())
     invented = _invented(objects, rules)
-    place = KINDS.index(FailureKind.INVENTED_OBJECT)
-    alarms = np.concatenate(([False], invented))[objects.called_numbers[wrong]] & ~is_object
-    found |= alarms * kind_bit(FailureKind.INVENTED_OBJECT)
-    numbers[place] = int(invented.sum())
-    bits[wrong] = found
+    of_called = np.append(False, invented) * kind_bit(FailureKind.INVENTED_OBJECT)
+    numbers[KINDS.index(FailureKind.INVENTED_OBJECT)] = int(invented.sum())
+    for strip in strips(truth.shape):
+        where = wrong[strip]
+        missed, false = partition.missed[strip][where], partition.false[strip][where]
+        found = of_object[objects.numbers[strip][where]]
+        for part, kind in zip(ErrorPart, PARTS, strict=True):
+            found |= ((missed == part) | (false == part)) * kind_bit(kind)
+        is_object, called_object = is_thing[truth[strip][where]], is_thing[prediction[strip][where]]
+        edges = (found & kind_bit(FailureKind.BOUNDARY)) > 0
+        found |= (is_object & called_object & ~edges) * kind_bit(FailureKind.CLASS_SWAP)
+        found |= of_called[objects.called_numbers[strip][where]] * ~is_object
+        bits[strip][where] = found
     return KindMasks(bits, numbers)
 
 
@@ -150,12 +148,17 @@ def count_failures(
     missed = np.zeros((len(KINDS), classes), dtype=np.int64)
     false = np.zeros((len(KINDS), classes), dtype=np.int64)
     pixels = np.zeros(len(KINDS), dtype=np.int64)
-    for place, (kind, mask) in enumerate(zip(KINDS, kinds.masks(), strict=True)):
-        pixels[place] = np.count_nonzero(mask)
-        # A class is judged by its own verdict: an edge of the sofa may be the loss of half a chair.
-        as_miss, as_alarm = (partition.missed == place + 1, partition.false == place + 1) if kind in PARTS else (mask, mask)
-        missed[place] = np.bincount(lut[truth[as_miss]], minlength=classes + 1)[:classes]
-        false[place] = np.bincount(lut[prediction[as_alarm]], minlength=classes + 1)[:classes]
+    for strip in strips(truth.shape):
+        where = kinds.bits[strip] > 0
+        bits, real, called = kinds.bits[strip][where], lut[truth[strip][where]], lut[prediction[strip][where]]
+        for place, kind in enumerate(KINDS):
+            mask = (bits & kind_bit(kind)) > 0
+            pixels[place] += np.count_nonzero(mask)
+            # A class is judged by its own verdict: an edge of the sofa may be the loss of half a chair.
+            as_miss = partition.missed[strip][where] == place + 1 if kind in PARTS else mask
+            as_alarm = partition.false[strip][where] == place + 1 if kind in PARTS else mask
+            missed[place] += np.bincount(real[as_miss], minlength=classes + 1)[:classes]
+            false[place] += np.bincount(called[as_alarm], minlength=classes + 1)[:classes]
     return ImageFailures(
         counts=count_pairs(truth=truth, prediction=prediction, catalog=catalog),
         missed=missed,

@@ -7,22 +7,23 @@ fraction of every object) it is matched by class and box.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
+from deeplab_core.analysis.slices import contrast_strips, whole_values
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import MaskFormatError
 from deeplab_core.geometry import Box, strips
 from deeplab_core.labels import LabelMap
 from deeplab_core.metrics.distance import fill_void
 from deeplab_core.reading import expecting, read_json
-from deeplab_core.regions import Regions, find_regions
+from deeplab_core.regions import Mask, Regions, find_regions
 
 #: How far a truth region may reach beyond the box that the data gives, px: void rings move outlines.
 _BOX_SLACK = 2
@@ -78,9 +79,9 @@ class ObjectTable:
     """Objects of the truth and regions of the prediction of one image; row n is number n + 1 in its map.
 
     Attributes:
-        numbers: (H, W) int32, which object holds each pixel; 0 on stuff and void.
+        numbers: (H, W) which object holds each pixel; 0 on stuff and void. uint16 where that suffices, or int32.
         rows: (N,) of :data:`OBJECT`.
-        called_numbers: (H, W) int32, which predicted region of an object class holds each pixel; 0 elsewhere.
+        called_numbers: (H, W) which predicted region of an object class holds each pixel; 0 elsewhere. Of the same types.
         called_ids: (M,) int64 class id of each predicted region.
         called_scored: (M,) int64 its pixels on labelled truth.
         called_right: (M,) int64 its right pixels.
@@ -88,9 +89,9 @@ class ObjectTable:
         called_owner: (M,) int64 number of the object of its class that it overlaps most; 0 if none.
     """
 
-    numbers: NDArray[np.int32]
+    numbers: NDArray[np.uint16] | NDArray[np.int32]
     rows: NDArray[Any]
-    called_numbers: NDArray[np.int32]
+    called_numbers: NDArray[np.uint16] | NDArray[np.int32]
     called_ids: NDArray[np.int64]
     called_scored: NDArray[np.int64]
     called_right: NDArray[np.int64]
@@ -105,8 +106,7 @@ def find_objects(
     catalog: ClassCatalog,
     things: frozenset[int],
     known: Sequence[KnownObject] = (),
-    brightness: NDArray[np.float32] | None = None,
-    contrast: NDArray[np.float32] | None = None,
+    brightness: NDArray[np.uint8] | None = None,
 ) -> ObjectTable:
     """Find the objects of the truth and how each was predicted.
 
@@ -115,43 +115,63 @@ def find_objects(
         catalog: the classes.
         things: ids of object classes (:func:`~deeplab_core.analysis.kinds.things_of`).
         known: properties of its objects from the data.
-        brightness, contrast: (H, W) maps of the photograph, averaged over each object.
+        brightness: (H, W) luma of the image. Contrast: see :func:`measure_contrast`.
     """
     ignore = catalog.ignore
     is_thing = np.zeros(ignore + 1, dtype=bool)
     is_thing[list(things)] = True
-    labelled = truth != ignore
-    regions = find_regions(truth, labelled)
+    regions = find_regions(truth, truth != ignore)
     countable = is_thing[regions.values]
     number_of = np.zeros(len(regions) + 1, dtype=np.int32)
     number_of[1:][countable] = np.arange(1, int(countable.sum()) + 1)
-    kind = fill_void(regions.numbers.astype(np.uint16 if len(regions) < 1 << 16 else np.int32), 0)
-    numbers = regions.numbers
-    for strip in strips(numbers.shape):  # in place: it is the largest map of all
-        numbers[strip] = number_of[numbers[strip]]
+    kind = fill_void(_small(regions.numbers, len(regions)), 0)
+    numbers = _small(regions.numbers, len(number_of) - 1, number_of)
+    regions = replace(regions, numbers=np.zeros((0, 0), np.int32))  # the largest map of all
     rows = _rows_of(regions, countable)
-    called = find_regions(prediction, is_thing[prediction])
-
-    right = labelled & (truth == prediction)
-    swapped = labelled & ~right & is_thing[prediction]
-    rows["right"] = _count(numbers, right, len(rows))
-    rows["swapped"] = _count(numbers, swapped, len(rows))
-    rows["called"] = _majority(numbers, prediction, len(rows), catalog)
-    scored = _count(called.numbers, labelled, len(called))
-    hits = _count(called.numbers, right, len(called))
-    owner = _owners(numbers, called.numbers, right, len(rows), len(called))
-    rows["false"] = np.bincount(owner, weights=scored - hits, minlength=len(rows) + 1)[1:]
-
     around = contacts(kind, regions.values, countable)
     rows["border_share"], rows["same_share"] = around.foreign_share[countable], around.same_share[countable]
     rows["parts"] = around.parts[countable]
     rows["truncated"] = touches_border(kind, len(regions))[countable]
-    rows["visible_fraction"] = np.nan
+    del kind
+    called = find_regions(prediction, is_thing[prediction])
+    called_numbers = _small(called.numbers, len(called))
+    called = replace(called, numbers=regions.numbers)
+
+    def labelled(strip: slice) -> Mask:
+        return np.asarray(truth[strip] != ignore)
+
+    def right(strip: slice) -> Mask:
+        return labelled(strip) & (truth[strip] == prediction[strip])
+
+    rows["right"] = _count(numbers, right, len(rows))
+    rows["swapped"] = _count(numbers, lambda strip: labelled(strip) & ~right(strip) & is_thing[prediction[strip]], len(rows))
+    rows["called"] = _majority(numbers, prediction, len(rows), catalog)
+    scored = _count(called_numbers, labelled, len(called))
+    hits = _count(called_numbers, right, len(called))
+    owner = _owners(numbers, called_numbers, right, len(rows), len(called))
+    rows["false"] = np.bincount(owner, weights=scored - hits, minlength=len(rows) + 1)[1:]
+    rows["visible_fraction"] = rows["contrast"] = rows["brightness"] = np.nan
     _match_known(rows, known)
-    for name, values in (("brightness", brightness), ("contrast", contrast)):
-        rows[name] = np.nan if values is None else _count(numbers, values, len(rows), np.float64) / np.maximum(rows["pixels"], 1)
-    on_stuff = _count(called.numbers, labelled & ~is_thing[truth], len(called))
-    return ObjectTable(numbers, rows, called.numbers, called.values, scored, hits, on_stuff, owner)
+    if brightness is not None:
+        rows["brightness"] = _count(numbers, lambda strip: brightness[strip], len(rows)) / np.maximum(rows["pixels"], 1)
+    on_stuff = _count(called_numbers, lambda strip: labelled(strip) & ~is_thing[truth[strip]], len(called))
+    return ObjectTable(numbers, rows, called_numbers, called.values, scored, hits, on_stuff, owner)
+
+
+def measure_contrast(brightness: NDArray[np.uint8], objects: ObjectTable) -> NDArray[np.uint8]:
+    """(H, W) local contrast of an image in whole numbers, 0..255; its mean over each object is written into the object's row.
+
+    Args:
+        brightness: (H, W) luma.
+        objects: of the same image.
+    """
+    whole = np.empty(brightness.shape, dtype=np.uint8)
+    sums = np.zeros(len(objects.rows) + 1)
+    for strip, contrast in contrast_strips(brightness):
+        whole[strip] = whole_values(contrast)
+        sums += np.bincount(objects.numbers[strip].ravel(), weights=contrast.ravel(), minlength=len(sums))
+    objects.rows["contrast"] = sums[1:] / np.maximum(objects.rows["pixels"], 1)
+    return whole
 
 
 def read_known_objects(path: Path | str, catalog: ClassCatalog) -> tuple[KnownObject, ...]:
@@ -190,19 +210,27 @@ def _rows_of(regions: Regions, countable: NDArray[np.bool_]) -> NDArray[Any]:
     return rows
 
 
-def _count(numbers: NDArray[np.int32], what: NDArray[Any], rows: int, kind: DTypeLike = np.int64) -> NDArray[Any]:
-    """Sum of a map over each number, 1..rows; of a bool map the number of true pixels."""
-    found = np.zeros(rows + 1, dtype=kind)
+def _small(numbers: NDArray[np.int32], most: int, table: NDArray[np.int32] | None = None) -> NDArray[Any]:
+    """(H, W) numbers of at most ``most``, looked up in a table if there is one, in as few bytes as hold them."""
+    found = np.empty(numbers.shape, dtype=np.uint16 if most < 1 << 16 else np.int32)
     for strip in strips(numbers.shape):
-        part, chosen = numbers[strip], what[strip]
-        if what.dtype == bool:
+        found[strip] = numbers[strip] if table is None else table[numbers[strip]]
+    return found
+
+
+def _count(numbers: NDArray[Any], what: Callable[[slice], NDArray[Any]], rows: int) -> NDArray[np.int64]:
+    """(rows,) sums of a map of whole numbers, given strip by strip, over each number from 1; of a bool map its true pixels."""
+    found = np.zeros(rows + 1)
+    for strip in strips(numbers.shape):
+        part, chosen = numbers[strip], what(strip)
+        if chosen.dtype == bool:
             found += np.bincount(part[chosen], minlength=rows + 1)
         else:
             found += np.bincount(part.ravel(), weights=chosen.ravel(), minlength=rows + 1)
-    return found[1:]
+    return found[1:].astype(np.int64)
 
 
-def _majority(numbers: NDArray[np.int32], prediction: LabelMap, rows: int, catalog: ClassCatalog) -> NDArray[np.int64]:
+def _majority(numbers: NDArray[Any], prediction: LabelMap, rows: int, catalog: ClassCatalog) -> NDArray[np.int64]:
     """(N,) id that most pixels of each object were given; of equally many the first in channel order."""
     columns, lut = len(catalog) + 1, catalog.index_lut()
     counts = np.zeros(rows * columns, dtype=np.int64)
@@ -215,13 +243,13 @@ def _majority(numbers: NDArray[np.int32], prediction: LabelMap, rows: int, catal
 
 
 def _owners(
-    numbers: NDArray[np.int32], called: NDArray[np.int32], right: NDArray[np.bool_], rows: int, regions: int
+    numbers: NDArray[Any], called: NDArray[Any], right: Callable[[slice], Mask], rows: int, regions: int
 ) -> NDArray[np.int64]:
     """(M,) number of the object of its class that each predicted region overlaps most; 0 for none."""
     owner = np.zeros(regions, dtype=np.int64)
     stretches, lengths = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for strip in strips(numbers.shape):
-        both = right[strip] & (numbers[strip] > 0) & (called[strip] > 0)
+        both = right(strip) & (numbers[strip] > 0) & (called[strip] > 0)
         code = called[strip][both].astype(np.int64) * (rows + 1) + numbers[strip][both]
         # Neighbours mostly have the same code: stretches of it are few, and sorted in place of the pixels.
         ends = np.append(np.flatnonzero(code[1:] != code[:-1]), len(code) - 1) if len(code) else np.zeros(0, np.int64)
@@ -324,7 +352,9 @@ def _pieces(
 ) -> NDArray[np.int64]:
     """(N,) pieces that an occluder leaves of the object that each region seems to belong to."""
     parts = np.ones(len(values), dtype=np.int64)
-    sizes = np.bincount(kind.ravel(), minlength=len(values) + 1)
+    sizes = np.zeros(len(values) + 1, dtype=np.int64)
+    for strip in strips(kind.shape):
+        sizes += np.bincount(kind[strip].ravel(), minlength=len(sizes))
     groups: list[tuple[int, list[int]]] = []
     for occluder in np.unique(others).tolist():
         near = [int(region) for region in regions[others == occluder] if sizes[region] >= _PIECE_PX]

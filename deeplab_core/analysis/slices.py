@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate, pairwise
@@ -132,21 +132,28 @@ class PixelSlice:
     images: int
 
 
-def brightness_map(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+def brightness_map(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(H, W) luma of an (H, W, 3) image, 0..255 (ITU-R BT.601 weights)."""
     import cv2
 
-    return np.asarray(cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY), dtype=np.float32)
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
-def contrast_map(brightness: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(H, W) local contrast: standard deviation of luma within a window, in levels of luma; 0 on flat areas."""
+def contrast_strips(brightness: NDArray[np.uint8]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Rows of an image and their local contrast: standard deviation of luma within a window, in levels of luma; 0 on flat areas.
+
+    The strips are those of :func:`~deeplab_core.geometry.strips`; sums of whole numbers are exact, so no value depends on them.
+    """
     import cv2
 
-    size = (CONTRAST_WINDOW, CONTRAST_WINDOW)
-    mean = cv2.blur(brightness, size)
-    square = cv2.sqrBoxFilter(brightness, cv2.CV_32F, size)
-    return np.asarray(np.sqrt(np.maximum(square - mean * mean, 0)), dtype=np.float32)
+    size, reach, height = (CONTRAST_WINDOW, CONTRAST_WINDOW), CONTRAST_WINDOW // 2, len(brightness)
+    for strip in strips(brightness.shape):
+        first, last = max(0, strip.start - reach), min(height, strip.stop + reach)
+        luma = brightness[first:last].astype(np.float32)
+        mean = cv2.blur(luma, size)
+        square = cv2.sqrBoxFilter(luma, cv2.CV_32F, size)
+        inside = slice(strip.start - first, strip.stop - first)
+        yield strip, np.sqrt(np.maximum(square[inside] - mean[inside] * mean[inside], 0))
 
 
 def slice_objects(

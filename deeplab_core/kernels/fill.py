@@ -37,8 +37,8 @@ def filled(labels: LabelMap, ignore: int, where: NDArray[np.bool_] | None = None
     """
     void = labels.dtype.type(ignore)
     result = labels.copy()
-    places = labels == void if where is None else (labels == void) & where
-    thick = _fill_thin(labels, result, void, np.flatnonzero(places), _disk())
+    places = np.flatnonzero(labels == void if where is None else (labels == void) & where)
+    thick = _fill_thin(labels, result, void, places, _disk())
     if thick.size:
         distance, nearest = _columns_to_label(labels, void)
         if np.minimum(distance.ravel()[thick], labels.shape[1]).sum(dtype=np.int64) > _PATIENCE:

@@ -146,16 +146,16 @@ def fill_void(labels: LabelMap, ignore: int = IGNORE) -> LabelMap:
     """
     import cv2
 
-    filled = np.array(labels, order="C", copy=True)
-    void = filled == ignore
-    if not void.any() or void.all():
-        return filled
-    if filled.dtype in _COMPILED and use_compiled(filled.size):
+    labels = np.ascontiguousarray(labels)
+    if np.count_nonzero(labels == ignore) in (0, labels.size):
+        return labels.copy()
+    if labels.dtype in _COMPILED and use_compiled(labels.size):
         from deeplab_core.kernels import fill as fill_loops
 
-        done = fill_loops.filled(filled, ignore)
+        done = fill_loops.filled(labels, ignore)
         if done is not None:
             return done
+    filled, void = labels.copy(), labels == ignore
     for box, target in _void_regions(void):
         local = labels[box.slices]
         nearest = np.full(local.shape, np.inf, dtype=np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -27,7 +28,7 @@ from deeplab_core.analysis.slices import (
     PIXEL_EDGES,
     SLICE_COLUMNS,
     brightness_map,
-    contrast_map,
+    contrast_strips,
     objects_within,
     slice_pixels,
 )
@@ -122,7 +123,7 @@ def test_brightness_and_contrast_of_a_photograph() -> None:
     brightness = brightness_map(rgb)
     assert (brightness[:, :20] == 100).all()
     assert (brightness[:, 20:] == 200).all()
-    contrast = contrast_map(brightness)
+    ((_, contrast),) = contrast_strips(brightness)
     assert contrast[20, 2] == pytest.approx(0, abs=0.05)
     assert contrast[20, 12] == pytest.approx(0, abs=0.05)
     share = 7 / 15  # of the window around column 19 that lies to the right of the step
@@ -131,6 +132,16 @@ def test_brightness_and_contrast_of_a_photograph() -> None:
     truth[10:30, 25:35] = 9
     row = inspect_image(truth=truth, prediction=truth, catalog=VOC, rgb=rgb).objects[0]
     assert row["brightness"] == 200
+
+
+@pytest.mark.parametrize("rows", [1, 7, 8, 50])
+def test_contrast_of_strips_is_that_of_the_whole_image(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    luma = np.random.default_rng(3).integers(0, 256, (50, 30), np.uint8)
+    size = (15, 15)
+    mean, square = cv2.blur(luma.astype(np.float32), size), cv2.sqrBoxFilter(luma.astype(np.float32), cv2.CV_32F, size)
+    monkeypatch.setattr("deeplab_core.geometry._STRIP_PX", rows * 30)
+    found = np.concatenate([part for _, part in contrast_strips(luma)])
+    np.testing.assert_array_equal(found, np.sqrt(np.maximum(square - mean * mean, 0)))
 
 
 def test_pixels_by_slice_add_up_to_the_matrix() -> None:
