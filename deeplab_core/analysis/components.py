@@ -230,11 +230,12 @@ def find_errors(
     rows["center_x"], rows["center_y"] = regions.centroids[chosen].T
     rows["anchor_x"], rows["anchor_y"] = regions.anchors[chosen].T
     shares = np.zeros((len(KINDS), len(regions)), dtype=np.int64)
-    for strip in () if kinds is None else strips(truth.shape):
-        where = kinds.bits[strip] > 0
-        bits, number = kinds.bits[strip][where], regions.numbers[strip][where]
-        for place in range(len(KINDS)):
-            shares[place] += np.bincount(number[(bits & (1 << place)) > 0], minlength=len(regions) + 1)[1:]
+    if kinds is not None:
+        for strip in strips(truth.shape):
+            where = kinds.bits[strip] > 0
+            bits, number = kinds.bits[strip][where], regions.numbers[strip][where]
+            for place in range(len(KINDS)):
+                shares[place] += np.bincount(number[(bits & (1 << place)) > 0], minlength=len(regions) + 1)[1:]
     rows["kinds"] = shares[:, chosen].T
     if objects is not None:
         # A component lies within one region of the truth and one of the prediction, so any of its pixels determines which.

@@ -138,7 +138,8 @@ def find_objects(
     called = replace(called, numbers=regions.numbers)
 
     def labelled(strip: slice) -> Mask:
-        return np.asarray(truth[strip] != ignore)
+        found: Mask = truth[strip] != ignore
+        return found
 
     def right(strip: slice) -> Mask:
         return labelled(strip) & (truth[strip] == prediction[strip])

@@ -249,7 +249,7 @@ class OwnSlices:
         """Axes of objects, in the order of the tables."""
         return [axis for table in self.tables for axis in table.axes if axis.of == "object"]
 
-    def add(self, image: str, numbers: NDArray[np.int32], objects: int) -> None:
+    def add(self, image: str, numbers: NDArray[Any], objects: int) -> None:
         """Find the objects of an image.
 
         Args:
