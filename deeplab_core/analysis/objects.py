@@ -142,7 +142,8 @@ def find_objects(
         return found
 
     def right(strip: slice) -> Mask:
-        return labelled(strip) & (truth[strip] == prediction[strip])
+        found: Mask = labelled(strip) & (truth[strip] == prediction[strip])
+        return found
 
     rows["right"] = _count(numbers, right, len(rows))
     rows["swapped"] = _count(numbers, lambda strip: labelled(strip) & ~right(strip) & is_thing[prediction[strip]], len(rows))
