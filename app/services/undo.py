@@ -70,12 +70,14 @@ class _Target:
     Attributes:
         silent: while a stack is put together, commands move without touching pixels.
         failure: the command that could not be carried out, its direction, and why. Commands do nothing until the stack is cut.
+        held: index of the stack before a jump that came while a step was open. Commands do nothing until the stack is back there.
     """
 
     image: int
     document: Document
     silent: bool = False
     failure: tuple[_StepCommand, int, ProjectError] | None = None
+    held: int | None = None
 
 
 class _StepCommand(QUndoCommand):
@@ -99,7 +101,10 @@ class _StepCommand(QUndoCommand):
 
     def _move(self, patch: TilePatch, direction: int) -> None:
         target = self._target
-        if target.silent or target.failure is not None:
+        if target.silent or target.failure is not None or target.held is not None:
+            return
+        if target.document.has_open_step:
+            self._history.hold(self, direction)
             return
         if self.step.act is not None:
             self.step.act(direction)
@@ -161,6 +166,8 @@ class UndoHistory(QObject):
             before that, and the step is in the history no more, nor is what can only be reached through it.
         actDone: () a step without pixels was done.
         changed: () anything that menus or the history list show.
+        stepEndAsked: () a step is about to be undone or done again: whatever is painted and not a step yet becomes one first. Its
+            patch holds whole tiles of the mask as they were at its start, so the journal would lose what is done in between.
     """
 
     stepPushed = Signal(int, object)
@@ -168,7 +175,9 @@ class UndoHistory(QObject):
     stepDamaged = Signal(int, object, object)
     actDone = Signal()
     changed = Signal()
+    stepEndAsked = Signal()
     cutNeeded = Signal()
+    _held = Signal()
 
     def __init__(self, parent: QObject | None = None, *, budget: int = UNDO_BYTES) -> None:
         super().__init__(parent)
@@ -180,6 +189,7 @@ class UndoHistory(QObject):
         self.group.activeStackChanged.connect(self.changed)
         # Not while the stack that calls the commands is still at it (the history list jumps over several steps at once).
         self.cutNeeded.connect(self._cut, Qt.ConnectionType.QueuedConnection)
+        self._held.connect(self._jump, Qt.ConnectionType.QueuedConnection)
 
     def open(self, image: int, document: Document, steps: Iterable[JournalStep]) -> None:
         """Make an image's stack the active one, put together from its journal steps (undone ones can be redone).
@@ -225,6 +235,7 @@ class UndoHistory(QObject):
     def push(self, title: MessageText, patch: TilePatch, source: Provenance) -> Step | None:
         """Take a step of the image in view that was just painted. A patch without tiles is not a step: None."""
         self._cut()
+        self._go_back()
         opened = self._active()
         if opened is None or patch.empty:
             return None
@@ -249,6 +260,7 @@ class UndoHistory(QObject):
             act: called with -1 to undo it and with 1 to do it again; it reports its own errors.
         """
         self._cut()
+        self._go_back()
         opened = self._active()
         if opened is None:
             return False
@@ -265,6 +277,8 @@ class UndoHistory(QObject):
         Returns:
             Why a damaged step could not be undone (see :attr:`stepDamaged`); None for a sound one.
         """
+        if not self._ready():
+            return None
         self.group.undo()
         opened = self._active()
         failure = None if opened is None else opened.target.failure
@@ -273,6 +287,8 @@ class UndoHistory(QObject):
 
     def redo(self) -> None:
         """Do the step that was undone last again; nothing happens without one."""
+        if not self._ready():
+            return
         self.group.redo()
         self._cut()
 
@@ -334,6 +350,42 @@ class UndoHistory(QObject):
         opened.stack.setIndex(index)
         target.silent = False
         return opened
+
+    def _ready(self) -> bool:
+        """Have an open step of the image in view ended; False if it stays open, and nothing may be undone."""
+        self._go_back()
+        self.stepEndAsked.emit()
+        opened = self._active()
+        return opened is None or not opened.target.document.has_open_step
+
+    def hold(self, command: _StepCommand, direction: int) -> None:
+        """A command was asked to move in the middle of another step: the history list moves the stack by itself."""
+        for opened in self._stacks.values():
+            if command in opened.commands:
+                opened.target.held = opened.commands.index(command) + (direction < 0)
+        self._held.emit()
+
+    def _go_back(self) -> int | None:
+        """Where the active stack was asked to go in the middle of a step; it is where it was again. None if it was not."""
+        wanted = None
+        for opened in self._stacks.values():
+            if opened.target.held is not None:
+                index = opened.stack.index()
+                opened.stack.setIndex(opened.target.held)
+                opened.target.held = None
+                wanted = index if opened is self._active() else wanted
+        return wanted
+
+    @Slot()
+    def _jump(self) -> None:
+        """End the open step, and only then go where the history list was told to; what the step has replaced is gone."""
+        wanted = self._go_back()
+        opened = self._active()
+        if wanted is None or opened is None:
+            return
+        count = opened.stack.count()
+        if self._ready() and opened is self._active() and (wanted < opened.stack.index() or opened.stack.count() == count):
+            opened.stack.setIndex(wanted)
 
     @Slot()
     def _cut(self) -> None:

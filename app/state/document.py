@@ -156,6 +156,11 @@ class Document:
         """The step is about to be recorded, or was taken back. Nothing happens where it is not open."""
         self._open_steps = [known for known in self._open_steps if known is not step]
 
+    @property
+    def has_open_step(self) -> bool:
+        """Whether something is painted that the journal does not know of yet. No other step may be done or undone then."""
+        return bool(self._open_steps)
+
     def snapshot(self) -> Snapshot:
         """The maps at the last step boundary, to be copied by another thread. What is written in parts is finished first."""
         self.settle()

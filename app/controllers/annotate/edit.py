@@ -137,7 +137,7 @@ class EditController(QObject):
         self._locked: str | None = None
         self._band: NDArray[np.bool_] | None = None
         self._writer = StepWriter(self)
-        self._open_elsewhere = False
+        self._end_elsewhere: Callable[[], None] | None = None
         self._region: _Region | None = None
         self._background: ThreadPoolExecutor | None = None
         self._workedOut.connect(self._take_region, Qt.ConnectionType.QueuedConnection)
@@ -151,11 +151,11 @@ class EditController(QObject):
     @property
     def busy(self) -> bool:
         """Whether a stroke is being painted, or something else paints into the document (:meth:`hold`)."""
-        return self._stroke is not None or self._open_elsewhere
+        return self._stroke is not None or self._end_elsewhere is not None
 
-    def hold(self, on: bool) -> None:
-        """Another part paints into the document in an open step: until it is over, nothing is edited and nothing undone."""
-        self._open_elsewhere = on
+    def hold(self, end: Callable[[], None] | None) -> None:
+        """Another part paints in an open step. ``end`` takes that back before anything else changes; None: over."""
+        self._end_elsewhere = end
         self.busyChanged.emit(self.busy)
 
     def set_document(self, document: Document | None) -> None:
@@ -256,6 +256,8 @@ class EditController(QObject):
         it is.
         """
         self.finish_pending()
+        if self._end_elsewhere is not None:
+            self._end_elsewhere()
         if self._region is not None:
             self._region.patch.exception()  # waits; the outcome is taken below
             self._take_region()
@@ -430,8 +432,8 @@ class EditController(QObject):
             self.choose_class(value)
 
     def undo(self) -> None:
-        """Revert the current stroke, or else the last step."""
-        if not self.abort_stroke():
+        """Revert the current stroke, or else the last step; ignored while another part paints (:meth:`hold`)."""
+        if self._end_elsewhere is None and not self.abort_stroke():
             self.commit_stroke()
             self.undoAsked.emit()
 

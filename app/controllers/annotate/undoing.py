@@ -59,6 +59,7 @@ class Undoing(QObject):
 
     def undo(self) -> None:
         """Take the last step of the image in view back, or say what that would be, or where the user's last step is."""
+        self._session.end_stroke()
         history = self._session.history
         if history is None:
             return
@@ -161,6 +162,7 @@ class Undoing(QObject):
             history.stepPushed.connect(self._follow_step)
             history.stepMoved.connect(self._follow_move)
             history.actDone.connect(self._follow_act)
+            history.stepEndAsked.connect(self._session.end_stroke)
         self._note_elsewhere()
 
     def _follow_image(self, image: OpenImage | None) -> None:

@@ -97,7 +97,7 @@ class ThresholdController(QObject):
                 return
             self._live = _Live(document, PatchRecorder(document.labels, document.provenance))
             document.open_step(self._live.recorder)
-            self._edit.hold(True)
+            self._edit.hold(self._leave)
         self._live.recorder.touch(Box.whole(document.shape))
         merge = merge_labels(document.labels, document.provenance, labels, Provenance.MODEL, locked=document.locked)
         document.apply(merge.patch)
@@ -110,7 +110,7 @@ class ThresholdController(QObject):
         if live is not None:
             live.document.apply(live.recorder.finish().inverted())
             live.document.close_step(live.recorder)
-            self._edit.hold(False)
+            self._edit.hold(None)
 
     def _follow(self, image: OpenImage | None) -> None:
         """Predict with the threshold that was chosen last, once what is under way with another one is there."""

@@ -312,6 +312,8 @@ class FolderJobs(QObject):
         """Undo the job's step of one image; False if the image has moved on. Raises AtrousError, e.g. for a damaged step."""
         project, history, view = change.project, self._session.history, self._session.image
         before, status = change.steps[image]
+        if view is not None and view.id == image:
+            self._session.end_stroke()  # a stroke in it is newer than the job
         step = project.journal.only_newer(image, before, change.source)
         if step is None or history is None or (project.record(image).reviewed and image not in change.reviewed):
             return False

@@ -101,3 +101,65 @@ def test_a_stroke_that_waits_for_what_follows_is_in_no_mask_file_before_it_is_a_
     assert np.array_equal(labels, studio.image.document.labels)
     assert not np.array_equal(labels, boundary)
     assert steps == 2
+
+
+def go_to(studio: Studio, row: int) -> None:
+    """A click on a row of the history list."""
+    view = studio.window.history.view
+    view.scrollTo(view.model().index(row, 0))
+    at = view.visualRect(view.model().index(row, 0)).center()
+    studio.qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    studio.settle()
+
+
+@pytest.mark.parametrize("half", ["waits", "pen down"])
+@pytest.mark.parametrize(("undone", "row", "left"), [(2, 4, 3), (2, 1, 1), (0, 2, 2)], ids=["redo", "undo below undone", "undo"])
+def test_a_jump_in_the_history_list_during_a_stroke_loses_nothing(
+    studio: Studio, folder: Path, half: str, undone: int, row: int, left: int
+) -> None:
+    """The stroke becomes a step before the jump: what it has replaced cannot be done again, and the journal has what is seen."""
+    studio.open(folder)
+    studio.program.classes.choose(15)
+    masks = [studio.image.document.labels.copy()]
+    for y in (10, 20, 30, 40):
+        studio.paint((10, y), (60, y))
+        masks.append(studio.image.document.labels.copy())
+    for _ in range(undone):
+        studio.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    edit = studio.program.edit
+    studio.program.classes.choose(9)
+    if half == "waits":
+        edit.hold_strokes(True)
+        studio.paint((20, 5), (50, 45))
+        assert edit.pending_stroke is not None
+    else:
+        pen_down(studio)
+    masks[4 - undone + 1 :] = [studio.image.document.labels.copy()]
+    go_to(studio, row)
+    assert edit.pending_stroke is None
+    assert not edit.busy
+    history = studio.program.session.history
+    assert (history.index, len(history.steps)) == (left, 4 - undone + 1)
+    assert np.array_equal(studio.image.document.labels, masks[left])
+    assert np.array_equal(stored(studio)[0], masks[left])
+    go_to(studio, len(history.steps))
+    assert np.array_equal(studio.image.document.labels, masks[-1])
+    assert np.array_equal(stored(studio)[0], masks[-1])
+
+
+def test_a_stroke_that_waits_is_undone_first_by_a_button_that_was_there_before(studio: Studio, folder: Path) -> None:
+    """The history itself is asked, as by a button of a message, or the undo of a folder job."""
+    studio.open(folder)
+    studio.program.classes.choose(15)
+    studio.paint((10, 50), (60, 52))
+    before = studio.image.document.labels.copy()
+    studio.program.edit.hold_strokes(True)
+    studio.paint((20, 40), (50, 52))
+    after = studio.image.document.labels.copy()
+    history = studio.program.session.history
+    history.undo()
+    assert np.array_equal(studio.image.document.labels, before)
+    assert np.array_equal(stored(studio)[0], before)
+    history.redo()
+    assert np.array_equal(studio.image.document.labels, after)
+    assert np.array_equal(stored(studio)[0], after)

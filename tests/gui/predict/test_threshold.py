@@ -6,7 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PySide6.QtCore import Qt
 
+from app.state.project import Project
+from app.state.provenance import Provenance
 from app.ui.common.param_slider import ParamSlider
 from app.worker.messages import Predict
 from deeplab_core.catalogs.catalog import ClassCatalog, ClassInfo
@@ -146,3 +149,26 @@ def test_a_threshold_belongs_to_its_model(two: Studio) -> None:
     two.wait(lambda: models.path == other)
     assert models.run_settings.options().threshold == pytest.approx(0.5)
     two.settle()
+
+
+@pytest.mark.parametrize("what", ["fill", "list"])
+def test_what_changes_the_mask_during_a_drag_ends_it_first(two: Studio, what: str) -> None:
+    """Otherwise the end of the drag would take it back, and the journal would hold what the mask does not."""
+    two.program.edit.replace_all(np.zeros_like(two.image.document.labels), Provenance.MODEL, "Another prediction")
+    two.program.classes.choose(15)
+    before = two.image.document.labels.copy()
+    drag(two, 0.2, 0.3)
+    assert not np.array_equal(two.image.document.labels, before)
+    if what == "fill":
+        two.program.edit.fill(3, 3)
+    else:
+        view = two.window.history.view
+        at = view.visualRect(view.model().index(0, 0)).center()
+        two.qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=at)
+        two.wait(lambda: not two.program.edit.busy)
+    assert not two.program.edit.busy
+    after = two.image.document.labels.copy()
+    assert not np.array_equal(after, before)
+    two.program.session.autosaver.flush()
+    with Project.open(two.image.path.parent, read_only=True) as reader:
+        assert np.array_equal(reader.load(two.image.id).document.labels, after)

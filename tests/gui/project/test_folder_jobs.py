@@ -249,6 +249,21 @@ def test_a_step_that_was_undone_again_does_not_keep_an_image_from_being_restored
     np.testing.assert_array_equal(desk.image.document.labels, before[name])
 
 
+def test_a_stroke_that_waits_is_newer_than_the_job(desk):
+    go(desk, Qt.Key.Key_D)
+    refine_folder(desk)
+    desk.program.classes.choose(3)
+    desk.press(Qt.Key.Key_B)
+    desk.window.commands["edit.undo_folder"].trigger()
+    desk.program.edit.hold_strokes(True)
+    desk.paint((20, 40), (40, 40))
+    after = desk.image.document.labels.copy()
+    assert desk.program.edit.pending_stroke is not None
+    desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
+    assert "changed since" in desk.program.notifier.messages[-1].detail
+    np.testing.assert_array_equal(desk.image.document.labels, after)
+
+
 def test_the_undo_lasts_until_the_next_job_that_changes_something(desk):
     refine_folder(desk)
     after = masks(desk)
