@@ -81,7 +81,7 @@ class ActionBuilder:
                 rich_tip(
                     f"<b>{spec.title.rstrip('…')}</b>"
                     + (f" &nbsp; {shown}" if shown else "")
-                    + (f"<br>{escape(tip)}" if tip else "")
+                    + (f"<br>{escape(tip, quote=False)}" if tip else "")
                 )
             )
 
