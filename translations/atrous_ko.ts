@@ -4218,7 +4218,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     <message numerus="yes">
         <source>{n} image was moved; its mask is kept with it.</source>
         <comment>{n} images were moved; their masks are kept with them.</comment>
-        <extracomment>Key of the ``meta`` table: what was left out at the last visit. At most so many bytes of images are read to tell a copied folder (new times, same content) from renamed files. Whatever is left is compared when the image is opened.</extracomment>
+        <extracomment>Key of the ``meta`` table: what was left out at the last visit. At most so many bytes of images are read to tell a copied folder (new times, same content) from renamed files. Whatever is left is compared when the image is opened. Whether an image was worked on; a condition on the ``images`` table.</extracomment>
         <translation>
             <numerusform>이미지 {n}개가 옮겨졌습니다. 마스크는 함께 유지됩니다.</numerusform>
         </translation>
@@ -7319,6 +7319,14 @@ Click to view and set the values.</source>
         <translation>사진에서는 약합니다. 공개된 모델을 내려받거나 수정한 내용에서 학습시키세요.</translation>
     </message>
     <message>
+        <source>Receptive field: computing…</source>
+        <translation>수용 영역: 계산 중…</translation>
+    </message>
+    <message>
+        <source>Receptive field: rest the pointer on a pixel of the image</source>
+        <translation>수용 영역: 이미지의 한 픽셀 위에 포인터를 멈추세요</translation>
+    </message>
+    <message>
         <source>No receptive field</source>
         <translation>수용 영역 없음</translation>
     </message>
@@ -7852,7 +7860,7 @@ Metrics against a model&apos;s own masks say nothing about its errors. The Class
     </message>
     <message>
         <source>not found</source>
-        <extracomment>Height of a row with its gap, and of the picture in it, in px. Side of the mark of a status, in px, and the room that it takes before the name. Side of the sign of notes, px. Shape and colour of each status. The marks are on the dark foot of a thumbnail in both themes.</extracomment>
+        <extracomment>Height of a row with its gap, and of the picture in it, in px. Side of the mark of a status, in px, and the room that it takes before the name. Thumbnails that are kept as they fill a row. Side of the sign of notes, px. Shape and colour of each status. The marks are on the dark foot of a thumbnail in both themes.</extracomment>
         <translation>찾을 수 없음</translation>
     </message>
     <message>
@@ -8850,7 +8858,7 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>Annotate</source>
-        <extracomment>Height of a segment, and its width with and without its word, in px. Panels that say nothing about the pages of the Evaluation panel. Pages of the Evaluation panel lead to images by themselves; in a narrow window they need the room of the list, px.</extracomment>
+        <extracomment>Height of a segment, and its width with and without its word, in px. Panels that say nothing about the pages of the Evaluation panel. In a window narrower than this (px) Compare and the pages of the Evaluation panel need the room of the list of images; keys and pages lead to images, too.</extracomment>
         <translation>라벨링</translation>
     </message>
     <message>
@@ -11818,7 +11826,7 @@ Ending of stored confidences, 255 x the largest probability (``atrous predict --
     </message>
     <message>
         <source>this is a link, and links are not written through</source>
-        <extracomment>Images of the folders that are open, by the folder&apos;s real path: names relative to it, with ``/``.</extracomment>
+        <extracomment>Names of the files that :func:`atomic_write` has not finished; a process that is killed leaves its own behind. Images of the folders that are open, by the folder&apos;s real path: names relative to it, with ``/``.</extracomment>
         <translation>링크이며, 링크를 통해서는 쓰지 않습니다</translation>
     </message>
     <message>

@@ -87,12 +87,16 @@ class ReadAhead:
         self._reading = image
 
         def work() -> Pixels | None:
-            path = project.path_of(project.record(image))
             try:
-                info = probe_image(path)
+                info = probe_image(project.path_of(project.record(image)))
                 return read_pixels(project, image) if info.width * info.height <= MOST_PIXELS else None
             except (AtrousError, OSError) as error:  # reported when it is opened
-                _LOG.info("%s is not read ahead: %s", path, error)
+                _LOG.info("image %d is not read ahead: %s", image, error)
+                return None
+            except KeyError:
+                if any(record.id == image for record in project.images):
+                    raise  # an error of ours
+                _LOG.info("image %d was removed while it was read ahead", image)
                 return None
 
         def done(found: Pixels | None) -> None:

@@ -97,8 +97,8 @@ class SimilarImages(QObject):
         )  # fmt: skip
         self.shown.emit()
 
-    def stop(self) -> None:
-        """Stop; what is known is shown."""
+    def stop(self, _result: int = 0) -> None:
+        """Stop; what is known is shown. The argument is that of a dialog that was closed."""
         if self._job is not None:
             self._job.cancel()
 

@@ -30,28 +30,37 @@ class ReceptiveMark:
     """Everything that is drawn of one field, made once and painted at any scale.
 
     Args:
-        field: what the compute process found.
+        field: what the compute process found; None as long as there is only the text.
         text: the text beside it in the first pane.
     """
 
-    def __init__(self, field: ReceptiveField, text: str) -> None:
+    def __init__(self, field: ReceptiveField | None, text: str) -> None:
         self.field, self.text = field, text
-        density = _blurred(field)
-        self._heat = _heat_image(density)
-        self.outlines = {share: _outline(density, mass_level(density, share), field.extent) for share in SHARES}
+        self._heat: QImage | None = None
+        self.outlines: dict[float, list[NDArray[np.float64]]] = {}
+        if field is not None:
+            density = _blurred(field)
+            self._heat = _heat_image(density)
+            self.outlines = {share: _outline(density, mass_level(density, share), field.extent) for share in SHARES}
 
     def paint(self, painter: QPainter, mapping: Mapping, style: CanvasStyle, *, with_text: bool) -> None:
         """Paint into a pane; ``with_text`` adds the text."""
+        if self.field is not None and self._heat is not None:
+            self._paint_field(painter, mapping, self.field, self._heat)
+        if with_text:
+            _draw_text(painter, self.text, style)
+
+    def _paint_field(self, painter: QPainter, mapping: Mapping, field: ReceptiveField, heat: QImage) -> None:
         picture = QRectF(mapping.to_view(0, 0), mapping.to_view(mapping.image_width, mapping.image_height))
         painter.save()
         painter.setClipRect(picture)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        painter.drawImage(_in_view(self.field.extent, mapping), self._heat)
+        painter.drawImage(_in_view(field.extent, mapping), heat)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        for reach in self.field.theoretical[1:]:
+        for reach in field.theoretical[1:]:
             _draw_box(painter, _in_view(reach.extent, mapping), Qt.PenStyle.DotLine, 1.0)
-        _draw_box(painter, _in_view(self.field.theoretical[0].extent, mapping), Qt.PenStyle.SolidLine, 1.4)
+        _draw_box(painter, _in_view(field.theoretical[0].extent, mapping), Qt.PenStyle.SolidLine, 1.4)
         for share, outline in self.outlines.items():
             path = _path(outline, mapping)
             painter.setPen(QPen(_DARK, 3.2))
@@ -59,8 +68,6 @@ class ReceptiveMark:
             painter.setPen(QPen(_LIGHT, 1.5, Qt.PenStyle.SolidLine if share <= 0.5 else Qt.PenStyle.DashLine))
             painter.drawPath(path)
         painter.restore()
-        if with_text:
-            _draw_text(painter, self.text, style)
 
 
 def _blurred(field: ReceptiveField) -> NDArray[np.float32]:

@@ -305,6 +305,7 @@ class EvaluationPresenter(QObject):
             dialog = self.similar = SimilarDialog(self._thumbnail, self._window)
             dialog.opened.connect(self._program.similar.open_image)
             dialog.stopAsked.connect(self._program.similar.stop)
+            dialog.finished.connect(self._program.similar.stop)  # nobody sees the answer any more
         self._follow_similar()
         self.similar.show()
 

@@ -171,6 +171,7 @@ class SliceBars(QWidget):
             text = escape(self._chart.text if bar is None else f"{bar.label}: {bar.text}")
             if bar is not None and not isnan(bar.value):
                 text += tr("<br>Click to see the errors")
-            QToolTip.showText(event.globalPos(), text, self)
+            # Qt reads a text without tags as plain text, and would show the escapes of one without a second line.
+            QToolTip.showText(event.globalPos(), f"<span>{text}</span>", self)
             return True
         return super().event(event)

@@ -86,16 +86,21 @@ class ReceptiveFieldPresenter(QObject):
     def __init__(self, canvas: CanvasArea, program: Program) -> None:
         super().__init__(canvas)
         self._canvas, self._program = canvas, program
-        self._shown: ReceptiveField | None = None
+        self._shown: tuple[ReceptiveField | None, str] = None, ""
         program.receptive.changed.connect(self._show)
         canvas.hovered.connect(program.receptive.hover)
 
     def _show(self) -> None:
         receptive, card = self._program.receptive, self._program.models.card
         field = receptive.field
-        if field is not self._shown or field is None:
-            self._shown = field
-            name = "" if card is None or field is None else class_name(card.catalog, field.class_id)
-            self._canvas.set_mark(None if field is None else ReceptiveMark(field, field_text(field, name)))
+        if field is not None:
+            text = field_text(field, "" if card is None else class_name(card.catalog, field.class_id))
+        elif receptive.waiting:
+            text = tr("Receptive field: computing…")
+        else:
+            text = tr("Receptive field: rest the pointer on a pixel of the image") if receptive.on and not receptive.problem else ""
+        if field is not self._shown[0] or text != self._shown[1]:
+            self._shown = field, text
+            self._canvas.set_mark(ReceptiveMark(field, text) if text else None)
         if receptive.problem:
             self._program.notifier.warning(tr("No receptive field"), receptive.problem, replace_key="receptive")

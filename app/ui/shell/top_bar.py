@@ -229,7 +229,7 @@ class TopBar(QWidget):
         less_used = [tools[tool.action] for tool in sorted(TOOLS, key=lambda tool: tool.gives_way) if tool.gives_way]
         for button in less_used:
             button.toggled.connect(lambda _on: self._share_room())
-        self._gives_way = (self.export_button, self.slider, self.size_text, self.extra, *steps[::-1], *less_used)
+        self._gives_way = (self.slider, self.size_text, self.extra, self.export_button, *steps[::-1], *less_used)
         self._unused: tuple[QWidget, ...] = ()
         self._copying: tuple[str, ...] = ()
 

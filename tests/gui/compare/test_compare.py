@@ -524,6 +524,23 @@ def test_the_field_follows_the_pointer_when_it_rests(plain):
     assert plain.view.grab().toImage() != grab
 
 
+def test_the_window_says_how_a_field_is_chosen_and_that_it_is_computed(plain):
+    plain.press(Qt.Key.Key_R, SHIFT)
+    assert plain.view._mark.text == "Receptive field: rest the pointer on a pixel of the image"
+    empty = plain.view.grab().toImage()
+    plain.compute.paused = True
+    hover(plain, 10, 10)
+    plain.wait(lambda: plain.program.receptive.waiting)
+    assert plain.view._mark.text == "Receptive field: computing…"
+    plain.compute.paused = False
+    plain.wait(lambda: plain.program.receptive.field is not None)
+    assert "theory 41 × 41 px" in plain.view._mark.text
+    plain.press(Qt.Key.Key_R, SHIFT)
+    assert plain.view._mark is None
+    plain.qtbot.mouseMove(plain.view, pos=plain.point(-1, -1))
+    assert plain.view.grab().toImage() != empty, "the words are painted"
+
+
 def test_a_field_under_way_is_cancelled_by_the_next_place(plain):
     receptive = plain.program.receptive
     plain.press(Qt.Key.Key_R, SHIFT)
@@ -545,7 +562,7 @@ def test_another_image_takes_the_field_away(plain):
     plain.press(Qt.Key.Key_D)
     plain.settle()
     assert plain.program.receptive.field is None
-    assert plain.view._mark is None
+    assert plain.view._mark.field is None
 
 
 def test_a_model_without_gradients_is_reported(plain):

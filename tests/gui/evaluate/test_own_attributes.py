@@ -6,13 +6,17 @@ import threading
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtCore import QEvent, QPoint
+from PySide6.QtGui import QHelpEvent, Qt, QTextDocumentFragment
+from PySide6.QtWidgets import QApplication, QFileDialog, QToolTip
 
 from app.controllers.evaluate import attributes
 from app.state.attributes import own_slices, table_names
 from app.ui.evaluate.presenter import EvaluationPresenter
 from app.ui.evaluate.slice_bars import SliceBars
+from app.ui.shell.theme import load_theme
 from app.viewmodels.evaluate.error_list import ComponentQuery, OwnSlice
+from app.viewmodels.evaluate.failure_table import SliceBar, SliceChart
 from tests.gui.evaluate.test_evaluation_view import run_folder
 from tests.gui.studio import Studio
 
@@ -159,3 +163,19 @@ def test_plots_of_slices_have_intervals(studio: Studio, folder, name: str) -> No
     series = plots.view.chart.series[0]
     assert len(series.low) == len(series.y)
     assert any(low <= value <= high for low, value, high in zip(series.low, series.y, series.high, strict=True))
+
+
+@pytest.mark.parametrize("value", [0.5, float("nan")])
+def test_a_label_with_signs_of_markup_is_shown_as_it_is(qtbot, monkeypatch: pytest.MonkeyPatch, value: float) -> None:
+    texts: list[str] = []
+    monkeypatch.setattr(QToolTip, "showText", lambda _at, text, _widget: texts.append(text))
+    query = ComponentQuery(within=OwnSlice("place", "R&D"))
+    bar = SliceBar("R&D", value, 3, False, "3 images", query.within)
+    chart = SliceBars(load_theme("light"), SliceChart("place", "of all & more", "IoU", (bar,)))
+    qtbot.addWidget(chart)
+    chart.show()
+    for place, text in ((chart.bar_rect(0).center(), "R&D: 3 images"), (QPoint(1, 1), "of all & more")):
+        QApplication.sendEvent(chart, QHelpEvent(QEvent.Type.ToolTip, place, chart.mapToGlobal(place)))
+        shown = texts[-1]
+        plain = QTextDocumentFragment.fromHtml(shown).toPlainText() if Qt.mightBeRichText(shown) else shown
+        assert plain.partition("\n")[0] == text

@@ -76,6 +76,28 @@ def test_stopping_shows_what_is_known(studio: Studio, colours: Path) -> None:
     assert dialog.list.count() == 0
 
 
+@pytest.mark.parametrize("by_key", [True, False])
+def test_closing_the_list_ends_its_job(studio: Studio, colours: Path, by_key: bool) -> None:
+    studio.start_model()
+    studio.open(colours)
+    studio.compute.paused = True
+    studio.window.commands["model.similar"].trigger()
+    studio.wait(lambda: asked(studio))
+    dialog = studio.application.presenter.inspect.similar
+    if by_key:
+        studio.press(Qt.Key.Key_Escape, on=dialog)
+    else:
+        dialog.close()
+    assert not dialog.isVisible()
+    studio.wait(lambda: not studio.program.jobs.running)
+    studio.compute.paused = False
+    studio.settle()
+    assert not studio.program.similar.running
+    assert len(asked(studio)) == 1
+    dialog = ask(studio)
+    assert dialog.list.count() == 3, "it can be asked again"
+
+
 def test_another_folder_closes_the_list(studio: Studio, colours: Path) -> None:
     studio.start_model()
     studio.open(colours)

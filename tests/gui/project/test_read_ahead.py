@@ -86,3 +86,20 @@ def test_a_very_large_image_is_not_read_ahead(read, studio, folder, monkeypatch)
     step(studio, Qt.Key.Key_D)
     step(studio, Qt.Key.Key_A)
     assert read == ["photo_0.jpg", "photo_1.jpg", "photo_0.jpg"]
+
+
+def test_an_image_that_is_removed_while_it_is_read_ahead_is_no_error(desk, read, monkeypatch, caplog):
+    project = desk.program.session.project
+    gone = desk.program.projects.order[2]
+    original = read_ahead.read_image
+
+    def removed(path):
+        data = original(path)
+        if path.name == "photo_2.jpg":
+            project._records._set([record for record in project.images if record.id != gone])
+        return data
+
+    monkeypatch.setattr(read_ahead, "read_image", removed)
+    with caplog.at_level("INFO"):
+        step(desk, Qt.Key.Key_D)
+        desk.wait(lambda: f"image {gone} was removed while it was read ahead" in caplog.text)
