@@ -97,8 +97,10 @@ class ReceptiveFieldPresenter(QObject):
             text = field_text(field, "" if card is None else class_name(card.catalog, field.class_id))
         elif receptive.waiting:
             text = tr("Receptive field: computing…")
+        elif receptive.on and not receptive.problem:
+            text = tr("Receptive field: rest the pointer on a pixel of the image")
         else:
-            text = tr("Receptive field: rest the pointer on a pixel of the image") if receptive.on and not receptive.problem else ""
+            text = ""
         if field is not self._shown[0] or text != self._shown[1]:
             self._shown = field, text
             self._canvas.set_mark(ReceptiveMark(field, text) if text else None)
