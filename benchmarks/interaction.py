@@ -31,10 +31,11 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=10_000, help="of the large image, in px")
     parser.add_argument("--profile", default="", help="profile the window's thread during this part")
     asked = parser.parse_args()
-    import interaction_parts  # here: the model process imports this module again, and refuses Qt
+    import interaction_large  # here: the model process imports this module again, and refuses Qt
+    import interaction_parts
 
     for name in asked.only:
-        getattr(interaction_parts, name)(asked)
+        getattr(interaction_large if name == "large" else interaction_parts, name)(asked)
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def hide_times(window: MainWindow) -> None:
     for layout in (*reversed(layouts), *layouts):  # the sizes that inner ones ask for, then the room that they get
         layout.invalidate()
         layout.activate()
-    for dock in window.docks.values():  # an activated layout asks nobody any more; figures beside tabs are placed by hand
+    for dock in window.docks.values():  # an activated layout asks its widgets no more; figures beside tabs are placed by hand
         QApplication.sendEvent(dock.accessories, QEvent(QEvent.Type.LayoutRequest))
     for _ in range(3):
         QApplication.processEvents()

@@ -169,7 +169,7 @@ class JobRegistry(QObject):
             try:
                 self._over.emit(outcome)
             except RuntimeError:
-                if isValid(self):  # else the program has ended meanwhile: nobody waits for it
+                if isValid(self):  # else the program has ended meanwhile: its result is not needed
                     raise
 
         (self._long_pool if long else self._pool).start(task)

@@ -317,7 +317,7 @@ def _settle_input(variant: Variant, settings: StoredSettings, known: dict[str, s
 
 
 def _unused_input(settings: StoredSettings, channels: int) -> list[str]:
-    """Why a mean and a deviation beside the tensors are not used; empty where there are none."""
+    """Why a mean and a deviation beside the tensors are not used; empty if there are none."""
     said = {name: settings.found[name] for name in ("mean", "std") if name in settings.found}
     wrong = {name: setting for name, setting in said.items() if _numbers(setting.value, channels) is None}
     if wrong:

@@ -305,7 +305,7 @@ class EvaluationPresenter(QObject):
             dialog = self.similar = SimilarDialog(self._thumbnail, self._window)
             dialog.opened.connect(self._program.similar.open_image)
             dialog.stopAsked.connect(self._program.similar.stop)
-            dialog.finished.connect(self._program.similar.stop)  # nobody sees the answer any more
+            dialog.finished.connect(self._program.similar.stop)  # its answer would not be seen
         self._follow_similar()
         self.similar.show()
 

@@ -60,13 +60,18 @@ def test_the_images_most_like_this_one_come_first(studio: Studio, colours: Path)
     assert dialog.list.item(0).text().startswith("a.png")
 
 
-def test_stopping_shows_what_is_known(studio: Studio, colours: Path) -> None:
+def list_in_progress(studio: Studio, colours: Path) -> SimilarDialog:
+    """The list of a job that looks at its images."""
     studio.start_model()
     studio.open(colours)
     studio.compute.paused = True
     studio.window.commands["model.similar"].trigger()
     studio.wait(lambda: asked(studio))
-    dialog = studio.application.presenter.inspect.similar
+    return studio.application.presenter.inspect.similar
+
+
+def test_stopping_shows_what_is_known(studio: Studio, colours: Path) -> None:
+    dialog = list_in_progress(studio, colours)
     assert "looking at the images" in dialog.about.text()
     studio.qtbot.mouseClick(dialog.stop, Qt.MouseButton.LeftButton)
     studio.wait(lambda: not studio.program.similar.running)
@@ -78,12 +83,7 @@ def test_stopping_shows_what_is_known(studio: Studio, colours: Path) -> None:
 
 @pytest.mark.parametrize("by_key", [True, False])
 def test_closing_the_list_ends_its_job(studio: Studio, colours: Path, by_key: bool) -> None:
-    studio.start_model()
-    studio.open(colours)
-    studio.compute.paused = True
-    studio.window.commands["model.similar"].trigger()
-    studio.wait(lambda: asked(studio))
-    dialog = studio.application.presenter.inspect.similar
+    dialog = list_in_progress(studio, colours)
     if by_key:
         studio.press(Qt.Key.Key_Escape, on=dialog)
     else:

@@ -285,15 +285,19 @@ def reopen(studio: Studio, folder: Path) -> None:
     studio.open(folder)
 
 
+def undo_job(desk) -> None:
+    desk.window.commands["edit.undo_folder"].trigger()
+    desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
+    desk.settle()
+
+
 def test_the_last_job_can_be_undone_after_a_restart(desk, folder):
     before, status = masks(desk), statuses(desk)
     refine_folder(desk)
     assert any(not np.array_equal(labels, before[name]) for name, labels in masks(desk).items())
     reopen(desk, folder)
     assert desk.window.commands["edit.undo_folder"].isEnabled()
-    desk.window.commands["edit.undo_folder"].trigger()
-    desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
-    desk.settle()
+    undo_job(desk)
     after = masks(desk)
     for name in sorted(before)[:3]:  # the fourth had no mask; its undo ends at the prediction that it got
         np.testing.assert_array_equal(after[name], before[name])
@@ -312,9 +316,7 @@ def test_an_image_that_was_reviewed_since_stays(desk, folder):
     assert not np.array_equal(after[kept.name], before[kept.name])
     project.set_status(kept.id, ImageStatus.REVIEWED)
     reopen(desk, folder)
-    desk.window.commands["edit.undo_folder"].trigger()
-    desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
-    desk.settle()
+    undo_job(desk)
     np.testing.assert_array_equal(masks(desk)[kept.name], after[kept.name])
     assert desk.program.session.project.record(kept.id).reviewed
     assert "1 image changed since then and stays unchanged." in desk.program.notifier.messages[-1].detail
@@ -326,9 +328,7 @@ def test_an_undo_that_ended_with_its_project_can_be_continued_after_a_restart(de
     desk.window.commands["edit.undo_folder"].trigger()
     reopen(desk, folder)
     assert desk.window.commands["edit.undo_folder"].isEnabled()
-    desk.window.commands["edit.undo_folder"].trigger()
-    desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
-    desk.settle()
+    undo_job(desk)
     after = masks(desk)
     for name in sorted(before)[:3]:
         np.testing.assert_array_equal(after[name], before[name])
@@ -422,9 +422,7 @@ def test_a_damaged_step_fails_alone_and_the_others_are_restored(desk, in_view):
         desk.settle()
         seq, data = project._store.rows("SELECT seq, patch FROM steps WHERE image = ? ORDER BY seq DESC", (damaged.id,))[0]
         project._store.write("UPDATE steps SET patch = ? WHERE seq = ?", (flipped(data), seq))
-    desk.window.commands["edit.undo_folder"].trigger()
-    desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
-    desk.settle()
+    undo_job(desk)
     now = masks(desk)
     np.testing.assert_array_equal(now[damaged.name], after[damaged.name])
     said = next(message for message in desk.program.notifier.messages if message.title == "CRF on the folder was undone")

@@ -10,8 +10,10 @@ from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QApplication, QTabBar, QWidget
 
 from app.ui.annotate.class_delegate import ROW
+from app.ui.compare.compare_dock import CompareDock
 from app.ui.refine.crf_dock import _FIRST
 from app.ui.shell.dock_layout import LOW
+from app.ui.shell.main_window import MainWindow
 from app.ui.shell.rooms import Room
 from app.ui.shell.theme import apply_theme, load_fonts
 from tests.gui.studio import Studio
@@ -241,24 +243,34 @@ def test_a_room_without_room_for_the_panels_gives_them_their_width_back(studio: 
     studio.wait(lambda: (window.images.width(), window.classes.width()) == (images, classes))
 
 
-def test_compare_and_errors_fit_the_smallest_screen(studio: Studio, folder):
-    """853 x 480 px: 1280 x 720 at 1.5. The table of Compare covered panels, and tabs of the Evaluation panel scrolled."""
+def compare_on_a_low_screen(studio: Studio, folder: Path, width: int, height: int) -> tuple[MainWindow, CompareDock]:
+    """The room of the comparison in a window of so many px, laid out for a low screen."""
     load_fonts()  # the widths are those of the bundled font
     apply_theme(QApplication.instance(), studio.window.theme)
     studio.start_model()
     studio.open(folder)
     window = studio.window
     window._low = True
-    window.resize(853, 480)
+    window.resize(width, height)
     window.reset_layout()
     studio.settle()
     enter(studio, Room.COMPARE)
     assert studio.application.presenter is not None
     compare = studio.application.presenter.compare.dock
     assert compare is not None
-    neighbours = [window.docks["classes"], window.docks["model"]]
-    assert window.docks["images"].isHidden(), "its room goes to the comparison"
+    return window, compare
+
+
+def assert_compare_covers_nothing(studio: Studio, compare: CompareDock) -> None:
+    neighbours = [studio.window.docks["classes"], studio.window.docks["model"]]
+    assert studio.window.docks["images"].isHidden(), "its room goes to the comparison"
     studio.wait(lambda: not any(compare.geometry().intersects(dock.geometry()) for dock in neighbours))
+
+
+def test_compare_and_errors_fit_the_smallest_screen(studio: Studio, folder):
+    """853 x 480 px: 1280 x 720 at 1.5. The table of Compare covered panels, and tabs of the Evaluation panel scrolled."""
+    window, compare = compare_on_a_low_screen(studio, folder, 853, 480)
+    assert_compare_covers_nothing(studio, compare)
     titles = [compare.tabs.tabText(place) for place in range(compare.tabs.count())]
     assert (titles[:2], len(titles)) == (["Models", "Metrics"], 5)
     assert compare.tabs.tabBar().sizeHint().width() <= compare.tabs.width(), "titles are whole"
@@ -283,24 +295,10 @@ def test_compare_and_errors_fit_the_smallest_screen(studio: Studio, folder):
 
 def test_compare_covers_no_panel_at_twice_the_scale(studio: Studio, folder):
     """800 x 500 px: what the panel needed side by side was more than it got, and it lay over the model's panel."""
-    load_fonts()
-    apply_theme(QApplication.instance(), studio.window.theme)
-    studio.start_model()
-    studio.open(folder)
-    window = studio.window
-    window._low = True
-    window.resize(800, 500)
-    window.reset_layout()
-    studio.settle()
-    enter(studio, Room.COMPARE)
-    assert studio.application.presenter is not None
-    compare = studio.application.presenter.compare.dock
-    assert compare is not None
+    window, compare = compare_on_a_low_screen(studio, folder, 800, 500)
     compare.difference.setText("A correct 1.0 %   B correct 1.0 %   neither 0.3 %   void 0.8 %")
     studio.settle()
-    neighbours = [window.docks["classes"], window.docks["model"]]
-    assert window.docks["images"].isHidden(), "its room goes to the comparison"
-    studio.wait(lambda: not any(compare.geometry().intersects(dock.geometry()) for dock in neighbours))
+    assert_compare_covers_nothing(studio, compare)
     assert window.rect().contains(compare.geometry())
     assert compare.tabs.count() == 5
     assert inside(compare.close_button, compare)
