@@ -10749,6 +10749,40 @@ Source: {by}.</source>
         <source>Change masks</source>
         <translation>마스크 변경</translation>
     </message>
+    <message>
+        <source>The last folder job ended on {when}, before the project was opened.</source>
+        <translation>마지막 폴더 작업은 프로젝트를 열기 전인 {when}에 끝났습니다.</translation>
+    </message>
+    <message>
+        <source>The last folder job ended before the project was opened.</source>
+        <translation>마지막 폴더 작업은 프로젝트를 열기 전에 끝났습니다.</translation>
+    </message>
+    <message numerus="yes">
+        <source>It changed {n} mask, which is restored.</source>
+        <comment>It changed {n} masks, which are restored.</comment>
+        <translation>
+            <numerusform>작업이 바꾼 마스크 {n}개를 되돌립니다.</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Images that you have changed or reviewed since then stay unchanged.</source>
+        <translation>그 뒤에 변경하거나 검토한 이미지는 그대로 둡니다.</translation>
+    </message>
+    <message numerus="yes">
+        <source>{n} suggestion of the job is withdrawn if it still waits.</source>
+        <comment>{n} suggestions of the job are withdrawn if they still wait.</comment>
+        <translation>
+            <numerusform>아직 남아 있는 작업의 제안 {n}개를 거둡니다.</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>Undo &apos;{title}&apos;?</source>
+        <translation>&apos;{title}&apos; 작업을 실행 취소할까요?</translation>
+    </message>
+    <message>
+        <source>Undo job</source>
+        <translation>작업 실행 취소</translation>
+    </message>
     <message numerus="yes">
         <source>the prediction is kept beside it as a suggestion</source>
         <comment>the prediction is kept beside them as a suggestion</comment>

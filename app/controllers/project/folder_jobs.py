@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -16,7 +17,7 @@ from app.state.image_record import ImageStatus
 from app.state.project import Project
 from app.state.provenance import Provenance
 from app.text import english, error_sentences, joined, plural, spaced, tr
-from app.viewmodels.project.folder_plan import FolderPlan
+from app.viewmodels.project.folder_plan import FolderPlan, plan_undo
 from deeplab_core.errors import AtrousError, StorageError
 from deeplab_core.reading import convert
 
@@ -44,6 +45,7 @@ class FolderChange:
         steps: image -> (number that its journal had given last before the job's step, status before).
         suggested: images with a result kept as a suggestion, and which had none before.
         reviewed: images of :attr:`steps` that count as reviewed at the end of the job; the user has reviewed others since.
+        ended: when the job was over, Unix seconds; 0 until then, and of a job of an older version.
     """
 
     project: Project
@@ -53,6 +55,7 @@ class FolderChange:
     steps: dict[int, tuple[int, ImageStatus]] = field(default_factory=dict)
     suggested: list[int] = field(default_factory=list)
     reviewed: frozenset[int] = frozenset()
+    ended: float = 0.0
 
     def before_step(self, image: int) -> None:
         """The job is about to change an image."""
@@ -66,13 +69,14 @@ class FolderChange:
     def end(self) -> None:
         """The job is over."""
         self.reviewed = frozenset(image for image in self.steps if self.project.record(image).reviewed)
+        self.ended = time.time()
 
     def keep(self) -> None:
         """Keep it with the project, in place of the one before, so that it can be undone after a restart. Raises StorageError."""
         kept = _Kept(
             title=english(self.title), source=self.source.value, message=self.message, suggested=tuple(self.suggested),
             steps=tuple((image, seq, int(status)) for image, (seq, status) in self.steps.items()),
-            reviewed=tuple(sorted(self.reviewed)),
+            reviewed=tuple(sorted(self.reviewed)), ended=self.ended,
         )  # fmt: skip
         self.project.set_setting(_CHANGE, asdict(kept))
 
@@ -87,7 +91,7 @@ class FolderChange:
             if not steps and not suggested:
                 return None
             source, reviewed = Provenance(kept.source), frozenset(kept.reviewed)
-            return FolderChange(project, tr(kept.title), source, kept.message, steps, suggested, reviewed)
+            return FolderChange(project, tr(kept.title), source, kept.message, steps, suggested, reviewed, kept.ended)
         except ValueError:
             return None
 
@@ -102,6 +106,7 @@ class _Kept:
     steps: tuple[tuple[int, int, int], ...] = ()
     suggested: tuple[int, ...] = ()
     reviewed: tuple[int, ...] = ()
+    ended: float = 0.0
 
 
 class FolderJobs(QObject):
@@ -137,6 +142,7 @@ class FolderJobs(QObject):
         self.asks = False
         self._running: list[FolderJob[Any]] = []
         self._last: FolderChange | None = None
+        self._earlier: FolderChange | None = None  # the last job, if an earlier session made it
         services.session.projectChanged.connect(self._leave)
 
     # -- beginning and ending ------------------------------------------------------------------------------------------------
@@ -252,8 +258,13 @@ class FolderJobs(QObject):
         return (Choice(tr("Undo folder job"), lambda: self._undo(change)),)
 
     def undo(self) -> None:
-        """Undo the last job."""
-        self._undo(self._last)
+        """Undo the last job; one of an earlier session, which no message names, is named first, and the user asked."""
+        change = self._last
+        if change is not None and change is self._earlier:
+            plan = plan_undo(change.title, change.ended, len(change.steps), len(change.suggested))
+            self.ask(plan, lambda: self._undo(change))
+        else:
+            self._undo(change)
 
     def _set_last(self, change: FolderChange | None) -> None:
         self._last = change
@@ -273,7 +284,7 @@ class FolderJobs(QObject):
         for job in tuple(self._running):
             if job.project is not project:
                 job.abandon()
-        self._last = None if project is None or project.read_only else FolderChange.kept_in(project)
+        self._last = self._earlier = None if project is None or project.read_only else FolderChange.kept_in(project)
         self._context.update(can_undo_folder=self._last is not None)
 
     def _undo(self, change: FolderChange | None) -> None:

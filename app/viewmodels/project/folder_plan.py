@@ -9,6 +9,7 @@ from typing import Literal
 from app.state.image_record import ImageRecord
 from app.state.project import Project
 from app.text import mark, plural, tr
+from app.viewmodels.project.notes import local_time
 
 _ALL_BACK = mark("'Undo folder job' restores them.")
 
@@ -163,6 +164,35 @@ def plan_component_job(project: Project, title: str, images: Collection[int]) ->
             plural("{n} image marked as reviewed keeps its mask.", "{n} images marked as reviewed keep their masks.", reviewed)
         )
     return FolderPlan(tr("{title} in these images?", title=title), (*lines, *_missing(project)), tr("Change masks"))
+
+
+def plan_undo(title: str, ended: float, masks: int, suggestions: int) -> FolderPlan:
+    """The last job over the folder is undone, and an earlier session made it.
+
+    Args:
+        title: of the job.
+        ended: when it was over, Unix seconds; 0 where that is not known.
+        masks: masks that it changed.
+        suggestions: results that it kept beside masks.
+    """
+    when = local_time(ended)
+    lines = [
+        tr("The last folder job ended on {when}, before the project was opened.", when=when)
+        if when
+        else tr("The last folder job ended before the project was opened.")
+    ]
+    if masks:
+        lines.append(plural("It changed {n} mask, which is restored.", "It changed {n} masks, which are restored.", masks))
+        lines.append(tr("Images that you have changed or reviewed since then stay unchanged."))
+    if suggestions:
+        lines.append(
+            plural(
+                "{n} suggestion of the job is withdrawn if it still waits.",
+                "{n} suggestions of the job are withdrawn if they still wait.",
+                suggestions,
+            )
+        )
+    return FolderPlan(tr("Undo '{title}'?", title=title), tuple(lines), tr("Undo job"))
 
 
 def _groups(project: Project, records: Collection[ImageRecord]) -> _Groups:

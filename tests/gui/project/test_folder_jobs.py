@@ -306,6 +306,31 @@ def test_the_last_job_can_be_undone_after_a_restart(desk, folder):
     assert not desk.window.commands["edit.undo_folder"].isEnabled()
 
 
+def test_the_undo_of_a_job_of_an_earlier_session_names_the_job_and_asks(desk, folder):
+    before = masks(desk)
+    refine_folder(desk)
+    after = masks(desk)
+    reopen(desk, folder)
+    desk.program.folder_jobs.asks = True
+    desk.window.commands["edit.undo_folder"].trigger()
+    dialog = question(desk)
+    said = texts(dialog)
+    assert "Undo 'CRF on the folder'?" in said
+    assert "The last folder job ended on 2" in said
+    assert "It changed 1 mask, which is restored." in said
+    assert "Images that you have changed or reviewed since then stay unchanged." in said
+    assert not dialog.never_again.isVisible()
+    dialog.leave.click()
+    desk.settle()
+    for name, labels in masks(desk).items():
+        np.testing.assert_array_equal(labels, after[name])
+    desk.window.commands["edit.undo_folder"].trigger()
+    question(desk).go.click()
+    desk.wait(lambda: "CRF on the folder was undone" in desk.titles())
+    desk.settle()
+    np.testing.assert_array_equal(masks(desk)["photo_2.jpg"], before["photo_2.jpg"])
+
+
 def test_an_image_that_was_reviewed_since_stays(desk, folder):
     before = masks(desk)
     refine_folder(desk)
