@@ -25,14 +25,11 @@ def count_multiply_adds(model: SegmentationModel, size: tuple[int, int]) -> int:
 
     Computed on shapes alone: takes no memory. Half of torch's flop count, as papers of the field state it.
     """
-
-    def call() -> int:
-        x = torch.empty(1, model.in_channels, *size, device="meta")
-        with FlopCounterMode(display=False) as counter:
-            model(x)
-        return int(counter.get_total_flops()) // 2
-
-    return int(on_meta(model, call))
+    x = torch.empty(1, model.in_channels, *size, device="meta")
+    shapes = on_meta(model)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        shapes(x)
+    return int(counter.get_total_flops()) // 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +67,9 @@ def layer_table(model: SegmentationModel, size: tuple[int, int]) -> tuple[LayerR
     Computed on shapes alone: takes no memory. The multiply-adds sum to :func:`~deeplab_core.nn.count_multiply_adds`, except
     for products that are not layer's.
     """
+    shapes = on_meta(model)
     rows: dict[str, LayerRow] = {}
-    names = {id(module): name for name, module in model.named_modules()}
+    names = {id(module): name for name, module in shapes.named_modules()}
 
     def note(module: nn.Module, inputs: tuple[Any, ...], out: Tensor) -> None:
         name = names[id(module)]
@@ -85,16 +83,11 @@ def layer_table(model: SegmentationModel, size: tuple[int, int]) -> tuple[LayerR
             )
         rows[name] = row
 
-    handles = [
-        module.register_forward_hook(note)
-        for module in model.modules()
-        if isinstance(module, (*_CONVOLUTIONS, nn.Linear, nn.BatchNorm2d))
-    ]
-    try:
-        on_meta(model, lambda: model(torch.empty(1, model.in_channels, *size, device="meta")))
-    finally:
-        for handle in handles:
-            handle.remove()
+    for module in shapes.modules():
+        if isinstance(module, (*_CONVOLUTIONS, nn.Linear, nn.BatchNorm2d)):
+            module.register_forward_hook(note)
+    with torch.no_grad():
+        shapes(torch.empty(1, model.in_channels, *size, device="meta"))
     return tuple(rows.values())
 
 

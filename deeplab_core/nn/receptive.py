@@ -6,6 +6,7 @@ of a dictionary (torchvision), or the first tensor. Effective fields: Luo et al.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from deeplab_core.errors import AtrousError, message
 
-T = TypeVar("T")
+M = TypeVar("M", bound=nn.Module)
 #: Arguments of an operation by name.
 Arguments = Mapping[str, Any]
 
@@ -132,16 +133,19 @@ def _argument(args: tuple[Any, ...], kwargs: Arguments, position: int, name: str
     return int(max(value)) if isinstance(value, (tuple, list)) else int(value)
 
 
-def on_meta(model: nn.Module, call: Callable[[], T]) -> T:
-    """Run ``call`` with the model's tensors replaced by shapes on the meta device: no memory, no arithmetic."""
-    state = {key: value.to("meta") for key, value in (*model.named_parameters(), *model.named_buffers())}
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad(), torch.nn.utils.stateless._reparametrize_module(model, state):
-            return call()
-    finally:
-        model.train(training)
+def on_meta(model: M) -> M:
+    """A copy of a network for inference whose tensors are shapes on the meta device: it takes no memory and no arithmetic.
+
+    The network itself is not touched, because other threads may be computing with it.
+    """
+    kept: dict[int, Any] = {id(part): nn.Parameter(part.detach().to("meta"), part.requires_grad) for part in model.parameters()}
+    kept |= {id(buffer): buffer.detach().to("meta") for buffer in model.buffers()}
+    for module in model.modules():
+        # Other threads add hooks to these and take them away. A hook keeps what it knows.
+        kept |= {id(hooks): hooks.copy() for hooks in (module._forward_hooks, module._forward_pre_hooks)}
+        # Weights that a hook computes from others (weight norm) belong to a graph, which copying refuses.
+        kept |= {id(value): value.detach() for value in vars(module).values() if isinstance(value, Tensor)}
+    return copy.deepcopy(model, kept).eval()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +221,8 @@ def receptive_layers(model: nn.Module, side: int = 513) -> list[LayerField]:
     Raises:
         AtrousError: see :func:`receptive_radius`.
     """
-    names = {id(module): name for name, module in model.named_modules()}
+    shapes = on_meta(model)
+    names = {id(module): name for name, module in shapes.named_modules()}
     found: list[LayerField] = []
     tracer = _FieldTracer()
 
@@ -228,20 +233,14 @@ def receptive_layers(model: nn.Module, side: int = 513) -> list[LayerField]:
                 found.append(LayerField(names[id(module)], type(module).__name__, jump, radius))
             break
 
-    def call() -> None:
-        x = _input(model, side, "meta")
-        tracer.mark(x, 1.0, 0.0)
-        with tracer:
-            out = feature_map(model, x)
-        found.append(LayerField("", type(model).__name__, *tracer.of(out)))
-
-    leaves = [module for module in model.modules() if next(module.children(), None) is None]
-    hooks = [module.register_forward_hook(note) for module in leaves]
-    try:
-        on_meta(model, call)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    for module in shapes.modules():
+        if next(module.children(), None) is None:
+            module.register_forward_hook(note)
+    x = _input(shapes, side, "meta")
+    tracer.mark(x, 1.0, 0.0)
+    with torch.no_grad(), tracer:
+        out = feature_map(shapes, x)
+    found.append(LayerField("", type(model).__name__, *tracer.of(out)))
     return found
 
 

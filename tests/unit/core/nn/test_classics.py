@@ -50,13 +50,9 @@ def test_parameters(title: str, wanted: int, arguments: dict[str, Any]) -> None:
 
 def output_size(model: SegmentationModel, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
     """Sizes of coarse logits and of the output, on shapes alone."""
-
-    def call() -> tuple[tuple[int, int], tuple[int, int]]:
-        x = torch.empty(1, 3, height, width, device="meta")
-        coarse, full = model.coarse_logits(x), model(x)
-        return (coarse.shape[-2], coarse.shape[-1]), (full.shape[-2], full.shape[-1])
-
-    return on_meta(model, call)  # type: ignore[no-any-return]
+    shapes, x = on_meta(model), torch.empty(1, 3, height, width, device="meta")
+    coarse, full = shapes.coarse_logits(x), shapes(x)
+    return (coarse.shape[-2], coarse.shape[-1]), (full.shape[-2], full.shape[-1])
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +74,8 @@ def test_output_has_the_size_of_the_input(classics: dict[str, SegmentationModel]
 @pytest.mark.parametrize("side", [1, 13])
 def test_networks_with_a_smallest_size_continue_smaller_images(classics: dict[str, SegmentationModel], side: int) -> None:
     for model in (*classics.values(), _vainf_xception()):
-
-        def call(model: SegmentationModel = model) -> tuple[int, ...]:
-            return tuple(model(torch.empty(1, 3, side, 2 * side, device="meta")).shape[-2:])
-
-        assert on_meta(model, call) == (side, 2 * side)
+        found = on_meta(model)(torch.empty(1, 3, side, 2 * side, device="meta"))
+        assert tuple(found.shape[-2:]) == (side, 2 * side)
 
 
 def _vainf_xception() -> SegmentationModel:
@@ -97,7 +90,7 @@ def test_the_smallest_size_of_an_unpadded_xception_is_exact() -> None:
     side = model.minimum_side
     assert output_size(model, side, side)[1] == (side, side)
     with pytest.raises(RuntimeError):
-        on_meta(model, lambda: model.coarse_logits(torch.empty(1, 3, side - 1, side - 1, device="meta")))
+        on_meta(model).coarse_logits(torch.empty(1, 3, side - 1, side - 1, device="meta"))
 
 
 def test_large_fov_keeps_an_eighth_of_32_k_plus_1_inputs() -> None:
@@ -118,11 +111,8 @@ def test_the_front_end_consumes_372_pixels_and_strides_by_8() -> None:
     with torch.device("meta"):
         model = create_model("dilatednet", context=None)
     assert isinstance(model, DilatedNet)
-
-    def call() -> tuple[int, ...]:
-        return tuple(model.front_end(torch.empty(1, 3, 900, 1396, device="meta")).shape[-2:])
-
-    assert on_meta(model, call) == (66, 128)
+    found = on_meta(model).front_end(torch.empty(1, 3, 900, 1396, device="meta"))
+    assert tuple(found.shape[-2:]) == (66, 128)
 
 
 @pytest.mark.parametrize(("context", "radius"), [("basic", 33), ("large", 33)])

@@ -91,6 +91,40 @@ def test_a_3x3_kernel_at_rate_r_spans_2r_plus_1(rate: int) -> None:
     assert receptive_layers(nn.Conv2d(3, 1, 3, dilation=rate), 65)[-1].span == 2 * rate + 1
 
 
+class Watched(nn.Module):
+    """Says in each pass whether the network that it belongs to is as it was, as a pass in another thread would find it."""
+
+    def __init__(self, network: list[nn.Conv2d], found: list[tuple[bool, int]]) -> None:
+        super().__init__()
+        self.look = lambda: found.append((network[0].weight.is_meta, len(network[0]._forward_hooks)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.look()
+        return x
+
+
+def test_the_network_is_not_touched_while_its_field_is_found() -> None:
+    """Its weights were shapes meanwhile, and other threads computed with them: numbers that are not finite, or errors."""
+    conv, found = nn.Conv2d(3, 4, 3), list[tuple[bool, int]]()
+    model = nn.Sequential(conv, nn.BatchNorm2d(4), Watched([conv], found)).train()
+    model[1].eval()  # frozen
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    seen: list[Tensor] = []
+    handle = conv.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    assert receptive_radius(model) == 1
+    handle.remove()
+    assert found == [(False, 0)]
+    assert all(one.is_meta for one in seen)
+    assert [part.training for part in model.modules()] == [True, True, False, True]
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_weights_that_a_hook_computes_are_no_obstacle() -> None:
+    with pytest.warns(FutureWarning, match="weight_norm"):
+        conv = torch.nn.utils.weight_norm(nn.Conv2d(3, 4, 5))
+    assert receptive_radius(nn.Sequential(conv)) == 2
+
+
 def test_any_module_has_a_field() -> None:
     models = pytest.importorskip("torchvision.models.segmentation")
     theirs = models.deeplabv3_resnet50(weights=None, weights_backbone=None, num_classes=4)
