@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ class ProgressMonitor:
         self._start, self._length, self._text = 0.0, 0.0, ""  # layers before the first step count nothing
         self._reached = 0.0
         self._layers, self._expected = 0, 1
+        self._thread = 0
 
     def check(self) -> None:
         """Raise Cancelled if the work shall stop."""
@@ -49,6 +51,8 @@ class ProgressMonitor:
         self._report(1.0)
 
     def _layer(self, *_: object) -> None:
+        if threading.get_ident() != self._thread:  # another image's pass over the same network
+            return
         self.check()
         self._layers += 1
         self._report(self._start + self._length * min(1.0, self._layers / self._expected))
@@ -60,14 +64,14 @@ class ProgressMonitor:
 
     @contextmanager
     def over(self, model: nn.Module | GraphNetwork) -> Iterator[None]:
-        """Monitor the convolutions of a network while the context lasts; those of a graph cannot be seen."""
+        """Monitor the convolutions that this thread runs while the context lasts; those of a graph cannot be seen."""
         if isinstance(model, GraphNetwork) or (self._cancel is None and self._progress is None):
             yield
             return
         from torch import nn
 
         layers = [module for module in model.modules() if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))]
-        self._expected = max(1, len(layers))
+        self._expected, self._thread = max(1, len(layers)), threading.get_ident()
         handles = [layer.register_forward_pre_hook(self._layer) for layer in layers]
         try:
             yield

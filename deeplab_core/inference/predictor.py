@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -246,7 +247,8 @@ class Predictor:
         notes = [note for note in (self.device_note, precision_note) if note]
         network = TiledNetwork(self.model, self.device, precision, self.batches)
         run = ImageRun(self, options, network, ProgressMonitor(cancel, progress), notes)
-        with run.monitor.over(self.model):
+        # A pass that images share ends for none of them before it is done; Cancel is asked between passes then.
+        with run.monitor.over(self.model) if self.batches is None else nullcontext():
             grids = run.grids(rgb)
         run.monitor.done()
         if engine and not engine.shares_context and run.tiles > len(grids):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from deeplab_core.errors import ComputeError
+from deeplab_core.errors import Cancelled, ComputeError
 from deeplab_core.inference import (
     PredictOptions,
     Predictor,
@@ -26,6 +26,7 @@ from deeplab_core.inference import (
 from deeplab_core.inference import predictor as predictor_module
 from deeplab_core.inference.batches import WindowBatches
 from deeplab_core.inference.memory import BYTES_PER_PIXEL
+from deeplab_core.inference.monitor import ProgressMonitor
 from deeplab_core.inference.scores import store_scores
 from deeplab_core.inference.torch_network import TorchPasses, stored
 from deeplab_core.networks import ComputeDevice
@@ -160,6 +161,33 @@ def test_what_fails_for_one_image_leaves_the_others_alone(monkeypatch: pytest.Mo
     assert "not finite" in found[5].what
     fine = [number for number in range(8) if number not in (2, 5)]
     assert_same([found[number] for number in fine], [expected[number] for number in fine])  # type: ignore[misc]
+
+
+def test_cancel_stops_one_image_and_not_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = Predictor(TinyNet(), card(), device="cpu")
+    images = [photograph(40, 56, seed=number) for number in range(4)]
+    options = PredictOptions(scales=(1.0, 0.5))
+    with one_torch_thread():
+        expected = [predictor(rgb, options=options) for rgb in images]
+    gate = Gate(monkeypatch, 4)
+    with in_batches(predictor, BATCH) as threads, ThreadPoolExecutor(threads, initializer=single_thread) as pool:
+        cancels = [None, None, lambda: bool(gate.sizes), None]  # while the first pass runs
+        futures = [pool.submit(predictor, rgb, options=options, cancel=one) for rgb, one in zip(images, cancels, strict=True)]
+        assert isinstance(futures[2].exception(60), Cancelled)
+        others = (0, 1, 3)
+        assert_same([futures[number].result(60) for number in others], [expected[number] for number in others])
+
+
+def test_a_monitor_hears_the_layers_of_its_own_thread_only() -> None:
+    """Images side by side share the network: each one's Cancel ended the others, and their layers moved its progress."""
+    model, reached = TinyNet(), list[float]()
+    monitor = ProgressMonitor(lambda: len(reached) > 1, lambda fraction, _text: reached.append(fraction))
+    with monitor.over(model), ThreadPoolExecutor(1) as pool:
+        monitor.step(0.0, 1.0, "")
+        pool.submit(model, torch.zeros(1, 3, 32, 32)).result(60)
+        assert reached == [0.0]
+        with pytest.raises(Cancelled):
+            model(torch.zeros(1, 3, 32, 32))
 
 
 def test_memory_that_runs_out_halves_the_batch_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
