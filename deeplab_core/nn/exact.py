@@ -105,6 +105,10 @@ class ConvOverUpsampled(nn.Module):
         conv: kernel 3x3, stride 1, rate 1, padding 1, one group; its weight (out, fine + coarse, 3, 3).
         fine: which of its input channels are the fine features'; the others are the coarse ones'.
         align_corners: rule of the upsampling.
+
+    Attributes:
+        by_convolution: write the products as 1x1 convolutions. OpenVINO multiplies matrices of more than two axes in float32,
+            whatever precision it is asked for; in float32 the matrices are 4 % faster.
     """
 
     fine_weight: Tensor
@@ -118,6 +122,7 @@ class ConvOverUpsampled(nn.Module):
         others = channels[: own[0]] + channels[own[-1] + 1 :]
         weight = conv.weight.detach()
         self.align_corners = align_corners
+        self.by_convolution = False
         self.out_channels = conv.out_channels
         # Buffers that are not kept: a state dict has the weights once, where they belong.
         self.register_buffer("fine_weight", weight[:, own].contiguous(memory_format=torch.channels_last), persistent=False)
@@ -141,14 +146,22 @@ class ConvOverUpsampled(nn.Module):
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
         """``(N, fine, H, W)`` and ``(N, coarse, h, w)`` to ``(N, out, H, W)``."""
-        batch, channels, h, w = coarse.shape
+        batch, _, h, w = coarse.shape
         height, width = fine.shape[-2:]
         out = self.out_channels
-        lines = coarse.permute(0, 2, 3, 1).reshape(batch, 1, h * w, channels)
-        taps = torch.matmul(lines, self.coarse_weight).reshape(batch, 3, h, w * 3 * out)
+        taps = self._products(coarse).reshape(batch, 3, h, w * 3 * out)
         tall = self._along_rows(taps, height, h).reshape(batch, height, w, 3, out)
         own = functional.conv2d(fine, self.fine_weight, self.fine_bias, padding=1)
         return own + self._along_columns(tall, width, w).permute(0, 3, 1, 2)
+
+    def _products(self, coarse: Tensor) -> Tensor:
+        """The nine products at every coarse position of (N, coarse, h, w): N x 3 rows of the kernel x h x w x 3 columns x out."""
+        batch, channels, h, w = coarse.shape
+        if self.by_convolution:
+            parts = [functional.conv2d(coarse, row.t()[..., None, None]).permute(0, 2, 3, 1) for row in self.coarse_weight]
+            return torch.cat(parts, dim=1)
+        lines = coarse.permute(0, 2, 3, 1).reshape(batch, 1, h * w, channels)
+        return torch.matmul(lines, self.coarse_weight)
 
     def _weights(self, size: int, source: int, like: Tensor) -> Tensor:
         make = _taps if _symbolic() else _kept_taps

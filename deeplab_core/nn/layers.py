@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+M = TypeVar("M", bound=nn.Module)
 Activation = Literal["relu", "relu6", "hardswish"]
 #: What stands between the depthwise and the pointwise half of a separable convolution: nothing (segmentation_models.pytorch,
 #: VainF), batch norm (jfzhang95), batch norm and ReLU (TensorFlow).
@@ -56,6 +59,19 @@ def upsampling_matrix(length: int, target: int, align_corners: bool) -> Tensor:
     """``(target, length)`` float32 weights of :func:`resize` along one axis: ``rows @ x @ columns.t()`` resamples both."""
     identity = torch.eye(length)[None, :, :, None]
     return resize(identity, (target, 1), align_corners)[0, :, :, 0].t() if length != target else torch.eye(length)
+
+
+def twin(model: M, tensor: Callable[[Tensor], Tensor]) -> M:
+    """A copy of a network with what ``tensor`` gives for each parameter and buffer.
+
+    The network itself is not touched: other threads may be computing with it, and adding hooks to it.
+    """
+    kept: dict[int, Any] = {id(one): tensor(one) for one in (*model.parameters(), *model.buffers())}
+    for module in model.modules():
+        kept |= {id(hooks): hooks.copy() for hooks in (module._forward_hooks, module._forward_pre_hooks)}
+        # Weights that a hook computes from others (weight norm) belong to a graph, which copying refuses.
+        kept |= {id(value): value.detach() for value in vars(module).values() if isinstance(value, Tensor)}
+    return copy.deepcopy(model, kept)
 
 
 def activation(name: Activation | None) -> nn.Module:

@@ -6,11 +6,10 @@ of a dictionary (torchvision), or the first tensor. Effective fields: Luo et al.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +17,8 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from deeplab_core.errors import AtrousError, message
+from deeplab_core.nn.layers import M, twin
 
-M = TypeVar("M", bound=nn.Module)
 #: Arguments of an operation by name.
 Arguments = Mapping[str, Any]
 
@@ -134,18 +133,13 @@ def _argument(args: tuple[Any, ...], kwargs: Arguments, position: int, name: str
 
 
 def on_meta(model: M) -> M:
-    """A copy of a network for inference whose tensors are shapes on the meta device: it takes no memory and no arithmetic.
+    """A copy of a network for inference whose tensors are shapes on the meta device: it takes no memory and no arithmetic."""
 
-    The network itself is not touched, because other threads may be computing with it.
-    """
-    kept: dict[int, Any] = {id(part): nn.Parameter(part.detach().to("meta"), part.requires_grad) for part in model.parameters()}
-    kept |= {id(buffer): buffer.detach().to("meta") for buffer in model.buffers()}
-    for module in model.modules():
-        # Other threads add hooks to these and take them away. A hook keeps what it knows.
-        kept |= {id(hooks): hooks.copy() for hooks in (module._forward_hooks, module._forward_pre_hooks)}
-        # Weights that a hook computes from others (weight norm) belong to a graph, which copying refuses.
-        kept |= {id(value): value.detach() for value in vars(module).values() if isinstance(value, Tensor)}
-    return copy.deepcopy(model, kept).eval()
+    def shape(tensor: Tensor) -> Tensor:
+        found = tensor.detach().to("meta")
+        return nn.Parameter(found, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else found
+
+    return twin(model, shape).eval()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
 
 from deeplab_core.backends import compiled, engines
-from deeplab_core.backends.compiled import TOLERANCE, CompiledNetwork
+from deeplab_core.backends.compiled import TOLERANCE, AtrousProducts, CompiledNetwork
 from deeplab_core.backends.engines import EngineName, installed_engines
 from deeplab_core.errors import ComputeError
 from deeplab_core.inference import PredictOptions, Predictor, prepare_for_inference
@@ -49,6 +51,55 @@ def test_logits_are_those_of_torch_at_any_size(engine: EngineName, align_corners
                 expected = model.coarse_logits(x, pooled)
             got = network(x, pooled)
             assert float((got - expected).abs().max()) <= 1e-5 * float(expected.max() - expected.min())
+
+
+@given(rate=st.integers(2, 7), height=st.integers(1, 20), width=st.integers(1, 20), bias=st.booleans())
+def test_nine_products_are_an_atrous_convolution(rate: int, height: int, width: int, bias: bool) -> None:
+    conv = nn.Conv2d(5, 4, 3, padding=rate, dilation=rate, bias=bias).double()
+    x = torch.randn(2, 5, height, width, generator=torch.Generator().manual_seed(3)).double()
+    with torch.no_grad():
+        torch.testing.assert_close(AtrousProducts(conv)(x), conv(x))
+
+
+class Wide(TinyNet):
+    """Its atrous convolution has more weights than a cache, if a cache is as small as the test says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.strided = nn.Conv2d(16, 16, 3, stride=2, padding=2, dilation=2)
+        self.other_padding = nn.Conv2d(16, 16, 3, padding=1, dilation=2)
+        self.grouped = nn.Conv2d(16, 16, 3, padding=2, dilation=2, groups=2)
+        self.dense = nn.Conv2d(16, 16, 3, padding=1)
+
+
+@pytest.mark.parametrize(("amx", "engine", "precision", "products"), [
+    (True, "openvino", "bf16", True), (False, "openvino", "bf16", False),
+    (True, "openvino", "fp32", False), (True, "onnx", "fp32", False),
+])  # fmt: skip
+def test_large_atrous_convolutions_are_products_where_tiles_multiply(
+    monkeypatch: pytest.MonkeyPatch, amx: bool, engine: EngineName, precision: Any, products: bool
+) -> None:
+    model, seen, real = prepare_for_inference(Wide()), [], compiled.traced
+    monkeypatch.setattr(compiled, "has_amx", lambda: amx)
+    monkeypatch.setattr(compiled, "_CACHED_WEIGHTS", 16)
+    monkeypatch.setattr(compiled, "traced", lambda traced, pooled: seen.append(traced) or real(traced, pooled))
+    monkeypatch.setattr(compiled, "_loader", lambda _engine, _precision: compiled._OnnxGraph)  # bf16 is not everywhere
+    x = torch.randn(1, 3, 50, 70, generator=torch.Generator().manual_seed(2))
+    with torch.inference_mode():
+        expected = model.coarse_logits(x)
+    got = CompiledNetwork(model, engine, precision)(x)
+    assert float((got - expected).abs().max()) <= 1e-5 * float(expected.max() - expected.min())
+    (one,) = seen
+    assert [name for name, part in one.named_modules() if isinstance(part, AtrousProducts)] == (["atrous"] if products else [])
+    assert not any(isinstance(part, AtrousProducts) for part in model.modules())
+    assert {id(part) for part in one.parameters()} == {id(part) for part in model.parameters()}, "the weights are shared"
+
+
+def test_the_processor_says_whether_it_has_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}, raising=False)
+    assert compiled.has_amx()
+    monkeypatch.delattr(torch.cpu, "get_capabilities")  # torch 2.6
+    assert not compiled.has_amx()
 
 
 @pytest.mark.parametrize("engine", ENGINES)

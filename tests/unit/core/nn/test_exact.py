@@ -121,7 +121,9 @@ def test_convolution_over_upsampled_features(data: st.DataObject) -> None:
     expected = conv(torch.cat([fine, upsampled] if first else [upsampled, fine], dim=1))
     with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
         patch.setattr(exact, "_BLOCK", block)
-        got = ConvOverUpsampled(conv, slice(0, 3) if first else slice(-3, None), align)(fine, coarse)
+        saving = ConvOverUpsampled(conv, slice(0, 3) if first else slice(-3, None), align)
+        saving.by_convolution = data.draw(st.booleans())
+        got = saving(fine, coarse)
     torch.testing.assert_close(got, expected, rtol=0, atol=2e-5 * float(expected.abs().max() + 1))
 
 
