@@ -4,7 +4,7 @@ The peers' route is what their example code does: normalise, forward pass as bui
 ``torch.no_grad``, logits upsampled to the image, ``max(1)[1]``. ``VainF`` is its network built from our layers (its MobileNetV2
 pads before the expansion, its decoder has one dense convolution); segmentation_models.pytorch is that library's own network;
 its weights are then loaded into ours. CPU time of one thread, medians of interleaved runs in one process, so that only ratios
-count::
+count; the fastest runs beside them, since neighbours on a shared host take memory bandwidth in turns::
 
     python benchmarks/engines.py [--runs 7] [--networks NAME ...] [--precision bf16] [--json out/engines.json]
 
@@ -124,6 +124,7 @@ def row(name: str, runs: int, precision: Precision) -> dict[str, Any]:
         "precision": precision,
         "runs": runs,
         "cpu_ms": {engine: round(value) for engine, value in medians.items()},
+        "fastest_ms": {engine: round(min(values)) for engine, values in times.items()},
         "times_faster": {engine: round(medians["peer"] / value, 2) for engine, value in medians.items() if engine != "peer"},
         "spread": {engine: round(value, 2) for engine, value in spread.items()},
         "equal_labels": {engine: round(float((got == labels["peer"]).mean()), 6) for engine, got in labels.items()},
