@@ -6331,7 +6331,7 @@ Click to correct it
     </message>
     <message>
         <source>no picture</source>
-        <extracomment>Side of the picture, px, and room for the text below.</extracomment>
+        <extracomment>Side of the picture, px, and room for the text below. A page narrower than this has its head in two rows, px, and letters of the order that it shows at least.</extracomment>
         <translation>그림 없음</translation>
     </message>
     <message>
@@ -6502,7 +6502,7 @@ Click to correct it
     </message>
     <message>
         <source>Kinds of failure</source>
-        <extracomment>Tokens of the three parts, also used by the bars of the classes.</extracomment>
+        <extracomment>Columns that give way in a narrow window, first one first: instances, images, pixels. Tokens of the three parts, also used by the bars of the classes.</extracomment>
         <translation>오류 종류</translation>
     </message>
     <message>
@@ -6651,12 +6651,25 @@ ground truth ↓</source>
     </message>
     <message>
         <source>Confused pairs of classes</source>
+        <extracomment>Columns that give way in a narrow window, first one first: images, shares of the losses, pixels.</extracomment>
         <translation>혼동되는 클래스 쌍</translation>
     </message>
     <message>
+        <source>Loss</source>
+        <extracomment>Characters of an image&apos;s name on the button. Parts of the tables that a narrow window shows one at a time: title, whether of the classes or of the splits, and its columns beside the names.</extracomment>
+        <translation>손실</translation>
+    </message>
+    <message>
+        <source>Occlusion</source>
+        <translation>가림</translation>
+    </message>
+    <message>
         <source>What this confusion costs</source>
-        <extracomment>Characters of an image&apos;s name on the button.</extracomment>
         <translation>이 혼동으로 잃는 것</translation>
+    </message>
+    <message>
+        <source>Parts of the table</source>
+        <translation>표의 부분</translation>
     </message>
     <message>
         <source>{share} of it in {image}</source>
@@ -9250,13 +9263,16 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
         <source>No folder yet</source>
         <translation>아직 폴더 없음</translation>
     </message>
+    <message numerus="yes">
+        <source>{n} of them has no match here: the model does not run until you choose one.</source>
+        <comment>{n} of them have no match here: the model does not run until you choose one for each.</comment>
+        <translation>
+            <numerusform>그중 {n}개에 대응하는 클래스가 없어, 고를 때까지 모델을 실행하지 않습니다.</numerusform>
+        </translation>
+    </message>
     <message>
         <source>The model&apos;s classes differ from the project&apos;s</source>
         <translation>모델의 클래스가 프로젝트의 클래스와 다릅니다</translation>
-    </message>
-    <message>
-        <source>{count} of them have no match here, so the model does not run until you choose one.</source>
-        <translation>그중 {count}개에 대응하는 클래스가 없어, 고를 때까지 모델을 실행하지 않습니다.</translation>
     </message>
     <message>
         <source>Match classes…</source>

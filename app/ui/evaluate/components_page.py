@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QFontMetrics, QImage, QKeyEvent, QPainter, QPainterPath, QPen
+from PySide6.QtGui import QFontMetrics, QImage, QKeyEvent, QPainter, QPainterPath, QPen, QResizeEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
 
 from app.state.next_errors import ErrorFix
 from app.text import plural, points, spaced, tr
+from app.ui.common.elided_box import ElidedBox
 from app.ui.common.elided_label import ElidedLabel
 from app.ui.common.panel import Page, toned
 from app.ui.evaluate.pair_panel import PairPanel
@@ -114,6 +115,8 @@ class ComponentListModel(QAbstractListModel):
 
 #: Side of the picture, px, and room for the text below.
 PICTURE, _TEXT, _GAP = 148, 36, 6
+#: A page narrower than this has its head in two rows, px, and letters of the order that it shows at least.
+_NARROW, _ORDER = 600, 12
 
 
 class ComponentDelegate(QStyledItemDelegate):
@@ -253,7 +256,7 @@ class ComponentsPage(Page):
         self.pair = PairPanel()
         self.pair.hide()
         self._largest = ""
-        self.order = QComboBox()
+        self.order = ElidedBox()
         for place, order in enumerate(WITH_TRUTH):
             self.order.addItem(tr(ERROR_ORDERS[order].title), order)
             self.order.setItemData(place, tr(ERROR_ORDERS[order].text), Qt.ItemDataRole.ToolTipRole)
@@ -273,17 +276,16 @@ class ComponentsPage(Page):
         self.list.setAccessibleName(tr("Error components"))
         self.nothing = toned(tr("No errors of this kind remain."), tone="muted")
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        head = QHBoxLayout()
-        head.setSpacing(10)
-        head.addWidget(self.back)
-        head.addWidget(self.title)
-        head.addWidget(self.detail, 1)
-        head.addWidget(self.both_ways)
-        head.addWidget(self.order)
+        self._head, self._below = QHBoxLayout(), QHBoxLayout()
+        for row in (self._head, self._below):
+            row.setSpacing(10)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
-        column.addLayout(head)
+        column.addLayout(self._head)
+        column.addLayout(self._below)
+        self._narrow = False
+        self._place_head()
         column.addWidget(self.pair)
         column.addWidget(self.nothing)
         column.addWidget(self.list, 1)
@@ -297,6 +299,31 @@ class ComponentsPage(Page):
         self.order.activated.connect(self._arrange)
         self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.list.customContextMenuRequested.connect(self._show_menu)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        narrow = self.width() < _NARROW
+        if narrow is not self._narrow:
+            self._narrow = narrow
+            self._place_head()
+
+    def _place_head(self) -> None:
+        """The head in one row, or in two in a narrow window, where a long title takes two lines."""
+        for row in (self._head, self._below):
+            while row.count():
+                row.takeAt(0)
+        below = self._below if self._narrow else self._head
+        self.title.setWordWrap(self._narrow)
+        self.order.setMinimumContentsLength(_ORDER if self._narrow else 0)
+        policy = QComboBox.SizeAdjustPolicy
+        self.order.setSizeAdjustPolicy(
+            policy.AdjustToMinimumContentsLengthWithIcon if self._narrow else policy.AdjustToContentsOnFirstShow
+        )
+        self._head.addWidget(self.back)
+        self._head.addWidget(self.title, 1 if self._narrow else 0)
+        below.addWidget(self.detail, 1)
+        below.addWidget(self.both_ways)
+        self._head.addWidget(self.order)
 
     @property
     def components(self) -> list[ErrorComponent]:

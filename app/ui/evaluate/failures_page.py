@@ -144,8 +144,9 @@ class FailuresPage(Page):
         weak = QHBoxLayout()
         weak.setSpacing(14)
         weak.addWidget(toned(tr("WEAK SPOTS"), tone="muted", size="caption", strong=True))
-        weak.addWidget(toned(tr(_COUNTS, objects=FEW_OBJECTS, images=FEW_IMAGES), tone="muted", size="small"))
-        weak.addStretch(1)
+        counts = toned(tr(_COUNTS, objects=FEW_OBJECTS, images=FEW_IMAGES), tone="muted", size="small")
+        counts.setWordWrap(True)  # in one line it would be wider than the page of a small screen, whose end would be cut
+        weak.addWidget(counts, 1)
         weak.addWidget(self.tables)
         column.addLayout(weak)
         column.addLayout(self._grid)

@@ -31,6 +31,8 @@ _COLUMNS = (
     mark("IoU gain if fixed"),
 )
 _SHARE, _GAIN, _ROW = 1, 5, 28
+#: Columns that give way in a narrow window, first one first: instances, images, pixels.
+_LESS = (3, 4, 2)
 _LEFT, _RIGHT = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
 #: Tokens of the three parts, also used by the bars of the classes.
 PART_TONES: dict[FailureKind, str] = dict(zip(PARTS, ("accent", "warn_fill", "bad"), strict=True))
@@ -46,6 +48,26 @@ def list_rows(table: QTableWidget) -> None:
     table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
     table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+
+def leave_out(table: QTableWidget, order: Sequence[int]) -> bool:
+    """Hide columns in this order as far as the texts of the others need their room; whether they have it then."""
+    header = table.horizontalHeader()
+    for column in order:
+        table.setColumnHidden(column, False)  # the width of a hidden title is not known
+    needs = [max(table.sizeHintForColumn(place), header.sectionSizeHint(place)) for place in range(table.columnCount())]
+    for column in order:
+        if sum(needs) > table.viewport().width():
+            table.setColumnHidden(column, True)
+            needs[column] = 0
+    return sum(needs) <= table.viewport().width()
+
+
+def row_figures(table: QTableWidget, texts: Sequence[str]) -> str:
+    """The figures of a row with their titles, one a line, for a tooltip: columns may be hidden."""
+    titles = [table.horizontalHeaderItem(place) for place in range(table.columnCount())]
+    named = zip(titles[1:], texts[1:], strict=True)
+    return "\n".join(f"{title.text()}: {text}" for title, text in named if title is not None and text)
 
 
 class KindTable(QTableWidget):
@@ -84,13 +106,13 @@ class KindTable(QTableWidget):
         self.viewport().update()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """In a narrow window the columns are moved by a scroll bar; no figure is cut."""
+        """In a narrow window columns give way, and the tooltip has their figures; in a very narrow one they are scrolled."""
         super().resizeEvent(event)
         self._fit()
 
     def _fit(self) -> None:
         header = self.horizontalHeader()
-        bar = self.horizontalScrollBar().sizeHint().height() if header.length() > self.viewport().width() else 0
+        bar = 0 if leave_out(self, _LESS) else self.horizontalScrollBar().sizeHint().height()
         self.setFixedHeight(header.sizeHint().height() + _ROW * self.rowCount() + 2 + bar)
 
     def show_lines(self, lines: Sequence[FailureLine]) -> None:
@@ -105,6 +127,7 @@ class KindTable(QTableWidget):
             if line.missing:
                 texts = (line.title, tr("not measured"), "", "", "", "")
             share, gain = (nan, nan) if line.missing else (line.share, line.gain)
+            figures = "" if line.missing else row_figures(self, texts)
             bars = {_SHARE: (share, PART_TONES.get(line.kind, "faint")), _GAIN: (gain, "good")}
             for column, text in enumerate(texts):
                 item = self.item(row, column) or QTableWidgetItem()
@@ -112,7 +135,7 @@ class KindTable(QTableWidget):
                     self.setItem(row, column, item)
                 item.setText(text)
                 unmeasured = tr("Not measured: {missing}.", missing=line.missing) if line.missing else ""
-                item.setToolTip(f"{line.title}: {line.text}. {unmeasured}".rstrip())
+                item.setToolTip(f"{line.title}: {line.text}. {unmeasured}\n{figures}".rstrip())
                 if column in bars:
                     item.setData(Qt.ItemDataRole.UserRole, bars[column])
                 elif column:

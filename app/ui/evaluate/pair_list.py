@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from math import isnan
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from app.text import mark, points, spaced, tr
-from app.ui.evaluate.kind_table import list_rows
+from app.ui.evaluate.kind_table import leave_out, list_rows, row_figures
 from app.viewmodels.evaluate.pair_table import PairLine, pair_tip
 
 _COLUMNS = (
@@ -17,6 +18,8 @@ _COLUMNS = (
     mark("mIoU gain if fixed"),
 )  # fmt: skip
 _LOSS = 4
+#: Columns that give way in a narrow window, first one first: images, shares of the losses, pixels.
+_LESS = (3, _LOSS, 2)
 _LEFT, _RIGHT = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
 
 
@@ -64,11 +67,23 @@ class PairList(QTableWidget):
                 if item.tableWidget() is None:
                     self.setItem(row, column, item)
                 item.setText(text)
-                item.setToolTip(pair_tip(line))
+                item.setToolTip(f"{pair_tip(line)}\n{row_figures(self, texts)}")
                 item.setTextAlignment(_alignment(column))
         self.setFixedHeight(
             self.horizontalHeader().sizeHint().height() + self.verticalHeader().defaultSectionSize() * len(lines) + 2
         )
+
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """In a narrow window columns give way; the tooltip has their figures."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        leave_out(self, _LESS)
+        contents, stretch = QHeaderView.ResizeMode.ResizeToContents, QHeaderView.ResizeMode.Stretch
+        self.horizontalHeader().setSectionResizeMode(0, stretch if self.isColumnHidden(_LOSS) else contents)
 
     def _choose(self, row: int, _column: int) -> None:
         if row < len(self._lines):

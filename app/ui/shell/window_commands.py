@@ -19,7 +19,7 @@ from app.services.folders import layout_file, log_folder
 from app.services.logs import report_text
 from app.services.notifications import Choice
 from app.state.new_project import holds_labels_only
-from app.text import displayed, error_sentences, mark, tr
+from app.text import displayed, error_sentences, mark, plural, tr
 from app.ui.common.choice_dialog import FolderQuestion, ask_to_lose, ask_to_stop
 from app.ui.common.fitted_dialog import bring_into_screen
 from app.ui.common.list_dialog import ListDialog
@@ -441,13 +441,14 @@ class WindowActions(QObject):
     def _say_mapping(self) -> None:
         mapping = self._program.models.mapping()
         if mapping is not None and mapping.unmatched:
-            count = len(mapping.unmatched)
-            self._program.notifier.warning(
-                tr("The model's classes differ from the project's"),
-                tr("{count} of them have no match here, so the model does not run until you choose one.", count=count),
-                replace_key="mapping",
-                choices=(Choice(tr("Match classes…"), self.edit_mapping),),
+            detail = plural(
+                "{n} of them has no match here: the model does not run until you choose one.",
+                "{n} of them have no match here: the model does not run until you choose one for each.",
+                len(mapping.unmatched),
             )
+            match = Choice(tr("Match classes…"), self.edit_mapping)
+            title = tr("The model's classes differ from the project's")
+            self._program.notifier.warning(title, detail, replace_key="mapping", choices=(match,))
 
     def _say_exported(self, summary: ExportSummary, request: ExportRequest) -> None:
         lines = summary_lines(summary)

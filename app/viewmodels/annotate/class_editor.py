@@ -22,6 +22,7 @@ from deeplab_core.catalogs.editing import (
     reorder_classes,
 )
 from deeplab_core.catalogs.lists import LIST_FORMATS
+from deeplab_core.errors import CatalogError
 
 #: Files that class lists are read from, for a file dialog.
 LIST_FILES = mark("Class lists (*.txt *.json *.yaml *.yml *.csv *.xml);;All files (*)")
@@ -75,6 +76,7 @@ class ClassDraft:
         self._reserved = dict(reserved or {})
         self._present = present
         self._steps = [_Step(None, locked, hidden, dict(keys or {}))]
+        self._added: _Step | None = None  # of the class that was added last, until it has its name
 
     @property
     def edits(self) -> list[CatalogEdit]:
@@ -141,12 +143,23 @@ class ClassDraft:
     def add(self, name: str) -> ClassInfo:
         """Add a class with a colour that differs from the others. Raises CatalogError."""
         self.do(add_class(self.catalog, name, reserved=self.reserved))
+        self._added = self._steps[-1]
         return self.catalog.classes[-1]
 
     def set_name(self, class_id: int, name: str) -> None:
         """Raises CatalogError for a name that is not free; the same name changes nothing."""
-        if " ".join(name.split()) != self.catalog.by_id(class_id).name:
-            self.do(rename_class(self.catalog, class_id, name))
+        if " ".join(name.split()) == self.catalog.by_id(class_id).name:
+            return
+        info = self.catalog.classes[-1]
+        if self._steps[-1] is self._added and info.id == class_id:  # it gets its name: one edit, and the first name is no alias
+            unnamed = self._steps.pop()
+            try:
+                self.do(add_class(self.catalog, name, color=info.color, reserved=self.reserved))
+            except CatalogError:
+                self._steps.append(unnamed)
+                raise
+            return
+        self.do(rename_class(self.catalog, class_id, name))
 
     def recolor(self, class_id: int, color: Color) -> None:
         """Give a class another colour."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QFileDialog, QLineEdit
+from PySide6.QtWidgets import QFileDialog, QLineEdit, QStyle, QStyleOptionFrame
 
 from app.ui.annotate.class_editor import ClassEditor
 from deeplab_core.catalogs import get_catalog
@@ -331,3 +331,17 @@ def test_a_key_is_assigned_by_typing_or_from_the_menu_and_works_on_the_picture(s
     dialog.apply.click()
     studio.settle()
     assert studio.program.classes.assigned == {"7": CHAIR}
+
+
+def test_a_name_is_typed_in_a_field_that_shows_whole_letters(studio: Studio, folder: Path) -> None:
+    """The padding of text fields left letters like g and p no room in a row of the table."""
+    studio.open(folder)
+    dialog = edit(studio)
+    dialog.add.click()
+    studio.wait(lambda: dialog.table.findChild(QLineEdit) is not None)
+    field = dialog.table.findChild(QLineEdit)
+    assert field is not None
+    option = QStyleOptionFrame()
+    field.initStyleOption(option)
+    room = field.style().subElementRect(QStyle.SubElement.SE_LineEditContents, option, field)
+    assert room.height() >= field.fontMetrics().height()

@@ -10,7 +10,7 @@ import pytest
 from pyqtgraph import PlotWidget
 from PySide6.QtCore import QModelIndex, QPointF, Qt
 from PySide6.QtGui import QColor, QImage
-from PySide6.QtWidgets import QApplication, QFileDialog
+from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QScrollArea
 
 from app.ui.evaluate.kind_table import KindTable
 from app.ui.evaluate.matrix_view import _contrasting, _luminance
@@ -269,14 +269,54 @@ def test_no_figure_of_the_kinds_is_cut_in_a_narrow_window(studio: Studio, folder
     table = KindTable(studio.window.theme)
     studio.qtbot.addWidget(table)
     table.show_lines(known._lines)
-    table.resize(300, table.height())
+    table.resize(460, table.height())
     table.show()
     studio.settle()
-    assert table.horizontalScrollBar().maximum() > 0, "all columns are reached"
+    assert [column for column in range(6) if not table.isColumnHidden(column)] in ([0, 1, 5], [0, 1, 2, 5])
+    assert table.horizontalScrollBar().maximum() == 0
+    assert "Instances: " in table.item(0, 0).toolTip()
+    table.resize(200, table.height())
+    studio.settle()
+    assert table.horizontalScrollBar().maximum() > 0, "all columns that are left are reached"
     assert table.verticalScrollBar().maximum() == 0, "and all rows seen"
     table.resize(1000, table.height())
     studio.settle()
     assert table.horizontalScrollBar().maximum() == 0
+    assert not any(table.isColumnHidden(column) for column in range(6))
+
+
+def test_the_failure_board_and_a_list_of_errors_fit_a_small_screen(studio: Studio, folder) -> None:
+    """800 x 500 px: the end of the board was cut, and so were the head of a list and the table of a pair."""
+    pages(studio, folder, "Failures")
+    shown = studio.application.presenter.inspect
+    board, errors = shown.failures, shown.components
+    shown.show_list(ComponentQuery(truth=15, prediction=0))
+    studio.settle()
+    for page in (board, errors):
+        page.setParent(None)
+        studio.qtbot.addWidget(page)
+        page.resize(471, 368)
+        page.show()
+    studio.settle()
+    inner = board.kinds.parentWidget()
+    assert inner.width() <= board.width()
+    assert board.pairs.horizontalHeader().length() <= board.pairs.viewport().width()
+    for part in (errors.back, errors.title, errors.both_ways, errors.order):
+        assert errors.rect().contains(part.geometry())
+    assert errors.title.height() >= errors.title.heightForWidth(errors.title.width())
+    panel = errors.pair
+    assert panel.parts.isVisible()
+    for part, title in enumerate(("Share of its loss", "IoU if fixed", "Boundary", "Occluded", "Small")):
+        panel.parts.setCurrentIndex(part)
+        studio.settle()
+        titles = [label.text() for label in panel.findChildren(QLabel) if label.isVisible()]
+        assert title in titles
+        assert panel.findChild(QScrollArea).horizontalScrollBar().maximum() == 0
+    errors.resize(1000, 500)
+    studio.settle()
+    assert not panel.parts.isVisible()
+    titles = [label.text() for label in panel.findChildren(QLabel) if label.isVisible()]
+    assert {"Share of its loss", "Boundary", "Large"} <= set(titles)
 
 
 def test_the_rankings_of_a_narrow_window_need_no_scrolling_sideways(qtbot) -> None:

@@ -376,7 +376,7 @@ def test_a_cell_says_what_it_costs_and_leads_to_the_image_that_holds_most_of_it(
     loss = query.loss(studio.program.inspect.folder)
     assert loss is not None
     assert panel.summary.toolTip() == pair_table(loss, studio.image.document.catalog).summary
-    texts = [label.text() for label in panel.findChildren(QLabel) if label.isVisible()]
+    texts = [label.text() for label in panel.findChildren(QLabel) if label.property("used")]
     assert "Share of its loss" in texts
     assert "Occluded" in texts
     panel.largest.click()

@@ -53,6 +53,21 @@ def test_a_class_that_was_added_and_removed_moves_no_pixel_of_the_project(draft:
     assert draft.add("lamp").id not in (first.id, 21)
 
 
+def test_a_new_class_and_its_name_are_one_edit(draft: ClassDraft) -> None:
+    added = draft.add("new class")
+    with pytest.raises(CatalogError):
+        draft.set_name(added.id, "sofa")
+    assert draft.catalog.names[-1] == "new class"
+    draft.set_name(added.id, "cushion")
+    assert [str(edit.title) for edit in draft.edits] == ["Add cushion"]
+    assert draft.catalog.classes[-1] == ClassInfo(added.id, "cushion", added.color), "and its first name is no other name for it"
+    draft.set_name(added.id, "pillow")
+    assert len(draft.edits) == 2
+    draft.undo()
+    draft.undo()
+    assert not draft.changed
+
+
 def test_a_refused_edit_leaves_the_draft(draft: ClassDraft) -> None:
     with pytest.raises(CatalogError):
         draft.set_name(CHAIR, "sofa")
