@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -58,6 +61,32 @@ def test_receptive_field_of_resnet_101_by_hand() -> None:
     """Stem 3 + 2, then per 3x3 convolution the jump at its input: 3 x 4, 4 + 3 x 8, 8 + 22 x 16, 16 + 2 x 32."""
     model = create_model("deeplabv2", backbone="resnet101", output_stride=32, atrous_rates=[])
     assert model.receptive_radius() == 3 + 2 + 12 + 28 + 360 + 80
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("deeplabv3plus", {"backbone": "mobilenet_v2"}),
+        ("deeplabv3plus", {"backbone": "resnet50"}),
+        ("deeplabv3", {"backbone": "resnet18", "output_stride": 8}),
+        ("deeplabv2", {"backbone": "resnet101"}),
+    ],
+)
+def test_shapes_are_those_that_torch_gives(name: str, options: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    model = create_model(name, **options)  # type: ignore[arg-type]
+    fields = receptive_layers(model, 129)
+    monkeypatch.setattr("deeplab_core.nn.receptive._shape", lambda *_: None)
+    assert receptive_layers(model, 129) == fields
+
+
+def test_the_radius_needs_no_compiler_of_torch() -> None:
+    """Its shapes of convolutions import 800 modules, which takes the first receptive field of a session 1.6 s."""
+    code = (
+        "import sys; from deeplab_core.nn import create_model; model = create_model('deeplabv3plus', backbone='mobilenet_v2'); "
+        "before = 'sympy' in sys.modules; print(model.receptive_radius(), before or 'sympy' not in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[1] == "True"
 
 
 def test_image_pooling_does_not_count_and_stride_does() -> None:
