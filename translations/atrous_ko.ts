@@ -8139,8 +8139,24 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
         <translation>{name}의 라벨을 정할 사용자</translation>
     </message>
     <message>
+        <source>Add it to your classes</source>
+        <translation>내 클래스에 추가</translation>
+    </message>
+    <message>
         <source>The labels are being compared…</source>
         <translation>라벨을 비교하는 중…</translation>
+    </message>
+    <message>
+        <source>Part {number} of {total}: {yours} / {theirs}, {pixels}.</source>
+        <translation>{total}개 중 {number}번째 부분: {yours} / {theirs}, {pixels}.</translation>
+    </message>
+    <message>
+        <source>Yours is taken.</source>
+        <translation>내 라벨을 씁니다.</translation>
+    </message>
+    <message>
+        <source>Theirs is taken.</source>
+        <translation>상대의 라벨을 씁니다.</translation>
     </message>
     <message numerus="yes">
         <source>{n} image stays as it is until you decide.</source>
@@ -8155,8 +8171,12 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>Only pixels that both of you set differently are coloured. Click a part to take it, or beside for all.</source>
-        <extracomment>Heights of rows with and without a box, px. Conflicts that are shown without scrolling, so that the pictures below have room. Width of the boxes, px. Value of the choice in a box that says: part by part.</extracomment>
+        <extracomment>Heights of rows with and without a box, px. Conflicts that are shown without scrolling, so that the pictures below have room. Width of the boxes, px. Value of the choice in a box that says: part by part. Value of the choice that adds a class; names of classes have no such space.</extracomment>
         <translation>두 사람이 다르게 지정한 픽셀에 색이 있습니다. 부분을 클릭하면 그 부분을, 그 옆을 클릭하면 모두 가져옵니다.</translation>
+    </message>
+    <message>
+        <source>Arrow keys choose a part, Enter takes it from this side.</source>
+        <translation>화살표 키로 부분을 고르고 Enter로 이쪽 것을 씁니다.</translation>
     </message>
     <message>
         <source>These images are not merged.</source>
@@ -16344,6 +16364,7 @@ Brings the pixels of a file into the frame that is compared.</extracomment>
     </message>
     <message>
         <source>this network gives no map of features</source>
+        <extracomment>Operations whose output has the shape of their first input.</extracomment>
         <translation>이 네트워크는 특징 맵을 내지 않습니다</translation>
     </message>
     <message>

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QUrl
@@ -15,6 +17,7 @@ from app.controllers.project.new_project import NewProjectController
 from app.controllers.workspace import Program
 from app.services.notifications import Choice
 from app.state.new_project import FolderLook
+from app.state.project import Project
 from app.text import displayed, plural, tr
 from app.ui.project.import_dialog import ImportDialog
 from app.ui.project.merge_dialog import MergeDialog
@@ -22,8 +25,10 @@ from app.ui.project.new_project_dialog import NewProjectDialog
 from app.ui.project.summary_dialog import SummaryDialog
 from app.ui.shell.main_window import MainWindow
 from app.viewmodels.project.label_summary import ImportSummary
-from deeplab_core.catalogs.editing import CatalogEdit
+from deeplab_core.catalogs.catalog import ClassCatalog
+from deeplab_core.catalogs.editing import CatalogEdit, add_class
 from deeplab_core.datasets.report import DataSetReport
+from deeplab_core.errors import CatalogError
 
 
 class LabelsPresenter(QObject):
@@ -81,7 +86,22 @@ class LabelsPresenter(QObject):
     def _show_merge(self, compared: ComparedProjects) -> None:
         dialog = MergeDialog(self._program.merging, compared, self._program.view.overlay.shown, self._window)
         dialog.decided.connect(self._program.merging.merge)
+        dialog.classWanted.connect(partial(self._add_class, compared.two.one, compared.two.other.catalog))
         self._open(dialog)
+
+    def _add_class(self, project: Project, theirs: ClassCatalog, name: str, then: Callable[[bool], object]) -> None:
+        """Add a class of the other user to the project, in their colour if it is free."""
+        try:
+            known = theirs.by_name(name)
+            color = None if known is None else known.color
+            taken = {info.color for info in project.catalog.classes}
+            reserved = project.class_edits.retired(project.catalog)
+            edit = add_class(project.catalog, name, color=None if color in taken else color, reserved=reserved)
+        except CatalogError as error:
+            self._program.notifier.report(error)
+            then(False)
+        else:
+            self._program.truth.edit_classes(edit, lambda: then(True))
 
     def _ask_report(self) -> None:
         project = self._program.session.project

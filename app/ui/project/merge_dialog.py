@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -26,10 +26,11 @@ from PySide6.QtWidgets import (
 from app.controllers.project.merging import ComparedProjects, ConflictPicture, MergeController, MergeRow
 from app.state.two_projects import Side, SidesTaken
 from app.text import displayed, error_detail, error_title, mark, plural, tr
-from app.ui.adapt.learn_picture import LearnPicture, composed
+from app.ui.adapt.learn_picture import composed
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.list_dialog import ListDialog, fill_table, plain_table
 from app.ui.common.panel import set_tone, toned
+from app.ui.project.merge_side import MergeSide
 from app.viewmodels.project.merging import (
     agreement_classes,
     agreement_images,
@@ -51,16 +52,21 @@ _MOST = 5
 _TAKE = 120
 #: Value of the choice in a box that says: part by part.
 _PARTS = "parts"
+#: Value of the choice that adds a class; names of classes have no such space.
+_NEW = " new"
 _BY_PART = mark("Only pixels that both of you set differently are coloured. Click a part to take it, or beside for all.")
+_BY_KEYS = mark("Arrow keys choose a part, Enter takes it from this side.")
 
 
 class MergeDialog(FittedDialog):
-    """Shows what :class:`MergeController` compared; nothing changes before Merge.
+    """Shows what :class:`MergeController` compared; nothing but classes that the user adds changes before Merge.
 
     Signals:
+        classWanted(str, Callable): add this class to the open project, then call with whether that was done.
         decided(ComparedProjects, dict of image id -> SidesTaken): merge, and take the conflicts of these images, or places, so.
     """
 
+    classWanted = Signal(str, object)
     decided = Signal(object, object)
 
     def __init__(
@@ -79,6 +85,7 @@ class MergeDialog(FittedDialog):
         self._taken: dict[int, SidesTaken] = {}
         self._picture: ConflictPicture | None = None
         self._shown: int | None = None
+        self._part: int | None = None  # place in the order of sizes of the part that the keys chose
         self.line = toned("", tone="muted")
         self.line.setWordWrap(True)
         self.column.addWidget(self.line)
@@ -126,11 +133,14 @@ class MergeDialog(FittedDialog):
         column.addWidget(self.conflicts, 1)
         pictures = QHBoxLayout()
         pictures.setSpacing(16)
-        self.yours, self.theirs = (_Side(tr("Yours")), _Side(tr("Theirs")))
+        self.yours, self.theirs = (MergeSide(tr("Yours")), MergeSide(tr("Theirs")))
         for side, take in ((self.yours, "a"), (self.theirs, "b")):
             part = QVBoxLayout()
             part.setSpacing(4)
             side.clicked.connect(lambda x, y, take=take: self._take_at(x, y, take))
+            side.stepped.connect(self._step)
+            side.taken.connect(lambda take=take: self._take_part(take))
+            side.setAccessibleDescription(tr(_BY_KEYS))
             part.addWidget(toned(side.accessibleName(), strong=True))
             part.addWidget(side, 1)
             pictures.addLayout(part, 1)
@@ -227,8 +237,10 @@ class MergeDialog(FittedDialog):
         for place, name in enumerate(names):
             self.classes.setItem(place, 0, QTableWidgetItem(displayed(name)))
             box = QComboBox()
+            new = () if two.one.read_only or name in choices else ((tr("Add it to your classes"), _NEW),)
             for text, value in (
                 (tr("decide…"), ""),
+                *new,
                 (tr("void (unlabelled)"), VOID_NAME),
                 *((displayed(known), known) for known in two.one.catalog.names),
             ):
@@ -239,6 +251,11 @@ class MergeDialog(FittedDialog):
             self.classes.setCellWidget(place, 1, box)
 
     def _map(self, name: str, value: str) -> None:
+        if value == _NEW:
+            self.go.setEnabled(False)
+            self.classes.setEnabled(False)
+            self.classWanted.emit(name, self.while_open(partial(self._added, name)))
+            return
         choices = {known: chosen for known, chosen in self._compared.choices.items() if known != name}
         if value:
             choices[name] = value
@@ -254,6 +271,13 @@ class MergeDialog(FittedDialog):
             self.take(compared)
 
         self._controller.choose_classes(self._compared, choices, self.while_open(then))
+
+    def _added(self, name: str, done: bool) -> None:
+        self.classes.setEnabled(True)
+        if done:
+            self._map(name, name)
+        else:
+            self.take(self._compared)
 
     def _fill_agreement(self) -> None:
         found = self._compared.agreement
@@ -286,11 +310,15 @@ class MergeDialog(FittedDialog):
         Args:
             x, y: position in the picture, 0..1.
         """
+        if self._picture is not None:
+            numbers = self._picture.places.numbers
+            self._take_number(int(numbers[int(y * numbers.shape[0]), int(x * numbers.shape[1])]), take)
+
+    def _take_number(self, number: int, take: Side) -> None:
+        """Take a part by its number, from 1 on; 0 takes the whole image."""
         row = self.conflicts.currentRow()
         if row < 0 or self._picture is None or self._shown is None:
             return
-        numbers = self._picture.places.numbers
-        number = int(numbers[int(y * numbers.shape[0]), int(x * numbers.shape[1])])
         if not number or len(self._picture.places) == 1:
             self._set_take(row, take)
             return
@@ -299,6 +327,44 @@ class MergeDialog(FittedDialog):
         self._taken[self._shown] = replace(before, places={**before.places, (anchor_x, anchor_y): take})
         self._show_choice(row, self._shown)
         self._check()
+
+    def _step(self, by: int) -> None:
+        """The keys choose the next part, or the one before, in the order of their sizes."""
+        if self._picture is not None and len(self._picture.places):
+            last = len(self._picture.places) - 1
+            self._part = (0 if by > 0 else last) if self._part is None else min(max(self._part + by, 0), last)
+            self._show_part()
+
+    def _take_part(self, take: Side) -> None:
+        if self._part is None:
+            self._step(1)  # Enter shows what the next one takes
+        else:
+            self._take_number(self._order()[self._part] + 1, take)
+            self._show_part()
+
+    def _order(self) -> list[int]:
+        """Rows of the parts, largest first."""
+        return [] if self._picture is None else np.argsort(-self._picture.places.pixels, kind="stable").tolist()
+
+    def _show_part(self) -> None:
+        """Frame the part that the keys chose in both pictures, and say what it is."""
+        found, box = self._picture, None
+        if found is not None and self._part is not None:
+            row, (height, width) = self._order()[self._part], found.places.numbers.shape
+            x, y, across, down = found.places.boxes[row].tolist()
+            box = QRectF(x / width, y / height, across / width, down / height)
+            left, top = found.places.anchors[row].tolist()
+            yours, theirs = (displayed(found.catalog.by_id(int(side[top, left])).name) for side in (found.yours, found.theirs))
+            text = tr(
+                "Part {number} of {total}: {yours} / {theirs}, {pixels}.", number=self._part + 1, total=len(found.places),
+                yours=yours, theirs=theirs, pixels=plural("{n} px", "{n} px", int(found.places.pixels[row])),
+            )  # fmt: skip
+            taken = self._taken.get(self._shown or 0, SidesTaken())
+            side = taken.places.get((left, top), taken.rest)
+            decided = {"a": tr("Yours is taken."), "b": tr("Theirs is taken."), None: tr(_BY_KEYS)}[side]
+            self.caption.setText(f"{text} {decided}")
+        for picture in (self.yours, self.theirs):
+            picture.show_part(box)
 
     def _set_take(self, place: int, take: Side) -> None:
         image = self.rows[place].image
@@ -351,7 +417,8 @@ class MergeDialog(FittedDialog):
     def _select(self) -> None:
         place = self.conflicts.currentRow()
         row = self.rows[place] if 0 <= place < len(self.rows) else None
-        self._shown, self._picture = None if row is None else row.image, None
+        self._shown, self._picture, self._part = None if row is None else row.image, None, None
+        self._show_part()
         self._mark()
         if row is None:
             for side in (self.yours, self.theirs):
@@ -402,41 +469,3 @@ class MergeDialog(FittedDialog):
 def _shown_choice(box: QComboBox, taken: SidesTaken | None) -> int:
     value = None if taken is None else taken.rest if not taken.places and taken.rest is not None else _PARTS
     return max(box.findData(value), 0)
-
-
-class _Side(LearnPicture):
-    """A picture that can be clicked, with a frame if it was chosen.
-
-    Signals:
-        clicked(float, float): where in the picture, 0..1; below 1.
-    """
-
-    clicked = Signal(float, float)
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.chosen = False
-        self.setMinimumSize(180, 120)
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
-
-    def sizeHint(self) -> QSize:
-        return QSize(240, 180)
-
-    def set_chosen(self, on: bool) -> None:
-        """Draw the frame, or not."""
-        self.chosen = on
-        self.update()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        super().paintEvent(event)
-        if self.chosen and not self.empty:
-            painter = QPainter(self)
-            painter.setPen(QPen(self.palette().highlight(), 3))
-            painter.drawRect(self.place().adjusted(1, 1, -2, -2))
-            painter.end()
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        event.accept()
-        place, at = self.place(), event.position()
-        if not self.empty and place.contains(at.toPoint()):
-            self.clicked.emit((at.x() - place.x()) / place.width() % 1, (at.y() - place.y()) / place.height() % 1)

@@ -199,6 +199,62 @@ def test_parts_of_an_image_are_taken_from_either_user(studio: Studio, two: tuple
     assert (after[20:30] == SOFA).all()
 
 
+def test_parts_are_chosen_and_taken_by_keys(studio: Studio, two: tuple[Path, Path]) -> None:
+    mine, theirs = two
+    with Project.open(theirs) as project:
+        record = project.images[0]
+        labels = project.load(record.id).document.labels.copy()
+        labels[0:4, 0:9] = CAT
+        by = np.where(labels == 255, Provenance.UNSET, Provenance.USER).astype(np.uint8)
+        store_labels(project, record.id, labels, "Brush", overwrite=True, by=by)
+    studio.open(mine)
+    dialog = compared(studio, theirs)
+    dialog.theirs.setFocus(Qt.FocusReason.TabFocusReason)
+    studio.press(Qt.Key.Key_Right, on=dialog.theirs)
+    assert dialog.caption.text().startswith("Part 1 of 2: chair / sofa, 840 px.")
+    studio.press(Qt.Key.Key_Right, on=dialog.theirs)
+    studio.press(Qt.Key.Key_Return, on=dialog.theirs)
+    assert dialog.caption.text() == "Part 2 of 2: chair / cat, 36 px. Theirs is taken."
+    assert box(dialog, 0).currentText() == "by part"
+    assert dialog.isVisible(), "Enter belongs to the picture"
+    studio.press(Qt.Key.Key_Left, on=dialog.theirs)
+    studio.press(Qt.Key.Key_Space, on=dialog.yours)
+    assert dialog.caption.text() == "Part 1 of 2: chair / sofa, 840 px. Yours is taken."
+    assert "1 image stays as it is" in dialog.note.text()
+    dialog.go.click()
+    studio.wait(lambda: any("theirs finished" in title for title in studio.titles()))
+    after = masks(studio)["photo_0.jpg"]
+    assert (after[0:4, 0:9] == CAT).all()
+    assert (after[10:20] == CHAIR).all()
+
+
+def test_a_class_of_the_other_user_is_added_in_the_dialog(studio: Studio, tmp_path: Path) -> None:
+    mine = make_folder(tmp_path / "mine", 1, truth=False)
+    theirs = tmp_path / "theirs"
+    shutil.copytree(mine, theirs)
+    label(mine, {})
+    label(theirs, {"photo_0.jpg": (slice(0, 9), 21)}, add_class(VOC, "crack", color=(1, 2, 3)).catalog)
+    studio.open(mine)
+    dialog = compared(studio, theirs)
+    choice = dialog.classes.cellWidget(0, 1)
+    assert isinstance(choice, QComboBox)
+    choice.setCurrentIndex(choice.findText("Add it to your classes"))
+    choice.activated.emit(choice.currentIndex())
+    studio.wait(lambda: dialog.go.isEnabled())
+    studio.settle()
+    project = studio.program.session.project
+    assert project is not None
+    assert project.catalog.classes[-1].name == "crack"
+    assert project.catalog.classes[-1].color == (1, 2, 3)
+    again = dialog.classes.cellWidget(0, 1)
+    assert isinstance(again, QComboBox)
+    assert again.currentText() == "crack"
+    assert again.findText("Add it to your classes") == -1
+    dialog.go.click()
+    studio.wait(lambda: any("theirs finished" in title for title in studio.titles()))
+    assert (studio.image.document.labels[:9] == project.catalog.classes[-1].id).all()
+
+
 def test_other_classes_make_other_parts_and_the_picture_is_of_the_row(studio: Studio, tmp_path: Path) -> None:
     mine = make_folder(tmp_path / "mine", 2, truth=False)
     theirs = tmp_path / "theirs"
