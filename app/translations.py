@@ -3,6 +3,8 @@
 A translation is a file ``atrous_LANGUAGE.qm``. Those of the program are released from ``translations/atrous_LANGUAGE.ts``: by
 the build of the wheel and of the application, and in a source tree at start, where the ``.ts`` file is newer. A user puts
 further ones into the folder ``translations`` of the program's data, or into one that ``ATROUS_TRANSLATION_DIR`` names.
+
+``qtbase_LANGUAGE.qm`` beside it, from ``qtbase_LANGUAGE.ts``, has texts of Qt's own dialogs that Qt's translation lacks.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ _log = logging.getLogger(__name__)
 FOLDER_VARIABLE = "ATROUS_TRANSLATION_DIR"
 #: Released translations of the program, and what they are released from; the latter is in a source tree only.
 RELEASED, SOURCES = RESOURCES / "translations", RESOURCES.parent / "translations"
+#: Begin of the names of files with Qt's own texts.
+QT_TEXTS = "qtbase"
 #: Value of the setting for the language of the desktop.
 SYSTEM = "system"
 
@@ -52,7 +56,7 @@ def refresh(sources: Path = SOURCES, released: Path = RELEASED) -> None:
 
     A failure is logged, and the window stays in English.
     """
-    for source in sorted(sources.glob("atrous_*.ts")):
+    for source in _sources(sources):
         target = released / f"{source.stem}.qm"
         if not target.is_file() or target.stat().st_mtime_ns < source.stat().st_mtime_ns:
             try:
@@ -63,8 +67,12 @@ def refresh(sources: Path = SOURCES, released: Path = RELEASED) -> None:
 
 def release_all(sources: Path = SOURCES, released: Path = RELEASED) -> None:
     """Release every translation of a source tree, for a build, which must not go on without one. Errors as in :func:`release`."""
-    for source in sorted(sources.glob("atrous_*.ts")):
+    for source in _sources(sources):
         release(source, released / f"{source.stem}.qm")
+
+
+def _sources(folder: Path) -> list[Path]:
+    return [path for name in ("atrous", QT_TEXTS) for path in sorted(folder.glob(f"{name}_*.ts"))]
 
 
 def release(source: Path, target: Path) -> None:

@@ -3516,6 +3516,10 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
         <translation>다른 모델을 고르거나 장치를 CPU로 바꾸세요</translation>
     </message>
     <message>
+        <source>it did not start within {seconds:.0f} seconds and was ended</source>
+        <translation>{seconds:.0f}초 안에 시작하지 않아 종료했습니다</translation>
+    </message>
+    <message>
         <source>it did not stop a cancelled request within {seconds:.0f} seconds and was ended</source>
         <translation>취소한 요청을 {seconds:.0f}초 안에 멈추지 않아 종료했습니다</translation>
     </message>

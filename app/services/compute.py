@@ -388,6 +388,7 @@ class ComputeClient(ComputeService):
             return
         if not life.ready:
             if now - life.born > HELLO_PATIENCE:
+                life.ended_by_us = message("it did not start within {seconds:.0f} seconds and was ended", seconds=HELLO_PATIENCE)
                 life.link.kill()
             return
         if not flagged:

@@ -11,6 +11,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.services.compute import ComputeClient
+from app.smoke import NO_COMPUTE
 from tests.unit.app.cli.test_doctor import BROKEN, ROOT, break_module
 
 pytestmark = pytest.mark.e2e
@@ -50,6 +51,19 @@ def test_a_window_whose_imports_fail_says_why(kind: str, tmp_path: Path) -> None
     assert done.returncode == 1
     assert "the window cannot be filled" in done.stderr
     assert sign in done.stderr
+
+
+def test_a_smoke_run_without_a_compute_process_ends_and_says_why(tmp_path: Path) -> None:
+    """Its exit status is one of its own: the window is sound."""
+    path = break_module(tmp_path / "broken", *BROKEN["torch"][:2])
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "open", "--smoke", str(tmp_path / "shot.png")],
+        capture_output=True, text=True, check=False, timeout=240,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((path, str(ROOT))), "QT_QPA_PLATFORM": "offscreen"},
+    )  # fmt: skip
+    assert done.returncode == NO_COMPUTE
+    assert "smoke run: the compute process stopped: torch cannot be imported" in done.stderr
+    assert "libtorch_cpu.so" in done.stderr
 
 
 def test_a_window_without_qt_says_why_in_the_terminal(tmp_path: Path) -> None:

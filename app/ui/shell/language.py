@@ -9,7 +9,7 @@ from pathlib import Path
 from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
 
 from app.text import NumberSigns, use_translator
-from app.translations import SYSTEM, folders, languages, refresh
+from app.translations import QT_TEXTS, SYSTEM, folders, languages, refresh
 
 _BOTH = re.compile(r"(.)([\"'’”)\]}»]*)(을\(를\)|이\(가\)|은\(는\)|와\(과\)|\(으\)로)")
 #: Behind a consonant, behind a vowel.
@@ -50,10 +50,7 @@ def translate_window(language: QLocale, *places: Path) -> list[QTranslator]:
     if found is not None:
         if found.language() != language.language():
             language = found
-        own = QTranslator(QCoreApplication.instance())
-        if own.load(found, "qtbase", "_", QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)):
-            QCoreApplication.installTranslator(own)
-            installed.append(own)
+        installed += _translate_qt(found, places)
         QCoreApplication.installTranslator(translator)
         installed.append(translator)
         QLocale.setDefault(language)
@@ -62,6 +59,17 @@ def translate_window(language: QLocale, *places: Path) -> list[QTranslator]:
         finish=choose_particles if installed and language.language() == QLocale.Language.Korean else None,
         signs=NumberSigns(language.groupSeparator(), language.decimalPoint()) if installed else NumberSigns(),
     )
+    return installed
+
+
+def _translate_qt(language: QLocale, places: Sequence[Path]) -> list[QTranslator]:
+    """Translate Qt's own texts by its translation, then by ours, which has what is missing there and is asked first."""
+    installed = []
+    for searched in ([QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)], [str(place) for place in places]):
+        translator = QTranslator(QCoreApplication.instance())
+        if any(translator.load(language, QT_TEXTS, "_", folder) for folder in searched):
+            QCoreApplication.installTranslator(translator)
+            installed.append(translator)
     return installed
 
 

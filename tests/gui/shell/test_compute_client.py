@@ -206,6 +206,16 @@ def test_a_worker_with_qt_or_another_protocol_is_refused(qtbot: QtBot, greeting:
     client.stop()
 
 
+def test_a_process_that_never_starts_is_ended_and_named(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.services.compute.HELLO_PATIENCE", 0.0)
+    client = RecordedCompute(ComputeClient(target=partial(scripted_worker.run, greeting="stops")))
+    heard = Heard(client, qtbot)
+    client.start()
+    heard.wait("crashed")
+    assert heard.of("crashed")[0] == "it did not start within 0 seconds and was ended"
+    client.stop()
+
+
 def test_a_request_that_does_not_stop_is_ended_with_its_process(
     client: RecordedCompute, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QCoreApplication, QLocale, Qt
+from PySide6.QtCore import QCoreApplication, QLocale, QModelIndex, Qt, QTranslator
 from PySide6.QtGui import QAction, QInputMethodEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
     QApplication,
+    QColorDialog,
     QComboBox,
     QDialog,
+    QDialogButtonBox,
+    QErrorMessage,
+    QFileDialog,
+    QFileSystemModel,
+    QFontDialog,
     QGroupBox,
+    QInputDialog,
     QLabel,
     QLineEdit,
     QMenu,
+    QMessageBox,
+    QPlainTextEdit,
+    QProgressDialog,
     QPushButton,
     QTabBar,
     QTableWidget,
+    QTextEdit,
     QTreeWidget,
     QWidget,
 )
@@ -68,7 +79,7 @@ def korean(qapp: QApplication) -> Iterator[None]:
     """The language, before the window is built."""
     before = QLocale()
     translators = show_language("ko")
-    assert len(translators) == 2
+    assert len(translators) == 3  # Qt's own, ours of Qt's texts, ours
     yield
     for translator in translators:
         QCoreApplication.removeTranslator(translator)
@@ -153,6 +164,141 @@ def test_a_dialog_shows_no_english(office: Studio, tmp_path: Path, kind: type[QD
     dialog.show()
     office.settle()
     assert english(dialog) == set()
+
+
+class Unanswered(QTranslator):
+    """Is asked last, and notes the texts of Qt that no translation has."""
+
+    #: No words: the direction of the layout, a number with its sign, names of keys. Errors of the system have its language.
+    LEFT = ("QGuiApplication", "QProgressBar", "QShortcut", "QIODevice")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: set[tuple[str, str]] = set()
+
+    def isEmpty(self) -> bool:
+        return False
+
+    def translate(self, context: str, text: str, _comment: str | None = None, _n: int = -1) -> str | None:  # type: ignore[override]
+        if context and context not in self.LEFT:
+            self.texts.add((context, text))
+        return None
+
+
+def file_dialog(
+    mode: QFileDialog.FileMode, accept: QFileDialog.AcceptMode, view: QFileDialog.ViewMode, place: Path
+) -> QFileDialog:
+    dialog = QFileDialog(None, "열기", str(place))
+    dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
+    dialog.setOption(QFileDialog.Option.ShowDirsOnly, mode is QFileDialog.FileMode.Directory)
+    dialog.setFileMode(mode)
+    dialog.setAcceptMode(accept)
+    dialog.setViewMode(view)
+    return dialog
+
+
+def message_box() -> QMessageBox:
+    box = QMessageBox()
+    box.setDetailedText("내용")
+    box.setStandardButtons(ALL_BUTTONS)
+    return box
+
+
+def input_dialog(mode: QInputDialog.InputMode) -> QInputDialog:
+    dialog = QInputDialog()
+    dialog.setInputMode(mode)
+    return dialog
+
+
+def error_message() -> QErrorMessage:
+    dialog = QErrorMessage()
+    dialog.showMessage("내용")
+    return dialog
+
+
+#: Every button that Qt has a text for.
+ALL_BUTTONS = QMessageBox.StandardButton(
+    sum(button.value for button in QMessageBox.StandardButton if button.value.bit_count() == 1)
+)
+QT_WINDOWS: dict[str, Callable[[], QWidget]] = {
+    "buttons": lambda: QDialogButtonBox(QDialogButtonBox.StandardButton(ALL_BUTTONS.value)),
+    "message": message_box,
+    "colour": lambda: QColorDialog(options=QColorDialog.ColorDialogOption.ShowAlphaChannel),
+    "font": QFontDialog,
+    "error": error_message,
+    "progress": QProgressDialog,
+    **{f"input-{mode.name}": lambda mode=mode: input_dialog(mode) for mode in QInputDialog.InputMode},  # type: ignore[misc]
+}
+
+
+@pytest.fixture
+def unanswered(qapp: QApplication, request: pytest.FixtureRequest) -> Iterator[Unanswered]:
+    """Installed before the language."""
+    translator = Unanswered()
+    QCoreApplication.installTranslator(translator)
+    request.getfixturevalue("korean")
+    yield translator
+    QCoreApplication.removeTranslator(translator)
+
+
+def latin(root: QWidget) -> set[str]:
+    """Words that are no names of keys, in what Qt wrote."""
+    return {word for _kind, text in texts(root) for word in re.findall(r"[A-Za-z]{2,}", text.partition("\t")[0])}
+
+
+@pytest.mark.parametrize("name", QT_WINDOWS)
+def test_a_dialog_of_qt_shows_no_english(name: str, unanswered: Unanswered, qtbot: QtBot) -> None:
+    window = QT_WINDOWS[name]()
+    qtbot.addWidget(window)
+    window.show()
+    QCoreApplication.processEvents()
+    assert latin(window) <= {"HTML", *(set(re.findall(r"[A-Za-z]+", " ".join(NAMES))) if name == "font" else ())}
+    assert unanswered.texts == set()
+
+
+@pytest.mark.parametrize("kind", [QLineEdit, QTextEdit, QPlainTextEdit])
+def test_the_menu_of_a_text_field_shows_no_english(
+    kind: type[QLineEdit] | type[QTextEdit] | type[QPlainTextEdit], unanswered: Unanswered, qtbot: QtBot
+) -> None:
+    field = kind("가")
+    qtbot.addWidget(field)
+    menu = field.createStandardContextMenu()
+    assert len(menu.actions()) > 5
+    assert latin(menu) == set()
+    assert unanswered.texts == set()
+    menu.deleteLater()
+
+
+@pytest.mark.parametrize("view", QFileDialog.ViewMode)
+@pytest.mark.parametrize("accept", QFileDialog.AcceptMode)
+@pytest.mark.parametrize("mode", QFileDialog.FileMode)
+def test_the_file_dialogs_of_qt_show_no_english(
+    mode: QFileDialog.FileMode,
+    accept: QFileDialog.AcceptMode,
+    view: QFileDialog.ViewMode,
+    unanswered: Unanswered,
+    tmp_path: Path,
+    qtbot: QtBot,
+) -> None:
+    place = tmp_path / "그림"
+    (place / "안").mkdir(parents=True)
+    kinds = ("png", "jpg", "tif", "csv", "tsv", "txt", "html", "json", "yaml", "toml", "xml", "mp4", "zip", "svg")
+    for kind in kinds:
+        (place / f"가.{kind}").write_bytes(b"")
+    dialog = file_dialog(mode, accept, view, place)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    (model,) = dialog.findChildren(QFileSystemModel)
+    folder = model.index(str(place))
+    files = 0 if mode is QFileDialog.FileMode.Directory else len(kinds)
+    qtbot.waitUntil(lambda: model.rowCount(folder) == 1 + files)
+    shown = [model.index(row, column, folder).data() for row in range(1 + files) for column in (1, 2)]
+    heads = [model.headerData(column, Qt.Orientation.Horizontal) for column in range(model.columnCount(QModelIndex()))]
+    assert heads == ["이름", "크기", "형식", "수정한 날짜"]
+    assert "폴더" in shown
+    sides = {str(text) for text in latin(dialog)} - set(re.findall(r"[A-Za-z]{2,}", str(place)))
+    assert sides == set()
+    assert unanswered.texts == set()
 
 
 def test_hangul_is_composed_in_the_filter_of_the_images(office: Studio, folder: Path) -> None:

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QGraphicsDropShadowEffect, QGraphicsOpacityEffect
 
 from app.main import LateStart
 from app.services.jobs import Job
+from app.smoke import NO_COMPUTE, SmokeRun
 from app.ui.project.early_picture import EarlyPicture, early_picture, remember_picture
 from tests.gui.snapshots import pixels_of
 from tests.gui.studio import Studio
@@ -267,3 +268,22 @@ def test_a_new_folder_shows_its_first_image_until_its_view_or_the_questions_are_
     studio.settle()
     assert len(set(shown)) == 1, shown  # nothing flickers in between
     assert isinstance(window.stack.currentWidget(), EarlyPicture) is False
+
+
+@pytest.mark.parametrize("ending", ["refused", "hangs"])
+def test_a_smoke_run_without_a_compute_process_ends(ending: str, studio: Studio, tmp_path, monkeypatch, caplog):
+    """The process is refused, or is started again and again without ever being there."""
+    ended: list[int] = []
+    monkeypatch.setattr("app.smoke.QApplication.exit", ended.append)
+    monkeypatch.setattr("app.smoke._START_PATIENCE", 3600.0 if ending == "refused" else -1.0)
+    run = SmokeRun(studio.window, studio.program, tmp_path / "shot.png", expects_image=False)
+    studio.compute.crashed.emit("it sent something unreadable.")
+    if ending == "refused":
+        studio.compute.gave_up.emit("it sent something unreadable.")
+    studio.wait(lambda: ended)
+    run.deleteLater()
+    assert ended == [NO_COMPUTE]
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "app.smoke"]
+    assert said.startswith("smoke run: the compute process")
+    assert said.endswith("it sent something unreadable.")
+    assert (tmp_path / "shot.png").is_file()

@@ -101,6 +101,7 @@ def test_resources_are_in_the_wheel(wheel: Path) -> None:
 def test_the_translations_are_released_in_the_wheel(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         assert archive.getinfo("resources/translations/atrous_ko.qm").file_size > 100_000
+        assert archive.getinfo("resources/translations/qtbase_ko.qm").file_size > 500
 
 
 @pytest.mark.parametrize("package", ["app", "deeplab_core"])
