@@ -40,7 +40,8 @@ def filled(labels: LabelMap, ignore: int, where: NDArray[np.bool_] | None = None
     places = np.flatnonzero(labels == void if where is None else (labels == void) & where)
     thick = _fill_thin(labels, result, void, places, _disk())
     if thick.size:
-        distance, nearest = _columns_to_label(labels, void)
+        distance = np.empty(labels.shape, np.uint16 if sum(labels.shape) < 1 << 16 else np.int32)
+        nearest = _columns_to_label(labels, void, distance)
         if np.minimum(distance.ravel()[thick], labels.shape[1]).sum(dtype=np.int64) > _PATIENCE:
             return None
         _fill_thick(result, void, thick, distance, nearest)
@@ -87,12 +88,14 @@ def _fill_thin(
 
 
 @compile_loop
-def _columns_to_label(labels: LabelMap, void: np.uint8 | np.uint16) -> tuple[NDArray[np.int32], LabelMap]:
-    """Steps to the nearest labelled pixel of the column, and its label (the smaller of two); far and void if there is none."""
+def _columns_to_label(labels: LabelMap, void: np.uint8 | np.uint16, distance: NDArray[np.uint16] | NDArray[np.int32]) -> LabelMap:
+    """Label of the nearest labelled pixel of the column (the smaller of two), and into ``distance`` the steps to it.
+
+    Void and height + width if there is none.
+    """
     height, width = labels.shape
-    distance = np.empty((height, width), np.int32)
     nearest = labels.copy()
-    far = np.int32(height + width)
+    far = height + width
     for x in range(width):
         distance[0, x] = 0 if labels[0, x] != void else far
     for y in range(1, height):
@@ -100,22 +103,26 @@ def _columns_to_label(labels: LabelMap, void: np.uint8 | np.uint16) -> tuple[NDA
             if labels[y, x] != void:
                 distance[y, x] = 0
             else:
-                distance[y, x] = min(distance[y - 1, x] + 1, far)
+                distance[y, x] = min(np.int64(distance[y - 1, x]) + 1, far)
                 nearest[y, x] = nearest[y - 1, x]
     for y in range(height - 2, -1, -1):
         for x in range(width):
-            down = distance[y + 1, x] + 1
+            down = np.int64(distance[y + 1, x]) + 1
             if down < distance[y, x]:
                 distance[y, x] = down
                 nearest[y, x] = nearest[y + 1, x]
             elif down == distance[y, x] and nearest[y + 1, x] < nearest[y, x]:
                 nearest[y, x] = nearest[y + 1, x]
-    return distance, nearest
+    return nearest
 
 
 @compile_loop
 def _fill_thick(
-    result: LabelMap, void: np.uint8 | np.uint16, places: NDArray[np.int64], distance: NDArray[np.int32], nearest: LabelMap
+    result: LabelMap,
+    void: np.uint8 | np.uint16,
+    places: NDArray[np.int64],
+    distance: NDArray[np.uint16] | NDArray[np.int32],
+    nearest: LabelMap,
 ) -> None:
     height, width = result.shape
     far = height + width

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplab_core.catalogs.catalog import IGNORE
-from deeplab_core.geometry import Box
+from deeplab_core.geometry import Box, strips
 from deeplab_core.kernels.compiled import use_compiled
 from deeplab_core.labels import LabelMap
 
@@ -30,6 +30,10 @@ _TILE = 512
 
 #: Side of the pieces that thin void is filled in, px.
 _PIECE = 128
+
+#: Void of larger maps is filled in tiles of this side, px, if none of it is deeper than the margin: the maps that filling needs
+#: take some 16 bytes a pixel.
+_WHOLE_PX, _FILL_TILE, _FILL_MARGIN = 1 << 22, 1024, 96
 
 #: Distances that differ by less than rounding of a float32 square root are equal; different ones differ by more up to 1000 px.
 _TIE = np.float32(1 - 4e-7)
@@ -107,12 +111,14 @@ def _edge_tiles(filled: LabelMap, reach: int) -> Iterator[tuple[tuple[slice, sli
             yield place, near[inside]
 
 
-def _tiles(labels: LabelMap, reach: int) -> Iterator[tuple[tuple[slice, slice], LabelMap, tuple[slice, slice]]]:
+def _tiles(
+    labels: LabelMap, reach: int, side: int = _TILE
+) -> Iterator[tuple[tuple[slice, slice], LabelMap, tuple[slice, slice]]]:
     """(rows, columns) of each tile, the map around it as far as ``reach``, and the place of the tile in that."""
     height, width = labels.shape
-    for y in range(0, height, _TILE):
-        for x in range(0, width, _TILE):
-            top, left, bottom, right = max(y - reach, 0), max(x - reach, 0), min(y + _TILE, height), min(x + _TILE, width)
+    for y in range(0, height, side):
+        for x in range(0, width, side):
+            top, left, bottom, right = max(y - reach, 0), max(x - reach, 0), min(y + side, height), min(x + side, width)
             around = labels[top : bottom + reach, left : right + reach]
             yield (slice(y, bottom), slice(x, right)), around, (slice(y - top, bottom - top), slice(x - left, right - left))
 
@@ -144,11 +150,34 @@ def fill_void(labels: LabelMap, ignore: int = IGNORE) -> LabelMap:
     Returns:
         (H, W) of the same dtype; a copy. A map without any labelled pixel stays void.
     """
+    labels = np.ascontiguousarray(labels)
+    if sum(np.count_nonzero(labels[strip] == ignore) for strip in strips(labels.shape)) in (0, labels.size):
+        return labels.copy()
+    filled = _fill_tiles(labels, ignore) if labels.size > _WHOLE_PX else None
+    return _fill_whole(labels, ignore) if filled is None else filled
+
+
+def _fill_tiles(labels: LabelMap, ignore: int) -> LabelMap | None:
+    """:func:`fill_void` tile by tile; None where void is so deep that its nearest label may lie outside of a tile's margin."""
     import cv2
 
-    labels = np.ascontiguousarray(labels)
-    if np.count_nonzero(labels == ignore) in (0, labels.size):
-        return labels.copy()
+    filled = labels.copy()
+    for place, around, inside in _tiles(labels, _FILL_MARGIN, _FILL_TILE):
+        void = labels[place] == ignore
+        if not void.any():
+            continue
+        steps = cv2.distanceTransform((around == ignore).astype(np.uint8), cv2.DIST_C, 3)[inside]
+        # The nearest label is at most sqrt(2) times as far as the nearest in steps of a king; one as far is within the margin.
+        if float(steps.max()) * math.sqrt(2) > _FILL_MARGIN:
+            return None
+        filled[place] = _fill_whole(np.ascontiguousarray(around), ignore)[inside]
+    return filled
+
+
+def _fill_whole(labels: LabelMap, ignore: int) -> LabelMap:
+    """:func:`fill_void` of a C-contiguous map in one go."""
+    import cv2
+
     if labels.dtype in _COMPILED and use_compiled(labels.size):
         from deeplab_core.kernels import fill as fill_loops
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from deeplab_core.kernels import compiled
 from deeplab_core.kernels import distance as compiled_loops
 from deeplab_core.kernels import fill as fill_loops
+from deeplab_core.metrics import distance as distance_module
 from deeplab_core.metrics.boundary_f import mean_boundary_f, mean_csurka_f
 from deeplab_core.metrics.distance import distance_to_edge, fill_void
 from deeplab_core.metrics.trimap import band_map
@@ -80,6 +81,34 @@ def test_distances_within_reach_are_the_exact_ones(plain_and_compiled) -> None:
         near = exact <= 20
         np.testing.assert_allclose(found[near], exact[near], rtol=1e-6)
         assert (found[~near] > 20).all()
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_tiles_fill_void_as_the_whole_map(plain_and_compiled, monkeypatch, seed: int) -> None:
+    labels = blocks(seed)
+    whole = plain_and_compiled(fill_void, labels)
+    monkeypatch.setattr(distance_module, "_WHOLE_PX", 0)
+    monkeypatch.setattr(distance_module, "_FILL_TILE", 16)
+    for margin in (4, 12, 40):  # void is deeper than the first, in most maps
+        monkeypatch.setattr(distance_module, "_FILL_MARGIN", margin)
+        np.testing.assert_array_equal(plain_and_compiled(fill_void, labels), whole)
+
+
+def test_void_of_a_large_map_is_filled_in_tiles(monkeypatch) -> None:
+    labels = np.zeros((2100, 2200), np.uint8)
+    labels[:, 900:], labels[:, 890:905], labels[:40] = 3, 255, 255
+    sizes = []
+    whole = distance_module._fill_whole
+    monkeypatch.setattr(distance_module, "_fill_whole", lambda part, ignore: sizes.append(part.size) or whole(part, ignore))
+    filled = fill_void(labels)
+    assert (filled[1000, [895, 899]] == [0, 3]).all()
+    assert not (filled == 255).any()
+    assert sizes
+    assert max(sizes) < labels.size / 2  # memory follows the tiles
+    labels[:500] = 255
+    sizes.clear()
+    assert not (fill_void(labels) == 255).any()
+    assert sizes == [labels.size]  # too deep for tiles
 
 
 def test_very_thick_void_is_left_to_the_transforms(plain_and_compiled, monkeypatch) -> None:
