@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from interaction_parts import FRAME_MS, PIXELS_S, ROOT, WINDOW_MB, WORKER_MB, Desk, line, resident
+from interaction_parts import FRAME_MS, PIXELS_S, ROOT, WINDOW_MB, WORKER_MB, Desk, line, processor_seconds, resident
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
@@ -96,12 +98,22 @@ def _large(asked: argparse.Namespace, folder: Path, decode: float) -> None:
     memory(desk, "half of the image filled, undone")
     _views(desk)
     memory(desk, "zoomed and panned")
-    began, mine = time.perf_counter(), time.process_time()
     desk.program.inspect.inspect_folder()
-    desk.until(lambda: not desk.program.inspect.inspecting, pause=0.02)  # shorter ones cost CPU that would be counted
+    began, mine, apart = time.perf_counter(), time.process_time(), [(0, 0.0)]
+
+    def inspected() -> bool:
+        for process in multiprocessing.active_children():
+            if process.name == "atrous-inspect":
+                with contextlib.suppress(OSError, KeyError, IndexError):  # it has just ended
+                    apart.append((resident(process.pid)[1], processor_seconds(process.pid)))
+        return not desk.program.inspect.inspecting
+
+    desk.until(inspected, pause=0.02)  # shorter ones cost CPU that would be counted
     taken, used = time.perf_counter() - began, time.process_time() - mine
     desk.settle()
+    held, theirs = max(apart)[0], max(seconds for _, seconds in apart)
     print(f"  inspected after {taken:.1f} s, {used:.1f} s of CPU, {desk.inspected(1)} errors")
+    print(f"  the process that inspects: {theirs:.1f} s of CPU, at most {held} MB")
     memory(desk, "inspected")
     desk.close()
 

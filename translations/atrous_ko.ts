@@ -3582,6 +3582,7 @@ The slider is logarithmic: half of it for brushes up to 32 px. Modes that change
     </message>
     <message>
         <source>it stopped responding</source>
+        <extracomment>Time between two beats, in seconds. A process that computes nothing and is not heard for this long is reported, in seconds: within 10 s of its last beat. The same for a process that evidently works: a long call into a library can keep the thread that beats from running. One tick of the watch counts for at most this long, in seconds; the rest was sleep, or a window that did not run itself. A process works if it used this share of a core over this time, in seconds. Threads that only wait for each other use less.</extracomment>
         <translation>응답을 멈추었습니다</translation>
     </message>
     <message>
@@ -18763,6 +18764,18 @@ A protocol buffer cannot be larger. Bytes that a packed release may unpack to wh
     <message>
         <source>number of wrong pixels</source>
         <translation>틀린 픽셀 수</translation>
+    </message>
+    <message>
+        <source>the errors of this image were not found</source>
+        <translation>이 이미지의 오류를 찾지 못했습니다</translation>
+    </message>
+    <message>
+        <source>The process that looks for them has ended: {reason}</source>
+        <translation>오류를 찾는 프로세스가 종료되었습니다: {reason}</translation>
+    </message>
+    <message>
+        <source>Close other programs, then evaluate again</source>
+        <translation>다른 프로그램을 닫은 다음 다시 평가하세요</translation>
     </message>
 </context>
 </TS>

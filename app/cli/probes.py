@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from app.import_trouble import REBUILT, explain, is_frozen, package_of
-from app.services.compute_link import ending
+from app.worker.heartbeat import ending
 from deeplab_core.errors import AtrousError
 from deeplab_core.flavour import has_torch, install_command
 from deeplab_core.reading import json_text, parse_json

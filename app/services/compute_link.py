@@ -6,13 +6,12 @@ import contextlib
 import logging
 import multiprocessing
 import queue
-import signal
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from app.worker.heartbeat import Vitals, read_vitals, run_alive
+from app.worker.heartbeat import Vitals, ending, read_vitals, run_alive
 from deeplab_core.errors import message
 
 _log = logging.getLogger(__name__)
@@ -153,19 +152,3 @@ class WorkerLink:
                 connection.send(message)
             except (OSError, ValueError):  # the reader notices the end and says why
                 return
-
-
-def ending(exit_code: int | None) -> str:
-    """Why a process ended, as a clause for the user."""
-    if exit_code is None:
-        return message("it stopped responding")
-    if exit_code >= 0:
-        return message("it ended with status {exit_code}", exit_code=exit_code)
-    try:
-        name: str = signal.Signals(-exit_code).name
-    except ValueError:
-        name = message("signal {exit_code}", exit_code=-exit_code)
-    hints = {"SIGKILL": message("often the system was short of memory"), "SIGSEGV": message("an error in a native library")}
-    hint = hints.get(name)
-    ended = message("it was ended by {name}", name=name)
-    return message("{ended}; {hint}", ended=ended, hint=hint) if hint else ended

@@ -33,6 +33,7 @@ from deeplab_core.analysis.sparse import SparseCounts
 from deeplab_core.catalogs.catalog import ClassCatalog
 from deeplab_core.errors import AtrousError, ImageReadError, MaskFormatError
 from deeplab_core.images.limits import MAX_PIXELS
+from deeplab_core.images.probe import probe_image
 from deeplab_core.labels import LabelMap
 from deeplab_core.notes import Note
 from deeplab_core.reading import VALUE_ERRORS, json_text, parse_json
@@ -46,8 +47,8 @@ RANKING_KIND = "doubt"
 SCORE_KIND = "score"
 #: Kind of those that hold figures.
 FIGURES_KIND = "figures"
-#: Images of more pixels are looked at for errors one at a time: that takes some thirty bytes a pixel.
-_LARGE_PX, _LARGE = 16 << 20, threading.Lock()
+#: Images of more pixels are looked at for errors one at a time, and apart: that takes some twenty bytes a pixel.
+LARGE_PX, _LARGE = 16 << 20, threading.Lock()
 
 
 class Part(Flag):
@@ -126,6 +127,10 @@ class KeptModels:
         return self._found.get(content_key, [])
 
 
+#: Begins to inspect a large image elsewhere: project, image, sample, list of objects. What it returns waits for the result.
+Apart = Callable[[Project, int, EvaluationSample, Path | None], Callable[[], ImageAnalysis]]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Measurement:
     """What to measure of an image, and from what.
@@ -139,6 +144,7 @@ class Measurement:
         opened: its labels, where it is or was just open.
         prediction: the newest, where it is in memory.
         to_project: as for :func:`~app.state.samples.load_sample`.
+        apart: inspects images of more than :data:`LARGE_PX` pixels elsewhere; None inspects them here.
     """
 
     project: Project
@@ -152,6 +158,7 @@ class Measurement:
     opened: OpenLabels | None = None
     prediction: Prediction | None = None
     to_project: ToProject | None = None
+    apart: Apart | None = None
 
     def run(self) -> Measured:
         """Measure it; meant for another thread.
@@ -229,6 +236,16 @@ class Measurement:
         return hashlib.sha256("\n".join(map(str, parts)).encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
     def _measure(self, parts: Part, *, truth: bool = True) -> Measured:
+        with _LARGE if Part.ERRORS in parts and self._pixels() > LARGE_PX else nullcontext():
+            return self._measure_now(parts, truth=truth)
+
+    def _pixels(self) -> int:
+        if self.opened is not None:
+            return self.opened.labels.size
+        info = probe_image(self.project.path_of(self.project.record(self.image)))
+        return info.width * info.height
+
+    def _measure_now(self, parts: Part, *, truth: bool) -> Measured:
         project, image, key, objects = self.project, self.image, "", None
         # Stamp and keys come before the labels and the ground truth: what changes in between has it measured again.
         stamp = sample_stamp(project, image, project.journal.head(image)) if Part.SCORE in parts else ""
@@ -238,7 +255,7 @@ class Measurement:
             objects = self.objects()
             key = inspection_key(project, project.record(image), objects)
         sample = load_sample(
-            project, image, truth=truth, rgb=Part.ERRORS in parts,
+            project, image, truth=truth, rgb=Part.ERRORS in parts, most_rgb_px=None if self.apart is None else LARGE_PX,
             with_prediction=bool(parts & (Part.SCORE | Part.FIGURES | Part.RANKING)), opened=self.opened,
             prediction=self.prediction, to_project=self.to_project,
         )  # fmt: skip
@@ -247,15 +264,17 @@ class Measurement:
         score = errors = None
         if Part.SCORE in parts:
             score = score_labels(sample.labels, project.catalog, truth=sample.scored, confidence=sample.confidence)
-        if Part.ERRORS in parts and sample.truth is not None:
-            with _LARGE if sample.labels.size > _LARGE_PX else nullcontext():
-                errors = Found(key, inspect_sample(project, sample, objects), fresh=True)
         figures = self._count(sample) if Part.FIGURES in parts else None
         # A prediction that is named but gone may come back under the same name.
         if figures is not None and figures_of and (figures.prediction is not None or not project.record(image).prediction):
             figures = replace(figures, key=figures_of, data=write_figures(figures))
         ranking = self._rank(sample, ranking_key) if Part.RANKING in parts else None
-        return Measured(True, sample.head, score, stamp, figures, errors, ranking)
+        head = sample.head
+        if Part.ERRORS in parts and sample.truth is not None:
+            found = inspect_sample_or_apart(project, image, sample, objects, self.apart)
+            del sample  # what is inspected apart is not held here meanwhile
+            errors = Found(key, found(), fresh=True)
+        return Measured(True, head, score, stamp, figures, errors, ranking)
 
     def _rank(self, sample: EvaluationSample, key: str) -> Found | None:
         """Ranking scores of the newest prediction; None if there is none of the project's classes."""
@@ -296,6 +315,15 @@ class Measurement:
 
         model = None if sample.predicted is None else count(sample.predicted)
         return Figures(count(labels), model, (*mask_counts(truth, catalog, labels), sample.truth_notes))
+
+
+def inspect_sample_or_apart(
+    project: Project, image: int, sample: EvaluationSample, objects: Path | None, apart: Apart | None
+) -> Callable[[], ImageAnalysis]:
+    """Begin to inspect an image: a large one apart, where that can be; what it returns inspects it, or waits for the result."""
+    if apart is not None and sample.labels is not None and sample.labels.size > LARGE_PX:
+        return apart(project, image, sample, objects)
+    return lambda: inspect_sample(project, sample, objects)
 
 
 def score_labels(

@@ -98,6 +98,7 @@ def load_sample(
     labels: LabelSource = "effective",
     truth: bool = True,
     rgb: bool = False,
+    most_rgb_px: int | None = None,
     with_prediction: bool = False,
     opened: OpenLabels | None = None,
     prediction: Prediction | None = None,
@@ -123,6 +124,7 @@ def load_sample(
         project, image: the source of marks, classes and choices.
         truth: read the ground truth.
         rgb: read the pixels too.
+        most_rgb_px: but not those of an image with more pixels than this.
         with_prediction: read the newest prediction also where the mask counts.
         opened: labels of an image that is open.
         prediction: the newest prediction, where it is in memory.
@@ -134,7 +136,9 @@ def load_sample(
     record = project.record(image)
     pixels = None if opened is None else opened.rgb
     info = None if opened is None else opened.info
-    if rgb and pixels is None:
+    if most_rgb_px is not None and pixels is None and info is None:
+        info = probe_image(project.path_of(record))
+    if rgb and pixels is None and (most_rgb_px is None or info is None or info.width * info.height <= most_rgb_px):
         data = read_image(project.path_of(record))
         pixels, info = data.rgb, data.info
     elif info is None and labels != "none":

@@ -35,8 +35,8 @@ class CannotStart:
     details: str
 
 
-def run(connection: Connection) -> None:
-    """Serve requests from ``connection`` until it closes or Shutdown arrives, then end the process.
+def begin_process() -> None:
+    """Set up a process of the window's.
 
     Ctrl+C in a terminal reaches the whole process group; the window decides what it means, so it is ignored here.
     """
@@ -45,6 +45,11 @@ def run(connection: Connection) -> None:
         faulthandler.enable()
     if getattr(sys, "frozen", False):  # no source files to keep numba's machine code beside
         os.environ.setdefault("NUMBA_CACHE_DIR", str(platformdirs.user_cache_path("Atrous", appauthor=False) / "numba"))
+
+
+def run(connection: Connection) -> None:
+    """Serve requests from ``connection`` until it closes or Shutdown arrives, then end the process."""
+    begin_process()
     try:
         serve = importlib.import_module("app.worker.serve").serve
     except Exception as error:  # numpy or torch is broken: nothing that needs either can be used

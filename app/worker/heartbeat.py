@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from deeplab_core.errors import message
+
 _log = logging.getLogger(__name__)
 
 #: Time between two beats, in seconds.
@@ -102,6 +104,22 @@ def read_vitals(pid: int | None) -> Vitals | None:
     except (OSError, IndexError, ValueError):
         return None
     return Vitals(state in ("T", "t"), state == "D", ticks / os.sysconf("SC_CLK_TCK"))
+
+
+def ending(exit_code: int | None) -> str:
+    """Why a process ended, as a clause for the user."""
+    if exit_code is None:
+        return message("it stopped responding")
+    if exit_code >= 0:
+        return message("it ended with status {exit_code}", exit_code=exit_code)
+    try:
+        name: str = signal.Signals(-exit_code).name
+    except ValueError:
+        name = message("signal {exit_code}", exit_code=-exit_code)
+    hints = {"SIGKILL": message("often the system was short of memory"), "SIGSEGV": message("an error in a native library")}
+    hint = hints.get(name)
+    ended = message("it was ended by {name}", name=name)
+    return message("{ended}; {hint}", ended=ended, hint=hint) if hint else ended
 
 
 class HeartbeatMonitor:

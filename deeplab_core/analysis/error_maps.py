@@ -188,6 +188,7 @@ def map_errors(
     things: frozenset[int] | None = None,
     known: Sequence[KnownObject] = (),
     rgb: NDArray[np.uint8] | None = None,
+    brightness: NDArray[np.uint8] | None = None,
     exclude: Mask | None = None,
     rules: FailureRules | None = None,
 ) -> ErrorMaps:
@@ -202,10 +203,13 @@ def map_errors(
         truth = np.where(exclude, np.asarray(catalog.ignore, dtype=truth.dtype), truth)
         distance = np.where(exclude, np.uint8(0), distance)
     values: dict[PixelAxis, NDArray[np.uint8]] = {PixelAxis.DISTANCE: distance}
+    photograph = brightness if rgb is None else rgb
+    if photograph is not None and photograph.shape[:2] != truth.shape:
+        raise ValueError(f"the photograph has shape {photograph.shape}, the truth {truth.shape}")
     if rgb is not None:
-        if rgb.shape[:2] != truth.shape:
-            raise ValueError(f"the photograph has shape {rgb.shape}, the truth {truth.shape}")
-        values[PixelAxis.BRIGHTNESS] = brightness_map(rgb)
+        brightness = brightness_map(rgb)
+    if brightness is not None:
+        values[PixelAxis.BRIGHTNESS] = brightness
     wrong = wrong_pixels(truth, prediction, catalog.ignore)
     partition = partition_errors(truth=truth, prediction=prediction, ignore=catalog.ignore, width_px=rules.boundary_px)
     objects = find_objects(
@@ -214,10 +218,10 @@ def map_errors(
         catalog=catalog,
         things=things,
         known=known,
-        brightness=values.get(PixelAxis.BRIGHTNESS),
+        brightness=brightness,
     )
-    if rgb is not None:
-        values[PixelAxis.CONTRAST] = measure_contrast(values[PixelAxis.BRIGHTNESS], objects)
+    if brightness is not None:
+        values[PixelAxis.CONTRAST] = measure_contrast(brightness, objects)
     kinds = kind_masks(
         truth=truth,
         prediction=prediction,

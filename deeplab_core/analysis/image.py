@@ -31,6 +31,7 @@ def inspect_image(
     things: frozenset[int] | None = None,
     known: Sequence[KnownObject] = (),
     rgb: NDArray[np.uint8] | None = None,
+    brightness: NDArray[np.uint8] | None = None,
     exclude: Mask | None = None,
     rules: FailureRules | None = None,
     per_cell: int = PER_CELL,
@@ -44,6 +45,7 @@ def inspect_image(
         things: ids of object classes; None decides by name (:func:`~deeplab_core.analysis.kinds.things_of`).
         known: properties of its objects from the data.
         rgb: (H, W, 3) uint8 photograph; without it nothing is said of brightness and contrast.
+        brightness: (H, W) uint8 luma of it (:func:`~deeplab_core.analysis.slices.brightness_map`), in place of ``rgb``.
         exclude: (H, W) bool, pixels that are not scored; treated as void of the truth, except for the distance to class edges.
         rules: where the kinds of failure begin.
         per_cell, per_image: how many components are listed.
@@ -53,8 +55,9 @@ def inspect_image(
         ValueError: shapes differ.
     """
     maps = map_errors(
-        truth=truth, prediction=prediction, catalog=catalog, things=things, known=known, rgb=rgb, exclude=exclude, rules=rules
-    )
+        truth=truth, prediction=prediction, catalog=catalog, things=things, known=known, rgb=rgb, brightness=brightness,
+        exclude=exclude, rules=rules,
+    )  # fmt: skip
     return maps.record(per_cell=per_cell, per_image=per_image)
 
 

@@ -18,10 +18,10 @@ from app.controllers.predict.models import ModelsController
 from app.services.services import Services
 from app.services.session import OpenImage
 from app.services.timers import single_shot
-from app.state.measurement import Part
+from app.state.measurement import Part, inspect_sample_or_apart
 from app.state.next_errors import ErrorFix
 from app.state.project import Project
-from app.state.project_analysis import ProjectAnalysis, inspect_sample, inspection_key
+from app.state.project_analysis import ProjectAnalysis, inspection_key
 from app.state.samples import OpenLabels, load_sample, truth_path
 from app.state.tools import Tool
 from app.text import tr
@@ -292,17 +292,21 @@ class InspectController(QObject):
         live, document = self._figures.live, image.document
         truth = live.truth if live is not None and live.document is document else None
         revision = document.revision
-        opened = OpenLabels(document.labels.copy(), document.provenance.copy(), image.info, image.rgb, truth)
+        opened: OpenLabels | None = OpenLabels(document.labels.copy(), document.provenance.copy(), image.info, image.rgb, truth)
         self._counting = image.id
 
         def work() -> tuple[ImageAnalysis, Path | None] | None:
+            nonlocal opened
             sample = load_sample(
                 project, image.id, rgb=True, opened=opened, prediction=image.prediction, to_project=self._models.in_project_ids
             )
+            opened = None
             if sample.labels is None or sample.truth is None:
                 return None
             objects = self._measuring.objects(project, image.id)
-            return inspect_sample(project, sample, objects), objects
+            found = inspect_sample_or_apart(project, image.id, sample, objects, self._measuring.apart)
+            del sample  # copies of the labels, which are not held while a large image is inspected apart
+            return found(), objects
 
         def done(found: tuple[ImageAnalysis, Path | None] | None) -> None:
             self._counting = None
@@ -323,7 +327,8 @@ class InspectController(QObject):
 
         def failed(error: Exception) -> None:
             self._counting = None
-            self._report(error)
+            if index is self.index:
+                self._report(error)
 
         self._jobs.run(work, done, failed)
 

@@ -44,6 +44,7 @@ from app.state.project import Project
 from app.state.project_analysis import ObjectLists, ProjectAnalysis, ScoredImages
 from app.state.samples import OpenLabels
 from app.text import tr
+from app.worker.inspect_apart import InspectApart
 from deeplab_core.analysis.record import ImageAnalysis
 from deeplab_core.errors import AtrousError
 from deeplab_core.records import Prediction
@@ -89,6 +90,9 @@ class Round:
 class Measuring(QObject):
     """The job that measures the images of the folder, and fills the pool of what is known of them.
 
+    Attributes:
+        apart: inspects large images.
+
     Signals:
         measured(image id, Part, Measured): an image was measured and is in the pool.
     """
@@ -107,7 +111,7 @@ class Measuring(QObject):
         super().__init__(parent)
         self._session, self._figures, self._truth, self._models = services.session, figures, truth, models
         self._jobs, self._notifier = services.jobs, services.notifier
-        self._folder_jobs = folder_jobs
+        self._folder_jobs, self.apart = folder_jobs, InspectApart()
         self._stamps: dict[int, str] = {}
         self._due: dict[int, _Request] = {}
         self._lazy: tuple[int, ...] = ()
@@ -196,6 +200,7 @@ class Measuring(QObject):
     # -- following -------------------------------------------------------------------------------------------------------
 
     def _follow_project(self, _project: Project | None) -> None:
+        self.apart.stop()
         self._due, self._lazy, self._altered, self._rounds, self._visited = {}, (), set(), [], {}
         self._forget_models()
         self._follow_truth()
@@ -331,7 +336,7 @@ class Measuring(QObject):
         measurement = Measurement(
             project, image, request.parts, self._figures.counted_band, lambda: self.objects(project, image), models,
             known=keys.get(image, ""), known_ranking=ranking_keys.get(image, ""), opened=request.opened,
-            prediction=request.prediction, to_project=self._models.in_project_ids,
+            prediction=request.prediction, to_project=self._models.in_project_ids, apart=self.apart,
         )  # fmt: skip
         try:
             found = yield from background(measurement.run)
