@@ -61,7 +61,8 @@ def images(
         say_repairs(project)
         scores, failures = _scores(project, measure=not no_scores)
         everything = _reviewed(project, scores)
-        found = [each for each in everything if Wanted(wanted).matches(each.row)]
+        asked = Wanted(wanted)
+        found = [each for each in everything if asked.matches(each.row)]
         days = by_day(project.activity.all())
     for each in found:
         say(_line(each.row))

@@ -27,7 +27,7 @@ from app.state.image_record import (
     ImageRecord,
     ImageStatus,
     later_notice,
-    record_from_row,
+    records_from_rows,
 )  # fmt: skip
 from app.state.journal import LOG_BYTES, Journal, JournalStep
 from app.state.kept_predictions import KeptPredictions
@@ -262,7 +262,7 @@ class Project(ProjectValues):
             if record.status < status:
                 self._store.write("UPDATE images SET status = ? WHERE id = ?", (status, image))
         if record.status < status:
-            self._replace(replace(record, status=status))
+            self._replace(record._replace(status=status))
         return step
 
     def save_mask(self, image: int, labels: LabelMap, provenance: NDArray[np.uint8], move: int) -> str:
@@ -281,7 +281,7 @@ class Project(ProjectValues):
             from deeplab_core.images.identity import content_key
 
             with suppress(ImageReadError):  # the mask is worth saving without it
-                record = replace(record, content_key=content_key(self.path_of(record)))
+                record = record._replace(content_key=content_key(self.path_of(record)))
                 self._store.write("UPDATE images SET content_key = ? WHERE id = ?", (record.content_key, image))
         notice = self._masks.save(record, labels, provenance, move, self._catalog)
         self._refresh(image, tell=False)
@@ -461,7 +461,7 @@ class Project(ProjectValues):
         )
         with self._records.mutex:  # two threads may change different fields of one record
             before = self.record(image)
-            record = self._replace(replace(before, **values), tell=False)
+            record = self._replace(before._replace(**values), tell=False)
         if record != before:
             self.record_changed.emit(record)
         return record
@@ -469,7 +469,7 @@ class Project(ProjectValues):
     def _refresh(self, image: int, *, tell: bool = True) -> ImageRecord:
         row = self._store.row(f"SELECT {RECORD_COLUMNS} FROM images WHERE id = ?", (image,), RECORD_KINDS)
         assert row is not None
-        return self._replace(record_from_row(row), tell=tell)
+        return self._replace(records_from_rows([row])[0], tell=tell)
 
     def _replace(self, record: ImageRecord, *, tell: bool = True) -> ImageRecord:
         if self._records.replace(record) and tell:

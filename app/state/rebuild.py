@@ -14,7 +14,7 @@ from typing import Any
 from app.state.adopt import adopt_masks, count_from, last_number
 from app.state.careful import SQLITE_ERRORS, check_kinds, damaged_reader, look_into, meta_json
 from app.state.class_edits import parse_entries
-from app.state.image_record import ImageFlag, ImageRecord, record_from_row
+from app.state.image_record import ImageFlag, ImageRecord, records_from_rows
 from app.state.journal import StepState
 from app.state.layout import BACKUPS, backup_names
 from app.state.patch import TilePatch
@@ -195,7 +195,7 @@ def _check_move(row: Row) -> None:
 _META = _Table("meta", message("settings"), "key", (str, str), _check_meta)
 _IMAGES = _Table(
     "images", message("images"), "id", (int, str, int, int, str, int, int, str, str, int, int, str),
-    lambda row: record_from_row((*row[:4], *row[5:8], row[4], row[8], row[11])),
+    lambda row: records_from_rows([(*row[:4], *row[5:8], row[4], row[8], row[11])]),
 )  # fmt: skip
 _STEPS = _Table("steps", message("steps"), "seq", (int, int, str, int, float, int, int, int, bytes), _check_step)
 _MOVES = _Table("moves", message("moves"), "n", (int, int, int, int), _check_move)

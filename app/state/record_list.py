@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from app.state.folder_scan import ScanReport, of_images, reconcile
-from app.state.image_record import RECORD_COLUMNS, RECORD_KINDS, ImageRecord, record_from_row
+from app.state.image_record import RECORD_COLUMNS, RECORD_KINDS, ImageFlag, ImageRecord, records_from_rows
 from app.state.store import DamagedStore, Store
 from deeplab_core.errors import message
 
@@ -81,6 +81,10 @@ class RecordList:
         """
         with self.mutex:
             before = list(self.all)
+        if all(record.flags is ImageFlag.NONE for record in before):  # else some may be missing
+            known = {record.relative_path: (record.size, record.mtime_ns) for record in before}
+            if known == folder_files:
+                return reconcile(self._store, folder, folder_files, in_use, doubtful=(), certain=folder_files)
         same = {
             record.relative_path
             for record in before
@@ -111,7 +115,7 @@ class RecordList:
     def _stored(self, where: str) -> list[ImageRecord]:
         rows = self._store.rows(f"SELECT {RECORD_COLUMNS} FROM images {where}", (), RECORD_KINDS)
         try:
-            return [record_from_row(row) for row in rows]
+            return records_from_rows(rows)
         except ValueError as error:
             raise DamagedStore(message("the project's database is damaged"), why=str(error), path=self._store.path) from error
 

@@ -31,6 +31,7 @@ from app.state.careful import (
     connect,
     foreign,
     look_into,
+    read_rows,
     refuse_foreign,
     removed_store,
     set_aside,
@@ -171,7 +172,7 @@ class Store:
         with self._mutex:
             self._guard.renew()
             try:
-                found = self._connection.execute(sql, values).fetchall()
+                found = read_rows(self._connection, sql, values, kinds)
             except SQLITE_ERRORS as error:
                 raise self._error(error) from error
         if kinds is not None:
@@ -184,8 +185,7 @@ class Store:
 
     def row(self, sql: str, values: Sequence[Any] = (), kinds: Sequence[type] | None = None) -> tuple[Any, ...] | None:
         """First row of a query, or None. ``kinds`` and errors as in :meth:`rows`."""
-        found = self.rows(sql, values, kinds)
-        return found[0] if found else None
+        return next(iter(self.rows(sql, values, kinds)), None)
 
     def write(self, sql: str, values: Sequence[Any] = ()) -> int:
         """One statement in a transaction of its own; returns the last inserted row id."""

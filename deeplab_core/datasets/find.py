@@ -161,7 +161,30 @@ _DIGITS, _MOST_DIGITS = re.compile(r"(\d+)"), 4000
 
 def natural_sort(names: Iterable[str]) -> list[str]:
     """Sort so that numbers count as numbers: ``img2`` before ``img10``; folders keep their files together."""
-    return sorted(names, key=natural_key)
+    known = list(names)
+    aligned = _aligned(known)
+    return sorted(known, key=natural_key) if aligned is None else [aligned[key] for key in sorted(aligned)]
+
+
+#: Every ASCII character as a letter or a digit, to see where the numbers of a name are.
+_SHAPE = {**dict.fromkeys(range(128), "a"), **dict.fromkeys(map(ord, "0123456789"), "0"), ord("\n"): "\n"}
+
+
+def _aligned(names: list[str]) -> dict[str, str] | None:
+    """Names by a text that sorts as :func:`natural_key`; None where there is no such text.
+
+    There is one if all names are ASCII and have their digits in the same places, as in ``part_01/000123.jpg``. All is done on one
+    text, which takes a tenth of the time of a key for each.
+    """
+    text = "\n".join(names)
+    if not text.isascii():
+        return None
+    shapes = set(text.translate(_SHAPE).split("\n"))
+    keys = text.lower().replace("/", "\0").split("\n")
+    if len(shapes) != 1 or len(keys) != len(names) or len(keys[0]) > _MOST_DIGITS:  # a name with a line break has become two
+        return None
+    aligned = dict(zip(keys, names, strict=True))
+    return aligned if len(aligned) == len(names) else None
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
@@ -204,20 +227,26 @@ class _Walk:
     def _take(self, place: str, entries: Iterable[os.DirEntry[str]]) -> list[str]:
         names = []
         for entry in entries:
-            if is_passed_over(entry.name):
+            name = entry.name
+            ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 -- 20,000 Path objects are slow
+            # Nearly all entries are plain images; what is passed over by its whole name has another ending.
+            plain = _is_plain_file(entry)
+            if plain and ending in self._readable and not name.startswith("."):
+                names.append(name)
                 continue
-            if _is_folder(entry):
+            if is_passed_over(name):
+                continue
+            if not plain and _is_folder(entry):
                 if self._is_new(entry, place):
-                    self._waiting.append(_join(place, entry.name))
+                    self._waiting.append(_join(place, name))
                 continue
-            ending = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 -- 20,000 Path objects are slow
             if ending in self._readable:
                 if _is_special(entry):
-                    self.not_files.append(_join(place, entry.name))
+                    self.not_files.append(_join(place, name))
                 else:
-                    names.append(entry.name)
+                    names.append(name)
             elif ending in self._unread:
-                self.unsupported.append(_join(place, entry.name))
+                self.unsupported.append(_join(place, name))
         return names
 
     def _is_new(self, entry: os.DirEntry[str], place: str) -> bool:
@@ -232,6 +261,14 @@ class _Walk:
             return False
         self._visited.add(target)
         return True
+
+
+def _is_plain_file(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a file and no link."""
+    try:
+        return entry.is_file(follow_symlinks=False)
+    except OSError:
+        return False
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

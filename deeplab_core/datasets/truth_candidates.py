@@ -117,17 +117,19 @@ class Listings:
 
     def __init__(self, root: Path, images: Sequence[str]) -> None:
         # By their real folders: a linked copy of the photographs is not a folder of masks, whatever its name.
-        real = {place: os.path.realpath(root / place) for place in {place_of(image) for image in images}}
-        self._photographs = {(real[place_of(image)], _name(image)) for image in images}
+        split = [image.rpartition("/") for image in images if image.lower().endswith(_TRUTH_SUFFIXES)]
+        real = {place: os.path.realpath(root / place) for place in {place for place, _, _ in split}}
+        self._photographs = {(real[place], name) for place, _, name in split}
         self._masks: dict[Path, dict[str, list[_File]]] = {}
-        self._folders: dict[Path, list[str]] = {}
+        self._label_folders: dict[Path, list[str]] = {}
+        self._names: dict[Path, tuple[list[str], list[str]]] = {}
 
     def masks(self, folder: Path) -> dict[str, list[_File]]:
         """Possible masks of a folder, by their own stem and by the stem they point to."""
         if folder not in self._masks:
             found: dict[str, list[_File]] = defaultdict(list)
             real = os.path.realpath(folder)
-            for name in _names(folder, folders=False):
+            for name in self._contents(folder)[1]:
                 own, suffix = split_name(name_key(name))
                 if suffix in _TRUTH_SUFFIXES and (real, name) not in self._photographs:
                     for stem in {own, mask_stem(own)}:
@@ -137,13 +139,20 @@ class Listings:
 
     def label_folders(self, parent: Path) -> list[str]:
         """Sub-folders that are named like class masks."""
-        return [name for name in self.folders(parent) if is_label_folder(name) and not _holds_no_classes(name)]
+        if parent not in self._label_folders:
+            names = self.folders(parent)
+            self._label_folders[parent] = [name for name in names if is_label_folder(name) and not _holds_no_classes(name)]
+        return self._label_folders[parent]
 
     def folders(self, parent: Path) -> list[str]:
         """Names of the sub-folders, hidden ones left out."""
-        if parent not in self._folders:
-            self._folders[parent] = sorted(_names(parent, folders=True))
-        return self._folders[parent]
+        return self._contents(parent)[0]
+
+    def _contents(self, folder: Path) -> tuple[list[str], list[str]]:
+        """Names of the sub-folders of a folder in order, and of the files that may hold masks; hidden ones left out."""
+        if folder not in self._names:
+            self._names[folder] = _contents(folder)
+        return self._names[folder]
 
 
 def _holds_no_classes(name: str) -> bool:
@@ -151,12 +160,22 @@ def _holds_no_classes(name: str) -> bool:
     return any(word in lower for word in _NO_CLASSES)
 
 
-def _names(folder: Path, *, folders: bool) -> list[str]:
+def _contents(folder: Path) -> tuple[list[str], list[str]]:
+    folders: list[str] = []
+    files: list[str] = []
     try:
         with os.scandir(folder) as entries:
-            return [entry.name for entry in entries if not is_passed_over(entry.name) and entry.is_dir() == folders]
+            for entry in entries:
+                name = entry.name
+                if entry.is_dir():
+                    if not is_passed_over(name):
+                        folders.append(name)
+                # Of 100,000 photographs most end here.
+                elif name.lower().endswith(_TRUTH_SUFFIXES) and not is_passed_over(name):
+                    files.append(name)
     except OSError:  # a candidate that does not exist, or may not be opened, holds no masks
-        return []
+        return [], []
+    return sorted(folders), files
 
 
 def candidates(listings: Listings, root: Path, place: Path) -> Iterator[Candidate]:

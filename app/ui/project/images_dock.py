@@ -315,7 +315,9 @@ class ImagesDock(Panel):
         self.body.setContentsMargins(8, 2, 8, 8)
         self.setMinimumWidth(150)
         self._show_order()
+        self._opens_first = False  # Enter was pressed before the filter was through
         model.modelReset.connect(self._show_count)
+        model.arranged.connect(self._follow_arrangement)
 
     def show_opening(self, on: bool) -> None:
         """Show places of thumbnails while a folder is opened, unless the list shows images."""
@@ -363,8 +365,6 @@ class ImagesDock(Panel):
         """Order the list; also what the menu calls."""
         self.model.set_sort(order)
         self._show_order()
-        self.show_current(self.delegate.current_id)
-        self.arranged.emit()
         self.sortChosen.emit(order)
 
     def _order_menu(self) -> QMenu:
@@ -385,9 +385,14 @@ class ImagesDock(Panel):
             action.setChecked(action.data() == self.model.sort_by)
 
     def _apply_filter(self, text: str) -> None:
+        self._opens_first = False
         self.model.set_filter(text)
+
+    def _follow_arrangement(self) -> None:
         self.show_current(self.delegate.current_id)
         self.arranged.emit()
+        if self._opens_first:
+            self._open_first()
 
     def _build_nothing(self) -> QWidget:
         """What is shown instead of the list if the filter matches nothing."""
@@ -429,7 +434,8 @@ class ImagesDock(Panel):
         return super().eventFilter(watched, event)
 
     def _open_first(self) -> None:
-        if self.filter.text().strip() and self.model.rowCount():
+        self._opens_first = self.model.arranging
+        if not self._opens_first and self.filter.text().strip() and self.model.rowCount():
             self._choose(self.model.index(0))
 
     def _choose(self, index: QModelIndex) -> None:

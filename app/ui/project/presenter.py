@@ -162,12 +162,18 @@ class ImagesPresenter(QObject):
         rows = ImageRows()
         if project is not None:
             records = project.images  # another list after a look at the folder; those of this one keep their places
-            rows = ImageRows([record.id for record in records], lambda place: self._row(project, records[place], place))
+            ids = [record.id for record in records]
+            rows = ImageRows(ids, lambda place: self._row(project, records[place], place), records, self._class_names)
         self._position = {image: place for place, image in enumerate(rows.ids)}
         self._model.set_rows(rows)
         image = self._program.session.image
         self._window.images.show_current(None if image is None else image.id)
         self._show_title()
+
+    def _class_names(self) -> set[str]:
+        """Names of the classes in any image's mask, in lower case: many images have the same ones."""
+        found = {self._program.figures.score(image).classes for image in self._position}
+        return {name.lower() for classes in found for name in classes}
 
     def _row(self, project: Project, record: ImageRecord, position: int) -> ImageRow:
         score = self._program.figures.score(record.id)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from math import inf
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, overload
 
 from app.state.image_record import ImageRecord, ImageStatus
 from app.text import displayed, mark, percent, plain_number, plural, read_number, spaced, tr
-from deeplab_core.images.file_names import split_name
 
 if TYPE_CHECKING:  # numpy comes after the first frame
     from app.state.project import Project
@@ -62,10 +61,6 @@ class ImageRow:
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     actions: int = 0
-    _text: str = field(init=False, repr=False, compare=False, default="")
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_text", self.record.relative_path.lower())
 
     @property
     def id(self) -> int:
@@ -98,10 +93,6 @@ class ImageRow:
         return f"…{self.title[self.prefix :]}" if self.prefix else self.title
 
     @property
-    def lower_path(self) -> str:
-        return self._text
-
-    @property
     def tooltip(self) -> str:
         """Path, status and figures, one a line."""
         status = tr(self.status_title)
@@ -131,12 +122,39 @@ class ImageRows(Sequence[ImageRow]):
     Args:
         ids: of the images.
         make: makes the row at a place.
+        records: of the images, in a list that follows them; those that rows hold if none are given.
+        classes: gives the names of the classes in any image's mask, in lower case; those of all rows if it is missing.
     """
 
-    def __init__(self, ids: Sequence[int] = (), make: Callable[[int], ImageRow] | None = None) -> None:
+    def __init__(
+        self,
+        ids: Sequence[int] = (),
+        make: Callable[[int], ImageRow] | None = None,
+        records: Sequence[ImageRecord] | None = None,
+        classes: Callable[[], Iterable[str]] | None = None,
+    ) -> None:
         self.ids = ids
-        self._make = make
+        self._make, self._records, self._classes = make, records, classes
         self._made: dict[int, ImageRow] = {}
+        self._paths: list[str] | None = None
+
+    def record(self, place: int) -> ImageRecord:
+        """What the project knows of an image; its row is not made for it."""
+        return self[place].record if self._records is None else self._records[place]
+
+    @property
+    def lower_paths(self) -> list[str]:
+        """Relative paths in lower case."""
+        if self._paths is None:
+            records = (row.record for row in self) if self._records is None else self._records
+            self._paths = [record.relative_path.lower() for record in records]
+        return self._paths
+
+    def class_names(self) -> list[str]:
+        """Names of the classes in any image's mask, in lower case and in order."""
+        if self._classes is not None:
+            return sorted(set(self._classes()))
+        return sorted(set().union(*(row.classes for row in self)))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -169,7 +187,11 @@ def common_prefix(records: Sequence[ImageRecord]) -> int:
 
     Every name keeps some characters, and no run of letters is divided.
     """
-    stems = [split_name(record.shown.rpartition("/")[2])[0] for record in records]
+    paths = [record.relative_path for record in records]
+    names = [path.rpartition("/")[2] for path in paths]
+    if not "".join(paths).isprintable():
+        names = [record.shown.rpartition("/")[2] for record in records]
+    stems = [name.rpartition(".")[0] or name for name in names]
     if len(stems) < 2:
         return 0
     first, last = min(stems), max(stems)
@@ -235,33 +257,60 @@ class Wanted:
     def __init__(self, text: str) -> None:
         self.text = " ".join(text.lower().split())
         words = [word.replace('"', "") for word in _WORDS.findall(self.text)]
-        self._words = [(word.startswith("-") and len(word) > 1, word.removeprefix("-") or word) for word in words]
+        self._paths: list[tuple[bool, str]] = []  # whether a word must be missing, and the word
+        self._records: list[tuple[bool, Callable[[ImageRecord], bool]]] = []
+        self._rows: list[tuple[bool, Callable[[ImageRow], bool]]] = []
+        for written in words:
+            negated = written.startswith("-") and len(written) > 1
+            self._take(negated, written.removeprefix("-") or written)
 
     def matches(self, row: ImageRow) -> bool:
         """Whether a row is wanted."""
-        return all(self._holds(word, row) is not negated for negated, word in self._words)
+        return bool(self.among(ImageRows([row.id], lambda _place: row), range(1)))
 
-    @staticmethod
-    def _holds(word: str, row: ImageRow) -> bool:
+    def among(self, rows: ImageRows, places: Sequence[int]) -> list[int]:
+        """Those of some places with an image that is wanted. Rows are made only where paths and statuses do not decide."""
+        found = list(places)
+        if self._paths:
+            paths = rows.lower_paths
+            for negated, word in self._paths:
+                found = [place for place in found if (word in paths[place]) is not negated]
+        for negated, holds in self._records:
+            found = [place for place in found if holds(rows.record(place)) is not negated]
+        for negated, is_so in self._rows:
+            found = [place for place in found if is_so(rows[place]) is not negated]
+        return found
+
+    def _take(self, negated: bool, word: str) -> None:
+        """Note what a word asks for, and what has to be known for it."""
         name, colon, value = word.partition(":")
-        texts = {"class": row.classes, "note": tuple(note.lower() for note in row.notes), "reason": (row.why.lower(),)}
-        if colon and name in texts:
-            parts = value.split("|")
-            if name == "class":
-                return any(known.startswith(part) for known in row.classes for part in parts)
-            return any(part in text for text in texts[name] for part in parts if text)
-        if colon and name == "status":
-            return any(_has_status(part, row) or _has_flag(part, row) for part in value.split("|"))
-        if _has_status(word, row):
-            return True
-        if word in _status_words():
-            return False
-        if word in FLAG_WORDS:
-            return _has_flag(word, row)
-        found = _COMPARED.fullmatch(word)
-        if found is not None and _limits(*found.groups()) is not None:
-            return _in_limits(row.figure(found[1]), *found.groups())
-        return word in row.lower_path
+        parts = value.split("|")
+        if colon and name == "class":
+            self._rows.append((negated, lambda row: any(known.startswith(part) for known in row.classes for part in parts)))
+        elif colon and name == "note":
+            self._rows.append((negated, lambda row: any(part in note.lower() for note in row.notes for part in parts if note)))
+        elif colon and name == "reason":
+            self._rows.append((negated, lambda row: bool(row.why) and any(part in row.why.lower() for part in parts)))
+        elif colon and name == "status":
+            self._take_status(negated, parts)
+        elif word in _status_words():
+            self._take_status(negated, [word])
+        elif word in _RECORD_FLAGS:
+            self._records.append((negated, _RECORD_FLAGS[word]))
+        elif word in FLAG_WORDS:
+            self._rows.append((negated, lambda row: _has_flag(word, row)))
+        elif (found := _COMPARED.fullmatch(word)) is not None and _limits(*found.groups()) is not None:
+            figure, sign, text = found.groups()
+            self._rows.append((negated, lambda row: _in_limits(row.figure(figure), figure, sign, text)))
+        else:
+            self._paths.append((negated, word))
+
+    def _take_status(self, negated: bool, words: list[str]) -> None:
+        titles = {title for title in (*STATUS_TITLES.values(), REJECTED) if {title, tr(title).casefold()} & set(words)}
+        if not set(words).intersection(FLAG_WORDS):
+            self._records.append((negated, lambda record: status_title(record) in titles))
+        else:
+            self._rows.append((negated, lambda row: row.status_title in titles or any(_has_flag(word, row) for word in words)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,19 +343,19 @@ def _status_words() -> set[str]:
     return {word for title in (*STATUS_TITLES.values(), REJECTED) for word in (title, tr(title).casefold())}
 
 
-def _has_status(word: str, row: ImageRow) -> bool:
-    return word in (row.status_title, tr(row.status_title).casefold())
+#: Words of the filter that the record of an image answers.
+_RECORD_FLAGS: dict[str, Callable[[ImageRecord], bool]] = {
+    "failed": lambda record: record.failed,
+    "missing": lambda record: record.missing,
+    "changed": lambda record: record.changed,
+    "unreviewed": lambda record: not record.reviewed and not record.rejected,
+}
 
 
 def _has_flag(word: str, row: ImageRow) -> bool:
-    return {
-        "failed": row.record.failed,
-        "missing": row.record.missing,
-        "changed": row.record.changed,
-        "truth": row.has_truth,
-        "unreviewed": not row.record.reviewed and not row.record.rejected,
-        "note": bool(row.notes),
-    }.get(word, False)
+    if word in _RECORD_FLAGS:
+        return _RECORD_FLAGS[word](row.record)
+    return {"truth": row.has_truth, "note": bool(row.notes)}.get(word, False)
 
 
 def _limits(figure: str, sign: str, text: str) -> tuple[float, float] | None:

@@ -77,7 +77,7 @@ def test_filter_by_name_status_class_and_score(dock):
                 row(0, ImageStatus.REVIEWED, iou=0.9, classes=frozenset({"chair"})),
                 row(1, ImageStatus.PREDICTED, iou=0.3, classes=frozenset({"sofa"})),
                 row(2, iou=None, has_truth=True),
-                replace(row(3), record=replace(row(3).record, flags=ImageFlag.FAILED)),
+                replace(row(3), record=row(3).record._replace(flags=ImageFlag.FAILED)),
             ]
         )
     )
@@ -87,6 +87,75 @@ def test_filter_by_name_status_class_and_score(dock):
     }.items():  # fmt: skip
         dock.filter.setText(text)
         assert dock.model.shown_ids() == found, text
+
+
+def many_rows(count: int, made: list[int] | None = None) -> ImageRows:
+    """Rows that are made when they are asked for; each tenth has a note."""
+    asked = [] if made is None else made
+    records = [row(place).record for place in range(count)]
+
+    def make(place: int) -> ImageRow:
+        asked.append(place)
+        return row(place, notes=("glare",) if place % 10 == 0 else ())
+
+    return ImageRows(range(count), make, records)
+
+
+def test_a_filter_of_names_makes_no_rows_but_those_in_sight(dock, qtbot):
+    made = []
+    dock.model.set_rows(many_rows(20_000, made))
+    qtbot.waitUntil(lambda: bool(dock.painted))
+    for text, shown in {"image_0": 10_000, "image_01": 1_000, "reviewed": 0, "unreviewed": 20_000, "-image_0": 10_000}.items():
+        dock.filter.setText(text)
+        qtbot.waitUntil(lambda: not dock.model.arranging)
+        assert dock.model.rowCount() == shown, text
+    dock.set_sort(SortBy.STATUS)
+    qtbot.waitUntil(lambda: not dock.model.arranging)
+    assert dock.model.shown_ids() == list(range(10_000, 20_000))
+    assert len(set(made)) < 100
+
+
+def test_a_long_list_is_filtered_in_slices_and_shown_at_once(dock, qtbot, monkeypatch):
+    monkeypatch.setattr("app.ui.project.image_list_model._TURN", -1.0)  # one slice a turn
+    dock.model.set_rows(many_rows(5_000))
+    arranged = []
+    dock.arranged.connect(lambda: arranged.append(dock.model.rowCount()))
+    dock.filter.setText("note")
+    assert dock.model.arranging
+    assert dock.model.rowCount() == 5_000  # as before
+    dock.filter.setText("note 0001")  # the next letters: the first arrangement is given up
+    qtbot.waitUntil(lambda: not dock.model.arranging)
+    assert dock.model.shown_ids() == [10]
+    assert arranged == [1]
+
+
+def test_enter_waits_for_the_filter(dock, qtbot, monkeypatch):
+    monkeypatch.setattr("app.ui.project.image_list_model._TURN", -1.0)
+    dock.model.set_rows(many_rows(3_000))
+    dock.filter.setText("note 020")
+    with qtbot.waitSignal(dock.chosen) as heard:
+        qtbot.keyClick(dock.filter, Qt.Key.Key_Return)
+        assert dock.model.arranging
+    assert heard.args == [20]
+
+
+def test_other_rows_are_shown_once_they_are_filtered(dock, qtbot, monkeypatch):
+    monkeypatch.setattr("app.ui.project.image_list_model._TURN", -1.0)
+    dock.model.set_rows(many_rows(3_000))
+    dock.filter.setText("note 02")
+    qtbot.waitUntil(lambda: not dock.model.arranging)
+    dock.model.set_rows(many_rows(1_500))
+    assert dock.model.image_row(dock.model.index(0)).id == 20  # still of the rows before
+    qtbot.waitUntil(lambda: not dock.model.arranging)
+    assert dock.model.shown_ids() == [place for place in range(0, 1_500, 10) if "02" in f"{place:05}"]
+    dock.filter.clear()
+    qtbot.waitUntil(lambda: not dock.model.arranging)
+    assert dock.model.rowCount() == 1_500
+
+
+def test_the_list_cannot_be_edited(dock):
+    dock.model.set_rows(many_rows(3))
+    assert not dock.model.flags(dock.model.index(0)) & Qt.ItemFlag.ItemIsEditable
 
 
 def test_sorting_puts_the_unknown_last(dock):

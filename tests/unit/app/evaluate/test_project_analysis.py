@@ -101,7 +101,7 @@ def test_the_key_changes_with_a_stroke_the_truth_and_marks(project):
 
 def test_the_key_of_an_untouched_image_follows_its_prediction(project):
     record = project.images[0]
-    one, other = (replace(record, prediction=name) for name in ("model one", "model two"))
+    one, other = (record._replace(prediction=name) for name in ("model one", "model two"))
     assert inspection_key(project, one, None) != inspection_key(project, other, None)
 
 

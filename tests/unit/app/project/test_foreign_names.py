@@ -58,6 +58,18 @@ def test_a_project_keeps_name_and_work(folder: Path) -> None:
         assert project.report.moved == project.report.missing == ()
 
 
+def test_plain_texts_are_decoded_by_the_database_and_foreign_ones_by_their_mark(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = (str, str)
+    with Project.open(folder) as project:
+        query = "SELECT path, note FROM images ORDER BY path"
+        assert project._store.rows(query, (), kinds) == project._store.rows(query)
+        assert (FOREIGN, "") in project._store.rows(query, (), kinds)
+        monkeypatch.setattr("app.state.careful._from_text", None)  # would be called
+        assert project._store.rows(f"{query} LIMIT 1 OFFSET 2", (), kinds) == [("ok.png", "")]
+
+
 def test_an_image_that_gets_or_loses_such_a_name_takes_its_mask_along(folder: Path) -> None:
     with Project.open(folder) as project:
         image = image_id(project, FOREIGN)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_core.datasets.find import find_images, listing_state, natural_sort, scan_folder
+from deeplab_core.datasets.find import find_images, listing_state, natural_key, natural_sort, scan_folder
 from deeplab_core.errors import ImageReadError
 from deeplab_core.images.file_names import is_label_folder, mask_stem, photo_stem
 
@@ -47,6 +47,17 @@ def test_natural_sort_is_total_over_mixed_names() -> None:
     names = ["a", "a1", "1a", "10", "9", "A", "a/1", "a/b", "", "a01"]
     assert natural_sort(names) == natural_sort(reversed(names))
     assert natural_sort(["x10", "x9", "x1"]) == ["x1", "x9", "x10"]
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["{a:03}/{b:06}.jpg", "{a:03}/IMG_{b:06}.JPG", "part {a}/{b}.png", "{a}\n{b:04}.jpg", "é{a:02}/{b:02}.png", "{a:02}_{b:02}"],
+)
+def test_natural_sort_of_many_names_is_the_order_of_their_keys(form: str) -> None:
+    numbers = np.random.default_rng(5).integers(0, 99, (400, 2)).tolist()
+    names = list(dict.fromkeys(form.format(a=a, b=b) for a, b in numbers))
+    names += [name.swapcase() for name in names[:40] if name.swapcase() != name]  # equal but for the case
+    assert natural_sort(names) == sorted(names, key=natural_key)
 
 
 @pytest.mark.parametrize(
@@ -219,6 +230,12 @@ def test_real_layouts(shared_real: Path) -> None:
 def test_names_of_thousands_of_digits_are_sorted() -> None:
     long = "9" * 5000 + ".png"
     assert natural_sort([long, "10.png", "9.png", long + "a"]) == ["9.png", "10.png", long, long + "a"]
+
+
+def test_names_with_digits_in_the_same_places_are_sorted_without_a_key_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"{number // 100:02}/IMG_{number:04}.jpg" for number in range(500)]
+    monkeypatch.setattr("deeplab_core.datasets.find.natural_key", None)  # would be called
+    assert natural_sort(reversed(names)) == names
 
 
 def test_the_state_of_a_folder_changes_with_its_image_files_alone(tmp_path: Path) -> None:

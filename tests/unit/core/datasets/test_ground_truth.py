@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,17 @@ def test_a_stem_that_ends_like_a_mask_finds_its_own_truth(root: Path) -> None:
         "images/night_gt.jpg": "night_gt.png",
         "images/night.jpg": "night.png",
     }
+
+
+def test_each_folder_is_listed_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(root, ["images/a/1.jpg", "images/b/2.jpg"], ["labels/a/1.png"])
+    listed: list[str] = []
+    scandir = os.scandir
+    monkeypatch.setattr(
+        "deeplab_core.datasets.truth_candidates.os.scandir", lambda path: listed.append(str(path)) or scandir(path)
+    )
+    assert list(find_truth(root / "images", ["a/1.jpg", "b/2.jpg"]).files) == ["a/1.jpg"]
+    assert len(listed) == len(set(listed))
 
 
 def test_one_layout_may_be_asked_for(root: Path) -> None:
