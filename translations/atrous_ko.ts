@@ -319,6 +319,7 @@
     </message>
     <message>
         <source>File</source>
+        <extracomment>Height of a row of one line, px.</extracomment>
         <translation>파일</translation>
     </message>
     <message>
@@ -6774,6 +6775,10 @@ ground truth ↓</source>
         <translation>측정 중…</translation>
     </message>
     <message>
+        <source>Places</source>
+        <translation>위치</translation>
+    </message>
+    <message>
         <source>&lt;br&gt;Click to see the errors</source>
         <extracomment>How much of its colour a bar of few objects keeps.</extracomment>
         <translation>&lt;br&gt;클릭하면 오류를 봅니다</translation>
@@ -8176,7 +8181,7 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>Only pixels that both of you set differently are coloured. Click a part to take it, or beside for all.</source>
-        <extracomment>Heights of rows with and without a box, px. Conflicts that are shown without scrolling, so that the pictures below have room. Width of the boxes, px. Value of the choice in a box that says: part by part. Value of the choice that adds a class; names of classes have no such space.</extracomment>
+        <extracomment>Heights of rows with and without a box, px. Conflicts that are shown without scrolling, so that the pictures below have room. Width of the boxes, and the largest of the images&apos; names, px. Value of the choice in a box that says: part by part. Value of the choice that adds a class; names of classes have no such space.</extracomment>
         <translation>두 사람이 다르게 지정한 픽셀에 색이 있습니다. 부분을 클릭하면 그 부분을, 그 옆을 클릭하면 모두 가져옵니다.</translation>
     </message>
     <message>
@@ -8951,6 +8956,7 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>Change keyboard shortcuts</source>
+        <extracomment>Height of a row, px.</extracomment>
         <translation>키보드 단축키 변경</translation>
     </message>
     <message>
@@ -9007,7 +9013,7 @@ truth, note, class:chair, note:glare, reason:blurred, iou&lt;50, iou:30..60, min
     </message>
     <message>
         <source>saved</source>
-        <extracomment>Of the line, and of the bar around it, in px. By the values of SaveState.</extracomment>
+        <extracomment>Of the line, and of the bar around it, in px. Width of the progress bar, half of it in a line below the second width, px. By the values of SaveState.</extracomment>
         <translation>저장됨</translation>
     </message>
     <message>

@@ -267,7 +267,7 @@ class GroundTruthController(QObject):
                 if cleared
                 else ""
             )
-            self._notifier.info(tr("Classes set to {title}", title=catalog.title), detail, replace_key=_KEY)
+            self._notifier.info(tr("Classes set to {title}", title=tr(catalog.title)), detail, replace_key=_KEY)
             self.classesChanged.emit()
 
         self._questions = replace(self._questions, classes=None)

@@ -250,7 +250,9 @@ class PlotsController(QObject):
 
         order, gain = self._sources.gain()
         note = tr("Requires ground truth and scores of this ranking: open the Rankings page.")
-        return Chart(tr("Cumulative gain"), "", "", (), note=note) if gain is None else gain_chart(gain, RANKINGS[order].title)
+        return (
+            Chart(tr("Cumulative gain"), "", "", (), note=note) if gain is None else gain_chart(gain, tr(RANKINGS[order].title))
+        )
 
     def _progress(self) -> Chart:
         from app.viewmodels.evaluate.plot_data import progress_chart

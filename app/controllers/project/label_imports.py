@@ -182,7 +182,7 @@ class LabelImports(QObject):
         change = FolderChange(project, tr("The import of labels"), Provenance.IMPORT, _KEY)
         run = _Run(project, request, items, change)
         self._run = self._folder_jobs.start(
-            project, tr("Importing {format}", format=plan.format.title), items, lambda image: self._import(run, image),
+            project, tr("Importing {format}", format=tr(plan.format.title)), items, lambda image: self._import(run, image),
             in_flight=AT_ONCE, writes=True, on_end=lambda job: self._finish(run, job),
         )  # fmt: skip
         return self._run is not None
@@ -312,7 +312,7 @@ class LabelImports(QObject):
         step = label_step(document, found.labels, overwrite=overwrite, by=by)
         if not step.patch.empty:
             run.change.before_step(image)
-            title = message("Import {format}", format=run.request.plan.format.title)
+            title = message("Import {format}", format=message(run.request.plan.format.title))
             self._edit.carry_out(
                 title, document, lambda: label_step(document, found.labels, overwrite=overwrite, by=by).patch, Provenance.IMPORT
             )
@@ -389,4 +389,4 @@ def _provenance(found: ImportedImage) -> NDArray[np.uint8]:
 
 
 def _title(plan: ImportPlan, patch: TilePatch) -> MessageText:
-    return message("Import {format}, {pixels} px", format=plan.format.title, pixels=spaced(patch.changed_pixels))
+    return message("Import {format}, {pixels} px", format=message(plan.format.title), pixels=spaced(patch.changed_pixels))

@@ -5,10 +5,8 @@ from __future__ import annotations
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QColor, QPixmap
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QComboBox,
     QGridLayout,
-    QHeaderView,
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
@@ -18,6 +16,7 @@ from PySide6.QtWidgets import (
 from app.state.corrections import ClassCount, Corrections
 from app.text import mark, plural, spaced, tr
 from app.ui.common.fitted_dialog import FittedDialog
+from app.ui.common.list_dialog import plain_table
 from app.ui.common.panel import toned
 from app.viewmodels.adapt.learned_view import one_of
 from deeplab_core.learning import LearnOptions
@@ -67,17 +66,9 @@ class LearnDialog(FittedDialog):
     # -- building --------------------------------------------------------------------------------------------------------
 
     def _build_table(self) -> QTableWidget:
-        table = QTableWidget(len(self._classes), 3)
-        table.setHorizontalHeaderLabels([tr("Class"), tr("Your pixels"), tr("Images")])
-        table.verticalHeader().hide()
-        table.verticalHeader().setDefaultSectionSize(_ROW)
+        table = plain_table((tr("Class"), tr("Your pixels"), tr("Images")), wide=0, row=_ROW, numbers=(1, 2))
+        table.setRowCount(len(self._classes))
         table.setMaximumHeight(_HEAD + _ROW * max(len(self._classes), 1))
-        table.setShowGrid(False)
-        table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        table.setColumnWidth(1, 120)
-        table.setColumnWidth(2, 80)
         table.setAccessibleName(tr("Corrected classes"))
         for row, count in enumerate(self._classes):
             table.setItem(row, 0, _name_item(count))

@@ -5,10 +5,8 @@ from __future__ import annotations
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QPixmap
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QGridLayout,
     QHBoxLayout,
-    QHeaderView,
     QPushButton,
     QSplitter,
     QTableWidget,
@@ -21,6 +19,7 @@ from PySide6.QtWidgets import (
 from app.text import mark, percent, points, spaced, tr
 from app.ui.adapt.learn_picture import LearnPicture, composed
 from app.ui.common.fitted_dialog import FittedDialog
+from app.ui.common.list_dialog import plain_table
 from app.ui.common.panel import toned
 from app.viewmodels.adapt.learned_view import LearnedImage, Pair, change_text, figures, sentence
 from deeplab_core.catalogs.catalog import ClassCatalog
@@ -122,16 +121,9 @@ class LearnResultDialog(FittedDialog):
 
     def _build_table(self) -> QTableWidget:
         rows = self._report.classes
-        table = QTableWidget(len(rows), len(_COLUMNS))
-        table.setHorizontalHeaderLabels([tr(title) for title in _COLUMNS])
+        table = plain_table([tr(title) for title in _COLUMNS], wide=0, row=28, numbers=range(1, len(_COLUMNS)))
+        table.setRowCount(len(rows))
         table.setAccessibleName(tr("IoU of each class before and after"))
-        table.verticalHeader().hide()
-        table.verticalHeader().setDefaultSectionSize(28)
-        table.setShowGrid(False)
-        table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for row, gain in enumerate(rows):
             name = QTableWidgetItem(tr("{name} (new)", name=gain.name) if gain.new else gain.name)
             swatch = QPixmap(_SWATCH, _SWATCH)

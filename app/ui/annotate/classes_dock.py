@@ -97,6 +97,7 @@ class DataChoice(QWidget):
         self.catalog.setVisible(with_row)
         self.button.setVisible(with_row)
         self.line.setVisible(with_line)
+        self.setVisible(with_row or with_line)  # an empty one would take a gap
         return room - row * with_row - line * with_line
 
     def _pick(self, place: int) -> None:
@@ -109,7 +110,7 @@ class DataChoice(QWidget):
 #: Rows that the list has before the line about the ground truth gets room, and before the rule behind the mean does.
 _ROWS_FIRST, _ROWS_BEFORE_RULE = 5, 14
 #: Rows that it has before the box of the classes and the button of the ground truth do.
-_ROWS_BEFORE_CHOICE = 4
+_ROWS_BEFORE_CHOICE = 5
 #: Room beyond those rows before the line about the ground truth is shown, px: it has a gap of its own.
 _SLACK = 12
 
@@ -197,8 +198,15 @@ class ClassesDock(Panel):
         self.body.addWidget(self.note)
         self.choice = DataChoice()
         self.choice.hide()
+        self._has_choice = False
         self.body.addWidget(self.choice)
         self.body.setContentsMargins(6, 0, 6, 8)
+
+    def show_choice(self, on: bool) -> None:
+        """Show box and button of classes and ground truth, where there is room for them, or none."""
+        self._has_choice = on
+        self.choice.setVisible(on)
+        self._fit_note()
 
     def set_rows(self, rows: Sequence[ClassRow]) -> None:
         """Show the classes and their figures."""
@@ -296,7 +304,7 @@ class ClassesDock(Panel):
         shown = [part for part in (self.finder, self.open_error) if not part.isHidden()]
         gaps = self.body.spacing() * (len(shown) + 2) + self.body.contentsMargins().top() + self.body.contentsMargins().bottom()
         left = frame.height() - sum(part.sizeHint().height() for part in shown) - gaps
-        if not self.choice.isHidden():
+        if self._has_choice:
             left = self.choice.share_room(left)
         lines = self.note.heightForWidth(max(frame.width() - 12, 1))
         self.note.setVisible(bool(self.note.text()) and left - lines >= _ROWS_BEFORE_RULE * ROW)

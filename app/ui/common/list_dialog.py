@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QGuiApplication
@@ -19,14 +19,18 @@ from app.text import tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.panel import toned
 
+#: Height of a row of one line, px.
+_ROW = 30
 
-def plain_table(titles: Sequence[str], *, wide: int, row: int) -> QTableWidget:
+
+def plain_table(titles: Sequence[str], *, wide: int, row: int, numbers: Iterable[int] = ()) -> QTableWidget:
     """A table to read: no grid, no editing, no selection.
 
     Args:
         titles: of the columns.
         wide: the column that takes the room that is left.
         row: height of a row, px.
+        numbers: columns whose titles stand at the right, as their numbers do.
     """
     table = QTableWidget(0, len(titles))
     table.setHorizontalHeaderLabels(list(titles))
@@ -41,6 +45,8 @@ def plain_table(titles: Sequence[str], *, wide: int, row: int) -> QTableWidget:
     header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
     header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
     header.setSectionResizeMode(wide, QHeaderView.ResizeMode.Stretch)
+    for column in numbers:
+        table.horizontalHeaderItem(column).setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
     return table
 
 
@@ -71,15 +77,13 @@ class ListDialog(FittedDialog):
         text = toned(intro, tone="muted")
         text.setWordWrap(True)
         column.addWidget(text)
-        self.table = QTableWidget(len(rows), 2)
-        self.table.setHorizontalHeaderLabels([tr("File"), tr("Problem")])
+        self.table = plain_table((tr("File"), tr("Problem")), wide=1, row=_ROW)
+        self.table.setRowCount(len(rows))
         self.table.setAccessibleName(title)
-        self.table.verticalHeader().hide()
-        self.table.setShowGrid(False)
         self.table.setWordWrap(True)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
         self.table.setColumnWidth(0, 220)
         for place, (name, why) in enumerate(rows):
             self.table.setItem(place, 0, QTableWidgetItem(name))

@@ -137,6 +137,7 @@ class RankingPage(Page):
         self.what.setWordWrap(True)
         self.what.setFixedWidth(_ORDERS)
         self.places = QCheckBox(tr("Places instead of images"))
+        self.places.setAccessibleName(self.places.text())
         self.places.setToolTip(
             tr("Places that may be wrong, of images without ground truth; Next error goes on from the one that you open")
         )
@@ -254,6 +255,7 @@ class RankingPage(Page):
         super().resizeEvent(event)
         beside, narrow = self.width() >= _BESIDE, self.width() < _NARROW
         self.orders.setFixedWidth(_ORDERS_NARROW if narrow else _ORDERS)
+        self.places.setText(tr("Places") if narrow else self.places.accessibleName())  # the long text was wider than the list
         self.what.setVisible(not narrow)
         self.right.setVisible(self._has_gain and not narrow)
         self.split.setOrientation(Qt.Orientation.Horizontal if beside else Qt.Orientation.Vertical)

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 #: Digits of a checksum that are shown.
 _DIGITS = 16
-_WIDTHS = {PUBLISHER: 104, CLASSES: 116, MIOU: 88, SIZE: 88, STATE: 112}
+_WIDTHS = {PUBLISHER: 104, CLASSES: 116, MIOU: 76, SIZE: 80, STATE: 112}
 
 
 class FetchDialog(FittedDialog):

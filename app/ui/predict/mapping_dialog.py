@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSize
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QComboBox,
     QHeaderView,
     QPushButton,
-    QTableWidget,
     QTableWidgetItem,
     QWidget,
 )
 
 from app.text import plural, tr
 from app.ui.common.fitted_dialog import FittedDialog
+from app.ui.common.list_dialog import plain_table
 from app.ui.common.panel import toned
 from deeplab_core.catalogs.catalog import CatalogMapping, ClassCatalog
 
@@ -37,8 +36,8 @@ class MappingDialog(FittedDialog):
         column = self.column
         text = tr(
             "The model predicts {theirs}, the project uses {ours}. Classes with the same name are matched.",
-            theirs=source.title,
-            ours=target.title,
+            theirs=tr(source.title),
+            ours=tr(target.title),
         )
         if mapping.unmatched:
             unmatched = len(mapping.unmatched)
@@ -47,13 +46,8 @@ class MappingDialog(FittedDialog):
         intro = toned(text, tone="muted")
         intro.setWordWrap(True)
         column.addWidget(intro)
-        self.table = QTableWidget(len(source), 2)
-        self.table.setHorizontalHeaderLabels([tr("Model"), tr("Project")])
-        self.table.setAccessibleName(tr("Model"))
-        self.table.verticalHeader().hide()
-        self.table.setShowGrid(False)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table = plain_table((tr("Model"), tr("Project")), wide=1, row=36)
+        self.table.setRowCount(len(source))
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self.boxes: dict[int, QComboBox] = {}
         order = sorted(source.classes, key=lambda info: info.name not in self._unmatched)
@@ -71,7 +65,6 @@ class MappingDialog(FittedDialog):
             box.currentIndexChanged.connect(self._check)
             self.boxes[info.id] = box
             self.table.setCellWidget(row, 1, box)
-            self.table.setRowHeight(row, 36)
         column.addWidget(self.table, 1)
         buttons = self.buttons
         self.void_rest = QPushButton(tr("Void for the rest"))

@@ -102,7 +102,7 @@ class DataPresenter(QObject):
     def _show(self) -> None:
         """Show the classes and the ground truth with their sources."""
         choice, project = self._window.classes.choice, self._program.session.project
-        choice.setVisible(project is not None)
+        self._window.classes.show_choice(project is not None)
         if project is None:
             return
         truth = project.ground_truth

@@ -14,7 +14,6 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QPushButton,
     QRadioButton,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -59,10 +58,6 @@ class ExportDialog(FittedDialog):
         self.stored = QRadioButton(tr("As stored in the file (for training code that ignores EXIF)"))
         self.oriented = QRadioButton(tr("As displayed (EXIF orientation applied)"))
         (self.stored if settings["export.frame"] == "stored" else self.oriented).setChecked(True)
-        frames = QVBoxLayout()
-        frames.setSpacing(10)
-        frames.addWidget(self.stored)
-        frames.addWidget(self.oriented)
         self.target = QLineEdit(str(folder.parent / f"{folder.name}_export"))
         self.target.setAccessibleName(tr("Folder"))
         choose = QPushButton(tr("Choose…"))
@@ -77,7 +72,8 @@ class ExportDialog(FittedDialog):
             (tr("Images"), self.scope),
             ("", self.predictions),
             ("", self.keep_rejected),
-            (tr("Orientation"), frames),
+            (tr("Orientation"), self.stored),
+            ("", self.oriented),
             (tr("Folder"), line),
         ):
             form.addRow(text, part)

@@ -164,12 +164,18 @@ class ImportDialog(FittedDialog):
         options = QFormLayout()
         options.setHorizontalSpacing(16)
         options.setVerticalSpacing(8)
+        options.setLabelAlignment(Qt.AlignmentFlag.AlignRight)
         options.addRow(tr("Pixels without a label"), self.rest)
         options.addRow(tr("Orientation"), self.frame)
         options.addRow("", self.frame_note)
         options.addRow("", self.overwrite)
         options.setRowVisible(self.overwrite, not self._planned.image)
         self._options = options
+        labels = [form.labelForField(self.mask_classes), options.labelForField(self.rest), options.labelForField(self.frame)]
+        for label in labels:
+            label.ensurePolished()
+        for label in labels:  # the two forms have one edge
+            label.setMinimumWidth(max(one.sizeHint().width() for one in labels))
         right.addLayout(options)
         row.addLayout(right, 3)
         self.column.addLayout(row, 1)
@@ -261,6 +267,7 @@ class ImportDialog(FittedDialog):
             box.currentIndexChanged.connect(lambda _place, name=row.name, box=box: self._choose(name, box.currentData()))
             self.table.setCellWidget(place, 2, box)
             self.table.setRowHeight(place, 34)
+        self.table.setColumnHidden(1, not any(row.regions for row in rows))  # masks have no regions
         self._filling = False
 
     def _choose(self, name: str, value: str) -> None:

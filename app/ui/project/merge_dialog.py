@@ -48,8 +48,8 @@ _SIZE = QSize(900, 640)
 _ROW, _LINE = 34, 28
 #: Conflicts that are shown without scrolling, so that the pictures below have room.
 _MOST = 5
-#: Width of the boxes, px.
-_TAKE = 120
+#: Width of the boxes, and the largest of the images' names, px.
+_TAKE, _NAME = 120, 300
 #: Value of the choice in a box that says: part by part.
 _PARTS = "parts"
 #: Value of the choice that adds a class; names of classes have no such space.
@@ -127,8 +127,10 @@ class MergeDialog(FittedDialog):
         self.conflicts.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.conflicts.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.conflicts.setMinimumHeight(40 + 2 * _ROW)
+        self.conflicts.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
         self.conflicts.horizontalHeader().setSectionResizeMode(2, QHeaderView.ResizeMode.Fixed)
         self.conflicts.setColumnWidth(2, _TAKE)
+        self.conflicts.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # names of a folder often begin alike
         self.conflicts.itemSelectionChanged.connect(self._select)
         column.addWidget(self.conflicts, 1)
         pictures = QHBoxLayout()
@@ -206,10 +208,10 @@ class MergeDialog(FittedDialog):
         self.conflicts.setRowCount(len(rows))
         self.conflicts.setMaximumHeight(40 + _ROW * min(max(len(rows), 2), _MOST))
         for place, row in enumerate(rows):
-            self.conflicts.setItem(place, 0, QTableWidgetItem(displayed(row.name)))
-            item = QTableWidgetItem(conflict_text(row.conflicts))
-            item.setToolTip(item.text())
-            self.conflicts.setItem(place, 1, item)
+            for column, text in ((0, displayed(row.name)), (1, conflict_text(row.conflicts))):
+                item = QTableWidgetItem(text)
+                item.setToolTip(text)
+                self.conflicts.setItem(place, column, item)
             box = QComboBox()
             for text, value in ((tr("decide…"), None), (tr("yours"), "a"), (tr("theirs"), "b"), (tr("by part"), _PARTS)):
                 box.addItem(text, value)
@@ -217,6 +219,7 @@ class MergeDialog(FittedDialog):
             box.setAccessibleName(tr("User who labels {name}", name=displayed(row.name)))
             box.currentIndexChanged.connect(lambda _place, image=row.image, box=box: self._choose(image, box.currentData()))
             self.conflicts.setCellWidget(place, 2, box)
+        self.conflicts.setColumnWidth(0, min(self.conflicts.sizeHintForColumn(0), _NAME))
         if rows:
             self.conflicts.selectRow(0)
             self._select()  # the row may have been selected before, with another image

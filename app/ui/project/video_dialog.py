@@ -8,7 +8,7 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QButtonGroup, QComboBox, QGridLayout, QPushButton, QRadioButton, QWidget
 
 from app.controllers.project.videos import VideoController
-from app.text import error_detail, plural, spaced, tr
+from app.text import error_detail, plural, sentence, spaced, tr
 from app.ui.common.fitted_dialog import FittedDialog
 from app.ui.common.number_field import DecimalField, WholeField
 from app.ui.common.panel import toned
@@ -131,7 +131,7 @@ class VideoDialog(FittedDialog):
         self.go.setEnabled(plan.fits)
 
     def _refuse(self, error: AtrousError) -> None:
-        self.need.setText(f"{tr(error.what)}. {error_detail(error)}")
+        self.need.setText(f"{sentence(error.what)} {error_detail(error)}")
 
 
 def _size(nbytes: int) -> str:

@@ -80,6 +80,8 @@ class MessagesDialog(FittedDialog):
             grid.addWidget(detail, row + 1, 1)
         if message.choices:
             line = QHBoxLayout()
+            line.setSpacing(8)  # a layout in a grid with two spacings inherits none
+            line.setContentsMargins(0, 4, 0, 0)
             for choice in message.choices:
                 button = QPushButton(choice.text)
                 button.setAutoDefault(False)

@@ -74,13 +74,23 @@ class ShortcutSheet(FittedDialog):
         self._arrange(next((count for count in counts if _width(self._dealt(count)) <= room), 1))
 
     def _dealt(self, count: int) -> list[list[QWidget]]:
-        """The sections in some columns, in their order and about equally high."""
+        """The sections in some columns, in their order, the highest column as low as it can be."""
         heights = [section.sizeHint().height() + _GAP for section in self.sections]
-        columns: list[list[QWidget]] = [[] for _ in range(count)]
-        done = 0
+        sums = sorted({sum(heights[first:end]) for end in range(1, len(heights) + 1) for first in range(end)})
+        dealt = (self._packed(heights, most) for most in sums if most >= max(heights))
+        columns = next(columns for columns in dealt if len(columns) <= count)
+        return columns + [[] for _ in range(count - len(columns))]
+
+    def _packed(self, heights: list[int], most: int) -> list[list[QWidget]]:
+        """The sections in columns of at most so many px."""
+        columns: list[list[QWidget]] = []
+        room = 0
         for section, height in zip(self.sections, heights, strict=True):
-            columns[min(int((done + height / 2) * count / sum(heights)), count - 1)].append(section)
-            done += height
+            if height > room:
+                columns.append([])
+                room = most
+            columns[-1].append(section)
+            room -= height
         return columns
 
     def _arrange(self, count: int) -> None:

@@ -10,10 +10,8 @@ from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
     QHBoxLayout,
-    QHeaderView,
     QLineEdit,
     QPushButton,
-    QTableWidget,
     QTableWidgetItem,
     QWidget,
 )
@@ -23,10 +21,13 @@ from app.actions.palette import named
 from app.actions.spec import ActionSpec
 from app.text import error_detail, error_title, tr
 from app.ui.common.fitted_dialog import FittedDialog
+from app.ui.common.list_dialog import plain_table
 from app.ui.common.panel import set_tone, toned
 from app.ui.shell.keys import KeyEdit, key_text
 
 _ID = int(Qt.ItemDataRole.UserRole)
+#: Height of a row, px.
+_ROW = 30
 
 
 class ShortcutsDialog(FittedDialog):
@@ -59,17 +60,11 @@ class ShortcutsDialog(FittedDialog):
         self.finder.setAccessibleName(tr("Find a command or a key"))
         self.finder.textChanged.connect(self._filter)
         column.addWidget(self.finder)
-        self.table = QTableWidget(len(self._specs), 3)
-        self.table.setHorizontalHeaderLabels([tr("Command"), tr("Menu"), tr("Keys")])
+        self.table = plain_table((tr("Command"), tr("Menu"), tr("Keys")), wide=0, row=_ROW)
+        self.table.setRowCount(len(self._specs))
         self.table.setAccessibleName(tr("Keyboard shortcuts"))
-        self.table.verticalHeader().hide()
-        self.table.setShowGrid(False)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
-        self.table.horizontalHeader().setSectionResizeMode(2, QHeaderView.ResizeMode.ResizeToContents)
         self.table.itemSelectionChanged.connect(self._show_selected)
         for row, spec in enumerate(self._specs):
             for place, text in enumerate((named(spec), spec.group.heading, "")):

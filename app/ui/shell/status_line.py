@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QToolButton, QWidget
 
 from app.text import mark, plural, tr
@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # the journal and its database come after the first frame
 
 #: Of the line, and of the bar around it, in px.
 HEIGHT, BAR_HEIGHT = 28, 32
+#: Width of the progress bar, half of it in a line below the second width, px.
+_BAR, _NARROW = 200, 1000
 #: By the values of SaveState.
 _SAVE_TEXTS = {
     "saved": (mark("saved"), "good", mark("All steps and mask files are saved.")),
@@ -42,9 +44,11 @@ class StatusLine(QWidget):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self._job: Job | None = None
-        row = QHBoxLayout(self)
+        self._values = ""
+        self._row = row = QHBoxLayout(self)
         row.setContentsMargins(10, 0, 12, 2)
         self.setFixedHeight(HEIGHT)  # the picture must not jump when a job starts or ends
+        self.setMinimumWidth(1)  # it has the window's width: what does not fit is left out by _fit
         row.setSpacing(8)
         self.place = _Readout("muted")
         self.values = _Readout()
@@ -59,7 +63,7 @@ class StatusLine(QWidget):
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setRange(0, 1000)
-        self.bar.setFixedWidth(200)
+        self.bar.setFixedWidth(_BAR)
         self.cancel = QToolButton()
         self.cancel.setToolTip(tr("Stop"))
         self.cancel.setAccessibleName(tr("Cancel running job"))
@@ -93,11 +97,30 @@ class StatusLine(QWidget):
         """How many messages the list has."""
         self.messages.setText(plural("{n} message", "{n} messages", number))
         self.messages.setVisible(number > 0)
+        self._fit()
 
     def show_readout(self, x: int | None, y: int | None, values: str) -> None:
         """Where the pointer is and what is there; ``values`` may hold markup."""
         self.place.show_text("" if x is None or y is None else f"x {x} y {y}")
-        self.values.show_text("" if x is None else values)
+        self._values = "" if x is None else values
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.bar.setFixedWidth(_BAR if self.width() >= _NARROW else _BAR // 2)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Show of the values what the other parts leave room for: job, messages and what is saved never leave the window."""
+        margins, used = self._row.contentsMargins(), 0
+        for place in range(self._row.count()):
+            item = self._row.itemAt(place)
+            part = item.widget()
+            if part is None:
+                used += item.minimumSize().width()
+            elif part is not self.values and not part.isHidden():
+                used += item.minimumSize().width() + self._row.spacing()
+        self.values.show_text(self._values, max(self.width() - margins.left() - margins.right() - used, 0))
 
     def show_note(self, text: str, warning: bool) -> None:
         """What was scaled or left out of the image in view; empty for most."""
@@ -110,6 +133,7 @@ class StatusLine(QWidget):
         for widget in (self.job_text, self.bar, self.cancel):
             widget.setVisible(job is not None)
         if job is None:
+            self._fit()
             return
         parts = [
             tr("{title} {done} of {steps}", title=job.title, done=job.done_steps, steps=job.steps) if job.steps > 1 else job.title
@@ -129,6 +153,7 @@ class StatusLine(QWidget):
         else:
             self.bar.setRange(0, 0)
         self.cancel.setEnabled(job.can_cancel)
+        self._fit()
 
     def show_save_state(self, state: SaveState | None) -> None:
         """Whether the work is on disk; None without a project."""
@@ -140,10 +165,13 @@ class StatusLine(QWidget):
             self.dot.update()
             self.save_text.setText(tr(text))
             self.save_text.setToolTip(tr(tip))
+        self._fit()
 
 
-#: Room that a readout gets beside what it needs, in px.
-_SPARE = 24
+#: Room that a readout gets beside what it needs, and that of one without neighbours, in px.
+_SPARE, _UNLIMITED = 24, 1 << 20
+#: What stands between the parts of a readout.
+_BETWEEN = (" &nbsp;·&nbsp; ", " · ")
 
 
 class _Readout(QLabel):
@@ -156,15 +184,22 @@ class _Readout(QLabel):
         super().__init__()
         if tone:
             self.setProperty("tone", tone)
+        self._shown = ("", _UNLIMITED)
         self.setFixedSize(0, HEIGHT - 4)
 
-    def show_text(self, text: str) -> None:
-        if text == self.text():
+    def show_text(self, text: str, room: int = _UNLIMITED) -> None:
+        """Show a text, or as many of its parts, from the first on, as have room (px)."""
+        if (text, room) == self._shown:
             return
+        self._shown = (text, room)
         self.setText(text)
         needed = self.sizeHint().width() if text else 0
-        if needed > self.width() or not text:
-            self.setFixedWidth(needed and needed + _SPARE)
+        while needed > room and (end := max(text.rfind(sign) for sign in _BETWEEN)) > 0:
+            text = text[:end]
+            self.setText(text)
+            needed = self.sizeHint().width()
+        if needed > self.width() or self.width() > room or not text:
+            self.setFixedWidth(min(needed and needed + _SPARE, room))
 
 
 class _Dot(QWidget):

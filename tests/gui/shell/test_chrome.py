@@ -320,6 +320,28 @@ def test_a_job_moves_nothing(studio: Studio, folder):
     assert QRect(studio.view.mapTo(studio.window, QPoint(0, 0)), studio.view.size()) == picture
 
 
+def test_a_long_readout_pushes_nothing_out_of_a_narrow_window(studio: Studio, folder):
+    """At 800 px, half of "2 messages" and all of "saved" were right of the window."""
+    studio.open(folder)
+    status = studio.window.status
+    studio.window.resize(800, 500)
+    status.show_messages(2)
+    values = " &nbsp;·&nbsp; ".join(("<b>background</b>", "ground truth background", "model background 80.0 % · chair 10.0 %"))
+    status.show_readout(40, 29, f"{values} · a class with a long name 10.0 %")
+    job = Job("CRF on the folder")
+    for running in (None, job):
+        job.progress(3, 31)
+        status.show_job(running, 0)
+        studio.settle()
+        studio.wait(lambda: status.save_text.geometry().right() <= status.width() <= studio.window.width())
+        assert status.messages.isVisible()
+        assert status.values.text().startswith("<b>background</b>")
+        assert not status.values.text().endswith("·")
+    status.show_job(None, 0)
+    studio.window.resize(1280, 720)
+    studio.wait(lambda: status.values.text().endswith("long name 10.0 %"))
+
+
 def test_messages_are_kept_with_buttons_that_work(studio: Studio, qtbot):
     pressed = []
     notifier = studio.program.notifier

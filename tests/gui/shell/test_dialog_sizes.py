@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, QRect, QSize
-from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QLabel, QPushButton, QWidget
+from PySide6.QtCore import QPoint, QRect, QSize, Qt
+from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QLabel, QPushButton, QTableView, QWidget
 
 import app.ui
 from app.actions.keymap import Keymap
@@ -57,7 +57,7 @@ from app.ui.project.video_dialog import VideoDialog
 from app.ui.shell.command_palette import CommandPalette
 from app.ui.shell.messages_dialog import MessagesDialog, TroubleDialog
 from app.ui.shell.settings_dialog import SettingsDialog
-from app.ui.shell.shortcut_sheet import ShortcutSheet
+from app.ui.shell.shortcut_sheet import _GAP, ShortcutSheet
 from app.ui.shell.shortcuts_dialog import ShortcutsDialog
 from app.viewmodels.annotate.class_editor import ClassDraft
 from app.viewmodels.predict.model_options import OptionRow
@@ -71,6 +71,7 @@ from deeplab_core.catalogs.catalog import map_catalogs
 from deeplab_core.catalogs.display import clear_catalog
 from deeplab_core.errors import ProjectError
 from deeplab_core.learning import ClassGain, GainInterval, LearnReport
+from tests.gui.snapshots import pixels_of
 from tests.gui.studio import Studio, make_folder
 
 #: Logical sizes: a small screen, 1920 x 1080 at 1.5 and at 2, and 1280 x 720 at 1.5.
@@ -210,7 +211,8 @@ def _import(studio: Studio, tmp: Path) -> QDialog:
 def _summary(studio: Studio, _tmp: Path) -> QDialog:
     rows = tuple((f"{number}.json", _LONG) for number in range(40))
     facts = tuple((_LONG, "12 px (1.2 %)") for _ in range(9))
-    return SummaryDialog(ImportSummary("labelme JSON", "", facts, rows[:30], rows, True), studio.window)
+    classes = tuple((f"a class with a long name {number}", "12 345 678 px (1.2 %)") for number in range(30))
+    return SummaryDialog(ImportSummary("labelme JSON", "", facts, classes, rows, True), studio.window)
 
 
 def _editor(studio: Studio, _folder: Path) -> QDialog:
@@ -314,6 +316,19 @@ def _place(widget: QWidget, dialog: QDialog) -> QRect:
     return QRect(widget.mapTo(dialog, QPoint(0, 0)), widget.size())
 
 
+def assert_tidy(dialog: QDialog) -> None:
+    """No buttons touch, titles of columns stand above their texts, and no table is scrolled sideways."""
+    buttons = [button for button in dialog.findChildren(QPushButton) if button.isVisible()]
+    places = {button.text(): _place(button, dialog) for button in buttons}
+    for text, one in places.items():
+        beside = [other.left() - one.right() - 1 for other in places.values() if other.top() == one.top()]
+        assert min((gap for gap in beside if gap >= 0), default=8) >= 4, text
+    for table in dialog.findChildren(QTableView):
+        if table.isVisible() and table.horizontalHeader().isVisible():
+            assert table.horizontalHeader().defaultAlignment() & Qt.AlignmentFlag.AlignLeft
+            assert table.horizontalScrollBar().maximum() == 0, table.accessibleName()
+
+
 @pytest.fixture
 def shown(shared_studio: Studio, qtbot, tmp_path, monkeypatch) -> Callable[[type[QDialog], tuple[int, int]], QDialog]:
     def show(kind: type[QDialog], screen: tuple[int, int]) -> QDialog:
@@ -342,6 +357,7 @@ def test_a_dialog_fits_its_screen(shown, kind, screen):
         below = dialog.frameGeometry().bottom() - studio_bottom(dialog)
         assert below <= 0
         return
+    assert_tidy(dialog)
     buttons = [dialog.buttons.itemAt(place).widget() for place in range(dialog.buttons.count())]
     buttons = [button for button in buttons if isinstance(button, QAbstractButton) and button.isVisible()]
     assert buttons
@@ -357,6 +373,45 @@ def test_a_dialog_fits_its_screen(shown, kind, screen):
             assert wrapped or widget.width() >= widget.minimumSizeHint().width(), widget.text()
             assert not wrapped or widget.height() >= widget.heightForWidth(widget.width()), widget.text()
             assert _place(widget, page).right() <= page.width(), widget.text()  # type: ignore[arg-type]
+
+
+def test_conflicts_leave_room_for_what_differs(shown):
+    dialog = shown(MergeDialog, (800, 500))
+    widths = [dialog.conflicts.columnWidth(column) for column in range(3)]
+    assert widths[1] >= 150
+    assert sum(widths) <= dialog.conflicts.viewport().width()
+
+
+def test_the_forms_of_an_import_have_one_edge(shown):
+    dialog = shown(ImportDialog, (1280, 720))
+    assert dialog.mask_classes.isVisible()
+    edges = {box.mapTo(dialog, QPoint(0, 0)).x() for box in (dialog.format, dialog.mask_classes, dialog.rest, dialog.frame)}
+    assert len(edges) == 1
+
+
+def test_a_selected_image_shows_its_name_and_its_figure(shown, shared_studio):
+    """Its border took room, and the second line was left out."""
+    dialog = shown(SimilarDialog, (1280, 720))
+    dialog.list.setCurrentRow(0)
+    dialog.list.setFocus()
+    shared_studio.wait(dialog.list.hasFocus)
+    shared_studio.settle()
+    shown_lines = []
+    for row in (0, 1):
+        place = dialog.list.visualItemRect(dialog.list.item(row)).adjusted(6, 3, -6, -3)
+        pixels = pixels_of(dialog.list.viewport())[place.top() : place.bottom(), place.left() : place.right()]
+        inked = (np.abs(pixels.astype(int) - pixels[0, 0]).max(axis=2) > 60).any(axis=1)
+        shown_lines.append(int(np.count_nonzero(np.diff(inked.astype(int)) == 1)))
+    assert shown_lines[0] == shown_lines[1] > 1
+
+
+def test_the_highest_column_of_the_sheet_of_keys_is_as_low_as_it_can_be(shown):
+    dialog = shown(ShortcutSheet, (1280, 720))
+    heights = [section.sizeHint().height() + _GAP for section in dialog.sections]
+    columns = dialog._dealt(2)
+    dealt = max(sum(section.sizeHint().height() + _GAP for section in column) for column in columns)
+    assert [section for column in columns for section in column] == list(dialog.sections)
+    assert dealt == min(max(sum(heights[:place]), sum(heights[place:])) for place in range(len(heights)))
 
 
 def test_everything_of_the_settings_can_be_reached_on_the_smallest_screen(shown):

@@ -41,6 +41,7 @@ from pytestqt.qtbot import QtBot
 from app.text import use_translator
 from app.ui.annotate.class_editor import ClassEditor
 from app.ui.evaluate.band_plot import CurvePlot
+from app.ui.predict.mapping_dialog import MappingDialog
 from app.ui.shell.language import show_language
 from app.ui.shell.theme import load_theme
 from tests.gui.shell.test_dialog_sizes import MAKERS
@@ -299,6 +300,14 @@ def test_the_file_dialogs_of_qt_show_no_english(
     sides = {str(text) for text in latin(dialog)} - set(re.findall(r"[A-Za-z]{2,}", str(place)))
     assert sides == set()
     assert unanswered.texts == set()
+
+
+def test_class_sets_have_korean_titles_beside_the_classes_of_the_model(office: Studio, tmp_path: Path) -> None:
+    dialog = MAKERS[MappingDialog](office, tmp_path)
+    office.qtbot.addWidget(dialog)
+    intro = dialog.findChildren(QLabel)[1].text()
+    assert "ADE20K 장면 분석" in intro
+    assert "classes" not in intro
 
 
 def test_hangul_is_composed_in_the_filter_of_the_images(office: Studio, folder: Path) -> None:

@@ -227,6 +227,22 @@ def test_the_trimap_curve_has_room_on_a_low_screen_and_the_layout_is_kept(studio
     assert front(studio) >= {"classes", "model", "trimap"}
 
 
+def test_five_classes_are_seen_beside_each_panel_at_twice_the_scale(studio: Studio, folder):
+    """1600 x 1000 at 200 %: four were seen beside the CRF and the curve, above a gap of almost a row."""
+    studio.start_model()
+    studio.open(folder)
+    window = studio.window
+    window._low = True
+    window.resize(800, 500)
+    window.reset_layout()
+    window.trimap.build_plot()
+    studio.settle()
+    for name in ("crf", "trimap", "history", "model"):
+        window.docks[name].raise_()
+        studio.wait(lambda: window.classes.view.viewport().height() >= 5 * ROW)
+    studio.wait(window.classes.choice.button.isVisible)
+
+
 def test_a_room_without_room_for_the_panels_gives_them_their_width_back(studio: Studio, folder):
     studio.start_model()
     studio.open(folder)
