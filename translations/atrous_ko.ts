@@ -6556,7 +6556,7 @@ Click to correct it
         <source>{names}
 {pixels} px · {short_percent} % of errors</source>
         <translation>{names}
-{pixels} px · 오류의 {short_percent} %</translation>
+{pixels} px · {short_percent} %(오류 중)</translation>
     </message>
     <message>
         <source>Show these errors</source>

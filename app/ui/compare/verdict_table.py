@@ -67,6 +67,6 @@ class VerdictTable(QTableWidget):
                 item.setToolTip(cell.tip)
                 self.setItem(line, place, item)
         header = self.horizontalHeader()
-        header.setMinimumSectionSize(_NAMES)
+        header.setMinimumSectionSize(max(_NAMES, header.sectionSizeHint(0)))
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)

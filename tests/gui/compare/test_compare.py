@@ -14,9 +14,10 @@ from PySide6.QtWidgets import QFileDialog, QLabel, QMainWindow
 from app.state.comparison import PLACE_TOKENS, ModelSetting, count_pair
 from app.text import points
 from app.ui.compare.compare_dock import CompareDock, CompareTable
+from app.ui.compare.verdict_table import VerdictTable
 from app.ui.shell.theme import load_fonts, load_theme
 from app.viewmodels.annotate.panes import PaneKind, PaneLayout
-from app.viewmodels.compare.rows import ImageLine, TableRow, remark
+from app.viewmodels.compare.rows import ImageLine, TableRow, VerdictCell, VerdictRow, remark
 from app.worker.messages import AskReceptive, Compare, EndCompare, InspectModel
 from deeplab_core.catalogs import get_catalog
 from deeplab_core.catalogs.catalog import ClassInfo
@@ -656,3 +657,15 @@ def test_another_choice_of_models_forgets_the_answers_before_the_panes_move(desk
     assert heard
     assert set(heard) == {0}
     assert len(desk.program.compare.answers(desk.image)) == 2
+
+
+def test_the_heading_above_the_names_of_verdicts_is_whole(qtbot):
+    """With four models it was "Change"."""
+    table = VerdictTable(load_theme("dark"))
+    qtbot.addWidget(table)
+    cells = (VerdictCell("+1.2 better", "+0.4 to +2.0", "good", ""),) * 3
+    table.show_rows(("B", "C", "D"), [VerdictRow("mIoU", None, cells)])
+    table.resize(300, 200)
+    table.show()
+    header = table.horizontalHeader()
+    qtbot.waitUntil(lambda: header.sectionSize(0) >= header.sectionSizeHint(0) > 0)
