@@ -12030,6 +12030,7 @@ Ending of stored confidences, 255 x the largest probability (``atrous predict --
     </message>
     <message>
         <source>the engine {engine} needs the package onnx</source>
+        <extracomment>Bytes of weights that a core&apos;s cache holds for sure.</extracomment>
         <translation>엔진 {engine}에는 onnx 패키지가 필요합니다</translation>
     </message>
     <message>
