@@ -12,17 +12,18 @@ import posixpath
 import re
 import secrets
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
-from deeplab_core.atomic import atomic_write, flush_folder, make_folder, refuse_photograph, replace_file
+from deeplab_core.atomic import UNFINISHED, flush_folder, make_folder, refuse_photograph, replace_file, storage_error
 from deeplab_core.errors import AtrousError, DataFileError, StorageError, message
 from deeplab_core.flavour import install_command
 from deeplab_core.reading import json_text, parse_json
+from deeplab_core.shards.retries import SteadyStream, again, cause_of, is_missing
 
 ShardKind = Literal["tar", "parquet", "csv", "jsonl"]
 
@@ -96,30 +97,19 @@ def reaching(url: str, what: str = "it") -> Iterator[None]:
     except AtrousError:
         raise
     except Exception as error:  # each store has errors of its own
-        if _is_missing(error):
+        if is_missing(error):
             raise StorageError(message("{url}: there is no such file", url=url), remedy=_CHECK) from error
-        cause = error.__cause__ if isinstance(error, FileNotFoundError) else error
+        cause = cause_of(error)
         why = f"{type(cause).__name__}: {cause}".strip(": ")[:300]
         raise StorageError(message("{url}: {what} cannot be read", url=url, what=what), why=why, remedy=_CHECK) from error
 
 
-def _is_missing(error: Exception) -> bool:
-    """Whether a store says that there is no such file. fsspec says it of every address that a server does not give: the cause
-    tells a wrong name from a server that is away or refuses.
-    """
-    if not isinstance(error, FileNotFoundError):
-        return False
-    return error.__cause__ is None or getattr(error.__cause__, "status", None) in (404, 410)
-
-
 @contextmanager
-def opened(url: str, start: int = 0) -> Iterator[BinaryIO]:
+def opened(url: str, start: int = 0) -> Iterator[SteadyStream]:
     """A file to read from byte ``start`` of its (decompressed) content on. Raises StorageError."""
     fsspec = fsspec_module()
     with reaching(url):
-        stream = fsspec.open(url, "rb", compression="infer").open()
-        if start:
-            stream.seek(start)
+        stream = SteadyStream(url, start, lambda: fsspec.open(url, "rb", compression="infer").open())
     try:
         yield stream
     finally:
@@ -130,7 +120,7 @@ def read_range(url: str, start: int = 0, end: int | None = None) -> bytes:
     """Bytes ``start`` to ``end`` of a file, fewer where it is shorter. Raises StorageError."""
     system, path = file_system(url)
     with reaching(url):
-        data: bytes = system.cat_file(path, start=start, end=end)
+        data: bytes = again(url, lambda: system.cat_file(path, start=start, end=end))
     return data
 
 
@@ -138,7 +128,7 @@ def size_of(url: str) -> int | None:
     """Bytes of a file; None where its store does not say. Raises StorageError."""
     system, path = file_system(url)
     with reaching(url):
-        size = system.size(path)
+        size = again(url, lambda: system.size(path))
     return None if size is None else int(size)
 
 
@@ -155,9 +145,9 @@ def version_of(url: str, *, missing: str | None = None) -> str:
     system, path = file_system(url)
     with reaching(url):
         try:
-            facts = system.info(path)
+            facts = again(url, lambda: system.info(path))
         except FileNotFoundError as error:
-            if missing is None or not _is_missing(error):
+            if missing is None or not is_missing(error):
                 raise
             return missing
     tag = next((f" {facts[name]}" for name in _TAGS if facts.get(name)), "")
@@ -213,7 +203,7 @@ def _urls(spec: str) -> Iterator[str]:
         if any(mark in url.rpartition("/")[2] for mark in "*?["):
             system, path = file_system(url)
             with reaching(url, "the folder"):
-                names = sorted(system.glob(path))
+                names = sorted(again(url, lambda: system.glob(path)))
             yield from (system.unstrip_protocol(name) if "://" in url else name for name in names)
         elif "://" not in url and os.path.isdir(url):  # noqa: PTH112  (texts, as of the other stores)
             for name in sorted(os.listdir(url)):  # noqa: PTH208
@@ -306,6 +296,7 @@ class ResultFolder:
     def __init__(self, place: str | Path) -> None:
         self.place = str(place).rstrip("/") if "://" in str(place) else str(place)
         self._remote = "://" in self.place
+        self._left: dict[Path, list[Path]] = {}
 
     def address(self, name: str) -> str:
         """Path or address of a file of the run."""
@@ -320,7 +311,7 @@ class ResultFolder:
             return (Path(self.place) / name).is_file()
         system, path = file_system(self.address(name))
         with reaching(self.address(name)):
-            return bool(system.exists(path))
+            return bool(again(self.address(name), lambda: system.exists(path)))
 
     def read(self, name: str) -> bytes:
         """The content of a file. Raises StorageError."""
@@ -339,38 +330,64 @@ class ResultFolder:
     def write(self, name: str, data: bytes) -> None:
         """Write a small file so that it is there whole or not at all. Raises StorageError."""
         if not self._remote:
-            make_folder((Path(self.place) / name).parent)
-            atomic_write(Path(self.place) / name, data)
+            with self.replacing(name) as temporary:
+                try:
+                    temporary.write_bytes(data)
+                except OSError as error:
+                    raise storage_error(error, Path(self.place) / name) from error
             return
-        system, path = file_system(self.address(name))
         with _writing(self.address(name)):
-            system.makedirs(posixpath.dirname(path), exist_ok=True)
-            system.pipe_file(path, data)  # stores show an object when it is complete
+            again(self.address(name), lambda: self._sent(name, lambda system, path: system.pipe_file(path, data)))
 
     @contextmanager
     def replacing(self, name: str) -> Iterator[Path]:
         """A temporary local file that takes this name when the block ends well. Raises StorageError."""
-        folder = Path(tempfile.gettempdir())
+        folder, begin = self._unfinished(name)
         if not self._remote:
-            target = Path(self.place) / name
-            folder = target.parent
             make_folder(folder)
-            refuse_photograph(target)
-        temporary = folder / f".atrous-{secrets.token_hex(8)}.tmp"
+            refuse_photograph(folder / posixpath.basename(name))
+        temporary = folder / f"{begin}{secrets.token_hex(3)}.tmp"
         try:
             yield temporary
             if not self._remote:
-                with temporary.open("rb+") as stream:
-                    os.fsync(stream.fileno())
+                target = folder / posixpath.basename(name)
+                try:
+                    with temporary.open("rb+") as stream:
+                        os.fsync(stream.fileno())
+                except OSError as error:
+                    raise storage_error(error, target) from error
                 replace_file(temporary, target)
                 flush_folder(folder)
                 return
-            system, path = file_system(self.address(name))
             with _writing(self.address(name)):
-                system.makedirs(posixpath.dirname(path), exist_ok=True)
-                system.put_file(str(temporary), path)
+                again(self.address(name), lambda: self._sent(name, lambda system, path: system.put_file(str(temporary), path)))
         finally:
             temporary.unlink(missing_ok=True)
+
+    def _sent(self, name: str, send: Callable[[Any, str], object]) -> None:
+        """Write a file of a store, which shows an object when it is complete."""
+        system, path = file_system(self.address(name))
+        system.makedirs(posixpath.dirname(path), exist_ok=True)
+        send(system, path)
+
+    def _unfinished(self, name: str) -> tuple[Path, str]:
+        """Where :meth:`replacing` writes a file, and how its temporary names begin: they tell which file was begun."""
+        folder = Path(tempfile.gettempdir()) if self._remote else (Path(self.place) / name).parent
+        digest = hashlib.sha256(settled_place(self.address(name)).encode("utf-8", "surrogateescape")).hexdigest()
+        return folder, f".atrous-{digest[:10]}"
+
+    def remove_unfinished(self, *names: str) -> None:
+        """Remove what runs that were killed left of files of these names; those of other files may be of a run that goes on.
+
+        Folders are listed once, at the first call.
+        """
+        for folder, begin in map(self._unfinished, names):
+            if folder not in self._left:
+                self._left[folder] = list(folder.glob(UNFINISHED))
+            for path in self._left[folder]:
+                if path.name.startswith(begin):
+                    with suppress(OSError):
+                        path.unlink()
 
 
 @contextmanager

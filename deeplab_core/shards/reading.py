@@ -15,11 +15,12 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from deeplab_core.errors import AtrousError, DataFileError, StorageError, message
 from deeplab_core.reading import shorten
 from deeplab_core.shards.places import Shard, is_safe_key, opened, reaching, version_of
+from deeplab_core.shards.retries import SteadyStream
 from deeplab_core.shards.samples import COPY, ROLES, BrokenSample, Fields, ShardSample, member_path
 from deeplab_core.shards.tables import manifest_samples, named_files, parquet_samples
 
@@ -57,14 +58,20 @@ def read_shard(
 
 
 def shard_version(shard: Shard, names: Fields, roles: tuple[str, ...]) -> str:
-    """What tells that a shard, or a file that its manifest names for one of these roles, was replaced. Raises StorageError."""
+    """What tells that a shard, or a file that its table or manifest names for one of these roles, was replaced.
+
+    Raises:
+        StorageError: the shard is not there, or its store was not reached.
+    """
     version = version_of(shard.url)
-    if shard.kind not in ("csv", "jsonl"):
+    if shard.kind == "tar":
         return version
     digest = hashlib.sha256()
+    named = 0
     for url in named_files(shard, names, roles):
         digest.update(f"{url} {version_of(url, missing='-')}\n".encode("utf-8", "surrogateescape"))
-    return f"{version} {digest.hexdigest()[:16]}"
+        named += 1
+    return version if shard.kind == "parquet" and not named else f"{version} {digest.hexdigest()[:16]}"
 
 
 def _unique(samples: Iterator[ShardSample | BrokenSample]) -> Iterator[ShardSample | BrokenSample]:
@@ -218,7 +225,7 @@ class _Gathered:
 class _Whole:
     """A stream whose reads give all that was asked for, unless it ends; errors of the store name the shard."""
 
-    def __init__(self, stream: BinaryIO, shard: Shard) -> None:
+    def __init__(self, stream: SteadyStream, shard: Shard) -> None:
         self._stream, self._url = stream, shard.url
 
     def read(self, size: int) -> bytes:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
 from deeplab_core.errors import AtrousError, DataFileError, StorageError, message
 from deeplab_core.flavour import install_command
 from deeplab_core.reading import parse_json, shorten
 from deeplab_core.shards.places import Shard, is_safe_key, opened, reaching, read_range
+from deeplab_core.shards.retries import SteadyStream
 from deeplab_core.shards.samples import COPY, IDS, BrokenSample, Fields, ShardSample, member_path
 
 #: Longest line of a manifest.
@@ -25,7 +27,7 @@ _CAREFUL = {
 class _Seekable:
     """A file as pyarrow reads it; errors of the store name the shard, and are not taken for damage."""
 
-    def __init__(self, stream: BinaryIO, url: str) -> None:
+    def __init__(self, stream: SteadyStream, url: str) -> None:
         self._stream, self._url, self.closed = stream, url, False
 
     def read(self, size: int = -1) -> bytes:
@@ -47,14 +49,7 @@ def parquet_samples(
     shard: Shard, names: Fields, roles: tuple[str, ...], start: int, first: int
 ) -> Iterator[ShardSample | BrokenSample]:
     """Rows of a Parquet file; see :func:`deeplab_core.shards.read_shard`. Raises what its readers raise."""
-    try:
-        from pyarrow import parquet
-    except ImportError as error:
-        raise AtrousError(
-            message("pyarrow is not installed"), remedy=message("Install it: {command}", command=install_command("shards"))
-        ) from error
-    with opened(shard.url) as stream:
-        table = parquet.ParquetFile(_Seekable(stream, shard.url), **_CAREFUL)
+    with _table(shard) as table:
         there = table.schema_arrow.names
         columns = {role: _column(names.names(role, shard), there) for role in roles}
         identity = names.id if names.id in there else _column(IDS, there) if not names.id else None
@@ -79,6 +74,19 @@ def parquet_samples(
                     yield BrokenSample(f"{shard.name}-{lost:06d}", _damaged_group(shard, group, error), lost)
             row += count
     del first  # rows are numbered from the beginning of the file
+
+
+@contextmanager
+def _table(shard: Shard) -> Iterator[Any]:
+    """A Parquet file. Raises AtrousError, and what pyarrow raises."""
+    try:
+        from pyarrow import parquet
+    except ImportError as error:
+        raise AtrousError(
+            message("pyarrow is not installed"), remedy=message("Install it: {command}", command=install_command("shards"))
+        ) from error
+    with opened(shard.url) as stream:
+        yield parquet.ParquetFile(_Seekable(stream, shard.url), **_CAREFUL)
 
 
 def _damaged_group(shard: Shard, group: int, error: Exception) -> AtrousError:
@@ -146,11 +154,75 @@ def _placed(place: str, shard: Shard) -> str:
     return place
 
 
-# Manifests
+# Files by name
 
 
 def named_files(shard: Shard, names: Fields, roles: tuple[str, ...]) -> Iterator[str]:
-    """Addresses of the files that a part of a manifest names for these roles. Raises AtrousError."""
+    """Addresses of the files that a table or a part of a manifest names for these roles, in its order.
+
+    Of a table that holds contents nothing but its footer is read. What is damaged ends the list: reading the shard says so.
+
+    Raises:
+        AtrousError: pyarrow is missing, or the store was not reached.
+    """
+    if shard.kind != "parquet":
+        yield from _named_by_lines(shard, names, roles)
+        return
+    try:
+        with _table(shard) as table:
+            for role in roles:
+                column = _column(names.names(role, shard), table.schema_arrow.names)
+                for place in () if column is None else _paths(table, column):
+                    yield _placed(place, shard)
+    except AtrousError:
+        raise
+    except Exception:  # pyarrow raises many kinds
+        return
+
+
+def _paths(table: Any, column: str) -> Iterator[str]:
+    """Texts of a column, or paths of its structures without bytes."""
+    from pyarrow import types
+
+    kind = table.schema_arrow.field(column).type
+    if not types.is_struct(kind):
+        kind = kind.value_type if types.is_dictionary(kind) else kind
+        if types.is_string(kind) or types.is_large_string(kind):
+            for row in _values(table, [column]):
+                if row[column]:
+                    yield row[column]
+        return
+    parts = {kind.field(number).name for number in range(kind.num_fields)}
+    for group in range(table.num_row_groups if "path" in parts else 0):
+        there = _filled(table.metadata.row_group(group), f"{column}.bytes") if "bytes" in parts else 0
+        if there == table.metadata.row_group(group).num_rows:
+            continue
+        wanted = [f"{column}.path"] if there == 0 else [f"{column}.path", f"{column}.bytes"]
+        for row in _values(table, wanted, [group]):
+            value = row[column]
+            if value and value.get("bytes") is None and isinstance(value["path"], str) and value["path"]:
+                yield value["path"]
+
+
+def _filled(group: Any, leaf: str) -> int | None:
+    """How many values of a leaf column are there, by the statistics of a row group; None where it has none."""
+    for number in range(group.num_columns):
+        found = group.column(number)
+        if found.path_in_schema == leaf:
+            statistics = found.statistics
+            return group.num_rows - statistics.null_count if statistics is not None and statistics.has_null_count else None
+    return None
+
+
+def _values(table: Any, columns: list[str], groups: list[int] | None = None) -> Iterator[Any]:
+    for batch in table.iter_batches(batch_size=16, row_groups=groups, columns=columns, use_threads=False):
+        yield from batch.to_pylist()
+
+
+# Manifests
+
+
+def _named_by_lines(shard: Shard, names: Fields, roles: tuple[str, ...]) -> Iterator[str]:
     for _place, values in _rows(shard, 0):
         if isinstance(values, AtrousError):
             continue

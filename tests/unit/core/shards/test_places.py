@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
+from deeplab_core.atomic import UNFINISHED
 from deeplab_core.errors import AtrousError, ProtectedFile, StorageError
 from deeplab_core.shards import Fields, ResultFolder, finished, list_shards, mark_finished, shard_version, writing_shard
+from deeplab_core.shards.places import version_of
 from tests.fakes.shards import picture, read_tar, write_tar
 from tests.file_server import serving
 
@@ -49,7 +53,8 @@ def test_what_is_no_shard_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.fixture(params=["folder", "store"])
-def results(request: pytest.FixtureRequest, tmp_path: Path) -> ResultFolder:
+def results(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ResultFolder:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     if request.param == "store":
         fsspec.filesystem("memory").store.clear()
         return ResultFolder("memory://bucket/out")
@@ -112,6 +117,70 @@ def test_files_of_a_manifest_belong_to_its_version(tmp_path: Path, kind: str) ->
     assert both() != before[1]
     (tmp_path / "a.png").write_bytes(b"another")
     assert images() != before[0]
+
+
+@pytest.mark.parametrize("kind", ["text", "struct", "mixed", "no statistics"])
+def test_files_that_a_table_names_belong_to_its_version(tmp_path: Path, kind: str) -> None:
+    """As those of a manifest; images with their bytes in the table are no such files."""
+    for name in "abt":
+        (tmp_path / f"{name}.png").write_bytes(name.encode())
+    images: list[Any] = ["a.png", "b.png", None]
+    if kind != "text":
+        inside = b"here" if kind != "struct" else None
+        images = [{"bytes": None, "path": "a.png"}, {"bytes": inside, "path": "b.png"}, None]
+    values = {"image": images, "truth": ["t.png", None, "missing.png"]}
+    parquet.write_table(
+        pa.table(values), tmp_path / "t.parquet", row_group_size=2, write_statistics=kind != "no statistics"
+    )  # fmt: skip
+    shard = list_shards([str(tmp_path / "t.parquet")])[0]
+
+    def both() -> tuple[str, str]:
+        return shard_version(shard, Fields(), ("image",)), shard_version(shard, Fields(), ("image", "truth"))
+
+    before = both()
+    assert both() == before
+    (tmp_path / "t.png").write_bytes(b"another")
+    assert both()[0] == before[0]
+    assert both()[1] != before[1]
+    (tmp_path / "b.png").write_bytes(b"another")
+    assert (both()[0] == before[0]) == (kind in ("mixed", "no statistics"))
+    (tmp_path / "a.png").write_bytes(b"another")
+    assert both()[0] != before[0]
+
+
+def test_of_a_table_with_contents_only_its_end_is_read(tmp_path: Path) -> None:
+    rows = [{"bytes": bytes([number]) * 300_000, "path": f"{number}.jpg"} for number in range(24)]
+    parquet.write_table(pa.table({"image": rows}), tmp_path / "t.parquet", row_group_size=4, compression="none")
+    with serving() as server:
+        server.files["/t.parquet"] = (tmp_path / "t.parquet").read_bytes()
+        shard = list_shards([server.url("/t.parquet")])[0]
+        assert shard_version(shard, Fields(), ("image",)) == version_of(shard.url)
+        assert not [path for path, _range, _if in server.seen if path != "/t.parquet"]
+        asked = [found for _path, found, _if in server.seen if found]
+        assert all(int(found.removeprefix("bytes=").partition("-")[0]) > 3_000_000 for found in asked), asked
+
+
+def test_a_damaged_table_has_the_version_of_its_file(tmp_path: Path) -> None:
+    (tmp_path / "t.parquet").write_bytes(b"PAR1 nothing of the kind PAR1")
+    shard = list_shards([str(tmp_path / "t.parquet")])[0]
+    assert shard_version(shard, Fields(), ("image",)) == version_of(shard.url)
+
+
+def test_what_a_killed_run_left_of_a_shard_is_removed_and_nothing_else(results: ResultFolder, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda *_arguments, **_more: None)  # nobody tidies up after a killed process
+        for name in ("s.tar", "other.tar"):
+            with pytest.raises(KeyboardInterrupt), results.replacing(name) as temporary:
+                temporary.write_bytes(b"half")
+                raise KeyboardInterrupt
+    folder = temporary.parent
+    left = {path.name for path in folder.glob(UNFINISHED) if path.read_bytes() == b"half"}
+    ResultFolder(results.place).remove_unfinished("s.tar", "s.json")
+    kept = {path.name for path in folder.glob(UNFINISHED)} & left
+    assert len(left - kept) == 1
+    assert temporary.name in kept
+    ResultFolder(results.place).remove_unfinished("other.tar")
+    assert not {path.name for path in folder.glob(UNFINISHED)} & left
 
 
 def test_a_photograph_is_never_replaced(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from webdataset.tariterators import group_by_keys, tar_file_expander
 from deeplab_core.errors import DataFileError, StorageError
 from deeplab_core.shards import BrokenSample, Fields, ResultFolder, ShardSample, list_shards, read_shard, writing_shard
 from deeplab_core.shards import places as places_module
+from deeplab_core.shards import retries
 from deeplab_core.shards.places import MANIFEST_PART, version_of
 from tests.fakes.shards import read_tar, write_tar
 from tests.file_server import serving
@@ -169,7 +170,8 @@ def test_an_image_that_tar_wrote_as_a_link_fails_alone(tmp_path: Path) -> None:
     assert [(type(each), each.key) for each in read(path)] == [(ShardSample, "0"), (BrokenSample, "1"), (ShardSample, "2")]
 
 
-def test_a_server_that_is_away_is_no_missing_file() -> None:
+def test_a_server_that_is_away_is_no_missing_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "PAUSES", ())
     with serving() as server:
         server.files = {}
         with pytest.raises(StorageError, match="there is no such file"):
